@@ -1,0 +1,52 @@
+"""What a running step tells about itself."""
+
+import time
+from collections.abc import Callable
+
+REPORT_INTERVAL = 1.0  # seconds
+LOG_LINES = 500
+
+
+class Progress:
+    """Count bytes, keep log lines and warnings, and pass them on at most once a second.
+
+    ``report(progress)`` is called from the thread that works; it may raise ``Cancelled``.
+    Times are taken from a monotonic clock, in seconds.
+    """
+
+    def __init__(self, report: Callable[["Progress"], None] | None = None):
+        self._report = report
+        self._next_report = 0.0
+        self.done = 0  # bytes
+        self.total = 0  # bytes, 0 when unknown
+        self.lines: list[str] = []
+        self.dropped_lines = 0
+        self.warnings: list[str] = []
+
+    def expect(self, total: int) -> None:
+        """Set the number of bytes that the step will probably handle."""
+        self.total = max(int(total), 0)
+
+    def advance(self, count: int) -> None:
+        """Add ``count`` bytes, and report when a second has passed. Raise ``Cancelled``."""
+        self.done += count
+        self.tick()
+
+    def tick(self) -> None:
+        """Report when a second has passed. Call it also while waiting. Raise ``Cancelled``."""
+        now = time.monotonic()
+        if self._report and now >= self._next_report:
+            self._next_report = now + REPORT_INTERVAL
+            self._report(self)
+
+    def log(self, line: str) -> None:
+        """Keep one line for the step's log; past ``LOG_LINES`` lines are only counted."""
+        if len(self.lines) < LOG_LINES:
+            self.lines.append(line)
+        else:
+            self.dropped_lines += 1
+
+    def warn(self, line: str) -> None:
+        """Keep one line and make the step end as a warning."""
+        self.warnings.append(line)
+        self.log(f"WARNING: {line}")
