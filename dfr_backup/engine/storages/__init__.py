@@ -1,0 +1,1 @@
+"""Where archives are kept: one module per kind of storage, one contract (``base.Storage``)."""

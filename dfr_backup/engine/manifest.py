@@ -1,0 +1,55 @@
+"""``manifest.json`` of an archive, and the sidecar that makes a stored archive a backup."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+FORMAT_VERSION = 1
+SIDECAR_SUFFIX = ".json"
+
+
+def archive_name(database: str, moment: datetime, identifier: str) -> str:
+    """Return ``<database>-<UTC timestamp>-<short id>.zip``, safe as a file name and a key.
+
+    What is not a letter, a digit, "_", "." or "-" becomes "_". ``moment`` is aware and
+    ``identifier`` the job's UUID, of which eight characters are used.
+    """
+    plain = unicodedata.normalize("NFKD", database).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", plain).strip("-.") or "database"
+    stamp = moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return f"{plain[:80]}-{stamp}-{identifier[:8]}.zip"
+
+
+def sidecar_key(key: str) -> str:
+    """Return the key of the manifest that lies beside the archive ``key``."""
+    return re.sub(r"\.zip(\.age)?$", "", key) + SIDECAR_SUFFIX
+
+
+def build(odoo: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest: Odoo's own keys, and ours under ``dfr_backup``.
+
+    ``odoo`` are the keys that Odoo's database manager writes (``odoo_dump``, ``db_name``,
+    ``version``, ``modules``…). Datetimes become ISO 8601 in UTC.
+    """
+    return {**odoo, "dfr_backup": {"format": FORMAT_VERSION, **ours}}
+
+
+def sidecar(manifest: Mapping[str, Any], key: str, size: int, sha256: str) -> bytes:
+    """Return the sidecar: the manifest and what the stored archive must be (bytes, SHA-256)."""
+    archive = {"key": key, "size": size, "sha256": sha256}
+    return encode({**manifest, "archive": archive})
+
+
+def encode(manifest: Mapping[str, Any]) -> bytes:
+    """Return the manifest as JSON in UTF-8, with a line feed at its end."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=_plain)
+    return text.encode() + b"\n"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a manifest")

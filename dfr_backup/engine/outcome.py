@@ -1,0 +1,33 @@
+"""From the states of the steps to the state of the job: the status table of the README."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+GOOD = ("success", "warning")
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """How one step ended. ``storage`` tells the upload and verify steps apart."""
+
+    kind: str
+    state: str
+    storage: str = ""
+
+
+def overall_state(steps: Iterable[StepOutcome]) -> str:
+    """Given every step of a finished backup, return "success", "partial" or "failure".
+
+    A step of a part that the plan leaves out is not in ``steps``. Cleanup and warnings never
+    change the state: they are shown beside it.
+    """
+    steps = list(steps)
+    sources = [s for s in steps if s.kind in ("dump_database", "archive_files")]
+    sources_ok = [s for s in sources if s.state in GOOD]
+    sealed = any(s.kind == "compress" and s.state in GOOD for s in steps)
+    copies = [s for s in steps if s.kind == "verify"]
+    verified = [s for s in copies if s.state in GOOD]
+    if not (sources_ok and sealed and verified):
+        return "failure"
+    complete = len(sources_ok) == len(sources) and len(verified) == len(copies)
+    return "success" if complete else "partial"

@@ -1,0 +1,105 @@
+"""The contract of a storage. ``tests/engine/storage_contract.py`` runs against every one."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import PermanentError
+from ..progress import Progress
+
+CHUNK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object in a storage: its key, its size in bytes, and when it was last changed (UTC)."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Storage(ABC):
+    """A place that keeps objects under keys. A key is a file name, without folders.
+
+    Every method raises an ``EngineError`` with a hint; a missing object is ``None`` from
+    ``stat`` and a ``PermanentError`` from ``open``.
+    """
+
+    @abstractmethod
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        """Store the file ``source`` under ``key``, replacing what is there.
+
+        The object is visible under its key only when it is complete. What an interrupted call
+        has already stored is used again. Raise ``Cancelled`` when the progress says so, and
+        leave nothing behind then.
+        """
+
+    @abstractmethod
+    def put_bytes(self, data: bytes, key: str) -> None:
+        """Store a small object, for example a manifest; visible only when complete."""
+
+    @abstractmethod
+    def stat(self, key: str) -> StoredObject | None:
+        """Return what is stored under ``key``, or None."""
+
+    @abstractmethod
+    def list(self) -> Iterator[StoredObject]:
+        """Yield every complete object, in the order of their keys."""
+
+    @abstractmethod
+    def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        """Open an object for reading from byte ``offset``."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Delete an object. One that does not exist is no error."""
+
+    @abstractmethod
+    def probe(self) -> None:
+        """Write, read back, list and delete a small object. Raise when something fails."""
+
+    def discard_partial(self, key: str) -> None:  # noqa: B027 (optional: not every kind has one)
+        """Remove what an interrupted ``put`` of ``key`` has left."""
+
+    def location(self, key: str) -> str:
+        """Return where ``key`` is, in words that a person can use: a path or an address."""
+        return key
+
+    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+        """Read the object back and compare it with what was sent (hexadecimal SHA-256).
+
+        Raise PermanentError when it is missing or differs in size or in one bit.
+        """
+        found = self.stat(key)
+        if found is None:
+            raise PermanentError(
+                f"{key} is not in the storage any more.",
+                hint="Somebody or something deleted it. Run a new backup.",
+            )
+        if found.size != size:
+            raise PermanentError(
+                f"{key} has {found.size} bytes in the storage instead of {size}.",
+                hint="The stored copy is damaged. Run a new backup and look at the storage.",
+            )
+        progress.expect(size)
+        if self._digest(key, progress) != sha256:
+            raise PermanentError(
+                f"The content of {key} in the storage is not what was sent: its checksum differs.",
+                hint="The stored copy is damaged. Run a new backup and check the storage's disk.",
+            )
+
+    def _digest(self, key: str, progress: Progress) -> str:
+        digest = hashlib.sha256()
+        buffer = bytearray(CHUNK)
+        view = memoryview(buffer)
+        with self.open(key) as stream:
+            while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+                digest.update(view[:count])
+                progress.advance(count)
+        return digest.hexdigest()

@@ -1,0 +1,262 @@
+"""A directory of the server: a disk of its own, or a mounted NFS or SMB share."""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ..checkpoints import checkpoint
+from ..errors import EngineError, PermanentError, RetryableError
+from ..progress import Progress
+from .base import Storage, StoredObject
+
+PARTIAL = ".part"
+COPY_CHUNK = 8 << 20  # bytes: short enough for a cancel within a second on a slow disk
+
+
+@dataclass(frozen=True)
+class LocalRules:
+    """Where a local storage may be.
+
+    ``allowed``: below these directories only, because who administers a database does not
+    administer the server. ``forbidden``: never in or around these (filestores, addons paths).
+    """
+
+    allowed: Sequence[Path]
+    forbidden: Sequence[Path] = ()
+
+    def check(self, path: Path) -> Path:
+        """Return the real path of ``path``. Raise PermanentError when the rules forbid it."""
+        if not path.is_absolute() or ".." in path.parts:
+            raise PermanentError(
+                f"“{path}” is not an absolute path.",
+                hint="Give the whole path, for example /var/backups/odoo.",
+            )
+        real = Path(os.path.realpath(path))
+        if not any(_is_below(real, root) for root in self.allowed):
+            roots = ", ".join(str(root) for root in self.allowed)
+            raise PermanentError(
+                f"“{path}” is outside the directories where backups may be kept.",
+                hint=f"Choose a directory below {roots}. The server's administrator can add one "
+                "in odoo.conf: dfr_backup_local_roots = /path",
+            )
+        for root in self.forbidden:
+            if _is_below(real, root) or _is_below(root, real):
+                raise PermanentError(
+                    f"“{path}” overlaps with {root}, which is itself part of Odoo.",
+                    hint="Keep backups out of the filestore and of the addons paths.",
+                )
+        return real
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    real = Path(os.path.realpath(root))
+    return path == real or real in path.parents
+
+
+class LocalStorage(Storage):
+    """Objects are files with mode 0600 in one directory, which is made when it is missing."""
+
+    def __init__(self, path: Path, rules: LocalRules):
+        self._path = rules.check(path)
+
+    def location(self, key: str) -> str:
+        return str(self._file(key))
+
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        size = source.stat().st_size
+        progress.expect(size)
+        partial = self._file(key + PARTIAL)
+        with self._explained(f"write {key}"):
+            self._make_directory()
+            if _link(source, partial):
+                progress.advance(size)
+            else:
+                self._require_space(size, partial)
+                self._copy(source, partial, progress)
+            checkpoint("storage.put.written")
+            self._publish(partial, key)
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
+        with self._explained(f"write {key}"):
+            self._make_directory()
+            try:
+                with open(partial, "xb", opener=_private) as stream:
+                    stream.write(data)
+                self._publish(partial, key)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def stat(self, key: str) -> StoredObject | None:
+        with self._explained(f"look at {key}"):
+            try:
+                return _stored(key, self._file(key).stat())
+            except FileNotFoundError:
+                return None
+
+    def list(self) -> Iterator[StoredObject]:
+        with self._explained("list the directory"):
+            if not self._path.is_dir():
+                return
+            names = sorted(entry.name for entry in os.scandir(self._path) if entry.is_file())
+        for name in names:
+            found = None if name.endswith(PARTIAL) else self.stat(name)
+            if found:
+                yield found
+
+    @contextmanager
+    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
+        with self._explained(f"read {key}"):
+            try:
+                stream = open(self._file(key), "rb", buffering=0)
+            except FileNotFoundError as error:
+                raise PermanentError(
+                    f"{key} is not in {self._path}.",
+                    hint="The file was moved or deleted. Scan the storage to see what is there.",
+                ) from error
+            with stream:
+                _forget_cached(stream.fileno())
+                stream.seek(offset)
+                yield cast(BinaryIO, stream)
+
+    def delete(self, key: str) -> None:
+        with self._explained(f"delete {key}"):
+            checkpoint("storage.delete")
+            self._file(key).unlink(missing_ok=True)
+            if self._path.is_dir():
+                _sync_directory(self._path)
+
+    def discard_partial(self, key: str) -> None:
+        with self._explained(f"delete {key}"):
+            self._file(key + PARTIAL).unlink(missing_ok=True)
+
+    def probe(self) -> None:
+        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
+        token = secrets.token_bytes(1024)
+        self.put_bytes(token, key)
+        try:
+            with self.open(key) as stream:
+                intact = stream.read() == token
+            if not intact or key not in {found.key for found in self.list()}:
+                raise PermanentError(
+                    f"What was written to {self._path} does not read back the same.",
+                    hint="Check the disk or the network share.",
+                )
+        finally:
+            self.delete(key)
+
+    def _file(self, key: str) -> Path:
+        if not key or "/" in key or "\0" in key or key in (".", ".."):
+            raise PermanentError(f"“{key}” cannot be the name of a stored object.")
+        return self._path / key
+
+    def _make_directory(self) -> None:
+        if not self._path.is_dir():
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _require_space(self, size: int, partial: Path) -> None:
+        present = partial.stat().st_size if partial.exists() else 0
+        free = shutil.disk_usage(self._path).free
+        if free < size - present:
+            raise PermanentError(
+                f"{self._path} has {free >> 20} MiB free, but the archive needs "
+                f"{(size - present) >> 20} MiB.",
+                hint="Free some space, or choose a larger disk. Nothing was deleted.",
+            )
+
+    def _copy(self, source: Path, partial: Path, progress: Progress) -> None:
+        with open(source, "rb") as reader, open(partial, "ab", opener=_private) as writer:
+            done = min(writer.tell(), os.fstat(reader.fileno()).st_size)
+            reader.seek(done)
+            progress.advance(done)
+            try:
+                while chunk := reader.read(COPY_CHUNK):
+                    writer.write(chunk)
+                    checkpoint("storage.put.part")
+                    progress.advance(len(chunk))
+                writer.flush()
+                os.fsync(writer.fileno())
+            except (EngineError, OSError):
+                # a full disk or a cancel: what is there is only in the way. After a kill it stays
+                partial.unlink(missing_ok=True)
+                raise
+
+    def _publish(self, partial: Path, key: str) -> None:
+        checkpoint("storage.rename.before")
+        os.replace(partial, self._file(key))
+        checkpoint("storage.rename.after")
+        _sync_directory(self._path)
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _explain(error, doing, self._path) from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Make ``target`` a second name of ``source`` instead of a copy, once per source.
+
+    The archive is complete and never written again, and its first name goes away with the
+    run. A second storage on the same disk gets a real copy: two names are not two backups.
+    """
+    if source.stat().st_nlink > 1:
+        return False
+    with contextlib.suppress(OSError):
+        target.unlink(missing_ok=True)
+        os.link(source, target)
+        return True
+    return False
+
+
+def _forget_cached(descriptor: int) -> None:
+    """Let the next reads come from the disk, not from memory (best effort)."""
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot sync a directory
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stored(key: str, status: os.stat_result) -> StoredObject:
+    return StoredObject(
+        key, status.st_size, datetime.fromtimestamp(status.st_mtime, tz=timezone.utc)
+    )
+
+
+def _explain(error: OSError, doing: str, path: Path) -> EngineError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    message = f"Cannot {doing} in {path}: {reason}."
+    hints = {
+        errno.EACCES: "Give the system user that runs Odoo the right to write there.",
+        errno.EPERM: "Give the system user that runs Odoo the right to write there.",
+        errno.EROFS: "The file system is mounted read-only: mount it read-write.",
+        errno.ENOSPC: "The disk is full. Free some space, or choose a larger disk.",
+        errno.EDQUOT: "The disk quota is used up. Free some space, or raise the quota.",
+        errno.ENOTDIR: "A part of the path is a file. Choose another directory.",
+        errno.ENOENT: "The directory is gone. Is the disk or the share mounted?",
+        errno.EIO: "The disk reports errors: check it before anything else.",
+        errno.ESTALE: "The network share was lost. Mount it again.",
+    }
+    kind = RetryableError if error.errno in (errno.EIO, errno.ESTALE) else PermanentError
+    return kind(message, hint=hints.get(error.errno or 0, "Check the directory on the server."))
