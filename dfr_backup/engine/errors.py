@@ -29,3 +29,7 @@ class Cancelled(EngineError):
 
     def __init__(self, message: str = "Cancelled by request.", **kwargs):
         super().__init__(message, **kwargs)
+
+
+class Postponed(EngineError):
+    """The run stops here and is taken up again later from the same step."""

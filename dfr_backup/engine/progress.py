@@ -16,7 +16,8 @@ class Progress:
 
     def __init__(self, report: Callable[["Progress"], None] | None = None):
         self._report = report
-        self._next_report = 0.0
+        self._started = time.monotonic()
+        self._next_report = self._started + REPORT_INTERVAL
         self.done = 0  # bytes
         self.total = 0  # bytes, 0 when unknown
         self.lines: list[str] = []
@@ -38,6 +39,10 @@ class Progress:
         if self._report and now >= self._next_report:
             self._next_report = now + REPORT_INTERVAL
             self._report(self)
+
+    def elapsed(self) -> float:
+        """Return the seconds since this progress began."""
+        return time.monotonic() - self._started
 
     def log(self, line: str) -> None:
         """Keep one line for the step's log; past ``LOG_LINES`` lines are only counted."""

@@ -64,6 +64,13 @@ class Storage(ABC):
     def probe(self) -> None:
         """Write, read back, list and delete a small object. Raise when something fails."""
 
+    def prepare(self) -> None:  # noqa: B027 (optional: most kinds need nothing)
+        """Make what the storage needs before its first object. Called when it is configured,
+        never by a backup: a directory that is gone may be a disk that is not mounted."""
+
+    def check(self) -> None:  # noqa: B027 (optional)
+        """Find out cheaply, without writing, what would make ``put`` fail. Raise it."""
+
     def discard_partial(self, key: str) -> None:  # noqa: B027 (optional: not every kind has one)
         """Remove what an interrupted ``put`` of ``key`` has left."""
 

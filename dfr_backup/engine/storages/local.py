@@ -48,7 +48,7 @@ class LocalRules:
                 "in odoo.conf: dfr_backup_local_roots = /path",
             )
         for root in self.forbidden:
-            if _is_below(real, root) or _is_below(root, real):
+            if _is_below(real, root) or _is_below(Path(os.path.realpath(root)), real):
                 raise PermanentError(
                     f"“{path}” overlaps with {root}, which is itself part of Odoo.",
                     hint="Keep backups out of the filestore and of the addons paths.",
@@ -57,12 +57,11 @@ class LocalRules:
 
 
 def _is_below(path: Path, root: Path) -> bool:
-    real = Path(os.path.realpath(root))
-    return path == real or real in path.parents
+    return path.is_relative_to(os.path.realpath(root))
 
 
 class LocalStorage(Storage):
-    """Objects are files with mode 0600 in one directory, which is made when it is missing."""
+    """Objects are files with mode 0600 in one directory, which ``prepare`` makes."""
 
     def __init__(self, path: Path, rules: LocalRules):
         self._path = rules.check(path)
@@ -70,12 +69,22 @@ class LocalStorage(Storage):
     def location(self, key: str) -> str:
         return str(self._file(key))
 
+    def prepare(self) -> None:
+        with self._explained("make the directory"):
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def check(self) -> None:
+        with self._explained("write"):
+            if not self._path.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if not os.access(self._path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
     def put(self, source: Path, key: str, progress: Progress) -> None:
         size = source.stat().st_size
         progress.expect(size)
         partial = self._file(key + PARTIAL)
         with self._explained(f"write {key}"):
-            self._make_directory()
             if _link(source, partial):
                 progress.advance(size)
             else:
@@ -87,7 +96,6 @@ class LocalStorage(Storage):
     def put_bytes(self, data: bytes, key: str) -> None:
         partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
         with self._explained(f"write {key}"):
-            self._make_directory()
             try:
                 with open(partial, "xb", opener=_private) as stream:
                     stream.write(data)
@@ -104,8 +112,6 @@ class LocalStorage(Storage):
 
     def list(self) -> Iterator[StoredObject]:
         with self._explained("list the directory"):
-            if not self._path.is_dir():
-                return
             names = sorted(entry.name for entry in os.scandir(self._path) if entry.is_file())
         for name in names:
             found = None if name.endswith(PARTIAL) else self.stat(name)
@@ -131,8 +137,7 @@ class LocalStorage(Storage):
         with self._explained(f"delete {key}"):
             checkpoint("storage.delete")
             self._file(key).unlink(missing_ok=True)
-            if self._path.is_dir():
-                _sync_directory(self._path)
+            _sync_directory(self._path)
 
     def discard_partial(self, key: str) -> None:
         with self._explained(f"delete {key}"):
@@ -157,10 +162,6 @@ class LocalStorage(Storage):
         if not key or "/" in key or "\0" in key or key in (".", ".."):
             raise PermanentError(f"“{key}” cannot be the name of a stored object.")
         return self._path / key
-
-    def _make_directory(self) -> None:
-        if not self._path.is_dir():
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _require_space(self, size: int, partial: Path) -> None:
         present = partial.stat().st_size if partial.exists() else 0

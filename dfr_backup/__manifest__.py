@@ -1,0 +1,28 @@
+{
+    "name": "Backup and Restore",
+    "summary": "Scheduled backups of database, filestore and custom addons that prove themselves",
+    "version": "19.0.1.0.0",
+    "category": "Administration",
+    "author": "dfr_backup contributors",
+    "license": "LGPL-3",
+    "depends": ["base", "web"],
+    "data": [
+        "security/dfr_backup_groups.xml",
+        "security/ir.model.access.csv",
+        "data/ir_sequence_data.xml",
+        "data/ir_cron_data.xml",
+        "views/backup_step_views.xml",
+        "views/backup_job_views.xml",
+        "views/backup_plan_views.xml",
+        "views/backup_storage_views.xml",
+        "views/backup_copy_views.xml",
+        "views/dfr_backup_menus.xml",
+    ],
+    "assets": {
+        "web.assets_backend": ["dfr_backup/static/src/**/*"],
+    },
+    "pre_init_hook": "pre_init_hook",
+    "post_init_hook": "post_init_hook",
+    "application": True,
+    "development_status": "Beta",
+}

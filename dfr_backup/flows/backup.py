@@ -1,0 +1,353 @@
+"""One backup, from top to bottom: the sequence diagram in code.
+
+A step that was closed by an earlier attempt of the same run is not done again. What a step
+needs to know from an earlier one is in the job's ``data``, because another process may have
+done that.
+"""
+
+import contextlib
+import shutil
+
+from ..engine import listing, manifest, postgres
+from ..engine.addons import archive_addons
+from ..engine.archive import ArchiveWriter
+from ..engine.checkpoints import checkpoint
+from ..engine.errors import EngineError, PermanentError, Postponed, RetryableError
+from ..engine.filestore import archive_filestore, walk_filestore
+
+DUMP = "dump.sql"
+PARTIAL_ARCHIVE = "archive.part"
+ATTACHMENT_LIST = "attachments.jsonl"
+# share of the tables' size that the compressed dump takes, rounded up from what was measured
+DUMP_RATIO = 0.4
+
+
+class BackupFlow:
+    """Performs a ``backup.job``. Each public method is one step of it."""
+
+    def __init__(self, job):
+        self.job = job
+        self.work = job._work_path()
+        self.partial = self.work / PARTIAL_ARCHIVE
+        self.list = self.work / ATTACHMENT_LIST
+        self._writer = None
+
+    @staticmethod
+    def planned_steps(plan, storages):
+        """Return the steps that a run of ``plan`` will have, as (kind, storage)."""
+        nowhere = storages.browse()
+        steps = [("initialize", nowhere)]
+        steps += [("dump_database", nowhere)] if plan.include_database else []
+        files = plan.include_filestore or plan.include_addons
+        steps += [("archive_files", nowhere)] if files else []
+        steps += [("compress", nowhere)]
+        steps += [("upload", storage) for storage in storages]
+        steps += [("verify", storage) for storage in storages]
+        return steps + [("cleanup", nowhere)]
+
+    def run(self):
+        """Do every step that is still open. Raise ``Cancelled`` or ``Postponed``."""
+        storages = self.job._storages()
+        self._do("initialize", self.initialize)
+        self._restart_if_archive_is_lost()
+        self._do("dump_database", self.dump_database, self._unprepared)
+        self._do("archive_files", self.archive_files, self._unprepared)
+        self._do("compress", self.compress, self._nothing_to_compress)
+        for storage in storages:
+            self._do("upload", self.upload, self._not_sealed, storage)
+        for storage in storages:
+            self._do("verify", self.verify, self._not_uploaded, storage)
+        self._do("cleanup", self.cleanup)
+
+    def _do(self, kind, method, obstacle=None, storage=None):
+        step = self.job._step(kind, storage)
+        if not step or step._is_closed():
+            return
+        reason = obstacle and obstacle(storage)
+        if reason:
+            step._skip(reason)
+            return
+        checkpoint(f"step.{kind}.begin")
+        with step._running() as progress:
+            method(progress, storage) if storage else method(progress)
+        checkpoint(f"step.{kind}.end")
+
+    # === WHY A STEP CANNOT RUN === #
+
+    def _unprepared(self, _storage=None):
+        return None if self._good("initialize") else "Skipped: the preparation failed."
+
+    def _nothing_to_compress(self, _storage=None):
+        if self._good("dump_database") or self._good("archive_files"):
+            return None
+        return "Skipped: neither the database nor the files could be saved."
+
+    def _not_sealed(self, _storage):
+        return None if self._good("compress") else "Skipped: there is no archive."
+
+    def _not_uploaded(self, storage):
+        if self._good("upload", storage):
+            return None
+        return "Skipped: the archive is not in this storage."
+
+    def _good(self, kind, storage=None):
+        return self.job._step(kind, storage)._is_good()
+
+    # === THE STEPS === #
+
+    def initialize(self, progress):
+        """Make the working directory, and find out early what would fail late."""
+        self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._check_tools(progress)
+        self._check_space(progress)
+        self._check_storages(progress)
+
+    def _check_tools(self, progress):
+        """Only log: a missing pg_dump fails the dump, and the files are still saved."""
+        if not self.job.include_database:
+            return
+        with contextlib.suppress(EngineError):
+            progress.log(f"Using {self._find_pg_dump().label}")
+
+    def _find_pg_dump(self):
+        major = self.job.env.cr.connection.server_version // 10000
+        return postgres.find_client_tool("pg_dump", major, self.job._pg_path())
+
+    def _check_space(self, progress):
+        needed = self._estimated_size()
+        free = shutil.disk_usage(self.work).free
+        progress.log(f"About {_mib(needed)} needed, {_mib(free)} free in {self.work}")
+        if free < needed:
+            raise PermanentError(
+                f"The archive needs about {_mib(needed)}, and {self.work} has {_mib(free)} free.",
+                hint="Free some space on the disk of Odoo's data directory. Nothing was deleted.",
+            )
+
+    def _estimated_size(self):
+        """Return about how many bytes the archive will have, rather too many."""
+        size = 0
+        with postgres.Snapshot(self.job._connection()) as snapshot:
+            if self.job.include_database:
+                size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
+            if self.job.include_filestore:
+                with contextlib.suppress(EngineError):  # the dump will tell what is the matter
+                    size += snapshot.estimated_filestore_size()
+        return size
+
+    def _check_storages(self, progress):
+        for storage in self.job._storages():
+            try:
+                storage._get_storage().check()
+            except EngineError as error:
+                progress.warn(f"{storage.name}: {error.message} {error.hint}")
+
+    def dump_database(self, progress):
+        """Dump one snapshot of the database straight into the archive."""
+        self._forget_archive()
+        try:
+            self._dump(progress)
+        except RetryableError as error:
+            if self.job._may_try_again():
+                raise Postponed(error.message, hint=error.hint, log=error.log) from error
+            raise
+
+    def _dump(self, progress):
+        connection = self.job._connection()
+        with postgres.Snapshot(connection) as snapshot:
+            self._save_list(snapshot, progress)
+            tool = self._find_pg_dump()
+            progress.expect(snapshot.estimated_dump_size())
+            with (
+                self._archive() as writer,
+                postgres.RowCounter(snapshot) as rows,
+                writer.stream_member(DUMP) as member,
+            ):
+                size = postgres.dump(
+                    tool, connection, snapshot, member.write, progress, self.job._dump_options()
+                )
+        if rows.problem:
+            progress.warn(f"The rows could not be counted: {rows.problem}")
+        progress.log(f"{_mib(size)} of SQL, {len(rows.counts or {})} tables")
+        self.job._remember(
+            snapshot_at=snapshot.taken_at.isoformat(), pg_dump=tool.label, rows=rows.counts
+        )
+
+    def _save_list(self, snapshot, progress):
+        files, size = listing.save(self.list, snapshot.attachments())
+        elsewhere = snapshot.attachments_elsewhere()
+        progress.log(f"The database refers to {files} attachment files, {_mib(size)}")
+        for where, count in elsewhere.items():
+            progress.log(f"{count} attachments are kept elsewhere: {where}")
+        self.job._remember(
+            attachments={"files": files, "bytes": size, "elsewhere": elsewhere},
+        )
+
+    def archive_files(self, progress):
+        """Archive the attachment files of the same snapshot, and the custom addons."""
+        report = None
+        with self._archive() as writer:
+            if self.job.include_addons:
+                self.job._remember(
+                    addons=archive_addons(writer, self.job._custom_addons(), progress)
+                )
+            if self.job.include_filestore:
+                report = self._archive_filestore(writer, progress)
+        if report and report.unreadable_count:
+            raise PermanentError(
+                f"{report.unreadable_count} of {report.files} attachment files cannot be read.",
+                hint="Give the system user that runs Odoo the right to read them, or check the "
+                "disk. The other files are in the archive.",
+                log="\n".join(report.unreadable),
+            )
+
+    def _archive_filestore(self, writer, progress):
+        root = self.job._filestore_path()
+        attachments = self._attachments(root, progress)
+        if not root.is_dir() and self.job._facts().get("attachments", {}).get("files", 1):
+            raise PermanentError(
+                f"The filestore {root} does not exist.",
+                hint="Check data_dir in odoo.conf, and that the disk with it is mounted.",
+            )
+        report = archive_filestore(writer, root, attachments, progress)
+        progress.log(f"{report.files} attachment files, {_mib(report.bytes)}")
+        for what, count, names in (
+            ("missing", report.missing_count, report.missing),
+            ("damaged", report.damaged_count, report.damaged),
+        ):
+            if count:
+                progress.warn(f"{count} attachment files are {what}:\n" + "\n".join(names))
+        self.job._remember(
+            filestore={
+                "files": report.files,
+                "bytes": report.bytes,
+                "missing": report.missing_count,
+                "damaged": report.damaged_count,
+                "unreadable": report.unreadable_count,
+                "missing_names": report.missing,
+                "damaged_names": report.damaged,
+                "unreadable_names": report.unreadable,
+            }
+        )
+        return report
+
+    def _attachments(self, root, progress):
+        """Return the files to archive: those of the dump's snapshot, or of one just for them.
+
+        Without any list, because the database cannot be read, everything that is there.
+        """
+        if not self.list.exists():
+            try:
+                with postgres.Snapshot(self.job._connection()) as snapshot:
+                    self._save_list(snapshot, progress)
+            except EngineError as error:
+                progress.warn(f"No list of attachments, taking all files: {error.message}")
+                return walk_filestore(root)
+        progress.expect(self.job._facts()["attachments"]["bytes"])
+        return listing.load(self.list)
+
+    def compress(self, progress):
+        """Complete the archive: checksums, manifest, directory. From here on it never changes."""
+        if self._is_sealed():
+            return
+        name = manifest.archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
+        with self._archive() as writer:
+            count, digest = writer.write_checksums()
+            content = self.job._manifest({"count": count, "sha256sums": digest})
+            writer.add_bytes("manifest.json", manifest.encode(content))
+            sealed = writer.close()
+        self._writer = None
+        progress.log(f"{name}: {_mib(sealed.size)}, {sealed.members} members")
+        self.job._record_archive(name, sealed.size, sealed.sha256, content)
+        self.partial.rename(self.work / name)
+        checkpoint("archive.renamed")
+        progress.advance(sealed.size)
+
+    def upload(self, progress, storage):
+        """Store the archive and, last of all, the manifest that makes it a backup."""
+        target = storage._get_storage()
+        job = self.job
+        target.put(job._archive_path(), job.archive_name, progress)
+        checkpoint("storage.manifest.before")
+        target.put_bytes(
+            manifest.sidecar(
+                job._facts()["manifest"], job.archive_name, int(job.archive_size), job.archive_sha256
+            ),
+            manifest.sidecar_key(job.archive_name),
+        )
+        progress.log(f"Stored as {target.location(job.archive_name)}")
+        job._record_copy(storage, "stored")
+
+    def verify(self, progress, storage):
+        """Read back what the storage holds, and compare it with what was sealed."""
+        job = self.job
+        target = storage._get_storage()
+        try:
+            target.verify(job.archive_name, int(job.archive_size), job.archive_sha256, progress)
+        except PermanentError:
+            target.delete(manifest.sidecar_key(job.archive_name))
+            job._record_copy(storage, "damaged")
+            raise
+        progress.log(f"Read back {_mib(progress.done)}: the checksum is right")
+        job._record_copy(storage, "verified")
+
+    def cleanup(self, progress):
+        """Remove what is not needed any more. A failure here is a warning, never a failure."""
+        try:
+            self.job._clean_up(progress)
+        except OSError as error:
+            progress.warn(f"Something could not be removed: {error}")
+
+    def abandon(self):
+        """After a cancel: remove every trace of this run but the copies already verified."""
+        for storage in self.job._storages():
+            if not self._good("verify", storage) and self.job.archive_name:
+                with contextlib.suppress(EngineError):
+                    self._remove_from(storage)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _remove_from(self, storage):
+        target = storage._get_storage()
+        target.delete(manifest.sidecar_key(self.job.archive_name))
+        target.discard_partial(self.job.archive_name)
+        target.delete(self.job.archive_name)
+        self.job._record_copy(storage, "deleted")
+
+    # === THE ARCHIVE UNDER CONSTRUCTION === #
+
+    @contextlib.contextmanager
+    def _archive(self):
+        """The writer, one for all steps; after an error or a kill it is read again first."""
+        if self._writer is None and self.partial.exists():
+            self._writer = ArchiveWriter.resume(self.partial)
+        elif self._writer is None:
+            self._writer = ArchiveWriter.create(self.partial)
+        try:
+            yield self._writer
+        except BaseException:
+            self._release()
+            raise
+
+    def _release(self):
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+
+    def _forget_archive(self):
+        self._release()
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(mode=0o700, parents=True)
+
+    def _is_sealed(self):
+        return bool(self.job.archive_name) and self.job._archive_path().exists()
+
+    def _restart_if_archive_is_lost(self):
+        """A later attempt may find the working directory gone, or be on another server."""
+        if self._is_sealed() or self.partial.exists() or not self.job._uploads_missing():
+            return
+        if self._good("dump_database") or self._good("archive_files"):
+            self.job._restart("The archive under construction is gone: starting again.")
+            self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _mib(size):
+    return f"{size / (1 << 20):,.1f} MiB"

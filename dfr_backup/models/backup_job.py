@@ -1,0 +1,204 @@
+import uuid
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError
+
+from .. import server
+from ..flows.backup import BackupFlow
+from .backup_step import JOB_STATES, OPEN_STATES
+
+# how much of a run a kind of step usually takes, for the progress bar of the whole
+WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
+
+
+class BackupJob(models.Model):
+    _name = "backup.job"
+    _description = "Backup Run"
+    _order = "id desc"
+
+    name = fields.Char(required=True, string="Run")
+    uuid = fields.Char(required=True, index=True, copy=False)
+    kind = fields.Selection([("backup", "Backup")], required=True, default="backup")
+    plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
+    state = fields.Selection(JOB_STATES, required=True, default="pending", index=True)
+    trigger = fields.Selection(
+        [("schedule", "Schedule"), ("manual", "By hand"), ("cli", "Command line")],
+        required=True,
+        default="manual",
+        string="Started by",
+    )
+    user_id = fields.Many2one("res.users", string="Requested by")
+    scheduled_at = fields.Datetime(help="The moment of the schedule that this run serves.")
+    not_before = fields.Datetime(help="A run that gave way is tried again then.")
+    date_start = fields.Datetime(index=True)
+    date_end = fields.Datetime()
+    duration = fields.Float(compute="_compute_duration", store=True, help="In seconds.")
+    heartbeat = fields.Datetime(help="When the runner last gave a sign of life.")
+    attempt = fields.Integer(default=0, help="How often a runner has taken up this run.")
+    spawn_count = fields.Integer()
+    spawned_at = fields.Datetime()
+    host = fields.Char()
+    pid = fields.Integer(string="Process")
+    cancel_requested = fields.Boolean()
+    cancelled_by_id = fields.Many2one("res.users")
+
+    include_database = fields.Boolean()
+    include_filestore = fields.Boolean()
+    include_addons = fields.Boolean()
+    step_ids = fields.One2many("backup.step", "job_id")
+    copy_ids = fields.One2many("backup.copy", "job_id")
+    data = fields.Json(help="What a later attempt of this run needs to go on.")
+    archive_name = fields.Char()
+    archive_size = fields.Float(digits=(20, 0), help="In bytes.")
+    archive_sha256 = fields.Char(string="SHA-256")
+    kept_until = fields.Datetime(help="The archive waits on the server until then for a retry.")
+
+    error = fields.Text()
+    hint = fields.Text()
+    warning_count = fields.Integer(string="Warnings")
+    progress = fields.Float(compute="_compute_progress", help="In percent.")
+    current_step = fields.Char(compute="_compute_progress")
+    can_retry_upload = fields.Boolean(compute="_compute_can_retry_upload")
+    runner_log = fields.Char(compute="_compute_runner_log")
+
+    _uuid_uniq = models.Constraint("unique (uuid)", "Every run has an identifier of its own.")
+    _one_running = models.UniqueIndex("((1)) WHERE state = 'running'", "A run is already going on.")
+    _one_waiting = models.UniqueIndex(
+        "(plan_id) WHERE state = 'pending'", "A run of this plan is already waiting."
+    )
+    _one_per_moment = models.UniqueIndex(
+        "(plan_id, scheduled_at) WHERE scheduled_at IS NOT NULL",
+        "This moment of the schedule has been served.",
+    )
+
+    @api.depends("date_start", "date_end")
+    def _compute_duration(self):
+        for job in self:
+            ended = job.date_start and job.date_end
+            job.duration = (job.date_end - job.date_start).total_seconds() if ended else 0.0
+
+    @api.depends("state", "step_ids.state", "step_ids.bytes_done")
+    def _compute_progress(self):
+        for job in self:
+            running = job.step_ids.filtered(lambda step: step.state == "running")
+            job.current_step = running[:1].display_name or False
+            whole = sum(WEIGHTS.get(step.kind, 2) for step in job.step_ids)
+            done = sum(
+                WEIGHTS.get(step.kind, 2) * (100 if step._is_closed() else step.progress)
+                for step in job.step_ids
+            )
+            job.progress = done / whole if whole else 0.0
+
+    @api.depends("state", "step_ids.state", "archive_name", "kept_until")
+    def _compute_can_retry_upload(self):
+        for job in self:
+            open_end = job.state in ("partial", "failure") and job.archive_name
+            path = open_end and job._archive_path()
+            job.can_retry_upload = bool(path and job._uploads_missing() and path.exists())
+
+    @api.depends("uuid")
+    def _compute_runner_log(self):
+        for job in self:
+            job.runner_log = str(server.log_path(job.uuid))
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_meaningful(self):
+        if self.filtered(lambda job: job.state in OPEN_STATES):
+            raise UserError(self.env._("A run that is waiting or running cannot be deleted."))
+        copies = self.copy_ids.filtered(lambda copy: copy.state in ("stored", "verified"))
+        if copies:
+            raise UserError(
+                self.env._(
+                    "These runs still have %(count)s stored backups, for example %(name)s. "
+                    "Deleting the history would hide them. Delete the stored backups first.",
+                    count=len(copies),
+                    name=copies[0].key,
+                )
+            )
+        self.copy_ids.sudo().unlink()
+        self._remove_files()
+
+    # === BUTTONS === #
+
+    @api.model
+    def action_run_now(self):
+        """Run the first plan. The button of the list of runs."""
+        plan = self.env["backup.plan"].search([], limit=1)
+        if not plan:
+            raise UserError(
+                self.env._("There is no backup plan. Create one under Backups / Plans first.")
+            )
+        return plan.action_run_now()
+
+    def action_cancel(self):
+        """Ask a run to stop. One that only waits stops at once."""
+        self._check_manager()
+        for job in self.sudo().filtered(lambda job: job.state in OPEN_STATES):
+            job.write({"cancel_requested": True, "cancelled_by_id": self.env.uid})
+            if job.state == "pending":
+                job._close_cancelled()
+        return True
+
+    def action_retry(self):
+        """Upload the kept archive again, or run the plan again when there is none."""
+        self.ensure_one()
+        self._check_manager()
+        if self.state not in ("partial", "failure", "cancelled"):
+            raise UserError(self.env._("Only a run that did not end well can be tried again."))
+        if not self.can_retry_upload:
+            return self.plan_id.action_run_now()
+        job = self.sudo()
+        if self.search_count([("plan_id", "=", job.plan_id.id), ("state", "=", "pending")]):
+            raise UserError(self.env._("A run of this plan is already waiting. Let it go first."))
+        job._uploads_missing()._reset()
+        job.write(
+            {
+                "state": "pending",
+                "cancel_requested": False,
+                "attempt": 0,
+                "spawn_count": 0,
+                "spawned_at": False,
+                "date_end": False,
+                "error": False,
+                "hint": False,
+            }
+        )
+        job._spawn_after_commit()
+        return self._action_open()
+
+    @api.model
+    def _create_for(self, plan, trigger, **values):
+        """Create a waiting run of ``plan``, with every step that it will have."""
+        steps = BackupFlow.planned_steps(plan, plan.storage_ids)
+        return self.create(
+            {
+                "name": self.env["ir.sequence"].next_by_code("backup.job"),
+                "uuid": str(uuid.uuid4()),
+                "plan_id": plan.id,
+                "trigger": trigger,
+                "user_id": self.env.uid,
+                "include_database": plan.include_database,
+                "include_filestore": plan.include_filestore,
+                "include_addons": plan.include_addons,
+                "data": {},
+                "step_ids": [
+                    fields.Command.create(
+                        {"sequence": number, "kind": kind, "storage_id": storage.id}
+                    )
+                    for number, (kind, storage) in enumerate(steps)
+                ],
+                **values,
+            }
+        )
+
+    def _action_open(self):
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": "backup.job",
+            "res_id": self.id,
+            "views": [(False, "form")],
+        }
+
+    def _check_manager(self):
+        if not self.env.user.has_group("dfr_backup.group_manager"):
+            raise AccessError(self.env._("Only a backup manager may do that."))

@@ -1,0 +1,292 @@
+"""What the detached runner does with a run: perform it, and write down what happened."""
+
+import contextlib
+import logging
+import os
+import shutil
+from datetime import datetime, timedelta, timezone
+
+from psycopg2.errors import SerializationFailure
+
+from odoo import fields, models
+
+from .. import runner, server
+from ..engine import manifest, postgres
+from ..engine.errors import Cancelled, EngineError, Postponed
+from ..engine.outcome import StepOutcome, overall_state
+from ..flows.backup import BackupFlow
+from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
+
+_logger = logging.getLogger(__name__)
+
+KEEP_ARCHIVE = timedelta(days=3)
+PERSIST_TRIES = 5
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    def _perform(self):
+        """Do what is left of this run, from its first open step on."""
+        self.ensure_one()
+        self._take_up()
+        flow = BackupFlow(self)
+        try:
+            flow.run()
+        except Cancelled:
+            flow.abandon()
+            self._close_cancelled()
+        except Postponed as error:
+            self._wait(error)
+        else:
+            self._finish()
+
+    def _take_up(self):
+        now = fields.Datetime.now()
+        self._persist(
+            self,
+            {
+                "state": "running",
+                "attempt": self.attempt + 1,
+                "date_start": self.date_start or now,
+                "heartbeat": now,
+                "host": os.uname().nodename,
+                "pid": os.getpid(),
+                "not_before": False,
+            },
+        )
+
+    def _may_try_again(self):
+        return self.attempt < MAX_ATTEMPTS
+
+    def _wait(self, error):
+        """Stop here; the supervisor starts the next attempt in a while."""
+        self._remove_files()
+        self._persist(
+            self,
+            {
+                "state": "pending",
+                "not_before": fields.Datetime.now() + POSTPONE,
+                "spawned_at": False,
+                "spawn_count": 0,
+                "error": error.message,
+                "hint": error.hint,
+            },
+        )
+        _logger.info("Backup %s waits: %s", self.name, error.message)
+
+    def _beat(self):
+        """Give a sign of life. Raise ``Cancelled`` when somebody asked for it."""
+        self._persist(self, {"heartbeat": fields.Datetime.now()})
+        if self.cancel_requested:
+            raise Cancelled()
+
+    def _persist(self, records, values):
+        """Write, and in the runner also commit: whoever looks sees it at once.
+
+        The runner's cursor records nothing but what happened, and each write stands for
+        itself; between two of them no transaction may stay open. When a user changes the same
+        row in the same moment, the write is simply made once more.
+        """
+        if not self.env.context.get(runner.CONTEXT_KEY):
+            records.write(values)
+            return
+        for tries_left in reversed(range(PERSIST_TRIES)):
+            try:
+                records.write(values)
+                self.env.cr.commit()  # pylint: disable=invalid-commit
+                break
+            except SerializationFailure:
+                self.env.cr.rollback()
+                if not tries_left:
+                    raise
+            finally:
+                self.env.invalidate_all()
+
+    def _finish(self, error=None):
+        """Close the run with the state that follows from its steps."""
+        outcomes = [StepOutcome(s.kind, s.state, s.storage_id.name or "") for s in self.step_ids]
+        failed = self.step_ids.filtered(lambda step: step.state == "failure")[:1]
+        if error is None and failed:
+            error = EngineError(f"{failed.display_name}: {failed.error}", hint=failed.hint or "")
+        self._close(overall_state(outcomes), error)
+
+    def _close(self, state, error=None):
+        self._persist(
+            self,
+            {
+                "state": state,
+                "date_end": fields.Datetime.now(),
+                "error": error.message if error is not None else False,
+                "hint": error.hint if error is not None else False,
+                "warning_count": len(self.step_ids.filtered(lambda s: s.state == "warning")),
+            },
+        )
+        _logger.info("Backup %s ended: %s", self.name, state)
+
+    # === WHAT THE FLOW ASKS === #
+
+    def _step(self, kind, storage=None):
+        """Return the step of that kind and storage, empty when it is not planned."""
+        return self.step_ids.filtered(
+            lambda step: step.kind == kind and (storage is None or step.storage_id == storage)
+        )[:1]
+
+    def _storages(self):
+        return self.step_ids.filtered(lambda step: step.kind == "upload").storage_id
+
+    def _uploads_missing(self):
+        """Return the steps that a retry of the upload does again; none when all is verified."""
+        verified = self.step_ids.filtered(lambda s: s.kind == "verify" and s._is_good()).storage_id
+        missing = self.step_ids.filtered(lambda s: s.storage_id and s.storage_id not in verified)
+        return missing and missing | self._step("cleanup")
+
+    def _work_path(self):
+        return server.work_path(self.uuid)
+
+    def _archive_path(self):
+        return self._work_path() / self.archive_name
+
+    def _filestore_path(self):
+        return server.filestore_path(self._database())
+
+    def _pg_path(self):
+        return server.pg_path()
+
+    def _custom_addons(self):
+        return server.custom_addons(self.env)
+
+    def _dump_options(self):
+        plan = self.plan_id
+        return postgres.DumpOptions(plan.lock_timeout, plan.patience)
+
+    def _taken_at(self):
+        """Return the moment of the data: of the snapshot, else the start of the run (aware)."""
+        moment = self._facts().get("snapshot_at")
+        if moment:
+            return datetime.fromisoformat(moment)
+        return self.date_start.replace(tzinfo=timezone.utc)
+
+    def _manifest(self, members):
+        """Return the content of ``manifest.json``. ``members`` tells about SHA256SUMS."""
+        data = self._facts()
+        uuid = self.env["ir.config_parameter"].sudo().get_param("database.uuid")
+        ours = {
+            "job": self.uuid,
+            "run": self.name,
+            "plan": self.plan_id.name,
+            "database_uuid": uuid,
+            "snapshot_at": self._taken_at(),
+            "contents": self._contents(),
+            "missing": self._missing_parts(),
+            "members": members,
+            **{key: data.get(key) for key in ("pg_dump", "rows", "attachments", "filestore")},
+            "addons": data.get("addons"),
+        }
+        odoo = server.odoo_manifest(self.env.cr)
+        self.env.cr.commit()  # pylint: disable=invalid-commit  # close the reading transaction
+        return manifest.build(odoo, ours)
+
+    def _contents(self):
+        """Return what the archive holds, for example ["database", "filestore", "addons"]."""
+        files = self._step("archive_files").state != "skipped"
+        return [
+            *(["database"] if self._step("dump_database")._is_good() else []),
+            *(["filestore"] if self.include_filestore and files else []),
+            *(["addons"] if self.include_addons and files else []),
+        ]
+
+    def _missing_parts(self):
+        """Return what the archive should hold and does not, with the reason."""
+        failed = self.step_ids.filtered(
+            lambda s: s.kind in ("dump_database", "archive_files") and s.state == "failure"
+        )
+        return [{"part": step.kind, "reason": step.error} for step in failed]
+
+    # === WHAT THE FLOW TELLS === #
+
+    def _facts(self):
+        """Return what the steps of this run have left for each other."""
+        return self.data or {}
+
+    def _remember(self, **facts):
+        """Keep facts for later steps, which may be done by another process."""
+        self._persist(self, {"data": {**self._facts(), **facts}})
+
+    def _record_archive(self, name, size, sha256, content):
+        self._persist(
+            self,
+            {
+                "archive_name": name,
+                "archive_size": size,
+                "archive_sha256": sha256,
+                "data": {**self._facts(), "manifest": content},
+            },
+        )
+
+    def _record_copy(self, storage, state):
+        """Create or update the catalogue's record of this run's archive in ``storage``."""
+        copy = self.copy_ids.filtered(lambda copy: copy.storage_id == storage)
+        values = {"state": state}
+        if state == "verified":
+            values["verified_at"] = fields.Datetime.now()
+        if not copy:
+            values.update(
+                job_id=self.id,
+                storage_id=storage.id,
+                key=self.archive_name,
+                date=self._taken_at().astimezone(timezone.utc).replace(tzinfo=None),
+                size=self.archive_size,
+                sha256=self.archive_sha256,
+                contents=", ".join(self._contents()),
+            )
+            copy = self.env["backup.copy"].create(values)
+        self._persist(copy, values)
+
+    def _restart(self, reason):
+        """Begin again from the dump: what was saved before is gone."""
+        steps = self.step_ids.filtered(lambda step: step.kind != "initialize")
+        steps._reset()
+        self._persist(self, {"archive_name": False, "data": {}})
+        self._step("initialize")._note(reason)
+
+    # === TEMPORARY FILES === #
+
+    def _clean_up(self, progress):
+        """Remove this run's temporary files, keeping an archive that still has to be uploaded,
+        and what earlier runs have left."""
+        if self._uploads_missing() and self._is_archived():
+            until = fields.Datetime.now() + KEEP_ARCHIVE
+            self._persist(self, {"kept_until": until})
+            progress.log(f"The archive is kept until {until} UTC, to be uploaded again")
+            for path in self._work_path().iterdir():
+                if path.name != self.archive_name:
+                    path.unlink()
+        else:
+            self._persist(self, {"kept_until": False})
+            self._remove_files()
+        for path in self._stale_files():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            progress.log(f"Removed {path.name}, which an earlier run had left")
+
+    def _is_archived(self):
+        return bool(self.archive_name) and self._archive_path().exists()
+
+    def _stale_files(self):
+        """Yield working directories and logs that no run of this database needs any more."""
+        root = server.data_root()
+        now = fields.Datetime.now()
+        for job in self.search([("kept_until", "<", now), ("id", "!=", self.id)]):
+            self._persist(job, {"kept_until": False})
+            if job._work_path().exists():
+                yield job._work_path()
+        month = (now - timedelta(days=30)).timestamp()
+        for path in (root / "log").glob("*.log"):
+            if path.stat().st_mtime < month:
+                yield path
+
+    def _remove_files(self):
+        """Remove the working directory."""
+        for job in self:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(job._work_path())

@@ -1,0 +1,141 @@
+"""What Odoo's own workers do for a run: start its runner, look after it, close it."""
+
+import logging
+from datetime import timedelta
+
+from odoo import api, fields, models
+
+from .. import runner, server
+from ..engine import postgres
+from ..engine.errors import EngineError
+from .backup_step import OPEN_STATES
+
+_logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3  # runners that may take up one run before it is closed
+MAX_SPAWNS = 3  # runners that may be started without one of them taking the run up
+SPAWN_PATIENCE = timedelta(minutes=1)
+SUPERVISE_EVERY = timedelta(minutes=1)
+POSTPONE = timedelta(minutes=10)
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    @api.model
+    def _supervise(self):
+        """Resume or close what lost its runner, then start the next waiting run."""
+        for job in self.search([("state", "=", "running")]):
+            if not job._is_alive():
+                job._take_over()
+        self._start_waiting()
+        if self.search_count([("state", "in", OPEN_STATES)], limit=1):
+            self._supervise_again()
+
+    @api.model
+    def _supervise_again(self, delay=SUPERVISE_EVERY):
+        cron = self.env.ref("dfr_backup.ir_cron_supervise").sudo()
+        cron._trigger(fields.Datetime.now() + delay)
+
+    def _spawn_after_commit(self):
+        """Start a runner as soon as other processes can see this run."""
+        self.ensure_one()
+        self.write({"spawned_at": fields.Datetime.now(), "spawn_count": self.spawn_count + 1})
+        database, number, name = self.env.cr.dbname, self.id, self.uuid
+        self.env.cr.postcommit.add(lambda: runner.spawn(database, number, name))
+        self._supervise_again()
+
+    def _is_alive(self):
+        """Tell whether a runner holds this run's lock, which dies with its process."""
+        self.env.cr.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [runner.LOCK_CLASS, self.id])
+        return not self.env.cr.fetchone()[0]
+
+    def _take_over(self):
+        """Go on with a run whose runner died, or close it after too many attempts."""
+        step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
+        where = step.display_name or self.env._("between two steps")
+        _logger.warning("Backup %s lost its runner in step %s", self.name, where)
+        self._end_leftovers()
+        if self.cancel_requested:
+            self._close_cancelled()
+        elif self.attempt < MAX_ATTEMPTS:
+            step._note(self.env._("Interrupted in attempt %s: trying again.", self.attempt))
+            self._spawn_after_commit()
+        else:
+            self._close_interrupted(where)
+
+    @api.model
+    def _start_waiting(self):
+        """Start the oldest run that waits, when nothing runs."""
+        now = fields.Datetime.now()
+        ready = ["|", ("not_before", "=", False), ("not_before", "<=", now)]
+        job = self.search([("state", "=", "pending"), *ready], order="id", limit=1)
+        if not job or self.search_count([("state", "=", "running")], limit=1):
+            return
+        if job.spawned_at and job.spawned_at > now - SPAWN_PATIENCE or job._is_alive():
+            return
+        if job.spawn_count < MAX_SPAWNS:
+            job._spawn_after_commit()
+        else:
+            job._close_unstartable()
+
+    @api.model
+    def _is_reading_filestore(self):
+        """Tell whether a run may still read attachment files that were deleted meanwhile."""
+        steps = self.env["backup.step"].sudo()
+        reading = [("kind", "=", "archive_files"), ("state", "in", OPEN_STATES)]
+        return bool(steps.search_count([*reading, ("job_id.state", "=", "running")], limit=1))
+
+    def _close_interrupted(self, where):
+        message = self.env._("Interrupted in step “%(step)s”, %(count)s times.", step=where,
+                             count=self.attempt)  # fmt: skip
+        self._close_broken(
+            message,
+            self.env._(
+                "Something ends the backup process: look for “out of memory” in the kernel log, "
+                "for a container or service limit, and at the end of %s.",
+                self.runner_log,
+            ),
+        )
+
+    def _close_unstartable(self):
+        self._close_broken(
+            self.env._("The backup process could not be started."),
+            self.env._("The reason stands at the end of %s on the server.", self.runner_log),
+            log=runner.log_tail(self.uuid),
+        )
+
+    def _close_broken(self, message, hint, log=""):
+        error = EngineError(message, hint=hint, log=log)
+        for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
+            if step.state == "running":
+                step._fail(error)
+            else:
+                step._skip(self.env._("Skipped: the run was interrupted."))
+        self._remove_files()
+        self._finish(error)
+
+    def _close_cancelled(self):
+        who = self.cancelled_by_id.name or self.env._("an administrator")
+        for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
+            step._skip(self.env._("Skipped: the run was cancelled."))
+        self._remove_files()
+        self._close("cancelled", EngineError(self.env._("Cancelled by %s.", who)))
+
+    def _end_leftovers(self):
+        """End the database sessions of a runner that died."""
+        try:
+            count = postgres.end_sessions(self._connection(), self._application_name())
+        except EngineError:
+            return
+        if count:
+            _logger.warning("Backup %s left %s database sessions: ended", self.name, count)
+
+    def _connection(self):
+        return server.connection(self._database(), self._application_name())
+
+    def _application_name(self):
+        return f"dfr_backup {self.uuid[:8]}"
+
+    def _database(self):
+        return self.env.cr.dbname

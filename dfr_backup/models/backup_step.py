@@ -1,0 +1,224 @@
+import logging
+from contextlib import contextmanager
+
+import psycopg2
+
+from odoo import api, fields, models
+
+from ..engine.errors import Cancelled, EngineError, Postponed
+from ..engine.progress import Progress
+
+_logger = logging.getLogger(__name__)
+
+STEP_KINDS = [
+    ("initialize", "Initialize"),
+    ("dump_database", "Dump database"),
+    ("archive_files", "Archive files"),
+    ("compress", "Compress and seal"),
+    ("upload", "Upload"),
+    ("verify", "Verify"),
+    ("cleanup", "Clean up"),
+]
+STEP_STATES = [
+    ("pending", "Waiting"),
+    ("running", "Running"),
+    ("success", "Success"),
+    ("warning", "Warning"),
+    ("failure", "Failure"),
+    ("skipped", "Skipped"),
+]
+JOB_STATES = [
+    ("pending", "Waiting"),
+    ("running", "Running"),
+    ("success", "Success"),
+    ("partial", "Partial"),
+    ("failure", "Failure"),
+    ("cancelled", "Cancelled"),
+]
+OPEN_STATES = ("pending", "running")
+GOOD_STATES = ("success", "warning")
+
+
+class BackupStep(models.Model):
+    _name = "backup.step"
+    _description = "Backup Step"
+    _order = "job_id, sequence, id"
+
+    job_id = fields.Many2one("backup.job", required=True, ondelete="cascade", index=True)
+    sequence = fields.Integer()
+    kind = fields.Selection(STEP_KINDS, required=True)
+    storage_id = fields.Many2one("backup.storage", ondelete="restrict")
+    state = fields.Selection(STEP_STATES, required=True, default="pending")
+    date_start = fields.Datetime()
+    date_end = fields.Datetime()
+    duration = fields.Float(compute="_compute_duration", help="In seconds.")
+    seconds = fields.Float(help="Measured by a clock that nobody sets, while the step ran.")
+    bytes_done = fields.Float(digits=(20, 0))
+    bytes_total = fields.Float(digits=(20, 0))
+    speed = fields.Float(help="Bytes per second.")
+    progress = fields.Float(compute="_compute_progress", help="In percent.")
+    log = fields.Text()
+    error = fields.Text()
+    hint = fields.Text()
+
+    @api.depends("kind", "storage_id.name")
+    def _compute_display_name(self):
+        kinds = dict(self._fields["kind"]._description_selection(self.env))
+        for step in self:
+            storage = step.storage_id.sudo().name
+            step.display_name = kinds[step.kind] + (f": {storage}" if storage else "")
+
+    @api.depends("date_start", "seconds", "state")
+    def _compute_duration(self):
+        now = fields.Datetime.now()
+        for step in self:
+            running = step.state == "running" and step.date_start
+            step.duration = (now - step.date_start).total_seconds() if running else step.seconds
+
+    @api.depends("state", "bytes_done", "bytes_total")
+    def _compute_progress(self):
+        for step in self:
+            if step.state in GOOD_STATES:
+                step.progress = 100.0
+            elif step.bytes_total:
+                # the total is an estimate: never call a running step complete
+                step.progress = min(99.0, 100.0 * step.bytes_done / step.bytes_total)
+            else:
+                step.progress = 0.0
+
+    def _is_closed(self):
+        """Tell whether this step needs nothing more. A step that is not planned is closed."""
+        return not self or self.state not in OPEN_STATES
+
+    def _is_good(self):
+        return self.state in GOOD_STATES
+
+    # === CALLED BY THE FLOWS === #
+
+    @contextmanager
+    def _running(self):
+        """Run the body as this step, and write down how it ends.
+
+        Yield the ``Progress`` of the step. An error of the body ends the step as a failure and
+        goes no further: the flow looks at the state. Only ``Cancelled``, and the loss of our own
+        database connection, leave this method.
+        """
+        progress = Progress(self._report)
+        self._start()
+        try:
+            yield progress
+        except Cancelled as error:
+            self._close("skipped", progress, error)
+            raise
+        except Postponed as error:
+            self._postpone(error)
+            raise
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            raise  # our own session is lost: the next attempt goes on from this step
+        except EngineError as error:
+            self._close("failure", progress, error)
+        except Exception as error:
+            _logger.exception("Backup step %s failed", self.kind)
+            self._close("failure", progress, self._unexpected(error))
+        else:
+            self._close("warning" if progress.warnings else "success", progress)
+
+    def _skip(self, reason):
+        """Close the step without having run it."""
+        now = fields.Datetime.now()
+        self._persist({"state": "skipped", "log": reason, "date_start": now, "date_end": now})
+
+    def _fail(self, error):
+        """Close the step as a failure from outside, because its runner is gone."""
+        self._persist(
+            {
+                "state": "failure",
+                "date_end": fields.Datetime.now(),
+                "error": error.message,
+                "hint": error.hint,
+                "log": self._joined(error.log),
+            }
+        )
+
+    def _reset(self):
+        """Make the steps runnable again; what they logged before stays readable."""
+        for step in self:
+            step._persist(
+                {
+                    "state": "pending",
+                    "date_end": False,
+                    "bytes_done": 0,
+                    "error": False,
+                    "hint": False,
+                }
+            )
+
+    def _postpone(self, error):
+        self.env.cr.rollback()
+        self.env.invalidate_all()
+        self._persist({"state": "pending", "log": self._joined(f"{error.message}\n{error.log}")})
+
+    def _note(self, line):
+        """Add one line to the log."""
+        self._persist({"log": self._joined(line)})
+
+    def _start(self):
+        self._persist(
+            {
+                "state": "running",
+                "date_start": fields.Datetime.now(),
+                "date_end": False,
+                "bytes_done": 0,
+                "error": False,
+                "hint": False,
+            }
+        )
+        self.job_id._beat()
+
+    def _report(self, progress):
+        """Write down how far the step is, at most once a second. Raise ``Cancelled``."""
+        self._persist(self._measures(progress))
+        self.job_id._beat()
+
+    def _close(self, state, progress, error=None):
+        self.env.cr.rollback()
+        self.env.invalidate_all()
+        values = self._measures(progress)
+        lines = list(progress.lines)
+        if progress.dropped_lines:
+            lines.append(f"… and {progress.dropped_lines} more lines")
+        if error is not None and error.log:
+            lines.append(error.log)
+        values.update(
+            state=state,
+            date_end=fields.Datetime.now(),
+            log=self._joined("\n".join(lines)),
+            error=error.message if error is not None else False,
+            hint=error.hint if error is not None else False,
+        )
+        self._persist(values)
+        _logger.info("Backup %s: %s %s", self.job_id.name, self.kind, state)
+
+    def _measures(self, progress):
+        seconds = progress.elapsed()
+        return {
+            "bytes_done": progress.done,
+            "bytes_total": max(progress.total, progress.done),
+            "seconds": seconds,
+            "speed": progress.done / seconds if seconds > 0 else 0,
+        }
+
+    def _joined(self, text):
+        return "\n".join(part for part in (self.log, text) if part)
+
+    def _unexpected(self, error):
+        return EngineError(
+            self.env._("An unexpected error: %s", type(error).__name__),
+            hint=self.env._(
+                "This is a fault of the program. The runner's log has the details: %s",
+                self.job_id.runner_log,
+            ),
+        )
+
+    def _persist(self, values):
+        self.job_id._persist(self, values)

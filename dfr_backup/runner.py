@@ -1,0 +1,135 @@
+"""The detached process that performs a run: how it is started, and what it is inside.
+
+An Odoo worker is killed a minute or two into its work, so it starts this process instead:
+a session of its own, its own log, no inherited files, the configuration of the server. It holds
+a lock that dies with it; that lock is how the supervisor knows that it lives.
+"""
+
+import contextlib
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psycopg2
+
+import odoo
+from odoo import SUPERUSER_ID, api
+from odoo.modules.registry import Registry
+from odoo.tools import config
+
+from . import server
+
+_logger = logging.getLogger(__name__)
+
+CONTEXT_KEY = "dfr_backup_runner"
+NICENESS = 15
+LOG_TAIL = 4096  # bytes
+LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
+# what the child must not inherit from the server's options
+OWN_OPTIONS = {"db_name": None, "logfile": "", "syslog": "False", "db_app_name": None}
+
+
+def spawn(database: str, job_id: int, job_uuid: str) -> None:
+    """Start a runner for a committed run, and return at once.
+
+    The database name and the run's number are its only arguments: what is secret goes by the
+    environment or stands in the configuration file.
+    """
+    log = server.log_path(job_uuid)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "odoo", "backup", "runner", f"--database={database}"]
+    with open(log, "ab", opener=_private) as output:
+        process = subprocess.Popen(
+            [*argv, f"--job={job_id}"],
+            env=child_environment(f"dfr_backup {job_uuid[:8]} runner"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+        )
+    # somebody must read its exit status, or it stays a zombie while this server lives
+    threading.Thread(target=process.wait, name="dfr_backup reaper", daemon=True).start()
+    _logger.info("Started the backup process %s for run %s", process.pid, job_id)
+
+
+def child_environment(application_name: str) -> dict[str, str]:
+    """Return the environment in which a child has the configuration of this server.
+
+    The configuration file is named again; options that came from the command line, or were set
+    while running, become environment variables (Odoo 19 has one for each option that its file
+    may hold). What came from the environment is inherited.
+    """
+    env = dict(os.environ)
+    roots = [str(Path(path).parent) for path in odoo.__path__]
+    env["PYTHONPATH"] = os.pathsep.join([*roots, *filter(None, [env.get("PYTHONPATH")])])
+    if config["config"]:
+        env["ODOO_RC"] = config["config"]
+    for name, option in config.options_index.items():
+        given = name in config._cli_options or name in config._runtime_options
+        if given and option.env_name and option.file_loadable and name not in OWN_OPTIONS:
+            env[option.env_name] = config.format(name, config[name])
+    env["ODOO_LOGFILE"] = ""
+    env["ODOO_SYSLOG"] = "False"
+    env["PGAPPNAME"] = application_name
+    env.pop("PGDATABASE", None)
+    return env
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def log_tail(job_uuid: str) -> str:
+    """Return the last lines that a runner wrote."""
+    with contextlib.suppress(OSError), open(server.log_path(job_uuid), "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - LOG_TAIL))
+        return stream.read().decode("utf-8", "replace").strip()
+    return ""
+
+
+def main(database: str, job_id: int) -> int:
+    """Perform a run in this process; return the exit status (never 3: to Odoo's own process
+    manager, which may be our parent, that is an order to stop the server)."""
+    _shed_inherited_limits()
+    threading.current_thread().dbname = database  # for the log
+    connection = server.connection(database, "dfr_backup lock").connect()
+    if not _lock(connection, job_id):
+        _logger.info("Another process performs run %s", job_id)
+        return 0
+    with Registry(database).cursor() as cr:
+        job = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: True})["backup.job"].browse(job_id)
+        if not job.exists() or job.state not in ("pending", "running"):
+            _logger.info("Run %s needs nothing more", job_id)
+            return 0
+        try:
+            job._perform()
+        except psycopg2.errors.UniqueViolation:
+            _logger.info("Another run is going on: run %s waits", job_id)
+    return 0
+
+
+def _lock(connection, job_id: int) -> bool:
+    """Take the run's lock for as long as this process, and its connection, live."""
+    connection.autocommit = True
+    with connection.cursor() as cr:
+        cr.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, job_id])
+        return cr.fetchone()[0]
+
+
+def _shed_inherited_limits() -> None:
+    """Undo what an Odoo worker passes on: limits meant for requests, and blocked signals."""
+    for limit in (resource.RLIMIT_AS, resource.RLIMIT_CPU):
+        _soft, hard = resource.getrlimit(limit)
+        resource.setrlimit(limit, (hard, hard))
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS - os.nice(0))

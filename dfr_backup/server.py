@@ -1,0 +1,101 @@
+"""What this Odoo server is: the one place that reads its configuration and its addons path."""
+
+import os
+import re
+from pathlib import Path
+
+from odoo import release
+from odoo.modules import Manifest
+from odoo.sql_db import connection_info_for
+from odoo.tools import config
+
+from .engine import postgres
+from .engine.addons import AddonSource
+from .engine.storages.local import LocalRules
+
+STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")
+LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
+NOT_LIBPQ = ("database", "dbname", "dsn", "application_name")
+
+
+def data_root() -> Path:
+    """Return the directory below which everything of this addon lies."""
+    return Path(config["data_dir"], "dfr_backup")
+
+
+def work_path(job_uuid: str) -> Path:
+    """Return the directory of a run's archive under construction."""
+    return data_root() / "work" / job_uuid
+
+
+def log_path(job_uuid: str) -> Path:
+    """Return the file into which a detached runner writes."""
+    return data_root() / "log" / f"{job_uuid}.log"
+
+
+def default_storage_path(database: str) -> Path:
+    """Return where a new installation keeps its backups: below the data directory."""
+    return data_root() / "backups" / re.sub(r"[^\w.-]", "_", database)
+
+
+def filestore_path(database: str) -> Path:
+    """Return the directory of a database's attachment files."""
+    return Path(config.filestore(database))
+
+
+def pg_path() -> str | None:
+    """Return the directory that odoo.conf names for PostgreSQL's programs, if any."""
+    return config["pg_path"] or None
+
+
+def connection(database: str, application_name: str) -> postgres.Connection:
+    """Return how this server reaches ``database``, for connections outside Odoo's pool."""
+    _name, info = connection_info_for(database)
+    params = {key: value for key, value in info.items() if key not in NOT_LIBPQ}
+    return postgres.Connection(database, params, application_name)
+
+
+def local_rules() -> LocalRules:
+    """Return where local storages may be, with the roots that odoo.conf adds."""
+    extra = str(config.get("dfr_backup_local_roots") or "").split(",")
+    allowed = [data_root() / "backups", *LOCAL_ROOTS, *(root.strip() for root in extra)]
+    forbidden = [Path(config["data_dir"], "filestore"), *_addons_paths()]
+    return LocalRules([Path(root) for root in allowed if root], forbidden)
+
+
+def _addons_paths() -> list[str]:
+    paths = [config.addons_base_dir, config.addons_community_dir, config.addons_data_dir]
+    return [path for path in [*paths, *config["addons_path"]] if os.path.isdir(path)]
+
+
+def custom_addons(env) -> list[AddonSource]:
+    """Return the installed addons that do not come with Odoo, and where they lie on disk.
+
+    Odoo's own rule (``odoo.tools.cloc``): a directory that holds "base" or "web" is standard.
+    """
+    modules = env["ir.module.module"].search([("state", "=", "installed")], order="name")
+    manifests = [Manifest.for_addon(name, display_warning=False) for name in modules.mapped("name")]
+    return [
+        AddonSource(manifest.name, Path(manifest.path).resolve())
+        for manifest in manifests
+        if manifest and not _is_standard(manifest.addons_path)
+    ]
+
+
+def _is_standard(addons_path: str) -> bool:
+    return any(os.path.isdir(os.path.join(addons_path, name)) for name in STANDARD_ADDONS)
+
+
+def odoo_manifest(cr) -> dict:
+    """Return the keys that Odoo's own database manager writes into ``manifest.json``."""
+    cr.execute("SELECT name, latest_version FROM ir_module_module WHERE state = 'installed'")
+    version = cr.connection.server_version
+    return {
+        "odoo_dump": "1",
+        "db_name": cr.dbname,
+        "version": release.version,
+        "version_info": release.version_info,
+        "major_version": release.major_version,
+        "pg_version": f"{version // 10000}.{version % 10000}",
+        "modules": dict(sorted(cr.fetchall())),
+    }

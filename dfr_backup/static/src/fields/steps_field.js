@@ -1,0 +1,71 @@
+import { Component } from "@odoo/owl";
+import { registry } from "@web/core/registry";
+import { standardFieldProps } from "@web/views/fields/standard_field_props";
+import { _t } from "@web/core/l10n/translation";
+import { formatBytes, formatSeconds } from "./formatted_fields";
+
+const LOOKS = {
+    pending: { icon: "fa-circle-o", tone: "muted", label: _t("Waiting") },
+    running: { icon: "fa-spinner fa-spin", tone: "info", label: _t("Running") },
+    success: { icon: "fa-check-circle", tone: "success", label: _t("Success") },
+    warning: { icon: "fa-exclamation-circle", tone: "warning", label: _t("Warning") },
+    failure: { icon: "fa-times-circle", tone: "danger", label: _t("Failure") },
+    skipped: { icon: "fa-minus-circle", tone: "muted", label: _t("Skipped") },
+};
+
+/** The steps of a run, one below the other, each with its log to unfold. */
+export class BackupStepsField extends Component {
+    static template = "dfr_backup.BackupStepsField";
+    static props = { ...standardFieldProps };
+
+    get steps() {
+        return this.props.record.data[this.props.name].records.map((record) => ({
+            id: record.id,
+            key: record.resId,
+            ...record.data,
+            look: LOOKS[record.data.state],
+        }));
+    }
+
+    measures(step) {
+        const parts = [];
+        if (step.bytes_done) {
+            const total = step.state === "running" && step.bytes_total > step.bytes_done;
+            parts.push(
+                total
+                    ? _t("%(done)s of about %(total)s", {
+                          done: formatBytes(step.bytes_done),
+                          total: formatBytes(step.bytes_total),
+                      })
+                    : formatBytes(step.bytes_done)
+            );
+        }
+        if (step.speed && step.bytes_done) {
+            parts.push(`${formatBytes(step.speed)}/s`);
+        }
+        if (!["pending", "skipped"].includes(step.state)) {
+            parts.push(formatSeconds(step.duration));
+        }
+        return parts.join(" · ");
+    }
+}
+
+registry.category("fields").add("backup_steps", {
+    component: BackupStepsField,
+    supportedTypes: ["one2many"],
+    useSubView: true,
+    relatedFields: () =>
+        [
+            ["display_name", "char"],
+            ["kind", "char"],
+            ["state", "char"],
+            ["duration", "float"],
+            ["progress", "float"],
+            ["bytes_done", "float"],
+            ["bytes_total", "float"],
+            ["speed", "float"],
+            ["log", "text"],
+            ["error", "text"],
+            ["hint", "text"],
+        ].map(([name, type]) => ({ name, type, readonly: true })),
+});
