@@ -1,0 +1,30 @@
+.PHONY: help setup env demo serve test lint bench screenshots clean
+.DEFAULT_GOAL := help
+DEV := setup/dev
+
+help: ## List these commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Install what is missing: Odoo 19, PostgreSQL, a virtual environment (all in .dev)
+	@$(DEV)/setup.sh
+
+env: ## Print shell exports: eval "$$(make -s env)" makes odoo, psql and python work here
+	@$(DEV)/setup.sh >&2 && $(DEV)/env.sh
+
+demo: ## Back up a database with real content, restore it with Odoo itself, and compare
+	@$(DEV)/setup.sh && $(DEV)/demo.sh
+
+serve: ## Serve the demo database on loopback
+	@$(DEV)/setup.sh && $(DEV)/serve.sh
+
+test: ## Run every test, the fast ones first
+	@$(DEV)/setup.sh && $(DEV)/test.sh $(RINGS)
+
+lint: ## Check style: ruff, pylint-odoo and the OCA checks
+	@$(DEV)/setup.sh && $(DEV)/lint.sh
+
+bench: ## Measure side by side with Odoo's own dump and OCA auto_backup (SIZE=1024 MiB each)
+	@$(DEV)/setup.sh && $(DEV)/bench.sh $(if $(SIZE),--size $(SIZE)) $(BENCH)
+
+clean: ## Stop the private PostgreSQL and delete .dev
+	@$(DEV)/clean.sh

@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# Places and helpers that every script here shares. Source it, do not run it.
+set -euo pipefail
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+DEV=${DFR_DEV_DIR:-$REPO/.dev}
+VENV=$DEV/venv
+ODOO_PREFIX=$DEV/odoo
+PG_MAJOR=15
+
+say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+fail() { printf 'ERROR: %s\n' "$*" >&2; exit 1; }
+
+# The directory that holds the `odoo` package: a checkout of the user's, or the unpacked one.
+odoo_root() {
+    if [ -n "${ODOO_HOME:-}" ]; then
+        cd "$ODOO_HOME" && pwd
+    else
+        echo "$ODOO_PREFIX/usr/lib/python3/dist-packages"
+    fi
+}
+
+# PostgreSQL refuses to run as root: then the cluster belongs to an unprivileged user, and lies
+# where that user can reach it.
+if [ "$(id -u)" = 0 ]; then
+    PG_USER=$(getent passwd postgres >/dev/null && echo postgres || echo nobody)
+    as_pg() { setpriv --reuid "$PG_USER" --regid "$(id -g "$PG_USER")" --clear-groups -- "$@"; }
+else
+    as_pg() { "$@"; }
+fi
+pg_home() {
+    if [ "$(id -u)" != 0 ] || as_pg test -x "$DEV"; then
+        echo "$DEV/pg"
+    else
+        echo "/var/tmp/dfr_backup-$(printf %s "$DEV" | sha256sum | cut -c1-12)"
+    fi
+}
+pg_bin() {
+    local tool
+    for tool in /usr/lib/postgresql/$PG_MAJOR/bin /usr/lib/postgresql/*/bin; do
+        [ -x "$tool/initdb" ] && echo "$tool" && return
+    done
+    dirname "$(command -v initdb || true)"
+}
+
+# A port of 127.0.0.1 that is free now.
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# The value of a key of $DEV/settings, chosen once: setting NAME COMMAND…
+setting() {
+    local name=$1 file=$DEV/settings
+    shift
+    touch "$file" && chmod 600 "$file"
+    if ! grep -q "^$name=" "$file"; then
+        printf '%s=%s\n' "$name" "$("$@")" >>"$file"
+    fi
+    sed -n "s/^$name=//p" "$file"
+}
+random_word() { python3 -c 'import secrets; print(secrets.token_hex(16))'; }

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Print the shell exports with which odoo, psql and python work on this environment.
+source "$(dirname "$0")/common.sh"
+
+cat <<SH
+export DFR_DEV_DIR='$DEV'
+export PATH='$DEV/bin:$VENV/bin:$(pg_bin)':"\$PATH"
+export PYTHONPATH='$(odoo_root)'
+export ODOO_RC='$DEV/odoo.conf'
+export PGHOST=127.0.0.1 PGPORT=$(setting PG_PORT true) PGUSER=odoo PGPASSFILE='$DEV/pgpass'
+SH

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Make what is missing of the development environment; what is right is left alone.
+source "$(dirname "$0")/common.sh"
+here=$REPO/setup/dev
+
+"$here/system.sh"
+mkdir -p "$DEV"/{bin,addons,custom_addons,data,log}
+
+requirements=("$REPO/requirements.txt" "$REPO/test-requirements.txt" "$here/odoo-requirements.txt")
+wanted=$(cat "${requirements[@]}" | sha256sum)
+if [ "$(cat "$VENV/.requirements" 2>/dev/null)" != "$wanted" ]; then
+    say "Installing Python packages into the virtual environment"
+    [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
+    "$VENV/bin/pip" install -q "${requirements[@]/#/-r}" >&2
+    echo "$wanted" >"$VENV/.requirements"
+fi
+
+"$here/odoo.sh"
+"$here/postgres.sh" start
+
+# The addon is linked into a directory of its own: the repository itself must not be an addons
+# path, because the data directory lies in it, and no backup may lie in an addons path.
+ln -sfn "$REPO/dfr_backup" "$DEV/addons/dfr_backup"
+if [ ! -f "$DEV/odoo.conf" ]; then
+    (
+        umask 077
+        cat >"$DEV/odoo.conf" <<CONF
+[options]
+addons_path = $DEV/addons,$DEV/custom_addons
+data_dir = $DEV/data
+db_host = 127.0.0.1
+db_port = $(setting PG_PORT true)
+db_user = odoo
+db_password = $(setting PG_PASSWORD true)
+http_interface = 127.0.0.1
+http_port = $(setting HTTP_PORT free_port)
+gevent_port = $(setting GEVENT_PORT free_port)
+admin_passwd = $(random_word)
+CONF
+        printf '*:*:*:odoo:%s\n' "$(setting PG_PASSWORD true)" >"$DEV/pgpass"
+    )
+fi
+cat >"$DEV/bin/odoo" <<SH
+#!/bin/sh
+PYTHONPATH=$(odoo_root)\${PYTHONPATH:+:\$PYTHONPATH} ODOO_RC=\${ODOO_RC:-$DEV/odoo.conf}
+export PYTHONPATH ODOO_RC
+exec $VENV/bin/python -m odoo "\$@"
+SH
+chmod +x "$DEV/bin/odoo"

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Every test, the fast ones first: test.sh [engine] [addon] [e2e]
+source "$(dirname "$0")/common.sh"
+eval "$("$REPO/setup/dev/env.sh")"
+cd "$REPO"
+
+engine() {
+    say "tests/engine: no Odoo, no database"
+    PYTHONPATH='' python -m pytest -q -p no:odoo tests/engine
+}
+
+addon() {
+    say "dfr_backup/tests: Odoo's runner"
+    local log=$DEV/log/test-addon.log
+    dropdb --if-exists dfr_test
+    if ! odoo -d dfr_test -i dfr_backup --test-tags /dfr_backup --stop-after-init --workers 0 \
+        >"$log" 2>&1; then
+        grep -E 'ERROR|FAIL|Traceback|Error' "$log" | tail -n 60 >&2
+        fail "see $log"
+    fi
+    # Odoo's runner is content with no test at all
+    grep -Eo '[0-9]+ failed, [0-9]+ error\(s\) of [1-9][0-9]* tests.*' "$log" || fail "no test ran: see $log"
+    dropdb --if-exists dfr_test
+}
+
+e2e() {
+    say "tests/e2e: real server, real PostgreSQL, real browser"
+    python -m pytest -q -p no:odoo tests/e2e
+}
+
+for ring in "${@:-all}"; do
+    case $ring in
+    engine | addon | e2e) "$ring" ;;
+    all) engine
+        addon
+        e2e ;;
+    *) fail "usage: test.sh [engine] [addon] [e2e]" ;;
+    esac
+done
