@@ -30,6 +30,18 @@ CONTEXT_KEY = "dfr_backup_runner"
 NICENESS = 15
 LOG_TAIL = 4096  # bytes
 LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
+CLAIM_JOB = """
+    UPDATE backup_job SET state = 'running', attempt = attempt + 1, not_before = NULL,
+           date_start = coalesce(date_start, now() AT TIME ZONE 'UTC'),
+           heartbeat = now() AT TIME ZONE 'UTC', host = %(host)s, pid = %(pid)s,
+           error = NULL, hint = NULL
+     WHERE id = %(job)s AND state IN ('pending', 'running')
+"""
+CLAIM_STEP = """
+    UPDATE backup_step SET state = 'running', date_start = now() AT TIME ZONE 'UTC'
+     WHERE id = (SELECT id FROM backup_step WHERE job_id = %(job)s
+                    AND state IN ('pending', 'running') ORDER BY sequence LIMIT 1)
+"""
 # what the child must not inherit from the server's options
 OWN_OPTIONS = {"db_name": None, "logfile": "", "syslog": "False", "db_app_name": None}
 
@@ -100,27 +112,42 @@ def main(database: str, job_id: int) -> int:
     _shed_inherited_limits()
     threading.current_thread().dbname = database  # for the log
     connection = server.connection(database, "dfr_backup lock").connect()
-    if not _lock(connection, job_id):
-        _logger.info("Another process performs run %s", job_id)
+    connection.autocommit = True
+    if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
     with Registry(database).cursor() as cr:
-        job = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: True})["backup.job"].browse(job_id)
-        if not job.exists() or job.state not in ("pending", "running"):
-            _logger.info("Run %s needs nothing more", job_id)
-            return 0
-        try:
-            job._perform()
-        except psycopg2.errors.UniqueViolation:
-            _logger.info("Another run is going on: run %s waits", job_id)
+        env = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: True})
+        env["backup.job"].browse(job_id)._perform()
     return 0
 
 
 def _lock(connection, job_id: int) -> bool:
     """Take the run's lock for as long as this process, and its connection, live."""
-    connection.autocommit = True
     with connection.cursor() as cr:
         cr.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, job_id])
-        return cr.fetchone()[0]
+        if cr.fetchone()[0]:
+            return True
+    _logger.info("Another process performs run %s", job_id)
+    return False
+
+
+def _claim(connection, job_id: int) -> bool:
+    """Mark the run, and its first open step, as running; tell whether it was ours to take.
+
+    In SQL, because loading the registry takes seconds, and whoever pressed the button looks.
+    """
+    try:
+        with connection.cursor() as cr:
+            cr.execute(
+                CLAIM_JOB, {"job": job_id, "host": os.uname().nodename, "pid": os.getpid()}
+            )
+            if cr.rowcount:
+                cr.execute(CLAIM_STEP, {"job": job_id})
+                return True
+        _logger.info("Run %s needs nothing more", job_id)
+    except psycopg2.errors.UniqueViolation:
+        _logger.info("Another run is going on: run %s waits", job_id)
+    return False
 
 
 def _shed_inherited_limits() -> None:

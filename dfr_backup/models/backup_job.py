@@ -30,8 +30,8 @@ class BackupJob(models.Model):
     user_id = fields.Many2one("res.users", string="Requested by")
     scheduled_at = fields.Datetime(help="The moment of the schedule that this run serves.")
     not_before = fields.Datetime(help="A run that gave way is tried again then.")
-    date_start = fields.Datetime(index=True)
-    date_end = fields.Datetime()
+    date_start = fields.Datetime("Started", index=True)
+    date_end = fields.Datetime("Ended")
     duration = fields.Float(compute="_compute_duration", store=True, help="In seconds.")
     heartbeat = fields.Datetime(help="When the runner last gave a sign of life.")
     attempt = fields.Integer(default=0, help="How often a runner has taken up this run.")
@@ -120,9 +120,8 @@ class BackupJob(models.Model):
 
     # === BUTTONS === #
 
-    @api.model
     def action_run_now(self):
-        """Run the first plan. The button of the list of runs."""
+        """Run the first plan. The button of the list of runs, whatever is selected there."""
         plan = self.env["backup.plan"].search([], limit=1)
         if not plan:
             raise UserError(

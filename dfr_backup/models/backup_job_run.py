@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import shutil
 from datetime import datetime, timedelta, timezone
 
@@ -29,7 +28,6 @@ class BackupJob(models.Model):
     def _perform(self):
         """Do what is left of this run, from its first open step on."""
         self.ensure_one()
-        self._take_up()
         flow = BackupFlow(self)
         try:
             flow.run()
@@ -40,21 +38,6 @@ class BackupJob(models.Model):
             self._wait(error)
         else:
             self._finish()
-
-    def _take_up(self):
-        now = fields.Datetime.now()
-        self._persist(
-            self,
-            {
-                "state": "running",
-                "attempt": self.attempt + 1,
-                "date_start": self.date_start or now,
-                "heartbeat": now,
-                "host": os.uname().nodename,
-                "pid": os.getpid(),
-                "not_before": False,
-            },
-        )
 
     def _may_try_again(self):
         return self.attempt < MAX_ATTEMPTS
