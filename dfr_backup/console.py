@@ -23,7 +23,6 @@ MARKS = {"success": "ok", "warning": "warning", "failure": "FAILED", "skipped": 
 
 def main(parser, cmdargs) -> int:
     """Run one command; return the exit status."""
-    parser.exit_on_error = False
     _add_commands(parser)
     try:
         options = parser.parse_args(cmdargs)
@@ -124,7 +123,8 @@ def _list(database, options):
     elif not rows:
         print("There is no backup yet. “odoo backup run” makes one.")
     for row in [] if options.json else rows:
-        print(f"{row['date']}  {row['size']:>14,}  {row['state']:<9} {row['storage']}  {row['path']}")
+        size = f"{row['size']:>14,}"
+        print(f"{row['date']}  {size}  {row['state']:<9} {row['storage']}  {row['path']}")
     return 0
 
 

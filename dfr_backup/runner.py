@@ -138,9 +138,7 @@ def _claim(connection, job_id: int) -> bool:
     """
     try:
         with connection.cursor() as cr:
-            cr.execute(
-                CLAIM_JOB, {"job": job_id, "host": os.uname().nodename, "pid": os.getpid()}
-            )
+            cr.execute(CLAIM_JOB, {"job": job_id, "host": os.uname().nodename, "pid": os.getpid()})
             if cr.rowcount:
                 cr.execute(CLAIM_STEP, {"job": job_id})
                 return True

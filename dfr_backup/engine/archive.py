@@ -10,18 +10,20 @@ import errno
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from .checkpoints import checkpoint
-from .deflate import RAW, Codec, default_codec
+from .deflate import STREAM_END, TRIAL, Codec, default_codec
 from .errors import PermanentError
+from .progress import Progress
 from .zipformat import (
     DEFLATED,
     LOCAL_HEADER,
@@ -35,15 +37,22 @@ from .zipformat import (
 )
 
 CHUNK = 1 << 20  # bytes
+SMALL = 4 << 20  # bytes: up to here a file is handled in one piece
+DIRECT = 256 << 10  # bytes: from here a copy costs more than another system call
+MAX_PACKERS = 4
 CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 CLOSING = (CHECKSUMS, MANIFEST)  # members about the others: always written anew
 TOO_MUCH = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Bytes = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A small member whose bytes are ready: ``payload`` is deflated or stored, by ``method``."""
+    """A small member whose bytes are ready: ``payload`` is deflated or stored, by ``method``.
+
+    ``note`` is what should be known about it after a resume; see ``ArchiveWriter.noted``.
+    """
 
     name: str
     method: int
@@ -51,6 +60,7 @@ class Prepared:
     size: int
     crc: int
     sha256: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,354 +72,626 @@ class Sealed:
     members: int
 
 
-def prepare(name: str, data: bytes, codec: Codec, sha256: str | None = None) -> Prepared:
+@dataclass(frozen=True)
+class _State:
+    """Where the archive and its journal agree: sizes in bytes, and the hash up to there."""
+
+    position: int
+    journal: int
+    count: int
+    digest: Any
+
+
+def prepare(
+    name: str, data: bytes, codec: Codec, sha256: str | None = None, note: str = ""
+) -> Prepared:
     """Return a member of ``data``, deflated where that makes it smaller."""
-    method, payload = STORED, data
-    if codec.shrinks(data):
-        method, payload = DEFLATED, codec.compress(data)
     digest = sha256 or hashlib.sha256(data).hexdigest()
-    return Prepared(name, method, payload, len(data), codec.crc32(data), digest)
+    packed = codec.deflated(data)
+    method, payload = (STORED, data) if packed is None else (DEFLATED, packed)
+    return Prepared(name, method, payload, len(data), codec.crc32(data), digest, note)
+
+
+def journal_path(path: Path) -> Path:
+    """Return where the journal of the archive ``path`` is."""
+    return path.with_name(path.name + ".journal")
 
 
 class ArchiveWriter:
     """Make one with ``create`` or ``resume``; end it with ``close``, or let go of it with
-    ``release`` to resume it later. Only one thread may use it."""
+    ``release`` to resume it later. Only one thread may use it.
+
+    Every method that writes may raise PermanentError: no space, for example. The archive is
+    then as it was before, or up to 1 MiB of small members shorter, and can be used on.
+    """
 
     def __init__(self, path: Path, codec: Codec | None = None):
         self.codec = codec or default_codec()
         self._path = path
-        self._journal_path = path.with_name(path.name + ".journal")
-        self._descriptor = -1
+        self._journal_path = journal_path(path)
+        self._archive = self._journal = -1  # file descriptors
         self._digest = hashlib.sha256()
-        self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._buffer = bytearray(CHUNK)
+        self._filled = 0
         self._position = 0
+        self._journal_size = 0
         self._count = 0
+        self._lines: list[str] = []
         self._stamp = (0, 0)
-        self._journal: TextIO
+        self._threads = _Threads()
+        self._safe = _State(0, 0, 0, self._digest.copy())
 
     @classmethod
     def create(cls, path: Path, *, codec: Codec | None = None) -> "ArchiveWriter":
         """Begin an archive at ``path``, replacing what is there."""
         writer = cls(path, codec)
-        writer._stamp = dos_time(datetime.now())
-        with writer._explained():
-            writer._open(os.O_TRUNC)
-            writer._journal.write(json.dumps(writer._stamp) + "\n")
-            writer._journal.flush()
+        with writer._explained(), writer._released_on_error():
+            writer._open_new()
         return writer
 
     @classmethod
-    def resume(cls, path: Path, *, codec: Codec | None = None) -> "ArchiveWriter":
+    def resume(
+        cls,
+        path: Path,
+        *,
+        codec: Codec | None = None,
+        progress: Progress | None = None,
+        at_least: int = 0,
+    ) -> "ArchiveWriter":
         """Go on with an archive after its last member that is complete.
 
         Every member is read again and must decode to what the journal says; what follows the
-        last good one is cut off, and so are checksums and manifest.
+        last good one is cut off, and so are checksums and manifest. ``progress`` only ticks.
+        Raise PermanentError when the journal is gone or when what is good has less than
+        ``at_least`` bytes, which is what an earlier ``save`` returned: then something that
+        was finished is lost. Nothing is changed in that case. Raise Cancelled.
         """
         writer = cls(path, codec)
-        with writer._explained():
-            writer._open(0)
-            writer._rewind(*writer._intact_members())
+        with writer._explained(), writer._released_on_error():
+            writer._reopen(progress or Progress(), at_least)
         return writer
 
-    def _open(self, flags: int) -> None:
-        self._descriptor = os.open(
-            self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600
-        )
-        self._journal = open(
-            self._journal_path, "w" if flags else "a", encoding="utf-8", opener=_private
-        )
+    def _open_new(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._journal_path.unlink(missing_ok=True)
+        self._stamp = dos_time(datetime.now())
+        self._lines.append(json.dumps(self._stamp) + "\n")
+        # first the journal: an archive without one would be an archive that lost it
+        self._journal = _open(self._journal_path, os.O_APPEND | os.O_CREAT | os.O_EXCL)
+        self._commit()
+        self._archive = _open(self._path, os.O_CREAT | os.O_EXCL)
 
     # === MEMBERS === #
 
     @contextmanager
-    def stream_member(self, name: str, *, compress: bool = True) -> Iterator["MemberStream"]:
+    def stream_member(
+        self, name: str, *, compress: bool = True, digests: Sequence[Any] = ()
+    ) -> Iterator["MemberStream"]:
         """Yield a stream whose ``write`` adds to the member ``name``, of any size.
 
-        When the body raises, the member has never been there.
+        ``digests`` are hash objects that get all of it, too: complete after the body. When the
+        body raises, the member has never been there.
         """
-        self._flush()
-        start, digest = self._position, self._digest.copy()
-        method = DEFLATED if compress else STORED
+        self._commit()
         checkpoint("archive.member.begin")
+        stream = MemberStream(self, name, compress, digests)
         try:
-            head = Member(name, method, 0, 0, 0, "", start, start, streamed=True)
-            self._write(local_header(head, self._stamp))
-            with MemberStream(self, method) as stream:
-                yield stream
-            member = stream.finish(name, start)
-            self._flush()
+            self._write(local_header(stream.head, self._stamp))
+            yield stream
+            self._record(stream.finish(), stream.note())
+            self._commit()
         except BaseException:
-            self._roll_back(start, digest)
+            stream.drop()
+            self._roll_back()
             raise
-        checkpoint("archive.member.written")
-        self._record(member)
-        self._journal.flush()
 
     def add_prepared(self, prepared: Prepared) -> None:
-        """Add a small member. After an error only ``release`` and ``resume`` make sense."""
-        start = self._position
-        p = prepared
-        end_of_header = Member(
-            p.name, p.method, p.size, len(p.payload), p.crc, p.sha256, start, start
+        """Add a small member."""
+        size = LOCAL_HEADER.size + len(prepared.name.encode()) + len(prepared.payload)
+        member = Member(
+            prepared.name,
+            prepared.method,
+            prepared.size,
+            len(prepared.payload),
+            prepared.crc,
+            prepared.sha256,
+            self._position,
+            self._position + size,
         )
-        self._write(local_header(end_of_header, self._stamp))
-        self._write(p.payload)
-        self._record(
-            Member(
-                p.name,
-                p.method,
-                p.size,
-                len(p.payload),
-                p.crc,
-                p.sha256,
-                start,
-                self._position,
-            )
-        )
+        try:
+            self._write(local_header(member, self._stamp))
+            self._write(prepared.payload)
+            self._record(member, prepared.note)
+            if self._position - self._safe.position >= CHUNK:
+                self._commit()
+        except BaseException:
+            self._roll_back()
+            raise
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Add a small member."""
         self.add_prepared(prepare(name, data, self.codec))
 
+    def add_file(
+        self,
+        name: str,
+        file: int,
+        size: int,
+        *,
+        digests: Sequence[Any] = (),
+        note: Callable[[], str] = str,
+        advance: Callable[[int], object] = lambda count: None,
+    ) -> int:
+        """Add the first ``size`` bytes of an open file, from where it stands, whatever happens
+        to it meanwhile; return how many there were. ``advance`` gets the bytes of each piece;
+        ``note`` is called when ``digests`` are complete, and says what to note.
+
+        Raise OSError when the file cannot be read: the member has then never been there.
+        """
+        head = read_up_to(file, min(size, TRIAL))
+        with self.stream_member(name, compress=self.codec.shrinks(head), digests=digests) as stream:
+            while head:
+                stream.write(head)
+                advance(len(head))
+                head = os.read(file, min(CHUNK, size - stream.size))
+        return stream.size
+
     def members(self) -> Iterator[Member]:
-        """Yield the complete members, in their order in the archive."""
-        self._journal.flush()
-        for _position, member in _read_journal(self._journal_path):
-            yield member
+        """Return the complete members of now, in their order in the archive."""
+        return (member for member, _note in self.noted())
+
+    def noted(self) -> Iterator[tuple[Member, str]]:
+        """Return the complete members of now, each with what was noted about it."""
+        self._commit()
+        entries = _read_journal(self._journal_path)
+        return islice(((member, note) for _end, member, note in entries), self._count)
+
+    def save(self) -> int:
+        """Let all members reach the disk; return the size of the archive in bytes, which is
+        what a later ``resume`` may insist on."""
+        self._commit()
+        with self._explained():
+            os.fsync(self._archive)
+            os.fsync(self._journal)
+            _sync_directory(self._path.parent)
+        return self._position
 
     # === THE END === #
 
     def write_checksums(self) -> tuple[int, str]:
         """Add SHA256SUMS, as ``sha256sum -c`` wants it; return the number of its lines, and its
         own SHA-256 in hexadecimal."""
-        count, digest = self._count, hashlib.sha256()
+        count, members = self._count, self.members()
         with self.stream_member(CHECKSUMS) as stream:
-            for member in self.members():
-                line = f"{member.sha256}  {member.name}\n".encode()
-                digest.update(line)
-                stream.write(line)
+            for member in members:
+                stream.write(_checksum_line(member))
         checkpoint("archive.checksums.written")
-        return count, digest.hexdigest()
+        return count, stream.sha256
 
     def close(self) -> Sealed:
-        """Write the central directory, let everything reach the disk, remove the journal."""
-        start = self._position
-        for member in self.members():
-            self._write(central_entry(member, self._stamp))
-        self._write(end_records(self._count, start, self._position - start))
-        self._flush()
-        checkpoint("archive.directory.written")
-        with self._explained():
-            os.fsync(self._descriptor)
-        sealed = Sealed(self._position, self._digest.hexdigest(), self._count)
+        """Write the central directory and let everything reach the disk.
+
+        The journal stays, and with it the archive can be resumed and closed again, until the
+        caller has noted that it is complete: whoever moves the archive removes the journal.
+        """
+        members, start = self.members(), self._position
+        try:
+            for member in members:
+                self._write(central_entry(member, self._stamp))
+            self._write(end_records(self._count, start, self._position - start))
+            self._drain()
+            checkpoint("archive.directory.written")
+            with self._explained():
+                os.fsync(self._archive)
+                _sync_directory(self._path.parent)
+        except BaseException:
+            self._roll_back()
+            raise
+        checkpoint("archive.fsync")
         self.release()
-        self._journal_path.unlink()
         checkpoint("archive.sealed")
-        return sealed
+        return Sealed(self._position, self._digest.hexdigest(), self._count)
 
     def release(self) -> None:
-        """Let go of the files, as they are."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            self._journal.close()
+        """Let go of the files, as they are, and of the threads."""
+        self._threads.end()
+        for file in (self._archive, self._journal):
+            if file >= 0:
+                os.close(file)
+        self._archive = self._journal = -1
+
+    def abandon(self) -> None:
+        """Remove the archive and its journal."""
+        self.release()
+        with self._explained():
+            self._path.unlink(missing_ok=True)
+            self._journal_path.unlink(missing_ok=True)
 
     # === BYTES === #
 
-    def _write(self, data: bytes) -> None:
-        self._digest.update(data)
-        self._buffer.append(data)
-        self._buffered += len(data)
-        self._position += len(data)
-        if self._buffered >= CHUNK:
-            self._flush()
+    def _write(self, data: Bytes) -> None:
+        size = len(data)
+        if self._filled + size > CHUNK or size >= DIRECT:
+            self._drain()
+        if size >= DIRECT:
+            self._put(memoryview(data))
+        else:
+            self._buffer[self._filled : self._filled + size] = data
+            self._filled += size
+        self._position += size
 
-    def _flush(self) -> None:
+    def _drain(self) -> None:
+        if self._filled:
+            self._put(memoryview(self._buffer)[: self._filled])
+            self._filled = 0
+
+    def _put(self, view: memoryview) -> None:
         with self._explained():
-            view = memoryview(b"".join(self._buffer))
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        self._buffer.clear()
-        self._buffered = 0
+            _write_all(self._archive, view)
+        self._digest.update(view)
 
-    def _record(self, member: Member) -> None:
+    def _record(self, member: Member, note: str) -> None:
+        """Note a complete member; ``_commit`` puts it into the journal."""
+        fields = [*vars(member).values(), note]
+        self._lines.append(json.dumps(fields) + "\n")
         self._count += 1
-        with self._explained():
-            self._journal.write(json.dumps(astuple(member)) + "\n")
 
-    def _roll_back(self, start: int, digest: Any) -> None:
-        self._buffer.clear()
-        self._buffered = 0
-        self._position, self._digest = start, digest
-        os.ftruncate(self._descriptor, start)
-        os.lseek(self._descriptor, start, os.SEEK_SET)
+    def _commit(self) -> None:
+        """Write what is complete: first the bytes, then their lines in the journal."""
+        if not self._lines:
+            return
+        self._drain()
+        checkpoint("archive.member.written")
+        text = "".join(self._lines).encode()
+        with self._explained():
+            _write_all(self._journal, memoryview(text))
+        checkpoint("archive.journal.written")
+        self._lines.clear()
+        self._journal_size += len(text)
+        self._mark_safe()
+
+    def _mark_safe(self) -> None:
+        self._safe = _State(self._position, self._journal_size, self._count, self._digest.copy())
+
+    def _roll_back(self) -> None:
+        """Forget everything since the last commit."""
+        safe = self._safe
+        self._filled = 0
+        self._lines.clear()
+        self._position, self._count = safe.position, safe.count
+        self._digest, self._journal_size = safe.digest.copy(), safe.journal
+        with self._explained():
+            os.ftruncate(self._archive, safe.position)
+            os.lseek(self._archive, safe.position, os.SEEK_SET)
+            os.ftruncate(self._journal, safe.journal)
         checkpoint("archive.rollback")
 
     # === RESUME === #
 
-    def _intact_members(self) -> tuple[int, int]:
-        """Read everything again; return how many members, and how much of the journal, hold."""
-        journal_end = 0
-        self._stamp = _read_stamp(self._journal_path) or dos_time(datetime.now())
-        with open(self._path, "rb") as archive:
-            for line_end, member in _read_journal(self._journal_path):
+    def _reopen(self, progress: Progress, at_least: int) -> None:
+        try:
+            self._archive = _open(self._path, 0)
+            self._journal = _open(self._journal_path, os.O_APPEND)
+            self._stamp = _read_stamp(self._journal_path)
+        except (OSError, ValueError) as error:
+            raise _lost(self._path, f"it or its journal cannot be read: {error}") from error
+        self._find_intact(progress)
+        if self._position < at_least:
+            raise _lost(self._path, f"{self._position} of {at_least} bytes are intact")
+        self._mark_safe()
+        self._roll_back()
+
+    def _find_intact(self, progress: Progress) -> None:
+        """Read everything again, up to the first member that is not what it should be."""
+        self._journal_size = len(_stamp_line(self._journal_path))
+        with open(self._path, "rb", buffering=CHUNK) as archive:
+            reader = _Reader(archive, self._stamp, self.codec, progress)
+            for line_end, member, _note in _read_journal(self._journal_path):
                 digest = self._digest.copy()
-                whole = member.name not in CLOSING and member.offset == self._position
-                if not whole or not _is_intact(archive, member, digest):
+                if member.offset != self._position or member.name in CLOSING:
+                    break
+                if not reader.is_intact(member, digest):
                     break
                 self._digest, self._position = digest, member.end
+                self._journal_size = line_end
                 self._count += 1
-                journal_end = line_end
-        return journal_end, self._count
-
-    def _rewind(self, journal_end: int, count: int) -> None:
-        os.ftruncate(self._descriptor, self._position)
-        os.lseek(self._descriptor, self._position, os.SEEK_SET)
-        if count:
-            os.ftruncate(self._journal.fileno(), journal_end)
-        else:
-            os.ftruncate(self._journal.fileno(), 0)
-            self._journal.write(json.dumps(self._stamp) + "\n")
-            self._journal.flush()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            folder = self._path.parent
-            if error.errno in TOO_MUCH:
-                raise PermanentError(
-                    f"No space left in {folder} while writing the archive.",
-                    hint="Free some space on that disk, or give Odoo a larger data directory.",
-                    log=str(error),
-                ) from error
-            raise PermanentError(
-                f"The archive cannot be written in {folder}: {error.strerror}.",
-                hint="Check that directory: its disk, and whether Odoo may write there.",
-                log=str(error),
-            ) from error
+            raise _explain(self._path.parent, error) from error
+
+    @contextmanager
+    def _released_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
 
 
 class MemberStream:
-    """What is written into a member of unknown size. Hashing goes on in a thread beside the
-    compression: both let go of Python's lock."""
+    """What is written into a member of unknown size: cut into chunks that are compressed and
+    hashed by threads and written in their order."""
 
-    def __init__(self, writer: ArchiveWriter, method: int):
+    def __init__(self, writer: ArchiveWriter, name: str, compress: bool, digests: Sequence[Any]):
+        method = DEFLATED if compress else STORED
+        start = writer._position
+        self.head = Member(name, method, 0, 0, 0, "", start, start, streamed=True)
+        self.size = 0  # bytes written into it so far
+        self.note: Callable[[], str] = str  # asked when the digests are complete
         self._writer = writer
-        self._codec = writer.codec
-        self._method = method
-        self._compressor = self._codec.compressobj() if method == DEFLATED else None
+        self._compress = compress
         self._digest = hashlib.sha256()
-        self._hashing: Future | None = None
+        self._digests = (self._digest, *digests)
         self._crc = 0
-        self._size = 0
         self._compressed = 0
+        self._chunk = bytearray(CHUNK)
+        self._filled = 0
+        self._free: list[bytearray] = []
+        self._pending: deque[_Pending] = deque()
 
-    def __enter__(self) -> "MemberStream":
-        self._thread = ThreadPoolExecutor(1, "dfr_backup hash")
-        return self
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of a complete member, in hexadecimal."""
+        return self._digest.hexdigest()
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._thread.shutdown()
+    def write(self, data: Bytes) -> None:
+        """Add ``data``, which may be changed afterwards."""
+        view = memoryview(data)
+        self.size += len(view)
+        while view:
+            part = view[: CHUNK - self._filled]
+            self._chunk[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            view = view[len(part) :]
+            if self._filled == CHUNK:
+                self._dispatch()
 
-    def write(self, data: bytes) -> None:
-        """Add ``data``, which nobody may change afterwards."""
-        if self._hashing:
-            self._hashing.result()
-        self._hashing = self._thread.submit(self._digest.update, data)
-        self._crc = self._codec.crc32(data, self._crc)
-        self._size += len(data)
-        self._put(self._compressor.compress(data) if self._compressor else data)
-
-    def finish(self, name: str, start: int) -> Member:
-        """Write the descriptor; return the complete member."""
-        if self._compressor:
-            self._put(self._compressor.flush())
-        writer = self._writer
-        writer._write(descriptor(self._crc, self._compressed, self._size))
+    def finish(self) -> Member:
+        """Write what is left and the descriptor; return the complete member."""
+        self._dispatch()
+        while self._pending:
+            self._collect()
+        if self._compress:
+            self._put(STREAM_END)
+        writer, head = self._writer, self.head
+        writer._write(descriptor(self._crc, self._compressed, self.size))
         return Member(
-            name,
-            self._method,
-            self._size,
+            head.name,
+            head.method,
+            self.size,
             self._compressed,
             self._crc,
-            self._digest.hexdigest(),
-            start,
+            self.sha256,
+            head.offset,
             writer._position,
             streamed=True,
         )
 
-    def _put(self, data: bytes) -> None:
+    def drop(self) -> None:
+        """Stop what the threads still do for it."""
+        for pending in self._pending:
+            pending.cancel()
+
+    def _dispatch(self) -> None:
+        if not self._filled:
+            return
+        view = memoryview(self._chunk)[: self._filled]
+        codec, threads = self._writer.codec, self._writer._threads
+        packing = threads.pack(codec.block, view) if self._compress else None
+        self._pending.append(_Pending(self._chunk, view, threads.hash(self._hash, view), packing))
+        self._crc = codec.crc32(view, self._crc)
+        while len(self._pending) > threads.packers:
+            self._collect()
+        self._chunk = self._free.pop() if self._free else bytearray(CHUNK)
+        self._filled = 0
+
+    def _hash(self, view: memoryview) -> None:
+        for digest in self._digests:
+            digest.update(view)
+
+    def _collect(self) -> None:
+        """Write the oldest chunk, once it is packed, and take its memory back."""
+        pending = self._pending.popleft()
+        self._put(pending.packing.result() if pending.packing else pending.view)
+        pending.hashing.result()
+        self._free.append(pending.chunk)
+
+    def _put(self, data: Bytes) -> None:
         self._compressed += len(data)
         self._writer._write(data)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+@dataclass(frozen=True)
+class _Pending:
+    """A chunk that threads work on."""
+
+    chunk: bytearray
+    view: memoryview
+    hashing: "Future[None]"
+    packing: "Future[bytes] | None"
+
+    def cancel(self) -> None:
+        self.hashing.cancel()
+        if self.packing:
+            self.packing.cancel()
 
 
-def _read_stamp(path: Path) -> tuple[int, int] | None:
-    with open(path, encoding="utf-8") as stream:
+class _Threads:
+    """The threads of one archive, made when they are first needed: one hashes, because the
+    order matters, and the others compress."""
+
+    def __init__(self) -> None:
+        self.packers = min(MAX_PACKERS, len(os.sched_getaffinity(0)))
+        self._hasher: ThreadPoolExecutor | None = None
+        self._packers: ThreadPoolExecutor | None = None
+
+    def hash(self, function: Callable[[memoryview], None], view: memoryview) -> "Future[None]":
+        if self._hasher is None:
+            self._hasher = ThreadPoolExecutor(1, "dfr_backup hash")
+        return self._hasher.submit(function, view)
+
+    def pack(self, function: Callable[[memoryview], bytes], view: memoryview) -> "Future[bytes]":
+        if self._packers is None:
+            self._packers = ThreadPoolExecutor(self.packers, "dfr_backup pack")
+        return self._packers.submit(function, view)
+
+    def end(self) -> None:
+        for pool in (self._hasher, self._packers):
+            if pool:
+                pool.shutdown()
+        self._hasher = self._packers = None
+
+
+class _Reader:
+    """Reads members of an archive under construction again."""
+
+    def __init__(self, archive: Any, stamp: tuple[int, int], codec: Codec, progress: Progress):
+        self._archive = archive
+        self._stamp = stamp
+        self._codec = codec
+        self._progress = progress
+
+    def is_intact(self, member: Member, digest: Any) -> bool:
+        """Feed the member's bytes to ``digest``; tell whether they are what they should be."""
+        self._archive.seek(member.offset)
+        tail = b""
+        if member.streamed:
+            tail = descriptor(member.crc, member.compressed_size, member.size)
         try:
-            hour, day = json.loads(stream.readline())
-        except ValueError:
-            return None
-    return hour, day
+            return (
+                self._holds(local_header(member, self._stamp), digest)
+                and self._decodes(member, digest)
+                and self._holds(tail, digest)
+                and self._archive.tell() == member.end
+            )
+        except self._codec.error:
+            return False
+
+    def _holds(self, expected: bytes, digest: Any) -> bool:
+        data = self._archive.read(len(expected))
+        digest.update(data)
+        return data == expected
+
+    def _decodes(self, member: Member, digest: Any) -> bool:
+        """Tell whether what follows decodes to the member's size, CRC-32 and SHA-256."""
+        crc, size, content = 0, 0, hashlib.sha256()
+        for piece in self._decoded(member, digest):
+            crc = self._codec.crc32(piece, crc)
+            size += len(piece)
+            content.update(piece)
+        return (crc, size, content.hexdigest()) == (member.crc, member.size, member.sha256)
+
+    def _decoded(self, member: Member, digest: Any) -> Iterator[bytes]:
+        raw = self._raw(member.compressed_size, digest)
+        return inflated(raw, self._codec) if member.method == DEFLATED else raw
+
+    def _raw(self, left: int, digest: Any) -> Iterator[bytes]:
+        while left and (data := self._archive.read(min(CHUNK, left))):
+            left -= len(data)
+            digest.update(data)
+            self._progress.tick()
+            yield data
 
 
-def _read_journal(path: Path) -> Iterator[tuple[int, Member]]:
-    """Yield (where the line ends in the journal, member) for every complete line."""
+def inflated(raw: Iterator[bytes], codec: Codec) -> Iterator[bytes]:
+    """Yield what a raw deflate stream decodes to, in pieces of at most 1 MiB.
+
+    Raise ``codec.error`` when it is damaged or not complete.
+    """
+    inflate = codec.decompressobj()
+    for data in raw:
+        while data:
+            yield inflate.decompress(data, CHUNK)
+            data = inflate.unconsumed_tail
+    # the decompressor may still hold what did not fit into the last piece
+    while piece := inflate.decompress(b"", CHUNK):
+        yield piece
+    if not inflate.eof or inflate.unused_data:
+        raise codec.error("the stream has another end")
+
+
+def read_up_to(file: int, size: int) -> bytes:
+    """Return the next ``size`` bytes of an open file, or fewer when it ends before."""
+    data = os.read(file, size)
+    while len(data) < size and (more := os.read(file, size - len(data))):
+        data += more
+    return data
+
+
+def _open(path: Path, flags: int) -> int:
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+
+
+def _write_all(file: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _checksum_line(member: Member) -> bytes:
+    """Return the line of ``sha256sum -c``, which starts with a backslash when the name is
+    escaped."""
+    name = member.name.replace("\\", "\\\\").replace("\n", "\\n")
+    escaped = "\\" if name != member.name else ""
+    return f"{escaped}{member.sha256}  {name}\n".encode()
+
+
+def _stamp_line(journal: Path) -> bytes:
+    with open(journal, "rb") as stream:
+        return stream.readline()
+
+
+def _read_stamp(journal: Path) -> tuple[int, int]:
+    """Return (time, date) of all members. Raise ValueError when the journal is damaged."""
+    hour, day = json.loads(_stamp_line(journal))
+    return int(hour), int(day)
+
+
+def _read_journal(path: Path) -> Iterator[tuple[int, Member, str]]:
+    """Yield (where the line ends in the journal, member, note) for every complete line."""
     with open(path, "rb") as stream:
         position = len(stream.readline())
         for line in stream:
             position += len(line)
             try:
-                yield position, Member(*json.loads(line))
+                *fields, note = json.loads(line)
+                member = Member(*fields)
             except (ValueError, TypeError):
                 return
+            if not line.endswith(b"\n"):
+                return
+            yield position, member, note
 
 
-def _is_intact(archive: Any, member: Member, digest: Any) -> bool:
-    """Feed the member's bytes to ``digest``; tell whether they decode to what it should be."""
-    archive.seek(member.offset)
-    head = archive.read(LOCAL_HEADER.size)
-    if len(head) < LOCAL_HEADER.size:
-        return False
-    *_fields, name_size, extra_size = LOCAL_HEADER.unpack(head)
-    names = archive.read(name_size + extra_size)
-    digest.update(head + names)
-    crc, size, content = _decode(archive, member, digest)
-    tail = archive.read(member.end - archive.tell()) if size >= 0 else b""
-    digest.update(tail)
-    whole = archive.tell() == member.end
-    return whole and (crc, size, content) == (member.crc, member.size, member.sha256)
+def _lost(path: Path, why: str) -> PermanentError:
+    return PermanentError(
+        "The archive under construction cannot be continued.",
+        hint="Run the backup again. Earlier backups are not affected.",
+        log=f"{path}: {why}",
+    )
 
 
-def _decode(archive: Any, member: Member, digest: Any) -> tuple[int, int, str]:
-    """Return (CRC-32, size, SHA-256) of what the member's bytes decode to; size -1: broken."""
-    inflate = zlib.decompressobj(RAW) if member.method == DEFLATED else None
-    crc, size, content = 0, 0, hashlib.sha256()
-    left = member.compressed_size
-    while left:
-        data = archive.read(min(CHUNK, left))
-        if not data:
-            return 0, -1, ""
-        left -= len(data)
-        digest.update(data)
-        try:
-            for piece in _inflated(inflate, data) if inflate else (data,):
-                crc = zlib.crc32(piece, crc)
-                size += len(piece)
-                content.update(piece)
-        except zlib.error:
-            return 0, -1, ""
-    return crc, size, content.hexdigest()
-
-
-def _inflated(inflate: Any, data: bytes) -> Iterator[bytes]:
-    """Yield the decoded bytes in pieces of bounded size."""
-    while data:
-        yield inflate.decompress(data, CHUNK)
-        data = inflate.unconsumed_tail
+def _explain(folder: Path, error: OSError) -> PermanentError:
+    if error.errno in TOO_MUCH:
+        return PermanentError(
+            f"No space left in {folder} while writing the archive.",
+            hint=f"Free some space on the disk that holds {folder}, or give Odoo a larger data "
+            "directory.",
+            log=str(error),
+        )
+    return PermanentError(
+        f"The archive cannot be written in {folder}: {error.strerror}.",
+        hint="Check that directory: its disk, and whether Odoo may write there.",
+        log=str(error),
+    )

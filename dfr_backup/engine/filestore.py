@@ -11,22 +11,30 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
-from .archive import ArchiveWriter, MemberStream, Prepared, prepare
+from .archive import SMALL, ArchiveWriter, Prepared, prepare, read_up_to
 from .checkpoints import checkpoint
-from .deflate import TRIAL, Codec
+from .deflate import Codec
 from .progress import Progress
 
-SMALL = 4 << 20  # bytes: read as a whole, in a thread
-CHUNK = 1 << 20  # bytes
 MAX_WORKERS = 4
+# A task of a worker: one file each costs more in handing over than in reading (measured).
+BATCH_FILES = 64
+BATCH_BYTES = 1 << 20
+UNKNOWN_SIZE = 64 << 10  # bytes: what a file counts for whose size the database does not know
 NAMED = 200  # files of each kind of trouble that are named; the others are only counted
 FOLDER = "filestore/"
 STORE_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{40}")
-UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
+IRREGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a directory
+NO_ATIME = getattr(os, "O_NOATIME", 0)
+OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,11 @@ class FilestoreReport:
     unreadable: list[str] = field(default_factory=list)
     unreadable_count: int = 0
 
+    def add(self, size: int) -> None:
+        """Count one archived file."""
+        self.files += 1
+        self.bytes += size
+
     def note(self, trouble: str, line: str) -> None:
         """Count one file as "missing", "damaged" or "unreadable", and name it."""
         setattr(self, f"{trouble}_count", getattr(self, f"{trouble}_count") + 1)
@@ -64,7 +77,7 @@ class FilestoreReport:
 
 @dataclass(frozen=True)
 class _Read:
-    """What became of one file in a worker: a member, or what kept it from being one."""
+    """What became of one file in a worker: a member, or too large for one, or in trouble."""
 
     attachment: Attachment
     prepared: Prepared | None = None
@@ -92,142 +105,239 @@ def archive_filestore(
 ) -> FilestoreReport:
     """Archive the files of the list under ``filestore/``, in its order, and report.
 
-    What the writer already holds, because the run was interrupted, is not read again. A
-    missing, damaged or unreadable file does not stop the others: a damaged one is archived as
-    it is. Nothing outside ``root`` is read. Raise PermanentError when the archive cannot be
-    written, and Cancelled.
+    What the writer already holds, because the run was interrupted, is not read again; the list
+    is then in the same order as before. A missing, damaged or unreadable file does not stop
+    the others: a damaged one is archived as it is. Nothing outside ``root`` is read. Raise
+    PermanentError when the archive cannot be written, and Cancelled.
     """
     report = FilestoreReport()
-    count = workers or min(MAX_WORKERS, os.cpu_count() or 1)
-    with ThreadPoolExecutor(count, "dfr_backup read") as pool:
-        waiting: deque[Future[_Read]] = deque()
-        try:
-            for attachment in _without_archived(writer, attachments, report):
-                waiting.append(pool.submit(_read, root, attachment, writer.codec))
-                if len(waiting) >= 2 * count:
-                    _add(writer, root, _result(waiting.popleft(), progress), report, progress)
-            while waiting:
-                _add(writer, root, _result(waiting.popleft(), progress), report, progress)
-        finally:
-            for future in waiting:
-                future.cancel()
+    store = _Store(root)
+    left = _without_archived(writer, attachments, report, progress)
+    for read in _read_ahead(store, left, writer.codec, progress, workers):
+        if read.large:
+            read = _stream(writer, store, read.attachment, progress, report)
+        elif read.prepared:
+            writer.add_prepared(read.prepared)
+            report.add(read.prepared.size)
+            progress.advance(read.prepared.size)
+        if read.trouble:
+            report.note(read.trouble, f"{read.attachment.label}: {read.reason}")
     return report
 
 
+# === WHAT IS LEFT TO DO === #
+
+
 def _without_archived(
-    writer: ArchiveWriter, attachments: Iterable[Attachment], report: FilestoreReport
+    writer: ArchiveWriter,
+    attachments: Iterable[Attachment],
+    report: FilestoreReport,
+    progress: Progress,
 ) -> Iterator[Attachment]:
-    """Leave out what an earlier attempt has archived, which is in the same order."""
-    archived = (member for member in list_archived(writer))
-    done = next(archived, None)
+    """Leave out what an earlier attempt has archived, but report it."""
+    archived = _Archived(writer)
     for attachment in attachments:
-        if done and done[0] == FOLDER + attachment.store_fname:
-            report.files += 1
-            report.bytes += done[1]
-            done = next(archived, None)
-        else:
+        found = archived.find(FOLDER + attachment.store_fname)
+        if found is None:
             yield attachment
+            continue
+        size, note = found
+        report.add(size)
+        progress.advance(size)
+        if note:
+            report.note("damaged", f"{attachment.label}: {note}")
 
 
-def list_archived(writer: ArchiveWriter) -> Iterator[tuple[str, int]]:
-    """Yield (name, size) of the attachment files that the archive holds when this begins."""
-    for member in writer.members():
-        if member.name.startswith(FOLDER):
-            yield member.name, member.size
+class _Archived:
+    """The attachment files that the archive held when this began, read beside the list.
+
+    Both are in the same order, so one member at a time is enough. Only what the list does not
+    have where it was expected is kept in memory.
+    """
+
+    def __init__(self, writer: ArchiveWriter):
+        self._members = (
+            (member.name, (member.size, note))
+            for member, note in writer.noted()
+            if member.name.startswith(FOLDER)
+        )
+        self._next = next(self._members, None)
+        self._passed: dict[str, tuple[int, str]] = {}
+
+    def find(self, name: str) -> tuple[int, str] | None:
+        """Return (bytes, note) of the member ``name``, or None when it is not there."""
+        while self._next and self._next[0] < name:
+            self._step()
+        if self._next and self._next[0] == name:
+            self._step()
+        return self._passed.pop(name, None)
+
+    def _step(self) -> None:
+        if self._next:
+            self._passed[self._next[0]] = self._next[1]
+            self._next = next(self._members, None)
 
 
-def _result(future: "Future[_Read]", progress: Progress) -> _Read:
-    while not wait([future], timeout=0.5).done:
-        progress.tick()
-    return future.result()
+def _batches(attachments: Iterable[Attachment]) -> Iterator[list[Attachment]]:
+    batch: list[Attachment] = []
+    size = 0
+    for attachment in attachments:
+        batch.append(attachment)
+        size += attachment.size or UNKNOWN_SIZE
+        if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _add(
-    writer: ArchiveWriter, root: Path, read: _Read, report: FilestoreReport, progress: Progress
-) -> None:
-    if read.large:
-        read = _stream(writer, root, read.attachment, progress)
-    if read.prepared:
-        writer.add_prepared(read.prepared)
-        progress.advance(read.prepared.size)
-        report.files += 1
-        report.bytes += read.prepared.size
-    elif read.large:
-        report.files += 1
-        report.bytes += read.attachment.size
-    if read.trouble:
-        report.note(read.trouble, f"{read.attachment.label}: {read.reason}")
-    progress.tick()
+# === READING === #
 
 
-def _read(root: Path, attachment: Attachment, codec: Codec) -> _Read:
-    """Read, check and compress one small file. Runs in a worker thread."""
+def _read_ahead(
+    store: "_Store",
+    attachments: Iterable[Attachment],
+    codec: Codec,
+    progress: Progress,
+    workers: int | None,
+) -> Iterator[_Read]:
+    """Yield what became of each file, in order, while threads read the next ones."""
+    count = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(count, "dfr_backup read") as pool:
+        waiting: deque[Future[list[_Read]]] = deque()
+        try:
+            for batch in _batches(attachments):
+                waiting.append(pool.submit(_read_batch, store, batch, codec))
+                if len(waiting) > 2 * count:
+                    yield from _result(waiting.popleft(), progress)
+            while waiting:
+                yield from _result(waiting.popleft(), progress)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _result(future: "Future[list[_Read]]", progress: Progress) -> list[_Read]:
+    while True:
+        try:
+            return future.result(timeout=0.5)
+        except NotYet:
+            progress.tick()
+
+
+def _read_batch(store: "_Store", batch: list[Attachment], codec: Codec) -> list[_Read]:
+    """Read, check and compress some files. Runs in a worker thread."""
+    reads = []
+    room = SMALL  # whatever sizes the database claims, no more than this is in memory at once
+    for attachment in batch:
+        read = _read(store, attachment, codec, room)
+        room -= read.prepared.size if read.prepared else 0
+        reads.append(read)
+    return reads
+
+
+def _read(store: "_Store", attachment: Attachment, codec: Codec, room: int) -> _Read:
     name = attachment.store_fname
     try:
-        with _open(root, name) as stream:
-            if os.fstat(stream.fileno()).st_size > SMALL:
+        with store.open(name) as (file, size):
+            if size > room:
                 return _Read(attachment, large=True)
-            data = stream.read()
+            data = read_up_to(file, size)
     except OSError as error:
         return _trouble(attachment, error)
-    prepared = prepare(FOLDER + name, data, codec)
-    if hashlib.sha1(data, usedforsecurity=False).hexdigest() == _sha1_of(name):
-        return _Read(attachment, prepared)
-    return _Read(attachment, prepared, trouble="damaged", reason=f"{name} has other content")
+    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    note = _difference(name, sha1)
+    prepared = prepare(FOLDER + name, data, codec, note=note)
+    return _Read(attachment, prepared, trouble="damaged" if note else "", reason=note)
 
 
 def _stream(
-    writer: ArchiveWriter, root: Path, attachment: Attachment, progress: Progress
+    writer: ArchiveWriter,
+    store: "_Store",
+    attachment: Attachment,
+    progress: Progress,
+    report: FilestoreReport,
 ) -> _Read:
     """Archive one large file piece by piece."""
     name = attachment.store_fname
+    sha1 = hashlib.sha1(usedforsecurity=False)
     checkpoint("filestore.large.begin")
     try:
-        with _open(root, name) as stream:
-            head = stream.read(TRIAL)
-            stream.seek(0)
-            compress = writer.codec.shrinks(head)
-            with writer.stream_member(FOLDER + name, compress=compress) as member:
-                digest = _copy(stream, member, progress)
+        with store.open(name) as (file, size):
+            size = writer.add_file(
+                FOLDER + name,
+                file,
+                size,
+                digests=[sha1],
+                note=lambda: _difference(name, sha1.hexdigest()),
+                advance=progress.advance,
+            )
     except OSError as error:
         return _trouble(attachment, error)
-    if digest == _sha1_of(name):
-        return _Read(attachment, large=True)
-    return _Read(attachment, large=True, trouble="damaged", reason=f"{name} has other content")
+    report.add(size)
+    note = _difference(name, sha1.hexdigest())
+    return _Read(attachment, trouble="damaged" if note else "", reason=note)
 
 
-def _copy(stream, member: MemberStream, progress: Progress) -> str:
-    digest = hashlib.sha1(usedforsecurity=False)
-    while data := stream.read(CHUNK):
-        member.write(data)
-        digest.update(data)
-        progress.advance(len(data))
-    return digest.hexdigest()
+def _difference(store_fname: str, sha1: str) -> str:
+    """Say what is wrong with the content, if anything."""
+    if store_fname.rsplit("/", 1)[-1] == sha1:
+        return ""
+    return f"{store_fname} has other content"
 
 
-def _sha1_of(store_fname: str) -> str:
-    return store_fname.rsplit("/", 1)[-1]
+class _Store:
+    """A filestore's directory. The names come from the database: nobody may lead us out of
+    the filestore with one, nor with a link in it."""
+
+    def __init__(self, root: Path):
+        self._root = os.path.realpath(root)
+        self._flags = OPEN | NO_ATIME
+        self._folder = lru_cache(1024)(self._resolve)
+
+    @contextmanager
+    def open(self, store_fname: str) -> Iterator[tuple[int, int]]:
+        """Yield (descriptor, size in bytes) of a regular file. Raise OSError."""
+        file = self._open(store_fname)
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EISDIR, "not a regular file")
+            yield file, status.st_size
+        finally:
+            os.close(file)
+
+    def _open(self, store_fname: str) -> int:
+        folder, _slash, name = store_fname.rpartition("/")
+        if not _is_file_name(name):
+            raise OSError(errno.ENOENT, "not the name of a file")
+        path = f"{self._folder(folder)}/{name}"
+        try:
+            return os.open(path, self._flags)
+        except PermissionError as error:
+            if error.errno != errno.EPERM or not self._flags & NO_ATIME:
+                raise
+            self._flags &= ~NO_ATIME  # only for the owner of the file
+            return os.open(path, self._flags)
+
+    def _resolve(self, folder: str) -> str:
+        """Return the real path of a folder of the filestore."""
+        plain = not folder or (folder[0] != "/" and folder == os.path.normpath(folder))
+        if plain and "\0" not in folder:
+            real = os.path.realpath(os.path.join(self._root, folder))
+            if real == self._root or real.startswith(self._root + "/"):
+                return real
+        raise OSError(errno.ENOENT, "the name leads out of the filestore")
 
 
-def _open(root: Path, store_fname: str):
-    """Open a regular file below ``root``. The name comes from the database: nobody may lead us
-    out of the filestore with it, nor with a link in it."""
-    parts = Path(store_fname).parts
-    if os.path.isabs(store_fname) or ".." in parts or not parts:
-        raise FileNotFoundError(errno.ENOENT, "the name leads out of the filestore")
-    folder = os.path.realpath(root / Path(*parts[:-1]))
-    if not Path(folder).is_relative_to(os.path.realpath(root)):
-        raise FileNotFoundError(errno.ENOENT, "the name leads out of the filestore")
-    descriptor = os.open(
-        os.path.join(folder, parts[-1]), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    )
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "not a regular file")
-    return open(descriptor, "rb", buffering=0)
+def _is_file_name(name: str) -> bool:
+    try:
+        return b"\0" not in name.encode() and name not in ("", ".", "..")
+    except UnicodeEncodeError:
+        return False
 
 
 def _trouble(attachment: Attachment, error: OSError) -> _Read:
-    kind = "unreadable" if error.errno in UNREADABLE else "missing"
-    reason = f"{attachment.store_fname}: {error.strerror}"
-    return _Read(attachment, trouble=kind, reason=reason)
+    kind = "missing" if error.errno in ABSENT + IRREGULAR else "unreadable"
+    what = "not a regular file" if error.errno in IRREGULAR else error.strerror
+    return _Read(attachment, trouble=kind, reason=f"{attachment.store_fname}: {what}")

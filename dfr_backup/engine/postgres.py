@@ -470,7 +470,8 @@ def end_sessions(connection: Connection, application_name: str) -> int:
         with session.cursor() as cr:
             cr.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                " WHERE application_name = %s AND pid <> pg_backend_pid()",
+                " WHERE application_name = %s AND datname = current_database()"
+                " AND pid <> pg_backend_pid()",
                 [application_name],
             )
             return cr.fetchone()[0]

@@ -10,7 +10,7 @@ import shutil
 
 from ..engine import listing, manifest, postgres
 from ..engine.addons import archive_addons
-from ..engine.archive import ArchiveWriter
+from ..engine.archive import ArchiveWriter, journal_path
 from ..engine.checkpoints import checkpoint
 from ..engine.errors import EngineError, PermanentError, Postponed, RetryableError
 from ..engine.filestore import archive_filestore, walk_filestore
@@ -47,7 +47,12 @@ class BackupFlow:
 
     def run(self):
         """Do every step that is still open. Raise ``Cancelled`` or ``Postponed``."""
-        storages = self.job._storages()
+        try:
+            self._run_steps(self.job._storages())
+        finally:
+            self._release()
+
+    def _run_steps(self, storages):
         self._do("initialize", self.initialize)
         self._restart_if_archive_is_lost()
         self._do("dump_database", self.dump_database, self._unprepared)
@@ -157,19 +162,20 @@ class BackupFlow:
             self._save_list(snapshot, progress)
             tool = self._find_pg_dump()
             progress.expect(snapshot.estimated_dump_size())
-            with (
-                self._archive() as writer,
-                postgres.RowCounter(snapshot) as rows,
-                writer.stream_member(DUMP) as member,
-            ):
+            writer = self._archive()
+            with postgres.RowCounter(snapshot) as rows, writer.stream_member(DUMP) as member:
                 size = postgres.dump(
                     tool, connection, snapshot, member.write, progress, self.job._dump_options()
                 )
+        saved = writer.save()
         if rows.problem:
             progress.warn(f"The rows could not be counted: {rows.problem}")
         progress.log(f"{_mib(size)} of SQL, {len(rows.counts or {})} tables")
         self.job._remember(
-            snapshot_at=snapshot.taken_at.isoformat(), pg_dump=tool.label, rows=rows.counts
+            snapshot_at=snapshot.taken_at.isoformat(),
+            pg_dump=tool.label,
+            rows=rows.counts,
+            saved=saved,
         )
 
     def _save_list(self, snapshot, progress):
@@ -184,14 +190,13 @@ class BackupFlow:
 
     def archive_files(self, progress):
         """Archive the attachment files of the same snapshot, and the custom addons."""
-        report = None
-        with self._archive() as writer:
-            if self.job.include_addons:
-                self.job._remember(
-                    addons=archive_addons(writer, self.job._custom_addons(), progress)
-                )
-            if self.job.include_filestore:
-                report = self._archive_filestore(writer, progress)
+        writer, report = self._archive(), None
+        if self.job.include_addons:
+            addons = archive_addons(writer, self.job._custom_addons(), progress)
+            self.job._remember(addons=addons)
+        if self.job.include_filestore:
+            report = self._archive_filestore(writer, progress)
+        self.job._remember(saved=writer.save())
         if report and report.unreadable_count:
             raise PermanentError(
                 f"{report.unreadable_count} of {report.files} attachment files cannot be read.",
@@ -250,16 +255,18 @@ class BackupFlow:
         if self._is_sealed():
             return
         name = manifest.archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
-        with self._archive() as writer:
-            count, digest = writer.write_checksums()
-            content = self.job._manifest({"count": count, "sha256sums": digest})
-            writer.add_bytes("manifest.json", manifest.encode(content))
-            sealed = writer.close()
-        self._writer = None
+        writer = self._archive()
+        count, digest = writer.write_checksums()
+        content = self.job._manifest({"count": count, "sha256sums": digest})
+        writer.add_bytes("manifest.json", manifest.encode(content))
+        sealed = writer.close()
+        self._release()
         progress.log(f"{name}: {_mib(sealed.size)}, {sealed.members} members")
         self.job._record_archive(name, sealed.size, sealed.sha256, content)
+        checkpoint("archive.recorded")
         self.partial.rename(self.work / name)
         checkpoint("archive.renamed")
+        journal_path(self.partial).unlink(missing_ok=True)
         progress.advance(sealed.size)
 
     def upload(self, progress, storage):
@@ -270,7 +277,10 @@ class BackupFlow:
         checkpoint("storage.manifest.before")
         target.put_bytes(
             manifest.sidecar(
-                job._facts()["manifest"], job.archive_name, int(job.archive_size), job.archive_sha256
+                job._facts()["manifest"],
+                job.archive_name,
+                int(job.archive_size),
+                job.archive_sha256,
             ),
             manifest.sidecar_key(job.archive_name),
         )
@@ -314,18 +324,14 @@ class BackupFlow:
 
     # === THE ARCHIVE UNDER CONSTRUCTION === #
 
-    @contextlib.contextmanager
     def _archive(self):
-        """The writer, one for all steps; after an error or a kill it is read again first."""
+        """The writer, one for all steps. What another process has begun is read again first."""
         if self._writer is None and self.partial.exists():
-            self._writer = ArchiveWriter.resume(self.partial)
+            saved = self.job._facts().get("saved", 0)
+            self._writer = ArchiveWriter.resume(self.partial, at_least=saved)
         elif self._writer is None:
             self._writer = ArchiveWriter.create(self.partial)
-        try:
-            yield self._writer
-        except BaseException:
-            self._release()
-            raise
+        return self._writer
 
     def _release(self):
         if self._writer is not None:
@@ -341,12 +347,20 @@ class BackupFlow:
         return bool(self.job.archive_name) and self.job._archive_path().exists()
 
     def _restart_if_archive_is_lost(self):
-        """A later attempt may find the working directory gone, or be on another server."""
-        if self._is_sealed() or self.partial.exists() or not self.job._uploads_missing():
+        """A later attempt may find the working directory gone or damaged, or be on another
+        server: then nothing of what the closed steps have saved counts any more."""
+        if self._is_sealed() or not self.job._uploads_missing() or not self._has_saved():
             return
-        if self._good("dump_database") or self._good("archive_files"):
-            self.job._restart("The archive under construction is gone: starting again.")
-            self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            if not self.partial.exists():
+                raise PermanentError("The archive under construction is gone.")
+            self._archive()  # reads it again
+        except PermanentError as error:
+            self.job._restart(f"{error.message} Starting again.")
+            self._forget_archive()
+
+    def _has_saved(self):
+        return self._good("dump_database") or self._good("archive_files")
 
 
 def _mib(size):

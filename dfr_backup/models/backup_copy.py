@@ -1,4 +1,12 @@
+import logging
+
 from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError
+
+from ..engine.errors import EngineError
+from ..engine.manifest import sidecar_key
+
+_logger = logging.getLogger(__name__)
 
 
 class BackupCopy(models.Model):
@@ -39,7 +47,28 @@ class BackupCopy(models.Model):
         "(storage_id, key) WHERE state != 'deleted'", "A storage holds one archive of a name."
     )
 
+    def action_delete(self):
+        """Delete the stored archives: first the manifest, without which it is no backup."""
+        if not self.env.user.has_group("dfr_backup.group_manager"):
+            raise AccessError(self.env._("Only a backup manager may do that."))
+        if self.filtered("protected"):
+            raise UserError(self.env._("A protected backup cannot be deleted."))
+        for copy in self.sudo():
+            try:
+                storage = copy.storage_id._get_storage()
+                storage.delete(sidecar_key(copy.key))
+                storage.delete(copy.key)
+            except EngineError as error:
+                # the engine's text: pylint: disable-next=translation-required
+                raise UserError(f"{error.message}\n{error.hint}") from error
+            copy.state = "deleted"
+            _logger.info("User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name)
+        return True
+
     @api.depends("key", "storage_id")
     def _compute_location(self):
         for copy in self:
-            copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
+            try:
+                copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
+            except EngineError as error:
+                copy.location = error.message

@@ -17,7 +17,10 @@ class BackupJob(models.Model):
     _order = "id desc"
 
     name = fields.Char(required=True, string="Run")
-    uuid = fields.Char(required=True, index=True, copy=False)
+    uuid = fields.Char("Identifier", required=True, index=True, copy=False)
+    database_uuid = fields.Char(
+        required=True, help="The database that the run belongs to: a copy has another one."
+    )
     kind = fields.Selection([("backup", "Backup")], required=True, default="backup")
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
     state = fields.Selection(JOB_STATES, required=True, default="pending", index=True)
@@ -173,6 +176,7 @@ class BackupJob(models.Model):
             {
                 "name": self.env["ir.sequence"].next_by_code("backup.job"),
                 "uuid": str(uuid.uuid4()),
+                "database_uuid": self._current_database_uuid(),
                 "plan_id": plan.id,
                 "trigger": trigger,
                 "user_id": self.env.uid,
@@ -189,6 +193,10 @@ class BackupJob(models.Model):
                 **values,
             }
         )
+
+    @api.model
+    def _current_database_uuid(self):
+        return self.env["ir.config_parameter"].sudo().get_param("database.uuid")
 
     def _action_open(self):
         return {

@@ -148,17 +148,16 @@ class BackupJob(models.Model):
         moment = self._facts().get("snapshot_at")
         if moment:
             return datetime.fromisoformat(moment)
-        return self.date_start.replace(tzinfo=timezone.utc)
+        return (self.date_start or self.create_date).replace(tzinfo=timezone.utc)
 
     def _manifest(self, members):
         """Return the content of ``manifest.json``. ``members`` tells about SHA256SUMS."""
         data = self._facts()
-        uuid = self.env["ir.config_parameter"].sudo().get_param("database.uuid")
         ours = {
             "job": self.uuid,
             "run": self.name,
             "plan": self.plan_id.name,
-            "database_uuid": uuid,
+            "database_uuid": self.database_uuid,
             "snapshot_at": self._taken_at(),
             "contents": self._contents(),
             "missing": self._missing_parts(),

@@ -3,6 +3,8 @@
 import logging
 from datetime import timedelta
 
+from psycopg2.errors import SerializationFailure
+
 from odoo import api, fields, models
 
 from .. import runner, server
@@ -25,8 +27,9 @@ class BackupJob(models.Model):
     @api.model
     def _supervise(self):
         """Resume or close what lost its runner, then start the next waiting run."""
+        self._close_foreign()
         for job in self.search([("state", "=", "running")]):
-            if not job._is_alive():
+            if not job._is_alive() and job._hold():
                 job._take_over()
         self._start_waiting()
         if self.search_count([("state", "in", OPEN_STATES)], limit=1):
@@ -47,8 +50,34 @@ class BackupJob(models.Model):
 
     def _is_alive(self):
         """Tell whether a runner holds this run's lock, which dies with its process."""
-        self.env.cr.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [runner.LOCK_CLASS, self.id])
+        self.env.cr.execute(
+            "SELECT pg_try_advisory_xact_lock(%s, %s)", [runner.LOCK_CLASS, self.id]
+        )
         return not self.env.cr.fetchone()[0]
+
+    @api.model
+    def _close_foreign(self):
+        """Close the runs that were open in the dump from which this database was restored.
+
+        They belong to the original: going on with them would write into its storages.
+        """
+        mine = self._current_database_uuid()
+        for job in self.search([("state", "in", OPEN_STATES), ("database_uuid", "!=", mine)]):
+            for step in job.step_ids.filtered(lambda step: step.state in OPEN_STATES):
+                step._skip(self.env._("Skipped: this database is a restored copy."))
+            reason = self.env._("This run belongs to the database that this one is a copy of.")
+            job._close("cancelled", EngineError(reason))
+
+    def _hold(self):
+        """Lock this row; tell whether it still is what this transaction sees.
+
+        The runner may have ended well after our snapshot was taken, and let go of its lock.
+        """
+        try:
+            with self.env.cr.savepoint():
+                return bool(self.try_lock_for_update())
+        except SerializationFailure:
+            return False
 
     def _take_over(self):
         """Go on with a run whose runner died, or close it after too many attempts."""
@@ -70,7 +99,7 @@ class BackupJob(models.Model):
         now = fields.Datetime.now()
         ready = ["|", ("not_before", "=", False), ("not_before", "<=", now)]
         job = self.search([("state", "=", "pending"), *ready], order="id", limit=1)
-        if not job or self.search_count([("state", "=", "running")], limit=1):
+        if not job or not job._hold() or self.search_count([("state", "=", "running")], limit=1):
             return
         if job.spawned_at and job.spawned_at > now - SPAWN_PATIENCE or job._is_alive():
             return
@@ -87,10 +116,12 @@ class BackupJob(models.Model):
         return bool(steps.search_count([*reading, ("job_id.state", "=", "running")], limit=1))
 
     def _close_interrupted(self, where):
-        message = self.env._("Interrupted in step “%(step)s”, %(count)s times.", step=where,
-                             count=self.attempt)  # fmt: skip
         self._close_broken(
-            message,
+            self.env._(
+                "Interrupted in step “%(step)s”, in attempt %(count)s.",
+                step=where,
+                count=self.attempt,
+            ),
             self.env._(
                 "Something ends the backup process: look for “out of memory” in the kernel log, "
                 "for a container or service limit, and at the end of %s.",

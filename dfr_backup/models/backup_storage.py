@@ -22,8 +22,8 @@ class BackupStorage(models.Model):
     local_path = fields.Char(
         string="Directory",
         help="An absolute path on the Odoo server: a disk of its own, or a mounted network "
-        "share. It must be below the data directory, /var/backups, /mnt, /media, /srv, or a "
-        "directory that odoo.conf names in dfr_backup_local_roots.",
+        "share. It must be below dfr_backup/backups in the data directory, /var/backups, /mnt, "
+        "/media, /srv, or a directory that odoo.conf names in dfr_backup_local_roots.",
     )
     copy_ids = fields.One2many("backup.copy", "storage_id", string="Copies")
     copy_count = fields.Integer(compute="_compute_copies")
@@ -89,6 +89,7 @@ class BackupStorage(models.Model):
             try:
                 storage._get_storage().prepare()
             except EngineError as error:
+                # the engine's text: pylint: disable-next=translation-required
                 raise UserError(f"{error.message}\n{error.hint}") from error
 
     def action_test(self):

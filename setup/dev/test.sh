@@ -14,8 +14,9 @@ addon() {
     local log=$DEV/log/test-addon.log
     dropdb --if-exists dfr_test
     if ! odoo -d dfr_test -i dfr_backup --test-tags /dfr_backup --stop-after-init --workers 0 \
-        >"$log" 2>&1; then
-        grep -E 'ERROR|FAIL|Traceback|Error' "$log" | tail -n 60 >&2
+        --http-port "$(free_port)" >"$log" 2>&1; then
+        grep -E '^(ERROR|FAIL)|ERROR|FAIL:' "$log" | head -n 40 >&2
+        tail -n 40 "$log" >&2
         fail "see $log"
     fi
     # Odoo's runner is content with no test at all

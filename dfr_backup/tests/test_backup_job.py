@@ -1,0 +1,172 @@
+from datetime import timedelta
+
+from odoo import fields
+from odoo.exceptions import UserError
+from odoo.tests import tagged
+
+from .common import BackupCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupJob(BackupCase):
+    def test_button_creates_a_run_with_all_its_steps(self):
+        job = self.run_now()
+        self.assertEqual(job.state, "pending")
+        self.assertEqual(
+            job.step_ids.mapped("kind"),
+            [
+                "initialize",
+                "dump_database",
+                "archive_files",
+                "compress",
+                "upload",
+                "verify",
+                "cleanup",
+            ],
+        )
+        self.assertEqual(set(job.step_ids.mapped("state")), {"pending"})
+        self.assertEqual(job.step_ids[4].display_name, "Upload: Disk")
+
+    def test_button_twice_shows_the_waiting_run(self):
+        first = self.run_now()
+        self.assertEqual(self.run_now(), first)
+        first.state = "running"
+        second = self.run_now()
+        self.assertNotEqual(second, first)
+        self.assertEqual(self.run_now(), second)
+
+    def test_button_of_the_list_needs_a_plan(self):
+        self.assertEqual(self.env["backup.job"].action_run_now()["res_model"], "backup.job")
+        self.plan.active = False
+        with self.assertRaisesRegex(UserError, "no backup plan"):
+            self.env["backup.job"].action_run_now()
+
+    def test_plan_leaves_out_steps(self):
+        self.plan.include_database = False
+        self.assertNotIn("dump_database", self.run_now().step_ids.mapped("kind"))
+
+    def test_every_storage_has_its_steps(self):
+        other = self.storage.copy({"name": "Other", "local_path": str(self.root / "other")})
+        self.plan.storage_ids += other
+        steps = self.run_now().step_ids.filtered("storage_id")
+        self.assertEqual(
+            steps.mapped("display_name"),
+            ["Upload: Disk", "Upload: Other", "Verify: Disk", "Verify: Other"],
+        )
+
+    def test_state_of_the_run_follows_from_its_steps(self):
+        job = self.run_now()
+        self.end(job, dump_database="failure")
+        self.assertEqual(job.state, "partial")
+        self.assertEqual(job.error, "Dump database: Broken")
+
+    def test_warnings_are_counted_and_change_nothing(self):
+        job = self.run_now()
+        self.end(job, archive_files="warning", cleanup="warning")
+        self.assertEqual((job.state, job.warning_count), ("success", 2))
+
+    def test_cancel_of_a_waiting_run_is_immediate(self):
+        job = self.run_now()
+        job.action_cancel()
+        self.assertEqual(job.state, "cancelled")
+        self.assertEqual(set(job.step_ids.mapped("state")), {"skipped"})
+        self.assertIn(self.env.user.name, job.error)
+
+    def test_cancel_of_a_running_run_asks_its_runner(self):
+        job = self.run_now()
+        job.state = "running"
+        job.action_cancel()
+        self.assertEqual((job.state, job.cancel_requested), ("running", True))
+
+    def test_retry_without_kept_archive_makes_a_new_run(self):
+        job = self.run_now()
+        self.end(job, upload="failure", verify="skipped")
+        self.assertFalse(job.can_retry_upload)
+        self.assertNotEqual(job.action_retry()["res_id"], job.id)
+
+    def test_retry_uploads_the_kept_archive_again(self):
+        job = self.run_now()
+        job.archive_name = "kept.zip"
+        job._work_path().mkdir(parents=True)
+        job._archive_path().touch()
+        self.end(job, upload="failure", verify="skipped")
+        self.assertTrue(job.can_retry_upload)
+        self.assertEqual(job.action_retry()["res_id"], job.id)
+        self.assertEqual(job.state, "pending")
+        open_kinds = job.step_ids.filtered(lambda s: s.state == "pending").mapped("kind")
+        self.assertEqual(open_kinds, ["upload", "verify", "cleanup"])
+
+    def test_retry_of_a_good_run_is_refused(self):
+        job = self.run_now()
+        self.end(job)
+        with self.assertRaises(UserError):
+            job.action_retry()
+
+    def test_history_is_not_deleted_while_its_backups_exist(self):
+        job = self.run_now()
+        with self.assertRaisesRegex(UserError, "waiting or running"):
+            job.unlink()
+        job.archive_name = "a.zip"
+        job._record_copy(self.storage, "verified")
+        self.end(job)
+        with self.assertRaisesRegex(UserError, "a.zip"):
+            job.unlink()
+        job.copy_ids.action_delete()
+        job.unlink()
+        self.assertFalse(job.exists())
+
+    def test_dead_runner_is_resumed_then_closed(self):
+        job = self.run_now()
+        for attempt in (1, 2):
+            job.write({"state": "running", "attempt": attempt, "spawn_count": 0})
+            job.step_ids[1].state = "running"
+            with self.assertLogs("odoo.addons.dfr_backup", "WARNING"):
+                self.env["backup.job"]._supervise()
+            self.assertEqual((job.state, job.spawn_count), ("running", 1))
+        job.attempt = 3
+        with self.assertLogs("odoo.addons.dfr_backup", "WARNING"):
+            self.env["backup.job"]._supervise()
+        self.assertEqual(job.state, "failure")
+        self.assertIn("Interrupted in step “Dump database”", job.error)
+        self.assertFalse(job.step_ids.filtered(lambda s: s.state in ("pending", "running")))
+
+    def test_runner_that_never_starts_is_told(self):
+        job = self.run_now()
+        long_ago = fields.Datetime.now() - timedelta(minutes=5)
+        job.write({"spawn_count": 3, "spawned_at": long_ago})
+        self.env["backup.job"]._supervise()
+        self.assertEqual(job.state, "failure")
+        self.assertIn("could not be started", job.error)
+        self.assertIn(job.runner_log, job.hint)
+
+    def test_supervisor_starts_one_waiting_run_at_a_time(self):
+        job = self.run_now()
+        job.write({"spawned_at": False, "spawn_count": 0})
+        other = self.plan.copy({"name": "Other"})._request_run("manual")
+        self.env["backup.job"]._supervise()
+        self.assertEqual((job.spawn_count, other.spawn_count), (1, 0))
+
+    def test_run_that_gave_way_waits(self):
+        job = self.run_now()
+        later = fields.Datetime.now() + timedelta(minutes=10)
+        job.write({"spawned_at": False, "spawn_count": 0, "not_before": later})
+        self.env["backup.job"]._supervise()
+        self.assertEqual(job.spawn_count, 0)
+
+    def test_run_of_the_original_is_closed_in_a_copy(self):
+        job = self.run_now()
+        job.state = "running"
+        self.env["ir.config_parameter"].set_param("database.uuid", "another")
+        self.env["backup.job"]._supervise()
+        self.assertEqual(job.state, "cancelled")
+        self.assertIn("copy", job.error)
+
+    def test_progress_of_the_whole(self):
+        job = self.run_now()
+        self.assertEqual(job.progress, 0)
+        job.step_ids[0].state = "success"
+        job.step_ids[1].write({"state": "running", "bytes_done": 50, "bytes_total": 100})
+        self.assertEqual(job.current_step, "Dump database")
+        self.assertTrue(0 < job.progress < 50)
+        self.end(job)
+        self.assertEqual(job.progress, 100)

@@ -1,0 +1,71 @@
+from datetime import datetime, timedelta
+
+from odoo import fields
+from odoo.exceptions import UserError, ValidationError
+from odoo.tests import freeze_time, tagged
+
+from .common import BackupCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupPlan(BackupCase):
+    def test_installation_leaves_a_plan_that_works(self):
+        plan = self.env["backup.plan"]._create_default()
+        self.assertEqual((plan.frequency, plan.time), ("daily", 2.0))
+        self.assertTrue(plan.include_database and plan.include_filestore and plan.include_addons)
+        self.assertTrue(plan.next_run)
+        self.assertEqual(plan.storage_ids.provider, "local")
+        plan.storage_ids._get_storage().probe()
+
+    @freeze_time("2026-06-15 12:00:00")
+    def test_next_run_is_local_time(self):
+        self.plan.time = 2.5
+        self.assertEqual(self.plan.next_run, datetime(2026, 6, 16, 0, 30))  # 02:30 in Paris
+        self.plan.frequency = "manual"
+        self.assertFalse(self.plan.next_run)
+
+    def test_due_plan_runs_once_however_often_it_was_missed(self):
+        now = fields.Datetime.now()
+        self.plan.next_run = now - timedelta(days=7)
+        self.env["backup.plan"]._cron_supervise()
+        job = self.plan.job_ids
+        self.assertEqual((len(job), job.trigger), (1, "schedule"))
+        self.assertEqual(job.scheduled_at, now - timedelta(days=7))
+        self.assertGreater(self.plan.next_run, now)
+        self.env["backup.plan"]._cron_supervise()
+        self.assertEqual(self.plan.job_ids, job)
+
+    def test_due_plan_does_not_queue_behind_its_own_waiting_run(self):
+        job = self.run_now()
+        self.plan.next_run = fields.Datetime.now() - timedelta(minutes=1)
+        self.env["backup.plan"]._cron_supervise()
+        self.assertEqual(self.plan.job_ids, job)
+
+    def test_cron_is_woken_at_the_next_time(self):
+        cron = self.env.ref("dfr_backup.ir_cron_supervise")
+        moment = fields.Datetime.now().replace(microsecond=0) + timedelta(hours=3)
+        self.plan.next_run = moment
+        triggers = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)])
+        self.assertIn(moment, triggers.mapped("call_at"))
+
+    def test_impossible_plans_are_refused(self):
+        for values in (
+            {"include_database": False, "include_filestore": False, "include_addons": False},
+            {"storage_ids": [(5,)]},
+            {"time": 24.0},
+            {"time": -1},
+            {"monthday": 0},
+        ):
+            with self.subTest(values), self.assertRaises(ValidationError), self.cr.savepoint():
+                self.plan.write(values)
+
+    def test_plan_with_history_is_not_deleted(self):
+        self.run_now()
+        with self.assertRaisesRegex(UserError, "history"):
+            self.plan.unlink()
+
+    def test_cron_in_test_mode(self):
+        self.plan.next_run = fields.Datetime.now() - timedelta(minutes=1)
+        with self.enter_registry_test_mode():
+            self.env.ref("dfr_backup.ir_cron_supervise").method_direct_trigger()
+        self.assertEqual(len(self.plan.job_ids), 1)

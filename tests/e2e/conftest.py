@@ -1,0 +1,318 @@
+"""Real Odoo, real PostgreSQL, committed data: each test has a database and a data directory.
+
+Everything runs without the power of root to ignore file permissions, so that an unreadable
+file is one here too.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+DEV = Path(os.environ["DFR_DEV_DIR"])
+REPO = Path(__file__).resolve().parents[2]
+TEMPLATE = "dfr_e2e_template"
+FAULTS = str(Path(__file__).with_name("faults"))
+ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-chown,-fowner"]
+SEED = """
+env["ir.attachment"].create([
+    {"name": f"{n}.bin", "raw": bytes([n]) * 5000 + str(n).encode()} for n in range(200)
+])
+env["ir.attachment"].create({"name": "large", "raw": __import__("random").randbytes(9 << 20)})
+env.cr.commit()
+"""
+
+
+def _ordinary(argv):
+    return [*ORDINARY, *argv] if os.getuid() == 0 else list(argv)
+
+
+def _settings():
+    text = (DEV / "odoo.conf").read_text()
+    return dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Instance:
+    """One database with its own data directory and configuration file."""
+
+    def __init__(self, database, folder):
+        self.database = database
+        self.folder = folder
+        self.data = folder / "data"
+        self.conf = folder / "odoo.conf"
+        self.options = {**_settings(), "data_dir": str(self.data), "db_name": database}
+        self.options["http_port"] = str(free_port())
+        self.options["gevent_port"] = str(free_port())
+        self.write_conf()
+
+    def write_conf(self, **changes):
+        self.options.update(changes)
+        lines = [f"{key} = {value}" for key, value in self.options.items() if value is not None]
+        self.conf.write_text("[options]\n" + "\n".join(lines) + "\n")
+        self.conf.chmod(0o600)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.options['http_port']}"
+
+    def environ(self, fault=None, **extra):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "ODOO_"))}
+        env.update(ODOO_RC=str(self.conf), **extra)
+        if fault:
+            env["DFR_TEST_FAULT"] = fault
+            env["PYTHONPATH"] = f"{FAULTS}:{env.get('PYTHONPATH', '')}"
+        return env
+
+    def odoo(self, *args, fault=None, text=None, timeout=240, **extra):
+        return subprocess.run(
+            _ordinary([DEV / "bin/odoo", *args]),
+            env=self.environ(fault, **extra),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def shell(self, code):
+        done = self.odoo("shell", "-d", self.database, "--no-http", text=code)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout
+
+    def backup(self, fault=None, **extra):
+        """Run a backup from the command line; return its report and its exit status."""
+        done = self.odoo("backup", "run", "-d", self.database, "--json", fault=fault, **extra)
+        assert done.stdout.strip(), done.stderr
+        return Run(self, json.loads(done.stdout), done.returncode)
+
+    def sql(self, query, *params, database=None):
+        with contextlib.closing(self.connect(database)) as session, session.cursor() as cr:
+            session.autocommit = True
+            cr.execute(query, params)
+            return cr.fetchall() if cr.description else []
+
+    def connect(self, database=None):
+        o = self.options
+        return psycopg2.connect(
+            dbname=database or self.database,
+            host=o["db_host"],
+            port=o["db_port"],
+            user=o["db_user"],
+            password=o["db_password"],
+        )
+
+    def superuser(self, query):
+        script = REPO / "tests/e2e/as_superuser.sh"
+        subprocess.run([script, self.database, query], check=True, capture_output=True)
+
+    @property
+    def filestore(self):
+        return self.data / "filestore" / self.database
+
+    @property
+    def work(self):
+        return self.data / "dfr_backup/work"
+
+    @property
+    def storage(self):
+        return self.data / "dfr_backup/backups" / self.database
+
+    def leftovers(self):
+        """Return what a finished run must not leave: files, sessions, open rows.
+
+        Its process may need a moment to end.
+        """
+        for _ in range(40):
+            found = self._leftovers()
+            if not found:
+                break
+            time.sleep(0.25)
+        return found
+
+    def _leftovers(self):
+        found = [str(p) for p in self.work.glob("*")]
+        found += [str(p) for p in self.storage.glob("*.part")]
+        found += self.sql(
+            "SELECT application_name FROM pg_stat_activity WHERE datname = %s"
+            " AND application_name LIKE 'dfr_backup%%'",
+            self.database,
+        )
+        found += self.sql("SELECT name, state FROM backup_job WHERE state IN ('running')")
+        found += self.sql("SELECT kind FROM backup_step WHERE state IN ('running', 'pending')")
+        return found
+
+    @contextlib.contextmanager
+    def serve(self, *args, env=None):
+        """Run a real server until the block ends."""
+        log = open(self.folder / "server.log", "ab")
+        process = subprocess.Popen(
+            _ordinary([DEV / "bin/odoo", *args]),
+            env=env or self.environ(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            self._await_server(process)
+            yield process
+        finally:
+            _end(process)
+            log.close()
+
+    def _await_server(self, process):
+        for _ in range(240):
+            assert process.poll() is None, (self.folder / "server.log").read_text()[-3000:]
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{self.url}/web/health", timeout=5).close()
+                return
+            time.sleep(0.25)
+        raise AssertionError("the server does not answer")
+
+    def rpc(self, model, method, *args, login="admin", password="admin", **kwargs):
+        """Call a method over JSON-RPC, as any client may."""
+        uid = self._jsonrpc("common", "login", self.database, login, password)
+        return self._jsonrpc(
+            "object", "execute_kw", self.database, uid, password, model, method, args, kwargs
+        )
+
+    def _jsonrpc(self, service, method, *args):
+        body = {"jsonrpc": "2.0", "params": {"service": service, "method": method, "args": args}}
+        request = urllib.request.Request(
+            f"{self.url}/jsonrpc",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+        if "error" in answer:
+            raise RuntimeError(answer["error"]["data"]["message"])
+        return answer["result"]
+
+    def await_job(self, job_id, timeout=90):
+        """Return the state in which the run ended."""
+        for _ in range(timeout * 4):
+            (state,) = self.sql("SELECT state FROM backup_job WHERE id = %s", job_id)[0]
+            if state not in ("pending", "running"):
+                return state
+            time.sleep(0.25)
+        raise AssertionError(f"run {job_id} is still {state}")
+
+
+def _end(process):
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Run:
+    """What a backup from the command line reported."""
+
+    def __init__(self, instance, report, status):
+        self.instance = instance
+        self.report = report
+        self.status = status
+        self.state = report["job"]["state"]
+        self.steps = {
+            step["kind"] + (f":{step['storage']}" if step["storage"] else ""): step
+            for step in report["steps"]
+        }
+        self.states = {name.split(":")[0]: step["state"] for name, step in self.steps.items()}
+        self.by_kind = {step["kind"]: step for step in report["steps"]}
+
+    @property
+    def archive(self):
+        return Path(next(copy["path"] for copy in self.report["copies"]))
+
+    @property
+    def manifest(self):
+        return json.loads(self.archive.with_suffix(".json").read_text())
+
+
+def _databases(query):
+    settings = _settings()
+    with contextlib.closing(
+        psycopg2.connect(
+            dbname="postgres",
+            host=settings["db_host"],
+            port=settings["db_port"],
+            user=settings["db_user"],
+            password=settings["db_password"],
+        )
+    ) as session:
+        session.autocommit = True
+        with session.cursor() as cr:
+            cr.execute(query)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """A database with the addon and some attachments, from which each test gets a clone."""
+    _databases(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
+    instance = Instance(TEMPLATE, tmp_path_factory.mktemp("template"))
+    done = instance.odoo("-d", TEMPLATE, "-i", "base,web,dfr_backup", "--stop-after-init")
+    assert done.returncode == 0, done.stderr[-3000:]
+    instance.shell(SEED)
+    yield instance
+    _databases(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
+
+
+@pytest.fixture
+def instance(template, tmp_path, request):
+    """A clone of the template: one database, one data directory, one configuration."""
+    name = f"dfr_e2e_{os.getpid()}_{abs(hash(request.node.nodeid)) % 10**8}"
+    _databases(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+    clone = Instance(name, tmp_path)
+    shutil.copytree(template.filestore, clone.filestore)
+    clone.storage.mkdir(parents=True, mode=0o700)
+    clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
+    yield clone
+    _databases(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def restored(instance, archive):
+    """Restore with Odoo's own command; return the name of the copy, and check it."""
+    copy = f"{instance.database}_r"
+    _databases(f'DROP DATABASE IF EXISTS "{copy}"')
+    try:
+        done = instance.odoo("db", "load", copy, str(archive))
+        assert done.returncode == 0, done.stderr[-3000:]
+        done = subprocess.run(
+            [
+                sys.executable,
+                REPO / "setup/dev/compare.py",
+                copy,
+                instance.data,
+                archive.with_suffix(".json"),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    finally:
+        _databases(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+        shutil.rmtree(instance.data / "filestore" / copy, ignore_errors=True)
+
+
+@pytest.fixture
+def restore():
+    return restored

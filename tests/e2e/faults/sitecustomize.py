@@ -1,0 +1,45 @@
+"""Python loads this by itself in every process that has this folder on its PYTHONPATH.
+
+It listens to the engine's checkpoints and does, once, what DFR_TEST_FAULT says:
+``ACTION:CHECKPOINT:MARKER[:ARGUMENT]``. The marker file tells later processes that it is done
+(``kill-always`` has none). Production code knows nothing of this.
+"""
+
+import os
+import signal
+import sys
+import time
+
+
+def _install(action, checkpoint, marker, argument=""):
+    def hook(event, args):
+        if event != "dfr_backup.checkpoint" or args[0] != checkpoint:
+            return
+        if action == "kill-always":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if os.path.exists(marker):
+            return
+        open(marker, "w").close()
+        if action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif action == "pause":
+            time.sleep(float(argument))
+        elif action == "fill":
+            _fill(argument)
+        elif action == "remove":
+            os.rename(argument, argument + ".gone")
+
+    sys.addaudithook(hook)
+
+
+def _fill(folder):
+    with open(os.path.join(folder, "filler"), "wb", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(b"\0" * 4096)
+        except OSError:
+            pass
+
+
+if os.environ.get("DFR_TEST_FAULT") and "backup" in sys.orig_argv and "runner" in sys.orig_argv:
+    _install(*os.environ["DFR_TEST_FAULT"].split(":"))

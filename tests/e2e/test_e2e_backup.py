@@ -1,0 +1,52 @@
+"""The whole job, from the request to a copy that Odoo itself restores."""
+
+import hashlib
+import subprocess
+import zipfile
+
+
+def test_backup_restores_with_odoo_itself(instance, restore):
+    run = instance.backup()
+    assert (run.state, run.status) == ("success", 0)
+    assert set(run.states.values()) == {"success"}
+    assert "All the same" in restore(instance, run.archive)
+    assert instance.leftovers() == []
+
+
+def test_archive_is_an_ordinary_zip(instance, tmp_path):
+    run = instance.backup()
+    subprocess.run(["unzip", "-tq", run.archive], check=True, capture_output=True)
+    with zipfile.ZipFile(run.archive) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        archive.extractall(tmp_path / "x")
+    assert names[0] == "dump.sql"
+    assert "addons/dfr_backup/__manifest__.py" in names
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True)
+    sidecar = run.manifest["archive"]
+    content = run.archive.read_bytes()
+    assert sidecar["size"] == len(content)
+    assert sidecar["sha256"] == hashlib.sha256(content).hexdigest()
+    assert run.archive.stat().st_mode & 0o777 == 0o600
+
+
+def test_missing_and_damaged_files_are_warnings(instance):
+    files = sorted(p for p in instance.filestore.glob("??/*") if p.stat().st_size > 4000)
+    files[0].unlink()
+    files[1].write_bytes(b"something else")
+    run = instance.backup()
+    assert (run.state, run.states["archive_files"]) == ("success", "warning")
+    filestore = run.manifest["dfr_backup"]["filestore"]
+    assert (filestore["missing"], filestore["damaged"]) == (1, 1)
+    assert files[0].name in filestore["missing_names"][0]
+    assert files[1].name in filestore["damaged_names"][0]
+
+
+def test_command_line_errors(instance):
+    assert instance.odoo("backup", "frobnicate").returncode == 4
+    done = instance.odoo("backup", "run", "--plan", "No such plan")
+    assert done.returncode == 1
+    assert "no plan “No such plan”" in done.stderr
+    assert instance.odoo("backup", "list").stdout.startswith("There is no backup yet")
+    instance.backup()
+    assert "verified" in instance.odoo("backup", "list").stdout

@@ -1,0 +1,57 @@
+"""A runner killed with SIGKILL in the middle of each step: resumed, or closed, and no trace."""
+
+import subprocess
+import zipfile
+
+import pytest
+
+# at least one instant inside every step, and the borders where something is half done
+INSTANTS = [
+    "postgres.snapshot.exported",  # initialize
+    "postgres.dump.first_bytes",  # dump database
+    "archive.member.written",
+    "step.archive_files.begin",
+    "archive.journal.written",
+    "filestore.large.begin",
+    "archive.checksums.written",  # compress
+    "archive.sealed",
+    "archive.recorded",
+    "archive.renamed",
+    "storage.put.written",  # upload
+    "storage.rename.after",
+    "storage.manifest.before",
+    "step.verify.begin",
+    "step.cleanup.begin",
+    "step.cleanup.end",
+]
+
+
+@pytest.mark.parametrize("instant", INSTANTS)
+def test_killed_once_goes_on(instance, tmp_path, instant):
+    run = instance.backup(fault=f"kill:{instant}:{tmp_path}/marker")
+    assert (tmp_path / "marker").exists(), "the instant was never reached"
+    assert run.state == "success"
+    assert instance.sql("SELECT attempt FROM backup_job") == [(2,)]
+    with zipfile.ZipFile(run.archive) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        archive.extractall(tmp_path / "x")
+    assert len(names) == len(set(names))
+    assert "dump.sql" in names
+    in_list = run.manifest["dfr_backup"]["attachments"]["files"]
+    assert sum(name.startswith("filestore/") for name in names) == in_list
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True)
+    assert len(list(instance.storage.iterdir())) == 2  # one archive and its manifest
+    assert instance.leftovers() == []
+
+
+def test_killed_always_is_closed_after_three_attempts(instance):
+    run = instance.backup(fault="kill-always:postgres.dump.first_bytes:-")
+    assert (run.state, run.status) == ("failure", 1)
+    assert "Interrupted in step “Dump database”" in run.report["job"]["error"]
+    assert run.report["job"]["hint"]
+    assert instance.sql("SELECT attempt FROM backup_job") == [(3,)]
+    assert run.states["dump_database"] == "failure"
+    assert instance.leftovers() == []
+    assert list(instance.storage.iterdir()) == []
+    assert instance.backup().state == "success"  # the next run is not in its way
