@@ -1,0 +1,116 @@
+"""What every storage must do. A kind is tested by a class with a ``storage`` fixture."""
+
+import hashlib
+import os
+
+import pytest
+
+from dfr_backup.engine.errors import Cancelled, EngineError, PermanentError
+from dfr_backup.engine.progress import Progress
+
+SIZE = (20 << 20) + 17
+
+
+def cancelled_at(limit):
+    """Return a progress that is cancelled once ``limit`` bytes are done."""
+
+    def report(progress):
+        if progress.done >= limit:
+            raise Cancelled()
+
+    progress = Progress(report)
+    progress.tick = lambda: report(progress)
+    return progress
+
+
+class StorageContract:
+    @pytest.fixture
+    def source(self, tmp_path):
+        path = tmp_path / "source.zip"
+        path.write_bytes(os.urandom(SIZE))
+        return path
+
+    def content(self, storage, key, offset=0):
+        with storage.open(key, offset) as stream:
+            return stream.read()
+
+    def test_put_and_read_back(self, storage, source):
+        progress = Progress()
+        storage.put(source, "a.zip", progress)
+        assert self.content(storage, "a.zip") == source.read_bytes()
+        assert progress.done == progress.total == SIZE
+
+    def test_put_replaces(self, storage, source):
+        storage.put_bytes(b"old", "a.zip")
+        storage.put(source, "a.zip", Progress())
+        assert storage.stat("a.zip").size == SIZE
+
+    def test_put_bytes(self, storage):
+        storage.put_bytes(b"one", "a.json")
+        storage.put_bytes(b"two!", "a.json")
+        assert self.content(storage, "a.json") == b"two!"
+
+    def test_ranged_read(self, storage):
+        storage.put_bytes(b"0123456789", "a")
+        assert self.content(storage, "a", 7) == b"789"
+
+    def test_stat(self, storage):
+        storage.put_bytes(b"12345", "a")
+        found = storage.stat("a")
+        assert (found.key, found.size) == ("a", 5)
+        assert found.modified.tzinfo
+        assert storage.stat("b") is None
+
+    def test_list_is_complete_and_ordered(self, storage):
+        keys = [f"key {number:04} ü" for number in range(1100)]
+        for key in reversed(keys):
+            storage.put_bytes(b"x", key)
+        assert [found.key for found in storage.list()] == keys
+
+    def test_delete(self, storage):
+        storage.put_bytes(b"x", "a")
+        storage.delete("a")
+        storage.delete("a")
+        assert storage.stat("a") is None
+        assert list(storage.list()) == []
+
+    def test_missing_object_is_a_clear_error(self, storage):
+        with pytest.raises(PermanentError) as caught, storage.open("a"):
+            pass
+        assert caught.value.hint
+
+    def test_cancel_leaves_nothing(self, storage, source):
+        source.with_name("second name").hardlink_to(source)  # so that it is really copied
+        with pytest.raises(Cancelled):
+            storage.put(source, "a.zip", cancelled_at(8 << 20))
+        assert storage.stat("a.zip") is None
+        assert list(storage.list()) == []
+
+    def test_verify(self, storage, source):
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        storage.put(source, "a.zip", Progress())
+        storage.verify("a.zip", SIZE, digest, Progress())
+
+    @pytest.mark.parametrize("damage", ["flipped bit", "truncated", "longer", "missing"])
+    def test_verify_notices(self, storage, damage):
+        good = os.urandom(100_000)
+        bad = {
+            "flipped bit": good[:5000] + bytes([good[5000] ^ 1]) + good[5001:],
+            "truncated": good[:-1],
+            "longer": good + b"x",
+            "missing": None,
+        }[damage]
+        if bad is not None:
+            storage.put_bytes(bad, "a.zip")
+        with pytest.raises(PermanentError) as caught:
+            storage.verify("a.zip", len(good), hashlib.sha256(good).hexdigest(), Progress())
+        assert caught.value.hint
+
+    @pytest.mark.parametrize("key", ["", "..", "a/b", "../a", "a\0b"])
+    def test_keys_stay_inside(self, storage, key):
+        with pytest.raises(EngineError):
+            storage.put_bytes(b"x", key)
+
+    def test_probe(self, storage):
+        storage.probe()
+        assert list(storage.list()) == []
