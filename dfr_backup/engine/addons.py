@@ -2,25 +2,25 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .archive import ArchiveWriter, prepare
+from .archive import SMALL, ArchiveWriter, prepare, read_up_to
 from .progress import Progress
 
 SKIPPED_FOLDERS = {".git", "__pycache__", "node_modules", ".venv", ".mypy_cache", ".ruff_cache"}
 SKIPPED_SUFFIXES = (".pyc", ".pyo", ".swp")
-SMALL = 4 << 20  # bytes
-CHUNK = 1 << 20  # bytes
 FOLDER = "addons/"
 OBJECT_NAME = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
 class AddonSource:
-    """An addon and its real directory."""
+    """An addon and its directory."""
 
     name: str
     path: Path
@@ -32,54 +32,103 @@ def archive_addons(
     """Archive the addons under ``addons/<name>/``; return name, git revision (None when it is
     not in a git checkout), files and bytes of each.
 
-    Unreadable files are warnings. Links that lead out of the addon are not followed, and no
-    directory is a link that is followed.
+    What cannot be read, and links that lead out of the addon, are warnings. Links to files
+    of the addon are archived as files; links to its directories are only named in the log,
+    because what is behind them is archived anyway. Raise PermanentError when the archive
+    cannot be written, and Cancelled.
     """
-    archived = {m.name for m in writer.members() if m.name.startswith(FOLDER)}
-    return [_archive_addon(writer, source, archived, progress) for source in sources]
+    archived = {m.name: m.size for m in writer.members() if m.name.startswith(FOLDER)}
+    return [_Addon(writer, source, archived, progress).archive() for source in sources]
 
 
-def _archive_addon(
-    writer: ArchiveWriter, source: AddonSource, archived: set[str], progress: Progress
-) -> dict[str, Any]:
-    files = size = 0
-    for path in _files(source.path):
-        name = f"{FOLDER}{source.name}/{path.relative_to(source.path).as_posix()}"
+class _Addon:
+    """One addon on its way into the archive."""
+
+    def __init__(
+        self,
+        writer: ArchiveWriter,
+        source: AddonSource,
+        archived: dict[str, int],
+        progress: Progress,
+    ):
+        self._writer = writer
+        self._name = source.name
+        self._root = Path(os.path.realpath(source.path))
+        self._archived = archived
+        self._progress = progress
+
+    def archive(self) -> dict[str, Any]:
+        files = size = 0
+        for path in self._files():
+            try:
+                size += self._add(path)
+                files += 1
+            except OSError as error:
+                self._warn(path, error.strerror)
+        revision = git_revision(self._root)
+        self._progress.log(f"Addon {self._name}: {files} files, revision {revision or 'unknown'}")
+        return {"name": self._name, "revision": revision, "files": files, "bytes": size}
+
+    def _files(self) -> Iterator[Path]:
+        """Yield the regular files in a stable order. Directories are visited once, because no
+        link to one is followed."""
+        for folder, subfolders, names in os.walk(self._root, onerror=self._warn_of_folder):
+            self._progress.tick()
+            subfolders[:] = sorted(set(subfolders) - SKIPPED_FOLDERS)
+            for name in subfolders + sorted(names):
+                if not name.endswith(SKIPPED_SUFFIXES) and self._is_ours(Path(folder, name)):
+                    yield Path(folder, name)
+
+    def _is_ours(self, path: Path) -> bool:
+        """Tell whether to archive what is at ``path``, and say so if a link is not archived."""
         try:
-            size += path.stat().st_size if name in archived else _add(writer, name, path)
-            files += 1
-        except OSError as error:
-            progress.warn(f"{path}: {error.strerror}")
-        progress.tick()
-    revision = git_revision(source.path)
-    progress.log(f"Addon {source.name}: {files} files, revision {revision or 'unknown'}")
-    return {"name": source.name, "revision": revision, "files": files, "bytes": size}
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode):
+                return stat.S_ISREG(mode)
+            target = path.resolve(strict=True)
+        except (OSError, RuntimeError):
+            self._warn(path, "cannot be read, or is a link to nothing")
+            return False
+        if not target.is_relative_to(self._root):
+            self._warn(path, f"not archived: a link out of the addon, to {target}")
+        elif target.is_dir():
+            self._progress.log(f"{path}: a link to {target}, archived only there")
+        return target.is_relative_to(self._root) and target.is_file()
 
+    def _add(self, path: Path) -> int:
+        """Archive one file, unless it already is; return its bytes. Raise OSError."""
+        name = self._member_name(path)
+        if name in self._archived:
+            return self._archived[name]
+        file = os.open(path, OPEN)
+        try:
+            return self._add_open(name, file, os.fstat(file).st_size)
+        finally:
+            os.close(file)
 
-def _files(root: Path) -> Iterator[Path]:
-    """Yield the regular files below ``root``, in a stable order."""
-    real_root = os.path.realpath(root)
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(set(subfolders) - SKIPPED_FOLDERS)
-        for name in sorted(names):
-            path = Path(folder, name)
-            if name.endswith(SKIPPED_SUFFIXES) or not path.is_file():
-                continue
-            if Path(os.path.realpath(path)).is_relative_to(real_root):
-                yield path
+    def _add_open(self, name: str, file: int, size: int) -> int:
+        advance = self._progress.advance
+        if size > SMALL:
+            return self._writer.add_file(name, file, size, advance=advance)
+        data = read_up_to(file, size)
+        self._writer.add_prepared(prepare(name, data, self._writer.codec))
+        advance(len(data))
+        return len(data)
 
+    def _member_name(self, path: Path) -> str:
+        """Return the name in the archive, which is UTF-8 whatever the file's name is."""
+        name = path.relative_to(self._root).as_posix()
+        plain = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        if plain != name:
+            self._warn(path, f"its name is not UTF-8, archived as {plain}")
+        return f"{FOLDER}{self._name}/{plain}"
 
-def _add(writer: ArchiveWriter, name: str, path: Path) -> int:
-    with open(path, "rb", buffering=0) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size <= SMALL:
-            data = stream.read()
-            writer.add_prepared(prepare(name, data, writer.codec))
-            return len(data)
-        with writer.stream_member(name) as member:
-            while data := stream.read(CHUNK):
-                member.write(data)
-    return size
+    def _warn_of_folder(self, error: OSError) -> None:
+        self._warn(Path(error.filename), error.strerror)
+
+    def _warn(self, path: Path, reason: str | None) -> None:
+        plain = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        self._progress.warn(f"Addon {self._name}, {plain}: {reason}")
 
 
 def git_revision(path: Path) -> str | None:
@@ -87,9 +136,10 @@ def git_revision(path: Path) -> str | None:
 
     The files of git are read, git itself is not run: its configuration may name programs.
     """
+    path = Path(os.path.realpath(path))
     for folder in (path, *path.parents):
         git = folder / ".git"
-        if git.exists():
+        if os.path.lexists(git):
             try:
                 return _head_of(_git_directory(git))
             except (OSError, ValueError):
@@ -106,20 +156,30 @@ def _git_directory(git: Path) -> Path:
 
 
 def _head_of(git: Path) -> str | None:
+    """Return the commit of HEAD, which may be detached. Raise OSError, ValueError."""
     head = (git / "HEAD").read_text().strip()
     if OBJECT_NAME.fullmatch(head):
         return head
-    reference = head.partition(":")[2].strip()
+    reference = head.removeprefix("ref:").strip()
     if ".." in reference or not reference.startswith("refs/"):
         return None
     for base in (git, _common_directory(git)):
-        loose = base / reference
-        if loose.is_file():
-            return loose.read_text().strip()
-        packed = base / "packed-refs"
-        for line in packed.read_text().splitlines() if packed.is_file() else ():
-            if line.endswith(f" {reference}"):
-                return line.split()[0]
+        commit = _loose(base / reference) or _packed(base / "packed-refs", reference)
+        if commit:
+            return commit
+    return None
+
+
+def _loose(reference: Path) -> str | None:
+    commit = reference.read_text().strip() if reference.is_file() else ""
+    return commit if OBJECT_NAME.fullmatch(commit) else None
+
+
+def _packed(references: Path, reference: str) -> str | None:
+    for line in references.read_text().splitlines() if references.is_file() else ():
+        commit, _space, name = line.partition(" ")
+        if name == reference and OBJECT_NAME.fullmatch(commit):
+            return commit
     return None
 
 

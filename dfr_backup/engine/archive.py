@@ -332,8 +332,7 @@ class ArchiveWriter:
 
     def _record(self, member: Member, note: str) -> None:
         """Note a complete member; ``_commit`` puts it into the journal."""
-        fields = [*vars(member).values(), note]
-        self._lines.append(json.dumps(fields) + "\n")
+        self._lines.append(_journal_line(member, note))
         self._count += 1
 
     def _commit(self) -> None:
@@ -604,9 +603,10 @@ def inflated(raw: Iterator[bytes], codec: Codec) -> Iterator[bytes]:
     """
     inflate = codec.decompressobj()
     for data in raw:
-        while data:
-            yield inflate.decompress(data, CHUNK)
-            data = inflate.unconsumed_tail
+        left = data
+        while left:
+            yield inflate.decompress(left, CHUNK)
+            left = inflate.unconsumed_tail
     # the decompressor may still hold what did not fit into the last piece
     while piece := inflate.decompress(b"", CHUNK):
         yield piece
@@ -658,19 +658,51 @@ def _read_stamp(journal: Path) -> tuple[int, int]:
     return int(hour), int(day)
 
 
+def _journal_line(member: Member, note: str) -> str:
+    m = member
+    return (
+        f"{m.method}\t{m.size}\t{m.compressed_size}\t{m.crc}\t{m.sha256}\t{m.offset}\t{m.end}"
+        f"\t{m.streamed:d}\t{_escaped(note)}\t{_escaped(m.name)}\n"
+    )
+
+
+def _parsed(line: bytes) -> tuple[Member, str]:
+    """Return (member, note) of a line of the journal. Raise ValueError when it is not one."""
+    method, size, packed, crc, sha256, offset, end, streamed, note, name = line.split(b"\t")
+    if not name.endswith(b"\n"):
+        raise ValueError("the line was not written to its end")
+    member = Member(
+        _unescaped(name[:-1]),
+        int(method),
+        int(size),
+        int(packed),
+        int(crc),
+        sha256.decode(),
+        int(offset),
+        int(end),
+        streamed == b"1",
+    )
+    return member, _unescaped(note)
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode()
+
+
+def _unescaped(data: bytes) -> str:
+    return data.decode("unicode_escape")
+
+
 def _read_journal(path: Path) -> Iterator[tuple[int, Member, str]]:
     """Yield (where the line ends in the journal, member, note) for every complete line."""
     with open(path, "rb") as stream:
         position = len(stream.readline())
         for line in stream:
-            position += len(line)
             try:
-                *fields, note = json.loads(line)
-                member = Member(*fields)
-            except (ValueError, TypeError):
+                member, note = _parsed(line)
+            except ValueError:
                 return
-            if not line.endswith(b"\n"):
-                return
+            position += len(line)
             yield position, member, note
 
 

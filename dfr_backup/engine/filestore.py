@@ -4,6 +4,7 @@ Their names are the SHA-1 of their content, and a file never changes after it wa
 (Odoo 19, ``ir_attachment._get_path`` and ``_file_write``): that is what is checked here.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -30,7 +31,6 @@ BATCH_BYTES = 1 << 20
 UNKNOWN_SIZE = 64 << 10  # bytes: what a file counts for whose size the database does not know
 NAMED = 200  # files of each kind of trouble that are named; the others are only counted
 FOLDER = "filestore/"
-STORE_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{40}")
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 IRREGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a directory
 NO_ATIME = getattr(os, "O_NOATIME", 0)
@@ -88,11 +88,19 @@ class _Read:
 
 def walk_filestore(root: Path) -> Iterator[Attachment]:
     """Yield every file of a filestore, for when there is no list of the ones in use."""
-    for folder in sorted(root.glob("[0-9a-f][0-9a-f]")):
-        for path in sorted(folder.iterdir()):
-            name = f"{folder.name}/{path.name}"
-            if STORE_NAME.fullmatch(name):
-                yield Attachment(name, path.name, path.lstat().st_size, name)
+    for folder in sorted(_names(root, "[0-9a-f]{2}")):
+        for name in sorted(_names(root / folder, "[0-9a-f]{40}")):
+            with contextlib.suppress(FileNotFoundError):
+                size = os.lstat(f"{root}/{folder}/{name}").st_size
+                yield Attachment(f"{folder}/{name}", name, size, f"{folder}/{name}")
+
+
+def _names(folder: Path, pattern: str) -> list[str]:
+    """Return the names in a folder that are like ``pattern``; none when it cannot be read."""
+    try:
+        return [name for name in os.listdir(folder) if re.fullmatch(pattern, name)]
+    except OSError:
+        return []
 
 
 def archive_filestore(
@@ -114,14 +122,13 @@ def archive_filestore(
     store = _Store(root)
     left = _without_archived(writer, attachments, report, progress)
     for read in _read_ahead(store, left, writer.codec, progress, workers):
-        if read.large:
-            read = _stream(writer, store, read.attachment, progress, report)
-        elif read.prepared:
-            writer.add_prepared(read.prepared)
-            report.add(read.prepared.size)
-            progress.advance(read.prepared.size)
-        if read.trouble:
-            report.note(read.trouble, f"{read.attachment.label}: {read.reason}")
+        done = _stream(writer, store, read.attachment, progress, report) if read.large else read
+        if done.prepared:
+            writer.add_prepared(done.prepared)
+            report.add(done.prepared.size)
+            progress.advance(done.prepared.size)
+        if done.trouble:
+            report.note(done.trouble, f"{done.attachment.label}: {done.reason}")
     return report
 
 
@@ -264,7 +271,7 @@ def _stream(
     checkpoint("filestore.large.begin")
     try:
         with store.open(name) as (file, size):
-            size = writer.add_file(
+            added = writer.add_file(
                 FOLDER + name,
                 file,
                 size,
@@ -274,7 +281,7 @@ def _stream(
             )
     except OSError as error:
         return _trouble(attachment, error)
-    report.add(size)
+    report.add(added)
     note = _difference(name, sha1.hexdigest())
     return _Read(attachment, trouble="damaged" if note else "", reason=note)
 

@@ -1,0 +1,62 @@
+"""Arrows only downward: the engine knows no Odoo, the flows know no model."""
+
+import ast
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ADDON = Path(__file__).resolve().parents[2] / "dfr_backup"
+ENGINE = sorted((ADDON / "engine").rglob("*.py"))
+FLOWS = sorted((ADDON / "flows").rglob("*.py"))
+IMPORT_ALL = """
+import importlib, pkgutil, sys, types
+package = types.ModuleType("dfr_backup")
+package.__path__ = [sys.argv[1]]
+sys.modules["dfr_backup"] = package
+import dfr_backup.engine as engine
+for module in pkgutil.walk_packages(engine.__path__, "dfr_backup.engine."):
+    importlib.import_module(module.name)
+    print(module.name)
+sys.exit("odoo was imported" if "odoo" in sys.modules else 0)
+"""
+
+
+def imported(path):
+    """Return the full names of all that a file of the addon imports, anywhere in it."""
+    package = ["dfr_backup", *path.relative_to(ADDON).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*base, node.module] if node.module else base)
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_of_the_engine_is_imported_without_odoo():
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, str(ADDON)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    modules = list(pkgutil.walk_packages([str(ADDON / "engine")], "dfr_backup.engine."))
+    assert result.stdout.split() == [module.name for module in modules]
+    assert "dfr_backup.engine.archive" in result.stdout.split()
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.relative_to(ADDON).as_posix())
+def test_engine_imports_only_itself_and_libraries(path):
+    for name in imported(path):
+        assert name.split(".")[0] != "odoo"
+        assert not name.startswith("dfr_backup.") or name.startswith("dfr_backup.engine.")
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.relative_to(ADDON).as_posix())
+def test_flows_import_the_engine_and_no_model(path):
+    for name in imported(path):
+        assert name.split(".")[0] != "odoo"
+        assert not name.startswith("dfr_backup.") or name.startswith(
+            ("dfr_backup.engine.", "dfr_backup.flows.")
+        )
