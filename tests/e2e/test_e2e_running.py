@@ -109,3 +109,39 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
         with instance.connect("postgres") as session:
             session.autocommit = True
             session.cursor().execute(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+
+
+def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path):
+    instance.sql("UPDATE backup_plan SET patience = 1")
+    fault = f"pause:postgres.dump.first_bytes:{tmp_path}/marker:8"
+    backup = start(instance, "backup", "run", "-d", instance.database, "--json", fault=fault)
+    until((tmp_path / "marker").exists)
+    asked = time.monotonic()
+    instance.sql("ALTER TABLE res_partner ADD COLUMN upgraded int")  # waits for pg_dump's lock
+    assert time.monotonic() - asked < 20
+    until(lambda: instance.sql("SELECT 1 FROM backup_job WHERE state = 'pending'"))
+    ((error, not_before),) = instance.sql("SELECT error, not_before FROM backup_job")
+    assert "gave way" in error and "res_partner" in error
+    assert not_before
+    instance.sql("UPDATE backup_job SET not_before = now() AT TIME ZONE 'UTC'")
+    backup.communicate(timeout=120)
+    assert backup.returncode == 0
+    assert instance.sql("SELECT state, attempt, error FROM backup_job") == [("success", 2, None)]
+    (log,) = instance.sql("SELECT log FROM backup_step WHERE kind = 'dump_database'")[0]
+    assert "gave way" in log
+    assert instance.leftovers() == []
+
+
+def test_two_servers_on_one_database_run_it_once(instance, tmp_path):
+    instance.sql("UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC'")
+    code = "env['backup.plan']._cron_supervise(); env.cr.commit()"
+    nodes = [start(instance, "shell", "-d", instance.database, "--no-http") for _ in range(3)]
+    for node in nodes:
+        node.stdin.write(code)
+        node.stdin.close()
+    for node in nodes:
+        node.wait(60)
+        node.stdout.close()
+        node.stderr.close()
+    ((job,),) = instance.sql("SELECT id FROM backup_job")
+    assert instance.await_job(job) == "success"

@@ -1,6 +1,5 @@
 """What needs no server; the dump itself is tested end to end, with a real one."""
 
-
 import pytest
 
 from dfr_backup.engine import postgres

@@ -1,0 +1,105 @@
+"""A person presses the button in a browser, and watches the steps turn green."""
+
+import re
+import shutil
+import time
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def page():
+    executable = shutil.which("chromium")
+    assert executable, "chromium is missing: make setup installs it"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.problems = []
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                page.problems.append(message.text)
+                if message.type == "error" and "dfr_backup" in message.text
+                else None
+            ),
+        )
+        yield page
+        browser.close()
+
+
+def log_in(page, instance):
+    page.goto(f"{instance.url}/web/login")
+    page.fill("input[name=login]", "admin")
+    page.fill("input[name=password]", "admin")
+    page.click("button[type=submit]")
+    page.wait_for_selector(".o_main_navbar", timeout=90_000)
+
+
+def test_press_the_button_and_watch(instance, page, tmp_path):
+    # slow enough to see the numbers move
+    fault = f"pause:step.compress.begin:{tmp_path}/marker:5"
+    with instance.serve(env=instance.environ(fault)):
+        log_in(page, instance)
+        page.goto(f"{instance.url}/odoo/backups")
+        page.wait_for_selector("text=No backup has run yet", timeout=60_000)
+        page.click("button:has-text('Run Backup Now')")
+        page.wait_for_selector(".o_backup_step", timeout=20_000)
+        page.wait_for_selector(".o_backup_step[data-state=running]", timeout=20_000)
+        page.wait_for_selector(".o_backup_step[data-kind=compress][data-state=running]")
+        page.wait_for_selector("button:has-text('Cancel Backup')")
+        seconds = set()
+        for _ in range(6):
+            seconds.add(page.inner_text(".o_backup_step[data-kind=compress] .ms-auto"))
+            time.sleep(0.5)
+        assert len(seconds) > 1, "the numbers do not move"
+        page.wait_for_selector(
+            ".o_backup_step[data-kind=cleanup][data-state=success]", timeout=60_000
+        )
+        states = page.eval_on_selector_all(
+            ".o_backup_step", "steps => steps.map(step => step.dataset.state)"
+        )
+        assert states == ["success"] * 7
+        page.wait_for_selector(".o_statusbar_status .o_arrow_button_current:has-text('Success')")
+        page.click(".nav-link:has-text('Stored Copies')")
+        page.wait_for_selector(".badge:has-text('Verified')")
+        page.click(".o_backup_step[data-kind=dump_database] summary")
+        assert re.search(r"MiB of SQL", page.inner_text(".o_backup_log >> visible=true"))
+    assert page.problems == []
+
+
+def test_a_failure_says_what_to_do(instance, page):
+    instance.superuser("CREATE TABLE secret_table (id int)")
+    run = instance.backup()
+    assert run.state == "partial"
+    with instance.serve():
+        log_in(page, instance)
+        page.goto(f"{instance.url}/odoo/backups")
+        page.click("td:has-text('Partial')", timeout=60_000)
+        step = ".o_backup_step[data-kind=dump_database]"
+        page.wait_for_selector(f"{step}[data-state=failure]")
+        assert "may not read secret_table" in page.inner_text(f"{step} .o_backup_error")
+        assert "GRANT SELECT" in page.inner_text(f"{step} .o_backup_hint")
+        assert "permission denied for table secret_table" in page.inner_text(
+            f"{step} .o_backup_log"
+        )
+        for view in ("kanban", "graph", "pivot"):
+            page.goto(f"{instance.url}/odoo/backups")
+            page.click(f".o_switch_view.o_{view}", timeout=60_000)
+            page.wait_for_selector(f".o_{view}_view")
+        for path in ("backup-plans", "backup-storages", "stored-backups"):
+            page.goto(f"{instance.url}/odoo/{path}")
+            page.click(".o_data_row td.o_data_cell >> nth=1", timeout=60_000)
+            page.wait_for_selector(".o_form_view")
+    assert page.problems == []

@@ -1,0 +1,114 @@
+"""The button on a real server, in the ways in which servers are really run."""
+
+import os
+import time
+
+import pytest
+
+MODES = {
+    "threaded": ([], {}),
+    "prefork": (["--workers", "2"], {}),
+    "no database list": (["--no-database-list"], {}),
+    "proxy": (["--proxy-mode"], {}),
+}
+
+
+def press(instance):
+    plan = instance.rpc("backup.plan", "search", [])
+    return instance.rpc("backup.plan", "action_run_now", plan)["res_id"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_button(instance, mode):
+    arguments, changes = MODES[mode]
+    instance.write_conf(**changes)
+    with instance.serve(*arguments):
+        job = press(instance)
+        assert instance.await_job(job) == "success"
+    assert instance.leftovers() == []
+
+
+def test_runner_outlives_its_server(instance, tmp_path):
+    fault = f"pause:step.archive_files.begin:{tmp_path}/marker:8"
+    with instance.serve("--workers", "2", env=instance.environ(fault)):
+        job = press(instance)
+        for _ in range(200):
+            if (tmp_path / "marker").exists():
+                break
+            time.sleep(0.1)
+    assert instance.await_job(job) == "success"
+    assert instance.sql("SELECT attempt FROM backup_job") == [(1,)]
+
+
+def test_schedule_runs_by_the_servers_own_cron(instance):
+    instance.sql("UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC' - interval '3 days'")
+    instance.sql("UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute'")
+    with instance.serve():
+        for _ in range(300):
+            jobs = instance.sql("SELECT id FROM backup_job")
+            if jobs:
+                break
+            time.sleep(0.25)
+        assert len(jobs) == 1  # one, for three missed days
+        assert instance.await_job(jobs[0][0]) == "success"
+    assert instance.sql("SELECT trigger FROM backup_job") == [("schedule",)]
+
+
+@pytest.mark.parametrize("how", ["command line", "environment"])
+def test_options_that_stand_in_no_file(instance, how, tmp_path):
+    """The runner has the server's effective configuration, wherever it came from."""
+    names = ("addons_path", "data_dir", "db_host", "db_port", "db_user", "db_password")
+    given = {name: instance.options[name] for name in names}
+    instance.write_conf(**dict.fromkeys(names))
+    env, arguments = instance.environ(), []
+    if how == "command line":
+        arguments = [f"--{name.replace('data_dir', 'data-dir')}={given[name]}" for name in given]
+        arguments = [a.replace("--addons_path", "--addons-path") for a in arguments]
+    else:
+        variables = {"db_host": "PGHOST", "db_port": "PGPORT", "db_user": "PGUSER"}
+        variables["db_password"] = "PGPASSWORD"
+        for name, value in given.items():
+            env[variables.get(name, f"ODOO_{name.upper()}")] = value
+    instance.options.update(given)  # for this test's own look at the database
+    with instance.serve(*arguments, env=env):
+        job = press(instance)
+        assert instance.await_job(job) == "success"
+        log = (instance.data / "dfr_backup/log").glob("*.log")
+        assert given["db_password"] not in "".join(path.read_text() for path in log)
+
+
+def test_password_is_on_no_command_line(instance, tmp_path):
+    password = instance.options["db_password"]
+    fault = f"pause:postgres.dump.first_bytes:{tmp_path}/marker:4"
+    with instance.serve(env=instance.environ(fault)):
+        job = press(instance)
+        for _ in range(200):
+            if (tmp_path / "marker").exists():
+                break
+            time.sleep(0.1)
+        lines = []
+        for entry in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as stream:
+                    lines.append(stream.read().decode(errors="replace"))
+            except OSError:
+                continue
+        mine = [line for line in lines if instance.database in line or "pg_dump" in line]
+        assert any("runner" in line for line in mine)
+        assert not [line for line in lines if password in line]
+        assert instance.await_job(job) == "success"
+
+
+def test_nothing_over_rpc_without_a_group(instance):
+    with instance.serve():
+        instance.rpc(
+            "res.users", "create", {"name": "E", "login": "employee", "password": "employee-1"}
+        )
+        for model in ("plan", "storage", "job", "step", "copy"):
+            with pytest.raises(RuntimeError, match="not allowed|access"):
+                instance.rpc(
+                    f"backup.{model}", "search_read", [], login="employee", password="employee-1"
+                )
+        for method in ("action_run_now", "action_cancel", "action_retry"):
+            with pytest.raises(RuntimeError, match="backup manager|not allowed|access"):
+                instance.rpc("backup.job", method, [], login="employee", password="employee-1")
