@@ -24,7 +24,10 @@ odoo_root() {
 # where that user can reach it.
 if [ "$(id -u)" = 0 ]; then
     PG_USER=$(getent passwd postgres >/dev/null && echo postgres || echo nobody)
-    as_pg() { setpriv --reuid "$PG_USER" --regid "$(id -g "$PG_USER")" --clear-groups -- "$@"; }
+    as_pg() ( # in /, because the user may not enter the directory that we are in
+        cd /
+        setpriv --reuid "$PG_USER" --regid "$(id -g "$PG_USER")" --clear-groups -- "$@"
+    )
 else
     as_pg() { "$@"; }
 fi
@@ -43,9 +46,19 @@ pg_bin() {
     dirname "$(command -v initdb || true)"
 }
 
-# A port of 127.0.0.1 that is free now.
+# A port of 127.0.0.1 that is free now, below those that the system gives to outgoing connections:
+# one of them could take it while our server is down.
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 - <<'PY'
+import random, socket
+
+while True:
+    port = random.randrange(20000, 32000)
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)):
+            print(port)
+            break
+PY
 }
 
 # The value of a key of $DEV/settings, chosen once: setting NAME COMMAND…

@@ -5,6 +5,8 @@ here=$REPO/setup/dev
 
 "$here/system.sh"
 mkdir -p "$DEV"/{bin,addons,custom_addons,data,log}
+exec 9>"$DEV/setup.lock" # two shells may ask for the environment at once
+flock 9
 
 requirements=("$REPO/requirements.txt" "$REPO/test-requirements.txt" "$here/odoo-requirements.txt")
 wanted=$(cat "${requirements[@]}" | sha256sum)
@@ -16,11 +18,11 @@ if [ "$(cat "$VENV/.requirements" 2>/dev/null)" != "$wanted" ]; then
 fi
 
 "$here/odoo.sh"
-"$here/postgres.sh" start
+"$here/postgres.sh" start 9>&- # a server that inherits the lock would hold it for good
 
 # The addon is linked into a directory of its own: the repository itself must not be an addons
 # path, because the data directory lies in it, and no backup may lie in an addons path.
-ln -sfn "$REPO/dfr_backup" "$DEV/addons/dfr_backup"
+[ "$DEV/addons/dfr_backup" -ef "$REPO/dfr_backup" ] || ln -sfn "$REPO/dfr_backup" "$DEV/addons/dfr_backup"
 if [ ! -f "$DEV/odoo.conf" ]; then
     (
         umask 077
@@ -40,10 +42,13 @@ CONF
         printf '*:*:*:odoo:%s\n' "$(setting PG_PASSWORD true)" >"$DEV/pgpass"
     )
 fi
-cat >"$DEV/bin/odoo" <<SH
+cat >"$DEV/bin/odoo.new" <<SH
 #!/bin/sh
 PYTHONPATH=$(odoo_root)\${PYTHONPATH:+:\$PYTHONPATH} ODOO_RC=\${ODOO_RC:-$DEV/odoo.conf}
-export PYTHONPATH ODOO_RC
+# a server that restarts itself looks its interpreter up as "python" in PATH
+PATH=$VENV/bin:\$PATH
+export PYTHONPATH ODOO_RC PATH
 exec $VENV/bin/python -m odoo "\$@"
 SH
-chmod +x "$DEV/bin/odoo"
+chmod +x "$DEV/bin/odoo.new"
+mv "$DEV/bin/odoo.new" "$DEV/bin/odoo" # at once: somebody may be starting it
