@@ -1,0 +1,1 @@
+"""Side by side: our backup, Odoo's own dump and OCA's auto_backup, on the same database."""
