@@ -26,5 +26,8 @@ lint: ## Check style: ruff, pylint-odoo and the OCA checks
 bench: ## Measure side by side with Odoo's own dump and OCA auto_backup (SIZE=1024 MiB each)
 	@$(DEV)/setup.sh && $(DEV)/bench.sh $(if $(SIZE),--size $(SIZE)) $(BENCH)
 
+screenshots: ## Take the README's pictures from the demo
+	@$(DEV)/setup.sh && $(DEV)/screenshots.sh
+
 clean: ## Stop the private PostgreSQL and delete .dev
 	@$(DEV)/clean.sh

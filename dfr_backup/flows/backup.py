@@ -8,12 +8,15 @@ done that.
 import contextlib
 import shutil
 
-from ..engine import listing, manifest, postgres
+from ..engine import listing, manifest
 from ..engine.addons import archive_addons
 from ..engine.archive import ArchiveWriter, journal_path
 from ..engine.checkpoints import checkpoint
+from ..engine.dump import dump
 from ..engine.errors import EngineError, PermanentError, Postponed, RetryableError
 from ..engine.filestore import archive_filestore, walk_filestore
+from ..engine.postgres import find_client_tool
+from ..engine.snapshot import RowCounter, Snapshot
 
 DUMP = "dump.sql"
 PARTIAL_ARCHIVE = "archive.part"
@@ -116,7 +119,7 @@ class BackupFlow:
 
     def _find_pg_dump(self):
         major = self.job.env.cr.connection.server_version // 10000
-        return postgres.find_client_tool("pg_dump", major, self.job._pg_path())
+        return find_client_tool("pg_dump", major, self.job._pg_path())
 
     def _check_space(self, progress):
         needed = self._estimated_size()
@@ -131,7 +134,7 @@ class BackupFlow:
     def _estimated_size(self):
         """Return about how many bytes the archive will have, rather too many."""
         size = 0
-        with postgres.Snapshot(self.job._connection()) as snapshot:
+        with Snapshot(self.job._connection()) as snapshot:
             if self.job.include_database:
                 size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
             if self.job.include_filestore:
@@ -158,13 +161,13 @@ class BackupFlow:
 
     def _dump(self, progress):
         connection = self.job._connection()
-        with postgres.Snapshot(connection) as snapshot:
+        with Snapshot(connection) as snapshot:
             self._save_list(snapshot, progress)
             tool = self._find_pg_dump()
             progress.expect(snapshot.estimated_dump_size())
             writer = self._archive()
-            with postgres.RowCounter(snapshot) as rows, writer.stream_member(DUMP) as member:
-                size = postgres.dump(
+            with RowCounter(snapshot) as rows, writer.stream_member(DUMP) as member:
+                size = dump(
                     tool, connection, snapshot, member.write, progress, self.job._dump_options()
                 )
         saved = writer.save()
@@ -242,7 +245,7 @@ class BackupFlow:
         """
         if not self.list.exists():
             try:
-                with postgres.Snapshot(self.job._connection()) as snapshot:
+                with Snapshot(self.job._connection()) as snapshot:
                     self._save_list(snapshot, progress)
             except EngineError as error:
                 progress.warn(f"No list of attachments, taking all files: {error.message}")

@@ -10,7 +10,8 @@ from psycopg2.errors import SerializationFailure
 from odoo import fields, models
 
 from .. import runner, server
-from ..engine import manifest, postgres
+from ..engine import manifest
+from ..engine.dump import DumpOptions
 from ..engine.errors import Cancelled, EngineError, Postponed
 from ..engine.outcome import StepOutcome, overall_state
 from ..flows.backup import BackupFlow
@@ -141,7 +142,7 @@ class BackupJob(models.Model):
 
     def _dump_options(self):
         plan = self.plan_id
-        return postgres.DumpOptions(plan.lock_timeout, plan.patience)
+        return DumpOptions(plan.lock_timeout, plan.patience)
 
     def _taken_at(self):
         """Return the moment of the data: of the snapshot, else the start of the run (aware)."""

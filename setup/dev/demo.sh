@@ -18,12 +18,14 @@ if ! exists demo || ! installed dfr_demo_library; then
         --stop-after-init --workers 0
 fi
 quietly odoo shell -d demo --no-http <"$here/demo_content.py"
-if installed dfr_backup; then
-    quietly odoo module upgrade -d demo --outdated dfr_backup
-else
+sources=$(cd "$REPO" && find dfr_backup -type f ! -name '*.pyc' -exec sha256sum {} + | sort | sha256sum)
+if ! installed dfr_backup; then
     say "Installing dfr_backup"
     quietly odoo -d demo -i dfr_backup --stop-after-init --workers 0
+elif [ "$(cat "$DEV/demo.sources" 2>/dev/null)" != "$sources" ]; then
+    quietly odoo -d demo -u dfr_backup --stop-after-init --workers 0
 fi
+echo "$sources" >"$DEV/demo.sources"
 
 say "Backing up: the same as the button “Run Backup Now”"
 result=$DEV/demo.json

@@ -4,7 +4,7 @@ import subprocess
 import time
 import zipfile
 
-from conftest import DEV, _ordinary
+from conftest import DEV, _databases, _ordinary
 
 WRITERS = """
 import time
@@ -105,10 +105,7 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
         assert instance.sql("SELECT state FROM backup_job", database=copy) == [("cancelled",)]
         assert len(list(instance.storage.iterdir())) == 2
     finally:
-        instance.odoo("db", "drop", copy)
-        with instance.connect("postgres") as session:
-            session.autocommit = True
-            session.cursor().execute(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+        _databases(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
 
 
 def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path):

@@ -1,0 +1,150 @@
+"""The dump: pg_dump on a shared snapshot, read from a pipe, giving way to whoever waits."""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+from .checkpoints import checkpoint
+from .errors import PermanentError, RetryableError
+from .postgres import ClientTool, Connection, dump_error
+from .process import PIPE_SIZE, Child
+from .progress import Progress
+from .snapshot import Snapshot
+
+LAST_LINE = b"-- PostgreSQL database dump complete"
+WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
+
+
+@dataclass(frozen=True)
+class DumpOptions:
+    """``lock_timeout``: seconds that pg_dump waits for a table; ``patience``: seconds that
+    another session may wait for a table of ours before the dump gives way (0: for ever)."""
+
+    lock_timeout: int = 60
+    patience: int = 30
+
+
+def dump(
+    tool: ClientTool,
+    connection: Connection,
+    snapshot: Snapshot,
+    write: Callable[[bytes], object],
+    progress: Progress,
+    options: DumpOptions = DumpOptions(),
+) -> int:
+    """Pass the plain SQL dump of ``snapshot`` to ``write`` in pieces; return its size in bytes.
+
+    pg_dump runs under the application name of ``connection``. Raise PermanentError when it
+    fails or its output is not complete, RetryableError when it could not get a table in time or
+    gave way to a session that waited for it, and Cancelled.
+    """
+    argv = [tool.path, "--no-owner", "--no-privileges", "--no-password"]
+    argv += [f"--snapshot={snapshot.name}", f"--lock-wait-timeout={options.lock_timeout}s"]
+    with Child(argv, connection.environ()) as child, _Courtesy(connection, options) as courtesy:
+        size, tail = _drain(child, write, progress, courtesy)
+        status = child.wait()
+        if status:
+            raise dump_error(status, child.stderr_tail(), connection.params.get("user"))
+        if LAST_LINE not in tail:
+            raise PermanentError(
+                "pg_dump ended without an error, but its output is not complete.",
+                hint="Run pg_dump by hand to see what happens; the PostgreSQL log may say more.",
+                log=child.stderr_tail(),
+            )
+        if child.stderr_tail():
+            progress.warn(f"pg_dump: {child.stderr_tail()}")
+    return size
+
+
+def _drain(
+    child: Child, write: Callable[[bytes], object], progress: Progress, courtesy: "_Courtesy"
+) -> tuple[int, bytes]:
+    size, tail = 0, b""
+    poll = select.poll()
+    poll.register(child.stdout, select.POLLIN | select.POLLHUP)
+    while True:
+        courtesy.check()
+        if not poll.poll(500):
+            progress.tick()
+            continue
+        chunk = os.read(child.stdout, PIPE_SIZE)
+        if not chunk:
+            return size, tail
+        if not size:
+            checkpoint("postgres.dump.first_bytes")
+        write(chunk)
+        size += len(chunk)
+        tail = (tail + chunk)[-256:] if len(chunk) < 256 else chunk[-256:]
+        progress.advance(len(chunk))
+
+
+class _Courtesy:
+    """Watch whether somebody waits for a lock that our sessions hold, in a thread of its own."""
+
+    WAITERS = """
+        SELECT a.pid, a.application_name,
+               (SELECT l.relation::regclass::text FROM pg_locks l
+                 WHERE l.pid = a.pid AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1)
+          FROM pg_stat_activity a
+         WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'
+           AND pg_blocking_pids(a.pid) && ARRAY(
+               SELECT pid FROM pg_stat_activity WHERE application_name = %s)
+    """
+
+    def __init__(self, connection: Connection, options: DumpOptions):
+        self._connection = connection
+        self._patience = options.patience
+        self._stop = threading.Event()
+        self._verdict: str | None = None
+
+    def __enter__(self) -> "_Courtesy":
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        if self._patience:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(WAITERS_INTERVAL)
+
+    def check(self) -> None:
+        """Raise RetryableError once somebody has waited longer than the patience."""
+        if self._verdict:
+            raise RetryableError(
+                f"The dump gave way to {self._verdict}.",
+                hint="The backup is tried again later. Avoid upgrading modules while it runs.",
+            )
+
+    def _watch(self) -> None:
+        since: dict[int, float] = {}
+        try:
+            session = self._connection.named("dfr_backup watch").connect()
+        except RetryableError:
+            return  # the dump itself will tell why
+        try:
+            session.autocommit = True
+            while not self._stop.wait(min(WAITERS_INTERVAL, self._patience / 2)):
+                since = self._look(session, since)
+        except psycopg2.Error:
+            return
+        finally:
+            session.close()
+
+    def _look(self, session: Any, since: dict[int, float]) -> dict[int, float]:
+        with session.cursor() as cr:
+            cr.execute(self.WAITERS, [self._connection.application_name])
+            rows: Iterable[tuple[int, str, str | None]] = cr.fetchall()
+        now = time.monotonic()
+        waiting = {pid: since.get(pid, now) for pid, _name, _table in rows}
+        for pid, name, table in rows:
+            if now - waiting[pid] >= self._patience:
+                what = f"process {pid} ({name or 'unnamed'})"
+                self._verdict = f"{what}, which waited for {table or 'a lock'}"
+        return waiting

@@ -1,0 +1,169 @@
+"""One consistent look at a database, which pg_dump shares."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+from .checkpoints import checkpoint
+from .errors import EngineError, PermanentError, RetryableError
+from .filestore import Attachment
+from .postgres import Connection, dump_error
+
+FETCH_SIZE = 5000  # rows
+
+
+class Snapshot:
+    """A REPEATABLE READ transaction whose view of the database is exported to pg_dump.
+
+    Use as a context manager and leave it as soon as nobody needs the view any more: while it
+    is open, the server cannot clean up what has been deleted since.
+    """
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def __enter__(self) -> "Snapshot":
+        self._session = self._connection.connect()
+        try:
+            self._session.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            with self._cursor() as cr:
+                cr.execute("SET idle_in_transaction_session_timeout = 0")
+                cr.execute("SET statement_timeout = 0")
+                cr.execute("SELECT pg_export_snapshot(), now()")
+                self.name: str
+                self.taken_at: datetime
+                self.name, self.taken_at = cr.fetchone()
+        except BaseException:
+            self._session.close()
+            raise
+        self.server_version: int = self._session.server_version // 10000
+        checkpoint("postgres.snapshot.exported")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._session.close()
+
+    def estimated_dump_size(self) -> int:
+        """Return about how many bytes of SQL the dump will have: what the tables hold."""
+        return self._value(
+            "SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm')"
+            " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+        )
+
+    def estimated_filestore_size(self) -> int:
+        """Return the bytes of all attachment files, as the database has noted them."""
+        return self._value(
+            "SELECT coalesce(sum(size), 0)::bigint FROM (SELECT max(file_size) AS size"
+            " FROM ir_attachment WHERE store_fname IS NOT NULL GROUP BY store_fname) AS files"
+        )
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield every attachment file that the database refers to, once, by file name.
+
+        The rows are read in SQL: Odoo's ORM hides the attachments of binary fields.
+        """
+        with self._cursor("dfr_backup_attachments") as cr:
+            cr.itersize = FETCH_SIZE
+            cr.execute(
+                "SELECT store_fname, min(checksum), max(file_size), min(id), min(res_model),"
+                " min(name) FROM ir_attachment WHERE store_fname IS NOT NULL"
+                " GROUP BY store_fname ORDER BY store_fname"
+            )
+            for store_fname, checksum, size, number, model, name in cr:
+                label = f"attachment {number} “{name or ''}” ({model or 'no model'})"
+                yield Attachment(store_fname, checksum or "", size or 0, label)
+
+    def attachments_elsewhere(self) -> dict[str, int]:
+        """Return how many attachments hold their content outside the filestore, by kind."""
+        with self._cursor() as cr:
+            cr.execute(
+                "SELECT CASE WHEN db_datas IS NOT NULL THEN 'database' ELSE type END, count(*)"
+                " FROM ir_attachment WHERE store_fname IS NULL"
+                " AND (db_datas IS NOT NULL OR type NOT IN ('url', 'binary')) GROUP BY 1"
+            )
+            return dict(cr.fetchall())
+
+    def row_counts(self, stop: threading.Event | None = None) -> dict[str, int]:
+        """Return the number of rows of every table that pg_dump dumps, by quoted full name."""
+        counts = {}
+        for schema, table in self._tables():
+            if stop is not None and stop.is_set():
+                break
+            name = sql.Identifier(schema, table)
+            with self._cursor() as cr:
+                cr.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(name))
+                counts[name.as_string(self._session)] = cr.fetchone()[0]
+        return counts
+
+    def _tables(self) -> list[tuple[str, str]]:
+        with self._cursor() as cr:
+            cr.execute(
+                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
+                " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 't'"
+                " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+                " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"
+                " AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2"
+            )
+            return cr.fetchall()
+
+    def cancel(self) -> None:
+        """Stop the query that another thread runs in this snapshot."""
+        self._session.cancel()
+
+    def _value(self, query: str) -> Any:
+        with self._cursor() as cr:
+            cr.execute(query)
+            return cr.fetchone()[0]
+
+    @contextmanager
+    def _cursor(self, name: str | None = None) -> Iterator[Any]:
+        """A cursor whose errors are ours: psycopg2's do not leave the engine."""
+        try:
+            with self._session.cursor(name) as cr:
+                yield cr
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise dump_error(1, str(error), self._connection.params.get("user")) from error
+        except psycopg2.Error as error:
+            lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+            raise (RetryableError if lost else PermanentError)(
+                "The database server refused to answer.",
+                hint="Look at the PostgreSQL log. The backup can be run again.",
+                log=str(error).strip(),
+            ) from error
+
+
+class RowCounter:
+    """Count the rows of every table in a thread, while pg_dump dumps the same snapshot.
+
+    Use as a context manager around the dump; read ``counts`` after it. Counting is a second
+    net, not the backup: when it fails, ``counts`` is None and ``problem`` says why.
+    """
+
+    def __init__(self, snapshot: Snapshot):
+        self._snapshot = snapshot
+        self._stop = threading.Event()
+        self.counts: dict[str, int] | None = None
+        self.problem = ""
+
+    def __enter__(self) -> "RowCounter":
+        self._thread = threading.Thread(target=self._count, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, *exc_info: object) -> None:
+        if kind is not None:
+            self._stop.set()
+            self._snapshot.cancel()
+        self._thread.join()
+
+    def _count(self) -> None:
+        try:
+            self.counts = self._snapshot.row_counts(self._stop)
+        except EngineError as error:
+            self.problem = error.log or error.message
