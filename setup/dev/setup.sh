@@ -42,13 +42,22 @@ CONF
         printf '*:*:*:odoo:%s\n' "$(setting PG_PASSWORD true)" >"$DEV/pgpass"
     )
 fi
-cat >"$DEV/bin/odoo.new" <<SH
+# Not "python -m odoo": a server that restarts itself, or starts its websocket process, runs the
+# file that it was started from, by an interpreter that it calls "python".
+write() { # write FILE: from stdin, at once, because somebody may be starting it
+    cat >"$1.new"
+    chmod +x "$1.new"
+    mv "$1.new" "$1"
+}
+write "$DEV/bin/start_odoo.py" <<'PY'
+import odoo.cli
+
+odoo.cli.main()
+PY
+write "$DEV/bin/odoo" <<SH
 #!/bin/sh
 PYTHONPATH=$(odoo_root)\${PYTHONPATH:+:\$PYTHONPATH} ODOO_RC=\${ODOO_RC:-$DEV/odoo.conf}
-# a server that restarts itself looks its interpreter up as "python" in PATH
 PATH=$VENV/bin:\$PATH
 export PYTHONPATH ODOO_RC PATH
-exec $VENV/bin/python -m odoo "\$@"
+exec $VENV/bin/python $DEV/bin/start_odoo.py "\$@"
 SH
-chmod +x "$DEV/bin/odoo.new"
-mv "$DEV/bin/odoo.new" "$DEV/bin/odoo" # at once: somebody may be starting it
