@@ -4,7 +4,6 @@ Their names are the SHA-1 of their content, and a file never changes after it wa
 (Odoo 19, ``ir_attachment._get_path`` and ``_file_write``): that is what is checked here.
 """
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -87,19 +86,34 @@ class _Read:
 
 
 def walk_filestore(root: Path) -> Iterator[Attachment]:
-    """Yield every file of a filestore, for when there is no list of the ones in use."""
+    """Yield every file of a filestore, for when there is no list of the ones in use.
+
+    A folder that cannot be read is yielded itself, so that it is reported as unreadable.
+    """
     for folder in sorted(_names(root, "[0-9a-f]{2}")):
-        for name in sorted(_names(root / folder, "[0-9a-f]{40}")):
-            with contextlib.suppress(FileNotFoundError):
-                size = os.lstat(f"{root}/{folder}/{name}").st_size
-                yield Attachment(f"{folder}/{name}", name, size, f"{folder}/{name}")
+        try:
+            names = sorted(_names(root / folder, "[0-9a-f]{40}"))
+        except OSError:
+            yield Attachment(folder, "", 0, folder)
+            continue
+        for name in names:
+            size = _size(f"{root}/{folder}/{name}")
+            yield Attachment(f"{folder}/{name}", name, size, f"{folder}/{name}")
+
+
+def _size(path: str) -> int:
+    """Return the bytes of a file, 0 when it cannot be asked: reading it will tell why."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
 
 
 def _names(folder: Path, pattern: str) -> list[str]:
-    """Return the names in a folder that are like ``pattern``; none when it cannot be read."""
+    """Return the names in a folder that are like ``pattern``; none when it is not there."""
     try:
         return [name for name in os.listdir(folder) if re.fullmatch(pattern, name)]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -11,6 +11,10 @@ package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="let Info-ZIP read what is large, too")
+
+
 @pytest.fixture(params=["isal", "zlib"])
 def codec(request):
     """Each codec; the one of an optional package only where that is installed."""
