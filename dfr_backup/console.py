@@ -11,6 +11,7 @@ import psycopg2
 from odoo import SUPERUSER_ID, api
 from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
+from odoo.service.model import retrying
 from odoo.tools import config
 
 from . import runner
@@ -79,7 +80,7 @@ def _run(database, options):
     except KeyboardInterrupt:
         print("Cancelling…", file=sys.stderr)
         with _environment(database) as env:
-            env["backup.job"].browse(job_id).action_cancel()
+            retrying(env["backup.job"].browse(job_id).action_cancel, env)
         _follow(database, job_id, quiet=True)
     with _environment(database) as env:
         job = env["backup.job"].browse(job_id)

@@ -36,7 +36,9 @@ class BackupJob(models.Model):
     date_start = fields.Datetime("Started", index=True)
     date_end = fields.Datetime("Ended")
     duration = fields.Float(compute="_compute_duration", store=True, help="In seconds.")
-    heartbeat = fields.Datetime(help="When the runner last gave a sign of life.")
+    heartbeat = fields.Datetime(
+        compute="_compute_heartbeat", help="When the runner last gave a sign of life."
+    )
     attempt = fields.Integer(default=0, help="How often a runner has taken up this run.")
     spawn_count = fields.Integer()
     spawned_at = fields.Datetime()
@@ -92,6 +94,11 @@ class BackupJob(models.Model):
             )
             job.progress = done / whole if whole else 0.0
 
+    @api.depends("step_ids.write_date")
+    def _compute_heartbeat(self):
+        for job in self:
+            job.heartbeat = max(job.step_ids.mapped("write_date"), default=False)
+
     @api.depends("state", "step_ids.state", "archive_name", "kept_until")
     def _compute_can_retry_upload(self):
         for job in self:
@@ -143,8 +150,8 @@ class BackupJob(models.Model):
 
     def action_retry(self):
         """Upload the kept archive again, or run the plan again when there is none."""
-        self.ensure_one()
         self._check_manager()
+        self.ensure_one()
         if self.state not in ("partial", "failure", "cancelled"):
             raise UserError(self.env._("Only a run that did not end well can be tried again."))
         if not self.can_retry_upload:

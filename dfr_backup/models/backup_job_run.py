@@ -59,9 +59,12 @@ class BackupJob(models.Model):
         )
         _logger.info("Backup %s waits: %s", self.name, error.message)
 
-    def _beat(self):
-        """Give a sign of life. Raise ``Cancelled`` when somebody asked for it."""
-        self._persist(self, {"heartbeat": fields.Datetime.now()})
+    def _check_cancel(self):
+        """Raise ``Cancelled`` when somebody asked for it.
+
+        A runner writes its sign of life into its steps, never into this row: otherwise whoever
+        asks would have to be quicker than the runner between two of its writes.
+        """
         if self.cancel_requested:
             raise Cancelled()
 

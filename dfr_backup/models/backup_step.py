@@ -173,12 +173,12 @@ class BackupStep(models.Model):
                 "hint": False,
             }
         )
-        self.job_id._beat()
+        self.job_id._check_cancel()
 
     def _report(self, progress):
         """Write down how far the step is, at most once a second. Raise ``Cancelled``."""
         self._persist(self._measures(progress))
-        self.job_id._beat()
+        self.job_id._check_cancel()
 
     def _close(self, state, progress, error=None):
         self.env.cr.rollback()

@@ -49,7 +49,7 @@ def log_in(page, instance):
 
 def test_press_the_button_and_watch(instance, page, tmp_path):
     # slow enough to see the numbers move
-    fault = f"pause:step.compress.begin:{tmp_path}/marker:5"
+    fault = f"pause:archive.checksums.written:{tmp_path}/marker:5"
     with instance.serve(env=instance.environ(fault)):
         log_in(page, instance)
         page.goto(f"{instance.url}/odoo/backups")

@@ -109,6 +109,6 @@ def test_nothing_over_rpc_without_a_group(instance):
                 instance.rpc(
                     f"backup.{model}", "search_read", [], login="employee", password="employee-1"
                 )
-        for method in ("action_run_now", "action_cancel", "action_retry"):
+        for method in ("action_run_now", "action_cancel", "action_retry"):  # also on no record
             with pytest.raises(RuntimeError, match="backup manager|not allowed|access"):
                 instance.rpc("backup.job", method, [], login="employee", password="employee-1")
