@@ -15,11 +15,11 @@ from psycopg2.extras import execute_values
 
 from . import places
 
-FORMAT = 1  # raise it when other content is made, so that what is cached is made again
+FORMAT = 2  # raise it when other content is made, so that what is cached is made again
 MIB = 1 << 20
 PARAGRAPHS = 20000
 POOL = 16 * MIB  # characters of text from which files are cut
-MESSAGE_SHARE = 0.6  # of the SQL; the rest is journal items
+MESSAGE_SHARE = 0.8  # of the SQL; the rest is journal items, many short numbers
 PHOTO = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 MODULES = ["base", "web", "mail", "dfr_backup"]
 
