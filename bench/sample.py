@@ -8,8 +8,8 @@ from pathlib import Path
 
 from . import places
 
-INTERVAL = 0.08  # seconds
-DISK_SHARE = 20  # looking at the disk takes 1/20 of the time at most
+INTERVAL = 0.5  # seconds: a look takes milliseconds, and there are two cores
+DISK_SHARE = 50  # looking at the disk takes 1/50 of the time at most
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE_KB = 1024
 

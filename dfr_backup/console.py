@@ -18,7 +18,8 @@ from . import runner
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
 WRONG_USAGE = 4
-POLL = 0.5  # seconds
+POLL = 1.0  # seconds
+SUPERVISE = 5.0  # seconds
 MARKS = {"success": "ok", "warning": "warning", "failure": "FAILED", "skipped": "skipped"}
 
 
@@ -102,12 +103,15 @@ def _plan(env, name):
 
 
 def _follow(database, job_id, quiet):
+    next_supervision = 0.0
     while True:
         with _environment(database) as env:
             job = env["backup.job"].browse(job_id)
             line = f"{job.name}  {job.progress:3.0f} %  {job.current_step or job.state}"
             ended = job.state in EXIT
-            env["backup.job"]._supervise()  # Odoo's cron may not be running
+            if time.monotonic() >= next_supervision:  # Odoo's cron may not be running
+                next_supervision = time.monotonic() + SUPERVISE
+                env["backup.job"]._supervise()
         if not quiet:
             print(f"\r\033[K{line}", end="\n" if ended else "", file=sys.stderr, flush=True)
         if ended:

@@ -6,6 +6,7 @@ has one line per complete member; the central directory is written from it, so m
 grow with the number of members.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -38,6 +39,7 @@ from .zipformat import (
 
 CHUNK = 1 << 20  # bytes
 SMALL = 4 << 20  # bytes: up to here a file is handled in one piece
+WRITE_BACK = 32 << 20  # bytes after which the disk is set to work
 DIRECT = 256 << 10  # bytes: from here a copy costs more than another system call
 MAX_PACKERS = 4
 CHECKSUMS = "SHA256SUMS"
@@ -114,6 +116,7 @@ class ArchiveWriter:
         self._buffer = bytearray(CHUNK)
         self._filled = 0
         self._position = 0
+        self._written = self._written_back = 0
         self._journal_size = 0
         self._count = 0
         self._lines: list[str] = []
@@ -329,6 +332,16 @@ class ArchiveWriter:
         with self._explained():
             _write_all(self._archive, view)
         self._digest.update(view)
+        self._written += len(view)
+        if self._written - self._written_back >= WRITE_BACK:
+            self._write_back()
+
+    def _write_back(self) -> None:
+        """Let the disk begin now, so that there is little left to wait for at the end."""
+        start, self._written_back = self._written_back, self._written
+        with contextlib.suppress(OSError):
+            # as Linux has it: what is not on disk yet is written, without waiting for it
+            os.posix_fadvise(self._archive, start, self._written - start, os.POSIX_FADV_DONTNEED)
 
     def _record(self, member: Member, note: str) -> None:
         """Note a complete member; ``_commit`` puts it into the journal."""
@@ -357,7 +370,8 @@ class ArchiveWriter:
         safe = self._safe
         self._filled = 0
         self._lines.clear()
-        self._position, self._count = safe.position, safe.count
+        self._position = self._written = self._written_back = safe.position
+        self._count = safe.count
         self._digest, self._journal_size = safe.digest.copy(), safe.journal
         with self._explained():
             os.ftruncate(self._archive, safe.position)

@@ -313,7 +313,7 @@ class BackupFlow:
     def abandon(self):
         """After a cancel: remove every trace of this run but the copies already verified."""
         for storage in self.job._storages():
-            if not self._good("verify", storage) and self.job.archive_name:
+            if not self._good("verify", storage) and self.job._step("upload", storage).date_start:
                 with contextlib.suppress(EngineError):
                     self._remove_from(storage)
         shutil.rmtree(self.work, ignore_errors=True)

@@ -21,7 +21,9 @@ addon() {
     fi
     # Odoo's runner is content with no test at all
     grep -Eo '[0-9]+ failed, [0-9]+ error\(s\) of [1-9][0-9]* tests.*' "$log" || fail "no test ran: see $log"
-    dropdb --if-exists dfr_test
+    say "the same by pytest-odoo"
+    python -m pytest -q -W ignore::DeprecationWarning --odoo-database=dfr_test dfr_backup/tests
+    dropdb --if-exists --force dfr_test
 }
 
 e2e() {
