@@ -45,6 +45,9 @@ def prepare():
     addons = [str(DEV / "addons")] + ([str(OCA_ADDONS)] if has_oca() else [])
     conf.set("options", "addons_path", ",".join(addons))
     conf.set("options", "data_dir", str(DATA))
+    # the local socket, as an Odoo beside its PostgreSQL has it by default
+    settings = dict(line.split("=", 1) for line in (DEV / "settings").read_text().split())
+    conf.set("options", "db_host", settings["PG_SOCKET"])
     with open(CONF, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
         conf.write(stream)
 

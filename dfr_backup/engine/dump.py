@@ -18,6 +18,7 @@ from .progress import Progress
 from .snapshot import Snapshot
 
 LAST_LINE = b"-- PostgreSQL database dump complete"
+TAIL = 256  # bytes in which the last line must be
 WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
 
 
@@ -34,11 +35,13 @@ def dump(
     tool: ClientTool,
     connection: Connection,
     snapshot: Snapshot,
-    write: Callable[[bytes], object],
+    write: Callable[[memoryview], object],
     progress: Progress,
     options: DumpOptions = DumpOptions(),
 ) -> int:
     """Pass the plain SQL dump of ``snapshot`` to ``write`` in pieces; return its size in bytes.
+
+    A piece is only valid until ``write`` returns.
 
     pg_dump runs under the application name of ``connection``. Raise PermanentError when it
     fails or its output is not complete, RetryableError when it could not get a table in time or
@@ -63,9 +66,15 @@ def dump(
 
 
 def _drain(
-    child: Child, write: Callable[[bytes], object], progress: Progress, courtesy: "_Courtesy"
+    child: Child,
+    write: Callable[[memoryview], object],
+    progress: Progress,
+    courtesy: "_Courtesy",
 ) -> tuple[int, bytes]:
+    """Pass on what the child prints; return its size in bytes, and its last bytes."""
     size, tail = 0, b""
+    buffer = bytearray(PIPE_SIZE)  # one for all: a new one for each read costs its page faults
+    view = memoryview(buffer)
     poll = select.poll()
     poll.register(child.stdout, select.POLLIN | select.POLLHUP)
     while True:
@@ -73,15 +82,15 @@ def _drain(
         if not poll.poll(500):
             progress.tick()
             continue
-        chunk = os.read(child.stdout, PIPE_SIZE)
-        if not chunk:
+        count = os.readv(child.stdout, [buffer])
+        if not count:
             return size, tail
         if not size:
             checkpoint("postgres.dump.first_bytes")
-        write(chunk)
-        size += len(chunk)
-        tail = (tail + chunk)[-256:] if len(chunk) < 256 else chunk[-256:]
-        progress.advance(len(chunk))
+        write(view[:count])
+        size += count
+        tail = (tail + bytes(view[max(0, count - TAIL) : count]))[-TAIL:]
+        progress.advance(count)
 
 
 class _Courtesy:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -247,27 +247,47 @@ def _result(future: "Future[list[_Read]]", progress: Progress) -> list[_Read]:
 
 
 def _read_batch(store: "_Store", batch: list[Attachment], codec: Codec) -> list[_Read]:
-    """Read, check and compress some files. Runs in a worker thread."""
+    """Read, check and compress some files. Runs in a worker thread.
+
+    All are opened before the first is read, so that the disk works on all of them at once.
+    """
     reads = []
     room = SMALL  # whatever sizes the database claims, no more than this is in memory at once
-    for attachment in batch:
-        read = _read(store, attachment, codec, room)
-        room -= read.prepared.size if read.prepared else 0
-        reads.append(read)
+    with ExitStack() as files:
+        for opened in [_begin(files, store, attachment) for attachment in batch]:
+            read = opened if isinstance(opened, _Read) else _read(opened, codec, room)
+            room -= read.prepared.size if read.prepared else 0
+            reads.append(read)
     return reads
 
 
-def _read(store: "_Store", attachment: Attachment, codec: Codec, room: int) -> _Read:
-    name = attachment.store_fname
+@dataclass(frozen=True)
+class _Opened:
+    attachment: Attachment
+    file: int
+    size: int
+
+
+def _begin(files: ExitStack, store: "_Store", attachment: Attachment) -> "_Opened | _Read":
     try:
-        with store.open(name) as (file, size):
-            if size > room:
-                return _Read(attachment, large=True)
-            data = read_up_to(file, size)
+        file, size = store.open(attachment.store_fname, files)
+        if hasattr(os, "posix_fadvise") and size:
+            os.posix_fadvise(file, 0, SMALL, os.POSIX_FADV_WILLNEED)
+        return _Opened(attachment, file, size)
     except OSError as error:
         return _trouble(attachment, error)
-    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-    note = _difference(name, sha1)
+
+
+def _read(opened: _Opened, codec: Codec, room: int) -> _Read:
+    attachment = opened.attachment
+    name = attachment.store_fname
+    if opened.size > room:
+        return _Read(attachment, large=True)
+    try:
+        data = read_up_to(opened.file, opened.size)
+    except OSError as error:
+        return _trouble(attachment, error)
+    note = _difference(name, hashlib.sha1(data, usedforsecurity=False).hexdigest())
     prepared = prepare(FOLDER + name, data, codec, note=note)
     return _Read(attachment, prepared, trouble="damaged" if note else "", reason=note)
 
@@ -284,7 +304,8 @@ def _stream(
     sha1 = hashlib.sha1(usedforsecurity=False)
     checkpoint("filestore.large.begin")
     try:
-        with store.open(name) as (file, size):
+        with ExitStack() as files:
+            file, size = store.open(name, files)
             added = writer.add_file(
                 FOLDER + name,
                 file,
@@ -316,30 +337,28 @@ class _Store:
         self._flags = OPEN | NO_ATIME
         self._folder = lru_cache(1024)(self._resolve)
 
-    @contextmanager
-    def open(self, store_fname: str) -> Iterator[tuple[int, int]]:
-        """Yield (descriptor, size in bytes) of a regular file. Raise OSError."""
+    def open(self, store_fname: str, files: ExitStack) -> tuple[int, int]:
+        """Return (descriptor, size in bytes) of a regular file, which ``files`` closes. Raise
+        OSError."""
         file = self._open(store_fname)
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EISDIR, "not a regular file")
-            yield file, status.st_size
-        finally:
-            os.close(file)
+        files.callback(os.close, file)
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EISDIR, "not a regular file")
+        return file, status.st_size
 
     def _open(self, store_fname: str) -> int:
         folder, _slash, name = store_fname.rpartition("/")
         if not _is_file_name(name):
             raise OSError(errno.ENOENT, "not the name of a file")
-        path = f"{self._folder(folder)}/{name}"
+        path, flags = f"{self._folder(folder)}/{name}", self._flags
         try:
-            return os.open(path, self._flags)
+            return os.open(path, flags)
         except PermissionError as error:
-            if error.errno != errno.EPERM or not self._flags & NO_ATIME:
+            if error.errno != errno.EPERM or not flags & NO_ATIME:
                 raise
-            self._flags &= ~NO_ATIME  # only for the owner of the file
-            return os.open(path, self._flags)
+            self._flags = OPEN  # only the owner of a file may ask for NO_ATIME
+            return os.open(path, OPEN)
 
     def _resolve(self, folder: str) -> str:
         """Return the real path of a folder of the filestore."""
