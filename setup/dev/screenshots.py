@@ -28,7 +28,9 @@ def main(url, folder):
         page.goto(f"{url}/odoo/backups")
         page.wait_for_selector(".o_data_row", timeout=60_000)
         page.click("button:has-text('Run Backup Now')")
-        page.wait_for_selector(".o_backup_step[data-kind=cleanup][data-state=success]", timeout=90_000)
+        page.wait_for_selector(
+            ".o_backup_step[data-kind=cleanup][data-state=success]", timeout=90_000
+        )
         page.mouse.move(700, 500)
         page.wait_for_timeout(1500)
         page.screenshot(path=folder / "run.png")
