@@ -26,7 +26,7 @@ from .progress import Progress
 MAX_WORKERS = 4
 # A task of a worker: one file each costs more in handing over than in reading (measured).
 BATCH_FILES = 64
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 2 << 20
 UNKNOWN_SIZE = 64 << 10  # bytes: what a file counts for whose size the database does not know
 NAMED = 200  # files of each kind of trouble that are named; the others are only counted
 FOLDER = "filestore/"
@@ -252,7 +252,9 @@ def _read_batch(store: "_Store", batch: list[Attachment], codec: Codec) -> list[
     All are opened before the first is read, so that the disk works on all of them at once.
     """
     reads = []
-    room = SMALL  # whatever sizes the database claims, no more than this is in memory at once
+    room = (
+        BATCH_BYTES + SMALL
+    )  # whatever sizes the database claims, no more than this is in memory at once
     with ExitStack() as files:
         for opened in [_begin(files, store, attachment) for attachment in batch]:
             read = opened if isinstance(opened, _Read) else _read(opened, codec, room)

@@ -281,15 +281,17 @@ def test_addon_is_archived_with_its_revision(git, addon, tmp_path):
         "",
         "garbage",
         "ref: ",
-        "ref: refs/heads/../../../../secret",
-        "ref: /etc/hostname",
+        "ref: refs/heads/../../../secret",
+        "ref: HEAD",
         "\xff" * 40,
     ],
 )
 def test_broken_checkout_has_no_revision(addon, head):
     git = addon.parent / ".git"
-    git.mkdir()
+    write(git / "HEAD", "")
     (git / "HEAD").write_text(head, encoding="latin-1")
+    write(git / "refs" / "heads" / "main", "0" * 40)
+    write(addon.parent / "secret", "1" * 40)
     assert git_revision(addon) is None
 
 

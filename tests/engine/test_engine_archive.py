@@ -29,6 +29,7 @@ from dfr_backup.engine.archive import (
 from dfr_backup.engine.deflate import ZLIB
 from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.zipformat import local_header
 
 GIB = 1 << 30
 TEXT = b"".join(b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000))
@@ -131,6 +132,7 @@ def test_checksums_are_what_sha256sum_reads(tmp_path):
         "addons/a b/ü — 漢字.py",
         "two\nlines",
         "back\\slash",
+        "both\\\nof them",
         "\\n",
     ]
     writer = ArchiveWriter.create(path)
@@ -166,14 +168,20 @@ def test_files_are_private_and_new(tmp_path):
 
 
 def test_buffer_of_the_caller_may_be_used_again(tmp_path):
-    path, buffer = tmp_path / "a.zip", bytearray(CHUNK)
+    class Slow(list):
+        def update(self, view):
+            time.sleep(0.02)
+            self.append(bytes(view))
+
+    path, buffer, slow = tmp_path / "a.zip", bytearray(CHUNK), Slow()
     writer = ArchiveWriter.create(path)
-    with writer.stream_member("m") as stream:
+    with writer.stream_member("m", digests=[slow]) as stream:
         for number in range(20):
             buffer[:] = bytes([number]) * CHUNK
             stream.write(memoryview(buffer))
     expected = b"".join(bytes([number]) * CHUNK for number in range(20))
     assert check(path, seal(writer)) == {"m": expected}
+    assert b"".join(slow) == expected
 
 
 def test_digests_get_everything(tmp_path):
@@ -355,7 +363,8 @@ def partial(tmp_path_factory):
     ways = ["prepared", "file", "deflated", "stored"]
     for number in range(24):
         source = rng.choice((TEXT, NOISE, bytes(3 * CHUNK)))
-        data = source[: rng.choice((0, 10, 3_000, 70_000, 2 * CHUNK))]
+        # one byte more than a chunk: what a decompressor still holds at the end
+        data = source[: rng.choice((0, 10, 3_000, 70_000, CHUNK + 1, 2 * CHUNK))]
         name = f"m{number} ü\n\t\\"
         content[name] = data
         add(writer, name, data, ways[number % 4])
@@ -428,6 +437,21 @@ def test_resume_notices_one_changed_bit(partial, tmp_path, seed):
         position = max(0, min(rng.choice(ends) + rng.randrange(-24, 30), ends[-1] - 1))
     flip(path, position, 1 << rng.randrange(8))
     assert_continues(path, content, sum(end <= position for end in ends))
+
+
+@pytest.mark.parametrize("how", ["prepared", "deflated"])
+def test_resume_notices_that_a_stream_has_lost_its_end(tmp_path, how):
+    """The content is all there, but no other reader would take it."""
+    path = tmp_path / "a.zip"
+    writer = ArchiveWriter.create(path)
+    add(writer, "m", TEXT, how)
+    (member,) = writer.members()
+    writer.release()
+    start = member.offset + len(local_header(member, writer._stamp))
+    with open(path, "r+b") as stream:
+        stream.seek(start + member.compressed_size - 2)
+        stream.write(bytes(2))
+    assert_continues(path, {"m": TEXT}, 0)
 
 
 def flip(path, position, bits):

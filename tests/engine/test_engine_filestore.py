@@ -238,7 +238,7 @@ def without_privileges():
         return []
     if not shutil.which("setpriv"):
         pytest.skip("root reads everything, and there is no setpriv")
-    dropped = "-dac_override,-dac_read_search"
+    dropped = "-dac_override,-dac_read_search,-fowner"
     return ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
 
 
@@ -261,6 +261,17 @@ def test_unreadable_file_is_named_and_the_others_archived(root, tmp_path, size):
     assert "Permission denied" in report["unreadable"][0]
 
 
+def test_files_of_another_user_are_read(root, tmp_path):
+    """Only the owner may ask that reading leaves no trace, and that is not worth a failure."""
+    files = [put(root, content(100, seed)) for seed in range(200)]
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    for file in files:
+        os.chown(root / file.store_fname, 65534, 65534)
+    report = archive_without_privileges(root, tmp_path)
+    assert (report["files"], report["unreadable"]) == (200, [])
+
+
 @pytest.mark.parametrize("mode", [0, 0o100, 0o400])
 def test_unreadable_folder_is_named(root, tmp_path, mode):
     bad, good = put(root, b"bad"), put(root, b"good")
@@ -277,7 +288,7 @@ def test_sizes_of_the_database_are_not_believed(root, tmp_path):
         put(root, content(3 * MIB, seed, shrinks=False))
     script = MEMORY.format(size=0)
     grown = run_memory(script, root, tmp_path)
-    assert grown < 60 << 10  # KiB
+    assert grown < 80 << 10  # KiB
 
 
 def test_memory_does_not_grow_with_the_filestore(root, tmp_path):
@@ -366,11 +377,12 @@ def missing(report):
     return report.missing[0].rpartition(": ")[0].rpartition(" ")[2]
 
 
-def test_another_list_than_before_loses_nothing(root, tmp_path, mixed):
+@pytest.mark.parametrize("step", [1, -1])
+def test_another_list_than_before_loses_nothing(root, tmp_path, mixed, step):
     writer = ArchiveWriter.create(tmp_path / "a.zip")
     archive_filestore(writer, root, mixed[::2], Progress())
     new = put(root, b"new")
-    report = archive_filestore(writer, root, [*mixed[1:], new], Progress())
+    report = archive_filestore(writer, root, [*mixed[1:], new][::step], Progress())
     assert report.files == len(mixed) - 1
     assert set(seal(writer)) == {a.store_fname for a in [*mixed, new]} - {missing(report)}
 
