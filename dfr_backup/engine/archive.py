@@ -11,27 +11,27 @@ import errno
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .checkpoints import checkpoint
-from .deflate import STREAM_END, TRIAL, Codec, default_codec
+from .deflate import TRIAL, Codec, default_codec
 from .errors import PermanentError
+from .journal import journal_line, journal_path, read_journal, read_stamp, stamp_line
+from .memberstream import Bytes, MemberStream, Target, Threads
 from .progress import Progress
+from .reading import MemberReader
 from .zipformat import (
     DEFLATED,
     LOCAL_HEADER,
     STORED,
     Member,
     central_entry,
-    descriptor,
     dos_time,
     end_records,
     local_header,
@@ -41,12 +41,10 @@ CHUNK = 1 << 20  # bytes
 SMALL = 4 << 20  # bytes: up to here a file is handled in one piece
 WRITE_BACK = 32 << 20  # bytes after which the disk is set to work
 DIRECT = 256 << 10  # bytes: from here a copy costs more than another system call
-MAX_PACKERS = 4
 CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 CLOSING = (CHECKSUMS, MANIFEST)  # members about the others: always written anew
 TOO_MUCH = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-Bytes = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,6 @@ def prepare(
     return Prepared(name, method, payload, len(data), codec.crc32(data), digest, note)
 
 
-def journal_path(path: Path) -> Path:
-    """Return where the journal of the archive ``path`` is."""
-    return path.with_name(path.name + ".journal")
-
-
 class ArchiveWriter:
     """Make one with ``create`` or ``resume``; end it with ``close``, or let go of it with
     ``release`` to resume it later. Only one thread may use it.
@@ -121,7 +114,7 @@ class ArchiveWriter:
         self._count = 0
         self._lines: list[str] = []
         self._stamp = (0, 0)
-        self._threads = _Threads()
+        self._threads = Threads()
         self._safe = _State(0, 0, 0, self._digest.copy())
 
     @classmethod
@@ -177,11 +170,13 @@ class ArchiveWriter:
         """
         self._commit()
         checkpoint("archive.member.begin")
-        stream = MemberStream(self, name, compress, digests)
+        target = Target(self._write, self.codec, self._threads)
+        stream = MemberStream(target, name, self._position, compress=compress, digests=digests)
         try:
             self._write(local_header(stream.head, self._stamp))
             yield stream
-            self._record(stream.finish(), stream.note())
+            member = stream.finish()
+            self._record(replace(member, end=self._position), stream.note())
             self._commit()
         except BaseException:
             stream.drop()
@@ -246,7 +241,7 @@ class ArchiveWriter:
     def noted(self) -> Iterator[tuple[Member, str]]:
         """Return the complete members of now, each with what was noted about it."""
         self._commit()
-        entries = _read_journal(self._journal_path)
+        entries = read_journal(self._journal_path)
         return islice(((member, note) for _end, member, note in entries), self._count)
 
     def save(self) -> int:
@@ -345,7 +340,7 @@ class ArchiveWriter:
 
     def _record(self, member: Member, note: str) -> None:
         """Note a complete member; ``_commit`` puts it into the journal."""
-        self._lines.append(_journal_line(member, note))
+        self._lines.append(journal_line(member, note))
         self._count += 1
 
     def _commit(self) -> None:
@@ -385,7 +380,7 @@ class ArchiveWriter:
         try:
             self._archive = _open(self._path, 0)
             self._journal = _open(self._journal_path, os.O_APPEND)
-            self._stamp = _read_stamp(self._journal_path)
+            self._stamp = read_stamp(self._journal_path)
         except (OSError, ValueError) as error:
             raise _lost(self._path, f"it or its journal cannot be read: {error}") from error
         self._find_intact(progress)
@@ -396,10 +391,10 @@ class ArchiveWriter:
 
     def _find_intact(self, progress: Progress) -> None:
         """Read everything again, up to the first member that is not what it should be."""
-        self._journal_size = len(_stamp_line(self._journal_path))
+        self._journal_size = len(stamp_line(self._journal_path))
         with open(self._path, "rb", buffering=CHUNK) as archive:
-            reader = _Reader(archive, self._stamp, self.codec, progress)
-            for line_end, member, _note in _read_journal(self._journal_path):
+            reader = MemberReader(archive, self._stamp, self.codec, progress)
+            for line_end, member, _note in read_journal(self._journal_path):
                 digest = self._digest.copy()
                 if member.offset != self._position or member.name in CLOSING:
                     break
@@ -423,209 +418,6 @@ class ArchiveWriter:
         except BaseException:
             self.release()
             raise
-
-
-class MemberStream:
-    """What is written into a member of unknown size: cut into chunks that are compressed and
-    hashed by threads and written in their order."""
-
-    def __init__(self, writer: ArchiveWriter, name: str, compress: bool, digests: Sequence[Any]):
-        method = DEFLATED if compress else STORED
-        start = writer._position
-        self.head = Member(name, method, 0, 0, 0, "", start, start, streamed=True)
-        self.size = 0  # bytes written into it so far
-        self.note: Callable[[], str] = str  # asked when the digests are complete
-        self._writer = writer
-        self._compress = compress
-        self._digest = hashlib.sha256()
-        self._digests = (self._digest, *digests)
-        self._crc = 0
-        self._compressed = 0
-        self._chunk = bytearray(CHUNK)
-        self._filled = 0
-        self._free: list[bytearray] = []
-        self._pending: deque[_Pending] = deque()
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of a complete member, in hexadecimal."""
-        return self._digest.hexdigest()
-
-    def write(self, data: Bytes) -> None:
-        """Add ``data``, which may be changed afterwards."""
-        view = memoryview(data)
-        self.size += len(view)
-        while view:
-            part = view[: CHUNK - self._filled]
-            self._chunk[self._filled : self._filled + len(part)] = part
-            self._filled += len(part)
-            view = view[len(part) :]
-            if self._filled == CHUNK:
-                self._dispatch()
-
-    def finish(self) -> Member:
-        """Write what is left and the descriptor; return the complete member."""
-        self._dispatch()
-        while self._pending:
-            self._collect()
-        if self._compress:
-            self._put(STREAM_END)
-        writer, head = self._writer, self.head
-        writer._write(descriptor(self._crc, self._compressed, self.size))
-        return Member(
-            head.name,
-            head.method,
-            self.size,
-            self._compressed,
-            self._crc,
-            self.sha256,
-            head.offset,
-            writer._position,
-            streamed=True,
-        )
-
-    def drop(self) -> None:
-        """Stop what the threads still do for it."""
-        for pending in self._pending:
-            pending.cancel()
-
-    def _dispatch(self) -> None:
-        if not self._filled:
-            return
-        view = memoryview(self._chunk)[: self._filled]
-        codec, threads = self._writer.codec, self._writer._threads
-        packing = threads.pack(codec.block, view) if self._compress else None
-        self._pending.append(_Pending(self._chunk, view, threads.hash(self._hash, view), packing))
-        self._crc = codec.crc32(view, self._crc)
-        while len(self._pending) > threads.packers:
-            self._collect()
-        self._chunk = self._free.pop() if self._free else bytearray(CHUNK)
-        self._filled = 0
-
-    def _hash(self, view: memoryview) -> None:
-        for digest in self._digests:
-            digest.update(view)
-
-    def _collect(self) -> None:
-        """Write the oldest chunk, once it is packed, and take its memory back."""
-        pending = self._pending.popleft()
-        self._put(pending.packing.result() if pending.packing else pending.view)
-        pending.hashing.result()
-        self._free.append(pending.chunk)
-
-    def _put(self, data: Bytes) -> None:
-        self._compressed += len(data)
-        self._writer._write(data)
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """A chunk that threads work on."""
-
-    chunk: bytearray
-    view: memoryview
-    hashing: "Future[None]"
-    packing: "Future[bytes] | None"
-
-    def cancel(self) -> None:
-        self.hashing.cancel()
-        if self.packing:
-            self.packing.cancel()
-
-
-class _Threads:
-    """The threads of one archive, made when they are first needed: one hashes, because the
-    order matters, and the others compress."""
-
-    def __init__(self) -> None:
-        self.packers = min(MAX_PACKERS, len(os.sched_getaffinity(0)))
-        self._hasher: ThreadPoolExecutor | None = None
-        self._packers: ThreadPoolExecutor | None = None
-
-    def hash(self, function: Callable[[memoryview], None], view: memoryview) -> "Future[None]":
-        if self._hasher is None:
-            self._hasher = ThreadPoolExecutor(1, "dfr_backup hash")
-        return self._hasher.submit(function, view)
-
-    def pack(self, function: Callable[[memoryview], bytes], view: memoryview) -> "Future[bytes]":
-        if self._packers is None:
-            self._packers = ThreadPoolExecutor(self.packers, "dfr_backup pack")
-        return self._packers.submit(function, view)
-
-    def end(self) -> None:
-        for pool in (self._hasher, self._packers):
-            if pool:
-                pool.shutdown()
-        self._hasher = self._packers = None
-
-
-class _Reader:
-    """Reads members of an archive under construction again."""
-
-    def __init__(self, archive: Any, stamp: tuple[int, int], codec: Codec, progress: Progress):
-        self._archive = archive
-        self._stamp = stamp
-        self._codec = codec
-        self._progress = progress
-
-    def is_intact(self, member: Member, digest: Any) -> bool:
-        """Feed the member's bytes to ``digest``; tell whether they are what they should be."""
-        self._archive.seek(member.offset)
-        tail = b""
-        if member.streamed:
-            tail = descriptor(member.crc, member.compressed_size, member.size)
-        try:
-            return (
-                self._holds(local_header(member, self._stamp), digest)
-                and self._decodes(member, digest)
-                and self._holds(tail, digest)
-                and self._archive.tell() == member.end
-            )
-        except self._codec.error:
-            return False
-
-    def _holds(self, expected: bytes, digest: Any) -> bool:
-        data = self._archive.read(len(expected))
-        digest.update(data)
-        return data == expected
-
-    def _decodes(self, member: Member, digest: Any) -> bool:
-        """Tell whether what follows decodes to the member's size, CRC-32 and SHA-256."""
-        crc, size, content = 0, 0, hashlib.sha256()
-        for piece in self._decoded(member, digest):
-            crc = self._codec.crc32(piece, crc)
-            size += len(piece)
-            content.update(piece)
-        return (crc, size, content.hexdigest()) == (member.crc, member.size, member.sha256)
-
-    def _decoded(self, member: Member, digest: Any) -> Iterator[bytes]:
-        raw = self._raw(member.compressed_size, digest)
-        return inflated(raw, self._codec) if member.method == DEFLATED else raw
-
-    def _raw(self, left: int, digest: Any) -> Iterator[bytes]:
-        while left and (data := self._archive.read(min(CHUNK, left))):
-            left -= len(data)
-            digest.update(data)
-            self._progress.tick()
-            yield data
-
-
-def inflated(raw: Iterator[bytes], codec: Codec) -> Iterator[bytes]:
-    """Yield what a raw deflate stream decodes to, in pieces of at most 1 MiB.
-
-    Raise ``codec.error`` when it is damaged or not complete.
-    """
-    inflate = codec.decompressobj()
-    for data in raw:
-        left = data
-        while left:
-            yield inflate.decompress(left, CHUNK)
-            left = inflate.unconsumed_tail
-    # the decompressor may still hold what did not fit into the last piece
-    while piece := inflate.decompress(b"", CHUNK):
-        yield piece
-    if not inflate.eof or inflate.unused_data:
-        raise codec.error("the stream has another end")
 
 
 def read_up_to(file: int, size: int) -> bytes:
@@ -659,65 +451,6 @@ def _checksum_line(member: Member) -> bytes:
     name = member.name.replace("\\", "\\\\").replace("\n", "\\n")
     escaped = "\\" if name != member.name else ""
     return f"{escaped}{member.sha256}  {name}\n".encode()
-
-
-def _stamp_line(journal: Path) -> bytes:
-    with open(journal, "rb") as stream:
-        return stream.readline()
-
-
-def _read_stamp(journal: Path) -> tuple[int, int]:
-    """Return (time, date) of all members. Raise ValueError when the journal is damaged."""
-    hour, day = json.loads(_stamp_line(journal))
-    return int(hour), int(day)
-
-
-def _journal_line(member: Member, note: str) -> str:
-    m = member
-    return (
-        f"{m.method}\t{m.size}\t{m.compressed_size}\t{m.crc}\t{m.sha256}\t{m.offset}\t{m.end}"
-        f"\t{m.streamed:d}\t{_escaped(note)}\t{_escaped(m.name)}\n"
-    )
-
-
-def _parsed(line: bytes) -> tuple[Member, str]:
-    """Return (member, note) of a line of the journal. Raise ValueError when it is not one."""
-    method, size, packed, crc, sha256, offset, end, streamed, note, name = line.split(b"\t")
-    if not name.endswith(b"\n"):
-        raise ValueError("the line was not written to its end")
-    member = Member(
-        _unescaped(name[:-1]),
-        int(method),
-        int(size),
-        int(packed),
-        int(crc),
-        sha256.decode(),
-        int(offset),
-        int(end),
-        streamed == b"1",
-    )
-    return member, _unescaped(note)
-
-
-def _escaped(text: str) -> str:
-    return text.encode("unicode_escape").decode()
-
-
-def _unescaped(data: bytes) -> str:
-    return data.decode("unicode_escape")
-
-
-def _read_journal(path: Path) -> Iterator[tuple[int, Member, str]]:
-    """Yield (where the line ends in the journal, member, note) for every complete line."""
-    with open(path, "rb") as stream:
-        position = len(stream.readline())
-        for line in stream:
-            try:
-                member, note = _parsed(line)
-            except ValueError:
-                return
-            position += len(line)
-            yield position, member, note
 
 
 def _lost(path: Path, why: str) -> PermanentError:

@@ -252,9 +252,8 @@ def _read_batch(store: "_Store", batch: list[Attachment], codec: Codec) -> list[
     All are opened before the first is read, so that the disk works on all of them at once.
     """
     reads = []
-    room = (
-        BATCH_BYTES + SMALL
-    )  # whatever sizes the database claims, no more than this is in memory at once
+    # no more than this is in memory at once, whatever sizes the database claims
+    room = BATCH_BYTES + SMALL
     with ExitStack() as files:
         for opened in [_begin(files, store, attachment) for attachment in batch]:
             read = opened if isinstance(opened, _Read) else _read(opened, codec, room)
