@@ -46,15 +46,19 @@ def test_dump_fails_without_permission_on_one_table(instance):
     assert instance.leftovers() == []
 
 
-def test_dump_fails_with_a_wrong_pg_dump(instance, tmp_path):
+def use_pg_dump(instance, tmp_path, *commands):
+    """Give Odoo a program that calls itself pg_dump 15.1 and does something else."""
     fake = tmp_path / "bin/pg_dump"
     fake.parent.mkdir()
-    fake.write_text(
-        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 15.1' && exit 0\n"
-        "echo '-- half a dump'\necho 'pg_dump: error: something is rotten' >&2\nexit 1\n"
-    )
+    version = "[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 15.1' && exit 0"
+    fake.write_text("\n".join(["#!/bin/sh", version, *commands]) + "\n")
     fake.chmod(0o755)
     instance.write_conf(pg_path=str(fake.parent))
+
+
+def test_dump_fails_with_a_wrong_pg_dump(instance, tmp_path):
+    complaint = "echo 'pg_dump: error: something is rotten' >&2"
+    use_pg_dump(instance, tmp_path, "echo '-- half a dump'", complaint, "exit 1")
     run = instance.backup()
     assert (run.state, run.states["dump_database"]) == ("partial", "failure")
     assert explained(run.by_kind["dump_database"], "something is rotten")
@@ -63,14 +67,7 @@ def test_dump_fails_with_a_wrong_pg_dump(instance, tmp_path):
 
 
 def test_a_dump_that_only_seems_complete_fails(instance, tmp_path):
-    fake = tmp_path / "bin/pg_dump"
-    fake.parent.mkdir()
-    fake.write_text(
-        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 15.1' && exit 0\n"
-        "echo '-- half a dump'\n"
-    )
-    fake.chmod(0o755)
-    instance.write_conf(pg_path=str(fake.parent))
+    use_pg_dump(instance, tmp_path, "echo '-- half a dump'")
     run = instance.backup()
     assert (run.state, run.states["dump_database"]) == ("partial", "failure")
     assert explained(run.by_kind["dump_database"], "not complete")
