@@ -21,17 +21,21 @@ class Snapshot:
     """A REPEATABLE READ transaction whose view of the database is exported to pg_dump.
 
     Use as a context manager and leave it as soon as nobody needs the view any more: while it
-    is open, the server cannot clean up what has been deleted since.
+    is open, the server cannot clean up what has been deleted since. With ``shared``, the name
+    of a snapshot that another session exports, it looks at that one.
     """
 
-    def __init__(self, connection: Connection):
+    def __init__(self, connection: Connection, shared: str | None = None):
         self._connection = connection
+        self._shared = shared
 
     def __enter__(self) -> "Snapshot":
         self._session = self._connection.connect()
         try:
             self._session.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with self._cursor() as cr:
+                if self._shared:  # must be the first word of a transaction
+                    cr.execute("SET TRANSACTION SNAPSHOT %s", [self._shared])
                 cr.execute("SET idle_in_transaction_session_timeout = 0")
                 cr.execute("SET statement_timeout = 0")
                 cr.execute("SELECT pg_export_snapshot(), now()")
@@ -47,6 +51,10 @@ class Snapshot:
 
     def __exit__(self, *exc_info: object) -> None:
         self._session.close()
+
+    def another(self) -> "Snapshot":
+        """Return one more session, not entered yet, that looks at the same moment."""
+        return Snapshot(self._connection, shared=self.name)
 
     def estimated_dump_size(self) -> int:
         """Return about how many bytes of SQL the dump will have: what the tables hold."""
@@ -146,12 +154,14 @@ class RowCounter:
     """
 
     def __init__(self, snapshot: Snapshot):
-        self._snapshot = snapshot
+        # a session of its own: an error here would end the one whose snapshot pg_dump imports
+        self._snapshot = snapshot.another()
         self._stop = threading.Event()
         self.counts: dict[str, int] | None = None
         self.problem = ""
 
     def __enter__(self) -> "RowCounter":
+        self._snapshot.__enter__()
         self._thread = threading.Thread(target=self._count, daemon=True)
         self._thread.start()
         return self
@@ -161,6 +171,7 @@ class RowCounter:
             self._stop.set()
             self._snapshot.cancel()
         self._thread.join()
+        self._snapshot.__exit__()
 
     def _count(self) -> None:
         try:
