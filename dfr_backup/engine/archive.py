@@ -226,6 +226,7 @@ class ArchiveWriter:
 
         Raise OSError when the file cannot be read: the member has then never been there.
         """
+        advise(file, "SEQUENTIAL")
         head = read_up_to(file, min(size, TRIAL))
         with self.stream_member(name, compress=self.codec.shrinks(head), digests=digests) as stream:
             while head:
@@ -334,9 +335,8 @@ class ArchiveWriter:
     def _write_back(self) -> None:
         """Let the disk begin now, so that there is little left to wait for at the end."""
         start, self._written_back = self._written_back, self._written
-        with contextlib.suppress(OSError):
-            # as Linux has it: what is not on disk yet is written, without waiting for it
-            os.posix_fadvise(self._archive, start, self._written - start, os.POSIX_FADV_DONTNEED)
+        # as Linux has it: what is not on disk yet is written, and nobody waits for it
+        advise(self._archive, "DONTNEED", start, self._written - start)
 
     def _record(self, member: Member, note: str) -> None:
         """Note a complete member; ``_commit`` puts it into the journal."""
@@ -381,7 +381,7 @@ class ArchiveWriter:
             self._archive = _open(self._path, 0)
             self._journal = _open(self._journal_path, os.O_APPEND)
             self._stamp = read_stamp(self._journal_path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise _lost(self._path, f"it or its journal cannot be read: {error}") from error
         self._find_intact(progress)
         if self._position < at_least:
@@ -418,6 +418,13 @@ class ArchiveWriter:
         except BaseException:
             self.release()
             raise
+
+
+def advise(file: int, advice: str, start: int = 0, length: int = 0) -> None:
+    """Tell the kernel what will be done with an open file, where it can be told."""
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(file, start, length, getattr(os, f"POSIX_FADV_{advice}"))
 
 
 def read_up_to(file: int, size: int) -> bytes:

@@ -80,5 +80,5 @@ def default_codec() -> Codec:
         lambda: isal_zlib.compressobj(1, isal_zlib.DEFLATED, RAW),
         lambda: isal_zlib.decompressobj(RAW),
         isal_zlib.crc32,
-        isal_zlib.error,
+        isal_zlib.IsalError,
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from .archive import SMALL, ArchiveWriter, Prepared, prepare, read_up_to
+from .archive import SMALL, ArchiveWriter, Prepared, advise, prepare, read_up_to
 from .checkpoints import checkpoint
 from .deflate import Codec
 from .progress import Progress
@@ -272,8 +272,7 @@ class _Opened:
 def _begin(files: ExitStack, store: "_Store", attachment: Attachment) -> "_Opened | _Read":
     try:
         file, size = store.open(attachment.store_fname, files)
-        if hasattr(os, "posix_fadvise") and size:
-            os.posix_fadvise(file, 0, SMALL, os.POSIX_FADV_WILLNEED)
+        advise(file, "WILLNEED", 0, SMALL)
         return _Opened(attachment, file, size)
     except OSError as error:
         return _trouble(attachment, error)
