@@ -33,7 +33,7 @@ LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
 CLAIM_JOB = """
     UPDATE backup_job SET state = 'running', attempt = attempt + 1, not_before = NULL,
            date_start = coalesce(date_start, now() AT TIME ZONE 'UTC'),
-           host = %(host)s, pid = %(pid)s, error = NULL, hint = NULL
+           host = %(host)s, pid = %(pid)s, spawn_count = 0, error = NULL, hint = NULL
      WHERE id = %(job)s AND state IN ('pending', 'running')
 """
 CLAIM_STEP = """

@@ -255,7 +255,7 @@ class BackupFlow:
 
     def compress(self, progress):
         """Complete the archive: checksums, manifest, directory. From here on it never changes."""
-        if self._is_sealed():
+        if self.job._is_archived():
             return
         name = manifest.archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
         writer = self._archive()
@@ -346,13 +346,10 @@ class BackupFlow:
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(mode=0o700, parents=True)
 
-    def _is_sealed(self):
-        return bool(self.job.archive_name) and self.job._archive_path().exists()
-
     def _restart_if_archive_is_lost(self):
         """A later attempt may find the working directory gone or damaged, or be on another
         server: then nothing of what the closed steps have saved counts any more."""
-        if self._is_sealed() or not self.job._uploads_missing() or not self._has_saved():
+        if self.job._is_archived() or not self.job._uploads_missing() or not self._has_saved():
             return
         try:
             if not self.partial.exists():

@@ -87,6 +87,10 @@ class BackupJob(models.Model):
         self._end_leftovers()
         if self.cancel_requested:
             self._close_cancelled()
+        elif self.spawn_count >= MAX_SPAWNS:
+            # none of them has claimed the run yet; the last one may still be starting
+            if self.spawned_at <= fields.Datetime.now() - SPAWN_PATIENCE:
+                self._close_unstartable()
         elif self.attempt < MAX_ATTEMPTS:
             step._note(self.env._("Interrupted in attempt %s: trying again.", self.attempt))
             self._spawn_after_commit()

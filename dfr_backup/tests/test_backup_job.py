@@ -130,6 +130,20 @@ class TestBackupJob(BackupCase):
         self.assertIn("Interrupted in step “Dump database”", job.error)
         self.assertFalse(job.step_ids.filtered(lambda s: s.state in ("pending", "running")))
 
+    def test_runner_that_cannot_start_again_is_not_started_for_ever(self):
+        job = self.run_now()
+        job.write({"state": "running", "attempt": 1, "spawn_count": 0})
+        job.step_ids[1].state = "running"
+        for expected in (1, 2, 3, 3):
+            with self.assertLogs("odoo.addons.dfr_backup", "WARNING"):
+                self.env["backup.job"]._supervise()
+            self.assertEqual((job.state, job.spawn_count), ("running", expected))
+        job.spawned_at = fields.Datetime.now() - timedelta(minutes=5)
+        with self.assertLogs("odoo.addons.dfr_backup", "WARNING"):
+            self.env["backup.job"]._supervise()
+        self.assertEqual(job.state, "failure")
+        self.assertIn("could not be started", job.error)
+
     def test_runner_that_never_starts_is_told(self):
         job = self.run_now()
         long_ago = fields.Datetime.now() - timedelta(minutes=5)
