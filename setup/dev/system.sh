@@ -18,6 +18,16 @@ need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
 need util-linux command -v setpriv
 need libmagic1 sh -c 'ldconfig -p | grep -q libmagic.so.1'
 
+# the servers that tests/storages talks to, and the reference program for encrypted archives
+need radosgw command -v radosgw
+need ceph-mon command -v ceph-mon
+need ceph-osd command -v ceph-osd
+need ceph-common command -v ceph-authtool
+need openssh-server test -x /usr/sbin/sshd
+need openssh-client command -v ssh-keygen
+need openssl command -v openssl
+need age command -v age
+
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     fail "please install these packages, then run the same command again: ${missing[*]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test, the fast ones first: test.sh [engine] [addon] [e2e]
+# Every test, the fast ones first: test.sh [engine] [storages] [addon] [e2e]
 source "$(dirname "$0")/common.sh"
 eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
@@ -7,6 +7,11 @@ cd "$REPO"
 engine() {
     say "tests/engine: no Odoo, no database"
     PYTHONPATH='' python -m pytest -q -p no:odoo tests/engine
+}
+
+storages() {
+    say "tests/storages: real storage servers on loopback, no Odoo"
+    PYTHONPATH='' python -m pytest -q -p no:odoo tests/storages
 }
 
 addon() {
@@ -33,10 +38,11 @@ e2e() {
 
 for ring in "${@:-all}"; do
     case $ring in
-    engine | addon | e2e) "$ring" ;;
+    engine | storages | addon | e2e) "$ring" ;;
     all) engine
+        storages
         addon
         e2e ;;
-    *) fail "usage: test.sh [engine] [addon] [e2e]" ;;
+    *) fail "usage: test.sh [engine] [storages] [addon] [e2e]" ;;
     esac
 done

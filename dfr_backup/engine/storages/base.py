@@ -16,6 +16,25 @@ CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a transfer may take: ``bandwidth`` in bytes per second (0: all there is), and
+    ``timeout``, the seconds without any sign of life after which the far end counts as gone."""
+
+    bandwidth: int = 0
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a probe found out that is no failure. ``can_delete``: False where the credentials
+    may add and read but not delete, so that retention is the storage's own business;
+    ``notes`` are sentences for the administrator."""
+
+    can_delete: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class StoredObject:
     """One object in a storage: its key, its size in bytes, and when it was last changed (UTC)."""
 
@@ -35,9 +54,10 @@ class Storage(ABC):
     def put(self, source: Path, key: str, progress: Progress) -> None:
         """Store the file ``source`` under ``key``, replacing what is there.
 
-        The object is visible under its key only when it is complete. What an interrupted call
-        has already stored is used again. Raise ``Cancelled`` when the progress says so, and
-        leave nothing behind then.
+        The object is visible under its key only when it is complete. What a call has already
+        stored that was killed, or that raised RetryableError, is used again. Raise
+        ``Cancelled`` when the progress says so, or PermanentError, and leave nothing behind
+        then. Retrying is the caller's part: a kind only tells the two errors apart.
         """
 
     @abstractmethod
@@ -61,8 +81,12 @@ class Storage(ABC):
         """Delete an object. One that does not exist is no error."""
 
     @abstractmethod
-    def probe(self) -> None:
-        """Write, read back, list and delete a small object. Raise when something fails."""
+    def probe(self) -> Abilities:
+        """Write, read back, list and delete a small object; return what is possible.
+
+        Raise an error that names the missing right when writing, reading or listing fails. A
+        missing right to delete is no error.
+        """
 
     def prepare(self) -> None:  # noqa: B027 (optional: most kinds need nothing)
         """Make what the storage needs before its first object. Called when it is configured,
@@ -73,6 +97,15 @@ class Storage(ABC):
 
     def discard_partial(self, key: str) -> None:  # noqa: B027 (optional: not every kind has one)
         """Remove what an interrupted ``put`` of ``key`` has left."""
+
+    def free_space(self) -> int | None:
+        """Return the bytes that can still be stored, or None when nobody knows."""
+        return None
+
+    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
+        """Return an address from which a browser can download the object as ``filename`` for
+        so many seconds, or None where the kind has no such thing."""
+        return None
 
     def location(self, key: str) -> str:
         """Return where ``key`` is, in words that a person can use: a path or an address."""

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 from ..checkpoints import checkpoint
 from ..errors import EngineError, PermanentError, RetryableError
 from ..progress import Progress
-from .base import Storage, StoredObject
+from .base import Abilities, Storage, StoredObject
 
 PARTIAL = ".part"
 COPY_CHUNK = 8 << 20  # bytes: short enough for a cancel within a second on a slow disk
@@ -143,7 +143,11 @@ class LocalStorage(Storage):
         with self._explained(f"delete {key}"):
             self._file(key + PARTIAL).unlink(missing_ok=True)
 
-    def probe(self) -> None:
+    def free_space(self) -> int | None:
+        with self._explained("look at the free space"):
+            return shutil.disk_usage(self._path).free
+
+    def probe(self) -> Abilities:
         key = f"dfr_backup-probe-{secrets.token_hex(8)}"
         token = secrets.token_bytes(1024)
         self.put_bytes(token, key)
@@ -157,6 +161,7 @@ class LocalStorage(Storage):
                 )
         finally:
             self.delete(key)
+        return Abilities()
 
     def _file(self, key: str) -> Path:
         if not key or "/" in key or "\0" in key or key in (".", ".."):
@@ -165,7 +170,7 @@ class LocalStorage(Storage):
 
     def _require_space(self, size: int, partial: Path) -> None:
         present = partial.stat().st_size if partial.exists() else 0
-        free = shutil.disk_usage(self._path).free
+        free = self.free_space() or 0
         if free < size - present:
             raise PermanentError(
                 f"{self._path} has {free >> 20} MiB free, but the archive needs "
