@@ -19,6 +19,10 @@ from .snapshot import Snapshot
 
 LAST_LINE = b"-- PostgreSQL database dump complete"
 TAIL = 256  # bytes in which the last line must be
+# pg_dump writes 4 KiB at a time: whoever wakes up for each of them slows it down (measured: 6.8 s
+# instead of 4.9 s for 1 GiB of SQL). In this pause it fills a fifth of the pipe.
+FULL_READ = PIPE_SIZE // 2  # bytes
+PAUSE = 0.001  # seconds
 WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
 
 
@@ -91,6 +95,8 @@ def _drain(
         size += count
         tail = (tail + bytes(view[max(0, count - TAIL) : count]))[-TAIL:]
         progress.advance(count)
+        if count < FULL_READ:
+            time.sleep(PAUSE)
 
 
 class _Courtesy:

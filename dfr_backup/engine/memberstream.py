@@ -13,6 +13,7 @@ from .zipformat import DEFLATED, STORED, Member, descriptor
 
 CHUNK = 1 << 20  # bytes
 MAX_PACKERS = 4
+QUEUED = 4  # chunks per packer: whoever writes into the stream does not wait for a slow one
 Bytes = bytes | bytearray | memoryview
 
 
@@ -99,7 +100,7 @@ class MemberStream:
         packing = threads.pack(codec.block, view) if self._compress else None
         self._pending.append(_Pending(self._chunk, view, threads.hash(self._hash, view), packing))
         self._crc = codec.crc32(view, self._crc)
-        while len(self._pending) > threads.packers:
+        while len(self._pending) > threads.queue:
             self._collect()
         self._chunk = self._free.pop() if self._free else bytearray(CHUNK)
         self._filled = 0
@@ -141,6 +142,7 @@ class Threads:
 
     def __init__(self) -> None:
         self.packers = min(MAX_PACKERS, len(os.sched_getaffinity(0)))
+        self.queue = QUEUED * self.packers
         self._hasher: ThreadPoolExecutor | None = None
         self._packers: ThreadPoolExecutor | None = None
 

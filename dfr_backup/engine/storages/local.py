@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ..checkpoints import checkpoint
+from ..directread import forget_cached, sha256_on_disk
 from ..errors import EngineError, PermanentError, RetryableError
 from ..progress import Progress
 from .base import Abilities, Storage, StoredObject
@@ -129,7 +130,7 @@ class LocalStorage(Storage):
                     hint="The file was moved or deleted. Scan the storage to see what is there.",
                 ) from error
             with stream:
-                _forget_cached(stream.fileno())
+                forget_cached(stream.fileno())
                 stream.seek(offset)
                 yield cast(BinaryIO, stream)
 
@@ -162,6 +163,10 @@ class LocalStorage(Storage):
         finally:
             self.delete(key)
         return Abilities()
+
+    def _digest(self, key: str, progress: Progress) -> str:
+        with self._explained(f"read {key}"):
+            return sha256_on_disk(self._file(key), progress.advance)
 
     def _file(self, key: str) -> Path:
         if not key or "/" in key or "\0" in key or key in (".", ".."):
@@ -226,14 +231,6 @@ def _link(source: Path, target: Path) -> bool:
         os.link(source, target)
         return True
     return False
-
-
-def _forget_cached(descriptor: int) -> None:
-    """Let the next reads come from the disk, not from memory (best effort)."""
-    if hasattr(os, "posix_fadvise"):
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
 
 def _sync_directory(path: Path) -> None:
