@@ -54,6 +54,7 @@ def _round(number, names, database, results):
     turn = number % len(names)
     for name in names[turn:] + names[:turn]:
         places.empty(places.TMP)
+        places.forget(places.filestore(database))
         results[name] = one = contenders.CONTENDERS[name](database)
         _say(
             f"round {number + 1} {name:<6} archive {one.get('archiving', 0):7.2f} s"
