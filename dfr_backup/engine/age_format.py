@@ -1,0 +1,382 @@
+"""The age file format (age-encryption.org/v1): header, payload, and the armour around both.
+
+pyrage, the package that offers it, cannot be cancelled (it holds the interpreter's lock), needs
+the whole file in memory for a passphrase and cannot seek. The format is small, and every
+primitive comes from ``cryptography``, which Odoo has; the tests hold it against ``age`` itself.
+"""
+
+import base64
+import binascii
+import hmac
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+from .errors import PermanentError
+
+VERSION = b"age-encryption.org/v1"
+ARMOUR_BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
+ARMOUR_END = b"-----END AGE ENCRYPTED FILE-----"
+CHUNK = 64 << 10  # bytes of plain text; set by the format, as all that follows
+TAG = 16
+SEALED = CHUNK + TAG
+COLUMNS = 64
+LONGEST_LINE = 2048  # bytes in a header
+MOST_STANZAS = 256
+MOST_BODY_LINES = 64
+DAMAGED_HINT = "The file is damaged: use another copy of this backup."
+
+
+@dataclass(frozen=True)
+class Stanza:
+    """The file key, wrapped for one recipient."""
+
+    kind: str
+    args: tuple[str, ...]
+    body: bytes
+
+
+class Recipient(Protocol):
+    def wrap(self, file_key: bytes) -> Stanza:
+        """Return the file key (16 bytes), encrypted."""
+
+
+class Identity(Protocol):
+    def unwrap(self, stanza: Stanza) -> bytes | None:
+        """Return the file key, or None when the stanza is for somebody else."""
+
+
+def derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """Return 32 bytes of HKDF-SHA-256."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(secret)
+
+
+def encode64(data: bytes) -> str:
+    return base64.b64encode(data).decode().rstrip("=")
+
+
+def decode64(text: str) -> bytes:
+    """Return what unpadded, canonical base64 says. Raise ValueError."""
+    data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    if encode64(data) != text:
+        raise ValueError("not canonical base64")
+    return data
+
+
+class EncryptedWriter:
+    """Encrypt what is written, piece by piece, and pass it on to ``write``.
+
+    ``finish`` must be called at the end: without its last chunk a file counts as cut off.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]):
+        file_key, nonce = os.urandom(16), os.urandom(16)
+        self._write = write
+        self._payload = _Payload(file_key, nonce)
+        self._buffer = bytearray()
+        self._index = 0
+        write(_header(file_key, [recipient.wrap(file_key) for recipient in recipients]) + nonce)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take plain text of any length."""
+        view = memoryview(data)
+        if self._buffer:
+            missing = CHUNK - len(self._buffer)
+            self._buffer += view[:missing]
+            view = view[missing:]
+            if not view:
+                return  # a full buffer may be the last chunk: that is not known yet
+            self._seal(bytes(self._buffer), last=False)
+            self._buffer.clear()
+        start = 0
+        while len(view) - start > CHUNK:
+            self._seal(view[start : start + CHUNK], last=False)
+            start += CHUNK
+        self._buffer += view[start:]
+
+    def finish(self) -> None:
+        """Write the last chunk."""
+        self._seal(bytes(self._buffer), last=True)
+
+    def _seal(self, chunk: bytes | memoryview, last: bool) -> None:
+        self._write(self._payload.seal(chunk, self._index, last))
+        self._index += 1
+
+
+class EncryptedReader(io.RawIOBase):
+    """The plain text of an encrypted stream, which stays the caller's to close.
+
+    Seekable when the stream is, and not armoured. Every byte that is returned is authentic;
+    that nothing was cut off is only known once the end was read. Raise PermanentError when the
+    stream is no age file, is for other identities, damaged or cut off.
+    """
+
+    def __init__(self, stream: BinaryIO, identities: Sequence[Identity]):
+        self._source = _Source(stream)
+        self._armoured = self._source.dearmour_if_needed()
+        file_key = _open_header(self._source, identities)
+        nonce = self._source.read(16)
+        if len(nonce) < 16:
+            raise _cut_off()
+        self._payload = _Payload(file_key, nonce)
+        self._start = self._source.position
+        self._position = 0
+        self._index = -1  # of the chunk in self._plain
+        self._plain = memoryview(b"")
+        self._ahead = self._source.read(SEALED)  # the chunk after it, still sealed
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return not self._armoured and self._source.seekable()
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if not self.seekable():
+            raise io.UnsupportedOperation("this stream cannot seek")
+        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        base = bases[whence] if whence in bases else self._length()
+        if base + offset < 0:
+            raise ValueError("a position before the beginning")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        index, start = divmod(self._position, CHUNK)
+        if index != self._index:
+            self._load(index)
+        piece = self._plain[start : start + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def _load(self, index: int) -> None:
+        """Make chunk ``index`` the one in hand; it is empty behind the end."""
+        if index != self._index + 1:
+            self._source.seek(self._start + index * SEALED)
+            self._ahead = self._source.read(SEALED)
+        sealed, self._ahead, self._index = self._ahead, b"", index
+        self._plain = memoryview(b"")
+        if index and not sealed:
+            return
+        if len(sealed) == SEALED:
+            self._ahead = self._source.read(SEALED)
+        self._plain = memoryview(self._payload.open(sealed, index, last=not self._ahead))
+
+    def _length(self) -> int:
+        sealed = self._source.length() - self._start
+        return max(sealed - TAG * -(-sealed // SEALED), 0)
+
+
+class _Payload:
+    """Chunks of 64 KiB, each sealed under its number and whether it is the last one."""
+
+    def __init__(self, file_key: bytes, nonce: bytes):
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+        self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
+
+    def seal(self, chunk: bytes | memoryview, index: int, last: bool) -> bytes:
+        return self._cipher.encrypt(_nonce(index, last), chunk, None)
+
+    def open(self, sealed: bytes, index: int, last: bool) -> bytes:
+        plain = self._try(sealed, index, last)
+        if plain is None and last and self._try(sealed, index, False) is not None:
+            raise _cut_off()
+        if plain is None or (not plain and index):
+            raise PermanentError(
+                "The encrypted file is damaged, or it was cut off.", hint=DAMAGED_HINT
+            )
+        return plain
+
+    def _try(self, sealed: bytes, index: int, last: bool) -> bytes | None:
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._cipher.decrypt(_nonce(index, last), sealed, None)
+        except (InvalidTag, ValueError):
+            return None
+
+
+def _nonce(index: int, last: bool) -> bytes:
+    return index.to_bytes(11, "big") + bytes([last])
+
+
+def _header(file_key: bytes, stanzas: Sequence[Stanza]) -> bytes:
+    lines = [VERSION]
+    for stanza in stanzas:
+        lines.append(" ".join(("->", stanza.kind, *stanza.args)).encode())
+        body = encode64(stanza.body).encode()
+        # the last line is shorter than the others, if need be empty: that ends the body
+        lines += [body[at : at + COLUMNS] for at in range(0, len(body) + 1, COLUMNS)]
+    text = b"\n".join([*lines, b"---"])
+    return text + b" " + encode64(_mac(file_key, text)).encode() + b"\n"
+
+
+def _mac(file_key: bytes, text: bytes) -> bytes:
+    return hmac.digest(derive(file_key, b"", b"header"), text, "sha256")
+
+
+def _open_header(source: "_Source", identities: Sequence[Identity]) -> bytes:
+    """Read the header and return the file key. Raise PermanentError."""
+    if source.line() != VERSION:
+        raise PermanentError(
+            "This file is not encrypted with age, or its beginning is damaged.",
+            hint="Choose a file that ends in .age, or another copy of it.",
+        )
+    try:
+        text, stanzas, mac = _parse_header(source)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise _bad_header() from error
+    if len(stanzas) > 1 and any(stanza.kind == "scrypt" for stanza in stanzas):
+        raise _bad_header()
+    for stanza in stanzas:
+        for identity in identities:
+            file_key = identity.unwrap(stanza)
+            if file_key is not None:
+                if len(file_key) != 16 or not hmac.compare_digest(_mac(file_key, text), mac):
+                    raise _bad_header()
+                return file_key
+    raise _nobody_s_key(stanzas)
+
+
+def _parse_header(source: "_Source") -> tuple[bytes, list[Stanza], bytes]:
+    """Return what the MAC covers, the stanzas, and the MAC. Raise ValueError."""
+    lines, stanzas = [VERSION], []
+    while (line := source.line()).startswith(b"-> "):
+        kind, *args = line.decode("ascii").split(" ")[1:]
+        body_lines = []
+        while True:
+            body_lines.append(source.line())
+            if len(body_lines[-1]) < COLUMNS:
+                break
+            if len(body_lines[-1]) > COLUMNS or len(body_lines) > MOST_BODY_LINES:
+                raise ValueError("a stanza without an end")
+        body = decode64(b"".join(body_lines).decode("ascii"))
+        stanzas.append(Stanza(kind, tuple(args), body))
+        lines += [line, *body_lines]
+        if len(stanzas) > MOST_STANZAS:
+            raise ValueError("too many stanzas")
+    if not line.startswith(b"--- "):
+        raise ValueError("no MAC")
+    mac = decode64(line[4:].decode("ascii"))
+    return b"\n".join([*lines, b"---"]), stanzas, mac
+
+
+def _nobody_s_key(stanzas: Sequence[Stanza]) -> PermanentError:
+    if any(stanza.kind == "scrypt" for stanza in stanzas):
+        return PermanentError(
+            "The archive cannot be decrypted: the passphrase is wrong, or it is missing.",
+            hint="Enter the passphrase with which this backup was encrypted. It may have been "
+            "changed since then.",
+        )
+    return PermanentError(
+        "The archive cannot be decrypted: it was encrypted for other keys than this one.",
+        hint="The recovery kit says which backups need which key. The private key belongs to "
+        "one of the public keys that the plan had when this backup was made.",
+    )
+
+
+def _bad_header() -> PermanentError:
+    return PermanentError("The beginning of the encrypted file is damaged.", hint=DAMAGED_HINT)
+
+
+def _cut_off() -> PermanentError:
+    return PermanentError("The encrypted file was cut off: its end is missing.", hint=DAMAGED_HINT)
+
+
+class _Source:
+    """Lines and exact numbers of bytes from a stream that may return fewer than asked for."""
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+        self._read: Callable[[int], bytes] = stream.read
+        self._origin = stream.tell() if self.seekable() else 0
+        self._pending = b""
+        self.position = 0  # bytes that were taken
+
+    def seekable(self) -> bool:
+        seekable = getattr(self._stream, "seekable", None)
+        return bool(seekable and seekable())
+
+    def read(self, count: int) -> bytes:
+        """Return ``count`` bytes, fewer only at the end."""
+        pieces = [self._pending[:count]]
+        self._pending = self._pending[count:]
+        missing = count - len(pieces[0])
+        while missing and (piece := self._read(missing)):
+            pieces.append(piece[:missing])
+            self._pending = piece[missing:]
+            missing -= len(pieces[-1])
+        self.position += count - missing
+        return b"".join(pieces)
+
+    def line(self) -> bytes:
+        """Return the next line without its line feed; cut off when it is too long."""
+        while b"\n" not in self._pending and len(self._pending) < LONGEST_LINE:
+            piece = self._read(LONGEST_LINE)
+            if not piece:
+                break
+            self._pending += piece
+        line, _feed, _rest = self._pending[:LONGEST_LINE].partition(b"\n")
+        self._pending = self._pending[len(line) + 1 :]
+        self.position += len(line) + 1
+        return line
+
+    def seek(self, position: int) -> None:
+        self._stream.seek(self._origin + position)
+        self._pending = b""
+        self.position = position
+
+    def length(self) -> int:
+        here = self._stream.tell()
+        end = self._stream.seek(0, os.SEEK_END)
+        self._stream.seek(here)
+        return end - self._origin
+
+    def dearmour_if_needed(self) -> bool:
+        """Decode what follows if it is armoured. Return whether it is."""
+        self._pending = self.read(len(ARMOUR_BEGIN))
+        self.position = 0
+        if self._pending != ARMOUR_BEGIN:
+            return False
+        inner = _Source(self._stream)
+        inner._pending = self._pending
+        inner.line()
+        self._pending = b""
+        self._read = _Armour(inner).read
+        return True
+
+
+class _Armour:
+    """The bytes inside an ASCII armour."""
+
+    def __init__(self, source: _Source):
+        self._source = source
+        self._done = False
+
+    def read(self, _count: int) -> bytes:
+        """Return some bytes (those of one line), none at the end. Raise PermanentError."""
+        if self._done:
+            return b""
+        line = self._source.line().rstrip(b"\r")
+        if line == ARMOUR_END:
+            self._done = True
+            return b""
+        try:
+            return base64.b64decode(line, validate=True) or self._refuse()
+        except binascii.Error:
+            return self._refuse()
+
+    def _refuse(self) -> bytes:
+        raise PermanentError(
+            "The encrypted file is damaged: its text armour is broken.", hint=DAMAGED_HINT
+        )
