@@ -1,0 +1,366 @@
+"""What an archive holds, and whether it is what was sealed: ours, or of Odoo's database manager."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .archive import CHECKSUMS, MANIFEST
+from .crew import Crew
+from .deflate import Codec
+from .directread import sha256_on_disk
+from .errors import PermanentError
+from .progress import Progress
+from .zipdirectory import Entry, damaged, refused
+from .zipreader import ZipReader
+
+DUMP = "dump.sql"
+FILESTORE = "filestore/"
+ADDONS = "addons/"
+MOST_MANIFEST = 64 << 20  # bytes: a table of row counts and a list of modules
+BATCH_MEMBERS = 64
+BATCH_BYTES = 4 << 20
+DUMPED = re.compile(rb"^-- Dumped (from database|by pg_dump) version (\d+(?:\.\d+)*)", re.M)
+NOT_A_ZIP = (
+    (b"age-encryption.org/", "The archive is encrypted.", "Decrypt it first: give its key."),
+    (
+        b"PGDMP",
+        "This is a dump in pg_dump's own format, not a zip.",
+        "Restore it with pg_restore, or with the database manager of Odoo.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an archive holds, for the preview and for the preflight. Sizes are in bytes.
+
+    ``origin`` is "dfr_backup" or "odoo"; ``rows`` are the counted rows by quoted table name,
+    None when nobody has counted them; ``pg_version`` is that of the dumped server, and
+    ``missing`` are sentences about what should be there and is not.
+    """
+
+    origin: str
+    database: str
+    taken_at: str | None
+    size: int
+    members: int
+    sql_bytes: int
+    files: int
+    file_bytes: int
+    addon_bytes: int
+    addons: tuple[str, ...]
+    odoo_version: str
+    odoo_series: str
+    pg_version: tuple[int, ...]
+    database_uuid: str | None
+    modules: Mapping[str, str]
+    contents: tuple[str, ...]
+    missing: tuple[str, ...]
+    rows: Mapping[str, int] | None
+    has_checksums: bool
+
+    @property
+    def expanded(self) -> int:
+        """The bytes of everything unpacked."""
+        return self.sql_bytes + self.file_bytes + self.addon_bytes
+
+
+@dataclass
+class _Contents:
+    """What one pass over the directory has found."""
+
+    top: dict[str, Entry] = field(default_factory=dict)
+    members: int = 0
+    files: int = 0
+    file_bytes: int = 0
+    addon_bytes: int = 0
+    addons: set[str] = field(default_factory=set)
+
+    def add(self, entry: Entry) -> None:
+        self.members += 1
+        if entry.name in (DUMP, CHECKSUMS, MANIFEST):
+            if entry.name in self.top:
+                raise refused(f"“{entry.name}” is in it twice")
+            self.top[entry.name] = entry
+        elif is_attachment(entry):
+            self.files += 1
+            self.file_bytes += entry.size
+        elif is_addon_file(entry):
+            self.addons.add(entry.name.split("/")[1])
+            self.addon_bytes += entry.size
+
+
+def is_attachment(entry: Entry) -> bool:
+    """Tell whether a member is a file of the filestore that a restore needs.
+
+    Its garbage collector's notes (``checklist``) are in archives of Odoo, and not needed.
+    """
+    name = entry.name
+    return (
+        name.startswith(FILESTORE)
+        and not entry.is_folder
+        and not name.startswith(f"{FILESTORE}checklist/")
+    )
+
+
+def is_addon_file(entry: Entry) -> bool:
+    """Tell whether a member is a file of a custom addon."""
+    return entry.name.startswith(ADDONS) and entry.name.count("/") > 1 and not entry.is_folder
+
+
+def open_archive(path: Path, codec: Codec | None = None) -> "Archive":
+    """Return the archive, whose directory has been read once and is sound.
+
+    Raise PermanentError when the file is no archive, is damaged, or would do harm.
+    """
+    _refuse_other_formats(path)
+    reader = ZipReader(path, codec)
+    try:
+        return Archive(reader)
+    except BaseException:
+        reader.__exit__(None, None, None)
+        raise
+
+
+def _refuse_other_formats(path: Path) -> None:
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(64)
+    except OSError:
+        return  # the reader will say why
+    for magic, message, hint in NOT_A_ZIP:
+        if head.startswith(magic):
+            raise PermanentError(message, hint=hint)
+
+
+class Archive:
+    """An open archive; see ``open_archive``. Use as a context manager."""
+
+    def __init__(self, reader: ZipReader):
+        self.reader = reader
+        self._contents = _Contents()
+        for entry in reader.entries():
+            self._contents.add(entry)
+        self.manifest: dict[str, Any] = self._read_manifest()
+
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.reader.__exit__(kind, error, trace)
+
+    @property
+    def dump(self) -> Entry:
+        """The member with the database. Raise PermanentError when there is none."""
+        entry = self._contents.top.get(DUMP)
+        if entry is None:
+            raise PermanentError(
+                "There is no database in the archive.",
+                hint="It only holds files: its backup could not save the database, or was told "
+                "not to. Choose another copy.",
+            )
+        return entry
+
+    def attachments(self) -> Iterator[Entry]:
+        """Yield the members of the filestore."""
+        return filter(is_attachment, self.reader.entries())
+
+    def addon_files(self) -> Iterator[Entry]:
+        """Yield the members of the custom addons."""
+        return filter(is_addon_file, self.reader.entries())
+
+    def describe(self) -> Description:
+        """Return what the archive holds. Reads no more than the manifest and the dump's head."""
+        found, ours = self._contents, self._ours
+        parts = {"database": DUMP in found.top, "filestore": found.files, "addons": found.addons}
+        version = str(self.manifest.get("version", ""))
+        return Description(
+            origin="dfr_backup" if ours else "odoo",
+            database=str(self.manifest.get("db_name", "")),
+            taken_at=ours.get("snapshot_at"),
+            size=self.reader.path.stat().st_size,
+            members=found.members,
+            sql_bytes=found.top[DUMP].size if DUMP in found.top else 0,
+            files=found.files,
+            file_bytes=found.file_bytes,
+            addon_bytes=found.addon_bytes,
+            addons=tuple(sorted(found.addons)),
+            odoo_version=version,
+            odoo_series=str(self.manifest.get("major_version") or version),
+            pg_version=self._pg_version(),
+            database_uuid=ours.get("database_uuid"),
+            modules=self.manifest.get("modules") or {},
+            contents=tuple(part for part, present in parts.items() if present),
+            missing=tuple(self._missing()),
+            rows=ours.get("rows"),
+            has_checksums=CHECKSUMS in found.top,
+        )
+
+    @property
+    def _ours(self) -> Mapping[str, Any]:
+        ours = self.manifest.get("dfr_backup")
+        return ours if isinstance(ours, dict) else {}
+
+    def _missing(self) -> Iterator[str]:
+        for part in self._ours.get("missing") or ():
+            yield f"{part.get('part')}: {part.get('reason')}"
+        filestore = self._ours.get("filestore") or {}
+        for trouble in ("missing", "damaged", "unreadable"):
+            if filestore.get(trouble):
+                yield f"{filestore[trouble]} attachment files were {trouble} when it was made"
+
+    def _pg_version(self) -> tuple[int, ...]:
+        """Return the version of the dumped server: from the dump itself, else the manifest."""
+        entry = self._contents.top.get(DUMP)
+        head = next(self.reader.pieces(entry), b"")[:4096] if entry else b""
+        versions = dict(DUMPED.findall(head))
+        text = versions.get(b"from database", b"").decode()
+        text = text or str(self.manifest.get("pg_version", ""))
+        return tuple(int(part) for part in re.findall(r"\d+", text))
+
+    def _read_manifest(self) -> dict[str, Any]:
+        entry = self._contents.top.get(MANIFEST)
+        if entry is None:
+            return {}
+        try:
+            manifest = json.loads(self.reader.read(entry, MOST_MANIFEST))
+        except ValueError as error:
+            raise damaged(f"{MANIFEST}: {error}") from error
+        if not isinstance(manifest, dict):
+            raise damaged(f"{MANIFEST} is not an object")
+        return manifest
+
+    # === CHECK === #
+
+    def check(self, progress: Progress, *, workers: int | None = None) -> int:
+        """Read everything and compare it with SHA256SUMS, which is compared with the manifest;
+        return the number of members.
+
+        Where there are no checksums, as in archives of Odoo, sizes and CRC-32 are compared.
+        Raise PermanentError at the first member that is not what it was, and Cancelled.
+        """
+        progress.expect(self._contents_bytes())
+        crew = Crew(progress, workers)
+
+        def check_batch(batch: list[tuple[Entry, str | None]]) -> int:
+            for entry, expected in batch:
+                self._check_member(entry, expected, crew)
+            return len(batch)
+
+        return sum(crew.map(check_batch, _batches(self._expected(), lambda pair: pair[0].size)))
+
+    def _contents_bytes(self) -> int:
+        found = self._contents
+        top = sum(entry.size for entry in found.top.values())
+        return top + found.file_bytes + found.addon_bytes
+
+    def _check_member(self, entry: Entry, expected: str | None, crew: Crew) -> None:
+        digest = hashlib.sha256()
+        for piece in self.reader.pieces(entry):
+            if expected is not None:
+                digest.update(piece)
+            crew.count(len(piece))
+        if expected not in (None, digest.hexdigest()):
+            raise damaged(f"{entry.name}: its SHA-256 is not that of {CHECKSUMS}")
+
+    def _expected(self) -> Iterator[tuple[Entry, str | None]]:
+        """Yield every member with the SHA-256 that it should have (hexadecimal).
+
+        The list has the order of the archive, so neither needs to be held in memory.
+        """
+        if CHECKSUMS not in self._contents.top:
+            yield from ((entry, None) for entry in self.reader.entries())
+            return
+        listed = self._listed(self._contents.top[CHECKSUMS])
+        for entry in self.reader.entries():
+            if entry.name in (CHECKSUMS, MANIFEST):
+                continue
+            sha256, name = next(listed, ("", "nothing"))
+            if name != entry.name:
+                raise damaged(f"{CHECKSUMS} has {name} where the archive has {entry.name}")
+            yield entry, sha256
+        if left := next(listed, None):
+            raise damaged(f"{left[1]} of {CHECKSUMS} is not in the archive")
+
+    def _listed(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        """Yield (SHA-256, name) of each line; the list itself must be that of the manifest."""
+        digest, count = hashlib.sha256(), 0
+        for line in _lines(self.reader.pieces(entry)):
+            digest.update(line)
+            count += 1
+            yield _listed_member(line)
+        sealed = self._ours.get("members") or {}
+        found = {"count": count, "sha256sums": digest.hexdigest()}
+        if sealed and sealed != found:
+            raise damaged(f"{CHECKSUMS} is not the one that {MANIFEST} names")
+
+
+def check_whole(path: Path, size: int, sha256: str, progress: Progress) -> None:
+    """Compare an archive with its sidecar: bytes, and SHA-256 in hexadecimal.
+
+    Raise PermanentError when it is not the one that was sealed, and Cancelled.
+    """
+    try:
+        found = path.stat().st_size
+        if found != size:
+            raise damaged(f"it has {found} bytes, and was sealed with {size}")
+        progress.expect(size)
+        if sha256_on_disk(path, progress.advance) != sha256:
+            raise damaged("its SHA-256 is not the one that it was sealed with")
+    except OSError as error:
+        raise PermanentError(
+            f"The archive cannot be read: {error.strerror}.",
+            hint="Check the file and its disk.",
+            log=str(error),
+        ) from error
+
+
+def batches_of(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield members in groups that are worth handing to a thread."""
+    return _batches(entries, lambda entry: entry.size)
+
+
+def _batches(items: Iterable[Any], size_of: Any) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += size_of(item)
+        if size >= BATCH_BYTES or len(batch) >= BATCH_MEMBERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield whole lines, with their line feeds."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
+
+
+def _listed_member(line: bytes) -> tuple[str, str]:
+    """Return (SHA-256, name) of a line of ``sha256sum``."""
+    try:
+        text = line.decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise damaged(f"a line of {CHECKSUMS} is not UTF-8") from error
+    escaped = text.startswith("\\")
+    sha256, _blank, name = text.removeprefix("\\").partition("  ")
+    if escaped:
+        name = re.sub(r"\\(.)", lambda found: {"n": "\n"}.get(found[1], found[1]), name)
+    return sha256, name

@@ -1,0 +1,289 @@
+"""The load: a plain dump, streamed into an empty database by several sessions at once.
+
+It is not one transaction: who calls it drops the database when it fails. What each statement may
+share its time with is decided by its kind, and whatever is not known is done alone, in order:
+
+* rows of any table: in chunks of 4 MiB, in any session. No constraint, index or trigger exists
+  yet, because pg_dump writes them after all rows.
+* indexes, primary keys and unique constraints: one session each, those of the largest tables
+  first. Each is one statement about one table.
+* foreign keys: added as NOT VALID one by one, which takes no time, and then validated, one
+  session per table. The locks of a validation do not block each other, and its result is the
+  same as that of the original statement.
+"""
+
+import io
+import os
+import queue
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg2
+
+from .checkpoints import checkpoint
+from .errors import EngineError
+from .postgres import Connection
+from .progress import Progress
+from .restore_errors import is_tolerable, load_error
+from .restore_sessions import LOOK, Sessions
+from .sqlstream import Rows, Statement, split
+
+MAX_HELPERS = 4
+READ_AHEAD = 8  # pieces of 1 MiB
+SEND = 256 << 10  # bytes that are handed to libpq at once
+BATCH = 500  # statements of the main session that are handed over together
+
+IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s".;(),]+)'
+TABLE = rb"(?P<table>" + IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")?)"
+SETTING = re.compile(rb"SET\s|SELECT\s+pg_catalog\.set_config\(")
+COPIED = re.compile(rb"COPY\s+" + TABLE)
+INDEX = re.compile(rb"CREATE\s+(?:UNIQUE\s+)?INDEX\s+" + IDENTIFIER + rb"\s+ON\s+" + TABLE + rb"\s")
+ADD = rb"ALTER\s+TABLE\s+ONLY\s+" + TABLE + rb"\s+ADD\s+CONSTRAINT\s+(?P<name>" + IDENTIFIER
+KEY = re.compile(ADD + rb")\s+(?:PRIMARY\s+KEY|UNIQUE)\s")
+FOREIGN_KEY = re.compile(ADD + rb")\s+FOREIGN\s+KEY\s.*\)[^()]*;\Z", re.S)
+NOT_VALID = re.compile(rb"\sNOT\s+VALID\s*;\Z")
+COMMENT = re.compile(rb"COMMENT\s+ON\s")
+ONLY = b"ONLY"  # of a partitioned table, whose parts are attached to it in order
+
+
+@dataclass
+class LoadReport:
+    """What was loaded: ``size`` in bytes of SQL; ``skipped`` are statements about rights and
+    comments that this server could not follow, as sentences."""
+
+    size: int = 0
+    statements: int = 0
+    tables: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+
+def load(
+    pieces: Iterator[bytes],
+    connection: Connection,
+    progress: Progress,
+    *,
+    helpers: int | None = None,
+) -> LoadReport:
+    """Load a plain dump, which comes in pieces, into the empty database of ``connection``.
+
+    Stop at the first error. Raise PermanentError with the line and the statement, RetryableError
+    when the server was lost, Cancelled. The database is then of no use any more.
+    """
+    helpers = helpers or max(2, min(MAX_HELPERS, os.cpu_count() or 1))
+    with _read_ahead(pieces, progress) as ahead:
+        with Sessions(connection, helpers, progress) as sessions:
+            loader = _Loader(sessions)
+            loader.load(split(ahead))
+            return loader.finish(progress)
+
+
+class _Loader:
+    def __init__(self, sessions: Sessions):
+        self._sessions = sessions
+        self._alone: list[Statement] = []
+        self._builds: list[tuple[bytes, Statement]] = []
+        self._validations: dict[bytes, list[tuple[bytes, Statement]]] = {}
+        self._comments: list[Statement] = []
+        self._weights: dict[bytes, int] = {}  # bytes of rows by table
+        self._report = LoadReport()
+
+    def load(self, items: Iterable[Statement | Rows]) -> None:
+        """Do everything in the order of the dump, as far as that matters."""
+        for item in items:
+            if isinstance(item, Rows):
+                self._copy(item)
+            else:
+                self._report.statements += 1
+                self._do(item)
+        self._flush()
+        checkpoint("restore.load.end")
+
+    def finish(self, progress: Progress) -> LoadReport:
+        self._report.size = progress.done
+        self._report.tables = len(self._weights)
+        for sentence in self._report.skipped:
+            progress.warn(sentence)
+        return self._report
+
+    def _do(self, statement: Statement) -> None:
+        text = statement.text
+        if SETTING.match(text):
+            self._flush()
+            self._sessions.set(text)
+        elif statement.is_copy:
+            self._flush()
+            self._weights.setdefault(_table(COPIED, text), 0)
+        elif COMMENT.match(text) and (self._builds or self._validations):
+            self._comments.append(statement)  # nothing depends on it
+        elif table := _table(INDEX, text) or _table(KEY, text):
+            self._build(table, statement)
+        elif FOREIGN_KEY.match(text) and not NOT_VALID.search(text):
+            self._add_foreign_key(statement)
+        else:
+            self._flush_parallel()
+            self._run_alone(statement)
+
+    def _run_alone(self, statement: Statement) -> None:
+        self._sessions_wait_for_rows()
+        self._alone.append(statement)
+        if len(self._alone) >= BATCH:
+            self._flush_alone()
+
+    def _sessions_wait_for_rows(self) -> None:
+        """What is no COPY may want to see all rows."""
+        if not self._alone:
+            self._sessions.wait()
+
+    def _copy(self, rows: Rows) -> None:
+        checkpoint("restore.load.rows")
+        self._weights[_table(COPIED, rows.copy.text)] += len(rows.data)
+        self._sessions.share(lambda session: _copy_rows(session, rows))
+
+    def _build(self, table: bytes, statement: Statement) -> None:
+        self._flush_validations()
+        if table.upper() == ONLY:
+            self._flush_parallel()
+            self._run_alone(statement)
+        else:
+            self._builds.append((table, statement))
+
+    def _add_foreign_key(self, statement: Statement) -> None:
+        self._flush_builds()
+        found = FOREIGN_KEY.match(statement.text)
+        assert found is not None
+        self._run_alone(Statement(statement.text[:-1] + b" NOT VALID;", statement.line))
+        pending = self._validations.setdefault(found["table"], [])
+        pending.append((found["name"], statement))
+
+    # === ORDER === #
+
+    def _flush(self) -> None:
+        self._flush_alone()
+        self._flush_parallel()
+        self._flush_alone()
+
+    def _flush_parallel(self) -> None:
+        self._flush_builds()
+        self._flush_validations()
+
+    def _flush_alone(self) -> None:
+        batch, self._alone = self._alone, []
+        if batch:
+            self._sessions.run(lambda session: self._execute_all(session, batch))
+
+    def _flush_builds(self) -> None:
+        builds, self._builds = self._builds, []
+        if not builds:
+            return
+        self._flush_alone()
+        self._sessions.wait()  # for the rows
+        checkpoint("restore.load.indexes")
+        builds.sort(key=lambda build: -self._weights.get(build[0], 0))
+        for _table_name, statement in builds:
+            self._share(statement)
+        self._end_parallel()
+
+    def _flush_validations(self) -> None:
+        validations, self._validations = self._validations, {}
+        if not validations:
+            return
+        self._flush_alone()
+        checkpoint("restore.load.foreign_keys")
+        for table in sorted(validations, key=lambda name: -self._weights.get(name, 0)):
+            wanted = b", ".join(b"VALIDATE CONSTRAINT " + name for name, _ in validations[table])
+            line = validations[table][0][1].line
+            self._share(Statement(b"ALTER TABLE ONLY " + table + b" " + wanted + b";", line))
+        self._end_parallel()
+
+    def _share(self, statement: Statement) -> None:
+        self._sessions.share(lambda session: self._execute_all(session, [statement]))
+
+    def _end_parallel(self) -> None:
+        self._sessions.wait()
+        self._alone += self._comments
+        self._comments = []
+        self._flush_alone()
+
+    # === IN THE THREADS === #
+
+    def _execute_all(self, session: Any, statements: list[Statement]) -> None:
+        with session.cursor() as cr:
+            for statement in statements:
+                self._execute(cr, statement)
+
+    def _execute(self, cr: Any, statement: Statement) -> None:
+        try:
+            cr.execute(statement.text)
+        except psycopg2.Error as error:
+            if not is_tolerable(statement.text, error):
+                raise load_error(error, statement.text, statement.line) from error
+            sentence = (
+                f"dump.sql, line {statement.line}, was not followed: {error.diag.message_primary}"
+            )
+            self._report.skipped.append(sentence)
+
+
+def _copy_rows(session: Any, rows: Rows) -> None:
+    try:
+        with session.cursor() as cr:
+            cr.copy_expert(rows.copy.text, io.BytesIO(rows.data), SEND)
+    except psycopg2.Error as error:
+        raise load_error(error, rows.copy.text, rows.line, rows=True) from error
+
+
+def _table(pattern: "re.Pattern[bytes]", text: bytes) -> bytes:
+    """Return the table that a statement of this kind is about, as the dump writes it."""
+    found = pattern.match(text)
+    return found["table"] if found else b""
+
+
+@contextmanager
+def _read_ahead(pieces: Iterator[bytes], progress: Progress) -> Iterator[Iterator[bytes]]:
+    """Yield an iterator over the same pieces, which a thread reads and inflates ahead."""
+    ready: queue.Queue[bytes | EngineError | None] = queue.Queue(READ_AHEAD)
+    stopped = threading.Event()
+    thread = threading.Thread(target=_fill, args=(pieces, ready, stopped), daemon=True)
+    thread.start()
+    try:
+        yield _received(ready, progress)
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _fill(pieces: Iterator[bytes], ready: "queue.Queue[Any]", stopped: threading.Event) -> None:
+    try:
+        for piece in pieces:
+            _put(ready, piece, stopped)
+            if stopped.is_set():
+                return
+        _put(ready, None, stopped)
+    except EngineError as error:
+        _put(ready, error, stopped)
+
+
+def _put(ready: "queue.Queue[Any]", item: Any, stopped: threading.Event) -> None:
+    while not stopped.is_set():
+        try:
+            return ready.put(item, timeout=LOOK)
+        except queue.Full:
+            continue
+
+
+def _received(ready: "queue.Queue[Any]", progress: Progress) -> Iterator[bytes]:
+    while True:
+        try:
+            item = ready.get(timeout=LOOK)
+        except queue.Empty:
+            progress.tick()
+            continue
+        if isinstance(item, EngineError):
+            raise item
+        if item is None:
+            return
+        yield item
+        progress.advance(len(item))

@@ -1,0 +1,288 @@
+"""A plain dump of pg_dump, taken apart while it streams: statements, and the rows between them.
+
+It follows the rules of psql's own scanner (strings, dollar quotes, nested comments, bodies of
+``BEGIN ATOMIC``), because psql is what such a dump is written for. Commands of psql itself are
+not followed but refused: a dump of one database has none but ``\\restrict``, and one that came
+from elsewhere must not start programs.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import PermanentError
+
+ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
+END_OF_ROWS = b"\\.\n"
+LAST_LINE = b"-- PostgreSQL database dump complete"
+TAIL = 256  # bytes in which the last line must be
+HARMLESS = (b"\\restrict ", b"\\unrestrict ")
+NAME = rb"A-Za-z0-9_$\x80-\xff"
+# what ends or hides something; a word of these two kinds must not begin inside another word
+TOKEN = re.compile(
+    rb"(?<![" + NAME + rb"])(?:[eE]'|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
+    rb"|(?:begin|case|end)(?![" + NAME + rb"]))|['\";()]|--|/\*",
+    re.I,
+)
+STRING = re.compile(rb"[^']*'")
+ESCAPED_STRING = re.compile(rb"(?:[^'\\]|\\.|'')*'(?!')", re.S)
+COMMENT_BORDER = re.compile(rb"/\*|\*/")
+LEADING = re.compile(rb"(?:\s+|--[^\n]*\n)*")
+COPY = re.compile(rb"COPY\s.*\sFROM\s+stdin\s*;\Z", re.I | re.S)
+ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
+LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL statement with its semicolon; ``line`` is where it begins in the dump."""
+
+    text: bytes
+    line: int
+
+    @property
+    def is_copy(self) -> bool:
+        return bool(COPY.match(self.text))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some whole rows of the COPY before; ``line`` is where they begin in the dump."""
+
+    copy: Statement
+    data: bytes
+    line: int
+
+
+class _NeedMore(Exception):
+    """The statement does not end in what has been read."""
+
+
+def split(pieces: Iterator[bytes]) -> Iterator[Statement | Rows]:
+    """Yield the statements of a dump and, after each COPY, its rows in chunks of about 4 MiB.
+
+    Raise PermanentError when the dump is cut off, or holds commands of psql.
+    """
+    return _Splitter(pieces).items()
+
+
+class _Splitter:
+    def __init__(self, pieces: Iterator[bytes]):
+        self._pieces = pieces
+        self._buffer = b""
+        self._at = 0  # what is before has been handed on
+        self._line = 1
+        self._tail = b""
+        self._ended = False
+        self._backslash_escapes = False
+
+    def items(self) -> Iterator[Statement | Rows]:
+        while (statement := self._next_statement()) is not None:
+            if re.match(rb"SET\s+standard_conforming_strings\s*=\s*off", statement.text, re.I):
+                self._backslash_escapes = True
+            yield statement
+            if statement.is_copy:
+                yield from self._rows(statement)
+        if LAST_LINE not in self._tail:
+            raise PermanentError(
+                "The dump in the archive is not complete: its last line is missing.",
+                hint="The backup was cut off when it was made. Choose another copy.",
+            )
+
+    # === BYTES === #
+
+    def _read(self, wanted: int = 1) -> bool:
+        """Append ``wanted`` bytes to the buffer, or what there is; tell if that was anything."""
+        parts = [self._buffer[self._at :]]
+        while wanted > 0 and not self._ended:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._ended = True
+            else:
+                parts.append(piece)
+                wanted -= len(piece)
+                self._tail = (self._tail + piece[-TAIL:])[-TAIL:]
+        self._buffer, self._at = b"".join(parts), 0
+        return len(parts) > 1
+
+    def _take(self, end: int) -> bytes:
+        """Return what is up to ``end``, as handed on."""
+        data = self._buffer[self._at : end]
+        self._at = end
+        self._line += data.count(b"\n")
+        return data
+
+    # === STATEMENTS === #
+
+    def _next_statement(self) -> Statement | None:
+        while True:
+            try:
+                if not self._skip_blank():
+                    return None
+                end = _Scanner(self._buffer, self._at, self._ended, self._backslash_escapes).end()
+            except _NeedMore:
+                self._read_more()
+                continue
+            line = self._line
+            return Statement(self._take(end), line)
+
+    def _read_more(self) -> None:
+        """Double what is in the buffer: a long statement must not be scanned again and again."""
+        if self._ended:
+            raise PermanentError(
+                "The dump in the archive ends in the middle of a statement.",
+                hint="The backup was cut off when it was made. Choose another copy.",
+                log=self._where(),
+            )
+        self._read(len(self._buffer) - self._at)
+
+    def _skip_blank(self) -> bool:
+        """Go on to the next statement, over comments and ``\\restrict``; tell if there is one."""
+        while True:
+            found = LEADING.match(self._buffer, self._at)
+            self._take(found.end() if found else self._at)
+            left = self._buffer[self._at : self._at + 16]
+            if not left:
+                if not self._read():
+                    return False
+            elif left.startswith((b"--", b"\\")) or (left == b"-" and not self._ended):
+                self._skip_line(left)
+            else:
+                return True
+
+    def _skip_line(self, start: bytes) -> None:
+        """Skip a line of which the buffer may hold only the beginning."""
+        end = self._buffer.find(b"\n", self._at)
+        if end < 0 and not self._ended:
+            self._read()
+            return
+        line = self._buffer[self._at : end if end >= 0 else len(self._buffer)]
+        if start.startswith(b"\\") and not line.startswith(HARMLESS):
+            raise self._foreign(line)
+        self._take(self._at + len(line))
+
+    def _foreign(self, line: bytes) -> PermanentError:
+        return PermanentError(
+            "The dump in the archive has commands for psql in it, which are not followed.",
+            hint="A backup of one database has none. If you trust where it comes from, restore "
+            "it by hand with psql.",
+            log=f"{self._where()}: {line[:200].decode('utf-8', 'replace')}",
+        )
+
+    def _where(self) -> str:
+        return f"dump.sql, line {self._line}"
+
+    # === ROWS === #
+
+    def _rows(self, copy: Statement) -> Iterator[Rows]:
+        self._skip_rest_of_line()
+        while True:
+            end = self._end_of_rows()
+            border = end if end >= 0 else self._buffer.rfind(b"\n", self._at) + 1
+            if end >= 0 or border - self._at >= ROWS_CHUNK:
+                line = self._line
+                data = self._take(border)
+                if data:
+                    yield Rows(copy, data, line)
+            if end >= 0:
+                self._take(end + len(END_OF_ROWS))
+                return
+            if not self._read(max(ROWS_CHUNK, len(self._buffer) - self._at)):
+                raise PermanentError(
+                    "The dump in the archive ends in the middle of a table.",
+                    hint="The backup was cut off when it was made. Choose another copy.",
+                    log=f"{self._where()}: {copy.text.decode('utf-8', 'replace')}",
+                )
+
+    def _end_of_rows(self) -> int:
+        """Return where the line is that ends the rows, -1 when it has not been read yet."""
+        if self._buffer.startswith(END_OF_ROWS, self._at):
+            return self._at
+        found = self._buffer.find(b"\n" + END_OF_ROWS, self._at)
+        return found + 1 if found >= 0 else -1
+
+    def _skip_rest_of_line(self) -> None:
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            if not self._read():
+                return
+        self._take(end + 1)
+
+
+class _Scanner:
+    """Finds the end of the statement that begins at ``at``, as psql would."""
+
+    def __init__(self, data: bytes, at: int, complete: bool, backslash_escapes: bool):
+        self._data = data
+        self._at = at
+        self._complete = complete
+        self._plain_string = ESCAPED_STRING if backslash_escapes else STRING
+        self._parentheses = 0
+        self._is_routine = bool(ROUTINE.match(data, at))
+        self._blocks = 0  # BEGIN ATOMIC and CASE that are open in the body of a routine
+
+    def end(self) -> int:
+        """Return the place after the semicolon. Raise _NeedMore."""
+        while True:
+            found = TOKEN.search(self._data, self._at)
+            if not found or self._may_go_on(found):
+                raise _NeedMore
+            self._at = found.end()
+            if self._follow(found[0]):
+                return self._at
+
+    def _may_go_on(self, found: "re.Match[bytes]") -> bool:
+        """Tell whether the token is only the part of one that has been read."""
+        near_end = found.end() + LONGEST_TOKEN > len(self._data)
+        return near_end and not self._complete and found[0] != b";"
+
+    def _follow(self, token: bytes) -> bool:
+        """Step over what ``token`` begins; tell whether it ends the statement."""
+        first = token[:1]
+        if first == b";":
+            return self._parentheses <= 0 and not self._blocks
+        if first in b"()":
+            self._parentheses += 1 if first == b"(" else -1
+        elif first == b"'":
+            self._skip(self._plain_string)
+        elif token.endswith(b"'"):
+            self._skip(ESCAPED_STRING)
+        elif first == b'"':
+            self._skip_to(b'"')
+        elif first == b"$":
+            self._skip_to(token)
+        elif token == b"--":
+            self._skip_to(b"\n")
+        elif token == b"/*":
+            self._skip_comment()
+        elif first.isalpha():
+            self._count_block(token.lower())
+        return False
+
+    def _count_block(self, word: bytes) -> None:
+        if not self._is_routine or self._parentheses:
+            return
+        if word == b"begin" or (word == b"case" and self._blocks):
+            self._blocks += 1
+        elif word == b"end" and self._blocks:
+            self._blocks -= 1
+
+    def _skip(self, pattern: "re.Pattern[bytes]") -> None:
+        found = pattern.match(self._data, self._at)
+        if not found or (found.end() == len(self._data) and not self._complete):
+            raise _NeedMore  # another quote may follow, and would be a part of the string
+        self._at = found.end()
+
+    def _skip_to(self, end: bytes) -> None:
+        found = self._data.find(end, self._at)
+        if found < 0:
+            raise _NeedMore
+        self._at = found + len(end)
+
+    def _skip_comment(self) -> None:
+        depth = 1
+        while depth:
+            found = COMMENT_BORDER.search(self._data, self._at)
+            if not found:
+                raise _NeedMore
+            depth += 1 if found[0] == b"/*" else -1
+            self._at = found.end()

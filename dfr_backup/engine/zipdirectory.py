@@ -1,0 +1,207 @@
+"""The central directory of a zip file, read entry by entry: memory does not grow with it.
+
+What comes from elsewhere is not trusted: every entry is looked at before any of it is used.
+Source: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3.
+"""
+
+import os
+import re
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import PermanentError
+from .zipformat import DEFLATED, LIMIT, LIMIT_16, LOCAL_HEADER, MADE_BY_UNIX, STORED, UTF8
+
+END = struct.Struct("<4s4H2LH")
+END_64_LOCATOR = struct.Struct("<4sLQL")
+END_64 = struct.Struct("<4sQ2H2L4Q")
+ENTRY = struct.Struct("<4s6H3L5H2L")
+CHUNK = 1 << 20  # bytes
+LONGEST_COMMENT = LIMIT_16
+ENCRYPTED = 0x0041  # the two flags of encryption
+MOST_MEMBERS = 20_000_000
+DEFLATE_RATIO = 1040  # nothing that deflate makes grows more than 1032 times
+DRIVE = re.compile(r"[A-Za-z]:")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member, as the central directory has it: sizes and ``offset`` (where its local header
+    begins) in bytes."""
+
+    name: str
+    method: int
+    size: int
+    compressed_size: int
+    crc: int
+    offset: int
+
+    @property
+    def is_folder(self) -> bool:
+        return self.name.endswith("/")
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Where the central directory is: ``start`` and ``size`` in bytes, ``count`` entries."""
+
+    start: int
+    size: int
+    count: int
+
+
+def damaged(why: str) -> PermanentError:
+    """Return the error of a file that is not a whole zip."""
+    return PermanentError(
+        "The archive is damaged or not complete.",
+        hint="Fetch it again, or use another copy. “odoo backup verify” shows which are good.",
+        log=why,
+    )
+
+
+def refused(why: str) -> PermanentError:
+    """Return the error of a zip that no honest program makes."""
+    return PermanentError(
+        f"The archive is refused: {why}.",
+        hint="It was not made by this addon nor by Odoo, or was changed since. Nothing of it "
+        "was used. Find out where it comes from.",
+    )
+
+
+def find_directory(file: int) -> Directory:
+    """Return where the central directory of an open zip file is. Raise PermanentError."""
+    size = os.fstat(file).st_size
+    length = min(size, END.size + LONGEST_COMMENT)
+    tail = read_at(file, length, size - length)
+    at = tail.rfind(b"PK\5\6", 0, len(tail) - END.size + 4)
+    if at < 0:
+        raise damaged("there is no end of a central directory")
+    end = size - length + at
+    _magic, _disk, _start_disk, _here, count, extent, start, _comment = END.unpack_from(tail, at)
+    if LIMIT_16 in (count,) or LIMIT in (extent, start):
+        start, extent, count, end = _find_directory_64(file, end, (start, extent, count))
+    if start + extent > end or count > MOST_MEMBERS or count * ENTRY.size > extent:
+        raise damaged("the central directory is not where it should be")
+    return Directory(start, extent, count)
+
+
+def _find_directory_64(
+    file: int, end: int, plain: tuple[int, int, int]
+) -> tuple[int, int, int, int]:
+    """Return (start, size, count, end) of the directory from the records of zip64, if any."""
+    if end < END_64_LOCATOR.size:
+        return (*plain, end)
+    locator = END_64_LOCATOR.unpack(read_at(file, END_64_LOCATOR.size, end - END_64_LOCATOR.size))
+    if locator[0] != b"PK\6\7":
+        return (*plain, end)
+    record = END_64.unpack(read_at(file, END_64.size, locator[2]))
+    if record[0] != b"PK\6\6":
+        raise damaged("the zip64 end of the central directory is not where it should be")
+    *_others, count, extent, start = record
+    return start, extent, count, locator[2]
+
+
+def read_at(file: int, size: int, offset: int) -> bytes:
+    """Return ``size`` bytes of an open file. Raise PermanentError when it ends before."""
+    data = os.pread(file, size, offset) if offset >= 0 else b""
+    while len(data) < size:
+        more = os.pread(file, size - len(data), offset + len(data)) if data else b""
+        if not more:
+            raise damaged(f"{size} bytes at {offset} are not there")
+        data += more
+    return data
+
+
+def entries(file: int, directory: Directory) -> Iterator[Entry]:
+    """Yield every member in the order of the directory, which must be that of the archive.
+
+    Raise PermanentError for what is damaged, and for names and sizes that no honest archive
+    has: those that lead out of the target, links, members that overlap, that are encrypted, or
+    that claim to grow more than deflate can let them.
+    """
+    end = 0
+    for entry, mode in _records(file, directory):
+        _check(entry, mode)
+        if entry.offset < end:
+            raise refused(f"“{entry.name}” overlaps with another member, or is out of order")
+        end = entry.offset + LOCAL_HEADER.size + entry.compressed_size
+        yield entry
+    if end > directory.start:
+        raise damaged("the members reach into the central directory")
+
+
+def _records(file: int, directory: Directory) -> Iterator[tuple[Entry, int]]:
+    """Yield (entry, mode of the file in Unix or 0)."""
+    buffer, at, position = b"", 0, directory.start
+    end = directory.start + directory.size
+    for _number in range(directory.count):
+        if position < end and len(buffer) - at < ENTRY.size + 3 * LIMIT_16:
+            more = read_at(file, min(CHUNK, end - position), position)
+            buffer, at, position = buffer[at:] + more, 0, position + len(more)
+        try:
+            fields = ENTRY.unpack_from(buffer, at)
+        except struct.error as error:
+            raise damaged("the central directory ends too early") from error
+        at += ENTRY.size
+        length, extra, comment = fields[10:13]
+        if fields[0] != b"PK\1\2" or at + length + extra + comment > len(buffer):
+            raise damaged("the central directory has something else in it")
+        yield _entry(fields, buffer[at : at + length], buffer[at + length : at + length + extra])
+        at += length + extra + comment
+
+
+def _entry(fields: tuple[Any, ...], name: bytes, extra: bytes) -> tuple[Entry, int]:
+    made_by, flags, method, crc, packed, size = (fields[i] for i in (1, 3, 4, 7, 8, 9))
+    offset = fields[16]
+    text = _decoded(name, flags)
+    if flags & ENCRYPTED:
+        raise refused(f"“{text}” is encrypted")
+    if LIMIT in (size, packed, offset):
+        size, packed, offset = _sizes_64(extra, [size, packed, offset])
+    mode = fields[15] >> 16 if made_by >> 8 == MADE_BY_UNIX >> 8 else 0
+    return Entry(text, method, size, packed, crc, offset), mode
+
+
+def _decoded(name: bytes, flags: int) -> str:
+    try:
+        return name.decode("utf-8" if flags & UTF8 else "cp437")
+    except UnicodeDecodeError as error:
+        raise refused("the name of a member is not UTF-8") from error
+
+
+def _sizes_64(extra: bytes, values: list[int]) -> list[int]:
+    """Return the values with those that the zip64 field holds instead."""
+    try:
+        while extra:
+            kind, length = struct.unpack_from("<2H", extra)
+            if kind == 1:
+                large = iter(struct.unpack(f"<{length // 8}Q", extra[4 : 4 + length // 8 * 8]))
+                return [next(large) if value == LIMIT else value for value in values]
+            extra = extra[4 + length :]
+    except (struct.error, StopIteration) as error:
+        raise damaged("a zip64 field is too short") from error
+    return values
+
+
+def _check(entry: Entry, mode: int) -> None:
+    if not is_safe_name(entry.name):
+        raise refused(f"“{entry.name}” would lead out of where it is unpacked")
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise refused(f"“{entry.name}” is a link or a device")
+    if entry.is_folder and entry.size:
+        raise refused(f"“{entry.name}” is a folder with content")
+    if entry.method not in (STORED, DEFLATED):
+        raise refused(f"“{entry.name}” is compressed in a way that Odoo does not use")
+    most = entry.compressed_size * (DEFLATE_RATIO if entry.method == DEFLATED else 1)
+    if entry.size > most:
+        raise refused(f"“{entry.name}” claims to be larger than it can be")
+
+
+def is_safe_name(name: str) -> bool:
+    """Tell whether a member's name stays below the directory that it is unpacked into."""
+    parts = name.removesuffix("/").split("/")
+    plain = not any(character < " " or character in "\\\x7f" for character in name)
+    return plain and not DRIVE.match(name) and not any(part in ("", ".", "..") for part in parts)

@@ -1,0 +1,104 @@
+"""Members of a zip file that somebody else may have made: read in pieces, never trusted."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from .deflate import Codec, default_codec
+from .errors import PermanentError
+from .reading import inflated
+from .zipdirectory import Directory, Entry, damaged, entries, find_directory, read_at
+from .zipformat import DEFLATED, LOCAL_HEADER
+
+CHUNK = 1 << 20  # bytes
+
+
+class ZipReader:
+    """An open zip file. Use as a context manager. Threads may share it: nothing of it moves.
+
+    Every method raises PermanentError when the file is damaged or was tampered with.
+    """
+
+    def __init__(self, path: Path, codec: Codec | None = None):
+        self.path = path
+        self.codec = codec or default_codec()
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise PermanentError(
+                f"The archive cannot be opened: {error.strerror}.",
+                hint="Check the path, and that the user who runs Odoo may read the file.",
+                log=str(error),
+            ) from error
+        try:
+            self.directory: Directory = find_directory(self._file)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> "ZipReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every member, read from the disk each time."""
+        return entries(self._file, self.directory)
+
+    def pieces(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the content of a member, in pieces of at most 1 MiB.
+
+        After the last one its size and its CRC-32 are known to be right; never more is yielded
+        than the directory has announced.
+        """
+        size = crc = 0
+        for piece in self._decoded(entry):
+            size += len(piece)
+            if size > entry.size:
+                raise damaged(f"{entry.name} is larger than its announced {entry.size} bytes")
+            crc = self.codec.crc32(piece, crc)
+            yield piece
+        if (size, crc) != (entry.size, entry.crc):
+            raise damaged(f"{entry.name} does not have the size and the CRC-32 of its directory")
+
+    def read(self, entry: Entry, most: int) -> bytes:
+        """Return the whole content of a member that should have at most ``most`` bytes."""
+        if entry.size > most:
+            raise damaged(f"{entry.name} has {entry.size} bytes, and {most} at most are expected")
+        return b"".join(self.pieces(entry))
+
+    def _decoded(self, entry: Entry) -> Iterator[bytes]:
+        raw = self._raw(entry)
+        return self._inflated(raw, entry) if entry.method == DEFLATED else raw
+
+    def _inflated(self, raw: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
+        try:
+            yield from inflated(raw, self.codec)
+        except self.codec.error as error:
+            raise damaged(f"{entry.name}: {error}") from error
+
+    def _raw(self, entry: Entry) -> Iterator[bytes]:
+        position = self._content_start(entry)
+        end = position + entry.compressed_size
+        while position < end:
+            data = read_at(self._file, min(CHUNK, end - position), position)
+            position += len(data)
+            yield data
+
+    def _content_start(self, entry: Entry) -> int:
+        """Return where the bytes of a member begin, after the local header that must be its."""
+        header = LOCAL_HEADER.unpack(read_at(self._file, LOCAL_HEADER.size, entry.offset))
+        name_length, extra_length = header[-2:]
+        at = entry.offset + LOCAL_HEADER.size
+        name = read_at(self._file, name_length, at) if name_length else b""
+        known = entry.name.encode(), entry.name.encode("cp437", "replace")
+        if header[0] != b"PK\3\4" or name not in known:
+            raise damaged(f"at {entry.offset} there is no header of {entry.name}")
+        return at + name_length + extra_length
