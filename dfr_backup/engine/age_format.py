@@ -91,7 +91,7 @@ class EncryptedWriter:
             view = view[missing:]
             if not view:
                 return  # a full buffer may be the last chunk: that is not known yet
-            self._seal(bytes(self._buffer), last=False)
+            self._seal(self._buffer, last=False)
             self._buffer.clear()
         start = 0
         while len(view) - start > CHUNK:
@@ -101,9 +101,9 @@ class EncryptedWriter:
 
     def finish(self) -> None:
         """Write the last chunk."""
-        self._seal(bytes(self._buffer), last=True)
+        self._seal(self._buffer, last=True)
 
-    def _seal(self, chunk: bytes | memoryview, last: bool) -> None:
+    def _seal(self, chunk: bytes | bytearray | memoryview, last: bool) -> None:
         self._write(self._payload.seal(chunk, self._index, last))
         self._index += 1
 
@@ -184,8 +184,9 @@ class _Payload:
 
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
 
-    def seal(self, chunk: bytes | memoryview, index: int, last: bool) -> bytes:
-        return self._cipher.encrypt(_nonce(index, last), chunk, None)
+    def seal(self, chunk: bytes | bytearray | memoryview, index: int, last: bool) -> bytes:
+        # bytes: the cryptography that Odoo asks for on older systems takes no view
+        return self._cipher.encrypt(_nonce(index, last), bytes(chunk), None)
 
     def open(self, sealed: bytes, index: int, last: bool) -> bytes:
         plain = self._try(sealed, index, last)

@@ -53,7 +53,7 @@ class SshRecipient:
     def wrap(self, file_key: bytes) -> Stanza:
         if self.text.startswith("ssh-rsa"):
             return Stanza("ssh-rsa", (_tag(self.wire),), self.key.encrypt(file_key, _oaep()))
-        point = _montgomery(self.key.public_bytes_raw())
+        point = _montgomery(_raw(self.key))
         share, shared = _ephemeral(point)
         shared = _exchange(derive(b"", self.wire, SSH_ED25519), shared)
         key = derive(shared, share + point, SSH_ED25519)
@@ -89,8 +89,7 @@ class SshIdentity:
                 return None
         if stanza.kind != "ssh-ed25519" or len(stanza.args) != 2:
             return None
-        seed = self.key.private_bytes_raw()
-        scalar = hashlib.sha512(seed).digest()[:32]
+        scalar = hashlib.sha512(_seed(self.key)).digest()[:32]
         tweak = derive(b"", self.wire, SSH_ED25519)
         return _agree(stanza.args[1], stanza.body, scalar, SSH_ED25519, tweak)
 
@@ -139,9 +138,7 @@ class Passphrase:
 
 def generate_key() -> KeyPair:
     """Return a new age key."""
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
-    private = _bech32_encode(PRIVATE, X25519PrivateKey.generate().private_bytes_raw()).upper()
+    private = _bech32_encode(PRIVATE, os.urandom(32)).upper()
     return KeyPair(public_of(private), private)
 
 
@@ -291,7 +288,23 @@ def _exchange(private: bytes, public: bytes) -> bytes:
 def _public_bytes(private: bytes) -> bytes:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    return _raw(X25519PrivateKey.from_private_bytes(private).public_key())
+
+
+def _raw(public: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+def _seed(private: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return private.private_bytes(
+        serialization.Encoding.Raw,
+        serialization.PrivateFormat.Raw,
+        serialization.NoEncryption(),
+    )
 
 
 def _montgomery(edwards: bytes) -> bytes:
