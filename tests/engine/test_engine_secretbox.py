@@ -1,0 +1,167 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.secretbox import Key, SecretBox, key_from_text, load_or_create_key
+
+HERE = "backup.storage,7,secret_key"
+SECRET = "sesame-open-1234"
+ONE, TWO = Key(bytes(range(32))), Key(bytes(range(1, 33)))
+
+
+def refused(call, *args):
+    with pytest.raises(PermanentError) as caught:
+        call(*args)
+    assert caught.value.hint
+    told = " ".join((caught.value.message, caught.value.hint, caught.value.log))
+    assert SECRET not in told
+    return told
+
+
+@given(st.text(st.characters()), st.text(max_size=50))
+def test_what_is_sealed_opens_in_its_place(secret, context):
+    box = SecretBox(ONE)
+    context = context.encode("utf-8", "replace").decode()
+    token = box.seal(secret, context)
+    assert box.open(token, context) == secret
+    assert token != box.seal(secret, context)
+    assert token.isascii()
+
+
+@pytest.mark.parametrize(
+    "context", ["", HERE + "1", "backup.storage,8,secret_key", "backup.storage,7,password"]
+)
+def test_a_token_does_not_open_elsewhere(context):
+    token = SecretBox(ONE).seal(SECRET, HERE)
+    assert "Enter the secret again" in refused(SecretBox(ONE).open, token, context)
+
+
+def test_another_key_says_what_to_do():
+    token = SecretBox(ONE).seal(SECRET, HERE)
+    told = refused(SecretBox(TWO).open, token, HERE)
+    assert "restore the key file" in told and TWO.name in told
+
+
+def test_keys_rotate():
+    old = SecretBox(ONE).seal(SECRET, HERE)
+    box = SecretBox(TWO, ONE)
+    assert box.open(old, HERE) == SECRET and not box.is_current(old, HERE)
+    new = box.seal(SECRET, HERE)
+    assert box.is_current(new, HERE) and SecretBox(TWO).open(new, HERE) == SECRET
+    refused(SecretBox(ONE).open, new, HERE)
+
+
+def test_every_changed_character_is_noticed():
+    token = SecretBox(ONE).seal(SECRET, HERE)
+    for at in range(len(token)):
+        changed = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
+        refused(SecretBox(ONE).open, changed, HERE)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "v1.", "v1.AAAA", "v1.é", "v2.AAAA", SECRET, "v1." + "A" * 17]
+)
+def test_what_is_no_token(token):
+    refused(SecretBox(ONE).open, token, HERE)
+
+
+def test_nothing_secret_shows(tmp_path):
+    loaded = load_or_create_key(tmp_path / "key")
+    content = (tmp_path / "key").read_text().strip()
+    shown = repr([ONE, loaded, SecretBox(loaded.key, ONE), vars(SecretBox(ONE))])
+    assert content not in shown and repr(loaded.key.value) not in shown
+    assert repr(ONE.value)[2:20] not in shown
+
+
+def test_a_text_is_a_key():
+    assert key_from_text(" 0123456789abcdef\n") == key_from_text("0123456789abcdef")
+    assert key_from_text("0123456789abcdef") != key_from_text("0123456789abcdeF")
+    refused(key_from_text, "0123456789abcde")
+
+
+# --- the key file -----------------------------------------------------------------------------
+
+
+def test_the_key_file_is_made_once_and_private(tmp_path):
+    file = tmp_path / "new" / "key"
+    old_mask = os.umask(0)
+    try:
+        first = load_or_create_key(file)
+    finally:
+        os.umask(old_mask)
+    again = load_or_create_key(file)
+    assert first.created and not again.created and not first.warning
+    assert first.key == again.key
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert os.listdir(file.parent) == ["key"]
+
+
+def test_rights_for_others_are_taken_away(tmp_path):
+    file = tmp_path / "key"
+    key = load_or_create_key(file).key
+    file.chmod(0o644)
+    loaded = load_or_create_key(file)
+    assert loaded.key == key and "0644" in loaded.warning
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not load_or_create_key(file).warning
+
+
+@pytest.mark.parametrize("content", [b"", b"AAAA\n", b"A" * 44, b"\xff" * 44, b"A" * 5000])
+def test_a_file_without_a_key_is_left_alone(tmp_path, content):
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    assert "holds no key" in refused(load_or_create_key, file)
+    assert file.read_bytes() == content
+
+
+def test_what_is_no_plain_file(tmp_path):
+    load_or_create_key(tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("link", "dangling", "folder", "fifo"):
+        refused(load_or_create_key, tmp_path / name)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_place_where_nothing_can_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    assert "cannot be used" in refused(load_or_create_key, tmp_path / "file" / "key")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_file_of_another_user(tmp_path):
+    load_or_create_key(tmp_path / "key")
+    os.chown(tmp_path / "key", 12345, 12345)
+    assert "Somebody else" in refused(load_or_create_key, tmp_path / "key")
+
+
+def test_processes_that_race_get_the_same_key(tmp_path):
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import conftest\n"
+        "from pathlib import Path\n"
+        "from dfr_backup.engine.secretbox import load_or_create_key\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "for n in range(50):\n"
+        "    print(load_or_create_key(Path(sys.argv[1]) / str(n)).key.name)\n"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    racers = [subprocess.Popen(argv, **pipes) for _ in range(4)]
+    for racer in racers:
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    names = [racer.communicate(timeout=30)[0] for racer in racers]
+    assert len(set(names)) == 1 and len(names[0].split()) == 50
+    assert len(os.listdir(tmp_path)) == 50
