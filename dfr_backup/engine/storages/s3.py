@@ -1,0 +1,322 @@
+"""A bucket of Amazon S3, or of one of the many servers that speak like it."""
+
+import base64
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import quote
+
+from ..checkpoints import checkpoint
+from ..errors import EngineError, PermanentError
+from ..progress import Progress
+from .base import CHUNK, Abilities, Limits, Storage, StoredObject
+from .s3_config import S3Config
+from .s3_download import Reader
+from .s3_errors import DENIED, MISSING, code_of
+from .s3_link import Link
+from .s3_proof import fingerprint, proves
+from .s3_upload import Upload, abort, open_uploads
+
+LONGEST_LINK = 7 * 24 * 3600  # seconds: a signature is not valid for longer
+
+
+class S3Storage(Storage):
+    """Objects are ``prefix/key`` in a bucket that exists already.
+
+    A put finds what an earlier one has stored: the object itself, or parts of it. So when
+    ``verify`` finds a stored object damaged, delete it before it is put again.
+    """
+
+    def __init__(self, config: S3Config, limits: Limits = Limits()):
+        self._config = config
+        self._limits = limits
+        self._link = Link(config, limits)
+
+    def location(self, key: str) -> str:
+        return f"s3://{self._config.bucket}/{self._name(key)}"
+
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        name = self._name(key)
+        file = _opened(source)
+        try:
+            progress.expect(os.fstat(file).st_size)
+
+            def extras() -> dict[str, Any]:
+                metadata = fingerprint(file) if self._config.trusts_checksums else {}
+                return {**self._extras(), **({"Metadata": metadata} if metadata else {})}
+
+            Upload(self._link, self._limits, file, name, progress, extras).run()
+        finally:
+            os.close(file)
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        self._put_bytes(data, self._name(key), self._extras())
+
+    def stat(self, key: str) -> StoredObject | None:
+        found = self._head(self._name(key))
+        if found is None:
+            return None
+        return StoredObject(key, found["ContentLength"], _utc(found["LastModified"]))
+
+    def list(self) -> Iterator[StoredObject]:
+        folder = self._config.folder
+        following: dict[str, str] = {}
+        while True:
+            answer = self._link.call("list_objects_v2", Prefix=folder, Delimiter="/", **following)
+            for one in answer.get("Contents", []):
+                if key := one["Key"][len(folder) :]:  # a folder may be an object itself
+                    yield StoredObject(key, one["Size"], _utc(one["LastModified"]))
+            token = answer.get("NextContinuationToken")
+            if not answer.get("IsTruncated") or not token:
+                return
+            if following.get("ContinuationToken") == token:
+                raise PermanentError(
+                    f"The server lists the bucket {self._config.place} without an end.",
+                    hint="It is no complete S3 server. Ask its administrator, or use another one.",
+                )
+            following = {"ContinuationToken": token}
+
+    @contextmanager
+    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
+        with self._reader(key, offset) as stream:
+            yield cast(BinaryIO, stream)
+
+    def delete(self, key: str) -> None:
+        name = self._name(key)
+        checkpoint("storage.delete")
+        self._require_unlocked(name)
+        with _missing_is_fine():
+            self._link.call("delete_object", Key=name)
+
+    def discard_partial(self, key: str) -> None:
+        name = self._name(key)
+        for upload in list(open_uploads(self._link, name)):
+            checkpoint("storage.put.abort")
+            abort(self._link, name, upload)
+
+    def check(self) -> None:
+        """Ask the bucket for one object: whoever may only write is told so, and that is enough."""
+        try:
+            self._link.call("list_objects_v2", Prefix=self._config.folder, MaxKeys=1)
+        except EngineError as error:
+            if not _is_denied(error):
+                raise
+
+    def probe(self) -> Abilities:
+        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
+        token = secrets.token_bytes(1024)
+        # without a lock of its own, so that it can be deleted again
+        answer = self._put_bytes(token, self._name(key), self._encryption())
+        try:
+            self._require_intact(key, token)
+            self._require_listed(key)
+        except EngineError:
+            with contextlib.suppress(EngineError):
+                self.delete(key)
+            raise
+        can_delete = self._try_delete(key)
+        return Abilities(can_delete, tuple(self._notes(can_delete, bool(answer.get("VersionId")))))
+
+    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
+        plain = re.sub(r"[^\w. -]", "_", filename, flags=re.ASCII)
+        disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename)}"
+        return self._link.presigned(
+            "get_object",
+            max(1, min(seconds, LONGEST_LINK)),
+            Key=self._name(key),
+            ResponseContentDisposition=disposition,
+        )
+
+    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+        """As every storage does it; but where the configuration trusts the server's checksums,
+        compare those instead of reading everything back, if there are any that can be compared."""
+        if self._config.trusts_checksums and proves(self._head(self._name(key)), size, sha256):
+            progress.expect(size)
+            progress.advance(size)
+            progress.log("The checksum that the server computed on receipt is right.")
+            return
+        super().verify(key, size, sha256, progress)
+
+    def _digest(self, key: str, progress: Progress) -> str:
+        digest = hashlib.sha256()
+        view = memoryview(bytearray(CHUNK))
+        with self._reader(key, 0, progress.tick) as stream:
+            while count := stream.readinto(view):
+                digest.update(view[:count])
+                progress.advance(count)
+        return digest.hexdigest()
+
+    def _name(self, key: str) -> str:
+        if not key or "/" in key or "\0" in key or key in (".", ".."):
+            raise PermanentError(
+                f"“{key}” cannot be the name of a stored object.",
+                hint="A name is not empty and has no “/” in it.",
+            )
+        return self._config.folder + key
+
+    def _head(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self._link.call("head_object", Key=name, ChecksumMode="ENABLED")
+        except EngineError as error:
+            if _is_missing(error):
+                return None
+            raise
+
+    def _reader(self, key: str, offset: int, tick: Callable[[], object] = lambda: None) -> Reader:
+        name = self._name(key)
+        found = self._head(name)
+        if found is None:
+            raise PermanentError(
+                f"{key} is not in the bucket {self._config.place}.",
+                hint="It was moved or deleted. Scan the storage to see what is there.",
+            )
+        return Reader(
+            self._link,
+            name,
+            found["ContentLength"],
+            found.get("ETag", ""),
+            offset,
+            self._limits.bandwidth,
+            tick,
+        )
+
+    # -- what goes with a new object -----------------------------------------------------
+
+    def _encryption(self) -> dict[str, Any]:
+        config = self._config
+        chosen = {"ServerSideEncryption": config.encryption, "SSEKMSKeyId": config.kms_key}
+        return {name: value for name, value in chosen.items() if config.encryption and value}
+
+    def _extras(self) -> dict[str, Any]:
+        config = self._config
+        extras = self._encryption()
+        if config.storage_class:
+            extras["StorageClass"] = config.storage_class
+        if config.lock_mode:
+            until = datetime.now(timezone.utc) + timedelta(days=config.lock_days)
+            extras |= {"ObjectLockMode": config.lock_mode, "ObjectLockRetainUntilDate": until}
+        return extras
+
+    def _put_bytes(self, data: bytes, name: str, extras: dict[str, Any]) -> dict[str, Any]:
+        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        answer = self._link.call("put_object", Key=name, Body=data, ContentMD5=md5, **extras)
+        checkpoint("storage.put.written")
+        return answer
+
+    # -- locks ---------------------------------------------------------------------------
+
+    def _require_unlocked(self, name: str) -> None:
+        """Raise PermanentError for an object that is locked: in a bucket with versions deleting
+        it would only hide it, and free nothing."""
+        try:
+            found = self._head(name) or {}
+        except EngineError as error:
+            if not _is_denied(error):
+                raise
+            return
+        until = found.get("ObjectLockRetainUntilDate")
+        if until and _utc(until) > datetime.now(timezone.utc):
+            raise PermanentError(
+                f"{name} is protected until {_utc(until):%Y-%m-%d %H:%M} UTC.",
+                hint="An object lock of the bucket keeps it. It can be deleted after that.",
+            )
+        if found.get("ObjectLockLegalHoldStatus") == "ON":
+            raise PermanentError(
+                f"{name} is protected by a legal hold.",
+                hint="Whoever set the legal hold in the bucket can end it.",
+            )
+
+    # -- probe ---------------------------------------------------------------------------
+
+    def _require_intact(self, key: str, token: bytes) -> None:
+        with self.open(key) as stream:
+            if stream.read() != token:
+                raise PermanentError(
+                    f"What was written to the bucket {self._config.place} does not read back "
+                    "the same.",
+                    hint="The server, or something between it and here, changes data. Set the "
+                    "checksums to “when required”; do not use it if this stays.",
+                )
+
+    def _require_listed(self, key: str) -> None:
+        if key not in {found.key for found in self._listed_like(key)}:
+            raise PermanentError(
+                f"What was written to the bucket {self._config.place} is not in its list.",
+                hint="Its list comes late, or not at all. Backups could not be found in it again.",
+            )
+
+    def _listed_like(self, key: str) -> Iterator[StoredObject]:
+        answer = self._link.call("list_objects_v2", Prefix=self._name(key), Delimiter="/")
+        for one in answer.get("Contents", []):
+            name = one["Key"][len(self._config.folder) :]
+            yield StoredObject(name, one["Size"], _utc(one["LastModified"]))
+
+    def _try_delete(self, key: str) -> bool:
+        try:
+            self.delete(key)
+        except PermanentError as error:
+            if _is_denied(error) or _is_protected(error):
+                return False
+            raise
+        return True
+
+    def _notes(self, can_delete: bool, versioned: bool) -> Iterator[str]:
+        if not can_delete:
+            yield "Deleting is not allowed: what is too old must be deleted by the bucket itself."
+        if versioned:
+            yield (
+                "The bucket keeps old versions: a lifecycle rule must remove those of deleted "
+                "backups, or they take space for ever."
+            )
+        try:
+            next(open_uploads(self._link, self._name("x")), None)
+        except EngineError as error:
+            if _is_denied(error):
+                yield "Open uploads may not be listed: an interrupted upload begins anew."
+
+
+def _opened(source: Path) -> int:
+    try:
+        return os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise PermanentError(
+            f"{source.name} cannot be read: {error.strerror}.",
+            hint="The archive is gone or unreadable on this server. Run a new backup.",
+        ) from error
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(timezone.utc)
+
+
+def _cause_code(error: EngineError) -> str:
+    cause = error.__cause__
+    return code_of(cause) if isinstance(cause, Exception) else ""
+
+
+def _is_missing(error: EngineError) -> bool:
+    return _cause_code(error) in MISSING
+
+
+def _is_denied(error: EngineError) -> bool:
+    return _cause_code(error) in DENIED
+
+
+def _is_protected(error: EngineError) -> bool:
+    return "protected" in error.message
+
+
+@contextlib.contextmanager
+def _missing_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        if not _is_missing(error):
+            raise

@@ -1,0 +1,206 @@
+"""An object read from a bucket: ranges of it, some of them ahead of the reader."""
+
+import contextlib
+import io
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import EngineError, PermanentError, RetryableError
+from .s3_errors import explain
+from .s3_link import Link
+from .s3_source import Interrupt, Throttle
+
+PIECE = 8 << 20  # bytes per request
+FIRST = 1 << 20  # bytes in the first request: a reader may want no more than that
+AHEAD = 4  # pieces
+READ = 256 << 10  # bytes per look at whether to go on
+ATTEMPTS = 4  # to get on with a piece: botocore does not repeat what breaks in its middle
+PAUSE = 0.5  # seconds before the second attempt, doubled for each one more
+TICK = 0.25  # seconds
+
+
+class Reader(io.RawIOBase):
+    """Reads ``size`` bytes of the object ``name`` from ``offset`` on, and may seek.
+
+    ``etag`` is that of the object when it was opened (blank where there is none): another
+    object in its place is an error, never a mixture. ``tick`` is called while it waits.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        name: str,
+        size: int,
+        etag: str,
+        offset: int = 0,
+        bandwidth: int = 0,
+        tick: Callable[[], object] = lambda: None,
+    ):
+        super().__init__()
+        self._link = link
+        self._name = name
+        self._size = size
+        self._etag = etag
+        self._tick = tick
+        self._stopped = threading.Event()
+        self._throttle = Throttle(bandwidth, self._stopped)
+        self._position = offset
+        self._pieces: deque[_Piece] = deque()
+        self._start_over()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        position = max(0, base + offset)
+        if position != self._position:
+            self._position = position
+            self._start_over()
+        return position
+
+    def readinto(self, buffer: Any) -> int:  # type: ignore[override]
+        """Fill ``buffer``, or a part of it; return 0 at the end. Raise EngineError."""
+        self._ask_ahead()
+        if not self._pieces:
+            return 0
+        piece = self._pieces[0]
+        data = piece.wait(self._position, self._tick)
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        self._position += count
+        if self._position == piece.end:
+            self._pieces.popleft()
+        return count
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._drop()
+        super().close()
+
+    def _start_over(self) -> None:
+        self._drop()
+        self._next = self._position
+        self._length = FIRST
+        self._depth = 1
+
+    def _drop(self) -> None:
+        for piece in self._pieces:
+            piece.unwanted.set()
+        self._pieces.clear()
+
+    def _ask_ahead(self) -> None:
+        # a reader that jumps wants little from each place: the longer it stays, the more is
+        # asked for ahead
+        while len(self._pieces) < self._depth and self._next < self._size:
+            end = min(self._size, self._next + self._length)
+            piece = _Piece(self._fetch, self._next, end)
+            self._pieces.append(piece)
+            self._next = end
+            self._length = min(PIECE, 2 * self._length)
+            if self._length == PIECE:
+                self._depth = AHEAD
+
+    def _fetch(self, piece: "_Piece") -> None:
+        """Fill a piece, however often the connection breaks, as long as it gets on."""
+        failures = 0
+        while piece.ready < piece.end:
+            before = piece.ready
+            try:
+                self._fetch_on(piece)
+            except RetryableError:
+                failures = 1 if piece.ready > before else failures + 1
+                if failures == ATTEMPTS or piece.unwanted.wait(PAUSE * 2 ** (failures - 1)):
+                    raise
+
+    def _fetch_on(self, piece: "_Piece") -> None:
+        start = piece.ready
+        condition = {"IfMatch": self._etag} if self._etag else {}
+        answer = self._link.call(
+            "get_object", Key=self._name, Range=f"bytes={start}-{piece.end - 1}", **condition
+        )
+        with contextlib.closing(answer["Body"]) as body:
+            self._require_range(answer, start)
+            try:
+                self._drain(body, piece)
+            except Exception as error:
+                raise explain(error, self._link.config) from error
+        if piece.ready < piece.end:
+            raise RetryableError(
+                f"The server sent only a part of {self._name}.",
+                hint="Check the network and the storage's server. It is tried again.",
+            )
+
+    def _require_range(self, answer: dict[str, Any], start: int) -> None:
+        if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
+            raise PermanentError(
+                "The server does not send parts of an object.",
+                hint="It is no complete S3 server. Ask its administrator, or use another one.",
+            )
+
+    def _drain(self, body: Any, piece: "_Piece") -> None:
+        while not piece.unwanted.is_set():
+            count = body.readinto(piece.rest(READ))
+            if not count:
+                return
+            self._throttle.spend(count)
+            piece.add(count)
+
+
+class _Piece:
+    """The bytes from ``start`` to ``end`` of an object, that a thread of its own fetches.
+
+    ``ready`` is the end of what is there.
+    """
+
+    def __init__(self, fetch: Callable[["_Piece"], None], start: int, end: int):
+        self.start = start
+        self.end = end
+        self.ready = start
+        self.unwanted = threading.Event()
+        self._fetch = fetch
+        self._view = memoryview(bytearray(end - start))
+        self._failure: EngineError | None = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def wait(self, position: int, tick: Callable[[], object]) -> memoryview:
+        """Return what is there from ``position`` on, at least a byte. Raise EngineError."""
+        with self._changed:
+            while self.ready <= position:
+                if self._failure:
+                    raise self._failure
+                self._changed.wait(TICK)
+                tick()
+            return self._view[position - self.start : self.ready - self.start]
+
+    def rest(self, most: int) -> memoryview:
+        """Return where the next bytes belong, at most so many."""
+        begin = self.ready - self.start
+        return self._view[begin : begin + most]
+
+    def add(self, count: int) -> None:
+        with self._changed:
+            self.ready += count
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        try:
+            self._fetch(self)
+        except EngineError as error:
+            self._fail(error)
+        except Interrupt:
+            pass  # nobody waits for it any more
+
+    def _fail(self, error: EngineError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()

@@ -1,0 +1,127 @@
+"""Requests to one bucket: the boto3 clients, and what each of them raises."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from ..errors import PermanentError
+from .base import Limits
+from .s3_config import S3Config
+from .s3_errors import explain, refuses_checksums
+from .s3_source import Slice
+
+ATTEMPTS = (
+    3  # of one request, by botocore, with short pauses; the caller of a storage has longer ones
+)
+SENDING = ("PutObject", "UploadPart")
+
+
+class Link:
+    """What sends requests to the bucket of ``config``; may be used by many threads at a time."""
+
+    def __init__(self, config: S3Config, limits: Limits):
+        self.config = config
+        self._limits = limits
+        self._plain = config.checksums == "when_required"
+        self._clients: dict[bool, Any] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+
+    def call(self, operation: str, **params: Any) -> dict[str, Any]:
+        """Do a boto3 operation ("put_object") on the bucket; return the answer.
+
+        Where a server refuses S3's newer checksums it is asked again without them, and from
+        then on at once. Raise EngineError, with botocore's error as its cause.
+        """
+        plain = self._plain
+        try:
+            return self._ask(operation, params, plain)
+        except Exception as error:
+            body = params.get("Body")
+            if plain or body is None or not refuses_checksums(error, self.config.endpoint):
+                raise explain(error, self.config) from error
+        try:
+            answer = self._ask(operation, params, plain=True)
+        except Exception as error:
+            raise explain(error, self.config) from error
+        self._plain = True
+        return answer
+
+    def presigned(self, operation: str, seconds: int, **params: Any) -> str:
+        """Return an address that does ``operation`` for whoever has it. Raise EngineError."""
+        try:
+            return self._client(self._plain).generate_presigned_url(
+                operation, Params={"Bucket": self.config.bucket, **params}, ExpiresIn=seconds
+            )
+        except Exception as error:
+            raise explain(error, self.config) from error
+
+    def _ask(self, operation: str, params: dict[str, Any], plain: bool) -> dict[str, Any]:
+        body = params.get("Body")
+        if isinstance(body, Slice):
+            body.seek(0)
+            if plain and "ContentMD5" not in params:
+                params = {**params, "ContentMD5": body.md5().base64}
+        self._thread.body = body
+        try:
+            return getattr(self._client(plain), operation)(Bucket=self.config.bucket, **params)
+        finally:
+            self._thread.body = None
+
+    def _client(self, plain: bool) -> Any:
+        with self._lock:
+            if plain not in self._clients:
+                self._clients[plain] = self._make_client(plain)
+            return self._clients[plain]
+
+    def _make_client(self, plain: bool) -> Any:
+        try:
+            import boto3
+            from botocore.config import Config
+        except ImportError as error:
+            raise PermanentError(
+                "The Python package boto3 is missing, which S3 storages need.",
+                hint="Install it into Odoo's Python: pip install boto3",
+            ) from error
+        self._require_ca_bundle()
+        settings = Config(
+            signature_version="s3v4",
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            connect_timeout=self._limits.timeout,
+            read_timeout=self._limits.timeout,
+            max_pool_connections=2 * self.config.parallel + 2,
+            tcp_keepalive=True,
+            s3={"addressing_style": self.config.addressing},
+            request_checksum_calculation="when_required" if plain else "when_supported",
+            # an answer to a request for a range may carry the checksum of the whole object
+            response_checksum_validation="when_required",
+        )
+        session = boto3.session.Session(
+            self.config.access_key or None,
+            self.config.secret_key or None,
+            self.config.session_token or None,
+        )
+        client = session.client(
+            "s3",
+            region_name=self.config.region or ("us-east-1" if self.config.endpoint else None),
+            endpoint_url=self.config.endpoint or None,
+            verify=self.config.ca_bundle or None,
+            config=settings,
+        )
+        for operation in SENDING:
+            client.meta.events.register(f"before-send.s3.{operation}", self._sending)
+        return client
+
+    def _sending(self, **_event: Any) -> None:
+        """What is read from the body from now on goes to the server; before, it was hashed."""
+        body = getattr(self._thread, "body", None)
+        if isinstance(body, Slice):
+            body.begin()
+
+    def _require_ca_bundle(self) -> None:
+        bundle = self.config.ca_bundle
+        if bundle and not Path(bundle).is_file():
+            raise PermanentError(
+                f"The file with the trusted certificates is not there: {bundle}",
+                hint="Correct the path of the CA bundle, or leave it blank.",
+            )
