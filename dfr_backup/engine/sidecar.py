@@ -1,0 +1,242 @@
+"""Read the manifest beside a stored archive. Whoever can write to the storage may have made it."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from .errors import PermanentError
+from .manifest import FORMAT_VERSION, sidecar_key
+
+MAX_BYTES = 64 << 20
+MOST_VALUES = 2_000_000  # in all of the JSON: a small text must not become gigabytes of objects
+LARGEST_ARCHIVE = 1 << 60  # bytes
+LONGEST_NUMBER = 30  # digits
+YEARS = range(2000, 2200)
+# what manifest.archive_name makes, and nothing that a file system could take for a path
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+BAD_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # no database takes them
+HINT = (
+    "Something else wrote that file, or it is damaged. Delete it if it is not yours; an archive "
+    "beside it can still be restored by its name."
+)
+
+
+@dataclass(frozen=True)
+class MissingPart:
+    """What an archive should hold and does not: "dump_database" or "archive_files", and why."""
+
+    part: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a manifest says about its archive.
+
+    ``key``, ``size`` (bytes) and ``sha256`` (hexadecimal) are the archive as it was stored,
+    ``taken_at`` (UTC) the moment of its data. ``modules`` is their number. ``database_uuid`` and
+    ``plan`` are "" when there is none; ``recipients`` are the public keys of an encrypted
+    archive, as far as the manifest tells them.
+    """
+
+    key: str
+    size: int
+    sha256: str
+    format: int
+    taken_at: datetime
+    database: str
+    database_uuid: str
+    odoo_version: str
+    modules: int
+    contents: tuple[str, ...]
+    plan: str
+    run: str
+    job: str
+    encrypted: bool
+    recipients: tuple[str, ...]
+    missing: tuple[MissingPart, ...]
+
+
+def parse_sidecar(data: bytes, key: str) -> Sidecar:
+    """Given what is stored under ``key``, return what it says, checked.
+
+    Nothing of it is believed: not its size (at most 64 MiB), its depth, its numbers, nor that
+    its archive is the one beside it. Raise PermanentError that names what is wrong, or that a
+    newer version of this addon wrote it.
+    """
+    try:
+        return _sidecar(_Fields(_parse(data)), key)
+    except ValueError as error:
+        raise PermanentError(
+            f"{_shown(key)} is not a usable manifest of a backup: {error}.", hint=HINT
+        ) from None
+
+
+def _parse(data: bytes) -> Any:
+    """Return what the JSON says. Raise ValueError in words."""
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+        raise ValueError("it holds too many values")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_no_constant,
+        )
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"it is not JSON, or it was cut off ({place})") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError("a number in it is too long")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number in it is too large")
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} stands in it, which is no number")
+
+
+def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
+    ours = odoo.fields("dfr_backup")
+    version = ours.whole("format", 1, LARGEST_ARCHIVE)
+    if version > FORMAT_VERSION:
+        raise PermanentError(
+            f"{_shown(key)} was made by a newer version of this addon (format {version}).",
+            hint="Upgrade the addon, or restore that backup where it was made.",
+        )
+    archive = odoo.fields("archive")
+    name = archive.matching("key", KEY)
+    if sidecar_key(name) != key:
+        raise ValueError("it describes another archive than the one beside it")
+    return Sidecar(
+        key=name,
+        size=archive.whole("size", 1, LARGEST_ARCHIVE),
+        sha256=archive.matching("sha256", SHA256),
+        format=version,
+        taken_at=ours.moment("snapshot_at"),
+        database=odoo.text("db_name", 255),
+        database_uuid=ours.text_if_any("database_uuid", 128),
+        odoo_version=odoo.text("version", 64),
+        modules=len(odoo.mapping("modules")),
+        contents=ours.texts("contents", 64),
+        plan=ours.text_if_any("plan", 1000),
+        run=ours.text("run", 1000),
+        job=ours.text("job", 64),
+        encrypted=name.endswith(".age"),
+        recipients=ours.texts("recipients", 8192) if ours.has("recipients") else (),
+        missing=tuple(
+            MissingPart(part.text("part", 64), part.text_if_any("reason", 64 << 10))
+            for part in ours.list_of_fields("missing")
+        ),
+    )
+
+
+class _Fields:
+    """The values of an object, by name and type. Every method raises ValueError in words."""
+
+    def __init__(self, values: Any, where: str = ""):
+        if not isinstance(values, dict):
+            raise ValueError(f"{where or 'its content'} is not an object")
+        self._values, self._where = values, where
+
+    def has(self, name: str) -> bool:
+        return self._values.get(name) is not None
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        return self._typed(name, dict, "an object")
+
+    def fields(self, name: str) -> "_Fields":
+        return _Fields(self.mapping(name), self._path(name))
+
+    def list_of_fields(self, name: str) -> list["_Fields"]:
+        values = self._typed(name, list, "a list")
+        return [_Fields(value, f"an element of {self._path(name)}") for value in values]
+
+    def text(self, name: str, longest: int) -> str:
+        return self._plain(name, self._typed(name, str, "a text"), longest)
+
+    def text_if_any(self, name: str, longest: int) -> str:
+        """Return the text, "" when there is none: missing, null, or false as Odoo has it."""
+        if self._values.get(name) in (None, False, ""):
+            return ""
+        return self.text(name, longest)
+
+    def texts(self, name: str, longest: int) -> tuple[str, ...]:
+        values = self._typed(name, list, "a list")
+        if not all(isinstance(value, str) for value in values):
+            raise ValueError(f"{self._path(name)} is not a list of texts")
+        return tuple(self._plain(name, value, longest) for value in values)
+
+    def matching(self, name: str, pattern: re.Pattern[str]) -> str:
+        value = self._typed(name, str, "a text")
+        if not pattern.fullmatch(value):
+            raise ValueError(f"{self._path(name)} is not what it should be")
+        return value
+
+    def whole(self, name: str, smallest: int, largest: int) -> int:
+        value = self._typed(name, int, "a whole number")
+        if not smallest <= value <= largest:
+            raise ValueError(f"{self._path(name)} is out of range")
+        return value
+
+    def moment(self, name: str) -> datetime:
+        """Return an ISO 8601 moment with an offset, in UTC."""
+        try:
+            found = datetime.fromisoformat(self.text(name, 64))
+            if found.tzinfo is None or found.year not in YEARS:
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"{self._path(name)} is not a moment with a time zone") from None
+        return found.astimezone(timezone.utc)
+
+    def _typed(self, name: str, kind: type, words: str) -> Any:
+        if name not in self._values:
+            raise ValueError(f"{self._path(name)} is missing")
+        value = self._values[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{self._path(name)} is not {words}")
+        return value
+
+    def _plain(self, name: str, value: str, longest: int) -> str:
+        if not value or len(value) > longest or BAD_CHARACTERS.search(value):
+            raise ValueError(f"{self._path(name)} is empty, too long or has odd characters")
+        return value
+
+    def _path(self, name: str) -> str:
+        return f"{self._where}.{name}" if self._where else name
+
+
+def _shown(key: str) -> str:
+    """Return a key as it can be shown: short, on one line."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in key[:120])
+    return f"“{plain}”"

@@ -1,0 +1,273 @@
+import json
+import time
+import tracemalloc
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfr_backup.engine import manifest, sidecar
+from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.sidecar import MissingPart, Sidecar, parse_sidecar
+
+ARCHIVE = "demo-20261124T023000Z-abcdefgh.zip"
+KEY = "demo-20261124T023000Z-abcdefgh.json"
+MOMENT = datetime(2026, 11, 24, 3, 30, tzinfo=timezone(timedelta(hours=1)))
+ODOO = {
+    "odoo_dump": "1",
+    "db_name": "demo",
+    "version": "19.0",
+    "version_info": [19, 0, 0, "final", 0, ""],
+    "major_version": "19.0",
+    "pg_version": "17.0",
+    "modules": {"base": "19.0.1.3", "web": None},
+}
+OURS = {
+    "job": "abcdefgh-1234",
+    "run": "BKP/00007",
+    "plan": "Every night",
+    "database_uuid": "11111111-2222-3333-4444-555555555555",
+    "snapshot_at": MOMENT,
+    "contents": ["database", "filestore"],
+    "missing": [{"part": "archive_files", "reason": "The disk\nis broken."}],
+    "members": {"count": 3, "sha256sums": "ff"},
+    "rows": {"public.res_users": 5},
+    "addons": None,
+}
+
+
+def stored(archive=ARCHIVE, odoo=ODOO, ours=OURS):
+    """What a run of ours puts beside its archive."""
+    return manifest.sidecar(manifest.build(odoo, ours), archive, 12345, "ab" * 32)
+
+
+def changed(path, value):
+    """The stored manifest with one value replaced, or removed when it is ``...``."""
+    content = json.loads(stored())
+    target = content
+    for name in path[:-1]:
+        target = target[name]
+    if value is ...:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = value
+    return json.dumps(content).encode()
+
+
+def refused(data, key=KEY):
+    with pytest.raises(PermanentError) as caught:
+        parse_sidecar(data, key)
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_what_we_write_is_read():
+    assert parse_sidecar(stored(), KEY) == Sidecar(
+        key=ARCHIVE,
+        size=12345,
+        sha256="ab" * 32,
+        format=manifest.FORMAT_VERSION,
+        taken_at=MOMENT,
+        database="demo",
+        database_uuid="11111111-2222-3333-4444-555555555555",
+        odoo_version="19.0",
+        modules=2,
+        contents=("database", "filestore"),
+        plan="Every night",
+        run="BKP/00007",
+        job="abcdefgh-1234",
+        encrypted=False,
+        recipients=(),
+        missing=(MissingPart("archive_files", "The disk\nis broken."),),
+    )
+    assert parse_sidecar(stored(), KEY).taken_at.tzinfo is timezone.utc
+
+
+def test_an_encrypted_archive():
+    ours = {**OURS, "recipients": ["age1xyz", "ssh-ed25519 AAAA"], "plan": False, "missing": []}
+    found = parse_sidecar(stored(ARCHIVE + ".age", ours=ours), KEY)
+    assert found.encrypted and found.recipients == ("age1xyz", "ssh-ed25519 AAAA")
+    assert found.plan == "" and found.missing == ()
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=63))
+def test_whatever_the_database_is_called(name):
+    archive = manifest.archive_name(name, MOMENT, "abcdefgh")
+    data = stored(archive, odoo={**ODOO, "db_name": name})
+    assert parse_sidecar(data, manifest.sidecar_key(archive)).database == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x.zip",
+        "a/b.zip",
+        "/etc/x.zip",
+        "..\\x.zip",
+        "a\0.zip",
+        "a\n.zip",
+        ".zip",
+        "..zip",
+        "-rf.zip",
+        "demo",
+        "",
+        "é.zip",
+        "a" * 300 + ".zip",
+    ],
+)
+def test_a_key_that_could_lead_elsewhere(name):
+    data = changed(("archive", "key"), name)
+    assert "archive.key" in refused(data, manifest.sidecar_key(name))
+
+
+def test_a_manifest_under_another_name():
+    assert "another archive" in refused(stored(), "other.json")
+    assert "another archive" in refused(stored(), "x/" + KEY)
+
+
+BAD = [
+    (("dfr_backup",), ..., "dfr_backup is missing"),
+    (("dfr_backup",), [], "dfr_backup is not an object"),
+    (("archive",), ..., "archive is missing"),
+    (("archive", "key"), 7, "archive.key is not a text"),
+    (("archive", "size"), -1, "archive.size is out of range"),
+    (("archive", "size"), 0, "archive.size is out of range"),
+    (("archive", "size"), 2**61, "archive.size is out of range"),
+    (("archive", "size"), 1.5, "archive.size is not a whole number"),
+    (("archive", "size"), "12345", "archive.size is not a whole number"),
+    (("archive", "size"), True, "archive.size is not a whole number"),
+    (("archive", "size"), None, "archive.size is not a whole number"),
+    (("archive", "sha256"), "AB" * 32, "archive.sha256"),
+    (("archive", "sha256"), "ab" * 31, "archive.sha256"),
+    (("archive", "sha256"), "ab" * 32 + "\n", "archive.sha256"),
+    (("dfr_backup", "format"), 0, "format is out of range"),
+    (("dfr_backup", "format"), "1", "format is not a whole number"),
+    (("dfr_backup", "snapshot_at"), "2026-11-24T02:30:00", "time zone"),
+    (("dfr_backup", "snapshot_at"), "0001-01-01T00:00:00+23:00", "time zone"),
+    (("dfr_backup", "snapshot_at"), "9999-12-31T23:59:59-23:00", "time zone"),
+    (("dfr_backup", "snapshot_at"), "yesterday", "time zone"),
+    (("dfr_backup", "contents"), "database", "contents is not a list"),
+    (("dfr_backup", "contents"), [1], "contents is not a list of texts"),
+    (("dfr_backup", "missing"), [7], "element of dfr_backup.missing is not an object"),
+    (("dfr_backup", "missing"), [{"reason": "x"}], "part is missing"),
+    (("dfr_backup", "database_uuid"), 7, "database_uuid is not a text"),
+    (("dfr_backup", "database_uuid"), "x" * 129, "too long"),
+    (("dfr_backup", "job"), ..., "job is missing"),
+    (("dfr_backup", "run"), "a\0b", "odd characters"),
+    (("dfr_backup", "run"), "\ud800", "odd characters"),
+    (("dfr_backup", "recipients"), {}, "recipients is not a list"),
+    (("db_name",), "", "db_name is empty"),
+    (("modules",), [], "modules is not an object"),
+    (("version",), 19.0, "version is not a text"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), BAD)
+def test_what_is_wrong_is_named(path, value, words):
+    assert words in refused(changed(path, value))
+
+
+def test_a_newer_format_says_so():
+    data = changed(("dfr_backup",), {"format": manifest.FORMAT_VERSION + 1, "new": "shape"})
+    assert "newer version" in refused(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not JSON"),
+        (b"null", "not an object"),
+        (b"[]", "not an object"),
+        (b"\xff\xfe{}", "UTF-8"),
+        (b"\xef\xbb\xbf{}", "not JSON"),
+        (b"[" * 200_000, "too deeply"),
+        (b'{"a":' * 200_000, "too deeply"),
+        (b"[" + b"9" * 5_000_000 + b"]", "too long"),
+        (b"[-" + b"9" * 31 + b"]", "too long"),
+        (b"[1e999]", "too large"),
+        (b"[NaN]", "NaN"),
+        (b"[-Infinity]", "no number"),
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b" " * (sidecar.MAX_BYTES + 1), "64 MiB"),
+        (b"[" + b"[]," * 3_000_000 + b"[]]", "too many"),
+    ],
+)
+def test_what_is_no_json_of_ours(data, words):
+    started = time.monotonic()
+    assert words in refused(data)
+    assert time.monotonic() - started < 5
+
+
+def test_the_largest_number_of_values_fits_into_memory():
+    data = b"[" + b"{}," * (sidecar.MOST_VALUES // 2 - 2) + b"{}]"
+    tracemalloc.start()
+    try:
+        refused(data)
+        assert tracemalloc.get_traced_memory()[1] < 400 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_every_cut_is_noticed():
+    data = stored().rstrip()
+    for end in range(len(data)):
+        refused(data[:end])
+
+
+def test_an_odd_name_is_shown_on_one_line():
+    message = refused(b"", "a\nb\x1b[31m" + "c" * 1000)
+    assert message.isprintable() and len(message) < 250
+
+
+def is_told_or_refused(data, key=KEY):
+    """Never anything but a Sidecar that can be used, or a PermanentError."""
+    try:
+        found = parse_sidecar(data, key)
+    except PermanentError as error:
+        assert error.message and error.hint
+        return
+    assert isinstance(found, Sidecar)
+    assert found.size > 0 and "/" not in found.key and found.taken_at.tzinfo is timezone.utc
+    assert manifest.sidecar_key(found.key) == key
+    for value in (found.database, found.plan, found.run, found.job, found.database_uuid):
+        value.encode()
+        assert "\0" not in value
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+PATHS = [
+    *((name,) for name in json.loads(stored())),
+    *(("dfr_backup", name) for name in json.loads(stored())["dfr_backup"]),
+    *(("archive", name) for name in ("key", "size", "sha256")),
+    ("dfr_backup", "recipients"),
+    ("dfr_backup", "missing", 0),
+    ("dfr_backup", "missing", 0, "part"),
+    ("dfr_backup", "missing", 0, "reason"),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(PATHS), anything)
+def test_any_value_anywhere(path, value):
+    is_told_or_refused(changed(path, value))
+
+
+@settings(max_examples=200, deadline=None)
+@given(anything, st.text(st.characters(), max_size=30))
+def test_any_json_under_any_name(value, key):
+    is_told_or_refused(json.dumps(value).encode(), key)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200), st.data())
+def test_any_bytes_anywhere(junk, data):
+    original = stored()
+    at = data.draw(st.integers(0, len(original)))
+    until = data.draw(st.integers(at, min(len(original), at + 50)))
+    is_told_or_refused(original[:at] + junk + original[until:])
+    is_told_or_refused(junk)
