@@ -1,0 +1,216 @@
+"""Files of an archive, unpacked where nothing was: the filestore, and custom addons."""
+
+import ctypes
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .checkpoints import checkpoint
+from .crew import Crew
+from .errors import PermanentError
+from .progress import Progress
+from .restore_archive import ADDONS, FILESTORE, Archive, batches_of
+from .zipdirectory import Entry, refused
+from .zipreader import ZipReader
+
+NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NAMED = 200  # damaged files that are named; the others are only counted
+FULL = "Free some space there and restore again. Nothing of this restore was kept."
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """How many files were written, and their bytes. ``damaged`` names those that were no longer
+    what their name says when they were archived: the archive is not to blame for them."""
+
+    files: int
+    bytes: int
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnpackedAddons:
+    """The addons that were unpacked, and those that were there already and were not touched."""
+
+    unpacked: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def extract_filestore(
+    archive: Archive, target: Path, progress: Progress, *, workers: int | None = None
+) -> Unpacked:
+    """Write the attachment files to ``target``, a directory that must not exist yet.
+
+    A file whose SHA-1 is not its name is written and named in a warning. When this returns, the
+    files are on the disk. Raise PermanentError, and Cancelled; what was written until then
+    stays for the caller to remove.
+    """
+    progress.expect(archive.describe().file_bytes)
+    with _explained(target):
+        target.mkdir(parents=True)
+    checkpoint("restore.filestore.begin")
+    crew = Crew(progress, workers)
+    unpacker = _Unpacker(archive.reader, FILESTORE, target, crew)
+    done = unpacker.unpack(archive.attachments())
+    sync_file_system(target)
+    if done.damaged:
+        progress.warn(
+            f"{len(done.damaged)} attachment files were damaged before they were saved:\n"
+            + "\n".join(done.damaged[:NAMED])
+        )
+    checkpoint("restore.filestore.end")
+    return done
+
+
+def unpack_addons(archive: Archive, target: Path, progress: Progress) -> UnpackedAddons:
+    """Unpack the custom addons into the directory ``target``, beside what is there.
+
+    An addon that is there already is left as it is. Raise PermanentError, and Cancelled, and
+    leave nothing behind then.
+    """
+    description = archive.describe()
+    progress.expect(description.addon_bytes)
+    folder = target / f".dfr_restore_{secrets.token_hex(6)}"
+    try:
+        with _explained(target):
+            folder.mkdir(parents=True)
+        unpacker = _Unpacker(archive.reader, ADDONS, folder, Crew(progress))
+        unpacker.unpack(archive.addon_files())
+        sync_file_system(folder)
+        with _explained(target):
+            moved = [name for name in description.addons if _move(folder / name, target / name)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    skipped = [name for name in description.addons if name not in moved]
+    return UnpackedAddons(tuple(moved), tuple(skipped))
+
+
+def _move(source: Path, target: Path) -> bool:
+    if os.path.lexists(target):
+        return False
+    source.rename(target)
+    return True
+
+
+class _Unpacker:
+    """Writes members below ``root``, under their names without ``prefix``."""
+
+    def __init__(self, reader: ZipReader, prefix: str, root: Path, crew: Crew):
+        self._reader = reader
+        self._prefix = prefix
+        self._root = root
+        self._crew = crew
+        self._owner = _heir(root)
+        if self._owner:
+            os.chown(root, *self._owner)
+
+    def unpack(self, entries: Iterator[Entry]) -> Unpacked:
+        files, size, damaged = 0, 0, []
+        for batch in self._crew.map(self._unpack_batch, batches_of(entries)):
+            files += batch.files
+            size += batch.bytes
+            damaged += batch.damaged
+        return Unpacked(files, size, tuple(damaged))
+
+    def _unpack_batch(self, batch: list[Entry]) -> Unpacked:
+        damaged = []
+        for entry in batch:
+            name = entry.name.removeprefix(self._prefix)
+            with _explained(self._root):
+                if not self._write(entry, name):
+                    damaged.append(name)
+        return Unpacked(len(batch), sum(entry.size for entry in batch), tuple(damaged))
+
+    def _write(self, entry: Entry, name: str) -> bool:
+        """Write one file; tell whether its content is what its name says, if that says anything."""
+        by_content = NAMED_BY_CONTENT.fullmatch(name)
+        digest: Any = hashlib.sha1(usedforsecurity=False) if by_content else None
+        file = self._create(name)
+        try:
+            if self._owner:
+                os.fchown(file, *self._owner)
+            for piece in self._reader.pieces(entry):
+                if digest:
+                    digest.update(piece)
+                _write_all(file, piece)
+                self._crew.count(len(piece))
+        finally:
+            os.close(file)
+        return not by_content or digest.hexdigest() == by_content[1]
+
+    def _create(self, name: str) -> int:
+        path = f"{self._root}/{name}"
+        try:
+            return os.open(path, CREATE, 0o666)
+        except FileNotFoundError:
+            self._make_folders(name)
+            return os.open(path, CREATE, 0o666)
+        except FileExistsError as error:
+            raise refused(f"“{name}” is in it twice") from error
+
+    def _make_folders(self, name: str) -> None:
+        folder = self._root
+        for part in name.split("/")[:-1]:
+            folder = folder / part
+            with suppress(FileExistsError):  # another thread may have been faster
+                folder.mkdir()
+                if self._owner:
+                    os.chown(folder, *self._owner)
+
+
+def _heir(path: Path) -> tuple[int, int] | None:
+    """Return (user, group) to whom files made by root are to belong: Odoo must be able to use
+    them, and whose the directory around is, is whose Odoo runs as. None for anybody else."""
+    if os.geteuid():
+        return None
+    around = path.parent.stat()
+    return around.st_uid, around.st_gid
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def sync_file_system(path: Path) -> None:
+    """Let everything that was written to the file system of ``path`` reach the disk."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        ctypes.CDLL(None).syncfs(folder)
+    except (OSError, AttributeError):
+        os.sync()
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise PermanentError(
+            f"{error.filename} exists already.",
+            hint="Choose another name, or look whether it is still needed: a restore never "
+            "writes over files.",
+        ) from error
+    except OSError as error:
+        raise PermanentError(
+            f"Files cannot be written in {folder}: {error.strerror}.",
+            hint=FULL
+            if shutil.disk_usage(_existing(folder)).free < 1 << 20
+            else "Check that directory: its disk, and whether Odoo may write there.",
+            log=str(error),
+        ) from error
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())

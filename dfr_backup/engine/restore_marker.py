@@ -1,0 +1,59 @@
+"""What a restore is about to make, written down first, by a process that can be seen to live."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class Marker:
+    """A locked file: one JSON object per line, the later ones add to the earlier ones."""
+
+    def __init__(self, path: Path, file: int):
+        self._path = path
+        self._file = file
+        self.facts: dict[str, Any] = {}
+
+    @classmethod
+    def create(cls, path: Path, facts: dict[str, Any]) -> "Marker":
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        marker = cls(path, os.open(path, flags, 0o600))
+        fcntl.flock(marker._file, fcntl.LOCK_EX)
+        marker.add(**facts)
+        return marker
+
+    @classmethod
+    def take_over(cls, path: Path) -> "Marker | None":
+        """Return the marker of a process that is gone, or None."""
+        try:
+            marker = cls(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(marker._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            marker.close()
+            return None
+        marker._read()
+        return marker
+
+    def add(self, **facts: Any) -> None:
+        """Write down more, and let it reach the disk before anything is done."""
+        self.facts.update(facts)
+        os.write(self._file, json.dumps(facts).encode() + b"\n")
+        os.fsync(self._file)
+
+    def _read(self) -> None:
+        for line in self._path.read_text().splitlines():
+            try:
+                self.facts.update(json.loads(line))
+            except ValueError:
+                return  # killed while writing: then what it announces has not been done
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        os.close(self._file)

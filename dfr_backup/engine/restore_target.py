@@ -1,0 +1,339 @@
+"""Where a restore goes: a scratch database and a scratch filestore, which get their names last.
+
+Until then nobody but the restore acts in them. The scratch database is marked as a template:
+Odoo lists no templates (``service.db.list_dbs``), so no server of any machine finds it, shows
+it, or runs its crons; and its name stands in nobody's configuration. The last step gives it its
+name and takes the mark away in one transaction.
+
+What was made is written down in a marker file before it is made. The file is locked as long as
+the process lives, so that a later one can tell what a killed one has left.
+"""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+from .checkpoints import checkpoint
+from .errors import PermanentError
+from .postgres import Connection
+from .restore_errors import server_error
+from .restore_marker import Marker
+
+PREFIX = "dfr_restore_"
+SCRATCH = re.compile(PREFIX + r"[0-9a-f]{12}")
+MARKER_SUFFIX = ".restore"
+DATABASE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")  # what Odoo serves
+EXTENSIONS = ("CREATE EXTENSION IF NOT EXISTS pg_trgm",)
+# Odoo's own statements for “unaccent = True”: indexes may only use what is immutable
+UNACCENT = (
+    "CREATE EXTENSION IF NOT EXISTS unaccent",
+    "ALTER FUNCTION unaccent(text) IMMUTABLE",
+)
+PUBLIC_SCHEMA = ("GRANT CREATE ON SCHEMA public TO PUBLIC",)  # as Odoo does
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database and its filestore."""
+
+    database: str
+    filestore: Path
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether the directory is there."""
+        return os.path.lexists(self.filestore)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a restore ended up; ``previous`` is what it replaced, under its new name. That one
+    takes no connections, so that two databases with the same tasks cannot both act."""
+
+    place: Place
+    previous: Place | None = None
+
+
+class RestoreTarget:
+    """Make one, ``create`` its database, fill ``connection`` and ``filestore``, ``publish``.
+
+    Use as a context manager: leaving it before ``publish`` removes all that was made, and
+    nothing else. ``server`` connects to the database “postgres”; ``place`` must be free, unless
+    ``replace_existing``. ``markers`` is a directory of this server's own.
+    """
+
+    def __init__(
+        self, server: Connection, place: Place, markers: Path, *, replace_existing: bool = False
+    ):
+        name = f"{PREFIX}{secrets.token_hex(6)}"
+        self.place = place
+        self.scratch = Place(name, place.filestore.with_name(name))
+        self.connection = replace(server, database=name)
+        self.filestore = self.scratch.filestore
+        self._server = server
+        self._markers = markers
+        self._replace = replace_existing
+        self._marker: Marker | None = None
+        self._published = False
+
+    def __enter__(self) -> "RestoreTarget":
+        check_name(self.place.database)
+        self._require_free()
+        facts = {
+            "scratch": self.scratch.database,
+            "scratch_filestore": str(self.scratch.filestore),
+            "database": self.place.database,
+            "filestore": str(self.place.filestore),
+        }
+        self._marker = Marker.create(self._markers / (self.scratch.database + MARKER_SUFFIX), facts)
+        checkpoint("restore.marker.written")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        marker, self._marker = self._marker, None
+        if marker is None:
+            return
+        try:
+            if not self._published:
+                _clean_up(self._server, marker.facts)
+            marker.remove()
+        finally:
+            marker.close()
+
+    def create(self, *, template: str = "template0", unaccent: bool = False) -> None:
+        """Create the scratch database as Odoo creates one. Raise EngineError."""
+        with _session(self._server, "create the database") as cr:
+            collate = sql.SQL("LC_COLLATE 'C'" if template == "template0" else "")
+            cr.execute(
+                sql.SQL("CREATE DATABASE {} ENCODING 'unicode' {} TEMPLATE {} IS_TEMPLATE true")
+                .format(_name(self.scratch.database), collate, _name(template))
+            )  # fmt: skip
+        checkpoint("restore.database.created")
+        with _session(self.connection, "prepare the database") as cr:
+            for statements in (EXTENSIONS, UNACCENT if unaccent else (), PUBLIC_SCHEMA):
+                _try(cr, statements)
+
+    def publish(self) -> Published:
+        """Give database and filestore their names. Either all of it happens or, when an error
+        is raised, nothing. Nobody may be connected to the scratch database any more."""
+        assert self._marker is not None
+        previous = self._previous()
+        status = os.stat(self.filestore) if self.scratch.exists else None
+        self._marker.add(
+            inode=[status.st_dev, status.st_ino] if status else None,
+            previous=previous and [previous.database, str(previous.filestore)],
+        )
+        checkpoint("restore.publish.before")
+        if previous:
+            _fence(self._server, self.place.database)
+        _exchange_files(self.place, self.scratch, previous)
+        checkpoint("restore.publish.files")
+        with _session(self._server, "give the database its name", transaction=True) as cr:
+            if previous:
+                _rename(cr, self.place.database, previous.database)
+            _rename(cr, self.scratch.database, self.place.database)
+            cr.execute(
+                sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(_name(self.place.database))
+            )
+        self._published = True
+        checkpoint("restore.publish.after")
+        return Published(self.place, previous)
+
+    def _previous(self) -> Place | None:
+        """Return where what is there now will be kept, if there is anything."""
+        with _session(self._server, "look at the databases") as cr:
+            if not self._replace or not _exists(cr, self.place.database):
+                self._require_free()
+                return None
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%d_%H%M%S")
+        suffix = f"_before_{stamp}"
+        name = self.place.database[: 63 - len(suffix)] + suffix
+        return Place(name, self.place.filestore.with_name(name))
+
+    def _require_free(self) -> None:
+        with _session(self._server, "look at the databases") as cr:
+            taken = _exists(cr, self.place.database)
+        if taken and not self._replace:
+            raise PermanentError(
+                f"There is a database “{self.place.database}” already.",
+                hint="Choose another name. A restore never writes over a database.",
+            )
+        if not taken and self.place.exists:
+            raise PermanentError(
+                f"There are files of a database “{self.place.database}” already.",
+                hint=f"Choose another name, or move {self.place.filestore} away.",
+            )
+
+
+def check_name(database: str) -> None:
+    """Raise PermanentError when Odoo could not serve a database of this name."""
+    if not DATABASE_NAME.fullmatch(database) or SCRATCH.fullmatch(database):
+        raise PermanentError(
+            f"“{database}” cannot be the name of a database.",
+            hint="Use 1 to 63 letters, digits, “_”, “-” or “.”, and a letter or digit first.",
+        )
+
+
+def put_back(server: Connection, published: Published) -> None:
+    """Undo a replacement, when the new database turns out not to work: drop it, and give the
+    previous one its name back. Raise EngineError; the previous one then keeps its other name."""
+    assert published.previous is not None
+    previous, place = published.previous, published.place
+    name = f"{PREFIX}{secrets.token_hex(6)}"
+    failed = Place(name, place.filestore.with_name(name))
+    _fence(server, place.database)
+    with _session(server, "bring the previous database back", transaction=True) as cr:
+        _rename(cr, place.database, failed.database)
+        _rename(cr, previous.database, place.database)
+    checkpoint("restore.put_back.renamed")
+    if place.exists:
+        place.filestore.rename(failed.filestore)
+    if previous.exists:
+        previous.filestore.rename(place.filestore)
+    with _session(server, "bring the previous database back") as cr:
+        _allow_connections(cr, place.database, True)
+        _drop(cr, failed.database)
+    shutil.rmtree(failed.filestore, ignore_errors=True)
+
+
+def remove_leftovers(server: Connection, markers: Path) -> list[str]:
+    """Remove what killed restores have left; return the names of their databases.
+
+    Restores that live are not touched. Raise EngineError when a database cannot be dropped.
+    """
+    removed = []
+    for path in sorted(markers.glob(f"{PREFIX}*{MARKER_SUFFIX}")):
+        marker = Marker.take_over(path)
+        if marker is None:
+            continue
+        try:
+            if SCRATCH.fullmatch(marker.facts.get("scratch", "")):
+                _clean_up(server, marker.facts)
+                removed.append(marker.facts["database"])
+            marker.remove()
+        finally:
+            marker.close()
+    return removed
+
+
+# === CLEANING UP === #
+
+
+def _clean_up(server: Connection, facts: dict[str, Any]) -> None:
+    """Remove what a restore has made, from what its marker says, or leave what it has finished."""
+    scratch = Place(facts["scratch"], Path(facts["scratch_filestore"]))
+    place = Place(facts["database"], Path(facts["filestore"]))
+    with _session(server, "remove the unfinished database") as cr:
+        unfinished = _exists(cr, scratch.database)
+        if unfinished or not _exists(cr, place.database):
+            _remove_files(place, facts.get("inode"))
+        if unfinished and facts.get("previous"):
+            _take_back(cr, place, Path(facts["previous"][1]))
+        if unfinished:
+            _drop(cr, scratch.database)
+    checkpoint("restore.undo.dropped")
+    shutil.rmtree(scratch.filestore, ignore_errors=True)
+
+
+def _remove_files(place: Place, inode: list[int] | None) -> None:
+    """Remove the files under the final name if they are the ones that this restore has made."""
+    if inode and place.exists:
+        status = os.lstat(place.filestore)
+        if [status.st_dev, status.st_ino] == inode:
+            shutil.rmtree(place.filestore)
+
+
+def _take_back(cr: Any, place: Place, previous_filestore: Path) -> None:
+    """Let what was about to be replaced be as it was."""
+    if os.path.lexists(previous_filestore) and not place.exists:
+        previous_filestore.rename(place.filestore)
+    _allow_connections(cr, place.database, True)
+
+
+def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> None:
+    try:
+        if previous and place.exists:
+            place.filestore.rename(previous.filestore)
+        checkpoint("restore.publish.previous_files")
+        if scratch.exists:
+            scratch.filestore.rename(place.filestore)
+    except OSError as error:
+        raise PermanentError(
+            f"The filestore cannot get its name: {error.strerror}.",
+            hint=f"Check {place.filestore.parent}. Everything is as it was before.",
+            log=str(error),
+        ) from error
+
+
+# === SQL === #
+
+
+def _fence(server: Connection, database: str) -> None:
+    """Let nobody into a database, and end the sessions that are in it."""
+    with _session(server, "close the existing database") as cr:
+        _allow_connections(cr, database, False)
+        cr.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user",
+            [database],
+        )
+
+
+def _allow_connections(cr: Any, database: str, allowed: bool) -> None:
+    cr.execute(
+        sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+            _name(database), sql.Literal(allowed)
+        )
+    )
+
+
+def _rename(cr: Any, old: str, new: str) -> None:
+    cr.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(_name(old), _name(new)))
+
+
+def _drop(cr: Any, database: str) -> None:
+    cr.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(_name(database)))
+    cr.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(_name(database)))
+
+
+def _exists(cr: Any, database: str) -> bool:
+    cr.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [database])
+    return cr.fetchone()[0]
+
+
+def _name(database: str) -> sql.Identifier:
+    return sql.Identifier(database)
+
+
+def _try(cr: Any, statements: tuple[str, ...]) -> None:
+    """Run statements as far as they are allowed: the dump will tell if one was needed."""
+    try:
+        for statement in statements:
+            cr.execute(statement)
+    except psycopg2.Error:
+        pass
+
+
+@contextmanager
+def _session(server: Connection, doing: str, *, transaction: bool = False) -> Iterator[Any]:
+    """Yield a cursor of a session of its own, which commits at its end or at once."""
+    session = server.connect()
+    try:
+        session.autocommit = not transaction
+        with session.cursor() as cr:
+            yield cr
+        session.commit()
+    except psycopg2.Error as error:
+        raise server_error(error, doing) from error
+    finally:
+        session.close()

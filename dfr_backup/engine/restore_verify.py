@@ -1,0 +1,154 @@
+"""Is a restored database what was backed up? Its rows are counted, its files read."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .crew import LOOK, Crew
+from .filestore import Attachment
+from .postgres import Connection
+from .progress import Progress
+from .snapshot import Snapshot
+
+CHUNK = 1 << 20  # bytes
+BATCH = 64  # files
+NAMED = 200  # files of each kind of trouble that are named
+
+
+@dataclass
+class VerifyReport:
+    """What was counted and read, and what differs, as sentences.
+
+    ``known`` is how many attachment files were missing or damaged when the backup was made.
+    """
+
+    tables: int = 0
+    rows: int = 0
+    counted: bool = False  # whether the manifest has row counts to compare with
+    files: int = 0
+    bytes: int = 0
+    known: int = 0
+    different: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    missing_count: int = 0
+    damaged: list[str] = field(default_factory=list)
+    damaged_count: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether all rows are there, and every file that the backup had."""
+        return not self.different and self.missing_count + self.damaged_count <= self.known
+
+
+def verify_restored(
+    connection: Connection,
+    manifest: Mapping[str, Any],
+    filestore: Path,
+    progress: Progress,
+    *,
+    workers: int | None = None,
+) -> VerifyReport:
+    """Compare a restored database, and its files below ``filestore``, with the manifest.
+
+    Compare before ``finish_database``, and before Odoo has loaded it: both add rows. Raise
+    RetryableError when the database cannot be read, and Cancelled.
+    """
+    report = VerifyReport()
+    ours = manifest.get("dfr_backup") or {}
+    saved = ours.get("filestore") or {}
+    report.known = int(saved.get("missing") or 0) + int(saved.get("damaged") or 0)
+    with Snapshot(connection) as snapshot:
+        progress.expect(snapshot.estimated_filestore_size())
+        _compare_rows(snapshot, ours.get("rows"), report, progress)
+        _compare_files(snapshot.attachments(), filestore, report, Crew(progress, workers))
+    for trouble, names in (("missing", report.missing), ("damaged", report.damaged)):
+        for name in names:
+            progress.log(f"{name}: {trouble}")
+    return report
+
+
+def _compare_rows(
+    snapshot: Snapshot,
+    expected: Mapping[str, int] | None,
+    report: VerifyReport,
+    progress: Progress,
+) -> None:
+    found = _counted(snapshot, progress)
+    report.tables, report.rows = len(found), sum(found.values())
+    report.counted = expected is not None
+    for table in sorted(found.keys() | (expected or {}).keys()) if expected else ():
+        saved, restored = expected.get(table), found.get(table)
+        if saved != restored:
+            report.different.append(
+                f"{table}: {_rows(saved)} when saved, {_rows(restored)} restored"
+            )
+
+
+def _counted(snapshot: Snapshot, progress: Progress) -> dict[str, int]:
+    """Return the rows of every table, and let a cancel end the counting."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, "dfr_backup count") as pool:
+        counting = pool.submit(snapshot.row_counts, stop)
+        try:
+            while not wait([counting], LOOK).done:
+                progress.tick()
+        except BaseException:
+            stop.set()
+            snapshot.cancel()
+            raise
+    return counting.result()
+
+
+def _rows(count: int | None) -> str:
+    return "no such table" if count is None else f"{count} rows"
+
+
+def _compare_files(
+    attachments: Iterable[Attachment], root: Path, report: VerifyReport, crew: Crew
+) -> None:
+    def look(batch: list[Attachment]) -> list[tuple[str, Attachment]]:
+        return [(_state(root / one.store_fname, crew), one) for one in batch]
+
+    for batch in crew.map(look, _in_batches(iter(attachments))):
+        for state, attachment in batch:
+            _note(report, state, attachment)
+
+
+def _in_batches(attachments: Iterator[Attachment]) -> Iterator[list[Attachment]]:
+    while batch := list(islice(attachments, BATCH)):
+        yield batch
+
+
+def _state(path: Path, crew: Crew) -> str:
+    """Return "missing", "damaged", or nothing when the content's SHA-1 is the name."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return "missing"
+    try:
+        while piece := os.read(file, CHUNK):
+            digest.update(piece)
+            crew.count(len(piece))
+    except OSError:
+        return "damaged"
+    finally:
+        os.close(file)
+    return "" if digest.hexdigest() == path.name else "damaged"
+
+
+def _note(report: VerifyReport, state: str, attachment: Attachment) -> None:
+    if not state:
+        report.files += 1
+        report.bytes += attachment.size
+        return
+    setattr(report, f"{state}_count", getattr(report, f"{state}_count") + 1)
+    names = getattr(report, state)
+    if len(names) < NAMED:
+        names.append(f"{attachment.store_fname}, {attachment.label}")
