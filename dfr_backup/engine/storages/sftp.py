@@ -1,0 +1,414 @@
+"""A directory of an SFTP server."""
+
+import contextlib
+import secrets
+import stat
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from ..checkpoints import checkpoint
+from ..errors import Cancelled, EngineError, PermanentError, RetryableError
+from ..progress import Progress
+from . import sftp_protocol as protocol
+from .base import CHUNK, Abilities, Limits, Storage, StoredObject
+from .sftp_link import Link, SftpConfig
+from .sftp_protocol import Attributes, Garbled, Refused, Session
+from .sftp_transfer import WINDOW, Pace, Reader, Writer
+
+PARTIAL = ".part"
+COMPARED = 2 * WINDOW  # bytes at the end of a partial file that are compared before it goes on
+ALMOST_NOTHING = 1 << 20  # bytes: a disk with less than this counts as full
+SYNC_PATIENCE = 10  # times the timeout: a server with a slow disk is silent while it syncs
+CLEAN_UP_SECONDS = 5.0  # a cancel must not wait for a server that is gone
+
+
+class SftpStorage(Storage):
+    """Objects are files with mode 0600 in one directory, which ``prepare`` makes.
+
+    A connection serves several calls. It ends when it was not used for a while, when something
+    went wrong, and with the storage object.
+    """
+
+    def __init__(self, config: SftpConfig, limits: Limits):
+        self._config = config
+        self._limits = limits
+        self._directory = config.directory.rstrip("/") or ("/" if config.directory else ".")
+        self._tick: Callable[[], None] = _go_on
+        self._link: Link | None = None
+        self._closer: weakref.finalize | None = None
+
+    def close(self) -> None:
+        """End the connection. The next call makes a new one."""
+        self._link = None
+        if self._closer:
+            self._closer()
+
+    def location(self, key: str) -> str:
+        return f"{self._address()}/{key}"
+
+    def prepare(self) -> None:
+        path = PurePosixPath(self._directory)
+        with self._session("make the directory") as session:
+            for folder in [*reversed(path.parents), path]:
+                if session.stat(str(folder)) is None:
+                    session.mkdir(str(folder), 0o700)
+        self.check()
+
+    def check(self) -> None:
+        with self._session("look at the directory") as session:
+            found = session.stat(self._directory)
+            if found is None:
+                raise Refused(protocol.NO_SUCH_FILE, "No such file")
+            if found.mode is not None and not found.is_directory:
+                raise PermanentError(
+                    f"{self._address()} is not a directory.",
+                    hint="Choose another one, or one that does not exist yet.",
+                )
+
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        partial = self._path(key + PARTIAL)
+        size = source.stat().st_size
+        progress.expect(size)
+        link = self._connected()
+        try:
+            with self._reporting_to(progress), self._guarded(link, f"write {key}"):
+                done = _resumable(link.session, source, partial, size)
+                self._require_space(link.session, size - done)
+                self._upload(link, source, partial, done, progress)
+                checkpoint("storage.put.written")
+                _publish(link.session, partial, self._path(key))
+        except (PermanentError, Cancelled):
+            self._clean_up(partial)
+            raise
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        partial = self._path(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
+        link = self._connected()
+        try:
+            with self._guarded(link, f"write {key}"):
+                flags = protocol.FOR_WRITING | protocol.CREATE | protocol.EXCLUSIVE
+                handle = link.session.open(partial, flags)
+                writer = Writer(link.session, handle, 0, self._pace())
+                writer.write(memoryview(data))
+                self._seal(link, handle, writer, len(data))
+                _publish(link.session, partial, self._path(key))
+        except EngineError:
+            self._clean_up(partial)
+            raise
+
+    def stat(self, key: str) -> StoredObject | None:
+        path = self._path(key)
+        with self._session(f"look at {key}") as session:
+            found = session.stat(path)
+        return _stored(key, found) if found and found.is_file else None
+
+    def list(self) -> Iterator[StoredObject]:
+        with self._session("list the directory") as session:
+            entries = [entry for entry in session.scan(self._directory) if entry[1].is_file]
+        for name, found in sorted(entries, key=lambda entry: entry[0]):
+            with contextlib.suppress(UnicodeDecodeError):  # not one of ours
+                if not name.endswith(PARTIAL.encode()):
+                    yield _stored(name.decode(), found)
+
+    @contextmanager
+    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
+        link = self._connected()
+        doing = f"read {key}"
+        with self._guarded(link, doing):
+            found = link.session.stat(self._path(key))
+            if found is None:
+                raise PermanentError(
+                    f"{key} is not in {self._address()}.",
+                    hint="The file was moved or deleted. Scan the storage to see what is there.",
+                )
+            handle = link.session.open(self._path(key), protocol.FOR_READING)
+        size = found.size or 0
+        guard = lambda: self._guarded(link, doing)  # noqa: E731 (a name for a long line)
+        reader = Reader(link.session, handle, size, offset, self._pace(), guard)
+        try:
+            yield cast(BinaryIO, reader)
+        finally:
+            self._end_reading(link, reader, handle)
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with self._session(f"delete {key}") as session:
+            checkpoint("storage.delete")
+            session.remove(path)
+
+    def discard_partial(self, key: str) -> None:
+        path = self._path(key + PARTIAL)
+        with self._session(f"delete what is left of {key}") as session:
+            session.remove(path)
+
+    def free_space(self) -> int | None:
+        with self._session("look at the free space") as session:
+            return _free_space(session, self._directory)
+
+    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+        with self._reporting_to(progress):
+            super().verify(key, size, sha256, progress)
+
+    def probe(self) -> Abilities:
+        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
+        token = secrets.token_bytes(1024)
+        self.put_bytes(token, key)
+        try:
+            with self.open(key) as stream:
+                intact = stream.read() == token
+            if not intact or key not in {found.key for found in self.list()}:
+                raise PermanentError(
+                    f"What was written to {self._address()} does not read back the same.",
+                    hint="Check the disk of the server.",
+                )
+        finally:
+            can_delete = self._deletes(key)
+        if can_delete:
+            return Abilities()
+        return Abilities(
+            can_delete=False,
+            notes=(
+                f"{self._config.user} may not delete in {self._address()}: old backups have to "
+                f"be removed on the server, and so has the test file {key}.",
+            ),
+        )
+
+    def _address(self) -> str:
+        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        path = {".": "/~", "/": ""}.get(self._directory, self._directory)
+        if not path.startswith("/") and path:
+            path = f"/~/{path}"
+        return f"sftp://{self._config.user}@{host}:{self._config.port}{path}"
+
+    def _path(self, key: str) -> str:
+        if not key or "/" in key or "\0" in key or key in (".", ".."):
+            raise PermanentError(f"“{key}” cannot be the name of a stored object.")
+        return f"{self._directory.rstrip('/')}/{key}"
+
+    def _pace(self) -> Pace:
+        return Pace(self._limits.bandwidth, lambda: self._tick())
+
+    def _connected(self) -> Link:
+        """Return a connection that works. Raise an EngineError."""
+        if self._link is None or not self._link.usable:
+            self.close()
+            link = Link(self._config, self._limits.timeout)
+            link.open()
+            self._closer = weakref.finalize(self, link.close)
+            self._link = link
+        return self._link
+
+    @contextmanager
+    def _session(self, doing: str) -> Iterator[Session]:
+        link = self._connected()
+        with self._guarded(link, doing):
+            yield link.session
+
+    @contextmanager
+    def _guarded(self, link: Link, doing: str) -> Iterator[None]:
+        """Turn what the server refuses into a sentence. After any error the connection ends:
+        requests may be under way, and files open."""
+        before, link.tick = link.tick, self._tick
+        try:
+            yield
+        except BaseException as error:
+            if link is self._link:
+                self.close()
+            if isinstance(error, Refused):
+                raise self._explain(error, doing) from error
+            if isinstance(error, Garbled):
+                raise _garbled(error, self._config.host) from error
+            raise
+        finally:
+            link.tick = before
+
+    @contextmanager
+    def _reporting_to(self, progress: Progress) -> Iterator[None]:
+        self._tick = progress.tick
+        try:
+            yield
+        finally:
+            self._tick = _go_on
+
+    def _require_space(self, session: Session, needed: int) -> None:
+        free = _free_space(session, self._directory)
+        if free is not None and free < needed:
+            raise PermanentError(
+                f"{self._address()} has {free >> 20} MiB free, but the archive needs "
+                f"{needed >> 20} MiB.",
+                hint="Free some space on the server, or choose a larger disk. Nothing was deleted.",
+            )
+
+    def _upload(
+        self, link: Link, source: Path, partial: str, done: int, progress: Progress
+    ) -> None:
+        flags = protocol.FOR_WRITING | protocol.CREATE | (0 if done else protocol.TRUNCATE)
+        handle = link.session.open(partial, flags)
+        progress.advance(done)
+        writer = Writer(link.session, handle, done, self._pace())
+        view = memoryview(bytearray(CHUNK))
+        counted = 0
+        with open(source, "rb", buffering=0) as reader:
+            reader.seek(done)
+            while count := reader.readinto(view):
+                writer.write(view[:count])
+                checkpoint("storage.put.part")
+                progress.advance(writer.stored - counted)
+                counted = writer.stored
+            self._seal(link, handle, writer, reader.tell())
+        progress.advance(writer.stored - counted)
+
+    def _seal(self, link: Link, handle: bytes, writer: Writer, size: int) -> None:
+        """Wait until a file is complete on the server's disk, and close it."""
+        writer.finish()
+        session = link.session
+        if protocol.FSYNC in session.extensions:
+            link.patience(SYNC_PATIENCE * self._limits.timeout)
+            session.fsync(handle)
+            link.patience(self._limits.timeout)
+        stored = session.fstat(handle).size
+        if stored not in (None, size):
+            raise RetryableError(
+                f"The server holds {stored} bytes where {size} were sent.",
+                hint="It is tried again. Look at the disk of the server if it happens twice.",
+            )
+        session.close(handle)
+
+    def _clean_up(self, partial: str) -> None:
+        """Remove a partial file if that can be done soon; a later discard_partial does it, too."""
+        quick = Limits(timeout=min(CLEAN_UP_SECONDS, self._limits.timeout))
+        helper = SftpStorage(self._config, quick)
+        with contextlib.suppress(EngineError), helper._session("clean up") as session:
+            session.remove(partial)
+        helper.close()
+
+    def _end_reading(self, link: Link, reader: Reader, handle: bytes) -> None:
+        """Close a file that was read. When more of it is under way, the connection goes."""
+        if link is not self._link:
+            return
+        if reader.is_ahead:
+            self.close()
+            return
+        with contextlib.suppress(EngineError), self._guarded(link, "close a file"):
+            link.session.close(handle)
+
+    def _deletes(self, key: str) -> bool:
+        try:
+            self.delete(key)
+        except PermanentError:
+            return False
+        return True
+
+    def _explain(self, error: Refused, doing: str) -> EngineError:
+        message = f"Cannot {doing} in {self._address()}"
+        if error.code in (protocol.NO_CONNECTION, protocol.CONNECTION_LOST):
+            return RetryableError(f"{message}: {error.text}.", log=str(error))
+        if error.code == protocol.NO_SUCH_FILE:
+            reason = "there is no such directory"
+            hint = "Check the path. Is the disk of the server mounted?"
+        elif error.code == protocol.PERMISSION_DENIED:
+            reason = "permission denied"
+            hint = f"Give {self._config.user} the right to do so on the server."
+        elif doing.startswith("write") and self._is_full():
+            reason = "the disk is full"
+            hint = "Free some space on the server, or choose a larger disk. Nothing was deleted."
+        else:
+            reason = f"the server only says “{error.text or 'Failure'}”"
+            hint = "A full disk and a used-up quota look like this. The server's log tells more."
+        return PermanentError(f"{message}: {reason}.", hint=hint, log=str(error))
+
+    def _is_full(self) -> bool:
+        try:
+            free = self.free_space()
+        except EngineError:
+            return False
+        return free is not None and free < ALMOST_NOTHING
+
+
+def _go_on() -> None:
+    """The tick of a call that nobody can cancel."""
+
+
+def _free_space(session: Session, directory: str) -> int | None:
+    if protocol.STATVFS not in session.extensions:
+        return None
+    return session.free_space(directory)
+
+
+def _resumable(session: Session, source: Path, partial: str, size: int) -> int:
+    """Return how many bytes of ``source`` are in the partial file already.
+
+    Its end is compared: of what was under way when it was interrupted, a server may have
+    written a later part and not an earlier one.
+    """
+    found = session.lstat(partial)
+    if found is None:
+        return 0
+    if found.mode is None or not stat.S_ISREG(found.mode):
+        session.remove(partial)  # a link would lead us elsewhere
+        return 0
+    done = found.size or 0
+    if not 0 < done <= size:
+        return 0
+    start = max(0, done - COMPARED)
+    return done if _same(session, source, partial, start, done) else 0
+
+
+def _same(session: Session, source: Path, partial: str, start: int, end: int) -> bool:
+    handle = session.open(partial, protocol.FOR_READING)
+    stored = Reader(session, handle, end, start, Pace(0, _go_on))
+    view = memoryview(bytearray(CHUNK))
+    with open(source, "rb") as reader:
+        reader.seek(start)
+        while count := stored.readinto(view):
+            if reader.read(count) != view[:count]:
+                return False
+    session.close(handle)
+    return True
+
+
+def _publish(session: Session, partial: str, path: str) -> None:
+    checkpoint("storage.rename.before")
+    if protocol.POSIX_RENAME in session.extensions:
+        session.posix_rename(partial, path)
+    else:
+        _replace(session, partial, path)
+    checkpoint("storage.rename.after")
+
+
+def _replace(session: Session, partial: str, path: str) -> None:
+    """Rename on a server whose rename does not replace: the old file steps aside, and comes
+    back when the new one cannot take its place."""
+    try:
+        session.rename(partial, path)
+    except Refused:
+        if session.lstat(path) is None:
+            raise
+    else:
+        return
+    aside = f"{path}.{secrets.token_hex(4)}{PARTIAL}"
+    session.rename(path, aside)
+    try:
+        session.rename(partial, path)
+    except Refused:
+        session.rename(aside, path)
+        raise
+    with contextlib.suppress(Refused):
+        session.remove(aside)
+
+
+def _stored(key: str, found: Attributes) -> StoredObject:
+    modified = datetime.fromtimestamp(found.modified or 0, tz=timezone.utc)
+    return StoredObject(key, found.size or 0, modified)
+
+
+def _garbled(error: Garbled, host: str) -> RetryableError:
+    return RetryableError(
+        f"{host} sent something that is not SFTP.",
+        hint="It is tried again. If it happens again, look at the server's log.",
+        log=str(error),
+    )
