@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .age_format import Identity, Recipient, Stanza, decode64, derive, encode64
+from .age_format import Identity, Stanza, decode64, derive, encode64
 from .errors import PermanentError
 
 PUBLIC, PRIVATE = "age", "AGE-SECRET-KEY-"
@@ -102,11 +102,11 @@ class Passphrase:
     memory: 256 MiB with age's own 18. That is what makes guessing slow.
     """
 
-    text: str = field(repr=False)
+    secret: str = field(repr=False)
     work_factor: int = WORK_FACTOR
 
     def wrap(self, file_key: bytes) -> Stanza:
-        if not self.text:
+        if not self.secret:
             raise PermanentError(
                 "The passphrase is empty.", hint="Enter a passphrase, or use a key."
             )
@@ -133,7 +133,7 @@ class Passphrase:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
         function = Scrypt(salt=SCRYPT + salt, length=32, n=2**work_factor, r=8, p=1)
-        return function.derive(self.text.encode())
+        return function.derive(self.secret.encode("utf-8", "surrogatepass"))
 
 
 def generate_key() -> KeyPair:
@@ -157,13 +157,14 @@ def fingerprint(public: str) -> str:
     return "-".join(text[at : at + 4] for at in range(0, 16, 4))
 
 
-def parse_recipients(text: str) -> list[Recipient]:
+def parse_recipients(text: str) -> list[AgeRecipient | SshRecipient]:
     """Given public keys, one per line, return them; "#" begins a comment line.
 
-    Raise PermanentError that names the first bad line by its number, never by its content
-    when that may be a secret, and when there is no key at all.
+    The ``text`` of each is public, without its comment, and can be written down. Raise
+    PermanentError that names the first bad line by its number, never by its content, which may
+    be a secret, and when there is no key at all.
     """
-    found: list[Recipient] = []
+    found = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.strip().startswith("#"):
             found.append(_recipient(line.strip(), f"Line {number}"))

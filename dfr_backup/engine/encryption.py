@@ -2,14 +2,15 @@
 
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from .age_format import EncryptedReader, EncryptedWriter, Identity, Recipient
+from .age_format import CHUNK, EncryptedReader, EncryptedWriter, Identity, Recipient
 from .age_keys import (
     KeyPair,
     Passphrase,
@@ -96,7 +97,7 @@ def open_decrypted(stream: BinaryIO, key: Sequence[Identity] | Passphrase) -> Bi
     It can seek when ``stream`` can, so that a zip file inside can be opened as it is. Reading
     raises PermanentError as ``decrypt_file`` does.
     """
-    return cast(BinaryIO, EncryptedReader(stream, _as_list(key)))
+    return io.BufferedReader(EncryptedReader(stream, _as_list(key)), CHUNK)
 
 
 def _as_list(key: Any) -> list[Any]:

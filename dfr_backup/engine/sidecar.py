@@ -40,8 +40,8 @@ class Sidecar:
 
     ``key``, ``size`` (bytes) and ``sha256`` (hexadecimal) are the archive as it was stored,
     ``taken_at`` (UTC) the moment of its data. ``modules`` is their number. ``database_uuid`` and
-    ``plan`` are "" when there is none; ``recipients`` are the public keys of an encrypted
-    archive, as far as the manifest tells them.
+    ``plan`` are "" when there is none. ``encryption`` is "" or what an encrypted archive needs,
+    "recipients" or "passphrase"; ``recipients`` are its public keys.
     """
 
     key: str
@@ -58,6 +58,7 @@ class Sidecar:
     run: str
     job: str
     encrypted: bool
+    encryption: str
     recipients: tuple[str, ...]
     missing: tuple[MissingPart, ...]
 
@@ -138,6 +139,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     name = archive.matching("key", KEY)
     if sidecar_key(name) != key:
         raise ValueError("it describes another archive than the one beside it")
+    encryption = ours.fields("encryption") if ours.has("encryption") else _Fields({})
     return Sidecar(
         key=name,
         size=archive.whole("size", 1, LARGEST_ARCHIVE),
@@ -153,7 +155,8 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         run=ours.text("run", 1000),
         job=ours.text("job", 64),
         encrypted=name.endswith(".age"),
-        recipients=ours.texts("recipients", 8192) if ours.has("recipients") else (),
+        encryption=encryption.text_if_any("kind", 64),
+        recipients=encryption.texts("recipients", 8192) if encryption.has("recipients") else (),
         missing=tuple(
             MissingPart(part.text("part", 64), part.text_if_any("reason", 64 << 10))
             for part in ours.list_of_fields("missing")

@@ -197,12 +197,14 @@ def test_a_zip_file_inside_opens_as_it_is(tmp_path):
     plain = io.BytesIO()
     with zipfile.ZipFile(plain, "w") as archive:
         archive.writestr("a", content(5 * CHUNK))
+        for number in range(1500):  # a directory of more than one chunk
+            archive.writestr(f"{number:0100}", b"")
         archive.writestr("b", b"last")
     path, _result = encrypted(tmp_path, plain.getvalue(), FAST)
     with open(path, "rb") as stream, zipfile.ZipFile(open_decrypted(stream, FAST)) as archive:
         assert archive.read("b") == b"last"
         assert archive.read("a") == content(5 * CHUNK)
-        assert archive.testzip() is None
+        assert len(archive.namelist()) == 1502
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -216,11 +218,7 @@ def test_seeking_reads_what_is_there(tmp_path, size):
             offset = rng.randrange(-size, 1) if whence else rng.randrange(0, size + CHUNK)
             assert reader.seek(offset, whence) == model.seek(offset, whence)
             count = rng.choice((1, 100, CHUNK, 3 * CHUNK))
-            expected = model.read(count)
-            found = b""
-            while len(found) < count and (piece := reader.read(count - len(found))):
-                found += piece
-            assert found == expected
+            assert reader.read(count) == model.read(count)
 
 
 class Trickle(io.RawIOBase):

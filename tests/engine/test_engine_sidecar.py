@@ -34,6 +34,7 @@ OURS = {
     "members": {"count": 3, "sha256sums": "ff"},
     "rows": {"public.res_users": 5},
     "addons": None,
+    "encryption": {},
 }
 
 
@@ -78,6 +79,7 @@ def test_what_we_write_is_read():
         run="BKP/00007",
         job="abcdefgh-1234",
         encrypted=False,
+        encryption="",
         recipients=(),
         missing=(MissingPart("archive_files", "The disk\nis broken."),),
     )
@@ -85,9 +87,12 @@ def test_what_we_write_is_read():
 
 
 def test_an_encrypted_archive():
-    ours = {**OURS, "recipients": ["age1xyz", "ssh-ed25519 AAAA"], "plan": False, "missing": []}
+    keys = ["age1xyz", "ssh-ed25519 AAAA"]
+    facts = {"format": "age", "kind": "recipients", "recipients": keys}
+    ours = {**OURS, "encryption": facts, "plan": False, "missing": []}
     found = parse_sidecar(stored(ARCHIVE + ".age", ours=ours), KEY)
-    assert found.encrypted and found.recipients == ("age1xyz", "ssh-ed25519 AAAA")
+    assert found.encrypted and found.encryption == "recipients"
+    assert found.recipients == tuple(keys)
     assert found.plan == "" and found.missing == ()
 
 
@@ -156,7 +161,8 @@ BAD = [
     (("dfr_backup", "job"), ..., "job is missing"),
     (("dfr_backup", "run"), "a\0b", "odd characters"),
     (("dfr_backup", "run"), "\ud800", "odd characters"),
-    (("dfr_backup", "recipients"), {}, "recipients is not a list"),
+    (("dfr_backup", "encryption"), {"recipients": {}}, "recipients is not a list"),
+    (("dfr_backup", "encryption"), "age", "encryption is not an object"),
     (("db_name",), "", "db_name is empty"),
     (("modules",), [], "modules is not an object"),
     (("version",), 19.0, "version is not a text"),
@@ -244,7 +250,8 @@ PATHS = [
     *((name,) for name in json.loads(stored())),
     *(("dfr_backup", name) for name in json.loads(stored())["dfr_backup"]),
     *(("archive", name) for name in ("key", "size", "sha256")),
-    ("dfr_backup", "recipients"),
+    ("dfr_backup", "encryption", "kind"),
+    ("dfr_backup", "encryption", "recipients"),
     ("dfr_backup", "missing", 0),
     ("dfr_backup", "missing", 0, "part"),
     ("dfr_backup", "missing", 0, "reason"),
