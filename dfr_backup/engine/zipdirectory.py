@@ -10,7 +10,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import PermanentError
 from .zipformat import DEFLATED, LIMIT, LIMIT_16, LOCAL_HEADER, MADE_BY_UNIX, STORED, UTF8
@@ -24,11 +24,11 @@ LONGEST_COMMENT = LIMIT_16
 ENCRYPTED = 0x0041  # the two flags of encryption
 MOST_MEMBERS = 20_000_000
 DEFLATE_RATIO = 1040  # nothing that deflate makes grows more than 1032 times
-DRIVE = re.compile(r"[A-Za-z]:")
+# control characters, backslashes, drives, and parts that are empty, "." or ".."
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:|(?:\A|/)\.{0,2}(?:/|\Z)")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):  # a million of them are made: a dataclass takes three times as long
     """A member, as the central directory has it: sizes and ``offset`` (where its local header
     begins) in bytes."""
 
@@ -202,6 +202,4 @@ def _check(entry: Entry, mode: int) -> None:
 
 def is_safe_name(name: str) -> bool:
     """Tell whether a member's name stays below the directory that it is unpacked into."""
-    parts = name.removesuffix("/").split("/")
-    plain = not any(character < " " or character in "\\\x7f" for character in name)
-    return plain and not DRIVE.match(name) and not any(part in ("", ".", "..") for part in parts)
+    return not UNSAFE.search(name.removesuffix("/"))

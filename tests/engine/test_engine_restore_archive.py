@@ -1,0 +1,384 @@
+"""What an archive holds, what is refused, and what damage is found."""
+
+import hashlib
+import json
+import os
+import stat
+import struct
+import tracemalloc
+import zipfile
+
+import pytest
+
+from dfr_backup.engine import manifest
+from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.errors import Cancelled, PermanentError
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore_archive import check_whole, open_archive
+from dfr_backup.engine.restore_files import extract_filestore, unpack_addons
+from dfr_backup.engine.zipformat import LOCAL_HEADER, Member, central_entry, end_records
+
+SQL = b"-- Dumped from database version 15.18 (Debian 15.18-1)\n-- Dumped by pg_dump version 17.2\n"
+FILES = [bytes([n]) * (100 + 3000 * n) + os.urandom(50 * n) for n in range(20)]
+HEAD = {"db_name": "prod", "version": "19.0", "major_version": "19.0", "pg_version": "15.18"}
+
+
+def stored_name(content):
+    digest = hashlib.sha1(content).hexdigest()
+    return f"filestore/{digest[:2]}/{digest}"
+
+
+def seal(path, files=FILES, rows=None, sums=None):
+    """Write an archive as a run does; return its path."""
+    writer = ArchiveWriter.create(path)
+    with writer.stream_member("dump.sql") as member:
+        member.write(SQL + b"SELECT 1;\n" * 100_000)
+    writer.add_bytes("addons/my_addon/__manifest__.py", b"{}")
+    writer.add_bytes("addons/my_addon/models/a.py", b"x = 1")
+    for content in files:
+        writer.add_bytes(stored_name(content), content)
+    count, digest = writer.write_checksums()
+    ours = {"database_uuid": "u", "snapshot_at": "2026-01-02T03:04:05+00:00", "rows": rows}
+    ours["members"] = sums or {"count": count, "sha256sums": digest}
+    content = manifest.build({**HEAD, "modules": {"base": "19.0.1.3", "my_addon": "1"}}, ours)
+    writer.add_bytes("manifest.json", manifest.encode(content))
+    sealed = writer.close()
+    return sealed
+
+
+@pytest.fixture
+def ours(tmp_path):
+    path = tmp_path / "ours.zip"
+    seal(path, rows={'"public"."t"': 5})
+    return path
+
+
+@pytest.fixture
+def make_zip(tmp_path):
+    def make(members, name="theirs.zip", method=zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / name, "w", method) as archive:
+            for member, content in members:
+                archive.writestr(member, content)
+        return tmp_path / name
+
+    return make
+
+
+def test_description_of_ours(ours):
+    with open_archive(ours) as archive:
+        found = archive.describe()
+    assert (found.origin, found.database, found.odoo_series) == ("dfr_backup", "prod", "19.0")
+    assert (found.files, found.file_bytes) == (20, sum(map(len, FILES)))
+    assert (found.addons, found.pg_version) == (("my_addon",), (15, 18))
+    assert found.contents == ("database", "filestore", "addons")
+    assert (found.rows, found.missing) == ({'"public"."t"': 5}, ())
+    assert (found.size, found.members) == (ours.stat().st_size, 25)
+    assert found.sql_bytes == len(SQL) + 1_000_000
+
+
+def test_description_of_odoos(make_zip):
+    members = [("dump.sql", SQL), (stored_name(b"a"), b"a"), ("filestore/checklist/aa/b", b"")]
+    with open_archive(make_zip([*members, ("manifest.json", json.dumps(HEAD))])) as archive:
+        found = archive.describe()
+        assert archive.check(Progress()) == 4
+    assert (found.origin, found.database, found.files) == ("odoo", "prod", 1)
+    assert (found.rows, found.has_checksums, found.taken_at) == (None, False, None)
+    with open_archive(make_zip([("dump.sql", b"SELECT 1;")])) as archive:
+        found = archive.describe()
+    assert (found.odoo_series, found.pg_version, found.modules) == ("", (), {})
+
+
+def test_missing_parts_are_told(make_zip):
+    ours = {"missing": [{"part": "dump_database", "reason": "no"}], "filestore": {"missing": 3}}
+    path = make_zip([("manifest.json", json.dumps({"dfr_backup": ours}))])
+    with open_archive(path) as archive:
+        found = archive.describe()
+        with pytest.raises(PermanentError, match="no database"):
+            archive.dump  # noqa: B018
+    assert found.contents == ()
+    assert found.missing == (
+        "dump_database: no",
+        "3 attachment files were missing when it was made",
+    )
+
+
+def test_check_reads_everything(ours):
+    progress = Progress()
+    with open_archive(ours) as archive:
+        assert archive.check(progress) == 23
+    assert progress.done >= 1_000_000 + sum(map(len, FILES))
+
+
+@pytest.mark.parametrize(
+    "name", ["dump.sql", stored_name(FILES[0]), stored_name(FILES[-1]), "SHA256SUMS"]
+)
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_one_changed_bit_is_found(ours, name, share):
+    with zipfile.ZipFile(ours) as archive:
+        member = archive.getinfo(name)
+    content = bytearray(ours.read_bytes())
+    start = content.index(name.encode(), member.header_offset) + len(name)
+    start += struct.unpack_from("<H", content, member.header_offset + 28)[0]
+    content[start + int((member.compress_size - 1) * share)] ^= 1
+    ours.write_bytes(content)
+    with pytest.raises(PermanentError), open_archive(ours) as archive:
+        archive.check(Progress())
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 0.5, 0.99])
+def test_a_cut_file_is_no_archive(ours, length):
+    content = ours.read_bytes()
+    ours.write_bytes(content[: length if isinstance(length, int) else int(length * len(content))])
+    with pytest.raises(PermanentError, match="damaged or not complete"):
+        open_archive(ours)
+
+
+def test_a_swapped_member_is_found_by_its_sha256(tmp_path, ours):
+    """CRC-32 and the directory are right: only the checksums know."""
+    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+        for member in source.infolist():
+            content = source.read(member)
+            changed = member.filename == stored_name(FILES[3])
+            target.writestr(member.filename, content[::-1] if changed else content)
+    with open_archive(tmp_path / "x.zip") as archive:
+        with pytest.raises(PermanentError) as caught:
+            archive.check(Progress())
+    assert stored_name(FILES[3]) in caught.value.log
+
+
+def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
+    seal(tmp_path / "x.zip", sums={"count": 22, "sha256sums": "0" * 64})
+    with open_archive(tmp_path / "x.zip") as archive:
+        with pytest.raises(PermanentError) as caught:
+            archive.check(Progress())
+    assert "SHA256SUMS is not the one" in caught.value.log
+
+
+def test_members_added_or_removed_later_are_found(tmp_path, ours):
+    for name, keep, more in (("a.zip", True, ["x"]), ("b.zip", False, [])):
+        with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / name, "w") as target:
+            for member in source.infolist():
+                if keep or member.filename != stored_name(FILES[5]):
+                    target.writestr(member.filename, source.read(member))
+            for extra in more:
+                target.writestr(extra, b"")
+        with open_archive(tmp_path / name) as archive:
+            with pytest.raises(PermanentError):
+                archive.check(Progress())
+
+
+def test_sidecar(tmp_path):
+    sealed = seal(tmp_path / "x.zip")
+    check_whole(tmp_path / "x.zip", sealed.size, sealed.sha256, Progress())
+    with pytest.raises(PermanentError) as caught:
+        check_whole(tmp_path / "x.zip", sealed.size, "0" * 64, Progress())
+    assert "SHA-256" in caught.value.log
+    with pytest.raises(PermanentError):
+        check_whole(tmp_path / "x.zip", sealed.size + 1, sealed.sha256, Progress())
+
+
+def test_cancel_ends_a_check(ours, monkeypatch):
+    monkeypatch.setattr("dfr_backup.engine.progress.REPORT_INTERVAL", 0)
+
+    def stop(progress):
+        if progress.done:
+            raise Cancelled()
+
+    with open_archive(ours) as archive, pytest.raises(Cancelled):
+        archive.check(Progress(stop))
+
+
+# === WHAT IS REFUSED === #
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "filestore/../../evil",
+        "/etc/passwd",
+        "filestore//x",
+        "filestore/./x",
+        "filestore\\..\\x",
+        "C:/x",
+        "filestore/a\nb",
+        "filestore/ab/..",
+    ],
+)
+def test_names_that_lead_out_are_refused(make_zip, name):
+    with pytest.raises(PermanentError, match="lead out"):
+        open_archive(make_zip([("dump.sql", b"x"), (name, b"x")]))
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
+def test_links_and_devices_are_refused(make_zip, kind):
+    link = zipfile.ZipInfo("filestore/aa/link")
+    link.create_system = 3
+    link.external_attr = (kind | 0o777) << 16
+    with pytest.raises(PermanentError, match="link or a device"):
+        open_archive(make_zip([(link, b"/etc/passwd")]))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_is_there_twice_is_refused(make_zip, tmp_path):
+    with pytest.raises(PermanentError, match="in it twice"):
+        open_archive(make_zip([("dump.sql", b"a"), ("dump.sql", b"b")]))
+    with open_archive(make_zip([(stored_name(b"a"), b"a"), (stored_name(b"a"), b"a")])) as archive:
+        with pytest.raises(PermanentError, match="in it twice"):
+            extract_filestore(archive, tmp_path / "fs", Progress())
+
+
+def edited(path, name, **changes):
+    """Change what the central directory says about one member."""
+    content = bytearray(path.read_bytes())
+    at = content.rfind(b"PK\1\2", 0, content.rfind(name.encode()))
+    places = {"crc": 16, "packed": 20, "size": 24, "offset": 42, "method": 10, "flags": 8}
+    for field, value in changes.items():
+        form = "<H" if field in ("method", "flags") else "<L"
+        struct.pack_into(form, content, at + places[field], value)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_member_that_claims_too_much_is_refused(make_zip):
+    path = edited(make_zip([("dump.sql", bytes(1000))]), "dump.sql", size=1 << 31)
+    with pytest.raises(PermanentError, match="larger than it can be"):
+        open_archive(path)
+
+
+def test_a_member_that_is_larger_than_it_says_ends_there(make_zip):
+    path = edited(make_zip([("dump.sql", bytes(50 << 20))]), "dump.sql", size=3 << 20)
+    read = 0
+    with open_archive(path) as archive, pytest.raises(PermanentError):
+        for piece in archive.reader.pieces(archive.dump):
+            read += len(piece)
+    assert read <= 3 << 20
+
+
+def test_overlapping_members_are_refused(make_zip):
+    path = make_zip([("dump.sql", bytes(99)), (stored_name(b"a"), b"a"), (stored_name(b"b"), b"b")])
+    with pytest.raises(PermanentError, match="overlaps"):
+        open_archive(edited(path, stored_name(b"b"), offset=0))
+
+
+def test_a_member_whose_header_is_another_ones_is_damaged(make_zip):
+    path = make_zip([(stored_name(b"a"), b"a"), ("dump.sql", b"b")], method=zipfile.ZIP_STORED)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"dump.sql", b"dumb.sql", 1))
+    with open_archive(path) as archive, pytest.raises(PermanentError):
+        list(archive.reader.pieces(archive.dump))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), [({"flags": 1}, "encrypted"), ({"method": 12}, "does not use")]
+)
+def test_other_kinds_of_members_are_refused(make_zip, changes, reason):
+    with pytest.raises(PermanentError, match=reason):
+        open_archive(edited(make_zip([("dump.sql", b"abc")]), "dump.sql", **changes))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"age-encryption.org/v1\n", "encrypted"), (b"PGDMP\1", "own format")]
+)
+def test_other_files_are_named(tmp_path, content, reason):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(PermanentError, match=reason):
+        open_archive(tmp_path / "x")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b'"x"'])
+def test_a_broken_manifest_is_damage(make_zip, content):
+    with pytest.raises(PermanentError, match="damaged"):
+        open_archive(make_zip([("dump.sql", b"x"), ("manifest.json", content)]))
+
+
+def test_memory_does_not_grow_with_the_members(tmp_path):
+    count, path = 66_000, tmp_path / "x.zip"  # more than a zip without zip64 may have
+    start = count * LOCAL_HEADER.size
+    with open(path, "wb") as stream:
+        stream.seek(start)
+        for number in range(count):
+            name, offset = f"filestore/{number:040x}", number * LOCAL_HEADER.size
+            stream.write(central_entry(Member(name, 0, 0, 0, 0, "", offset, 0), (0, 0)))
+        stream.write(end_records(count, start, stream.tell() - start))
+    tracemalloc.start()
+    try:
+        with open_archive(path) as archive:
+            assert archive.describe().files == count
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+# === FILES === #
+
+
+def test_filestore_is_unpacked(ours, tmp_path):
+    progress = Progress()
+    with open_archive(ours) as archive:
+        done = extract_filestore(archive, tmp_path / "fs/new", progress)
+    assert (done.files, done.bytes, done.damaged) == (20, sum(map(len, FILES)), ())
+    found = {p.relative_to(tmp_path / "fs/new").as_posix(): p.read_bytes()
+             for p in (tmp_path / "fs/new").rglob("*") if p.is_file()}  # fmt: skip
+    assert found == {stored_name(c).removeprefix("filestore/"): c for c in FILES}
+    assert progress.done == sum(map(len, FILES))
+
+
+def test_filestore_never_goes_where_something_is(ours, tmp_path):
+    (tmp_path / "fs").mkdir()
+    with open_archive(ours) as archive, pytest.raises(PermanentError, match="exists already"):
+        extract_filestore(archive, tmp_path / "fs", Progress())
+    assert list((tmp_path / "fs").iterdir()) == []
+
+
+def test_a_file_that_was_damaged_before_is_a_warning(tmp_path):
+    writer = ArchiveWriter.create(tmp_path / "x.zip")
+    writer.add_bytes(stored_name(b"good"), b"good")
+    writer.add_bytes(stored_name(b"what it was"), b"what became of it")
+    writer.close()
+    progress = Progress()
+    with open_archive(tmp_path / "x.zip") as archive:
+        done = extract_filestore(archive, tmp_path / "fs", progress)
+    assert done.files == 2
+    assert done.damaged == (stored_name(b"what it was").removeprefix("filestore/"),)
+    assert "1 attachment files were damaged" in progress.warnings[0]
+
+
+def test_a_damaged_member_ends_the_unpacking(ours, tmp_path):
+    content = bytearray(ours.read_bytes())
+    with zipfile.ZipFile(ours) as archive:
+        offset = archive.getinfo(stored_name(FILES[-1])).header_offset
+    content[offset + 200] ^= 255
+    ours.write_bytes(content)
+    with open_archive(ours) as archive, pytest.raises(PermanentError, match="damaged"):
+        extract_filestore(archive, tmp_path / "fs", Progress())
+
+
+def test_cancel_ends_the_unpacking(ours, tmp_path, monkeypatch):
+    monkeypatch.setattr("dfr_backup.engine.progress.REPORT_INTERVAL", 0)
+
+    def stop(_progress):
+        raise Cancelled()
+
+    with open_archive(ours) as archive, pytest.raises(Cancelled):
+        extract_filestore(archive, tmp_path / "fs", Progress(stop))
+
+
+def test_a_place_that_cannot_be_written_is_told(ours, tmp_path):
+    (tmp_path / "file").write_text("")
+    with open_archive(ours) as archive, pytest.raises(PermanentError, match="cannot be written"):
+        extract_filestore(archive, tmp_path / "file/fs", Progress())
+
+
+def test_addons_go_beside_never_over(ours, tmp_path):
+    target = tmp_path / "addons"
+    with open_archive(ours) as archive:
+        done = unpack_addons(archive, target, Progress())
+        assert (done.unpacked, done.skipped) == (("my_addon",), ())
+        (target / "my_addon/__manifest__.py").write_text("mine")
+        again = unpack_addons(archive, target, Progress())
+    assert (again.unpacked, again.skipped) == ((), ("my_addon",))
+    assert (target / "my_addon/__manifest__.py").read_text() == "mine"
+    assert (target / "my_addon/models/a.py").read_bytes() == b"x = 1"
+    assert [path.name for path in target.iterdir()] == ["my_addon"]

@@ -1,0 +1,105 @@
+"""A dump taken apart: no content may end a statement too early or too late."""
+
+import pytest
+
+from dfr_backup.engine import sqlstream
+from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.sqlstream import Rows, Statement, split
+
+END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
+STATEMENTS = [
+    b"SELECT 1;",
+    b"SELECT 'it''s; fine' AS \"a;\"\"b\", E'\\';' || e'\\\\', 'back\\';",
+    b"SELECT E'a''\\';b';",
+    b"COMMENT ON TABLE t IS 'two\nlines; -- no comment /* nor this */ $$';",
+    b"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT ';'; $$;",
+    b"CREATE FUNCTION g() RETURNS text LANGUAGE plpgsql AS $_$ BEGIN RETURN $$;'$$; END; $_$;",
+    b"CREATE FUNCTION h() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END;"
+    b" SELECT 2; END;",
+    b"CREATE OR REPLACE PROCEDURE p() LANGUAGE sql\n BEGIN ATOMIC\n DELETE FROM t;\n END;",
+    b"CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2);",
+    b"CREATE TABLE a$b (begin_date int, weekend int, the_case text DEFAULT 'x$$');",
+    b"SELECT 1 /* one ; /* nested ; ' */ $$ ; \" */ + 2;",
+    b"SELECT 1 -- a ; ' comment\n + 2;",
+    b"SELECT $1$2;".replace(b"$1$2", b"1"),
+    'CREATE TABLE „straße“ (ä$ö int, "ü;" text);'.encode(),
+    b"SELECT -1 - -2 / 3;",
+    b"SELECT U&'d\\0061t\\+000061;', B'101', X'1F', N'x;';",
+    b"SELECT $tag$ ; $tag ; $other$ $tag$;",
+]
+ROWS = b"1\ta;b\\nc\n2\t\\\\.\n3\t\\N\n\\\\.x\t'$$\n"
+COPY = b'COPY public."odd;""name" (id, "a b") FROM stdin;'
+
+
+def pieces(data, size):
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def whole(statements=STATEMENTS):
+    return b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n" + b"\n\n-- x; '\n".join(
+        statements
+    )
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000, 1 << 20])
+def test_statements_are_whole_wherever_the_pieces_end(size):
+    items = list(split(pieces(whole() + END, size)))
+    assert [item.text for item in items] == STATEMENTS
+
+
+@pytest.mark.parametrize("size", [1, 5, 1 << 20])
+def test_lines_are_those_of_the_dump(size):
+    data = whole() + END
+    for item in split(pieces(data, size)):
+        line = item.text.split(b"\n")[0]
+        assert data.split(b"\n")[item.line - 1].startswith(line)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 13, 1 << 20])
+def test_rows_follow_their_copy_and_end_at_their_end(size, monkeypatch):
+    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 10)
+    data = b"SELECT 1;\n" + COPY + b"\n" + ROWS + b"\\.\n\n\nSELECT 2;\n"
+    data += COPY + b"\n\\.\n\nSELECT 3;" + END
+    items = list(split(pieces(data, size)))
+    statements = [item.text for item in items if isinstance(item, Statement)]
+    rows = [item for item in items if isinstance(item, Rows)]
+    assert statements == [b"SELECT 1;", COPY, b"SELECT 2;", COPY, b"SELECT 3;"]
+    assert b"".join(item.data for item in rows) == ROWS
+    assert all(item.data.endswith(b"\n") for item in rows)
+    for item in rows:
+        assert data.split(b"\n")[item.line - 1] == item.data.split(b"\n")[0]
+
+
+def test_one_row_may_be_larger_than_a_chunk():
+    row = b"1\t" + b"x" * (9 << 20) + b"\n"
+    items = list(split(pieces(COPY + b"\n" + row + b"\\.\n" + END, 1 << 20)))
+    assert [item.data for item in items[1:]] == [row]
+
+
+def test_backslashes_escape_where_the_dump_says_so():
+    dump = [b"SET standard_conforming_strings = off;", b"SELECT 'it\\'s; one';", b"SELECT 2;"]
+    assert [item.text for item in split(pieces(whole(dump) + END, 9))] == dump
+
+
+@pytest.mark.parametrize(
+    "command", [b"\\! touch /tmp/x", b"\\connect other", b"\\i file", b"\\copy t from x", b"\\"]
+)
+@pytest.mark.parametrize("before", [b"", b"SELECT 1;\n", b"SELECT 1; "])
+def test_commands_of_psql_are_refused(command, before):
+    data = before + command + b"\nSELECT 2;" + END
+    for size in (1, 1 << 20):
+        with pytest.raises(PermanentError, match="commands for psql"):
+            list(split(pieces(data, size)))
+
+
+def test_newer_dumps_are_unrestricted_at_their_end():
+    data = whole([b"SELECT 1;"]) + END + b"\\unrestrict abc\n\n"
+    assert [item.text for item in split(pieces(data, 11))] == [b"SELECT 1;"]
+
+
+@pytest.mark.parametrize(
+    "cut", [b"SELECT 'a", b"SELECT 1", COPY + b"\n1\t2\n", COPY + b"\n1\t2", b"SELECT 1;\n", b""]
+)
+def test_a_dump_that_was_cut_off_is_not_taken_for_a_whole_one(cut):
+    with pytest.raises(PermanentError, match="not complete|ends in the middle"):
+        list(split(pieces(b"SELECT 0;\n" + cut, 4)))
