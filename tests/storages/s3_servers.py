@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -237,3 +238,38 @@ def _run(command, top, env=None):
         said = (top / "setup.log").read_text(errors="replace")[-2000:]
         raise RuntimeError(f"{command[0]} ended with status {done.returncode}: {said}")
     return done.stdout.decode(errors="replace")
+
+
+def client(url, ca="", access_key=ACCESS_KEY):
+    """Return a plain boto3 client, for what a test prepares or looks at behind our back."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=SECRET_KEY,
+        verify=ca or None,
+        config=Config(
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def new_bucket(url, ca="", **options):
+    """Make a bucket, and return its name."""
+    name = f"test-{secrets.token_hex(6)}"
+    client(url, ca).create_bucket(Bucket=name, **options)
+    return name
+
+
+def config(url, bucket, ca="", **values):
+    """Return the configuration of a storage of ours."""
+    from dfr_backup.engine.storages.s3_config import S3Config
+
+    keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "addressing": "path"}
+    return S3Config(**{"bucket": bucket, "endpoint": url, "ca_bundle": ca, **keys, **values})

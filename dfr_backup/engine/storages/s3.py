@@ -34,7 +34,7 @@ class S3Storage(Storage):
     ``verify`` finds a stored object damaged, delete it before it is put again.
     """
 
-    def __init__(self, config: S3Config, limits: Limits = Limits()):
+    def __init__(self, config: S3Config, limits: Limits):
         self._config = config
         self._limits = limits
         self._link = Link(config, limits)
@@ -221,7 +221,7 @@ class S3Storage(Storage):
             if not _is_denied(error):
                 raise
             return
-        until = found.get("ObjectLockRetainUntilDate")
+        until = found.get("ObjectLockRetainUntilDate") or self._retained_until(name, found)
         if until and _utc(until) > datetime.now(timezone.utc):
             raise PermanentError(
                 f"{name} is protected until {_utc(until):%Y-%m-%d %H:%M} UTC.",
@@ -232,6 +232,16 @@ class S3Storage(Storage):
                 f"{name} is protected by a legal hold.",
                 hint="Whoever set the legal hold in the bucket can end it.",
             )
+
+    def _retained_until(self, name: str, found: dict[str, Any]) -> datetime | None:
+        """Ask for the lock by itself: older servers do not tell it with the object. Only where
+        there are versions, without which there are no locks: others may not know the question."""
+        if "VersionId" not in found:
+            return None
+        with contextlib.suppress(EngineError):
+            answer = self._link.call("get_object_retention", Key=name)
+            return answer.get("Retention", {}).get("RetainUntilDate")
+        return None
 
     # -- probe ---------------------------------------------------------------------------
 

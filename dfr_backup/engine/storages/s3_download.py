@@ -68,18 +68,21 @@ class Reader(io.RawIOBase):
         return position
 
     def readinto(self, buffer: Any) -> int:  # type: ignore[override]
-        """Fill ``buffer``, or a part of it; return 0 at the end. Raise EngineError."""
-        self._ask_ahead()
-        if not self._pieces:
-            return 0
-        piece = self._pieces[0]
-        data = piece.wait(self._position, self._tick)
-        count = min(len(buffer), len(data))
-        buffer[:count] = data[:count]
-        self._position += count
-        if self._position == piece.end:
-            self._pieces.popleft()
-        return count
+        """Fill ``buffer``, all of it unless the object ends before. Raise EngineError."""
+        filled = 0
+        while filled < len(buffer):
+            self._ask_ahead()
+            if not self._pieces:
+                break
+            piece = self._pieces[0]
+            data = piece.wait(self._position, self._tick)
+            count = min(len(buffer) - filled, len(data))
+            buffer[filled : filled + count] = data[:count]
+            filled += count
+            self._position += count
+            if self._position == piece.end:
+                self._pieces.popleft()
+        return filled
 
     def close(self) -> None:
         self._stopped.set()

@@ -270,7 +270,12 @@ def open_uploads(link: Link, name: str) -> Iterator[str]:
     found: dict[str, Any] = {}
     marker: dict[str, str] = {}
     while True:
-        answer = link.call("list_multipart_uploads", Prefix=name, **marker)
+        try:
+            answer = link.call("list_multipart_uploads", Prefix=name, **marker)
+        except EngineError as error:
+            if _is_forgotten(error):
+                return  # how some servers say that there is none
+            raise
         listed = [one for one in answer.get("Uploads", []) if one["Key"] == name]
         found.update({one["UploadId"]: one.get("Initiated") for one in listed})
         following = {

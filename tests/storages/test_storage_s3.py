@@ -1,0 +1,470 @@
+"""S3 storages against Ceph's gateway and rclone's server, with and without TLS."""
+
+import datetime
+import hashlib
+import json
+import os
+import time
+import urllib.request
+
+import pytest
+import s3_servers
+from s3_servers import OTHER_KEY, client, config, new_bucket
+from storage_contract import StorageContract
+
+from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.storages import s3_upload
+from dfr_backup.engine.storages.base import Limits
+from dfr_backup.engine.storages.s3 import S3Storage
+from dfr_backup.engine.storages.s3_config import PRESETS, S3Config
+from dfr_backup.engine.storages.s3_upload import MOST_PARTS, part_size, parts_of
+
+MIB = 1 << 20
+LIMITS = Limits(timeout=20)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(s3_upload, "PART", 5 * MIB)  # the least that S3 allows
+
+
+def counted(storage):
+    """Return the list of operations that a storage asks its server for from now on."""
+    operations = []
+    call = storage._link.call
+
+    def counting(operation, **params):
+        operations.append(operation)
+        return call(operation, **params)
+
+    storage._link.call = counting
+    return operations
+
+
+class TestRgw(StorageContract):
+    @pytest.fixture
+    def storage(self, rgw_server):
+        url = rgw_server.url
+        return S3Storage(config(url, new_bucket(url), prefix="bäck ups/odoo"), LIMITS)
+
+
+class TestRgwSecure(StorageContract):
+    @pytest.fixture
+    def storage(self, rgw_server):
+        bucket = new_bucket(rgw_server.url)
+        return S3Storage(config(rgw_server.secure_url, bucket, rgw_server.ca), LIMITS)
+
+    def test_checksums_fall_back_once(self, storage, source):
+        """This release refuses what boto3 sends with each part over TLS."""
+        storage.put(source, "a.zip", Progress())
+        assert storage._link._plain
+        assert self.content(storage, "a.zip") == source.read_bytes()
+
+
+class TestRclone(StorageContract):
+    @pytest.fixture
+    def storage(self, rclone_server):
+        url = rclone_server.url
+        return S3Storage(config(url, new_bucket(url), prefix="bäck ups/odoo"), LIMITS)
+
+
+class TestRcloneSecure(StorageContract):
+    @pytest.fixture
+    def storage(self, rclone_secure_server):
+        url, ca = rclone_secure_server.url, rclone_secure_server.ca
+        return S3Storage(config(url, new_bucket(url, ca), ca), LIMITS)
+
+
+class TestMoto(StorageContract):
+    @pytest.fixture
+    def storage(self, moto_server):
+        return S3Storage(config(moto_server.url, new_bucket(moto_server.url)), LIMITS)
+
+
+@pytest.fixture
+def bucket(rgw_server):
+    return new_bucket(rgw_server.url)
+
+
+@pytest.fixture
+def storage(rgw_server, bucket):
+    return S3Storage(config(rgw_server.url, bucket, prefix="odoo"), LIMITS)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "source.zip"
+    path.write_bytes(os.urandom(17 * MIB))  # four parts
+    return path
+
+
+# -- parts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 5 * MIB, 17 * MIB, 79 << 30, 600 << 30, 5 << 40])
+def test_parts_cover_the_object(size):
+    parts = parts_of(size)
+    assert len(parts) <= MOST_PARTS
+    assert sum(part.size for part in parts) == size
+    assert [part.number for part in parts] == list(range(1, len(parts) + 1))
+    assert all(part.offset == (part.number - 1) * part_size(size) for part in parts)
+
+
+def test_parts_are_large_enough(monkeypatch):
+    monkeypatch.undo()
+    assert part_size(1) >= 8 * MIB
+
+
+# -- lists -------------------------------------------------------------------------------
+
+
+def test_list_is_of_this_folder_only(rgw_server, bucket, storage):
+    raw = client(rgw_server.url)
+    for key in ("a", "odoo", "odoo2/b", "odoo/", "odoo/c", "odoo/deeper/d", "odoo-e"):
+        raw.put_object(Bucket=bucket, Key=key, Body=b"x")
+    assert [found.key for found in storage.list()] == ["c"]
+    everything = S3Storage(config(rgw_server.url, bucket), LIMITS)
+    assert [found.key for found in everything.list()] == ["a", "odoo", "odoo-e"]
+
+
+def test_long_list(rclone_server):
+    bucket = new_bucket(rclone_server.url)
+    folder = rclone_server.top / "data" / bucket
+    keys = [f"{number:05}" for number in range(10_001)]
+    for key in keys:
+        (folder / key).touch()
+    storage = S3Storage(config(rclone_server.url, bucket), LIMITS)
+    assert [found.key for found in storage.list()] == keys
+
+
+# -- uploads -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 5 * MIB, 5 * MIB + 1])
+def test_sizes(storage, tmp_path, size):
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(size))
+    progress = Progress()
+    storage.put(source, "a", progress)
+    with storage.open("a") as stream:
+        assert stream.read() == source.read_bytes()
+    assert progress.done == progress.total == size
+
+
+def test_what_is_stored_is_not_sent_again(storage, source):
+    storage.put(source, "a.zip", Progress())
+    operations = counted(storage)
+    progress = Progress()
+    storage.put(source, "a.zip", progress)
+    assert operations == ["head_object"]
+    assert progress.done == source.stat().st_size
+
+
+def test_what_only_has_the_same_size_is_replaced(storage, source):
+    storage.put(source, "a.zip", Progress())
+    source.write_bytes(os.urandom(17 * MIB))
+    storage.put(source, "a.zip", Progress())
+    with storage.open("a.zip") as stream:
+        assert stream.read() == source.read_bytes()
+
+
+def foreign_upload(raw, bucket, key, *parts):
+    upload = raw.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    for number, part in enumerate(parts, 1):
+        raw.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=part)
+    return upload
+
+
+def open_uploads(raw, bucket):
+    return raw.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+
+
+def test_fitting_parts_are_used_and_foreign_ones_are_not(rgw_server, bucket, storage, source):
+    raw, content = client(rgw_server.url), source.read_bytes()
+    flipped = content[: 5 * MIB - 1] + bytes([content[5 * MIB - 1] ^ 1])
+    foreign_upload(raw, bucket, "odoo/a.zip", content[: 5 * MIB], content[5 * MIB : 10 * MIB])
+    foreign_upload(raw, bucket, "odoo/a.zip", flipped)
+    foreign_upload(raw, bucket, "odoo/a.zip", content[: 6 * MIB])
+    foreign_upload(raw, bucket, "odoo/a.zip")
+    other = foreign_upload(raw, bucket, "odoo/a.zip2", content[: 5 * MIB])
+    operations = counted(storage)
+    storage.put(source, "a.zip", Progress())
+    assert operations.count("upload_part") == 2
+    with storage.open("a.zip") as stream:
+        assert stream.read() == content
+    assert [one["UploadId"] for one in open_uploads(raw, bucket)] == [other]
+
+
+def test_discard_partial(rgw_server, bucket, storage):
+    raw = client(rgw_server.url)
+    foreign_upload(raw, bucket, "odoo/a.zip", b"x" * 5 * MIB)
+    foreign_upload(raw, bucket, "odoo/a.zip")
+    other = foreign_upload(raw, bucket, "odoo/a.zip2")
+    storage.discard_partial("a.zip")
+    storage.discard_partial("b.zip")
+    assert [one["UploadId"] for one in open_uploads(raw, bucket)] == [other]
+
+
+def test_bandwidth(rgw_server, bucket, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(6 * MIB))
+    storage = S3Storage(config(rgw_server.url, bucket), Limits(4 * MIB, 20))
+    started = time.monotonic()
+    storage.put(source, "a", Progress())
+    sent = time.monotonic()
+    storage.verify("a", 6 * MIB, hashlib.sha256(source.read_bytes()).hexdigest(), Progress())
+    assert 1.4 < sent - started < 3
+    assert 1.4 < time.monotonic() - sent < 3
+
+
+# -- reading -----------------------------------------------------------------------------
+
+
+def test_reader_seeks(storage, source):
+    content = source.read_bytes()
+    storage.put(source, "a.zip", Progress())
+    with storage.open("a.zip", 3) as stream:
+        assert stream.read(10) == content[3:13]
+        stream.seek(-5, os.SEEK_END)
+        assert stream.read() == content[-5:]
+        stream.seek(9 * MIB)
+        assert stream.read(2 * MIB) == content[9 * MIB : 11 * MIB]
+        assert stream.tell() == 11 * MIB
+    with storage.open("a.zip", len(content)) as stream:
+        assert stream.read() == b""
+
+
+def test_object_that_changes_while_it_is_read(storage, source):
+    storage.put(source, "a.zip", Progress())
+    with storage.open("a.zip") as stream:
+        stream.read(1)
+        storage.put_bytes(b"another", "a.zip")
+        with pytest.raises(PermanentError, match="changed"):
+            stream.read()
+
+
+def test_download_url(storage):
+    storage.put_bytes(b"content", "a b.zip")
+    url = storage.download_url("a b.zip", 'Bäckup "1".zip', 60)
+    assert s3_servers.SECRET_KEY not in url
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert answer.read() == b"content"
+        disposition = answer.headers["Content-Disposition"]
+    assert disposition.startswith('attachment; filename="B_ckup _1_.zip"')
+    assert "filename*=UTF-8''B%C3%A4ckup%20%221%22.zip" in disposition
+
+
+def test_location(storage, bucket):
+    assert storage.location("a.zip") == f"s3://{bucket}/odoo/a.zip"
+
+
+# -- verify ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1000, 17 * MIB])
+def test_verify_by_checksum_reads_nothing(rgw_server, bucket, tmp_path, size):
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(size))
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    storage = S3Storage(config(rgw_server.url, bucket, verify="checksum"), LIMITS)
+    storage.put(source, "a", Progress())
+    operations = counted(storage)
+    progress = Progress()
+    storage.verify("a", size, digest, progress)
+    assert operations == ["head_object"]
+    assert progress.done == size
+    with pytest.raises(PermanentError, match="checksum differs"):
+        storage.verify("a", size, "0" * 64, Progress())
+
+
+def test_verify_by_checksum_does_not_believe_metadata(rgw_server, bucket):
+    good, bad = os.urandom(1000), os.urandom(1000)
+    digest, md5 = hashlib.sha256(good).hexdigest(), hashlib.md5(good).hexdigest()
+    claims = {"dfr-sha256": digest, "dfr-etag": md5}
+    client(rgw_server.url).put_object(Bucket=bucket, Key="a", Body=bad, Metadata=claims)
+    storage = S3Storage(config(rgw_server.url, bucket, verify="checksum"), LIMITS)
+    with pytest.raises(PermanentError, match="checksum differs"):
+        storage.verify("a", 1000, digest, Progress())
+
+
+def test_verify_by_checksum_reads_back_where_it_must(rclone_server, source):
+    """rclone gives an object in parts another ETag than S3 does."""
+    url = rclone_server.url
+    storage = S3Storage(config(url, new_bucket(url), verify="checksum"), LIMITS)
+    storage.put(source, "a", Progress())
+    operations = counted(storage)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    storage.verify("a", source.stat().st_size, digest, Progress())
+    assert "get_object" in operations
+
+
+def test_only_amazon_is_trusted_by_itself():
+    assert S3Config("bucket").trusts_checksums
+    assert not S3Config("bucket", endpoint="https://s3.example.com").trusts_checksums
+    assert not S3Config("bucket", verify="read").trusts_checksums
+
+
+# -- rights, quota, locks ----------------------------------------------------------------
+
+
+def restricted(rgw_server, *allowed):
+    """Return a storage of a user who has only the rights that are named.
+
+    The others are denied in so many words: whoever writes an object may else read it.
+    """
+    url = rgw_server.url
+    bucket = new_bucket(url)
+    statements = [_statement(bucket, "Allow", allowed)]
+    if set(ALL) - set(allowed):
+        statements.append(_statement(bucket, "Deny", set(ALL) - set(allowed)))
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    client(url).put_bucket_policy(Bucket=bucket, Policy=policy)
+    return S3Storage(config(url, bucket, access_key=OTHER_KEY), LIMITS)
+
+
+def _statement(bucket, effect, actions):
+    return {
+        "Effect": effect,
+        "Principal": {"AWS": ["arn:aws:iam:::user/other"]},
+        "Action": [f"s3:{action}" for action in actions],
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+    }
+
+
+ALL = ("PutObject", "GetObject", "ListBucket", "DeleteObject")
+
+
+@pytest.mark.parametrize(
+    "missing, words",
+    [("PutObject", "write to"), ("GetObject", "read from"), ("ListBucket", "list")],
+)
+def test_probe_names_the_missing_right(rgw_server, missing, words):
+    storage = restricted(rgw_server, *(action for action in ALL if action != missing))
+    with pytest.raises(PermanentError, match=f"may not {words}") as caught:
+        storage.probe()
+    assert f"s3:{missing}" in caught.value.hint
+
+
+def test_probe_without_the_right_to_delete(rgw_server, source):
+    storage = restricted(rgw_server, *ALL[:3])
+    abilities = storage.probe()
+    assert not abilities.can_delete
+    assert any("Deleting is not allowed" in note for note in abilities.notes)
+    assert any("begins anew" in note for note in abilities.notes)
+    storage.put(source, "a.zip", Progress())
+    with pytest.raises(PermanentError, match="may not delete from") as caught:
+        storage.delete("a.zip")
+    assert "s3:DeleteObject" in caught.value.hint
+
+
+def test_right_to_write_is_enough_for_an_upload(rgw_server, source):
+    storage = restricted(rgw_server, "PutObject")
+    storage.check()
+    storage.put(source, "a.zip", Progress())
+    with pytest.raises(PermanentError, match="may not read from"):
+        storage.stat("a.zip")
+
+
+def test_quota(rgw_server, source):
+    url = rgw_server.url
+    raw = client(url, access_key=OTHER_KEY)
+    bucket = f"quota-{os.getpid()}"
+    raw.create_bucket(Bucket=bucket)
+    rgw_server.admin(*f"quota set --uid other --quota-scope user --max-size {3 * MIB}".split())
+    rgw_server.admin(*"quota enable --uid other --quota-scope user".split())
+    try:
+        storage = S3Storage(config(url, bucket, access_key=OTHER_KEY), LIMITS)
+        with pytest.raises(PermanentError, match="quota") as caught:
+            storage.put(source, "a.zip", Progress())
+        assert "Free some space" in caught.value.hint
+        assert open_uploads(raw, bucket) == []
+    finally:
+        rgw_server.admin(*"quota disable --uid other --quota-scope user".split())
+
+
+def test_locked_object(rgw_server, source):
+    url = rgw_server.url
+    bucket = new_bucket(url, ObjectLockEnabledForBucket=True)
+    storage = S3Storage(config(url, bucket, lock_mode="COMPLIANCE", lock_days=2), LIMITS)
+    storage.put(source, "a.zip", Progress())
+    storage.put_bytes(b"x", "a.json")
+    day = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)
+    for key in ("a.zip", "a.json"):
+        with pytest.raises(PermanentError, match=f"protected until {day:%Y-%m-%d}"):
+            storage.delete(key)
+    assert [found.key for found in storage.list()] == ["a.json", "a.zip"]
+    abilities = storage.probe()
+    assert abilities.can_delete
+    assert any("old versions" in note for note in abilities.notes)
+
+
+def test_kms(rgw_server, bucket, source):
+    values = {"encryption": "aws:kms", "kms_key": s3_servers.KMS_KEY}
+    storage = S3Storage(config(rgw_server.url, bucket, **values), LIMITS)
+    storage.put(source, "a.zip", Progress())
+    storage.put_bytes(b"x", "b")
+    for key in ("a.zip", "b"):
+        head = client(rgw_server.url).head_object(Bucket=bucket, Key=key)
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "testkey-1")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    storage.verify("a.zip", source.stat().st_size, digest, Progress())
+
+
+def test_storage_class_and_encryption_are_asked_for(moto_server, source):
+    bucket = new_bucket(moto_server.url)
+    values = {"encryption": "AES256", "storage_class": "STANDARD_IA"}
+    storage = S3Storage(config(moto_server.url, bucket, **values), LIMITS)
+    storage.put(source, "a.zip", Progress())
+    storage.put_bytes(b"x", "b")
+    for key in ("a.zip", "b"):
+        head = client(moto_server.url).head_object(Bucket=bucket, Key=key)
+        assert (head["ServerSideEncryption"], head["StorageClass"]) == ("AES256", "STANDARD_IA")
+
+
+# -- configuration -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"bucket": ""},
+        {"bucket": "s3://bucket"},
+        {"bucket": "bucket/folder"},
+        {"prefix": "/odoo"},
+        {"prefix": "a/../b"},
+        {"prefix": ".."},
+        {"prefix": "a//b"},
+        {"prefix": "a\nb"},
+        {"endpoint": "s3.example.com"},
+        {"endpoint": "https://user:topsecret@s3.example.com"},
+        {"endpoint": "https://s3.example.com/bucket"},
+        {"access_key": "only"},
+        {"secret_key": "topsecret"},
+        {"encryption": "rot13"},
+        {"addressing": "dns"},
+        {"lock_mode": "GOVERNANCE"},
+        {"parallel": 0},
+    ],
+    ids=str,
+)
+def test_config_refuses(values):
+    with pytest.raises(PermanentError) as caught:
+        S3Config(**{"bucket": "bucket", **values})
+    assert caught.value.hint
+    assert "topsecret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_secrets_are_not_shown():
+    shown = repr(S3Config("b", access_key="key", secret_key="topsecret", session_token="token!"))
+    assert "topsecret" not in shown
+    assert "token!" not in shown
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_usable(name):
+    preset = PRESETS[name]
+    url = preset.url("eu-1", "0123")
+    assert "{" not in url
+    S3Config("b", endpoint=url, addressing=preset.addressing, checksums=preset.checksums)
+    assert preset.notes and preset.source.startswith("https://")
