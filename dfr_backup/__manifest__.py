@@ -11,6 +11,8 @@
         "security/ir.model.access.csv",
         "data/ir_sequence_data.xml",
         "data/ir_cron_data.xml",
+        "views/backup_key_wizard_views.xml",
+        "views/recovery_kit_templates.xml",
         "views/backup_step_views.xml",
         "views/backup_job_views.xml",
         "views/backup_plan_views.xml",

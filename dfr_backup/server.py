@@ -1,5 +1,7 @@
 """What this Odoo server is: the one place that reads its configuration and its addons path."""
 
+import hashlib
+import logging
 import os
 import re
 from pathlib import Path
@@ -11,10 +13,15 @@ from odoo.tools import config
 
 from .engine import postgres
 from .engine.addons import AddonSource
+from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
 from .engine.storages.local import LocalRules
+
+# rclone 
+_logger = logging.getLogger(__name__)
 
 STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")
 LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
+KEY_FILE = "secret.key"
 NOT_LIBPQ = ("database", "dbname", "dsn", "application_name")
 
 
@@ -46,6 +53,41 @@ def filestore_path(database: str) -> Path:
 def pg_path() -> str | None:
     """Return the directory that odoo.conf names for PostgreSQL's programs, if any."""
     return config["pg_path"] or None
+
+
+def secret_box() -> SecretBox:
+    """Return what encrypts secrets at rest. Its key lies outside of the database and of every
+    backup: in the environment, in odoo.conf, or in a file of the data directory that is made
+    when it is first needed."""
+    text = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
+    if text:
+        return SecretBox(key_from_text(text))
+    loaded = load_or_create_key(data_root() / KEY_FILE)
+    if loaded.warning:
+        _logger.warning(loaded.warning)
+    return SecretBox(loaded.key)
+
+
+def external_secret(name: str, field: str) -> str:
+    """Return a secret that the server's administrator has set for the storage ``name``, else "".
+
+    Only names with our prefix are looked up: who administers a database could otherwise read
+    any variable of the server by sending it somewhere.
+    """
+    variable = f"DFR_BACKUP_{name}_{field}"
+    return os.environ.get(variable.upper()) or config.get(variable.lower()) or ""
+
+
+def certificate_path(pem: str | None) -> str:
+    """Return the path of a file with these certificates, "" for none: libraries want a file."""
+    if not pem:
+        return ""
+    content = pem.encode()
+    path = data_root() / "certificates" / f"{hashlib.sha256(content).hexdigest()}.pem"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return str(path)
 
 
 def connection(database: str, application_name: str) -> postgres.Connection:

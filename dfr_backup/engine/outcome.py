@@ -31,3 +31,12 @@ def overall_state(steps: Iterable[StepOutcome]) -> str:
         return "failure"
     complete = len(sources_ok) == len(sources) and len(verified) == len(copies)
     return "success" if complete else "partial"
+
+
+def checked_state(steps: Iterable[StepOutcome]) -> str:
+    """Given every step of a run that looks at things, one step each, return "success" when all
+    are good, "failure" when none is, else "partial"."""
+    good = [step.state in GOOD for step in steps]
+    if all(good):
+        return "success"
+    return "partial" if any(good) else "failure"

@@ -1,9 +1,4 @@
-"""One backup, from top to bottom: the sequence diagram in code.
-
-A step that was closed by an earlier attempt of the same run is not done again. What a step
-needs to know from an earlier one is in the job's ``data``, because another process may have
-done that.
-"""
+"""One backup, from top to bottom: the sequence diagram in code."""
 
 import contextlib
 import shutil
@@ -13,23 +8,31 @@ from ..engine.addons import archive_addons
 from ..engine.archive import ArchiveWriter, journal_path
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
+from ..engine.encryption import encrypt_file
 from ..engine.errors import EngineError, PermanentError, Postponed, RetryableError
 from ..engine.filestore import archive_filestore, walk_filestore
+from ..engine.outcome import overall_state
 from ..engine.postgres import find_client_tool
+from ..engine.progress import Progress
+from ..engine.retry import persistently
 from ..engine.snapshot import RowCounter, Snapshot
+from .base import Flow
 
 DUMP = "dump.sql"
 PARTIAL_ARCHIVE = "archive.part"
+PARTIAL_ENCRYPTED = "archive.part.age"
 ATTACHMENT_LIST = "attachments.jsonl"
 # share of the tables' size that the compressed dump takes, rounded up from what was measured
 DUMP_RATIO = 0.4
 
 
-class BackupFlow:
-    """Performs a ``backup.job``. Each public method is one step of it."""
+class BackupFlow(Flow):
+    """Performs a backup. Each public method is one step of it."""
+
+    overall_state = staticmethod(overall_state)
 
     def __init__(self, job):
-        self.job = job
+        super().__init__(job)
         self.work = job._work_path()
         self.partial = self.work / PARTIAL_ARCHIVE
         self.list = self.work / ATTACHMENT_LIST
@@ -49,48 +52,35 @@ class BackupFlow:
         return steps + [("cleanup", nowhere)]
 
     def run(self):
-        """Do every step that is still open. Raise ``Cancelled`` or ``Postponed``."""
         try:
             self._run_steps(self.job._storages())
         finally:
             self._release()
 
     def _run_steps(self, storages):
-        self._do("initialize", self.initialize)
+        step = self.job._step
+        self._do(step("initialize"), self.initialize)
         self._restart_if_archive_is_lost()
-        self._do("dump_database", self.dump_database, self._unprepared)
-        self._do("archive_files", self.archive_files, self._unprepared)
-        self._do("compress", self.compress, self._nothing_to_compress)
+        self._do(step("dump_database"), self.dump_database, self._unprepared())
+        self._do(step("archive_files"), self.archive_files, self._unprepared())
+        self._do(step("compress"), self.compress, self._nothing_to_compress())
         for storage in storages:
-            self._do("upload", self.upload, self._not_sealed, storage)
+            self._do(step("upload", storage), self.upload, self._not_sealed())
         for storage in storages:
-            self._do("verify", self.verify, self._not_uploaded, storage)
-        self._do("cleanup", self.cleanup)
-
-    def _do(self, kind, method, obstacle=None, storage=None):
-        step = self.job._step(kind, storage)
-        if not step or step._is_closed():
-            return
-        reason = obstacle and obstacle(storage)
-        if reason:
-            step._skip(reason)
-            return
-        checkpoint(f"step.{kind}.begin")
-        with step._running() as progress:
-            method(progress, storage) if storage else method(progress)
-        checkpoint(f"step.{kind}.end")
+            self._do(step("verify", storage), self.verify, self._not_uploaded(storage))
+        self._do(step("cleanup"), self.cleanup)
 
     # === WHY A STEP CANNOT RUN === #
 
-    def _unprepared(self, _storage=None):
+    def _unprepared(self):
         return None if self._good("initialize") else "Skipped: the preparation failed."
 
-    def _nothing_to_compress(self, _storage=None):
-        if self._good("dump_database") or self._good("archive_files"):
+    def _nothing_to_compress(self):
+        if self._has_saved():
             return None
         return "Skipped: neither the database nor the files could be saved."
 
-    def _not_sealed(self, _storage):
+    def _not_sealed(self):
         return None if self._good("compress") else "Skipped: there is no archive."
 
     def _not_uploaded(self, storage):
@@ -140,12 +130,12 @@ class BackupFlow:
             if self.job.include_filestore:
                 with contextlib.suppress(EngineError):  # the dump will tell what is the matter
                     size += snapshot.estimated_filestore_size()
-        return size
+        return 2 * size if self.job._is_encrypted() else size
 
     def _check_storages(self, progress):
         for storage in self.job._storages():
             try:
-                storage._get_storage().check()
+                storage._get_own_storage().check()
             except EngineError as error:
                 progress.warn(f"{storage.name}: {error.message} {error.hint}")
 
@@ -257,6 +247,7 @@ class BackupFlow:
         """Complete the archive: checksums, manifest, directory. From here on it never changes."""
         if self.job._is_archived():
             return
+        key = self.job._encryption_key()
         name = manifest.archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
         writer = self._archive()
         count, digest = writer.write_checksums()
@@ -265,27 +256,30 @@ class BackupFlow:
         sealed = writer.close()
         self._release()
         progress.log(f"{name}: {_mib(sealed.size)}, {sealed.members} members")
+        complete = self.partial
+        if key:
+            name, complete = f"{name}.age", self.work / PARTIAL_ENCRYPTED
+            sealed = encrypt_file(self.partial, complete, key, progress)
+            progress.log("Encrypted by age")
         self.job._record_archive(name, sealed.size, sealed.sha256, content)
         checkpoint("archive.recorded")
-        self.partial.rename(self.work / name)
+        complete.rename(self.work / name)
         checkpoint("archive.renamed")
+        self.partial.unlink(missing_ok=True)
         journal_path(self.partial).unlink(missing_ok=True)
-        progress.advance(sealed.size)
+        progress.done = progress.total = sealed.size
 
     def upload(self, progress, storage):
         """Store the archive and, last of all, the manifest that makes it a backup."""
-        target = storage._get_storage()
+        target = storage._get_own_storage()
         job = self.job
-        target.put(job._archive_path(), job.archive_name, progress)
+        path, key, retries = job._archive_path(), job.archive_name, storage._retries()
+        persistently(lambda: target.put(path, key, progress), progress, retries)
         checkpoint("storage.manifest.before")
-        target.put_bytes(
-            manifest.sidecar(
-                job._facts()["manifest"],
-                job.archive_name,
-                int(job.archive_size),
-                job.archive_sha256,
-            ),
-            manifest.sidecar_key(job.archive_name),
+        facts = job._facts()["manifest"]
+        content = manifest.sidecar(facts, key, int(job.archive_size), job.archive_sha256)
+        persistently(
+            lambda: target.put_bytes(content, manifest.sidecar_key(key)), Progress(), retries
         )
         progress.log(f"Stored as {target.location(job.archive_name)}")
         job._record_copy(storage, "stored")
@@ -293,22 +287,39 @@ class BackupFlow:
     def verify(self, progress, storage):
         """Read back what the storage holds, and compare it with what was sealed."""
         job = self.job
-        target = storage._get_storage()
+        target = storage._get_own_storage()
         try:
-            target.verify(job.archive_name, int(job.archive_size), job.archive_sha256, progress)
+            persistently(
+                lambda: target.verify(
+                    job.archive_name, int(job.archive_size), job.archive_sha256, progress
+                ),
+                progress,
+                storage._retries(),
+            )
         except PermanentError:
             target.delete(manifest.sidecar_key(job.archive_name))
             job._record_copy(storage, "damaged")
             raise
-        progress.log(f"Read back {_mib(progress.done)}: the checksum is right")
+        progress.log(f"{_mib(job.archive_size)} are there, and their checksum is right")
         job._record_copy(storage, "verified")
 
     def cleanup(self, progress):
-        """Remove what is not needed any more. A failure here is a warning, never a failure."""
+        """Remove what is not needed any more: old copies, where a new one is verified, and
+        temporary files. A failure here is a warning, never a failure."""
+        for storage in self.job._storages():
+            if self._good("verify", storage):
+                self._apply_retention(progress, storage)
         try:
             self.job._clean_up(progress)
         except OSError as error:
             progress.warn(f"Something could not be removed: {error}")
+
+    def _apply_retention(self, progress, storage):
+        """Delete what the plan's rules want nowhere any more, and say for each why."""
+        try:
+            self.job._apply_retention(storage, progress)
+        except EngineError as error:
+            progress.warn(f"{storage.name}: {error.message} {error.hint}")
 
     def abandon(self):
         """After a cancel: remove every trace of this run but the copies already verified."""
@@ -319,7 +330,7 @@ class BackupFlow:
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _remove_from(self, storage):
-        target = storage._get_storage()
+        target = storage._get_own_storage()
         target.delete(manifest.sidecar_key(self.job.archive_name))
         target.discard_partial(self.job.archive_name)
         target.delete(self.job.archive_name)
@@ -331,10 +342,16 @@ class BackupFlow:
         """The writer, one for all steps. What another process has begun is read again first."""
         if self._writer is None and self.partial.exists():
             saved = self.job._facts().get("saved", 0)
-            self._writer = ArchiveWriter.resume(self.partial, at_least=saved)
+            self._writer = ArchiveWriter.resume(
+                self.partial, at_least=saved, progress=self._watch()
+            )
         elif self._writer is None:
             self._writer = ArchiveWriter.create(self.partial)
         return self._writer
+
+    def _watch(self):
+        """Return a progress that only listens to a cancel: reading again is no step."""
+        return Progress(lambda _progress: self.job._check_cancel())
 
     def _release(self):
         if self._writer is not None:

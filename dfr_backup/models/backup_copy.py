@@ -1,12 +1,22 @@
 import logging
+from datetime import timedelta, timezone
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
+from odoo.tools.misc import hash_sign, verify_hash_signed
 
-from ..engine.errors import EngineError
+from odoo.addons.base.models.res_users import check_identity
+
+from ..engine.catalogue import read_sidecar
+from ..engine.errors import EngineError, PermanentError
 from ..engine.manifest import sidecar_key
+from ..engine.retention import Copy
 
 _logger = logging.getLogger(__name__)
+
+PRESENT_STATES = ("stored", "verified")
+DOWNLOAD_SECONDS = 3600  # for which an address can be used: an interrupted download goes on
+DOWNLOAD_SCOPE = "dfr_backup.download"
 
 
 class BackupCopy(models.Model):
@@ -16,7 +26,7 @@ class BackupCopy(models.Model):
     _rec_name = "key"
 
     job_id = fields.Many2one("backup.job", string="Run", ondelete="restrict", index=True)
-    plan_id = fields.Many2one(related="job_id.plan_id", store=True, index=True)
+    plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True, readonly=True)
     storage_id = fields.Many2one(
         "backup.storage", required=True, ondelete="restrict", index=True, readonly=True
     )
@@ -26,6 +36,12 @@ class BackupCopy(models.Model):
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     sha256 = fields.Char(string="SHA-256", readonly=True)
     contents = fields.Char(readonly=True)
+    complete = fields.Boolean(default=True, readonly=True, help="Nothing that was wanted failed.")
+    encrypted = fields.Boolean(readonly=True)
+    database = fields.Char(readonly=True)
+    database_uuid = fields.Char(readonly=True, index=True)
+    is_ours = fields.Boolean(compute="_compute_is_ours", help="Made by this database.")
+    odoo_version = fields.Char(readonly=True)
     state = fields.Selection(
         [
             ("stored", "Stored"),
@@ -40,30 +56,15 @@ class BackupCopy(models.Model):
         index=True,
     )
     verified_at = fields.Datetime(readonly=True)
-    expires_at = fields.Datetime(readonly=True)
-    protected = fields.Boolean(help="Never deleted by retention.")
+    expires_at = fields.Datetime(
+        compute="_compute_expires_at",
+        help="When the plan's rules will let it go, if backups go on as they do now.",
+    )
+    protected = fields.Boolean(readonly=True, help="Never deleted by retention.")
 
     _storage_key_uniq = models.UniqueIndex(
         "(storage_id, key) WHERE state != 'deleted'", "A storage holds one archive of a name."
     )
-
-    def action_delete(self):
-        """Delete the stored archives: first the manifest, without which it is no backup."""
-        if not self.env.user.has_group("dfr_backup.group_manager"):
-            raise AccessError(self.env._("Only a backup manager may do that."))
-        if self.filtered("protected"):
-            raise UserError(self.env._("A protected backup cannot be deleted."))
-        for copy in self.sudo():
-            try:
-                storage = copy.storage_id._get_storage()
-                storage.delete(sidecar_key(copy.key))
-                storage.delete(copy.key)
-            except EngineError as error:
-                # the engine's text: pylint: disable-next=translation-required
-                raise UserError(f"{error.message}\n{error.hint}") from error
-            copy.state = "deleted"
-            _logger.info("User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name)
-        return True
 
     @api.depends("key", "storage_id")
     def _compute_location(self):
@@ -72,3 +73,174 @@ class BackupCopy(models.Model):
                 copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
             except EngineError as error:
                 copy.location = error.message
+
+    @api.depends("database_uuid", "storage_id.former_uuids")
+    def _compute_is_ours(self):
+        for copy in self:
+            copy.is_ours = copy.database_uuid in copy.storage_id.sudo()._own_uuids()
+
+    @api.depends("state", "protected", "date")
+    def _compute_expires_at(self):
+        for (plan, storage), copies in self.grouped(lambda c: (c.plan_id, c.storage_id)).items():
+            found = plan.sudo()._expiry(storage.sudo()) if plan else {}
+            for copy in copies:
+                copy.expires_at = found.get(copy.id, False)
+
+    # === BUTTONS === #
+
+    def action_verify(self):
+        """Read these copies back, as a run of its own, and show it."""
+        self._check_manager()
+        copies = self.filtered(lambda copy: copy.state != "deleted")
+        if not copies:
+            raise UserError(self.env._("Deleted backups cannot be verified."))
+        return copies.sudo()._request_verification("manual")._action_open()
+
+    def action_protect(self):
+        """Keep these copies, whatever the rules say."""
+        self._check_manager()
+        self.sudo().protected = True
+
+    def action_unprotect(self):
+        """Let the rules decide again."""
+        self._check_manager()
+        self.sudo().protected = False
+
+    def action_delete(self):
+        """Delete the stored archives."""
+        self._check_manager()
+        if self.filtered("protected"):
+            raise UserError(self.env._("A protected backup cannot be deleted."))
+        for copy in self.sudo().filtered(lambda copy: copy.state != "deleted"):
+            try:
+                copy._delete_stored()
+            except EngineError as error:
+                # the engine's text: pylint: disable-next=translation-required
+                raise UserError(f"{error.message}\n{error.hint}") from error
+            _logger.info("User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name)
+        return True
+
+    @check_identity
+    def action_download(self):
+        """Open the address from which the stored archive can be downloaded."""
+        self._check_manager()
+        self.ensure_one()
+        if self.state not in PRESENT_STATES:
+            raise UserError(self.env._("This backup is not there to be downloaded."))
+        copy = self.sudo()
+        try:
+            url = copy.storage_id._get_storage().download_url(copy.key, copy.key, DOWNLOAD_SECONDS)
+        except EngineError as error:
+            # the engine's text: pylint: disable-next=translation-required
+            raise UserError(f"{error.message}\n{error.hint}") from error
+        _logger.info("User %s downloads %s from %s", self.env.uid, copy.key, copy.storage_id.name)
+        return {
+            "type": "ir.actions.act_url",
+            "url": url or self._download_path(),
+            "target": "self" if url else "download",
+        }
+
+    def _download_path(self):
+        """Return the address of our own download, for this user and for some minutes only."""
+        expires = timedelta(seconds=DOWNLOAD_SECONDS)
+        token = hash_sign(self.env(su=True), DOWNLOAD_SCOPE, [self.id, self.env.uid], expires)
+        return f"/dfr_backup/download/{self.id}/{token}"
+
+    @api.model
+    def _from_download_token(self, number, token):
+        """Return the copy that a token lets this user download; empty when it does not."""
+        try:
+            granted = verify_hash_signed(self.env(su=True), DOWNLOAD_SCOPE, token)
+        except ValueError:
+            return self.browse()
+        if granted != [number, self.env.uid]:
+            return self.browse()
+        self._check_manager()
+        return self.browse(number).exists()
+
+    def _check_manager(self):
+        if not self.env.user.has_group("dfr_backup.group_manager"):
+            raise AccessError(self.env._("Only a backup manager may do that."))
+
+    # === VERIFICATION === #
+
+    @api.model
+    def _request_verification(self, trigger, **values):
+        steps = [
+            {"kind": "verify", "storage_id": copy.storage_id.id, "copy_id": copy.id}
+            for copy in self
+        ]
+        return self.env["backup.job"]._create_run("verify", steps, trigger, **values)._start()
+
+    def _note_verified(self, job):
+        job._persist(self, {"state": "verified", "verified_at": fields.Datetime.now()})
+
+    # === DELETING === #
+
+    def _delete_stored(self):
+        """Delete the archive: first the manifest, without which it is no backup.
+
+        Raise PermanentError when what the storage holds under this name is of another database,
+        and what the storage raises.
+        """
+        self.ensure_one()
+        storage = self.storage_id._get_own_storage()
+        manifest = sidecar_key(self.key)
+        if storage.stat(manifest) is not None:
+            self._require_own(read_sidecar(storage, manifest))
+            storage.delete(manifest)
+        storage.delete(self.key)
+        self.env["backup.job"]._persist(self, {"state": "deleted"})
+
+    def _require_own(self, sidecar):
+        if sidecar.database_uuid not in self.storage_id._own_uuids():
+            raise PermanentError(
+                f"{self.key} was made by another database, “{sidecar.database}”.",
+                hint="Delete it there, or with the tools of the storage.",
+            )
+
+    def _as_retention_copy(self):
+        """Return what the engine's retention needs to know of this copy.
+
+        A backup that lacks something never takes the place of a complete one.
+        """
+        return Copy(
+            identifier=str(self.id),
+            taken_at=self.date.replace(tzinfo=timezone.utc),
+            verified=self.state == "verified" and self.complete,
+            protected=self.protected,
+            ours=self.is_ours,
+            running=self.job_id.state == "running" and self.state != "verified",
+        )
+
+    # === THE CATALOGUE, FROM A STORAGE === #
+
+    @api.model
+    def _values_of(self, storage, found):
+        """Return the values of a copy from what a scan has found."""
+        sidecar = found.sidecar
+        plans = self.env["backup.plan"].with_context(active_test=False)
+        ours = sidecar.database_uuid in storage._own_uuids()
+        return {
+            "storage_id": storage.id,
+            "key": sidecar.key,
+            "date": sidecar.taken_at.astimezone(timezone.utc).replace(tzinfo=None),
+            "size": sidecar.size,
+            "sha256": sidecar.sha256,
+            "contents": ", ".join(sidecar.contents),
+            "complete": not sidecar.missing,
+            "encrypted": sidecar.encrypted,
+            "database": sidecar.database,
+            "database_uuid": sidecar.database_uuid,
+            "odoo_version": sidecar.odoo_version,
+            "job_id": self.env["backup.job"].search([("uuid", "=", sidecar.job)], limit=1).id,
+            "plan_id": ours and plans.search([("name", "=", sidecar.plan)], limit=1).id,
+        }
+
+    @api.model
+    def _state_of(self, found, known):
+        """Return the state of a copy after a scan, which looks at sizes but reads no archive."""
+        if not found.problem:
+            same = known and known.sha256 == found.sidecar.sha256
+            return "verified" if same and known.state == "verified" else "stored"
+        return "missing" if "missing" in found.problem else "damaged"

@@ -5,7 +5,8 @@ from odoo.exceptions import AccessError, UserError
 
 from .. import server
 from ..flows.backup import BackupFlow
-from .backup_step import JOB_STATES, OPEN_STATES
+from .backup_copy import PRESENT_STATES
+from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 
 # how much of a run a kind of step usually takes, for the progress bar of the whole
 WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
@@ -21,7 +22,7 @@ class BackupJob(models.Model):
     database_uuid = fields.Char(
         required=True, help="The database that the run belongs to: a copy has another one."
     )
-    kind = fields.Selection([("backup", "Backup")], required=True, default="backup")
+    kind = fields.Selection(JOB_KINDS, required=True, default="backup")
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
     state = fields.Selection(JOB_STATES, required=True, default="pending", index=True)
     trigger = fields.Selection(
@@ -52,6 +53,7 @@ class BackupJob(models.Model):
     include_addons = fields.Boolean()
     step_ids = fields.One2many("backup.step", "job_id")
     copy_ids = fields.One2many("backup.copy", "job_id")
+    encryption = fields.Selection(ENCRYPTIONS, required=True, default="none")
     data = fields.Json(help="What a later attempt of this run needs to go on.")
     archive_name = fields.Char()
     archive_size = fields.Float(digits=(20, 0), help="In bytes.")
@@ -69,10 +71,10 @@ class BackupJob(models.Model):
     _uuid_uniq = models.Constraint("unique (uuid)", "Every run has an identifier of its own.")
     _one_running = models.UniqueIndex("((1)) WHERE state = 'running'", "A run is already going on.")
     _one_waiting = models.UniqueIndex(
-        "(plan_id) WHERE state = 'pending'", "A run of this plan is already waiting."
+        "(plan_id, kind) WHERE state = 'pending'", "A run of this plan is already waiting."
     )
     _one_per_moment = models.UniqueIndex(
-        "(plan_id, scheduled_at) WHERE scheduled_at IS NOT NULL",
+        "(plan_id, kind, scheduled_at) WHERE scheduled_at IS NOT NULL",
         "This moment of the schedule has been served.",
     )
 
@@ -115,7 +117,7 @@ class BackupJob(models.Model):
     def _unlink_except_meaningful(self):
         if self.filtered(lambda job: job.state in OPEN_STATES):
             raise UserError(self.env._("A run that is waiting or running cannot be deleted."))
-        copies = self.copy_ids.filtered(lambda copy: copy.state in ("stored", "verified"))
+        copies = self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
         if copies:
             raise UserError(
                 self.env._(
@@ -155,9 +157,10 @@ class BackupJob(models.Model):
         if self.state not in ("partial", "failure", "cancelled"):
             raise UserError(self.env._("Only a run that did not end well can be tried again."))
         if not self.can_retry_upload:
-            return self.plan_id.action_run_now()
+            return self._run_again()
         job = self.sudo()
-        if self.search_count([("plan_id", "=", job.plan_id.id), ("state", "=", "pending")]):
+        waiting = [("plan_id", "=", job.plan_id.id), ("kind", "=", "backup")]
+        if self.search_count([*waiting, ("state", "=", "pending")]):
             raise UserError(self.env._("A run of this plan is already waiting. Let it go first."))
         job._uploads_missing()._reset()
         job.write(
@@ -175,31 +178,58 @@ class BackupJob(models.Model):
         job._spawn_after_commit()
         return self._action_open()
 
+    def _run_again(self):
+        """Start another run of the same kind, on the same things."""
+        if self.kind == "verify":
+            return self.step_ids.copy_id.action_verify()
+        if self.kind == "scan":
+            return self.step_ids.storage_id.action_scan()
+        return self.plan_id.action_run_now()
+
     @api.model
     def _create_for(self, plan, trigger, **values):
-        """Create a waiting run of ``plan``, with every step that it will have."""
+        """Create a waiting backup of ``plan``, with every step that it will have."""
         steps = BackupFlow.planned_steps(plan, plan.storage_ids)
+        return self._create_run(
+            "backup",
+            [{"kind": kind, "storage_id": storage.id} for kind, storage in steps],
+            trigger,
+            plan_id=plan.id,
+            include_database=plan.include_database,
+            include_filestore=plan.include_filestore,
+            include_addons=plan.include_addons,
+            encryption=plan.encryption,
+            **values,
+        )
+
+    @api.model
+    def _create_run(self, kind, steps, trigger, **values):
+        """Create a waiting run of any kind. ``steps`` are the values of its steps, in order."""
         return self.create(
             {
                 "name": self.env["ir.sequence"].next_by_code("backup.job"),
                 "uuid": str(uuid.uuid4()),
                 "database_uuid": self._current_database_uuid(),
-                "plan_id": plan.id,
+                "kind": kind,
                 "trigger": trigger,
                 "user_id": self.env.uid,
-                "include_database": plan.include_database,
-                "include_filestore": plan.include_filestore,
-                "include_addons": plan.include_addons,
                 "data": {},
                 "step_ids": [
-                    fields.Command.create(
-                        {"sequence": number, "kind": kind, "storage_id": storage.id}
-                    )
-                    for number, (kind, storage) in enumerate(steps)
+                    fields.Command.create({"sequence": number, **step})
+                    for number, step in enumerate(steps)
                 ],
                 **values,
             }
         )
+
+    def _start(self):
+        """Let a new run begin: at once when nothing else is open, else when its turn comes."""
+        self.ensure_one()
+        if self.search_count([("state", "in", OPEN_STATES), ("id", "!=", self.id)], limit=1):
+            self._supervise_again()
+        else:
+            self._spawn_after_commit()
+        return self
 
     @api.model
     def _current_database_uuid(self):

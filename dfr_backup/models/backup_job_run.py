@@ -7,14 +7,14 @@ from datetime import datetime, timedelta, timezone
 
 from psycopg2.errors import SerializationFailure
 
-from odoo import fields, models
+from odoo import fields, models, release
 
 from .. import runner, server
 from ..engine import manifest
 from ..engine.dump import DumpOptions
 from ..engine.errors import Cancelled, EngineError, Postponed
-from ..engine.outcome import StepOutcome, overall_state
-from ..flows.backup import BackupFlow
+from ..engine.outcome import StepOutcome
+from ..flows import FLOWS
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class BackupJob(models.Model):
     def _perform(self):
         """Do what is left of this run, from its first open step on."""
         self.ensure_one()
-        flow = BackupFlow(self)
+        flow = FLOWS[self.kind](self)
         try:
             flow.run()
         except Cancelled:
@@ -90,13 +90,19 @@ class BackupJob(models.Model):
             finally:
                 self.env.invalidate_all()
 
+    def _roll_back(self):
+        """In the runner, drop what a step that failed has left in its transaction."""
+        if self.env.context.get(runner.CONTEXT_KEY):
+            self.env.cr.rollback()
+            self.env.invalidate_all()
+
     def _finish(self, error=None):
         """Close the run with the state that follows from its steps."""
         outcomes = [StepOutcome(s.kind, s.state, s.storage_id.name or "") for s in self.step_ids]
         failed = self.step_ids.filtered(lambda step: step.state == "failure")[:1]
         if error is None and failed:
             error = EngineError(f"{failed.display_name}: {failed.error}", hint=failed.hint or "")
-        self._close(overall_state(outcomes), error)
+        self._close(FLOWS[self.kind].overall_state(outcomes), error)
 
     def _close(self, state, error=None):
         self._persist(
@@ -162,12 +168,13 @@ class BackupJob(models.Model):
             "run": self.name,
             "plan": self.plan_id.name,
             "database_uuid": self.database_uuid,
-            "snapshot_at": self._taken_at(),
+            "snapshot_at": self._taken_at().isoformat(),
             "contents": self._contents(),
             "missing": self._missing_parts(),
             "members": members,
             **{key: data.get(key) for key in ("pg_dump", "rows", "attachments", "filestore")},
             "addons": data.get("addons"),
+            "recipients": self.plan_id._recipients(),
         }
         odoo = server.odoo_manifest(self.env.cr)
         self.env.cr.commit()  # pylint: disable=invalid-commit  # close the reading transaction
@@ -219,12 +226,18 @@ class BackupJob(models.Model):
         if not copy:
             values.update(
                 job_id=self.id,
+                plan_id=self.plan_id.id,
                 storage_id=storage.id,
                 key=self.archive_name,
                 date=self._taken_at().astimezone(timezone.utc).replace(tzinfo=None),
                 size=self.archive_size,
                 sha256=self.archive_sha256,
                 contents=", ".join(self._contents()),
+                complete=not self._missing_parts(),
+                encrypted=self._is_encrypted(),
+                database=self._database(),
+                database_uuid=self.database_uuid,
+                odoo_version=release.version,
             )
             copy = self.env["backup.copy"].create(values)
         self._persist(copy, values)

@@ -7,7 +7,7 @@ from odoo.exceptions import UserError, ValidationError
 
 from .. import server
 from ..engine.schedule import Schedule, next_time
-from .backup_step import JOB_STATES, OPEN_STATES
+from .backup_step import JOB_STATES
 
 _logger = logging.getLogger(__name__)
 
@@ -16,6 +16,7 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 class BackupPlan(models.Model):
     _name = "backup.plan"
+    _inherit = ["backup.secret.mixin", "backup.retention.mixin"]
     _description = "Backup Plan"
     _order = "sequence, id"
 
@@ -84,7 +85,7 @@ class BackupPlan(models.Model):
     def _compute_last(self):
         jobs = self.env["backup.job"]
         for plan in self:
-            mine = [("plan_id", "=", plan.id)]
+            mine = plan._backups()
             plan.last_job_id = jobs.search(mine, limit=1)
             plan.last_state = plan.last_job_id.state
             plan.last_success = jobs.search([*mine, ("state", "=", "success")], limit=1).date_end
@@ -175,6 +176,7 @@ class BackupPlan(models.Model):
     def _cron_supervise(self):
         """Create the runs that are due, look after those that run, start the next one."""
         self._create_due_runs()
+        self._create_due_verifications()
         self.env["backup.job"]._supervise()
 
     @api.model
@@ -187,7 +189,7 @@ class BackupPlan(models.Model):
                 continue
             plan.next_run = plan._next_after(now)
             plan._wake_up_on_time()
-            waiting = [("plan_id", "=", plan.id), ("state", "=", "pending")]
+            waiting = [*plan._backups(), ("state", "=", "pending")]
             if self.env["backup.job"].search_count(waiting, limit=1):
                 _logger.info("Plan %s: a run is already waiting", plan.name)
                 continue
@@ -207,16 +209,12 @@ class BackupPlan(models.Model):
         if not self.storage_ids:
             raise UserError(self.env._("The plan has no storage. Choose where backups go first."))
         jobs = self.env["backup.job"]
-        waiting = jobs.search([("plan_id", "=", self.id), ("state", "=", "pending")], limit=1)
-        if waiting:
-            return waiting
-        job = jobs._create_for(self, trigger)
-        others = [("state", "in", OPEN_STATES), ("id", "!=", job.id)]
-        if jobs.search_count(others, limit=1):
-            jobs._supervise_again()
-        else:
-            job._spawn_after_commit()
-        return job
+        waiting = jobs.search([*self._backups(), ("state", "=", "pending")], limit=1)
+        return waiting or jobs._create_for(self, trigger)._start()
+
+    def _backups(self):
+        """Return the domain of this plan's backups among all runs."""
+        return [("plan_id", "=", self.id), ("kind", "=", "backup")]
 
     def action_view_jobs(self):
         """Open the history of this plan."""

@@ -18,6 +18,7 @@ STEP_KINDS = [
     ("upload", "Upload"),
     ("verify", "Verify"),
     ("cleanup", "Clean up"),
+    ("scan", "Scan storage"),
 ]
 STEP_STATES = [
     ("pending", "Waiting"),
@@ -26,6 +27,12 @@ STEP_STATES = [
     ("warning", "Warning"),
     ("failure", "Failure"),
     ("skipped", "Skipped"),
+]
+JOB_KINDS = [("backup", "Backup"), ("verify", "Verification"), ("scan", "Scan")]
+ENCRYPTIONS = [
+    ("none", "Not encrypted"),
+    ("recipients", "For public keys (age)"),
+    ("passphrase", "By a passphrase (age)"),
 ]
 JOB_STATES = [
     ("pending", "Waiting"),
@@ -48,6 +55,7 @@ class BackupStep(models.Model):
     sequence = fields.Integer()
     kind = fields.Selection(STEP_KINDS, required=True)
     storage_id = fields.Many2one("backup.storage", ondelete="restrict")
+    copy_id = fields.Many2one("backup.copy", ondelete="set null", index="btree_not_null")
     state = fields.Selection(STEP_STATES, required=True, default="pending")
     date_start = fields.Datetime()
     date_end = fields.Datetime()
@@ -61,12 +69,12 @@ class BackupStep(models.Model):
     error = fields.Text()
     hint = fields.Text()
 
-    @api.depends("kind", "storage_id.name")
+    @api.depends("kind", "storage_id.name", "copy_id.key")
     def _compute_display_name(self):
         kinds = dict(self._fields["kind"]._description_selection(self.env))
         for step in self:
-            storage = step.storage_id.sudo().name
-            step.display_name = kinds[step.kind] + (f": {storage}" if storage else "")
+            about = [step.storage_id.sudo().name, step.copy_id.sudo().key]
+            step.display_name = ": ".join([kinds[step.kind], *filter(None, about)])
 
     @api.depends("date_start", "seconds", "state")
     def _compute_duration(self):
@@ -154,8 +162,7 @@ class BackupStep(models.Model):
             )
 
     def _postpone(self, error):
-        self.env.cr.rollback()
-        self.env.invalidate_all()
+        self.job_id._roll_back()
         self._persist({"state": "pending", "log": self._joined(f"{error.message}\n{error.log}")})
 
     def _note(self, line):
@@ -181,8 +188,7 @@ class BackupStep(models.Model):
         self.job_id._check_cancel()
 
     def _close(self, state, progress, error=None):
-        self.env.cr.rollback()
-        self.env.invalidate_all()
+        self.job_id._roll_back()
         values = self._measures(progress)
         lines = list(progress.lines)
         if progress.dropped_lines:

@@ -1,15 +1,22 @@
+import re
 from pathlib import Path
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from .. import server
-from ..engine.errors import EngineError
+from ..engine.errors import EngineError, PermanentError
+from ..engine.retry import Retries
+from ..engine.storages.base import Limits
 from ..engine.storages.local import LocalStorage
+from .backup_copy import PRESENT_STATES
+
+KIB = 1024
 
 
 class BackupStorage(models.Model):
     _name = "backup.storage"
+    _inherit = ["backup.secret.mixin", "backup.retention.mixin"]
     _description = "Backup Storage"
     _order = "sequence, id"
 
@@ -25,16 +32,52 @@ class BackupStorage(models.Model):
         "share. It must be below dfr_backup/backups in the data directory, /var/backups, /mnt, "
         "/media, /srv, or a directory that odoo.conf names in dfr_backup_local_roots.",
     )
+    timeout = fields.Integer(
+        default=60, help="After so many seconds without any sign of life the far end is gone."
+    )
+    bandwidth = fields.Integer(help="In KiB per second, for uploads. 0: all that there is.")
+    retry_minutes = fields.Integer(
+        string="Retry for",
+        default=15,
+        help="So many minutes without any progress, with growing pauses, before an upload fails.",
+    )
+    own_retention = fields.Boolean(
+        string="Rules of Its Own",
+        help="How long backups stay here, instead of what the plan says.",
+    )
+    external_name = fields.Char(
+        string="Name in the Environment",
+        help="With “OFFSITE” here, the secrets of this storage are looked for on the server "
+        "first: in environment variables such as DFR_BACKUP_OFFSITE_S3_SECRET_KEY, or in "
+        "odoo.conf as dfr_backup_offsite_s3_secret_key.",
+    )
+    owner_uuid = fields.Char(
+        default=lambda self: self.env["backup.job"]._current_database_uuid(),
+        readonly=True,
+        copy=False,
+        help="The identity of the database that may write and delete here.",
+    )
+    former_uuids = fields.Json(readonly=True, copy=False)
+    is_foreign = fields.Boolean(compute="_compute_is_foreign", string="Read-only")
     copy_ids = fields.One2many("backup.copy", "storage_id", string="Copies")
     copy_count = fields.Integer(compute="_compute_copies")
     copy_size = fields.Float(compute="_compute_copies", string="Stored Bytes")
     last_test = fields.Datetime(readonly=True, copy=False)
     last_test_error = fields.Char(readonly=True, copy=False)
+    last_test_notes = fields.Text(readonly=True, copy=False)
+    can_delete = fields.Boolean(default=True, readonly=True, copy=False)
+    free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
+    last_scan = fields.Datetime(readonly=True, copy=False)
+
+    _limits_positive = models.Constraint(
+        "CHECK (timeout > 0 AND bandwidth >= 0 AND retry_minutes >= 0)",
+        "The timeout must be at least one second, and the other limits cannot be negative.",
+    )
 
     @api.depends("copy_ids.state", "copy_ids.size")
     def _compute_copies(self):
         groups = self.env["backup.copy"]._read_group(
-            [("storage_id", "in", self.ids), ("state", "in", ("stored", "verified"))],
+            [("storage_id", "in", self.ids), ("state", "in", PRESENT_STATES)],
             ["storage_id"],
             ["__count", "size:sum"],
         )
@@ -42,10 +85,26 @@ class BackupStorage(models.Model):
         for storage in self:
             storage.copy_count, storage.copy_size = found.get(storage.id, (0, 0))
 
+    @api.depends("owner_uuid")
+    def _compute_is_foreign(self):
+        mine = self.env["backup.job"]._current_database_uuid()
+        for storage in self:
+            storage.is_foreign = bool(storage.owner_uuid) and storage.owner_uuid != mine
+
     @api.constrains("provider", "local_path")
     def _check_configuration(self):
         for storage in self:
             storage._get_storage(ValidationError)
+
+    @api.constrains("external_name")
+    def _check_external_name(self):
+        for storage in self.filtered("external_name"):
+            if not re.fullmatch(r"[A-Z][A-Z0-9_]{0,39}", storage.external_name):
+                raise ValidationError(
+                    self.env._(
+                        "The name in the environment may have capital letters, digits and “_”."
+                    )
+                )
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -55,13 +114,13 @@ class BackupStorage(models.Model):
 
     def write(self, vals):
         result = super().write(vals)
-        if "local_path" in vals or "provider" in vals:
+        if {"local_path", "provider"} & vals.keys():
             self._prepare()
         return result
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
-        if self.copy_ids.filtered(lambda copy: copy.state in ("stored", "verified")):
+        if self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES):
             raise UserError(
                 self.env._(
                     "This storage still holds backups. Archive it instead: the backups stay "
@@ -69,10 +128,25 @@ class BackupStorage(models.Model):
                 )
             )
 
+    # === THE ENGINE'S SIDE === #
+
     def _prepare_storage(self):
         """Return the engine storage of this record. Providers extend it."""
         self.ensure_one()
         return LocalStorage(Path(self.local_path or ""), server.local_rules())
+
+    def _where(self):
+        """Return where the storage is, in words that a person can use."""
+        try:
+            return self._get_storage().location("")
+        except EngineError as error:
+            return error.message
+
+    def _limits(self):
+        return Limits(bandwidth=self.bandwidth * KIB, timeout=self.timeout)
+
+    def _retries(self):
+        return Retries(patience=self.retry_minutes * 60)
 
     def _get_storage(self, error_class=None):
         """Return the engine storage. Raise ``error_class`` instead of an engine error if given."""
@@ -83,46 +157,110 @@ class BackupStorage(models.Model):
                 raise
             raise error_class(f"{error.message}\n{error.hint}") from error
 
+    def _get_own_storage(self):
+        """Return the engine storage, to write or delete in it. Raise PermanentError when it
+        belongs to the database that this one is a copy of."""
+        if self.is_foreign:
+            raise PermanentError(
+                f"“{self.name}” is read-only here: it belongs to the database that this one is a "
+                "copy of.",
+                hint="If this database takes the place of the original, open the storage and "
+                "press “Take Over”. If it is a test copy, give it a storage of its own.",
+            )
+        return self._get_storage()
+
+    def _own_uuids(self):
+        """Return the identities whose backups this database may delete here."""
+        return {self.env["backup.job"]._current_database_uuid(), *(self.former_uuids or [])}
+
+    def _external_secret(self, name):
+        return server.external_secret(self.external_name, name) if self.external_name else ""
+
     def _prepare(self):
-        """Make what a storage needs before its first backup, for example its directory."""
-        for storage in self:
+        """Make the directory of local storages. What is far away is only reached by the test."""
+        for storage in self.filtered(lambda storage: storage.provider == "local"):
             try:
                 storage._get_storage().prepare()
             except EngineError as error:
                 # the engine's text: pylint: disable-next=translation-required
                 raise UserError(f"{error.message}\n{error.hint}") from error
 
+    # === BUTTONS === #
+
     def action_test(self):
         """Write, read back, list and delete a probe, and say in words what fails."""
         self.ensure_one()
         self.check_access("write")
-        error = None
+        error, found, space = None, None, None
         try:
-            self._get_storage().prepare()
-            self._get_storage().probe()
+            storage = self._get_own_storage()
+            storage.prepare()
+            found = storage.probe()
+            space = storage.free_space()
         except EngineError as failure:
             error = failure
         self.write(
             {
                 "last_test": fields.Datetime.now(),
                 "last_test_error": error and f"{error.message} {error.hint}",
+                "last_test_notes": "\n".join(found.notes) if found else False,
+                "can_delete": found.can_delete if found else self.can_delete,
+                "free_space": space or 0,
             }
         )
-        return self._notify_test(error)
+        return self._notify_test(error, found)
 
-    def _notify_test(self, error):
+    def _notify_test(self, error, found):
+        if error:
+            message = f"{error.message} {error.hint}"
+        elif found.can_delete:
+            message = self.env._("A probe was written, read back, listed and deleted.")
+        else:
+            message = self.env._(
+                "A probe was written, read back and listed; it may not be deleted."
+            )
+        return self._notify(
+            self.env._("The test failed") if error else self.env._("It works"),
+            message,
+            "danger" if error else "success",
+        )
+
+    def _notify(self, title, message, kind):
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
             "params": {
-                "type": "danger" if error else "success",
-                "sticky": bool(error),
-                "title": self.env._("The test failed") if error else self.env._("It works"),
-                "message": (
-                    f"{error.message} {error.hint}"
-                    if error
-                    else self.env._("A probe was written, read back, listed and deleted.")
-                ),
+                "type": kind,
+                "sticky": kind == "danger",
+                "title": title,
+                "message": message,
                 "next": {"type": "ir.actions.client", "tag": "soft_reload"},
             },
         }
+
+    def action_scan(self):
+        """Rebuild the catalogue of this storage from what it holds."""
+        self.env["backup.job"]._check_manager()
+        steps = [{"kind": "scan", "storage_id": storage.id} for storage in self]
+        return (
+            self.env["backup.job"]
+            .sudo()
+            ._create_run("scan", steps, "manual")
+            ._start()
+            ._action_open()
+        )
+
+    def action_take_over(self):
+        """Let this database write and delete here: it takes the place of the original."""
+        self.check_access("write")
+        mine = self.env["backup.job"]._current_database_uuid()
+        for storage in self.filtered("is_foreign"):
+            former = {*(storage.former_uuids or []), storage.owner_uuid}
+            storage.write({"former_uuids": sorted(former), "owner_uuid": mine})
+        return True
+
+    def action_view_copies(self):
+        """Open what this storage holds."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_copy_action")
+        return {**action, "domain": [("storage_id", "=", self.id)]}

@@ -1,0 +1,87 @@
+"""A stored archive on its way to a browser: in pieces, from any byte on, never in memory."""
+
+import logging
+
+from werkzeug.exceptions import Conflict, NotFound, RequestedRangeNotSatisfiable
+from werkzeug.wsgi import FileWrapper
+
+from odoo import http
+from odoo.http import request
+
+from ..engine.errors import EngineError
+
+_logger = logging.getLogger(__name__)
+PIECE = 256 << 10  # bytes
+
+
+class Download(http.Controller):
+    @http.route(
+        "/dfr_backup/download/<int:number>/<string:token>",
+        type="http",
+        auth="user",
+        methods=["GET", "HEAD"],
+        readonly=True,
+    )
+    def download(self, number, token):
+        """Send one archive, or the part of it that the browser asks for."""
+        copy = request.env["backup.copy"]._from_download_token(number, token)
+        if not copy:
+            raise NotFound()
+        copy = copy.sudo()
+        size = int(copy.size)
+        start, stop = _range(request.httprequest, copy.sha256, size)
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(stop - start),
+            "Content-Disposition": http.content_disposition(copy.key),
+            "Content-Encoding": "identity",
+            "ETag": f'"{copy.sha256}"',
+            "Cache-Control": "private, no-store",
+        }
+        if stop - start != size:
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        status = 206 if "Content-Range" in headers else 200
+        body = b"" if request.httprequest.method == "HEAD" else _pieces(copy, start, stop - start)
+        return request.make_response(body, headers, status=status)
+
+
+def _range(asked, etag, size):
+    """Return the first byte to send and the one behind the last. Raise 416 for an impossible
+    range; several ranges at once are answered with the whole."""
+    wanted = asked.range
+    unchanged = not asked.if_range or not asked.if_range.etag or asked.if_range.etag == etag
+    if wanted is None or len(wanted.ranges) != 1 or not unchanged:
+        return 0, size
+    found = wanted.range_for_length(size)
+    if found is None:
+        raise RequestedRangeNotSatisfiable(size)
+    return found
+
+
+def _pieces(copy, start, length):
+    """Return what yields the bytes; opening fails before anything is sent."""
+    try:
+        source = copy.storage_id._get_storage().open(copy.key, start)
+        stream = source.__enter__()
+    except EngineError as error:
+        _logger.warning("Download of %s: %s", copy.key, error.message)
+        raise Conflict(f"{error.message} {error.hint}") from error
+    return FileWrapper(_Part(source, stream, length), PIECE)
+
+
+class _Part:
+    """So many bytes of an open object, as a file that closes its storage."""
+
+    def __init__(self, source, stream, length):
+        self._source = source
+        self._stream = stream
+        self._left = length
+
+    def read(self, size):
+        data = self._stream.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self):
+        self._source.__exit__(None, None, None)

@@ -1,0 +1,29 @@
+"""One page to print: what is needed to get the data back, and no secret."""
+
+from werkzeug.exceptions import NotFound
+
+from odoo import http
+from odoo.http import request
+
+
+class RecoveryKit(http.Controller):
+    @http.route(
+        "/dfr_backup/recovery_kit/<int:number>",
+        type="http",
+        auth="user",
+        methods=["GET"],
+        readonly=True,
+    )
+    def recovery_kit(self, number):
+        """Send the page of one plan."""
+        if not request.env.user.has_group("dfr_backup.group_manager"):
+            raise NotFound()
+        plan = request.env["backup.plan"].browse(number).exists()
+        if not plan:
+            raise NotFound()
+        page = request.env["ir.qweb"]._render("dfr_backup.recovery_kit", plan._recovery_kit())
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Disposition": http.content_disposition(f"recovery-kit-{plan.name}.html"),
+        }
+        return request.make_response(f"<!DOCTYPE html>\n{page}", headers)

@@ -1,0 +1,63 @@
+"""What a storage holds, read from the storage alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import PermanentError
+from .manifest import SIDECAR_SUFFIX
+from .progress import Progress
+from .sidecar import MAX_BYTES, Sidecar, parse_sidecar
+from .storages.base import Storage
+
+
+@dataclass(frozen=True)
+class Found:
+    """A manifest that a storage holds: what it says, or ``problem``, a sentence that says why
+    there is no complete backup. ``key`` is that of the archive, or of the manifest when
+    nothing else can be said."""
+
+    key: str
+    sidecar: Sidecar | None
+    problem: str = ""
+
+
+def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
+    """Yield every backup in a storage, in the order of the keys; objects of others are passed
+    over in silence. Archives are not read, only looked for. Raise RetryableError, Cancelled."""
+    sizes = {}
+    for found in storage.list():
+        sizes[found.key] = found.size
+        progress.tick()
+    manifests = [key for key in sizes if key.endswith(SIDECAR_SUFFIX)]
+    progress.expect(len(manifests))
+    for key in manifests:
+        yield _look(storage, key, sizes)
+        progress.advance(1)
+
+
+def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
+    try:
+        sidecar = read_sidecar(storage, key)
+    except PermanentError as error:
+        return Found(key, None, error.message)
+    size = sizes.get(sidecar.key)
+    if size is None:
+        return Found(sidecar.key, sidecar, "The archive is missing.")
+    if size != sidecar.size:
+        problem = f"The archive has {size} bytes instead of {sidecar.size}."
+        return Found(sidecar.key, sidecar, problem)
+    return Found(sidecar.key, sidecar)
+
+
+def read_sidecar(storage: Storage, key: str) -> Sidecar:
+    """Return the manifest ``key`` of a storage. Raise PermanentError when it is not there or is
+    none of ours, and RetryableError."""
+    with storage.open(key) as stream:
+        return parse_sidecar(_up_to(stream, MAX_BYTES + 1), key)
+
+
+def _up_to(stream, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data

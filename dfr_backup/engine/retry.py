@@ -1,0 +1,59 @@
+"""Try again what may work later: network and servers have bad minutes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .errors import RetryableError
+from .progress import Progress
+
+Result = TypeVar("Result")
+TICK = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How long to go on: ``patience`` seconds without any progress, with pauses that double
+    from ``first`` to ``longest`` seconds."""
+
+    patience: float = 900.0
+    first: float = 2.0
+    longest: float = 120.0
+
+
+def persistently(
+    operation: Callable[[], Result],
+    progress: Progress,
+    retries: Retries = Retries(),
+) -> Result:
+    """Return what ``operation`` returns, calling it again after each RetryableError.
+
+    Each failure stands in the log of ``progress``, with its number and its reason. A call that
+    got further than any before it starts the patience anew; when it is used up, the last error
+    leaves. Raise Cancelled also while waiting.
+    """
+    deadline = time.monotonic() + retries.patience
+    pause, furthest, failures = retries.first, 0, 0
+    while True:
+        progress.done = 0
+        try:
+            return operation()
+        except RetryableError as error:
+            failures += 1
+            if progress.done > furthest:
+                furthest, pause = progress.done, retries.first
+                deadline = time.monotonic() + retries.patience
+            if time.monotonic() + pause > deadline:
+                progress.log(f"Attempt {failures} failed, giving up: {error.message}")
+                raise
+            progress.log(f"Attempt {failures} failed, again in {pause:.0f} s: {error.message}")
+            _wait(pause, progress)
+            pause = min(2 * pause, retries.longest)
+
+
+def _wait(seconds: float, progress: Progress) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(TICK, left))
+        progress.tick()

@@ -1,0 +1,36 @@
+"""What all kinds of runs share: steps that are done once, in their order."""
+
+from ..engine.checkpoints import checkpoint
+from ..engine.outcome import checked_state
+
+
+class Flow:
+    """Performs a ``backup.job``. A step that an earlier attempt of the same run has closed is
+    not done again; what a step needs to know from an earlier one is in the job's ``data``,
+    because another process may have done that."""
+
+    def __init__(self, job):
+        self.job = job
+
+    # from the outcomes of the steps to the state of the run
+    overall_state = staticmethod(checked_state)
+
+    def run(self):
+        """Do every step that is still open. Raise ``Cancelled`` or ``Postponed``."""
+        raise NotImplementedError
+
+    def abandon(self):
+        """After a cancel: remove what this run has left and nobody needs."""
+
+    def _do(self, step, method, obstacle=None):
+        """Do one step unless it is closed; ``obstacle`` says why it cannot run. ``method`` gets
+        the step's progress, and its storage where it has one."""
+        if not step or step._is_closed():
+            return
+        if obstacle:
+            step._skip(obstacle)
+            return
+        checkpoint(f"step.{step.kind}.begin")
+        with step._running() as progress:
+            method(progress, step.storage_id) if step.storage_id else method(progress)
+        checkpoint(f"step.{step.kind}.end")

@@ -1,0 +1,24 @@
+"""The catalogue, rebuilt from what a storage holds."""
+
+from ..engine.catalogue import scan
+from .base import Flow
+
+
+class ScanFlow(Flow):
+    """One step for each storage."""
+
+    def run(self):
+        for step in self.job.step_ids:
+            self._do(step, self.scan)
+
+    def scan(self, progress, storage):
+        """Read every manifest, compare it with its archive, and write down what is there."""
+        found = list(scan(storage._get_storage(), progress))
+        self.job._record_scan(storage, found, progress)
+        for item in found:
+            if item.problem:
+                # what has no readable manifest may well be somebody else's
+                tell = progress.warn if item.sidecar else progress.log
+                tell(f"{item.key}: {item.problem}")
+        good = sum(not item.problem for item in found)
+        progress.log(f"Complete backups: {good}, other manifests: {len(found) - good}")

@@ -1,0 +1,92 @@
+"""What the runner does for stored copies: retention, and the catalogue of a storage."""
+
+from odoo import fields, models
+
+from ..engine.encryption import Passphrase, parse_recipients
+from ..engine.errors import EngineError
+from ..engine.manifest import sidecar_key
+
+STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    # === ENCRYPTION === #
+
+    def _is_encrypted(self):
+        return self.encryption != "none"
+
+    def _encryption_key(self):
+        """Return for whom the archive is encrypted, None when it is not. Raise PermanentError."""
+        if self.encryption == "recipients":
+            return parse_recipients(self.plan_id.age_recipients or "")
+        if self.encryption == "passphrase":
+            return Passphrase(self.plan_id._read_secret("age_passphrase"))
+        return None
+
+    # === RETENTION === #
+
+    def _apply_retention(self, storage, progress):
+        """Delete what the rules of this run's plan want no more in ``storage``, and log why.
+
+        A copy that cannot be deleted is a warning and stays in the catalogue.
+        """
+        plan = self.plan_id
+        if not plan._retention_rules(storage) or not storage.can_delete:
+            return
+        decision = plan._decide(storage, self._storage_now(storage))
+        if decision.refused:
+            progress.warn(f"{storage.name}: {decision.refused} {decision.hint}")
+        for identifier in decision.deletions:
+            copy = self.env["backup.copy"].browse(int(identifier))
+            try:
+                copy._delete_stored()
+                progress.log(f"{storage.name}: deleted {copy.key}, which no rule wants")
+            except EngineError as error:
+                progress.warn(f"{copy.key} could not be deleted: {error.message} {error.hint}")
+            progress.tick()
+
+    def _storage_now(self, storage):
+        """Return the time by the storage's clock, or None when it does not tell.
+
+        The manifest of this run was just written there, at a time that our clock knows too.
+        """
+        written = storage._get_storage().stat(sidecar_key(self.archive_name))
+        ended = self._step("upload", storage).date_end
+        now = fields.Datetime.now()
+        if not written or not ended or (now - ended).total_seconds() > STORAGE_CLOCK_TRUSTED:
+            return None
+        return written.modified + (now - ended)
+
+    # === CATALOGUE === #
+
+    def _record_scan(self, storage, found, progress):
+        """Write down what a storage holds: new copies, and what became of known ones."""
+        copies = self.env["backup.copy"]
+        known = {
+            copy.key: copy
+            for copy in copies.search([("storage_id", "=", storage.id), ("state", "!=", "deleted")])
+        }
+        for item in found:
+            if item.sidecar:
+                self._record_found(storage, item, known.pop(item.key, copies))
+                progress.tick()
+        unreadable = {item.key for item in found if not item.sidecar}
+        for copy in known.values():
+            self._record_lost(copy, sidecar_key(copy.key) in unreadable, progress)
+        self._persist(storage, {"last_scan": fields.Datetime.now()})
+
+    def _record_found(self, storage, item, copy):
+        values = copy._values_of(storage, item)
+        values["state"] = copy._state_of(item, copy)
+        if not copy:
+            copy = copy.create(values)
+        self._persist(copy, values)
+
+    def _record_lost(self, copy, unreadable, progress):
+        """Note what became of a copy that the scan did not find, and warn once."""
+        state = "damaged" if unreadable else "missing"
+        if copy.state != state and copy.job_id.state != "running":
+            progress.warn(f"{copy.key} was stored here, and is {state} now")
+            self._persist(copy, {"state": state})

@@ -1,0 +1,133 @@
+from odoo import api, fields, models
+
+from .. import server
+from ..engine.storages.s3 import S3Storage
+from ..engine.storages.s3_config import PRESETS, S3Config
+
+
+class BackupStorage(models.Model):
+    _inherit = "backup.storage"
+
+    provider = fields.Selection(
+        selection_add=[("s3", "S3 (AWS and compatible)")], ondelete={"s3": "cascade"}
+    )
+    s3_preset = fields.Selection(
+        [(key, preset.name) for key, preset in PRESETS.items()],
+        string="Provider",
+        help="Fills in what is known of a provider. You can change all of it.",
+    )
+    s3_account = fields.Char(
+        string="Account", help="The account or project that is a part of the provider's address."
+    )
+    s3_notes = fields.Text(compute="_compute_s3_notes")
+    s3_bucket = fields.Char(string="Bucket")
+    s3_prefix = fields.Char(
+        string="Folder", help="Put before every name in the bucket, for example “odoo/”."
+    )
+    s3_endpoint = fields.Char(
+        string="Endpoint", help="The address of the service, https://…; empty for AWS."
+    )
+    s3_region = fields.Char(string="Region")
+    s3_access_key = fields.Char(
+        string="Access Key",
+        help="Leave both keys empty to use what the server has: an instance role, the "
+        "environment, or a profile of the system user that runs Odoo.",
+    )
+    s3_secret_key = fields.Char(
+        string="Secret Key", compute="_compute_secrets", inverse="_inverse_s3_secret_key"
+    )
+    s3_addressing = fields.Selection(
+        [
+            ("auto", "Automatic"),
+            ("path", "Path: endpoint/bucket"),
+            ("virtual", "Host: bucket.endpoint"),
+        ],
+        string="Addressing",
+        default="auto",
+        required=True,
+    )
+    s3_ca_certificate = fields.Text(
+        string="Own CA", help="The certificate (PEM) of the authority that signed the server's."
+    )
+    s3_storage_class = fields.Char(string="Storage Class", help="For example STANDARD_IA.")
+    s3_encryption = fields.Selection(
+        [("AES256", "SSE-S3: keys of the storage"), ("aws:kms", "SSE-KMS: a key of yours")],
+        string="Encryption by the Storage",
+    )
+    s3_kms_key = fields.Char(string="KMS Key")
+    s3_lock_mode = fields.Selection(
+        [("GOVERNANCE", "Governance"), ("COMPLIANCE", "Compliance: nobody can undo it")],
+        string="Object Lock",
+        help="Nobody may delete or overwrite a backup before its time. The bucket must have been "
+        "created with Object Lock.",
+    )
+    s3_lock_days = fields.Integer(string="Locked Days", default=14)
+    s3_verify = fields.Selection(
+        [
+            ("auto", "Automatic"),
+            ("read", "Read the whole copy back"),
+            ("checksum", "Trust the checksum that the storage keeps"),
+        ],
+        string="Verify by",
+        default="auto",
+        required=True,
+        help="Automatic: AWS's own checksum where the copy is at AWS, else reading it back.",
+    )
+
+    @api.depends("s3_preset")
+    def _compute_s3_notes(self):
+        for storage in self:
+            preset = PRESETS.get(storage.s3_preset)
+            storage.s3_notes = preset.notes if preset else False
+
+    @api.onchange("s3_preset", "s3_region", "s3_account")
+    def _onchange_s3_preset(self):
+        preset = PRESETS.get(self.s3_preset)
+        if preset:
+            self.s3_region = self.s3_region or preset.region
+            self.s3_addressing = preset.addressing
+            if preset.endpoint or self._origin.s3_preset != self.s3_preset:
+                self.s3_endpoint = preset.url(
+                    self.s3_region or "REGION", self.s3_account or "ACCOUNT"
+                )
+
+    @api.constrains(
+        "s3_bucket",
+        "s3_prefix",
+        "s3_endpoint",
+        "s3_region",
+        "s3_access_key",
+        "s3_lock_mode",
+        "s3_lock_days",
+        "s3_ca_certificate",
+    )
+    def _check_s3(self):
+        self.filtered(lambda storage: storage.provider == "s3")._check_configuration()
+
+    def _inverse_s3_secret_key(self):
+        self._seal_secret("s3_secret_key")
+
+    def _prepare_storage(self):
+        if self.provider != "s3":
+            return super()._prepare_storage()
+        return S3Storage(self._s3_config(), self._limits())
+
+    def _s3_config(self):
+        preset = PRESETS.get(self.s3_preset)
+        return S3Config(
+            bucket=self.s3_bucket or "",
+            prefix=self.s3_prefix or "",
+            endpoint=self.s3_endpoint or "",
+            region=self.s3_region or "",
+            access_key=self.s3_access_key or "",
+            secret_key=self._read_secret("s3_secret_key"),
+            addressing=self.s3_addressing,
+            ca_bundle=server.certificate_path(self.s3_ca_certificate),
+            storage_class=self.s3_storage_class or "",
+            encryption=self.s3_encryption or "",
+            kms_key=self.s3_kms_key or "",
+            lock_mode=self.s3_lock_mode or "",
+            lock_days=self.s3_lock_days if self.s3_lock_mode else 0,
+            checksums=preset.checksums if preset else "auto",
+            verify=self.s3_verify,
+        )

@@ -1,0 +1,100 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ..engine.errors import EngineError
+from ..engine.storages.sftp import SftpStorage
+from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
+
+
+class BackupStorage(models.Model):
+    _inherit = "backup.storage"
+
+    provider = fields.Selection(selection_add=[("sftp", "SFTP")], ondelete={"sftp": "cascade"})
+    sftp_host = fields.Char(string="Host")
+    sftp_port = fields.Integer(string="Port", default=22)
+    sftp_user = fields.Char(string="User")
+    sftp_password = fields.Char(
+        string="Password", compute="_compute_secrets", inverse="_inverse_sftp_password"
+    )
+    sftp_private_key = fields.Text(
+        string="Private Key",
+        compute="_compute_secrets",
+        inverse="_inverse_sftp_private_key",
+        help="The text of the key file, from “-----BEGIN” to “-----END”.",
+    )
+    sftp_passphrase = fields.Char(
+        string="Passphrase of the Key",
+        compute="_compute_secrets",
+        inverse="_inverse_sftp_passphrase",
+    )
+    sftp_directory = fields.Char(
+        string="Folder on the Server",
+        help="Absolute, or below where the login leads. It is made when it is not there.",
+    )
+    sftp_host_key = fields.Char(
+        string="Trusted Host Key", readonly=True, help="Any other host is refused."
+    )
+    sftp_fingerprint = fields.Char(string="Trusted Fingerprint", readonly=True)
+    sftp_offered_key = fields.Char(readonly=True, copy=False)
+    sftp_offered_fingerprint = fields.Char(string="Offered Fingerprint", readonly=True, copy=False)
+
+    @api.constrains("sftp_host", "sftp_port", "sftp_user", "sftp_directory")
+    def _check_sftp(self):
+        self.filtered(lambda storage: storage.provider == "sftp")._check_configuration()
+
+    def _inverse_sftp_password(self):
+        self._seal_secret("sftp_password")
+
+    def _inverse_sftp_private_key(self):
+        self._seal_secret("sftp_private_key")
+
+    def _inverse_sftp_passphrase(self):
+        self._seal_secret("sftp_passphrase")
+
+    def write(self, vals):
+        if {"sftp_host", "sftp_port"} & vals.keys():
+            vals = {**vals, "sftp_offered_key": False, "sftp_offered_fingerprint": False}
+        return super().write(vals)
+
+    def action_fetch_host_key(self):
+        """Ask the server for its host key, and show its fingerprint: nothing is trusted yet."""
+        self.ensure_one()
+        self.check_access("write")
+        try:
+            offered = fetch_host_key(self.sftp_host or "", self.sftp_port, self.timeout)
+        except EngineError as error:
+            # the engine's text: pylint: disable-next=translation-required
+            raise UserError(f"{error.message}\n{error.hint}") from error
+        self.write(
+            {"sftp_offered_key": offered.line, "sftp_offered_fingerprint": offered.fingerprint}
+        )
+        return True
+
+    def action_trust_host_key(self):
+        """Trust the key that the server has offered, and from now on no other."""
+        self.ensure_one()
+        self.check_access("write")
+        self.write(
+            {
+                "sftp_host_key": self.sftp_offered_key,
+                "sftp_fingerprint": self.sftp_offered_fingerprint,
+                "sftp_offered_key": False,
+                "sftp_offered_fingerprint": False,
+            }
+        )
+        return True
+
+    def _prepare_storage(self):
+        if self.provider != "sftp":
+            return super()._prepare_storage()
+        config = SftpConfig(
+            host=self.sftp_host or "",
+            port=self.sftp_port,
+            user=self.sftp_user or "",
+            password=self._read_secret("sftp_password"),
+            private_key=self._read_secret("sftp_private_key"),
+            passphrase=self._read_secret("sftp_passphrase"),
+            directory=self.sftp_directory or "",
+            host_key=self.sftp_host_key or "",
+        )
+        return SftpStorage(config, self._limits())

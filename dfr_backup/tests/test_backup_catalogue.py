@@ -1,0 +1,275 @@
+import hashlib
+import json
+from datetime import timedelta
+
+from odoo import fields
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import new_test_user, tagged
+
+from ..engine import manifest
+from ..engine.progress import Progress
+from .common import BackupCase
+
+NOW = fields.Datetime.now()
+
+
+@tagged("post_install", "-at_install")
+class TestBackupCatalogue(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.disk = cls.root / "disk"
+        cls.mine = cls.env["backup.job"]._current_database_uuid()
+
+    def setUp(self):
+        super().setUp()
+        for path in self.disk.iterdir():
+            path.unlink()
+
+    def store(self, days=0, database_uuid=None, state="verified", content=b"PK archive", **values):
+        """Put an archive and its manifest into the storage, and a copy into the catalogue."""
+        moment = NOW - timedelta(days=days)
+        key = f"db-{moment:%Y%m%dT%H%M%SZ}-{len(list(self.disk.iterdir())):08}.zip"
+        owner = database_uuid or self.mine
+        (self.disk / key).write_bytes(content)
+        (self.disk / manifest.sidecar_key(key)).write_bytes(
+            self.sidecar(key, moment, owner, content)
+        )
+        return self.env["backup.copy"].create(
+            {
+                "storage_id": self.storage.id,
+                "plan_id": self.plan.id,
+                "key": key,
+                "date": moment,
+                "size": len(content),
+                "sha256": self.sha256(content),
+                "database_uuid": owner,
+                "state": state,
+                **values,
+            }
+        )
+
+    def sha256(self, content):
+        return hashlib.sha256(content).hexdigest()
+
+    def sidecar(self, key, moment, owner, content):
+        odoo = {"db_name": "db", "version": "19.0", "modules": {"base": "19.0.1.3"}}
+        ours = {
+            "job": "5424c813-0000-0000-0000-000000000000",
+            "run": "B1",
+            "plan": self.plan.name,
+            "database_uuid": owner,
+            "snapshot_at": f"{moment.isoformat()}+00:00",
+            "contents": ["database"],
+            "missing": [],
+        }
+        content = manifest.build(odoo, ours), key, len(content), self.sha256(content)
+        return manifest.sidecar(*content)
+
+    def perform(self, action):
+        """Do what a button asks for, in this process."""
+        job = self.env["backup.job"].browse(action["res_id"])
+        job.state = "running"
+        job._perform()
+        return job
+
+    # === SCAN === #
+
+    def test_scan_rebuilds_the_catalogue(self):
+        copies = self.store(1) + self.store(2, content=b"another archive")
+        before = copies.read(["key", "date", "size", "sha256", "plan_id", "database_uuid"])
+        for row in before:
+            row.pop("id")
+        copies.unlink()
+        job = self.perform(self.storage.action_scan())
+        self.assertEqual(job.state, "success")
+        found = self.storage.copy_ids
+        self.assertEqual(set(found.mapped("state")), {"stored"})
+        after = found.read(["key", "date", "size", "sha256", "plan_id", "database_uuid"])
+        for row in after:
+            row.pop("id")
+        self.assertEqual(
+            sorted(after, key=lambda r: r["key"]), sorted(before, key=lambda r: r["key"])
+        )
+
+    def test_scan_flags_what_is_gone_or_changed(self):
+        good, gone, short, broken = (self.store(days) for days in range(4))
+        (self.disk / gone.key).unlink()
+        (self.disk / short.key).write_bytes(b"PK")
+        (self.disk / manifest.sidecar_key(broken.key)).write_text("{")
+        (self.disk / "somebody elses.json").write_text("[1, 2]")
+        (self.disk / "notes.txt").write_text("mine")
+        job = self.perform(self.storage.action_scan())
+        self.assertEqual(good.state, "verified")
+        self.assertEqual(gone.state, "missing")
+        self.assertEqual(short.state, "damaged")
+        self.assertEqual(broken.state, "damaged")
+        self.assertEqual(job.step_ids.state, "warning")
+        for copy in (gone, short, broken):
+            self.assertIn(copy.key, job.step_ids.log)
+        self.assertNotIn("notes.txt", job.step_ids.log)
+
+    def test_scan_of_an_empty_storage(self):
+        lost = self.store()
+        for path in self.disk.iterdir():
+            path.unlink()
+        self.perform(self.storage.action_scan())
+        self.assertEqual(lost.state, "missing")
+
+    # === VERIFY === #
+
+    def test_verify_reads_the_copies_back(self):
+        copies = self.store(0, state="stored") + self.store(1, state="stored")
+        job = self.perform(copies.action_verify())
+        self.assertEqual(job.state, "success")
+        self.assertEqual(set(copies.mapped("state")), {"verified"})
+        self.assertEqual(len(job.step_ids), 2)
+
+    def test_verify_finds_a_flipped_bit(self):
+        good, bad, gone = self.store(0), self.store(1), self.store(2)
+        (self.disk / bad.key).write_bytes(b"PK brchive")
+        (self.disk / gone.key).unlink()
+        job = self.perform((good + bad + gone).action_verify())
+        self.assertEqual(job.state, "partial")
+        self.assertEqual((good + bad + gone).mapped("state"), ["verified", "damaged", "missing"])
+        self.assertTrue(job.error and job.hint)
+
+    def test_verify_finds_a_swapped_archive(self):
+        one, other = self.store(0, content=b"first 1"), self.store(1, content=b"second ")
+        (self.disk / one.key).write_bytes(b"second ")
+        job = self.perform(one.action_verify())
+        self.assertEqual((job.state, one.state), ("failure", "damaged"))
+        self.assertEqual(other.state, "verified")
+
+    def test_plan_verifies_its_newest_copies_on_time(self):
+        self.plan.write({"verify_every": "7", "verify_newest": 1})
+        newest, _older = self.store(0), self.store(1)
+        self.plan.next_verification = NOW - timedelta(minutes=1)
+        self.env["backup.plan"]._create_due_verifications()
+        mine = [("kind", "=", "verify"), ("plan_id", "=", self.plan.id)]
+        job = self.env["backup.job"].search(mine)
+        self.assertEqual(job.step_ids.copy_id, newest)
+        self.assertGreater(self.plan.next_verification, NOW + timedelta(days=6))
+        self.env["backup.plan"]._create_due_verifications()
+        self.assertEqual(self.env["backup.job"].search_count(mine), 1)
+
+    # === RETENTION === #
+
+    def retain(self):
+        """Apply the rules as a run does; return the keys that are left."""
+        job = self.run_now()
+        job.state = "running"
+        progress = Progress()
+        self.patch(type(job), "_storage_now", lambda self, storage: None)
+        job._apply_retention(self.storage, progress)
+        self.lines = "\n".join(progress.lines)
+        return {path.name for path in self.disk.iterdir()}
+
+    def keep_two(self):
+        rules = dict.fromkeys(
+            ("keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"), 0
+        )
+        self.plan.write({"retention": "custom", **rules, "keep_last": 2, "keep_within_days": 0})
+        self.plan.keep_minimum = 1
+
+    def test_surplus_goes_with_its_manifest_and_is_logged(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(4)]
+        left = self.retain()
+        self.assertEqual(
+            left, {name for c in copies[:2] for name in (c.key, manifest.sidecar_key(c.key))}
+        )
+        self.assertEqual([c.state for c in copies], ["verified"] * 2 + ["deleted"] * 2)
+        for copy in copies[2:]:
+            self.assertIn(copy.key, self.lines)
+
+    def test_what_stays_whatever_the_rules_say(self):
+        self.keep_two()
+        self.store(0), self.store(1)
+        protected = self.store(2, protected=True)
+        foreign = self.store(3, database_uuid="11111111-2222-3333-4444-555555555555")
+        others = self.store(4, plan_id=False)
+        left = self.retain()
+        for copy in (protected, foreign, others):
+            self.assertIn(copy.key, left)
+
+    def test_incomplete_backup_does_not_take_the_place_of_a_complete_one(self):
+        self.keep_two()
+        complete = [self.store(days) for days in (5, 6)]
+        for days in range(4):
+            self.store(days, complete=False)
+        left = self.retain()
+        for copy in complete:
+            self.assertIn(copy.key, left)
+
+    def test_archive_that_another_database_has_put_there_is_not_deleted(self):
+        self.keep_two()
+        self.store(0), self.store(1)
+        old = self.store(2)
+        path = self.disk / manifest.sidecar_key(old.key)
+        content = json.loads(path.read_text())
+        content["dfr_backup"]["database_uuid"] = "11111111-2222-3333-4444-555555555555"
+        path.write_text(json.dumps(content))
+        self.assertIn(old.key, self.retain())
+        self.assertIn("another database", self.lines)
+        self.assertEqual(old.state, "verified")
+
+    def test_copy_of_the_database_neither_deletes_nor_writes(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(4)]
+        self.env["ir.config_parameter"].set_param("database.uuid", "another identity")
+        self.assertTrue(self.storage.is_foreign)
+        self.assertIn(copies[3].key, self.retain())
+        with self.assertRaisesRegex(UserError, "read-only"):
+            copies[3].action_delete()
+        answer = self.storage.action_test()["params"]
+        self.assertIn("Take Over", answer["message"])
+        self.storage.action_take_over()
+        self.assertNotIn(copies[3].key, self.retain())
+
+    def test_right_to_delete_missing(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(4)]
+        self.storage.can_delete = False
+        self.assertIn(copies[3].key, self.retain())
+        self.assertFalse(copies[3].expires_at)
+
+    def test_storage_with_rules_of_its_own(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(4)]
+        self.storage.write({"own_retention": True, "retention": "none"})
+        self.assertIn(copies[3].key, self.retain())
+
+    def test_preview_is_what_will_happen(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(4)]
+        preview = self.plan.retention_preview
+        self.assertIn("2 of these would go, and 2 would stay", preview)
+        for copy in copies:
+            self.assertIn(copy.key, preview)
+        self.assertEqual(bool(copies[3].expires_at), True)
+        self.assertLessEqual(copies[3].expires_at, fields.Datetime.now())
+
+    # === RIGHTS === #
+
+    def test_rights(self):
+        copy = self.store()
+        viewer = copy.with_user(new_test_user(self.env, "v", groups="dfr_backup.group_viewer"))
+        for method in ("verify", "protect", "unprotect", "delete"):
+            with self.subTest(method), self.assertRaises(AccessError):
+                getattr(viewer, f"action_{method}")()
+        self.assertTrue(viewer.read(["key", "expires_at", "location"]))
+        with self.assertRaises(AccessError):
+            viewer.storage_id.action_scan()
+        with self.assertRaises(AccessError):
+            viewer.storage_id.action_take_over()
+
+    def test_download_token_is_for_one_user_and_one_copy(self):
+        copy, other = self.store(), self.store(1)
+        manager = new_test_user(self.env, "m", groups="dfr_backup.group_manager")
+        token = copy.with_user(manager)._download_path().rpartition("/")[2]
+        copies = self.env["backup.copy"].with_user(manager)
+        self.assertEqual(copies._from_download_token(copy.id, token), copy)
+        self.assertFalse(copies._from_download_token(other.id, token))
+        self.assertFalse(copies._from_download_token(copy.id, token[:-2] + "AA"))
+        self.assertFalse(self.env["backup.copy"]._from_download_token(copy.id, token))

@@ -1,0 +1,84 @@
+import pytest
+
+from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.retry import Retries, persistently
+
+QUICK = Retries(patience=0.2, first=0.01, longest=0.04)
+
+
+class Operation:
+    """Fails so often with ``error``, having done so many bytes each time, then returns."""
+
+    def __init__(self, progress, errors, done=()):
+        self.progress = progress
+        self.errors = list(errors)
+        self.done = list(done)
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        if self.done:
+            self.progress.advance(self.done.pop(0))
+        if self.errors:
+            raise self.errors.pop(0)
+        return "result"
+
+
+def test_first_success_is_returned_and_nothing_logged():
+    progress = Progress()
+    assert persistently(Operation(progress, []), progress, QUICK) == "result"
+    assert progress.lines == []
+
+
+def test_retryable_errors_are_counted_and_explained():
+    progress = Progress()
+    operation = Operation(progress, [RetryableError("Busy."), RetryableError("Still busy.")])
+    assert persistently(operation, progress, QUICK) == "result"
+    assert [line.partition(",")[0] for line in progress.lines] == [
+        "Attempt 1 failed",
+        "Attempt 2 failed",
+    ]
+    assert progress.lines[1].endswith("Still busy.")
+
+
+def test_bytes_of_a_failed_attempt_are_not_counted_twice():
+    progress = Progress()
+    operation = Operation(progress, [RetryableError("Cut.")], done=[70, 100])
+    persistently(operation, progress, QUICK)
+    assert progress.done == 100
+
+
+def test_permanent_error_is_not_tried_again():
+    progress = Progress()
+    operation = Operation(progress, [PermanentError("No."), None])
+    with pytest.raises(PermanentError):
+        persistently(operation, progress, QUICK)
+    assert operation.calls == 1
+
+
+def test_patience_ends():
+    progress = Progress()
+    operation = Operation(progress, [RetryableError("Gone.")] * 1000)
+    with pytest.raises(RetryableError):
+        persistently(operation, progress, QUICK)
+    assert 3 < operation.calls < 50
+    assert "giving up" in progress.lines[-1]
+
+
+def test_progress_renews_the_patience():
+    progress = Progress()
+    operation = Operation(progress, [RetryableError("Cut.")] * 30, done=range(1, 40))
+    assert persistently(operation, progress, Retries(0.05, 0.01, 0.04)) == "result"
+
+
+def test_cancel_while_waiting():
+    def report(_progress):
+        raise Cancelled()
+
+    progress = Progress(report)
+    progress._next_report = 0
+    with pytest.raises(Cancelled):
+        persistently(
+            Operation(progress, [RetryableError("Gone.")]), progress, Retries(900, 600, 600)
+        )
