@@ -100,6 +100,7 @@ class _Loader:
                 self._report.statements += 1
                 self._do(item)
         self._flush()
+        self._sessions.wait()  # for the rows, when nothing came after them
         checkpoint("restore.load.end")
 
     def finish(self, progress: Progress) -> LoadReport:

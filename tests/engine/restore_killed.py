@@ -1,0 +1,43 @@
+"""Restore an archive, and be killed at the checkpoint that is named.
+
+restore_killed.py ARCHIVE DATABASE FILESTORE MARKERS CHECKPOINT [replace]
+"""
+
+import os
+import signal
+import sys
+import types
+from pathlib import Path
+
+package = types.ModuleType("dfr_backup")
+package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
+sys.modules["dfr_backup"] = package
+
+from dfr_backup.engine.checkpoints import EVENT  # noqa: E402
+from dfr_backup.engine.postgres import Connection  # noqa: E402
+from dfr_backup.engine.progress import Progress  # noqa: E402
+from dfr_backup.engine.restore_archive import open_archive  # noqa: E402
+from dfr_backup.engine.restore_files import extract_filestore  # noqa: E402
+from dfr_backup.engine.restore_load import load  # noqa: E402
+from dfr_backup.engine.restore_target import Place, RestoreTarget  # noqa: E402
+
+archive, database, filestore, markers, deadly, *options = sys.argv[1:]
+
+
+def kill(event, arguments):
+    if event == EVENT and arguments[0] == deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(kill)
+target = RestoreTarget(
+    Connection("postgres"),
+    Place(database, Path(filestore)),
+    Path(markers),
+    replace_existing="replace" in options,
+)
+with open_archive(Path(archive)) as opened, target:
+    target.create()
+    load(opened.reader.pieces(opened.dump), target.connection, Progress())
+    extract_filestore(opened, target.filestore, Progress())
+    target.publish()

@@ -1,0 +1,611 @@
+"""Loading, publishing, undoing: with the PostgreSQL that the environment names (PGHOST…)."""
+
+import contextlib
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from dfr_backup.engine import sqlstream
+from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
+from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore_archive import Description, open_archive
+from dfr_backup.engine.restore_files import extract_filestore
+from dfr_backup.engine.restore_finish import FinishOptions, finish_database, installed_modules
+from dfr_backup.engine.restore_load import load
+from dfr_backup.engine.restore_preflight import Surroundings, preflight
+from dfr_backup.engine.restore_target import (
+    PREFIX,
+    Place,
+    RestoreTarget,
+    put_back,
+    remove_leftovers,
+)
+from dfr_backup.engine.restore_verify import verify_restored
+
+SERVER = Connection("postgres")
+END = b"\n-- PostgreSQL database dump complete\n"
+# what Odoo asks when it looks for databases to serve (service/db.py, list_dbs)
+ODOO_LISTS = """
+    SELECT datname FROM pg_database
+     WHERE datdba = (SELECT usesysid FROM pg_user WHERE usename = current_user)
+       AND NOT datistemplate AND datallowconn
+"""
+NASTY = r"""
+CREATE EXTENSION pg_trgm;
+CREATE TYPE mood AS ENUM ('so;', 'la''la', 'E''\;');
+CREATE TABLE "Odd ""name;" (id serial PRIMARY KEY, "a;b" text, mood mood, body bytea);
+INSERT INTO "Odd ""name;" ("a;b", mood, body) SELECT
+  E'tab\t back\\slash \\. quote'' "" ; -- $$ \n\\.\nline' || g, 'so;', decode(md5(g::text), 'hex')
+  FROM generate_series(1, 3000) g;
+INSERT INTO "Odd ""name;" VALUES (9999, E'\\.', NULL, NULL), (10000, '', 'la''la', '');
+CREATE TABLE child (id int PRIMARY KEY, odd int CONSTRAINT "fk;1" REFERENCES "Odd ""name;"
+  ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, self int REFERENCES child, x int NOT NULL UNIQUE);
+CREATE TABLE other (id int PRIMARY KEY, child int REFERENCES child);
+ALTER TABLE child ADD other int REFERENCES other;
+INSERT INTO child SELECT g, g, g, g, NULL FROM generate_series(1, 500) g;
+INSERT INTO other SELECT g, g FROM generate_series(1, 500) g;
+UPDATE child SET other = id;
+SET CONSTRAINTS ALL IMMEDIATE;
+CREATE TABLE doubtful (id int);
+INSERT INTO doubtful VALUES (-1);
+ALTER TABLE doubtful ADD CONSTRAINT old FOREIGN KEY (id) REFERENCES child NOT VALID;
+CREATE TABLE part (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM ('2021-01-01') TO ('2022-01-01');
+CREATE INDEX part_day ON part (day);
+ALTER TABLE part ADD FOREIGN KEY (id) REFERENCES child;
+INSERT INTO part SELECT g, date '2020-06-01' + g FROM generate_series(1, 400) g;
+CREATE TABLE parent_t (id int CHECK (id > 0), up text GENERATED ALWAYS AS ('x' || id) STORED);
+CREATE TABLE kid (extra int) INHERITS (parent_t);
+INSERT INTO parent_t VALUES (1); INSERT INTO kid (id, extra) VALUES (2, 3);
+CREATE FUNCTION body() RETURNS text LANGUAGE sql AS $_$ SELECT 'a;$$;'; $_$;
+CREATE FUNCTION atomic(int) RETURNS int LANGUAGE sql
+  BEGIN ATOMIC SELECT CASE $1 WHEN 1 THEN 2 ELSE 3 END; SELECT 4; END;
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN RAISE EXCEPTION ''a trigger saw the load; %'', NEW.id; END;';
+CREATE TRIGGER audit BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION audit();
+CREATE INDEX by_body ON "Odd ""name;" (("a;b" || ';')) WHERE "a;b" <> ';';
+CREATE INDEX trigrams ON "Odd ""name;" USING gin ("a;b" gin_trgm_ops);
+CREATE UNIQUE INDEX clustered ON child (odd);
+ALTER TABLE child CLUSTER ON clustered;
+ALTER TABLE child REPLICA IDENTITY USING INDEX child_x_key;
+ALTER TABLE doubtful ADD CONSTRAINT apart EXCLUDE (id WITH =);
+CREATE STATISTICS stats ON odd, self FROM child;
+CREATE VIEW seen AS SELECT ';' AS a, * FROM child;
+CREATE RULE quiet AS ON DELETE TO child DO INSTEAD (SELECT 1; SELECT 2);
+CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM child WITH DATA;
+CREATE UNIQUE INDEX counted_i ON counted (count);
+ALTER TABLE other ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON other USING (id > 0);
+COMMENT ON CONSTRAINT child_x_key ON child IS 'unique; ''x''';
+COMMENT ON INDEX clustered IS E'of\nindex;';
+COMMENT ON COLUMN child.odd IS 'back\slash';
+SELECT lo_from_bytea(0, '\x0102ff00'), lo_from_bytea(0, 'large; object');
+CREATE SEQUENCE counter START 5; SELECT nextval('counter');
+CREATE SCHEMA "two;"; CREATE TABLE "two;".t AS SELECT 1 AS "x;y";
+GRANT SELECT ON child TO PUBLIC;
+"""
+ODOO = """
+CREATE TABLE ir_attachment (id int, store_fname text, checksum text, file_size int,
+  res_model text, name text, type text, db_datas bytea);
+CREATE TABLE ir_module_module (name text, state text);
+CREATE TABLE ir_config_parameter (key text UNIQUE, value text, create_uid int,
+  create_date timestamp, write_uid int, write_date timestamp);
+CREATE TABLE backup_plan (active bool, next_run timestamp);
+CREATE TABLE backup_job (state text, date_end timestamp, error text);
+CREATE TABLE backup_step (state text, date_end timestamp);
+INSERT INTO ir_module_module VALUES ('base', 'installed'), ('dfr_backup', 'installed'), ('x', 'no');
+INSERT INTO ir_config_parameter VALUES ('database.uuid', 'old'), ('web.base.url', 'http://x');
+INSERT INTO backup_plan VALUES (true, now());
+INSERT INTO backup_job VALUES ('running'), ('success');
+INSERT INTO backup_step VALUES ('running'), ('pending'), ('success');
+"""
+FILES = [b"one" * 1000, b"two" * 50_000]
+
+
+def run_sql(database, query, *parameters):
+    with contextlib.closing(psycopg2.connect(dbname=database)) as session:
+        session.autocommit = True
+        with session.cursor() as cr:
+            cr.execute(query, parameters or None)
+            return cr.fetchall() if cr.description else []
+
+
+def databases():
+    return {name for (name,) in run_sql("postgres", "SELECT datname FROM pg_database")}
+
+
+def drop(name):
+    if name in databases():
+        run_sql(
+            "postgres", sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(name))
+        )
+        run_sql("postgres", sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    if "PGHOST" not in os.environ:
+        pytest.skip('no PostgreSQL: eval "$(make -s env)"')
+
+
+@pytest.fixture
+def new_database(request):
+    """Return a function that makes an empty database, which goes away with the test."""
+    made = []
+
+    def make(name=None):
+        name = (
+            name or f"dfr_test_{os.getpid()}_{len(made)}_{abs(hash(request.node.nodeid)) % 10**6}"
+        )
+        made.append(name)
+        run_sql(
+            "postgres",
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 LC_COLLATE 'C'").format(
+                sql.Identifier(name)
+            ),
+        )
+        return name
+
+    yield make
+    for name in made:
+        drop(name)
+
+
+def dumped(database):
+    """Return the plain dump, without the words that differ each time."""
+    done = subprocess.run(["pg_dump", "--no-owner", database], check=True, capture_output=True)
+    return re.sub(rb"(?m)^\\(un)?restrict .*\n", b"", done.stdout)
+
+
+def pieces(data, size=10_000):
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def loaded(database, dump, progress=None, **options):
+    return load(pieces(dump), Connection(database), progress or Progress(), **options)
+
+
+# === LOAD === #
+
+
+@pytest.mark.parametrize("helpers", [1, 3])
+def test_a_nasty_database_is_loaded_as_it_was(new_database, helpers, monkeypatch):
+    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 20_000)  # the rows in many parts
+    source, copy = new_database(), new_database()
+    run_sql(source, NASTY)
+    dump = dumped(source)
+    report = loaded(copy, dump, helpers=helpers)
+    assert sorted(dumped(copy).splitlines()) == sorted(dump.splitlines())
+    invalid = "SELECT conname FROM pg_constraint WHERE NOT convalidated"
+    assert run_sql(copy, invalid) == [("old",)]
+    assert run_sql(copy, "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
+    assert report.size == len(dump)
+    assert report.skipped == []
+
+
+def test_psql_would_have_loaded_the_same(new_database, tmp_path):
+    """The same dump by PostgreSQL's own program is the measure."""
+    source, ours, theirs = new_database(), new_database(), new_database()
+    run_sql(source, NASTY)
+    (tmp_path / "dump.sql").write_bytes(dump := dumped(source))
+    loaded(ours, dump)
+    psql = ["psql", "-Xq1", "-v", "ON_ERROR_STOP=1", "-d", theirs, "-f", tmp_path / "dump.sql"]
+    subprocess.run(psql, check=True, capture_output=True)
+    assert sorted(dumped(ours).splitlines()) == sorted(dumped(theirs).splitlines())
+
+
+def test_a_bad_row_is_named_with_its_line_and_not_shown(new_database, monkeypatch):
+    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
+    rows = b"".join(b"%d\tsecret%d\n" % (n, n) for n in range(100))
+    rows = rows.replace(b"77\tsecret77\n", b"x\tsecret77\n")
+    dump = (
+        b"CREATE TABLE t (id int, s text);\n\nCOPY t (id, s) FROM stdin;\n" + rows + b"\\.\n" + END
+    )
+    with pytest.raises(PermanentError) as caught:
+        loaded(new_database(), dump)
+    line = dump.split(b"\n").index(b"x\tsecret77") + 1
+    assert f"dump.sql, line {line}" in caught.value.message
+    assert "in table t, column id" in caught.value.message
+    assert "secret" not in caught.value.message + caught.value.log + caught.value.hint
+
+
+def test_a_failing_statement_is_named(new_database):
+    dump = b"SELECT 1;\n\n\nCREATE EXTENSION nonexistent;\nSELECT 1;\n" + END
+    with pytest.raises(PermanentError) as caught:
+        loaded(new_database(), dump)
+    assert "line 4" in caught.value.message
+    assert "CREATE EXTENSION nonexistent;" in caught.value.log
+    assert "Install what is named" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"ALTER TABLE ONLY t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (id);",
+        b"CREATE UNIQUE INDEX i ON public.t USING btree (id);",
+        b"ALTER TABLE ONLY t\n    ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES u(id);",
+    ],
+)
+def test_constraints_that_do_not_hold_end_the_load(new_database, broken):
+    dump = b"CREATE TABLE t (id int);\nCREATE TABLE u (id int PRIMARY KEY);\n"
+    dump += b"COPY t (id) FROM stdin;\n1\n1\n\\.\n\n" + broken + b"\n" + END
+    with pytest.raises(PermanentError, match="line 8"):
+        loaded(new_database(), dump)
+
+
+def test_rights_of_unknown_users_and_unknown_settings_are_no_reason_to_fail(new_database):
+    dump = b"SET no_such_setting_of_a_newer_version = 0;\nCREATE TABLE t (id int);\n"
+    dump += b"GRANT SELECT ON TABLE t TO no_such_user;\n" + END
+    progress = Progress()
+    report = loaded(new_database(), dump, progress)
+    assert len(report.skipped) == len(progress.warnings) == 1
+    assert "no_such_user" in progress.warnings[0]
+
+
+def test_a_lost_server_is_retryable(new_database):
+    database = new_database()
+    dump = b"SELECT pg_terminate_backend(pg_backend_pid());\n" + END
+    with pytest.raises(RetryableError, match="lost during the restore"):
+        loaded(database, dump)
+
+
+def cancelling(after):
+    """Return a progress that asks to stop after so many seconds."""
+    started = time.monotonic()
+
+    def report(_progress):
+        if time.monotonic() - started > after:
+            raise Cancelled()
+
+    return Progress(report)
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [
+        b"SELECT pg_sleep(60);\n",
+        b"CREATE TABLE t (i int);\nCREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS"
+        b" 'SELECT 1 FROM pg_sleep(60)';\nCOPY t (i) FROM stdin;\n1\n\\.\n"
+        b"CREATE INDEX i ON public.t USING btree (f(i));\n",
+    ],
+)
+def test_cancel_ends_what_the_server_does(new_database, dump):
+    database, started = new_database(), time.monotonic()
+    with pytest.raises(Cancelled):
+        loaded(database, dump + END, cancelling(1))
+    assert time.monotonic() - started < 6
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'active'"
+    assert run_sql("postgres", busy, database) == [(0,)]
+
+
+def test_cancel_ends_an_endless_dump(new_database):
+    def endless():
+        yield b"CREATE TABLE t (i int);\nCOPY t (i) FROM stdin;\n"
+        while True:
+            yield b"1\n" * 1000
+            time.sleep(0.001)
+
+    threads = threading.active_count()
+    with pytest.raises(Cancelled):
+        load(endless(), Connection(new_database()), cancelling(1))
+    assert threading.active_count() == threads
+
+
+# === THE WHOLE === #
+
+
+@pytest.fixture
+def site(tmp_path, new_database, request):
+    """An archive with a database and two files, and where it can be restored to."""
+    source = new_database()
+    run_sql(source, ODOO)
+    names = [hashlib.sha1(content).hexdigest() for content in FILES]
+    for number, name in enumerate(names):
+        run_sql(source, "INSERT INTO ir_attachment VALUES (%s, %s, %s, 3, 'm', 'n', 'binary')",
+                number, f"{name[:2]}/{name}", name)  # fmt: skip
+    writer = ArchiveWriter.create(tmp_path / "a.zip")
+    with writer.stream_member("dump.sql") as member:
+        member.write(dumped(source))
+    for name, content in zip(names, FILES, strict=True):
+        writer.add_bytes(f"filestore/{name[:2]}/{name}", content)
+    writer.close()
+    site = Site(tmp_path, f"dfr_test_new_{os.getpid()}_{abs(hash(request.node.nodeid)) % 10**6}")
+    yield site
+    for name in databases():
+        if name.startswith((site.name, PREFIX)):
+            drop(name)
+
+
+class Site:
+    def __init__(self, folder, name):
+        self.name = name
+        self.archive = folder / "a.zip"
+        self.place = Place(name, folder / "filestore" / name)
+        self.markers = folder / "markers"
+
+    def target(self, **options):
+        return RestoreTarget(SERVER, self.place, self.markers, **options)
+
+    def fill(self, target):
+        with open_archive(self.archive) as archive:
+            target.create()
+            load(archive.reader.pieces(archive.dump), target.connection, Progress())
+            extract_filestore(archive, target.filestore, Progress())
+
+    def restore(self, **options):
+        with self.target(**options) as target:
+            self.fill(target)
+            return target.publish()
+
+    def traces(self):
+        """Return what is there of restores: databases, directories, markers."""
+        folders = [*self.place.filestore.parent.glob("*"), *self.markers.glob("*")]
+        named = {n for n in databases() if n.startswith((self.name, PREFIX))}
+        return named | {path.name for path in folders}
+
+    def killed(self, checkpoint, *options):
+        script = Path(__file__).with_name("restore_killed.py")
+        places = [self.archive, self.name, self.place.filestore, self.markers]
+        done = subprocess.run([sys.executable, script, *places, checkpoint, *options])
+        assert done.returncode == -9
+
+
+def test_nobody_else_sees_a_database_until_it_is_published(site):
+    with site.target() as target:
+        site.fill(target)
+        scratch = target.scratch.database
+        assert scratch in databases()
+        assert {scratch, site.name}.isdisjoint(n for (n,) in run_sql("postgres", ODOO_LISTS))
+        assert not site.place.exists
+        published = target.publish()
+    assert (published.place, published.previous) == (site.place, None)
+    assert (site.name,) in run_sql("postgres", ODOO_LISTS)
+    assert site.traces() == {site.name}
+    assert run_sql(site.name, "SELECT count(*) FROM ir_attachment") == [(2,)]
+    manifest = {"dfr_backup": {"rows": {'"public"."ir_attachment"': 2}}}
+    report = verify_restored(Connection(site.name), manifest, site.place.filestore, Progress())
+    assert (report.files, report.missing_count) == (2, 0)
+    assert any("no such table when saved" in line for line in report.different)
+
+
+def test_a_failed_restore_leaves_nothing(site):
+    with pytest.raises(ZeroDivisionError), site.target() as target:
+        site.fill(target)
+        raise ZeroDivisionError
+    assert site.traces() == set()
+
+
+def test_names_that_are_taken_are_refused(site, new_database):
+    new_database(site.name)
+    with pytest.raises(PermanentError, match="already"):
+        site.restore()
+    drop(site.name)
+    site.place.filestore.mkdir(parents=True)
+    with pytest.raises(PermanentError, match="files of a database"):
+        site.restore()
+    assert site.traces() == {site.name}
+
+
+def test_a_name_that_is_taken_meanwhile_is_refused(site, new_database):
+    with pytest.raises(PermanentError, match="already"), site.target() as target:
+        site.fill(target)
+        new_database(site.name)
+        target.publish()
+    assert site.traces() == {site.name}
+    assert run_sql(site.name, "SELECT count(*) FROM pg_class WHERE relname = 'ir_attachment'") == [
+        (0,)
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-x", "ü", "x" * 64, PREFIX + "0123456789ab", "a;b"])
+def test_names_that_odoo_does_not_serve_are_refused(tmp_path, name):
+    place = Place(name, tmp_path / "fs")
+    with pytest.raises(PermanentError, match="cannot be the name"):
+        RestoreTarget(SERVER, place, tmp_path / "markers").__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+MOMENTS = [
+    "restore.marker.written",
+    "restore.database.created",
+    "restore.load.end",
+    "restore.filestore.begin",
+    "restore.filestore.end",
+    "restore.publish.before",
+    "restore.publish.previous_files",
+    "restore.publish.files",
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_a_kill_leaves_is_removed(site, moment):
+    site.killed(moment)
+    assert site.traces() != set()
+    assert remove_leftovers(SERVER, site.markers) == [site.name]
+    assert site.traces() == set()
+    assert remove_leftovers(SERVER, site.markers) == []
+
+
+def test_what_is_published_is_no_leftover(site):
+    site.killed("restore.publish.after")
+    remove_leftovers(SERVER, site.markers)
+    assert site.traces() == {site.name}
+    assert len([p for p in site.place.filestore.rglob("*") if p.is_file()]) == 2
+
+
+def test_a_living_restore_is_no_leftover(site):
+    with site.target() as target:
+        target.create()
+        assert remove_leftovers(SERVER, site.markers) == []
+        assert target.scratch.database in databases()
+
+
+# === REPLACE === #
+
+
+@pytest.fixture
+def occupied(site, new_database):
+    """The same site, where a database of the name lives that somebody uses."""
+    new_database(site.name)
+    run_sql(site.name, "CREATE TABLE old (id int)")
+    site.place.filestore.mkdir(parents=True)
+    (site.place.filestore / "old").write_text("old")
+    with contextlib.closing(psycopg2.connect(dbname=site.name)):
+        yield site
+
+
+def is_the_old_one(site):
+    return (
+        run_sql(site.name, "SELECT count(*) FROM pg_class WHERE relname = 'old'") == [(1,)]
+        and (site.place.filestore / "old").exists()
+        and (site.name,) in run_sql("postgres", ODOO_LISTS)
+        and site.traces() == {site.name}
+    )
+
+
+def test_what_is_replaced_is_kept_and_can_be_put_back(occupied):
+    published = occupied.restore(replace_existing=True)
+    before = published.previous.database
+    assert before.startswith(f"{occupied.name}_before_")
+    assert occupied.traces() == {occupied.name, before}
+    assert run_sql(occupied.name, "SELECT count(*) FROM ir_attachment") == [(2,)]
+    assert (before,) not in run_sql("postgres", ODOO_LISTS)
+    assert (published.previous.filestore / "old").exists()
+    put_back(SERVER, published)
+    assert is_the_old_one(occupied)
+
+
+def test_a_failed_replacement_changes_nothing(occupied):
+    with pytest.raises(ZeroDivisionError), occupied.target(replace_existing=True) as target:
+        occupied.fill(target)
+        raise ZeroDivisionError
+    assert is_the_old_one(occupied)
+
+
+@pytest.mark.parametrize("moment", MOMENTS[-3:])
+def test_a_killed_replacement_is_taken_back(occupied, moment):
+    occupied.killed(moment, "replace")
+    remove_leftovers(SERVER, occupied.markers)
+    assert is_the_old_one(occupied)
+
+
+# === FINISH, VERIFY, PREFLIGHT === #
+
+
+def test_a_restored_copy_is_safe(site):
+    with site.target() as target:
+        site.fill(target)
+        assert installed_modules(target.connection) == ["base", "dfr_backup"]
+        statement = "INSERT INTO ir_config_parameter VALUES ('a', '100%')"
+        finish_database(target.connection, FinishOptions(statements=[statement]))
+        target.publish()
+    assert run_sql(site.name, "SELECT active, next_run FROM backup_plan") == [(False, None)]
+    jobs = run_sql(site.name, "SELECT state, error IS NULL FROM backup_job ORDER BY 1")
+    assert jobs == [("cancelled", False), ("success", True)]
+    steps = run_sql(site.name, "SELECT state FROM backup_step ORDER BY 1")
+    assert steps == [("skipped",), ("skipped",), ("success",)]
+    values = dict(run_sql(site.name, "SELECT key, value FROM ir_config_parameter"))
+    assert values["web.base.url"] == "http://x"
+    assert values["database.uuid"] != "old"
+    assert values["a"] == "100%"
+    assert len(values["database.secret"]) == 36
+
+
+def test_finish_changes_all_or_nothing(site):
+    with pytest.raises(PermanentError, match="finish"), site.target() as target:
+        site.fill(target)
+        try:
+            finish_database(target.connection, FinishOptions(statements=["SELECT nonsense"]))
+        finally:
+            rows = run_sql(target.scratch.database, "SELECT active FROM backup_plan")
+    assert rows == [(True,)]
+
+
+def test_identity_may_stay(site):
+    with site.target() as target:
+        site.fill(target)
+        finish_database(target.connection, FinishOptions(new_identity=False))
+        query = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
+        assert run_sql(target.scratch.database, query) == [("old",)]
+
+
+def test_what_is_missing_after_a_restore_is_named(site):
+    site.restore()
+    counts = {f'"public"."{table}"': rows for table, rows in {
+        "ir_attachment": 2, "ir_module_module": 3, "ir_config_parameter": 2, "backup_plan": 1,
+        "backup_job": 2, "backup_step": 3}.items()}  # fmt: skip
+    files = sorted(p for p in site.place.filestore.rglob("*") if p.is_file())
+    connection, manifest = Connection(site.name), {"dfr_backup": {"rows": counts}}
+    report = verify_restored(connection, manifest, site.place.filestore, Progress())
+    assert report.is_complete and report.counted and (report.tables, report.rows) == (6, 13)
+    files[0].unlink()
+    files[1].write_bytes(b"x")
+    run_sql(site.name, "DELETE FROM backup_step WHERE state = 'success'")
+    report = verify_restored(connection, manifest, site.place.filestore, Progress())
+    assert not report.is_complete
+    assert report.different == ['"public"."backup_step": 3 rows when saved, 2 rows restored']
+    assert (report.missing_count, report.damaged_count, report.files) == (1, 1, 0)
+    assert files[0].name in report.missing[0] and files[1].name in report.damaged[0]
+    manifest["dfr_backup"]["filestore"] = {"missing": 1, "damaged": 1}
+    run_sql(site.name, "INSERT INTO backup_step VALUES ('success')")
+    report = verify_restored(connection, manifest, site.place.filestore, Progress())
+    assert report.is_complete
+
+
+def description(**changes):
+    values = dict(
+        origin="dfr_backup", database="prod", taken_at=None, size=1, members=1, sql_bytes=1,
+        files=1, file_bytes=1, addon_bytes=0, addons=("mine",), odoo_version="19.0",
+        odoo_series="19.0", pg_version=(15, 1), database_uuid=None, modules={"base": "1"},
+        contents=("database",), missing=(), rows=None, has_checksums=True,
+    )  # fmt: skip
+    return Description(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"odoo_series": "18.0"}, "series"),
+        ({"odoo_series": ""}, "series_unknown"),
+        ({"modules": {"base": "1", "sale": "1"}}, "modules_missing"),
+        ({"modules": {"base": "1", "mine": "1"}}, "modules_enclosed"),
+        ({"pg_version": (99, 0)}, "postgres_older"),
+        ({"file_bytes": 1 << 60}, "space"),
+        ({"contents": ()}, "no_database"),
+        ({"missing": ("x",)}, "incomplete"),
+        ({"has_checksums": False}, "no_checksums"),
+    ],
+)
+def test_preflight_finds_what_would_fail(tmp_path, changes, code):
+    place = Place("dfr_test_no_such_database", tmp_path / "no/such")
+    surroundings = Surroundings(place, "19.0", ["base"])
+    found = preflight(description(**changes), surroundings, SERVER)
+    assert [finding.code for finding in found] == ([code] if code else [])
+    harmless = ("series_unknown", "modules_enclosed", "incomplete", "no_checksums")
+    assert all(f.blocking != (f.code in harmless) and f.hint for f in found)
+
+
+def test_preflight_looks_at_the_names(tmp_path, new_database):
+    def codes(name, **options):
+        surroundings = Surroundings(Place(name, tmp_path / name), "19.0", **options)
+        return [finding.code for finding in preflight(description(), surroundings, SERVER)]
+
+    taken = new_database()
+    assert codes(taken) == ["name_taken"]
+    assert codes(taken, replace_existing=True) == []
+    assert codes("a;b") == ["name"]
+    (tmp_path / "files").mkdir()
+    assert codes("files") == ["filestore_taken"]
