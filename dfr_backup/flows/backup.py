@@ -97,6 +97,7 @@ class BackupFlow(Flow):
         """Make the working directory, and find out early what would fail late."""
         self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_tools(progress)
+        self.job._encryption_key()  # one that cannot be used ends the run before anything is saved
         self._check_space(progress)
         self._check_storages(progress)
 

@@ -25,6 +25,16 @@ class BackupJob(models.Model):
             return Passphrase(self.plan_id._read_secret("age_passphrase"))
         return None
 
+    def _encryption_facts(self):
+        """Return what the manifest says about the encryption; never a secret."""
+        if not self._is_encrypted():
+            return {}
+        return {
+            "format": "age",
+            "kind": self.encryption,
+            "recipients": self.plan_id._recipients(),
+        }
+
     # === RETENTION === #
 
     def _apply_retention(self, storage, progress):

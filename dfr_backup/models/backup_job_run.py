@@ -174,7 +174,7 @@ class BackupJob(models.Model):
             "members": members,
             **{key: data.get(key) for key in ("pg_dump", "rows", "attachments", "filestore")},
             "addons": data.get("addons"),
-            "recipients": self.plan_id._recipients(),
+            "encryption": self._encryption_facts(),
         }
         odoo = server.odoo_manifest(self.env.cr)
         self.env.cr.commit()  # pylint: disable=invalid-commit  # close the reading transaction

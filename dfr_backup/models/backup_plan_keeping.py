@@ -61,10 +61,10 @@ class BackupPlan(models.Model):
         self._seal_secret("age_passphrase")
 
     def _recipients(self):
-        """Return the public keys for which archives are encrypted, as lines of text."""
-        lines = (self.age_recipients or "") if self.encryption == "recipients" else ""
-        stripped = (line.strip() for line in lines.splitlines())
-        return [line for line in stripped if line and not line.startswith("#")]
+        """Return the public keys for which archives are encrypted, as text."""
+        if self.encryption != "recipients":
+            return []
+        return [recipient.text for recipient in parse_recipients(self.age_recipients or "")]
 
     @api.constrains("encryption", "age_recipients")
     def _check_encryption(self):
