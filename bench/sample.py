@@ -15,11 +15,13 @@ PAGE_KB = 1024
 
 
 class Sampler(threading.Thread):
-    """Follows the processes of a command, of our detached runner, and PostgreSQL's for both."""
+    """Follows the processes of a command, of our detached runner, and PostgreSQL's for both: those
+    in ``database``, and in databases whose names begin with ``scratch``."""
 
-    def __init__(self, database, directories=()):
+    def __init__(self, database, directories=(), scratch=None):
         super().__init__(daemon=True)
         self.database = database
+        self.backends = [f" {database} ".encode()] + ([f" {scratch}".encode()] if scratch else [])
         self.directories = directories
         self.root = None
         self.stopping = threading.Event()
@@ -69,7 +71,7 @@ class Sampler(threading.Thread):
             if pid == self.root:
                 return "command"
             command = _read(pid, "cmdline")
-            if command.startswith(b"postgres:") and f" {self.database} ".encode() in command:
+            if command.startswith(b"postgres:") and any(b in command for b in self.backends):
                 return "backend"
             if b"\0backup\0runner\0" in command and f"={self.database}\0".encode() in command:
                 self._saw_runner(pid)
@@ -88,10 +90,10 @@ class Sampler(threading.Thread):
         return sum(last - first for key, (first, last) in self.cpu.items() if key[0] in kinds)
 
 
-def measure(command, database, env, directories=(), stdin=None):
+def measure(command, database, env, directories=(), stdin=None, scratch=None):
     """Run ``command`` and return (its standard output, what it cost, the sampler)."""
     busy, load = machine_busy(), os.getloadavg()[0]
-    sampler = Sampler(database, directories)
+    sampler = Sampler(database, directories, scratch)
     started = time.monotonic()
     with open(places.LOG / "run.log", "ab") as log:
         process = subprocess.Popen(

@@ -282,11 +282,15 @@ def _fence(server: Connection, database: str) -> None:
     """Let nobody into a database, and end the sessions that are in it."""
     with _session(server, "close the existing database") as cr:
         _allow_connections(cr, database, False)
-        cr.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = %s AND usename = current_user",
-            [database],
-        )
+        _end_sessions(cr, database)
+
+
+def _end_sessions(cr: Any, database: str) -> None:
+    cr.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = %s AND usename = current_user",
+        [database],
+    )
 
 
 def _allow_connections(cr: Any, database: str, allowed: bool) -> None:
@@ -302,8 +306,14 @@ def _rename(cr: Any, old: str, new: str) -> None:
 
 
 def _drop(cr: Any, database: str) -> None:
+    """Drop a database, and end our sessions in it, which a killed restore may have left.
+
+    Not WITH (FORCE): that fails for who is no superuser when autovacuum is in the database,
+    while the plain statement ends autovacuum itself, and waits for it.
+    """
     cr.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(_name(database)))
-    cr.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(_name(database)))
+    _end_sessions(cr, database)
+    cr.execute(sql.SQL("DROP DATABASE {}").format(_name(database)))
 
 
 def _exists(cr: Any, database: str) -> bool:
