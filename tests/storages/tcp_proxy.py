@@ -13,10 +13,12 @@ class Rule:
     have passed in one direction ("up" is to the server).
 
     kinds: "flip" one bit there, "cut" with a reset, "end" without one, "hold" for ever.
+    ``lasting``: once it has happened, later connections do not come as far as their first byte.
     """
 
-    def __init__(self, kind, after=0, direction="up", times=1 << 30):
+    def __init__(self, kind, after=0, direction="up", times=1 << 30, lasting=False):
         self.kind = kind
+        self.lasting = lasting
         self.after = after
         self.direction = direction
         self.times = times
@@ -89,6 +91,8 @@ class Proxy:
             at = rule.after - passed
             return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         rule.done += 1
+        if rule.lasting:
+            rule.after = 0
         if rule.kind == "hold":
             self._ended.wait()
         if rule.kind == "cut":

@@ -76,12 +76,6 @@ class TestRcloneSecure(StorageContract):
         return S3Storage(config(url, new_bucket(url, ca), ca), LIMITS)
 
 
-class TestMoto(StorageContract):
-    @pytest.fixture
-    def storage(self, moto_server):
-        return S3Storage(config(moto_server.url, new_bucket(moto_server.url)), LIMITS)
-
-
 @pytest.fixture
 def bucket(rgw_server):
     return new_bucket(rgw_server.url)

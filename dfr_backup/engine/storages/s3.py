@@ -55,6 +55,8 @@ class S3Storage(Storage):
             Upload(self._link, self._limits, file, name, progress, extras).run()
         finally:
             os.close(file)
+        if self._config.lock_mode:
+            self._require_locked(name)
 
     def put_bytes(self, data: bytes, key: str) -> None:
         self._put_bytes(data, self._name(key), self._extras())
@@ -200,8 +202,9 @@ class S3Storage(Storage):
         if config.storage_class:
             extras["StorageClass"] = config.storage_class
         if config.lock_mode:
-            until = datetime.now(timezone.utc) + timedelta(days=config.lock_days)
-            extras |= {"ObjectLockMode": config.lock_mode, "ObjectLockRetainUntilDate": until}
+            lock = self._lock()
+            extras["ObjectLockMode"] = lock["Mode"]
+            extras["ObjectLockRetainUntilDate"] = lock["RetainUntilDate"]
         return extras
 
     def _put_bytes(self, data: bytes, name: str, extras: dict[str, Any]) -> dict[str, Any]:
@@ -211,6 +214,21 @@ class S3Storage(Storage):
         return answer
 
     # -- locks ---------------------------------------------------------------------------
+
+    def _lock(self) -> dict[str, Any]:
+        until = datetime.now(timezone.utc) + timedelta(days=self._config.lock_days)
+        return {"Mode": self._config.lock_mode, "RetainUntilDate": until}
+
+    def _require_locked(self, name: str) -> None:
+        """Lock an object that is not: some servers forget it when they put parts together."""
+        try:
+            found = self._head(name) or {}
+        except EngineError as error:
+            if not _is_denied(error):
+                raise
+            return
+        if not (found.get("ObjectLockRetainUntilDate") or self._retained_until(name, found)):
+            self._link.call("put_object_retention", Key=name, Retention=self._lock())
 
     def _require_unlocked(self, name: str) -> None:
         """Raise PermanentError for an object that is locked: in a bucket with versions deleting

@@ -17,6 +17,7 @@ RIGHTS = {
     "HeadObject": ("read from", "s3:GetObject"),
     "ListObjectsV2": ("list", "s3:ListBucket"),
     "DeleteObject": ("delete from", "s3:DeleteObject"),
+    "PutObjectRetention": ("lock objects in", "s3:PutObjectRetention"),
     "AbortMultipartUpload": ("abort uploads to", "s3:AbortMultipartUpload"),
     "ListMultipartUploads": ("list open uploads to", "s3:ListBucketMultipartUploads"),
     "ListParts": ("list parts of uploads to", "s3:ListMultipartUploadParts"),
@@ -82,14 +83,19 @@ def _answered(error: Any, config: S3Config) -> EngineError:
     """Explain a refusal that the server has worded."""
     code, operation = code_of(error), error.operation_name
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    page = _is_web_page(error)
+    if page and status < 500:
+        return _not_s3(error, config)
     for codes, explanation in _REFUSALS:
         if code in codes:
             return explanation(error, config)
-    said = error.response.get("Error", {}).get("Message") or code or f"status {status}"
+    said = _said(error, config) or code or f"status {status}"
     if code in PASSING or (status >= 500 and status != 501):
         return RetryableError(
             f"The server of the bucket {config.place} cannot do it now: {said}",
-            hint="It is busy or has a fault. The upload is tried again and goes on where it was.",
+            hint="It answers with a web page: is that the address of its S3 interface?"
+            if page
+            else "It is busy or has a fault. The upload is tried again and goes on where it was.",
         )
     return PermanentError(
         f"The server refused {operation} in the bucket {config.place}: {said}",
@@ -97,9 +103,20 @@ def _answered(error: Any, config: S3Config) -> EngineError:
     )
 
 
-def _denied(error: Any, config: S3Config) -> EngineError:
-    operation = error.operation_name
+def _said(error: Any, config: S3Config) -> str:
+    """Return how the server has worded its refusal, in one line."""
     said = error.response.get("Error", {}).get("Message") or ""
+    return _without_secrets(" ".join(said.split())[:300], config)
+
+
+def _is_web_page(error: Any) -> bool:
+    """Tell whether a page for people was the answer. That to a HEAD request has no content."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return error.operation_name != "HeadObject" and "html" in headers.get("content-type", "")
+
+
+def _denied(error: Any, config: S3Config) -> EngineError:
+    operation, said = error.operation_name, _said(error, config)
     if operation == "DeleteObject" and PROTECTED.search(said):
         return PermanentError(
             f"The object is protected in the bucket {config.place}: {said}",

@@ -152,7 +152,8 @@ class Upload:
                 self._id, stored, self._kept = "", {}, 0
         self._id = ""
         self._conclude()
-        self._abort_all(others)
+        for other in others:
+            self._abort(other)
 
     def _begin(self) -> str:
         extras = self._crew.call(self._extras)
@@ -253,16 +254,19 @@ class Upload:
         """Leave no parts behind. A part that was under way may be stored after its upload was
         aborted: abort again, but do not wait for a server that has fallen silent."""
         quiet = self._crew.dismiss(GRACE)
-        if self._id:
-            self._abort_all([self._id])
-            if not quiet and not self._crew.dismiss(GRACE):
-                self._abort_all([self._id])
+        if not self._id or not self._abort(self._id) or quiet:
+            return
+        self._crew.dismiss(GRACE)
+        self._abort(self._id)
 
-    def _abort_all(self, uploads: list[str]) -> None:
-        for upload in uploads:
-            checkpoint("storage.put.abort")
-            with contextlib.suppress(EngineError, TimeoutError):
-                _within(GRACE, lambda upload=upload: abort(self._link, self._name, upload))
+    def _abort(self, upload: str) -> bool:
+        """End an open upload, and return whether that is certain."""
+        checkpoint("storage.put.abort")
+        try:
+            _within(GRACE, lambda: abort(self._link, self._name, upload))
+        except (EngineError, TimeoutError):
+            return False
+        return True
 
 
 def open_uploads(link: Link, name: str) -> Iterator[str]:
