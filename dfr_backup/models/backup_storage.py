@@ -91,11 +91,6 @@ class BackupStorage(models.Model):
         for storage in self:
             storage.is_foreign = bool(storage.owner_uuid) and storage.owner_uuid != mine
 
-    @api.constrains("provider", "local_path")
-    def _check_configuration(self):
-        for storage in self:
-            storage._get_storage(ValidationError)
-
     @api.constrains("external_name")
     def _check_external_name(self):
         for storage in self.filtered("external_name"):
@@ -109,14 +104,30 @@ class BackupStorage(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         storages = super().create(vals_list)
-        storages._prepare()
+        storages._configured()
         return storages
 
     def write(self, vals):
         result = super().write(vals)
-        if {"local_path", "provider"} & vals.keys():
-            self._prepare()
+        if any(self._is_configuration(name) for name in vals):
+            self._configured()
         return result
+
+    def _is_configuration(self, name):
+        """Tell whether a field says how a storage is reached: its name begins with its kind."""
+        return name.partition("_")[0] in dict(self._fields["provider"].selection) or (
+            name == "provider"
+        )
+
+    def _configured(self):
+        """Refuse what cannot be right, once all is written: secrets come after the rest.
+
+        The directory of a local storage is made now; what is far away, when it is tested.
+        """
+        for storage in self:
+            target = storage._get_storage(ValidationError)
+            if storage.provider == "local":
+                storage._prepare(target)
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
@@ -176,14 +187,12 @@ class BackupStorage(models.Model):
     def _external_secret(self, name):
         return server.external_secret(self.external_name, name) if self.external_name else ""
 
-    def _prepare(self):
-        """Make the directory of local storages. What is far away is only reached by the test."""
-        for storage in self.filtered(lambda storage: storage.provider == "local"):
-            try:
-                storage._get_storage().prepare()
-            except EngineError as error:
-                # the engine's text: pylint: disable-next=translation-required
-                raise UserError(f"{error.message}\n{error.hint}") from error
+    def _prepare(self, target):
+        try:
+            target.prepare()
+        except EngineError as error:
+            # the engine's text: pylint: disable-next=translation-required
+            raise UserError(f"{error.message}\n{error.hint}") from error
 
     # === BUTTONS === #
 

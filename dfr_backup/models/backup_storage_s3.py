@@ -91,19 +91,6 @@ class BackupStorage(models.Model):
                     self.s3_region or "REGION", self.s3_account or "ACCOUNT"
                 )
 
-    @api.constrains(
-        "s3_bucket",
-        "s3_prefix",
-        "s3_endpoint",
-        "s3_region",
-        "s3_access_key",
-        "s3_lock_mode",
-        "s3_lock_days",
-        "s3_ca_certificate",
-    )
-    def _check_s3(self):
-        self.filtered(lambda storage: storage.provider == "s3")._check_configuration()
-
     def _inverse_s3_secret_key(self):
         self._seal_secret("s3_secret_key")
 

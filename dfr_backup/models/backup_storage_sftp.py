@@ -1,4 +1,4 @@
-from odoo import api, fields, models
+from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ..engine.errors import EngineError
@@ -37,10 +37,6 @@ class BackupStorage(models.Model):
     sftp_fingerprint = fields.Char(string="Trusted Fingerprint", readonly=True)
     sftp_offered_key = fields.Char(readonly=True, copy=False)
     sftp_offered_fingerprint = fields.Char(string="Offered Fingerprint", readonly=True, copy=False)
-
-    @api.constrains("sftp_host", "sftp_port", "sftp_user", "sftp_directory")
-    def _check_sftp(self):
-        self.filtered(lambda storage: storage.provider == "sftp")._check_configuration()
 
     def _inverse_sftp_password(self):
         self._seal_secret("sftp_password")

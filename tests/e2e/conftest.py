@@ -240,11 +240,14 @@ class Run:
 
     @property
     def archive(self):
-        return Path(next(copy["path"] for copy in self.report["copies"]))
+        """The copy in the local storage."""
+        paths = [copy["path"] for copy in self.report["copies"]]
+        return Path(next(path for path in paths if path.startswith("/")))
 
     @property
     def manifest(self):
-        return json.loads(self.archive.with_suffix(".json").read_text())
+        stem = self.archive.name.removesuffix(".age").removesuffix(".zip")
+        return json.loads(self.archive.with_name(f"{stem}.json").read_text())
 
 
 def _databases(query):

@@ -26,10 +26,20 @@ def _install(action, checkpoint, marker, argument=""):
             time.sleep(float(argument))
         elif action == "fill":
             _fill(argument)
+        elif action == "spy":
+            _spy(argument)
         elif action == "remove":
             os.rename(argument, argument + ".gone")
 
     sys.addaudithook(hook)
+
+
+def _spy(folder):
+    """Copy what other users of the system could see of this process."""
+    for name in ("cmdline", "environ"):
+        with open(f"/proc/self/{name}", "rb") as source:
+            with open(os.path.join(folder, name), "wb") as target:
+                target.write(source.read())
 
 
 def _fill(folder):
