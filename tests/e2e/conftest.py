@@ -21,7 +21,7 @@ import pytest
 
 DEV = Path(os.environ["DFR_DEV_DIR"])
 REPO = Path(__file__).resolve().parents[2]
-TEMPLATE = "dfr_e2e_template"
+TEMPLATE = f"dfr_e2e_template_{os.getpid()}"  # several runs may go on at once
 FAULTS = str(Path(__file__).with_name("faults"))
 ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-chown,-fowner"]
 SEED = """
