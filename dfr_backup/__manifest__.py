@@ -5,7 +5,7 @@
     "category": "Administration",
     "author": "dfr_backup contributors",
     "license": "LGPL-3",
-    "depends": ["base", "web"],
+    "depends": ["base", "web", "mail"],
     "data": [
         "security/dfr_backup_groups.xml",
         "security/ir.model.access.csv",
