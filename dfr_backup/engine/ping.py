@@ -1,0 +1,146 @@
+"""Tell monitoring services over HTTP how a run goes. They notice when nobody tells them."""
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from .errors import EngineError, PermanentError, RetryableError
+
+TIMEOUT = 10.0  # seconds for the connection, and again for the answer
+PAUSE = 2.0  # seconds before another attempt
+LARGEST_BODY = 100_000  # bytes: what healthchecks.io keeps
+HEALTHCHECKS_PATHS = {"started": "/start", "success": "", "cancelled": "/log"}
+JSON = {"Content-Type": "application/json", "User-Agent": "dfr_backup"}
+
+
+@dataclass(frozen=True)
+class Ping:
+    """One request. ``service`` is for messages; ``url`` carries a token, and is a secret."""
+
+    service: str
+    method: str
+    url: str = field(repr=False)
+    body: bytes = b""
+
+
+def check_url(url: str) -> None:
+    """Raise PermanentError for what is no address that may be called."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise PermanentError(
+            "This is not the address of a monitoring service.",
+            hint="It begins with https:// (or http://), followed by the name of the service.",
+        )
+
+
+def healthchecks(url: str, event: str, summary: Mapping[str, Any]) -> Ping:
+    """Return the ping that healthchecks.io, and what imitates it, expects.
+
+    ``…/start`` before a run, the address itself after a good one, ``…/fail`` after one that was
+    not; ``…/log`` after a cancelled one, which is neither. ``rid`` pairs start and end.
+    """
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/") + HEALTHCHECKS_PATHS.get(event, "/fail")
+    query = urlencode([*parse_qsl(parts.query), ("rid", summary["uuid"])])
+    target = urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+    return Ping("Healthchecks", "POST", target, _encoded(summary)[:LARGEST_BODY])
+
+
+def uptime_kuma(url: str, event: str, summary: Mapping[str, Any]) -> Ping | None:
+    """Return the request for a push monitor of Uptime Kuma; None when it is not to be told."""
+    if event in ("started", "cancelled"):
+        return None
+    parts = urlsplit(url)
+    told = {
+        "status": "up" if event == "success" else "down",
+        "msg": (summary.get("error") or "OK")[:200],
+        "ping": str(round(1000 * (summary.get("seconds") or 0))),
+    }
+    query = urlencode({**dict(parse_qsl(parts.query)), **told})
+    target = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+    return Ping("Uptime Kuma", "GET", target)
+
+
+def webhook(url: str, event: str, summary: Mapping[str, Any]) -> Ping:
+    """Return a POST of ``{"event": event, …summary}`` as JSON."""
+    return Ping("Webhook", "POST", url, _encoded({"event": event, **summary}))
+
+
+def _encoded(summary: Mapping[str, Any]) -> bytes:
+    return json.dumps(summary, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def send_all(pings: Sequence[Ping], patience: float, attempts: int = 3) -> list[str]:
+    """Send all at once; return what went wrong, one sentence for each that was not heard.
+
+    Return after ``patience`` seconds at the latest, whatever names, routes and servers do.
+    Never raise.
+    """
+    deadline = time.monotonic() + patience
+    answers: dict[Ping, str] = {}
+
+    def work(ping: Ping) -> None:
+        answers[ping] = _send_patiently(ping, attempts)
+
+    threads = [threading.Thread(target=work, args=(ping,), daemon=True) for ping in pings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    late = f"did not answer within {patience:.0f} s."
+    problems = (answers.get(ping, f"{ping.service}: {_host(ping)} {late}") for ping in pings)
+    return [problem for problem in problems if problem]
+
+
+def _send_patiently(ping: Ping, attempts: int) -> str:
+    """Return "" when the service was told, else why it was not."""
+    for left in reversed(range(attempts)):
+        try:
+            send(ping)
+            return ""
+        except EngineError as error:
+            if not left or isinstance(error, PermanentError):
+                return error.message
+            time.sleep(PAUSE)
+    return ""
+
+
+def send(ping: Ping) -> None:
+    """Make the request. Raise RetryableError or PermanentError; neither names the address."""
+    import requests
+
+    try:
+        with requests.request(
+            ping.method,
+            ping.url,
+            data=ping.body or None,
+            headers=JSON,
+            timeout=TIMEOUT,
+            allow_redirects=False,  # an address is called, not what it points to
+            stream=True,  # and nobody waits for what it has to say
+        ) as answer:
+            status = answer.status_code
+    except Exception as error:  # the text of these errors quotes the address
+        reason = type(error).__name__
+        raise RetryableError(
+            f"{ping.service}: {_host(ping)} cannot be reached ({reason})."
+        ) from None
+    if status >= 300:
+        raised = RetryableError if _may_pass(status) else PermanentError
+        raise raised(f"{ping.service}: {_host(ping)} answered {status}.")
+
+
+def _may_pass(status: int) -> bool:
+    return status >= 500 or status in (408, 429)
+
+
+def _host(ping: Ping) -> str:
+    return urlsplit(ping.url).hostname or ""

@@ -1,0 +1,173 @@
+"""Pings to a real HTTP server on loopback, good and bad."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dfr_backup.engine import ping
+from dfr_backup.engine.errors import PermanentError, RetryableError
+
+SUMMARY = {"uuid": "0b2f", "plan": "Nuit d’été", "error": "", "seconds": 1.5}
+
+
+class Monitor(BaseHTTPRequestHandler):
+    """Answers with what its server has in stock, then with 200."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.heard.append((self.command, self.path, body))
+        status = self.server.answers.pop(0) if self.server.answers else 200
+        time.sleep(self.server.delay)
+        with contextlib.suppress(BrokenPipeError):
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"OK")
+
+    do_GET = do_POST
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def monitor(monkeypatch):
+    monkeypatch.setattr(ping, "PAUSE", 0.01)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Monitor)
+    server.heard, server.answers, server.delay = [], [], 0
+    server.url = f"http://127.0.0.1:{server.server_port}/s3cr3t"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # and nobody listens
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("event", "path"),
+    [
+        ("started", "/s3cr3t/start"),
+        ("success", "/s3cr3t"),
+        ("partial", "/s3cr3t/fail"),
+        ("failure", "/s3cr3t/fail"),
+        ("cancelled", "/s3cr3t/log"),
+    ],
+)
+def test_healthchecks(monitor, event, path):
+    assert ping.send_all([ping.healthchecks(monitor.url, event, SUMMARY)], 5) == []
+    ((method, target, body),) = monitor.heard
+    assert (method, target) == ("POST", f"{path}?rid=0b2f")
+    assert json.loads(body) == SUMMARY
+
+
+def test_healthchecks_keeps_what_the_address_asks_for(monitor):
+    made = ping.healthchecks(f"{monitor.url}/?create=1", "failure", SUMMARY)
+    assert urlsplit(made.url).path == "/s3cr3t/fail"
+    assert parse_qs(urlsplit(made.url).query) == {"create": ["1"], "rid": ["0b2f"]}
+
+
+def test_uptime_kuma(monitor):
+    pasted = f"{monitor.url}?status=up&msg=OK&ping="
+    failed = {**SUMMARY, "error": "The disk is full & more"}
+    made = [
+        ping.uptime_kuma(pasted, "success", SUMMARY),
+        ping.uptime_kuma(pasted, "failure", failed),
+    ]
+    for one in made:
+        assert ping.send_all([one], 5) == []
+    told = [parse_qs(urlsplit(target).query) for _method, target, _body in monitor.heard]
+    assert told == [
+        {"status": ["up"], "msg": ["OK"], "ping": ["1500"]},
+        {"status": ["down"], "msg": ["The disk is full & more"], "ping": ["1500"]},
+    ]
+    assert {method for method, _target, _body in monitor.heard} == {"GET"}
+    assert ping.uptime_kuma(pasted, "started", SUMMARY) is None
+
+
+def test_webhook(monitor):
+    assert ping.send_all([ping.webhook(monitor.url, "partial", SUMMARY)], 5) == []
+    assert json.loads(monitor.heard[0][2]) == {"event": "partial", **SUMMARY}
+
+
+def test_a_bad_minute_of_the_service_is_outlasted(monitor):
+    monitor.answers = [503, 429]
+    assert ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5) == []
+    assert len(monitor.heard) == 3
+
+
+def test_attempts_are_bounded(monitor):
+    monitor.answers = [500] * 9
+    problems = ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5)
+    assert problems == ["Webhook: 127.0.0.1 answered 500."]
+    assert len(monitor.heard) == 3
+
+
+def test_what_stays_wrong_is_not_repeated(monitor):
+    monitor.answers = [404]
+    problems = ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5)
+    assert problems == ["Webhook: 127.0.0.1 answered 404."]
+    assert len(monitor.heard) == 1
+
+
+def test_redirects_are_not_followed(monitor):
+    monitor.answers = [302]
+    assert ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5)
+    assert [target for _method, target, _body in monitor.heard] == ["/s3cr3t"]
+
+
+def test_nobody_waits_longer_than_agreed(monitor):
+    monitor.delay = 2
+    begin = time.monotonic()
+    pings = [ping.webhook(f"{monitor.url}/{n}", "success", SUMMARY) for n in range(3)]
+    problems = ping.send_all(pings, 0.3)
+    assert time.monotonic() - begin < 1.5
+    assert problems == ["Webhook: 127.0.0.1 did not answer within 0 s."] * 3
+
+
+def test_no_error_tells_the_address(closed_port):
+    """The path and the user's part of an address are passwords."""
+    url = f"http://user:p4ss@127.0.0.1:{closed_port}/s3cr3t"
+    made = ping.webhook(url, "success", SUMMARY)
+    with pytest.raises(RetryableError) as caught:
+        ping.send(made)
+    texts = [caught.value.message, caught.value.hint, caught.value.log, repr(made)]
+    assert caught.value.__cause__ is None and "cannot be reached" in texts[0]
+    assert not any("s3cr3t" in text or "p4ss" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "hc-ping.com/x",
+        "file:///etc/passwd",
+        "ftp://host/x",
+        "https://",
+        "http://[::1",
+        "http://h:x/",
+    ],
+)
+def test_what_is_no_address(url):
+    with pytest.raises(PermanentError):
+        ping.check_url(url)
+
+
+@pytest.mark.parametrize("url", ["https://hc-ping.com/x", "http://[::1]:3001/api/push/x?a=b"])
+def test_what_is_one(url):
+    ping.check_url(url)
