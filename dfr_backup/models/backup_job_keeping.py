@@ -3,7 +3,7 @@
 from odoo import fields, models
 
 from ..engine.encryption import Passphrase, parse_recipients
-from ..engine.errors import EngineError
+from ..engine.errors import EngineError, PermanentError
 from ..engine.manifest import sidecar_key
 
 STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now
@@ -22,7 +22,13 @@ class BackupJob(models.Model):
         if self.encryption == "recipients":
             return parse_recipients(self.plan_id.age_recipients or "")
         if self.encryption == "passphrase":
-            return Passphrase(self.plan_id._read_secret("age_passphrase"))
+            secret = self.plan_id._read_secret("age_passphrase")
+            if not secret:
+                raise PermanentError(
+                    "The plan encrypts by a passphrase, and has none.",
+                    hint="Set the passphrase in the plan, or choose another encryption.",
+                )
+            return Passphrase(secret)
         return None
 
     def _encryption_facts(self):

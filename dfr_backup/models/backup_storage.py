@@ -149,7 +149,7 @@ class BackupStorage(models.Model):
     def _where(self):
         """Return where the storage is, in words that a person can use."""
         try:
-            return self._get_storage().location("")
+            return self._get_storage().location("BACKUP")
         except EngineError as error:
             return error.message
 
