@@ -60,20 +60,8 @@ def free_port():
 def make_key(path, kind="ed25519", passphrase="", *options):
     """Make a key pair and return the text of the private key."""
     size = ["-b", "2048"] if kind == "rsa" else []
-    command = [
-        "ssh-keygen",
-        "-q",
-        "-t",
-        kind,
-        *size,
-        "-N",
-        passphrase,
-        "-C",
-        "test",
-        "-f",
-        str(path),
-    ]
-    subprocess.run([*command, *options], check=True)
+    command = ["ssh-keygen", "-q", "-t", kind, *size, "-N", passphrase, "-C", "test"]
+    subprocess.run([*command, "-f", str(path), *options], check=True)
     return Path(path).read_text()
 
 

@@ -23,7 +23,7 @@ PARTIAL = ".part"
 COMPARED = 2 * WINDOW  # bytes at the end of a partial file that are compared before it goes on
 ALMOST_NOTHING = 1 << 20  # bytes: a disk with less than this counts as full
 SYNC_PATIENCE = 10  # times the timeout: a server with a slow disk is silent while it syncs
-CLEAN_UP_SECONDS = 5.0  # a cancel must not wait for a server that is gone
+CLEAN_UP_SECONDS = 3.0  # a cancel must not wait for a server that is gone
 
 
 class SftpStorage(Storage):

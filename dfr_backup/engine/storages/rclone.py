@@ -1,0 +1,335 @@
+"""Whatever rclone reaches: a directory of a remote that the server's operator has configured."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ..checkpoints import checkpoint
+from ..errors import Cancelled, EngineError, PermanentError
+from ..process import Child
+from ..progress import Progress
+from .base import Abilities, Limits, Storage, StoredObject
+from .rclone_errors import MISSING, Failed, explain
+from .rclone_process import Rclone
+from .rclone_rules import RcloneConfig, checked_directory, checked_key, checked_remote
+
+PARTIAL = ".part"
+ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
+LOCAL = "local"  # the kind of remote that is the whole file system of this server
+TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+def list_remotes(config: RcloneConfig) -> list[str]:
+    """Return the names of the remotes that may be chosen. Raise an EngineError.
+
+    Remotes of the kind “local” are left out: they reach every file of this server, and who
+    administers a database does not administer the server. An alias remote reaches one directory.
+    """
+    rclone = Rclone(config, Limits(timeout=20))
+    rclone.version  # noqa: B018 (raises when it is too old)
+    try:
+        return sorted(name for name, kind in rclone.remotes().items() if kind != LOCAL)
+    except Failed as failure:
+        raise explain(failure, "read the configuration", "rclone") from failure
+
+
+class RcloneStorage(Storage):
+    """Objects are files in one directory of a remote, which ``prepare`` makes.
+
+    An upload gets a temporary name first, where the backend can rename; the others (object
+    stores) show a file only when it is complete. rclone cannot go on with an interrupted upload.
+    """
+
+    def __init__(self, config: RcloneConfig, limits: Limits):
+        self._remote = checked_remote(config.remote)
+        self._directory = checked_directory(config.directory)
+        self._config = config
+        self._rclone = Rclone(config, limits)
+
+    def location(self, key: str) -> str:
+        return f"rclone: {self._path(key)}"
+
+    def prepare(self) -> None:
+        if self._features.get("CanHaveEmptyDirectories"):
+            self._run("make the directory", "mkdir", self._path())
+
+    def check(self) -> None:
+        doing = "look at the directory"
+        if not self._features.get("CanHaveEmptyDirectories"):
+            return
+        found = json.loads(self._run(doing, "lsjson", self._path(), options=["--stat"]))
+        if not found.get("IsDir"):
+            raise PermanentError(
+                f"{self._path()} is not a directory.",
+                hint="Choose another one, or one that does not exist yet.",
+            )
+
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        checked_key(key)
+        size = source.stat().st_size
+        progress.expect(size)
+        with self._reporting_to(progress):
+            self._require_space(size)
+            self._store(source, key, PARTIAL, lambda sent: _advance(progress, min(sent, size)))
+        _advance(progress, size)
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        checked_key(key)
+        with tempfile.NamedTemporaryFile(prefix="dfr_backup-") as file:
+            file.write(data)
+            file.flush()
+            partial = f".{secrets.token_hex(4)}{PARTIAL}"
+            self._store(Path(file.name), key, partial, lambda _sent: None)
+
+    def stat(self, key: str) -> StoredObject | None:
+        path = self._path(checked_key(key))
+        try:
+            found = json.loads(self._call("lsjson", path, options=["--stat", "--no-mimetype"]))
+        except Failed as failure:
+            if failure.status in MISSING:
+                return None
+            raise explain(failure, f"look at {key}", self._path()) from failure
+        return None if not found or found.get("IsDir") else _stored(key, found)
+
+    def list(self) -> Iterator[StoredObject]:
+        for found in sorted(self._entries(), key=lambda entry: entry["Name"]):
+            if not found["Name"].endswith(PARTIAL):
+                yield _stored(found["Name"], found)
+
+    @contextmanager
+    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
+        found = self.stat(key)
+        if found is None:
+            raise PermanentError(
+                f"{key} is not in {self._path()}.",
+                hint="The file was moved or deleted. Scan the storage to see what is there.",
+            )
+        left = max(0, found.size - offset)
+        doing = f"read {key}"
+        with self._rclone.stream("cat", f"--offset={offset}", path=self._path(key)) as child:
+            stream = _Stream(self._rclone, child, left, lambda error: self._explain(error, doing))
+            yield cast(BinaryIO, stream)
+
+    def delete(self, key: str) -> None:
+        checked_key(key)
+        checkpoint("storage.delete")
+        try:
+            self._run(f"delete {key}", "deletefile", self._path(key))
+        except EngineError:
+            if self.stat(key) is not None:
+                raise
+
+    def discard_partial(self, key: str) -> None:
+        self.delete(checked_key(key) + PARTIAL)
+
+    def free_space(self) -> int | None:
+        if not self._features.get("About"):
+            return None
+        doing = "look at the free space"
+        return json.loads(self._run(doing, "about", self._path(), options=["--json"])).get("free")
+
+    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+        with self._reporting_to(progress):
+            super().verify(key, size, sha256, progress)
+
+    def probe(self) -> Abilities:
+        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
+        token = secrets.token_bytes(1024)
+        self.put_bytes(token, key)
+        try:
+            with self.open(key) as stream:
+                intact = stream.read() == token
+            if not intact or key not in {found.key for found in self.list()}:
+                raise PermanentError(
+                    f"What was written to {self._path()} does not read back the same.",
+                    hint="Check the remote by hand: rclone check",
+                )
+        finally:
+            can_delete = self._deletes(key)
+        if can_delete:
+            return Abilities()
+        return Abilities(
+            can_delete=False,
+            notes=(
+                f"Nothing can be deleted in {self._path()}: old backups have to be removed by its "
+                f"owner, and so has the test file {key}.",
+            ),
+        )
+
+    @cached_property
+    def _features(self) -> dict[str, bool]:
+        """What the backend can, in rclone's words. Every call needs this first: here the remote
+        is compared with those that are configured."""
+        self._require_remote()
+        try:
+            shown = self._rclone.output("backend", paths=["features", f"{self._remote}:"])
+        except Failed as failure:
+            raise self._explain(failure, "ask what the remote can") from failure
+        return json.loads(shown)["Features"]
+
+    def _require_remote(self) -> None:
+        remotes = list_remotes(self._config)
+        if self._remote not in remotes:
+            names = ", ".join(remotes) or "none"
+            raise PermanentError(
+                f"“{self._remote}” is not among the remotes that may be used on this server.",
+                hint=f"There are: {names}. The server's administrator adds one with rclone config, "
+                "as the system user that runs Odoo; one of the kind “local” is never used.",
+            )
+
+    def _path(self, key: str = "") -> str:
+        return f"{self._remote}:{'/'.join(part for part in (self._directory, key) if part)}"
+
+    def _call(self, command: str, *paths: str, options: Sequence[str] = ()) -> bytes:
+        """Return what a command prints. Raise Failed, or an EngineError."""
+        self._features  # noqa: B018 (raises when the remote may not be used)
+        return self._rclone.output(command, *options, paths=paths)
+
+    def _run(self, doing: str, command: str, *paths: str, options: Sequence[str] = ()) -> bytes:
+        try:
+            return self._call(command, *paths, options=options)
+        except Failed as failure:
+            raise self._explain(failure, doing) from failure
+
+    def _explain(self, failure: Failed, doing: str) -> EngineError:
+        return explain(failure, doing, self._path())
+
+    def _entries(self) -> Sequence[dict[str, Any]]:
+        try:
+            options = ["--files-only", "--no-mimetype"]
+            return json.loads(self._call("lsjson", self._path(), options=options))
+        except Failed as failure:
+            if failure.status in MISSING and not self._features.get("CanHaveEmptyDirectories"):
+                return []  # in an object store, a directory is there once something is in it
+            raise self._explain(failure, "list the directory") from failure
+
+    def _store(self, source: Path, key: str, partial: str, report: Callable[[int], None]) -> None:
+        """Store a file under a temporary name, then under its key. Leave nothing behind when
+        that fails for good."""
+        self.check()
+        moves = bool(self._features.get("Move"))
+        before = None if moves else self.stat(key)
+        try:
+            self._transfer(source, key, key + partial if moves else key, report)
+            checkpoint("storage.put.written")
+            if moves:
+                self._publish(key, key + partial)
+        except (PermanentError, Cancelled):
+            self._rclone.tick = _go_on
+            with contextlib.suppress(EngineError):
+                if moves:
+                    self.delete(key + partial)
+                elif self.stat(key) != before:  # complete in the moment that it was cancelled
+                    self.delete(key)
+            raise
+
+    def _transfer(self, source: Path, key: str, name: str, report: Callable[[int], None]) -> None:
+        try:
+            self._rclone.transfer(source, self._path(name), report)
+        except Failed as failure:
+            error = self._explain(failure, f"write {key}")
+            raise self._full(key, error) or error from failure
+
+    def _publish(self, key: str, partial: str) -> None:
+        paths = self._path(partial), self._path(key)
+        checkpoint("storage.rename.before")
+        self._run(f"write {key}", "moveto", *paths, options=["--ignore-times"])
+        checkpoint("storage.rename.after")
+
+    def _full(self, key: str, error: EngineError) -> PermanentError | None:
+        """Return a better sentence when the storage is full: many say only that they failed."""
+        try:
+            free = self.free_space()
+        except EngineError:
+            return None
+        if free is None or free >= ALMOST_NOTHING:
+            return None
+        return PermanentError(
+            f"Cannot write {key} in {self._path()}: the storage is full.",
+            hint="Free some space there, or raise the quota. Nothing was deleted.",
+            log=error.log,
+        )
+
+    def _require_space(self, size: int) -> None:
+        free = self.free_space()
+        if free is not None and free < size:
+            raise PermanentError(
+                f"{self._path()} has {free >> 20} MiB free, but the archive needs "
+                f"{size >> 20} MiB.",
+                hint="Free some space there, or raise the quota. Nothing was deleted.",
+            )
+
+    @contextmanager
+    def _reporting_to(self, progress: Progress) -> Iterator[None]:
+        self._rclone.tick = progress.tick
+        try:
+            yield
+        finally:
+            self._rclone.tick = _go_on
+
+    def _deletes(self, key: str) -> bool:
+        try:
+            self.delete(key)
+        except PermanentError:
+            return False
+        return True
+
+
+class _Stream(io.RawIOBase):
+    """What ``rclone cat`` prints: exactly ``left`` bytes, or an error."""
+
+    def __init__(
+        self, rclone: Rclone, child: Child, left: int, explained: Callable[[Failed], EngineError]
+    ):
+        super().__init__()
+        self._rclone = rclone
+        self._child = child
+        self._left = left
+        self._explained = explained
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[override]
+        """Fill a part of ``buffer``. Return 0 at the end of the file, once rclone has ended well.
+        Raise an EngineError."""
+        if not len(buffer):
+            return 0
+        self._rclone.wait_for_output(self._child)
+        count = os.readv(self._child.stdout, [buffer])
+        self._left -= count
+        if not count:
+            self._finish()
+        return count
+
+    def _finish(self) -> None:
+        try:
+            self._rclone.finish(self._child)
+        except Failed as failure:
+            raise self._explained(failure) from failure
+        if self._left:
+            raise self._explained(Failed(1, f"EOF, {self._left} bytes away from the end"))
+
+
+def _go_on() -> None:
+    """The tick of a call that nobody can cancel."""
+
+
+def _advance(progress: Progress, done: int) -> None:
+    progress.advance(max(0, done - progress.done))
+
+
+def _stored(key: str, entry: dict[str, Any]) -> StoredObject:
+    found = TIME.match(entry.get("ModTime") or "")
+    text = found[1] + found[2].replace("Z", "+00:00") if found else "1970-01-01T00:00:00+00:00"
+    return StoredObject(key, max(0, entry["Size"]), datetime.fromisoformat(text))

@@ -1,0 +1,97 @@
+"""What rclone complains about, as sentences for the administrator."""
+
+import re
+from dataclasses import dataclass
+
+from ..errors import EngineError, PermanentError, RetryableError
+
+MISSING = (3, 4)  # exit status: the directory, or the file, does not exist
+
+
+class Failed(Exception):
+    """rclone ended with a ``status`` that is not 0; ``text`` is what it complained about."""
+
+    def __init__(self, status: int, text: str):
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+def without_secrets(text: str) -> str:
+    """Return ``text`` without the parts of addresses that may be secret."""
+    text = re.sub(r"(\w+://)[^/@\s\"]*@", r"\1…@", text)
+    return re.sub(r"(\w+://[^\s\"?]*)\?[^\s\"]*", r"\1?…", text)
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What a complaint of rclone means: ``pattern`` is looked for in it, without its case."""
+
+    pattern: str
+    kind: type[EngineError]
+    reason: str
+    hint: str
+
+
+MEANINGS = (
+    _Meaning(
+        r"decrypt configuration|configuration password|password command",
+        PermanentError,
+        "its configuration is encrypted, and could not be opened",
+        "Give the service that runs Odoo the variable RCLONE_CONFIG_PASS.",
+    ),
+    _Meaning(
+        r"didn't find section|didn't find backend|config file .* not found",
+        PermanentError,
+        "the remote is not configured, or not completely",
+        "The server's administrator can look at it: rclone config show",
+    ),
+    _Meaning(
+        r"no space left|insufficient storage|\b507\b|quota|disk full|out of space|storage.?full",
+        PermanentError,
+        "the storage is full",
+        "Free some space there, or raise the quota. Nothing was deleted.",
+    ),
+    _Meaning(
+        r"\b401\b|unauthori[sz]ed|invalid_grant|unable to authenticate|InvalidAccessKeyId"
+        r"|SignatureDoesNotMatch|token expired|couldn't fetch token|login incorrect|530 ",
+        PermanentError,
+        "the login was refused",
+        "The server's administrator can renew it: rclone config reconnect, or rclone config",
+    ),
+    _Meaning(
+        r"permission denied|access ?denied|\b403\b|forbidden|read-only",
+        PermanentError,
+        "permission denied",
+        "Give the account of the remote the right to do so.",
+    ),
+    _Meaning(
+        r"no such host|connection refused|connection reset|timeout|timed out|unreachable"
+        r"|broken pipe|\bEOF\b|deadline exceeded|TLS handshake|\b50[0234]\b|\b429\b",
+        RetryableError,
+        "the storage cannot be reached, or does not answer",
+        "It is tried again. If it happens often, look at the network and at the storage.",
+    ),
+)
+
+
+def explain(failure: Failed, doing: str, where: str) -> EngineError:
+    """Return the sentence for a failure of rclone."""
+    message = f"Cannot {doing} in {where}"
+    for meaning in MEANINGS:
+        if re.search(meaning.pattern, failure.text, re.IGNORECASE):
+            return meaning.kind(
+                f"{message}: {meaning.reason}.", hint=meaning.hint, log=failure.text
+            )
+    if failure.status in MISSING:
+        return PermanentError(
+            f"{message}: there is no such directory.",
+            hint="Was it moved, or is a disk not mounted?",
+            log=failure.text,
+        )
+    last = failure.text.splitlines()[-1] if failure.text else f"exit status {failure.status}"
+    return RetryableError(
+        f"{message}: rclone says “{last}”.",
+        hint="It is tried again. The server's administrator can try the same with rclone by hand.",
+        log=failure.text,
+    )

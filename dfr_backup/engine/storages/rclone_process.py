@@ -1,0 +1,178 @@
+"""The program rclone: found, checked, told what to do, and watched."""
+
+import json
+import os
+import re
+import select
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import PermanentError, RetryableError
+from ..process import Child
+from .base import Limits
+from .rclone_errors import Failed, without_secrets
+from .rclone_rules import RcloneConfig, environment
+
+OLDEST = (1, 60)  # Debian 12 has it
+INPLACE = (1, 63)  # since then rclone makes a temporary name of its own, unless told not to
+SLICE = 0.5  # seconds between two looks at whether to go on
+PATIENCE = 10  # times the timeout: rclone itself gives up long before
+
+
+class Rclone:
+    """Runs rclone for one configuration. Each call is a process of its own, which ends with us.
+
+    ``tick`` is called at least every half second while one runs, and may raise an EngineError.
+    """
+
+    def __init__(self, config: RcloneConfig, limits: Limits):
+        self._config = config
+        self._limits = limits
+        self._version: tuple[int, int] | None = None
+        self.tick: Callable[[], None] = lambda: None
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Return the version of the program. Raise PermanentError when it is too old."""
+        if self._version is None:
+            shown = self.output("version").decode("utf-8", "replace")
+            found = re.match(r"rclone v(\d+)\.(\d+)", shown)
+            version = (int(found[1]), int(found[2])) if found else (0, 0)
+            if version < OLDEST:
+                raise PermanentError(
+                    f"This rclone is too old: {shown.splitlines()[0] if shown else 'no version'}.",
+                    hint="Version 1.60 or newer is needed; the server's administrator can install "
+                    "it.",
+                )
+            self._version = version
+        return self._version
+
+    def remotes(self) -> dict[str, str]:
+        """Return the names of all remotes and the kind of each."""
+        self._require_config()
+        found = {}
+        for line in self.output("listremotes", "--long").decode("utf-8", "replace").splitlines():
+            name, _colon, kind = line.partition(":")
+            found[name] = kind.split()[0] if kind.split() else ""
+        return found
+
+    def output(self, command: str, *options: str, paths: Sequence[str] = ()) -> bytes:
+        """Return what a command prints. Raise Failed, or an EngineError."""
+        with self._child(command, *options, paths=paths) as child:
+            printed = b"".join(self.printed(child))
+            self.finish(child)
+        return printed
+
+    def transfer(self, source: Path, target: str, report: Callable[[int], None]) -> None:
+        """Copy a file to ``target``, and ``report`` how many bytes of it were sent so far.
+
+        Raise Failed, what ``report`` raises, or another EngineError.
+        """
+        options = ["--ignore-times", "--use-json-log", "--log-file=/dev/stdout"]
+        options += ["--stats=500ms", "--stats-log-level=NOTICE"]
+        options += ["--inplace"] if self.version >= INPLACE else []
+        complaints: list[str] = []
+        paths = [os.path.abspath(source), target]
+        with self._child("copyto", *options, paths=paths) as child:
+            for entry in _log_entries(self.printed(child)):
+                if "stats" in entry:
+                    report(int(entry["stats"].get("bytes", 0)))
+                elif entry.get("level") in ("error", "critical", "fatal"):
+                    complaints = [*complaints[-9:], str(entry.get("msg", ""))]
+            self.finish(child, "\n".join(complaints))
+
+    @contextmanager
+    def stream(self, command: str, *options: str, path: str) -> Iterator[Child]:
+        """Start a command whose output is read by ``printed`` or from ``child.stdout``."""
+        with self._child(command, *options, paths=[path]) as child:
+            yield child
+
+    def printed(self, child: Child) -> Iterator[bytes]:
+        """Yield what a child prints, as it comes. Raise RetryableError when it is stuck."""
+        self.wait_for_output(child)
+        while data := os.read(child.stdout, 1 << 20):
+            yield data
+            self.wait_for_output(child)
+
+    def wait_for_output(self, child: Child) -> None:
+        """Wait until a child has printed something, or ended. Raise RetryableError when it is
+        stuck, and what ``tick`` raises."""
+        poll = select.poll()
+        poll.register(child.stdout, select.POLLIN | select.POLLHUP)
+        end = time.monotonic() + PATIENCE * self._limits.timeout
+        while not poll.poll(SLICE * 1000):
+            self.tick()
+            if time.monotonic() > end:
+                raise RetryableError(
+                    f"rclone did nothing for {PATIENCE * self._limits.timeout:g} seconds.",
+                    hint="It was ended, and is tried again. Check the network and the remote.",
+                )
+
+    def finish(self, child: Child, complaints: str = "") -> None:
+        """Read the exit status of a child that has closed its output. Raise Failed."""
+        if status := child.wait():
+            raise Failed(status, without_secrets(f"{complaints}\n{child.stderr_tail()}".strip()))
+
+    @contextmanager
+    def _child(self, command: str, *options: str, paths: Sequence[str] = ()) -> Iterator[Child]:
+        argv = [self._binary(), command, *self._common_options(), *options, "--", *paths]
+        child = Child(argv, environment())
+        try:
+            child.__enter__()
+        except OSError as error:
+            raise _not_installed(str(error)) from error
+        try:
+            yield child
+        finally:
+            child.__exit__(None, None, None)
+
+    def _binary(self) -> str:
+        found = shutil.which(self._config.binary or "rclone")
+        if not found:
+            raise _not_installed(f"{self._config.binary or 'rclone'} was not found")
+        return found
+
+    def _common_options(self) -> list[str]:
+        seconds = f"{max(1, round(self._limits.timeout))}s"
+        options = ["--ask-password=false", "--retries=1", "--low-level-retries=3"]
+        options += [f"--contimeout={seconds}", f"--timeout={seconds}"]
+        if self._limits.bandwidth:
+            options.append(f"--bwlimit={self._limits.bandwidth}B")
+        if self._config.config_file:
+            options.append(f"--config={self._config.config_file}")
+        return options
+
+    def _require_config(self) -> None:
+        path = self._config.config_file
+        if path and not path.is_file():
+            raise PermanentError(
+                f"The configuration of rclone is not at {path}.",
+                hint="The server's administrator can make it: rclone config, as the system user "
+                "that runs Odoo.",
+            )
+
+
+def _log_entries(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a log in JSON; a line that is something else is left out."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                yield entry
+
+
+def _not_installed(reason: str) -> PermanentError:
+    return PermanentError(
+        "The program rclone is missing on this server.",
+        hint="The server's administrator can install it, for example: apt install rclone",
+        log=reason,
+    )
