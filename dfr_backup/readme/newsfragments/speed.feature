@@ -1,0 +1,1 @@
+Dumping is a quarter faster, and verifying a local copy three times.
