@@ -18,6 +18,7 @@
         "views/backup_plan_views.xml",
         "views/backup_storage_views.xml",
         "views/backup_copy_views.xml",
+        "views/backup_overview_views.xml",
         "views/dfr_backup_menus.xml",
     ],
     "assets": {

@@ -11,4 +11,8 @@ from . import backup_job
 from . import backup_job_supervision
 from . import backup_job_run
 from . import backup_job_keeping
+from . import backup_job_live
+from . import backup_overview
+from . import backup_overview_problems
 from . import ir_attachment
+from . import ir_http

@@ -25,7 +25,7 @@ def main(url, folder):
         )
         page = browser.new_page(viewport={"width": 1400, "height": 860})
         log_in(page, url)
-        page.goto(f"{url}/odoo/backups")
+        page.goto(f"{url}/odoo/backup-runs")
         page.wait_for_selector(".o_data_row", timeout=60_000)
         page.click("button:has-text('Run Backup Now')")
         page.wait_for_selector(
@@ -34,7 +34,7 @@ def main(url, folder):
         page.mouse.move(700, 500)
         page.wait_for_timeout(1500)
         page.screenshot(path=folder / "run.png")
-        page.goto(f"{url}/odoo/backups")
+        page.goto(f"{url}/odoo/backup-runs")
         page.wait_for_selector(".o_data_row", timeout=60_000)
         page.wait_for_timeout(1000)
         page.screenshot(path=folder / "list.png")

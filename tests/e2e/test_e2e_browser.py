@@ -52,7 +52,7 @@ def test_press_the_button_and_watch(instance, page, tmp_path):
     fault = f"pause:archive.checksums.written:{tmp_path}/marker:5"
     with instance.serve(env=instance.environ(fault)):
         log_in(page, instance)
-        page.goto(f"{instance.url}/odoo/backups")
+        page.goto(f"{instance.url}/odoo/backup-runs")
         page.wait_for_selector("text=No backup has run yet", timeout=60_000)
         page.click("button:has-text('Run Backup Now')")
         page.wait_for_selector(".o_backup_step", timeout=20_000)
@@ -85,7 +85,7 @@ def test_a_failure_says_what_to_do(instance, page):
     assert run.state == "partial"
     with instance.serve():
         log_in(page, instance)
-        page.goto(f"{instance.url}/odoo/backups")
+        page.goto(f"{instance.url}/odoo/backup-runs")
         page.click("td:has-text('Partial')", timeout=60_000)
         step = ".o_backup_step[data-kind=dump_database]"
         page.wait_for_selector(f"{step}[data-state=failure]")
@@ -95,7 +95,7 @@ def test_a_failure_says_what_to_do(instance, page):
             f"{step} .o_backup_log"
         )
         for view in ("kanban", "graph", "pivot"):
-            page.goto(f"{instance.url}/odoo/backups")
+            page.goto(f"{instance.url}/odoo/backup-runs")
             page.click(f".o_switch_view.o_{view}", timeout=60_000)
             page.wait_for_selector(f".o_{view}_view")
         for path in ("backup-plans", "backup-storages", "stored-backups"):

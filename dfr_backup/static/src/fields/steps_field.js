@@ -1,4 +1,5 @@
-import { Component } from "@odoo/owl";
+import { Component, onMounted, onWillUnmount, useState } from "@odoo/owl";
+import { browser } from "@web/core/browser/browser";
 import { registry } from "@web/core/registry";
 import { standardFieldProps } from "@web/views/fields/standard_field_props";
 import { _t } from "@web/core/l10n/translation";
@@ -17,6 +18,36 @@ const LOOKS = {
 export class BackupStepsField extends Component {
     static template = "dfr_backup.BackupStepsField";
     static props = { ...standardFieldProps };
+
+    setup() {
+        this.clock = useState({ now: Date.now() });
+        this.seen = {};
+        let timer;
+        onMounted(() => {
+            timer = browser.setInterval(() => this.tick(), 1000);
+        });
+        onWillUnmount(() => browser.clearInterval(timer));
+    }
+
+    /** Let the seconds of a running step go on between two looks at the server. */
+    tick() {
+        if (this.steps.some((step) => step.state === "running")) {
+            this.clock.now = Date.now();
+        }
+    }
+
+    /** The seconds of a step now, given those that the server told the last time. */
+    duration(step) {
+        if (step.state !== "running") {
+            return step.duration;
+        }
+        const seen = this.seen[step.key];
+        if (!seen || seen.duration !== step.duration) {
+            this.seen[step.key] = { duration: step.duration, at: Date.now() };
+            return step.duration;
+        }
+        return step.duration + Math.max(this.clock.now - seen.at, 0) / 1000;
+    }
 
     get steps() {
         return this.props.record.data[this.props.name].records.map((record) => ({
@@ -44,7 +75,7 @@ export class BackupStepsField extends Component {
             parts.push(`${formatBytes(step.speed)}/s`);
         }
         if (!["pending", "skipped"].includes(step.state)) {
-            parts.push(formatSeconds(step.duration));
+            parts.push(formatSeconds(this.duration(step)));
         }
         return parts.join(" · ");
     }

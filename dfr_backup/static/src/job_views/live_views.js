@@ -1,41 +1,29 @@
-import { onWillUnmount } from "@odoo/owl";
 import { registry } from "@web/core/registry";
 import { formView } from "@web/views/form/form_view";
 import { kanbanView } from "@web/views/kanban/kanban_view";
 import { listView } from "@web/views/list/list_view";
+import { useBackupLive } from "../live/live_service";
 
-const FAST = 1000; // ms, while something runs
-const SLOW = 10000; // ms, else: another person or the schedule may start a run
 const OPEN_STATES = ["pending", "running"];
 
-/**
- * Reload the model of a controller by itself: every second while it shows a run that is not
- * finished. A reload starts only when the one before it has ended, and not in a hidden tab.
- */
-function keepFresh(controller, isBusy) {
-    let timer;
-    const plan = () => {
-        timer = setTimeout(refresh, isBusy() ? FAST : SLOW);
-    };
-    const refresh = async () => {
-        try {
-            if (!document.hidden && controller.model.root) {
-                await controller.model.root.load();
-                controller.model.notify();
-            }
-        } catch (error) {
-            console.debug("dfr_backup: the next reload may go better", error);
+/** Reload the model of a controller by itself when one of its runs changes. */
+function keepFresh(controller, { isBusy, concerns = () => true }) {
+    const refresh = async (message) => {
+        if (controller.model.root && (!message || concerns(message))) {
+            await controller.model.root.load();
+            controller.model.notify();
         }
-        plan();
     };
-    timer = setTimeout(refresh, FAST);
-    onWillUnmount(() => clearTimeout(timer));
+    useBackupLive({ refresh, isBusy });
 }
 
 class BackupJobFormController extends formView.Controller {
     setup() {
         super.setup();
-        keepFresh(this, () => OPEN_STATES.includes(this.model.root.data.state));
+        keepFresh(this, {
+            isBusy: () => OPEN_STATES.includes(this.model.root?.data.state),
+            concerns: (message) => message.id === this.model.root.resId,
+        });
     }
 }
 
@@ -43,11 +31,12 @@ function liveMultiController(Controller) {
     return class extends Controller {
         setup() {
             super.setup();
-            keepFresh(this, () =>
-                (this.model.root.records || []).some((record) =>
-                    OPEN_STATES.includes(record.data.state)
-                )
-            );
+            keepFresh(this, {
+                isBusy: () =>
+                    (this.model.root?.records || []).some((record) =>
+                        OPEN_STATES.includes(record.data.state)
+                    ),
+            });
         }
     };
 }

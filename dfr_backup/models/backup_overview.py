@@ -1,0 +1,254 @@
+"""What the overview shows, in one answer: plans, their last runs, storages, what runs now."""
+
+from odoo import api, models
+
+from .backup_copy import PRESENT_STATES
+from .backup_step import JOB_KINDS, OPEN_STATES
+
+STRIP = 30  # runs of a plan that the overview shows
+TONES = ("success", "warning", "danger")  # from good to bad
+STATE_TONES = {"success": "success", "partial": "warning", "failure": "danger"}
+
+
+class BackupOverview(models.AbstractModel):
+    _name = "backup.overview"
+    _description = "Backup Overview"
+
+    @api.model
+    def get_overview(self):
+        """Return everything that the page shows, for whoever may see the backups.
+
+        Dates are in UTC, sizes in bytes, durations in seconds; texts are in the user's language.
+        The number of queries depends on the number of plans, not on that of runs.
+        """
+        self.env["backup.plan"].check_access("read")
+        manager = self.env.user.has_group("dfr_backup.group_manager")
+        page = self.sudo()
+        plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
+        lasts = {plan: page._last_ended(plan) for plan in plans}
+        cards = [page._card(plan, last) for plan, last in lasts.items()]
+        problems = page._problems(lasts)
+        advice = page._advice(plans)
+        return {
+            "manager": manager,
+            "verdict": page._verdict(cards, problems, advice),
+            "plans": cards,
+            "storages": page._storages(),
+            "problems": problems,
+            "advice": advice,
+            "running": page._running(),
+        }
+
+    @api.model
+    def get_status(self):
+        """Return what a manager has to know at any moment: the run that goes on, and what is
+        wrong. Cheap: the web client asks again and again."""
+        self.env["backup.plan"].check_access("read")
+        page = self.sudo()
+        plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
+        alarms = [
+            problem
+            for plan in plans
+            for problem in page._plan_problems(plan, page._last_ended(plan))
+            if problem["tone"] == "danger"
+        ]
+        running = page._running()
+        return {"running": running[0] if running else False, "alarms": alarms}
+
+    # === CARDS === #
+
+    def _card(self, plan, last):
+        """Return what the card of one plan shows. ``last`` is the last of its runs that ended."""
+        runs = self.env["backup.job"].search(plan._backups(), limit=STRIP)
+        good = self._last_good(plan)
+        state, tone, label = self._plan_state(plan, last, good)
+        return {
+            "id": plan.id,
+            "name": plan.name,
+            "schedule": plan._schedule_in_words(),
+            "contents": plan._contents_in_words(),
+            "storages": plan.storage_ids.mapped("name"),
+            "next_run": plan.next_run,
+            "state": state,
+            "tone": tone,
+            "label": label,
+            "good": good,
+            "has_proof": self._knows_drills(),
+            "proof": self._last_proof(plan),
+            "runs": [self._run(job) for job in reversed(runs)],
+        }
+
+    def _run(self, job):
+        states = dict(job._fields["state"]._description_selection(self.env))
+        return {
+            "id": job.id,
+            "name": job.name,
+            "state": job.state,
+            "label": states[job.state],
+            "date": job.date_start or job.create_date,
+            "duration": job.duration,
+            "size": job.archive_size,
+        }
+
+    def _last_ended(self, plan):
+        """Return the last run of ``plan`` that was not stopped by somebody; maybe empty."""
+        ended = ("state", "not in", (*OPEN_STATES, "cancelled"))
+        return self.env["backup.job"].search([*plan._backups(), ended], limit=1)
+
+    def _last_good(self, plan):
+        """Return the newest backup that is complete, verified and still there, or False."""
+        copies = self.env["backup.copy"]
+        mine = [("plan_id", "=", plan.id), ("complete", "=", True)]
+        newest = copies.search([*mine, ("state", "=", "verified")], limit=1)
+        if not newest:
+            return False
+        there = copies.search([("key", "=", newest.key), ("state", "in", PRESENT_STATES)])
+        return {
+            "job_id": newest.job_id.id,
+            "date": newest.date,
+            "size": newest.size,
+            "verified_at": newest.verified_at,
+            "storages": there.storage_id.mapped("name"),
+            "off_site": any(storage._is_off_site() for storage in there.storage_id),
+        }
+
+    def _plan_state(self, plan, last, good):
+        """Return the state of a plan: a key, a tone and the words."""
+        if plan._overdue_reason():
+            return "overdue", "danger", self.env._("Overdue")
+        if not last:
+            return "never", "warning", self.env._("No backup yet")
+        if last.state == "failure":
+            return "failure", "danger", self.env._("The last run failed")
+        if not good:
+            return "gone", "danger", self.env._("No good backup is left")
+        if last.state == "partial":
+            return "partial", "warning", self.env._("The last run was partial")
+        return "good", "success", self.env._("Backed up")
+
+    @api.model
+    def _knows_drills(self):
+        return "drill" in dict(JOB_KINDS)
+
+    def _last_proof(self, plan):
+        """Return when a backup of ``plan`` was last restored and checked, or False."""
+        proofs = [("plan_id", "=", plan.id), ("kind", "=", "drill"), ("state", "=", "success")]
+        return self._knows_drills() and self.env["backup.job"].search(proofs, limit=1).date_end
+
+    def _running(self):
+        """Return the runs that are open, the one that goes on first."""
+        jobs = self.env["backup.job"].search([("state", "in", OPEN_STATES)], limit=STRIP)
+        kinds = dict(jobs._fields["kind"]._description_selection(self.env))
+        return [
+            {
+                **job._live_values(),
+                "name": job.name,
+                "label": kinds[job.kind],
+                "step": job.current_step,
+            }
+            for job in jobs.sorted(lambda job: (job.state != "running", job.id))
+        ]
+
+    # === STORAGES === #
+
+    def _storages(self):
+        storages = self.env["backup.storage"].search([("active", "=", True)])
+        providers = dict(storages._fields["provider"]._description_selection(self.env))
+        used = self.env["backup.plan"].search([("active", "=", True)]).storage_ids
+        return [
+            {
+                "id": storage.id,
+                "name": storage.name,
+                "provider": providers[storage.provider],
+                "off_site": storage._is_off_site(),
+                "count": storage.copy_count,
+                "size": storage.copy_size,
+                "free": storage.free_space,
+                "tested": storage.last_test,
+                "used": storage in used,
+                **self._health(storage),
+            }
+            for storage in storages
+        ]
+
+    def _health(self, storage):
+        if storage.is_foreign:
+            return {"tone": "danger", "label": self.env._("Read-only")}
+        if storage.last_test_error:
+            return {"tone": "danger", "label": self.env._("Test failed")}
+        if storage.copy_count or storage.last_test:
+            return {"tone": "success", "label": self.env._("Works")}
+        return {"tone": "warning", "label": self.env._("Never tested")}
+
+    # === VERDICT === #
+
+    def _verdict(self, cards, problems, advice):
+        """Return the answer to “Am I safe?”: a tone, a title, and the newest good backup."""
+        goods = [card["good"] for card in cards if card["good"]]
+        newest = max(goods, key=lambda good: good["date"], default=False)
+        tones = [card["tone"] for card in cards] + [problem["tone"] for problem in problems]
+        worst = max(tones, key=TONES.index, default="danger")
+        alone = any(item["key"] == "off_site" and item["open"] for item in advice)
+        if not cards:
+            title = self.env._("Nothing is backed up: there is no plan")
+        elif not newest and worst == "danger":
+            title = self.env._("There is no good backup")
+        elif not newest:
+            title = self.env._("There is no backup yet")
+        elif worst == "danger":
+            title = self.env._("A backup exists, and something is wrong")
+        elif worst == "warning":
+            title = self.env._("Your data is backed up, with a gap")
+        elif alone:
+            worst = "warning"
+            title = self.env._("Your data is backed up, on this server only")
+        else:
+            title = self.env._("Your data is backed up")
+        return {"tone": worst, "title": title, "good": newest}
+
+
+class BackupPlan(models.Model):
+    _inherit = "backup.plan"
+
+    def _overdue_reason(self):
+        return self.overdue_reason if self._fields.get("is_overdue") and self.is_overdue else ""
+
+    def _schedule_in_words(self):
+        """Return when the plan runs, for example "Every day at 02:00 (Europe/Paris)"."""
+        self.ensure_one()
+        frequencies = dict(self._fields["frequency"]._description_selection(self.env))
+        name = frequencies[self.frequency]
+        if self.frequency == "manual":
+            return name
+        hours, minutes = divmod(round(self.time * 60), 60)
+        if self.frequency == "hourly":
+            return self.env._("%(every)s, at minute %(minutes)02d", every=name, minutes=minutes)
+        return self.env._(
+            "%(every)s at %(hours)02d:%(minutes)02d (%(zone)s)",
+            every=self._days_in_words(name),
+            hours=hours,
+            minutes=minutes,
+            zone=self.tz,
+        )
+
+    def _days_in_words(self, frequency):
+        if self.frequency == "weekly":
+            days = dict(self._fields["weekday"]._description_selection(self.env))
+            return f"{frequency}, {days[self.weekday]}"
+        if self.frequency == "monthly":
+            return self.env._("%(every)s, day %(day)s", every=frequency, day=self.monthday)
+        return frequency
+
+    def _contents_in_words(self):
+        """Return what the plan saves, for example "Database, Attachments"."""
+        names = ("include_database", "include_filestore", "include_addons")
+        fields_of = self.fields_get(names, ["string"])
+        return ", ".join(fields_of[name]["string"] for name in names if self[name])
+
+
+class BackupStorage(models.Model):
+    _inherit = "backup.storage"
+
+    def _is_off_site(self):
+        """Tell whether the storage survives the loss of this server."""
+        return self.provider != "local"

@@ -1,0 +1,117 @@
+import { Component, onWillStart, useState } from "@odoo/owl";
+import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
+import { _t } from "@web/core/l10n/translation";
+import { registry } from "@web/core/registry";
+import { useService } from "@web/core/utils/hooks";
+import { Layout } from "@web/search/layout";
+import { standardActionServiceProps } from "@web/webclient/actions/action_service";
+import { useBackupLive } from "../live/live_service";
+import { Advice } from "./advice";
+import { ago, ICONS } from "./looks";
+import { PlanCard } from "./plan_card";
+import { Running } from "./running";
+import { StorageCard } from "./storage_card";
+
+/** Am I safe? When was the last good backup, and where is it? What is next? What is wrong? */
+export class BackupOverview extends Component {
+    static template = "dfr_backup.Overview";
+    static components = { Advice, Layout, PlanCard, Running, StorageCard };
+    static props = { ...standardActionServiceProps };
+
+    setup() {
+        this.orm = useService("orm");
+        this.action = useService("action");
+        this.icons = ICONS;
+        this.state = useState({ page: null });
+        this.live = useBackupLive({
+            refresh: (message) => this.refresh(message),
+            isBusy: () => this.state.page.running.length > 0,
+        });
+        onWillStart(() => this.load());
+    }
+
+    async load() {
+        this.state.page = await this.orm.silent.call("backup.overview", "get_overview");
+    }
+
+    /** Take over the numbers of a message; ask for the words when the run has got further. */
+    async refresh(message) {
+        const run = message && this.state.page.running.find((run) => run.id === message.id);
+        const same =
+            run &&
+            run.state === message.state &&
+            run.step_id === message.step_id &&
+            run.cancel_requested === message.cancel_requested;
+        if (same) {
+            Object.assign(run, message);
+        } else {
+            await this.load();
+        }
+    }
+
+    get page() {
+        return this.state.page;
+    }
+
+    /** The runs that belong to no card. */
+    get others() {
+        const cards = this.page.plans.map((plan) => plan.id);
+        return this.page.running.filter((run) => !cards.includes(run.plan_id));
+    }
+
+    runsOf(plan) {
+        return this.page.running.filter((run) => run.plan_id === plan.id);
+    }
+
+    get goodText() {
+        const good = this.page.verdict.good;
+        return _t("The newest good backup is from %(ago)s (%(date)s), in %(storages)s.", {
+            ago: ago(good.date),
+            date: formatDateTime(deserializeDateTime(good.date)),
+            storages: good.storages.join(", "),
+        });
+    }
+
+    open(action) {
+        return this.action.doAction(action);
+    }
+
+    openRun(id) {
+        return this.openForm("backup.job", id);
+    }
+
+    openForm(model, id) {
+        return this.open({
+            type: "ir.actions.act_window",
+            res_model: model,
+            res_id: id,
+            views: [[false, "form"]],
+        });
+    }
+
+    newPlan() {
+        return this.openForm("backup.plan", false);
+    }
+
+    async runNow(plan) {
+        await this.orm.call("backup.plan", "action_run_now", [plan.id]);
+        this.live.look();
+    }
+
+    async cancel(run) {
+        await this.orm.call("backup.job", "action_cancel", [run.id]);
+        this.live.look();
+    }
+
+    async dismiss(key) {
+        await this.orm.call("backup.overview", "dismiss_advice", [key]);
+        await this.load();
+    }
+
+    async restoreAdvice() {
+        await this.orm.call("backup.overview", "restore_advice");
+        await this.load();
+    }
+}
+
+registry.category("actions").add("dfr_backup.overview", BackupOverview);

@@ -1,0 +1,45 @@
+import { Component } from "@odoo/owl";
+import { _t } from "@web/core/l10n/translation";
+import { formatBytes } from "../fields/formatted_fields";
+import { ago, ICONS } from "./looks";
+
+/** Where backups are kept: how full, and whether it works. */
+export class StorageCard extends Component {
+    static template = "dfr_backup.StorageCard";
+    static props = { storage: Object, onOpen: Function };
+
+    setup() {
+        this.icons = ICONS;
+    }
+
+    get where() {
+        const { storage } = this.props;
+        return [storage.provider, storage.off_site ? _t("another place") : _t("this server")].join(
+            " · "
+        );
+    }
+
+    /** "7 backups, 210.0 MiB" */
+    get content() {
+        const { count, size } = this.props.storage;
+        return count
+            ? _t("%(count)s backups, %(size)s", { count, size: formatBytes(size) })
+            : _t("No backup yet");
+    }
+
+    get free() {
+        const { free } = this.props.storage;
+        return free ? _t("%s free", formatBytes(free)) : "";
+    }
+
+    /** How much of the room that there is for backups is taken, in percent. */
+    get fill() {
+        const { size, free } = this.props.storage;
+        return Math.round((100 * size) / (size + free));
+    }
+
+    get tested() {
+        const { tested } = this.props.storage;
+        return tested ? _t("Tested %s", ago(tested)) : _t("Never tested");
+    }
+}

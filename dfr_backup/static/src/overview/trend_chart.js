@@ -1,0 +1,98 @@
+import { Component, onWillStart, useEffect, useRef } from "@odoo/owl";
+import { loadBundle } from "@web/core/assets";
+import { cookie } from "@web/core/browser/cookie";
+import { getColor, hexToRGBA } from "@web/core/colors/colors";
+import { _t } from "@web/core/l10n/translation";
+import { formatBytes, formatSeconds } from "../fields/formatted_fields";
+import { moment } from "./looks";
+
+/** How size and duration of the last good runs have changed. */
+export class TrendChart extends Component {
+    static template = "dfr_backup.TrendChart";
+    static props = { runs: Array };
+
+    setup() {
+        this.canvas = useRef("canvas");
+        onWillStart(() => loadBundle("web.chartjs_lib"));
+        useEffect(
+            () => {
+                const chart = new Chart(this.canvas.el, this.config());
+                return () => chart.destroy();
+            },
+            () => [this.props.runs.map((run) => run.id).join()]
+        );
+    }
+
+    get summary() {
+        const last = this.props.runs.at(-1);
+        return _t("Size and duration of the last runs; the newest: %(size)s in %(duration)s", {
+            size: formatBytes(last.size),
+            duration: formatSeconds(last.duration),
+        });
+    }
+
+    config() {
+        const { runs } = this.props;
+        const scheme = cookie.get("color_scheme");
+        const [bars, line] = [getColor(0, scheme, 3), getColor(3, scheme, 6)];
+        const axis = (position, format) => ({
+            position,
+            beginAtZero: true,
+            border: { display: false },
+            grid: { display: false },
+            ticks: { maxTicksLimit: 3, callback: format, color: this.textColor },
+        });
+        return {
+            type: "bar",
+            data: {
+                labels: runs.map((run) => moment(run.date)),
+                datasets: [
+                    {
+                        label: _t("Size"),
+                        data: runs.map((run) => run.size),
+                        yAxisID: "size",
+                        order: 2,
+                        backgroundColor: hexToRGBA(bars, 0.5),
+                        maxBarThickness: 18,
+                    },
+                    {
+                        label: _t("Duration"),
+                        type: "line",
+                        data: runs.map((run) => run.duration),
+                        yAxisID: "duration",
+                        order: 1,
+                        borderColor: line,
+                        backgroundColor: line,
+                        borderWidth: 2,
+                        pointRadius: 2,
+                        tension: 0.3,
+                    },
+                ],
+            },
+            options: {
+                animation: false,
+                maintainAspectRatio: false,
+                interaction: { mode: "index", intersect: false },
+                plugins: {
+                    legend: { labels: { boxWidth: 10, boxHeight: 10, color: this.textColor } },
+                    tooltip: { callbacks: { label: tooltipLabel } },
+                },
+                scales: {
+                    x: { display: false },
+                    size: axis("left", formatBytes),
+                    duration: axis("right", formatSeconds),
+                },
+            },
+        };
+    }
+
+    /** The colour of the text around, which is light in dark mode. */
+    get textColor() {
+        return getComputedStyle(this.canvas.el).color;
+    }
+}
+
+function tooltipLabel({ dataset, parsed }) {
+    const format = dataset.yAxisID === "size" ? formatBytes : formatSeconds;
+    return `${dataset.label}: ${format(parsed.y)}`;
+}

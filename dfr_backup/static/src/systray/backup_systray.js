@@ -1,0 +1,70 @@
+import { Component, useState } from "@odoo/owl";
+import { _t } from "@web/core/l10n/translation";
+import { registry } from "@web/core/registry";
+import { useService } from "@web/core/utils/hooks";
+import { session } from "@web/session";
+import { useBackupLive } from "../live/live_service";
+
+/** Says nothing while all is well: it shows what runs, and what is wrong. */
+export class BackupSystray extends Component {
+    static template = "dfr_backup.Systray";
+    static props = {};
+
+    setup() {
+        this.orm = useService("orm");
+        this.action = useService("action");
+        this.status = useState(session.dfr_backup);
+        useBackupLive({
+            refresh: (message) => this.refresh(message),
+            isBusy: () => Boolean(this.status.running),
+        });
+    }
+
+    async refresh(message) {
+        const { running } = this.status;
+        if (running && message?.id === running.id && message.state === running.state) {
+            Object.assign(running, message);
+        } else {
+            const status = await this.orm.silent.call("backup.overview", "get_status");
+            Object.assign(this.status, status);
+        }
+    }
+
+    get percent() {
+        return Math.round(this.status.running.progress);
+    }
+
+    get tooltip() {
+        const { running, alarms } = this.status;
+        if (running) {
+            return _t("%(name)s: %(step)s", {
+                name: running.name,
+                step: running.step || _t("waiting to start"),
+            });
+        }
+        return alarms.map(({ title, text }) => `${title}. ${text}`).join("\n");
+    }
+
+    open() {
+        const { running, alarms } = this.status;
+        if (!running) {
+            const [first] = alarms;
+            return this.action.doAction(
+                alarms.length === 1 ? first.action : "dfr_backup.backup_overview_action"
+            );
+        }
+        return this.action.doAction({
+            type: "ir.actions.act_window",
+            res_model: "backup.job",
+            res_id: running.id,
+            views: [[false, "form"]],
+        });
+    }
+}
+
+// only managers get a status with their session
+if (session.dfr_backup) {
+    registry
+        .category("systray")
+        .add("dfr_backup.systray", { Component: BackupSystray }, { sequence: 30 });
+}
