@@ -37,7 +37,7 @@ def main():
     database = options.database or content.ensure(options.size)
     archive = places.OUT / "restore.zip"
     places.empty(places.OUT)
-    _make_archive(database, archive)
+    archive.with_suffix(".sha256").write_text(_make_archive(database, archive))
     rounds = [_round(number, archive) for number in range(options.rounds)]
     middle = {
         name: {
@@ -94,8 +94,9 @@ def odoo(archive):
 
 
 def ours(archive):
-    """All steps of a restore, with the check of every checksum before anything is written."""
-    return _measured([sys.executable, "-m", "bench.restore", "--child", str(archive)])
+    """All steps of a restore; first of all the archive is compared with its sidecar."""
+    child = [sys.executable, "-m", "bench.restore", "--child"]
+    return _measured([*child, str(archive), archive.with_suffix(".sha256").read_text()])
 
 
 def _measured(command):
@@ -134,7 +135,7 @@ def _find_engine():
 
 
 def _make_archive(database, path):
-    """Archive the database and its files, as a run does."""
+    """Archive the database and its files, as a run does; return the archive's SHA-256."""
     _find_engine()
     from dfr_backup.engine import manifest
     from dfr_backup.engine.archive import ArchiveWriter
@@ -154,15 +155,15 @@ def _make_archive(database, path):
     count, digest = writer.write_checksums()
     ours = {"members": {"count": count, "sha256sums": digest}}
     writer.add_bytes("manifest.json", manifest.encode(manifest.build({"db_name": database}, ours)))
-    writer.close()
+    return writer.close().sha256
 
 
-def _child(archive):
+def _child(archive, sha256):
     """Restore as a run does, in a process of its own."""
     _find_engine()
     from dfr_backup.engine.postgres import Connection
     from dfr_backup.engine.progress import Progress
-    from dfr_backup.engine.restore_archive import open_archive
+    from dfr_backup.engine.restore_archive import check_whole, open_archive
     from dfr_backup.engine.restore_files import extract_filestore
     from dfr_backup.engine.restore_finish import finish_database
     from dfr_backup.engine.restore_load import load
@@ -170,10 +171,10 @@ def _child(archive):
 
     place = Place(TARGET, places.filestore(TARGET))
     target = RestoreTarget(Connection("postgres"), place, MARKERS)
+    check_whole(Path(archive), os.path.getsize(archive), sha256, Progress())
     with open_archive(Path(archive)) as opened, target:
-        opened.check(Progress())
         target.create()
-        load(opened.reader.pieces(opened.dump), target.connection, Progress())
+        load(opened.sql(), target.connection, Progress())
         extract_filestore(opened, target.filestore, Progress())
         finish_database(target.connection)
         target.publish()
@@ -208,6 +209,6 @@ def _verdict(what, ratio, target):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        _child(sys.argv[2])
+        _child(*sys.argv[2:])
     else:
         main()

@@ -45,13 +45,18 @@ class UnpackedAddons:
 
 
 def extract_filestore(
-    archive: Archive, target: Path, progress: Progress, *, workers: int | None = None
+    archive: Archive,
+    target: Path,
+    progress: Progress,
+    *,
+    workers: int | None = None,
+    durable: bool = True,
 ) -> Unpacked:
     """Write the attachment files to ``target``, a directory that must not exist yet.
 
     A file whose SHA-1 is not its name is written and named in a warning. When this returns, the
-    files are on the disk. Raise PermanentError, and Cancelled; what was written until then
-    stays for the caller to remove.
+    files are on the disk, unless they need not be ``durable``, as those of a drill. Raise
+    PermanentError, and Cancelled; what was written until then stays for the caller to remove.
     """
     progress.expect(archive.describe().file_bytes)
     with _explained(target):
@@ -60,7 +65,8 @@ def extract_filestore(
     crew = Crew(progress, workers)
     unpacker = _Unpacker(archive.reader, FILESTORE, target, crew)
     done = unpacker.unpack(archive.attachments())
-    sync_file_system(target)
+    if durable:
+        sync_file_system(target)
     if done.damaged:
         progress.warn(
             f"{len(done.damaged)} attachment files were damaged before they were saved:\n"

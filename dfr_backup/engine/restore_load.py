@@ -73,7 +73,8 @@ def load(
     Stop at the first error. Raise PermanentError with the line and the statement, RetryableError
     when the server was lost, Cancelled. The database is then of no use any more.
     """
-    helpers = helpers or max(2, min(MAX_HELPERS, os.cpu_count() or 1))
+    # one more than there are cores: now and then one of them waits for the disk
+    helpers = helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
     with _read_ahead(pieces, progress) as ahead:
         with Sessions(connection, helpers, progress) as sessions:
             loader = _Loader(sessions)

@@ -69,7 +69,7 @@ def restore(instance, archive, place, statements=(), meanwhile=lambda target: No
         assert not [finding for finding in found if finding.blocking]
         with RestoreTarget(server_of(instance), place, instance.data / "restores") as target:
             target.create()
-            load(opened.reader.pieces(opened.dump), target.connection, Progress())
+            load(opened.sql(), target.connection, Progress())
             extract_filestore(opened, target.filestore, Progress())
             report = verify_restored(
                 target.connection, opened.manifest, target.filestore, Progress()

@@ -38,6 +38,6 @@ target = RestoreTarget(
 )
 with open_archive(Path(archive)) as opened, target:
     target.create()
-    load(opened.reader.pieces(opened.dump), target.connection, Progress())
+    load(opened.sql(), target.connection, Progress())
     extract_filestore(opened, target.filestore, Progress())
     target.publish()

@@ -146,6 +146,18 @@ def test_a_swapped_member_is_found_by_its_sha256(tmp_path, ours):
     assert stored_name(FILES[3]) in caught.value.log
 
 
+def test_a_swapped_dump_is_found_while_it_is_read(tmp_path, ours):
+    with open_archive(ours) as archive:
+        assert len(b"".join(archive.sql())) == len(SQL) + 1_000_000
+    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+        for member in source.infolist():
+            content = source.read(member)
+            target.writestr(member, content.replace(b"SELECT 1", b"SELECT 2"))
+    with open_archive(tmp_path / "x.zip") as archive, pytest.raises(PermanentError) as caught:
+        list(archive.sql())
+    assert "dump.sql: its SHA-256" in caught.value.log
+
+
 def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
     seal(tmp_path / "x.zip", sums={"count": 22, "sha256sums": "0" * 64})
     with open_archive(tmp_path / "x.zip") as archive:

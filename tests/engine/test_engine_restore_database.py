@@ -50,7 +50,8 @@ INSERT INTO "Odd ""name;" ("a;b", mood, body) SELECT
   FROM generate_series(1, 3000) g;
 INSERT INTO "Odd ""name;" VALUES (9999, E'\\.', NULL, NULL), (10000, '', 'la''la', '');
 CREATE TABLE child (id int PRIMARY KEY, odd int CONSTRAINT "fk;1" REFERENCES "Odd ""name;"
-  ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, self int REFERENCES child, x int NOT NULL UNIQUE);
+  ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, self int REFERENCES child,
+  x int NOT NULL UNIQUE);
 CREATE TABLE other (id int PRIMARY KEY, child int REFERENCES child);
 ALTER TABLE child ADD other int REFERENCES other;
 INSERT INTO child SELECT g, g, g, g, NULL FROM generate_series(1, 500) g;
@@ -341,7 +342,7 @@ class Site:
     def fill(self, target):
         with open_archive(self.archive) as archive:
             target.create()
-            load(archive.reader.pieces(archive.dump), target.connection, Progress())
+            load(archive.sql(), target.connection, Progress())
             extract_filestore(archive, target.filestore, Progress())
 
     def restore(self, **options):
