@@ -59,6 +59,8 @@ rgw crypt require ssl = false
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = testkey-1=YmluCmJvb3N0CmJvb3N0LWJ1aWxkCmNlcGguY29uZgo=
 rgw dynamic resharding = false
+rgw gc obj min wait = 1
+rgw gc processor period = 1
 rgw bucket quota ttl = 0
 """
 
