@@ -1,2 +1,3 @@
 from . import download
+from . import health
 from . import recovery_kit

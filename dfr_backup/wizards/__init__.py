@@ -1,1 +1,2 @@
 from . import backup_key_wizard
+from . import backup_monitor_token

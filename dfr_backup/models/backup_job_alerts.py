@@ -1,0 +1,237 @@
+"""Who is told how a run goes. Nothing here may hurt a run: what goes wrong is written down."""
+
+import logging
+import threading
+
+from odoo import api, models
+
+from .. import runner
+from ..engine.errors import EngineError
+from ..engine.ping import healthchecks, send_all, uptime_kuma, webhook
+
+_logger = logging.getLogger(__name__)
+
+MONITORS = {"ping_url": healthchecks, "push_url": uptime_kuma, "webhook_url": webhook}
+START_PATIENCE = 10.0  # seconds that a run waits for monitors before it begins
+END_PATIENCE = 40.0
+BAD = ("failure", "partial")
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    def _perform(self):
+        if self.attempt <= 1 and self._may_speak():
+            with self.plan_id._harmless():
+                self._ping("started", START_PATIENCE, attempts=1)
+        return super()._perform()
+
+    def _close(self, state, error=None):
+        super()._close(state, error)
+        if self._may_speak():
+            self._announce()
+
+    def _may_speak(self):
+        """Tell whether this run is about a plan of this database, and not of its original."""
+        mine = self.database_uuid == self._current_database_uuid()
+        return bool(self.plan_id) and mine and self.plan_id._may_speak()
+
+    def _announce(self):
+        """Tell everybody who wants to know how this run ended."""
+        plan = self.plan_id.sudo()
+        recovered, mails = False, self.env["mail.mail"].sudo()
+        with plan._harmless():
+            recovered = self._note_alarm()
+        with plan._harmless():
+            self._update_attention(recovered)
+        with plan._harmless():
+            if self._is_worth_a_mail(recovered):
+                mails = plan._mail(lambda plan: self._compose(plan, recovered))
+        with plan._harmless():
+            self._ping(self.state, END_PATIENCE)
+        with plan._harmless():
+            self._deliver(mails)
+
+    def _note_alarm(self):
+        """Open or close the alarm of this kind of run; tell whether this run closed it."""
+        plan, alarms = self.plan_id.sudo(), set(self.plan_id.sudo().alarm_kinds or [])
+        if self.state in BAD:
+            self._persist(plan, {"alarm_kinds": sorted({*alarms, self.kind})})
+        overdue = self.kind == "backup" and bool(plan.overdue_told_at)
+        if self.state != "success" or not (overdue or self.kind in alarms):
+            return False
+        values = {"alarm_kinds": sorted(alarms - {self.kind})}
+        self._persist(plan, {**values, "overdue_told_at": False} if overdue else values)
+        return True
+
+    def _update_attention(self, recovered):
+        plan = self.plan_id.sudo()
+        if self.state in BAD:
+            plan._ask_attention(self.kind, self._summarize, note=self.error or "")
+        elif recovered:
+            plan._close_attention(self.kind, self.env._("%s ended well.", self.name))
+
+    def _is_worth_a_mail(self, recovered):
+        plan = self.plan_id
+        if self.state in BAD:
+            return plan.alert_failure
+        wanted = plan.alert_success or (recovered and plan.alert_recovery)
+        return self.state == "success" and wanted
+
+    # === WORDS === #
+
+    def _summarize(self, plan, recovered=False):
+        """Return how this run ended, in one line, in the language of ``plan``."""
+        env = plan.env
+        kinds = dict(self._fields["kind"]._description_selection(env))
+        about = {"kind": kinds[self.kind], "plan": plan.name, "database": env.cr.dbname}
+        if self.state == "failure":
+            return env._("%(kind)s failed: %(plan)s (%(database)s)", **about)
+        if self.state == "partial":
+            return env._("%(kind)s only partly good: %(plan)s (%(database)s)", **about)
+        if recovered:
+            return env._("%(kind)s works again: %(plan)s (%(database)s)", **about)
+        return env._("%(kind)s is good: %(plan)s (%(database)s)", **about)
+
+    def _compose(self, plan, recovered):
+        """Return the values of the mail about this run, in the language of ``plan``."""
+        job = self.with_env(plan.env)
+        colors = {"failure": "#b02a37", "partial": "#997404"}
+        return {
+            "title": job._summarize(plan, recovered),
+            "color": colors.get(job.state, "#146c43"),
+            "intro": False,
+            "problems": job._problems(),
+            "facts": [
+                (plan.env._("Run"), job.name),
+                (plan.env._("Started"), plan._in_words(job.date_start)),
+                *plan._mail_facts(),
+            ],
+            "link": job._url(),
+            "button": plan.env._("Open the Run"),
+        }
+
+    def _problems(self):
+        """Return what went wrong, as dicts of what, why and todo."""
+        failed = self.step_ids.filtered(lambda step: step.state == "failure")
+        problems = [
+            {"what": step.display_name, "why": step.error, "todo": step.hint} for step in failed
+        ]
+        if problems or self.state not in BAD:
+            return problems
+        return [{"what": False, "why": self.error, "todo": self.hint}]
+
+    def _url(self):
+        return f"{self.get_base_url()}/odoo/backups/{self.id}"
+
+    def _summary(self):
+        """Return this run as a JSON object, for monitors. Times are UTC, sizes are bytes."""
+        return {
+            "database": self.env.cr.dbname,
+            "plan": self.plan_id.name,
+            "run": self.name,
+            "uuid": self.uuid,
+            "kind": self.kind,
+            "state": self.state,
+            "started_at": _iso(self.date_start),
+            "ended_at": _iso(self.date_end),
+            "seconds": self.duration,
+            "size": int(self.archive_size),
+            "warnings": self.warning_count,
+            "error": self.error or "",
+            "hint": self.hint or "",
+            "last_good": _iso(self.plan_id.last_success),
+            "url": self._url(),
+            "steps": [
+                {
+                    "kind": step.kind,
+                    "storage": step.storage_id.name or "",
+                    "state": step.state,
+                    "seconds": step.seconds,
+                    "error": step.error or "",
+                }
+                for step in self.step_ids
+            ],
+        }
+
+    # === DELIVERY === #
+
+    def _deliver(self, mails):
+        """Send at once from the runner, which has the time for it. Leave the mails to Odoo's
+        queue elsewhere, and those that could not be sent: it tries them once more."""
+        if not self.env.context.get(runner.CONTEXT_KEY):
+            self.plan_id._queue(mails)
+            return
+        mails.send(auto_commit=True)
+        unsent = mails.exists().filtered(lambda mail: mail.state == "exception")
+        for mail in unsent:
+            self._note_alert(
+                f"The mail to {mail.email_to} could not be sent; Odoo's mail queue tries it "
+                f"again. {mail.failure_reason or ''}"
+            )
+        unsent.write({"state": "outgoing"})
+
+    def _ping(self, event, patience, attempts=3):
+        """Tell the monitors of the plan about this backup.
+
+        The runner waits for them, for ``patience`` seconds at most. In an Odoo worker nobody
+        may wait, and they are told when the transaction has been committed.
+        """
+        if self.kind != "backup":
+            return
+        try:
+            pings = self._pings(self.plan_id, MONITORS, event, self._summary())
+        except EngineError as error:
+            self._note_alert(error.message)
+            return
+        if self.env.context.get(runner.CONTEXT_KEY):
+            self.env.cr.commit()  # pylint: disable=invalid-commit  # do not wait in a transaction
+            for problem in send_all(pings, patience, attempts):
+                self._note_alert(problem)
+        elif pings:
+            self._ping_after_commit(pings)
+
+    @api.model
+    def _ping_overdue(self, plan):
+        """Tell the webhook that ``plan`` is overdue; other monitors notice by themselves."""
+        summary = {
+            "database": self.env.cr.dbname,
+            "plan": plan.name,
+            "error": plan.overdue_reason,
+            "hint": plan.overdue_remedy or "",
+            "last_good": _iso(plan.last_success),
+        }
+        pings = self._pings(plan, {"webhook_url": webhook}, "overdue", summary)
+        if pings:
+            self._ping_after_commit(pings)
+
+    def _pings(self, plan, monitors, event, summary):
+        """Return the requests to make to those ``monitors`` that the plan has."""
+        made = [
+            make(url, event, summary)
+            for name, make in monitors.items()
+            if (url := plan.sudo()._read_secret(name))
+        ]
+        return [ping for ping in made if ping]
+
+    def _ping_after_commit(self, pings):
+        thread = threading.Thread(
+            target=_send_and_log, args=(pings,), name="dfr_backup pings", daemon=True
+        )
+        self.env.cr.postcommit.add(thread.start)
+
+    def _note_alert(self, line):
+        """Write down what could not be told, where people look: in the log of the last step."""
+        _logger.warning("Backup %s: %s", self.name, line)
+        step = self.step_ids.filtered(lambda step: step._is_closed())[-1:] or self.step_ids[:1]
+        if step:
+            step._note(line)
+
+
+def _send_and_log(pings):
+    for problem in send_all(pings, END_PATIENCE):
+        _logger.warning(problem)
+
+
+def _iso(moment):
+    return f"{moment.isoformat(timespec='seconds')}Z" if moment else None

@@ -1,0 +1,210 @@
+"""What monitors read: a health report, and metrics. With a few queries, whatever the history."""
+
+import hashlib
+import hmac
+import secrets
+
+from odoo import api, fields, models
+
+from ..engine.metrics import Metric
+
+MONITORS = ("health", "metrics")
+TOKEN_BYTES = 32
+ENDED_STATES = ("success", "partial", "failure")
+
+
+class BackupPlan(models.Model):
+    _inherit = "backup.plan"
+
+    # === TOKENS === #
+
+    @api.model
+    def _new_monitor_token(self, monitor):
+        """Switch a monitor's address on with a new token, and return that. Only its hash is
+        kept; the one before stops working."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._monitor_params().set_param(_param(monitor), _hash(token))
+        return token
+
+    @api.model
+    def _switch_monitor_off(self, monitor):
+        self._monitor_params().set_param(_param(monitor), False)
+
+    @api.model
+    def _is_monitor_on(self, monitor):
+        return bool(self._monitor_params().get_param(_param(monitor)))
+
+    @api.model
+    def _is_monitor_token(self, monitor, token):
+        """Tell whether ``token`` is the monitor's, in a time that does not depend on it."""
+        return hmac.compare_digest(_hash(token), self._monitor_params().get_param(_param(monitor)))
+
+    @api.model
+    def _monitor_params(self):
+        return self.env["ir.config_parameter"].sudo()
+
+    # === HEALTH === #
+
+    @api.model
+    def _health(self):
+        """Return the health of all backups as a JSON object; "ok" is whether all is well.
+
+        ``status`` is "ok", "failing" (the last run of a plan did not end well), "overdue", or
+        "no_plan" when no active plan promises anything. Times are UTC.
+        """
+        now = fields.Datetime.now()
+        plans = self.search([])
+        facts = plans._promise_facts()
+        reports = [plan._health_of(facts[plan.id], now) for plan in plans]
+        found = {report["status"] for report in reports}
+        if not any(plan.promise_hours for plan in plans):
+            found.add("no_plan")
+        worst = next((s for s in ("no_plan", "overdue", "failing") if s in found), "ok")
+        return {
+            "ok": worst == "ok",
+            "status": worst,
+            "database": self.env.cr.dbname,
+            "checked_at": _iso(now),
+            "plans": reports,
+        }
+
+    def _health_of(self, facts, now):
+        good = facts.last_good and facts.last_good.replace(tzinfo=None)
+        failing = facts.last_state in ("failure", "partial")
+        return {
+            "plan": self.name,
+            "status": "overdue" if self.is_overdue else "failing" if failing else "ok",
+            "reason": self.overdue_reason or (failing and facts.last_error) or "",
+            "last_good": _iso(good),
+            "age_seconds": round((now - good).total_seconds()) if good else None,
+            "deadline": _iso(self.promise_deadline),
+            "running": facts.open_state == "running",
+        }
+
+    # === METRICS === #
+
+    @api.model
+    def _metrics(self):
+        """Return the metrics of all active plans and storages."""
+        plans = self.search([])
+        labels = {plan.id: {"plan_id": str(plan.id), "plan": plan.name} for plan in plans}
+        return [
+            *self._promise_metrics(plans, labels),
+            *self._run_metrics(plans, labels),
+            *self._storage_metrics(),
+        ]
+
+    def _promise_metrics(self, plans, labels):
+        facts = plans._promise_facts()
+        last_good = [(labels[p.id], _timestamp(facts[p.id].last_good)) for p in plans]
+        running = [(labels[p.id], facts[p.id].open_state == "running") for p in plans]
+        return [
+            Metric(
+                "dfr_backup_last_successful_timestamp_seconds",
+                "gauge",
+                "When the last good backup was complete.",
+                last_good,
+            ),
+            Metric(
+                "dfr_backup_overdue",
+                "gauge",
+                "Whether there is no good backup in the time that the plan promises.",
+                [(labels[plan.id], plan.is_overdue) for plan in plans],
+            ),
+            Metric(
+                "dfr_backup_promise_seconds",
+                "gauge",
+                "The age that the last good backup may reach.",
+                [(labels[plan.id], plan.promise_hours * 3600) for plan in plans],
+            ),
+            Metric("dfr_backup_running", "gauge", "Whether a backup is being made.", running),
+        ]
+
+    def _run_metrics(self, plans, labels):
+        jobs = self.env["backup.job"]
+        mine = [("plan_id", "in", plans.ids)]
+        counts = jobs._read_group(mine, ["plan_id", "kind", "state"], ["__count"])
+        closed = [
+            *mine,
+            ("kind", "=", "backup"),
+            ("state", "in", ("success", "partial", "failure")),
+        ]
+        newest = jobs._read_group(closed, ["plan_id"], ["id:max"])
+        last = jobs.browse([number for _plan, number in newest])
+        return [
+            Metric(
+                "dfr_backup_runs_total",
+                "counter",
+                "Runs in the history, by kind and state.",
+                [
+                    ({**labels[plan.id], "kind": kind, "state": state}, count)
+                    for plan, kind, state, count in counts
+                ],
+            ),
+            Metric(
+                "dfr_backup_last_status",
+                "gauge",
+                "1 when the last backup was good, 0 when it failed or was only partly good.",
+                [(labels[job.plan_id.id], job.state == "success") for job in last],
+            ),
+            Metric(
+                "dfr_backup_last_duration_seconds",
+                "gauge",
+                "How long the last backup took.",
+                [(labels[job.plan_id.id], job.duration) for job in last],
+            ),
+            Metric(
+                "dfr_backup_last_size_bytes",
+                "gauge",
+                "The size of the last backup's archive.",
+                [(labels[job.plan_id.id], job.archive_size or None) for job in last],
+            ),
+        ]
+
+    def _storage_metrics(self):
+        storages = self.env["backup.storage"].search([])
+        labels = {s.id: {"storage_id": str(s.id), "storage": s.name} for s in storages}
+        stored = self.env["backup.copy"]._read_group(
+            [("storage_id", "in", storages.ids), ("state", "=", "verified")],
+            ["storage_id"],
+            ["__count", "size:sum"],
+        )
+        return [
+            Metric(
+                "dfr_backup_storage_copies",
+                "gauge",
+                "Verified copies in a storage.",
+                [(labels[storage.id], count) for storage, count, _size in stored],
+            ),
+            Metric(
+                "dfr_backup_storage_bytes",
+                "gauge",
+                "The size of the verified copies in a storage.",
+                [(labels[storage.id], size) for storage, _count, size in stored],
+            ),
+            Metric(
+                "dfr_backup_storage_free_bytes",
+                "gauge",
+                "Space that is left in a storage, when it was last asked.",
+                [(labels[storage.id], storage.free_space or None) for storage in storages],
+            ),
+        ]
+
+
+def _param(monitor):
+    if monitor not in MONITORS:
+        raise ValueError(f"no monitor {monitor!r}")
+    return f"dfr_backup.{monitor}_token"
+
+
+def _hash(token):
+    # the token is random and long: a fast hash keeps it from whoever reads the database
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def _iso(moment):
+    return f"{moment.isoformat(timespec='seconds')}Z" if moment else None
+
+
+def _timestamp(moment):
+    return moment.timestamp() if moment else None
