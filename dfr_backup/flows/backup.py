@@ -298,8 +298,10 @@ class BackupFlow(Flow):
                 storage._retries(),
             )
         except PermanentError:
-            target.delete(manifest.sidecar_key(job.archive_name))
             job._record_copy(storage, "damaged")
+            target.delete(manifest.sidecar_key(job.archive_name))
+            with contextlib.suppress(EngineError):  # a retry must not take it for the real one
+                target.delete(job.archive_name)
             raise
         progress.log(f"{_mib(job.archive_size)} are there, and their checksum is right")
         job._record_copy(storage, "verified")

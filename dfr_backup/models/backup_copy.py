@@ -1,9 +1,11 @@
 import logging
 from datetime import timedelta, timezone
 
+from babel.dates import format_timedelta
+
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
-from odoo.tools.misc import hash_sign, verify_hash_signed
+from odoo.tools.misc import babel_locale_parse, get_lang, hash_sign, verify_hash_signed
 
 from odoo.addons.base.models.res_users import check_identity
 
@@ -32,6 +34,7 @@ class BackupCopy(models.Model):
     )
     key = fields.Char(string="Name", required=True, readonly=True)
     location = fields.Char(compute="_compute_location", help="Where the archive is.")
+    age = fields.Char(compute="_compute_age")
     date = fields.Datetime(readonly=True, help="When the data was saved, not when it was stored.")
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     sha256 = fields.Char(string="SHA-256", readonly=True)
@@ -73,6 +76,12 @@ class BackupCopy(models.Model):
                 copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
             except EngineError as error:
                 copy.location = error.message
+
+    @api.depends("date")
+    def _compute_age(self):
+        now, locale = fields.Datetime.now(), babel_locale_parse(get_lang(self.env).code)
+        for copy in self:
+            copy.age = copy.date and format_timedelta(now - copy.date, locale=locale)
 
     @api.depends("database_uuid", "storage_id.former_uuids")
     def _compute_is_ours(self):

@@ -1,0 +1,118 @@
+"""A storage from an address on the command line; what is secret comes from the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ..errors import PermanentError
+from .base import Limits, Storage
+from .local import LocalRules, LocalStorage
+from .s3 import S3Storage
+from .s3_config import S3Config
+from .sftp import SftpStorage
+from .sftp_link import SftpConfig
+
+EXAMPLES = "/var/backups/odoo/, s3://bucket/folder/, sftp://user@host/folder/"
+
+
+def storage_at(
+    address: str, environ: Mapping[str, str] = os.environ, *, folder: bool = False
+) -> tuple[Storage, str]:
+    """Return the storage that ``address`` leads to, and the key of the object in it.
+
+    A path, ``s3://bucket/prefix/key`` or ``sftp://user@host:port/directory/key``. The key is ""
+    when the address ends with "/" or ``folder`` is true: then all of it names the storage.
+
+    S3 takes its credentials from boto3's own chain, and the endpoint from AWS_ENDPOINT_URL. SFTP
+    takes DFR_BACKUP_SFTP_PASSWORD, or the private key in the file DFR_BACKUP_SFTP_KEY (else
+    ~/.ssh/id_ed25519); the host must be in ~/.ssh/known_hosts, or DFR_BACKUP_SFTP_HOST_KEY must
+    hold its key. Raise PermanentError.
+    """
+    if "://" not in address:
+        return _local(Path(address), folder or address.endswith("/"))
+    parts = urlsplit(address)
+    path = parts.path if parts.path.endswith("/") or not folder else f"{parts.path}/"
+    place, _slash, key = unquote(path).rpartition("/")
+    if parts.scheme == "s3":
+        return _s3(parts, place, environ), key
+    if parts.scheme == "sftp":
+        return _sftp(parts, place, environ), key
+    raise PermanentError(
+        f"“{parts.scheme}://” is no kind of storage that the command line knows.",
+        hint=f"Give a path or an address such as {EXAMPLES}.",
+    )
+
+
+def _local(path: Path, folder: bool) -> tuple[Storage, str]:
+    """Whoever uses the command line may read all that the system lets him read."""
+    path = Path(os.path.abspath(path))
+    anywhere = LocalRules([Path("/")])
+    if folder or path.is_dir():
+        return LocalStorage(path, anywhere), ""
+    return LocalStorage(path.parent, anywhere), path.name
+
+
+def _s3(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
+    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
+    config = S3Config(
+        bucket=parts.netloc,
+        prefix=place.strip("/"),
+        endpoint=endpoint,
+        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "",
+        ca_bundle=environ.get("AWS_CA_BUNDLE") or "",
+        addressing="path" if endpoint else "auto",
+    )
+    return S3Storage(config, Limits())
+
+
+def _sftp(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
+    if not parts.hostname or not parts.username or parts.password:
+        raise PermanentError(
+            "The address of an SFTP server needs a user and a host, and no password.",
+            hint="For example sftp://user@host/folder/ – the password goes into the environment "
+            "variable DFR_BACKUP_SFTP_PASSWORD.",
+        )
+    port = parts.port or 22
+    config = SftpConfig(
+        host=parts.hostname,
+        port=port,
+        user=unquote(parts.username),
+        password=environ.get("DFR_BACKUP_SFTP_PASSWORD") or "",
+        private_key=_private_key(environ),
+        passphrase=environ.get("DFR_BACKUP_SFTP_PASSPHRASE") or "",
+        directory=place or "/",
+        host_key=environ.get("DFR_BACKUP_SFTP_HOST_KEY") or _known_host(parts.hostname, port),
+    )
+    return SftpStorage(config, Limits())
+
+
+def _private_key(environ: Mapping[str, str]) -> str:
+    if environ.get("DFR_BACKUP_SFTP_PASSWORD"):
+        return ""
+    named = environ.get("DFR_BACKUP_SFTP_KEY")
+    path = Path(named) if named else Path.home() / ".ssh" / "id_ed25519"
+    if not named and not path.exists():
+        return ""
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise PermanentError(
+            f"The private key {path} cannot be read: {error.strerror}.",
+            hint="Check the environment variable DFR_BACKUP_SFTP_KEY.",
+        ) from error
+
+
+def _known_host(host: str, port: int) -> str:
+    """Return the key of a host as this user's SSH knows it, "" when it does not."""
+    import paramiko
+
+    known = paramiko.HostKeys()
+    try:
+        known.load(str(Path.home() / ".ssh" / "known_hosts"))
+    except OSError:
+        return ""
+    found = known.lookup(host if port == 22 else f"[{host}]:{port}") or {}
+    for kind in sorted(found, key=lambda name: "ed25519" not in name):
+        return f"{kind} {found[kind].get_base64()}"
+    return ""
