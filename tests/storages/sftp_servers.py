@@ -283,37 +283,6 @@ def storage_of(server, timeout=20.0, bandwidth=0, **changes):
     return SftpStorage(config_of(server, **changes), limits)
 
 
-@pytest.fixture(scope="session")
-def user():
-    """Who runs the plain sshd and logs in: a user made for it when we are root, else we."""
-    if os.geteuid():
-        yield None
-        return
-    with a_user() as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def plain(user):
-    with plain_sshd(user, kinds=("ed25519", "ecdsa", "rsa")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def chrooted(user):
-    if user is None:
-        pytest.skip("only root can let other users log in with a password")
-    with root_sshd(user) as server:
-        yield server
-
-
-@pytest.fixture
-def server(plain):
-    """The plain sshd, with an empty folder."""
-    empty(plain.data)
-    return plain
-
-
 def empty(folder):
     folder.chmod(0o700)
     for path in folder.iterdir():

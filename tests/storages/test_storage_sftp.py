@@ -20,7 +20,7 @@ from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.base import CHUNK
 
-pytest_plugins = ["sftp_servers"]
+pytest_plugins = ["sftp_fixtures"]
 
 MIB = 1 << 20
 _listeners = []

@@ -17,7 +17,7 @@ from dfr_backup.engine.storages.sftp_keys import HostKey
 from dfr_backup.engine.storages.sftp_link import fetch_host_key
 from dfr_backup.engine.storages.sftp_transfer import Pace, Reader, Writer
 
-pytest_plugins = ["sftp_servers"]
+pytest_plugins = ["sftp_fixtures"]
 KINDS = ("ed25519", "ecdsa", "rsa")
 
 
