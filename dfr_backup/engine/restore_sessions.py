@@ -12,6 +12,7 @@ import psycopg2
 from .errors import EngineError, PermanentError
 from .postgres import Connection
 from .progress import Progress
+from .restore_errors import server_error
 
 LOOK = 0.25  # seconds between two reports while a session works
 WAIT_FOR_END = 10.0  # seconds that a cancelled session may take to say so
@@ -168,6 +169,8 @@ class _Session(threading.Thread):
                 work(self.connection)
             except EngineError as error:
                 self._sessions.done(error)
+            except psycopg2.Error as error:
+                self._sessions.done(server_error(error, "load the database"))
             except BaseException as error:  # whatever it is, the caller must not wait for ever
                 self._sessions.done(_unexpected(error))
             else:

@@ -89,13 +89,8 @@ class RestoreTarget:
     def __enter__(self) -> "RestoreTarget":
         check_name(self.place.database)
         self._require_free()
-        facts = {
-            "scratch": self.scratch.database,
-            "scratch_filestore": str(self.scratch.filestore),
-            "database": self.place.database,
-            "filestore": str(self.place.filestore),
-        }
-        self._marker = Marker.create(self._markers / (self.scratch.database + MARKER_SUFFIX), facts)
+        path = self._markers / f"{self.scratch.database}{MARKER_SUFFIX}"
+        self._marker = Marker.create(path, _facts(self.scratch, self.place))
         checkpoint("restore.marker.written")
         return self
 
@@ -128,11 +123,7 @@ class RestoreTarget:
         is raised, nothing. Nobody may be connected to the scratch database any more."""
         assert self._marker is not None
         previous = self._previous()
-        status = os.stat(self.filestore) if self.scratch.exists else None
-        self._marker.add(
-            inode=[status.st_dev, status.st_ino] if status else None,
-            previous=previous and [previous.database, str(previous.filestore)],
-        )
+        self._marker.add(**_facts_of_publishing(self.filestore, previous))
         checkpoint("restore.publish.before")
         if previous:
             _fence(self._server, self.place.database)
@@ -184,26 +175,46 @@ def check_name(database: str) -> None:
         )
 
 
-def put_back(server: Connection, published: Published) -> None:
+def put_back(server: Connection, published: Published, markers: Path) -> None:
     """Undo a replacement, when the new database turns out not to work: drop it, and give the
-    previous one its name back. Raise EngineError; the previous one then keeps its other name."""
+    previous one its name back. Raise EngineError; the new one then stays as it is."""
     assert published.previous is not None
     previous, place = published.previous, published.place
     name = f"{PREFIX}{secrets.token_hex(6)}"
-    failed = Place(name, place.filestore.with_name(name))
-    _fence(server, place.database)
-    with _session(server, "bring the previous database back", transaction=True) as cr:
-        _rename(cr, place.database, failed.database)
-        _rename(cr, previous.database, place.database)
-    checkpoint("restore.put_back.renamed")
-    if place.exists:
-        place.filestore.rename(failed.filestore)
-    if previous.exists:
-        previous.filestore.rename(place.filestore)
-    with _session(server, "bring the previous database back") as cr:
-        _allow_connections(cr, place.database, True)
-        _drop(cr, failed.database)
-    shutil.rmtree(failed.filestore, ignore_errors=True)
+    scratch = Place(name, place.filestore.with_name(name))
+    facts = _facts(scratch, place) | _facts_of_publishing(place.filestore, previous)
+    marker = Marker.create(markers / f"{name}{MARKER_SUFFIX}", facts | {"fenced": True})
+    try:
+        _fence(server, place.database)
+        checkpoint("restore.put_back.fenced")
+        with _session(server, "bring the previous database back", transaction=True) as cr:
+            _rename(cr, place.database, scratch.database)
+            _rename(cr, previous.database, place.database)
+        checkpoint("restore.put_back.renamed")
+    finally:  # from here on it is what an unfinished replacement would have left
+        try:
+            _clean_up(server, marker.facts)
+            marker.remove()
+        finally:
+            marker.close()
+
+
+def _facts(scratch: Place, place: Place) -> dict[str, Any]:
+    return {
+        "scratch": scratch.database,
+        "scratch_filestore": str(scratch.filestore),
+        "database": place.database,
+        "filestore": str(place.filestore),
+    }
+
+
+def _facts_of_publishing(filestore: Path, previous: Place | None) -> dict[str, Any]:
+    """What tells our files from others under the same name, and where the others are kept."""
+    status = os.lstat(filestore) if os.path.lexists(filestore) else None
+    return {
+        "inode": [status.st_dev, status.st_ino] if status else None,
+        "previous": previous and [previous.database, str(previous.filestore)],
+    }
 
 
 def remove_leftovers(server: Connection, markers: Path) -> list[str]:
@@ -241,6 +252,8 @@ def _clean_up(server: Connection, facts: dict[str, Any]) -> None:
             _take_back(cr, place, Path(facts["previous"][1]))
         if unfinished:
             _drop(cr, scratch.database)
+        elif facts.get("fenced"):
+            _allow_connections(cr, place.database, True)
     checkpoint("restore.undo.dropped")
     shutil.rmtree(scratch.filestore, ignore_errors=True)
 
@@ -287,7 +300,7 @@ def _fence(server: Connection, database: str) -> None:
 
 def _end_sessions(cr: Any, database: str) -> None:
     cr.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = %s AND usename = current_user",
         [database],
     )

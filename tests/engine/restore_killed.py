@@ -1,6 +1,6 @@
 """Restore an archive, and be killed at the checkpoint that is named.
 
-restore_killed.py ARCHIVE DATABASE FILESTORE MARKERS CHECKPOINT [replace]
+restore_killed.py ARCHIVE DATABASE FILESTORE MARKERS CHECKPOINT [replace [put_back]]
 """
 
 import os
@@ -19,7 +19,7 @@ from dfr_backup.engine.progress import Progress  # noqa: E402
 from dfr_backup.engine.restore_archive import open_archive  # noqa: E402
 from dfr_backup.engine.restore_files import extract_filestore  # noqa: E402
 from dfr_backup.engine.restore_load import load  # noqa: E402
-from dfr_backup.engine.restore_target import Place, RestoreTarget  # noqa: E402
+from dfr_backup.engine.restore_target import Place, RestoreTarget, put_back  # noqa: E402
 
 archive, database, filestore, markers, deadly, *options = sys.argv[1:]
 
@@ -40,4 +40,6 @@ with open_archive(Path(archive)) as opened, target:
     target.create()
     load(opened.sql(), target.connection, Progress())
     extract_filestore(opened, target.filestore, Progress())
-    target.publish()
+    published = target.publish()
+if "put_back" in options:
+    put_back(Connection("postgres"), published, Path(markers))

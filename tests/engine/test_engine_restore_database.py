@@ -484,7 +484,7 @@ def test_what_is_replaced_is_kept_and_can_be_put_back(occupied):
     assert run_sql(occupied.name, "SELECT count(*) FROM ir_attachment") == [(2,)]
     assert (before,) not in run_sql("postgres", ODOO_LISTS)
     assert (published.previous.filestore / "old").exists()
-    put_back(SERVER, published)
+    put_back(SERVER, published, occupied.markers)
     assert is_the_old_one(occupied)
 
 
@@ -498,6 +498,19 @@ def test_a_failed_replacement_changes_nothing(occupied):
 @pytest.mark.parametrize("moment", MOMENTS[-3:])
 def test_a_killed_replacement_is_taken_back(occupied, moment):
     occupied.killed(moment, "replace")
+    remove_leftovers(SERVER, occupied.markers)
+    assert is_the_old_one(occupied)
+
+
+def test_a_kill_before_putting_back_leaves_the_new_one_in_use(occupied):
+    occupied.killed("restore.put_back.fenced", "replace", "put_back")
+    remove_leftovers(SERVER, occupied.markers)
+    assert run_sql(occupied.name, "SELECT count(*) FROM ir_attachment") == [(2,)]
+    assert len(occupied.traces()) == 2
+
+
+def test_a_killed_putting_back_is_completed(occupied):
+    occupied.killed("restore.put_back.renamed", "replace", "put_back")
     remove_leftovers(SERVER, occupied.markers)
     assert is_the_old_one(occupied)
 
