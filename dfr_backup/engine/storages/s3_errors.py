@@ -250,8 +250,9 @@ def _unanswered(error: Exception, config: S3Config) -> EngineError:
             return explanation(error, config)
     if isinstance(error, OSError):
         return _lost(error, config)
+    said = " ".join(str(error).split())[:300] or type(error).__name__
     return PermanentError(
-        f"The bucket {config.place} cannot be used: {str(error).splitlines()[0]}",
+        f"The bucket {config.place} cannot be used: {_without_secrets(said, config)}",
         hint="Check the settings of the storage.",
     )
 
