@@ -22,6 +22,9 @@ INPLACE = (1, 63)  # since then rclone makes a temporary name of its own, unless
 SLICE = 0.5  # seconds between two looks at whether to go on
 PATIENCE = 10  # times the timeout: rclone itself gives up long before
 
+# of each program that was asked, until it is replaced by another one
+_versions: dict[tuple[str, int], tuple[int, int]] = {}
+
 
 class Rclone:
     """Runs rclone for one configuration. Each call is a process of its own, which ends with us.
@@ -32,13 +35,14 @@ class Rclone:
     def __init__(self, config: RcloneConfig, limits: Limits):
         self._config = config
         self._limits = limits
-        self._version: tuple[int, int] | None = None
         self.tick: Callable[[], None] = lambda: None
 
     @property
     def version(self) -> tuple[int, int]:
         """Return the version of the program. Raise PermanentError when it is too old."""
-        if self._version is None:
+        binary = self._binary()
+        program = (binary, os.stat(binary).st_mtime_ns)
+        if program not in _versions:
             shown = self.output("version").decode("utf-8", "replace")
             found = re.match(r"rclone v(\d+)\.(\d+)", shown)
             version = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -48,8 +52,8 @@ class Rclone:
                     hint="Version 1.60 or newer is needed; the server's administrator can install "
                     "it.",
                 )
-            self._version = version
-        return self._version
+            _versions[program] = version
+        return _versions[program]
 
     def remotes(self) -> dict[str, str]:
         """Return the names of all remotes and the kind of each."""
