@@ -125,6 +125,8 @@ def test_odoo_does_not_see_a_database_that_is_being_restored(instance, copy):
     def look(target):
         listed.append(instance.odoo("shell", "--no-http", text=LISTED).stdout)
         assert target.scratch.database not in listed[0]
+        # who knows its name can look into it: a drill does
+        assert "BOOTED" in shell(instance, target.scratch.database, LOOK)
 
     instance.write_conf(db_name=None)
     restore(instance, archive, copy, meanwhile=look)
