@@ -49,5 +49,5 @@ def _plans(monitor, token):
         raise NotFound()
     scheme, _space, given = request.httprequest.headers.get("Authorization", "").partition(" ")
     if not plans._is_monitor_token(monitor, given if scheme.lower() == "bearer" else token):
-        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
+        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer", {"realm": "dfr_backup"}))
     return plans

@@ -275,7 +275,7 @@ class BackupPlan(models.Model):
         week = [*self._backups(), ("date_end", ">=", since)]
         runs = dict(self.env["backup.job"]._read_group(week, ["state"], ["__count"]))
         states = dict(self.env["backup.job"]._fields["state"]._description_selection(self.env))
-        counts = ", ".join(f"{states[state]}: {count}" for state, count in runs.items())
+        counts = ", ".join(f"{states[s]}: {runs[s]}" for s in states if s in runs)
         base = {"plan": self.name, "database": self.env.cr.dbname}
         overdue = {"what": False, "why": self.overdue_reason, "todo": self.overdue_remedy}
         return {

@@ -98,17 +98,13 @@ class BackupPlan(models.Model):
         ``runs`` tells the last end and the highest id of its runs, by their state, and ``jobs``
         has the records of these ids.
         """
-        good = runs.get("success", (False, 0))[0]
-        ended = {
-            state: run
-            for state, run in runs.items()
-            if state not in OPEN_STATES and run[0] and (not good or run[0] > good)
-        }
-        last = max(ended, key=lambda state: ended[state][0], default="")
+        ended = {s: run for s, run in runs.items() if s not in OPEN_STATES and run[0]}
+        newest = max(ended, key=ended.get, default="")
+        last = newest if newest != "success" else ""
         return PlanFacts(
             promise=timedelta(hours=self.promise_hours if self.active else 0),
             promised_since=_aware(self.promised_since),
-            last_good=_aware(good),
+            last_good=_aware(ended["success"][0] if "success" in ended else None),
             last_state=last,
             last_error=last and jobs[ended[last][1]].error or "",
             open_state=next((state for state in ("running", "pending") if state in runs), ""),

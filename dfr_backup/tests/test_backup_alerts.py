@@ -1,0 +1,473 @@
+import threading
+import uuid
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.exceptions import ValidationError
+from odoo.tests import RecordCapturer, freeze_time, new_test_user, tagged
+from odoo.tools import html2plaintext, mute_logger
+from odoo.tools.translate import code_translations
+
+from .. import runner
+from .common import BackupCase
+
+ALERTS = "odoo.addons.dfr_backup.models.backup_plan_alerts"
+
+
+class AlertCase(BackupCase):
+    """A plan about which one manager is told, and whose scheduled action has just run."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.manager = new_test_user(
+            cls.env, "backup-boss", "dfr_backup.group_manager", email="boss@example.com"
+        )
+        cls.plan.write(
+            {
+                "alert_group_ids": [(5,)],
+                "alert_user_ids": [(6, 0, cls.manager.ids)],
+                "attention_user_ids": [(6, 0, cls.manager.ids)],
+            }
+        )
+        cls.cron = cls.env.ref("dfr_backup.ir_cron_supervise")
+        cls.cron.write({"active": True, "lastcall": fields.Datetime.now()})
+        cls.env["ir.module.module"].search([("state", "like", "to %")]).state = "installed"
+
+    def mails_of(self, action):
+        with RecordCapturer(self.env["mail.mail"], []) as capture:
+            action()
+        return capture.records
+
+    def ended(self, **states):
+        """Return a run that ended so, and the mails about it."""
+        job = self.run_now()
+        job.write({"date_start": fields.Datetime.now(), "state": "running"})
+        return job, self.mails_of(lambda: self.end(job, **states))
+
+    def history(self, count):
+        """Create that many runs that failed long ago."""
+        values = {
+            "database_uuid": "x",
+            "kind": "backup",
+            "plan_id": self.plan.id,
+            "state": "failure",
+            "date_end": fields.Datetime.now() - timedelta(days=900),
+        }
+        names = (str(uuid.uuid4()) for _ in range(count))
+        self.env["backup.job"].create([{**values, "name": name, "uuid": name} for name in names])
+
+    def activities(self):
+        return self.plan.activity_ids
+
+
+@tagged("post_install", "-at_install")
+class TestBackupAlerts(AlertCase):
+    def test_no_mail_when_nothing_is_wrong(self):
+        job, mails = self.ended()
+        self.assertEqual(job.state, "success")
+        self.assertFalse(mails)
+        self.assertFalse(self.activities())
+        self.assertFalse(self.mails_of(self.env["backup.plan"]._cron_supervise))
+
+    def test_mail_about_a_failure_says_what_why_and_what_to_do(self):
+        good, _mails = self.ended()
+        job = self.run_now()
+        step = job.step_ids.filtered(lambda step: step.kind == "dump_database")
+        job.step_ids.write({"state": "skipped"})
+        step.write({"state": "failure", "error": "A <table> is locked.", "hint": "Wait."})
+        mail = self.mails_of(job._finish)
+        self.assertEqual(len(mail), 1)
+        self.assertEqual(mail.state, "outgoing")
+        self.assertEqual(mail.email_to, "boss@example.com")
+        self.assertEqual(mail.subject, f"Backup failed: Nightly ({self.env.cr.dbname})")
+        text = html2plaintext(mail.body_html)
+        self.assertIn("Dump database", text)
+        self.assertIn("A <table> is locked.", text)
+        self.assertIn("What to do:\nWait.", text)
+        self.assertIn(self.plan._in_words(good.date_end), text)
+        self.assertIn(f'href="{job.get_base_url()}/odoo/backups/{job.id}"', mail.body_html)
+
+    def test_partial_is_told(self):
+        job, mail = self.ended(archive_files="failure")
+        self.assertEqual(job.state, "partial")
+        self.assertIn("only partly good", mail.subject)
+
+    def test_failures_can_be_left_out(self):
+        self.plan.alert_failure = False
+        self.assertFalse(self.ended(dump_database="failure", compress="skipped")[1])
+
+    def test_recovery_is_told_once(self):
+        self.ended(dump_database="failure")
+        _job, mail = self.ended()
+        self.assertIn("works again", mail.subject)
+        self.assertFalse(self.ended()[1])
+
+    def test_recovery_by_a_retry_of_the_same_run(self):
+        self.ended()
+        job, _mails = self.ended(upload="failure", verify="skipped")
+        mail = self.mails_of(lambda: self.end(job))
+        self.assertEqual(job.state, "success")
+        self.assertIn("works again", mail.subject)
+
+    def test_recovery_can_be_left_out(self):
+        self.plan.alert_recovery = False
+        self.ended(dump_database="failure")
+        self.assertFalse(self.ended()[1])
+
+    def test_every_success_on_request(self):
+        self.plan.alert_success = True
+        _job, mail = self.ended()
+        self.assertIn("is good", mail.subject)
+
+    def test_cancelled_is_not_told(self):
+        job = self.run_now()
+        self.assertFalse(self.mails_of(job.action_cancel))
+        self.assertFalse(self.activities())
+
+    def test_each_address_once(self):
+        colleague = new_test_user(
+            self.env, "colleague", "dfr_backup.group_manager", email="Boss@Example.com"
+        )
+        viewer = new_test_user(
+            self.env, "looker", "dfr_backup.group_viewer", email="looker@example.com"
+        )
+        self.plan.write(
+            {
+                "alert_user_ids": [(4, colleague.id)],
+                "alert_group_ids": [(6, 0, self.env.ref("dfr_backup.group_viewer").ids)],
+                "alert_emails": "it@example.com, boss@example.com",
+            }
+        )
+        mails = self.ended(dump_database="failure")[1]
+        told = mails.mapped("email_to")
+        self.assertEqual(len(told), len(set(told)))
+        self.assertLessEqual({"boss@example.com", "it@example.com", viewer.email}, set(told))
+        viewer.active = False
+        self.assertNotIn(viewer.email, self.plan._alert_recipients()[0]["address"])
+
+    def test_what_is_no_address_is_refused(self):
+        with self.assertRaisesRegex(ValidationError, "nobody"):
+            self.plan.alert_emails = "it@example.com, nobody"
+
+    def test_a_frenchman_reads_french(self):
+        self.env["res.lang"]._activate_lang("fr_FR")
+        french = new_test_user(
+            self.env,
+            "chef",
+            "dfr_backup.group_manager",
+            email="chef@example.com",
+            lang="fr_FR",
+            tz="Europe/Paris",
+        )
+        self.plan.alert_user_ids += french
+        self.env.ref("dfr_backup.alert_mail").update_field_translations(
+            "arch_db", {"fr_FR": {"What to do:": "À faire :"}}
+        )
+        words = {"%(kind)s failed: %(plan)s (%(database)s)": "Échec de %(plan)s"}
+        known = code_translations.get_python_translations
+
+        def translations(module, lang):
+            french = module == "dfr_backup" and lang == "fr_FR"
+            return words if french else known(module, lang)
+
+        with patch.object(code_translations, "get_python_translations", translations):
+            job = self.run_now()
+            job.step_ids.write({"state": "failure", "error": "No.", "hint": "Wait."})
+            mails = self.mails_of(job._finish).grouped("email_to")
+        self.assertEqual(mails["chef@example.com"].subject, "Échec de Nightly")
+        self.assertIn("À faire :", mails["chef@example.com"].body_html)
+        self.assertIn("Backup failed", mails["boss@example.com"].subject)
+        self.assertIn("What to do:", mails["boss@example.com"].body_html)
+
+    def test_no_secret_in_a_mail(self):
+        self.plan.webhook_url = "https://example.com/s3cr3t"
+        mail = self.ended(dump_database="failure")[1]
+        self.assertNotIn("s3cr3t", mail.body_html + mail.subject)
+
+    def test_an_alert_that_cannot_be_given_does_not_hurt_the_run(self):
+        with (
+            patch.object(type(self.plan), "_mail", side_effect=ZeroDivisionError),
+            patch.object(type(self.plan), "_ask_attention", side_effect=ZeroDivisionError),
+            mute_logger(ALERTS),
+        ):
+            job, mails = self.ended(dump_database="failure")
+        self.assertEqual(job.state, "partial")
+        self.assertFalse(mails)
+
+    def test_a_broken_transaction_of_an_alert_is_undone(self):
+        def broken(plan, compose):
+            plan.env.cr.execute("SELECT no_such_column")
+
+        with patch.object(type(self.plan), "_mail", broken), mute_logger(ALERTS, "odoo.sql_db"):
+            job, _mails = self.ended(dump_database="failure")
+        self.assertEqual(job.search([("id", "=", job.id)]).state, "partial")
+        self.assertTrue(self.activities())
+
+    def test_runs_of_the_original_are_not_told_by_its_copy(self):
+        job = self.run_now()
+        job.database_uuid = "another"
+        self.assertFalse(self.mails_of(lambda: self.end(job, dump_database="failure")))
+
+    def test_a_neutralized_copy_keeps_quiet(self):
+        self.env["ir.config_parameter"].set_param("database.is_neutralized", True)
+        self.assertFalse(self.ended(dump_database="failure")[1])
+
+    # === ACTIVITIES === #
+
+    def test_two_failures_are_one_activity(self):
+        self.ended(dump_database="failure")
+        (activity,) = self.activities()
+        self.assertEqual(activity.user_id, self.manager)
+        self.assertIn("only partly good", activity.summary)
+        self.ended(dump_database="failure", archive_files="failure", compress="skipped")
+        self.assertEqual(self.activities(), activity)
+        self.assertIn("failed", activity.summary)
+
+    def test_recovery_closes_the_activity(self):
+        self.ended(dump_database="failure")
+        self.assertTrue(self.activities())
+        self.ended()
+        self.assertFalse(self.activities())
+
+    def test_a_good_verification_does_not_close_a_failed_backup(self):
+        self.ended(dump_database="failure")
+        check = self.env["backup.job"]._create_run(
+            "verify", [{"kind": "verify"}], "schedule", plan_id=self.plan.id
+        )
+        self.end(check)
+        self.assertEqual(check.state, "success")
+        self.assertEqual(len(self.activities()), 1)
+        bad = self.env["backup.job"]._create_run(
+            "verify", [{"kind": "verify"}], "schedule", plan_id=self.plan.id
+        )
+        mail = self.mails_of(lambda: self.end(bad, verify="failure"))
+        self.assertIn("Verification failed", mail.subject)
+        self.assertEqual(len(self.activities()), 2)
+
+    def test_whoever_may_not_see_backups_gets_no_activity(self):
+        self.plan.attention_user_ids = new_test_user(self.env, "clerk", "base.group_user")
+        self.ended(dump_database="failure")
+        self.assertFalse(self.activities())
+
+    # === OVERDUE === #
+
+    def watch(self):
+        return self.mails_of(self.env["backup.plan"]._watch_promises)
+
+    def in_hours(self, hours):
+        """Travel into the future, in which the scheduled action goes on to run."""
+        later = fields.Datetime.now() + timedelta(hours=hours)
+        self.cron.lastcall = later
+        self.plan.invalidate_recordset()
+        return freeze_time(later)
+
+    def test_overdue_is_told_once_for_each_episode(self):
+        self.ended()
+        self.assertFalse(self.watch())
+        with self.in_hours(31):
+            self.assertTrue(self.plan.is_overdue)
+            self.assertEqual(self.plan.overdue_reason, "No run was started.")
+            mail = self.watch()
+            self.assertIn("Backup overdue: Nightly", mail.subject)
+            self.assertIn("No run was started.", mail.body_html)
+            self.assertFalse(self.watch())
+            self.assertEqual(len(self.activities()), 1)
+            self.assertIn("overdue", self.activities().summary)
+            recovered = self.ended()[1]
+            self.assertIn("works again", recovered.subject)
+            self.assertFalse(self.activities())
+            self.assertFalse(self.plan.is_overdue)
+            self.assertFalse(self.watch())
+        with self.in_hours(31 + 31):
+            self.assertTrue(self.watch())
+
+    def test_a_failure_and_overdue_are_one_activity(self):
+        self.ended()
+        self.ended(dump_database="failure", archive_files="failure", compress="skipped")
+        with self.in_hours(31):
+            self.watch()
+            self.assertEqual(len(self.activities()), 1)
+            self.assertIn("The last run failed: Dump database: Broken", self.plan.overdue_reason)
+
+    def test_why_nothing_ran(self):
+        self.ended()
+        module = self.env["ir.module.module"].search([("state", "=", "installed")], limit=1)
+        with self.in_hours(31):
+            self.cron.first_failure_date = fields.Datetime.now()
+            self.assertReason("has been failing since")
+            self.cron.lastcall = fields.Datetime.now() - timedelta(hours=2)
+            self.assertReason("last ran")
+            module.state = "to upgrade"
+            self.assertReason(f"“{module.name}” waits to be installed, upgraded or removed")
+            self.cron.active = False
+            self.assertReason("switched off")
+            self.assertTrue(self.plan.overdue_remedy)
+
+    def assertReason(self, text):
+        self.env.flush_all()
+        self.plan.invalidate_recordset()
+        self.assertIn(text, self.plan.overdue_reason)
+
+    def test_odoos_own_maintenance_notices_that_our_action_is_off(self):
+        self.ended()
+        with self.in_hours(31):
+            self.cron.active = False
+            mail = self.mails_of(self.env["backup.plan"]._gc_watch_promises)
+            self.assertIn("switched off", mail.body_html)
+
+    def test_archiving_a_plan_ends_its_promise(self):
+        with self.in_hours(31):
+            self.assertTrue(self.watch())
+            self.plan.active = False
+            self.assertFalse(self.watch())
+            self.assertFalse(self.plan.overdue_told_at or self.plan.activity_ids)
+            self.plan.active = True
+            self.assertFalse(self.plan.is_overdue)
+
+    def test_promise_follows_the_schedule_and_can_be_another(self):
+        self.plan.frequency = "weekly"
+        self.assertEqual(self.plan.promise_hours, 180)
+        self.plan.promise_hours = 12
+        with self.in_hours(13):
+            self.assertTrue(self.plan.is_overdue)
+        self.plan.frequency = "manual"
+        self.assertFalse(self.plan.is_overdue or self.plan.promise_deadline)
+
+    def test_overdue_plans_can_be_searched(self):
+        with self.in_hours(31):
+            overdue = self.env["backup.plan"].search([("is_overdue", "=", True)])
+            self.assertIn(self.plan, overdue)
+            self.assertNotIn(
+                self.plan, self.env["backup.plan"].search([("is_overdue", "=", False)])
+            )
+
+    def test_viewer_sees_why(self):
+        viewer = new_test_user(self.env, "looker", "dfr_backup.group_viewer")
+        with self.in_hours(31):
+            self.assertTrue(self.plan.with_user(viewer).overdue_reason)
+
+    def test_looking_at_the_plans_costs_the_same_whatever_their_history(self):
+        plans = self.plan + self.plan.copy() + self.plan.copy()
+        self.history(1)
+        self.queries_of(plans)  # fills the caches
+        few = self.queries_of(plans)
+        self.history(300)
+        self.assertEqual(self.queries_of(plans), few)
+
+    def queries_of(self, plans):
+        plans.env.flush_all()
+        plans.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        with self.in_hours(31):
+            plans.mapped("overdue_reason")
+        return self.env.cr.sql_log_count - before
+
+    # === DIGEST === #
+
+    def test_weekly_digest(self):
+        with freeze_time("2026-06-12 12:00:00"):  # a Friday
+            self.plan.alert_digest = True
+            self.assertEqual(str(self.plan.next_digest), "2026-06-15 06:00:00")
+        with freeze_time("2026-06-15 05:59:00"):
+            self.ended()
+            self.ended(archive_files="failure")
+            self.assertFalse(self.mails_of(self.env["backup.plan"]._send_digests))
+        with freeze_time("2026-06-15 06:00:00"):
+            mail = self.mails_of(self.env["backup.plan"]._send_digests)
+            self.assertIn("Success: 1, Partial: 1", html2plaintext(mail.body_html))
+            self.assertFalse(self.mails_of(self.env["backup.plan"]._send_digests))
+            self.assertEqual(str(self.plan.next_digest), "2026-06-22 06:00:00")
+        self.plan.alert_digest = False
+        self.assertFalse(self.plan.next_digest)
+
+    # === MONITORS === #
+
+    def test_addresses_of_monitors_are_secrets(self):
+        self.plan.ping_url = "https://hc-ping.com/s3cr3t"
+        self.plan.invalidate_recordset()
+        self.assertEqual(self.plan.ping_url, "********")
+        self.env.flush_all()
+        self.env.cr.execute("SELECT sealed_secrets FROM backup_plan WHERE id = %s", [self.plan.id])
+        self.assertNotIn("s3cr3t", str(self.env.cr.fetchone()))
+        self.assertEqual(self.plan._read_secret("ping_url"), "https://hc-ping.com/s3cr3t")
+
+    def test_only_web_addresses_are_called(self):
+        for name in ("ping_url", "push_url", "webhook_url"):
+            with self.subTest(name), self.assertRaises(ValidationError):
+                self.plan[name] = "file:///etc/passwd"
+
+    def test_a_worker_tells_monitors_after_its_transaction(self):
+        monitor = Monitor()
+        self.addCleanup(monitor.close)
+        self.plan.write({"ping_url": monitor.url, "webhook_url": monitor.url})
+        job = self.run_now()
+        with patch.object(self.env.cr, "postcommit", type(self.env.cr.postcommit)()):
+            self.end(job, dump_database="failure")
+            self.assertEqual(monitor.heard, [])
+            self.env.cr.postcommit.run()
+        monitor.wait_for(2)
+        self.assertEqual(
+            sorted(monitor.heard), [("POST", "/x"), ("POST", f"/x/fail?rid={job.uuid}")]
+        )
+
+    def test_verifications_are_not_pinged(self):
+        self.plan.ping_url = "http://127.0.0.1:9/x"
+        check = self.env["backup.job"]._create_run(
+            "verify", [{"kind": "verify"}], "schedule", plan_id=self.plan.id
+        )
+        with patch.object(type(check), "_ping_after_commit") as called:
+            self.end(check, verify="failure")
+        called.assert_not_called()
+
+    def test_an_address_that_cannot_be_read_is_noted_on_the_run(self):
+        self.plan.ping_url = "http://127.0.0.1:9/x"
+        sealed = self.plan.sudo().sealed_secrets
+        self.plan.sudo().sealed_secrets = {name: "v1.broken" for name in sealed}
+        job, _mails = self.ended()
+        self.assertEqual(job.state, "success")
+        self.assertIn("cannot be read with this server's key", job.step_ids[-1].log)
+
+    def test_outside_of_the_runner_mails_are_left_to_the_queue(self):
+        cron = self.env.ref("mail.ir_cron_mail_scheduler_action")
+        self.assertNotIn(runner.CONTEXT_KEY, self.env.context)
+        with RecordCapturer(self.env["ir.cron.trigger"], [("cron_id", "=", cron.id)]) as capture:
+            self.ended(dump_database="failure")
+        self.assertTrue(capture.records)
+
+
+class Monitor:
+    """A real HTTP server that remembers what it was asked."""
+
+    def __init__(self):
+        heard = self.heard = []
+        changed = self._changed = threading.Condition()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                with changed:
+                    heard.append((self.command, self.path))
+                    changed.notify()
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/x"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def wait_for(self, count):
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.heard) >= count, timeout=10)
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

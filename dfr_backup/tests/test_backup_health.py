@@ -1,0 +1,138 @@
+from datetime import timedelta
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from odoo import fields
+from odoo.exceptions import AccessError
+from odoo.tests import freeze_time, new_test_user, tagged
+
+from ..engine.metrics import exposition
+from .test_backup_alerts import AlertCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupHealth(AlertCase):
+    def health(self):
+        self.env.flush_all()
+        self.env.invalidate_all()
+        return self.env["backup.plan"]._health()
+
+    def metrics(self):
+        """Return the samples about the plan by name, as a scraper reads them."""
+        text = exposition(self.env["backup.plan"]._metrics())
+        return {
+            sample.name: sample
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.labels.get("plan") == "Nightly"
+        }
+
+    def test_all_is_well(self):
+        self.ended()
+        report = self.health()
+        self.assertEqual((report["ok"], report["status"]), (True, "ok"))
+        (plan,) = report["plans"]
+        self.assertEqual((plan["plan"], plan["reason"]), ("Nightly", ""))
+        self.assertLess(plan["age_seconds"], 60)
+
+    def test_a_failure_is_not_well(self):
+        self.ended()
+        self.ended(dump_database="failure")
+        report = self.health()
+        self.assertEqual((report["ok"], report["status"]), (False, "failing"))
+        self.assertIn("Broken", report["plans"][0]["reason"])
+
+    def test_overdue_is_not_well(self):
+        self.ended()
+        with freeze_time(fields.Datetime.now() + timedelta(hours=31)):
+            report = self.health()
+        self.assertEqual((report["ok"], report["status"]), (False, "overdue"))
+        self.assertIn("last ran", report["plans"][0]["reason"])
+
+    def test_no_plan_is_not_well(self):
+        self.plan.active = False
+        self.assertEqual(self.health()["status"], "no_plan")
+        self.plan.write({"active": True, "frequency": "manual"})
+        self.assertEqual(self.health()["status"], "no_plan")
+
+    def test_metrics(self):
+        job, _mails = self.ended()
+        job.archive_size = 123_456_789
+        found = self.metrics()
+        labels = {"plan": "Nightly", "plan_id": str(self.plan.id)}
+        stamp = found["dfr_backup_last_successful_timestamp_seconds"]
+        self.assertEqual(stamp.labels, labels)
+        self.assertEqual(fields.Datetime.to_string(job.date_end), _utc(stamp.value))
+        self.assertEqual(found["dfr_backup_last_status"].value, 1)
+        self.assertEqual(found["dfr_backup_overdue"].value, 0)
+        self.assertEqual(found["dfr_backup_promise_seconds"].value, 30 * 3600)
+        self.assertEqual(found["dfr_backup_last_size_bytes"].value, 123_456_789)
+        self.ended(dump_database="failure")
+        found = self.metrics()
+        self.assertEqual(found["dfr_backup_last_status"].value, 0)
+        self.assertEqual(found["dfr_backup_runs_total"].labels["kind"], "backup")
+
+    def test_plans_of_the_same_name_can_be_told_apart(self):
+        self.plan.copy({"name": self.plan.name})
+        text = exposition(self.env["backup.plan"]._metrics())
+        lines = [line.rpartition(" ")[0] for line in text.splitlines() if line[0] != "#"]
+        self.assertEqual(len(lines), len(set(lines)))
+
+    def test_both_are_cheap_whatever_the_history(self):
+        self.ended()
+        self.ended(dump_database="failure")
+        self.history(1)
+        for ask in (self.env["backup.plan"]._health, self.env["backup.plan"]._metrics):
+            self.queries(ask)  # fills the caches
+            few = self.queries(ask)
+            self.history(500)
+            self.assertEqual(self.queries(ask), few)
+            self.assertLess(few, 25)
+
+    def queries(self, ask):
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        ask()
+        return self.env.cr.sql_log_count - before
+
+    def test_only_the_hash_of_a_token_is_kept(self):
+        plans = self.env["backup.plan"]
+        token = plans._new_monitor_token("health")
+        self.assertGreaterEqual(len(token), 40)
+        kept = self.env["ir.config_parameter"].search([("key", "=like", "dfr_backup.%")])
+        self.assertNotIn(token, str(kept.mapped("value")))
+        self.assertTrue(plans._is_monitor_token("health", token))
+        self.assertFalse(plans._is_monitor_token("health", token[:-1]))
+        self.assertFalse(plans._is_monitor_on("metrics"))
+        plans._new_monitor_token("health")
+        self.assertFalse(plans._is_monitor_token("health", token))
+
+    def test_settings(self):
+        settings = self.env["res.config.settings"].create({})
+        self.assertFalse(settings.dfr_backup_health)
+        action = settings.with_context(monitor="health").action_dfr_backup_monitor_on()
+        token = action["context"]["default_token"]
+        self.assertTrue(self.env["backup.plan"]._is_monitor_token("health", token))
+        wizard = self.env["backup.monitor.token"].with_context(**action["context"])
+        shown = wizard.default_get(["url", "token"])
+        self.assertEqual(shown["token"], token)
+        self.assertTrue(shown["url"].endswith("/dfr_backup/health"))
+        wizard.create(shown)
+        settings = self.env["res.config.settings"].create({})
+        self.assertEqual((settings.dfr_backup_health, settings.dfr_backup_metrics), (True, False))
+        settings.with_context(monitor="health").action_dfr_backup_monitor_off()
+        self.assertFalse(self.env["backup.plan"]._is_monitor_on("health"))
+
+    def test_only_administrators_switch_it(self):
+        manager = new_test_user(self.env, "keeper", "dfr_backup.group_manager")
+        settings = self.env["res.config.settings"].create({}).with_user(manager)
+        for button in ("action_dfr_backup_monitor_on", "action_dfr_backup_monitor_off"):
+            with self.subTest(button), self.assertRaises(AccessError):
+                getattr(settings.with_context(monitor="health"), button)()
+
+
+def _utc(timestamp):
+    return fields.Datetime.to_string(
+        fields.Datetime.from_string("1970-01-01") + timedelta(seconds=timestamp)
+    )
