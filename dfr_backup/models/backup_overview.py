@@ -109,12 +109,12 @@ class BackupOverview(models.AbstractModel):
             "size": newest.size,
             "verified_at": newest.verified_at,
             "storages": there.storage_id.mapped("name"),
-            "off_site": any(storage._is_off_site() for storage in there.storage_id),
+            "missing": (plan.storage_ids - there.storage_id).mapped("name"),
         }
 
     def _plan_state(self, plan, last, good):
         """Return the state of a plan: a key, a tone and the words."""
-        if plan._overdue_reason():
+        if plan.is_overdue:
             return "overdue", "danger", self.env._("Overdue")
         if not last:
             return "never", "warning", self.env._("No backup yet")
@@ -196,7 +196,7 @@ class BackupOverview(models.AbstractModel):
         elif not newest:
             title = self.env._("There is no backup yet")
         elif worst == "danger":
-            title = self.env._("A backup exists, and something is wrong")
+            title = self.env._("There is a good backup, and something is wrong")
         elif worst == "warning":
             title = self.env._("Your data is backed up, with a gap")
         elif alone:
@@ -210,9 +210,6 @@ class BackupOverview(models.AbstractModel):
 class BackupPlan(models.Model):
     _inherit = "backup.plan"
 
-    def _overdue_reason(self):
-        return self.overdue_reason if self._fields.get("is_overdue") and self.is_overdue else ""
-
     def _schedule_in_words(self):
         """Return when the plan runs, for example "Every day at 02:00 (Europe/Paris)"."""
         self.ensure_one()
@@ -222,7 +219,7 @@ class BackupPlan(models.Model):
             return name
         hours, minutes = divmod(round(self.time * 60), 60)
         if self.frequency == "hourly":
-            return self.env._("%(every)s, at minute %(minutes)02d", every=name, minutes=minutes)
+            return self.env._("%(every)s at minute %(minutes)s", every=name, minutes=minutes)
         return self.env._(
             "%(every)s at %(hours)02d:%(minutes)02d (%(zone)s)",
             every=self._days_in_words(name),

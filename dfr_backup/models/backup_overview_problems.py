@@ -3,6 +3,7 @@
 from odoo import api, models
 
 DISMISSED = "dfr_backup.dismissed_advice"
+ADVICE = ("off_site", "copies", "encryption", "verification", "notification", "drill")
 
 
 class BackupOverview(models.AbstractModel):
@@ -24,23 +25,22 @@ class BackupOverview(models.AbstractModel):
         return sorted(found, key=lambda problem: problem["tone"] != "danger")
 
     def _plan_problems(self, plan, last):
-        found = []
-        overdue = plan._overdue_reason()
-        if overdue:
-            title = self.env._("%s: overdue", plan.name)
-            found.append(self._problem("danger", title, overdue, self._open(plan), plan))
+        """Return what is wrong with a plan: one problem, however many signs there are of it."""
         if last.state == "failure":
             title = self.env._("%s: the last run failed", plan.name)
-            found.append(self._job_problem("danger", title, last))
+            return [self._job_problem("danger", title, last)]
+        if plan.is_overdue:
+            title = self.env._("%s: overdue", plan.name)
+            text = _sentences(plan.overdue_reason, plan.overdue_remedy)
+            return [self._problem("danger", title, text, self._open(plan), plan)]
         if last.state == "partial":
             title = self.env._("%s: the last run was partial", plan.name)
-            found.append(self._job_problem("warning", title, last))
-        return found
+            return [self._job_problem("warning", title, last)]
+        return []
 
     def _job_problem(self, tone, title, job):
-        text = " ".join(filter(None, (job.error, job.hint)))
-        action = {**job._action_open(), "name": job.name}
-        return self._problem(tone, title, text, action, job, self.env._("Open Run"))
+        text = _sentences(job.error, job.hint)
+        return self._problem(tone, title, text, job._action_open(), job, self.env._("Open Run"))
 
     def _storage_problems(self, storage):
         name, action = storage.name, self._open(storage)
@@ -53,7 +53,7 @@ class BackupOverview(models.AbstractModel):
         if storage.last_test_error:
             title = self.env._("%s: the last test failed", name)
             return [self._problem("danger", title, storage.last_test_error, action, storage)]
-        if not storage.last_test and not storage.copy_count:
+        if storage._is_off_site() and not storage.last_test and not storage.copy_count:
             title = self.env._("%s: never tested", name)
             text = self.env._("Whether it works is not known before something was stored there.")
             return [self._problem("warning", title, text, action, storage)]
@@ -106,63 +106,78 @@ class BackupOverview(models.AbstractModel):
         return found
 
     def _all_advice(self, plans):
-        return [
-            self._advice_off_site(plans),
-            self._advice_encryption(plans),
-            self._advice_verification(plans),
-            self._advice_notification(plans),
-            self._advice_drill(plans),
-        ]
+        return [getattr(self, f"_advice_{key}")(plans) for key in ADVICE]
 
     def _advice_off_site(self, plans):
-        lacking = plans.filtered(lambda p: not any(s._is_off_site() for s in p.storage_ids))
-        return {
-            "key": "off_site",
-            "done": not lacking,
-            "title": self.env._("A copy in another place"),
-            "text": self.env._(
+        advice = self._advise(
+            "off_site",
+            self.env._("A copy in another place"),
+            self.env._(
                 "Fire, theft, a broken disk or an intruder takes the backups on this server "
                 "together with the data."
             ),
-            "button": self.env._("Add a Storage"),
-            "action": {
-                "type": "ir.actions.act_window",
-                "name": self.env._("New Storage"),
-                "res_model": "backup.storage",
-                "views": [(False, "form")],
-            },
-        }
+            plans.filtered(lambda p: not any(s._is_off_site() for s in p.storage_ids)),
+        )
+        storages = self.env["backup.storage"].search([("active", "=", True)])
+        if not any(storage._is_off_site() for storage in storages):
+            advice["button"] = self.env._("Add a Storage")
+            advice["action"] = self._open(storages.browse())
+        return advice
+
+    def _advice_copies(self, plans):
+        return self._advise(
+            "copies",
+            self.env._("Two storages"),
+            self.env._("When one of them fails on the bad day, the other one has the backup."),
+            plans.filtered(lambda plan: len(plan.storage_ids) < 2),
+        )
 
     def _advice_encryption(self, plans):
         away = plans.filtered(lambda p: any(s._is_off_site() for s in p.storage_ids))
-        lacking = away.filtered(lambda plan: plan.encryption == "none")
-        return away and {
-            "key": "encryption",
-            "done": not lacking,
-            "title": self.env._("Encrypted before it leaves"),
-            "text": self.env._(
+        return away and self._advise(
+            "encryption",
+            self.env._("Encrypted before it leaves"),
+            self.env._(
                 "Whoever can read the storage in the other place can read the whole database."
             ),
-            "button": self.env._("Encrypt"),
-            "action": self._open((lacking or away)[:1]),
-        }
+            away.filtered(lambda plan: plan.encryption == "none"),
+        )
 
     def _advice_verification(self, plans):
-        lacking = plans.filtered(lambda plan: plan.verify_every == "0")
-        return {
-            "key": "verification",
-            "done": not lacking,
-            "title": self.env._("Stored copies are read again"),
-            "text": self.env._("Disks forget. A copy that nobody reads may be gone for months."),
-            "button": self.env._("Choose How Often"),
-            "action": self._open((lacking or plans)[:1]),
-        }
+        return self._advise(
+            "verification",
+            self.env._("Stored copies are read again"),
+            self.env._("Disks forget. A copy that nobody reads may be gone for months."),
+            plans.filtered(lambda plan: plan.verify_every == "0"),
+        )
 
     def _advice_notification(self, plans):
-        return None
+        return self._advise(
+            "notification",
+            self.env._("Somebody hears of a failure"),
+            self.env._("A failure that nobody hears of is found on the bad day."),
+            plans.filtered(lambda plan: not (plan.alert_failure and plan.alert_addresses)),
+        )
 
     def _advice_drill(self, plans):
-        return None
+        return self._knows_drills() and self._advise(
+            "drill",
+            self.env._("A restore was proven"),
+            self.env._("A backup is worth as much as the last time that it was restored."),
+            plans.filtered(lambda plan: not self._last_proof(plan)),
+        )
+
+    def _advise(self, key, title, text, lacking):
+        """Return one item of the advice: it is done when no plan is ``lacking``."""
+        return {
+            "key": key,
+            "done": not lacking,
+            "title": title,
+            "text": text,
+            "plans": ", ".join(lacking.mapped("name")),
+            "button": self.env._("Open Plan"),
+            "action": self._open(lacking[:1]),
+        }
 
     @api.model
     def _dismissed(self):
@@ -181,6 +196,9 @@ class BackupOverview(models.AbstractModel):
 
     def _dismiss(self, keys):
         self.env["backup.job"]._check_manager()
-        known = {"off_site", "encryption", "verification", "notification", "drill"}
-        value = ",".join(sorted(keys & known))
+        value = ",".join(sorted(keys & set(ADVICE)))
         self.env["ir.config_parameter"].sudo().set_param(DISMISSED, value)
+
+
+def _sentences(*texts):
+    return " ".join(filter(None, texts))

@@ -7,3 +7,4 @@ from . import test_backup_catalogue
 from . import test_backup_secrets
 from . import test_backup_alerts
 from . import test_backup_health
+from . import test_backup_overview

@@ -7,6 +7,7 @@ export class Advice extends Component {
     static props = {
         items: Array,
         manager: Boolean,
+        several: Boolean, // plans
         onOpen: Function,
         onDismiss: Function,
         onRestore: Function,

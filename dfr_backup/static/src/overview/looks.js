@@ -1,4 +1,4 @@
-import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
+import { deserializeDateTime, toLocaleDateTimeString } from "@web/core/l10n/dates";
 
 /** Beside each colour stands a sign and a word. */
 export const ICONS = {
@@ -12,7 +12,7 @@ export function ago(text) {
     return deserializeDateTime(text).toRelative();
 }
 
-/** "2026-11-24 02:00:00", in UTC -> the same moment as the user writes it */
+/** "2026-11-24 02:00:00", in UTC -> "Nov 24, 3:00 AM", as it is written where the user lives */
 export function moment(text) {
-    return formatDateTime(deserializeDateTime(text), { showSeconds: false });
+    return toLocaleDateTimeString(deserializeDateTime(text));
 }

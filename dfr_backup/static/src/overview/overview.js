@@ -1,5 +1,4 @@
 import { Component, onWillStart, useState } from "@odoo/owl";
-import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
 import { registry } from "@web/core/registry";
 import { useService } from "@web/core/utils/hooks";
@@ -7,7 +6,7 @@ import { Layout } from "@web/search/layout";
 import { standardActionServiceProps } from "@web/webclient/actions/action_service";
 import { useBackupLive } from "../live/live_service";
 import { Advice } from "./advice";
-import { ago, ICONS } from "./looks";
+import { ago, ICONS, moment } from "./looks";
 import { PlanCard } from "./plan_card";
 import { Running } from "./running";
 import { StorageCard } from "./storage_card";
@@ -65,9 +64,9 @@ export class BackupOverview extends Component {
 
     get goodText() {
         const good = this.page.verdict.good;
-        return _t("The newest good backup is from %(ago)s (%(date)s), in %(storages)s.", {
+        return _t("Newest good backup: %(ago)s (%(date)s), in %(storages)s.", {
             ago: ago(good.date),
-            date: formatDateTime(deserializeDateTime(good.date)),
+            date: moment(good.date),
             storages: good.storages.join(", "),
         });
     }

@@ -31,20 +31,23 @@ export class PlanCard extends Component {
         return this.props.plan.runs.filter((run) => ["success", "partial"].includes(run.state));
     }
 
-    /** What will happen, for a plan that has never run. */
-    get promise() {
-        const { plan } = this.props;
-        const values = { contents: plan.contents, storages: plan.storages.join(", ") };
-        const what = _t(
-            "%(contents)s are saved as one archive to %(storages)s, read back and compared.",
-            values
-        );
-        const when = plan.next_run
-            ? _t("%(ago)s, on %(date)s:", {
-                  ago: ago(plan.next_run),
-                  date: moment(plan.next_run),
+    /** "The first backup runs in 9 hours, on Nov 25, 2:00 AM." */
+    get firstRun() {
+        const { next_run: next } = this.props.plan;
+        return next
+            ? _t("The first backup runs %(ago)s, on %(date)s.", {
+                  ago: ago(next),
+                  date: moment(next),
               })
-            : _t("When you press the button:");
-        return `${when} ${what}`;
+            : _t("This plan runs only when somebody presses the button.");
+    }
+
+    /** What will happen then. */
+    get promise() {
+        const { contents, storages } = this.props.plan;
+        return _t(
+            "What it saves: %(contents)s. It makes one archive of them, stores it in %(storages)s, reads it back there and compares. Nobody has to stop working meanwhile.",
+            { contents, storages: storages.join(", ") }
+        );
     }
 }

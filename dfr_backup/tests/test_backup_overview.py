@@ -1,0 +1,352 @@
+import json
+from datetime import timedelta
+from unittest.mock import patch
+
+import psycopg2
+
+from odoo import fields
+from odoo.exceptions import AccessError
+from odoo.tests import new_test_user, tagged
+
+from ..models import backup_job_live
+from .common import BackupCase
+
+MANY = 10_000
+
+
+class OverviewCase(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env["backup.storage"].search([("id", "!=", cls.storage.id)]).active = False
+        cls.env["backup.copy"].search([]).sudo().state = "deleted"
+        cls.viewer = new_test_user(cls.env, "overview-viewer", "dfr_backup.group_viewer")
+        cls.manager = new_test_user(cls.env, "overview-manager", "dfr_backup.group_manager")
+        cls.employee = new_test_user(cls.env, "overview-employee", "base.group_user")
+
+    def overview(self, user=None):
+        return self.env["backup.overview"].with_user(user or self.manager).get_overview()
+
+    def card(self):
+        (card,) = self.overview()["plans"]
+        return card
+
+    def back_up(self, days_ago=0, **states):
+        """Let a run end as its steps say, and store its archive when it was made."""
+        job = self.run_now()
+        ended = fields.Datetime.now() - timedelta(days=days_ago)
+        job.write({"date_start": ended - timedelta(minutes=2), "archive_name": f"{job.uuid}.zip"})
+        job.archive_size = 5000
+        self.end(job, **states)
+        job.date_end = ended
+        if job.state == "success":
+            job._record_copy(self.storage, "verified")
+            job.copy_ids.date = ended
+        return job
+
+    def titles(self):
+        return [problem["title"] for problem in self.overview()["problems"]]
+
+
+@tagged("post_install", "-at_install")
+class TestBackupOverview(OverviewCase):
+    def test_before_the_first_backup_it_says_what_will_happen(self):
+        page = self.overview()
+        (card,) = page["plans"]
+        self.assertEqual((card["state"], card["tone"]), ("never", "warning"))
+        self.assertEqual(card["next_run"], self.plan.next_run)
+        self.assertEqual(card["storages"], ["Disk"])
+        self.assertEqual(card["contents"], "Database, Attachments, Custom Addons")
+        self.assertEqual(card["schedule"], "Every day at 02:00 (Europe/Paris)")
+        self.assertEqual((card["good"], card["runs"], page["problems"]), (False, [], []))
+        self.assertIn("no backup yet", page["verdict"]["title"])
+
+    def test_without_a_plan_nothing_is_backed_up(self):
+        self.plan.active = False
+        page = self.overview()
+        self.assertEqual(page["verdict"]["tone"], "danger")
+        self.assertEqual((page["plans"], page["advice"]), ([], []))
+
+    def test_good_backup_says_when_and_where(self):
+        job = self.back_up()
+        card = self.card()
+        self.assertEqual((card["state"], card["tone"]), ("good", "success"))
+        self.assertEqual(card["good"]["job_id"], job.id)
+        self.assertEqual(card["good"]["storages"], ["Disk"])
+        self.assertEqual(card["good"]["missing"], [])
+        self.assertEqual(card["good"]["verified_at"], job.copy_ids.verified_at)
+        self.assertEqual(self.titles(), [])
+
+    def test_a_storage_of_the_plan_that_lacks_the_newest_backup_is_named(self):
+        self.back_up()
+        other = self.storage.copy({"name": "Second", "local_path": str(self.root / "second")})
+        self.plan.storage_ids |= other
+        self.assertEqual(self.card()["good"]["missing"], ["Second"])
+
+    def test_failure_and_partial_show_the_reason_and_the_run(self):
+        for kind, state, tone in (
+            ("compress", "failure", "danger"),
+            ("dump_database", "partial", "warning"),
+        ):
+            with self.subTest(state):
+                job = self.back_up(**{kind: "failure"})
+                self.assertEqual(job.state, state)
+                (problem,) = self.overview()["problems"]
+                self.assertEqual(problem["tone"], tone)
+                self.assertIn("Broken", problem["text"])
+                self.assertEqual(problem["action"]["res_id"], job.id)
+
+    def test_last_good_backup_stays_after_a_failure(self):
+        good = self.back_up(days_ago=1)
+        self.back_up(compress="failure")
+        card = self.card()
+        self.assertEqual(card["state"], "failure")
+        self.assertEqual(card["good"]["job_id"], good.id)
+        self.assertIn("There is a good backup", self.overview()["verdict"]["title"])
+
+    def test_cancelled_run_does_not_hide_how_the_one_before_ended(self):
+        self.back_up(compress="failure")
+        self.run_now().action_cancel()
+        self.assertEqual(self.card()["state"], "failure")
+
+    def test_lost_copy_is_no_good_backup(self):
+        job = self.back_up()
+        job.copy_ids.state = "missing"
+        self.assertEqual(self.card()["state"], "gone")
+        self.assertIn("damaged or missing: 1", self.titles()[0])
+
+    def test_overdue_is_told_once_also_after_a_failure(self):
+        self.back_up(days_ago=9)
+        self.plan.promised_since = fields.Datetime.now() - timedelta(days=30)
+        self.plan.invalidate_recordset()
+        self.assertEqual(self.card()["state"], "overdue")
+        self.assertEqual(self.titles(), ["Nightly: overdue"])
+        self.back_up(compress="failure")
+        self.assertEqual(self.titles(), ["Nightly: the last run failed"])
+
+    def test_storage_that_fails_or_is_read_only_is_a_problem(self):
+        self.back_up()
+        self.storage.last_test_error = "The disk is full."
+        self.assertEqual(self.titles(), ["Disk: the last test failed"])
+        self.assertEqual(self.overview()["storages"][0]["label"], "Test failed")
+        self.storage.owner_uuid = "another"
+        self.assertEqual(self.titles(), ["Disk: read-only here"])
+
+    def test_storage_tells_how_much_it_holds(self):
+        self.back_up()
+        self.back_up()
+        (storage,) = self.overview()["storages"]
+        self.assertEqual((storage["count"], storage["size"]), (2, 10_000))
+        self.assertEqual(storage["label"], "Works")
+
+    def test_running_job_is_shown_with_its_progress(self):
+        job = self.run_now()
+        job.state = "running"
+        step = job._step("dump_database")
+        job._step("initialize").state = "success"
+        step.write({"state": "running", "bytes_done": 40, "bytes_total": 100, "speed": 10})
+        (run,) = self.overview()["running"]
+        self.assertEqual((run["id"], run["plan_id"]), (job.id, self.plan.id))
+        self.assertEqual((run["step_id"], run["step"]), (step.id, "Dump database"))
+        self.assertEqual((run["bytes_done"], run["bytes_total"]), (40, 100))
+        self.assertGreater(run["progress"], 0)
+
+    def test_strip_has_the_newest_runs_in_order(self):
+        self.fill(40)
+        newest = self.back_up()
+        runs = self.card()["runs"]
+        self.assertEqual(len(runs), 30)
+        self.assertEqual(runs[-1]["id"], newest.id)
+        self.assertEqual((runs[-1]["duration"], runs[-1]["size"]), (120, 5000))
+        self.assertEqual(runs, sorted(runs, key=lambda run: run["id"]))
+
+    def test_weekly_and_other_schedules_in_words(self):
+        for values, words in (
+            ({"frequency": "weekly", "weekday": "2"}, "Every week, Wednesday at 02:00"),
+            ({"frequency": "monthly", "monthday": 31}, "Every month, day 31 at 02:00"),
+            ({"frequency": "hourly", "time": 0.25}, "Every hour at minute 15"),
+            ({"frequency": "manual"}, "Only by hand"),
+        ):
+            self.plan.write(values)
+            self.assertTrue(self.plan._schedule_in_words().startswith(words))
+
+    # === ADVICE === #
+
+    def advice(self):
+        return {item["key"]: item for item in self.overview()["advice"]}
+
+    def test_advice_is_done_when_it_was_followed(self):
+        advice = self.advice()
+        self.assertTrue(advice["off_site"]["open"])
+        self.assertFalse(advice["off_site"]["action"]["res_id"])
+        self.assertNotIn("encryption", advice, "nothing leaves this server")
+        self.assertTrue(advice["verification"]["done"])
+        self.assertTrue(advice["copies"]["open"])
+        self.assertIn("on this server only", self.verdict_after_a_backup())
+        away = self.env["backup.storage"].create(
+            {"name": "Away", "provider": "s3", "s3_bucket": "b", "s3_region": "eu-west-1"}
+        )
+        self.assertEqual(self.advice()["off_site"]["action"]["res_id"], self.plan.id)
+        self.plan.storage_ids |= away
+        advice = self.advice()
+        self.assertTrue(advice["off_site"]["done"] and advice["copies"]["done"])
+        self.assertTrue(advice["encryption"]["open"])
+        self.assertIn("Away: never tested", self.titles())
+        self.plan.verify_every = "0"
+        self.assertTrue(self.advice()["verification"]["open"])
+
+    def verdict_after_a_backup(self):
+        self.back_up()
+        return self.overview()["verdict"]["title"]
+
+    def test_advice_can_be_dismissed_by_managers(self):
+        page = self.env["backup.overview"]
+        with self.assertRaises(AccessError):
+            page.with_user(self.viewer).dismiss_advice("off_site")
+        page.with_user(self.manager).dismiss_advice("off_site")
+        page.with_user(self.manager).dismiss_advice("no such advice")
+        self.assertTrue(self.advice()["off_site"]["dismissed"])
+        self.assertFalse(self.advice()["off_site"]["open"])
+        self.assertEqual(self.verdict_after_a_backup(), "Your data is backed up")
+        page.with_user(self.manager).restore_advice()
+        self.assertTrue(self.advice()["off_site"]["open"])
+
+    # === WHO, AND HOW MUCH IT COSTS === #
+
+    def test_viewer_sees_and_employee_does_not(self):
+        self.back_up()
+        page = self.overview(self.viewer)
+        self.assertEqual(page["plans"][0]["state"], "good")
+        self.assertFalse(page["manager"])
+        for method in ("get_overview", "get_status"):
+            with self.assertRaises(AccessError):
+                getattr(self.env["backup.overview"].with_user(self.employee), method)()
+
+    def fill(self, count):
+        """Insert runs that ended well, each with its copy."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            """
+            WITH job AS (
+                INSERT INTO backup_job (
+                    name, uuid, database_uuid, kind, plan_id, state, trigger, date_start,
+                    date_end, duration, archive_size, encryption, create_date
+                )
+                SELECT 'Old ' || n, 'old-' || n, 'x', 'backup', %(plan)s, 'success', 'schedule',
+                    now() - interval '1 hour' * (%(count)s - n), now(), 60, 1000, 'none', now()
+                FROM generate_series(1, %(count)s) n
+                RETURNING id, uuid, date_start
+            )
+            INSERT INTO backup_copy (job_id, plan_id, storage_id, key, date, size, state, complete)
+            SELECT id, %(plan)s, %(storage)s, uuid || '.zip', date_start, 1000, 'verified', true
+            FROM job
+            """,
+            {"plan": self.plan.id, "storage": self.storage.id, "count": count},
+        )
+        self.env.invalidate_all()
+
+    def queries(self, method):
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        getattr(self.env["backup.overview"].with_user(self.manager), method)()
+        return self.env.cr.sql_log_count - before
+
+    def test_queries_do_not_grow_with_the_history(self):
+        self.fill(40)
+        few = {method: self.queries(method) for method in ("get_overview", "get_status")}
+        self.env.cr.execute("UPDATE backup_job SET uuid = 'older-' || id")
+        self.env.cr.execute("UPDATE backup_copy SET key = 'older-' || id")
+        self.fill(MANY)
+        for method, limit in (("get_overview", 60), ("get_status", 30)):
+            self.queries(method)  # warm caches of the registry
+            found = self.queries(method)
+            self.assertLessEqual(found, few[method], method)
+            self.assertLess(found, limit, method)
+
+
+@tagged("post_install", "-at_install")
+class TestBackupLive(OverviewCase):
+    def setUp(self):
+        super().setUp()
+        backup_job_live._last_told.update(job=(0, ""), at=0.0)
+        self.job = self.run_now()
+        self.sent()
+
+    def sent(self):
+        """Return the messages about runs since the last call: channels and payloads."""
+        self.env.cr.precommit.run()
+        rows = self.env["bus.bus"].search([])
+        messages = [(json.loads(row.channel), json.loads(row.message)) for row in rows]
+        rows.unlink()
+        return [(c, m["payload"]) for c, m in messages if m["type"] == backup_job_live.MESSAGE]
+
+    def test_message_goes_to_those_who_may_see_the_run(self):
+        self.job._tell()
+        ((channel, payload),) = self.sent()
+        group = self.env.ref("dfr_backup.group_viewer")
+        self.assertEqual(channel[1:], ["res.groups", group.id])
+        self.assertEqual((payload["id"], payload["state"]), (self.job.id, "pending"))
+
+    def test_message_holds_numbers_and_states_only(self):
+        self.job.error = "a secret"
+        self.job._tell()
+        ((_channel, payload),) = self.sent()
+        texts = {value for value in payload.values() if isinstance(value, str)}
+        self.assertEqual(texts, {"backup", "pending"})
+
+    def test_progress_is_told_once_a_second_and_a_new_state_at_once(self):
+        self.job._tell()
+        self.job._tell()
+        self.assertEqual(len(self.sent()), 1)
+        self.job.state = "running"
+        self.job._tell()
+        self.assertEqual([payload["state"] for _c, payload in self.sent()], ["running"])
+        backup_job_live._last_told["at"] -= backup_job_live.TELL_EVERY
+        self.job._tell()
+        self.assertEqual(len(self.sent()), 1)
+
+    def test_what_changes_a_run_is_told_after_the_commit(self):
+        waiting = self.env.cr.postcommit.data.setdefault(backup_job_live.POSTCOMMIT_KEY, set())
+        for change in (
+            lambda: self.job.write({"state": "running"}),
+            lambda: self.job.step_ids[0].write({"bytes_done": 5}),
+            lambda: self.job.write({"cancel_requested": True}),
+        ):
+            waiting.clear()
+            change()
+            self.assertEqual(waiting, {self.job.id})
+        waiting.clear()
+        self.job.step_ids[0].write({"log": "a line"})
+        self.assertFalse(waiting)
+
+    def test_a_message_that_cannot_be_sent_hurts_nobody(self):
+        error = psycopg2.OperationalError("gone")
+        lost = patch.object(self.env.registry, "cursor", side_effect=error)
+        with lost, self.assertLogs(backup_job_live._logger, "INFO") as logs:
+            backup_job_live._tell(self.env.registry, {self.job.id})
+        self.assertIn("gone", logs.output[0])
+
+    def test_time_left_follows_from_the_last_good_run(self):
+        self.end(self.job)
+        self.job.step_ids.seconds = 10
+        job = self.run_now()
+        self.assertEqual(job.seconds_left, 0, "not known before it runs")
+        job.state = "running"
+        job.step_ids[0].state = "success"
+        self.assertEqual(job.seconds_left, 10 * (len(job.step_ids) - 1))
+
+    def test_time_left_of_a_first_run_is_not_known(self):
+        self.job.state = "running"
+        self.assertEqual(self.job.seconds_left, 0)
+
+    def test_status_for_the_systray(self):
+        page = self.env["backup.overview"].with_user(self.manager)
+        self.assertEqual(page.get_status()["running"]["id"], self.job.id)
+        self.end(self.job, compress="failure")
+        status = page.get_status()
+        self.assertFalse(status["running"])
+        (alarm,) = status["alarms"]
+        self.assertIn("the last run failed", alarm["title"])
+        self.end(self.run_now())
+        self.assertEqual(page.get_status(), {"running": False, "alarms": []})
