@@ -1,4 +1,5 @@
 import json
+import logging
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -323,7 +324,7 @@ class TestBackupLive(OverviewCase):
     def test_a_message_that_cannot_be_sent_hurts_nobody(self):
         error = psycopg2.OperationalError("gone")
         lost = patch.object(self.env.registry, "cursor", side_effect=error)
-        with lost, self.assertLogs(backup_job_live._logger, "INFO") as logs:
+        with lost, self.assertLogs(backup_job_live._logger, logging.INFO) as logs:
             backup_job_live._tell(self.env.registry, {self.job.id})
         self.assertIn("gone", logs.output[0])
 
