@@ -6,6 +6,7 @@ a lock that dies with it; that lock is how the supervisor knows that it lives.
 """
 
 import contextlib
+import json
 import logging
 import os
 import resource
@@ -117,6 +118,20 @@ def main(database: str, job_id: int) -> int:
     with Registry(database).cursor() as cr:
         env = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: True})
         env["backup.job"].browse(job_id)._perform()
+    return 0
+
+
+def boot(database: str) -> int:
+    """Load a restored database, as Odoo would to serve it, and read a record of every model;
+    print how many there are, as JSON. An error of any of them leaves."""
+    with Registry(database).cursor() as cr:
+        env = api.Environment(cr, SUPERUSER_ID, {})
+        models = [model for model in env.values() if model._auto and not model._abstract]
+        for model in models:
+            record = model.with_context(active_test=False).search([], limit=1)
+            record.read([name for name, field in model._fields.items() if field.store])
+        cr.rollback()
+    print(json.dumps({"models": len(models)}))
     return 0
 
 

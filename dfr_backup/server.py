@@ -8,15 +8,17 @@ from pathlib import Path
 
 from odoo import release
 from odoo.modules import Manifest
+from odoo.modules.neutralize import get_neutralization_queries
 from odoo.sql_db import connection_info_for
 from odoo.tools import config
 
 from .engine import postgres
 from .engine.addons import AddonSource
+from .engine.restore_target import Place
 from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
 from .engine.storages.local import LocalRules
 
-# rclone 
+# rclone
 _logger = logging.getLogger(__name__)
 
 STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")
@@ -95,6 +97,31 @@ def connection(database: str, application_name: str) -> postgres.Connection:
     _name, info = connection_info_for(database)
     params = {key: value for key, value in info.items() if key not in NOT_LIBPQ}
     return postgres.Connection(database, params, application_name)
+
+
+def place(database: str) -> Place:
+    """Return where a restored database, and its filestore, go."""
+    return Place(database, filestore_path(database))
+
+
+def markers() -> Path:
+    """Return the directory in which restores of this server note what they make."""
+    return data_root() / "restores"
+
+
+def modules_on_disk() -> list[str]:
+    """Return the names of all modules that this server could load."""
+    return sorted(manifest.name for manifest in Manifest.all_addon_manifests())
+
+
+def neutralization(modules: list[str]) -> list[str]:
+    """Return Odoo's SQL that makes a copy with these modules harmless."""
+    return [query for query in get_neutralization_queries(modules) if query]
+
+
+def database_template() -> dict:
+    """Return how this server makes new databases, as options of a restore."""
+    return {"template": config["db_template"], "unaccent": bool(config["unaccent"])}
 
 
 def local_rules() -> LocalRules:

@@ -40,3 +40,8 @@ def checked_state(steps: Iterable[StepOutcome]) -> str:
     if all(good):
         return "success"
     return "partial" if any(good) else "failure"
+
+
+def whole_state(steps: Iterable[StepOutcome]) -> str:
+    """Given every step of a run that is of use only as a whole, return "success" or "failure"."""
+    return "success" if all(step.state in GOOD for step in steps) else "failure"

@@ -1,6 +1,13 @@
 from .backup import BackupFlow
+from .restore import DrillFlow, RestoreFlow
 from .scan import ScanFlow
 from .verify import VerifyFlow
 
 # the flow of each kind of ``backup.job``
-FLOWS = {"backup": BackupFlow, "verify": VerifyFlow, "scan": ScanFlow}
+FLOWS = {
+    "backup": BackupFlow,
+    "verify": VerifyFlow,
+    "scan": ScanFlow,
+    "restore": RestoreFlow,
+    "drill": DrillFlow,
+}

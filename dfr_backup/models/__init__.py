@@ -6,6 +6,7 @@ from . import backup_storage_s3
 from . import backup_storage_sftp
 from . import backup_plan
 from . import backup_plan_keeping
+from . import backup_plan_drill
 from . import backup_plan_overdue
 from . import backup_plan_alerts
 from . import backup_plan_monitor
@@ -14,6 +15,7 @@ from . import backup_job
 from . import backup_job_supervision
 from . import backup_job_run
 from . import backup_job_keeping
+from . import backup_job_restore
 from . import backup_job_alerts
 from . import backup_job_live
 from . import backup_overview

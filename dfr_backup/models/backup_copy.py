@@ -13,6 +13,7 @@ from ..engine.catalogue import read_sidecar
 from ..engine.errors import EngineError, PermanentError
 from ..engine.manifest import sidecar_key
 from ..engine.retention import Copy
+from ..flows.restore import DrillFlow, RestoreFlow
 
 _logger = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ class BackupCopy(models.Model):
         compute="_compute_expires_at",
         help="When the plan's rules will let it go, if backups go on as they do now.",
     )
+    proven_at = fields.Datetime("Proven Restorable", readonly=True)
+    proven_seconds = fields.Float("Restored in", readonly=True)
     protected = fields.Boolean(readonly=True, help="Never deleted by retention.")
 
     _storage_key_uniq = models.UniqueIndex(
@@ -170,6 +173,40 @@ class BackupCopy(models.Model):
     def _check_manager(self):
         if not self.env.user.has_group("dfr_backup.group_manager"):
             raise AccessError(self.env._("Only a backup manager may do that."))
+
+    # === RESTORE AND DRILL === #
+
+    def action_drill(self):
+        """Prove that these copies restore, as a run of its own, and show it."""
+        self._check_manager()
+        copies = self.filtered(lambda copy: copy.state in PRESENT_STATES)
+        if not copies:
+            raise UserError(self.env._("This backup is not there to be restored."))
+        return copies.sudo()._request_drill("manual")._action_open()
+
+    def action_restore(self):
+        """Ask what the archive is to become."""
+        self._check_manager()
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_restore_wizard_action"
+        )
+        return {**action, "context": {"default_copy_id": self.id}}
+
+    def _request_drill(self, trigger, **values):
+        """Start a drill of these copies. A copy that boots must not act: it is neutralized."""
+        steps = [step for copy in self for step in copy._steps(DrillFlow.STEPS)]
+        values = {"restore_neutralize": True, "restore_new_identity": True, **values}
+        return self.env["backup.job"]._create_run("drill", steps, trigger, **values)._start()
+
+    def _request_restore(self, **values):
+        steps = self._steps(RestoreFlow.STEPS)
+        return self.env["backup.job"]._create_run("restore", steps, "manual", **values)._start()
+
+    def _steps(self, kinds):
+        """Return the values of steps on this copy."""
+        about = {"storage_id": self.storage_id.id, "copy_id": self.id}
+        return [{"kind": kind, **about} for kind in kinds]
 
     # === VERIFICATION === #
 

@@ -177,6 +177,7 @@ class BackupPlan(models.Model):
         """Create the runs that are due, look after those that run, start the next one."""
         self._create_due_runs()
         self._create_due_verifications()
+        self._create_due_drills()
         self.env["backup.job"]._supervise()
 
     @api.model

@@ -19,6 +19,15 @@ STEP_KINDS = [
     ("verify", "Verify"),
     ("cleanup", "Clean up"),
     ("scan", "Scan storage"),
+    ("fetch", "Fetch"),
+    ("check", "Check"),
+    ("create_database", "Create database"),
+    ("load", "Load"),
+    ("filestore", "Unpack files"),
+    ("finish", "Finish"),
+    ("compare", "Compare"),
+    ("boot", "Boot"),
+    ("drop", "Drop"),
 ]
 STEP_STATES = [
     ("pending", "Waiting"),
@@ -28,7 +37,13 @@ STEP_STATES = [
     ("failure", "Failure"),
     ("skipped", "Skipped"),
 ]
-JOB_KINDS = [("backup", "Backup"), ("verify", "Verification"), ("scan", "Scan")]
+JOB_KINDS = [
+    ("backup", "Backup"),
+    ("verify", "Verification"),
+    ("scan", "Scan"),
+    ("restore", "Restore"),
+    ("drill", "Drill"),
+]
 ENCRYPTIONS = [
     ("none", "Not encrypted"),
     ("recipients", "For public keys (age)"),

@@ -102,6 +102,10 @@ class Storage(ABC):
         """Return the bytes that can still be stored, or None when nobody knows."""
         return None
 
+    def local_path(self, key: str) -> Path | None:
+        """Return where the object can be read as a file of this server, or None."""
+        return None
+
     def download_url(self, key: str, filename: str, seconds: int) -> str | None:
         """Return an address from which a browser can download the object as ``filename`` for
         so many seconds, or None where the kind has no such thing."""

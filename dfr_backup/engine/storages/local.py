@@ -144,6 +144,9 @@ class LocalStorage(Storage):
         with self._explained(f"delete {key}"):
             self._file(key + PARTIAL).unlink(missing_ok=True)
 
+    def local_path(self, key: str) -> Path | None:
+        return self._file(key)
+
     def free_space(self) -> int | None:
         with self._explained("look at the free space"):
             return shutil.disk_usage(self._path).free

@@ -1,5 +1,4 @@
-"""The command line: parse, ask the models, print. Exit status 0 success, 1 failure, 2 partial,
-4 wrong usage; never 3."""
+"""Commands that ask the models of a database: run, list, verify, drill."""
 
 import contextlib
 import json
@@ -12,67 +11,62 @@ from odoo import SUPERUSER_ID, api
 from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
-from odoo.tools import config
 
-from . import runner
+from ..models.backup_copy import PRESENT_STATES
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
-WRONG_USAGE = 4
 POLL = 1.0  # seconds
 SUPERVISE = 5.0  # seconds
 MARKS = {"success": "ok", "warning": "warning", "failure": "FAILED", "skipped": "skipped"}
 
 
-def main(parser, cmdargs) -> int:
-    """Run one command; return the exit status."""
-    _add_commands(parser)
-    try:
-        options = parser.parse_args(cmdargs)
-    except SystemExit as stop:
-        return WRONG_USAGE if stop.code else 0
-    config.parse_config(_odoo_options(options), setup_logging=options.command == "runner")
-    databases = config["db_name"]
-    if len(databases) != 1:
-        print("Name one database: -d DATABASE", file=sys.stderr)
-        return WRONG_USAGE
-    return options.call(databases[0], options)
-
-
-def _add_commands(parser):
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run a plan now and show its progress")
-    run.add_argument("--plan", help="the name of the plan (default: the first one)")
-    run.set_defaults(call=_run)
-    listing = commands.add_parser("list", help="list the stored backups")
-    listing.set_defaults(call=_list)
-    internal = commands.add_parser("runner")  # what the server starts; no help line
-    internal.add_argument("--job", type=int, required=True)
-    internal.set_defaults(call=lambda database, options: runner.main(database, options.job))
-    for command in (run, listing, internal):
-        command.add_argument("-d", "--database", help="the database")
-        command.add_argument("-c", "--config", help="Odoo's configuration file")
-    for command in (run, listing):
-        command.add_argument("--json", action="store_true", help="print one JSON document")
-
-
-def _odoo_options(options):
-    arguments = ["--no-http"]
-    arguments += ["-c", options.config] if options.config else []
-    arguments += ["-d", options.database] if options.database else []
-    return arguments
-
-
 @contextlib.contextmanager
-def _environment(database):
+def environment(database):
+    """Yield an environment of the superuser in a transaction of its own."""
     with Registry(database).cursor() as cr:
         yield api.Environment(cr, SUPERUSER_ID, {})
 
 
-def _run(database, options):
+def run(database, options):
     """Start a run the way the button does, and follow it. Ctrl-C cancels it."""
+    return _start(database, options, lambda env: _plan(env, options.plan)._request_run("cli"))
+
+
+def verify(database, options):
+    """Read the copies of a run back, as a run of its own."""
+    return _start(database, options, lambda env: _copies(env, options)._request_verification("cli"))
+
+
+def drill(database, options):
+    """Restore the newest copies, or those of a run, into a scratch database, and prove them."""
+
+    def request(env):
+        if options.job:
+            return _copies(env, options)._request_drill("cli")
+        plan = _plan(env, options.plan)
+        copies = plan._newest_of_each_storage()
+        if not copies:
+            raise UserError("There is no stored backup of this plan yet.")
+        return copies._request_drill("cli", plan_id=plan.id)
+
+    return _start(database, options, request)
+
+
+def _copies(env, options):
+    job = env["backup.job"].search([("name", "=", options.job)], limit=1)
+    if not job and options.job.isdigit():
+        job = env["backup.job"].browse(int(options.job)).exists()
+    copies = job.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
+    if not copies:
+        raise UserError(f"There is no run “{options.job}” with a stored backup.")
+    return copies
+
+
+def _start(database, options, request):
+    """Start what ``request`` returns, follow it, print it, and return the exit status."""
     try:
-        with _environment(database) as env:
-            job_id = _plan(env, options.plan)._request_run("cli").id
+        with environment(database) as env:
+            job_id = request(env).id
     except (UserError, psycopg2.OperationalError, KeyError) as error:
         print(_reason(error, database), file=sys.stderr)
         return 1
@@ -80,10 +74,10 @@ def _run(database, options):
         _follow(database, job_id, quiet=options.json or not sys.stderr.isatty())
     except KeyboardInterrupt:
         print("Cancelling…", file=sys.stderr)
-        with _environment(database) as env:
+        with environment(database) as env:
             retrying(env["backup.job"].browse(job_id).action_cancel, env)
         _follow(database, job_id, quiet=True)
-    with _environment(database) as env:
+    with environment(database) as env:
         job = env["backup.job"].browse(job_id)
         print(json.dumps(_as_json(job), indent=2) if options.json else _as_table(job))
         return EXIT[job.state]
@@ -105,7 +99,7 @@ def _plan(env, name):
 def _follow(database, job_id, quiet):
     next_supervision = 0.0
     while True:
-        with _environment(database) as env:
+        with environment(database) as env:
             job = env["backup.job"].browse(job_id)
             line = f"{job.name}  {job.progress:3.0f} %  {job.current_step or job.state}"
             ended = job.state in EXIT
@@ -119,8 +113,9 @@ def _follow(database, job_id, quiet):
         time.sleep(POLL)
 
 
-def _list(database, options):
-    with _environment(database) as env:
+def listing(database, options):
+    """List the stored backups that the catalogue knows."""
+    with environment(database) as env:
         copies = env["backup.copy"].search([("state", "!=", "deleted")])
         rows = [_copy_as_json(copy) for copy in copies]
     if options.json:
@@ -172,7 +167,8 @@ def _copy_as_json(copy):
 
 def _as_table(job):
     width = max(len(step.display_name) for step in job.step_ids)
-    lines = [f"{job.name} of plan “{job.plan_id.name}”"]
+    about = f" of plan “{job.plan_id.name}”" if job.plan_id else ""
+    lines = [f"{dict(job._fields['kind'].selection)[job.kind]} {job.name}{about}"]
     for step in job.step_ids:
         size = f"{step.bytes_done / 2**20:10,.1f} MiB" if step.bytes_done else " " * 14
         mark = MARKS.get(step.state, step.state)

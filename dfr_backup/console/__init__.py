@@ -1,0 +1,105 @@
+"""The command line: parse, ask the models or the engine, print. Exit status 0 success, 1 failure,
+2 partial, 4 wrong usage; never 3."""
+
+import sys
+
+from odoo.tools import config
+
+from .. import runner
+from . import archives, doctor, runs
+
+WRONG_USAGE = 4
+PLACES = "a path, s3://bucket/folder/NAME or sftp://user@host/folder/NAME"
+
+
+def main(parser, cmdargs) -> int:
+    """Run one command; return the exit status."""
+    _add_commands(parser)
+    try:
+        options = parser.parse_args(cmdargs)
+    except SystemExit as stop:
+        return WRONG_USAGE if stop.code else 0
+    config.parse_config(_odoo_options(options), setup_logging=options.command == "runner")
+    try:
+        if not options.needs_database(options):
+            return options.call(options)
+        databases = config["db_name"]
+        if len(databases) != 1:
+            print("Name one database: -d DATABASE", file=sys.stderr)
+            return WRONG_USAGE
+        return options.call_in(databases[0], options)
+    except BrokenPipeError:
+        return 1
+
+
+def _add_commands(parser):
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = _add(commands, "run", "run a plan now and show its progress", call_in=runs.run)
+    run.add_argument("--plan", help="the name of the plan (default: the first one)")
+    listing = _add(
+        commands, "list", "list the stored backups", call_in=runs.listing, call=archives.listing
+    )
+    listing.add_argument("--storage", metavar="ADDRESS", help="look there, without any database")
+    listing.set_defaults(needs_database=lambda options: not options.storage)
+    verify = _add(
+        commands, "verify", "check every checksum", call_in=runs.verify, call=archives.verify
+    )
+    verify.add_argument("archive", nargs="?", metavar="ARCHIVE", help=PLACES)
+    verify.add_argument("--job", metavar="RUN", help="the copies of this run, for example B00012")
+    verify.set_defaults(needs_database=lambda options: not options.archive)
+    _add_restore(commands)
+    drill = _add(commands, "drill", "prove that backups restore", call_in=runs.drill)
+    drill.add_argument("--plan", help="the newest copies of this plan (default: the first one)")
+    drill.add_argument("--job", metavar="RUN", help="the copies of this run, for example B00012")
+    _add(commands, "doctor", "look for what would make backups fail", call_in=doctor.doctor)
+    _add_internal(commands)
+
+
+def _add(commands, name, text, **calls):
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(needs_database=lambda options: True, **calls)
+    command.add_argument("-d", "--database", help="the database")
+    command.add_argument("-c", "--config", help="Odoo's configuration file")
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+    return command
+
+
+def _add_restore(commands):
+    restore = _add(commands, "restore", "restore an archive", call=archives.restore)
+    restore.set_defaults(needs_database=lambda options: False)
+    restore.add_argument("archive", metavar="ARCHIVE", help=PLACES)
+    restore.add_argument("--to", required=True, metavar="NEWDB", help="the name of the database")
+    restore.add_argument(
+        "--neutralize", action="store_true", help="make a harmless copy: no mails, no crons"
+    )
+    restore.add_argument(
+        "--same-identity", action="store_true", help="it is the original that comes back"
+    )
+    restore.add_argument(
+        "--replace", action="store_true", help="keep what has that name under another one"
+    )
+    restore.add_argument(
+        "--accept", action="append", default=[], metavar="CODE", help="go on in spite of this"
+    )
+    restore.add_argument("-i", "--identity", metavar="FILE", help="the private key of the archive")
+    restore.add_argument("--addons", metavar="FOLDER", help="unpack the custom addons there")
+
+
+def _add_internal(commands):
+    """What the server starts: these have no line in the help."""
+    performer = commands.add_parser("runner")
+    performer.add_argument("--job", type=int, required=True)
+    performer.set_defaults(call_in=lambda database, options: runner.main(database, options.job))
+    boot = commands.add_parser("boot")
+    boot.set_defaults(call_in=lambda database, options: runner.boot(database))
+    for command in (performer, boot):
+        command.set_defaults(needs_database=lambda options: True)
+        command.add_argument("-d", "--database")
+        command.add_argument("-c", "--config")
+
+
+def _odoo_options(options):
+    arguments = ["--no-http"]
+    arguments += ["-c", options.config] if options.config else []
+    arguments += ["-d", options.database] if options.database else []
+    return arguments

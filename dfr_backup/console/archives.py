@@ -1,0 +1,239 @@
+"""Commands that need no database and no installed addon: list, verify and restore an archive."""
+
+import contextlib
+import getpass
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from odoo import release
+
+from .. import server
+from ..engine.catalogue import scan
+from ..engine.encryption import Passphrase, parse_identities
+from ..engine.errors import Cancelled, EngineError, PermanentError
+from ..engine.fetch import fetch
+from ..engine.progress import Progress
+from ..engine.restore import Restore, RestoreOptions
+from ..engine.restore_archive import open_archive
+from ..engine.restore_files import unpack_addons
+from ..engine.restore_target import remove_leftovers
+from ..engine.storages.url import storage_at
+
+APPLICATION = "dfr_backup restore"
+STEPS = ("check", "create_database", "load", "filestore", "compare", "finish")
+LABELS = {
+    "fetch": "Fetch",
+    "check": "Check",
+    "create_database": "Create database",
+    "load": "Load",
+    "filestore": "Unpack files",
+    "compare": "Compare",
+    "finish": "Finish",
+    "addons": "Unpack addons",
+}
+
+
+def _explained(command):
+    """Print an engine's error as a person wants to read it, and return the exit status."""
+
+    def explained(options):
+        try:
+            return command(options)
+        except EngineError as error:
+            return _fail(error, options)
+        except KeyboardInterrupt:
+            return _fail(Cancelled(), options)
+
+    return explained
+
+
+def _fail(error, options):
+    if options.json:
+        facts = {"error": error.message, "hint": error.hint or None, "log": error.log or None}
+        print(json.dumps({"state": "failure", **facts}, indent=2))
+        return 1
+    print(f"ERROR: {error.message}", file=sys.stderr)
+    for line in (error.hint and f"-> {error.hint}", error.log):
+        if line:
+            print(f"   {line}", file=sys.stderr)
+    return 1
+
+
+@_explained
+def listing(options):
+    """List what a storage holds, the newest first."""
+    storage, _key = storage_at(options.storage, folder=True)
+    found = list(scan(storage, Progress()))
+    rows = [_row(storage, item) for item in found if item.sidecar]
+    rows.sort(key=lambda row: row["date"], reverse=True)
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        trouble = f"  {row['problem']}" if row["problem"] else ""
+        size = f"{row['size']:>14,}"
+        print(f"{row['date'][:19]}  {size}  {row['database']:<16} {row['path']}{trouble}")
+    if not rows:
+        print(f"There is no backup at {options.storage}.")
+    return 0
+
+
+def _row(storage, item):
+    sidecar = item.sidecar
+    return {
+        "key": sidecar.key,
+        "path": storage.location(sidecar.key),
+        "date": sidecar.taken_at.isoformat(),
+        "size": sidecar.size,
+        "sha256": sidecar.sha256,
+        "database": sidecar.database,
+        "odoo_version": sidecar.odoo_version,
+        "contents": list(sidecar.contents),
+        "encrypted": sidecar.encrypted,
+        "problem": item.problem or None,
+    }
+
+
+@_explained
+def verify(options):
+    """Compare an archive with its manifest and, where it can be read here, with its checksums."""
+    storage, key = _addressed(options.archive)
+    progress = _Shown("Verify", options)
+    with tempfile.TemporaryDirectory(prefix="dfr_backup") as folder:
+        path = fetch(storage, key, Path(folder), progress)
+        members = None
+        if not key.endswith(".age"):
+            with open_archive(path) as archive:
+                members = archive.check(progress)
+    progress.end()
+    text = f"{members} files in it are what they were" if members else "the whole is what it was"
+    print(json.dumps({"state": "success", "members": members}) if options.json else f"OK: {text}")
+    return 0
+
+
+def _addressed(address):
+    storage, key = storage_at(address)
+    if not key:
+        raise PermanentError(
+            f"{address} names a folder, not an archive.",
+            hint=f"See what is in it: odoo backup list --storage {address}",
+        )
+    return storage, key
+
+
+@_explained
+def restore(options):
+    """Restore an archive into a new database. Ctrl-C removes what was made."""
+    storage, key = _addressed(options.archive)
+    connection = server.connection("postgres", APPLICATION)
+    remove_leftovers(connection, server.markers())
+    wanted = RestoreOptions(
+        place=server.place(options.to),
+        series=release.series,
+        modules=server.modules_on_disk(),
+        replace_existing=options.replace,
+        accepted=options.accept,
+        new_identity=not options.same_identity,
+        neutralize=server.neutralization if options.neutralize else None,
+        identities=_identities(options, key),
+        **server.database_template(),
+    )
+    work = server.data_root() / "fetched"
+    started, done = time.monotonic(), []
+    with Restore(connection, wanted, work, server.markers()) as job:
+        with _step("fetch", options, done) as progress:
+            job.fetch(storage, key, progress)
+        for kind in STEPS:
+            with _step(kind, options, done) as progress:
+                getattr(job, kind)(progress)
+        if options.addons:
+            with _step("addons", options, done) as progress:
+                unpack_addons(job.archive, Path(options.addons), progress)
+        facts = job.archive.describe()
+    _forget(work)
+    _tell(options, facts, done, time.monotonic() - started)
+    return 0
+
+
+def _identities(options, key):
+    """Return what decrypts the archive; a passphrase is asked for, and never an argument."""
+    if not key.endswith(".age"):
+        return None
+    if options.identity:
+        try:
+            return parse_identities(Path(options.identity).read_text())
+        except OSError as error:
+            raise PermanentError(
+                f"The key {options.identity} cannot be read: {error.strerror}.",
+                hint="Give the file with the private key.",
+            ) from error
+    if not sys.stdin.isatty():
+        raise PermanentError(
+            "The archive is encrypted.",
+            hint="Give the file with the private key: --identity FILE. A passphrase is asked for "
+            "on a terminal.",
+        )
+    return Passphrase(getpass.getpass("Passphrase of the archive: "))
+
+
+@contextlib.contextmanager
+def _step(kind, options, done):
+    progress = _Shown(LABELS[kind], options)
+    try:
+        yield progress
+    except BaseException:
+        progress.end("FAILED")
+        raise
+    progress.end("warning" if progress.warnings else "ok")
+    done.append({"kind": kind, "seconds": round(progress.elapsed(), 2), "log": progress.lines})
+
+
+class _Shown(Progress):
+    """A progress that a person on a terminal sees moving."""
+
+    def __init__(self, label, options):
+        super().__init__(self._show)
+        self._label = label
+        self._quiet = options.json
+        self._moving = not self._quiet and sys.stderr.isatty()
+
+    def _show(self, _progress):
+        if self._moving:
+            share = f"{min(100, 100 * self.done // self.total)} %" if self.total else ""
+            line = f"{self._label:<16} {self.done / 2**20:10,.1f} MiB {share:>6}"
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+    def end(self, mark="ok"):
+        """Leave one line behind."""
+        if self._quiet:
+            return
+        start = "\r\033[K" if self._moving else ""
+        size = f"{self.done / 2**20:10,.1f} MiB" if self.done else ""
+        line = f"{self._label:<16} {mark:<8} {self.elapsed():7.1f} s {size}"
+        print(f"{start}{line}", file=sys.stderr)
+        for text in self.warnings:
+            print(f"    {text}", file=sys.stderr)
+
+
+def _forget(work):
+    for path in work.glob("*"):
+        path.unlink()
+
+
+def _tell(options, facts, done, seconds):
+    missing = sorted(set(facts.modules) - set(server.modules_on_disk()))
+    if options.json:
+        result = {"state": "success", "database": options.to, "seconds": round(seconds, 2)}
+        print(json.dumps({**result, "steps": done, "missing_modules": missing}, indent=2))
+        return
+    print(
+        f"“{options.to}” is restored, in {seconds:.0f} s: the data of {facts.taken_at or 'then'}."
+    )
+    print(
+        "Its backup plans are off, and its storages are read-only until somebody takes them over."
+    )
+    if missing:
+        print(f"Not on this disk, and needed by it: {', '.join(missing)}")

@@ -1,0 +1,112 @@
+"""One page of OK and FAILED lines, without a secret in it."""
+
+import json
+import shutil
+from datetime import timedelta
+
+from odoo import fields
+
+from .. import server
+from ..engine.deflate import default_codec
+from ..engine.errors import EngineError
+from ..engine.postgres import find_client_tool
+from .runs import environment
+
+
+def doctor(database, options):
+    """Look for what would make backups fail; return 1 when something would."""
+    with environment(database) as env:
+        found = [_looked(what, check, env) for what, check in CHECKS]
+        found += [
+            _looked(f"Storage “{storage.name}”", lambda env, s=storage: _storage(s), env)
+            for storage in env["backup.storage"].search([])
+        ]
+    if options.json:
+        rows = [{"check": what, "ok": good, "detail": detail} for what, good, detail in found]
+        print(json.dumps(rows, indent=2))
+    for what, good, detail in [] if options.json else found:
+        print(f"{'OK    ' if good else 'FAILED'}  {what}: {detail}")
+    return 0 if all(good for _what, good, _detail in found) else 1
+
+
+def _looked(what, check, env):
+    try:
+        return what, True, check(env)
+    except EngineError as error:
+        return what, False, f"{error.message} {error.hint}"
+    except _Wrong as error:
+        return what, False, str(error)
+
+
+class _Wrong(Exception):
+    """What is wrong, and what to do."""
+
+
+def _tool(name):
+    def look(env):
+        major = env.cr.connection.server_version // 10000
+        return find_client_tool(name, major, server.pg_path()).label
+
+    return look
+
+
+def _deflate(_env):
+    name = default_codec().name
+    if name == "zlib":
+        return "zlib; “pip install isal” into Odoo's Python compresses many times faster"
+    return name
+
+
+def _space(_env):
+    root = server.data_root()
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return f"{shutil.disk_usage(root).free >> 20:,} MiB free in {root}"
+
+
+def _key(_env):
+    return repr(server.secret_box())
+
+
+def _cron(env):
+    cron = env.ref("dfr_backup.ir_cron_supervise", raise_if_not_found=False)
+    if not cron or not cron.active:
+        raise _Wrong("it is switched off. Switch on “Backup: plan and supervise”.")
+    late = fields.Datetime.now() - timedelta(hours=1)
+    if cron.nextcall < late:
+        raise _Wrong(f"it should have run at {cron.nextcall} UTC. Is max_cron_threads above 0?")
+    return f"next at {cron.nextcall} UTC"
+
+
+def _plans(env):
+    plans = env["backup.plan"].search([])
+    if not plans:
+        raise _Wrong("there is none. Create one under Backups / Configuration / Plans.")
+    return ", ".join(f"{plan.name} (next {plan.next_run or 'by hand'})" for plan in plans)
+
+
+def _last(env):
+    good = env["backup.job"].search(
+        [("kind", "=", "backup"), ("state", "=", "success")], limit=1, order="date_end desc"
+    )
+    if not good:
+        raise _Wrong("there is none yet. “odoo backup run” makes one.")
+    return f"{good.name} of {good.date_end} UTC"
+
+
+def _storage(storage):
+    target = storage._get_own_storage()
+    target.check()
+    space = target.free_space()
+    return f"{storage._where()}" + (f", {space >> 20:,} MiB free" if space is not None else "")
+
+
+CHECKS = [
+    ("pg_dump", _tool("pg_dump")),
+    ("psql", _tool("psql")),
+    ("Compression", _deflate),
+    ("Data directory", _space),
+    ("Key for secrets", _key),
+    ("Scheduled action", _cron),
+    ("Plans", _plans),
+    ("Last good backup", _last),
+]

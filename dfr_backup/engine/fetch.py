@@ -1,0 +1,121 @@
+"""A stored archive, brought to a directory of this server."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from .catalogue import read_sidecar
+from .checkpoints import checkpoint
+from .errors import EngineError, PermanentError
+from .manifest import sidecar_key
+from .progress import Progress
+from .retry import Retries, persistently
+from .storages.base import Storage
+
+CHUNK = 1 << 20  # bytes
+RETRIES = Retries()
+
+
+def fetch(
+    storage: Storage, key: str, folder: Path, progress: Progress, retries: Retries = RETRIES
+) -> Path:
+    """Return the path of the archive ``key``, compared with its manifest.
+
+    What lies on this server is not copied. Otherwise it is fetched into ``folder``, going on
+    where an earlier call was interrupted. An archive without a manifest of ours, as Odoo makes
+    them, is taken as it is. Raise PermanentError when it is not there or is not what was stored,
+    when there is no space, and RetryableError, Cancelled.
+    """
+    expected = _expected(storage, key, progress)
+    here = storage.local_path(key)
+    size = _size(storage, key)
+    if here is not None:
+        if expected:
+            storage.verify(key, *expected, progress)
+        return here
+    target = folder / key
+    _require_space(folder, size - _present(target))
+    progress.expect(size)
+    persistently(lambda: _go_on(storage, key, target, progress), progress, retries)
+    if expected and (os.path.getsize(target), _sha256(target, progress)) != expected:
+        target.unlink()
+        raise PermanentError(
+            f"{key} is not what was stored: its size or its checksum differs.",
+            hint="The stored copy is damaged. Use one of another storage, or an older one.",
+        )
+    return target
+
+
+def _expected(storage: Storage, key: str, progress: Progress) -> tuple[int, str] | None:
+    """Return size (bytes) and SHA-256 by the manifest beside the archive, None without one."""
+    if storage.stat(sidecar_key(key)) is None:
+        progress.log("There is no manifest beside the archive: its checksum cannot be compared")
+        return None
+    sidecar = read_sidecar(storage, sidecar_key(key))
+    return sidecar.size, sidecar.sha256
+
+
+def _size(storage: Storage, key: str) -> int:
+    found = storage.stat(key)
+    if found is None:
+        raise PermanentError(
+            f"{key} is not at {storage.location('')}.",
+            hint="Check the address. “odoo backup list --storage ADDRESS” shows what is there.",
+        )
+    return found.size
+
+
+def _present(target: Path) -> int:
+    return target.stat().st_size if target.exists() else 0
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise PermanentError(
+            f"{folder} has {free >> 20} MiB free, and the archive needs {needed >> 20} MiB.",
+            hint="Free some space, or choose a larger disk. Nothing was changed.",
+        )
+
+
+def _go_on(storage: Storage, key: str, target: Path, progress: Progress) -> None:
+    with _explained(target), open(target, "ab", opener=_private) as writer:
+        done = writer.tell()
+        progress.advance(done)
+        with storage.open(key, done) as reader:
+            while piece := reader.read(CHUNK):
+                writer.write(piece)
+                checkpoint("fetch.piece")
+                progress.advance(len(piece))
+
+
+def _sha256(path: Path, progress: Progress) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while piece := stream.read(CHUNK):
+            digest.update(piece)
+            progress.tick()
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _explained(target: Path):
+    try:
+        yield
+    except EngineError:
+        raise
+    except OSError as error:
+        hint = "Check the directory on the server."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "Free some space on that disk: what was fetched is kept, and used again."
+        raise PermanentError(
+            f"The archive cannot be written in {target.parent}: {error.strerror}.", hint=hint
+        ) from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

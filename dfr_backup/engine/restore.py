@@ -1,0 +1,173 @@
+"""A whole restore, step by step: fetch, check, create database, load, filestore, finish.
+
+The steps are called in this order, by a run of the back office or by the command line. Nothing
+has the name of the new database before the last one; whatever ends a restore earlier leaves
+nothing of it behind.
+"""
+
+import contextlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .encryption import Passphrase, decrypt_file
+from .errors import PermanentError
+from .fetch import fetch
+from .postgres import Connection
+from .progress import Progress
+from .restore_archive import Archive, open_archive
+from .restore_files import extract_filestore
+from .restore_finish import FinishOptions, finish_database, installed_modules
+from .restore_load import load
+from .restore_preflight import Finding, Surroundings, preflight
+from .restore_target import Place, Published, RestoreTarget
+from .restore_verify import VerifyReport, verify_restored
+from .storages.base import Storage
+
+DECRYPTED = "decrypted.zip"
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """What is to be made of an archive.
+
+    ``series`` and ``modules`` are Odoo's here (see ``Surroundings``). ``accepted`` are the codes of
+    findings that do not stop this restore. ``neutralize`` returns, for the names of the installed
+    modules, the SQL statements that make a copy harmless; None: the copy takes over.
+    ``identities`` decrypt the archive, see ``encryption``.
+    """
+
+    place: Place
+    series: str
+    modules: Collection[str] | None = None
+    replace_existing: bool = False
+    accepted: Collection[str] = ()
+    new_identity: bool = True
+    neutralize: Callable[[Sequence[str]], Sequence[str]] | None = None
+    identities: Sequence[object] | Passphrase | None = field(default=None, repr=False)
+    template: str = "template0"
+    unaccent: bool = False
+    durable: bool = True
+
+
+class Restore:
+    """Use as a context manager around its steps. ``server`` connects to the database
+    “postgres”, ``work`` is a directory for what is fetched, ``markers`` one of this server."""
+
+    def __init__(self, server: Connection, options: RestoreOptions, work: Path, markers: Path):
+        self._server = server
+        self._options = options
+        self._work = work
+        self._markers = markers
+        self._resources = contextlib.ExitStack()
+        self._path: Path | None = None
+        self._archive: Archive | None = None
+        self._target: RestoreTarget | None = None
+
+    def __enter__(self) -> "Restore":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was made and not finished. Raise EngineError."""
+        self._resources.close()
+
+    @property
+    def archive(self) -> Archive:
+        """The archive, once it was fetched."""
+        assert self._archive is not None
+        return self._archive
+
+    def fetch(self, storage: Storage, key: str, progress: Progress) -> None:
+        """Get the archive, compare it with its manifest, and decrypt it when it is encrypted.
+
+        What lies in a local directory is read where it is. What an interrupted call has fetched
+        is used again. Raise EngineError.
+        """
+        path = fetch(storage, key, self._work, progress)
+        if key.endswith(".age"):
+            path = self._decrypted(path, progress)
+        self._archive = self._resources.enter_context(open_archive(path))
+
+    def _decrypted(self, path: Path, progress: Progress) -> Path:
+        if self._options.identities is None:
+            raise PermanentError(
+                "The archive is encrypted.",
+                hint="Give the private key, or the passphrase, that opens it.",
+            )
+        target = self._work / DECRYPTED
+        decrypt_file(path, target, self._options.identities, progress)  # type: ignore[arg-type]
+        progress.log("Decrypted")
+        return target
+
+    def check(self, progress: Progress) -> list[Finding]:
+        """Find out early what would fail late: return what speaks against this restore and was
+        not accepted. Raise PermanentError when something of it is blocking."""
+        options = self._options
+        surroundings = Surroundings(
+            options.place, options.series, options.modules, options.replace_existing
+        )
+        found = preflight(self.archive.describe(), surroundings, self._server)
+        for finding in found:
+            progress.log(f"{finding.message} {finding.hint}")
+        blocking = [f for f in found if f.blocking and f.code not in options.accepted]
+        if blocking:
+            raise PermanentError(blocking[0].message, hint=blocking[0].hint)
+        return found
+
+    def create_database(self, progress: Progress) -> None:
+        """Create the database, under a name that no Odoo serves. Raise EngineError."""
+        options = self._options
+        target = RestoreTarget(
+            self._server, options.place, self._markers, replace_existing=options.replace_existing
+        )
+        self._target = self._resources.enter_context(target)
+        target.create(template=options.template, unaccent=options.unaccent)
+
+    def load(self, progress: Progress) -> None:
+        """Load the dump, stopping at the first error. Raise EngineError, Cancelled."""
+        progress.expect(self.archive.describe().sql_bytes)
+        report = load(self.archive.sql(), self.target.connection, progress)
+        progress.log(f"{report.statements} statements, {report.tables} tables with rows")
+
+    def filestore(self, progress: Progress) -> None:
+        """Unpack the attachment files, each checked. Raise EngineError, Cancelled."""
+        done = extract_filestore(
+            self.archive, self.target.filestore, progress, durable=self._options.durable
+        )
+        progress.log(f"{done.files} attachment files")
+
+    def compare(self, progress: Progress) -> VerifyReport:
+        """Compare rows and files with the manifest. Raise PermanentError when some are not
+        there, RetryableError, Cancelled."""
+        report = verify_restored(
+            self.target.connection, self.archive.manifest, self.target.filestore, progress
+        )
+        progress.log(f"{report.rows} rows of {report.tables} tables, {report.files} files")
+        if not report.is_complete:
+            raise PermanentError(
+                "The restored database is not what was saved.",
+                hint="Use another backup. The log of this step names what differs.",
+                log="\n".join([*report.different, *report.missing, *report.damaged]),
+            )
+        return report
+
+    def finish(self, progress: Progress) -> Published:
+        """Make the copy safe, and give it its name. Raise EngineError."""
+        options, connection = self._options, self.target.connection
+        statements: Sequence[str] = ()
+        if options.neutralize:
+            statements = options.neutralize(installed_modules(connection))
+        finish_database(connection, FinishOptions(options.new_identity, statements))
+        published = self.target.publish()
+        if published.previous:
+            progress.log(f"The former database is kept as {published.previous.database}")
+        return published
+
+    @property
+    def target(self) -> RestoreTarget:
+        """Where the copy is being made."""
+        assert self._target is not None
+        return self._target

@@ -1,0 +1,62 @@
+"""One restore, from top to bottom, and the drill that proves that one would work."""
+
+from ..engine.outcome import whole_state
+from .base import Flow
+
+FAILED = "Skipped: a step before it has failed."
+
+
+class RestoreFlow(Flow):
+    """An archive becomes a database. A restore that was interrupted begins again: what it had
+    fetched is still there, and what it had made is removed."""
+
+    STEPS = ("fetch", "check", "create_database", "load", "filestore", "finish")
+
+    overall_state = staticmethod(whole_state)
+
+    def run(self):
+        if not self.job._step("finish")._is_good():
+            self._restore(self.job.step_ids)
+
+    def abandon(self):
+        self.job._forget_fetched()
+
+    def _restore(self, steps):
+        """Do the steps of one restore in their order, and none after the first that fails."""
+        self.job._begin_again(steps)
+        with self.job._open_restore(steps.copy_id) as self.restore:
+            for step in steps:
+                failed = "failure" in steps.mapped("state")
+                self._do(step, self._method(step), failed and FAILED)
+        self.job._forget_fetched()
+
+    def _method(self, step):
+        """Return what does a step: it gets the progress, and the storage of the copy."""
+        method = getattr(self, step.kind, None) or getattr(self.restore, step.kind)
+        if step.kind == "fetch":
+            return lambda progress, storage: method(
+                storage._get_storage(), step.copy_id.key, progress
+            )
+        return lambda progress, _storage: method(progress)
+
+
+class DrillFlow(RestoreFlow):
+    """Each copy is restored under a name that nobody serves, compared with its manifest, booted,
+    and dropped."""
+
+    STEPS = ("fetch", "check", "create_database", "load", "filestore", "compare", "boot", "drop")
+
+    def run(self):
+        for copy in self.job.step_ids.copy_id:
+            steps = self.job.step_ids.filtered(lambda step, copy=copy: step.copy_id == copy)
+            if not all(step._is_closed() for step in steps):
+                self._restore(steps)
+                self.job._note_drill(copy, steps)
+
+    def boot(self, progress):
+        """Let an Odoo load the copy and read a record of every model."""
+        self.job._boot(self.restore.target.connection.database, progress)
+
+    def drop(self, _progress):
+        """Remove the copy."""
+        self.restore.close()

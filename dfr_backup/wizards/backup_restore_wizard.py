@@ -1,0 +1,117 @@
+from odoo import api, fields, models, release
+from odoo.exceptions import UserError
+
+from odoo.addons.base.models.res_users import check_identity
+
+from ..engine.catalogue import read_sidecar
+from ..engine.errors import EngineError
+from ..engine.manifest import sidecar_key
+from ..engine.restore_target import check_name
+
+
+class BackupRestoreWizard(models.TransientModel):
+    _name = "backup.restore.wizard"
+    _inherit = ["backup.secret.mixin"]
+    _description = "Restore a Backup"
+
+    copy_id = fields.Many2one("backup.copy", required=True, readonly=True)
+    date = fields.Datetime(related="copy_id.date")
+    size = fields.Float(related="copy_id.size")
+    contents = fields.Char(related="copy_id.contents")
+    encrypted = fields.Boolean(related="copy_id.encrypted")
+    facts = fields.Text(compute="_compute_facts")
+    trouble = fields.Text(compute="_compute_facts")
+    database = fields.Char(
+        "New Database",
+        required=True,
+        help="The restored data goes into a new database; this one is not touched.",
+    )
+    neutralize = fields.Boolean(
+        default=True,
+        help="A harmless copy: its mails do not go out, its scheduled actions and payment "
+        "providers are switched off.",
+    )
+    new_identity = fields.Boolean(
+        default=True,
+        help="The copy is another database than the original. Only switch this off when the "
+        "original is gone for good and this one takes its place.",
+    )
+    replace_existing = fields.Boolean(
+        "Replace a Database of That Name",
+        help="What is there now is kept, under another name and closed, until you delete it.",
+    )
+    accept_missing_modules = fields.Boolean(
+        help="The database needs them to be served: install them before you open it."
+    )
+    key = fields.Text(
+        "Private Key or Passphrase", compute="_compute_secrets", inverse="_inverse_key"
+    )
+
+    @api.model
+    def default_get(self, names):
+        values = super().default_get(names)
+        copy = self.env["backup.copy"].browse(values.get("copy_id"))
+        if copy and "database" in names:
+            values["database"] = f"{copy.database or self.env.cr.dbname}_restored"
+        return values
+
+    @api.depends("copy_id")
+    def _compute_facts(self):
+        for wizard in self:
+            wizard.facts, wizard.trouble = wizard._look()
+
+    def _look(self):
+        """Return what the manifest says about the archive, and what speaks against restoring it."""
+        copy = self.copy_id.sudo()
+        try:
+            sidecar = read_sidecar(copy.storage_id._get_storage(), sidecar_key(copy.key))
+        except EngineError as error:
+            return False, f"{error.message} {error.hint}"
+        trouble = [f"{part.part}: {part.reason}" for part in sidecar.missing]
+        if sidecar.odoo_version.split(".")[0] != release.series.split(".")[0]:
+            trouble.append(
+                self.env._(
+                    "It is of Odoo %(theirs)s, and this is %(ours)s.",
+                    theirs=sidecar.odoo_version,
+                    ours=release.series,
+                )
+            )
+        facts = self.env._(
+            "Database “%(database)s” of Odoo %(version)s, %(modules)s modules",
+            database=sidecar.database,
+            version=sidecar.odoo_version,
+            modules=sidecar.modules,
+        )
+        return facts, "\n".join(trouble)
+
+    def _inverse_key(self):
+        self._seal_secret("key")
+
+    @check_identity
+    def action_restore(self):
+        """Start the restore, and show its run."""
+        self.ensure_one()
+        self.copy_id._check_manager()
+        try:
+            check_name(self.database)
+        except EngineError as error:
+            # the engine's text: pylint: disable-next=translation-required
+            raise UserError(f"{error.message}\n{error.hint}") from error
+        if self.database == self.env.cr.dbname:
+            raise UserError(
+                self.env._(
+                    "This database cannot be replaced while it is served from here. Restore it "
+                    "under another name, or use “odoo backup restore” on the server."
+                )
+            )
+        copy = self.copy_id.sudo()
+        job = copy._request_restore(
+            restore_database=self.database,
+            restore_neutralize=self.neutralize,
+            restore_new_identity=self.new_identity,
+            restore_replace=self.replace_existing,
+            restore_accepted=["modules_missing"] if self.accept_missing_modules else [],
+        )
+        job.restore_key = self.sudo()._read_secret("key")
+        self.sudo().sealed_secrets = False
+        return job._action_open()
