@@ -1,2 +1,3 @@
 from . import backup_key_wizard
+from . import backup_monitor_token
 from . import backup_restore_wizard
