@@ -88,7 +88,9 @@ class BackupStep(models.Model):
     def _compute_display_name(self):
         kinds = dict(self._fields["kind"]._description_selection(self.env))
         for step in self:
-            about = [step.storage_id.sudo().name, step.copy_id.sudo().key]
+            # a verification may look at many copies in one storage
+            key = step.copy_id.sudo().key if step.kind == "verify" else None
+            about = [step.storage_id.sudo().name, key]
             step.display_name = ": ".join([kinds[step.kind], *filter(None, about)])
 
     @api.depends("date_start", "seconds", "state")
