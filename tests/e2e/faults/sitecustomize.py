@@ -51,5 +51,5 @@ def _fill(folder):
             pass
 
 
-if os.environ.get("DFR_TEST_FAULT") and "backup" in sys.orig_argv and "runner" in sys.orig_argv:
+if os.environ.get("DFR_TEST_FAULT") and {"runner", "restore"} & set(sys.orig_argv):
     _install(*os.environ["DFR_TEST_FAULT"].split(":"))
