@@ -17,7 +17,7 @@ TELL_EVERY = 1.0  # seconds between two messages that only say how far a run is
 QUICK_KINDS = ("initialize", "compress", "cleanup")  # seconds even when they never ran
 POSTCOMMIT_KEY = "dfr_backup.live"
 
-_last_told = {"job": (0, ""), "at": 0.0}  # of this process
+_last_told = {"news": (), "at": 0.0}  # of this process
 
 
 class BackupJob(models.Model):
@@ -93,13 +93,14 @@ class BackupJob(models.Model):
         waiting.update(self.ids)
 
     def _tell(self):
-        """Send the state of these runs to everybody who may see them, not too often."""
+        """Send the state of these runs to whoever may see them; progress alone once a second."""
         group = self.env.ref("dfr_backup.group_viewer")
         for job in self:
-            news = _last_told["job"] != (job.id, job.state)
-            if news or time.monotonic() - _last_told["at"] >= TELL_EVERY:
-                _last_told.update(job=(job.id, job.state), at=time.monotonic())
-                group._bus_send(MESSAGE, job._live_values())
+            values = job._live_values()
+            news = (job.id, job.state, values["step_id"])
+            if news != _last_told["news"] or time.monotonic() - _last_told["at"] >= TELL_EVERY:
+                _last_told.update(news=news, at=time.monotonic())
+                group._bus_send(MESSAGE, values)
 
 
 class BackupStep(models.Model):

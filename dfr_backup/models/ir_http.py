@@ -5,8 +5,11 @@ class IrHttp(models.AbstractModel):
     _inherit = "ir.http"
 
     def session_info(self):
-        """Tell the web client of a manager what the systray shows, without another request."""
+        """Tell the web client whether its user is somebody for the systray.
+
+        It asks for the status itself, later: no page may fail because a status cannot be told,
+        for example while the addon's tables still wait to be upgraded.
+        """
         info = super().session_info()
-        if self.env.user.has_group("dfr_backup.group_manager"):
-            info["dfr_backup"] = self.env["backup.overview"].get_status()
+        info["is_backup_manager"] = self.env.user.has_group("dfr_backup.group_manager")
         return info

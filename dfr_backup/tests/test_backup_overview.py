@@ -270,7 +270,7 @@ class TestBackupOverview(OverviewCase):
 class TestBackupLive(OverviewCase):
     def setUp(self):
         super().setUp()
-        backup_job_live._last_told.update(job=(0, ""), at=0.0)
+        backup_job_live._last_told.update(news=(), at=0.0)
         self.job = self.run_now()
         self.sent()
 
@@ -296,13 +296,16 @@ class TestBackupLive(OverviewCase):
         texts = {value for value in payload.values() if isinstance(value, str)}
         self.assertEqual(texts, {"backup", "pending"})
 
-    def test_progress_is_told_once_a_second_and_a_new_state_at_once(self):
+    def test_progress_is_told_once_a_second_and_a_new_step_at_once(self):
         self.job._tell()
         self.job._tell()
         self.assertEqual(len(self.sent()), 1)
         self.job.state = "running"
         self.job._tell()
         self.assertEqual([payload["state"] for _c, payload in self.sent()], ["running"])
+        self.job.step_ids[0].state = "running"
+        self.job._tell()
+        self.assertEqual(self.sent()[0][1]["step_id"], self.job.step_ids[0].id)
         backup_job_live._last_told["at"] -= backup_job_live.TELL_EVERY
         self.job._tell()
         self.assertEqual(len(self.sent()), 1)

@@ -80,12 +80,16 @@ export const backupLiveService = {
              * @param {(message: Object|null) => Promise|void} follower.refresh given the numbers
              *      of a run that has changed, or null: look yourself
              * @param {() => boolean} follower.isBusy whether a run goes on
+             * @param {boolean} [follower.atOnce] look for the first time now, not in a while
              * @returns {() => void} stop following
              */
             follow(follower) {
                 const added = new Follower(follower, wait);
                 followers.add(added);
                 bus.start();
+                if (follower.atOnce) {
+                    added.tell(null);
+                }
                 wait();
                 return () => {
                     added.stopped = true;

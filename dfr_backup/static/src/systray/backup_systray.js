@@ -13,10 +13,11 @@ export class BackupSystray extends Component {
     setup() {
         this.orm = useService("orm");
         this.action = useService("action");
-        this.status = useState(session.dfr_backup);
+        this.status = useState({ running: false, alarms: [] });
         useBackupLive({
             refresh: (message) => this.refresh(message),
             isBusy: () => Boolean(this.status.running),
+            atOnce: true,
         });
     }
 
@@ -62,8 +63,7 @@ export class BackupSystray extends Component {
     }
 }
 
-// only managers get a status with their session
-if (session.dfr_backup) {
+if (session.is_backup_manager) {
     registry
         .category("systray")
         .add("dfr_backup.systray", { Component: BackupSystray }, { sequence: 30 });
