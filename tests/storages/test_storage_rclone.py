@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sftp_servers import Proxy
 from storage_contract import StorageContract
 
 from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
@@ -492,6 +493,20 @@ def test_server_that_is_killed_in_an_upload(make, home, config_file, source, tmp
         assert os.listdir(server.folder) == ["a.zip"]
     finally:
         server.kill()
+
+
+def test_server_that_stalls_in_an_upload(make, webdav, config_file, source, tmp_path):
+    empty(webdav.folder)
+    with Proxy(webdav.port, limit=4 * MIB) as proxy:
+        other = tmp_path / "rclone.conf"
+        other.write_text(config_file.read_text().replace(f":{webdav.port}", f":{proxy.port}"))
+        storage = make("web dav", timeout=1, config_file=other)
+        started, before = time.monotonic(), children()
+        call = lambda: storage.put(source, "a.zip", Progress())  # noqa: E731
+        refused("does not answer|did nothing", RetryableError, call)
+        assert time.monotonic() - started < 25
+        assert children() == before
+    assert "a.zip" not in os.listdir(webdav.folder)
 
 
 def refused(message, kind, call):

@@ -19,7 +19,7 @@ from ..errors import Cancelled, EngineError, PermanentError
 from ..process import Child
 from ..progress import Progress
 from .base import Abilities, Limits, Storage, StoredObject
-from .rclone_errors import MISSING, Failed, explain
+from .rclone_errors import MISSING, Failed, explain, meaning_of
 from .rclone_process import Rclone
 from .rclone_rules import RcloneConfig, checked_directory, checked_key, checked_remote
 
@@ -237,8 +237,9 @@ class RcloneStorage(Storage):
         try:
             self._rclone.transfer(source, self._path(name), report)
         except Failed as failure:
-            error = self._explain(failure, f"write {key}")
-            raise self._full(key, error) or error from failure
+            if meaning_of(failure) is None and self._is_full():
+                failure = Failed(failure.status, f"{failure.text}\nno space left")
+            raise self._explain(failure, f"write {key}") from failure
 
     def _publish(self, key: str, partial: str) -> None:
         paths = self._path(partial), self._path(key)
@@ -246,19 +247,13 @@ class RcloneStorage(Storage):
         self._run(f"write {key}", "moveto", *paths, options=["--ignore-times"])
         checkpoint("storage.rename.after")
 
-    def _full(self, key: str, error: EngineError) -> PermanentError | None:
-        """Return a better sentence when the storage is full: many say only that they failed."""
+    def _is_full(self) -> bool:
+        """Whether nothing more fits: many backends say only that an upload failed."""
         try:
             free = self.free_space()
         except EngineError:
-            return None
-        if free is None or free >= ALMOST_NOTHING:
-            return None
-        return PermanentError(
-            f"Cannot write {key} in {self._path()}: the storage is full.",
-            hint="Free some space there, or raise the quota. Nothing was deleted.",
-            log=error.log,
-        )
+            return False
+        return free is not None and free < ALMOST_NOTHING
 
     def _require_space(self, size: int) -> None:
         free = self.free_space()

@@ -81,10 +81,14 @@ class Rclone:
         options += ["--inplace"] if self.version >= INPLACE else []
         complaints: list[str] = []
         paths = [os.path.abspath(source), target]
+        sent, end = -1, self._deadline()
         with self._child("copyto", *options, paths=paths) as child:
             for entry in _log_entries(self.printed(child)):
                 if "stats" in entry:
-                    report(int(entry["stats"].get("bytes", 0)))
+                    before, sent = sent, int(entry["stats"].get("bytes", 0))
+                    end = self._deadline() if sent != before else end
+                    self._require_before(end)
+                    report(sent)
                 elif entry.get("level") in ("error", "critical", "fatal"):
                     complaints = [*complaints[-9:], str(entry.get("msg", ""))]
             self.finish(child, "\n".join(complaints))
@@ -107,14 +111,20 @@ class Rclone:
         stuck, and what ``tick`` raises."""
         poll = select.poll()
         poll.register(child.stdout, select.POLLIN | select.POLLHUP)
-        end = time.monotonic() + PATIENCE * self._limits.timeout
+        end = self._deadline()
         while not poll.poll(SLICE * 1000):
             self.tick()
-            if time.monotonic() > end:
-                raise RetryableError(
-                    f"rclone did nothing for {PATIENCE * self._limits.timeout:g} seconds.",
-                    hint="It was ended, and is tried again. Check the network and the remote.",
-                )
+            self._require_before(end)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + PATIENCE * self._limits.timeout
+
+    def _require_before(self, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise RetryableError(
+                f"rclone did nothing for {PATIENCE * self._limits.timeout:g} seconds.",
+                hint="It was ended, and is tried again. Check the network and the remote.",
+            )
 
     def finish(self, child: Child, complaints: str = "") -> None:
         """Read the exit status of a child that has closed its output. Raise Failed."""
