@@ -97,6 +97,7 @@ class Restore:
                 "The archive is encrypted.",
                 hint="Give the private key, or the passphrase, that opens it.",
             )
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = self._work / DECRYPTED
         decrypt_file(path, target, self._options.identities, progress)  # type: ignore[arg-type]
         progress.log("Decrypted")
