@@ -17,6 +17,7 @@ from .engine.addons import AddonSource
 from .engine.restore_target import Place
 from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
 from .engine.storages.local import LocalRules
+from .engine.storages.rclone import RcloneConfig
 
 # rclone
 _logger = logging.getLogger(__name__)
@@ -90,6 +91,14 @@ def certificate_path(pem: str | None) -> str:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(content)
     return str(path)
+
+
+def rclone_config(remote: str = "", directory: str = "") -> RcloneConfig:
+    """Return how to reach a remote that the server's administrator has configured. The system
+    user's own configuration of rclone is used, unless odoo.conf names another."""
+    names = ("dfr_backup_rclone_config", "dfr_backup_rclone")
+    config_file, binary = (Path(path) if (path := config.get(name)) else None for name in names)
+    return RcloneConfig(remote, directory, config_file, binary)
 
 
 def connection(database: str, application_name: str) -> postgres.Connection:

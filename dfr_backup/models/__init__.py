@@ -4,6 +4,7 @@ from . import backup_copy
 from . import backup_storage
 from . import backup_storage_s3
 from . import backup_storage_sftp
+from . import backup_storage_rclone
 from . import backup_plan
 from . import backup_plan_keeping
 from . import backup_plan_drill

@@ -101,6 +101,34 @@ def test_three_storages(far, s3, restore):
     assert far.leftovers() == []
 
 
+RCLONE = """
+storage = env["backup.storage"].create(
+    {"name": "Cloud", "provider": "rclone", "rclone_remote": "cloud", "rclone_directory": "odoo"})
+storage.action_test()
+print("TEST", storage.last_test_error or "works")
+env["backup.plan"].search([]).write({"storage_ids": [(6, 0, storage.ids)]})
+env.cr.commit()
+"""
+
+
+def test_rclone_remote(instance, tmp_path):
+    """Only what the server's operator has configured can be chosen."""
+    (tmp_path / "cloud").mkdir()
+    config = tmp_path / "rclone.conf"
+    alias = f"[cloud]\ntype = alias\nremote = {tmp_path}/cloud\n"
+    config.write_text(f"{alias}[disk]\ntype = local\n")
+    instance.write_conf(dfr_backup_rclone_config=str(config))
+    said = instance.shell("print('OFFERED', env['backup.storage']._selection_rclone_remotes())")
+    assert "OFFERED [('cloud', 'cloud')]" in said
+    assert "TEST works" in instance.shell(RCLONE)
+    run = instance.backup()
+    assert (run.state, run.status) == ("success", 0), run.report
+    (stored,) = (tmp_path / "cloud/odoo").glob("*.zip")
+    assert len(list((tmp_path / "cloud/odoo").iterdir())) == 2
+    done = instance.odoo("backup", "verify", str(stored))
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_that_fails_does_not_stop_the_others_and_is_retried_alone(far, s3, sshd):
     sshd.stop()
     try:

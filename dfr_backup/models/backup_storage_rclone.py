@@ -1,0 +1,33 @@
+from odoo import api, fields, models
+
+from .. import server
+from ..engine.errors import EngineError
+from ..engine.storages.rclone import RcloneStorage, list_remotes
+
+
+class BackupStorage(models.Model):
+    _inherit = "backup.storage"
+
+    provider = fields.Selection(
+        selection_add=[("rclone", "rclone remote")], ondelete={"rclone": "cascade"}
+    )
+    rclone_remote = fields.Selection(
+        selection="_selection_rclone_remotes",
+        string="Remote",
+        help="The remotes that the server's administrator has configured with “rclone config”, "
+        "as the system user that runs Odoo.",
+    )
+    rclone_directory = fields.Char(string="Folder in the Remote")
+
+    @api.model
+    def _selection_rclone_remotes(self):
+        try:
+            return [(name, name) for name in list_remotes(server.rclone_config())]
+        except EngineError:
+            return []  # the form says why, when the kind is chosen
+
+    def _prepare_storage(self):
+        if self.provider != "rclone":
+            return super()._prepare_storage()
+        config = server.rclone_config(self.rclone_remote or "", self.rclone_directory or "")
+        return RcloneStorage(config, self._limits())
