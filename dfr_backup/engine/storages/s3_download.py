@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import EngineError, PermanentError, RetryableError
+from ..errors import PermanentError, RetryableError
 from .s3_errors import explain
 from .s3_link import Link
 from .s3_source import Interrupt, Throttle
@@ -48,6 +48,7 @@ class Reader(io.RawIOBase):
         self._throttle = Throttle(bandwidth, self._stopped)
         self._position = offset
         self._pieces: deque[_Piece] = deque()
+        self._spare: list[bytearray] = []  # a new buffer costs its page faults
         self._start_over()
 
     def readable(self) -> bool:
@@ -81,7 +82,7 @@ class Reader(io.RawIOBase):
             filled += count
             self._position += count
             if self._position == piece.end:
-                self._pieces.popleft()
+                self._spare.append(self._pieces.popleft().buffer)
         return filled
 
     def close(self) -> None:
@@ -105,12 +106,18 @@ class Reader(io.RawIOBase):
         # asked for ahead
         while len(self._pieces) < self._depth and self._next < self._size:
             end = min(self._size, self._next + self._length)
-            piece = _Piece(self._fetch, self._next, end)
+            piece = _Piece(self._fetch, self._next, end, self._buffer(end - self._next))
             self._pieces.append(piece)
             self._next = end
             self._length = min(PIECE, 2 * self._length)
             if self._length == PIECE:
                 self._depth = AHEAD
+
+    def _buffer(self, size: int) -> bytearray:
+        if self._spare and len(self._spare[-1]) >= size:
+            return self._spare.pop()
+        self._spare.clear()
+        return bytearray(size)
 
     def _fetch(self, piece: "_Piece") -> None:
         """Fill a piece, however often the connection breaks, as long as it gets on."""
@@ -161,17 +168,19 @@ class Reader(io.RawIOBase):
 class _Piece:
     """The bytes from ``start`` to ``end`` of an object, that a thread of its own fetches.
 
-    ``ready`` is the end of what is there.
+    ``ready`` is the end of what is there. ``buffer`` has room for all of it, and is free for
+    another piece once that has been read.
     """
 
-    def __init__(self, fetch: Callable[["_Piece"], None], start: int, end: int):
+    def __init__(self, fetch: Callable[["_Piece"], None], start: int, end: int, buffer: bytearray):
+        self.buffer = buffer
         self.start = start
         self.end = end
         self.ready = start
         self.unwanted = threading.Event()
         self._fetch = fetch
-        self._view = memoryview(bytearray(end - start))
-        self._failure: EngineError | None = None
+        self._view = memoryview(buffer)[: end - start]
+        self._failure: Exception | None = None
         self._changed = threading.Condition()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -198,12 +207,12 @@ class _Piece:
     def _run(self) -> None:
         try:
             self._fetch(self)
-        except EngineError as error:
-            self._fail(error)
         except Interrupt:
             pass  # nobody waits for it any more
+        except Exception as error:  # whatever it is, somebody waits for it
+            self._fail(error)
 
-    def _fail(self, error: EngineError) -> None:
+    def _fail(self, error: Exception) -> None:
         with self._changed:
             self._failure = error
             self._changed.notify_all()
