@@ -2,23 +2,30 @@
 
 import logging
 import threading
+from datetime import timedelta
 
-from odoo import api, models
+from odoo import api, fields, models
 
 from .. import runner
 from ..engine.errors import EngineError
 from ..engine.ping import healthchecks, send_all, uptime_kuma, webhook
+from .backup_step import OPEN_STATES
 
 _logger = logging.getLogger(__name__)
 
 MONITORS = {"ping_url": healthchecks, "push_url": uptime_kuma, "webhook_url": webhook}
 START_PATIENCE = 10.0  # seconds that a run waits for monitors before it begins
 END_PATIENCE = 40.0
+ANNOUNCE_PATIENCE = timedelta(minutes=2)
 BAD = ("failure", "partial")
 
 
 class BackupJob(models.Model):
     _inherit = "backup.job"
+
+    to_announce = fields.Boolean(copy=False, help="This run has ended, and nobody knows yet.")
+
+    _to_announce_idx = models.Index("(id) WHERE to_announce")
 
     def _perform(self):
         if self.attempt <= 1 and self._may_speak():
@@ -27,9 +34,19 @@ class BackupJob(models.Model):
         return super()._perform()
 
     def _close(self, state, error=None):
+        self._persist(self, {"to_announce": self._may_speak()})
         super()._close(state, error)
-        if self._may_speak():
+        if self.to_announce:
             self._announce()
+
+    @api.model
+    def _announce_forgotten(self):
+        """Tell how those runs ended whose runner died, or was killed, before it could."""
+        since = fields.Datetime.now() - ANNOUNCE_PATIENCE
+        closed = [("to_announce", "=", True), ("state", "not in", OPEN_STATES)]
+        for job in self.search([*closed, ("date_end", "<", since)]):
+            if not job._is_alive() and job._hold():
+                job._announce()
 
     def _may_speak(self):
         """Tell whether this run is about a plan of this database, and not of its original."""
@@ -47,6 +64,8 @@ class BackupJob(models.Model):
         with plan._harmless():
             if self._is_worth_a_mail(recovered):
                 mails = plan._mail(lambda plan: self._compose(plan, recovered))
+        with plan._harmless():
+            self._persist(self, {"to_announce": False})  # from here on the mails are queued
         with plan._harmless():
             self._ping(self.state, END_PATIENCE)
         with plan._harmless():

@@ -129,6 +129,7 @@ class BackupPlan(models.Model):
     @api.model
     def _cron_supervise(self):
         super()._cron_supervise()
+        self.env["backup.job"]._announce_forgotten()
         self._watch_promises()
         self._send_digests()
 

@@ -206,6 +206,16 @@ class TestBackupAlerts(AlertCase):
         self.assertEqual(job.search([("id", "=", job.id)]).state, "partial")
         self.assertTrue(self.activities())
 
+    def test_a_run_that_could_not_tell_is_told_by_the_supervisor_once(self):
+        job = self.run_now()
+        with patch.object(type(job), "_announce"):
+            self.assertFalse(self.mails_of(lambda: self.end(job, dump_database="failure")))
+        supervise = self.env["backup.plan"]._cron_supervise
+        self.assertFalse(self.mails_of(supervise))  # its runner may be about to
+        job.date_end -= timedelta(minutes=3)
+        self.assertEqual(len(self.mails_of(supervise)), 1)
+        self.assertFalse(self.mails_of(supervise))
+
     def test_runs_of_the_original_are_not_told_by_its_copy(self):
         job = self.run_now()
         job.database_uuid = "another"
