@@ -126,8 +126,9 @@ class BackupStorage(models.Model):
         """
         for storage in self:
             target = storage._get_storage(ValidationError)
+            storage._ask(target.require)
             if storage.provider == "local":
-                storage._prepare(target)
+                storage._ask(target.prepare)
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
@@ -187,9 +188,10 @@ class BackupStorage(models.Model):
     def _external_secret(self, name):
         return server.external_secret(self.external_name, name) if self.external_name else ""
 
-    def _prepare(self, target):
+    def _ask(self, method):
+        """Call a method of the engine for somebody who looks at a form."""
         try:
-            target.prepare()
+            method()
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
             raise UserError(f"{error.message}\n{error.hint}") from error

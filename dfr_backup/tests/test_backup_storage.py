@@ -1,7 +1,8 @@
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import tagged
 
-from .common import BackupCase
+from .. import server
+from .common import BackupCase, patch
 
 
 @tagged("post_install", "-at_install")
@@ -47,3 +48,35 @@ class TestBackupStorage(BackupCase):
         job.copy_ids.protected = True
         with self.assertRaisesRegex(UserError, "protected"):
             job.copy_ids.action_delete()
+
+    def test_missing_package_is_said_when_the_storage_is_configured(self):
+        s3 = {"name": "Bucket", "provider": "s3", "s3_bucket": "backups"}
+        sftp = {"name": "Far", "provider": "sftp", "sftp_host": "h", "sftp_user": "u"}
+        for package, values in (("boto3", s3), ("paramiko", sftp)):
+            with self.subTest(package), patch.dict("sys.modules", {package: None}):
+                with self.assertRaisesRegex(UserError, f"pip install {package}|{package}"):
+                    self.env["backup.storage"].create(values)
+
+    def test_rclone_offers_only_what_is_configured(self):
+        config = self.root / "rclone.conf"
+        config.write_text("[cloud]\ntype = alias\nremote = /tmp\n[disk]\ntype = local\n")
+        paths = {"dfr_backup_rclone_config": str(config)}
+        with patch.object(server, "config", paths):
+            self.assertEqual(
+                self.env["backup.storage"]._selection_rclone_remotes(), [("cloud", "cloud")]
+            )
+            for bad in ("disk", "nowhere", ":local", "cloud:", "-v", "--config=/x"):
+                with self.subTest(bad), self.assertRaises((UserError, ValueError)):
+                    self.env["backup.storage"].create(
+                        {"name": "x", "provider": "rclone", "rclone_remote": bad}
+                    )
+            for bad in ("../x", "/etc", "a:b", "-v"):
+                with self.subTest(bad), self.assertRaises(UserError):
+                    self.env["backup.storage"].create(
+                        {
+                            "name": "x",
+                            "provider": "rclone",
+                            "rclone_remote": "cloud",
+                            "rclone_directory": bad,
+                        }
+                    )

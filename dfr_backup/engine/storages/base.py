@@ -88,6 +88,9 @@ class Storage(ABC):
         missing right to delete is no error.
         """
 
+    def require(self) -> None:  # noqa: B027 (optional: not every kind needs anything)
+        """Raise PermanentError when a package or a program is missing that this kind needs."""
+
     def prepare(self) -> None:  # noqa: B027 (optional: most kinds need nothing)
         """Make what the storage needs before its first object. Called when it is configured,
         never by a backup: a directory that is gone may be a disk that is not mounted."""

@@ -56,6 +56,9 @@ class RcloneStorage(Storage):
         self._config = config
         self._rclone = Rclone(config, limits)
 
+    def require(self) -> None:
+        self._rclone.version  # noqa: B018 (raises when it is missing or too old)
+
     def location(self, key: str) -> str:
         return f"rclone: {self._path(key)}"
 

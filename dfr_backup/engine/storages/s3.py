@@ -20,7 +20,7 @@ from .base import CHUNK, Abilities, Limits, Storage, StoredObject
 from .s3_config import S3Config
 from .s3_download import Reader
 from .s3_errors import DENIED, MISSING, code_of
-from .s3_link import Link
+from .s3_link import Link, require_boto3
 from .s3_proof import fingerprint, proves
 from .s3_upload import Upload, abort, open_uploads
 
@@ -38,6 +38,9 @@ class S3Storage(Storage):
         self._config = config
         self._limits = limits
         self._link = Link(config, limits)
+
+    def require(self) -> None:
+        require_boto3()
 
     def location(self, key: str) -> str:
         return f"s3://{self._config.bucket}/{self._name(key)}"

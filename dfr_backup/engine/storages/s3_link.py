@@ -75,14 +75,10 @@ class Link:
             return self._clients[plain]
 
     def _make_client(self, plain: bool) -> Any:
-        try:
-            import boto3
-            from botocore.config import Config
-        except ImportError as error:
-            raise PermanentError(
-                "The Python package boto3 is missing, which S3 storages need.",
-                hint="Install it into Odoo's Python: pip install boto3",
-            ) from error
+        require_boto3()
+        import boto3
+        from botocore.config import Config
+
         self._require_ca_bundle()
         settings = Config(
             signature_version="s3v4",
@@ -125,3 +121,14 @@ class Link:
                 f"The file with the trusted certificates is not there: {bundle}",
                 hint="Correct the path of the CA bundle, or leave it blank.",
             )
+
+
+def require_boto3() -> None:
+    """Raise PermanentError when the package is missing."""
+    try:
+        import boto3  # noqa: F401
+    except ImportError as error:
+        raise PermanentError(
+            "The Python package boto3 is missing, which S3 storages need.",
+            hint="Install it into Odoo's Python: pip install boto3",
+        ) from error

@@ -15,6 +15,7 @@ from ..errors import Cancelled, EngineError, PermanentError, RetryableError
 from ..progress import Progress
 from . import sftp_protocol as protocol
 from .base import CHUNK, Abilities, Limits, Storage, StoredObject
+from .sftp_keys import require_paramiko
 from .sftp_link import Link, SftpConfig
 from .sftp_protocol import Attributes, Garbled, Refused, Session
 from .sftp_transfer import WINDOW, Pace, Reader, Writer
@@ -46,6 +47,9 @@ class SftpStorage(Storage):
         self._link = None
         if self._closer:
             self._closer()
+
+    def require(self) -> None:
+        require_paramiko()
 
     def location(self, key: str) -> str:
         return f"{self._address()}/{key}"

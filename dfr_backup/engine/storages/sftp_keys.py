@@ -10,11 +10,15 @@ from typing import Any
 from ..errors import PermanentError
 
 
-def missing_paramiko() -> PermanentError:
-    return PermanentError(
-        "The Python package paramiko is missing, and SFTP needs it.",
-        hint="The server's administrator can run: pip install paramiko (into Odoo's Python).",
-    )
+def require_paramiko() -> None:
+    """Raise PermanentError when the package is missing."""
+    try:
+        import paramiko  # noqa: F401
+    except ImportError as error:
+        raise PermanentError(
+            "The Python package paramiko is missing, and SFTP needs it.",
+            hint="The server's administrator can run: pip install paramiko (into Odoo's Python).",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def load_private_key(text: str, passphrase: str) -> Any:
         import paramiko
         from cryptography.hazmat.primitives import serialization as formats
     except ImportError as error:
-        raise missing_paramiko() from error
+        raise require_paramiko() from error
     key = _decrypted(text.strip() + "\n", passphrase)
     try:
         plain = key.private_bytes(

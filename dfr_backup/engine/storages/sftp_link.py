@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EngineError, PermanentError, RetryableError
-from .sftp_keys import HostKey, load_private_key, missing_paramiko
+from .sftp_keys import HostKey, load_private_key, require_paramiko
 from .sftp_protocol import Garbled, Session
 
 SLICE = 0.5  # seconds between two looks at whether the transfer shall go on
@@ -128,10 +128,9 @@ class Link:
     def greet(self, pinned: HostKey | None) -> None:
         """Connect and learn the ``host_key``, which the server has proved to own. One that has
         several shows the pinned one. Raise an EngineError."""
-        try:
-            import paramiko
-        except ImportError as error:
-            raise missing_paramiko() from error
+        require_paramiko()
+        import paramiko
+
         self._errors = (OSError, EOFError, paramiko.SSHException)
         timeout = self._pulse.timeout
         self._pulse.wait(True)

@@ -11,6 +11,7 @@ from .local import LocalRules, LocalStorage
 from .s3 import S3Storage
 from .s3_config import S3Config
 from .sftp import SftpStorage
+from .sftp_keys import require_paramiko
 from .sftp_link import SftpConfig
 
 EXAMPLES = "/var/backups/odoo/, s3://bucket/folder/, sftp://user@host/folder/"
@@ -105,6 +106,7 @@ def _private_key(environ: Mapping[str, str]) -> str:
 
 def _known_host(host: str, port: int) -> str:
     """Return the key of a host as this user's SSH knows it, "" when it does not."""
+    require_paramiko()
     import paramiko
 
     known = paramiko.HostKeys()
