@@ -69,11 +69,10 @@ def load_private_key(text: str, passphrase: str) -> Any:
 
     Raise PermanentError when it is none, or when the passphrase is missing or wrong.
     """
-    try:
-        import paramiko
-        from cryptography.hazmat.primitives import serialization as formats
-    except ImportError as error:
-        raise require_paramiko() from error
+    require_paramiko()
+    import paramiko
+    from cryptography.hazmat.primitives import serialization as formats
+
     key = _decrypted(text.strip() + "\n", passphrase)
     try:
         plain = key.private_bytes(
