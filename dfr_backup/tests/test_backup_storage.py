@@ -66,7 +66,7 @@ class TestBackupStorage(BackupCase):
                 self.env["backup.storage"]._selection_rclone_remotes(), [("cloud", "cloud")]
             )
             for bad in ("disk", "nowhere", ":local", "cloud:", "-v", "--config=/x"):
-                with self.subTest(bad), self.assertRaises(ValueError):
+                with self.subTest(bad), self.assertRaises(UserError):
                     self.env["backup.storage"].create(
                         {"name": "x", "provider": "rclone", "rclone_remote": bad}
                     )

@@ -89,7 +89,8 @@ class Storage(ABC):
         """
 
     def require(self) -> None:  # noqa: B027 (optional: not every kind needs anything)
-        """Raise PermanentError when a package or a program is missing that this kind needs."""
+        """Raise PermanentError when something of this server is missing that the kind needs: a
+        package, a program, what its operator has to configure. Nothing far away is asked."""
 
     def prepare(self) -> None:  # noqa: B027 (optional: most kinds need nothing)
         """Make what the storage needs before its first object. Called when it is configured,

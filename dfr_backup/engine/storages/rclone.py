@@ -57,7 +57,7 @@ class RcloneStorage(Storage):
         self._rclone = Rclone(config, limits)
 
     def require(self) -> None:
-        self._rclone.version  # noqa: B018 (raises when it is missing or too old)
+        self._require_remote()
 
     def location(self, key: str) -> str:
         return f"rclone: {self._path(key)}"
