@@ -23,8 +23,8 @@ test: ## Run every test, the fast ones first
 lint: ## Check style: ruff, pylint-odoo and the OCA checks
 	@$(DEV)/setup.sh && $(DEV)/lint.sh
 
-bench: ## Measure side by side with Odoo's own dump and OCA auto_backup (SIZE=1024 MiB each)
-	@$(DEV)/setup.sh && $(DEV)/bench.sh $(if $(SIZE),--size $(SIZE)) $(BENCH)
+bench: ## Measure side by side with Odoo, OCA auto_backup, boto3, rclone (WHAT=restore SIZE=1024)
+	@$(DEV)/setup.sh && $(DEV)/bench.sh $(WHAT) $(if $(SIZE),--size $(SIZE)) $(BENCH)
 
 screenshots: ## Take the README's pictures from the demo
 	@$(DEV)/setup.sh && $(DEV)/screenshots.sh

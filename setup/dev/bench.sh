@@ -1,8 +1,17 @@
 #!/usr/bin/env bash
-# Our backup beside Odoo's own dump and OCA's auto_backup: bench.sh [--size MIB] [--rounds N] [--web]
+# Side by side: bench.sh [backup|transfer|restore|all] [OPTION…], where every part has --size MIB and
+# --rounds N. Backups beside Odoo's own dump and OCA's auto_backup; transfers to and from S3 beside boto3
+# and rclone; restores beside Odoo's own.
 source "$(dirname "$0")/common.sh"
 eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
+
+what=all
+case ${1:-} in
+backup | transfer | restore | all)
+    what=$1
+    shift ;;
+esac
 
 target=$DEV/bench/oca
 if [ ! -e "$target/.tried" ]; then
@@ -14,4 +23,7 @@ if [ ! -e "$target/.tried" ]; then
         say "auto_backup cannot be had here: measuring without it"
     touch "$target/.tried"
 fi
-exec python -m bench "$@"
+[ "$what" != all ] && [ "$what" != backup ] || python -m bench "$@"
+[ "$what" != all ] && [ "$what" != transfer ] || python -m bench.transfer "$@"
+[ "$what" != all ] && [ "$what" != restore ] || python -m bench.restore "$@"
+

@@ -95,6 +95,7 @@ class Reader(io.RawIOBase):
         self._next = self._position
         self._length = FIRST
         self._depth = 1
+        self._asked = False
 
     def _drop(self) -> None:
         for piece in self._pieces:
@@ -102,16 +103,15 @@ class Reader(io.RawIOBase):
         self._pieces.clear()
 
     def _ask_ahead(self) -> None:
-        # a reader that jumps wants little from each place: the longer it stays, the more is
-        # asked for ahead
+        # a reader that jumps wants little from each place: only one that stays is read ahead for
         while len(self._pieces) < self._depth and self._next < self._size:
             end = min(self._size, self._next + self._length)
             piece = _Piece(self._fetch, self._next, end, self._buffer(end - self._next))
             self._pieces.append(piece)
             self._next = end
-            self._length = min(PIECE, 2 * self._length)
-            if self._length == PIECE:
+            if self._asked:
                 self._depth = AHEAD
+            self._length, self._asked = PIECE, True
 
     def _buffer(self, size: int) -> bytearray:
         if self._spare and len(self._spare[-1]) >= size:
