@@ -1,0 +1,317 @@
+"""Alerts as they arrive: a real mail server, real monitors, a real client and scraper."""
+
+import contextlib
+import email
+import email.policy
+import json
+import socket
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from aiosmtpd.controller import Controller
+from prometheus_client.parser import text_string_to_metric_families
+
+
+class Mailbox:
+    """What a mail server on loopback has received."""
+
+    def __init__(self):
+        self.messages = []
+        self._server = Controller(self, hostname="127.0.0.1", port=_free_port())
+        self.port = self._server.port
+
+    async def handle_DATA(self, server, session, envelope):
+        parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        self.messages.append(parsed)
+        return "250 OK"
+
+    def wait_for(self, count, seconds=20):
+        for _ in range(seconds * 10):
+            if len(self.messages) >= count:
+                break
+            time.sleep(0.1)
+        return [message["Subject"] for message in self.messages]
+
+    def __enter__(self):
+        self._server.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._server.stop()
+
+
+class Monitor:
+    """A monitoring service on loopback, which remembers its requests."""
+
+    def __init__(self, status=200):
+        heard = self.heard = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                heard.append((self.command, self.path, body))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_POST
+
+            def log_message(self, *args):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def wait_for(self, count, seconds=20):
+        for _ in range(seconds * 10):
+            if len(self.heard) >= count:
+                break
+            time.sleep(0.1)
+        return self.heard
+
+
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def tarpit():
+    """A server that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def use_mail_server(instance, port):
+    """Let the server send its mails there, and give the administrator an address."""
+    instance.write_conf(smtp_server="127.0.0.1", smtp_port=port, email_from="odoo@example.com")
+    instance.sql(
+        "UPDATE res_partner SET email = 'boss@example.com'"
+        " WHERE id = (SELECT partner_id FROM res_users WHERE login = 'admin')"
+    )
+
+
+def last_log(instance, *words):
+    """Return the log of the last step, as soon as all of the words are in it."""
+    for _ in range(200):
+        ((log,),) = instance.sql("SELECT log FROM backup_step ORDER BY sequence DESC LIMIT 1")
+        if all(word in (log or "") for word in words):
+            return log
+        time.sleep(0.1)
+    raise AssertionError(log)
+
+
+def break_dump(instance):
+    instance.superuser("CREATE TABLE secret_table (id int)")
+
+
+def mend_dump(instance):
+    instance.superuser("DROP TABLE secret_table")
+
+
+def test_failure_and_recovery_arrive_by_mail(instance):
+    break_dump(instance)
+    with Mailbox() as mailbox:
+        use_mail_server(instance, mailbox.port)
+        run = instance.backup()
+        assert run.state == "partial"
+        (subject,) = mailbox.wait_for(1)
+        assert subject == f"Backup only partly good: Every night ({instance.database})"
+        message = mailbox.messages[0]
+        ((number,),) = instance.sql("SELECT id FROM backup_job")
+        assert message["To"] == "boss@example.com"
+        for kind in ("plain", "html"):
+            text = message.get_body((kind,)).get_content()
+            assert "secret_table" in text and "GRANT SELECT" in text
+            assert f"/odoo/backups/{number}" in text
+        assert instance.leftovers() == []
+        assert instance.sql("SELECT count(*) FROM mail_activity WHERE active") == [(1,)]
+        mend_dump(instance)
+        assert instance.backup().state == "success"
+        assert "Backup works again" in mailbox.wait_for(2)[1]
+        assert instance.backup().state == "success"
+        assert instance.leftovers() == []
+        assert len(mailbox.messages) == 2
+    assert instance.sql("SELECT count(*) FROM mail_activity WHERE active") == [(0,)]
+
+
+def test_a_dead_mail_server_is_noted_and_the_mail_stays(instance):
+    break_dump(instance)
+    use_mail_server(instance, _free_port())
+    run = instance.backup()
+    assert run.state == "partial"
+    last_log(instance, "The mail to boss@example.com could not be sent")
+    assert instance.leftovers() == []
+    assert instance.sql("SELECT state FROM mail_mail") == [("outgoing",)]
+
+
+def test_nobody_waits_for_a_mute_mail_server_or_monitor(instance):
+    break_dump(instance)
+    with tarpit() as port:
+        use_mail_server(instance, port)
+        instance.shell(
+            f"env['backup.plan'].search([]).webhook_url = 'http://127.0.0.1:{port}/t0ken'\n"
+            "env.cr.commit()"
+        )
+        begin = time.monotonic()
+        run = instance.backup()
+        assert run.state == "partial"
+        ((started, ended),) = instance.sql("SELECT date_start, date_end FROM backup_job")
+        # one patience of ten seconds before the run, none before it is shown as ended
+        assert (ended - started).total_seconds() < 25
+        assert time.monotonic() - begin < 40
+    last_log(instance, "The mail to", "could not be sent", "Webhook: 127.0.0.1")
+
+
+def test_monitors_hear_how_a_run_goes(instance):
+    with Monitor() as monitor:
+        instance.shell(
+            "env['backup.plan'].search([]).write({"
+            f"'ping_url': '{monitor.url}/hc-t0ken',"
+            f"'push_url': '{monitor.url}/kuma?status=up&msg=OK&ping=',"
+            f"'webhook_url': '{monitor.url}/hook'}})\n"
+            "env.cr.commit()"
+        )
+        run = instance.backup()
+        heard = monitor.wait_for(5)
+        ((uuid,),) = instance.sql("SELECT uuid FROM backup_job")
+        paths = [(method, path.split("?")[0]) for method, path, _body in heard]
+        assert sorted(paths[:2]) == [("POST", "/hc-t0ken/start"), ("POST", "/hook")]
+        assert sorted(paths[2:]) == [("GET", "/kuma"), ("POST", "/hc-t0ken"), ("POST", "/hook")]
+        told = {path: body for _method, path, body in heard}
+        assert f"/hc-t0ken?rid={uuid}" in told
+        summary = json.loads(told["/hook"])
+        assert (summary["event"], summary["uuid"]) == ("success", uuid)
+        assert summary["size"] == run.archive.stat().st_size
+        assert {step["state"] for step in summary["steps"]} == {"success"}
+        break_dump(instance)
+        instance.backup()
+        assert any(path.startswith("/hc-t0ken/fail?rid=") for _m, path, _b in monitor.wait_for(10))
+    logs = "".join(p.read_text() for p in (instance.data / "dfr_backup/log").glob("*.log"))
+    assert logs and "t0ken" not in logs
+    assert "t0ken" not in str(instance.sql("SELECT sealed_secrets::text FROM backup_plan"))
+
+
+def test_a_monitor_that_fails_is_noted(instance):
+    with Monitor(status=404) as monitor:
+        instance.shell(
+            f"env['backup.plan'].search([]).ping_url = '{monitor.url}/t0ken'\nenv.cr.commit()"
+        )
+        assert instance.backup().state == "success"
+        assert "t0ken" not in last_log(instance, "Healthchecks: 127.0.0.1 answered 404.")
+
+
+def test_overdue_is_noticed_by_the_servers_own_cron(instance):
+    instance.sql(
+        "UPDATE backup_plan SET promised_since = now() AT TIME ZONE 'UTC' - interval '31 hours',"
+        " next_run = now() AT TIME ZONE 'UTC' + interval '9 hours'"
+    )
+    instance.sql(
+        "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute'"
+        " FROM ir_model_data d WHERE d.res_id = ir_cron.id AND d.name = 'ir_cron_supervise'"
+    )
+    with Mailbox() as mailbox:
+        use_mail_server(instance, mailbox.port)
+        with instance.serve():
+            for _ in range(90):
+                wake_cron(instance)  # it looks once a minute otherwise
+                if mailbox.wait_for(1, seconds=1):
+                    break
+            (subject,) = mailbox.wait_for(1)
+        assert subject == f"Backup overdue: Every night ({instance.database})"
+    assert instance.sql("SELECT count(*) FROM mail_activity WHERE active") == [(1,)]
+
+
+def wake_cron(instance):
+    instance.sql("SELECT pg_notify('cron_trigger', %s)", instance.database, database="postgres")
+
+
+def curl(*arguments):
+    """Return status, headers and body of an answer."""
+    done = subprocess.run(
+        ["curl", "-s", "-i", "--max-time", "30", *arguments], capture_output=True, check=True
+    )
+    head, _blank, body = done.stdout.decode().partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    return int(status.split()[1]), headers, body
+
+
+def token(instance, monitor):
+    """Press the button in the settings; return the token that it shows."""
+    settings = instance.rpc("res.config.settings", "create", {})
+    button, context = "action_dfr_backup_monitor_on", {"monitor": monitor}
+    action = instance.rpc("res.config.settings", button, [settings], context=context)
+    return action["context"]["default_token"]
+
+
+def bearer(token):
+    return ["-H", f"Authorization: Bearer {token}"]
+
+
+def test_health_and_metrics(instance):
+    assert instance.backup().state == "success"
+    with instance.serve():
+        for monitor in ("health", "metrics"):
+            status, _headers, _body = curl(f"{instance.url}/dfr_backup/{monitor}?token=guess")
+            assert status == 404  # off
+        health, metrics = token(instance, "health"), token(instance, "metrics")
+        status, headers, body = curl(*bearer(health), f"{instance.url}/dfr_backup/health")
+        assert (status, json.loads(body)["status"]) == (200, "ok")
+        assert headers["content-type"] == "application/json; charset=utf-8"
+        assert headers["cache-control"] == "no-store"
+        assert "set-cookie" not in headers
+
+        status, headers, body = curl(*bearer(metrics), f"{instance.url}/dfr_backup/metrics")
+        assert status == 200
+        assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        samples = {
+            sample.name: sample.value
+            for family in text_string_to_metric_families(body)
+            for sample in family.samples
+        }
+        assert abs(samples["dfr_backup_last_successful_timestamp_seconds"] - time.time()) < 600
+        assert (samples["dfr_backup_last_status"], samples["dfr_backup_overdue"]) == (1, 0)
+        assert samples["dfr_backup_storage_copies"] == 1
+
+        for wrong in (bearer(metrics), bearer(""), bearer("é"), [], ["-u", f"x:{health}"]):
+            status, headers, body = curl(*wrong, f"{instance.url}/dfr_backup/health")
+            assert (status, "plan" in body) == (401, False)
+            assert headers["www-authenticate"].startswith("Bearer")
+
+        instance.sql("UPDATE backup_plan SET promised_since = promised_since - interval '9 days'")
+        instance.sql("UPDATE backup_job SET date_end = date_end - interval '9 days'")
+        status, _headers, body = curl(f"{instance.url}/dfr_backup/health?token={health}")
+        assert (status, json.loads(body)["status"]) == (503, "overdue")
+
+
+def test_health_of_one_of_several_databases(instance, template):
+    with instance.serve():
+        health = bearer(token(instance, "health"))
+    url = f"{instance.url}/dfr_backup/health"
+    instance.write_conf(db_name=f"{instance.database},{template.database}")
+    with instance.serve():
+        status, _headers, body = curl(*health, "-H", f"X-Odoo-Database: {instance.database}", url)
+        assert (status, json.loads(body)["database"]) == (200, instance.database)
+        assert curl(*health, url)[0] == 404  # nobody can know which database is meant
+        assert curl(*health, "-H", f"X-Odoo-Database: {template.database}", url)[0] == 404  # off
+    instance.write_conf(db_name=None, dbfilter="^%d$")
+    with instance.serve():
+        host = f"Host: {instance.database}.example.com"
+        status, _headers, body = curl(*health, "-H", host, url)
+        assert (status, json.loads(body)["database"]) == (200, instance.database)
