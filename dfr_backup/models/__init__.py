@@ -21,6 +21,8 @@ from . import backup_job_alerts
 from . import backup_job_live
 from . import backup_overview
 from . import backup_overview_problems
+from . import backup_job_upgrade
 from . import ir_attachment
+from . import ir_module_module
 from . import ir_http
 from . import res_config_settings

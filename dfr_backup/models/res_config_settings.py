@@ -6,6 +6,9 @@ from .backup_plan_monitor import MONITORS
 class ResConfigSettings(models.TransientModel):
     _inherit = "res.config.settings"
 
+    dfr_backup_before_upgrade = fields.Boolean(
+        "Backup before Upgrades", config_parameter="dfr_backup.backup_before_upgrade"
+    )
     dfr_backup_health = fields.Boolean(compute="_compute_dfr_backup_monitors")
     dfr_backup_metrics = fields.Boolean(compute="_compute_dfr_backup_monitors")
 

@@ -8,3 +8,4 @@ from . import test_backup_secrets
 from . import test_backup_alerts
 from . import test_backup_health
 from . import test_backup_overview
+from . import test_before_upgrade

@@ -1,0 +1,36 @@
+"""What waits for a backup: an upgrade or an uninstallation from the Apps page."""
+
+from odoo import api, fields, models
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    trigger = fields.Selection(selection_add=[("upgrade", "Before an upgrade")])
+    then_operation = fields.Selection([("upgrade", "Upgrade"), ("uninstall", "Uninstall")])
+    then_modules = fields.Json()
+    then_text = fields.Char(compute="_compute_then_text")
+
+    @api.depends("then_operation", "then_modules")
+    def _compute_then_text(self):
+        for job in self:
+            job.then_text = ", ".join(job.then_modules or ())
+
+    @api.model
+    def _fresh_backup(self, age):
+        """Return a good backup with the database that is not older than ``age``, if any."""
+        since = fields.Datetime.now() - age
+        good = [("kind", "=", "backup"), ("state", "=", "success"), ("date_start", ">=", since)]
+        return self.search([*good, ("include_database", "=", True)], limit=1)
+
+    def action_go_on(self):
+        """Do what waits for this backup, whatever became of it: the form has asked."""
+        self.ensure_one()
+        self._check_manager()
+        modules = self.env["ir.module.module"].search([("name", "in", self.then_modules or [])])
+        operation = self.then_operation
+        self.sudo().then_operation = False
+        modules = modules.with_context(dfr_backup_no_backup=True)
+        if operation == "uninstall":
+            return modules.button_immediate_uninstall()
+        return modules.button_immediate_upgrade()

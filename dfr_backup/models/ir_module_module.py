@@ -1,0 +1,34 @@
+from datetime import timedelta
+
+from odoo import api, models
+
+PARAMETER = "dfr_backup.backup_before_upgrade"
+FRESH = timedelta(minutes=30)  # a backup that began then still counts as one from before
+
+
+class IrModuleModule(models.Model):
+    _inherit = "ir.module.module"
+
+    def button_immediate_upgrade(self):
+        return self._backup_first("upgrade") or super().button_immediate_upgrade()
+
+    def button_immediate_uninstall(self):
+        return self._backup_first("uninstall") or super().button_immediate_uninstall()
+
+    def _backup_first(self, operation):
+        """Start a backup that this operation waits for, and return the action that shows it;
+        None when none is wanted, when there is a fresh one, or when nobody could make one."""
+        jobs = self.env["backup.job"]
+        if not self._wants_backup() or not self.env.user.has_group("dfr_backup.group_manager"):
+            return None
+        plan = self.env["backup.plan"].search([("include_database", "=", True)], limit=1)
+        if not plan or jobs._fresh_backup(FRESH):
+            return None
+        job = plan.sudo()._request_run("upgrade")
+        job.write({"then_operation": operation, "then_modules": self.mapped("name")})
+        return job._action_open()
+
+    @api.model
+    def _wants_backup(self):
+        asked = self.env["ir.config_parameter"].sudo().get_param(PARAMETER)
+        return bool(asked) and not self.env.context.get("dfr_backup_no_backup")
