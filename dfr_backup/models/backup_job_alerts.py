@@ -35,9 +35,10 @@ class BackupJob(models.Model):
 
     def _close(self, state, error=None):
         self._persist(self, {"to_announce": self._may_speak()})
-        super()._close(state, error)
+        result = super()._close(state, error)
         if self.to_announce:
             self._announce()
+        return result
 
     @api.model
     def _announce_forgotten(self):

@@ -3,12 +3,11 @@
 import logging
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta, timezone
-from itertools import groupby
 from operator import itemgetter
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
-from odoo.tools import mail
+from odoo.tools import groupby, mail
 
 from .. import runner
 from ..engine.errors import EngineError
@@ -128,10 +127,11 @@ class BackupPlan(models.Model):
 
     @api.model
     def _cron_supervise(self):
-        super()._cron_supervise()
+        result = super()._cron_supervise()
         self.env["backup.job"]._announce_forgotten()
         self._watch_promises()
         self._send_digests()
+        return result
 
     @api.autovacuum
     def _gc_watch_promises(self):
@@ -228,7 +228,7 @@ class BackupPlan(models.Model):
         mails = self.env["mail.mail"].sudo()
         sender = self.env.company.email_formatted or self.env.user.email_formatted
         in_words = itemgetter("lang", "tz")
-        for (lang, tz), group in groupby(sorted(self._alert_recipients(), key=in_words), in_words):
+        for (lang, tz), group in groupby(self._alert_recipients(), in_words):
             plan = self.with_context(lang=lang or "en_US", tz=tz)
             values = compose(plan)
             body = plan.env["ir.qweb"]._render("dfr_backup.alert_mail", values)

@@ -85,6 +85,7 @@ class BackupStep(models.Model):
     hint = fields.Text()
 
     @api.depends("kind", "storage_id.name", "copy_id.key")
+    @api.depends_context("lang")
     def _compute_display_name(self):
         kinds = dict(self._fields["kind"]._description_selection(self.env))
         for step in self:

@@ -166,6 +166,10 @@ class TestBackupAlerts(AlertCase):
         self.env.ref("dfr_backup.alert_mail").update_field_translations(
             "arch_db", {"fr_FR": {"What to do:": "À faire :"}}
         )
+        kind = self.env["ir.model.fields.selection"].search(
+            [("value", "=", "dump_database"), ("field_id.model", "=", "backup.step")]
+        )
+        kind.with_context(lang="fr_FR").name = "Sauver la base"
         words = {"%(kind)s failed: %(plan)s (%(database)s)": "Échec de %(plan)s"}
         known = code_translations.get_python_translations
 
@@ -175,10 +179,13 @@ class TestBackupAlerts(AlertCase):
 
         with patch.object(code_translations, "get_python_translations", translations):
             job = self.run_now()
+            self.assertEqual(job.step_ids[1].display_name, "Dump database")
             job.step_ids.write({"state": "failure", "error": "No.", "hint": "Wait."})
             mails = self.mails_of(job._finish).grouped("email_to")
         self.assertEqual(mails["chef@example.com"].subject, "Échec de Nightly")
         self.assertIn("À faire :", mails["chef@example.com"].body_html)
+        self.assertIn("Sauver la base", mails["chef@example.com"].body_html)
+        self.assertIn("Dump database", mails["boss@example.com"].body_html)
         self.assertIn("Backup failed", mails["boss@example.com"].subject)
         self.assertIn("What to do:", mails["boss@example.com"].body_html)
 
