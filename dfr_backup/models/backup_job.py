@@ -26,7 +26,12 @@ class BackupJob(models.Model):
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
     state = fields.Selection(JOB_STATES, required=True, default="pending", index=True)
     trigger = fields.Selection(
-        [("schedule", "Schedule"), ("manual", "By hand"), ("cli", "Command line")],
+        [
+            ("schedule", "Schedule"),
+            ("manual", "By hand"),
+            ("cli", "Command line"),
+            ("upgrade", "Before an upgrade"),
+        ],
         required=True,
         default="manual",
         string="Started by",

@@ -6,7 +6,6 @@ from odoo import api, fields, models
 class BackupJob(models.Model):
     _inherit = "backup.job"
 
-    trigger = fields.Selection(selection_add=[("upgrade", "Before an upgrade")])
     then_operation = fields.Selection([("upgrade", "Upgrade"), ("uninstall", "Uninstall")])
     then_modules = fields.Json()
     then_text = fields.Char(compute="_compute_then_text")
