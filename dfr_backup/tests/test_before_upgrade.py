@@ -13,6 +13,7 @@ class TestBeforeUpgrade(BackupCase):
     def setUp(self):
         super().setUp()
         self.env["ir.config_parameter"].set_param("dfr_backup.backup_before_upgrade", "True")
+        self.env["backup.job"].search([]).date_start = fields.Datetime.now() - timedelta(days=9)
         self.module = self.env["ir.module.module"].search([("name", "=", "web")])
         self.done = []
         for name in ("upgrade", "uninstall"):
