@@ -150,7 +150,7 @@ class BackupStorage(models.Model):
     def _where(self):
         """Return where the storage is, in words that a person can use."""
         try:
-            return self._get_storage().location("BACKUP")
+            return self._get_storage().location("")
         except EngineError as error:
             return error.message
 

@@ -111,6 +111,9 @@ class StorageContract:
         with pytest.raises(EngineError):
             storage.put_bytes(b"x", key)
 
+    def test_location(self, storage):
+        assert storage.location("a.zip") == storage.location("") + "a.zip"
+
     def test_probe(self, storage):
         storage.probe()
         assert list(storage.list()) == []

@@ -1,6 +1,7 @@
 """The contract of a storage. ``tests/engine/storage_contract.py`` runs against every one."""
 
 import hashlib
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -80,13 +81,37 @@ class Storage(ABC):
     def delete(self, key: str) -> None:
         """Delete an object. One that does not exist is no error."""
 
-    @abstractmethod
     def probe(self) -> Abilities:
         """Write, read back, list and delete a small object; return what is possible.
 
         Raise an error that names the missing right when writing, reading or listing fails. A
         missing right to delete is no error.
         """
+        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
+        token = secrets.token_bytes(1024)
+        self.put_bytes(token, key)
+        try:
+            with self.open(key) as stream:
+                intact = stream.read() == token
+            if not intact or key not in {found.key for found in self.list()}:
+                raise PermanentError(
+                    f"What was written to {self.location('')} does not read back the same.",
+                    hint="Check the storage's disk, and what lies between it and this server.",
+                )
+        finally:
+            can_delete = self._deletes(key)
+        if can_delete:
+            return Abilities()
+        note = (
+            f"Nothing can be deleted in {self.location('')}: old backups have to be removed by its "
+            f"owner, and so has the test file {key}."
+        )
+        return Abilities(can_delete=False, notes=(note,))
+
+    def _deletes(self, key: str) -> bool:
+        """Delete an object; tell whether that is allowed."""
+        self.delete(key)
+        return True
 
     def require(self) -> None:  # noqa: B027 (optional: not every kind needs anything)
         """Raise PermanentError when something of this server is missing that the kind needs: a
@@ -116,7 +141,8 @@ class Storage(ABC):
         return None
 
     def location(self, key: str) -> str:
-        """Return where ``key`` is, in words that a person can use: a path or an address."""
+        """Return where ``key`` is, in words that a person can use: a path or an address. That of
+        the storage itself for ""."""
         return key
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:

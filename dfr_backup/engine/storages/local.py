@@ -16,7 +16,7 @@ from ..checkpoints import checkpoint
 from ..directread import forget_cached, sha256_on_disk
 from ..errors import EngineError, PermanentError, RetryableError
 from ..progress import Progress
-from .base import Abilities, Storage, StoredObject
+from .base import Storage, StoredObject
 
 PARTIAL = ".part"
 COPY_CHUNK = 8 << 20  # bytes: short enough for a cancel within a second on a slow disk
@@ -68,7 +68,7 @@ class LocalStorage(Storage):
         self._path = rules.check(path)
 
     def location(self, key: str) -> str:
-        return str(self._file(key))
+        return str(self._file(key)) if key else f"{self._path}/"
 
     def prepare(self) -> None:
         with self._explained("make the directory"):
@@ -150,22 +150,6 @@ class LocalStorage(Storage):
     def free_space(self) -> int | None:
         with self._explained("look at the free space"):
             return shutil.disk_usage(self._path).free
-
-    def probe(self) -> Abilities:
-        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
-        token = secrets.token_bytes(1024)
-        self.put_bytes(token, key)
-        try:
-            with self.open(key) as stream:
-                intact = stream.read() == token
-            if not intact or key not in {found.key for found in self.list()}:
-                raise PermanentError(
-                    f"What was written to {self._path} does not read back the same.",
-                    hint="Check the disk or the network share.",
-                )
-        finally:
-            self.delete(key)
-        return Abilities()
 
     def _digest(self, key: str, progress: Progress) -> str:
         with self._explained(f"read {key}"):

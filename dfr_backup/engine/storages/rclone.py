@@ -18,7 +18,7 @@ from ..checkpoints import checkpoint
 from ..errors import Cancelled, EngineError, PermanentError
 from ..process import Child
 from ..progress import Progress
-from .base import Abilities, Limits, Storage, StoredObject
+from .base import Limits, Storage, StoredObject
 from .rclone_errors import MISSING, Failed, explain, meaning_of
 from .rclone_process import Rclone
 from .rclone_rules import RcloneConfig, checked_directory, checked_key, checked_remote
@@ -144,30 +144,6 @@ class RcloneStorage(Storage):
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         with self._reporting_to(progress):
             super().verify(key, size, sha256, progress)
-
-    def probe(self) -> Abilities:
-        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
-        token = secrets.token_bytes(1024)
-        self.put_bytes(token, key)
-        try:
-            with self.open(key) as stream:
-                intact = stream.read() == token
-            if not intact or key not in {found.key for found in self.list()}:
-                raise PermanentError(
-                    f"What was written to {self._path()} does not read back the same.",
-                    hint="Check the remote by hand: rclone check",
-                )
-        finally:
-            can_delete = self._deletes(key)
-        if can_delete:
-            return Abilities()
-        return Abilities(
-            can_delete=False,
-            notes=(
-                f"Nothing can be deleted in {self._path()}: old backups have to be removed by its "
-                f"owner, and so has the test file {key}.",
-            ),
-        )
 
     @cached_property
     def _features(self) -> dict[str, bool]:

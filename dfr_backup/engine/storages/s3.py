@@ -43,7 +43,7 @@ class S3Storage(Storage):
         require_boto3()
 
     def location(self, key: str) -> str:
-        return f"s3://{self._config.bucket}/{self._name(key)}"
+        return f"s3://{self._config.bucket}/{self._name(key) if key else self._config.folder}"
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
         name = self._name(key)

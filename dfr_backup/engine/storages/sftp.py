@@ -14,7 +14,7 @@ from ..checkpoints import checkpoint
 from ..errors import Cancelled, EngineError, PermanentError, RetryableError
 from ..progress import Progress
 from . import sftp_protocol as protocol
-from .base import CHUNK, Abilities, Limits, Storage, StoredObject
+from .base import CHUNK, Limits, Storage, StoredObject
 from .sftp_keys import require_paramiko
 from .sftp_link import Link, SftpConfig
 from .sftp_protocol import Attributes, Garbled, Refused, Session
@@ -156,30 +156,6 @@ class SftpStorage(Storage):
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         with self._reporting_to(progress):
             super().verify(key, size, sha256, progress)
-
-    def probe(self) -> Abilities:
-        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
-        token = secrets.token_bytes(1024)
-        self.put_bytes(token, key)
-        try:
-            with self.open(key) as stream:
-                intact = stream.read() == token
-            if not intact or key not in {found.key for found in self.list()}:
-                raise PermanentError(
-                    f"What was written to {self._address()} does not read back the same.",
-                    hint="Check the disk of the server.",
-                )
-        finally:
-            can_delete = self._deletes(key)
-        if can_delete:
-            return Abilities()
-        return Abilities(
-            can_delete=False,
-            notes=(
-                f"{self._config.user} may not delete in {self._address()}: old backups have to "
-                f"be removed on the server, and so has the test file {key}.",
-            ),
-        )
 
     def _address(self) -> str:
         host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
