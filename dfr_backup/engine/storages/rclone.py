@@ -60,7 +60,8 @@ class RcloneStorage(Storage):
         self._require_remote()
 
     def location(self, key: str) -> str:
-        return f"rclone: {self._path(key)}"
+        folder = self._path()
+        return f"rclone: {folder}{key if folder.endswith(':') else f'/{key}'}"
 
     def prepare(self) -> None:
         if self._features.get("CanHaveEmptyDirectories"):
