@@ -254,7 +254,7 @@ def test_server_where_nothing_can_be_deleted(user, tmp_path):
         storage = storage_of(server)
         found = storage.probe()
         assert not found.can_delete
-        assert "may not delete" in found.notes[0]
+        assert "Nothing can be deleted" in found.notes[0]
         source = tmp_path / "source"
         source.write_bytes(b"content")
         storage.put(source, "a.zip", Progress())

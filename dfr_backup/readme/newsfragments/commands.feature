@@ -1,0 +1,1 @@
+New commands: odoo backup verify, restore, drill and doctor, and list --storage.
