@@ -127,7 +127,7 @@ class BackupJob(models.Model):
                 (plan.env._("Started"), plan._in_words(job.date_start)),
                 *plan._mail_facts(),
             ],
-            "link": job._url(),
+            "link": plan._link_to(self),
             "button": plan.env._("Open the Run"),
         }
 
@@ -140,9 +140,6 @@ class BackupJob(models.Model):
         if problems or self.state not in BAD:
             return problems
         return [{"what": False, "why": self.error, "todo": self.hint}]
-
-    def _url(self):
-        return f"{self.get_base_url()}/odoo/backups/{self.id}"
 
     def _summary(self):
         """Return this run as a JSON object, for monitors. Times are UTC, sizes are bytes."""
@@ -161,7 +158,7 @@ class BackupJob(models.Model):
             "error": self.error or "",
             "hint": self.hint or "",
             "last_good": _iso(self.plan_id.last_success),
-            "url": self._url(),
+            "url": self.plan_id._link_to(self),
             "steps": [
                 {
                     "kind": step.kind,

@@ -267,7 +267,7 @@ class BackupPlan(models.Model):
                 {"what": False, "why": self.overdue_reason, "todo": self.overdue_remedy},
             ],
             "facts": self._mail_facts(),
-            "link": f"{self.get_base_url()}/odoo/backup-plans/{self.id}",
+            "link": self._link_to(self),
             "button": self.env._("Open the Plan"),
         }
 
@@ -288,9 +288,14 @@ class BackupPlan(models.Model):
                 (self.env._("Runs of seven days"), counts or self.env._("none")),
                 *self._mail_facts(),
             ],
-            "link": f"{self.get_base_url()}/odoo/backup-plans/{self.id}",
+            "link": self._link_to(self),
             "button": self.env._("Open the Plan"),
         }
+
+    def _link_to(self, record):
+        """Return the address of a plan or a run in the web client."""
+        action = self.env.ref(f"dfr_backup.{record._table}_action").sudo()
+        return f"{record.get_base_url()}/odoo/{action.path}/{record.id}"
 
     def _mail_facts(self):
         """Return what every mail about this plan says, as pairs of label and text."""

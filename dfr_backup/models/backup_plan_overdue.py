@@ -16,7 +16,7 @@ class BackupPlan(models.Model):
     _inherit = "backup.plan"
 
     promise_hours = fields.Integer(
-        "Promise",
+        "Good Backup Within",
         compute="_compute_promise_hours",
         store=True,
         readonly=False,
@@ -140,7 +140,7 @@ class BackupPlan(models.Model):
                 "runs no scheduled action.",
                 verdict.detail,
             ),
-            "silent": self.env._("Odoo's scheduled action for backups last ran: %s.", moment),
+            "silent": self.env._("Odoo's scheduled action has not run since %s.", moment),
             "failing": self.env._("Odoo's scheduled action has been failing since %s.", moment),
             "running": self.env._("A run is going on and has not ended."),
             "waiting": self.env._("A run is waiting and has not begun."),
@@ -149,6 +149,8 @@ class BackupPlan(models.Model):
             "cancelled": self.env._("The last run was cancelled."),
             "not_started": self.env._("No run was started."),
         }
+        if verdict.reason == "silent" and not verdict.moment:
+            return self.env._("Odoo's scheduled action for backups has never run.")
         return words[verdict.reason]
 
     def _overdue_remedies(self):

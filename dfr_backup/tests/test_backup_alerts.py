@@ -88,7 +88,7 @@ class TestBackupAlerts(AlertCase):
         self.assertIn("A <table> is locked.", text)
         self.assertIn("What to do:\nWait.", text)
         self.assertIn(self.plan._in_words(good.date_end), text)
-        self.assertIn(f'href="{job.get_base_url()}/odoo/backups/{job.id}"', mail.body_html)
+        self.assertIn(f'href="{job.get_base_url()}/odoo/backup-runs/{job.id}"', mail.body_html)
 
     def test_partial_is_told(self):
         job, mail = self.ended(archive_files="failure")
@@ -316,7 +316,9 @@ class TestBackupAlerts(AlertCase):
             self.cron.first_failure_date = fields.Datetime.now()
             self.assertReason("has been failing since")
             self.cron.lastcall = fields.Datetime.now() - timedelta(hours=2)
-            self.assertReason("last ran")
+            self.assertReason("has not run since")
+            self.cron.lastcall = False
+            self.assertReason("has never run")
             module.state = "to upgrade"
             self.assertReason(f"“{module.name}” waits to be installed, upgraded or removed")
             self.cron.active = False

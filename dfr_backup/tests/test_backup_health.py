@@ -47,7 +47,7 @@ class TestBackupHealth(AlertCase):
         with freeze_time(fields.Datetime.now() + timedelta(hours=31)):
             report = self.health()
         self.assertEqual((report["ok"], report["status"]), (False, "overdue"))
-        self.assertIn("last ran", report["plans"][0]["reason"])
+        self.assertIn("has not run since", report["plans"][0]["reason"])
 
     def test_no_plan_is_not_well(self):
         self.plan.active = False
@@ -98,6 +98,7 @@ class TestBackupHealth(AlertCase):
 
     def test_only_the_hash_of_a_token_is_kept(self):
         plans = self.env["backup.plan"]
+        plans._switch_monitor_off("metrics")
         token = plans._new_monitor_token("health")
         self.assertGreaterEqual(len(token), 40)
         kept = self.env["ir.config_parameter"].search([("key", "=like", "dfr_backup.%")])
@@ -109,6 +110,8 @@ class TestBackupHealth(AlertCase):
         self.assertFalse(plans._is_monitor_token("health", token))
 
     def test_settings(self):
+        for monitor in ("health", "metrics"):
+            self.env["backup.plan"]._switch_monitor_off(monitor)
         settings = self.env["res.config.settings"].create({})
         self.assertFalse(settings.dfr_backup_health)
         action = settings.with_context(monitor="health").action_dfr_backup_monitor_on()

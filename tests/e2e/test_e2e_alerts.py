@@ -138,7 +138,7 @@ def test_failure_and_recovery_arrive_by_mail(instance):
         for kind in ("plain", "html"):
             text = message.get_body((kind,)).get_content()
             assert "secret_table" in text and "GRANT SELECT" in text
-            assert f"/odoo/backups/{number}" in text
+            assert f"/odoo/backup-runs/{number}" in text
         assert instance.leftovers() == []
         assert instance.sql("SELECT count(*) FROM mail_activity WHERE active") == [(1,)]
         mend_dump(instance)
