@@ -226,7 +226,11 @@ class BackupPlan(models.Model):
         returns the values of the template ``dfr_backup.alert_mail``.
         """
         mails = self.env["mail.mail"].sudo()
-        sender = self.env.company.email_formatted or self.env.user.email_formatted
+        sender = (
+            self.env.company.email_formatted
+            or mails.env["ir.mail_server"]._get_default_from_address()
+            or self.env.user.email_formatted
+        )
         in_words = itemgetter("lang", "tz")
         for (lang, tz), group in groupby(self._alert_recipients(), in_words):
             plan = self.with_context(lang=lang or "en_US", tz=tz)

@@ -135,6 +135,7 @@ def test_failure_and_recovery_arrive_by_mail(instance):
         message = mailbox.messages[0]
         ((number,),) = instance.sql("SELECT id FROM backup_job")
         assert message["To"] == "boss@example.com"
+        assert "odoo@example.com" in message["From"]
         for kind in ("plain", "html"):
             text = message.get_body((kind,)).get_content()
             assert "secret_table" in text and "GRANT SELECT" in text
