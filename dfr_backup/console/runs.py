@@ -46,7 +46,7 @@ def drill(database, options):
         plan = _plan(env, options.plan)
         copies = plan._newest_of_each_storage()
         if not copies:
-            raise UserError("There is no stored backup of this plan yet.")
+            raise UserError(env._("There is no stored backup of this plan yet."))
         return copies._request_drill("cli", plan_id=plan.id)
 
     return _start(database, options, request)
@@ -58,7 +58,7 @@ def _copies(env, options):
         job = env["backup.job"].browse(int(options.job)).exists()
     copies = job.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
     if not copies:
-        raise UserError(f"There is no run “{options.job}” with a stored backup.")
+        raise UserError(env._("There is no run “%s” with a stored backup.", options.job))
     return copies
 
 
@@ -92,7 +92,8 @@ def _reason(error, database):
 def _plan(env, name):
     plans = env["backup.plan"].search([("name", "=", name)] if name else [], limit=1)
     if not plans:
-        raise UserError(f"There is no plan “{name}”." if name else "There is no plan.")
+        no_plan = env._("There is no plan.")
+        raise UserError(env._("There is no plan “%s”.", name) if name else no_plan)
     return plans
 
 

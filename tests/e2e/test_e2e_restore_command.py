@@ -70,9 +70,7 @@ def test_restored_copy_neither_stores_nor_deletes(instance, copy):
         assert second.state == "failure"
         assert "read-only here" in second.by_kind["upload"]["error"]
         assert "Take Over" in second.by_kind["upload"]["hint"]
-        instance.shell(
-            "env['backup.storage'].search([]).action_take_over(); env.cr.commit()"
-        )
+        instance.shell("env['backup.storage'].search([]).action_take_over(); env.cr.commit()")
         assert instance.backup().state == "success"
     finally:
         instance.database = original

@@ -144,7 +144,7 @@ class RcloneStorage(Storage):
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         with self._reporting_to(progress):
-            super().verify(key, size, sha256, progress)
+            return super().verify(key, size, sha256, progress)
 
     @cached_property
     def _features(self) -> dict[str, bool]:

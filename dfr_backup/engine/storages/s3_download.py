@@ -88,7 +88,7 @@ class Reader(io.RawIOBase):
     def close(self) -> None:
         self._stopped.set()
         self._drop()
-        super().close()
+        return super().close()
 
     def _start_over(self) -> None:
         self._drop()

@@ -155,7 +155,7 @@ class SftpStorage(Storage):
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         with self._reporting_to(progress):
-            super().verify(key, size, sha256, progress)
+            return super().verify(key, size, sha256, progress)
 
     def _address(self) -> str:
         host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
