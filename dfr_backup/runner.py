@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -115,6 +116,7 @@ def main(database: str, job_id: int) -> int:
     connection.autocommit = True
     if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
+    threading.Thread(target=_die_with, args=[connection], name="lock", daemon=True).start()
     with Registry(database).cursor() as cr:
         env = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: True})
         env["backup.job"].browse(job_id)._perform()
@@ -143,6 +145,17 @@ def _lock(connection, job_id: int) -> bool:
             return True
     _logger.info("Another process performs run %s", job_id)
     return False
+
+
+def _die_with(connection) -> None:
+    """End this process as soon as the connection with the lock ends: another runner may take
+    the run up from then on, and two must not work in the same files.
+
+    A server that ends a session makes its socket readable, and nothing else does here.
+    """
+    select.select([connection], [], [])
+    _logger.error("The connection that holds the lock of this run has ended: giving up")
+    os.kill(os.getpid(), signal.SIGKILL)  # as after any other kill, the run is resumed
 
 
 def _claim(connection, job_id: int) -> bool:

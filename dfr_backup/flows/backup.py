@@ -98,7 +98,8 @@ class BackupFlow(Flow):
         self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_tools(progress)
         self.job._encryption_key()  # one that cannot be used ends the run before anything is saved
-        self._check_space(progress)
+        with self._postponing():
+            self._check_space(progress)
         self._check_storages(progress)
 
     def _check_tools(self, progress):
@@ -143,8 +144,14 @@ class BackupFlow(Flow):
     def dump_database(self, progress):
         """Dump one snapshot of the database straight into the archive."""
         self._forget_archive()
-        try:
+        with self._postponing():
             self._dump(progress)
+
+    @contextlib.contextmanager
+    def _postponing(self):
+        """Let what PostgreSQL refuses for a while put the run off, as long as it has attempts."""
+        try:
+            yield
         except RetryableError as error:
             if self.job._may_try_again():
                 raise Postponed(error.message, hint=error.hint, log=error.log) from error
@@ -326,11 +333,19 @@ class BackupFlow(Flow):
 
     def abandon(self):
         """After a cancel: remove every trace of this run but the copies already verified."""
+        self._undo_uploads("verify")
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def give_up(self):
+        """After too many interruptions: remove what no storage holds as a whole."""
+        self._undo_uploads("upload")
+
+    def _undo_uploads(self, unless):
+        """Remove what was uploaded to each storage, unless its step of that kind ended well."""
         for storage in self.job._storages():
-            if not self._good("verify", storage) and self.job._step("upload", storage).date_start:
+            if not self._good(unless, storage) and self.job._step("upload", storage).date_start:
                 with contextlib.suppress(EngineError):
                     self._remove_from(storage)
-        shutil.rmtree(self.work, ignore_errors=True)
 
     def _remove_from(self, storage):
         target = storage._get_own_storage()

@@ -22,6 +22,9 @@ class Flow:
     def abandon(self):
         """After a cancel: remove what this run has left and nobody needs."""
 
+    def give_up(self):
+        """After too many interruptions: remove what is incomplete and not on this server."""
+
     def _do(self, step, method, obstacle=None):
         """Do one step unless it is closed; ``obstacle`` says why it cannot run. ``method`` gets
         the step's progress, and its storage where it has one."""

@@ -31,6 +31,11 @@ class BackupJob(models.Model):
         self.ensure_one()
         flow = FLOWS[self.kind](self)
         try:
+            self._check_cancel()
+            if self.attempt > MAX_ATTEMPTS:
+                flow.give_up()
+                self._close_interrupted(self._interrupted_step())
+                return
             flow.run()
         except Cancelled:
             flow.abandon()

@@ -82,20 +82,33 @@ class BackupJob(models.Model):
     def _take_over(self):
         """Go on with a run whose runner died, or close it after too many attempts."""
         step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
-        where = step.display_name or self.env._("between two steps")
+        where = self._interrupted_step()
         _logger.warning("Backup %s lost its runner in step %s", self.name, where)
         self._end_leftovers()
-        if self.cancel_requested:
+        last_runner = self._needs_a_last_runner()
+        if self.cancel_requested and not last_runner:
             self._close_cancelled()
+        elif self.attempt >= MAX_ATTEMPTS and not last_runner:
+            self._close_interrupted(where)
         elif self.spawn_count >= MAX_SPAWNS:
             # none of them has claimed the run yet; the last one may still be starting
             if self.spawned_at <= fields.Datetime.now() - SPAWN_PATIENCE:
                 self._close_unstartable()
-        elif self.attempt < MAX_ATTEMPTS:
+        else:
             step._note(self.env._("Interrupted in attempt %s: trying again.", self.attempt))
             self._spawn_after_commit()
-        else:
-            self._close_interrupted(where)
+
+    def _needs_a_last_runner(self):
+        """Tell whether a storage may hold a part of this run's archive, which one more runner
+        removes: an Odoo worker may not wait for storages. One that dies as well is the last."""
+        if self.attempt > MAX_ATTEMPTS:
+            return False
+        begun = self.step_ids.filtered(lambda step: step.kind == "upload" and step.date_start)
+        return any(not self._step("verify", s)._is_good() for s in begun.storage_id)
+
+    def _interrupted_step(self):
+        step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
+        return step.display_name or self.env._("between two steps")
 
     @api.model
     def _start_waiting(self):
@@ -124,7 +137,7 @@ class BackupJob(models.Model):
             self.env._(
                 "Interrupted in step “%(step)s”, in attempt %(count)s.",
                 step=where,
-                count=self.attempt,
+                count=min(self.attempt, MAX_ATTEMPTS),
             ),
             self.env._(
                 "Something ends the backup process: look for “out of memory” in the kernel log, "
