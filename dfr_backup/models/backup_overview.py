@@ -3,11 +3,10 @@
 from odoo import api, models
 
 from .backup_copy import PRESENT_STATES
-from .backup_step import JOB_KINDS, OPEN_STATES
+from .backup_step import OPEN_STATES
 
 STRIP = 30  # runs of a plan that the overview shows
 TONES = ("success", "warning", "danger")  # from good to bad
-STATE_TONES = {"success": "success", "partial": "warning", "failure": "danger"}
 
 
 class BackupOverview(models.AbstractModel):
@@ -73,8 +72,8 @@ class BackupOverview(models.AbstractModel):
             "tone": tone,
             "label": label,
             "good": good,
-            "has_proof": self._knows_drills(),
-            "proof": self._last_proof(plan),
+            "proof": plan.last_proven,
+            "proof_seconds": plan.last_proven_seconds,
             "runs": [self._run(job) for job in reversed(runs)],
         }
 
@@ -90,10 +89,11 @@ class BackupOverview(models.AbstractModel):
             "size": job.archive_size,
         }
 
-    def _last_ended(self, plan):
+    def _last_ended(self, plan, kind="backup"):
         """Return the last run of ``plan`` that was not stopped by somebody; maybe empty."""
+        mine = [("plan_id", "=", plan.id), ("kind", "=", kind)]
         ended = ("state", "not in", (*OPEN_STATES, "cancelled"))
-        return self.env["backup.job"].search([*plan._backups(), ended], limit=1)
+        return self.env["backup.job"].search([*mine, ended], limit=1)
 
     def _last_good(self, plan):
         """Return the newest backup that is complete, verified and still there, or False."""
@@ -125,15 +125,6 @@ class BackupOverview(models.AbstractModel):
         if last.state == "partial":
             return "partial", "warning", self.env._("The last run was partial")
         return "good", "success", self.env._("Backed up")
-
-    @api.model
-    def _knows_drills(self):
-        return "drill" in dict(JOB_KINDS)
-
-    def _last_proof(self, plan):
-        """Return when a backup of ``plan`` was last restored and checked, or False."""
-        proofs = [("plan_id", "=", plan.id), ("kind", "=", "drill"), ("state", "=", "success")]
-        return self._knows_drills() and self.env["backup.job"].search(proofs, limit=1).date_end
 
     def _running(self):
         """Return the runs that are open, the one that goes on first."""

@@ -25,7 +25,11 @@ class BackupOverview(models.AbstractModel):
         return sorted(found, key=lambda problem: problem["tone"] != "danger")
 
     def _plan_problems(self, plan, last):
-        """Return what is wrong with a plan: one problem, however many signs there are of it."""
+        """Return what is wrong with a plan, given the last backup of it that ended."""
+        return self._backup_problems(plan, last) + self._check_problems(plan)
+
+    def _backup_problems(self, plan, last):
+        """Return one problem, however many signs there are of it."""
         if last.state == "failure":
             title = self.env._("%s: the last run failed", plan.name)
             return [self._job_problem("danger", title, last)]
@@ -37,6 +41,19 @@ class BackupOverview(models.AbstractModel):
             title = self.env._("%s: the last run was partial", plan.name)
             return [self._job_problem("warning", title, last)]
         return []
+
+    def _check_problems(self, plan):
+        """Return what the last looks at stored copies have found."""
+        titles = {
+            "verify": self.env._("%s: the last verification failed", plan.name),
+            "drill": self.env._("%s: the last restore drill failed", plan.name),
+        }
+        lasts = [(title, self._last_ended(plan, kind)) for kind, title in titles.items()]
+        return [
+            self._job_problem("danger", title, job)
+            for title, job in lasts
+            if job.state in ("failure", "partial")
+        ]
 
     def _job_problem(self, tone, title, job):
         text = _sentences(job.error, job.hint)
@@ -160,11 +177,14 @@ class BackupOverview(models.AbstractModel):
         )
 
     def _advice_drill(self, plans):
-        return self._knows_drills() and self._advise(
+        return self._advise(
             "drill",
             self.env._("A restore was proven"),
-            self.env._("A backup is worth as much as the last time that it was restored."),
-            plans.filtered(lambda plan: not self._last_proof(plan)),
+            self.env._(
+                "A backup is worth what its last restore was. A drill restores the newest copy "
+                "into a scratch database and compares."
+            ),
+            plans.filtered(lambda plan: not plan.last_proven),
         )
 
     def _advise(self, key, title, text, lacking):

@@ -125,6 +125,19 @@ class TestBackupOverview(OverviewCase):
         self.back_up(compress="failure")
         self.assertEqual(self.titles(), ["Nightly: the last run failed"])
 
+    def test_failed_drill_and_verification_are_problems(self):
+        job = self.back_up()
+        proven = fields.Datetime.now()
+        self.plan.last_proven = proven
+        self.assertEqual(self.card()["proof"], proven)
+        for kind, title in (("drill", "restore drill"), ("verify", "verification")):
+            check = job.copy({"kind": kind, "uuid": kind, "state": "failure", "error": "Bad."})
+            (problem,) = self.overview()["problems"]
+            self.assertEqual(problem["title"], f"Nightly: the last {title} failed")
+            self.assertEqual((problem["tone"], problem["text"]), ("danger", "Bad."))
+            check.state = "success"
+            self.assertEqual(self.titles(), [])
+
     def test_storage_that_fails_or_is_read_only_is_a_problem(self):
         self.back_up()
         self.storage.last_test_error = "The disk is full."

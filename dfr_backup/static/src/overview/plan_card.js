@@ -1,6 +1,6 @@
 import { Component } from "@odoo/owl";
 import { _t } from "@web/core/l10n/translation";
-import { formatBytes } from "../fields/formatted_fields";
+import { formatBytes, formatSeconds } from "../fields/formatted_fields";
 import { ago, ICONS, moment } from "./looks";
 import { RunStrip } from "./run_strip";
 import { Running } from "./running";
@@ -25,6 +25,7 @@ export class PlanCard extends Component {
         this.ago = ago;
         this.moment = moment;
         this.formatBytes = formatBytes;
+        this.formatSeconds = formatSeconds;
     }
 
     get goodRuns() {
