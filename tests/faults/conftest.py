@@ -1,0 +1,57 @@
+"""The fault matrix: real runs of a real Odoo, disturbed; each test fills cells of a table.
+
+The long suite is ``make faults``; ``pytest -m short`` is the part that ``make test`` runs.
+"""
+
+import pytest
+from instances import e2e, made_instance
+from lab import Lab
+from table import Table
+
+template = e2e.template
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "short: the part that every test run has")
+    config.table = Table()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rounds", type=int, default=30, help="rounds of the random walk")
+    parser.addoption("--seed", type=int, default=None, help="of the random walk")
+    parser.addoption("--table", default=None, help="write the table there, as JSON")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.table.rows:
+        terminalreporter.section("fault × step → outcome")
+        terminalreporter.write_line(config.table.as_text())
+    if config.getoption("--table"):
+        config.table.save(config.getoption("--table"))
+
+
+@pytest.fixture
+def cell(request):
+    """Call with fault, step and outcome: the test's row of the table."""
+
+    def write(fault, step, outcome):
+        request.node.row = (fault, step, outcome)
+        request.config.table.add(request.node.nodeid, fault, step, outcome)
+
+    return write
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed and "faults" in item.nodeid:
+        item.config.table.fail(item.nodeid, call.excinfo)
+
+
+@pytest.fixture(scope="module")
+def lab(template, tmp_path_factory, request):
+    """A lab for all tests of a module."""
+    name = request.module.__name__.removeprefix("test_")
+    with made_instance(template, tmp_path_factory.mktemp("lab"), name) as instance:
+        with Lab(instance) as made:
+            yield made

@@ -1,0 +1,35 @@
+"""The instances of tests/e2e, for the rings beside it: a conftest cannot be imported by name."""
+
+import contextlib
+import importlib.util
+import shutil
+import sys
+import types
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+package = types.ModuleType("dfr_backup")
+package.__path__ = [str(TESTS.parent / "dfr_backup")]
+sys.modules.setdefault("dfr_backup", package)
+sys.path.append(str(TESTS / "storages"))
+
+_spec = importlib.util.spec_from_file_location("e2e_instances", TESTS / "e2e/conftest.py")
+e2e = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(e2e)
+
+
+@contextlib.contextmanager
+def made_instance(template, folder, name):
+    """Yield a clone of the template: one database, one data directory."""
+    folder.mkdir(exist_ok=True)
+    name = f"{e2e.TEMPLATE.replace('template', 'faults')}_{name}"
+    e2e._databases(f'CREATE DATABASE "{name}" TEMPLATE "{e2e.TEMPLATE}"')
+    clone = e2e.Instance(name, folder)
+    shutil.copytree(template.filestore, clone.filestore)
+    clone.storage.mkdir(parents=True, mode=0o700)
+    clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
+    clone.sql("UPDATE backup_plan SET retention = 'none'")
+    try:
+        yield clone
+    finally:
+        e2e._databases(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

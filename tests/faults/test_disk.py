@@ -1,0 +1,133 @@
+"""Disks that are full, read-only, out of inodes; directories that vanish."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import pytest
+from lab import Fault
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mounts file systems")
+ROOM = "64m"
+INODES = 40
+
+
+@contextlib.contextmanager
+def small_disk(folder, options):
+    """Let ``folder`` lie on a small file system of its own; what was in it comes back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def remount(folder, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+
+
+FULL = [
+    ("work", "postgres.dump.first_bytes"),
+    ("work", "step.archive_files.begin"),
+    ("work", "step.compress.begin"),
+    ("storage", "step.upload.begin"),
+    ("storage", "storage.manifest.before"),
+]
+short = pytest.mark.short
+
+
+@pytest.mark.parametrize(
+    "where, instant",
+    [pytest.param(*f, marks=short) if f[1] == "step.upload.begin" else f for f in FULL],
+)
+@pytest.mark.parametrize("how", ["full", "read-only", "no inodes"])
+def test_disk(lab, tmp_path, cell, how, where, instant):
+    folder = lab.instance.work if where == "work" else lab.instance.storage
+    inodes = f",nr_inodes={INODES}" if how == "no inodes" else ""
+    with small_disk(folder, f"size={ROOM},mode=700{inodes}"):
+        fault = Fault(tmp_path, "wait", instant)
+        outcome = lab.run(fault, meanwhile=lambda: break_disk(folder, how))
+        mend_disk(folder, how)
+        cell(f"{where} {how}", instant, outcome)
+        judge(lab, outcome, where)
+    lab.forget()
+    again = lab.run()
+    assert again.state == "success", again.errors
+    lab.check(again, restore=False)
+
+
+def judge(lab, outcome, where):
+    """What could not be written is missing, and the step says so."""
+    failed = [kind for kind, state in outcome.steps.items() if state == "failure"]
+    if outcome.state == "success":  # what it needed was written already
+        lab.check(outcome)
+        return
+    assert failed and all(kind in outcome.errors for kind in failed)
+    text = " ".join(outcome.errors.values())
+    assert any(word in text for word in ("space", "Read-only", "read-only", "gone")), text
+    # what is on the disk that was broken is removed by the next run at the latest
+    assert not lab._rows_left() and not lab.processes()
+    if where == "storage":
+        assert not [p for p in lab.instance.storage.glob("*.json")]
+        lab.sql("UPDATE backup_job SET kept_until = now() - interval '1 hour'"
+                " WHERE kept_until IS NOT NULL")  # fmt: skip
+
+
+def break_disk(folder, how):
+    if how == "read-only":
+        remount(folder, "ro")
+    elif how == "full":
+        with open(folder / "filler", "wb", buffering=0) as stream, contextlib.suppress(OSError):
+            while True:
+                stream.write(b"\0" * 4096)
+    else:
+        with contextlib.suppress(OSError):
+            for number in range(INODES):
+                (folder / f"inode{number}").touch()
+
+
+def mend_disk(folder, how):
+    if how == "read-only":
+        remount(folder, "rw")
+    for path in [*folder.glob("filler"), *folder.glob("inode*")]:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "postgres.dump.first_bytes",
+        "step.archive_files.begin",
+        pytest.param("step.compress.begin", marks=short),
+        "archive.recorded",
+        "step.upload.begin",
+        "step.verify.begin",
+    ],
+)
+def test_working_directory_is_deleted(lab, tmp_path, cell, instant):
+    fault = Fault(tmp_path, "wait", instant)
+    outcome = lab.run(fault, meanwhile=lambda: shutil.rmtree(lab.instance.work))
+    cell("working directory deleted", instant, outcome)
+    lab.check(outcome)
+    again = lab.run()
+    assert again.state == "success", again.errors
+    lab.check(again, restore=False)
+
+
+@pytest.mark.parametrize("instant", ["step.upload.begin", "step.verify.begin"])
+def test_storage_is_deleted(lab, tmp_path, cell, instant):
+    storage = lab.instance.storage
+    aside = storage.with_name("aside")
+    fault = Fault(tmp_path, "wait", instant)
+    outcome = lab.run(fault, meanwhile=lambda: storage.rename(aside))
+    cell("storage unmounted", instant, outcome)
+    if storage.exists():
+        shutil.rmtree(storage)
+    aside.rename(storage)
+    assert outcome.state == "failure", outcome
+    lab.sql("UPDATE backup_job SET kept_until = now() - interval '1 hour'"
+            " WHERE kept_until IS NOT NULL")  # fmt: skip
+    again = lab.run()
+    assert again.state == "success", again.errors

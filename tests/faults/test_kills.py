@@ -1,0 +1,276 @@
+"""SIGKILL of the runner at every checkpoint that there is, in backups, restores and drills."""
+
+import pytest
+from checkpoint_names import checkpoints
+from far import LARGE, add_bucket, encrypt
+from instances import made_instance
+from lab import DRILL, REQUEST, RESTORE, Fault, Lab
+from s3_servers import moto
+
+BACKUP = [
+    "step.initialize.begin",
+    "postgres.snapshot.exported",
+    "step.initialize.end",
+    "step.dump_database.begin",
+    "archive.member.begin",
+    "process.spawn.before",
+    "process.spawn.after",
+    "postgres.dump.first_bytes",
+    "archive.member.written",
+    "archive.journal.written",
+    "step.dump_database.end",
+    "step.archive_files.begin",
+    "filestore.large.begin",
+    "step.archive_files.end",
+    "step.compress.begin",
+    "archive.checksums.written",
+    "archive.directory.written",
+    "archive.fsync",
+    "archive.sealed",
+    "archive.recorded",
+    "archive.renamed",
+    "step.compress.end",
+    "step.upload.begin",
+    "storage.put.written",
+    "storage.rename.before",
+    "storage.rename.after",
+    "storage.manifest.before",
+    "step.upload.end",
+    "step.verify.begin",
+    "step.verify.end",
+    "step.cleanup.begin",
+    "step.cleanup.end",
+]
+FAR = [  # encrypted, into a local storage and a bucket
+    "archive.sealed",
+    "encryption.written",
+    "archive.recorded",
+    "archive.renamed",
+    "storage.put.begun",
+    "storage.put.part",
+    "storage.put.complete.before",
+    "storage.put.complete.after",
+    "storage.put.written",
+    "storage.manifest.before",
+    "step.verify.begin",
+    "step.cleanup.begin",
+]
+LOAD = [  # of a copy, in a restore and in a drill
+    "step.fetch.begin",
+    "step.fetch.end",
+    "step.check.begin",
+    "step.check.end",
+    "step.create_database.begin",
+    "restore.marker.written",
+    "restore.database.created",
+    "step.create_database.end",
+    "step.load.begin",
+    "restore.load.rows",
+    "restore.load.indexes",
+    "restore.load.foreign_keys",
+    "restore.load.end",
+    "step.load.end",
+    "step.filestore.begin",
+    "restore.filestore.begin",
+    "restore.filestore.end",
+    "step.filestore.end",
+]
+PUBLISH = [
+    "step.finish.begin",
+    "restore.finished",
+    "restore.publish.before",
+    "restore.publish.previous_files",
+    "restore.publish.files",
+    "restore.publish.after",
+    "step.finish.end",
+]
+PROVE = [
+    "step.compare.begin",
+    "step.compare.end",
+    "step.boot.begin",
+    "step.boot.end",
+    "step.drop.begin",
+    "restore.undo.dropped",
+    "step.drop.end",
+]
+ELSEWHERE = {  # by tests of their own below
+    "archive.rollback": "test_killed_while_a_failed_dump_is_rolled_back",
+    "storage.delete": "test_killed_while_old_copies_are_deleted",
+    "storage.put.abort": "test_killed_while_a_cancelled_upload_is_undone",
+    "fetch.piece": "test_killed_while_a_copy_is_fetched",
+    "step.scan.begin": "test_killed_in_a_scan",
+    "step.scan.end": "test_killed_in_a_scan",
+    # no flow replaces a database yet: tests/engine/test_engine_restore_database.py
+    "restore.put_back.fenced": "",
+    "restore.put_back.renamed": "",
+}
+SHORT = {
+    "backup": {"postgres.dump.first_bytes", "archive.journal.written", "archive.recorded"},
+    "far": {"storage.put.complete.before"},
+    "restore": {"restore.publish.files"},
+    "drill": {"restore.load.rows"},
+}
+KEEP_TWO = {
+    "retention": "custom",
+    **dict.fromkeys(["keep_hourly", "keep_daily", "keep_weekly", "keep_monthly"], 0),
+    "keep_last": 2,
+    "keep_minimum": 2,
+    "keep_within_days": 2,
+}
+SCAN = 'result = env["backup.storage"].search([]).action_scan()["res_id"]'
+
+
+def instants(names, scenario):
+    short = SHORT[scenario]
+    return [pytest.param(n, marks=pytest.mark.short) if n in short else n for n in names]
+
+
+@pytest.mark.short
+def test_every_checkpoint_has_a_cell():
+    cells = {*BACKUP, *FAR, *LOAD, *PUBLISH, *PROVE, *ELSEWHERE}
+    assert cells == checkpoints()
+    tests = {name for name in ELSEWHERE.values() if name}
+    assert tests <= set(globals())
+
+
+@pytest.fixture(scope="module")
+def far(template, tmp_path_factory):
+    """A lab that encrypts, and stores into a bucket as well."""
+    folder = tmp_path_factory.mktemp("s3")
+    with moto(folder) as server:
+        with made_instance(template, tmp_path_factory.mktemp("far"), "far") as instance:
+            with Lab(instance) as made:
+                made.driver.do(LARGE)
+                add_bucket(made, server.url)
+                encrypt(made)
+                yield made
+
+
+@pytest.fixture(scope="module")
+def stored(lab):
+    """A backup from which the restores of this module are made."""
+    outcome = lab.run()
+    assert outcome.state == "success"
+    return outcome
+
+
+@pytest.mark.parametrize("instant", instants(BACKUP, "backup"))
+def test_backup(lab, tmp_path, cell, instant):
+    outcome = lab.run(Fault(tmp_path, "kill", instant))
+    cell("kill -9", instant, outcome)
+    assert outcome.state == "success"
+    lab.check(outcome)
+
+
+@pytest.mark.parametrize("instant", instants(FAR, "far"))
+def test_encrypted_backup_into_a_bucket(far, tmp_path, cell, instant):
+    outcome = far.run(Fault(tmp_path, "kill", instant))
+    cell("kill -9, encrypted, S3", instant, outcome)
+    assert outcome.state == "success"
+    far.check(outcome)
+
+
+@pytest.mark.parametrize("instant", instants([*LOAD, *PROVE], "drill"))
+def test_drill(lab, stored, tmp_path, cell, instant):
+    outcome = lab.run(Fault(tmp_path, "kill", instant), DRILL.format(count=1))
+    cell("kill -9 of a drill", instant, outcome)
+    assert outcome.state == "success"
+    lab.check(outcome)
+
+
+@pytest.mark.parametrize("instant", instants([*LOAD, *PUBLISH], "restore"))
+def test_restore(lab, stored, tmp_path, cell, instant):
+    copy = f"{lab.instance.database}_copy"
+    try:
+        outcome = lab.run(Fault(tmp_path, "kill", instant), RESTORE.format(count=1, name=copy))
+        cell("kill -9 of a restore", instant, outcome)
+        assert outcome.state == "success", outcome.errors
+        lab.check(outcome)
+        jobs = "SELECT count(*) FROM backup_job WHERE state = 'running'"
+        assert lab.instance.sql(jobs, database=copy) == [(0,)]
+    finally:
+        lab.drop(copy)
+
+
+def test_killed_while_a_failed_dump_is_rolled_back(lab, tmp_path, cell):
+    lab.instance.superuser("CREATE TABLE secret_table (id int)")
+    try:
+        outcome = lab.run(Fault(tmp_path, "kill", "archive.rollback"))
+    finally:
+        lab.instance.superuser("DROP TABLE secret_table")
+    cell("kill -9", "archive.rollback", outcome)
+    assert outcome.state == "partial" and outcome.steps["dump_database"] == "failure"
+    lab.check(outcome)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_killed_while_old_copies_are_deleted(lab, stored, tmp_path, cell, nth):
+    """Once before the manifest goes, once between it and the archive."""
+    lab.run()
+    lab.sql("UPDATE backup_copy SET date = date - interval '400 days' WHERE state = 'verified'")
+    lab.run()
+    lab.write("backup.plan", KEEP_TWO)
+    outcome = lab.run(Fault(tmp_path, "kill", "storage.delete", nth=nth))
+    lab.write("backup.plan", {"retention": "none"})
+    assert "deleted" in outcome.logs["cleanup"], outcome.logs["cleanup"]
+    cell("kill -9", f"storage.delete, {nth}.", outcome)
+    assert outcome.state == "success"
+    lab.check(outcome)
+    states = "SELECT key, state FROM backup_copy WHERE state IN ('stored', 'verified')"
+    assert {key for key, _state in lab.sql(states)} == {
+        path.name for path in lab.instance.storage.glob("*.zip")
+    }
+
+
+@pytest.mark.parametrize("instant", ["storage.put.part", "storage.put.abort"])
+def test_killed_while_a_cancelled_upload_is_undone(far, tmp_path, cell, instant):
+    fault = Fault(tmp_path, "wait_then_kill", "storage.put.part", argument=instant)
+    number = far.start(REQUEST, fault)
+    fault.await_it()
+    far.driver.do(f'env["backup.job"].browse({number}).action_cancel()')
+    fault.go_on()
+    outcome = far.settle(number)
+    cell("cancel, then kill -9", instant, outcome)
+    assert outcome.state == "cancelled"
+    far.check(outcome)
+
+
+def test_killed_while_a_copy_is_fetched(far, tmp_path, cell):
+    far.check(far.run())
+    code = (
+        'copy = env["backup.copy"].search([("state", "=", "verified"),'
+        ' ("storage_id.provider", "=", "s3")], limit=1)\n'
+        'result = copy._request_drill("manual").id'
+    )
+    outcome = far.run(Fault(tmp_path, "kill", "fetch.piece"), code)
+    cell("kill -9 of a drill", "fetch.piece", outcome)
+    assert outcome.state == "success", outcome.errors
+    far.check(outcome)
+
+
+@pytest.mark.parametrize("instant", ["step.scan.begin", "step.scan.end"])
+def test_killed_in_a_scan(lab, stored, tmp_path, cell, instant):
+    outcome = lab.run(Fault(tmp_path, "kill", instant), SCAN)
+    cell("kill -9 of a scan", instant, outcome)
+    assert outcome.state == "success"
+    lab.check(outcome)
+
+
+@pytest.mark.parametrize(
+    "scenario, instant",
+    [
+        ("lab", "postgres.dump.first_bytes"),
+        ("lab", "archive.sealed"),
+        ("lab", "storage.rename.before"),
+        ("far", "storage.put.complete.before"),
+    ],
+)
+def test_killed_always(request, tmp_path, cell, scenario, instant):
+    made = request.getfixturevalue(scenario)
+    outcome = made.run(Fault(tmp_path, "kill_always", instant))
+    cell("kill -9, every time", instant, outcome)
+    assert outcome.state == "failure" and outcome.attempt >= 3
+    assert "in attempt 3" in outcome.error
+    assert "Interrupted in step" in outcome.error and outcome.hint
+    made.check(outcome)
+    made.check(made.run())
