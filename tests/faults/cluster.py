@@ -13,7 +13,6 @@ from instances import e2e
 CONFIGURATION = """
 fsync = off
 full_page_writes = off
-synchronous_commit = off
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '{folder}'
 max_connections = {connections}

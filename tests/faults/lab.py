@@ -181,6 +181,10 @@ class Lab:
 
     def start(self, code=REQUEST, fault=None):
         """Start a run as a button does; return its number."""
+        for (earlier,) in self.sql(
+            "SELECT id FROM backup_job WHERE state IN ('pending', 'running')"
+        ):
+            self.settle(earlier)  # a test that failed has left it
         environ = fault.environ if fault else {"DFR_FAULT": None}
         number = self.driver.do(code, **environ)
         self.driver.do("", DFR_FAULT=environ["DFR_FAULT"])
@@ -215,7 +219,7 @@ class Lab:
         finally:
             if fault:
                 fault.go_on()
-        outcome = self.settle(number)
+            outcome = self.settle(number)
         if fault:
             assert fault.happened, f"the fault never happened: {outcome}"
         return outcome
@@ -227,12 +231,16 @@ class Lab:
     def processes(self):
         """Return {pid: command line} of all that works on this database but the driver."""
         found = {}
-        needle = self.instance.database.encode()
+        self._note_scratch()
+        needles = [name.encode() for name in (self.instance.database, *self._scratch)]
+        of_pg_dump = b"PGDATABASE=" + needles[0] + b"\0"
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 command = path.read_bytes()
                 pid = int(path.parent.name)
-                if needle in command and b"driver.py" not in command and pid != os.getpid():
+                ours = any(needle in command for needle in needles)
+                ours = ours or of_pg_dump in path.with_name("environ").read_bytes()
+                if ours and b"driver.py" not in command and pid != os.getpid():
                     found[pid] = command.replace(b"\0", b" ").decode()
         return {pid: text for pid, text in found.items() if "postgres:" not in text}
 
@@ -241,7 +249,7 @@ class Lab:
     def check(self, outcome, restore=True):
         """Hold a closed run against both laws."""
         assert outcome.state not in OPEN
-        left = self.leftovers(outcome)
+        left = self.leftovers()
         assert not left, f"{outcome}: left behind {left}"
         self.earlier_copies_are_untouched()
         rows = self.sql(
@@ -283,7 +291,11 @@ class Lab:
             self.drop(copy)
 
     def drop(self, database):
-        self.instance.sql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)', database="postgres")
+        # not WITH (FORCE), which may not end an autovacuum
+        mine = "datname = %s AND usename = current_user"
+        end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"
+        self.instance.sql(end, database, database="postgres")
+        self.instance.sql(f'DROP DATABASE IF EXISTS "{database}"', database="postgres")
         shutil.rmtree(self.instance.data / "filestore" / database, ignore_errors=True)
 
     def earlier_copies_are_untouched(self):
@@ -299,16 +311,15 @@ class Lab:
         status = path.stat()
         return status.st_ino, status.st_size, status.st_mtime_ns
 
-    def leftovers(self, outcome=None):
+    def leftovers(self):
         """Return what a closed run must not leave."""
-        until = time.monotonic() + GRACE
-        while found := [*self._files_left(outcome), *self._rows_left(), *self._processes_left()]:
-            if time.monotonic() > until:
-                break
-            time.sleep(0.1)
-        return found
+        return self.still_at_work() or _patiently(self._files_left)
 
-    def _files_left(self, outcome):
+    def still_at_work(self):
+        """Return the rows, sessions, locks and processes that tell of work."""
+        return _patiently(lambda: [*self._rows_left(), *self.processes().values()])
+
+    def _files_left(self):
         data, storage = self.instance.data, self.instance.storage
         kept = self.sql("SELECT uuid, archive_name FROM backup_job WHERE kept_until IS NOT NULL")
         allowed = {self.instance.work / uuid / name for uuid, name in kept}
@@ -339,9 +350,8 @@ class Lab:
     def _rows_left(self):
         found = self.sql(
             "SELECT datname, application_name FROM pg_stat_activity"
-            " WHERE (datname = %s OR datname LIKE 'dfr\\_restore\\_%%')"
-            "   AND application_name LIKE 'dfr_backup%%'",
-            self.instance.database,
+            " WHERE datname = ANY(%s) AND application_name LIKE 'dfr_backup%%'",
+            [self.instance.database, *self._scratch],
         )
         found += self.sql("SELECT name, state FROM backup_job WHERE state IN ('running')")
         found += self.sql(
@@ -367,8 +377,13 @@ class Lab:
             "SELECT datname FROM pg_database WHERE datname = ANY(%s)", list(self._scratch)
         )
 
-    def _processes_left(self):
-        return list(self.processes().values())
+
+def _patiently(look):
+    """Return what ``look`` finds, once that is nothing, or after a grace."""
+    until = time.monotonic() + GRACE
+    while (found := look()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
 
 
 def kill(pid, number=signal.SIGKILL):

@@ -29,6 +29,7 @@ def remount(folder, options):
 
 
 FULL = [
+    ("work", "step.initialize.begin"),
     ("work", "postgres.dump.first_bytes"),
     ("work", "step.archive_files.begin"),
     ("work", "step.compress.begin"),
@@ -44,6 +45,8 @@ short = pytest.mark.short
 )
 @pytest.mark.parametrize("how", ["full", "read-only", "no inodes"])
 def test_disk(lab, tmp_path, cell, how, where, instant):
+    if how == "read-only" and where == "work" and instant != "step.initialize.begin":
+        pytest.skip("a file that is open for writing keeps a disk writable")
     folder = lab.instance.work if where == "work" else lab.instance.storage
     inodes = f",nr_inodes={INODES}" if how == "no inodes" else ""
     with small_disk(folder, f"size={ROOM},mode=700{inodes}"):
@@ -68,7 +71,7 @@ def judge(lab, outcome, where):
     text = " ".join(outcome.errors.values())
     assert any(word in text for word in ("space", "Read-only", "read-only", "gone")), text
     # what is on the disk that was broken is removed by the next run at the latest
-    assert not lab._rows_left() and not lab.processes()
+    assert not lab.still_at_work()
     if where == "storage":
         assert not [p for p in lab.instance.storage.glob("*.json")]
         lab.sql("UPDATE backup_job SET kept_until = now() - interval '1 hour'"

@@ -47,11 +47,11 @@ def test_pg_dump_is_killed(lab, tmp_path, cell):
 
 
 SESSIONS = {
-    "pg_dump": "application_name LIKE 'dfr\\_backup ________' AND query LIKE 'COPY%'",
-    "snapshot": "application_name LIKE 'dfr\\_backup ________' AND state LIKE 'idle in tr%'",
+    "pg_dump": "application_name LIKE 'dfr\\_backup ________' AND query LIKE 'COPY%%'",
+    "snapshot": "application_name LIKE 'dfr\\_backup ________' AND state LIKE 'idle in tr%%'",
     "lock": "application_name = 'dfr_backup lock'",
-    "runner": "application_name LIKE '%runner'",
-    "all": "application_name LIKE 'dfr\\_backup%'",
+    "runner": "application_name LIKE '%%runner'",
+    "all": "application_name LIKE 'dfr\\_backup%%'",
 }
 WHEN = ["postgres.dump.first_bytes", "step.archive_files.begin", "storage.put.written"]
 
@@ -64,10 +64,6 @@ def test_session_is_terminated(lab, tmp_path, cell, session, instant):
 
     def end_it():
         mine = f"datname = '{lab.instance.database}' AND {SESSIONS[session]}"
-        if session == "pg_dump":
-            mine = f"datname = '{lab.instance.database}' AND application_name LIKE 'pg_dump%'"
-            if not lab.sql(f"SELECT 1 FROM pg_stat_activity WHERE {mine}"):
-                mine = f"datname = '{lab.instance.database}' AND {SESSIONS[session]}"
         assert lab.sql(TERMINATE.format(mine)), "there is no such session"
         if session in ("lock", "all"):
             _supervise_in_the_worst_moment(lab)

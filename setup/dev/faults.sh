@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The fault matrix: faults.sh [rounds [seed]]. Its table goes to .dev/log/faults.json as well.
+source "$(dirname "$0")/common.sh"
+eval "$("$REPO/setup/dev/env.sh")"
+cd "$REPO"
+
+mkdir -p "$DEV/log"
+say "tests/faults: every fault × every step"
+python -m pytest -q -p no:odoo tests/faults --table "$DEV/log/faults.json" \
+    --rounds "${1:-30}" ${2:+--seed "$2"}
