@@ -11,7 +11,7 @@ TESTS = Path(__file__).resolve().parents[1]
 package = types.ModuleType("dfr_backup")
 package.__path__ = [str(TESTS.parent / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
-sys.path.append(str(TESTS / "storages"))
+sys.path += [str(TESTS / "storages"), str(TESTS / "e2e")]
 
 _spec = importlib.util.spec_from_file_location("e2e_instances", TESTS / "e2e/conftest.py")
 e2e = importlib.util.module_from_spec(_spec)

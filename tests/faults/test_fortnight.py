@@ -4,6 +4,7 @@ drills, and a random fault on most days. At the end the invariants of retention 
 import contextlib
 import random
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,7 @@ def clock():
     library = next(LIBRARIES, None)
     if library is None:
         pytest.skip("faketime is not installed")
-    folder = Path(
-        subprocess.check_output(["mktemp", "-d", "/var/tmp/dfr_clock_XXXXXX"], text=True).strip()
-    )
+    folder = Path(tempfile.mkdtemp(prefix="dfr_clock_", dir="/var/tmp"))
     yield Clock(folder, library)
     shutil.rmtree(folder)
 
