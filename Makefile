@@ -1,4 +1,4 @@
-.PHONY: help setup env demo serve test lint bench screenshots clean
+.PHONY: help setup env demo serve test faults lint bench screenshots clean
 .DEFAULT_GOAL := help
 DEV := setup/dev
 
@@ -19,6 +19,9 @@ serve: ## Serve the demo database on loopback
 
 test: ## Run every test, the fast ones first
 	@$(DEV)/setup.sh && $(DEV)/test.sh $(RINGS)
+
+faults: ## Disturb real runs at every step, and print fault × step → outcome (ROUNDS=30 SEED=7)
+	@$(DEV)/setup.sh && $(DEV)/faults.sh $(or $(ROUNDS),30) $(SEED)
 
 lint: ## Check style: ruff, pylint-odoo and the OCA checks
 	@$(DEV)/setup.sh && $(DEV)/lint.sh

@@ -27,6 +27,8 @@ need openssh-server test -x /usr/sbin/sshd
 need openssh-client command -v ssh-keygen
 need openssl command -v openssl
 need age command -v age
+# tests/faults lets fourteen days pass
+need faketime command -v faketime
 
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -34,6 +34,8 @@ addon() {
 e2e() {
     say "tests/e2e: real server, real PostgreSQL, real browser"
     python -m pytest -q -p no:odoo tests/e2e
+    say "tests/faults: the short part of make faults"
+    python -m pytest -q -p no:odoo -m short tests/faults
 }
 
 for ring in "${@:-all}"; do
