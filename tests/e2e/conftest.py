@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from pages import browser_page
 
 DEV = Path(os.environ["DFR_DEV_DIR"])
 REPO = Path(__file__).resolve().parents[2]
@@ -319,3 +320,10 @@ def restored(instance, archive):
 @pytest.fixture
 def restore():
     return restored
+
+
+@pytest.fixture
+def page():
+    """A browser's page; ``page.problems`` has what its console complained about."""
+    with browser_page() as page:
+        yield page

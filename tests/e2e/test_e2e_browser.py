@@ -1,50 +1,9 @@
 """A person presses the button in a browser, and watches the steps turn green."""
 
 import re
-import shutil
 import time
 
-import pytest
-from playwright.sync_api import sync_playwright
-
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture
-def page():
-    executable = shutil.which("chromium")
-    assert executable, "chromium is missing: make setup installs it"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on(
-            "console",
-            lambda message: (
-                page.problems.append(message.text)
-                if message.type == "error" and "dfr_backup" in message.text
-                else None
-            ),
-        )
-        yield page
-        browser.close()
-
-
-def log_in(page, instance):
-    page.goto(f"{instance.url}/web/login")
-    page.fill("input[name=login]", "admin")
-    page.fill("input[name=password]", "admin")
-    page.click("button[type=submit]")
-    page.wait_for_selector(".o_main_navbar", timeout=90_000)
+from pages import log_in
 
 
 def test_press_the_button_and_watch(instance, page, tmp_path):
