@@ -231,17 +231,19 @@ class BackupCopy(models.Model):
         """
         self.ensure_one()
         storage = self.storage_id._get_own_storage()
+        self._require_own(self.database_uuid, self.database)
         manifest = sidecar_key(self.key)
         if storage.stat(manifest) is not None:
-            self._require_own(read_sidecar(storage, manifest))
+            sidecar = read_sidecar(storage, manifest)
+            self._require_own(sidecar.database_uuid, sidecar.database)
             storage.delete(manifest)
         storage.delete(self.key)
         self.env["backup.job"]._persist(self, {"state": "deleted"})
 
-    def _require_own(self, sidecar):
-        if sidecar.database_uuid not in self.storage_id._own_uuids():
+    def _require_own(self, database_uuid, database):
+        if database_uuid not in self.storage_id._own_uuids():
             raise PermanentError(
-                f"{self.key} was made by another database, “{sidecar.database}”.",
+                f"{self.key} was made by another database, “{database}”.",
                 hint="Delete it there, or with the tools of the storage.",
             )
 
@@ -266,6 +268,8 @@ class BackupCopy(models.Model):
         """Return the values of a copy from what a scan has found."""
         sidecar = found.sidecar
         plans = self.env["backup.plan"].with_context(active_test=False)
+        job = self.env["backup.job"].search([("uuid", "=", sidecar.job)], limit=1)
+        plan = job.plan_id or plans.search([("name", "=", sidecar.plan)], limit=1)
         ours = sidecar.database_uuid in storage._own_uuids()
         return {
             "storage_id": storage.id,
@@ -279,8 +283,8 @@ class BackupCopy(models.Model):
             "database": sidecar.database,
             "database_uuid": sidecar.database_uuid,
             "odoo_version": sidecar.odoo_version,
-            "job_id": self.env["backup.job"].search([("uuid", "=", sidecar.job)], limit=1).id,
-            "plan_id": ours and plans.search([("name", "=", sidecar.plan)], limit=1).id,
+            "job_id": job.id,
+            "plan_id": ours and plan.id,
         }
 
     @api.model
@@ -288,5 +292,6 @@ class BackupCopy(models.Model):
         """Return the state of a copy after a scan, which looks at sizes but reads no archive."""
         if not found.problem:
             same = known and known.sha256 == found.sidecar.sha256
-            return "verified" if same and known.state == "verified" else "stored"
+            # what was read back says more than a size: only another verification overrules it
+            return known.state if same and known.state in ("verified", "damaged") else "stored"
         return "missing" if "missing" in found.problem else "damaged"

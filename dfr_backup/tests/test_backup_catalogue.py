@@ -109,6 +109,21 @@ class TestBackupCatalogue(BackupCase):
             self.assertIn(copy.key, job.step_ids.log)
         self.assertNotIn("notes.txt", job.step_ids.log)
 
+    def test_scan_leaves_the_copies_of_a_renamed_plan_with_it(self):
+        copy = self.store()
+        self.plan.name = "Renamed"
+        other = self.plan.copy({"name": "Nightly"})
+        self.perform(self.storage.action_scan())
+        self.assertEqual(copy.plan_id, self.plan)
+        self.assertFalse(other._stored(self.storage))
+
+    def test_scan_does_not_overrule_a_verification(self):
+        bad = self.store()
+        (self.disk / bad.key).write_bytes(b"PK brchive")
+        self.perform(bad.action_verify())
+        self.perform(self.storage.action_scan())
+        self.assertEqual(bad.state, "damaged")
+
     def test_scan_of_an_empty_storage(self):
         lost = self.store()
         for path in self.disk.iterdir():
@@ -213,6 +228,13 @@ class TestBackupCatalogue(BackupCase):
         self.assertIn(old.key, self.retain())
         self.assertIn("another database", self.lines)
         self.assertEqual(old.state, "verified")
+
+    def test_archive_of_another_database_is_not_deleted_without_its_manifest(self):
+        foreign = self.store(database_uuid="11111111-2222-3333-4444-555555555555")
+        (self.disk / manifest.sidecar_key(foreign.key)).unlink()
+        with self.assertRaisesRegex(UserError, "another database"):
+            foreign.action_delete()
+        self.assertTrue((self.disk / foreign.key).exists())
 
     def test_copy_of_the_database_neither_deletes_nor_writes(self):
         self.keep_two()
