@@ -189,6 +189,10 @@ class BackupJob(models.Model):
             return self.step_ids.copy_id.action_verify()
         if self.kind == "scan":
             return self.step_ids.storage_id.action_scan()
+        if self.kind == "drill":
+            return self.step_ids.copy_id.action_drill()
+        if self.kind == "restore":
+            return self.step_ids.copy_id.action_restore()  # its key is not kept: ask for all again
         return self.plan_id.action_run_now()
 
     @api.model

@@ -76,12 +76,17 @@ class BackupJob(models.Model):
         """Remove what was fetched, and the key that was given for this run."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._work_path())
+        self._forget_key()
+
+    def _forget_key(self):
         if self.sudo().sealed_secrets:
             self._persist(self.sudo(), {"sealed_secrets": False})
 
     def _remove_files(self):
-        """Remove also what a restore has made that will not go on."""
+        """Remove also what a restore has made that will not go on, and the key given for it."""
         restores = self.filtered(lambda job: job.kind in ("restore", "drill"))
+        for job in restores:
+            job._forget_key()
         if restores:
             with contextlib.suppress(EngineError):  # the next restore tries again
                 remove_leftovers(restores[0]._server(), server.markers())

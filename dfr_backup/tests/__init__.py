@@ -4,6 +4,7 @@ from . import test_backup_storage
 from . import test_ir_attachment
 from . import test_security
 from . import test_backup_catalogue
+from . import test_backup_restore
 from . import test_backup_secrets
 from . import test_backup_alerts
 from . import test_backup_health

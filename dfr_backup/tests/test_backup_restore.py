@@ -1,0 +1,51 @@
+from unittest.mock import patch
+
+from odoo.modules.neutralize import get_neutralization_queries
+from odoo.tests import tagged
+
+from .. import server
+from ..engine.postgres import Connection
+from .common import BackupCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupRestore(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.startClassPatcher(patch.object(server, "connection", lambda *_args: Connection("")))
+        cls.copy = cls.env["backup.copy"].create(
+            {"storage_id": cls.storage.id, "key": "db-1.zip", "state": "verified"}
+        )
+
+    def test_key_of_a_cancelled_restore_is_forgotten(self):
+        job = self.copy._request_restore(restore_database="restored")
+        job.restore_key = "AGE-SECRET-KEY-1"
+        self.assertTrue(job.sealed_secrets)
+        job.action_cancel()
+        self.assertEqual(job.state, "cancelled")
+        self.assertFalse(job.sealed_secrets)
+
+    def test_drill_that_failed_runs_again_as_a_drill(self):
+        job = self.copy._request_drill("manual")
+        job.state = "failure"
+        again = self.env["backup.job"].browse(job.action_retry()["res_id"])
+        self.assertNotEqual(again, job)
+        self.assertEqual((again.kind, again.step_ids.copy_id), ("drill", self.copy))
+
+    def test_restore_that_failed_asks_again(self):
+        job = self.copy._request_restore(restore_database="restored")
+        job.state = "failure"
+        action = job.action_retry()
+        self.assertEqual(action["res_model"], "backup.restore.wizard")
+        self.assertEqual(action["context"], {"default_copy_id": self.copy.id})
+
+    def test_neutralized_copy_has_no_secret(self):
+        job = self.copy._request_restore(restore_database="restored")
+        job.restore_key = "AGE-SECRET-KEY-1"
+        self.storage.sealed_secrets = {"sftp_password": "sealed"}
+        self.env.flush_all()
+        for query in get_neutralization_queries(["dfr_backup"]):
+            self.env.cr.execute(query)
+        self.env.invalidate_all()
+        self.assertFalse(self.storage.active or self.storage.sealed_secrets or job.sealed_secrets)
