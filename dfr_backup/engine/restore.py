@@ -99,6 +99,8 @@ class Restore:
             )
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = self._work / DECRYPTED
+        # whatever ends this restore: what was encrypted does not stay in plain
+        self._resources.callback(target.unlink, missing_ok=True)
         decrypt_file(path, target, self._options.identities, progress)  # type: ignore[arg-type]
         progress.log("Decrypted")
         return target

@@ -1,0 +1,35 @@
+"""A restore from its first step on: what it leaves behind."""
+
+import zipfile
+
+import pytest
+
+from dfr_backup.engine.encryption import (
+    encrypt_file,
+    generate_key,
+    parse_identities,
+    parse_recipients,
+)
+from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore import Restore, RestoreOptions
+from dfr_backup.engine.restore_target import Place
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+
+
+def test_what_was_encrypted_does_not_stay_in_plain(tmp_path):
+    pair = generate_key()
+    plain = tmp_path / "plain.zip"
+    with zipfile.ZipFile(plain, "w") as archive:
+        archive.writestr("dump.sql", "SELECT 1;")
+    encrypt_file(plain, tmp_path / "db.zip.age", parse_recipients(pair.public), Progress())
+    options = RestoreOptions(
+        Place("new", tmp_path / "new"), "19.0", identities=parse_identities(pair.private)
+    )
+    storage, work = LocalStorage(tmp_path, LocalRules([tmp_path])), tmp_path / "work"
+    with pytest.raises(KeyboardInterrupt):
+        with Restore(Connection("postgres"), options, work, tmp_path / "markers") as restore:
+            restore.fetch(storage, "db.zip.age", Progress())
+            assert list(work.iterdir())
+            raise KeyboardInterrupt
+    assert not list(work.iterdir())
