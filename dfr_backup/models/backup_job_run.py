@@ -16,6 +16,7 @@ from ..engine.errors import Cancelled, EngineError, Postponed
 from ..engine.outcome import StepOutcome
 from ..flows import FLOWS
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
+from .backup_step import OPEN_STATES
 
 _logger = logging.getLogger(__name__)
 
@@ -49,8 +50,17 @@ class BackupJob(models.Model):
         return self.attempt < MAX_ATTEMPTS
 
     def _wait(self, error):
-        """Stop here; the supervisor starts the next attempt in a while."""
+        """Stop here; the supervisor starts the next attempt in a while.
+
+        When another run of the plan waits already, that one is the next attempt: a plan has at
+        most one waiting run.
+        """
         self._remove_files()
+        same = [("plan_id", "=", self.plan_id.id), ("kind", "=", self.kind)]
+        other = self.search([*same, ("state", "=", "pending")], limit=1)
+        if other:
+            self._leave_to(other, error)
+            return
         self._persist(
             self,
             {
@@ -63,6 +73,12 @@ class BackupJob(models.Model):
             },
         )
         _logger.info("Backup %s waits: %s", self.name, error.message)
+
+    def _leave_to(self, other, error):
+        reason = self.env._("Skipped: run %s takes the place of this one.", other.name)
+        for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
+            step._skip(reason)
+        self._close("cancelled", EngineError(error.message, hint=reason))
 
     def _check_cancel(self):
         """Raise ``Cancelled`` when somebody asked for it.

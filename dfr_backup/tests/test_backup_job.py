@@ -4,11 +4,22 @@ from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import tagged
 
+from ..engine.errors import Postponed
 from .common import BackupCase
 
 
 @tagged("post_install", "-at_install")
 class TestBackupJob(BackupCase):
+    def test_run_that_gives_way_leaves_its_place_to_one_that_waits(self):
+        job = self.run_now()
+        job.state = "running"
+        waiting = self.run_now()
+        self.assertNotEqual(waiting, job)
+        job._wait(Postponed("Somebody waits for a lock."))
+        self.assertEqual((job.state, waiting.state), ("cancelled", "pending"))
+        self.assertIn(waiting.name, job.hint)
+        self.assertEqual(set(job.step_ids.mapped("state")), {"skipped"})
+
     def test_button_creates_a_run_with_all_its_steps(self):
         job = self.run_now()
         self.assertEqual(job.state, "pending")
