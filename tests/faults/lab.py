@@ -153,6 +153,7 @@ class Lab:
         self.instance = instance
         self.driver = Driver(instance, TMPDIR=str(instance.folder / "tmp"), **environ)
         self.bucket = None  # (client, name)
+        self.sftp_folder = None  # where the server keeps what it gets
         self.identity = None  # a file with the key of encrypted archives
         self.shared = environ
         self._known = {}
@@ -274,6 +275,8 @@ class Lab:
     def content(self, provider, key, path):
         if provider == "local":
             return Path(path, key).read_bytes()
+        if provider == "sftp":
+            return Path(self.sftp_folder, key).read_bytes()
         client, bucket = self.bucket
         return client.get_object(Bucket=bucket, Key=key)["Body"].read()
 
@@ -326,6 +329,7 @@ class Lab:
         allowed |= {path.parent for path in allowed}
         found = [path for path in self.instance.work.rglob("*") if path not in allowed]
         found += storage.glob("*.part*")
+        found += Path(self.sftp_folder).glob("*.part*") if self.sftp_folder else []
         found += (data / "filestore").glob("dfr_restore_*")
         found += (data / "dfr_backup/restores").glob("*")
         found += (data / "dfr_backup/fetched").glob("*")

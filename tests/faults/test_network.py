@@ -85,7 +85,10 @@ def test_network(request, cell, kind, name):
         far.proxy.rule = None
     cell(f"{kind}: {name}", "upload, verify", outcome)
     assert done, "nothing passed that could be disturbed"
-    assert outcome.state == "success", outcome.errors
+    if rule.kind == "flip" and kind == "s3":  # this server compares no checksum: we do
+        assert outcome.state == "partial" and outcome.steps["verify"] == "failure"
+    else:
+        assert outcome.state == "success", outcome.errors
     far.lab.check(outcome, restore=False)
 
 
