@@ -23,7 +23,7 @@ except OSError:
     _libc = None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask the kernel to end this child when the thread that made it ends (Linux)."""
     if _libc is not None and hasattr(_libc, "prctl"):
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -51,7 +51,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             bufsize=0,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         checkpoint("process.spawn.after")
         self.stdout = cast(IO[bytes], self.process.stdout).fileno()

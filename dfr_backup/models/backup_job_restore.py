@@ -12,6 +12,7 @@ from odoo import fields, models, release
 from .. import runner, server
 from ..engine.encryption import Passphrase, parse_identities
 from ..engine.errors import EngineError, PermanentError
+from ..engine.process import die_with_parent
 from ..engine.restore import Restore, RestoreOptions
 from ..engine.restore_target import remove_leftovers
 
@@ -102,6 +103,7 @@ class BackupJob(models.Model):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
+            preexec_fn=die_with_parent,
         )
         try:
             output = _output(process, progress)
