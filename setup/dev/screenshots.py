@@ -17,6 +17,13 @@ def log_in(page, url):
     page.wait_for_selector(".o_main_navbar", timeout=90_000)
 
 
+def take(page, address, selector, path):
+    page.goto(address)
+    page.wait_for_selector(selector, timeout=60_000)
+    page.wait_for_timeout(2000)  # charts are drawn after the page is there
+    page.screenshot(path=path)
+
+
 def main(url, folder):
     folder = Path(folder)
     with sync_playwright() as playwright:
@@ -38,6 +45,8 @@ def main(url, folder):
         page.wait_for_selector(".o_data_row", timeout=60_000)
         page.wait_for_timeout(1000)
         page.screenshot(path=folder / "list.png")
+        take(page, f"{url}/odoo/backups", ".o_backup_overview", folder / "overview.png")
+        take(page, f"{url}/odoo/stored-backups", ".o_data_row", folder / "stored.png")
         page.goto(f"{url}/odoo/backup-plans")
         page.click(".o_data_row td.o_data_cell >> nth=1", timeout=60_000)
         page.wait_for_selector(".o_form_view .oe_title")
