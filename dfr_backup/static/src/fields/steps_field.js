@@ -41,12 +41,13 @@ export class BackupStepsField extends Component {
         if (step.state !== "running") {
             return step.duration;
         }
+        const { now } = this.clock; // read at every rendering, or the clock would not cause one
         const seen = this.seen[step.key];
         if (!seen || seen.duration !== step.duration) {
             this.seen[step.key] = { duration: step.duration, at: Date.now() };
             return step.duration;
         }
-        return step.duration + Math.max(this.clock.now - seen.at, 0) / 1000;
+        return step.duration + Math.max(now - seen.at, 0) / 1000;
     }
 
     get steps() {

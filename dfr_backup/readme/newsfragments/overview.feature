@@ -1,0 +1,1 @@
+The first page of the app answers whether the data is safe, where the last good backup is, what runs next and what is wrong. Runs move by themselves on every page, and a sign beside the clock shows managers what runs and what failed.
