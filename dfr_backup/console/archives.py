@@ -2,7 +2,9 @@
 
 import contextlib
 import getpass
+import hashlib
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -141,7 +143,9 @@ def restore(options):
         identities=_identities(options, key),
         **server.database_template(),
     )
-    work = server.data_root() / "fetched"
+    # one folder for an address: an interrupted restore goes on, and none disturbs another
+    name = hashlib.sha256(storage.location(key).encode()).hexdigest()[:16]
+    work = server.data_root() / "fetched" / name
     started, done = time.monotonic(), []
     with Restore(connection, wanted, work, server.markers()) as job:
         with _step("fetch", options, done) as progress:
@@ -153,7 +157,7 @@ def restore(options):
             with _step("addons", options, done) as progress:
                 unpack_addons(job.archive, Path(options.addons), progress)
         facts = job.archive.describe()
-    _forget(work)
+    shutil.rmtree(work, ignore_errors=True)
     _tell(options, facts, done, time.monotonic() - started)
     return 0
 
@@ -216,11 +220,6 @@ class _Shown(Progress):
         print(f"{start}{line}", file=sys.stderr)
         for text in self.warnings:
             print(f"    {text}", file=sys.stderr)
-
-
-def _forget(work):
-    for path in work.glob("*"):
-        path.unlink()
 
 
 def _tell(options, facts, done, seconds):

@@ -24,6 +24,10 @@ class PermanentError(EngineError):
     """The same call fails again until somebody changes something."""
 
 
+class Mismatch(PermanentError):
+    """What a storage holds is not what was stored there."""
+
+
 class Cancelled(EngineError):
     """The administrator asked to stop."""
 

@@ -157,13 +157,18 @@ class Restore:
             )
         return report
 
-    def finish(self, progress: Progress) -> Published:
-        """Make the copy safe, and give it its name. Raise EngineError."""
+    def make_safe(self) -> None:
+        """Change in the copy what must not act: always its plans, and more by the options. Raise
+        EngineError."""
         options, connection = self._options, self.target.connection
         statements: Sequence[str] = ()
         if options.neutralize:
             statements = options.neutralize(installed_modules(connection))
         finish_database(connection, FinishOptions(options.new_identity, statements))
+
+    def finish(self, progress: Progress) -> Published:
+        """Make the copy safe, and give it its name. Raise EngineError."""
+        self.make_safe()
         published = self.target.publish()
         if published.previous:
             progress.log(f"The former database is kept as {published.previous.database}")

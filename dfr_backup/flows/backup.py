@@ -9,7 +9,7 @@ from ..engine.archive import ArchiveWriter, journal_path
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
 from ..engine.encryption import encrypt_file
-from ..engine.errors import EngineError, PermanentError, Postponed, RetryableError
+from ..engine.errors import EngineError, Mismatch, PermanentError, Postponed, RetryableError
 from ..engine.filestore import archive_filestore, walk_filestore
 from ..engine.outcome import overall_state
 from ..engine.postgres import find_client_tool
@@ -95,6 +95,11 @@ class BackupFlow(Flow):
 
     def initialize(self, progress):
         """Make the working directory, and find out early what would fail late."""
+        if not self.job._storages():
+            raise PermanentError(
+                "The plan has no storage that is in use.",
+                hint="Open the plan and choose where backups go.",
+            )
         self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_tools(progress)
         self.job._encryption_key()  # one that cannot be used ends the run before anything is saved
@@ -304,10 +309,10 @@ class BackupFlow(Flow):
                 progress,
                 storage._retries(),
             )
-        except PermanentError:
+        except Mismatch:
             job._record_copy(storage, "damaged")
-            target.delete(manifest.sidecar_key(job.archive_name))
             with contextlib.suppress(EngineError):  # a retry must not take it for the real one
+                target.delete(manifest.sidecar_key(job.archive_name))
                 target.delete(job.archive_name)
             raise
         progress.log(f"{_mib(job.archive_size)} are there, and their checksum is right")
@@ -343,7 +348,8 @@ class BackupFlow(Flow):
     def _undo_uploads(self, unless):
         """Remove what was uploaded to each storage, unless its step of that kind ended well."""
         for storage in self.job._storages():
-            if not self._good(unless, storage) and self.job._step("upload", storage).date_start:
+            uploaded = self.job._step("upload", storage).state not in ("pending", "skipped")
+            if uploaded and not self._good(unless, storage):
                 with contextlib.suppress(EngineError):
                     self._remove_from(storage)
 

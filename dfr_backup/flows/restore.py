@@ -55,6 +55,7 @@ class DrillFlow(RestoreFlow):
 
     def boot(self, progress):
         """Let an Odoo load the copy and read a record of every model."""
+        self.restore.make_safe()
         self.job._boot(self.restore.target.connection.database, progress)
 
     def drop(self, _progress):

@@ -1,6 +1,7 @@
 """The catalogue, rebuilt from what a storage holds."""
 
 from ..engine.catalogue import scan
+from ..engine.retry import persistently
 from .base import Flow
 
 
@@ -13,7 +14,8 @@ class ScanFlow(Flow):
 
     def scan(self, progress, storage):
         """Read every manifest, compare it with its archive, and write down what is there."""
-        found = list(scan(storage._get_storage(), progress))
+        target = storage._get_storage()
+        found = persistently(lambda: list(scan(target, progress)), progress, storage._retries())
         self.job._record_scan(storage, found, progress)
         for item in found:
             if item.problem:

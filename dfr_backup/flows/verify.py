@@ -1,7 +1,7 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
 from ..engine.catalogue import read_sidecar
-from ..engine.errors import PermanentError
+from ..engine.errors import Mismatch, PermanentError
 from ..engine.manifest import sidecar_key
 from ..engine.retry import persistently
 from .base import Flow
@@ -21,7 +21,7 @@ class VerifyFlow(Flow):
             persistently(
                 lambda: self._compare(target, copy, progress), progress, copy.storage_id._retries()
             )
-        except PermanentError:
+        except Mismatch:
             present = target.stat(copy.key) is not None
             self.job._persist(copy, {"state": "damaged" if present else "missing"})
             raise
@@ -30,8 +30,12 @@ class VerifyFlow(Flow):
 
     def _compare(self, target, copy, progress):
         target.verify(copy.key, int(copy.size), copy.sha256, progress)
-        if read_sidecar(target, sidecar_key(copy.key)).sha256 != copy.sha256:
-            raise PermanentError(
+        try:
+            sealed = read_sidecar(target, sidecar_key(copy.key)).sha256
+        except PermanentError as error:  # the archive could be read: it is no question of rights
+            raise Mismatch(error.message, hint=error.hint, log=error.log) from error
+        if sealed != copy.sha256:
+            raise Mismatch(
                 f"The manifest beside {copy.key} belongs to another archive.",
                 hint="Somebody changed the storage. Scan it to see what it holds now.",
             )

@@ -123,14 +123,23 @@ class BackupCopy(models.Model):
         self._check_manager()
         if self.filtered("protected"):
             raise UserError(self.env._("A protected backup cannot be deleted."))
+        failures = []
         for copy in self.sudo().filtered(lambda copy: copy.state != "deleted"):
             try:
                 copy._delete_stored()
             except EngineError as error:
-                # the engine's text: pylint: disable-next=translation-required
-                raise UserError(f"{error.message}\n{error.hint}") from error
+                failures.append(f"{copy.key}: {error.message} {error.hint}")
+                continue
             _logger.info("User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name)
-        return True
+        return self._tell_undeleted(failures) if failures else True
+
+    def _tell_undeleted(self, failures):
+        """Say which backups are still there; what was deleted meanwhile stays noted as deleted."""
+        text = "\n".join(failures)
+        if len(failures) == len(self):
+            # the engine's text: pylint: disable-next=translation-required
+            raise UserError(text)
+        return self.storage_id[:1]._notify(self.env._("Not all were deleted"), text, "danger")
 
     @check_identity
     def action_download(self):
@@ -202,6 +211,14 @@ class BackupCopy(models.Model):
     def _request_restore(self, **values):
         steps = self._steps(RestoreFlow.STEPS)
         return self.env["backup.job"]._create_run("restore", steps, "manual", **values)._start()
+
+    def _read_key(self):
+        """Return what this server has to decrypt the archive with, "" when it has nothing."""
+        plan = self.plan_id
+        if not plan:
+            return ""
+        by_passphrase = (self.job_id.encryption or plan.encryption) == "passphrase"
+        return plan._read_secret("age_passphrase" if by_passphrase else "age_identity")
 
     def _steps(self, kinds):
         """Return the values of steps on this copy."""

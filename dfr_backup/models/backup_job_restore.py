@@ -39,7 +39,8 @@ class BackupJob(models.Model):
     def _open_restore(self, copy):
         """Return the engine's restore of ``copy``, as this run wants it."""
         options = RestoreOptions(
-            place=server.place(self.restore_database or f"{self._database()}_drill"),
+            # a drill is never published: any name does that nobody has
+            place=server.place(self.restore_database or f"dfr_drill_{self.uuid[:8]}"),
             series=release.series,
             modules=server.modules_on_disk(),
             replace_existing=self.restore_replace,
@@ -57,10 +58,7 @@ class BackupJob(models.Model):
 
     def _identities(self, copy):
         """Return what decrypts the archive, None when nothing was given."""
-        text = self._read_secret("restore_key")
-        if not text and copy.plan_id:
-            plan = copy.plan_id
-            text = plan._read_secret("age_identity") or plan._read_secret("age_passphrase")
+        text = self._read_secret("restore_key") or copy._read_key()
         if not text or not copy.encrypted:
             return None
         if "AGE-SECRET-KEY-" in text or "PRIVATE KEY" in text:

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import server
 from ..engine.errors import EngineError, PermanentError
@@ -12,6 +12,19 @@ from ..engine.storages.local import LocalStorage
 from .backup_copy import PRESENT_STATES
 
 KIB = 1024
+# Whoever may choose where a storage leads must not get its stored secrets there: they are
+# forgotten together with the address.
+ADDRESS = ("s3_endpoint", "sftp_host", "sftp_port")
+# what only our own methods write
+OURS = {
+    "owner_uuid",
+    "former_uuids",
+    "can_delete",
+    "sftp_host_key",
+    "sftp_fingerprint",
+    "sftp_offered_key",
+    "sftp_offered_fingerprint",
+}
 
 
 class BackupStorage(models.Model):
@@ -47,6 +60,7 @@ class BackupStorage(models.Model):
     )
     external_name = fields.Char(
         string="Name in the Environment",
+        groups="base.group_system",
         help="With “OFFSITE” here, the secrets of this storage are looked for on the server "
         "first: in environment variables such as DFR_BACKUP_OFFSITE_S3_SECRET_KEY, or in "
         "odoo.conf as dfr_backup_offsite_s3_secret_key.",
@@ -103,15 +117,37 @@ class BackupStorage(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        for vals in vals_list:
+            self._refuse_ours(vals)
         storages = super().create(vals_list)
         storages._configured()
         return storages
 
     def write(self, vals):
+        self._refuse_ours(vals)
+        if vals.get("active") is False:
+            self._refuse_used()
+        for storage in self:
+            if any(name in vals and vals[name] != storage[name] for name in ADDRESS):
+                storage.sudo().sealed_secrets = False
         result = super().write(vals)
         if any(self._is_configuration(name) for name in vals):
             self._configured()
         return result
+
+    def _refuse_ours(self, vals):
+        if not self.env.su and OURS & vals.keys():
+            raise AccessError(self.env._("These fields are only written by the storage itself."))
+
+    def _refuse_used(self):
+        plans = self.env["backup.plan"].search([("storage_ids", "in", self.ids)])
+        if plans:
+            raise UserError(
+                self.env._(
+                    "The plan “%s” stores into it. Choose another storage there first.",
+                    plans[0].name,
+                )
+            )
 
     def _is_configuration(self, name):
         """Tell whether a field says how a storage is reached: its name begins with its kind."""
@@ -186,7 +222,8 @@ class BackupStorage(models.Model):
         return {self.env["backup.job"]._current_database_uuid(), *(self.former_uuids or [])}
 
     def _external_secret(self, name):
-        return server.external_secret(self.external_name, name) if self.external_name else ""
+        external = self.sudo().external_name
+        return server.external_secret(external, name) if external else ""
 
     def _ask(self, method):
         """Call a method of the engine for somebody who looks at a form."""
@@ -210,7 +247,7 @@ class BackupStorage(models.Model):
             space = storage.free_space()
         except EngineError as failure:
             error = failure
-        self.write(
+        self.sudo().write(
             {
                 "last_test": fields.Datetime.now(),
                 "last_test_error": error and f"{error.message} {error.hint}",
@@ -267,7 +304,7 @@ class BackupStorage(models.Model):
         mine = self.env["backup.job"]._current_database_uuid()
         for storage in self.filtered("is_foreign"):
             former = {*(storage.former_uuids or []), storage.owner_uuid}
-            storage.write({"former_uuids": sorted(former), "owner_uuid": mine})
+            storage.sudo().write({"former_uuids": sorted(former), "owner_uuid": mine})
         return True
 
     def action_view_copies(self):

@@ -48,9 +48,10 @@ class BackupStorage(models.Model):
         self._seal_secret("sftp_passphrase")
 
     def write(self, vals):
+        result = super().write(vals)
         if {"sftp_host", "sftp_port"} & vals.keys():
-            vals = {**vals, "sftp_offered_key": False, "sftp_offered_fingerprint": False}
-        return super().write(vals)
+            self.sudo().write({"sftp_offered_key": False, "sftp_offered_fingerprint": False})
+        return result
 
     def action_fetch_host_key(self):
         """Ask the server for its host key, and show its fingerprint: nothing is trusted yet."""
@@ -61,7 +62,7 @@ class BackupStorage(models.Model):
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
             raise UserError(f"{error.message}\n{error.hint}") from error
-        self.write(
+        self.sudo().write(
             {"sftp_offered_key": offered.line, "sftp_offered_fingerprint": offered.fingerprint}
         )
         return True
@@ -70,7 +71,7 @@ class BackupStorage(models.Model):
         """Trust the key that the server has offered, and from now on no other."""
         self.ensure_one()
         self.check_access("write")
-        self.write(
+        self.sudo().write(
             {
                 "sftp_host_key": self.sftp_offered_key,
                 "sftp_fingerprint": self.sftp_offered_fingerprint,

@@ -1,5 +1,5 @@
-from odoo.exceptions import UserError, ValidationError
-from odoo.tests import tagged
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.tests import new_test_user, tagged
 
 from .. import server
 from .common import BackupCase, patch
@@ -80,3 +80,40 @@ class TestBackupStorage(BackupCase):
                             "rclone_directory": bad,
                         }
                     )
+
+    def test_what_only_the_storage_writes_is_refused(self):
+        manager = new_test_user(self.env, "m", groups="dfr_backup.group_manager")
+        storage = self.storage.with_user(manager)
+        for values in (
+            {"owner_uuid": "another"},
+            {"former_uuids": ["another"]},
+            {"sftp_host_key": "ssh-ed25519 AAAA"},
+            {"can_delete": False},
+        ):
+            with self.subTest(values), self.assertRaises(AccessError):
+                storage.write(values)
+        storage.name = "Another name"
+        self.assertEqual(storage.action_test()["params"]["type"], "success")
+
+    def test_secrets_do_not_follow_to_another_host(self):
+        sftp = self.env["backup.storage"].create(
+            {
+                "name": "Far",
+                "provider": "sftp",
+                "sftp_host": "a.example.com",
+                "sftp_user": "u",
+                "sftp_password": "secret one",
+            }
+        )
+        sftp.write({"sftp_user": "v", "sftp_host": "a.example.com"})
+        self.assertEqual(sftp._read_secret("sftp_password"), "secret one")
+        sftp.sftp_host = "b.example.com"
+        self.assertEqual(sftp._read_secret("sftp_password"), "")
+        sftp.write({"sftp_host": "c.example.com", "sftp_password": "secret two"})
+        self.assertEqual(sftp._read_secret("sftp_password"), "secret two")
+
+    def test_storage_of_a_plan_is_not_archived(self):
+        with self.assertRaisesRegex(UserError, "Nightly"):
+            self.storage.active = False
+        self.plan.active = False
+        self.storage.active = False

@@ -36,10 +36,6 @@ class BackupRestoreWizard(models.TransientModel):
         help="The copy is another database than the original. Only switch this off when the "
         "original is gone for good and this one takes its place.",
     )
-    replace_existing = fields.Boolean(
-        "Replace a Database of That Name",
-        help="What is there now is kept, under another name and closed, until you delete it.",
-    )
     accept_missing_modules = fields.Boolean(
         help="The database needs them to be served: install them before you open it."
     )
@@ -97,19 +93,11 @@ class BackupRestoreWizard(models.TransientModel):
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
             raise UserError(f"{error.message}\n{error.hint}") from error
-        if self.database == self.env.cr.dbname:
-            raise UserError(
-                self.env._(
-                    "This database cannot be replaced while it is served from here. Restore it "
-                    "under another name, or use “odoo backup restore” on the server."
-                )
-            )
         copy = self.copy_id.sudo()
         job = copy._request_restore(
             restore_database=self.database,
             restore_neutralize=self.neutralize,
             restore_new_identity=self.new_identity,
-            restore_replace=self.replace_existing,
             restore_accepted=["modules_missing"] if self.accept_missing_modules else [],
         )
         job.restore_key = self.sudo()._read_secret("key")

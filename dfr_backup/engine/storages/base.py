@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import PermanentError
+from ..errors import Mismatch, PermanentError
 from ..progress import Progress
 
 CHUNK = 1 << 20  # bytes
@@ -148,22 +148,22 @@ class Storage(ABC):
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         """Read the object back and compare it with what was sent (hexadecimal SHA-256).
 
-        Raise PermanentError when it is missing or differs in size or in one bit.
+        Raise Mismatch when it is missing or differs in size or in one bit.
         """
         found = self.stat(key)
         if found is None:
-            raise PermanentError(
+            raise Mismatch(
                 f"{key} is not in the storage any more.",
                 hint="Somebody or something deleted it. Run a new backup.",
             )
         if found.size != size:
-            raise PermanentError(
+            raise Mismatch(
                 f"{key} has {found.size} bytes in the storage instead of {size}.",
                 hint="The stored copy is damaged. Run a new backup and look at the storage.",
             )
         progress.expect(size)
         if self._digest(key, progress) != sha256:
-            raise PermanentError(
+            raise Mismatch(
                 f"The content of {key} in the storage is not what was sent: its checksum differs.",
                 hint="The stored copy is damaged. Run a new backup and check the storage's disk.",
             )
