@@ -120,7 +120,7 @@ def main(database: str, job_id: int) -> int:
     with Registry(database).cursor() as cr:
         # a step may read a file for longer than the role's transactions may rest
         cr.execute("SET idle_in_transaction_session_timeout = 0")
-        cr.commit()
+        cr.commit()  # pylint: disable=invalid-commit
         env = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: True})
         env["backup.job"].browse(job_id)._perform()
     return 0
