@@ -16,7 +16,7 @@ from ..engine.postgres import find_client_tool
 from ..engine.progress import Progress
 from ..engine.retry import persistently
 from ..engine.snapshot import RowCounter, Snapshot
-from .base import Flow
+from .base import Flow, compare_stored
 
 DUMP = "dump.sql"
 PARTIAL_ARCHIVE = "archive.part"
@@ -100,12 +100,22 @@ class BackupFlow(Flow):
                 "The plan has no storage that is in use.",
                 hint="Open the plan and choose where backups go.",
             )
-        self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_work()
         self._check_tools(progress)
         self.job._encryption_key()  # one that cannot be used ends the run before anything is saved
         with self._postponing():
             self._check_space(progress)
         self._check_storages(progress)
+
+    def _make_work(self):
+        try:
+            self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise PermanentError(
+                f"The working directory cannot be made: {error.strerror}.",
+                hint=f"Check the disk of {self.work.parent}, and who may write there.",
+                log=str(error),
+            ) from error
 
     def _check_tools(self, progress):
         """Only log: a missing pg_dump fails the dump, and the files are still saved."""
@@ -303,8 +313,12 @@ class BackupFlow(Flow):
         target = storage._get_own_storage()
         try:
             persistently(
-                lambda: target.verify(
-                    job.archive_name, int(job.archive_size), job.archive_sha256, progress
+                lambda: compare_stored(
+                    target,
+                    job.archive_name,
+                    int(job.archive_size),
+                    job.archive_sha256,
+                    progress,
                 ),
                 progress,
                 storage._retries(),

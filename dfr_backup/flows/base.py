@@ -1,6 +1,9 @@
 """What all kinds of runs share: steps that are done once, in their order."""
 
+from ..engine.catalogue import read_sidecar
 from ..engine.checkpoints import checkpoint
+from ..engine.errors import Mismatch, PermanentError
+from ..engine.manifest import sidecar_key
 from ..engine.outcome import checked_state
 
 
@@ -37,3 +40,21 @@ class Flow:
         with step._running() as progress:
             method(progress, step.storage_id) if step.storage_id else method(progress)
         checkpoint(f"step.{step.kind}.end")
+
+
+def compare_stored(storage, key, size, sha256, progress):
+    """Read an archive back from a storage, and the manifest without which it is no backup.
+
+    Raise Mismatch when one of them is not what was stored, other PermanentErrors, RetryableError
+    and Cancelled.
+    """
+    storage.verify(key, size, sha256, progress)
+    try:
+        sealed = read_sidecar(storage, sidecar_key(key)).sha256
+    except PermanentError as error:  # the archive could be read: it is no question of rights
+        raise Mismatch(error.message, hint=error.hint, log=error.log) from error
+    if sealed != sha256:
+        raise Mismatch(
+            f"The manifest beside {key} belongs to another archive.",
+            hint="Somebody changed the storage. Scan it to see what it holds now.",
+        )

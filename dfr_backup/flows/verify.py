@@ -1,10 +1,8 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
-from ..engine.catalogue import read_sidecar
-from ..engine.errors import Mismatch, PermanentError
-from ..engine.manifest import sidecar_key
+from ..engine.errors import Mismatch
 from ..engine.retry import persistently
-from .base import Flow
+from .base import Flow, compare_stored
 
 
 class VerifyFlow(Flow):
@@ -19,7 +17,9 @@ class VerifyFlow(Flow):
         target = copy.storage_id._get_storage()
         try:
             persistently(
-                lambda: self._compare(target, copy, progress), progress, copy.storage_id._retries()
+                lambda: compare_stored(target, copy.key, int(copy.size), copy.sha256, progress),
+                progress,
+                copy.storage_id._retries(),
             )
         except Mismatch:
             present = target.stat(copy.key) is not None
@@ -27,15 +27,3 @@ class VerifyFlow(Flow):
             raise
         progress.log(f"{copy.key}: the checksum is right")
         copy._note_verified(self.job)
-
-    def _compare(self, target, copy, progress):
-        target.verify(copy.key, int(copy.size), copy.sha256, progress)
-        try:
-            sealed = read_sidecar(target, sidecar_key(copy.key)).sha256
-        except PermanentError as error:  # the archive could be read: it is no question of rights
-            raise Mismatch(error.message, hint=error.hint, log=error.log) from error
-        if sealed != copy.sha256:
-            raise Mismatch(
-                f"The manifest beside {copy.key} belongs to another archive.",
-                hint="Somebody changed the storage. Scan it to see what it holds now.",
-            )
