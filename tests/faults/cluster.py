@@ -39,7 +39,7 @@ class Cluster:
     def __init__(self, folder, port, environ):
         self.folder = folder
         self.port = port
-        self._environ = {**os.environ, **environ}
+        self._environ = [f"{name}={value}" for name, value in environ.items()]
 
     def start(self):
         self._control("start", "-l", self.folder / "log", "-w", "-t", "30")
@@ -62,10 +62,11 @@ class Cluster:
         return done.stdout.strip()
 
     def _control(self, *arguments):
-        argv = [_bin() / "pg_ctl", "-D", self.folder / "data", *arguments]
+        # set by the server's own user: a library that is preloaded may keep things of its user
+        argv = ["env", *self._environ, _bin() / "pg_ctl", "-D", self.folder / "data", *arguments]
         subprocess.run(
             _as_server(argv),
-            env=self._environ,
+            env=_without_pg(),
             cwd="/",
             check=True,
             stdin=subprocess.DEVNULL,
