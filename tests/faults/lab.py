@@ -256,7 +256,7 @@ class Lab:
         rows = self.sql(
             "SELECT s.provider, c.key, c.sha256, c.complete, s.local_path FROM backup_copy c"
             " JOIN backup_storage s ON s.id = c.storage_id"
-            " WHERE c.job_id = %s AND c.state = 'verified'",
+            " WHERE c.job_id = %s AND c.state = 'verified' ORDER BY s.provider",
             outcome.number,
         )
         if outcome.state in ("success", "partial") and "upload" in outcome.steps:
