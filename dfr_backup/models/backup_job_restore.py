@@ -27,7 +27,6 @@ class BackupJob(models.Model):
     restore_database = fields.Char("New Database")
     restore_neutralize = fields.Boolean("Neutralize")
     restore_new_identity = fields.Boolean("New Identity")
-    restore_replace = fields.Boolean("Replace")
     restore_accepted = fields.Json(help="What the preflight found and somebody accepted.")
     restore_key = fields.Text(
         "Key of the Archive", compute="_compute_secrets", inverse="_inverse_restore_key"
@@ -43,7 +42,6 @@ class BackupJob(models.Model):
             place=server.place(self.restore_database or f"dfr_drill_{self.uuid[:8]}"),
             series=release.series,
             modules=server.modules_on_disk(),
-            replace_existing=self.restore_replace,
             accepted=self.restore_accepted or (),
             new_identity=self.restore_new_identity,
             neutralize=server.neutralization if self.restore_neutralize else None,
