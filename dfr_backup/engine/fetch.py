@@ -2,13 +2,13 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 from pathlib import Path
 
 from .catalogue import read_sidecar
 from .checkpoints import checkpoint
+from .directread import sha256_on_disk
 from .errors import EngineError, PermanentError
 from .manifest import sidecar_key
 from .progress import Progress
@@ -94,12 +94,9 @@ def _go_on(storage: Storage, key: str, target: Path, progress: Progress) -> None
 
 
 def _sha256(path: Path, progress: Progress) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while piece := stream.read(CHUNK):
-            digest.update(piece)
-            progress.tick()
-    return digest.hexdigest()
+    """Return the SHA-256 of what reached the disk. Its bytes are counted already: only tick."""
+    with _explained(path):
+        return sha256_on_disk(path, lambda _count: progress.tick())
 
 
 @contextlib.contextmanager
@@ -113,7 +110,7 @@ def _explained(target: Path):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "Free some space on that disk: what was fetched is kept, and used again."
         raise PermanentError(
-            f"The archive cannot be written in {target.parent}: {error.strerror}.", hint=hint
+            f"The archive cannot be kept in {target.parent}: {error.strerror}.", hint=hint
         ) from error
 
 

@@ -1,0 +1,110 @@
+import hashlib
+import os
+
+import pytest
+
+from dfr_backup.engine import manifest
+from dfr_backup.engine.errors import PermanentError, RetryableError
+from dfr_backup.engine.fetch import fetch
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.retry import Retries
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+
+KEY = "db-20261124T020000Z-5424c813.zip"
+CONTENT = os.urandom((3 << 20) + 11)
+OURS = {
+    "job": "5424c813-0000-0000-0000-000000000000",
+    "run": "B1",
+    "plan": "Nightly",
+    "database_uuid": "1",
+    "snapshot_at": "2026-11-24T02:00:00+00:00",
+    "contents": ["database"],
+    "missing": [],
+}
+
+
+class Far(LocalStorage):
+    """A storage whose objects have to be fetched; ``offsets`` are those that were asked for."""
+
+    def __init__(self, path):
+        super().__init__(path, LocalRules([path]))
+        self.offsets = []
+        self.failures = 0
+
+    def local_path(self, key):
+        return None
+
+    def open(self, key, offset=0):
+        if key.endswith(".zip"):
+            self.offsets.append(offset)
+            if self.failures:
+                self.failures -= 1
+                raise RetryableError("The line is dead.")
+        return super().open(key, offset)
+
+
+@pytest.fixture
+def far(tmp_path):
+    storage = Far(tmp_path / "far")
+    storage.prepare()
+    storage.put_bytes(CONTENT, KEY)
+    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, OURS)
+    sealed = manifest.sidecar(about, KEY, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    storage.put_bytes(sealed, manifest.sidecar_key(KEY))
+    return storage
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "here"
+
+
+def test_archive_is_brought_here(far, folder):
+    progress = Progress()
+    path = fetch(far, KEY, folder, progress)
+    assert path.read_bytes() == CONTENT
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert progress.done == progress.total == len(CONTENT)
+
+
+def test_interrupted_fetch_goes_on(far, folder):
+    folder.mkdir()
+    (folder / KEY).write_bytes(CONTENT[: 1 << 20])
+    assert fetch(far, KEY, folder, Progress()).read_bytes() == CONTENT
+    assert far.offsets == [1 << 20]
+
+
+def test_broken_line_is_tried_again(far, folder):
+    far.failures = 2
+    progress = Progress()
+    path = fetch(far, KEY, folder, progress, Retries(first=0.01, longest=0.02))
+    assert path.read_bytes() == CONTENT
+    assert len(progress.lines) == 2 and "dead" in progress.lines[0]
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "truncated", "longer"])
+def test_what_is_not_what_was_stored_is_not_kept(far, folder, damage):
+    bad = {
+        "flipped bit": CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]),
+        "truncated": CONTENT[:-1],
+        "longer": CONTENT + b"x",
+    }[damage]
+    far.put_bytes(bad, KEY)
+    with pytest.raises(PermanentError, match="not what was stored") as caught:
+        fetch(far, KEY, folder, Progress())
+    assert caught.value.hint
+    assert list(folder.iterdir()) == []
+
+
+def test_archive_that_is_not_there(far, folder):
+    far.delete(KEY)
+    with pytest.raises(PermanentError, match="is not at") as caught:
+        fetch(far, KEY, folder, Progress())
+    assert "backup list" in caught.value.hint
+
+
+def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
+    far.delete(manifest.sidecar_key(KEY))
+    progress = Progress()
+    assert fetch(far, KEY, folder, progress).read_bytes() == CONTENT
+    assert "no manifest" in progress.lines[0]
