@@ -138,7 +138,7 @@ def _make_archive(database, path):
     """Archive the database and its files, as a run does; return the archive's SHA-256."""
     _find_engine()
     from dfr_backup.engine import manifest
-    from dfr_backup.engine.archive import ArchiveWriter
+    from dfr_backup.engine.archive.writer import ArchiveWriter
     from dfr_backup.engine.dump import dump
     from dfr_backup.engine.filestore import archive_filestore
     from dfr_backup.engine.postgres import Connection, find_client_tool
@@ -161,13 +161,13 @@ def _make_archive(database, path):
 def _child(archive, sha256):
     """Restore as a run does, in a process of its own."""
     _find_engine()
+    from dfr_backup.engine.archive.reader import check_whole, open_archive
     from dfr_backup.engine.postgres import Connection
     from dfr_backup.engine.progress import Progress
-    from dfr_backup.engine.restore_archive import check_whole, open_archive
-    from dfr_backup.engine.restore_files import extract_filestore
-    from dfr_backup.engine.restore_finish import finish_database
-    from dfr_backup.engine.restore_load import load
-    from dfr_backup.engine.restore_target import Place, RestoreTarget
+    from dfr_backup.engine.restore.files import extract_filestore
+    from dfr_backup.engine.restore.finish import finish_database
+    from dfr_backup.engine.restore.load import load
+    from dfr_backup.engine.restore.target import Place, RestoreTarget
 
     place = Place(TARGET, places.filestore(TARGET))
     target = RestoreTarget(Connection("postgres"), place, MARKERS)

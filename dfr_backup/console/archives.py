@@ -13,15 +13,15 @@ from pathlib import Path
 from odoo import release
 
 from .. import server
+from ..engine.archive.reader import open_archive
 from ..engine.catalogue import scan
-from ..engine.encryption import Passphrase, parse_identities
+from ..engine.encryption.files import Passphrase, parse_identities
 from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.fetch import fetch
 from ..engine.progress import Progress
-from ..engine.restore import Restore, RestoreOptions
-from ..engine.restore_archive import open_archive
-from ..engine.restore_files import unpack_addons
-from ..engine.restore_target import remove_leftovers
+from ..engine.restore.files import unpack_addons
+from ..engine.restore.steps import Restore, RestoreOptions
+from ..engine.restore.target import remove_leftovers
 from ..engine.storages.url import storage_at
 
 APPLICATION = "dfr_backup restore"

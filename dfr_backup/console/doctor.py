@@ -7,7 +7,7 @@ from datetime import timedelta
 from odoo import fields
 
 from .. import server
-from ..engine.deflate import default_codec
+from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.postgres import find_client_tool
 from .runs import environment

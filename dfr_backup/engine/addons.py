@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .archive import SMALL, ArchiveWriter, prepare, read_up_to
+from .archive.writer import SMALL, ArchiveWriter, prepare, read_up_to
 from .progress import Progress
 
 SKIPPED_FOLDERS = {".git", "__pycache__", "node_modules", ".venv", ".mypy_cache", ".ruff_cache"}

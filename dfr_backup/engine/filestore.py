@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from .archive import SMALL, ArchiveWriter, Prepared, advise, prepare, read_up_to
+from .archive.deflate import Codec
+from .archive.writer import SMALL, ArchiveWriter, Prepared, advise, prepare, read_up_to
 from .checkpoints import checkpoint
-from .deflate import Codec
 from .progress import Progress
 
 MAX_WORKERS = 4

@@ -5,10 +5,10 @@ import shutil
 
 from ..engine import listing, manifest
 from ..engine.addons import archive_addons
-from ..engine.archive import ArchiveWriter, journal_path
+from ..engine.archive.writer import ArchiveWriter, journal_path
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
-from ..engine.encryption import encrypt_file
+from ..engine.encryption.files import encrypt_file
 from ..engine.errors import EngineError, Mismatch, PermanentError, Postponed, RetryableError
 from ..engine.filestore import archive_filestore, walk_filestore
 from ..engine.outcome import overall_state

@@ -2,7 +2,7 @@
 
 from odoo import fields, models
 
-from ..engine.encryption import Passphrase, parse_recipients
+from ..engine.encryption.files import Passphrase, parse_recipients
 from ..engine.errors import EngineError, PermanentError
 from ..engine.manifest import sidecar_key
 

@@ -10,11 +10,11 @@ import time
 from odoo import fields, models, release
 
 from .. import runner, server
-from ..engine.encryption import Passphrase, parse_identities
+from ..engine.encryption.files import Passphrase, parse_identities
 from ..engine.errors import EngineError, PermanentError
 from ..engine.process import die_with_parent
-from ..engine.restore import Restore, RestoreOptions
-from ..engine.restore_target import remove_leftovers
+from ..engine.restore.steps import Restore, RestoreOptions
+from ..engine.restore.target import remove_leftovers
 
 BOOT_SECONDS = 900
 POLL = 0.5  # seconds

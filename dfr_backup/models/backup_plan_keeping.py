@@ -7,7 +7,7 @@ from markupsafe import Markup
 from odoo import api, fields, models, release
 from odoo.exceptions import ValidationError
 
-from ..engine.encryption import fingerprint, parse_recipients
+from ..engine.encryption.files import fingerprint, parse_recipients
 from ..engine.errors import EngineError
 from ..engine.expiry import expires_at
 from ..engine.retention import plan_retention

@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from ..engine.encryption import fingerprint, generate_key, parse_recipients
+from ..engine.encryption.files import fingerprint, generate_key, parse_recipients
 from ..engine.errors import EngineError
 
 

@@ -6,7 +6,7 @@ from odoo.addons.base.models.res_users import check_identity
 from ..engine.catalogue import read_sidecar
 from ..engine.errors import EngineError
 from ..engine.manifest import sidecar_key
-from ..engine.restore_target import check_name
+from ..engine.restore.target import check_name
 
 
 class BackupRestoreWizard(models.TransientModel):

@@ -12,19 +12,19 @@ package = types.ModuleType("dfr_backup")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 
+from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
 from dfr_backup.engine.postgres import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.restore_archive import open_archive  # noqa: E402
-from dfr_backup.engine.restore_files import extract_filestore  # noqa: E402
-from dfr_backup.engine.restore_finish import (  # noqa: E402
+from dfr_backup.engine.restore.files import extract_filestore  # noqa: E402
+from dfr_backup.engine.restore.finish import (  # noqa: E402
     FinishOptions,
     finish_database,
     installed_modules,
 )
-from dfr_backup.engine.restore_load import load  # noqa: E402
-from dfr_backup.engine.restore_preflight import Surroundings, preflight  # noqa: E402
-from dfr_backup.engine.restore_target import Place, RestoreTarget  # noqa: E402
-from dfr_backup.engine.restore_verify import verify_restored  # noqa: E402
+from dfr_backup.engine.restore.load import load  # noqa: E402
+from dfr_backup.engine.restore.preflight import Surroundings, preflight  # noqa: E402
+from dfr_backup.engine.restore.target import Place, RestoreTarget  # noqa: E402
+from dfr_backup.engine.restore.verify import verify_restored  # noqa: E402
 
 NEUTRALIZE = """
 from odoo.modules.neutralize import get_installed_modules, get_neutralization_queries

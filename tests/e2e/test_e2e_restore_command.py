@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 GENERATE = """
-from odoo.addons.dfr_backup.engine.encryption import generate_key
+from odoo.addons.dfr_backup.engine.encryption.files import generate_key
 pair = generate_key()
 print("PRIVATE", pair.private)
 env["backup.plan"].search([]).write(

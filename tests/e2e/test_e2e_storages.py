@@ -175,7 +175,7 @@ def test_catalogue_of_a_new_server(far):
 
 
 ENCRYPT = """
-from odoo.addons.dfr_backup.engine.encryption import generate_key
+from odoo.addons.dfr_backup.engine.encryption.files import generate_key
 pair = generate_key()
 print("PRIVATE", pair.private)
 env["backup.plan"].search([]).write(

@@ -18,7 +18,7 @@ def pytest_addoption(parser):
 @pytest.fixture(params=["isal", "zlib"])
 def codec(request):
     """Each codec; the one of an optional package only where that is installed."""
-    from dfr_backup.engine import deflate
+    from dfr_backup.engine.archive import deflate
 
     chosen = deflate.ZLIB if request.param == "zlib" else deflate.default_codec()
     if chosen.name != request.param:

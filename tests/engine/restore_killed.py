@@ -13,13 +13,13 @@ package = types.ModuleType("dfr_backup")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules["dfr_backup"] = package
 
+from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
 from dfr_backup.engine.checkpoints import EVENT  # noqa: E402
 from dfr_backup.engine.postgres import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.restore_archive import open_archive  # noqa: E402
-from dfr_backup.engine.restore_files import extract_filestore  # noqa: E402
-from dfr_backup.engine.restore_load import load  # noqa: E402
-from dfr_backup.engine.restore_target import Place, RestoreTarget, put_back  # noqa: E402
+from dfr_backup.engine.restore.files import extract_filestore  # noqa: E402
+from dfr_backup.engine.restore.load import load  # noqa: E402
+from dfr_backup.engine.restore.target import Place, RestoreTarget, put_back  # noqa: E402
 
 archive, database, filestore, markers, deadly, *options = sys.argv[1:]
 

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from dfr_backup.engine.addons import AddonSource, archive_addons, git_revision
-from dfr_backup.engine.archive import SMALL, ArchiveWriter
+from dfr_backup.engine.archive.writer import SMALL, ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.progress import Progress
 
@@ -132,7 +132,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
 from dfr_backup.engine.addons import AddonSource, archive_addons
-from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.progress import Progress
 progress, addon = Progress(), Path(sys.argv[2])
 writer = ArchiveWriter.create(Path(sys.argv[3]))

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfr_backup.engine.archive import (
+from dfr_backup.engine.archive.deflate import ZLIB
+from dfr_backup.engine.archive.writer import (
     CHECKSUMS,
     CHUNK,
     DIRECT,
@@ -26,10 +27,9 @@ from dfr_backup.engine.archive import (
     journal_path,
     prepare,
 )
-from dfr_backup.engine.deflate import ZLIB
+from dfr_backup.engine.archive.zipformat import local_header
 from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.zipformat import local_header
 
 GIB = 1 << 30
 TEXT = b"".join(b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000))
@@ -276,7 +276,7 @@ import os, resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.archive import ArchiveWriter, prepare
+from dfr_backup.engine.archive.writer import ArchiveWriter, prepare
 from dfr_backup.engine.errors import PermanentError
 path, limit, way = Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 noise = os.urandom(1 << 20)
@@ -535,7 +535,7 @@ import os, random, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.archive import ArchiveWriter, prepare
+from dfr_backup.engine.archive.writer import ArchiveWriter, prepare
 path, deadly, turns = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 
 def hook(event, args):
@@ -682,7 +682,7 @@ import os, resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.archive.writer import ArchiveWriter
 path, chunk = Path(sys.argv[2]), os.urandom(1 << 20)
 writer = ArchiveWriter.create(path)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

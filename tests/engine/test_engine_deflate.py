@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfr_backup.engine import deflate
-from dfr_backup.engine.deflate import RAW, STREAM_END, TRIAL, ZLIB, default_codec
+from dfr_backup.engine.archive import deflate
+from dfr_backup.engine.archive.deflate import RAW, STREAM_END, TRIAL, ZLIB, default_codec
 
 CODECS = [ZLIB] if default_codec().name == "zlib" else [ZLIB, default_codec()]
 TEXT = b"".join(b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000))

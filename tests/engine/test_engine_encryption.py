@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dfr_backup.engine import age_keys, encryption
-from dfr_backup.engine.age_format import CHUNK
-from dfr_backup.engine.encryption import (
+from dfr_backup.engine.encryption import age_keys
+from dfr_backup.engine.encryption import files as encryption
+from dfr_backup.engine.encryption.age_format import CHUNK
+from dfr_backup.engine.encryption.files import (
     Passphrase,
     decrypt_file,
     encrypt_file,
@@ -394,7 +395,7 @@ def in_a_child(script, *args):
     root = Path(__file__).parent
     head = (
         f"import sys; sys.path.insert(0, {str(root)!r}); import conftest\n"
-        "from dfr_backup.engine.encryption import *\n"
+        "from dfr_backup.engine.encryption.files import *\n"
         "from dfr_backup.engine.errors import EngineError\n"
         "from dfr_backup.engine.progress import Progress\n"
         "key = Passphrase('x', work_factor=10)\n"

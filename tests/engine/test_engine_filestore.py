@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfr_backup.engine import filestore
-from dfr_backup.engine.archive import SMALL, ArchiveWriter
+from dfr_backup.engine.archive.writer import SMALL, ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.filestore import (
     BATCH_FILES,
@@ -222,7 +222,7 @@ import dataclasses, json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.filestore import archive_filestore, walk_filestore
 from dfr_backup.engine.progress import Progress
 root = Path(sys.argv[2])
@@ -302,7 +302,7 @@ import dataclasses, os, resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.filestore import archive_filestore, walk_filestore
 from dfr_backup.engine.progress import Progress
 root = Path(sys.argv[2])

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from dfr_backup.engine.encryption import (
+from dfr_backup.engine.encryption.files import (
     encrypt_file,
     generate_key,
     parse_identities,
@@ -12,8 +12,8 @@ from dfr_backup.engine.encryption import (
 )
 from dfr_backup.engine.postgres import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore import Restore, RestoreOptions
-from dfr_backup.engine.restore_target import Place
+from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.restore.target import Place
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
 
 

@@ -11,12 +11,12 @@ import zipfile
 import pytest
 
 from dfr_backup.engine import manifest
-from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.archive.reader import check_whole, open_archive
+from dfr_backup.engine.archive.writer import ArchiveWriter
+from dfr_backup.engine.archive.zipformat import LOCAL_HEADER, Member, central_entry, end_records
 from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore_archive import check_whole, open_archive
-from dfr_backup.engine.restore_files import extract_filestore, unpack_addons
-from dfr_backup.engine.zipformat import LOCAL_HEADER, Member, central_entry, end_records
+from dfr_backup.engine.restore.files import extract_filestore, unpack_addons
 
 SQL = b"-- Dumped from database version 15.18 (Debian 15.18-1)\n-- Dumped by pg_dump version 17.2\n"
 FILES = [bytes([n]) * (100 + 3000 * n) + os.urandom(50 * n) for n in range(20)]

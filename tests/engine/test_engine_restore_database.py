@@ -14,24 +14,24 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from dfr_backup.engine import sqlstream
-from dfr_backup.engine.archive import ArchiveWriter
+from dfr_backup.engine.archive.reader import Description, open_archive
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
 from dfr_backup.engine.postgres import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore_archive import Description, open_archive
-from dfr_backup.engine.restore_files import extract_filestore
-from dfr_backup.engine.restore_finish import FinishOptions, finish_database, installed_modules
-from dfr_backup.engine.restore_load import load
-from dfr_backup.engine.restore_preflight import Surroundings, preflight
-from dfr_backup.engine.restore_target import (
+from dfr_backup.engine.restore import sqlstream
+from dfr_backup.engine.restore.files import extract_filestore
+from dfr_backup.engine.restore.finish import FinishOptions, finish_database, installed_modules
+from dfr_backup.engine.restore.load import load
+from dfr_backup.engine.restore.preflight import Surroundings, preflight
+from dfr_backup.engine.restore.target import (
     PREFIX,
     Place,
     RestoreTarget,
     put_back,
     remove_leftovers,
 )
-from dfr_backup.engine.restore_verify import verify_restored
+from dfr_backup.engine.restore.verify import verify_restored
 
 SERVER = Connection("postgres")
 END = b"\n-- PostgreSQL database dump complete\n"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dfr_backup.engine import sqlstream
 from dfr_backup.engine.errors import PermanentError
-from dfr_backup.engine.sqlstream import Rows, Statement, split
+from dfr_backup.engine.restore import sqlstream
+from dfr_backup.engine.restore.sqlstream import Rows, Statement, split
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 STATEMENTS = [

@@ -18,7 +18,7 @@ import random
 env["ir.attachment"].create({"name": "larger", "raw": random.randbytes(12 << 20)})
 """  # more than one part of a multipart upload
 ENCRYPT = """
-from odoo.addons.dfr_backup.engine.encryption import generate_key
+from odoo.addons.dfr_backup.engine.encryption.files import generate_key
 pair = generate_key()
 env["backup.plan"].search([]).write({
     "encryption": "recipients", "age_recipients": pair.public, "age_identity": pair.private})

@@ -24,12 +24,12 @@ from typing import Any
 
 import psycopg2
 
-from .checkpoints import checkpoint
-from .errors import EngineError
-from .postgres import Connection
-from .progress import Progress
-from .restore_errors import is_tolerable, load_error
-from .restore_sessions import LOOK, Sessions
+from ..checkpoints import checkpoint
+from ..errors import EngineError
+from ..postgres import Connection
+from ..progress import Progress
+from .errors import is_tolerable, load_error
+from .sessions import LOOK, Sessions
 from .sqlstream import Rows, Statement, split
 
 MAX_HELPERS = 4

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import checkpoint
-from .crew import Crew
-from .errors import PermanentError
-from .progress import Progress
-from .restore_archive import ADDONS, FILESTORE, Archive, batches_of
-from .zipdirectory import Entry, refused
-from .zipreader import ZipReader
+from ..archive.reader import ADDONS, FILESTORE, Archive, batches_of
+from ..archive.zipdirectory import Entry, refused
+from ..archive.zipreader import ZipReader
+from ..checkpoints import checkpoint
+from ..crew import Crew
+from ..errors import PermanentError
+from ..progress import Progress
 
 NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

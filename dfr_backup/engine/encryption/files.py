@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..checkpoints import checkpoint
+from ..errors import PermanentError, RetryableError
+from ..progress import Progress
 from .age_format import CHUNK, EncryptedReader, EncryptedWriter, Identity, Recipient
 from .age_keys import (
     KeyPair,
@@ -20,9 +23,6 @@ from .age_keys import (
     parse_recipients,
     public_of,
 )
-from .checkpoints import checkpoint
-from .errors import PermanentError, RetryableError
-from .progress import Progress
 
 __all__ = [
     "Encrypted",

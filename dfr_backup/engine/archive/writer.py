@@ -19,12 +19,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import checkpoint
+from ..checkpoints import checkpoint
+from ..errors import PermanentError
+from ..progress import Progress
 from .deflate import TRIAL, Codec, default_codec
-from .errors import PermanentError
 from .journal import journal_line, journal_path, read_journal, read_stamp, stamp_line
 from .memberstream import Bytes, MemberStream, Target, Threads
-from .progress import Progress
 from .reading import MemberReader
 from .zipformat import (
     DEFLATED,

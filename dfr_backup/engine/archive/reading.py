@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from ..progress import Progress
 from .deflate import Codec
-from .progress import Progress
 from .zipformat import DEFLATED, Member, descriptor, local_header
 
 CHUNK = 1 << 20  # bytes

@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg2
 
-from .checkpoints import checkpoint
-from .postgres import Connection
-from .restore_errors import server_error
+from ..checkpoints import checkpoint
+from ..postgres import Connection
+from .errors import server_error
 
 HAS_ADDON = """
     SELECT EXISTS (SELECT FROM ir_module_module WHERE name = 'dfr_backup'

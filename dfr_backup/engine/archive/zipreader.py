@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from ..errors import PermanentError
 from .deflate import Codec, default_codec
-from .errors import PermanentError
 from .reading import inflated
 from .zipdirectory import Directory, Entry, damaged, entries, find_directory, read_at
 from .zipformat import DEFLATED, LOCAL_HEADER

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .errors import PermanentError
+from ..errors import PermanentError
 from .zipformat import DEFLATED, LIMIT, LIMIT_16, LOCAL_HEADER, MADE_BY_UNIX, STORED, UTF8
 
 END = struct.Struct("<4s4H2LH")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .errors import PermanentError
+from ..errors import PermanentError
 
 ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
 END_OF_ROWS = b"\\.\n"

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .archive import CHECKSUMS, MANIFEST
-from .crew import Crew
+from ..crew import Crew
+from ..directread import sha256_on_disk
+from ..errors import PermanentError
+from ..progress import Progress
 from .deflate import Codec
-from .directread import sha256_on_disk
-from .errors import PermanentError
-from .progress import Progress
+from .writer import CHECKSUMS, MANIFEST
 from .zipdirectory import Entry, damaged, refused
 from .zipreader import ZipReader
 

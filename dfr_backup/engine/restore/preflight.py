@@ -9,11 +9,11 @@ from typing import Any
 
 import psycopg2
 
-from .errors import EngineError
-from .postgres import Connection
-from .restore_archive import Description
-from .restore_errors import server_error
-from .restore_target import Place, check_name
+from ..archive.reader import Description
+from ..errors import EngineError
+from ..postgres import Connection
+from .errors import server_error
+from .target import Place, check_name
 
 # What a loaded database takes of its server's disk, with indexes and its transaction log, in
 # bytes per byte of SQL. Rounded up from what was measured.

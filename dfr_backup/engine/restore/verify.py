@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .crew import LOOK, Crew
-from .filestore import Attachment
-from .postgres import Connection
-from .progress import Progress
-from .snapshot import Snapshot
+from ..crew import LOOK, Crew
+from ..filestore import Attachment
+from ..postgres import Connection
+from ..progress import Progress
+from ..snapshot import Snapshot
 
 CHUNK = 1 << 20  # bytes
 BATCH = 64  # files

@@ -10,19 +10,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .encryption import Passphrase, decrypt_file
-from .errors import PermanentError
-from .fetch import fetch
-from .postgres import Connection
-from .progress import Progress
-from .restore_archive import Archive, open_archive
-from .restore_files import extract_filestore
-from .restore_finish import FinishOptions, finish_database, installed_modules
-from .restore_load import load
-from .restore_preflight import Finding, Surroundings, preflight
-from .restore_target import Place, Published, RestoreTarget
-from .restore_verify import VerifyReport, verify_restored
-from .storages.base import Storage
+from ..archive.reader import Archive, open_archive
+from ..encryption.files import Passphrase, decrypt_file
+from ..errors import PermanentError
+from ..fetch import fetch
+from ..postgres import Connection
+from ..progress import Progress
+from ..storages.base import Storage
+from .files import extract_filestore
+from .finish import FinishOptions, finish_database, installed_modules
+from .load import load
+from .preflight import Finding, Surroundings, preflight
+from .target import Place, Published, RestoreTarget
+from .verify import VerifyReport, verify_restored
 
 DECRYPTED = "decrypted.zip"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import PermanentError
 from .age_format import Identity, Stanza, decode64, derive, encode64
-from .errors import PermanentError
 
 PUBLIC, PRIVATE = "age", "AGE-SECRET-KEY-"
 X25519, SCRYPT = b"age-encryption.org/v1/X25519", b"age-encryption.org/v1/scrypt"

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg2
 
-from .errors import EngineError, PermanentError
-from .postgres import Connection
-from .progress import Progress
-from .restore_errors import server_error
+from ..errors import EngineError, PermanentError
+from ..postgres import Connection
+from ..progress import Progress
+from .errors import server_error
 
 LOOK = 0.25  # seconds between two reports while a session works
 WAIT_FOR_END = 10.0  # seconds that a cancelled session may take to say so

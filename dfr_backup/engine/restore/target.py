@@ -26,11 +26,11 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
-from .checkpoints import checkpoint
-from .errors import PermanentError
-from .postgres import Connection
-from .restore_errors import server_error
-from .restore_marker import Marker
+from ..checkpoints import checkpoint
+from ..errors import PermanentError
+from ..postgres import Connection
+from .errors import server_error
+from .marker import Marker
 
 PREFIX = "dfr_restore_"
 SCRATCH = re.compile(PREFIX + r"[0-9a-f]{12}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg2
 
-from .errors import EngineError, PermanentError, RetryableError
+from ..errors import EngineError, PermanentError, RetryableError
 
 SHOWN = 2000  # characters of a statement
 # The rows themselves follow these words: they may hold anything, and do not belong into a log.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from .errors import PermanentError
+from ..errors import PermanentError
 
 VERSION = b"age-encryption.org/v1"
 ARMOUR_BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"

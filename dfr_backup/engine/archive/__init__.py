@@ -1,0 +1,1 @@
+"""The archive: a zip that Odoo restores, written and read back without being believed."""

@@ -1,0 +1,1 @@
+"""An archive becomes a database and a filestore again."""
