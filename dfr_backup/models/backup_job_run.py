@@ -78,6 +78,7 @@ class BackupJob(models.Model):
         reason = self.env._("Skipped: run %s takes the place of this one.", other.name)
         for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
             step._skip(reason)
+        self._hand_over(other)
         self._close("cancelled", EngineError(error.message, hint=reason))
 
     def _check_cancel(self):

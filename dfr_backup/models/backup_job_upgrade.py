@@ -1,6 +1,7 @@
 """What waits for a backup: an upgrade or an uninstallation from the Apps page."""
 
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 
 
 class BackupJob(models.Model):
@@ -21,6 +22,31 @@ class BackupJob(models.Model):
         since = fields.Datetime.now() - age
         good = [("kind", "=", "backup"), ("state", "=", "success"), ("date_start", ">=", since)]
         return self.search([*good, ("include_database", "=", True)], limit=1)
+
+    def _let_wait(self, operation, names):
+        """Let an operation on modules wait for this backup, beside what waits already.
+
+        Raise UserError when that is another operation: only one can be gone on with.
+        """
+        self.ensure_one()
+        if self.then_operation and self.then_operation != operation:
+            raise UserError(
+                self.env._(
+                    "%(run)s has not begun, and another change waits for it already: the module "
+                    "%(names)s. Open that backup, go on with its change when it is done, and "
+                    "then ask for this one again.",
+                    run=self.name,
+                    names=self.then_text,
+                )
+            )
+        names = sorted({*(self.then_modules or ()), *names})
+        self._persist(self, {"then_operation": operation, "then_modules": names})
+
+    def _hand_over(self, other):
+        """Let what waits for this backup wait for ``other``, which takes its place."""
+        if self.then_operation and other.then_operation in (False, self.then_operation):
+            other._let_wait(self.then_operation, self.then_modules)
+            self._persist(self, {"then_operation": False})
 
     def action_go_on(self):
         """Do what waits for this backup, whatever became of it: the form has asked."""

@@ -25,7 +25,7 @@ class IrModuleModule(models.Model):
         if not plan or jobs._fresh_backup(FRESH):
             return None
         job = plan.sudo()._request_run("upgrade")
-        job.write({"then_operation": operation, "then_modules": self.mapped("name")})
+        job._let_wait(operation, self.mapped("name"))
         return job._action_open()
 
     @api.model

@@ -1,8 +1,10 @@
 from datetime import timedelta
 
 from odoo import fields
+from odoo.exceptions import UserError
 from odoo.tests import new_test_user, tagged
 
+from ..engine.errors import Postponed
 from .common import BackupCase, patch
 
 CORE = "odoo.addons.base.models.ir_module.IrModuleModule"
@@ -24,9 +26,9 @@ class TestBeforeUpgrade(BackupCase):
                 )
             )
 
-    def press(self, operation="upgrade"):
+    def press(self, operation="upgrade", module=None):
         """Press the button of the Apps page; return the backup that it shows, if any."""
-        action = getattr(self.module, f"button_immediate_{operation}")()
+        action = getattr(module or self.module, f"button_immediate_{operation}")()
         return action and self.env["backup.job"].browse(action["res_id"])
 
     def test_upgrade_waits_for_a_backup_and_goes_on(self):
@@ -45,6 +47,40 @@ class TestBeforeUpgrade(BackupCase):
         self.end(job)
         job.action_go_on()
         self.assertEqual(self.done, [("uninstall", ["web"])])
+
+    def other_module(self):
+        return self.env["ir.module.module"].search([("name", "=", "base")])
+
+    def test_second_upgrade_waits_for_the_same_backup(self):
+        job = self.press()
+        self.assertEqual(self.press(module=self.other_module()), job)
+        self.assertEqual(job.then_text, "base, web")
+        self.end(job)
+        job.action_go_on()
+        ((operation, names),) = self.done
+        self.assertEqual((operation, sorted(names)), ("upgrade", ["base", "web"]))
+
+    def test_another_change_is_refused_while_one_waits(self):
+        job = self.press()
+        with self.assertRaisesRegex(UserError, f"{job.name}.*web"):
+            self.press("uninstall", self.other_module())
+        self.assertEqual((job.then_operation, job.then_text), ("upgrade", "web"))
+
+    def test_upgrade_waits_for_the_run_that_takes_the_place(self):
+        job = self.press()
+        job.state = "running"
+        waiting = self.run_now()
+        job._wait(Postponed("Somebody waits for a lock."))
+        self.assertFalse(job.then_operation)
+        self.assertEqual((waiting.then_operation, waiting.then_text), ("upgrade", "web"))
+
+    def test_nothing_is_lost_when_another_change_waits_for_that_run(self):
+        job = self.press()
+        job.state = "running"
+        waiting = self.press("uninstall", self.other_module())
+        job._wait(Postponed("Somebody waits for a lock."))
+        self.assertEqual((job.then_operation, job.then_text), ("upgrade", "web"))
+        self.assertEqual((waiting.then_operation, waiting.then_text), ("uninstall", "base"))
 
     def test_fresh_backup_is_enough(self):
         job = self.run_now()
