@@ -39,6 +39,14 @@ class TestLocalStorage(StorageContract):
         assert self.content(storage, "a.zip") == content
         assert not (folder / "a.zip.part").exists()
 
+    def test_interrupted_copy_that_lost_bytes_goes_on(self, storage, source, folder):
+        """After a loss of power a file may be as long as it was, and hold zeros."""
+        source.with_name("second name").hardlink_to(source)
+        content = source.read_bytes()
+        (folder / "a.zip.part").write_bytes(content[: 9 << 20] + bytes(12 << 20))
+        storage.put(source, "a.zip", Progress())
+        assert self.content(storage, "a.zip") == content
+
     def test_files_are_private(self, storage, source, folder):
         source.with_name("second name").hardlink_to(source)
         storage.put(source, "a.zip", Progress())

@@ -72,7 +72,7 @@ class LocalStorage(Storage):
 
     def prepare(self) -> None:
         with self._explained("make the directory"):
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(self._path)
 
     def check(self) -> None:
         with self._explained("write"):
@@ -100,6 +100,7 @@ class LocalStorage(Storage):
             try:
                 with open(partial, "xb", opener=_private) as stream:
                     stream.write(data)
+                    _sync(stream)
                 self._publish(partial, key)
             finally:
                 partial.unlink(missing_ok=True)
@@ -171,17 +172,16 @@ class LocalStorage(Storage):
             )
 
     def _copy(self, source: Path, partial: Path, progress: Progress) -> None:
+        done = _same_so_far(source, partial, progress)
         with open(source, "rb") as reader, open(partial, "ab", opener=_private) as writer:
-            done = min(writer.tell(), os.fstat(reader.fileno()).st_size)
+            writer.truncate(done)
             reader.seek(done)
-            progress.advance(done)
             try:
                 while chunk := reader.read(COPY_CHUNK):
                     writer.write(chunk)
                     checkpoint("storage.put.part")
                     progress.advance(len(chunk))
-                writer.flush()
-                os.fsync(writer.fileno())
+                _sync(writer)
             except (EngineError, OSError):
                 # a full disk or a cancel: what is there is only in the way. After a kill it stays
                 partial.unlink(missing_ok=True)
@@ -218,6 +218,34 @@ def _link(source: Path, target: Path) -> bool:
         os.link(source, target)
         return True
     return False
+
+
+def _same_so_far(source: Path, partial: Path, progress: Progress) -> int:
+    """Return how many bytes of an interrupted copy are those of its source: after a loss of
+    power a file may have its size and not its content."""
+    done = 0
+    if not partial.exists():
+        return done
+    with open(source, "rb") as reader, open(partial, "rb", opener=_private) as copy:
+        while (chunk := copy.read(COPY_CHUNK)) and chunk == reader.read(len(chunk)):
+            done += len(chunk)
+            progress.advance(len(chunk))
+    return done
+
+
+def _make(path: Path) -> None:
+    """Make a directory that is there after a loss of power, too."""
+    if path.is_dir():
+        return
+    _make(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # where we may write, and not read
+        _sync_directory(path.parent)
+
+
+def _sync(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _sync_directory(path: Path) -> None:
