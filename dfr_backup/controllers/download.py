@@ -9,6 +9,7 @@ from odoo import http
 from odoo.http import request
 
 from ..engine.errors import EngineError
+from ..models.engine_text import explain
 
 _logger = logging.getLogger(__name__)
 PIECE = 256 << 10  # bytes
@@ -66,7 +67,7 @@ def _pieces(copy, start, length):
         stream = source.__enter__()
     except EngineError as error:
         _logger.warning("Download of %s: %s", copy.key, error.message)
-        raise Conflict(f"{error.message} {error.hint}") from error
+        raise Conflict(explain(copy.env, error)) from error
     return FileWrapper(_Part(source, stream, length), PIECE)
 
 

@@ -14,6 +14,7 @@ from ..engine.errors import EngineError, PermanentError
 from ..engine.manifest import sidecar_key
 from ..engine.retention import Copy
 from ..flows.restore import DrillFlow, RestoreFlow
+from .engine_text import explain, say
 
 _logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class BackupCopy(models.Model):
             try:
                 copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
             except EngineError as error:
-                copy.location = error.message
+                copy.location = say(self.env, error.message)
 
     @api.depends("date")
     def _compute_age(self):
@@ -128,7 +129,7 @@ class BackupCopy(models.Model):
             try:
                 copy._delete_stored()
             except EngineError as error:
-                failures.append(f"{copy.key}: {error.message} {error.hint}")
+                failures.append(f"{copy.key}: {explain(self.env, error)}")
                 continue
             _logger.info("User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name)
         return self._tell_undeleted(failures) if failures else True
@@ -153,7 +154,7 @@ class BackupCopy(models.Model):
             url = copy.storage_id._get_storage().download_url(copy.key, copy.key, DOWNLOAD_SECONDS)
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
-            raise UserError(f"{error.message}\n{error.hint}") from error
+            raise UserError(explain(self.env, error)) from error
         _logger.info("User %s downloads %s from %s", self.env.uid, copy.key, copy.storage_id.name)
         return {
             "type": "ir.actions.act_url",

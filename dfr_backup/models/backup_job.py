@@ -7,6 +7,7 @@ from .. import server
 from ..flows.backup import BackupFlow
 from .backup_copy import PRESENT_STATES
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
+from .engine_text import EngineText
 
 # how much of a run a kind of step usually takes, for the progress bar of the whole
 WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
@@ -65,8 +66,8 @@ class BackupJob(models.Model):
     archive_sha256 = fields.Char(string="SHA-256")
     kept_until = fields.Datetime(help="The archive waits on the server until then for a retry.")
 
-    error = fields.Text()
-    hint = fields.Text()
+    error = EngineText()
+    hint = EngineText()
     warning_count = fields.Integer(string="Warnings")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
     current_step = fields.Char(compute="_compute_progress")

@@ -10,6 +10,7 @@ from .. import runner
 from ..engine.errors import EngineError
 from ..engine.ping import healthchecks, send_all, uptime_kuma, webhook
 from .backup_step import OPEN_STATES
+from .engine_text import say
 
 _logger = logging.getLogger(__name__)
 
@@ -134,12 +135,13 @@ class BackupJob(models.Model):
     def _problems(self):
         """Return what went wrong, as dicts of what, why and todo."""
         failed = self.step_ids.filtered(lambda step: step.state == "failure")
-        problems = [
-            {"what": step.display_name, "why": step.error, "todo": step.hint} for step in failed
-        ]
+        problems = [self._problem(step.display_name, step) for step in failed]
         if problems or self.state not in BAD:
             return problems
-        return [{"what": False, "why": self.error, "todo": self.hint}]
+        return [self._problem(False, self)]
+
+    def _problem(self, what, told):
+        return {"what": what, "why": say(self.env, told.error), "todo": say(self.env, told.hint)}
 
     def _summary(self):
         """Return this run as a JSON object, for monitors. Times are UTC, sizes are bytes."""

@@ -2,6 +2,8 @@
 
 from odoo import api, models
 
+from .engine_text import say
+
 DISMISSED = "dfr_backup.dismissed_advice"
 ADVICE = ("off_site", "copies", "encryption", "verification", "notification", "drill")
 
@@ -56,7 +58,7 @@ class BackupOverview(models.AbstractModel):
         ]
 
     def _job_problem(self, tone, title, job):
-        text = _sentences(job.error, job.hint)
+        text = _sentences(say(self.env, job.error), say(self.env, job.hint))
         return self._problem(tone, title, text, job._action_open(), job, self.env._("Open Run"))
 
     def _storage_problems(self, storage):
@@ -69,7 +71,8 @@ class BackupOverview(models.AbstractModel):
             return [self._problem("danger", title, text, action, storage)]
         if storage.last_test_error:
             title = self.env._("%s: the last test failed", name)
-            return [self._problem("danger", title, storage.last_test_error, action, storage)]
+            text = say(self.env, storage.last_test_error)
+            return [self._problem("danger", title, text, action, storage)]
         if storage._is_off_site() and not storage.last_test and not storage.copy_count:
             title = self.env._("%s: never tested", name)
             text = self.env._("Whether it works is not known before something was stored there.")

@@ -13,6 +13,7 @@ from .. import runner
 from ..engine.errors import EngineError
 from ..engine.ping import check_url
 from ..engine.schedule import Schedule, next_time
+from .engine_text import explain, say
 
 _logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class BackupPlan(models.Model):
                     check_url(plan[name])
                 except EngineError as error:
                     # the engine's text: pylint: disable-next=translation-required
-                    raise ValidationError(f"{error.message}\n{error.hint}") from error
+                    raise ValidationError(explain(self.env, error)) from error
         self._seal_secret(name)
 
     # === WHEN === #
@@ -321,7 +322,7 @@ class BackupPlan(models.Model):
             localized = plan.with_context(lang=user.lang, tz=user.tz)
             values = {
                 "summary": summarize(localized),
-                "note": note or localized.overdue_reason or "",
+                "note": say(localized.env, note) or localized.overdue_reason or "",
             }
             open_one = plan.activity_search([activity_type], user_id=user.id)
             if open_one:

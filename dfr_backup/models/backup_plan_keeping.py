@@ -14,6 +14,7 @@ from ..engine.retention import plan_retention
 from .backup_copy import PRESENT_STATES
 from .backup_retention_mixin import RULES
 from .backup_step import ENCRYPTIONS
+from .engine_text import explain, say
 
 MIN_PASSPHRASE = 12  # characters
 
@@ -73,7 +74,7 @@ class BackupPlan(models.Model):
                 parse_recipients(plan.age_recipients or "")
             except EngineError as error:
                 # the engine's text: pylint: disable-next=translation-required
-                raise ValidationError(f"{error.message}\n{error.hint}") from error
+                raise ValidationError(explain(self.env, error)) from error
 
     def action_recovery_kit(self):
         """Download one page that says what is needed to get the data back."""
@@ -148,7 +149,9 @@ class BackupPlan(models.Model):
         copies = self._origin._stored(storage)
         policy = rules._policy()
         if policy.problems():
-            return title + Markup("<p class='text-danger'>%s</p>") % " ".join(policy.problems())
+            return title + Markup("<p class='text-danger'>%s</p>") % " ".join(
+                say(self.env, p) for p in policy.problems()
+            )
         decision = plan_retention([c._as_retention_copy() for c in copies], policy, self.tz, _now())
         return title + self._preview_table(decision, {str(copy.id): copy for copy in copies})
 
@@ -170,7 +173,7 @@ class BackupPlan(models.Model):
             for verdict in decision.verdicts
         ]
         table = Markup("<table class='table table-sm'>%s</table>") % Markup().join(rows)
-        refused = Markup("<p class='text-danger'>%s</p>") % decision.refused
+        refused = Markup("<p class='text-danger'>%s</p>") % say(self.env, decision.refused)
         return (refused if decision.refused else Markup()) + Markup("<p>%s</p>") % text + table
 
     def _reason(self, reason):

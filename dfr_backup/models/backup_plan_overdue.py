@@ -7,6 +7,7 @@ from odoo.tools import format_datetime
 
 from ..engine.overdue import PlanFacts, Scheduler, judge, promised_hours
 from .backup_step import OPEN_STATES
+from .engine_text import say
 
 NO_FACTS = PlanFacts(timedelta())
 CRON = "dfr_backup.ir_cron_supervise"
@@ -133,19 +134,20 @@ class BackupPlan(models.Model):
         if not verdict.overdue:
             return False
         moment = self._in_words(_naive(verdict.moment))
+        detail = say(self.env, verdict.detail)
         words = {
             "switched_off": self.env._("Odoo's scheduled action for backups is switched off."),
             "blocked": self.env._(
                 "The module “%s” waits to be installed, upgraded or removed: until then Odoo "
                 "runs no scheduled action.",
-                verdict.detail,
+                detail,
             ),
             "silent": self.env._("Odoo's scheduled action has not run since %s.", moment),
             "failing": self.env._("Odoo's scheduled action has been failing since %s.", moment),
             "running": self.env._("A run is going on and has not ended."),
             "waiting": self.env._("A run is waiting and has not begun."),
-            "failure": self.env._("The last run failed: %s", verdict.detail),
-            "partial": self.env._("The last run was only partly good: %s", verdict.detail),
+            "failure": self.env._("The last run failed: %s", detail),
+            "partial": self.env._("The last run was only partly good: %s", detail),
             "cancelled": self.env._("The last run was cancelled."),
             "not_started": self.env._("No run was started."),
         }

@@ -7,6 +7,7 @@ from odoo import api, fields, models
 
 from ..engine.errors import Cancelled, EngineError, Postponed
 from ..engine.progress import Progress
+from .engine_text import EngineText
 
 _logger = logging.getLogger(__name__)
 
@@ -80,9 +81,9 @@ class BackupStep(models.Model):
     bytes_total = fields.Float(digits=(20, 0))
     speed = fields.Float(help="Bytes per second.")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
-    log = fields.Text()
-    error = fields.Text()
-    hint = fields.Text()
+    log = EngineText()
+    error = EngineText()
+    hint = EngineText()
 
     @api.depends("kind", "storage_id.name", "copy_id.key")
     @api.depends_context("lang")

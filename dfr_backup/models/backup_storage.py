@@ -10,6 +10,7 @@ from ..engine.retry import Retries
 from ..engine.storages.base import Limits
 from ..engine.storages.local import LocalStorage
 from .backup_copy import PRESENT_STATES
+from .engine_text import EngineChar, EngineText, explain, say
 
 KIB = 1024
 # Whoever may choose where a storage leads must not get its stored secrets there: they are
@@ -77,8 +78,8 @@ class BackupStorage(models.Model):
     copy_count = fields.Integer(compute="_compute_copies")
     copy_size = fields.Float(compute="_compute_copies", string="Stored Bytes")
     last_test = fields.Datetime(readonly=True, copy=False)
-    last_test_error = fields.Char(readonly=True, copy=False)
-    last_test_notes = fields.Text(readonly=True, copy=False)
+    last_test_error = EngineChar(readonly=True, copy=False)
+    last_test_notes = EngineText(readonly=True, copy=False)
     can_delete = fields.Boolean(default=True, readonly=True, copy=False)
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     last_scan = fields.Datetime(readonly=True, copy=False)
@@ -188,7 +189,7 @@ class BackupStorage(models.Model):
         try:
             return self._get_storage().location("")
         except EngineError as error:
-            return error.message
+            return say(self.env, error.message)
 
     def _limits(self):
         return Limits(bandwidth=self.bandwidth * KIB, timeout=self.timeout)
@@ -203,7 +204,7 @@ class BackupStorage(models.Model):
         except EngineError as error:
             if error_class is None:
                 raise
-            raise error_class(f"{error.message}\n{error.hint}") from error
+            raise error_class(explain(self.env, error)) from error
 
     def _get_own_storage(self):
         """Return the engine storage, to write or delete in it. Raise PermanentError when it
@@ -231,7 +232,7 @@ class BackupStorage(models.Model):
             method()
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
-            raise UserError(f"{error.message}\n{error.hint}") from error
+            raise UserError(explain(self.env, error)) from error
 
     # === BUTTONS === #
 
@@ -260,7 +261,7 @@ class BackupStorage(models.Model):
 
     def _notify_test(self, error, found):
         if error:
-            message = f"{error.message} {error.hint}"
+            message = explain(self.env, error)
         elif found.can_delete:
             message = self.env._("A probe was written, read back, listed and deleted.")
         else:

@@ -3,6 +3,7 @@ from odoo import api, fields, models
 from .. import server
 from ..engine.storages.s3 import S3Storage
 from ..engine.storages.s3_config import PRESETS, S3Config
+from .engine_text import EngineText
 
 
 class BackupStorage(models.Model):
@@ -19,7 +20,7 @@ class BackupStorage(models.Model):
     s3_account = fields.Char(
         string="Account", help="The account or project that is a part of the provider's address."
     )
-    s3_notes = fields.Text(compute="_compute_s3_notes")
+    s3_notes = EngineText(compute="_compute_s3_notes")
     s3_bucket = fields.Char(string="Bucket")
     s3_prefix = fields.Char(
         string="Folder", help="Put before every name in the bucket, for example “odoo/”."

@@ -4,6 +4,7 @@ from odoo.exceptions import UserError
 from ..engine.errors import EngineError
 from ..engine.storages.sftp import SftpStorage
 from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
+from .engine_text import explain
 
 
 class BackupStorage(models.Model):
@@ -61,7 +62,7 @@ class BackupStorage(models.Model):
             offered = fetch_host_key(self.sftp_host or "", self.sftp_port, self.timeout)
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
-            raise UserError(f"{error.message}\n{error.hint}") from error
+            raise UserError(explain(self.env, error)) from error
         self.sudo().write(
             {"sftp_offered_key": offered.line, "sftp_offered_fingerprint": offered.fingerprint}
         )

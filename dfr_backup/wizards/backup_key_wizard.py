@@ -3,6 +3,7 @@ from odoo.exceptions import UserError
 
 from ..engine.encryption.files import fingerprint, generate_key, parse_recipients
 from ..engine.errors import EngineError
+from ..models.engine_text import explain
 
 
 class BackupKeyWizard(models.TransientModel):
@@ -23,7 +24,7 @@ class BackupKeyWizard(models.TransientModel):
             pair = generate_key()
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
-            raise UserError(f"{error.message}\n{error.hint}") from error
+            raise UserError(explain(self.env, error)) from error
         return {**values, "public_key": pair.public, "private_key": pair.private}
 
     @api.depends("public_key")

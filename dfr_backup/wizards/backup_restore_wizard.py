@@ -7,6 +7,7 @@ from ..engine.catalogue import read_sidecar
 from ..engine.errors import EngineError
 from ..engine.manifest import sidecar_key
 from ..engine.restore.target import check_name
+from ..models.engine_text import explain, say
 
 
 class BackupRestoreWizard(models.TransientModel):
@@ -62,8 +63,8 @@ class BackupRestoreWizard(models.TransientModel):
         try:
             sidecar = read_sidecar(copy.storage_id._get_storage(), sidecar_key(copy.key))
         except EngineError as error:
-            return False, f"{error.message} {error.hint}"
-        trouble = [f"{part.part}: {part.reason}" for part in sidecar.missing]
+            return False, explain(self.env, error)
+        trouble = [f"{part.part}: {say(self.env, part.reason)}" for part in sidecar.missing]
         if sidecar.odoo_version.split(".")[0] != release.series.split(".")[0]:
             trouble.append(
                 self.env._(
@@ -92,7 +93,7 @@ class BackupRestoreWizard(models.TransientModel):
             check_name(self.database)
         except EngineError as error:
             # the engine's text: pylint: disable-next=translation-required
-            raise UserError(f"{error.message}\n{error.hint}") from error
+            raise UserError(explain(self.env, error)) from error
         copy = self.copy_id.sudo()
         job = copy._request_restore(
             restore_database=self.database,

@@ -1,0 +1,71 @@
+"""Texts of the engine in another language: recognized by their template."""
+
+import pytest
+
+from dfr_backup.engine.phrasebook import Phrasebook
+
+GERMAN = {
+    "The bucket %(place)s is full.": "Der Bucket %(place)s ist voll.",
+    "The bucket %(place)s is %(where)s.": "Der Bucket %(place)s liegt %(where)s.",
+    "in another region": "in einer anderen Region",
+    "Free some space. Nothing was deleted.": "Schaffen Sie Platz. Es wurde nichts gelöscht.",
+    "Cannot %(doing)s in %(path)s: %(reason)s.": "In %(path)s geht nicht %(doing)s: %(reason)s.",
+    "write %(key)s": "%(key)s schreiben",
+    "there is no such directory": "das Verzeichnis gibt es nicht",
+    "WARNING: %(line)s": "WARNUNG: %(line)s",
+    "An unexpected error: %s": "Ein unerwarteter Fehler: %s",
+    "%(done)s %% of it": "davon %(done)s %%",
+    "%(name)s: %(value)s": "would fit anything",
+    "broken %(place)s": "kaputt %(platz)s",
+    "only English": "",
+}
+
+
+@pytest.fixture
+def german():
+    return Phrasebook(GERMAN, GERMAN)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("The bucket b at s3 is full.", "Der Bucket b at s3 ist voll."),
+        ("The bucket b is in another region.", "Der Bucket b liegt in einer anderen Region."),
+        (
+            "Cannot write a.zip in /x: there is no such directory.",
+            "In /x geht nicht a.zip schreiben: das Verzeichnis gibt es nicht.",
+        ),
+        ("WARNING: The bucket b is full.", "WARNUNG: Der Bucket b ist voll."),
+        ("An unexpected error: OSError", "Ein unerwarteter Fehler: OSError"),
+        ("40 % of it", "davon 40 %"),
+        # as runs and warnings put them together
+        ("NAS: The bucket b is full.", "NAS: Der Bucket b ist voll."),
+        (
+            "NAS: The bucket b is full. Free some space. Nothing was deleted.",
+            "NAS: Der Bucket b ist voll. Schaffen Sie Platz. Es wurde nichts gelöscht.",
+        ),
+        ("The bucket b is full.\n  ERROR: x", "Der Bucket b ist voll.\n  ERROR: x"),
+        ("there is no such directory.", "das Verzeichnis gibt es nicht."),
+        # what nobody has translated stays as it is
+        ("Something else.", "Something else."),
+        ("only English", "only English"),
+        ("broken record", "broken record"),
+        ("NAS: something", "NAS: something"),
+        ("", ""),
+    ],
+)
+def test_a_text_is_recognized_by_its_template(german, text, said):
+    assert german.translate(text) == said
+
+
+def test_the_more_exact_template_wins():
+    book = Phrasebook(
+        {"%(a)s is full.": 0, "The disk %(a)s is full.": 0},
+        {"%(a)s is full.": "general", "The disk %(a)s is full.": "exact"},
+    )
+    assert book.translate("The disk x is full.") == "exact"
+
+
+def test_an_error_page_of_a_server_takes_no_time(german):
+    german.translate(". ".join(["The bucket is not full"] * 90))
+    german.translate("Cannot " * 5000)
