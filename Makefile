@@ -1,9 +1,9 @@
-.PHONY: help setup env demo serve test faults lint bench screenshots clean
+.PHONY: help setup env demo serve test faults lint bench screenshots i18n clean
 .DEFAULT_GOAL := help
 DEV := setup/dev
 
 help: ## List these commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## Install what is missing: Odoo 19, PostgreSQL, a virtual environment (all in .dev)
 	@$(DEV)/setup.sh
@@ -31,6 +31,9 @@ bench: ## Measure side by side with Odoo, OCA auto_backup, boto3, rclone (WHAT=r
 
 screenshots: ## Take the README's pictures from the demo
 	@$(DEV)/setup.sh && $(DEV)/screenshots.sh
+
+i18n: ## Export the terms to translate, merge them into the .po files, say what is to do
+	@$(DEV)/setup.sh && $(DEV)/i18n.sh
 
 clean: ## Stop the private PostgreSQL and delete .dev
 	@$(DEV)/clean.sh
