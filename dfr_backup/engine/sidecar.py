@@ -71,15 +71,15 @@ def parse_sidecar(data: bytes, key: str) -> Sidecar:
     newer version of this addon wrote it.
     """
     try:
-        return _sidecar(_Fields(_parse(data)), key)
+        return _sidecar(_Fields(parse_json(data)), key)
     except ValueError as error:
         raise PermanentError(
             f"{_shown(key)} is not a usable manifest of a backup: {error}.", hint=HINT
         ) from None
 
 
-def _parse(data: bytes) -> Any:
-    """Return what the JSON says. Raise ValueError in words."""
+def parse_json(data: bytes) -> Any:
+    """Return what the JSON of somebody unknown says. Raise ValueError in words."""
     if len(data) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
     if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:

@@ -1,7 +1,8 @@
 """One consistent look at a database, which pg_dump shares."""
 
+import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
+from .archive.index import COLUMNS, IndexWriter
 from .checkpoints import checkpoint
 from .errors import EngineError, PermanentError, RetryableError
 from .filestore import Attachment
 from .postgres import Connection, dump_error
 
 FETCH_SIZE = 5000  # rows
+INDEX_PIECE = 1 << 20  # bytes
+# a format in which COPY leaves JSON as it is: neither of these is ever in it
+COPY_PLAIN = "(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01', ENCODING 'UTF8')"
 
 
 class Snapshot:
@@ -86,6 +91,16 @@ class Snapshot:
             for store_fname, checksum, size, number, model, name in cr:
                 label = f"attachment {number} “{name or ''}” ({model or 'no model'})"
                 yield Attachment(store_fname, checksum or "", size or 0, label)
+
+    def index_attachments(self, write: Callable[[bytes], object]) -> None:
+        """Pass a line of JSON for each attachment that has a file to ``write``; see
+        ``archive.index``. The server makes the lines: a million of them take seconds."""
+        query = (
+            f"COPY (SELECT row_to_json(a) FROM (SELECT {', '.join(COLUMNS)} FROM ir_attachment"
+            f" WHERE store_fname IS NOT NULL) AS a) TO STDOUT WITH {COPY_PLAIN}"
+        )
+        with self._cursor() as cr, io.BufferedWriter(IndexWriter(write), INDEX_PIECE) as stream:
+            cr.copy_expert(query, stream)
 
     def attachments_elsewhere(self) -> dict[str, int]:
         """Return how many attachments hold their content outside the filestore, by kind."""

@@ -5,11 +5,19 @@ import shutil
 
 from ..engine import listing, manifest
 from ..engine.addons import archive_addons
+from ..engine.archive.reader import DUMP, INDEX
 from ..engine.archive.writer import ArchiveWriter, journal_path
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
 from ..engine.encryption.files import encrypt_file
-from ..engine.errors import EngineError, Mismatch, PermanentError, Postponed, RetryableError
+from ..engine.errors import (
+    Cancelled,
+    EngineError,
+    Mismatch,
+    PermanentError,
+    Postponed,
+    RetryableError,
+)
 from ..engine.filestore import archive_filestore, walk_filestore
 from ..engine.outcome import overall_state
 from ..engine.postgres import find_client_tool
@@ -18,7 +26,6 @@ from ..engine.retry import persistently
 from ..engine.snapshot import RowCounter, Snapshot
 from .base import Flow, compare_stored
 
-DUMP = "dump.sql"
 PARTIAL_ARCHIVE = "archive.part"
 PARTIAL_ENCRYPTED = "archive.part.age"
 ATTACHMENT_LIST = "attachments.jsonl"
@@ -183,6 +190,7 @@ class BackupFlow(Flow):
                 size = dump(
                     tool, connection, snapshot, member.write, progress, self.job._dump_options()
                 )
+            self._index_attachments(snapshot, writer, progress)
         saved = writer.save()
         if rows.problem:
             progress.warn(f"The rows could not be counted: {rows.problem}")
@@ -193,6 +201,21 @@ class BackupFlow(Flow):
             rows=rows.counts,
             saved=saved,
         )
+
+    def _index_attachments(self, snapshot, writer, progress):
+        """Let the archive say which attachment is which file. Without that it is a backup, too."""
+        try:
+            with writer.stream_member(INDEX) as member:
+
+                def write(piece):
+                    member.write(piece)
+                    progress.tick()
+
+                snapshot.index_attachments(write)
+        except Cancelled:
+            raise
+        except EngineError as error:
+            progress.warn(f"The attachments could not be listed by name: {error.message}")
 
     def _save_list(self, snapshot, progress):
         files, size = listing.save(self.list, snapshot.attachments())

@@ -1,6 +1,7 @@
 """The whole job, from the request to a copy that Odoo itself restores."""
 
 import hashlib
+import json
 import subprocess
 import zipfile
 
@@ -20,7 +21,11 @@ def test_archive_is_an_ordinary_zip(instance, tmp_path):
         assert archive.testzip() is None
         names = archive.namelist()
         archive.extractall(tmp_path / "x")
-    assert names[0] == "dump.sql"
+    assert names[:2] == ["dump.sql", "attachments.jsonl"]
+    index = map(json.loads, (tmp_path / "x/attachments.jsonl").read_text().splitlines())
+    named = {line["name"]: line["store_fname"] for line in index}
+    assert {f"{number}.bin" for number in range(200)} <= named.keys()
+    assert f"filestore/{named['7.bin']}" in names
     assert "addons/dfr_backup/__manifest__.py" in names
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True)
     sidecar = run.manifest["archive"]

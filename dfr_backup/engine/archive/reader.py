@@ -19,6 +19,7 @@ from .zipdirectory import Entry, damaged, refused
 from .zipreader import ZipReader
 
 DUMP = "dump.sql"
+INDEX = "attachments.jsonl"  # see index.py
 FILESTORE = "filestore/"
 ADDONS = "addons/"
 MOST_MANIFEST = 64 << 20  # bytes: a table of row counts and a list of modules
@@ -83,7 +84,7 @@ class _Contents:
 
     def add(self, entry: Entry) -> None:
         self.members += 1
-        if entry.name in (DUMP, CHECKSUMS, MANIFEST):
+        if entry.name in (DUMP, INDEX, CHECKSUMS, MANIFEST):
             if entry.name in self.top:
                 raise refused(f"“{entry.name}” is in it twice")
             self.top[entry.name] = entry
@@ -206,7 +207,7 @@ class Archive:
             origin="dfr_backup" if ours else "odoo",
             database=str(self.manifest.get("db_name", "")),
             taken_at=ours.get("snapshot_at"),
-            size=self.reader.path.stat().st_size,
+            size=self.reader.size,
             members=found.members,
             sql_bytes=found.top[DUMP].size if DUMP in found.top else 0,
             files=found.files,

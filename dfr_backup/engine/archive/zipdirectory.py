@@ -4,7 +4,6 @@ What comes from elsewhere is not trusted: every entry is looked at before any of
 Source: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3.
 """
 
-import os
 import re
 import stat
 import struct
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import PermanentError
+from .source import Source
 from .zipformat import DEFLATED, LIMIT, LIMIT_16, LOCAL_HEADER, MADE_BY_UNIX, STORED, UTF8
 
 END = struct.Struct("<4s4H2LH")
@@ -71,9 +71,9 @@ def refused(why: str) -> PermanentError:
     )
 
 
-def find_directory(file: int) -> Directory:
-    """Return where the central directory of an open zip file is. Raise PermanentError."""
-    size = os.fstat(file).st_size
+def find_directory(file: Source) -> Directory:
+    """Return where the central directory of a zip file is. Raise PermanentError."""
+    size = file.size
     length = min(size, END.size + LONGEST_COMMENT)
     tail = read_at(file, length, size - length)
     at = tail.rfind(b"PK\5\6", 0, len(tail) - END.size + 4)
@@ -89,7 +89,7 @@ def find_directory(file: int) -> Directory:
 
 
 def _find_directory_64(
-    file: int, end: int, plain: tuple[int, int, int]
+    file: Source, end: int, plain: tuple[int, int, int]
 ) -> tuple[int, int, int, int]:
     """Return (start, size, count, end) of the directory from the records of zip64, if any."""
     if end < END_64_LOCATOR.size:
@@ -104,18 +104,15 @@ def _find_directory_64(
     return start, extent, count, locator[2]
 
 
-def read_at(file: int, size: int, offset: int) -> bytes:
-    """Return ``size`` bytes of an open file. Raise PermanentError when it ends before."""
-    data = os.pread(file, size, offset) if offset >= 0 else b""
-    while len(data) < size:
-        more = os.pread(file, size - len(data), offset + len(data)) if data else b""
-        if not more:
-            raise damaged(f"{size} bytes at {offset} are not there")
-        data += more
+def read_at(file: Source, size: int, offset: int) -> bytes:
+    """Return ``size`` bytes of a file. Raise PermanentError when it ends before."""
+    data = file.read_at(size, offset) if offset >= 0 else b""
+    if len(data) < size:
+        raise damaged(f"{size} bytes at {offset} are not there")
     return data
 
 
-def entries(file: int, directory: Directory) -> Iterator[Entry]:
+def entries(file: Source, directory: Directory) -> Iterator[Entry]:
     """Yield every member in the order of the directory, which must be that of the archive.
 
     Raise PermanentError for what is damaged, and for names and sizes that no honest archive
@@ -133,7 +130,7 @@ def entries(file: int, directory: Directory) -> Iterator[Entry]:
         raise damaged("the members reach into the central directory")
 
 
-def _records(file: int, directory: Directory) -> Iterator[tuple[Entry, int]]:
+def _records(file: Source, directory: Directory) -> Iterator[tuple[Entry, int]]:
     """Yield (entry, mode of the file in Unix or 0)."""
     buffer, at, position = b"", 0, directory.start
     end = directory.start + directory.size

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from ..errors import PermanentError
 from .deflate import Codec, default_codec
 from .reading import inflated
+from .source import FileSource, Source
 from .zipdirectory import Directory, Entry, damaged, entries, find_directory, read_at
 from .zipformat import DEFLATED, LOCAL_HEADER
 
@@ -15,27 +17,36 @@ CHUNK = 1 << 20  # bytes
 
 
 class ZipReader:
-    """An open zip file. Use as a context manager. Threads may share it: nothing of it moves.
+    """A zip file: one of this server, given by its path, or wherever a source is. Use as a
+    context manager. Threads may share it: nothing of it moves.
 
-    Every method raises PermanentError when the file is damaged or was tampered with.
+    Every method raises PermanentError when the file is damaged or was tampered with, and what
+    the source raises.
     """
 
-    def __init__(self, path: Path, codec: Codec | None = None):
-        self.path = path
+    def __init__(self, place: Path | Source, codec: Codec | None = None):
         self.codec = codec or default_codec()
+        self._resources = ExitStack()
+        source = self._open(place) if isinstance(place, Path) else place
+        self.size = source.size
+        self._file = source
         try:
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.directory: Directory = find_directory(source)
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def _open(self, path: Path) -> Source:
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise PermanentError(
                 f"The archive cannot be opened: {error.strerror}.",
                 hint="Check the path, and that the user who runs Odoo may read the file.",
                 log=str(error),
             ) from error
-        try:
-            self.directory: Directory = find_directory(self._file)
-        except BaseException:
-            os.close(self._file)
-            raise
+        self._resources.callback(os.close, file)
+        return FileSource(file)
 
     def __enter__(self) -> "ZipReader":
         return self
@@ -46,7 +57,7 @@ class ZipReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        self._resources.close()
 
     def entries(self) -> Iterator[Entry]:
         """Yield every member, read from the disk each time."""

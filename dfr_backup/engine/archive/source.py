@@ -1,0 +1,178 @@
+"""Where an archive's bytes come from, at any place of it: a file, a storage, an encrypted file."""
+
+import io
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from ..encryption.files import Passphrase, open_decrypted
+from ..errors import PermanentError
+from ..storages.base import Storage
+
+SKIP = 256 << 10  # bytes: so many are read and thrown away rather than asked for anew
+
+
+class Source(Protocol):
+    """``size`` is in bytes. Threads may share a source."""
+
+    size: int
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        """Return ``size`` bytes from ``offset`` on; fewer when it ends before."""
+
+
+class FileSource:
+    """An open file of this server."""
+
+    def __init__(self, file: int):
+        self.size = os.fstat(file).st_size
+        self._file = file
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        data = os.pread(self._file, size, offset)
+        while data and len(data) < size:
+            more = os.pread(self._file, size - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+
+class StreamSource:
+    """A stream that can seek; one thread at a time moves it."""
+
+    def __init__(self, stream: BinaryIO):
+        self.size = stream.seek(0, os.SEEK_END)
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        with self._lock:
+            self._stream.seek(offset)
+            return _exactly(self._stream, size)
+
+
+class StoredFile(io.RawIOBase):
+    """An object of a storage that can seek: what is read is fetched, and little else.
+
+    Reading on, or a little further, goes on with the same request; a jump makes another one.
+    """
+
+    def __init__(self, storage: Storage, key: str):
+        found = storage.stat(key)
+        if found is None:
+            raise PermanentError(
+                f"{key} is not at {storage.location('')}.",
+                hint="It was moved or deleted. Scan the storage to see what is there.",
+            )
+        self._storage = storage
+        self._key = key
+        self._size = found.size
+        self._position = 0
+        self._at = 0  # where the open request stands
+        self._request: AbstractContextManager[BinaryIO] | None = None
+        self._stream: BinaryIO | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        self._position = max(0, bases[whence] + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self._size - self._position)
+        if wanted <= 0:
+            return 0
+        data = self._stream_at(self._position).read(wanted)
+        buffer[: len(data)] = data
+        self._position = self._at = self._position + len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._end_request()
+        super().close()
+
+    def _stream_at(self, position: int) -> BinaryIO:
+        """Return a stream that stands at ``position``."""
+        ahead = position - self._at
+        if self._stream is None or not 0 <= ahead <= SKIP:
+            self._end_request()
+            self._request = self._storage.open(self._key, position)
+            self._stream = self._request.__enter__()
+        elif ahead:
+            _exactly(self._stream, ahead)
+        self._at = position
+        return self._stream
+
+    def _end_request(self) -> None:
+        request, self._request, self._stream = self._request, None, None
+        if request is not None:
+            request.__exit__(None, None, None)
+
+
+@contextmanager
+def open_stored(
+    storage: Storage, key: str, identities: Sequence[Any] | Passphrase | None = None
+) -> Iterator[Source]:
+    """Open a stored archive where it is: nothing is fetched but what is read from it.
+
+    One that is encrypted (``.age``) is decrypted by ``identities``. Raise PermanentError when it
+    is not there or no key fits, and RetryableError; reading raises the same.
+    """
+    with ExitStack() as resources:
+        local = storage.local_path(key)
+        stream = cast(
+            BinaryIO,
+            resources.enter_context(_open_file(local) if local else StoredFile(storage, key)),
+        )
+        if key.endswith(".age"):
+            if identities is None:
+                raise PermanentError(
+                    "The archive is encrypted.",
+                    hint="Give the private key, or the passphrase, that opens it.",
+                )
+            stream = resources.enter_context(open_decrypted(stream, identities))
+        yield FileSource(stream.fileno()) if stream_is_file(stream) else StreamSource(stream)
+
+
+def stream_is_file(stream: BinaryIO) -> bool:
+    """Tell whether a stream is a file of this server, as it is."""
+    return isinstance(stream, io.FileIO)
+
+
+def _open_file(path: Path) -> io.FileIO:
+    try:
+        return io.FileIO(path)
+    except FileNotFoundError as error:
+        raise PermanentError(
+            f"{path.name} is not in {path.parent}.",
+            hint="The file was moved or deleted. Scan the storage to see what is there.",
+        ) from error
+    except OSError as error:
+        raise PermanentError(
+            f"{path.name} cannot be read: {error.strerror}.",
+            hint="Check the disk, and that the user who runs Odoo may read the file.",
+            log=str(error),
+        ) from error
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    """Return ``size`` bytes of a stream that may return fewer at once; fewer at its end."""
+    data = stream.read(size)
+    while data and len(data) < size:
+        more = stream.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data

@@ -1,0 +1,88 @@
+"""A stored archive, looked into where it is: only what is asked for is read from its storage."""
+
+import hashlib
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from .archive.reader import FILESTORE, MANIFEST, MOST_MANIFEST, is_attachment
+from .archive.source import open_stored
+from .archive.zipdirectory import Entry
+from .archive.zipreader import ZipReader
+from .contents import Contents, parse_contents
+from .encryption.files import Passphrase
+from .errors import PermanentError
+from .manifest import sidecar_key
+from .sidecar import MAX_BYTES
+from .storages.base import Storage
+
+Identities = Sequence[Any] | Passphrase | None
+
+
+@contextmanager
+def look_into(storage: Storage, key: str, identities: Identities = None) -> Iterator[ZipReader]:
+    """Open the archive ``key`` to read members of it; ``identities`` decrypt one that is encrypted.
+
+    Raise PermanentError when it is not there, is damaged, or cannot be decrypted, and
+    RetryableError. Reading from it raises the same.
+    """
+    with open_stored(storage, key, identities) as source, ZipReader(source) as reader:
+        yield reader
+
+
+def read_contents(storage: Storage, key: str, identities: Identities = None) -> Contents:
+    """Return what the manifest of an archive says: the one beside it, else the one in it.
+
+    Raise PermanentError when there is none that can be used, and RetryableError.
+    """
+    if storage.stat(sidecar_key(key)) is not None:
+        with storage.open(sidecar_key(key)) as stream:
+            return parse_contents(_up_to(stream, MAX_BYTES + 1))
+    with look_into(storage, key, identities) as reader:
+        for entry in reader.entries():
+            if entry.name == MANIFEST:
+                return parse_contents(reader.read(entry, MOST_MANIFEST))
+    raise PermanentError(
+        "The archive does not say what it holds: it has no manifest.",
+        hint="It can be restored all the same.",
+    )
+
+
+def find_file(reader: ZipReader, store_fname: str) -> Entry | None:
+    """Return the member with the file of an attachment, None when it is not in the archive."""
+    name = FILESTORE + store_fname
+    return next((entry for entry in reader.entries() if entry.name == name), None)
+
+
+def find_files(reader: ZipReader, names: Container[str]) -> Iterator[tuple[str, Entry]]:
+    """Yield (``store_fname``, member) of each file that is among ``names``."""
+    for store_fname, entry in files(reader):
+        if store_fname in names:
+            yield store_fname, entry
+
+
+def files(reader: ZipReader) -> Iterator[tuple[str, Entry]]:
+    """Yield (``store_fname``, member) of each attachment file."""
+    for entry in reader.entries():
+        if is_attachment(entry):
+            yield entry.name.removeprefix(FILESTORE), entry
+
+
+def copy_out(reader: ZipReader, entry: Entry, write: Callable[[bytes], object]) -> bool:
+    """Pass the content of a member to ``write``; return whether its SHA-1 is its name.
+
+    When it is not, the file was damaged already when it was saved. Raise PermanentError when the
+    archive itself is damaged.
+    """
+    sha1 = hashlib.sha1(usedforsecurity=False)
+    for piece in reader.pieces(entry):
+        sha1.update(piece)
+        write(piece)
+    return entry.name.rpartition("/")[2] == sha1.hexdigest()
+
+
+def _up_to(stream: Any, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data

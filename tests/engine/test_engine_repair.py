@@ -1,0 +1,92 @@
+"""Attachment files that are put back: whole, right, and never over a good one."""
+
+import hashlib
+import os
+
+import pytest
+
+from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.repair import is_good, put_back
+
+DATA = b"an invoice" * 1000
+NAME = hashlib.sha1(DATA).hexdigest()
+FNAME = f"{NAME[:2]}/{NAME}"
+
+
+@pytest.fixture
+def filestore(tmp_path):
+    folder = tmp_path / "filestore"
+    folder.mkdir()
+    return folder
+
+
+def everything(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir())
+
+
+def test_a_missing_file_is_put_back(filestore):
+    assert not is_good(filestore, FNAME)
+    assert put_back(filestore, FNAME, [DATA[:100], DATA[100:]])
+    assert (filestore / FNAME).read_bytes() == DATA
+    assert is_good(filestore, FNAME)
+    assert everything(filestore) == [FNAME]
+
+
+def test_a_damaged_file_is_replaced(filestore):
+    (filestore / FNAME).parent.mkdir()
+    (filestore / FNAME).write_bytes(b"rubbish")
+    assert put_back(filestore, FNAME, [DATA])
+    assert (filestore / FNAME).read_bytes() == DATA
+
+
+def test_a_good_file_is_not_touched(filestore):
+    put_back(filestore, FNAME, [DATA])
+    before = (filestore / FNAME).stat()
+    assert not put_back(filestore, FNAME, iter(lambda: pytest.fail("read"), None))
+    assert (filestore / FNAME).stat() == before
+
+
+def test_one_that_became_good_meanwhile_is_not_touched(filestore):
+    def pieces():
+        yield DATA
+        (filestore / FNAME).write_bytes(DATA)
+
+    assert not put_back(filestore, FNAME, pieces())
+    assert everything(filestore) == [FNAME]
+
+
+def test_another_content_is_refused_and_leaves_nothing(filestore):
+    with pytest.raises(PermanentError, match="another content"):
+        put_back(filestore, FNAME, [DATA, b"more"])
+    assert everything(filestore) == []
+
+
+def test_an_archive_that_breaks_off_leaves_nothing(filestore):
+    def pieces():
+        yield DATA[:100]
+        raise PermanentError("The archive is damaged.")
+
+    with pytest.raises(PermanentError, match="archive is damaged"):
+        put_back(filestore, FNAME, pieces())
+    assert everything(filestore) == []
+
+
+@pytest.mark.parametrize("name", ["../x", "aa/../../x", "/etc/passwd", f"00/{NAME}x", "", "aa/b"])
+def test_other_names_are_refused(filestore, name):
+    with pytest.raises(PermanentError, match="not the name"):
+        put_back(filestore, name, [DATA])
+
+
+def test_links_are_not_followed(filestore, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (filestore / NAME[:2]).symlink_to(outside)
+    with pytest.raises(PermanentError, match="link"):
+        put_back(filestore, FNAME, [DATA])
+    assert os.listdir(outside) == []
+    (filestore / NAME[:2]).unlink()
+    (filestore / NAME[:2]).mkdir()
+    (outside / "x").write_bytes(DATA)
+    (filestore / FNAME).symlink_to(outside / "x")
+    with pytest.raises(PermanentError):
+        put_back(filestore, FNAME, [DATA])
