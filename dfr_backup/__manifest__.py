@@ -23,6 +23,7 @@
         "views/res_config_settings_views.xml",
         "views/backup_storage_views.xml",
         "views/backup_copy_views.xml",
+        "views/backup_setup_views.xml",
         "views/backup_overview_views.xml",
         "views/dfr_backup_menus.xml",
     ],

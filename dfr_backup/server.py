@@ -53,6 +53,11 @@ def filestore_path(database: str) -> Path:
     return Path(config.filestore(database))
 
 
+def mail_server_is_guessed() -> bool:
+    """Tell whether odoo.conf names no outgoing mail server, so that Odoo tries localhost."""
+    return config["smtp_server"] in (None, "", "localhost")
+
+
 def pg_path() -> str | None:
     """Return the directory that odoo.conf names for PostgreSQL's programs, if any."""
     return config["pg_path"] or None

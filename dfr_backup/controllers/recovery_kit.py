@@ -12,7 +12,6 @@ class RecoveryKit(http.Controller):
         type="http",
         auth="user",
         methods=["GET"],
-        readonly=True,
     )
     def recovery_kit(self, number):
         """Send the page of one plan."""
@@ -22,6 +21,7 @@ class RecoveryKit(http.Controller):
         if not plan:
             raise NotFound()
         page = request.env["ir.qweb"]._render("dfr_backup.recovery_kit", plan._recovery_kit())
+        plan._note_kit()
         headers = {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Disposition": http.content_disposition(f"recovery-kit-{plan.name}.html"),

@@ -60,6 +60,10 @@ class Policy:
             found.append("At least one verified backup must always stay: set the minimum to 1.")
         return found
 
+    def most_copies(self) -> int:
+        """Return about how many copies stay in the long run, when no two rules want the same."""
+        return max(self.keep_last + sum(_counts(self).values()), self.within_days, self.minimum)
+
 
 PRESETS = {
     "odoo_sh": Policy(),  # 7 daily, 4 weekly, 3 monthly

@@ -10,6 +10,8 @@ from . import backup_plan_keeping
 from . import backup_plan_drill
 from . import backup_plan_overdue
 from . import backup_plan_alerts
+from . import backup_plan_reach
+from . import backup_plan_kit
 from . import backup_plan_monitor
 from . import backup_step
 from . import backup_job
@@ -21,6 +23,7 @@ from . import backup_job_alerts
 from . import backup_job_live
 from . import backup_overview
 from . import backup_overview_problems
+from . import backup_overview_advice
 from . import backup_job_upgrade
 from . import ir_attachment
 from . import ir_module_module

@@ -27,9 +27,10 @@ class BackupOverview(models.AbstractModel):
         lasts = {plan: page._last_ended(plan) for plan in plans}
         cards = [page._card(plan, last) for plan, last in lasts.items()]
         problems = page._problems(lasts)
-        advice = page._advice(plans)
+        advice = page._advice(plans, cards)
         return {
             "manager": manager,
+            "setup": page._setup_state(),
             "verdict": page._verdict(cards, problems, advice),
             "plans": cards,
             "storages": page._storages(),

@@ -1,11 +1,8 @@
-"""What the overview calls wrong, what it recommends, and the button for each."""
+"""What the overview calls wrong, and the button for each."""
 
 from odoo import api, models
 
 from .engine_text import say
-
-DISMISSED = "dfr_backup.dismissed_advice"
-ADVICE = ("off_site", "copies", "encryption", "verification", "notification", "drill")
 
 
 class BackupOverview(models.AbstractModel):
@@ -113,114 +110,6 @@ class BackupOverview(models.AbstractModel):
             "res_id": record.id,
             "views": [(False, "form")],
         }
-
-    # === ADVICE === #
-
-    def _advice(self, plans):
-        """Return the list of what a careful administrator has, with what is still missing."""
-        dismissed = self._dismissed()
-        found = [item for item in self._all_advice(plans) if item] if plans else []
-        for item in found:
-            item["dismissed"] = item["key"] in dismissed
-            item["open"] = not item["done"] and not item["dismissed"]
-        return found
-
-    def _all_advice(self, plans):
-        return [getattr(self, f"_advice_{key}")(plans) for key in ADVICE]
-
-    def _advice_off_site(self, plans):
-        advice = self._advise(
-            "off_site",
-            self.env._("A copy in another place"),
-            self.env._(
-                "Fire, theft, a broken disk or an intruder takes the backups on this server "
-                "together with the data."
-            ),
-            plans.filtered(lambda p: not any(s._is_off_site() for s in p.storage_ids)),
-        )
-        storages = self.env["backup.storage"].search([("active", "=", True)])
-        if not any(storage._is_off_site() for storage in storages):
-            advice["button"] = self.env._("Add a Storage")
-            advice["action"] = self._open(storages.browse())
-        return advice
-
-    def _advice_copies(self, plans):
-        return self._advise(
-            "copies",
-            self.env._("Two storages"),
-            self.env._("When one of them fails on the bad day, the other one has the backup."),
-            plans.filtered(lambda plan: len(plan.storage_ids) < 2),
-        )
-
-    def _advice_encryption(self, plans):
-        away = plans.filtered(lambda p: any(s._is_off_site() for s in p.storage_ids))
-        return away and self._advise(
-            "encryption",
-            self.env._("Encrypted before it leaves"),
-            self.env._(
-                "Whoever can read the storage in the other place can read the whole database."
-            ),
-            away.filtered(lambda plan: plan.encryption == "none"),
-        )
-
-    def _advice_verification(self, plans):
-        return self._advise(
-            "verification",
-            self.env._("Stored copies are read again"),
-            self.env._("Disks forget. A copy that nobody reads may be gone for months."),
-            plans.filtered(lambda plan: plan.verify_every == "0"),
-        )
-
-    def _advice_notification(self, plans):
-        return self._advise(
-            "notification",
-            self.env._("Somebody hears of a failure"),
-            self.env._("A failure that nobody hears of is found on the bad day."),
-            plans.filtered(lambda plan: not (plan.alert_failure and plan.alert_addresses)),
-        )
-
-    def _advice_drill(self, plans):
-        return self._advise(
-            "drill",
-            self.env._("A restore was proven"),
-            self.env._(
-                "A backup is worth what its last restore was. A drill restores the newest copy "
-                "into a scratch database and compares."
-            ),
-            plans.filtered(lambda plan: not plan.last_proven),
-        )
-
-    def _advise(self, key, title, text, lacking):
-        """Return one item of the advice: it is done when no plan is ``lacking``."""
-        return {
-            "key": key,
-            "done": not lacking,
-            "title": title,
-            "text": text,
-            "plans": ", ".join(lacking.mapped("name")),
-            "button": self.env._("Open Plan"),
-            "action": self._open(lacking[:1]),
-        }
-
-    @api.model
-    def _dismissed(self):
-        names = self.env["ir.config_parameter"].sudo().get_param(DISMISSED, "")
-        return set(filter(None, names.split(",")))
-
-    @api.model
-    def dismiss_advice(self, key):
-        """Show one item of the advice no more."""
-        self._dismiss(self._dismissed() | {key})
-
-    @api.model
-    def restore_advice(self):
-        """Show all of the advice again."""
-        self._dismiss(set())
-
-    def _dismiss(self, keys):
-        self.env["backup.job"]._check_manager()
-        value = ",".join(sorted(keys & set(ADVICE)))
-        self.env["ir.config_parameter"].sudo().set_param(DISMISSED, value)
 
 
 def _sentences(*texts):

@@ -210,13 +210,23 @@ class BackupPlan(models.Model):
         """Return who gets mails, each address once, as dicts of address, lang and tz."""
         self.ensure_one()
         plan = self.sudo()
-        users = plan.alert_user_ids | plan.alert_group_ids.all_user_ids
+        users = plan._alert_users(plan.alert_user_ids, plan.alert_group_ids)
+        return plan._recipients_among(users, plan.alert_emails)
+
+    @api.model
+    def _alert_users(self, users, groups):
+        """Return the people among ``users``, and those who have a role of ``groups``."""
+        found = users.sudo() | groups.sudo().all_user_ids
+        return found.filtered(lambda user: user.active and not user.share)
+
+    def _recipients_among(self, users, emails):
+        """Return those ``users`` and ``emails`` that are addresses, as dicts."""
         found = {}
-        for user in users.filtered(lambda user: user.active and not user.share):
-            found.setdefault(mail.email_normalize(user.email), _who(user.lang, user.tz or plan.tz))
+        for user in users:
+            found.setdefault(mail.email_normalize(user.email), _who(user.lang, user.tz or self.tz))
         lang = self.env.company.partner_id.lang
-        for address in mail.email_split(plan.alert_emails or ""):
-            found.setdefault(mail.email_normalize(address), _who(lang, plan.tz))
+        for address in mail.email_split(emails or ""):
+            found.setdefault(mail.email_normalize(address), _who(lang, self.tz))
         found.pop(False, None)
         return [{"address": address, **who} for address, who in found.items()]
 

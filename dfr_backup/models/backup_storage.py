@@ -240,6 +240,11 @@ class BackupStorage(models.Model):
         """Write, read back, list and delete a probe, and say in words what fails."""
         self.ensure_one()
         self.check_access("write")
+        return self._notify_test(*self._test())
+
+    def _test(self):
+        """Try the storage, and write down how that went; return the error or None, and what
+        the probe found or None."""
         error, found, space = None, None, None
         try:
             storage = self._get_own_storage()
@@ -257,7 +262,11 @@ class BackupStorage(models.Model):
                 "free_space": space or 0,
             }
         )
-        return self._notify_test(error, found)
+        return error, found
+
+    def _must_answer(self):
+        """Tell whether somebody has to answer a question before the storage can be tried."""
+        return False
 
     def _notify_test(self, error, found):
         if error:

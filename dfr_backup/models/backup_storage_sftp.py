@@ -82,6 +82,13 @@ class BackupStorage(models.Model):
         )
         return True
 
+    def _must_answer(self):
+        if self.provider != "sftp" or self.sftp_host_key:
+            return super()._must_answer()
+        if not self.sftp_offered_key:
+            self.action_fetch_host_key()
+        return True
+
     def _prepare_storage(self):
         if self.provider != "sftp":
             return super()._prepare_storage()

@@ -11,3 +11,4 @@ from . import test_backup_alerts
 from . import test_backup_health
 from . import test_backup_overview
 from . import test_before_upgrade
+from . import test_backup_setup

@@ -215,7 +215,7 @@ class TestBackupOverview(OverviewCase):
     def test_advice_is_done_when_it_was_followed(self):
         advice = self.advice()
         self.assertTrue(advice["off_site"]["open"])
-        self.assertFalse(advice["off_site"]["action"]["res_id"])
+        self.assertEqual(advice["off_site"]["page"], "where")
         self.assertNotIn("encryption", advice, "nothing leaves this server")
         self.assertTrue(advice["verification"]["done"])
         self.assertTrue(advice["copies"]["open"])
@@ -223,7 +223,7 @@ class TestBackupOverview(OverviewCase):
         away = self.env["backup.storage"].create(
             {"name": "Away", "provider": "s3", "s3_bucket": "b", "s3_region": "eu-west-1"}
         )
-        self.assertEqual(self.advice()["off_site"]["action"]["res_id"], self.plan.id)
+        self.assertEqual(self.advice()["off_site"]["plan_id"], self.plan.id)
         self.plan.storage_ids |= away
         advice = self.advice()
         self.assertTrue(advice["off_site"]["done"] and advice["copies"]["done"])

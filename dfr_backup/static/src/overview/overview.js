@@ -1,6 +1,8 @@
 import { Component, onWillStart, useState } from "@odoo/owl";
+import { browser } from "@web/core/browser/browser";
 import { _t } from "@web/core/l10n/translation";
 import { registry } from "@web/core/registry";
+import { user } from "@web/core/user";
 import { useService } from "@web/core/utils/hooks";
 import { Layout } from "@web/search/layout";
 import { standardActionServiceProps } from "@web/webclient/actions/action_service";
@@ -10,6 +12,8 @@ import { ago, ICONS, moment } from "./looks";
 import { PlanCard } from "./plan_card";
 import { Running } from "./running";
 import { StorageCard } from "./storage_card";
+
+const DOWNLOADED = 2000; // ms after which the server knows that a page was fetched
 
 /** Am I safe? When was the last good backup, and where is it? What is next? What is wrong? */
 export class BackupOverview extends Component {
@@ -62,6 +66,10 @@ export class BackupOverview extends Component {
         return this.page.running.filter((run) => run.plan_id === plan.id);
     }
 
+    get setUpLabel() {
+        return this.page.setup === "new" ? _t("Set Up in Two Minutes") : _t("Go On with the Set-up");
+    }
+
     get goodText() {
         const good = this.page.verdict.good;
         return _t("Newest good backup: %(ago)s (%(date)s), in %(storages)s.", {
@@ -88,8 +96,28 @@ export class BackupOverview extends Component {
         });
     }
 
-    newPlan() {
-        return this.openForm("backup.plan", false);
+    /** The guided set-up, where it was left; or one page of it, for one plan. */
+    async setUp(planId = null, page = null) {
+        const context = {
+            ...user.context,
+            browser_tz: Intl.DateTimeFormat().resolvedOptions().timeZone,
+        };
+        const args = [planId, page];
+        const action = await this.orm.call("backup.setup", "action_open", args, { context });
+        return this.action.doAction(action, { onClose: () => this.load() });
+    }
+
+    /** Do what an item of the advice recommends. */
+    async follow(item) {
+        if ("page" in item) {
+            await this.setUp(item.plan_id, item.page || null);
+        } else if (item.call) {
+            await this.orm.call("backup.plan", item.call, [item.plan_id]);
+            this.live.look();
+        } else {
+            await this.open(item.action);
+            browser.setTimeout(() => this.live.look(), DOWNLOADED);
+        }
     }
 
     async runNow(plan) {

@@ -1,0 +1,296 @@
+import socket
+from unittest.mock import patch
+
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.tests import Form, new_test_user, tagged
+
+from .. import server
+from ..models.backup_overview_advice import SETUP_STATE
+from ..wizards.backup_setup import ORDER
+from .common import BackupCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupSetup(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env["backup.job"].search([]).sudo().state = "cancelled"
+        cls.env["backup.copy"].search([]).sudo().unlink()
+        cls.env["backup.job"].search([]).unlink()
+        cls.env["ir.config_parameter"].set_param(SETUP_STATE, False)
+        cls.viewer = new_test_user(cls.env, "setup-viewer", "dfr_backup.group_viewer")
+        cls.manager = new_test_user(
+            cls.env, "setup-manager", "dfr_backup.group_manager", email="setup@dfr.org"
+        )
+        cls.setups = cls.env["backup.setup"].with_user(cls.manager)
+
+    def open(self, **kwargs):
+        return self.shown(self.setups.action_open(**kwargs))
+
+    def shown(self, action):
+        """Return the record that a dialog shows."""
+        self.assertEqual(action["target"], "new")
+        record = self.env[action["res_model"]].with_user(self.manager).browse(action["res_id"])
+        return record.with_context(**action.get("context") or {})
+
+    def turn_to(self, page):
+        setup = self.open()
+        while setup.page != page:
+            setup.action_next()
+        return setup
+
+    def state(self):
+        return self.env["backup.overview"].with_user(self.manager).get_overview()["setup"]
+
+    # === FROM THE FIRST PAGE TO THE LAST === #
+
+    def test_defaults_all_the_way_end_on_the_running_first_backup(self):
+        self.assertEqual(self.state(), "new")
+        setup = self.open()
+        self.assertEqual((setup.page, setup.plan_id), ("where", self.plan))
+        before = self.plan.copy_data()
+        pages = [setup.page]
+        while setup.page != "ready":
+            self.assertEqual(self.shown(setup.action_next()), setup)
+            pages.append(setup.page)
+        self.assertEqual(pages, ORDER)
+        self.assertEqual(self.plan.copy_data(), before, "the defaults are left as they are")
+        action = setup.action_start()
+        self.assertEqual(action["res_model"], "backup.job")
+        job = self.env["backup.job"].browse(action["res_id"])
+        self.assertEqual((job.plan_id, job.state), (self.plan, "pending"))
+        self.assertFalse(self.state())
+
+    def test_what_is_asked_is_written(self):
+        setup = self.turn_to("when")
+        with Form(setup) as form:
+            form.frequency = "weekly"
+            form.weekday = "5"
+            form.time = 22.5
+            form.retention = "year"
+            self.assertIn("25", form.keeps)
+        setup.action_next()
+        with Form(setup) as form:
+            form.alert_group_ids.clear()
+            form.alert_emails = "it@dfr.org"
+            form.alert_digest = True
+        setup.action_next()
+        with Form(setup) as form:
+            form.encryption = "passphrase"
+            form.age_passphrase = "a long enough passphrase"
+            form.drill_every = "30"
+        self.assertEqual(self.plan.encryption, "none", "not before the page is left")
+        setup.action_next()
+        plan = self.plan
+        self.assertEqual((plan.frequency, plan.weekday, plan.time), ("weekly", "5", 22.5))
+        self.assertEqual((plan.retention, plan.keep_monthly), ("year", 12))
+        self.assertEqual((plan.alert_addresses, plan.alert_digest), ("it@dfr.org", True))
+        self.assertEqual((plan.encryption, plan.drill_every), ("passphrase", "30"))
+        self.assertEqual(plan._read_secret("age_passphrase"), "a long enough passphrase")
+        self.assertIn("Saturday at 22:30", setup.in_words)
+        overview = setup.action_finish()
+        self.assertEqual(overview["tag"], "dfr_backup.overview")
+
+    def test_whoever_stops_goes_on_from_there(self):
+        self.turn_to("who").action_back()
+        self.assertEqual(self.state(), "open")
+        self.assertEqual(self.open().page, "when")
+        self.turn_to("ready").action_finish()
+        self.assertFalse(self.state())
+        again = self.turn_to("safety")
+        self.assertEqual(again.page, "safety")
+        self.assertFalse(self.state(), "it stays complete when somebody looks again")
+
+    def test_later_it_changes_only_what_is_changed(self):
+        self.plan.write(
+            {"frequency": "weekly", "promise_hours": 333, "retention": "custom", "keep_daily": 9}
+        )
+        before = self.plan.copy_data()
+        self.turn_to("ready").action_finish()
+        self.assertEqual(self.plan.copy_data(), before)
+
+    def test_one_page_alone(self):
+        setup = self.open(plan_id=self.plan.id, page="who")
+        self.assertEqual((setup.page, setup.alone), ("who", True))
+        self.assertEqual(setup.action_next()["type"], "ir.actions.act_window_close")
+        self.assertEqual(self.state(), "new", "that was not the set-up")
+        with self.assertRaises(UserError):
+            self.open(page="nonsense")
+
+    def test_without_any_plan_it_makes_one(self):
+        self.plan.active = False
+        setup = self.open()
+        self.assertNotEqual(setup.plan_id, self.plan)
+        self.assertTrue(setup.plan_id.storage_ids)
+
+    def test_viewers_do_not_set_up(self):
+        with self.assertRaises(AccessError):
+            self.setups.with_user(self.viewer).action_open()
+
+    def test_browser_names_the_time_zone_of_a_plan_that_has_none(self):
+        setups = self.setups.with_context(browser_tz="Asia/Tokyo")
+        setups.action_open(page="when")
+        self.assertEqual(self.plan.tz, "Europe/Paris")
+        self.plan.tz = "UTC"
+        setups.with_context(browser_tz="no/where").action_open(page="when")
+        self.assertEqual(self.plan.tz, "UTC")
+        setups.action_open(page="when")
+        self.assertEqual(self.plan.tz, "Asia/Tokyo")
+
+    # === WHERE === #
+
+    def new_storage(self, setup, **values):
+        """Fill in the form of another storage, and press “Test and Use”."""
+        action = setup.action_add_storage()
+        self.assertEqual(action["res_model"], "backup.storage")
+        storages = self.env["backup.storage"].with_user(self.manager)
+        storage = storages.with_context(**action["context"]).create(values)
+        return storage, storage.action_use_in_setup()
+
+    def test_tested_storage_is_used(self):
+        setup = self.open()
+        self.assertTrue(setup.only_here)
+        setup.kind = "local"
+        path = str(self.root / "second")
+        storage, action = self.new_storage(setup, local_path=path)
+        self.assertEqual(self.shown(action), setup)
+        self.assertEqual(self.plan.storage_ids, self.storage | storage)
+        self.assertTrue(storage.last_test)
+
+    def test_storage_that_fails_says_so_and_is_shown_again(self):
+        setup = self.open()
+        setup.kind = "local"
+        path = self.root / "third"
+        with patch.object(type(self.storage), "_get_own_storage", self.lose(path)):
+            storage, action = self.new_storage(setup, local_path=str(path))
+        self.assertEqual(self.shown(action), storage)
+        self.assertIn("cannot", storage.last_test_error.lower())
+        self.assertEqual(self.plan.storage_ids, self.storage)
+        again = setup.action_add_storage()
+        self.assertEqual(self.shown(again), storage, "what was typed is not lost")
+        path.unlink()
+        self.assertEqual(self.shown(self.shown(again).action_use_in_setup()), setup)
+        self.assertIn(storage, self.plan.storage_ids)
+
+    def lose(self, path):
+        """Let a file lie where the directory of the storage was."""
+        original = type(self.storage)._get_own_storage
+
+        def _get_own_storage(storage):
+            path.rmdir()
+            path.write_text("")
+            return original(storage)
+
+        return _get_own_storage
+
+    def test_next_tries_what_nobody_has_tried_and_stays_once(self):
+        disk = self.root / "disk"
+        disk.rmdir()
+        disk.write_text("")
+        setup = self.open()
+        self.assertEqual(self.shown(setup.action_next()), setup)
+        self.assertEqual(setup.page, "where")
+        self.assertIn("Disk: ", setup.trouble)
+        setup.action_next()
+        self.assertEqual((setup.page, setup.trouble), ("when", False))
+        disk.unlink()
+
+    def test_sftp_asks_to_trust_the_host_before_it_tries(self):
+        setup = self.open()
+        setup.kind = "sftp"
+        with socket.socket() as nobody:  # bound and not listening: the port refuses
+            nobody.bind(("127.0.0.1", 0))
+            with self.assertRaises(UserError) as refused:
+                self.new_storage(
+                    setup,
+                    sftp_host="127.0.0.1",
+                    sftp_port=nobody.getsockname()[1],
+                    sftp_user="me",
+                    sftp_password="secret",
+                )
+        self.assertIn("refuses", str(refused.exception))
+
+    def test_kind_must_be_chosen(self):
+        with self.assertRaises(UserError):
+            self.open().action_add_storage()
+
+    # === WHO === #
+
+    def test_who_has_no_address_is_named(self):
+        nobody = new_test_user(self.env, "setup-nobody", "dfr_backup.group_manager", email=False)
+        setup = self.turn_to("who")
+        with Form(setup) as form:
+            form.alert_group_ids.clear()
+            self.assertIn("Nobody hears", form.alert_trouble)
+            form.alert_user_ids.add(nobody)
+            self.assertIn(nobody.name, form.alert_trouble)
+            form.alert_emails = "it@example.com"
+            self.assertIn("no real addresses: it@example.com", form.alert_trouble)
+            form.alert_user_ids.clear()
+            form.alert_emails = "it@dfr.org, they@myexample.com"
+            self.assertNotIn("Examples", form.alert_trouble or "")
+
+    def test_own_address_can_be_given(self):
+        self.manager.email = False
+        setup = self.turn_to("who")
+        self.assertTrue(setup.my_email_missing)
+        with self.assertRaises(UserError):
+            setup.write({"my_email": "nonsense"})
+        setup.write({"my_email": "me@dfr.org"})
+        self.assertEqual(self.manager.email, "me@dfr.org")
+        self.assertIn("me@dfr.org", setup.alert_addresses)
+
+    def test_missing_mail_server_is_told(self):
+        self.env["ir.mail_server"].search([]).active = False
+        self.plan.write({"alert_group_ids": False, "alert_emails": "it@dfr.org"})
+        with patch.object(server, "mail_server_is_guessed", lambda: True):
+            self.assertIn("No outgoing mail server", self.open().alert_trouble)
+            self.assertFalse(self.plan._is_reachable())
+            self.env["ir.mail_server"].create({"name": "Post", "smtp_host": "mail.dfr.org"})
+            self.assertFalse(self.open().alert_trouble)
+            self.assertTrue(self.plan._is_reachable())
+
+    # === SAFETY === #
+
+    def test_public_keys_come_from_the_key_wizard(self):
+        setup = self.turn_to("safety")
+        setup.encryption = "recipients"
+        action = setup.action_next()
+        self.assertEqual(action["res_model"], "backup.key.wizard")
+        wizards = self.env["backup.key.wizard"].with_user(self.manager)
+        wizard = wizards.with_context(**action["context"]).create({"kept_elsewhere": True})
+        self.assertEqual(self.shown(wizard.action_use()), setup)
+        self.assertEqual((self.plan.encryption, setup.encryption), ("recipients",) * 2)
+        self.assertTrue(setup.age_recipients)
+        setup.action_next()
+        self.assertEqual(setup.page, "ready")
+
+    def test_passphrase_is_asked_for_and_a_short_one_refused(self):
+        setup = self.turn_to("safety")
+        setup.encryption = "passphrase"
+        with self.assertRaises(UserError):
+            setup.action_next()
+        with self.assertRaises(ValidationError):
+            setup.age_passphrase = "short"
+
+    def test_back_from_a_form_that_lies_over_it(self):
+        setup = self.turn_to("safety")
+        back = setup.with_context(backup_setup=setup.id).action_back()
+        self.assertEqual((self.shown(back), setup.page), (setup, "safety"))
+
+
+@tagged("post_install", "-at_install")
+class TestRecoveryKit(BackupCase):
+    def test_kit_is_of_no_use_when_keys_or_storages_change(self):
+        second = self.storage.copy({"name": "Second", "local_path": str(self.root / "second")})
+        for change in (
+            {"storage_ids": [(4, second.id)]},
+            {"encryption": "passphrase", "age_passphrase": "a long enough passphrase"},
+            {"age_passphrase": "another long passphrase"},
+        ):
+            self.plan._note_kit()
+            self.plan.write({"name": "Renamed", "storage_ids": [(4, self.storage.id)]})
+            self.assertTrue(self.plan.kit_downloaded_at)
+            self.plan.write(change)
+            self.assertFalse(self.plan.kit_downloaded_at, change)

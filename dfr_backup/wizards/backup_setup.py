@@ -1,0 +1,307 @@
+"""The guided set-up: a handful of questions about one plan, and then its first backup.
+
+What a page asks is written into the plan when the page is left, and the next page is noted:
+whoever stops goes on from there, and whoever comes back later finds what is set.
+"""
+
+from zoneinfo import available_timezones
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools.mail import email_normalize
+from odoo.tools.misc import human_size
+
+from ..engine.retention import PRESETS
+from ..models.backup_overview_advice import SETUP_DONE as DONE
+from ..models.backup_overview_advice import SETUP_STATE as STATE
+from ..models.backup_step import ENCRYPTIONS
+from ..models.engine_text import explain
+
+PAGES = [
+    ("where", "Where"),
+    ("when", "When"),
+    ("who", "Who Is Told"),
+    ("safety", "Safety"),
+    ("ready", "Ready"),
+]
+ORDER = [page for page, _label in PAGES]
+
+
+class BackupSetup(models.TransientModel):
+    _name = "backup.setup"
+    _description = "Guided Set-up of Backups"
+
+    page = fields.Selection(PAGES, required=True, default="where")
+    alone = fields.Boolean(help="Only this page is asked.")
+    trouble = fields.Text(readonly=True)
+    plan_id = fields.Many2one("backup.plan", required=True, ondelete="cascade")
+    other_plans = fields.Boolean(compute="_compute_other_plans")
+
+    storage_ids = fields.Many2many(
+        related="plan_id.storage_ids", readonly=False, string="Backups Go To"
+    )
+    only_here = fields.Boolean(compute="_compute_only_here")
+    kind = fields.Selection(selection="_selection_kind", string="Another Place")
+
+    frequency = fields.Selection(related="plan_id.frequency", readonly=False)
+    time = fields.Float(related="plan_id.time", readonly=False)
+    weekday = fields.Selection(related="plan_id.weekday", readonly=False)
+    monthday = fields.Integer(related="plan_id.monthday", readonly=False)
+    tz = fields.Selection(related="plan_id.tz", readonly=False)
+    retention = fields.Selection(related="plan_id.retention", readonly=False)
+    keeps = fields.Char(compute="_compute_keeps")
+
+    my_email = fields.Char("Your Mail Address", inverse="_inverse_my_email", store=False)
+    my_email_missing = fields.Boolean(compute="_compute_my_email_missing")
+    alert_user_ids = fields.Many2many(related="plan_id.alert_user_ids", readonly=False)
+    alert_group_ids = fields.Many2many(related="plan_id.alert_group_ids", readonly=False)
+    alert_emails = fields.Char(related="plan_id.alert_emails", readonly=False)
+    alert_success = fields.Boolean(related="plan_id.alert_success", readonly=False)
+    alert_digest = fields.Boolean(related="plan_id.alert_digest", readonly=False)
+    alert_addresses = fields.Char(compute="_compute_alert", string="Mails Go To")
+    alert_trouble = fields.Text(compute="_compute_alert")
+
+    # only together do these make sense, so the plan gets them when the page is left
+    encryption = fields.Selection(
+        ENCRYPTIONS, compute="_compute_encryption", store=True, readonly=False
+    )
+    age_recipients = fields.Text(
+        string="Public Keys", compute="_compute_encryption", store=True, readonly=False
+    )
+    age_passphrase = fields.Char(related="plan_id.age_passphrase", readonly=False)
+    verify_every = fields.Selection(related="plan_id.verify_every", readonly=False)
+    drill_every = fields.Selection(related="plan_id.drill_every", readonly=False)
+    age_identity = fields.Text(related="plan_id.age_identity", readonly=False)
+
+    in_words = fields.Char(compute="_compute_summary", string="Schedule")
+    kept_in_words = fields.Char(compute="_compute_summary", string="Kept")
+    encrypted_in_words = fields.Char(compute="_compute_summary", string="Encryption in Words")
+    kit_downloaded_at = fields.Datetime(related="plan_id.kit_downloaded_at")
+    has_run = fields.Boolean(compute="_compute_summary")
+
+    # === WHAT THE PAGES SHOW === #
+
+    @api.model
+    def _selection_kind(self):
+        return self.env["backup.storage"]._fields["provider"]._description_selection(self.env)
+
+    def _compute_other_plans(self):
+        self.other_plans = self.env["backup.plan"].search_count([], limit=2) > 1
+
+    @api.depends("storage_ids")
+    def _compute_only_here(self):
+        for setup in self:
+            setup.only_here = not any(s._is_off_site() for s in setup.storage_ids._origin)
+
+    @api.depends("retention")
+    def _compute_keeps(self):
+        for setup in self:
+            setup.keeps = setup._keeps_in_words()
+
+    def _keeps_in_words(self):
+        if self.retention == "none":
+            return self.env._("Nothing is ever deleted: look at the free space now and then.")
+        policy = PRESETS.get(self.retention) or self.plan_id._origin._policy()
+        count = policy.most_copies()
+        size = self._last_archive().archive_size
+        if not size:
+            return self.env._("At most about %s backups in each storage.", count)
+        return self.env._(
+            "At most about %(count)s backups in each storage; like the last one, they would take "
+            "%(size)s.",
+            count=count,
+            size=human_size(count * size),
+        )
+
+    def _last_archive(self):
+        ended = Domain(self.plan_id._origin._backups()) & Domain("archive_size", ">", 0)
+        return self.env["backup.job"].search(ended, limit=1)
+
+    @api.depends_context("uid")
+    def _compute_my_email_missing(self):
+        self.my_email_missing = not self.env.user.email
+
+    def _inverse_my_email(self):
+        """Give whoever sets this up the address that their user lacks."""
+        for setup in self.filtered("my_email"):
+            if not email_normalize(setup.my_email):
+                raise UserError(self.env._("“%s” is no mail address.", setup.my_email))
+            self.env.user.email = setup.my_email
+
+    @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")
+    def _compute_alert(self):
+        for setup in self:
+            plan, emails = setup.plan_id, setup.alert_emails
+            users = plan._alert_users(setup.alert_user_ids, setup.alert_group_ids)
+            found = plan._recipients_among(users, emails)
+            setup.alert_addresses = ", ".join(who["address"] for who in found)
+            setup.alert_trouble = plan._alert_problems(users, emails)
+
+    @api.depends("plan_id")
+    def _compute_encryption(self):
+        for setup in self:
+            setup.encryption = setup.plan_id.encryption
+            setup.age_recipients = setup.plan_id.age_recipients
+
+    @api.depends("page")
+    def _compute_summary(self):
+        for setup in self:
+            plan = setup.plan_id._origin
+            labels = {
+                name: dict(plan._fields[name]._description_selection(self.env))
+                for name in ("retention", "encryption")
+            }
+            setup.in_words = plan._schedule_in_words()
+            setup.kept_in_words = labels["retention"][plan.retention]
+            setup.encrypted_in_words = labels["encryption"][plan.encryption]
+            setup.has_run = bool(plan.last_success)
+
+    # === OPENING AND TURNING PAGES === #
+
+    @api.model
+    def action_open(self, plan_id=None, page=None):
+        """Open the set-up of a plan where it was left, or only the given page of it."""
+        self.env["backup.job"]._check_manager()
+        if page and page not in ORDER:
+            raise UserError(self.env._("The set-up has no such page."))
+        plans = self.env["backup.plan"]
+        plan = plans.browse(plan_id).exists() if plan_id else plans.search([], limit=1)
+        setup = self.create({"plan_id": (plan or self._new_plan()).id, "alone": bool(page)})
+        return setup._turn_to(page or self._noted_page())
+
+    def _new_plan(self):
+        """Return a plan for somebody who has none (any more)."""
+        plans = self.env["backup.plan"]
+        if self.env["backup.storage"].search_count([], limit=1):
+            return plans.create({"name": self.env._("Every night")})
+        return plans._create_default()
+
+    @api.model
+    def _state(self):
+        """Return where the set-up was left: a page, "done", or "" when it never began."""
+        return self.env["ir.config_parameter"].sudo().get_param(STATE, "")
+
+    def _note(self, state):
+        if not self.alone:
+            self.env["ir.config_parameter"].sudo().set_param(STATE, state)
+
+    def _noted_page(self):
+        state = self._state()
+        return state if state in ORDER else ORDER[0]
+
+    def _turn_to(self, page):
+        """Show a page, and go on with it another time."""
+        self.page = page
+        if self._state() != DONE and page != ORDER[0]:
+            self._note(page)
+        if page == "when":
+            self._guess_zone()
+        return self._show()
+
+    def _show(self):
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Set Up Backups"),
+            "res_model": self._name,
+            "res_id": self.id,
+            "views": [(False, "form")],
+            "target": "new",
+        }
+
+    def _guess_zone(self):
+        """Propose the browser's time zone for a plan that nobody has given one."""
+        zone = self.env.context.get("browser_tz")
+        plan = self.plan_id
+        if plan.tz == "UTC" and not plan.job_ids and zone in available_timezones():
+            plan.tz = zone
+
+    def action_next(self):
+        """Leave this page, which may first need something else."""
+        self.ensure_one()
+        self.trouble = False
+        leave = {"where": self._leave_where, "safety": self._leave_safety}.get(self.page)
+        first = leave() if leave else None
+        if first:
+            return first
+        if self.alone:
+            return {"type": "ir.actions.act_window_close"}
+        return self._turn_to(ORDER[ORDER.index(self.page) + 1])
+
+    def action_back(self):
+        """Show the page before, or this one again when another form lies over it."""
+        self.ensure_one()
+        covered = self.env.context.get("backup_setup") == self.id
+        return self._show() if covered else self._turn_to(ORDER[ORDER.index(self.page) - 1])
+
+    # === WHERE === #
+
+    def action_add_storage(self):
+        """Ask for what a storage of the chosen kind needs."""
+        self.ensure_one()
+        if not self.kind:
+            raise UserError(self.env._("Choose first what kind of place it is."))
+        label = dict(self._selection_kind())[self.kind]
+        begun = self._begun_storage().with_context(backup_setup=self.id)
+        context = {"default_provider": self.kind, "default_name": label}
+        return begun._show_in_setup(begun.name or label, **context)
+
+    def _begun_storage(self):
+        """Return the storage of the chosen kind that somebody began with and that never worked."""
+        storages = self.env["backup.storage"].search([("provider", "=", self.kind)])
+        used = self.env["backup.plan"].with_context(active_test=False).search([]).storage_ids
+        return (storages - used).filtered(
+            lambda s: not s.copy_count and (s.last_test_error or not s.last_test)
+        )[:1]
+
+    def _leave_where(self):
+        """Try the storages that nobody has tried; stay here once, and say what is wrong."""
+        found = []
+        for storage in self.storage_ids.filtered(lambda s: not s.last_test and not s.is_foreign):
+            error, _found = storage._test()
+            found += [f"{storage.name}: {explain(self.env, error)}"] if error else []
+        self.trouble = "\n".join(found) or False
+        return self._show() if found else None
+
+    # === WHO === #
+
+    def action_test_mail(self):
+        return self.plan_id.action_test_mail()
+
+    # === SAFETY === #
+
+    def action_generate_key(self):
+        """Show a new key pair, which the plan is then encrypted for."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_key_wizard_action"
+        )
+        context = {"default_plan_id": self.plan_id.id, "backup_setup": self.id}
+        return {**action, "context": context}
+
+    def _leave_safety(self):
+        keys = (self.age_recipients or "").strip()
+        if self.encryption == "recipients" and not keys:
+            return self.action_generate_key()
+        if self.encryption == "passphrase" and not self.age_passphrase:
+            raise UserError(self.env._("Type the passphrase that encrypts the backups."))
+        self.plan_id.write({"encryption": self.encryption, "age_recipients": keys or False})
+        return None
+
+    # === READY === #
+
+    def action_recovery_kit(self):
+        return self.plan_id.action_recovery_kit()
+
+    def action_start(self):
+        """Run the first backup, and show it."""
+        self.ensure_one()
+        self._note(DONE)
+        return self.plan_id.action_run_now()
+
+    def action_finish(self):
+        """Show the overview, which says what will happen."""
+        self.ensure_one()
+        self._note(DONE)
+        overview = self.env["ir.actions.actions"]._for_xml_id("dfr_backup.backup_overview_action")
+        return {**overview, "target": "main"}
