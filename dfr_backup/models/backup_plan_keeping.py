@@ -85,17 +85,46 @@ class BackupPlan(models.Model):
     def _recovery_kit(self):
         """Return the values of the page."""
         self.ensure_one()
-        keys = self._recipients()
         newest = {storage: self._stored(storage)[:1] for storage in self.storage_ids}
+        kinds = dict(self.storage_ids._fields["provider"]._description_selection(self.env))
+        encrypted = self.encryption != "none"
         return {
+            **self._recovery_kit_words(encrypted),
             "plan": self,
-            "database": self.env.cr.dbname,
-            "made_at": fields.Datetime.now(),
-            "odoo_version": release.major_version,
-            "keys": [(key, fingerprint(key)) for key in keys],
+            "lang": (self.env.lang or "en").partition("_")[0],
+            "keys": [(key, fingerprint(key)) for key in self._recipients()],
             "storages": [
-                (storage, storage._where(), newest[storage].key or "") for storage in newest
+                (storage.name, kinds[storage.provider], storage._where(), newest[storage].key or "")
+                for storage in newest
             ],
+        }
+
+    def _recovery_kit_words(self, encrypted):
+        """Return the sentences of the page that have something put into them."""
+        name = Markup("<code>DATABASE-TIME-ID.zip%s</code>") % (".age" if encrypted else "")
+        return {
+            "title": self.env._("Recovery kit of “%s”", self.name),
+            "about": self.env._(
+                "Database %(database)s, written on %(moment)s UTC. This page holds no secret. "
+                "Keep it where you find it when the server is gone, and beside it what it asks "
+                "for.",
+                database=Markup("<strong>%s</strong>") % self.env.cr.dbname,
+                moment=fields.Datetime.now(),
+            ),
+            "files": self.env._(
+                "A backup is a file %(name)s and a %(sidecar)s of the same name beside it, which "
+                "holds its size and SHA-256. Have the credentials of the storages at hand: they "
+                "are not on this page.",
+                name=name,
+                sidecar=Markup("<code>.json</code>"),
+            ),
+            "restore": self.env._("%s. Restore it", 4 if encrypted else 3),
+            "place": self.env._(
+                "On a machine with Odoo %(version)s, PostgreSQL and the custom addons, which are "
+                "in the folder %(folder)s of the archive:",
+                version=release.major_version,
+                folder=Markup("<code>addons</code>"),
+            ),
         }
 
     # === RETENTION === #

@@ -13,6 +13,10 @@ export class Advice extends Component {
         onRestore: Function,
     };
 
+    get words() {
+        return { done: _t("Done"), open: _t("Missing") };
+    }
+
     get items() {
         return this.props.items.filter((item) => item.done || item.open);
     }

@@ -24,8 +24,23 @@ export class PlanCard extends Component {
         this.icons = ICONS;
         this.ago = ago;
         this.moment = moment;
-        this.formatBytes = formatBytes;
-        this.formatSeconds = formatSeconds;
+    }
+
+    get verified() {
+        const { size, verified_at: verified } = this.props.plan.good;
+        return _t("%(size)s, verified %(ago)s", { size: formatBytes(size), ago: ago(verified) });
+    }
+
+    get missing() {
+        return _t("not in %s", this.props.plan.good.missing.join(", "));
+    }
+
+    get proven() {
+        const { proof, proof_seconds: seconds } = this.props.plan;
+        return _t("%(date)s, in %(duration)s", {
+            date: moment(proof),
+            duration: formatSeconds(seconds),
+        });
     }
 
     get goodRuns() {
