@@ -291,8 +291,16 @@ class BackupFlow(Flow):
 
     def compress(self, progress):
         """Complete the archive: checksums, manifest, directory. From here on it never changes."""
-        if self.job._is_archived():
-            return
+        if not self.job._is_archived():
+            self._seal(progress)
+        drop = self.job._note_size()
+        if drop:
+            progress.warn(
+                f"The archive is {drop} % smaller than the ones before. If nobody has deleted "
+                "that much, data is missing."
+            )
+
+    def _seal(self, progress):
         key = self.job._encryption_key()
         name = manifest.archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
         writer = self._archive()

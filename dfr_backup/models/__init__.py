@@ -25,6 +25,7 @@ from . import backup_overview
 from . import backup_overview_problems
 from . import backup_overview_advice
 from . import backup_job_upgrade
+from . import backup_job_size
 from . import ir_attachment
 from . import ir_module_module
 from . import ir_http

@@ -97,6 +97,7 @@ class BackupJob(models.Model):
         if self.state in BAD:
             return plan.alert_failure
         wanted = plan.alert_success or (recovered and plan.alert_recovery)
+        wanted |= plan.alert_failure and self._is_shrinking_news()
         return self.state == "success" and wanted
 
     # === WORDS === #
@@ -110,6 +111,9 @@ class BackupJob(models.Model):
             return env._("%(kind)s failed: %(plan)s (%(database)s)", **about)
         if self.state == "partial":
             return env._("%(kind)s only partly good: %(plan)s (%(database)s)", **about)
+        if self.size_drop:
+            drop = {**about, "drop": self.size_drop}
+            return env._("%(kind)s is %(drop)s%% smaller: %(plan)s (%(database)s)", **drop)
         if recovered:
             return env._("%(kind)s works again: %(plan)s (%(database)s)", **about)
         return env._("%(kind)s is good: %(plan)s (%(database)s)", **about)
@@ -120,7 +124,7 @@ class BackupJob(models.Model):
         colors = {"failure": "#b02a37", "partial": "#997404"}
         return {
             "title": job._summarize(plan, recovered),
-            "color": colors.get(job.state, "#146c43"),
+            "color": colors.get("partial" if job.size_drop else job.state, "#146c43"),
             "intro": False,
             "problems": job._problems(),
             "facts": [
@@ -136,6 +140,9 @@ class BackupJob(models.Model):
         """Return what went wrong, as dicts of what, why and todo."""
         failed = self.step_ids.filtered(lambda step: step.state == "failure")
         problems = [self._problem(step.display_name, step) for step in failed]
+        if self.size_drop:
+            why, todo = self._shrinking_in_words(self.env)
+            problems.append({"what": False, "why": why, "todo": todo})
         if problems or self.state not in BAD:
             return problems
         return [self._problem(False, self)]
@@ -156,6 +163,7 @@ class BackupJob(models.Model):
             "ended_at": _iso(self.date_end),
             "seconds": self.duration,
             "size": int(self.archive_size),
+            "smaller_by": self.size_drop,
             "warnings": self.warning_count,
             "error": self.error or "",
             "hint": self.hint or "",

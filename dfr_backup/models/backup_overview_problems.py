@@ -39,6 +39,11 @@ class BackupOverview(models.AbstractModel):
         if last.state == "partial":
             title = self.env._("%s: the last run was partial", plan.name)
             return [self._job_problem("warning", title, last)]
+        if last.size_drop:
+            title = self.env._("%s: the last backup is much smaller", plan.name)
+            text = _sentences(*last._shrinking_in_words(self.env))
+            button = self.env._("Open Run")
+            return [self._problem("warning", title, text, last._action_open(), last, button)]
         return []
 
     def _check_problems(self, plan):
@@ -69,12 +74,17 @@ class BackupOverview(models.AbstractModel):
         if storage.last_test_error:
             title = self.env._("%s: the last test failed", name)
             text = say(self.env, storage.last_test_error)
-            return [self._problem("danger", title, text, action, storage)]
+            tone = "danger" if self._is_used(storage) else "warning"
+            return [self._problem(tone, title, text, action, storage)]
         if storage._is_off_site() and not storage.last_test and not storage.copy_count:
             title = self.env._("%s: never tested", name)
             text = self.env._("Whether it works is not known before something was stored there.")
             return [self._problem("warning", title, text, action, storage)]
         return []
+
+    def _is_used(self, storage):
+        uses = [("storage_ids", "in", storage.ids)]
+        return bool(self.env["backup.plan"].search_count(uses, limit=1))
 
     def _lost_copies(self):
         lost = [("state", "in", ("damaged", "missing"))]

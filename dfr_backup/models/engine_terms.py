@@ -15,6 +15,10 @@ TERMS = (
     _("%(path)s: a link to %(target)s, archived only there"),
     _("its name is not UTF-8, archived as %(plain)s"),
     _("Addon %(name)s, %(plain)s: %(reason)s"),
+    # engine/archive/index.py
+    _("%(index)s has a line without an end"),
+    _("%(index)s is not UTF-8"),
+    _("a line of %(index)s is not one: %(error)s"),
     # engine/archive/reader.py
     _("The archive is encrypted."),
     _("Decrypt it first: give its key."),
@@ -36,6 +40,14 @@ TERMS = (
     _("a line of %(checksums)s is not UTF-8"),
     # engine/archive/reading.py
     _("the stream has another end"),
+    # engine/archive/source.py
+    _("%(key)s is not at %(value)s."),
+    _("It was moved or deleted. Scan the storage to see what is there."),
+    _("Give the private key, or the passphrase, that opens it."),
+    _("%(name)s is not in %(parent)s."),
+    _("The file was moved or deleted. Scan the storage to see what is there."),
+    _("%(name)s cannot be read: %(strerror)s."),
+    _("Check the disk, and that the user who runs Odoo may read the file."),
     # engine/archive/writer.py
     _("it or its journal cannot be read: %(error)s"),
     _("%(position)s of %(at_least)s bytes are intact"),
@@ -73,9 +85,18 @@ TERMS = (
     _("%(name)s does not have the size and the CRC-32 of its directory"),
     _("%(name)s has %(size)s bytes, and %(most)s at most are expected"),
     _("at %(offset)s there is no header of %(name)s"),
+    # engine/browse.py
+    _("The archive does not say what it holds: it has no manifest."),
+    _("It can be restored all the same."),
     # engine/catalogue.py
     _("The archive is missing."),
     _("The archive has %(size)s bytes instead of %(size_2)s."),
+    # engine/compare.py
+    _("The files of two archives can only be compared when this addon has made both."),
+    _("The rows of the tables are compared all the same."),
+    # engine/contents.py
+    _("The manifest cannot be read: %(error)s."),
+    _("It was damaged or changed. The archive may be good all the same: verify it."),
     # engine/dump.py
     _("pg_dump ended without an error, but its output is not complete."),
     _("Run pg_dump by hand to see what happens; the PostgreSQL log may say more."),
@@ -131,7 +152,6 @@ TERMS = (
     _("%(key)s is not what was stored: its size or its checksum differs."),
     _("The stored copy is damaged. Use one of another storage, or an older one."),
     _("There is no manifest beside the archive: its checksum cannot be compared"),
-    _("%(key)s is not at %(value)s."),
     _("Check the address. “odoo backup list --storage ADDRESS” shows what is there."),
     _("%(folder)s has %(free)s MiB free, and the archive needs %(needed)s MiB."),
     _("Free some space, or choose a larger disk. Nothing was changed."),
@@ -170,6 +190,14 @@ TERMS = (
     _("Run pg_dump by hand as the same database user to see the same error."),
     # engine/progress.py
     _("WARNING: %(line)s"),
+    # engine/repair.py
+    _("“%(store_fname)s” is not the name of an attachment file."),
+    _("Only files that Odoo has named by their content can be put back."),
+    _("%(path)s is a link."),
+    _("A repair writes into the filestore only."),
+    _("%(store_fname)s: the backup holds another content."),
+    _("The file was damaged already when that backup was made. Use an older one."),
+    _("Check the disk with Odoo's filestore, and whether the system user that runs Odoo may read and write there."),
     # engine/restore/errors.py
     _("The disk of the database server is full. Free some space there and try again."),
     _("The database server is short of memory."),
@@ -235,7 +263,6 @@ TERMS = (
     _("dump.sql, line %(line)s"),
     _("The dump in the archive ends in the middle of a table."),
     # engine/restore/steps.py
-    _("Give the private key, or the passphrase, that opens it."),
     _("%(statements)s statements, %(tables)s tables with rows"),
     _("%(files)s attachment files"),
     _("%(rows)s rows of %(tables)s tables, %(files)s files"),
@@ -297,6 +324,7 @@ TERMS = (
     _("a text"),
     _("a whole number"),
     # engine/snapshot.py
+    _("(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01', ENCODING 'UTF8')"),
     _("attachment %(number)s “%(name)s” (%(model)s)"),
     _("no model"),
     _("The database server refused to answer."),
@@ -324,7 +352,6 @@ TERMS = (
     _("list the directory"),
     _("read %(key)s"),
     _("%(key)s is not in %(path)s."),
-    _("The file was moved or deleted. Scan the storage to see what is there."),
     _("delete %(key)s"),
     _("look at the free space"),
     _("“%(key)s” cannot be the name of a stored object."),
@@ -390,7 +417,6 @@ TERMS = (
     _("The checksum that the server computed on receipt is right."),
     _("A name is not empty and has no “/” in it."),
     _("%(key)s is not in the bucket %(place)s."),
-    _("It was moved or deleted. Scan the storage to see what is there."),
     _("%(name)s is protected until %(until)s UTC."),
     _("An object lock of the bucket keeps it. It can be deleted after that."),
     _("%(name)s is protected by a legal hold."),
@@ -402,7 +428,6 @@ TERMS = (
     _("Deleting is not allowed: what is too old must be deleted by the bucket itself."),
     _("The bucket keeps old versions: a lifecycle rule must remove those of deleted backups, or they take space for ever."),
     _("Open uploads may not be listed: an interrupted upload begins anew."),
-    _("%(name)s cannot be read: %(strerror)s."),
     _("The archive is gone or unreadable on this server. Run a new backup."),
     # engine/storages/s3_config.py
     _("“%(bucket)s” cannot be the name of a bucket."),
@@ -624,6 +649,7 @@ TERMS = (
     _("Free some space on the disk of Odoo's data directory. Nothing was deleted."),
     _("The rows could not be counted: %(problem)s"),
     _("%(size)s of SQL, %(counts_count)s tables"),
+    _("The attachments could not be listed by name: %(message)s"),
     _("The database refers to %(files)s attachment files, %(size)s"),
     _("%(count)s attachments are kept elsewhere: %(where)s"),
     _("%(unreadable_count)s of %(files)s attachment files cannot be read."),
@@ -633,6 +659,7 @@ TERMS = (
     _("%(files)s attachment files, %(bytes)s"),
     _("%(count)s attachment files are %(what)s:"),
     _("No list of attachments, taking all files: %(message)s"),
+    _("The archive is %(drop)s %% smaller than the ones before. If nobody has deleted that much, data is missing."),
     _("%(name)s: %(size)s, %(members)s members"),
     _("Encrypted by age"),
     _("Stored as %(archive_name)s"),

@@ -12,3 +12,4 @@ from . import test_backup_health
 from . import test_backup_overview
 from . import test_before_upgrade
 from . import test_backup_setup
+from . import test_backup_size

@@ -55,3 +55,13 @@ def test_command_line_errors(instance):
     assert instance.odoo("backup", "list").stdout.startswith("There is no backup yet")
     instance.backup()
     assert "verified" in instance.odoo("backup", "list").stdout
+
+
+def test_archive_that_is_much_smaller_is_a_warning(instance):
+    for _ in range(3):
+        assert instance.backup().states["compress"] == "success"
+    instance.sql("DELETE FROM ir_attachment WHERE name = 'large'")
+    run = instance.backup()
+    assert (run.state, run.states["compress"]) == ("success", "warning")
+    (drop,) = instance.sql("SELECT size_drop FROM backup_job ORDER BY id DESC LIMIT 1")[0]
+    assert 50 <= drop < 100
