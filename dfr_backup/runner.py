@@ -186,5 +186,16 @@ def _shed_inherited_limits() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _step_back()
+
+
+def _step_back() -> None:
+    """Leave the processor to whoever wants it, and the disk with it (Linux: by niceness).
+
+    Where the kernel groups processes by session, niceness counts within a session only, and
+    ours is alone in one: the group has a niceness of its own (Linux, sched(7), autogroup).
+    """
     with contextlib.suppress(OSError):
         os.nice(NICENESS - os.nice(0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICENESS))

@@ -115,6 +115,8 @@ class Snapshot:
     def row_counts(self, stop: threading.Event | None = None) -> dict[str, int]:
         """Return the number of rows of every table that pg_dump dumps, by quoted full name."""
         counts = {}
+        with self._cursor() as cr:  # pg_dump and whoever compresses need the other cores
+            cr.execute("SET max_parallel_workers_per_gather = 0")
         for schema, table in self._tables():
             if stop is not None and stop.is_set():
                 break

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfr_backup.engine.archive import deflate
-from dfr_backup.engine.archive.deflate import RAW, STREAM_END, TRIAL, ZLIB, default_codec
+from dfr_backup.engine.archive.deflate import PACKED, RAW, STREAM_END, TRIAL, ZLIB, default_codec
 
 CODECS = [ZLIB] if default_codec().name == "zlib" else [ZLIB, default_codec()]
 TEXT = b"".join(b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000))
@@ -61,6 +61,12 @@ class TestCodec:
         assert inflate(packed) == TEXT[:size]
         assert len(packed) < 0.7 * size
         assert codec.shrinks(TEXT[:size])
+
+    @pytest.mark.parametrize("magic", PACKED)
+    def test_what_says_that_it_is_packed_is_not_tried(self, codec, magic):
+        assert codec.deflated(magic + TEXT) is None
+        assert not codec.shrinks(magic + TEXT)
+        assert codec.shrinks(TEXT + magic)
 
     def test_noise_hardly_grows_after_a_head_that_shrinks(self, codec):
         data = TEXT[:TRIAL] + os.urandom(1 << 20)

@@ -12,6 +12,8 @@ from typing import Any
 TRIAL = 64 << 10  # bytes that decide whether the rest is worth compressing
 WORTHWHILE = 0.97  # of the original size
 RAW = -15  # window bits of a deflate stream without a header, as zip wants it
+# how files begin that are compressed already: JPEG, PNG, GIF, gzip, zip (and office documents)
+PACKED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"\x1f\x8b\x08", b"PK\x03\x04")
 STREAM_END = b"\x03\x00"  # an empty last block: what ends a sequence of ``block``s
 
 
@@ -45,6 +47,8 @@ class Codec:
 
     def deflated(self, data: bytes) -> bytes | None:
         """Return ``data`` as one complete stream, or None when that does not pay."""
+        if data.startswith(PACKED):
+            return None
         if len(data) <= TRIAL:
             packed = self.compress(data)
             return packed if len(packed) < WORTHWHILE * len(data) else None
