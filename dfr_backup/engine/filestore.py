@@ -223,7 +223,8 @@ def _read_ahead(
     workers: int | None,
 ) -> Iterator[_Read]:
     """Yield what became of each file, in order, while threads read the next ones."""
-    count = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+    # one more than there are cores: each waits for the disk or for Python at times (measured)
+    count = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) + 1)
     with ThreadPoolExecutor(count, "dfr_backup read") as pool:
         waiting: deque[Future[list[_Read]]] = deque()
         try:

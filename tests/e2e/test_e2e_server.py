@@ -2,9 +2,11 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+NICENESS = 15
 MODES = {
     "threaded": ([], {}),
     "prefork": (["--workers", "2"], {}),
@@ -36,8 +38,18 @@ def test_runner_outlives_its_server(instance, tmp_path):
             if (tmp_path / "marker").exists():
                 break
             time.sleep(0.1)
+        [(pid,)] = instance.sql("SELECT pid FROM backup_job")
+        assert_steps_back(pid)
     assert instance.await_job(job) == "success"
     assert instance.sql("SELECT attempt FROM backup_job") == [(1,)]
+
+
+def assert_steps_back(pid):
+    """Whoever wants the processor gets it before the runner does."""
+    assert os.getpriority(os.PRIO_PROCESS, pid) == NICENESS
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        assert group.read_text().split()[-1] == str(NICENESS)
 
 
 def test_schedule_runs_by_the_servers_own_cron(instance):
