@@ -34,7 +34,7 @@ def test_runner_outlives_its_server(instance, tmp_path):
     fault = f"pause:step.archive_files.begin:{tmp_path}/marker:8"
     with instance.serve("--workers", "2", env=instance.environ(fault)):
         job = press(instance)
-        for _ in range(200):
+        for _ in range(900):
             if (tmp_path / "marker").exists():
                 break
             time.sleep(0.1)
@@ -94,7 +94,7 @@ def test_password_is_on_no_command_line(instance, tmp_path):
     fault = f"pause:postgres.dump.first_bytes:{tmp_path}/marker:4"
     with instance.serve(env=instance.environ(fault)):
         job = press(instance)
-        for _ in range(200):
+        for _ in range(900):
             if (tmp_path / "marker").exists():
                 break
             time.sleep(0.1)
