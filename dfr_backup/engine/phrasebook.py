@@ -95,7 +95,7 @@ class Phrasebook:
             return _Said(self._exact[text].replace("%%", "%"), len(text))
         if not depth:
             return _Said(text)
-        found = [*self._filled(text, depth), *self._in_parts(text, depth), *self._stopped(text)]
+        found = [*self._in_parts(text, depth), *self._filled(text, depth), *self._stopped(text)]
         return max(found, key=lambda said: said.letters, default=_Said(text))
 
     def _filled(self, text: str, depth: int) -> Iterator["_Said"]:
@@ -104,19 +104,28 @@ class Phrasebook:
             values = template.values_in(text)
             if values is None:
                 continue
-            said = {name: self._known(value, depth - 1) for name, value in values.items()}
+            said = {name: self._value(value, depth - 1) for name, value in values.items()}
             filled = template.fill({name: value.said for name, value in said.items()})
             if filled is not None:
                 letters = template.letters + sum(value.letters for value in said.values())
                 yield _Said(filled, letters)
 
+    def _value(self, text: str, depth: int) -> "_Said":
+        """Return the translation of a value, with the spaces around it."""
+        core = text.strip()
+        known = self._known(core, depth)
+        return _Said(text.replace(core, known.said) if core else text, known.letters)
+
     def _in_parts(self, text: str, depth: int) -> Iterator["_Said"]:
         """Yield what is known of “name: text” and of “sentence. sentence”."""
         for border in SENTENCE.finditer(text):
-            left = self._known(text[: border.start()], depth - 1)
-            right = self._known(text[border.end() :], depth - 1)
-            if left.letters or right.letters:
-                yield _Said(f"{left.said} {right.said}", left.letters + right.letters)
+            left, right = text[: border.start()], text[border.end() :]
+            colon = ":" if left.endswith(":") else ""
+            before = self._known(left.removesuffix(":"), depth - 1)
+            after = self._known(right, depth - 1)
+            letters = before.letters + after.letters
+            if letters:
+                yield _Said(f"{before.said}{colon} {after.said}", letters)
 
     def _stopped(self, text: str) -> Iterator["_Said"]:
         """Yield the translation of a piece that only got a full stop."""

@@ -27,9 +27,11 @@ WORDY = re.compile(r"[A-Za-z’',:;.?)}”] [A-Za-z(“{]")
 NO_TEXT = re.compile(
     r"^\W*(SELECT|WITH|CREATE|ALTER|UPDATE|DROP|DELETE|INSERT|SHOW|COPY|REVOKE|SET|REPEATABLE)\b"
     r"|PRIVATE KEY|PUBLIC KEY|\\[sdwS]|\(\?|\||%[Ymd]|^[a-z]+ [a-z]+=|^# (HELP|TYPE)|^text/|^/"
-    r"|^dfr_backup \w+$|^attachment; |^bytes \{|^Failing row contains$"
-    r"|^[A-Z]\w*( [A-Z]\w*)+$"  # the names of providers
+    r"|^GRANT \w+ ON SCHEMA|^\(FORMAT |^dfr_backup \w+$|^attachment; |^bytes \{"
+    r"|^Failing row contains$|^[A-Z]\w*( [A-Z]\w*)+$"  # the names of providers
 )
+# values of texts that are one word, and look like any other string
+WORDS = ("damaged", "missing", "password", "unknown", "unnamed", "unreadable")
 LETTERS = 4  # a term with fewer of them outside of its values is no text
 PLACE = re.compile(r"\{([a-z_]+)\}")
 PROGRAM_FAULTS = {"ValueError", "TypeError", "RuntimeError", "AssertionError", "KeyError"}
@@ -46,7 +48,8 @@ def main() -> int:
 
 def render() -> str:
     """Return the content of the module with all terms."""
-    lines, seen = [HEAD], set()
+    lines, seen = [HEAD], set(WORDS)
+    lines += [f"    _({_literal(word)}),\n" for word in WORDS]
     for path in _sources():
         terms = [term for term in terms_of(path) if term not in seen]
         seen.update(terms)

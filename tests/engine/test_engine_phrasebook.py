@@ -10,6 +10,9 @@ GERMAN = {
     "in another region": "in einer anderen Region",
     "Free some space. Nothing was deleted.": "Schaffen Sie Platz. Es wurde nichts gelöscht.",
     "Cannot %(doing)s in %(path)s: %(reason)s.": "In %(path)s geht nicht %(doing)s: %(reason)s.",
+    "Cannot %(doing)s in %(path)s": "In %(path)s geht nicht %(doing)s",
+    "It broke%(where)s: %(why)s": "Es brach%(where)s: %(why)s",
+    "in table %(name)s": "in Tabelle %(name)s",
     "write %(key)s": "%(key)s schreiben",
     "there is no such directory": "das Verzeichnis gibt es nicht",
     "WARNING: %(line)s": "WARNUNG: %(line)s",
@@ -45,6 +48,11 @@ def german():
             "NAS: Der Bucket b ist voll. Schaffen Sie Platz. Es wurde nichts gelöscht.",
         ),
         ("The bucket b is full.\n  ERROR: x", "Der Bucket b ist voll.\n  ERROR: x"),
+        (
+            "Cannot write a.zip in host: there is no such directory.",
+            "In host geht nicht a.zip schreiben: das Verzeichnis gibt es nicht.",
+        ),
+        ("It broke in table t: why", "Es brach in Tabelle t: why"),
         ("there is no such directory.", "das Verzeichnis gibt es nicht."),
         # what nobody has translated stays as it is
         ("Something else.", "Something else."),

@@ -15,7 +15,7 @@ RIGHTS = {
     "CompleteMultipartUpload": ("write to", "s3:PutObject"),
     "GetObject": ("read from", "s3:GetObject"),
     "HeadObject": ("read from", "s3:GetObject"),
-    "ListObjectsV2": ("list", "s3:ListBucket"),
+    "ListObjectsV2": ("list the objects of", "s3:ListBucket"),
     "DeleteObject": ("delete from", "s3:DeleteObject"),
     "PutObjectRetention": ("lock objects in", "s3:PutObjectRetention"),
     "AbortMultipartUpload": ("abort uploads to", "s3:AbortMultipartUpload"),
