@@ -8,6 +8,12 @@ def _(term):
 
 
 TERMS = (
+    _("damaged"),
+    _("missing"),
+    _("password"),
+    _("unknown"),
+    _("unnamed"),
+    _("unreadable"),
     # engine/addons.py
     _("Addon %(name)s: %(files)s files, revision %(revision)s"),
     _("cannot be read, or is a link to nothing"),
@@ -270,7 +276,6 @@ TERMS = (
     _("Use another backup. The log of this step names what differs."),
     _("The former database is kept as %(database)s"),
     # engine/restore/target.py
-    _("GRANT CREATE ON SCHEMA public TO PUBLIC"),
     _("create the database"),
     _("prepare the database"),
     _("give the database its name"),
@@ -324,7 +329,6 @@ TERMS = (
     _("a text"),
     _("a whole number"),
     # engine/snapshot.py
-    _("(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01', ENCODING 'UTF8')"),
     _("attachment %(number)s “%(name)s” (%(model)s)"),
     _("no model"),
     _("The database server refused to answer."),
@@ -461,6 +465,7 @@ TERMS = (
     # engine/storages/s3_errors.py
     _("write to"),
     _("read from"),
+    _("list the objects of"),
     _("delete from"),
     _("lock objects in"),
     _("abort uploads to"),

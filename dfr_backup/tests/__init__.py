@@ -13,3 +13,4 @@ from . import test_backup_overview
 from . import test_before_upgrade
 from . import test_backup_setup
 from . import test_backup_size
+from . import test_translations
