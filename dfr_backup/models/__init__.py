@@ -5,6 +5,7 @@ from . import backup_storage
 from . import backup_storage_s3
 from . import backup_storage_sftp
 from . import backup_storage_rclone
+from . import backup_storage_place
 from . import backup_plan
 from . import backup_plan_keeping
 from . import backup_plan_drill
@@ -26,6 +27,7 @@ from . import backup_overview_problems
 from . import backup_overview_advice
 from . import backup_job_upgrade
 from . import backup_job_size
+from . import backup_plan_cautions
 from . import ir_attachment
 from . import ir_module_module
 from . import ir_http

@@ -233,11 +233,3 @@ class BackupPlan(models.Model):
         names = ("include_database", "include_filestore", "include_addons")
         fields_of = self.fields_get(names, ["string"])
         return ", ".join(fields_of[name]["string"] for name in names if self[name])
-
-
-class BackupStorage(models.Model):
-    _inherit = "backup.storage"
-
-    def _is_off_site(self):
-        """Tell whether the storage survives the loss of this server."""
-        return self.provider != "local"

@@ -71,12 +71,14 @@ class BackupOverview(models.AbstractModel):
                 "It belongs to the database that this one is a copy of: nothing is stored there."
             )
             return [self._problem("danger", title, text, action, storage)]
+        used = self._is_used(storage)
         if storage.last_test_error:
             title = self.env._("%s: the last test failed", name)
             text = say(self.env, storage.last_test_error)
-            tone = "danger" if self._is_used(storage) else "warning"
+            tone = "danger" if used else "warning"
             return [self._problem(tone, title, text, action, storage)]
-        if storage._is_off_site() and not storage.last_test and not storage.copy_count:
+        untried = not storage.last_test and not storage.copy_count
+        if used and untried and storage._is_off_site():
             title = self.env._("%s: never tested", name)
             text = self.env._("Whether it works is not known before something was stored there.")
             return [self._problem("warning", title, text, action, storage)]

@@ -14,3 +14,5 @@ from . import test_before_upgrade
 from . import test_backup_setup
 from . import test_backup_size
 from . import test_translations
+from . import test_backup_lists
+from . import test_backup_cautions

@@ -1,0 +1,95 @@
+from unittest.mock import patch
+
+from odoo.tests import Form, tagged
+
+from ..engine import mounts
+from ..models import backup_storage_place
+from .common import BackupCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupCautions(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.away = cls.env["backup.storage"].create(
+            {"name": "Away", "provider": "s3", "s3_bucket": "b", "s3_region": "eu-west-1"}
+        )
+
+    def cautions(self, **values):
+        """Return what the form says while these values are typed."""
+        form = Form(self.plan)
+        for name, value in {"storage_ids": None, **values}.items():
+            if name == "storage_ids":
+                form.storage_ids.add(self.away)
+            else:
+                form[name] = value
+        return form.cautions or ""
+
+    def test_careful_plan_gets_none(self):
+        self.assertEqual(self.cautions(), "")
+
+    def test_what_is_dangerous_says_why(self):
+        for values, words in (
+            ({"include_database": False}, "attachments alone"),
+            ({"include_filestore": False}, "documents and pictures are missing"),
+            ({"frequency": "manual"}, "is forgotten"),
+            ({"promise_hours": 0}, "nobody hears"),
+            ({"promise_hours": 24}, "overdue although nothing is wrong"),
+            ({"frequency": "monthly", "promise_hours": 700}, "744"),
+            ({"retention": "none"}, "storage that is full"),
+            ({"verify_every": "0"}, "rots"),
+        ):
+            with self.subTest(values):
+                self.assertIn(words, self.cautions(**values))
+
+    def test_one_copy_is_few(self):
+        rules = ("last", "hourly", "daily", "weekly", "monthly", "yearly", "within_days")
+        none = {f"keep_{name}": 0 for name in rules}
+        self.plan.write({"retention": "custom", **none, "keep_last": 1, "keep_minimum": 1})
+        self.assertIn("So few", self.plan.cautions)
+        self.plan.keep_daily = 2
+        self.assertNotIn("So few", self.plan.cautions)
+
+    def test_all_here(self):
+        self.assertIn("All copies are on", self.plan.cautions)
+
+    def test_key_that_may_be_lost(self):
+        passphrase = {"encryption": "passphrase", "age_passphrase": "a long enough passphrase"}
+        self.plan.write({**passphrase, "storage_ids": [(4, self.away.id)]})
+        self.assertIn("Download the recovery kit", self.plan.cautions)
+        self.plan._note_kit()
+        self.assertFalse(self.plan.cautions)
+        self.plan.sudo().sealed_secrets = {"age_passphrase": "v1:nonsense"}
+        self.plan.invalidate_recordset()
+        self.assertTrue(self.plan.cautions, "a stored passphrase that cannot be opened")
+
+    def test_drill_without_a_key(self):
+        recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+        self.plan.write({"encryption": "recipients", "age_recipients": recipient})
+        self.plan.drill_every = "7"
+        self.assertIn("Drills will fail", self.plan.cautions)
+
+    # === STORAGES === #
+
+    def test_directory_on_this_server(self):
+        self.assertFalse(self.storage._is_off_site())
+        self.assertIn("same disk", self.storage.caution)
+        self.assertFalse(self.away.caution)
+
+    def test_mounted_share_is_another_place(self):
+        lines = (
+            "1 0 8:1 / / rw - ext4 /dev/sda rw",
+            f"2 1 {{}} / {self.root}/disk rw - {{}} x rw",
+        )
+        for device, kind, off_site, words in (
+            ("0:9", "nfs4", True, ""),
+            ("8:17", "xfs", False, "survives a broken disk"),
+            ("8:1", "ext4", False, "same disk"),
+        ):
+            found = mounts.parse_mounts("\n".join(lines).format(device, kind))
+            with patch.object(backup_storage_place, "current_mounts", lambda found=found: found):
+                self.storage.invalidate_recordset()
+                self.assertEqual(self.storage._is_off_site(), off_site)
+                self.assertEqual(bool(self.storage.caution), bool(words))
+                self.assertIn(words, self.storage.caution or "")

@@ -1,0 +1,66 @@
+from lxml import etree
+
+from odoo.tests import new_test_user, tagged
+from odoo.tools.safe_eval import safe_eval
+
+from .common import BackupCase
+
+LISTS = ("backup.job", "backup.copy", "backup.plan", "backup.storage")
+
+
+@tagged("post_install", "-at_install")
+class TestBackupLists(BackupCase):
+    """What a list offers works for whoever may open it."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        export = ",base.group_allow_export"
+        cls.viewer = new_test_user(cls.env, "lists-viewer", "dfr_backup.group_viewer" + export)
+        cls.manager = new_test_user(cls.env, "lists-manager", "dfr_backup.group_manager" + export)
+
+    def setUp(self):
+        super().setUp()
+        job = self.run_now()
+        job._record_archive(f"{job.uuid}.zip", 5000, "0", {})
+        self.end(job)
+        job._record_copy(self.storage, "verified")
+
+    def models(self):
+        for user in (self.viewer, self.manager):
+            for name in LISTS:
+                with self.subTest(user=user.login, model=name):
+                    yield self.env[name].with_user(user)
+
+    def arch(self, model, kind):
+        return etree.fromstring(model.get_view(view_type=kind)["arch"])
+
+    def test_every_filter_and_grouping(self):
+        for model in self.models():
+            filters = self.arch(model, "search").findall(".//filter")
+            self.assertGreater(len(filters), 3)
+            for filter in filters:
+                if filter.get("domain"):
+                    model.search(safe_eval(filter.get("domain")))
+                group = safe_eval(filter.get("context") or "{}").get("group_by")
+                if group:
+                    found = model.formatted_read_group([], [group], ["__count"])
+                    self.assertTrue(found, group)
+
+    def test_every_column_is_exported(self):
+        for model in self.models():
+            columns = {field.get("name") for field in self.arch(model, "list").findall("field")}
+            rows = model.search([]).export_data(sorted(columns))["datas"]
+            self.assertTrue(rows)
+            self.assertEqual({len(row) for row in rows}, {len(columns)})
+
+    def test_shared_favourites(self):
+        filters = self.env["ir.filters"].search([("model_id", "in", LISTS)])
+        self.assertGreaterEqual(len(filters), 3)
+        for favourite in filters:
+            model = self.env[favourite.model_id].with_user(self.viewer)
+            offered = self.env["ir.filters"].with_user(self.viewer)
+            names = offered.get_filters(model._name, favourite.action_id.id)
+            self.assertIn(favourite.name, [found["name"] for found in names])
+            groups = safe_eval(favourite.context)["group_by"]
+            model.formatted_read_group(favourite._get_eval_domain(), groups, ["__count"])
