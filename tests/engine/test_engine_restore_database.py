@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -576,6 +577,17 @@ def test_what_is_missing_after_a_restore_is_named(site):
     run_sql(site.name, "INSERT INTO backup_step VALUES ('success')")
     report = verify_restored(connection, manifest, site.place.filestore, Progress())
     assert report.is_complete
+
+
+def test_files_that_the_plan_left_out_are_not_missing(site):
+    site.restore()
+    shutil.rmtree(site.place.filestore)
+    manifest = {"dfr_backup": {"contents": ["database"]}}
+    report = verify_restored(Connection(site.name), manifest, site.place.filestore, Progress())
+    assert report.is_complete and report.files == 0
+    manifest["dfr_backup"]["contents"].append("filestore")
+    report = verify_restored(Connection(site.name), manifest, site.place.filestore, Progress())
+    assert not report.is_complete
 
 
 def description(**changes):
