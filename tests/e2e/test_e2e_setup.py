@@ -1,6 +1,7 @@
 """The first five minutes: from the empty overview to the first good backup."""
 
 from pages import log_in
+from test_e2e_storages import sshd  # noqa: F401
 
 LATER = 60_000  # ms, for what takes a server its time
 DIALOG = ".modal .o_backup_setup"
@@ -75,4 +76,33 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         heading(page, "Can others read the backups")
         assert not page.is_visible(f"{DIALOG} .o_backup_setup_pages")
         page.click(".modal button:has-text('Cancel')")
+    assert page.problems == []
+
+
+def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F811
+    use = ".modal button[name=action_use_in_setup]"
+    with instance.serve():
+        log_in(page, instance)
+        page.goto(f"{instance.url}/odoo/backups")
+        page.click(".o_backup_advice [data-key=off_site] button", timeout=LATER)
+        heading(page, "Where are the backups kept?")
+        page.click(f"{DIALOG} [name=kind] label:has-text('SFTP')")
+        page.click(".modal button[name=action_add_storage]")
+        page.fill(".modal [name=sftp_host] input", "127.0.0.1")
+        page.fill(".modal [name=sftp_port] input", str(sshd.port))
+        page.fill(".modal [name=sftp_user] input", sshd.user)
+        page.fill(".modal [name=sftp_directory] input", "/etc/passwd/nowhere")
+        page.fill(".modal [name=sftp_private_key] textarea", sshd.private_key)
+        page.click(use)
+        page.wait_for_selector(".modal [name=sftp_offered_fingerprint]:has-text('SHA256:')")
+        page.click(".modal button[name=action_trust_host_key]")
+        page.click(".modal:has-text('Is this the fingerprint') .modal-footer .btn-primary")
+        page.wait_for_selector(".modal [name=sftp_fingerprint]:has-text('SHA256:')")
+        page.click(use)
+        page.wait_for_selector(".modal .alert-danger [name=last_test_error]", timeout=LATER)
+        page.fill(".modal [name=sftp_directory] input", str(sshd.data / "from-setup"))
+        page.click(use)
+        page.wait_for_selector(f"{DIALOG} input:checked + label:has-text('SFTP')", timeout=LATER)
+        page.click(".modal button:has-text('Save')")
+        page.wait_for_selector(".o_backup_advice [data-key=off_site][data-done]", timeout=LATER)
     assert page.problems == []
