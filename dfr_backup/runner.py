@@ -29,7 +29,7 @@ from . import server
 _logger = logging.getLogger(__name__)
 
 CONTEXT_KEY = "dfr_backup_runner"
-NICENESS = 15
+NICENESS = 10  # a tenth of the share of whoever else wants the processor, not a thirtieth
 LOG_TAIL = 4096  # bytes
 LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
 CLAIM_JOB = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-NICENESS = 15
+NICENESS = 10
 MODES = {
     "threaded": ([], {}),
     "prefork": (["--workers", "2"], {}),
