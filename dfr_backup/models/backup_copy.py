@@ -41,6 +41,7 @@ class BackupCopy(models.Model):
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     sha256 = fields.Char(string="SHA-256", readonly=True)
     contents = fields.Char(readonly=True)
+    contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
     complete = fields.Boolean(default=True, readonly=True, help="Nothing that was wanted failed.")
     encrypted = fields.Boolean(readonly=True)
     database = fields.Char(readonly=True)
@@ -80,6 +81,16 @@ class BackupCopy(models.Model):
                 copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
             except EngineError as error:
                 copy.location = say(self.env, error.message)
+
+    @api.depends("contents")
+    @api.depends_context("lang")
+    def _compute_contents_in_words(self):
+        names = {part: f"include_{part}" for part in ("database", "filestore", "addons")}
+        known = self.env["backup.plan"].fields_get(names.values(), ["string"])
+        for copy in self:
+            parts = (copy.contents or "").split(", ")
+            words = [known[names[part]]["string"] if part in names else part for part in parts]
+            copy.contents_in_words = ", ".join(words)
 
     @api.depends("date")
     def _compute_age(self):

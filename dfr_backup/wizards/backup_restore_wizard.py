@@ -18,7 +18,7 @@ class BackupRestoreWizard(models.TransientModel):
     copy_id = fields.Many2one("backup.copy", required=True, readonly=True)
     date = fields.Datetime(related="copy_id.date")
     size = fields.Float(related="copy_id.size")
-    contents = fields.Char(related="copy_id.contents")
+    contents = fields.Char(related="copy_id.contents_in_words")
     encrypted = fields.Boolean(related="copy_id.encrypted")
     facts = fields.Text(compute="_compute_facts")
     trouble = fields.Text(compute="_compute_facts")

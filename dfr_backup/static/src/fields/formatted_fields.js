@@ -1,9 +1,15 @@
 import { Component } from "@odoo/owl";
 import { _t } from "@web/core/l10n/translation";
 import { registry } from "@web/core/registry";
+import { formatFloat } from "@web/core/utils/numbers";
 import { standardFieldProps } from "@web/views/fields/standard_field_props";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** One digit behind the point of the user's language. */
+function oneDigit(value) {
+    return formatFloat(value, { digits: [16, 1], thousandsSep: "" });
+}
 
 /** 1536 -> "1.5 KiB" */
 export function formatBytes(count) {
@@ -13,13 +19,13 @@ export function formatBytes(count) {
         value /= 1024;
         unit += 1;
     }
-    return `${value.toFixed(unit ? 1 : 0)} ${UNITS[unit]}`;
+    return `${unit ? oneDigit(value) : Math.round(value)} ${UNITS[unit]}`;
 }
 
 /** 75.4 -> "1 min 15 s" */
 export function formatSeconds(seconds) {
     if (seconds < 10) {
-        return _t("%s s", (seconds || 0).toFixed(1));
+        return _t("%s s", oneDigit(seconds || 0));
     }
     const whole = Math.round(seconds);
     const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
