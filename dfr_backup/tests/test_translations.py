@@ -1,11 +1,18 @@
+import io
+from pathlib import Path
+
+import polib
+
 from odoo.tests import new_test_user, tagged
 from odoo.tools import html2plaintext
+from odoo.tools.translate import trans_export
 
 from ..engine.errors import PermanentError
 from ..engine.postgres import dump_error
 from ..models.engine_text import say
 from .test_backup_alerts import AlertCase
 
+FOLDER = Path(__file__).parents[1] / "i18n"
 DENIED = "pg_dump: error: query failed: ERROR:  permission denied for table payslip"
 
 
@@ -95,3 +102,10 @@ class TestTranslations(AlertCase):
         self.assertEqual(job.error, "Initialize: The archive is missing.")
         summary = job.with_context(lang="de_DE")._summary()
         self.assertEqual(summary["error"], job.error)
+
+    def test_the_template_has_all_terms_of_the_addon(self):
+        buffer = io.BytesIO()
+        trans_export(False, ["dfr_backup"], buffer, "po", self.env)
+        exported = {entry.msgid for entry in polib.pofile(buffer.getvalue().decode())}
+        kept = {entry.msgid for entry in polib.pofile(str(FOLDER / "dfr_backup.pot"))}
+        self.assertFalse(exported ^ kept, "run make i18n")

@@ -1,9 +1,18 @@
-"""Texts of the engine in another language: recognized by their template."""
+"""Texts of the engine in another language: recognized by their template, and none left out."""
+
+import ast
+import runpy
+from pathlib import Path
 
 import pytest
 
 from dfr_backup.engine.phrasebook import Phrasebook
 
+ROOT = Path(__file__).parents[2]
+TERMS = runpy.run_path(str(ROOT / "dfr_backup/models/engine_terms.py"))["TERMS"]
+SOURCES = sorted(
+    [*ROOT.glob("dfr_backup/engine/**/*.py"), *ROOT.glob("dfr_backup/flows/*.py")],
+)
 GERMAN = {
     "The bucket %(place)s is full.": "Der Bucket %(place)s ist voll.",
     "The bucket %(place)s is %(where)s.": "Der Bucket %(place)s liegt %(where)s.",
@@ -77,3 +86,40 @@ def test_the_more_exact_template_wins():
 def test_an_error_page_of_a_server_takes_no_time(german):
     german.translate(". ".join(["The bucket is not full"] * 90))
     german.translate("Cannot " * 5000)
+
+
+def test_every_message_and_hint_of_the_engine_can_be_translated():
+    book = Phrasebook(TERMS, {term: f"<{term}>" for term in TERMS})
+    texts = [found for path in SOURCES for found in _errors_of(path)]
+    assert len(texts) > 300
+    unknown = [text for text in texts if "<" not in book.translate(text)]
+    assert not unknown, "not among the terms: run setup/dev/terms.py"
+
+
+def test_the_terms_are_those_of_the_source():
+    terms = runpy.run_path(str(ROOT / "setup/dev/terms.py"))
+    target = ROOT / "dfr_backup/models/engine_terms.py"
+    assert target.read_text() == terms["render"](), "run make i18n"
+
+
+def _errors_of(path):
+    """Yield what the errors of a source file say, with “7” for each value."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = getattr(getattr(node, "func", None), "attr", None) or getattr(
+            getattr(node, "func", None), "id", ""
+        )
+        if isinstance(node, ast.Call) and name in ("PermanentError", "RetryableError", "Mismatch"):
+            hints = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
+            for text in map(_filled, [*node.args[:1], *hints]):
+                if text and any(part.isalpha() for part in text.replace("7", "").split()):
+                    yield text
+
+
+def _filled(node):
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            part.value if isinstance(part, ast.Constant) else "7" for part in node.values
+        )
+    return None
