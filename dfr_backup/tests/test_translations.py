@@ -21,8 +21,10 @@ class TestTranslations(AlertCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.env["res.lang"]._activate_lang("de_DE")
-        cls.env["ir.module.module"]._load_module_terms(["base", "dfr_backup"], ["de_DE"])
+        languages = ["de_DE", "fr_FR"]
+        for code in languages:
+            cls.env["res.lang"]._activate_lang(code)
+        cls.env["ir.module.module"]._load_module_terms(["base", "dfr_backup"], languages)
         cls.manager.lang = "de_DE"
         cls.german = cls.env["backup.job"].with_user(cls.manager).with_context(lang="de_DE")
 
@@ -64,6 +66,12 @@ class TestTranslations(AlertCase):
         self.assertIn("Übersprungen: Es gibt kein Archiv.", logs)
         self.assertIn(DENIED, logs)  # what a program says stays as it is
         viewer = new_test_user(self.env, "backup-viewer", "dfr_backup.group_viewer")
+        french = job.with_user(viewer).with_context(lang="fr_FR").web_read(shown)[0]
+        self.assertEqual(
+            french["error"],
+            "Dump de la base de données: L'utilisateur de la base de données n'a pas le droit de "
+            "lire payslip.",
+        )
         english = job.with_user(viewer).web_read(shown)[0]
         self.assertEqual(english["error"], job.error)
 
