@@ -17,6 +17,7 @@ class RestoreFlow(Flow):
     def run(self):
         if not self.job._step("finish")._is_good():
             self._restore(self.job.step_ids)
+        self.job._forget_fetched()  # an attempt may have died before it came to that
 
     def abandon(self):
         self.job._forget_fetched()
@@ -51,7 +52,8 @@ class DrillFlow(RestoreFlow):
             steps = self.job.step_ids.filtered(lambda step, copy=copy: step.copy_id == copy)
             if not all(step._is_closed() for step in steps):
                 self._restore(steps)
-                self.job._note_drill(copy, steps)
+            self.job._note_drill(copy, steps)
+        self.job._forget_fetched()
 
     def boot(self, progress):
         """Let an Odoo load the copy and read a record of every model."""
