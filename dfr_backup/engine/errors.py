@@ -1,5 +1,7 @@
 """Errors of the engine. Each carries what the administrator reads, and what to do."""
 
+import errno
+
 
 class EngineError(Exception):
     """Something that the engine could not do.
@@ -37,3 +39,10 @@ class Cancelled(EngineError):
 
 class Postponed(EngineError):
     """The run stops here and is taken up again later from the same step."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether the system gave no more memory, not even for a thread."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or "can't start new thread" in str(error)

@@ -6,7 +6,7 @@ import shutil
 from ..engine import listing, manifest
 from ..engine.addons import archive_addons
 from ..engine.archive.reader import DUMP, INDEX
-from ..engine.archive.writer import ArchiveWriter, journal_path
+from ..engine.archive.writer import journal_path
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
 from ..engine.encryption.files import encrypt_file
@@ -24,26 +24,23 @@ from ..engine.postgres import find_client_tool
 from ..engine.progress import Progress
 from ..engine.retry import persistently
 from ..engine.snapshot import RowCounter, Snapshot
-from .base import Flow, compare_stored
+from .archiving import ArchivingFlow
+from .base import compare_stored
 
-PARTIAL_ARCHIVE = "archive.part"
 PARTIAL_ENCRYPTED = "archive.part.age"
 ATTACHMENT_LIST = "attachments.jsonl"
 # share of the tables' size that the compressed dump takes, rounded up from what was measured
 DUMP_RATIO = 0.4
 
 
-class BackupFlow(Flow):
+class BackupFlow(ArchivingFlow):
     """Performs a backup. Each public method is one step of it."""
 
     overall_state = staticmethod(overall_state)
 
     def __init__(self, job):
         super().__init__(job)
-        self.work = job._work_path()
-        self.partial = self.work / PARTIAL_ARCHIVE
         self.list = self.work / ATTACHMENT_LIST
-        self._writer = None
 
     @staticmethod
     def planned_steps(plan, storages):
@@ -94,9 +91,6 @@ class BackupFlow(Flow):
         if self._good("upload", storage):
             return None
         return "Skipped: the archive is not in this storage."
-
-    def _good(self, kind, storage=None):
-        return self.job._step(kind, storage)._is_good()
 
     # === THE STEPS === #
 
@@ -327,6 +321,7 @@ class BackupFlow(Flow):
         """Store the archive and, last of all, the manifest that makes it a backup."""
         target = storage._get_own_storage()
         job = self.job
+        self._require_archive()
         path, key, retries = job._archive_path(), job.archive_name, storage._retries()
         persistently(lambda: target.put(path, key, progress), progress, retries)
         checkpoint("storage.manifest.before")
@@ -389,64 +384,6 @@ class BackupFlow(Flow):
     def give_up(self):
         """After too many interruptions: remove what no storage holds as a whole."""
         self._undo_uploads("upload")
-
-    def _undo_uploads(self, unless):
-        """Remove what was uploaded to each storage, unless its step of that kind ended well."""
-        for storage in self.job._storages():
-            uploaded = self.job._step("upload", storage).state not in ("pending", "skipped")
-            if uploaded and not self._good(unless, storage):
-                with contextlib.suppress(EngineError):
-                    self._remove_from(storage)
-
-    def _remove_from(self, storage):
-        target = storage._get_own_storage()
-        target.delete(manifest.sidecar_key(self.job.archive_name))
-        target.discard_partial(self.job.archive_name)
-        target.delete(self.job.archive_name)
-        self.job._record_copy(storage, "deleted")
-
-    # === THE ARCHIVE UNDER CONSTRUCTION === #
-
-    def _archive(self):
-        """The writer, one for all steps. What another process has begun is read again first."""
-        if self._writer is None and self.partial.exists():
-            saved = self.job._facts().get("saved", 0)
-            self._writer = ArchiveWriter.resume(
-                self.partial, at_least=saved, progress=self._watch()
-            )
-        elif self._writer is None:
-            self._writer = ArchiveWriter.create(self.partial)
-        return self._writer
-
-    def _watch(self):
-        """Return a progress that only listens to a cancel: reading again is no step."""
-        return Progress(lambda _progress: self.job._check_cancel())
-
-    def _release(self):
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
-
-    def _forget_archive(self):
-        self._release()
-        shutil.rmtree(self.work, ignore_errors=True)
-        self.work.mkdir(mode=0o700, parents=True)
-
-    def _restart_if_archive_is_lost(self):
-        """A later attempt may find the working directory gone or damaged, or be on another
-        server: then nothing of what the closed steps have saved counts any more."""
-        if self.job._is_archived() or not self.job._uploads_missing() or not self._has_saved():
-            return
-        try:
-            if not self.partial.exists():
-                raise PermanentError("The archive under construction is gone.")
-            self._archive()  # reads it again
-        except PermanentError as error:
-            self.job._restart(f"{error.message} Starting again.")
-            self._forget_archive()
-
-    def _has_saved(self):
-        return self._good("dump_database") or self._good("archive_files")
 
 
 def _mib(size):

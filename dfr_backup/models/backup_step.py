@@ -5,7 +5,7 @@ import psycopg2
 
 from odoo import api, fields, models
 
-from ..engine.errors import Cancelled, EngineError, Postponed
+from ..engine.errors import Cancelled, EngineError, Postponed, is_out_of_memory
 from ..engine.progress import Progress
 from .engine_text import EngineText
 
@@ -237,6 +237,14 @@ class BackupStep(models.Model):
         return "\n".join(part for part in (self.log, text) if part)
 
     def _unexpected(self, error):
+        if is_out_of_memory(error):
+            return EngineError(
+                self.env._("Out of memory in step “%s”.", self.display_name),
+                hint=self.env._(
+                    "The backup process may not take more: look for a limit of the service, the "
+                    "container or the system user that runs Odoo, and at what else runs then."
+                ),
+            )
         return EngineError(
             self.env._("An unexpected error: %s", type(error).__name__),
             hint=self.env._(

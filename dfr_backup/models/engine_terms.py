@@ -639,6 +639,13 @@ TERMS = (
     _("For example sftp://user@host/folder/ – the password goes into the environment variable DFR_BACKUP_SFTP_PASSWORD."),
     _("The private key %(path)s cannot be read: %(strerror)s."),
     _("Check the environment variable DFR_BACKUP_SFTP_KEY."),
+    # flows/archiving.py
+    _("The working directory %(work)s was deleted while the backup was running."),
+    _("Something tidies up there: leave that directory out."),
+    _("The archive under construction is gone."),
+    _("%(message)s Starting again."),
+    _("The archive is gone from %(work)s."),
+    _("Something deleted it before it was stored everywhere. Run the backup again."),
     # flows/backup.py
     _("Skipped: the preparation failed."),
     _("Skipped: neither the database nor the files could be saved."),
@@ -670,8 +677,6 @@ TERMS = (
     _("Stored as %(archive_name)s"),
     _("%(archive_size)s are there, and their checksum is right"),
     _("Something could not be removed: %(error)s"),
-    _("The archive under construction is gone."),
-    _("%(message)s Starting again."),
     # flows/base.py
     _("The manifest beside %(key)s belongs to another archive."),
     _("Somebody changed the storage. Scan it to see what it holds now."),

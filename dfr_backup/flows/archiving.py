@@ -1,0 +1,127 @@
+"""The archive under construction, and what becomes of a run that has lost it."""
+
+import contextlib
+import shutil
+
+from ..engine import manifest
+from ..engine.archive.writer import ArchiveWriter
+from ..engine.errors import Cancelled, EngineError, PermanentError, Postponed
+from ..engine.progress import Progress
+from .base import Flow
+
+PARTIAL_ARCHIVE = "archive.part"
+IN_WORK = ("dump_database", "archive_files", "compress", "upload")
+
+
+class ArchivingFlow(Flow):
+    """A flow that makes an archive in a working directory, in several steps and attempts."""
+
+    def __init__(self, job):
+        super().__init__(job)
+        self.work = job._work_path()
+        self.partial = self.work / PARTIAL_ARCHIVE
+        self._writer = None
+
+    def _do(self, step, method, obstacle=None):
+        if step.kind in IN_WORK:
+            super()._do(step, lambda *about: self._in_work(method, *about), obstacle)
+        else:
+            super()._do(step, method, obstacle)
+
+    def _in_work(self, method, *about):
+        """Do a step. When its files are deleted meanwhile, put the run off: the next attempt
+        begins with a new dump."""
+        try:
+            method(*about)
+        except (Cancelled, Postponed):
+            raise
+        except (EngineError, OSError) as error:
+            if not self._is_lost() or self._is_stored() or not self.job._may_try_again():
+                raise
+            self._undo_uploads("upload")
+            raise Postponed(
+                f"The working directory {self.work} was deleted while the backup was running.",
+                hint="Something tidies up there: leave that directory out.",
+                log=str(error),
+            ) from error
+
+    def _good(self, kind, storage=None):
+        return self.job._step(kind, storage)._is_good()
+
+    def _has_saved(self):
+        return self._good("dump_database") or self._good("archive_files")
+
+    def _is_lost(self):
+        """Tell whether somebody else removed what was saved."""
+        if not self.work.exists():
+            return True
+        return self._has_saved() and not (self.partial.exists() or self.job._is_archived())
+
+    def _is_stored(self):
+        """Tell whether a storage holds the archive already."""
+        return any(self._good("upload", storage) for storage in self.job._storages())
+
+    def _archive(self):
+        """The writer, one for all steps. What another process has begun is read again first."""
+        if self._writer is None and self.partial.exists():
+            saved = self.job._facts().get("saved", 0)
+            self._writer = ArchiveWriter.resume(
+                self.partial, at_least=saved, progress=self._watch()
+            )
+        elif self._writer is None:
+            self._writer = ArchiveWriter.create(self.partial)
+        return self._writer
+
+    def _watch(self):
+        """Return a progress that only listens to a cancel: reading again is no step."""
+        return Progress(lambda _progress: self.job._check_cancel())
+
+    def _release(self):
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+
+    def _forget_archive(self):
+        self._release()
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(mode=0o700, parents=True)
+
+    def _restart_if_archive_is_lost(self):
+        """A later attempt may find the working directory gone or damaged, or be on another
+        server: then nothing of what the closed steps have saved counts any more, unless a
+        storage holds it."""
+        if self.job._is_archived() or not self.job._uploads_missing() or not self._has_saved():
+            return
+        if self._is_stored():
+            return
+        try:
+            if not self.partial.exists():
+                raise PermanentError("The archive under construction is gone.")
+            self._archive()  # reads it again
+        except PermanentError as error:
+            self._undo_uploads("upload")
+            self.job._restart(f"{error.message} Starting again.")
+            self._forget_archive()
+
+    def _require_archive(self):
+        """Raise PermanentError when there is nothing to upload any more."""
+        if not self.job._is_archived():
+            raise PermanentError(
+                f"The archive is gone from {self.work}.",
+                hint="Something deleted it before it was stored everywhere. Run the backup again.",
+            )
+
+    def _undo_uploads(self, unless):
+        """Remove what was uploaded to each storage, unless its step of that kind ended well."""
+        for storage in self.job._storages():
+            uploaded = self.job._step("upload", storage).state not in ("pending", "skipped")
+            if uploaded and not self._good(unless, storage):
+                with contextlib.suppress(EngineError):
+                    self._remove_from(storage)
+
+    def _remove_from(self, storage):
+        target = storage._get_own_storage()
+        target.delete(manifest.sidecar_key(self.job.archive_name))
+        target.discard_partial(self.job.archive_name)
+        target.delete(self.job.archive_name)
+        self.job._record_copy(storage, "deleted")
