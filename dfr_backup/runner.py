@@ -15,7 +15,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg2
 
@@ -43,6 +45,8 @@ CLAIM_STEP = """
      WHERE id = (SELECT id FROM backup_step WHERE job_id = %(job)s
                     AND state IN ('pending', 'running') ORDER BY sequence LIMIT 1)
 """
+LOOK_SECONDS = 30  # between two looks at whether a run hangs
+_life = SimpleNamespace(at=0.0)
 # what the child must not inherit from the server's options
 OWN_OPTIONS = {"db_name": None, "logfile": "", "syslog": "False", "db_app_name": None}
 
@@ -150,14 +154,26 @@ def _lock(connection, job_id: int) -> bool:
     return False
 
 
+def show_life() -> None:
+    """Call this at least once in so many minutes as a run may hang, see ``server``."""
+    _life.at = time.monotonic()
+
+
 def _die_with(connection) -> None:
     """End this process as soon as the connection with the lock ends: another runner may take
-    the run up from then on, and two must not work in the same files.
+    the run up from then on, and two must not work in the same files. End it as well when the
+    run hangs: no runner may wait for ever.
 
     A server that ends a session makes its socket readable, and nothing else does here.
     """
-    select.select([connection], [], [])
-    _logger.error("The connection that holds the lock of this run has ended: giving up")
+    show_life()
+    longest = server.hang_seconds()
+    while not select.select([connection], [], [], min(LOOK_SECONDS, longest))[0]:
+        if time.monotonic() - _life.at > longest:
+            _logger.error("No sign of life for %s seconds: giving up", longest)
+            break
+    else:
+        _logger.error("The connection that holds the lock of this run has ended: giving up")
     os.kill(os.getpid(), signal.SIGKILL)  # as after any other kill, the run is resumed
 
 

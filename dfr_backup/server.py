@@ -24,6 +24,7 @@ _logger = logging.getLogger(__name__)
 
 STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")
 LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
+HANG_MINUTES = 120
 KEY_FILE = "secret.key"
 NOT_LIBPQ = ("database", "dbname", "dsn", "application_name")
 
@@ -56,6 +57,11 @@ def filestore_path(database: str) -> Path:
 def mail_server_is_guessed() -> bool:
     """Tell whether odoo.conf names no outgoing mail server, so that Odoo tries localhost."""
     return config["smtp_server"] in (None, "", "localhost")
+
+
+def hang_seconds() -> float:
+    """Return how long a run may show no sign of life before its process is ended."""
+    return 60 * float(config.get("dfr_backup_hang_minutes") or HANG_MINUTES)
 
 
 def pg_path() -> str | None:

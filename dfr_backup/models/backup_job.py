@@ -88,7 +88,9 @@ class BackupJob(models.Model):
     def _compute_duration(self):
         for job in self:
             ended = job.date_start and job.date_end
-            job.duration = (job.date_end - job.date_start).total_seconds() if ended else 0.0
+            seconds = (job.date_end - job.date_start).total_seconds() if ended else 0.0
+            # somebody may have put the clock back meanwhile
+            job.duration = seconds if seconds >= 0 else sum(job.step_ids.mapped("seconds"))
 
     @api.depends("state", "step_ids.state", "step_ids.bytes_done")
     def _compute_progress(self):

@@ -87,6 +87,7 @@ class BackupJob(models.Model):
         A runner writes its sign of life into its steps, never into this row: otherwise whoever
         asks would have to be quicker than the runner between two of its writes.
         """
+        runner.show_life()
         if self.cancel_requested:
             raise Cancelled()
 
@@ -241,7 +242,9 @@ class BackupJob(models.Model):
 
     def _record_copy(self, storage, state):
         """Create or update the catalogue's record of this run's archive in ``storage``."""
-        copy = self.copy_ids.filtered(lambda copy: copy.storage_id == storage)
+        copy = self.copy_ids.filtered(
+            lambda copy: copy.storage_id == storage and copy.key == self.archive_name
+        )
         values = {"state": state}
         if state == "verified":
             values["verified_at"] = fields.Datetime.now()
@@ -297,7 +300,9 @@ class BackupJob(models.Model):
         """Yield working directories and logs that no run of this database needs any more."""
         root = server.data_root()
         now = fields.Datetime.now()
-        for job in self.search([("kept_until", "<", now), ("id", "!=", self.id)]):
+        # one that is too far away was set under a clock that was ahead
+        over = ["|", ("kept_until", "<", now), ("kept_until", ">", now + 2 * KEEP_ARCHIVE)]
+        for job in self.search([*over, ("id", "!=", self.id)]):
             self._persist(job, {"kept_until": False})
             if job._work_path().exists():
                 yield job._work_path()

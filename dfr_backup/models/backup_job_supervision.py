@@ -19,6 +19,12 @@ MAX_SPAWNS = 3  # runners that may be started without one of them taking the run
 SPAWN_PATIENCE = timedelta(minutes=1)
 SUPERVISE_EVERY = timedelta(minutes=1)
 POSTPONE = timedelta(minutes=10)
+CANCEL_PATIENCE = timedelta(minutes=2)
+END_RUNNER = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+     WHERE locktype = 'advisory' AND classid = %s AND objid = %s
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 class BackupJob(models.Model):
@@ -29,7 +35,9 @@ class BackupJob(models.Model):
         """Resume or close what lost its runner, then start the next waiting run."""
         self._close_foreign()
         for job in self.search([("state", "=", "running")]):
-            if not job._is_alive() and job._hold():
+            if job._is_alive():
+                job._end_deaf_runner()
+            elif job._hold():
                 job._take_over()
         self._start_waiting()
         if self.search_count([("state", "in", OPEN_STATES)], limit=1):
@@ -47,6 +55,13 @@ class BackupJob(models.Model):
         database, number, name = self.env.cr.dbname, self.id, self.uuid
         self.env.cr.postcommit.add(lambda: runner.spawn(database, number, name))
         self._supervise_again()
+
+    def _is_starting(self):
+        """Tell whether a process was started for this run so recently that it may still load."""
+        if not self.spawned_at:
+            return False
+        # also when the clock was put back, or the one of the server that started it is ahead
+        return abs(fields.Datetime.now() - self.spawned_at) < SPAWN_PATIENCE
 
     def _is_alive(self):
         """Tell whether a runner holds this run's lock, which dies with its process."""
@@ -92,7 +107,7 @@ class BackupJob(models.Model):
             self._close_interrupted(where)
         elif self.spawn_count >= MAX_SPAWNS:
             # none of them has claimed the run yet; the last one may still be starting
-            if self.spawned_at <= fields.Datetime.now() - SPAWN_PATIENCE:
+            if not self._is_starting():
                 self._close_unstartable()
         else:
             step._note(self.env._("Interrupted in attempt %s: trying again.", self.attempt))
@@ -114,11 +129,13 @@ class BackupJob(models.Model):
     def _start_waiting(self):
         """Start the oldest run that waits, when nothing runs."""
         now = fields.Datetime.now()
-        ready = ["|", ("not_before", "=", False), ("not_before", "<=", now)]
+        # a moment that is too far away was set before the clock was put back
+        ready = ["|", ("not_before", "=", False), "|", ("not_before", "<=", now)]
+        ready += [("not_before", ">", now + 2 * POSTPONE)]
         job = self.search([("state", "=", "pending"), *ready], order="id", limit=1)
         if not job or not job._hold() or self.search_count([("state", "=", "running")], limit=1):
             return
-        if job.spawned_at and job.spawned_at > now - SPAWN_PATIENCE or job._is_alive():
+        if job._is_starting() or job._is_alive():
             return
         if job.spawn_count < MAX_SPAWNS:
             job._spawn_after_commit()
@@ -169,6 +186,13 @@ class BackupJob(models.Model):
             step._skip(self.env._("Skipped: the run was cancelled."))
         self._remove_files()
         self._close("cancelled", EngineError(self.env._("Cancelled by %s.", who)))
+
+    def _end_deaf_runner(self):
+        """End a runner that has been asked to stop and does not listen, because it hangs: it
+        dies with the session that holds its lock."""
+        if self.cancel_requested and self.write_date < fields.Datetime.now() - CANCEL_PATIENCE:
+            _logger.warning("Backup %s does not stop: its process is ended", self.name)
+            self.env.cr.execute(END_RUNNER, [runner.LOCK_CLASS, self.id])
 
     def _end_leftovers(self):
         """End the database sessions of a runner that died."""

@@ -1,5 +1,5 @@
 import logging
-from datetime import timezone
+from datetime import timedelta, timezone
 from zoneinfo import available_timezones
 
 from odoo import api, fields, models
@@ -11,6 +11,7 @@ from .backup_step import JOB_STATES
 
 _logger = logging.getLogger(__name__)
 
+CLOCK_TOLERANCE = timedelta(hours=3)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -184,17 +185,44 @@ class BackupPlan(models.Model):
     def _create_due_runs(self):
         """Create one run for each plan whose time has come, however often it was missed."""
         now = fields.Datetime.now()
+        self._forget_wrong_clocks(now)
         for plan in self.search([("next_run", "<=", now)]).try_lock_for_update():
             moment = plan.next_run
             if moment > now:
                 continue
             plan.next_run = plan._next_after(now)
             plan._wake_up_on_time()
-            waiting = [*plan._backups(), ("state", "=", "pending")]
-            if self.env["backup.job"].search_count(waiting, limit=1):
-                _logger.info("Plan %s: a run is already waiting", plan.name)
-                continue
-            self.env["backup.job"]._create_for(plan, "schedule", scheduled_at=moment)
+            plan._create_due_run(moment)
+
+    @api.model
+    def _forget_wrong_clocks(self, now):
+        """Bring back plans that wait for a moment which a clock has set that was ahead."""
+        for plan in self.search([]):
+            following = plan._next_after(now)
+            latest = {
+                "next_run": (following and plan._latest_next_run(now, following), following),
+                "next_verification": (plan._after_verification(),) * 2,
+                "next_drill": (plan._after_drill(),) * 2,
+            }
+            for name, (last, right) in latest.items():
+                if right and plan[name] and plan[name] > max(last, right):
+                    _logger.warning("%s of plan %s was %s", name, plan.name, plan[name])
+                    plan[name] = right
+
+    def _latest_next_run(self, now, following):
+        """Return the latest moment that a right clock can have set: a clock that is put back by
+        less than three hours, or half of what lies between two runs, repeats none."""
+        gap = self._next_after(following) - following
+        return now + gap + min(gap / 2, CLOCK_TOLERANCE)
+
+    def _create_due_run(self, moment):
+        jobs = self.env["backup.job"]
+        if jobs.search_count([*self._backups(), ("state", "=", "pending")], limit=1):
+            _logger.info("Plan %s: a run is already waiting", self.name)
+            return
+        # the clock may have been at this moment before, and was set back by more than a run
+        served = jobs.search_count([*self._backups(), ("scheduled_at", "=", moment)], limit=1)
+        jobs._create_for(self, "schedule", scheduled_at=not served and moment)
 
     # === RUN NOW === #
 

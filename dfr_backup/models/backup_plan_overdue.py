@@ -11,6 +11,7 @@ from .engine_text import say
 
 NO_FACTS = PlanFacts(timedelta())
 CRON = "dfr_backup.ir_cron_supervise"
+CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 class BackupPlan(models.Model):
@@ -78,11 +79,19 @@ class BackupPlan(models.Model):
         """Return the facts about these plans, by their id."""
         plans = self._origin.sudo()
         runs = {plan: {} for plan in plans}
+        # what has ended in the future did so under a wrong clock, and would hide all that fails
+        latest = fields.Datetime.now() + CLOCK_TOLERANCE
         grouped = (
             self.env["backup.job"]
             .sudo()
             ._read_group(
-                [("plan_id", "in", plans.ids), ("kind", "=", "backup")],
+                [
+                    ("plan_id", "in", plans.ids),
+                    ("kind", "=", "backup"),
+                    "|",
+                    ("date_end", "=", False),
+                    ("date_end", "<=", latest),
+                ],
                 ["plan_id", "state"],
                 ["date_end:max", "id:max"],
             )

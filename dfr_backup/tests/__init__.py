@@ -16,3 +16,4 @@ from . import test_backup_size
 from . import test_translations
 from . import test_backup_lists
 from . import test_backup_cautions
+from . import test_clocks
