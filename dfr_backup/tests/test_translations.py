@@ -28,7 +28,7 @@ class TestTranslations(AlertCase):
         cls.manager.lang = "de_DE"
         cls.german = cls.env["backup.job"].with_user(cls.manager).with_context(lang="de_DE")
 
-    def fail(self, kind, error):
+    def failed(self, kind, error):
         """Return a run whose step ``kind`` raised ``error``, and the mail about it."""
         job = self.run_now()
         step = job.step_ids.filtered(lambda step: step.kind == kind)[:1]
@@ -39,7 +39,7 @@ class TestTranslations(AlertCase):
         return job, self.mails_of(job._finish)
 
     def test_the_mail_about_a_failure_is_german_from_the_subject_to_the_hint(self):
-        job, mail = self.fail("dump_database", dump_error(1, DENIED, "odoo"))
+        job, mail = self.failed("dump_database", dump_error(1, DENIED, "odoo"))
         subject = f"Sicherung fehlgeschlagen: Nightly ({self.env.cr.dbname})"
         self.assertEqual(mail.subject, subject)
         text = html2plaintext(mail.body_html)
@@ -56,7 +56,7 @@ class TestTranslations(AlertCase):
         self.assertEqual(job.error, "Dump database: The database user may not read payslip.")
 
     def test_the_form_of_a_run_is_in_the_language_of_its_reader(self):
-        job, _mail = self.fail("dump_database", dump_error(1, DENIED, "odoo"))
+        job, _mail = self.failed("dump_database", dump_error(1, DENIED, "odoo"))
         shown = {"error": {}, "step_ids": {"fields": {"error": {}, "hint": {}, "log": {}}}}
         german = self.german.browse(job.id).web_read(shown)[0]
         self.assertEqual(
@@ -76,7 +76,7 @@ class TestTranslations(AlertCase):
         self.assertEqual(english["error"], job.error)
 
     def test_the_overview_and_the_reason_of_being_overdue_are_german(self):
-        self.fail("dump_database", dump_error(1, DENIED, "odoo"))
+        self.failed("dump_database", dump_error(1, DENIED, "odoo"))
         overview = self.env["backup.overview"].with_user(self.manager).with_context(lang="de_DE")
         texts = [problem["text"] for problem in overview.get_overview()["problems"]]
         self.assertIn("Der Datenbankbenutzer darf payslip nicht lesen.", " ".join(texts))
@@ -106,7 +106,7 @@ class TestTranslations(AlertCase):
             self.assertEqual(say(env, english), german)
 
     def test_monitors_and_the_history_stay_english(self):
-        job, _mail = self.fail("initialize", PermanentError("The archive is missing."))
+        job, _mail = self.failed("initialize", PermanentError("The archive is missing."))
         self.assertEqual(job.error, "Initialize: The archive is missing.")
         summary = job.with_context(lang="de_DE")._summary()
         self.assertEqual(summary["error"], job.error)
