@@ -1,4 +1,4 @@
-.PHONY: help setup env demo serve test faults lint bench screenshots i18n clean
+.PHONY: help setup env demo serve test faults lint bench docs screenshots i18n clean
 .DEFAULT_GOAL := help
 DEV := setup/dev
 
@@ -29,7 +29,10 @@ lint: ## Check style: ruff, pylint-odoo and the OCA checks
 bench: ## Measure side by side with Odoo, OCA auto_backup, boto3, rclone (WHAT=restore SIZE=1024)
 	@$(DEV)/setup.sh && $(DEV)/bench.sh $(WHAT) $(if $(SIZE),--size $(SIZE)) $(BENCH)
 
-screenshots: ## Take the README's pictures from the demo
+docs: ## Write the pages that are made from the source: errors, the README of the addon
+	@$(DEV)/errors_page.py && $(DEV)/addon_readme.py
+
+screenshots: ## Take every picture of the documentation, from a copy of the demo (minutes)
 	@$(DEV)/setup.sh && $(DEV)/screenshots.sh
 
 i18n: ## Export the terms to translate, merge them into the .po files, say what is to do

@@ -5,6 +5,7 @@
     "category": "Administration",
     "author": "dfr_backup contributors",
     "license": "LGPL-3",
+    "images": ["static/description/banner.png"],
     "depends": ["base", "web", "mail"],
     "data": [
         "security/dfr_backup_groups.xml",

@@ -1,57 +1,257 @@
-"""Take the pictures of the README from a running demo: screenshots.py URL FOLDER"""
+"""Take the pictures of the documentation from a server: screenshots.py URL FOLDER [NAME…]
+
+The database is the one that screenshots_content.py has made. Each picture is a function with its
+name; what a picture leaves behind, the next ones find.
+"""
 
 import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+WIDTH = 1400
+RIM = 14  # pixels around what is cut out
+PATIENCE = 120_000  # milliseconds
+PASSWORD = "admin"
+FAR = "Off-site (MinIO)"
 
 
-def log_in(page, url):
-    page.goto(f"{url}/web/login")
-    page.fill("input[name=login]", "admin")
-    page.fill("input[name=password]", "admin")
-    page.click("button[type=submit]")
-    page.wait_for_selector(".o_main_navbar", timeout=90_000)
+class Camera:
+    """A browser that is logged in, and a folder for what it sees."""
+
+    def __init__(self, page, url, folder):
+        self.page, self.url, self.folder = page, url, Path(folder)
+
+    def log_in(self):
+        self.page.goto(f"{self.url}/web/login")
+        self.page.fill("input[name=login]", "admin")
+        self.page.fill("input[name=password]", PASSWORD)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_selector(".o_main_navbar")
+
+    def look(self, path, selector):
+        """Open a page and wait for what it shows."""
+        self.page.goto(f"{self.url}/odoo/{path}")
+        self.page.wait_for_selector(selector)
+        self.page.wait_for_timeout(1500)  # charts are drawn after the page is there
+
+    def open_row(self, path, text):
+        """Open the record of a list that has ``text`` in its row."""
+        self.look(path, ".o_data_row")
+        self.page.click(f".o_data_row:has-text('{text}') td.o_data_cell >> nth=1")
+        self.page.wait_for_selector(".o_form_view .o_form_sheet")
+        self.page.wait_for_timeout(800)
+
+    def tab(self, name):
+        self.page.click(f".o_notebook_headers a[name={name}]")
+        self.page.wait_for_timeout(500)
+
+    def take(self, name, selector=None, *, height=860, above=0):
+        """Write the picture of the window, or of what ``selector`` names and a rim around it.
+
+        ``height`` of the window and ``above``, how much more is shown over it, are in pixels.
+        """
+        path = self.folder / f"{name}.png"
+        self.page.set_viewport_size({"width": WIDTH, "height": height})
+        self.page.mouse.move(WIDTH - 5, 300)
+        self.page.wait_for_timeout(700)
+        clip = None
+        if selector:
+            box = self.page.locator(selector).first.bounding_box()
+            top = max(0, box["y"] - RIM - above)
+            clip = {"x": max(0, box["x"] - RIM), "y": top, "width": box["width"] + 2 * RIM}
+            clip["height"] = box["y"] + box["height"] + RIM - top
+        self.page.screenshot(path=path, clip=clip)
+        shrink(path)
+        print(f"{path.name}: {path.stat().st_size >> 10} KiB", flush=True)
+
+    def call(self, model, method, args, **kwargs):
+        """Call a method as the user who is logged in; return its result."""
+        answer = self.page.evaluate(
+            """async ([model, method, args, kwargs]) => {
+                const body = {jsonrpc: "2.0", params: {model, method, args, kwargs}};
+                const response = await fetch(`/web/dataset/call_kw/${model}/${method}`, {
+                    method: "POST", headers: {"Content-Type": "application/json"},
+                    body: JSON.stringify(body)});
+                return await response.json();
+            }""",
+            [model, method, args, kwargs],
+        )
+        if "error" in answer:
+            raise RuntimeError(answer["error"]["data"]["message"])
+        return answer["result"]
+
+    def far(self, **values):
+        """Change the storage that is far away; return its identifier."""
+        (storage,) = self.call("backup.storage", "search", [[("name", "=", FAR)]])
+        if values:
+            self.call("backup.storage", "write", [[storage], values])
+        return storage
+
+    def run_nightly(self):
+        """Start the nightly plan and return the run's identifier; does not wait for its end."""
+        (plan,) = self.call("backup.plan", "search", [[("name", "=", "Every night")]])
+        return self.call("backup.plan", "action_run_now", [[plan]])["res_id"]
+
+    def await_run(self, run):
+        for _ in range(240):
+            state = self.call("backup.job", "read", [[run], ["state"]])[0]["state"]
+            if state not in ("pending", "running"):
+                return state
+            self.page.wait_for_timeout(500)
+        raise RuntimeError(f"run {run} does not end")
+
+    def confirm_identity(self):
+        """Give the password again where Odoo asks for it."""
+        field = self.page.locator(".modal input[type=password]")
+        self.page.wait_for_timeout(1500)
+        if field.count():
+            field.first.fill(PASSWORD)
+            self.page.click(".modal footer .btn-primary")
 
 
-def take(page, address, selector, path):
-    page.goto(address)
-    page.wait_for_selector(selector, timeout=60_000)
-    page.wait_for_timeout(2000)  # charts are drawn after the page is there
-    page.screenshot(path=path)
+def shrink(path):
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
+    small.save(path, optimize=True)
 
 
-def main(url, folder):
-    folder = Path(folder)
+def overview(camera):
+    camera.look("backups", ".o_backup_overview canvas")
+    camera.take("overview", height=1060)
+
+
+def runs(camera):
+    camera.look("backup-runs", ".o_data_row")
+    camera.take("list")
+
+
+def stored(camera):
+    camera.look("stored-backups", ".o_data_row")
+    camera.take("stored")
+
+
+def plan(camera):
+    camera.open_row("backup-plans", "Every night")
+    camera.take("plan")
+    for page in ("retention", "notifications", "encryption"):
+        camera.tab(page)
+        camera.take(page, ".o_notebook", height=2400)
+
+
+def storages(camera):
+    camera.open_row("backup-storages", FAR)
+    camera.page.click("button[name=action_test]")
+    camera.page.wait_for_timeout(4000)
+    camera.page.wait_for_selector(".o_field_widget[name=last_test]")
+    camera.take("storage-s3", height=980)
+    camera.open_row("backup-storages", "This server")
+    camera.take("storage-local", height=700)
+
+
+def storage_sftp(camera):
+    """A new one that is filled in and not saved."""
+    page = camera.page
+    camera.look("backup-storages/new", ".o_form_view")
+    page.fill(
+        ".o_field_widget[name=name] input, .o_field_widget[name=name] textarea", "Branch office"
+    )
+    page.click(".o_field_widget[name=provider] label:has-text('SFTP')")
+    page.fill(".o_field_widget[name=sftp_host] input", "backup.oakfield.example")
+    page.fill(".o_field_widget[name=sftp_user] input", "odoo-backup")
+    page.fill(".o_field_widget[name=sftp_directory] input", "backups/odoo")
+    camera.take("storage-sftp")
+    page.click(".o_form_button_cancel")
+
+
+def restore(camera):
+    camera.look("stored-backups", ".o_data_row")
+    camera.page.click(".o_data_row:has-text('MinIO') td.o_data_cell >> nth=1")
+    camera.page.wait_for_selector(".o_form_view button[name=action_restore]")
+    camera.take("stored-backup")
+    camera.page.click("button[name=action_restore]")
+    camera.confirm_identity()
+    camera.page.wait_for_selector(".modal .o_field_widget[name=database]")
+    camera.take("restore")
+    camera.page.click(".modal footer .btn-secondary")
+
+
+def drill(camera):
+    (run,) = camera.call("backup.job", "search", [[("kind", "=", "drill")]], limit=1)
+    camera.look(f"backup-runs/{run}", ".o_form_sheet")
+    camera.take("drill", height=980)
+
+
+SETTINGS = ".o_settings_container:has(#dfr_backup_plan_setting)"
+
+
+def settings(camera):
+    camera.look("settings", "#dfr_backup_plan_setting")
+    camera.take("settings", SETTINGS, height=3200, above=40)
+
+
+def set_up(camera):
+    """The guided set-up, over the overview."""
+    camera.look("backups", ".o_backup_overview canvas")
+    camera.page.click(".o_menu_sections button:has-text('Configuration')")
+    camera.page.click(".o-dropdown--menu a:has-text('Guided Set-up')")
+    camera.page.wait_for_selector(".modal .o_backup_setup_pages")
+    camera.page.wait_for_timeout(1000)
+    camera.take("set-up")
+    camera.page.click(".modal .btn-close")
+
+
+def running(camera):
+    """A run while it goes on: the far storage is made slow for it."""
+    camera.far(bandwidth=8 * 1024)
+    run = camera.run_nightly()
+    camera.look(f"backup-runs/{run}", ".o_backup_step[data-kind=upload][data-state=running]")
+    camera.take("running")
+    camera.look("backups", ".o_backup_running")
+    camera.take("overview-running", height=1060)
+    camera.await_run(run)
+    camera.look(f"backup-runs/{run}", ".o_backup_step[data-kind=cleanup]")
+    camera.take("run")
+    camera.far(bandwidth=0)
+
+
+def failed(camera):
+    """A run whose far storage is gone: its form, the overview, the mail about it."""
+    camera.far(s3_bucket="oakfield-backup")
+    run = camera.run_nightly()
+    camera.await_run(run)
+    camera.look(f"backup-runs/{run}", ".o_backup_step[data-kind=cleanup]")
+    camera.take("failed")
+    camera.look("backups", ".o_backup_problems")
+    camera.take("overview-failed", height=1060)
+    camera.far(s3_bucket="oakfield-backups")
+    mails = camera.call("mail.mail", "search_read", [[], ["body_html", "subject"]], limit=1)
+    camera.page.goto("about:blank")
+    camera.page.set_content(f"<div id='mail' style='width: 640px'>{mails[0]['body_html']}</div>")
+    camera.take("mail", "#mail")
+
+
+PICTURES = [overview, runs, stored, plan, storages, storage_sftp, restore, drill, settings, set_up]
+PICTURES += [running, failed]
+
+
+def main(url, folder, *names):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=ARGUMENTS
         )
-        page = browser.new_page(viewport={"width": 1400, "height": 860})
-        log_in(page, url)
-        page.goto(f"{url}/odoo/backup-runs")
-        page.wait_for_selector(".o_data_row", timeout=60_000)
-        page.click("button:has-text('Run Backup Now')")
-        page.wait_for_selector(
-            ".o_backup_step[data-kind=cleanup][data-state=success]", timeout=90_000
+        page = browser.new_page(
+            viewport={"width": WIDTH, "height": 860}, timezone_id="Europe/Brussels"
         )
-        page.mouse.move(700, 500)
-        page.wait_for_timeout(1500)
-        page.screenshot(path=folder / "run.png")
-        page.goto(f"{url}/odoo/backup-runs")
-        page.wait_for_selector(".o_data_row", timeout=60_000)
-        page.wait_for_timeout(1000)
-        page.screenshot(path=folder / "list.png")
-        take(page, f"{url}/odoo/backups", ".o_backup_overview", folder / "overview.png")
-        take(page, f"{url}/odoo/stored-backups", ".o_data_row", folder / "stored.png")
-        page.goto(f"{url}/odoo/backup-plans")
-        page.click(".o_data_row td.o_data_cell >> nth=1", timeout=60_000)
-        page.wait_for_selector(".o_form_view .oe_title")
-        page.wait_for_timeout(1000)
-        page.screenshot(path=folder / "plan.png")
+        page.set_default_timeout(PATIENCE)
+        camera = Camera(page, url, folder)
+        camera.log_in()
+        for picture in PICTURES:
+            if not names or picture.__name__ in names:
+                picture(camera)
         browser.close()
 
 

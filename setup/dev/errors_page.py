@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Write docs/errors.rst: every message that the addon can end with, and what to do about it.
+
+    errors_page.py [FILE]      (default: docs/errors.rst)
+
+It reads the source as a tree and runs nothing of it. What is filled in at run time is shown as “…”.
+"""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+ADDON = REPO / "dfr_backup"
+ERRORS = {"EngineError", "PermanentError", "RetryableError", "Mismatch", "Cancelled", "Postponed"}
+# findings before a restore that somebody may know better; to accept another one helps nobody
+ACCEPTABLE = {"modules_missing", "postgres_older", "series", "space"}
+AGAIN = {"RetryableError", "Postponed"}
+# the first word of a path that fits says which part of the page an error belongs to
+SUBJECTS = [
+    ("Database and dump", ("engine/postgres", "engine/dump", "engine/snapshot")),
+    (
+        "Archive and working directory",
+        ("engine/archive/writer", "engine/archive/journal", "engine/filestore", "flows/backup"),
+    ),
+    ("Reading and fetching an archive", ("engine/archive", "engine/fetch", "engine/sidecar")),
+    ("Restore", ("engine/restore/preflight", "engine/restore", "models/backup_job_restore")),
+    ("Encryption", ("engine/encryption", "models/backup_job_keeping")),
+    ("Stored secrets", ("engine/secretbox", "models/backup_secret_mixin")),
+    (
+        "Every storage",
+        ("engine/storages/base", "flows", "models/backup_copy", "models/backup_storage"),
+    ),
+    ("Local directories", ("engine/storages/local",)),
+    ("S3", ("engine/storages/s3",)),
+    ("SFTP", ("engine/storages/sftp",)),
+    ("rclone", ("engine/storages/rclone",)),
+    ("Command line", ("engine/storages/url", "console")),
+    ("Monitors", ("engine/ping",)),
+    ("Everything else", ("",)),
+]
+NOTHING = "The message says what there is to say."
+HEAD = """\
+===================================
+Every error message, and its remedy
+===================================
+
+.. Made from the source by setup/dev/errors_page.py: do not edit.
+
+Look for a part of the message that you see: “…” stands for a name, a path, a number or what a
+server has answered. A line with *tried again* is one that goes on by itself: the run says so, and
+only fails when it stays. Under a message is what to do.
+
+What to look at when there is no message, or too many: `Troubleshooting <troubleshooting.rst>`__.
+"""
+
+
+class Source:
+    """One file: what it raises."""
+
+    def __init__(self, path):
+        self.tree = ast.parse(path.read_text())
+        for parent in ast.walk(self.tree):
+            for child in ast.iter_child_nodes(parent):
+                child.parent = parent
+        self.scopes = {self.tree: _assignments(self.tree)}
+
+    def entries(self):
+        """Yield (message, remedies, tried again?, code) of each error."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                yield from self._call(node)
+            elif isinstance(node, ast.Tuple):
+                yield from self._table(node)
+
+    def _call(self, node):
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        hint = next((k.value for k in node.keywords if k.arg == "hint"), None)
+        arguments = node.args
+        if name == "Finding":
+            yield from self._finding(node)
+        elif name == "Meaning" and len(arguments) == 4:
+            _pattern, kind, reason, hint = arguments
+            again = getattr(kind, "id", "") in AGAIN
+            for text in self._text(reason, node):
+                yield f"Cannot … in …: {text}.", self._text(hint, node), again, ""
+        elif arguments and (name in ERRORS or hint is not None):
+            again = name in AGAIN
+            for message in self._text(arguments[0], node):
+                yield message, self._text(hint, node), again, ""
+
+    def _finding(self, node):
+        message, hint = node.args[1:3]
+        code = node.args[0].value if node.args[0].value in ACCEPTABLE else ""
+        for text in self._text(message, node):
+            yield text, self._text(hint, node), False, code
+
+    def _table(self, node):
+        """A message and its hint, as two neighbours in a table."""
+        if len(node.elts) in (2, 3) and all(_is_sentence(part) for part in node.elts[-2:]):
+            message, hint = node.elts[-2:]
+            yield self._text(message, node)[0], self._text(hint, node), False, ""
+
+    def _text(self, node, place):
+        """Return the texts that an expression can be, "…" for what is only known at run time."""
+        if node is None:
+            return []
+        if isinstance(node, ast.Constant):
+            return [_plain(str(node.value))] if node.value else []
+        if isinstance(node, ast.JoinedStr):
+            parts = [p.value if isinstance(p, ast.Constant) else "…" for p in node.values]
+            return [_plain("".join(map(str, parts)))]
+        if isinstance(node, ast.IfExp):
+            return self._text(node.body, place) + self._text(node.orelse, place)
+        if isinstance(node, ast.BinOp):
+            return self._text(node.left, place)
+        if isinstance(node, ast.Name):
+            return self._named(node.id, place)
+        if isinstance(node, ast.Dict):
+            return [text for value in node.values for text in self._text(value, place)]
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get":
+            default = node.args[1] if len(node.args) > 1 else None
+            return self._text(node.func.value, place) + self._text(default, place)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("_", "format"):
+            return self._text(node.args[0] if node.func.attr == "_" else node.func.value, place)
+        return []
+
+    def _named(self, name, place):
+        """Return the texts that a name stands for, in the function around or in the module."""
+        while place is not None:
+            if isinstance(place, ast.FunctionDef | ast.Module):
+                if place not in self.scopes:
+                    self.scopes[place] = _assignments(place)
+                if name in self.scopes[place]:
+                    values = self.scopes[place][name]
+                    return [text for value in values for text in self._text(value, place)]
+            place = getattr(place, "parent", None)
+        return []
+
+
+def _assignments(scope):
+    """Return what is assigned to each name in a module or function, in order."""
+    found = {}
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and not isinstance(scope, ast.Module):
+                    found.setdefault(target.id, []).append(node.value)
+                elif isinstance(target, ast.Name) and node in scope.body:
+                    found[target.id] = [node.value]
+    return found
+
+
+def _is_sentence(node):
+    text = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(node, ast.JoinedStr):
+        text = "".join(p.value for p in node.values if isinstance(p, ast.Constant))
+    return (
+        isinstance(text, str) and text.count(" ") >= 2 and text[:1].isupper() and text.endswith(".")
+    )
+
+
+def _plain(text):
+    """Return a text with “…” for what is filled in later, safe within reStructuredText."""
+    text = re.sub(r"%\(\w+\)\w|%s|%d|\{[\w.]*\}", "…", text)
+    text = re.sub(r"…(?:[ /:]*…)+", "…", text)
+    text = re.sub(r"\s+", " ", text).strip()
+    return re.sub(r"([*`|\\])|_(?=\W|$)", lambda m: "\\" + m[0], text)
+
+
+def _subject(path):
+    name = path.relative_to(ADDON).as_posix()
+    return next(title for title, starts in SUBJECTS if name.startswith(starts))
+
+
+def collect():
+    """Return {subject: {message: (remedies, tried again?, code)}}."""
+    found = {title: {} for title, _starts in SUBJECTS}
+    for folder in ("engine", "flows", "models", "console"):
+        for path in sorted((ADDON / folder).rglob("*.py")):
+            messages = found[_subject(path)]
+            for message, remedies, again, code in Source(path).entries():
+                if len(re.findall(r"[a-z]\w+", message)) < 2:
+                    continue  # all of it is only known at run time
+                known, _again, known_code = messages.get(message, ([], again, code))
+                remedies = list(dict.fromkeys([*known, *remedies]))
+                messages[message] = (remedies, again, code or known_code)
+    return found
+
+
+def page():
+    """Return the page."""
+    parts = [HEAD]
+    for title, messages in collect().items():
+        if messages:
+            parts.append(f"\n{title}\n{'=' * len(title)}\n")
+            parts += [
+                _entry(message, *messages[message]) for message in sorted(messages, key=str.lower)
+            ]
+    return "\n".join(parts)
+
+
+def _entry(message, remedies, again, code):
+    lines = [message + (" *(tried again)*" if again else "")]
+    remedies = [*remedies, f"To go on all the same: ``--accept {code}``."] if code else remedies
+    bullet = "* " if len(remedies) > 1 else ""
+    lines += [f"    {bullet}{text}" for text in remedies or [NOTHING]]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPO / "docs/errors.rst"
+    target.write_text(page())
