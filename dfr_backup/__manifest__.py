@@ -10,6 +10,7 @@
     "data": [
         "security/dfr_backup_groups.xml",
         "security/ir.model.access.csv",
+        "security/backup_browse_rules.xml",
         "data/ir_sequence_data.xml",
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
@@ -23,6 +24,9 @@
         "views/backup_monitor_token_views.xml",
         "views/backup_storage_views.xml",
         "views/backup_copy_views.xml",
+        "views/backup_browse_views.xml",
+        "views/backup_compare_views.xml",
+        "views/backup_filestore_issue_views.xml",
         "views/backup_setup_views.xml",
         "views/res_config_settings_views.xml",
         "views/backup_overview_views.xml",

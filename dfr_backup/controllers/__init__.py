@@ -1,3 +1,4 @@
+from . import attachment
 from . import download
 from . import health
 from . import recovery_kit

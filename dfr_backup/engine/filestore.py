@@ -29,6 +29,7 @@ BATCH_FILES = 64
 BATCH_BYTES = 2 << 20
 UNKNOWN_SIZE = 64 << 10  # bytes: what a file counts for whose size the database does not know
 NAMED = 200  # files of each kind of trouble that are named; the others are only counted
+LISTED = 2000  # files in trouble that are listed for a repair
 FOLDER = "filestore/"
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 IRREGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a directory
@@ -48,9 +49,19 @@ class Attachment:
     label: str
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """A file that is not good: ``kind`` is "missing", "damaged" or "unreadable"."""
+
+    store_fname: str
+    kind: str
+    reason: str
+
+
 @dataclass
 class FilestoreReport:
-    """What was archived, and what is wrong with the filestore."""
+    """What was archived, and what is wrong with the filestore: the first ``LISTED`` files in
+    ``troubles``, and by kind numbers and lines to read."""
 
     files: int = 0
     bytes: int = 0
@@ -60,18 +71,27 @@ class FilestoreReport:
     damaged_count: int = 0
     unreadable: list[str] = field(default_factory=list)
     unreadable_count: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+
+    @property
+    def lists_all(self) -> bool:
+        """Tell whether ``troubles`` has every file that is not good."""
+        whole = self.missing_count + self.damaged_count + self.unreadable_count
+        return len(self.troubles) == whole
 
     def add(self, size: int) -> None:
         """Count one archived file."""
         self.files += 1
         self.bytes += size
 
-    def note(self, trouble: str, line: str) -> None:
+    def note(self, kind: str, attachment: Attachment, reason: str) -> None:
         """Count one file as "missing", "damaged" or "unreadable", and name it."""
-        setattr(self, f"{trouble}_count", getattr(self, f"{trouble}_count") + 1)
-        names = getattr(self, trouble)
+        setattr(self, f"{kind}_count", getattr(self, f"{kind}_count") + 1)
+        names = getattr(self, kind)
         if len(names) < NAMED:
-            names.append(line)
+            names.append(f"{attachment.label}: {reason}")
+        if len(self.troubles) < LISTED:
+            self.troubles.append(Trouble(attachment.store_fname, kind, reason))
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,7 @@ def archive_filestore(
             report.add(done.prepared.size)
             progress.advance(done.prepared.size)
         if done.trouble:
-            report.note(done.trouble, f"{done.attachment.label}: {done.reason}")
+            report.note(done.trouble, done.attachment, done.reason)
     return report
 
 
@@ -166,7 +186,7 @@ def _without_archived(
         report.add(size)
         progress.advance(size)
         if note:
-            report.note("damaged", f"{attachment.label}: {note}")
+            report.note("damaged", attachment, note)
 
 
 class _Archived:

@@ -1,4 +1,5 @@
 from .backup import BackupFlow
+from .repair import RepairFlow
 from .restore import DrillFlow, RestoreFlow
 from .scan import ScanFlow
 from .verify import VerifyFlow
@@ -10,4 +11,5 @@ FLOWS = {
     "scan": ScanFlow,
     "restore": RestoreFlow,
     "drill": DrillFlow,
+    "repair": RepairFlow,
 }

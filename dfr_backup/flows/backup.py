@@ -247,6 +247,7 @@ class BackupFlow(ArchivingFlow):
                 hint="Check data_dir in odoo.conf, and that the disk with it is mounted.",
             )
         report = archive_filestore(writer, root, attachments, progress)
+        self.job._note_filestore(report, complete=self.list.exists())
         progress.log(f"{report.files} attachment files, {_mib(report.bytes)}")
         for what, count, names in (
             ("missing", report.missing_count, report.missing),

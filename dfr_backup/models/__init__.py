@@ -1,6 +1,8 @@
 from . import backup_secret_mixin
 from . import backup_retention_mixin
 from . import backup_copy
+from . import backup_copy_content
+from . import backup_filestore_issue
 from . import backup_storage
 from . import backup_storage_s3
 from . import backup_storage_sftp
@@ -20,6 +22,7 @@ from . import backup_job_supervision
 from . import backup_job_run
 from . import backup_job_keeping
 from . import backup_job_restore
+from . import backup_job_repair
 from . import backup_job_alerts
 from . import backup_job_live
 from . import backup_overview

@@ -192,6 +192,8 @@ class BackupJob(models.Model):
             return self.step_ids.copy_id.action_verify()
         if self.kind == "scan":
             return self.step_ids.storage_id.action_scan()
+        if self.kind == "repair":
+            return self._issues().action_repair()
         if self.kind == "drill":
             return self.step_ids.copy_id.action_drill()
         if self.kind == "restore":

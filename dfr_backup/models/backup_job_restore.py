@@ -10,7 +10,6 @@ import time
 from odoo import fields, models, release
 
 from .. import runner, server
-from ..engine.encryption.files import Passphrase, parse_identities
 from ..engine.errors import EngineError, PermanentError
 from ..engine.process import die_with_parent
 from ..engine.restore.steps import Restore, RestoreOptions
@@ -56,12 +55,7 @@ class BackupJob(models.Model):
 
     def _identities(self, copy):
         """Return what decrypts the archive, None when nothing was given."""
-        text = self._read_secret("restore_key") or copy._read_key()
-        if not text or not copy.encrypted:
-            return None
-        if "AGE-SECRET-KEY-" in text or "PRIVATE KEY" in text:
-            return parse_identities(text)
-        return Passphrase(text)
+        return copy._identities(self._read_secret("restore_key"))
 
     def _begin_again(self, steps):
         """Remove what an interrupted attempt has made, and open its steps again."""
@@ -81,9 +75,9 @@ class BackupJob(models.Model):
 
     def _remove_files(self):
         """Remove also what a restore has made that will not go on, and the key given for it."""
-        restores = self.filtered(lambda job: job.kind in ("restore", "drill"))
-        for job in restores:
+        for job in self:
             job._forget_key()
+        restores = self.filtered(lambda job: job.kind in ("restore", "drill"))
         if restores:
             with contextlib.suppress(EngineError):  # the next restore tries again
                 remove_leftovers(restores[0]._server(), server.markers())

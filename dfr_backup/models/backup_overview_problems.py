@@ -21,6 +21,7 @@ class BackupOverview(models.AbstractModel):
         for storage in self.env["backup.storage"].search([("active", "=", True)]):
             found += self._storage_problems(storage)
         found += self._lost_copies()
+        found += self._lost_files()
         return sorted(found, key=lambda problem: problem["tone"] != "danger")
 
     def _plan_problems(self, plan, last):
@@ -98,6 +99,17 @@ class BackupOverview(models.AbstractModel):
         text = self.env._("They were there and cannot be restored now.")
         action = {**action, "domain": lost, "context": {}}
         return [self._problem("danger", title, text, action, None, self.env._("Show Them"))]
+
+    def _lost_files(self):
+        count = self.env["backup.filestore.issue"].search_count([("state", "=", "open")])
+        if not count:
+            return []
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_filestore_issue_action"
+        )
+        title = self.env._("Attachments whose file is missing or damaged: %s", count)
+        text = self.env._("An older backup may still have the good file, and can put it back.")
+        return [self._problem("warning", title, text, action, None, self.env._("Show Them"))]
 
     def _problem(self, tone, title, text, action, record=None, button=None):
         return {

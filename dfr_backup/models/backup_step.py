@@ -29,6 +29,7 @@ STEP_KINDS = [
     ("compare", "Compare"),
     ("boot", "Boot"),
     ("drop", "Drop"),
+    ("repair", "Repair files"),
 ]
 STEP_STATES = [
     ("pending", "Waiting"),
@@ -44,6 +45,7 @@ JOB_KINDS = [
     ("scan", "Scan"),
     ("restore", "Restore"),
     ("drill", "Drill"),
+    ("repair", "Filestore repair"),
 ]
 ENCRYPTIONS = [
     ("none", "Not encrypted"),

@@ -4,7 +4,9 @@ from . import test_backup_storage
 from . import test_ir_attachment
 from . import test_long_history
 from . import test_security
+from . import test_backup_browse
 from . import test_backup_catalogue
+from . import test_backup_repair
 from . import test_backup_restore
 from . import test_backup_secrets
 from . import test_backup_alerts

@@ -101,7 +101,7 @@ class StoredFile(io.RawIOBase):
 
     def close(self) -> None:
         self._end_request()
-        super().close()
+        return super().close()
 
     def _stream_at(self, position: int) -> BinaryIO:
         """Return a stream that stands at ``position``."""

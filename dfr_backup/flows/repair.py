@@ -1,0 +1,72 @@
+"""Files of the filestore that are not good, put back from the backups that still have them."""
+
+from ..engine.browse import find_files, look_into
+from ..engine.errors import Cancelled, EngineError, PermanentError
+from ..engine.outcome import checked_state
+from ..engine.repair import put_back
+from .base import Flow
+
+NAMED = 50  # files that no backup has, by name
+
+
+class RepairFlow(Flow):
+    overall_state = staticmethod(checked_state)
+
+    def run(self):
+        self._do(self.job._step("repair"), self.repair)
+        self.job._forget_key()
+
+    def abandon(self):
+        self.job._forget_key()
+
+    def give_up(self):
+        self.job._forget_key()
+
+    def repair(self, progress):
+        """Look through the backups, newest first, until every file was put back."""
+        wanted = self.job._files_to_repair()
+        progress.expect(sum(wanted.values()))
+        whole = len(wanted)
+        for copy in self.job._repair_sources():
+            if not wanted:
+                break
+            try:
+                self._repair_from(copy, wanted, progress)
+            except Cancelled:
+                raise
+            except EngineError as error:
+                progress.log(f"{copy.key} in {copy.storage_id.name}: {error.message} {error.hint}")
+        if wanted:
+            self._lament(wanted, whole, progress)
+
+    def _repair_from(self, copy, wanted, progress):
+        """Put back what this backup holds of the files that are wanted."""
+        storage, identities = copy.storage_id._get_storage(), self.job._identities(copy)
+        progress.tick()
+        with look_into(storage, copy.key, identities) as reader:
+            for store_fname, entry in list(find_files(reader, wanted)):
+                progress.tick()
+                try:
+                    written = put_back(
+                        self.job._filestore_path(), store_fname, reader.pieces(entry)
+                    )
+                except PermanentError as error:
+                    progress.log(f"{copy.key}: {error.message}")
+                    continue
+                progress.advance(wanted.pop(store_fname))
+                self.job._note_repaired(store_fname, copy if written else None)
+                what = f"put back from {copy.key}" if written else "is good already"
+                progress.log(f"{store_fname}: {what}")
+
+    def _lament(self, lost, whole, progress):
+        names = "\n".join([*lost][:NAMED])
+        hint = "Another storage may have older backups: scan it, and try again."
+        if len(lost) == whole:
+            raise PermanentError(
+                f"No backup that can be read has a good copy of these {whole} files.",
+                hint=hint,
+                log=names,
+            )
+        progress.warn(
+            f"{len(lost)} of {whole} files are in no backup that can be read. {hint}\n{names}"
+        )

@@ -1,0 +1,54 @@
+"""What the runner does for the health of the filestore: note what is wrong, and repair it."""
+
+from odoo import fields, models
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    def _note_filestore(self, report, complete):
+        """Keep what a backup has found wrong with the filestore."""
+        self.env["backup.filestore.issue"]._record(
+            self, report.troubles, complete and report.lists_all
+        )
+
+    def _request_repair(self, issues):
+        """Return a new run that will put the files of these issues back."""
+        self._check_manager()
+        jobs = self.sudo()
+        return jobs._create_run(
+            "repair", [{"kind": "repair"}], "manual", data={"issues": issues.ids}
+        )
+
+    def _issues(self):
+        issues = self.env["backup.filestore.issue"].browse(self._facts().get("issues", []))
+        return issues.exists().filtered(lambda issue: issue.state == "open")
+
+    def _files_to_repair(self):
+        """Return the bytes of each file that is still wanted, by ``store_fname``."""
+        issues = self._issues()
+        wanted = {row["store_fname"] for row in issues._attachments(issues.mapped("store_fname"))}
+        unwanted = issues.filtered(lambda issue: issue.store_fname not in wanted)
+        if unwanted:
+            self._persist(unwanted, {"state": "resolved"})
+        return {issue.store_fname: int(issue.size) for issue in issues - unwanted}
+
+    def _repair_sources(self):
+        """Return the backups to look through: first those that should hold a good file."""
+        issues = self._issues()
+        copies = issues._sources()
+        expected = copies.browse().union(*(issue._expected_in(copies) for issue in issues))
+        return (copies & expected) + (copies - expected)
+
+    def _note_repaired(self, store_fname, copy):
+        """Note that a file was put back from ``copy``; None: a good one was there already."""
+        issues = self._issues().filtered(lambda issue: issue.store_fname == store_fname)
+        values = {"state": "resolved"}
+        if copy:
+            values = {
+                "state": "repaired",
+                "repaired_at": fields.Datetime.now(),
+                "repaired_by_id": self.user_id.id,
+                "repaired_from_id": copy.id,
+            }
+        self._persist(issues, values)

@@ -1,0 +1,244 @@
+from contextlib import closing
+from unittest.mock import patch
+
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import HttpCase, new_test_user, tagged
+
+from ..engine.encryption.files import encrypt_file, generate_key, parse_recipients
+from ..engine.progress import Progress
+from ..wizards import backup_browse_file
+from .archives import store_archive, store_fname
+from .common import BackupCase
+
+INVOICE, PHOTO = b"an invoice", b"a photo" * 1000
+FILES = [
+    ("invoice März.pdf", "account.move", 7, INVOICE),
+    ("photo.jpg", "res.partner", 3, PHOTO),
+    ("gone.txt", "res.partner", 4, None),
+]
+ROWS = {'"public"."res_partner"': 12, '"public"."account_move"': 0}
+ADDONS = [{"name": "base", "revision": "ab" * 20, "files": 3, "bytes": 99}]
+
+
+@tagged("post_install", "-at_install")
+class TestBackupBrowse(BackupCase, HttpCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.manager = new_test_user(cls.env, "boss", "dfr_backup.group_manager")
+        cls.viewer = new_test_user(cls.env, "looker", "dfr_backup.group_viewer")
+
+    def setUp(self):
+        super().setUp()
+        self.copy = self.stored("db-1.zip", FILES, rows=ROWS, addons=ADDONS)
+
+    @classmethod
+    def stored(cls, key, files, date="2026-10-12 02:00:00", **values):
+        sealed = store_archive(cls.root / "disk", key, files, **values)
+        return cls.env["backup.copy"].create(
+            {
+                "storage_id": cls.storage.id,
+                "key": key,
+                "date": date,
+                "state": "verified",
+                "size": sealed.size,
+                "sha256": sealed.sha256,
+                "database": "shop",
+                "contents": "database, filestore",
+            }
+        )
+
+    def browse(self, copy=None, user=None):
+        copy = (copy or self.copy).with_user(user or self.manager)
+        action = type(copy).action_browse.__wrapped__(copy)
+        return self.env["backup.browse"].with_user(self.manager).browse(action["res_id"])
+
+    def search(self, browser, **values):
+        browser.write({f"search_{name}": value for name, value in values.items()})
+        browser.action_search()
+        return browser.hit_ids
+
+    # === WHAT IT HOLDS === #
+
+    def test_manifest_is_shown(self):
+        browser = self.browse()
+        self.assertEqual((browser.database, browser.row_count), ("shop", 12))
+        self.assertEqual(
+            browser.table_ids.mapped(lambda table: (table.name, table.row_count)),
+            [("account_move", 0), ("res_partner", 12)],
+        )
+        addon = browser.addon_ids
+        self.assertEqual((addon.name, addon.version), ("base", "19.0.1.3"))
+        self.assertIn("missing: 1", browser.trouble)
+        self.assertEqual(browser.action_view_tables()["domain"], [("browse_id", "=", browser.id)])
+
+    def test_manifest_that_is_gone_hides_no_attachment(self):
+        (self.root / "disk/db-1.json").write_text("rubbish")
+        browser = self.browse()
+        self.assertIn("manifest", browser.trouble)
+        self.assertEqual(self.search(browser, text="photo").res_id, 3)
+
+    def test_archive_that_is_gone_is_told(self):
+        browser = self.browse()
+        (self.root / "disk/db-1.zip").unlink()
+        with self.assertRaisesRegex(UserError, "db-1.zip is not in"):
+            browser.action_search()
+
+    # === ATTACHMENTS === #
+
+    def test_attachments_are_found(self):
+        browser = self.browse()
+        self.assertEqual(self.search(browser, text="märz").name, "invoice März.pdf")
+        self.assertEqual(browser.found, "Found: 1")
+        self.assertEqual(len(self.search(browser, text="", model="res.partner")), 2)
+        self.assertEqual(self.search(browser, record=3).name, "photo.jpg")
+        self.assertFalse(self.search(browser, model="sale.order"))
+        self.assertEqual(browser.found, "Nothing was found.")
+
+    def test_many_are_cut_off_and_that_is_said(self):
+        browser = self.browse()
+        with patch.object(backup_browse_file, "MOST_HITS", 2):
+            self.assertEqual(len(self.search(browser)), 2)
+        self.assertIn("The first 2 of 3", browser.found)
+
+    def test_older_archive_is_searched_by_the_names_of_today(self):
+        attachment = self.env["ir.attachment"].create(
+            {"name": "photo 100%.jpg", "raw": PHOTO, "res_model": "res.partner", "res_id": 3}
+        )
+        self.env.flush_all()
+        self.assertEqual(attachment.store_fname, store_fname(PHOTO))
+        browser = self.browse(self.stored("db-0.zip", FILES, index=False))
+        self.assertEqual(self.search(browser, text="100%").name, "photo 100%.jpg")
+        self.assertIn("does not say which attachment", browser.found)
+        self.assertFalse(self.search(browser, text="1_0"))
+        by_hash = self.search(browser, text=store_fname(INVOICE)[3:12])
+        self.assertEqual((by_hash.name, by_hash.size), ("", len(INVOICE)))
+        self.assertEqual(len(self.search(browser, text="")), 2)
+
+    def fetch(self, hit, user="boss"):
+        self.authenticate(user, user)
+        return self.url_open(type(hit).action_download.__wrapped__(hit)["url"])
+
+    def test_a_file_is_fetched(self):
+        hit = self.search(self.browse(), text="photo")
+        answer = self.fetch(hit)
+        self.assertEqual((answer.status_code, answer.content), (200, PHOTO))
+        self.assertIn("photo.jpg", answer.headers["Content-Disposition"])
+        self.assertEqual(answer.headers["Content-Type"], "application/octet-stream")
+
+    def test_a_large_file_waits_on_the_disk_and_leaves_nothing(self):
+        hit = self.search(self.browse(), text="photo")
+        with patch.object(backup_browse_file, "IN_MEMORY", 100):
+            self.assertEqual(self.fetch(hit).content, PHOTO)
+        self.assertEqual(list((self.root / "data/work").iterdir()), [])
+
+    def test_a_file_that_is_not_in_it_is_told(self):
+        answer = self.fetch(self.search(self.browse(), text="gone"))
+        self.assertEqual(answer.status_code, 409)
+        self.assertIn("missing already when the backup was made", answer.text)
+
+    def test_a_damaged_archive_sends_nothing(self):
+        hit = self.search(self.browse(), text="photo")
+        path = self.root / "disk/db-1.zip"
+        data = bytearray(path.read_bytes())
+        data[data.index(store_fname(PHOTO).encode()) + 50] ^= 255
+        path.unlink()
+        path.write_bytes(data)
+        answer = self.fetch(hit)
+        self.assertEqual(answer.status_code, 409)
+        self.assertIn("damaged", answer.text)
+
+    def test_encrypted_archive_needs_its_key(self):
+        pair = generate_key()
+        store_archive(self.root / "disk", "db-2.zip", FILES)
+        encrypt_file(
+            self.root / "disk/db-2.zip",
+            self.root / "disk/db-2.zip.age",
+            parse_recipients(pair.public),
+            Progress(),
+        )
+        copy = self.copy.copy({"key": "db-2.zip.age", "encrypted": True, "state": "stored"})
+        browser = self.browse(copy)
+        self.assertTrue(browser.needs_key)
+        with self.assertRaisesRegex(UserError, "is encrypted"):
+            browser.action_search()
+        browser.key = pair.private
+        hit = self.search(browser, text="photo")
+        self.env.invalidate_all()
+        self.assertNotIn(pair.private, str(browser.read()))
+        self.assertEqual(self.fetch(hit).content, PHOTO)
+
+    # === RIGHTS === #
+
+    def test_viewers_see_nothing_of_it(self):
+        with self.assertRaises(AccessError):
+            self.browse(user=self.viewer)
+        browser = self.browse()
+        hit = self.search(browser, text="photo")
+        for record in (browser, hit, browser.table_ids):
+            with self.assertRaises(AccessError):
+                record.with_user(self.viewer).read(["display_name"])
+        url = type(hit).action_download.__wrapped__(hit)["url"]
+        self.authenticate("looker", "looker")
+        self.assertEqual(self.url_open(url).status_code, 404)
+
+    def test_another_manager_sees_nothing_of_it(self):
+        other = new_test_user(self.env, "other", "dfr_backup.group_manager")
+        with self.assertRaises(AccessError):
+            self.browse().with_user(other).read(["database"])
+
+    def test_the_password_is_asked_for(self):
+        hit = self.search(self.browse(), text="photo")
+        for method in (self.copy.action_browse, hit.action_download, self.copy.action_compare):
+            with self.assertRaisesRegex(UserError, "only be accessed over HTTP"):
+                method()
+
+    def test_nobody_makes_one_by_hand(self):
+        with self.assertRaises(AccessError):
+            self.env["backup.browse"].with_user(self.manager).create({"copy_id": self.copy.id})
+
+    def test_a_token_of_yesterday_opens_nothing(self):
+        hit = self.search(self.browse(), text="photo")
+        with patch.object(backup_browse_file, "FETCH_SECONDS", -1):
+            self.assertEqual(self.fetch(hit).status_code, 404)
+
+    # === COMPARE === #
+
+    def compare(self, *copies):
+        copies = self.env["backup.copy"].union(*copies).with_user(self.manager)
+        action = type(copies).action_compare.__wrapped__(copies)
+        return self.env["backup.compare"].with_user(self.manager).browse(action["res_id"])
+
+    def test_two_backups_are_compared(self):
+        files = [FILES[0], ("new.txt", "res.partner", 9, b"new")]
+        rows = {'"public"."res_partner"': 15, '"public"."account_move"': 0}
+        newer = self.stored("db-2.zip", files, date="2026-10-13 02:00:00", rows=rows)
+        found = self.compare(newer, self.copy)
+        self.assertEqual((found.before_id, found.after_id), (self.copy, newer))
+        self.assertEqual(
+            found.line_ids.mapped(lambda line: (line.kind, line.name, line.difference)),
+            [
+                ("table", "res_partner", 3),
+                ("addon", "base", 0),
+                ("added", "new.txt", 3),
+                ("removed", "photo.jpg", -len(PHOTO)),
+            ],
+        )
+        self.assertEqual(found.line_ids[2].record, "res.partner,9")
+        self.assertEqual((found.added_count, found.removed_bytes), (1, len(PHOTO)))
+        self.assertFalse(found.trouble)
+
+    def test_the_same_twice_has_no_difference(self):
+        again = self.stored("db-2.zip", FILES, date="2026-10-13 02:00:00", rows=ROWS, addons=ADDONS)
+        found = self.compare(again, self.copy)
+        self.assertFalse(found.line_ids or found.trouble)
+
+    def test_two_are_needed(self):
+        with self.assertRaisesRegex(UserError, "Select two"):
+            self.compare(self.copy)
+
+    def test_names_of_files_can_be_anything(self):
+        odd = [('a "quoted"\n\\name', None, None, b"odd")]
+        copy = self.stored("db-3.zip", odd)
+        with closing(self.fetch(self.search(self.browse(copy)))) as answer:
+            self.assertEqual(answer.content, b"odd")

@@ -1,0 +1,139 @@
+"""A stored backup, looked into: what it holds, and single files of it."""
+
+from odoo import api, fields, models
+
+from ..engine.browse import read_contents
+from ..engine.errors import EngineError
+
+
+class BackupBrowse(models.TransientModel):
+    _name = "backup.browse"
+    _inherit = ["backup.secret.mixin"]
+    _description = "Look into a Backup"
+
+    copy_id = fields.Many2one("backup.copy", required=True, readonly=True, ondelete="cascade")
+    date = fields.Datetime(related="copy_id.date")
+    storage_id = fields.Many2one(related="copy_id.storage_id")
+    size = fields.Float(related="copy_id.size")
+    sha256 = fields.Char(related="copy_id.sha256")
+    encrypted = fields.Boolean(related="copy_id.encrypted")
+    key = fields.Text(
+        "Private Key or Passphrase", compute="_compute_secrets", inverse="_inverse_key"
+    )
+    needs_key = fields.Boolean(readonly=True)
+    database = fields.Char(readonly=True)
+    odoo_version = fields.Char(readonly=True)
+    pg_version = fields.Char("PostgreSQL", readonly=True)
+    tool = fields.Char("Dumped by", readonly=True)
+    module_count = fields.Integer("Modules", readonly=True)
+    table_count = fields.Integer("Tables", readonly=True)
+    row_count = fields.Float("Rows", digits=(20, 0), readonly=True)
+    file_count = fields.Integer("Attachment Files", readonly=True)
+    file_bytes = fields.Float("Their Size", digits=(20, 0), readonly=True)
+    trouble = fields.Char(readonly=True)
+    elsewhere = fields.Char("Kept Elsewhere", readonly=True)
+    table_ids = fields.One2many("backup.browse.table", "browse_id", readonly=True)
+    addon_ids = fields.One2many("backup.browse.addon", "browse_id", readonly=True)
+
+    @api.depends("copy_id")
+    def _compute_display_name(self):
+        for browser in self:
+            copy = browser.copy_id
+            browser.display_name = self.env._(
+                "%(database)s, %(moment)s",
+                database=browser.database or copy.key,
+                moment=copy.date and copy._moment(),
+            )
+
+    def _inverse_key(self):
+        self._seal_secret("key")
+
+    # === THE MANIFEST === #
+
+    def _read_manifest(self):
+        """Fill in what the manifest says. One that cannot be read hides no attachment."""
+        copy = self.copy_id
+        self.needs_key = copy.encrypted and not copy._read_key()
+        try:
+            found = read_contents(copy.storage_id._get_storage(), copy.key)
+        except EngineError as error:
+            self.trouble = f"{error.message} {error.hint}"
+            return
+        self.write(
+            {
+                "database": found.database,
+                "odoo_version": found.odoo_version,
+                "pg_version": found.pg_version,
+                "tool": found.tool,
+                "module_count": len(found.modules),
+                "table_count": len(found.rows),
+                "row_count": sum(found.rows.values()),
+                "file_count": found.files,
+                "file_bytes": found.bytes,
+                "trouble": self._trouble_in_words(found.trouble),
+                "elsewhere": ", ".join(f"{k}: {v}" for k, v in found.elsewhere.items()),
+                "table_ids": [
+                    fields.Command.create({"name": name, "row_count": rows})
+                    for name, rows in sorted(found.rows.items())
+                ],
+                "addon_ids": [
+                    fields.Command.create(
+                        {
+                            "name": addon.name,
+                            "revision": addon.revision,
+                            "version": found.modules.get(addon.name),
+                            "file_count": addon.files,
+                            "size": addon.bytes,
+                        }
+                    )
+                    for addon in found.addons
+                ],
+            }
+        )
+
+    def _trouble_in_words(self, trouble):
+        words = {
+            "missing": self.env._("missing"),
+            "damaged": self.env._("damaged"),
+            "unreadable": self.env._("not readable"),
+        }
+        parts = [f"{words[kind]}: {count}" for kind, count in trouble.items()]
+        if not parts:
+            return False
+        return self.env._(
+            "Attachment files were not all good when it was made (%s).", ", ".join(parts)
+        )
+
+    def action_view_tables(self):
+        """Show the tables in a list that can be searched."""
+        self.ensure_one()
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Tables"),
+            "res_model": "backup.browse.table",
+            "views": [(False, "list")],
+            "domain": [("browse_id", "=", self.id)],
+        }
+
+
+class BackupBrowseTable(models.TransientModel):
+    _name = "backup.browse.table"
+    _description = "Table in a Backup"
+    _order = "name"
+
+    browse_id = fields.Many2one("backup.browse", required=True, ondelete="cascade", index=True)
+    name = fields.Char("Table", readonly=True)
+    row_count = fields.Float("Rows", digits=(20, 0), readonly=True)
+
+
+class BackupBrowseAddon(models.TransientModel):
+    _name = "backup.browse.addon"
+    _description = "Custom Addon in a Backup"
+    _order = "name"
+
+    browse_id = fields.Many2one("backup.browse", required=True, ondelete="cascade", index=True)
+    name = fields.Char("Addon", readonly=True)
+    version = fields.Char(readonly=True)
+    revision = fields.Char("Git Revision", readonly=True)
+    file_count = fields.Integer("Files", readonly=True)
+    size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")

@@ -1,0 +1,168 @@
+"""Two stored backups, side by side."""
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ..engine.archive.index import find_index, name_files
+from ..engine.browse import read_contents
+from ..engine.compare import compare_addons, compare_files, compare_rows
+from ..engine.errors import EngineError
+
+MOST_FILES = 200  # that are named, of those that came and of those that went
+
+KINDS = [
+    ("table", "Table"),
+    ("addon", "Custom addon"),
+    ("added", "Attachment file added"),
+    ("removed", "Attachment file removed"),
+]
+
+
+class BackupCompare(models.TransientModel):
+    _name = "backup.compare"
+    _inherit = ["backup.secret.mixin"]
+    _description = "Compare two Backups"
+
+    before_id = fields.Many2one("backup.copy", "Older", required=True, readonly=True)
+    after_id = fields.Many2one("backup.copy", "Newer", required=True, readonly=True)
+    before_date = fields.Datetime("Date of the Older", related="before_id.date")
+    after_date = fields.Datetime("Date of the Newer", related="after_id.date")
+    key = fields.Text(
+        "Private Key or Passphrase", compute="_compute_secrets", inverse="_inverse_key"
+    )
+    needs_key = fields.Boolean(readonly=True)
+    table_count = fields.Integer("Tables that Differ", readonly=True)
+    row_difference = fields.Float("Rows, in All", digits=(20, 0), readonly=True)
+    added_count = fields.Integer("Attachment Files Added", readonly=True)
+    added_bytes = fields.Float("Bytes Added", digits=(20, 0), readonly=True)
+    removed_count = fields.Integer("Attachment Files Removed", readonly=True)
+    removed_bytes = fields.Float("Bytes Removed", digits=(20, 0), readonly=True)
+    trouble = fields.Text(readonly=True)
+    line_ids = fields.One2many("backup.compare.line", "compare_id", readonly=True)
+
+    @api.depends("before_id", "after_id")
+    def _compute_display_name(self):
+        for comparison in self:
+            comparison.display_name = self.env._(
+                "%(older)s and %(newer)s",
+                older=comparison.before_id._moment(),
+                newer=comparison.after_id._moment(),
+            )
+
+    def _inverse_key(self):
+        self._seal_secret("key")
+
+    def action_compare(self):
+        """Compare again, with the key that was entered."""
+        self.before_id._check_manager()
+        self.sudo()._compare()
+        return True
+
+    def _compare(self):
+        """Write down what differs. What cannot be compared is said, and hides nothing else."""
+        self.line_ids.unlink()
+        self.write({"trouble": False, "added_count": 0, "removed_count": 0})
+        copies = self.before_id | self.after_id
+        self.needs_key = any(copy.encrypted and not copy._read_key() for copy in copies)
+        self._compare_manifests()
+        self._compare_files()
+
+    def _compare_manifests(self):
+        try:
+            before, after = (
+                read_contents(copy.storage_id._get_storage(), copy.key)
+                for copy in (self.before_id, self.after_id)
+            )
+        except EngineError as error:
+            self._say(f"{error.message} {error.hint}")
+            return
+        rows = compare_rows(before.rows, after.rows)
+        self.table_count = len(rows)
+        self.row_difference = sum(change.difference for change in rows)
+        self._add_lines("table", [_of_change(change) for change in rows])
+        self._add_lines(
+            "addon",
+            [
+                {"name": name, "before": old, "after": new}
+                for name, old, new in compare_addons(before.addons, after.addons)
+            ],
+        )
+
+    def _compare_files(self):
+        given = self._read_secret("key")
+        try:
+            with (
+                self.before_id._looked_into(given) as old,
+                self.after_id._looked_into(given) as new,
+            ):
+                added, removed = compare_files(old, new, MOST_FILES)
+                self._add_files("added", added, new)
+                self._add_files("removed", removed, old)
+        except UserError as error:
+            self._say(str(error))
+
+    def _add_files(self, kind, changes, reader):
+        self[f"{kind}_count"], self[f"{kind}_bytes"] = changes.count, changes.bytes
+        index = find_index(reader)
+        named = name_files(reader, index, changes.first) if index else ()
+        labels = {found.store_fname: found for found in named}
+        self._add_lines(
+            kind,
+            [
+                _of_file(kind, store_fname, size, labels.get(store_fname))
+                for store_fname, size in changes.first.items()
+            ],
+        )
+        if changes.count > len(changes.first):
+            self._say(
+                self.env._(
+                    "Of %(count)s files that were %(kind)s the first %(shown)s are listed.",
+                    count=changes.count,
+                    kind=self.env._("added") if kind == "added" else self.env._("removed"),
+                    shown=len(changes.first),
+                )
+            )
+
+    def _add_lines(self, kind, lines):
+        self.env["backup.compare.line"].create(
+            [{"compare_id": self.id, "kind": kind, **line} for line in lines]
+        )
+
+    def _say(self, text):
+        self.trouble = "\n".join(filter(None, [self.trouble, text]))
+
+
+class BackupCompareLine(models.TransientModel):
+    _name = "backup.compare.line"
+    _description = "Difference between two Backups"
+    _order = "id"
+
+    compare_id = fields.Many2one("backup.compare", required=True, ondelete="cascade", index=True)
+    kind = fields.Selection(KINDS, readonly=True)
+    name = fields.Char(readonly=True)
+    record = fields.Char(readonly=True)
+    before = fields.Char("Older", readonly=True)
+    after = fields.Char("Newer", readonly=True)
+    difference = fields.Float(digits=(20, 0), readonly=True)
+
+
+def _of_change(change):
+    return {
+        "name": change.name,
+        "before": _number(change.before),
+        "after": _number(change.after),
+        "difference": change.difference,
+    }
+
+
+def _number(value):
+    return "" if value is None else f"{value:,}"
+
+
+def _of_file(kind, store_fname, size, found):
+    record = f"{found.model},{found.record}" if found and found.model else ""
+    return {
+        "name": found.name if found else store_fname,
+        "record": record,
+        "difference": size if kind == "added" else -size,
+    }

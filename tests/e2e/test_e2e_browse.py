@@ -1,0 +1,95 @@
+"""A person looks into a backup and fetches one attachment out of it."""
+
+import os
+import sys
+import types
+from pathlib import Path
+
+from pages import log_in
+
+package = types.ModuleType("dfr_backup")
+package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
+sys.modules.setdefault("dfr_backup", package)
+
+from dfr_backup.engine.encryption.files import generate_key  # noqa: E402
+
+
+def picture(page, name):
+    """Take a picture for whoever wants to see what the test saw."""
+    folder = os.environ.get("DFR_PICTURES")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def prove_who_you_are(page):
+    page.fill(".modal [name=password] input", "admin")
+    page.click(".modal button:has-text('Confirm')")
+
+
+def test_one_attachment_out_of_an_encrypted_backup(instance, page):
+    pair = generate_key()
+    instance.sql(
+        "UPDATE backup_plan SET encryption = 'recipients', age_recipients = %s", pair.public
+    )
+    run = instance.backup()
+    assert run.archive.name.endswith(".zip.age")
+    with instance.serve():
+        log_in(page, instance)
+        page.goto(f"{instance.url}/odoo/stored-backups")
+        page.click(".o_data_row td.o_data_cell >> nth=1", timeout=60_000)
+        page.click("button[name=action_browse]")
+        prove_who_you_are(page)
+        page.wait_for_selector(".o_form_view [name=search_text]")
+        page.click(".o_notebook .nav-link:has-text('Custom Addons')")
+        page.wait_for_selector("td:has-text('dfr_backup')")
+        page.click(".o_notebook .nav-link:has-text('Tables')")
+        page.wait_for_selector("td:has-text('backup_copy')")
+        picture(page, "browse_tables")
+        page.click(".o_notebook .nav-link:has-text('Facts')")
+        picture(page, "browse_facts")
+        page.click(".o_notebook .nav-link:has-text('Attachments')")
+        page.fill("[name=search_text] input", "7.bin")
+        page.click("button[name=action_search]")
+        page.wait_for_selector(".modal:has-text('The archive is encrypted')")
+        page.click(".modal button:has-text('Close')")
+        page.fill("[name=key] textarea", pair.private)
+        page.click("button[name=action_search]")
+        page.wait_for_selector(".o_data_row:has-text('107.bin')")
+        picture(page, "browse_hits")
+        with page.expect_download(timeout=60_000) as download:
+            page.click(".o_data_row:has(td[data-tooltip='7.bin']) button[name=action_download]")
+        assert download.value.suggested_filename == "7.bin"
+        assert Path(download.value.path()).read_bytes() == bytes([7]) * 5000 + b"7"
+    assert page.problems == []
+    assert instance.leftovers() == []
+
+
+def test_a_deleted_file_is_put_back_by_a_button(instance, page):
+    good = instance.backup()
+    assert good.states["archive_files"] == "success"
+    (fname,) = instance.sql("SELECT store_fname FROM ir_attachment WHERE name = '7.bin'")[0]
+    (instance.filestore / fname).unlink()
+    assert instance.backup().states["archive_files"] == "warning"
+    with instance.serve():
+        log_in(page, instance)
+        page.goto(f"{instance.url}/odoo/filestore-health")
+        row = ".o_data_row:has-text('7.bin')"
+        page.wait_for_selector(f"{row}:has-text('From the backup of')", timeout=60_000)
+        picture(page, "health")
+        page.click(f"{row} button[name=action_repair]")
+        page.wait_for_selector(".modal button[name=action_repair]")
+        picture(page, "health_dialog")
+        page.click(".modal button[name=action_repair]")
+        page.wait_for_selector(
+            ".o_backup_step[data-kind=repair][data-state=success]", timeout=120_000
+        )
+        page.click(".o_backup_step[data-kind=repair] summary")
+        page.wait_for_selector(f".o_backup_log:has-text('put back from {good.archive.name}')")
+        picture(page, "health_run")
+        page.goto(f"{instance.url}/odoo/filestore-health")
+        page.wait_for_selector("text=No attachment is known to be missing", timeout=60_000)
+        picture(page, "health_empty")
+    assert (instance.filestore / fname).read_bytes() == bytes([7]) * 5000 + b"7"
+    assert instance.backup().states["archive_files"] == "success"
+    assert page.problems == []
+    assert instance.leftovers() == []
