@@ -17,6 +17,7 @@
         "data/alert_mail.xml",
         "views/backup_key_wizard_views.xml",
         "views/backup_restore_wizard_views.xml",
+        "views/backup_staging_wizard_views.xml",
         "views/recovery_kit_templates.xml",
         "views/backup_step_views.xml",
         "views/backup_job_views.xml",

@@ -2,10 +2,11 @@
 made it: what is not as it should be is left out, and nothing of it decides anything."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .archive.reader import Description
 from .errors import PermanentError
 from .sidecar import parse_json
 
@@ -33,6 +34,7 @@ class Contents:
 
     database: str
     odoo_version: str
+    odoo_series: str
     pg_version: str
     taken_at: str
     tool: str
@@ -64,6 +66,7 @@ def parse_contents(data: bytes) -> Contents:
     return Contents(
         database=_text(manifest.get("db_name")),
         odoo_version=_text(manifest.get("version")),
+        odoo_series=_text(manifest.get("major_version")) or _text(manifest.get("version")),
         pg_version=_text(manifest.get("pg_version")),
         taken_at=_text(ours.get("snapshot_at")),
         tool=_text(ours.get("pg_dump")),
@@ -76,6 +79,33 @@ def parse_contents(data: bytes) -> Contents:
             k: v for k, v in _numbers(filestore) if v and k in ("missing", "damaged", "unreadable")
         },
         elsewhere=dict(_numbers(attachments.get("elsewhere"))),
+    )
+
+
+def describe(contents: Contents, parts: Sequence[str], sql_bytes: int) -> Description:
+    """Return what the archive holds as far as its manifest says it, for a preflight before it is
+    fetched. ``parts`` are "database", "filestore", "addons"; the bytes of SQL are the caller's
+    to know."""
+    return Description(
+        origin="dfr_backup",
+        database=contents.database,
+        taken_at=contents.taken_at or None,
+        size=0,
+        members=0,
+        sql_bytes=sql_bytes,
+        files=contents.files,
+        file_bytes=contents.bytes,
+        addon_bytes=sum(addon.bytes for addon in contents.addons),
+        addons=tuple(addon.name for addon in contents.addons),
+        odoo_version=contents.odoo_version,
+        odoo_series=contents.odoo_series,
+        pg_version=tuple(int(part) for part in re.findall(r"\d{1,6}", contents.pg_version)),
+        database_uuid=None,
+        modules=contents.modules,
+        contents=tuple(parts),
+        missing=(),
+        rows=contents.rows or None,
+        has_checksums=True,
     )
 
 

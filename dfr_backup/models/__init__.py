@@ -11,6 +11,7 @@ from . import backup_storage_place
 from . import backup_plan
 from . import backup_plan_keeping
 from . import backup_plan_drill
+from . import backup_plan_staging
 from . import backup_plan_overdue
 from . import backup_plan_alerts
 from . import backup_plan_reach

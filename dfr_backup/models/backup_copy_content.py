@@ -13,6 +13,7 @@ from ..engine.browse import look_into
 from ..engine.encryption.files import Passphrase, parse_identities
 from ..engine.errors import EngineError
 from .backup_copy import PRESENT_STATES
+from .engine_text import explain
 
 _logger = logging.getLogger(__name__)
 
@@ -56,8 +57,7 @@ class BackupCopy(models.Model):
             with look_into(storage, self.key, self._identities(given)) as reader:
                 yield reader
         except EngineError as error:
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(f"{error.message}\n{error.hint}") from error
+            raise UserError(explain(self.env, error)) from error
 
     def _moment(self):
         """Return when the data was saved, as people say it."""

@@ -5,6 +5,7 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL, format_date
 
 from .backup_copy import PRESENT_STATES
+from .engine_text import EngineChar
 
 KINDS = [
     ("missing", "Missing"),
@@ -26,8 +27,8 @@ class BackupFilestoreIssue(models.Model):
     store_fname = fields.Char("File", required=True, readonly=True, index=True)
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     created = fields.Datetime(readonly=True, help="When the attachment was made.")
-    kind = fields.Selection(KINDS, "What is Wrong", required=True, readonly=True)
-    reason = fields.Char(readonly=True)
+    kind = fields.Selection(KINDS, "Problem", required=True, readonly=True)
+    reason = EngineChar(readonly=True)
     state = fields.Selection(STATES, required=True, default="open", readonly=True, index=True)
     first_seen = fields.Datetime(readonly=True, help="The backup that noticed it first.")
     last_seen = fields.Datetime(readonly=True)

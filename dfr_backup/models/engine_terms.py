@@ -680,6 +680,12 @@ TERMS = (
     # flows/base.py
     _("The manifest beside %(key)s belongs to another archive."),
     _("Somebody changed the storage. Scan it to see what it holds now."),
+    # flows/repair.py
+    _("put back from %(key)s"),
+    _("is good already"),
+    _("Another storage may have older backups: scan it, and try again."),
+    _("No backup that can be read has a good copy of these %(whole)s files."),
+    _("%(lost_count)s of %(whole)s files are in no backup that can be read. %(hint)s"),
     # flows/restore.py
     _("Skipped: a step before it has failed."),
     # flows/scan.py

@@ -9,6 +9,7 @@ from . import test_backup_catalogue
 from . import test_backup_repair
 from . import test_backup_restore
 from . import test_backup_secrets
+from . import test_backup_staging
 from . import test_backup_alerts
 from . import test_backup_health
 from . import test_backup_overview

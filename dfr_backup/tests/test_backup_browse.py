@@ -91,8 +91,10 @@ class TestBackupBrowse(BackupCase, HttpCase):
         self.assertEqual(self.search(browser, text="märz").name, "invoice März.pdf")
         self.assertEqual(browser.found, "Found: 1")
         self.assertEqual(len(self.search(browser, text="", model="res.partner")), 2)
-        self.assertEqual(self.search(browser, record=3).name, "photo.jpg")
-        self.assertFalse(self.search(browser, model="sale.order"))
+        self.assertEqual(self.search(browser, record="3").name, "photo.jpg")
+        with self.assertRaisesRegex(UserError, "is a number"):
+            self.search(browser, record="three")
+        self.assertFalse(self.search(browser, model="sale.order", record=""))
         self.assertEqual(browser.found, "Nothing was found.")
 
     def test_many_are_cut_off_and_that_is_said(self):

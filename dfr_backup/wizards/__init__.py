@@ -5,5 +5,6 @@ from . import backup_key_wizard
 from . import backup_monitor_token
 from . import backup_repair_wizard
 from . import backup_restore_wizard
+from . import backup_staging_wizard
 from . import backup_setup
 from . import backup_setup_forms

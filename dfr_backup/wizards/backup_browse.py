@@ -4,6 +4,7 @@ from odoo import api, fields, models
 
 from ..engine.browse import read_contents
 from ..engine.errors import EngineError
+from ..models.engine_text import explain
 
 
 class BackupBrowse(models.TransientModel):
@@ -57,7 +58,7 @@ class BackupBrowse(models.TransientModel):
         try:
             found = read_contents(copy.storage_id._get_storage(), copy.key)
         except EngineError as error:
-            self.trouble = f"{error.message} {error.hint}"
+            self.trouble = explain(self.env, error)
             return
         self.write(
             {

@@ -29,7 +29,7 @@ class BackupBrowse(models.TransientModel):
 
     search_text = fields.Char("Name", help="A part of the attachment's name.")
     search_model = fields.Char("Model", help="Its technical name, for example account.move.")
-    search_record = fields.Integer("Record ID")
+    search_record = fields.Char("Record ID")
     hit_ids = fields.One2many("backup.browse.file", "browse_id", readonly=True)
     found = fields.Char(readonly=True)
 
@@ -37,9 +37,7 @@ class BackupBrowse(models.TransientModel):
         """Show the attachments that are looked for, the first of them when there are many."""
         self.copy_id._check_manager()
         self.ensure_one()
-        wanted = Wanted(
-            (self.search_text or "").strip(), (self.search_model or "").strip(), self.search_record
-        )
+        wanted = self._wanted()
         with self._looked_into() as reader:
             index = find_index(reader)
             if index:
@@ -53,6 +51,15 @@ class BackupBrowse(models.TransientModel):
                 )
         self._show(found, " ".join(filter(None, [self._count(len(found), total), note])))
         return True
+
+    def _wanted(self):
+        text, model, record = (
+            (value or "").strip()
+            for value in (self.search_text, self.search_model, self.search_record)
+        )
+        if record and not record.isdecimal():
+            raise UserError(self.env._("The ID of a record is a number."))
+        return Wanted(text, model, int(record or 0))
 
     def _looked_into(self):
         """Open the archive, with the key that was entered."""

@@ -138,7 +138,7 @@ class Instance:
 
         Its process may need a moment to end.
         """
-        for _ in range(40):
+        for _ in range(240):
             found = self._leftovers()
             if not found:
                 break

@@ -93,3 +93,35 @@ def test_a_deleted_file_is_put_back_by_a_button(instance, page):
     assert instance.backup().states["archive_files"] == "success"
     assert page.problems == []
     assert instance.leftovers() == []
+
+
+def test_a_staging_copy_in_one_click(instance, page):
+    instance.backup()
+    copies = []
+    try:
+        with instance.serve():
+            log_in(page, instance)
+            page.goto(f"{instance.url}/odoo/backups")
+            page.click("button:has-text('Make a Staging Copy')", timeout=60_000)
+            page.wait_for_selector(".modal [name=database] input")
+            copies.append(page.input_value(".modal [name=database] input"))
+            assert copies[0].startswith(f"{instance.database}_staging_")
+            assert not page.is_visible(".modal .alert-danger")
+            picture(page, "staging_dialog")
+            page.click(".modal button[name=action_make]")
+            prove_who_you_are(page)
+            page.wait_for_selector(
+                ".o_backup_step[data-kind=finish][data-state=success]", timeout=240_000
+            )
+            picture(page, "staging_run")
+        uuid = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
+        assert instance.sql(uuid) != instance.sql(uuid, database=copies[0])
+        plans = "SELECT count(*) FROM backup_plan WHERE active"
+        assert instance.sql(plans, database=copies[0]) == [(0,)]
+        neutral = "SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'"
+        assert instance.sql(neutral, database=copies[0])
+        assert instance.leftovers() == []
+        assert page.problems == []
+    finally:
+        for name in copies:
+            instance.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', database="postgres")

@@ -125,6 +125,11 @@ export class BackupOverview extends Component {
         this.live.look();
     }
 
+    /** Ask what is to become of the newest good backup. */
+    async makeStagingCopy(plan) {
+        this.open(await this.orm.call("backup.plan", "action_staging", [plan.id]));
+    }
+
     async cancel(run) {
         await this.orm.call("backup.job", "action_cancel", [run.id]);
         this.live.look();

@@ -15,6 +15,7 @@ export class PlanCard extends Component {
         runs: Array, // that are open
         manager: Boolean,
         onRun: Function,
+        onStaging: Function,
         onOpenRun: Function,
         onOpenPlan: Function,
         onCancel: Function,

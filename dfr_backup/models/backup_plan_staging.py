@@ -1,0 +1,50 @@
+"""A staging copy: the newest good backup, as a harmless database beside this one."""
+
+from odoo import models
+from odoo.exceptions import UserError
+
+from .backup_copy import PRESENT_STATES
+
+
+class BackupPlan(models.Model):
+    _inherit = "backup.plan"
+
+    def action_staging(self):
+        """Ask whether the newest good backup is to become a staging copy."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        copy = self.sudo()._newest_whole_copy()
+        if not copy:
+            raise UserError(
+                self.env._("There is no verified backup of the database yet. Run a backup first.")
+            )
+        return copy.with_env(self.env).action_staging()
+
+    def _newest_whole_copy(self):
+        """Return the newest verified copy with a database that lacks nothing; of those of one run
+        the one on this server."""
+        verified = self.env["backup.copy"].search(
+            [
+                ("plan_id", "=", self.id),
+                ("state", "=", "verified"),
+                ("complete", "=", True),
+                ("contents", "like", "database"),
+            ]
+        )
+        same = verified.filtered(lambda copy: copy.key == verified[0].key)
+        return same.sorted(lambda copy: copy.storage_id.provider != "local")[:1]
+
+
+class BackupCopy(models.Model):
+    _inherit = "backup.copy"
+
+    def action_staging(self):
+        """Ask whether this backup is to become a staging copy."""
+        self._check_manager()
+        self.ensure_one()
+        if self.state not in PRESENT_STATES:
+            raise UserError(self.env._("This backup is not there to be restored."))
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_staging_wizard_action"
+        )
+        return {**action, "context": {"default_copy_id": self.id}}

@@ -1,0 +1,121 @@
+import shutil
+from unittest.mock import patch
+
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import Form, new_test_user, tagged
+
+from .. import server
+from ..engine.restore.preflight import Finding
+from ..wizards import backup_staging_wizard
+from .archives import store_archive
+from .common import BackupCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupStaging(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.manager = new_test_user(cls.env, "boss", "dfr_backup.group_manager")
+        cls.viewer = new_test_user(cls.env, "looker", "dfr_backup.group_viewer")
+        cls.startClassPatcher(
+            patch.object(server, "filestore_path", lambda name: cls.root / "filestore" / name)
+        )
+        cls.old = cls.stored("old.zip", "2026-10-12 02:00:00")
+        cls.new = cls.stored("new.zip", "2026-10-13 02:00:00")
+
+    def setUp(self):
+        super().setUp()
+        # the transaction of a test holds the only connection: what the real one finds is e2e's
+        shutil.rmtree(self.root / "filestore", ignore_errors=True)
+        self.findings = []
+        self.startPatcher(
+            patch.object(backup_staging_wizard, "preflight", lambda *_args: self.findings)
+        )
+
+    @classmethod
+    def stored(cls, key, date):
+        store_archive(cls.root / "disk", key, [])
+        return cls.env["backup.copy"].create(
+            {
+                "storage_id": cls.storage.id,
+                "plan_id": cls.plan.id,
+                "key": key,
+                "date": date,
+                "state": "verified",
+                "contents": "database, filestore",
+                "database": "shop",
+            }
+        )
+
+    def wizard(self, action):
+        model = self.env[action["res_model"]].with_user(self.manager)
+        return Form(model.with_context(**action["context"]))
+
+    def start(self, wizard):
+        record = wizard.save()
+        action = type(record).action_restore.__wrapped__(record)
+        return self.env["backup.job"].browse(action["res_id"])
+
+    def test_newest_good_backup_becomes_a_harmless_copy(self):
+        self.stored("newer.zip", "2026-10-14 02:00:00").state = "stored"
+        self.stored("partial.zip", "2026-10-15 02:00:00").complete = False
+        self.stored("files.zip", "2026-10-16 02:00:00").contents = "filestore"
+        wizard = self.wizard(self.plan.with_user(self.manager).action_staging())
+        self.assertEqual(wizard.copy_id, self.new)
+        self.assertRegex(wizard.database, r"^shop_staging_\d{8}$")
+        name = wizard.database
+        job = self.start(wizard)
+        self.assertEqual((job.kind, job.restore_database), ("restore", name))
+        self.assertTrue(job.restore_neutralize and job.restore_new_identity)
+        self.assertEqual(job.step_ids.copy_id, self.new)
+
+    def test_of_two_storages_the_near_one_is_read(self):
+        far = self.env["backup.storage"].create(
+            {"name": "Far", "provider": "s3", "s3_bucket": "far", "s3_region": "eu-central-1"}
+        )
+        self.new.copy({"storage_id": far.id, "state": "verified"})
+        self.assertEqual(self.plan._newest_whole_copy(), self.new)
+        self.new.state = "damaged"
+        self.assertEqual(self.plan._newest_whole_copy().storage_id, far)
+
+    def test_name_that_is_taken_gets_a_number(self):
+        first = self.wizard(self.new.with_user(self.manager).action_staging()).database
+        (self.root / "filestore" / first).mkdir(parents=True)
+        second = self.wizard(self.old.with_user(self.manager).action_staging()).database
+        self.assertEqual(second, f"{first}_2")
+        self.new.database = "x" * 63
+        long = self.wizard(self.new.with_user(self.manager).action_staging()).database
+        self.assertLess(len(long), 63)
+
+    def test_what_speaks_against_it_is_shown_and_stops_it(self):
+        self.findings = [
+            Finding("space", "About 9 MiB are needed.", "Free some space."),
+            Finding("no_checksums", "There are no checksums.", "", blocking=False),
+        ]
+        wizard = self.wizard(self.new.with_user(self.manager).action_staging())
+        self.assertEqual(wizard.obstacles, "About 9 MiB are needed. Free some space.")
+        self.assertIn("no checksums", wizard.remarks)
+        with self.assertRaisesRegex(UserError, "About 9 MiB"):
+            wizard.save().action_make()
+        self.findings.pop(0)
+        with self.assertRaisesRegex(UserError, "only be accessed over HTTP"):  # the password
+            self.wizard(self.new.with_user(self.manager).action_staging()).save().action_make()
+
+    def test_missing_modules_can_be_accepted(self):
+        self.findings = [Finding("modules_missing", "2 modules are not on this server.", "")]
+        wizard = self.wizard(self.new.with_user(self.manager).action_staging())
+        self.assertTrue(wizard.lacks_modules and wizard.obstacles)
+        wizard.accept_missing_modules = True
+        self.assertFalse(wizard.obstacles)
+        self.assertEqual(self.start(wizard).restore_accepted, ["modules_missing"])
+
+    def test_without_a_good_backup_it_says_what_to_do(self):
+        (self.old + self.new).state = "stored"
+        with self.assertRaisesRegex(UserError, "Run a backup first"):
+            self.plan.with_user(self.manager).action_staging()
+
+    def test_viewers_cannot(self):
+        for record in (self.plan, self.new):
+            with self.assertRaises(AccessError):
+                record.with_user(self.viewer).action_staging()
