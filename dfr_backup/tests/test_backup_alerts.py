@@ -11,6 +11,7 @@ from odoo.tools import html2plaintext, mute_logger
 from odoo.tools.translate import code_translations
 
 from .. import runner
+from ..models import engine_text
 from .common import BackupCase
 
 ALERTS = "odoo.addons.dfr_backup.models.backup_plan_alerts"
@@ -177,6 +178,8 @@ class TestBackupAlerts(AlertCase):
             french = module == "dfr_backup" and lang == "fr_FR"
             return words if french else known(module, lang)
 
+        engine_text._phrasebook.cache_clear()
+        self.addCleanup(engine_text._phrasebook.cache_clear)
         with patch.object(code_translations, "get_python_translations", translations):
             job = self.run_now()
             self.assertEqual(job.step_ids[1].display_name, "Dump database")
