@@ -2,9 +2,17 @@
 
 import hashlib
 import os
+import zipfile
 
 import pytest
 
+from dfr_backup.engine.browse import find_file, look_into
+from dfr_backup.engine.encryption.files import (
+    encrypt_file,
+    generate_key,
+    parse_identities,
+    parse_recipients,
+)
 from dfr_backup.engine.errors import Cancelled, EngineError, PermanentError
 from dfr_backup.engine.progress import Progress
 
@@ -53,6 +61,21 @@ class StorageContract:
     def test_ranged_read(self, storage):
         storage.put_bytes(b"0123456789", "a")
         assert self.content(storage, "a", 7) == b"789"
+
+    def test_one_member_of_an_archive_is_read_where_it_is(self, storage, tmp_path):
+        """An encrypted one needs the most: its beginning, its end, and a place in between."""
+        pair, names = generate_key(), [f"filestore/{n:02}/{n:040}" for n in range(8)]
+        contents = [os.urandom(1 << 20) for _name in names]
+        with zipfile.ZipFile(tmp_path / "plain.zip", "w") as archive:
+            for name, content in zip(names, contents, strict=True):
+                archive.writestr(name, content)
+        key = parse_recipients(pair.public)
+        encrypt_file(tmp_path / "plain.zip", tmp_path / "a.zip.age", key, Progress())
+        storage.put(tmp_path / "a.zip.age", "a.zip.age", Progress())
+        with look_into(storage, "a.zip.age", parse_identities(pair.private)) as reader:
+            for number in (5, 1):
+                entry = find_file(reader, names[number].removeprefix("filestore/"))
+                assert b"".join(reader.pieces(entry)) == contents[number]
 
     def test_stat(self, storage):
         storage.put_bytes(b"12345", "a")
