@@ -13,6 +13,7 @@ import subprocess
 import sys
 import types
 import zipfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 from . import contenders, content, places
@@ -20,6 +21,8 @@ from .sample import disk_usage, measure
 
 REPO = Path(__file__).resolve().parents[1]
 TARGET = "bench_restored"
+SERIES = "19.0"
+STEPS = ("check", "create_database", "load", "filestore", "finish")  # after the fetch
 SCRATCH = "dfr_restore_"  # how our databases are called until they are complete
 MARKERS = places.HOME / "restores"
 RESULT = places.HOME / "restore.json"
@@ -37,7 +40,7 @@ def main():
     database = options.database or content.ensure(options.size)
     archive = places.OUT / "restore.zip"
     places.empty(places.OUT)
-    archive.with_suffix(".sha256").write_text(_make_archive(database, archive))
+    _make_archive(database, archive)
     rounds = [_round(number, archive) for number in range(options.rounds)]
     middle = {
         name: {
@@ -94,9 +97,8 @@ def odoo(archive):
 
 
 def ours(archive):
-    """All steps of a restore; first of all the archive is compared with its sidecar."""
-    child = [sys.executable, "-m", "bench.restore", "--child"]
-    return _measured([*child, str(archive), archive.with_suffix(".sha256").read_text()])
+    """All steps of a restore; first of all the archive is compared with its manifest."""
+    return _measured([sys.executable, "-m", "bench.restore", "--child", str(archive)])
 
 
 def _measured(command):
@@ -135,7 +137,7 @@ def _find_engine():
 
 
 def _make_archive(database, path):
-    """Archive the database and its files, as a run does; return the archive's SHA-256."""
+    """Archive the database and its files, as a run does, with a manifest beside."""
     _find_engine()
     from dfr_backup.engine import manifest
     from dfr_backup.engine.archive.writer import ArchiveWriter
@@ -153,31 +155,38 @@ def _make_archive(database, path):
             dump(tool, connection, snapshot, member.write, Progress())
     archive_filestore(writer, places.filestore(database), attachments, Progress())
     count, digest = writer.write_checksums()
-    ours = {"members": {"count": count, "sha256sums": digest}}
-    writer.add_bytes("manifest.json", manifest.encode(manifest.build({"db_name": database}, ours)))
-    return writer.close().sha256
+    now = datetime.now(timezone.utc)
+    odoo = {"db_name": database, "version": SERIES, "major_version": SERIES, "modules": {}}
+    ours = {
+        "snapshot_at": now,
+        "run": database,
+        "job": database,
+        "missing": [],
+        "contents": ["database", "filestore"],
+        "members": {"count": count, "sha256sums": digest},
+    }
+    facts = manifest.build(odoo, ours)
+    writer.add_bytes("manifest.json", manifest.encode(facts))
+    sealed = writer.close()
+    sidecar = manifest.sidecar(facts, path.name, sealed.size, sealed.sha256)
+    path.with_name(manifest.sidecar_key(path.name)).write_bytes(sidecar)
 
 
-def _child(archive, sha256):
+def _child(archive):
     """Restore as a run does, in a process of its own."""
     _find_engine()
-    from dfr_backup.engine.archive.reader import check_whole, open_archive
     from dfr_backup.engine.postgres import Connection
     from dfr_backup.engine.progress import Progress
-    from dfr_backup.engine.restore.files import extract_filestore
-    from dfr_backup.engine.restore.finish import finish_database
-    from dfr_backup.engine.restore.load import load
-    from dfr_backup.engine.restore.target import Place, RestoreTarget
+    from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+    from dfr_backup.engine.restore.target import Place
+    from dfr_backup.engine.storages.local import LocalRules, LocalStorage
 
-    place = Place(TARGET, places.filestore(TARGET))
-    target = RestoreTarget(Connection("postgres"), place, MARKERS)
-    check_whole(Path(archive), os.path.getsize(archive), sha256, Progress())
-    with open_archive(Path(archive)) as opened, target:
-        target.create()
-        load(opened.sql(), target.connection, Progress())
-        extract_filestore(opened, target.filestore, Progress())
-        finish_database(target.connection)
-        target.publish()
+    storage = LocalStorage(places.OUT, LocalRules([places.OUT]))
+    options = RestoreOptions(Place(TARGET, places.filestore(TARGET)), SERIES)
+    with Restore(Connection("postgres"), options, places.TMP, MARKERS) as restore:
+        restore.fetch(storage, Path(archive).name, Progress())
+        for step in STEPS:
+            getattr(restore, step)(Progress())
 
 
 # === THE TABLE === #
@@ -209,6 +218,6 @@ def _verdict(what, ratio, target):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        _child(*sys.argv[2:])
+        _child(sys.argv[2])
     else:
         main()

@@ -105,7 +105,7 @@ def verify(options):
     storage, key = _addressed(options.archive)
     progress = _Shown("Verify", options)
     with tempfile.TemporaryDirectory(prefix="dfr_backup") as folder:
-        path = fetch(storage, key, Path(folder), progress)
+        path = fetch(storage, key, Path(folder), progress).path
         members = None
         if not key.endswith(".age"):
             with open_archive(path) as archive:

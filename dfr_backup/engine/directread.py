@@ -1,4 +1,4 @@
-"""A file hashed as the disk has it, not as the page cache remembers it."""
+"""A file read as the disk has it, not as the page cache remembers it."""
 
 import contextlib
 import errno
@@ -6,13 +6,16 @@ import fcntl
 import hashlib
 import mmap
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 CHUNK = 4 << 20  # bytes
 BUFFERS = 2  # one is hashed while the other is filled
+BLOCK = 4096  # bytes: what direct I/O wants places and lengths to be multiples of
 O_DIRECT = getattr(os, "O_DIRECT", 0)
 
 
@@ -28,6 +31,44 @@ def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
             digest.update(piece)
             advance(len(piece))
     return digest.hexdigest()
+
+
+class DirectFile:
+    """An open file of which any part can be read, by several threads at once.
+
+    What is read once does not push out of the page cache what others need, nor is paid for
+    twice. Every method raises OSError.
+    """
+
+    def __init__(self, path: Path):
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.fstat(self._file).st_size
+        self._of_thread = threading.local()
+        _go_direct(self._file, True)
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        """Return ``size`` bytes from ``offset`` on; fewer when the file ends before."""
+        end = min(offset + size, self.size)
+        before = offset % BLOCK
+        wanted, start = end - offset + before, offset - before
+        if end <= offset:
+            return b""
+        buffer = self._buffer(wanted)
+        count = 0
+        while count < wanted and (got := _fill(self._file, buffer[count:], start + count)):
+            count += got
+        return bytes(buffer[before : min(count, wanted)])
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _buffer(self, size: int) -> memoryview:
+        """Return whole blocks of memory, of this thread alone, for ``size`` bytes or more."""
+        buffer: memoryview | None = getattr(self._of_thread, "buffer", None)
+        if buffer is None or len(buffer) < size:
+            buffer = memoryview(mmap.mmap(-1, -(-size // BLOCK) * BLOCK))
+            self._of_thread.buffer = buffer
+        return buffer[: -(-size // BLOCK) * BLOCK]
 
 
 @contextmanager
@@ -60,17 +101,21 @@ def _pieces(file: int) -> Iterator[memoryview]:
             yield memoryview(full)[:count]
 
 
-def _fill(file: int, buffer: mmap.mmap) -> int:
-    """Read on into ``buffer``; return the bytes read."""
+def _fill(file: int, buffer: Any, offset: int | None = None) -> int:
+    """Read on, or at ``offset``, into ``buffer``; return the bytes read."""
     try:
-        return os.readv(file, [buffer])
+        return _read(file, buffer, offset)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         # some file systems take the flag and refuse to read, and none reads directly from
         # the middle of a block, where a short read may have left us
         _go_direct(file, False)
-        return os.readv(file, [buffer])
+        return _read(file, buffer, offset)
+
+
+def _read(file: int, buffer: Any, offset: int | None) -> int:
+    return os.readv(file, [buffer]) if offset is None else os.preadv(file, [buffer], offset)
 
 
 def forget_cached(file: int) -> None:

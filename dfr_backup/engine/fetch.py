@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from .catalogue import read_sidecar
@@ -19,10 +20,18 @@ CHUNK = 1 << 20  # bytes
 RETRIES = Retries()
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """Where an archive is, and whether all of it was ``compared`` with its manifest."""
+
+    path: Path
+    compared: bool
+
+
 def fetch(
     storage: Storage, key: str, folder: Path, progress: Progress, retries: Retries = RETRIES
-) -> Path:
-    """Return the path of the archive ``key``, compared with its manifest.
+) -> Fetched:
+    """Return where the archive ``key`` is, compared with its manifest.
 
     What lies on this server is not copied. Otherwise it is fetched into ``folder``, going on
     where an earlier call was interrupted. An archive without a manifest of ours, as Odoo makes
@@ -35,7 +44,7 @@ def fetch(
     if here is not None:
         if expected:
             storage.verify(key, *expected, progress)
-        return here
+        return Fetched(here, bool(expected))
     target = folder / key
     _require_space(folder, size - _present(target))
     progress.expect(size)
@@ -46,7 +55,7 @@ def fetch(
             f"{key} is not what was stored: its size or its checksum differs.",
             hint="The stored copy is damaged. Use one of another storage, or an older one.",
         )
-    return target
+    return Fetched(target, bool(expected))
 
 
 def _expected(storage: Storage, key: str, progress: Progress) -> tuple[int, str] | None:

@@ -17,7 +17,7 @@ from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
 from dfr_backup.engine.checkpoints import EVENT  # noqa: E402
 from dfr_backup.engine.postgres import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.restore.files import extract_filestore  # noqa: E402
+from dfr_backup.engine.restore.files import FilestoreExtraction  # noqa: E402
 from dfr_backup.engine.restore.load import load  # noqa: E402
 from dfr_backup.engine.restore.target import Place, RestoreTarget, put_back  # noqa: E402
 
@@ -38,8 +38,9 @@ target = RestoreTarget(
 )
 with open_archive(Path(archive)) as opened, target:
     target.create()
-    load(opened.sql(), target.connection, Progress())
-    extract_filestore(opened, target.filestore, Progress())
+    with FilestoreExtraction(opened, target.filestore) as extraction:
+        load(opened.sql(), target.connection, Progress())
+        extraction.finish(Progress())
     published = target.publish()
 if "put_back" in options:
     put_back(Connection("postgres"), published, Path(markers))

@@ -1,11 +1,12 @@
 import errno
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dfr_backup.engine import directread
-from dfr_backup.engine.directread import CHUNK, sha256_on_disk
+from dfr_backup.engine.directread import BLOCK, CHUNK, DirectFile, sha256_on_disk
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, CHUNK, CHUNK + 1, 3 * CHUNK - 7])
@@ -42,3 +43,68 @@ def ignore(count):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         sha256_on_disk(tmp_path / "nothing", ignore)
+
+
+@pytest.fixture
+def content(tmp_path):
+    content = os.urandom(5 * BLOCK + 100)
+    (tmp_path / "file").write_bytes(content)
+    return content
+
+
+@pytest.fixture
+def direct(tmp_path, content):
+    file = DirectFile(tmp_path / "file")
+    yield file
+    file.close()
+
+
+PARTS = [
+    (0, 1),
+    (0, BLOCK),
+    (1, BLOCK),
+    (BLOCK - 1, 2),
+    (3 * BLOCK, 2 * BLOCK),
+    (7, 3 * BLOCK + 7),
+    (5 * BLOCK, 100),
+    (5 * BLOCK + 90, 100),
+    (5 * BLOCK + 100, 1),
+    (9 * BLOCK, 1),
+    (5, 0),
+]
+
+
+@pytest.mark.parametrize(("offset", "size"), PARTS)
+def test_any_part_can_be_read(direct, content, offset, size):
+    assert direct.size == len(content)
+    assert direct.read_at(size, offset) == content[offset : offset + size]
+
+
+def test_threads_share_a_file(direct, content):
+    with ThreadPoolExecutor(4) as pool:
+        for (offset, size), data in zip(
+            PARTS * 200,
+            pool.map(lambda part: direct.read_at(part[1], part[0]), PARTS * 200),
+            strict=True,
+        ):
+            assert data == content[offset : offset + size]
+
+
+@pytest.mark.parametrize("most", [BLOCK, 1000])
+def test_short_reads_go_on(direct, content, monkeypatch, most):
+    """After a piece that is no whole block, no file system reads on directly."""
+    read = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, at: read(file, [buffers[0][:most]], at))
+    assert direct.read_at(3 * BLOCK, 10) == content[10 : 10 + 3 * BLOCK]
+
+
+def test_part_of_a_file_system_without_direct_reads(direct, content, monkeypatch):
+    read = os.preadv
+
+    def preadv(file, buffers, at):
+        if directread.fcntl.fcntl(file, directread.fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return read(file, buffers, at)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    assert direct.read_at(100, 50) == content[50:150]

@@ -61,7 +61,7 @@ def folder(tmp_path):
 
 def test_archive_is_brought_here(far, folder):
     progress = Progress()
-    path = fetch(far, KEY, folder, progress)
+    path = fetch(far, KEY, folder, progress).path
     assert path.read_bytes() == CONTENT
     assert path.stat().st_mode & 0o777 == 0o600
     assert progress.done == progress.total == len(CONTENT)
@@ -70,14 +70,14 @@ def test_archive_is_brought_here(far, folder):
 def test_interrupted_fetch_goes_on(far, folder):
     folder.mkdir()
     (folder / KEY).write_bytes(CONTENT[: 1 << 20])
-    assert fetch(far, KEY, folder, Progress()).read_bytes() == CONTENT
+    assert fetch(far, KEY, folder, Progress()).path.read_bytes() == CONTENT
     assert far.offsets == [1 << 20]
 
 
 def test_broken_line_is_tried_again(far, folder):
     far.failures = 2
     progress = Progress()
-    path = fetch(far, KEY, folder, progress, Retries(first=0.01, longest=0.02))
+    path = fetch(far, KEY, folder, progress, Retries(first=0.01, longest=0.02)).path
     assert path.read_bytes() == CONTENT
     assert len(progress.lines) == 2 and "dead" in progress.lines[0]
 
@@ -106,5 +106,5 @@ def test_archive_that_is_not_there(far, folder):
 def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
     far.delete(manifest.sidecar_key(KEY))
     progress = Progress()
-    assert fetch(far, KEY, folder, progress).read_bytes() == CONTENT
+    assert fetch(far, KEY, folder, progress).path.read_bytes() == CONTENT
     assert "no manifest" in progress.lines[0]

@@ -5,18 +5,24 @@ import json
 import os
 import stat
 import struct
+import threading
+import time
 import tracemalloc
 import zipfile
 
 import pytest
 
 from dfr_backup.engine import manifest
-from dfr_backup.engine.archive.reader import check_whole, open_archive
+from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.archive.zipformat import LOCAL_HEADER, Member, central_entry, end_records
 from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore.files import extract_filestore, unpack_addons
+from dfr_backup.engine.restore.files import (
+    FilestoreExtraction,
+    extract_filestore,
+    unpack_addons,
+)
 
 SQL = b"-- Dumped from database version 15.18 (Debian 15.18-1)\n-- Dumped by pg_dump version 17.2\n"
 FILES = [bytes([n]) * (100 + 3000 * n) + os.urandom(50 * n) for n in range(20)]
@@ -158,6 +164,16 @@ def test_a_swapped_dump_is_found_while_it_is_read(tmp_path, ours):
     assert "dump.sql: its SHA-256" in caught.value.log
 
 
+def test_a_compared_dump_is_not_hashed_again_but_still_checked(ours):
+    with open_archive(ours) as archive:
+        assert len(b"".join(archive.sql(compared=True))) == len(SQL) + 1_000_000
+    content = bytearray(ours.read_bytes())
+    content[len("dump.sql") + 200] ^= 1
+    ours.write_bytes(content)
+    with open_archive(ours) as archive, pytest.raises(PermanentError, match="damaged"):
+        list(archive.sql(compared=True))
+
+
 def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
     seal(tmp_path / "x.zip", sums={"count": 22, "sha256sums": "0" * 64})
     with open_archive(tmp_path / "x.zip") as archive:
@@ -177,16 +193,6 @@ def test_members_added_or_removed_later_are_found(tmp_path, ours):
         with open_archive(tmp_path / name) as archive:
             with pytest.raises(PermanentError):
                 archive.check(Progress())
-
-
-def test_sidecar(tmp_path):
-    sealed = seal(tmp_path / "x.zip")
-    check_whole(tmp_path / "x.zip", sealed.size, sealed.sha256, Progress())
-    with pytest.raises(PermanentError) as caught:
-        check_whole(tmp_path / "x.zip", sealed.size, "0" * 64, Progress())
-    assert "SHA-256" in caught.value.log
-    with pytest.raises(PermanentError):
-        check_whole(tmp_path / "x.zip", sealed.size + 1, sealed.sha256, Progress())
 
 
 def test_cancel_ends_a_check(ours, monkeypatch):
@@ -375,6 +381,51 @@ def test_cancel_ends_the_unpacking(ours, tmp_path, monkeypatch):
 
     with open_archive(ours) as archive, pytest.raises(Cancelled):
         extract_filestore(archive, tmp_path / "fs", Progress(stop))
+
+
+def test_large_and_small_files_are_neighbours(tmp_path):
+    files = [b"a", os.urandom(9 << 20), b"", os.urandom(3 << 20), b"b" * 100_000, b"c"]
+    seal(tmp_path / "x.zip", files)
+    with open_archive(tmp_path / "x.zip") as archive:
+        assert archive.check(Progress()) == 9
+        done = extract_filestore(archive, tmp_path / "fs", Progress())
+    assert (done.files, done.damaged) == (len(files), ())
+
+
+def test_files_are_unpacked_while_something_else_is_done(ours, tmp_path):
+    progress = Progress()
+    with open_archive(ours) as archive, FilestoreExtraction(archive, tmp_path / "fs") as running:
+        wait_until(lambda: len(list((tmp_path / "fs").glob("*/*"))) == len(FILES))
+        assert progress.done == 0
+        assert running.finish(progress).files == len(FILES)
+    assert progress.done == progress.total == sum(map(len, FILES))
+
+
+def test_what_ends_the_unpacking_is_known_at_once(ours, tmp_path):
+    (tmp_path / "file").write_text("")
+    with open_archive(ours) as archive:
+        with FilestoreExtraction(archive, tmp_path / "file/fs") as running:
+            with pytest.raises(PermanentError, match="cannot be written"):
+                wait_until(running.raise_error)
+            with pytest.raises(PermanentError, match="cannot be written"):
+                running.finish(Progress())
+
+
+def test_who_leaves_early_ends_the_unpacking(tmp_path, monkeypatch):
+    monkeypatch.setattr("dfr_backup.engine.progress.REPORT_INTERVAL", 0)
+    seal(tmp_path / "x.zip", [os.urandom(4 << 20) for _ in range(40)])
+    threads = threading.active_count()
+    with open_archive(tmp_path / "x.zip") as archive, pytest.raises(ZeroDivisionError):
+        with FilestoreExtraction(archive, tmp_path / "fs", workers=1):
+            raise ZeroDivisionError
+    assert threading.active_count() == threads
+    assert len(list((tmp_path / "fs").glob("*/*"))) < 40
+
+
+def wait_until(happens):
+    end = time.monotonic() + 60
+    while not happens() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def test_a_place_that_cannot_be_written_is_told(ours, tmp_path):

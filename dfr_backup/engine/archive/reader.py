@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any
 
 from ..crew import Crew
-from ..directread import sha256_on_disk
 from ..errors import PermanentError
 from ..progress import Progress
 from .deflate import Codec
@@ -172,12 +171,14 @@ class Archive:
             )
         return entry
 
-    def sql(self) -> Iterator[bytes]:
+    def sql(self, *, compared: bool = False) -> Iterator[bytes]:
         """Yield the dump in pieces; after the last one its SHA-256, too, is known to be right.
 
-        So a restore that reads an archive anyway need not ``check`` it before.
+        So a restore that reads an archive anyway need not ``check`` it before. When the archive
+        was ``compared`` with its manifest as a whole, the CRC-32 is enough: the disk may still
+        have failed since.
         """
-        expected, digest = self._sha256_of_dump(), hashlib.sha256()
+        expected, digest = "" if compared else self._sha256_of_dump(), hashlib.sha256()
         for piece in self.reader.pieces(self.dump):
             if expected:
                 digest.update(piece)
@@ -272,8 +273,9 @@ class Archive:
         crew = Crew(progress, workers)
 
         def check_batch(batch: list[tuple[Entry, str | None]]) -> int:
-            for entry, expected in batch:
-                self._check_member(entry, expected, crew)
+            members = self.reader.members([entry for entry, _expected in batch])
+            for (entry, pieces), (_entry, expected) in zip(members, batch, strict=True):
+                _check_member(entry, pieces, expected, crew)
             return len(batch)
 
         return sum(crew.map(check_batch, _batches(self._expected(), lambda pair: pair[0].size)))
@@ -282,15 +284,6 @@ class Archive:
         found = self._contents
         top = sum(entry.size for entry in found.top.values())
         return top + found.file_bytes + found.addon_bytes
-
-    def _check_member(self, entry: Entry, expected: str | None, crew: Crew) -> None:
-        digest = hashlib.sha256()
-        for piece in self.reader.pieces(entry):
-            if expected is not None:
-                digest.update(piece)
-            crew.count(len(piece))
-        if expected not in (None, digest.hexdigest()):
-            raise _not_as_listed(entry)
 
     def _expected(self) -> Iterator[tuple[Entry, str | None]]:
         """Yield every member with the SHA-256 that it should have (hexadecimal).
@@ -324,24 +317,14 @@ class Archive:
             raise damaged(f"{CHECKSUMS} is not the one that {MANIFEST} names")
 
 
-def check_whole(path: Path, size: int, sha256: str, progress: Progress) -> None:
-    """Compare an archive with its sidecar: bytes, and SHA-256 in hexadecimal.
-
-    Raise PermanentError when it is not the one that was sealed, and Cancelled.
-    """
-    try:
-        found = path.stat().st_size
-        if found != size:
-            raise damaged(f"it has {found} bytes, and was sealed with {size}")
-        progress.expect(size)
-        if sha256_on_disk(path, progress.advance) != sha256:
-            raise damaged("its SHA-256 is not the one that it was sealed with")
-    except OSError as error:
-        raise PermanentError(
-            f"The archive cannot be read: {error.strerror}.",
-            hint="Check the file and its disk.",
-            log=str(error),
-        ) from error
+def _check_member(entry: Entry, pieces: Iterator[bytes], expected: str | None, crew: Crew) -> None:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        if expected is not None:
+            digest.update(piece)
+        crew.count(len(piece))
+    if expected not in (None, digest.hexdigest()):
+        raise _not_as_listed(entry)
 
 
 def _not_as_listed(entry: Entry) -> PermanentError:

@@ -41,6 +41,22 @@ class FileSource:
         return data
 
 
+class Window:
+    """A part of a source that is held in memory; what is around it is read from the source."""
+
+    def __init__(self, source: Source, size: int, offset: int):
+        self.size = source.size
+        self._source = source
+        self._start = offset
+        self._data = source.read_at(size, offset)
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        begin = offset - self._start
+        if 0 <= begin and begin + size <= len(self._data):
+            return self._data[begin : begin + size]
+        return self._source.read_at(size, offset)
+
+
 class StreamSource:
     """A stream that can seek; one thread at a time moves it."""
 

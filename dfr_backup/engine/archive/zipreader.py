@@ -1,19 +1,21 @@
 """Members of a zip file that somebody else may have made: read in pieces, never trusted."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from ..directread import DirectFile
 from ..errors import PermanentError
 from .deflate import Codec, default_codec
 from .reading import inflated
-from .source import FileSource, Source
+from .source import Source, Window
 from .zipdirectory import Directory, Entry, damaged, entries, find_directory, read_at
 from .zipformat import DEFLATED, LOCAL_HEADER
 
 CHUNK = 1 << 20  # bytes
+LARGEST_WINDOW = 8 << 20  # bytes of neighbours that are read at once
+BESIDE_CONTENT = 512  # bytes: what a member has in most cases besides its content and its name
 
 
 class ZipReader:
@@ -38,15 +40,15 @@ class ZipReader:
 
     def _open(self, path: Path) -> Source:
         try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            file = DirectFile(path)
         except OSError as error:
             raise PermanentError(
                 f"The archive cannot be opened: {error.strerror}.",
                 hint="Check the path, and that the user who runs Odoo may read the file.",
                 log=str(error),
             ) from error
-        self._resources.callback(os.close, file)
-        return FileSource(file)
+        self._resources.callback(file.close)
+        return file
 
     def __enter__(self) -> "ZipReader":
         return self
@@ -63,14 +65,31 @@ class ZipReader:
         """Yield every member, read from the disk each time."""
         return entries(self._file, self.directory)
 
+    def members(self, neighbours: Sequence[Entry]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+        """Yield members with their ``pieces``, which must be taken before the next member is.
+
+        They follow each other in the file, and are read from the disk at once if they are small.
+        """
+        source = self._window(neighbours) if len(neighbours) > 1 else self._file
+        for entry in neighbours:
+            yield entry, self._pieces(entry, source)
+
+    def _window(self, neighbours: Sequence[Entry]) -> Source:
+        start, last = neighbours[0].offset, neighbours[-1]
+        size = last.offset + last.compressed_size + len(last.name) + BESIDE_CONTENT - start
+        return Window(self._file, size, start) if size <= LARGEST_WINDOW else self._file
+
     def pieces(self, entry: Entry) -> Iterator[bytes]:
         """Yield the content of a member, in pieces of at most 1 MiB.
 
         After the last one its size and its CRC-32 are known to be right; never more is yielded
         than the directory has announced.
         """
+        return self._pieces(entry, self._file)
+
+    def _pieces(self, entry: Entry, source: Source) -> Iterator[bytes]:
         size = crc = 0
-        for piece in self._decoded(entry):
+        for piece in self._decoded(entry, source):
             size += len(piece)
             if size > entry.size:
                 raise damaged(f"{entry.name} is larger than its announced {entry.size} bytes")
@@ -85,8 +104,8 @@ class ZipReader:
             raise damaged(f"{entry.name} has {entry.size} bytes, and {most} at most are expected")
         return b"".join(self.pieces(entry))
 
-    def _decoded(self, entry: Entry) -> Iterator[bytes]:
-        raw = self._raw(entry)
+    def _decoded(self, entry: Entry, source: Source) -> Iterator[bytes]:
+        raw = _raw(entry, source)
         return self._inflated(raw, entry) if entry.method == DEFLATED else raw
 
     def _inflated(self, raw: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
@@ -95,21 +114,23 @@ class ZipReader:
         except self.codec.error as error:
             raise damaged(f"{entry.name}: {error}") from error
 
-    def _raw(self, entry: Entry) -> Iterator[bytes]:
-        position = self._content_start(entry)
-        end = position + entry.compressed_size
-        while position < end:
-            data = read_at(self._file, min(CHUNK, end - position), position)
-            position += len(data)
-            yield data
 
-    def _content_start(self, entry: Entry) -> int:
-        """Return where the bytes of a member begin, after the local header that must be its."""
-        header = LOCAL_HEADER.unpack(read_at(self._file, LOCAL_HEADER.size, entry.offset))
-        name_length, extra_length = header[-2:]
-        at = entry.offset + LOCAL_HEADER.size
-        name = read_at(self._file, name_length, at) if name_length else b""
-        known = entry.name.encode(), entry.name.encode("cp437", "replace")
-        if header[0] != b"PK\3\4" or name not in known:
-            raise damaged(f"at {entry.offset} there is no header of {entry.name}")
-        return at + name_length + extra_length
+def _raw(entry: Entry, source: Source) -> Iterator[bytes]:
+    position = _content_start(entry, source)
+    end = position + entry.compressed_size
+    while position < end:
+        data = read_at(source, min(CHUNK, end - position), position)
+        position += len(data)
+        yield data
+
+
+def _content_start(entry: Entry, source: Source) -> int:
+    """Return where the bytes of a member begin, after the local header that must be its."""
+    header = LOCAL_HEADER.unpack(read_at(source, LOCAL_HEADER.size, entry.offset))
+    name_length, extra_length = header[-2:]
+    at = entry.offset + LOCAL_HEADER.size
+    name = read_at(source, name_length, at) if name_length else b""
+    known = entry.name.encode(), entry.name.encode("cp437", "replace")
+    if header[0] != b"PK\3\4" or name not in known:
+        raise damaged(f"at {entry.offset} there is no header of {entry.name}")
+    return at + name_length + extra_length

@@ -6,7 +6,9 @@ import os
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,8 @@ from ..archive.reader import ADDONS, FILESTORE, Archive, batches_of
 from ..archive.zipdirectory import Entry, refused
 from ..archive.zipreader import ZipReader
 from ..checkpoints import checkpoint
-from ..crew import Crew
-from ..errors import PermanentError
+from ..crew import LOOK, Crew
+from ..errors import Cancelled, PermanentError
 from ..progress import Progress
 
 NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
@@ -54,26 +56,78 @@ def extract_filestore(
 ) -> Unpacked:
     """Write the attachment files to ``target``, a directory that must not exist yet.
 
-    A file whose SHA-1 is not its name is written and named in a warning. When this returns, the
-    files are on the disk, unless they need not be ``durable``, as those of a drill. Raise
-    PermanentError, and Cancelled; what was written until then stays for the caller to remove.
+    See ``FilestoreExtraction``, which does it while something else is done.
     """
-    progress.expect(archive.describe().file_bytes)
-    with _explained(target):
-        target.mkdir(parents=True)
-    checkpoint("restore.filestore.begin")
-    crew = Crew(progress, workers)
-    unpacker = _Unpacker(archive.reader, FILESTORE, target, crew)
-    done = unpacker.unpack(archive.attachments())
-    if durable:
-        sync_file_system(target)
-    if done.damaged:
-        progress.warn(
-            f"{len(done.damaged)} attachment files were damaged before they were saved:\n"
-            + "\n".join(done.damaged[:NAMED])
-        )
-    checkpoint("restore.filestore.end")
-    return done
+    with FilestoreExtraction(archive, target, workers=workers) as extraction:
+        return extraction.finish(progress, durable=durable)
+
+
+class FilestoreExtraction:
+    """The attachment files, written to ``target`` by threads of their own.
+
+    ``target`` is a directory that must not exist yet. Use as a context manager around the work
+    that is done meanwhile, and call ``finish`` in it: leaving it earlier ends the threads. What
+    was written until then stays for the caller to remove.
+    """
+
+    def __init__(self, archive: Archive, target: Path, *, workers: int | None = None):
+        self._archive = archive
+        self._target = target
+        self._workers = workers
+        self._progress = Progress(self._report)
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(1, "dfr_backup filestore")
+        self._result: Future[Unpacked] | None = None
+
+    def __enter__(self) -> "FilestoreExtraction":
+        self._result = self._pool.submit(self._extract)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stopped.set()
+        self._pool.shutdown()
+
+    def raise_error(self) -> None:
+        """Raise what has ended the threads, if anything has: EngineError."""
+        if self._result and self._result.done():
+            self._result.result()
+
+    def finish(self, progress: Progress, *, durable: bool = True) -> Unpacked:
+        """Wait for the end, and report to ``progress`` what is done meanwhile and was before.
+
+        A file whose SHA-1 is not its name is written and named in a warning. When this returns,
+        the files are on the disk, unless they need not be ``durable``, as those of a drill. Raise
+        PermanentError, and Cancelled.
+        """
+        assert self._result is not None
+        checkpoint("restore.filestore.begin")
+        progress.expect(self._archive.describe().file_bytes)
+        while not wait([self._result], LOOK).done:
+            progress.advance(self._progress.done - progress.done)
+        done = self._result.result()
+        progress.advance(done.bytes - progress.done)
+        if durable:
+            sync_file_system(self._target)
+        if done.damaged:
+            progress.warn(
+                f"{len(done.damaged)} attachment files were damaged before they were saved:\n"
+                + "\n".join(done.damaged[:NAMED])
+            )
+        checkpoint("restore.filestore.end")
+        return done
+
+    # === IN THE THREADS === #
+
+    def _extract(self) -> Unpacked:
+        with _explained(self._target):
+            self._target.mkdir(parents=True)
+        crew = Crew(self._progress, self._workers)
+        unpacker = _Unpacker(self._archive.reader, FILESTORE, self._target, crew)
+        return unpacker.unpack(self._archive.attachments())
+
+    def _report(self, _progress: Progress) -> None:
+        if self._stopped.is_set():
+            raise Cancelled()
 
 
 def unpack_addons(archive: Archive, target: Path, progress: Progress) -> UnpackedAddons:
@@ -128,14 +182,14 @@ class _Unpacker:
 
     def _unpack_batch(self, batch: list[Entry]) -> Unpacked:
         damaged = []
-        for entry in batch:
+        for entry, pieces in self._reader.members(batch):
             name = entry.name.removeprefix(self._prefix)
             with _explained(self._root):
-                if not self._write(entry, name):
+                if not self._write(name, pieces):
                     damaged.append(name)
         return Unpacked(len(batch), sum(entry.size for entry in batch), tuple(damaged))
 
-    def _write(self, entry: Entry, name: str) -> bool:
+    def _write(self, name: str, pieces: Iterator[bytes]) -> bool:
         """Write one file; tell whether its content is what its name says, if that says anything."""
         by_content = NAMED_BY_CONTENT.fullmatch(name)
         digest: Any = hashlib.sha1(usedforsecurity=False) if by_content else None
@@ -143,7 +197,7 @@ class _Unpacker:
         try:
             if self._owner:
                 os.fchown(file, *self._owner)
-            for piece in self._reader.pieces(entry):
+            for piece in pieces:
                 if digest:
                     digest.update(piece)
                 _write_all(file, piece)

@@ -6,7 +6,7 @@ nothing of it behind.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ..fetch import fetch
 from ..postgres import Connection
 from ..progress import Progress
 from ..storages.base import Storage
-from .files import extract_filestore
+from .files import FilestoreExtraction
 from .finish import FinishOptions, finish_database, installed_modules
 from .load import load
 from .preflight import Finding, Surroundings, preflight
@@ -62,7 +62,9 @@ class Restore:
         self._resources = contextlib.ExitStack()
         self._path: Path | None = None
         self._archive: Archive | None = None
+        self._compared = False
         self._target: RestoreTarget | None = None
+        self._extraction: FilestoreExtraction | None = None
 
     def __enter__(self) -> "Restore":
         return self
@@ -86,7 +88,8 @@ class Restore:
         What lies in a local directory is read where it is. What an interrupted call has fetched
         is used again. Raise EngineError.
         """
-        path = fetch(storage, key, self._work, progress)
+        fetched = fetch(storage, key, self._work, progress)
+        path, self._compared = fetched.path, fetched.compared
         if key.endswith(".age"):
             path = self._decrypted(path, progress)
         self._archive = self._resources.enter_context(open_archive(path))
@@ -130,16 +133,27 @@ class Restore:
         target.create(template=options.template, unaccent=options.unaccent)
 
     def load(self, progress: Progress) -> None:
-        """Load the dump, stopping at the first error. Raise EngineError, Cancelled."""
+        """Load the dump, stopping at the first error. Raise EngineError, Cancelled.
+
+        The attachment files are unpacked from now on, too: the one waits where the other works.
+        """
         progress.expect(self.archive.describe().sql_bytes)
-        report = load(self.archive.sql(), self.target.connection, progress)
+        extraction = FilestoreExtraction(self.archive, self.target.filestore)
+        self._extraction = self._resources.enter_context(extraction)
+        report = load(self._sql(extraction), self.target.connection, progress)
         progress.log(f"{report.statements} statements, {report.tables} tables with rows")
 
+    def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
+        """Yield the dump, as long as the files find their place, too: a load may take hours."""
+        for piece in self.archive.sql(compared=self._compared):
+            extraction.raise_error()
+            yield piece
+
     def filestore(self, progress: Progress) -> None:
-        """Unpack the attachment files, each checked. Raise EngineError, Cancelled."""
-        done = extract_filestore(
-            self.archive, self.target.filestore, progress, durable=self._options.durable
-        )
+        """Wait until the attachment files are unpacked, each checked. Raise EngineError,
+        Cancelled."""
+        assert self._extraction is not None
+        done = self._extraction.finish(progress, durable=self._options.durable)
         progress.log(f"{done.files} attachment files")
 
     def compare(self, progress: Progress) -> VerifyReport:

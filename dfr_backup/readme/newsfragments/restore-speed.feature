@@ -1,0 +1,1 @@
+A restore unpacks the attachment files while the database is loaded.
