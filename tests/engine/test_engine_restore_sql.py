@@ -64,16 +64,29 @@ def test_rows_follow_their_copy_and_end_at_their_end(size, monkeypatch):
     statements = [item.text for item in items if isinstance(item, Statement)]
     rows = [item for item in items if isinstance(item, Rows)]
     assert statements == [b"SELECT 1;", COPY, b"SELECT 2;", COPY, b"SELECT 3;"]
-    assert b"".join(item.data for item in rows) == ROWS
-    assert all(item.data.endswith(b"\n") for item in rows)
+    assert b"".join(map(joined, rows)) == ROWS
+    assert all(joined(item).endswith(b"\n") for item in rows)
     for item in rows:
-        assert data.split(b"\n")[item.line - 1] == item.data.split(b"\n")[0]
+        assert data.split(b"\n")[item.line - 1] == joined(item).split(b"\n")[0]
+
+
+def joined(rows):
+    return b"".join(rows.parts)
+
+
+@pytest.mark.parametrize("rows", [b"", b"a\\.\n", b"\\\\.\n", b"a\n\\N\n", b"\\\n", b"a\\.b\n\n"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 1 << 20])
+def test_only_a_line_of_its_own_ends_the_rows(rows, size):
+    items = list(split(pieces(COPY + b"\n" + rows + b"\\.\nSELECT 1;" + END, size)))
+    assert b"".join(map(joined, items[1:-1])) == rows
+    assert all(item.parts for item in items[1:-1])
+    assert items[-1].text == b"SELECT 1;"
 
 
 def test_one_row_may_be_larger_than_a_chunk():
     row = b"1\t" + b"x" * (9 << 20) + b"\n"
     items = list(split(pieces(COPY + b"\n" + row + b"\\.\n" + END, 1 << 20)))
-    assert [item.data for item in items[1:]] == [row]
+    assert [joined(item) for item in items[1:]] == [row]
 
 
 def test_backslashes_escape_where_the_dump_says_so():

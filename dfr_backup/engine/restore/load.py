@@ -12,7 +12,6 @@ share its time with is decided by its kind, and whatever is not known is done al
   same as that of the original statement.
 """
 
-import io
 import os
 import queue
 import re
@@ -34,7 +33,6 @@ from .sqlstream import Rows, Statement, split
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB
-SEND = 256 << 10  # bytes that are handed to libpq at once
 BATCH = 500  # statements of the main session that are handed over together
 
 IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s".;(),]+)'
@@ -142,7 +140,7 @@ class _Loader:
 
     def _copy(self, rows: Rows) -> None:
         checkpoint("restore.load.rows")
-        self._weights[_table(COPIED, rows.copy.text)] += len(rows.data)
+        self._weights[_table(COPIED, rows.copy.text)] += rows.size
         self._sessions.share(lambda session: _copy_rows(session, rows))
 
     def _build(self, table: bytes, statement: Statement) -> None:
@@ -229,10 +227,20 @@ class _Loader:
             self._report.skipped.append(sentence)
 
 
+class _Parts:
+    """A file for COPY, whose reads return one part after the other, however long it is."""
+
+    def __init__(self, parts: Iterable[bytes]):
+        self._parts = iter(parts)
+
+    def read(self, _size: int) -> bytes:
+        return next(self._parts, b"")
+
+
 def _copy_rows(session: Any, rows: Rows) -> None:
     try:
         with session.cursor() as cr:
-            cr.copy_expert(rows.copy.text, io.BytesIO(rows.data), SEND)
+            cr.copy_expert(rows.copy.text, _Parts(rows.parts))
     except psycopg2.Error as error:
         raise load_error(error, rows.copy.text, rows.line, rows=True) from error
 
