@@ -38,10 +38,6 @@ TERMS = (
     _("%(checksums)s has %(name)s where the archive has %(name_2)s"),
     _("%(left)s of %(checksums)s is not in the archive"),
     _("%(checksums)s is not the one that %(manifest)s names"),
-    _("it has %(found)s bytes, and was sealed with %(size)s"),
-    _("its SHA-256 is not the one that it was sealed with"),
-    _("The archive cannot be read: %(strerror)s."),
-    _("Check the file and its disk."),
     _("%(name)s: its SHA-256 is not that of %(checksums)s"),
     _("a line of %(checksums)s is not UTF-8"),
     # engine/archive/reading.py
