@@ -80,7 +80,7 @@ class Instance:
             env["PYTHONPATH"] = f"{FAULTS}:{env.get('PYTHONPATH', '')}"
         return env
 
-    def odoo(self, *args, fault=None, text=None, timeout=240, **extra):
+    def odoo(self, *args, fault=None, text=None, timeout=900, **extra):
         return subprocess.run(
             _ordinary([DEV / "bin/odoo", *args]),
             env=self.environ(fault, **extra),
@@ -204,7 +204,7 @@ class Instance:
             raise RuntimeError(answer["error"]["data"]["message"])
         return answer["result"]
 
-    def await_job(self, job_id, timeout=90):
+    def await_job(self, job_id, timeout=300):
         """Return the state in which the run ended."""
         for _ in range(timeout * 4):
             (state,) = self.sql("SELECT state FROM backup_job WHERE id = %s", job_id)[0]

@@ -44,8 +44,21 @@ def cell(request):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if report.failed and "faults" in item.nodeid:
+    if "faults" not in item.nodeid:
+        return
+    if report.failed:
         item.config.table.fail(item.nodeid, call.excinfo)
+    if report.failed or report.when == "call":
+        _tell(item)
+
+
+def _tell(item):
+    """Show each row when it is known: the whole takes its time."""
+    row = item.config.table.rows.get(item.nodeid)
+    reporter = item.config.pluginmanager.get_plugin("terminalreporter")
+    if row and item.config.getoption("--table"):
+        reporter.ensure_newline()
+        reporter.write_line("  ".join(filter(None, row)))
 
 
 @pytest.fixture(scope="module")

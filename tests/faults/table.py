@@ -14,7 +14,8 @@ class Table:
     def fail(self, test, excinfo):
         """Note a violation; the test may not have come as far as its outcome."""
         fault, step, _outcome = self.rows.get(test, [test.partition("::")[2], "", ""])
-        self.rows[test] = [fault, step, f"VIOLATION: {excinfo.exconly().splitlines()[0][:100]}"]
+        why = excinfo.exconly().splitlines()[0][:200]
+        self.rows[test] = [fault, step, f"VIOLATION: {why}"]
 
     @property
     def violations(self):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from lab import Fault
+from lab import RESTORE, Fault
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mounts file systems")
 ROOM = "64m"
@@ -113,6 +113,7 @@ def test_working_directory_is_deleted(lab, tmp_path, cell, instant):
     fault = Fault(tmp_path, "wait", instant)
     outcome = lab.run(fault, meanwhile=lambda: shutil.rmtree(lab.instance.work))
     cell("working directory deleted", instant, outcome)
+    assert outcome.state == "success", outcome.errors
     lab.check(outcome)
     again = lab.run()
     assert again.state == "success", again.errors
@@ -133,4 +134,19 @@ def test_storage_is_deleted(lab, tmp_path, cell, instant):
     lab.sql("UPDATE backup_job SET kept_until = now() - interval '1 hour'"
             " WHERE kept_until IS NOT NULL")  # fmt: skip
     again = lab.run()
+    assert again.state == "success", again.errors
+
+
+def test_restore_on_a_full_disk(lab, tmp_path, cell):
+    """The files do not fit: the database is removed again, and nothing else has changed."""
+    lab.run()
+    copy = f"{lab.instance.database}_copy"
+    with small_disk(lab.instance.data / "filestore", "size=4m,mode=700"):
+        outcome = lab.run(code=RESTORE.format(count=1, name=copy))
+        cell("restore, disk full", "filestore", outcome)
+        assert outcome.state == "failure" and "space" in f"{outcome.errors} {outcome.error}"
+        assert not lab.sql("SELECT 1 FROM pg_database WHERE datname = %s", copy)
+        lab.check(outcome)
+    again = lab.run(code=RESTORE.format(count=1, name=copy))
+    lab.drop(copy)
     assert again.state == "success", again.errors

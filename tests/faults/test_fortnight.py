@@ -3,15 +3,11 @@ drills, and a random fault on most days. At the end the invariants of retention 
 
 import contextlib
 import random
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
-from cluster import move_in, private_cluster
+from clock import moving_lab
 from far import LARGE, add_bucket
-from instances import e2e
-from lab import DRILL, Fault, Lab, kill
+from lab import DRILL, Fault, kill
 from s3_servers import moto
 
 DAYS = 14
@@ -32,7 +28,6 @@ PRESENT = (
     " JOIN backup_storage s ON s.id = c.storage_id WHERE c.state IN ('stored', 'verified')"
     " ORDER BY 1, 2"
 )
-LIBRARIES = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")  # MT: deadlocks in forks
 FAULTS = [
     ("kill", "postgres.dump.first_bytes"),
     ("kill", "archive.recorded"),
@@ -48,54 +43,19 @@ FAULTS = [
 ]
 
 
-class Clock:
-    """What our processes, PostgreSQL and the bucket take for the time."""
-
-    def __init__(self, folder, library):
-        self._file = folder / "clock"
-        self.environ = {
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-        }
-        folder.chmod(0o755)
-        self.set(0)
-
-    def set(self, hours):
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{hours * 3600:+d}\n")
-        new.chmod(0o644)
-        new.replace(self._file)
-
-
 @pytest.fixture
-def clock():
-    library = next(LIBRARIES, None)
-    if library is None:
-        pytest.skip("faketime is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="dfr_clock_", dir="/var/tmp"))
-    yield Clock(folder, library)
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def moving(template, tmp_path, clock, monkeypatch):
+def moving(template, tmp_path, monkeypatch):
     """A lab in which all clocks move together, with a bucket."""
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(private_cluster(**clock.environ))
+    (tmp_path / "odoo").mkdir()
+    (tmp_path / "server").mkdir()
+    with (
+        moving_lab(template, tmp_path / "odoo", "fortnight") as lab,
+        contextlib.ExitStack() as stack,
+    ):
         with monkeypatch.context() as patch:
-            for name, value in clock.environ.items():
+            for name, value in lab.clock.environ.items():
                 patch.setenv(name, value)
-            (tmp_path / "server").mkdir()
             server = stack.enter_context(moto(tmp_path / "server"))
-        (tmp_path / "odoo").mkdir()
-        instance = e2e.Instance("dfr_faults_fortnight", tmp_path / "odoo")
-        shutil.copytree(template.filestore, instance.filestore)
-        instance.storage.mkdir(parents=True, mode=0o700)
-        move_in(cluster, template, instance)
-        instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
-        lab = stack.enter_context(Lab(instance, **clock.environ))
-        lab.clock = clock
         lab.driver.do(LARGE)
         add_bucket(lab, server.url)
         lab.write("backup.plan", POLICY)

@@ -1,5 +1,7 @@
 """SIGKILL of the runner at every checkpoint that there is, in backups, restores and drills."""
 
+import shutil
+
 import pytest
 from checkpoint_names import checkpoints
 from far import LARGE, add_bucket, encrypt
@@ -103,6 +105,9 @@ ELSEWHERE = {  # by tests of their own below
     # no flow replaces a database yet: tests/engine/test_engine_restore_database.py
     "restore.put_back.fenced": "",
     "restore.put_back.renamed": "",
+    # nor puts an attachment back: tests/engine/test_engine_repair.py
+    "repair.written": "",
+    "repair.published": "",
 }
 SHORT = {
     "backup": {"postgres.dump.first_bytes", "archive.journal.written", "archive.recorded"},
@@ -245,6 +250,18 @@ def test_killed_while_a_copy_is_fetched(far, tmp_path, cell):
     outcome = far.run(Fault(tmp_path, "kill", "fetch.piece"), code)
     cell("kill -9 of a drill", "fetch.piece", outcome)
     assert outcome.state == "success", outcome.errors
+    far.check(outcome)
+
+
+@pytest.mark.parametrize("often", ["before", "between"])
+def test_archive_is_deleted_around_an_upload(far, tmp_path, cell, often):
+    """Before the first storage has it the run begins again; later what is stored stays."""
+    fault = Fault(tmp_path, "wait", "step.upload.begin", nth=1 if often == "before" else 2)
+    outcome = far.run(fault, meanwhile=lambda: shutil.rmtree(far.instance.work))
+    cell("archive deleted", f"{often} two uploads", outcome)
+    assert outcome.state == ("success" if often == "before" else "partial"), outcome.errors
+    if often == "between":
+        assert "is gone" in outcome.errors["upload"]
     far.check(outcome)
 
 

@@ -24,11 +24,11 @@ def test_a_run_outlives_the_limits_of_cron_workers(template, tmp_path, cell, wor
         environ["PYTHONPATH"] = f"{INJECT}:{environ.get('PYTHONPATH', '')}"
         with instance.serve("--workers", str(workers), env=environ):
             found = []
-            until = time.monotonic() + 120
+            until = time.monotonic() + 600
             while not found and time.monotonic() < until:
                 found = instance.sql("SELECT id FROM backup_job")
                 time.sleep(1)
-            state = instance.await_job(found[0][0], timeout=PAUSE + 120)
+            state = instance.await_job(found[0][0], timeout=PAUSE + 900)
             outcome = Outcome(lab, found[0][0])
         cell(f"limits of cron workers, workers={workers}", f"{PAUSE} s in archive_files", outcome)
         assert state == "success" and outcome.attempt == 1

@@ -92,6 +92,32 @@ def test_network(request, cell, kind, name):
     far.lab.check(outcome, restore=False)
 
 
+DRILL_FROM_AFAR = """
+copy = env["backup.copy"].search([("state", "=", "verified"),
+    ("storage_id.provider", "!=", "local")], limit=1)
+result = copy._request_drill("manual").id
+"""
+
+
+@pytest.mark.parametrize("kind", ["s3", "sftp"])
+@pytest.mark.parametrize("what", ["cut", "hold", "flip"])
+def test_network_of_a_drill(request, cell, kind, what):
+    """What comes broken is fetched again, or found out before anything is made of it."""
+    far = request.getfixturevalue(kind)
+    first = far.lab.run()
+    assert first.state == "success", first.errors
+    far.proxy.rule = Rule(what, 3 << 20, "down", 1)
+    try:
+        outcome = far.lab.run(code=DRILL_FROM_AFAR)
+        done = far.proxy.rule.done
+    finally:
+        far.proxy.rule = None
+    cell(f"{kind}: {what}", "fetch", outcome)
+    assert done, "nothing passed that could be disturbed"
+    assert outcome.state == "success" or what == "flip" and outcome.steps["fetch"] == "failure"
+    far.lab.check(outcome)
+
+
 @pytest.mark.parametrize("kind", ["s3", pytest.param("sftp", marks=short)])
 def test_refused_for_a_while(request, cell, kind, tmp_path):
     far = request.getfixturevalue(kind)

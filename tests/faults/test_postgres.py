@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from cluster import move_in, private_cluster
 from instances import e2e
-from lab import Fault, Lab
+from lab import DRILL, REQUEST, RESTORE, Fault, Lab, kill
 
 INSTANTS = [
     "step.initialize.begin",
@@ -53,6 +53,54 @@ def test_restart(private, tmp_path, cell, mode, instant):
     cell(f"PostgreSQL restarted ({mode})", instant, outcome)
     assert outcome.state in ("success", "partial"), outcome.error
     judge(private, outcome, instant)
+
+
+@pytest.mark.parametrize(
+    "kind, instant",
+    [
+        ("backup", "postgres.dump.first_bytes"),
+        ("backup", "storage.rename.before"),
+        ("drill", "restore.load.rows"),
+        ("restore", "restore.load.rows"),
+        ("restore", "restore.publish.before"),
+    ],
+)
+def test_machine_is_restarted(private, tmp_path, cell, kind, instant):
+    """Everything dies at once, PostgreSQL too; files, locks and sockets stay as they are."""
+    copy = f"{private.instance.database}_copy"
+    codes = {
+        "backup": REQUEST,
+        "drill": DRILL.format(count=1),
+        "restore": RESTORE.format(count=1, name=copy),
+    }
+    if kind != "backup":
+        private.run()
+    try:
+        fault = Fault(tmp_path, "wait", instant)
+        outcome = private.run(fault, codes[kind], meanwhile=lambda: restart_machine(private))
+        cell(f"machine restarted: {kind}", instant, outcome)
+        assert outcome.state == "success" and outcome.attempt == 2, outcome.errors
+        private.check(outcome, restore=instant == "postgres.dump.first_bytes")
+    finally:
+        private.drop(copy)
+
+
+def restart_machine(lab):
+    for pid in lab.processes():
+        kill(pid)
+    lab.cluster.restart(mode="immediate")
+    lab.driver.restart()
+
+
+@pytest.mark.parametrize("instant", ["restore.load.rows", "restore.load.indexes"])
+def test_restart_in_a_drill(private, tmp_path, cell, instant):
+    private.run()
+    fault = Fault(tmp_path, "wait", instant)
+    code = DRILL.format(count=1)
+    outcome = private.run(fault, code, lambda: private.cluster.restart(mode="immediate"))
+    cell("PostgreSQL restarted (immediate), drill", instant, outcome)
+    assert outcome.state == "success" or outcome.errors
+    private.check(outcome)
 
 
 @pytest.mark.parametrize("instant", ["postgres.dump.first_bytes", "storage.put.written"])

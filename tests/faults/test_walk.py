@@ -10,11 +10,10 @@ import time
 import pytest
 from far import LARGE, add_bucket
 from instances import made_instance
-from lab import DRILL, REQUEST, RESTORE, Lab, kill
+from lab import DRILL, REQUEST, RESTORE, SUPERVISE, Lab, kill
 from s3_servers import moto
 from tcp_proxy import Proxy, Rule
 
-LONGEST = 8.0  # seconds after the start of a run, in which most of them have ended
 TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = %s AND application_name LIKE 'dfr\\_backup%%'"
@@ -30,8 +29,10 @@ def place(template, tmp_path_factory):
                 lab.driver.do(LARGE)
                 add_bucket(lab, server.url, f"http://127.0.0.1:{proxy.port}")
                 lab.proxy = proxy
+                begun = time.monotonic()
                 first = lab.run()
                 assert first.state == "success", first.errors
+                lab.longest = time.monotonic() - begun
                 yield lab
 
 
@@ -52,7 +53,7 @@ class Round:
             [self.kill, self.term, self.cancel, self.end_sessions, self.end_pg_dump,
              self.delete_work, self.kill_all, self.cut, self.hold, self.nothing]
         )  # fmt: skip
-        self.moment = dice.uniform(0, LONGEST)
+        self.moment = dice.uniform(0, lab.longest)
 
     def __str__(self):
         kind = "backup" if self.code == REQUEST else self.code.split("_request_")[1].split("(")[0]
@@ -138,6 +139,42 @@ def test_random_walk(place, request, cell):
     result = f"{rounds} rounds, {len(violations)} violations, seed {seed}"
     cell("random walk", "any", result)
     assert not violations, "\n".join([result, *violations])
+
+
+def test_random_kills(place, request, cell):
+    """SIGKILL at any instant, twice in each run: two more attempts are what it has."""
+    kills = request.config.getoption("--rounds")
+    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(1 << 32)
+    dice = random.Random(seed)
+    hit, violations = 0, []
+    for _ in range((kills + 1) // 2):
+        number = place.start()
+        try:
+            for _ in range(2):
+                hit += kill_somewhen(place, number, dice.uniform(0, place.longest))
+                place.driver.do(SUPERVISE)
+            outcome = place.settle(number)
+            assert outcome.state == "success", outcome.errors
+            place.check(outcome, restore=dice.random() < 0.3)
+        except (AssertionError, RuntimeError) as error:
+            violations.append(f"seed {seed}: {error}")
+            recover(place)
+    cell("kill -9", "any instant", f"{hit} kills, {len(violations)} violations, seed {seed}")
+    assert not violations, "\n".join(violations)
+    assert hit > kills / 3, "most of them came too late"
+
+
+def kill_somewhen(lab, number, seconds):
+    """Kill the runner so many seconds after this; tell whether there was one."""
+    time.sleep(seconds)
+    ((state, pid),) = lab.sql("SELECT state, pid FROM backup_job WHERE id = %s", number)
+    if state != "running" or pid not in lab.processes():
+        return False
+    kill(pid)
+    until = time.monotonic() + 30
+    while pid in lab.processes() and time.monotonic() < until:
+        time.sleep(0.05)
+    return True
 
 
 def recover(lab):

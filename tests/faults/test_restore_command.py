@@ -1,0 +1,97 @@
+"""SIGKILL of ``odoo backup restore`` at each of its borders: there is no database of that name
+until it is complete, and the next restore finds nothing in its way and leaves nothing behind."""
+
+import pytest
+from lab import INJECT, Fault
+
+INSTANTS = [
+    "restore.marker.written",
+    "restore.database.created",
+    "restore.load.rows",
+    "restore.load.indexes",
+    "restore.load.foreign_keys",
+    "restore.load.end",
+    "restore.filestore.begin",
+    "restore.filestore.end",
+    "restore.finished",
+    "restore.publish.before",
+    "restore.publish.previous_files",
+    "restore.publish.files",
+    "restore.publish.after",
+]
+PUBLISHED = {"restore.publish.after"}
+short = pytest.mark.short
+
+
+@pytest.fixture(scope="module")
+def archive(lab):
+    outcome = lab.run()
+    assert outcome.state == "success", outcome.errors
+    return lab.instance.storage / outcome.archive
+
+
+@pytest.fixture
+def copy(lab):
+    name = f"{lab.instance.database}_copy"
+    yield name
+    lab.drop(name)
+
+
+def restore(lab, archive, copy, fault=None):
+    environ = {"TMPDIR": str(lab.instance.folder / "tmp")}
+    if fault:
+        environ |= {
+            **fault.environ,
+            "PYTHONPATH": f"{INJECT}:{lab.instance.environ()['PYTHONPATH']}",
+        }
+    return lab.instance.odoo("backup", "restore", str(archive), "--to", copy, **environ)
+
+
+def is_there(lab, copy):
+    """Tell whether Odoo would list and serve that database."""
+    query = "SELECT 1 FROM pg_database WHERE datname = %s AND NOT datistemplate"
+    return bool(lab.sql(query, copy))
+
+
+def is_whole(lab, copy):
+    tables = ("res_users", "ir_attachment", "ir_model_fields", "ir_ui_view")
+    counts = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in tables)
+    assert lab.instance.sql(counts, database=copy) == lab.sql(counts)
+    wanted = lab.instance.sql("SELECT DISTINCT store_fname FROM ir_attachment"
+                              " WHERE store_fname IS NOT NULL", database=copy)  # fmt: skip
+    folder = lab.instance.data / "filestore" / copy
+    assert all((folder / name).is_file() for (name,) in wanted)
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [pytest.param(n, marks=short) if n == "restore.load.rows" else n for n in INSTANTS],
+)
+def test_killed(lab, archive, copy, tmp_path, cell, instant):
+    fault = Fault(tmp_path, "kill", instant)
+    done = restore(lab, archive, copy, fault)
+    assert fault.happened and done.returncode == -9, done.stderr
+    lab._note_scratch()
+    there = is_there(lab, copy)
+    assert there == (instant in PUBLISHED)
+    again = restore(lab, archive, copy)
+    if there:
+        assert again.returncode == 1 and "is a database" in again.stderr
+    else:
+        assert again.returncode == 0, again.stderr
+    is_whole(lab, copy)
+    cell("kill -9 of the restore command", instant, "complete" if there else "restored by the next")
+    left = lab.leftovers()
+    assert not left
+
+
+def test_cancelled(lab, archive, copy, tmp_path, cell):
+    """Ctrl-C, and what a service manager sends."""
+    for name, number in (("SIGINT", 2), ("SIGTERM", 15)):
+        fault = Fault(tmp_path, "send", "restore.load.rows", argument=number)
+        done = restore(lab, archive, copy, fault)
+        assert fault.happened and done.returncode not in (0, 3)
+        lab._note_scratch()
+        assert not is_there(lab, copy)
+        assert not lab.leftovers(), name
+    cell("SIGINT, SIGTERM", "restore.load.rows", "stopped, and nothing is left")
