@@ -3,7 +3,7 @@ from datetime import timedelta, timezone
 from zoneinfo import available_timezones
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import server
 from ..engine.schedule import Schedule, next_time
@@ -12,6 +12,18 @@ from .backup_step import JOB_STATES
 _logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = timedelta(hours=3)
+# what only our own methods write: what a plan has shown, and when its turn comes
+OURS = {
+    "next_run",
+    "next_verification",
+    "next_drill",
+    "next_digest",
+    "last_proven",
+    "last_proven_seconds",
+    "promised_since",
+    "overdue_told_at",
+    "alarm_kinds",
+}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -117,18 +129,32 @@ class BackupPlan(models.Model):
             raise UserError(
                 self.env._("This plan has a history. Archive it instead: nothing is lost then.")
             )
+        if self.env["backup.copy"].search_count([("plan_id", "in", self.ids)], limit=1):
+            raise UserError(
+                self.env._(
+                    "Stored backups are listed as those of this plan. Archive it instead: its "
+                    "rules then delete nothing more, and the backups stay."
+                )
+            )
 
     @api.model_create_multi
     def create(self, vals_list):
+        for vals in vals_list:
+            self._refuse_ours(vals)
         plans = super().create(vals_list)
         plans._wake_up_on_time()
         return plans
 
     def write(self, vals):
+        self._refuse_ours(vals)
         result = super().write(vals)
         if {"frequency", "time", "weekday", "monthday", "tz", "active", "next_run"} & set(vals):
             self._wake_up_on_time()
         return result
+
+    def _refuse_ours(self, vals):
+        if not self.env.su and OURS & vals.keys():
+            raise AccessError(self.env._("These fields are only written by the plan itself."))
 
     @api.model
     def _create_default(self):

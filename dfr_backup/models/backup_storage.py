@@ -176,6 +176,16 @@ class BackupStorage(models.Model):
                     "where they are, and the history keeps telling where that is."
                 )
             )
+        self.with_context(active_test=False)._refuse_used()
+        steps = self.env["backup.step"].sudo()
+        if self.copy_ids or steps.search_count([("storage_id", "in", self.ids)], limit=1):
+            raise UserError(
+                self.env._(
+                    "The history tells of runs and of backups in this storage, though none is "
+                    "there now. Archive it instead: it then disappears from all lists, and the "
+                    "history stays as it was."
+                )
+            )
 
     # === THE ENGINE'S SIDE === #
 

@@ -1,4 +1,4 @@
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
 from .common import BackupCase
@@ -61,3 +61,32 @@ class TestSecurity(BackupCase):
             job.with_user(user).action_cancel()
             self.assertEqual(job.state, "cancelled")
             self.assertTrue(job.with_user(user).read(["state", "step_ids"]))
+
+    def test_what_a_plan_has_shown_is_written_by_nobody(self):
+        plan = self.plan.with_user(self.manager)
+        for name in ("next_run", "next_verification", "next_drill", "last_proven", "next_digest"):
+            with self.subTest(name), self.assertRaisesRegex(AccessError, "only written by"):
+                plan[name] = "2030-01-01 00:00:00"
+        with self.assertRaises(AccessError):
+            plan.copy({"last_proven_seconds": 1})
+        before = plan.next_run
+        plan.write({"time": 3.5, "drill_every": "7", "verify_every": "1", "alert_digest": True})
+        self.assertNotEqual(plan.next_run, before)
+        self.assertTrue(plan.next_drill and plan.next_verification and plan.next_digest)
+        self.assertFalse(plan.copy().last_proven)
+
+    def test_what_has_a_history_cannot_be_deleted_and_says_what_can_be_done(self):
+        plan = self.plan.copy({"name": "Other"}).with_user(self.manager)
+        storage = self.storage.copy({"name": "Other", "local_path": str(self.root / "other")})
+        storage = storage.with_user(self.manager)
+        with self.assertRaisesRegex(UserError, "stores into it"):
+            self.storage.with_user(self.manager).unlink()
+        copy = self.env["backup.copy"].create(
+            {"storage_id": storage.id, "plan_id": plan.id, "key": "a.zip", "state": "missing"}
+        )
+        for record in (plan, storage):
+            with self.assertRaisesRegex(UserError, "Archive it instead"):
+                record.unlink()
+        copy.unlink()
+        (plan + plan).unlink()
+        storage.unlink()

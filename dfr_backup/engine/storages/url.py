@@ -32,7 +32,7 @@ def storage_at(
     """
     if "://" not in address:
         return _local(Path(address), folder or address.endswith("/"))
-    parts = urlsplit(address)
+    parts = _split(address)
     path = parts.path if parts.path.endswith("/") or not folder else f"{parts.path}/"
     place, _slash, key = unquote(path).rpartition("/")
     if parts.scheme == "s3":
@@ -43,6 +43,19 @@ def storage_at(
         f"“{parts.scheme}://” is no kind of storage that the command line knows.",
         hint=f"Give a path or an address such as {EXAMPLES}.",
     )
+
+
+def _split(address: str) -> SplitResult:
+    """Return the parts of an address. In these, “?” and “#” are letters like any other."""
+    try:
+        parts = urlsplit(address.replace("?", "%3F").replace("#", "%23"))
+        _port = parts.port  # raises for what is no number
+    except ValueError:  # its text may hold a part of the address, and that a password
+        raise PermanentError(
+            "The host or the port of the address cannot be understood.",
+            hint=f"Give an address such as {EXAMPLES}; a port is a number up to 65535.",
+        ) from None
+    return parts
 
 
 def _local(path: Path, folder: bool) -> tuple[Storage, str]:
