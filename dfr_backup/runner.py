@@ -27,12 +27,17 @@ from odoo.modules.registry import Registry
 from odoo.tools import config
 
 from . import server
+from .engine.errors import PermanentError
+from .engine.process import die_with_parent
+from .engine.progress import Progress
 
 _logger = logging.getLogger(__name__)
 
 CONTEXT_KEY = "dfr_backup_runner"
 NICENESS = 10  # a tenth of the share of whoever else wants the processor, not a thirtieth
 LOG_TAIL = 4096  # bytes
+BOOT_SECONDS = 900
+POLL = 0.5  # seconds
 LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
 CLAIM_JOB = """
     UPDATE backup_job SET state = 'running', attempt = attempt + 1, not_before = NULL,
@@ -142,6 +147,49 @@ def boot(database: str) -> int:
         cr.rollback()
     print(json.dumps({"models": len(models)}))
     return 0
+
+
+def boot_apart(database: str, application_name: str, progress: Progress) -> None:
+    """Let a process of its own do ``boot``. Raise PermanentError when Odoo cannot load the
+    database, and Cancelled; the process has ended then."""
+    argv = [sys.executable, "-m", "odoo", "backup", "boot", f"--database={database}"]
+    process = subprocess.Popen(
+        argv,
+        env=child_environment(application_name),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        preexec_fn=die_with_parent,
+    )
+    try:
+        output = _output(process, progress)
+    finally:
+        process.kill()
+        process.wait()
+    last = output.strip().rpartition("\n")[2]
+    if process.returncode != 0 or not last.startswith("{"):
+        raise PermanentError(
+            "Odoo cannot load the restored database.",
+            hint="The log of this step says why. Are all custom addons there?",
+            log=output[-8000:],
+        )
+    progress.log(f"Odoo has loaded it and read {json.loads(last)['models']} models")
+
+
+def _output(process: subprocess.Popen, progress: Progress) -> str:
+    """Return what a process prints, once it has ended; a cancel is heard meanwhile."""
+    until = time.monotonic() + BOOT_SECONDS
+    while True:
+        try:
+            return process.communicate(timeout=POLL)[0].decode("utf-8", "replace")
+        except subprocess.TimeoutExpired:
+            progress.tick()
+            if time.monotonic() > until:
+                raise PermanentError(
+                    f"Odoo did not load the restored database in {BOOT_SECONDS} s.",
+                    hint="Look at the load of the server, and try again.",
+                ) from None
 
 
 def _lock(connection, job_id: int) -> bool:

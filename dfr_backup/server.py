@@ -124,6 +124,17 @@ def place(database: str) -> Place:
     return Place(database, filestore_path(database))
 
 
+def restored_addons_path(database: str, job_uuid: str) -> Path:
+    """Return where the custom addons of a restored database are unpacked: a directory that no
+    Odoo loads from, because who administers a database does not administer the server."""
+    return data_root() / "addons" / f"{database}-{job_uuid[:8]}"
+
+
+def addons_line(path: Path) -> str:
+    """Return the line of odoo.conf with which this Odoo loads addons from ``path``, too."""
+    return f"addons_path = {','.join([*config['addons_path'], str(path)])}"
+
+
 def markers() -> Path:
     """Return the directory in which restores of this server note what they make."""
     return data_root() / "restores"

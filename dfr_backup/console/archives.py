@@ -12,7 +12,7 @@ from pathlib import Path
 
 from odoo import release
 
-from .. import server
+from .. import runner, server
 from ..engine.archive.reader import open_archive
 from ..engine.catalogue import scan
 from ..engine.encryption.files import Passphrase, parse_identities
@@ -21,7 +21,7 @@ from ..engine.fetch import fetch
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.steps import Restore, RestoreOptions
-from ..engine.restore.target import remove_leftovers
+from ..engine.restore.target import put_back, remove_leftovers
 from ..engine.storages.url import storage_at
 
 APPLICATION = "dfr_backup restore"
@@ -35,6 +35,7 @@ LABELS = {
     "compare": "Compare",
     "finish": "Finish",
     "addons": "Unpack addons",
+    "boot": "Boot",
 }
 
 
@@ -152,14 +153,42 @@ def restore(options):
             job.fetch(storage, key, progress)
         for kind in STEPS:
             with _step(kind, options, done) as progress:
-                getattr(job, kind)(progress)
+                result = getattr(job, kind)(progress)
+        published = result  # by the last step
         if options.addons:
             with _step("addons", options, done) as progress:
-                unpack_addons(job.archive, Path(options.addons), progress)
+                _unpack(job.archive, Path(options.addons), progress)
         facts = job.archive.describe()
     shutil.rmtree(work, ignore_errors=True)
-    _tell(options, facts, done, time.monotonic() - started)
+    if published.previous:
+        with _step("boot", options, done) as progress:
+            _boot_or_put_back(connection, published, progress)
+    _tell(options, facts, published, done, time.monotonic() - started)
     return 0
+
+
+def _unpack(archive, folder, progress):
+    found = unpack_addons(archive, folder, progress)
+    progress.log(f"Unpacked into {folder}: {', '.join(found.unpacked) or 'nothing'}")
+    if found.skipped:
+        progress.warn(f"There already, and left as they are: {', '.join(found.skipped)}")
+
+
+def _boot_or_put_back(connection, published, progress):
+    """Let an Odoo load the database that has replaced another one. When it cannot, or somebody
+    presses Ctrl-C, the former one gets its name back."""
+    name = published.place.database
+    try:
+        runner.boot_apart(name, f"{APPLICATION} boot", progress)
+    except (EngineError, KeyboardInterrupt) as error:
+        put_back(connection, published, server.markers())
+        stopped = isinstance(error, KeyboardInterrupt)
+        raise PermanentError(
+            f"“{name}” is the former database again: "
+            + ("the restore was stopped." if stopped else "Odoo cannot load the restored one."),
+            hint="Nothing was lost. Restore under another name to look at what is wrong there.",
+            log="" if stopped else error.log or error.message,
+        ) from error
 
 
 def _identities(options, key):
@@ -222,10 +251,13 @@ class _Shown(Progress):
             print(f"    {text}", file=sys.stderr)
 
 
-def _tell(options, facts, done, seconds):
+def _tell(options, facts, published, done, seconds):
     missing = sorted(set(facts.modules) - set(server.modules_on_disk()))
+    former = published.previous
     if options.json:
         result = {"state": "success", "database": options.to, "seconds": round(seconds, 2)}
+        if former:
+            result["former"] = {"database": former.database, "filestore": str(former.filestore)}
         print(json.dumps({**result, "steps": done, "missing_modules": missing}, indent=2))
         return
     print(
@@ -234,5 +266,12 @@ def _tell(options, facts, done, seconds):
     print(
         "Its backup plans are off, and its storages are read-only until somebody takes them over."
     )
+    if former:
+        print(f"The former database is kept as “{former.database}”, and nobody may connect to it.")
+        print("When it is not needed any more:")
+        print(f"    dropdb {former.database} && rm -r {former.filestore}")
     if missing:
         print(f"Not on this disk, and needed by it: {', '.join(missing)}")
+    if options.addons:
+        folder = Path(options.addons).absolute()
+        print(f"To load the addons that were unpacked: {server.addons_line(folder)}")

@@ -22,6 +22,11 @@ class Flow:
         """Do every step that is still open. Raise ``Cancelled`` or ``Postponed``."""
         raise NotImplementedError
 
+    def recover(self):
+        """Tell whether an interrupted attempt had done everything and could only not say so;
+        then close what it left open."""
+        return False
+
     def abandon(self):
         """After a cancel: remove what this run has left and nobody needs."""
 

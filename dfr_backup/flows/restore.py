@@ -1,6 +1,7 @@
 """One restore, from top to bottom, and the drill that proves that one would work."""
 
 from ..engine.outcome import whole_state
+from ..engine.restore.files import unpack_addons
 from .base import Flow
 
 FAILED = "Skipped: a step before it has failed."
@@ -10,17 +11,30 @@ class RestoreFlow(Flow):
     """An archive becomes a database. A restore that was interrupted begins again: what it had
     fetched is still there, and what it had made is removed."""
 
-    STEPS = ("fetch", "check", "create_database", "load", "filestore", "finish")
+    STEPS = ("fetch", "check", "create_database", "load", "filestore", "addons", "finish")
 
     overall_state = staticmethod(whole_state)
+
+    def recover(self):
+        if not self.job._is_published():
+            return False
+        step = self.job._step("finish")
+        if not step._is_good():
+            step._settle("Interrupted when the database had its name already: nothing is missing.")
+        self.job._forget_leftovers()
+        self.job._forget_fetched()
+        return True
 
     def run(self):
         if not self.job._step("finish")._is_good():
             self._restore(self.job.step_ids)
+        if not self.job._step("finish")._is_good():
+            self.job._forget_addons()
         self.job._forget_fetched()  # an attempt may have died before it came to that
 
     def abandon(self):
         self.job._forget_fetched()
+        self.job._forget_addons()
 
     def _restore(self, steps):
         """Do the steps of one restore in their order, and none after the first that fails."""
@@ -40,6 +54,18 @@ class RestoreFlow(Flow):
             )
         return lambda progress, _storage: method(progress)
 
+    def addons(self, progress):
+        """Unpack the custom addons into a directory of this restore's own, and say what to do
+        with them. No Odoo loads from there until its administrator wants it."""
+        path = self.job._addons_path()
+        done = unpack_addons(self.restore.archive, path, progress)
+        self.job._tell_addons(done, self.restore.archive.describe(), progress)
+
+    def finish(self, progress):
+        """Publish the database, after noting which one it is: a kill may come in between."""
+        self.job._remember(restored=self.restore.target.number())
+        self.restore.finish(progress)
+
 
 class DrillFlow(RestoreFlow):
     """Each copy is restored under a name that nobody serves, compared with its manifest, booted,
@@ -54,6 +80,9 @@ class DrillFlow(RestoreFlow):
                 self._restore(steps)
             self.job._note_drill(copy, steps)
         self.job._forget_fetched()
+
+    def recover(self):
+        return False
 
     def boot(self, progress):
         """Let an Odoo load the copy and read a record of every model."""

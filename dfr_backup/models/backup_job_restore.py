@@ -1,22 +1,14 @@
 """What the runner does for a restore and for a drill."""
 
 import contextlib
-import json
 import shutil
-import subprocess
-import sys
-import time
 
 from odoo import fields, models, release
 
 from .. import runner, server
-from ..engine.errors import EngineError, PermanentError
-from ..engine.process import die_with_parent
+from ..engine.errors import EngineError
 from ..engine.restore.steps import Restore, RestoreOptions
 from ..engine.restore.target import remove_leftovers
-
-BOOT_SECONDS = 900
-POLL = 0.5  # seconds
 
 
 class BackupJob(models.Model):
@@ -26,6 +18,7 @@ class BackupJob(models.Model):
     restore_database = fields.Char("New Database")
     restore_neutralize = fields.Boolean("Neutralize")
     restore_new_identity = fields.Boolean("New Identity")
+    restore_addons = fields.Boolean("Unpack Custom Addons")
     restore_accepted = fields.Json(help="What the preflight found and somebody accepted.")
     restore_key = fields.Text(
         "Key of the Archive", compute="_compute_secrets", inverse="_inverse_restore_key"
@@ -59,9 +52,51 @@ class BackupJob(models.Model):
 
     def _begin_again(self, steps):
         """Remove what an interrupted attempt has made, and open its steps again."""
-        remove_leftovers(self._server(), server.markers())
+        self._forget_leftovers()
+        self._forget_addons()
         steps.filtered(lambda step: step.state != "pending")._reset()
         self._work_path().mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _is_published(self):
+        """Tell whether the database of this restore has its name: then all of it was done."""
+        number = self._facts().get("restored")
+        if self.kind != "restore" or not number:
+            return False
+        self.env.cr.execute(
+            "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s AND oid = %s)",
+            [self.restore_database, number],
+        )
+        return self.env.cr.fetchone()[0]
+
+    def _forget_leftovers(self):
+        remove_leftovers(self._server(), server.markers())
+
+    def _addons_path(self):
+        return server.restored_addons_path(self.restore_database, self.uuid)
+
+    def _forget_addons(self):
+        """Remove the custom addons of a restore that did not come to its end."""
+        if self.restore_addons:
+            shutil.rmtree(self._addons_path(), ignore_errors=True)
+
+    def _tell_addons(self, done, archive, progress):
+        """Say where the addons are, what of it the database needs, and how Odoo gets to see it."""
+        path = self._addons_path()
+        progress.log(f"Unpacked into {path}: {', '.join(done.unpacked) or 'nothing'}")
+        needed = sorted(set(archive.modules) - set(server.modules_on_disk()))
+        if not needed:
+            progress.log("This server has every module that the database needs.")
+            return
+        lines = [f"The database needs modules that this server does not have: {', '.join(needed)}."]
+        if set(needed) & set(done.unpacked):
+            lines.append(
+                "Before the database is opened, look at what was unpacked, let Odoo load it by "
+                f"this line of odoo.conf, and restart Odoo:\n{server.addons_line(path)}"
+            )
+        nowhere = sorted(set(needed) - set(done.unpacked))
+        if nowhere:
+            lines.append(f"Not in the archive, to be installed by hand: {', '.join(nowhere)}.")
+        progress.warn("\n".join(lines))
 
     def _forget_fetched(self):
         """Remove what was fetched, and the key that was given for this run."""
@@ -77,37 +112,17 @@ class BackupJob(models.Model):
         """Remove also what a restore has made that will not go on, and the key given for it."""
         for job in self:
             job._forget_key()
+            if not job._step("finish")._is_good():
+                job._forget_addons()
         restores = self.filtered(lambda job: job.kind in ("restore", "drill"))
         if restores:
             with contextlib.suppress(EngineError):  # the next restore tries again
-                remove_leftovers(restores[0]._server(), server.markers())
+                restores[0]._forget_leftovers()
         return super()._remove_files()
 
     def _boot(self, database, progress):
         """Load ``database`` in a process of its own, which reads a record of every model."""
-        argv = [sys.executable, "-m", "odoo", "backup", "boot", f"--database={database}"]
-        process = subprocess.Popen(
-            argv,
-            env=runner.child_environment(f"{self._application_name()} boot"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            preexec_fn=die_with_parent,
-        )
-        try:
-            output = _output(process, progress)
-        finally:
-            process.kill()
-            process.wait()
-        last = output.strip().rpartition("\n")[2]
-        if process.returncode != 0 or not last.startswith("{"):
-            raise PermanentError(
-                "Odoo cannot load the restored database.",
-                hint="The log of this step says why. Are all custom addons there?",
-                log=output[-8000:],
-            )
-        progress.log(f"Odoo has loaded it and read {json.loads(last)['models']} models")
+        runner.boot_apart(database, f"{self._application_name()} boot", progress)
 
     def _note_drill(self, copy, steps):
         """Write down what a drill has shown, on the copy and on its plan."""
@@ -118,18 +133,3 @@ class BackupJob(models.Model):
         self._persist(copy, {"proven_at": now, "proven_seconds": seconds})
         if copy.plan_id:
             self._persist(copy.plan_id, {"last_proven": now, "last_proven_seconds": seconds})
-
-
-def _output(process, progress):
-    """Return what a process prints, once it has ended; a cancel is heard meanwhile."""
-    until = time.monotonic() + BOOT_SECONDS
-    while True:
-        try:
-            return process.communicate(timeout=POLL)[0].decode("utf-8", "replace")
-        except subprocess.TimeoutExpired:
-            progress.tick()
-            if time.monotonic() > until:
-                raise PermanentError(
-                    f"Odoo did not load the restored database in {BOOT_SECONDS} s.",
-                    hint="Look at the load of the server, and run the drill again.",
-                ) from None

@@ -31,6 +31,9 @@ class BackupJob(models.Model):
         """Do what is left of this run, from its first open step on."""
         self.ensure_one()
         flow = FLOWS[self.kind](self)
+        if flow.recover():
+            self._finish()
+            return
         try:
             self._check_cancel()
             if self.attempt > MAX_ATTEMPTS:
@@ -249,23 +252,27 @@ class BackupJob(models.Model):
         if state == "verified":
             values["verified_at"] = fields.Datetime.now()
         if not copy:
-            values.update(
-                job_id=self.id,
-                plan_id=self.plan_id.id,
-                storage_id=storage.id,
-                key=self.archive_name,
-                date=self._taken_at().astimezone(timezone.utc).replace(tzinfo=None),
-                size=self.archive_size,
-                sha256=self.archive_sha256,
-                contents=", ".join(self._contents()),
-                complete=not self._missing_parts(),
-                encrypted=self._is_encrypted(),
-                database=self._database(),
-                database_uuid=self.database_uuid,
-                odoo_version=release.version,
-            )
+            values = {**self._copy_values(storage), **values}
             copy = self.env["backup.copy"].create(values)
         self._persist(copy, values)
+
+    def _copy_values(self, storage):
+        """Return what the catalogue notes of this run's archive in ``storage``."""
+        return {
+            "job_id": self.id,
+            "plan_id": self.plan_id.id,
+            "storage_id": storage.id,
+            "key": self.archive_name,
+            "date": self._taken_at().astimezone(timezone.utc).replace(tzinfo=None),
+            "size": self.archive_size,
+            "sha256": self.archive_sha256,
+            "contents": ", ".join(self._contents()),
+            "complete": not self._missing_parts(),
+            "encrypted": self._is_encrypted(),
+            "database": self._database(),
+            "database_uuid": self.database_uuid,
+            "odoo_version": release.version,
+        }
 
     def _restart(self, reason):
         """Begin again from the dump: what was saved before is gone."""

@@ -114,10 +114,13 @@ class BackupJob(models.Model):
             self._spawn_after_commit()
 
     def _needs_a_last_runner(self):
-        """Tell whether a storage may hold a part of this run's archive, which one more runner
-        removes: an Odoo worker may not wait for storages. One that dies as well is the last."""
+        """Tell whether one more runner is worth it: it removes what a storage may hold of this
+        run's archive, because an Odoo worker may not wait for storages, or it closes a restore
+        that was complete. One that dies as well is the last."""
         if self.attempt > MAX_ATTEMPTS:
             return False
+        if self._is_published():
+            return True
         begun = self.step_ids.filtered(lambda step: step.kind == "upload" and step.date_start)
         return any(not self._step("verify", s)._is_good() for s in begun.storage_id)
 

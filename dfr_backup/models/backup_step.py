@@ -25,6 +25,7 @@ STEP_KINDS = [
     ("create_database", "Create database"),
     ("load", "Load"),
     ("filestore", "Unpack files"),
+    ("addons", "Unpack addons"),
     ("finish", "Finish"),
     ("compare", "Compare"),
     ("boot", "Boot"),
@@ -46,6 +47,7 @@ JOB_KINDS = [
     ("restore", "Restore"),
     ("drill", "Drill"),
     ("repair", "Filestore repair"),
+    ("import", "Import"),
 ]
 ENCRYPTIONS = [
     ("none", "Not encrypted"),
@@ -185,6 +187,11 @@ class BackupStep(models.Model):
     def _postpone(self, error):
         self.job_id._roll_back()
         self._persist({"state": "pending", "log": self._joined(f"{error.message}\n{error.log}")})
+
+    def _settle(self, line):
+        """Close the step as done: an attempt that was interrupted had done it."""
+        now = fields.Datetime.now()
+        self._persist({"state": "success", "date_end": now, "log": self._joined(line)})
 
     def _note(self, line):
         """Add one line to the log."""

@@ -1,9 +1,12 @@
 """Restore an archive, and be killed at the checkpoint that is named.
 
-restore_killed.py ARCHIVE DATABASE FILESTORE MARKERS CHECKPOINT [replace [put_back]]
+restore_killed.py STAMP ARCHIVE DATABASE FILESTORE MARKERS CHECKPOINT [replace [put_back]]
+
+The names of the scratch databases begin with STAMP, after their prefix.
 """
 
 import os
+import secrets
 import signal
 import sys
 import types
@@ -17,11 +20,13 @@ from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
 from dfr_backup.engine.checkpoints import EVENT  # noqa: E402
 from dfr_backup.engine.postgres import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
+from dfr_backup.engine.restore import target as target_module  # noqa: E402
 from dfr_backup.engine.restore.files import FilestoreExtraction  # noqa: E402
 from dfr_backup.engine.restore.load import load  # noqa: E402
 from dfr_backup.engine.restore.target import Place, RestoreTarget, put_back  # noqa: E402
 
-archive, database, filestore, markers, deadly, *options = sys.argv[1:]
+stamp, archive, database, filestore, markers, deadly, *options = sys.argv[1:]
+target_module.secrets = types.SimpleNamespace(token_hex=lambda _bytes: stamp + secrets.token_hex(2))
 
 
 def kill(event, arguments):

@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
@@ -21,8 +23,14 @@ from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
 from dfr_backup.engine.postgres import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore import sqlstream
+from dfr_backup.engine.restore import target as target_module
 from dfr_backup.engine.restore.files import extract_filestore
-from dfr_backup.engine.restore.finish import FinishOptions, finish_database, installed_modules
+from dfr_backup.engine.restore.finish import (
+    FinishOptions,
+    analyze,
+    finish_database,
+    installed_modules,
+)
 from dfr_backup.engine.restore.load import load
 from dfr_backup.engine.restore.preflight import Surroundings, preflight
 from dfr_backup.engine.restore.target import (
@@ -309,7 +317,16 @@ def test_cancel_ends_an_endless_dump(new_database):
 
 
 @pytest.fixture
-def site(tmp_path, new_database, request):
+def stamp(monkeypatch):
+    """What the names of this test's scratch databases begin with: others may be restoring, too."""
+    stamp = secrets.token_hex(4)
+    names = SimpleNamespace(token_hex=lambda _bytes: stamp + secrets.token_hex(2))
+    monkeypatch.setattr(target_module, "secrets", names)
+    return stamp
+
+
+@pytest.fixture
+def site(tmp_path, new_database, stamp):
     """An archive with a database and two files, and where it can be restored to."""
     source = new_database()
     run_sql(source, ODOO)
@@ -323,16 +340,16 @@ def site(tmp_path, new_database, request):
     for name, content in zip(names, FILES, strict=True):
         writer.add_bytes(f"filestore/{name[:2]}/{name}", content)
     writer.close()
-    site = Site(tmp_path, f"dfr_test_new_{os.getpid()}_{abs(hash(request.node.nodeid)) % 10**6}")
+    site = Site(tmp_path, f"dfr_test_new_{os.getpid()}_{stamp}", stamp)
     yield site
-    for name in databases():
-        if name.startswith((site.name, PREFIX)):
-            drop(name)
+    for name in site.databases():
+        drop(name)
 
 
 class Site:
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, stamp):
         self.name = name
+        self.stamp = stamp
         self.archive = folder / "a.zip"
         self.place = Place(name, folder / "filestore" / name)
         self.markers = folder / "markers"
@@ -354,12 +371,14 @@ class Site:
     def traces(self):
         """Return what is there of restores: databases, directories, markers."""
         folders = [*self.place.filestore.parent.glob("*"), *self.markers.glob("*")]
-        named = {n for n in databases() if n.startswith((self.name, PREFIX))}
-        return named | {path.name for path in folders}
+        return self.databases() | {path.name for path in folders}
+
+    def databases(self):
+        return {n for n in databases() if n.startswith((self.name, PREFIX + self.stamp))}
 
     def killed(self, checkpoint, *options):
         script = Path(__file__).with_name("restore_killed.py")
-        places = [self.archive, self.name, self.place.filestore, self.markers]
+        places = [self.stamp, self.archive, self.name, self.place.filestore, self.markers]
         done = subprocess.run([sys.executable, script, *places, checkpoint, *options])
         assert done.returncode == -9
 
@@ -445,6 +464,16 @@ def test_what_is_published_is_no_leftover(site):
     remove_leftovers(SERVER, site.markers)
     assert site.traces() == {site.name}
     assert len([p for p in site.place.filestore.rglob("*") if p.is_file()]) == 2
+
+
+def test_a_published_database_keeps_its_number(site):
+    with site.target() as target:
+        target.create()
+        number = target.number()
+        target.publish()
+    assert run_sql("postgres", "SELECT oid FROM pg_database WHERE datname = %s", site.name) == [
+        (number,)
+    ]
 
 
 def test_a_living_restore_is_no_leftover(site):
@@ -554,6 +583,43 @@ def test_identity_may_stay(site):
         finish_database(target.connection, FinishOptions(new_identity=False))
         query = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
         assert run_sql(target.scratch.database, query) == [("old",)]
+
+
+def test_the_planner_knows_the_restored_tables(new_database):
+    database = new_database()
+    run_sql(database, "CREATE TABLE t AS SELECT generate_series(1, 5000) AS i")
+    known = "SELECT count(*) FROM pg_stats WHERE tablename = 't'"
+    assert run_sql(database, known) == [(0,)]
+    progress = Progress()
+    analyze(Connection(database), progress)
+    assert run_sql(database, known) == [(1,)]
+    assert run_sql(database, "SELECT reltuples FROM pg_class WHERE relname = 't'") == [(5000,)]
+    assert progress.warnings == []
+
+
+def test_cancel_ends_the_gathering_of_statistics(new_database):
+    database, started = new_database(), time.monotonic()
+    run_sql(database, "CREATE TABLE t (i int)")
+    with contextlib.closing(psycopg2.connect(dbname=database)) as other, other.cursor() as cr:
+        cr.execute("LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE")  # ANALYZE waits for it
+        with pytest.raises(Cancelled):
+            analyze(Connection(database), cancelling(1))
+    assert time.monotonic() - started < 30
+
+
+def test_statistics_that_cannot_be_gathered_are_a_warning(new_database):
+    database = new_database()
+    run_sql(
+        database,
+        "CREATE FUNCTION bad(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+        " 'BEGIN RETURN 1; END';"
+        " CREATE TABLE t AS SELECT 1 AS i; CREATE INDEX ON t (bad(i));"
+        " CREATE OR REPLACE FUNCTION bad(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE EXCEPTION ''no''; END'",
+    )
+    progress = Progress()
+    analyze(Connection(database), progress)
+    assert "autovacuum" in progress.warnings[0]
 
 
 def test_what_is_missing_after_a_restore_is_named(site):

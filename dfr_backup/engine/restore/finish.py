@@ -2,13 +2,16 @@
 
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..crew import LOOK
 from ..postgres import Connection
+from ..progress import Progress
 from .errors import server_error
 
 HAS_ADDON = """
@@ -70,6 +73,31 @@ def finish_database(connection: Connection, options: FinishOptions = FinishOptio
     finally:
         session.close()
     checkpoint("restore.finished")
+
+
+def analyze(connection: Connection, progress: Progress) -> None:
+    """Let the planner know the restored tables: a dump has no statistics, and without them the
+    first queries are slow until autovacuum has come by. A failure is a warning. Raise Cancelled,
+    and RetryableError when the server cannot be reached."""
+    session = connection.connect()
+    session.autocommit = True
+    with ThreadPoolExecutor(1, "dfr_backup analyze") as pool, session.cursor() as cr:
+        running = pool.submit(cr.execute, "ANALYZE")
+        try:
+            while not wait([running], LOOK).done:
+                progress.tick()
+            running.result()
+        except psycopg2.Error as error:
+            progress.warn(
+                "The planner's statistics could not be gathered: the database is slower until "
+                f"autovacuum has done it. {str(error).strip()}"
+            )
+        except BaseException:
+            session.cancel()
+            raise
+        finally:
+            wait([running])
+            session.close()
 
 
 def _finish(cr: Any, options: FinishOptions) -> None:

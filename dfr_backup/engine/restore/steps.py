@@ -18,7 +18,7 @@ from ..postgres import Connection
 from ..progress import Progress
 from ..storages.base import Storage
 from .files import FilestoreExtraction
-from .finish import FinishOptions, finish_database, installed_modules
+from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .load import load
 from .preflight import Finding, Surroundings, preflight
 from .target import Place, Published, RestoreTarget
@@ -181,8 +181,10 @@ class Restore:
         finish_database(connection, FinishOptions(options.new_identity, statements))
 
     def finish(self, progress: Progress) -> Published:
-        """Make the copy safe, and give it its name. Raise EngineError."""
+        """Make the copy safe, gather its statistics, and give it its name. Raise EngineError,
+        Cancelled."""
         self.make_safe()
+        analyze(self.target.connection, progress)
         published = self.target.publish()
         if published.previous:
             progress.log(f"The former database is kept as {published.previous.database}")

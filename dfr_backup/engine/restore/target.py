@@ -121,6 +121,13 @@ class RestoreTarget:
             for statements in (EXTENSIONS, UNACCENT if unaccent else (), PUBLIC_SCHEMA):
                 _try(cr, statements)
 
+    def number(self) -> int:
+        """Return the number (OID) that PostgreSQL has given the database: it is the same under
+        whatever name, and proves after a kill that this one was published."""
+        with _session(self._server, "look at the databases") as cr:
+            cr.execute("SELECT oid FROM pg_database WHERE datname = %s", [self.scratch.database])
+            return int(cr.fetchone()[0])
+
     def publish(self) -> Published:
         """Give database and filestore their names. Either all of it happens or, when an error
         is raised, nothing. Nobody may be connected to the scratch database any more."""
