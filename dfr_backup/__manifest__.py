@@ -15,6 +15,7 @@
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
         "data/alert_mail.xml",
+        "views/backup_import_wizard_views.xml",
         "views/backup_key_wizard_views.xml",
         "views/backup_restore_wizard_views.xml",
         "views/backup_staging_wizard_views.xml",

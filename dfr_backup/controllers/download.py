@@ -30,14 +30,15 @@ class Download(http.Controller):
             raise NotFound()
         copy = copy.sudo()
         size = int(copy.size)
-        start, stop = _range(request.httprequest, copy.sha256, size)
+        etag = copy.sha256 or f"{size}-{copy.date:%Y%m%d%H%M%S}"
+        start, stop = _range(request.httprequest, etag, size)
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",
             "Content-Length": str(stop - start),
             "Content-Disposition": http.content_disposition(copy.key),
             "Content-Encoding": "identity",
-            "ETag": f'"{copy.sha256}"',
+            "ETag": f'"{etag}"',
             "Cache-Control": "private, no-store",
         }
         if stop - start != size:

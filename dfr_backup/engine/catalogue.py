@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .arrival import found_in
 from .errors import PermanentError
-from .manifest import SIDECAR_SUFFIX
+from .manifest import SIDECAR_SUFFIX, sidecar_key
 from .progress import Progress
 from .sidecar import MAX_BYTES, Sidecar, parse_sidecar
 from .storages.base import Storage
@@ -22,8 +23,10 @@ class Found:
 
 
 def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
-    """Yield every backup in a storage, in the order of the keys; objects of others are passed
-    over in silence. Archives are not read, only looked for. Raise RetryableError, Cancelled."""
+    """Yield every backup in a storage, in the order of the keys: those with a manifest of ours,
+    then the zips that Odoo's database manager has left in a directory of this server. Objects of
+    others are passed over in silence. Archives are not read, only looked for. Raise
+    RetryableError, Cancelled."""
     sizes = {}
     for found in storage.list():
         sizes[found.key] = found.size
@@ -33,6 +36,11 @@ def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
     for key in manifests:
         yield _look(storage, key, sizes)
         progress.advance(1)
+    for key in sizes:
+        if key.endswith(".zip") and sidecar_key(key) not in sizes:
+            if sidecar := found_in(storage, key):
+                yield Found(key, sidecar)
+            progress.tick()
 
 
 def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
@@ -54,6 +62,15 @@ def read_sidecar(storage: Storage, key: str) -> Sidecar:
     none of ours, and RetryableError."""
     with storage.open(key) as stream:
         return parse_sidecar(_up_to(stream, MAX_BYTES + 1), key)
+
+
+def describe_stored(storage: Storage, key: str) -> Sidecar:
+    """Return what is known about the stored archive ``key`` without reading all of it: from its
+    manifest, or from the zip itself where Odoo's database manager has made it. Raise
+    PermanentError when there is neither, and RetryableError."""
+    if storage.stat(sidecar_key(key)) is None and (found := found_in(storage, key)):
+        return found
+    return read_sidecar(storage, sidecar_key(key))
 
 
 def _up_to(stream, size: int) -> bytes:

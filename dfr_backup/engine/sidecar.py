@@ -18,6 +18,7 @@ LONGEST_NUMBER = 30  # digits
 YEARS = range(2000, 2200)
 # what manifest.archive_name makes, and nothing that a file system could take for a path
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 BAD_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # no database takes them
 HINT = (
@@ -42,6 +43,10 @@ class Sidecar:
     ``taken_at`` (UTC) the moment of its data. ``modules`` is their number. ``database_uuid`` and
     ``plan`` are "" when there is none. ``encryption`` is "" or what an encrypted archive needs,
     "recipients" or "passphrase"; ``recipients`` are its public keys.
+
+    ``imported_by`` is the database that has taken in an archive from elsewhere, by the run
+    ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody has counted its
+    rows. ``module_names`` are those of the database, ``addons`` those that are in the archive.
     """
 
     key: str
@@ -61,6 +66,16 @@ class Sidecar:
     encryption: str
     recipients: tuple[str, ...]
     missing: tuple[MissingPart, ...]
+    imported_by: str = ""
+    import_job: str = ""
+    made_by_odoo: bool = False
+    module_names: tuple[str, ...] = ()
+    addons: tuple[str, ...] = ()
+
+    @property
+    def owner_uuid(self) -> str:
+        """The database that may delete it."""
+        return self.imported_by or self.database_uuid
 
 
 def parse_sidecar(data: bytes, key: str) -> Sidecar:
@@ -140,6 +155,8 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     if sidecar_key(name) != key:
         raise ValueError("it describes another archive than the one beside it")
     encryption = ours.fields("encryption") if ours.has("encryption") else _Fields({})
+    taken_in = ours.fields("import") if ours.has("import") else _Fields({})
+    addons = ours.list_of_fields("addons") if ours.has("addons") else []
     return Sidecar(
         key=name,
         size=archive.whole("size", 1, LARGEST_ARCHIVE),
@@ -148,7 +165,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         taken_at=ours.moment("snapshot_at"),
         database=odoo.text("db_name", 255),
         database_uuid=ours.text_if_any("database_uuid", 128),
-        odoo_version=odoo.text("version", 64),
+        odoo_version=odoo.text_if_any("version", 64),
         modules=len(odoo.mapping("modules")),
         contents=ours.texts("contents", 64),
         plan=ours.text_if_any("plan", 1000),
@@ -161,6 +178,11 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
             MissingPart(part.text("part", 64), part.text_if_any("reason", 64 << 10))
             for part in ours.list_of_fields("missing")
         ),
+        imported_by=taken_in.text_if_any("database_uuid", 128),
+        import_job=taken_in.text_if_any("job", 64),
+        made_by_odoo=taken_in.has("made_by_odoo"),
+        module_names=odoo.names("modules"),
+        addons=tuple(addon.text("name", 255) for addon in addons),
     )
 
 
@@ -177,6 +199,10 @@ class _Fields:
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         return self._typed(name, dict, "an object")
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return the keys of an object, as far as they can be shown."""
+        return tuple(key for key in self.mapping(name) if NAME.fullmatch(key))
 
     def fields(self, name: str) -> "_Fields":
         return _Fields(self.mapping(name), self._path(name))

@@ -1,5 +1,6 @@
 from .backup import BackupFlow
 from .repair import RepairFlow
+from .importing import ImportFlow
 from .restore import DrillFlow, RestoreFlow
 from .scan import ScanFlow
 from .verify import VerifyFlow
@@ -12,4 +13,5 @@ FLOWS = {
     "restore": RestoreFlow,
     "drill": DrillFlow,
     "repair": RepairFlow,
+    "import": ImportFlow,
 }

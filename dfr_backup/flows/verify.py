@@ -1,5 +1,6 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
+from ..engine.arrival import compare_found
 from ..engine.errors import Mismatch
 from ..engine.retry import persistently
 from .base import Flow, compare_stored
@@ -17,7 +18,7 @@ class VerifyFlow(Flow):
         target = copy.storage_id._get_storage()
         try:
             persistently(
-                lambda: compare_stored(target, copy.key, int(copy.size), copy.sha256, progress),
+                lambda: self._compare(target, copy, progress),
                 progress,
                 copy.storage_id._retries(),
             )
@@ -27,3 +28,11 @@ class VerifyFlow(Flow):
             raise
         progress.log(f"{copy.key}: the checksum is right")
         copy._note_verified(self.job)
+
+    def _compare(self, target, copy, progress):
+        if copy.origin != "odoo":
+            compare_stored(target, copy.key, int(copy.size), copy.sha256, progress)
+            return
+        known = copy.sha256 or ""
+        found = compare_found(target, copy.key, int(copy.size), known, progress)
+        self.job._persist(copy, {"sha256": found})

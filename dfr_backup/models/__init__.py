@@ -3,6 +3,7 @@ from . import backup_retention_mixin
 from . import backup_copy
 from . import backup_copy_content
 from . import backup_filestore_issue
+from . import backup_copy_restore
 from . import backup_storage
 from . import backup_storage_s3
 from . import backup_storage_sftp
@@ -22,6 +23,7 @@ from . import backup_job
 from . import backup_job_supervision
 from . import backup_job_run
 from . import backup_job_keeping
+from . import backup_job_import
 from . import backup_job_restore
 from . import backup_job_repair
 from . import backup_job_alerts

@@ -13,7 +13,6 @@ from ..engine.catalogue import read_sidecar
 from ..engine.errors import EngineError, PermanentError
 from ..engine.manifest import sidecar_key
 from ..engine.retention import Copy
-from ..flows.restore import DrillFlow, RestoreFlow
 from .engine_text import explain, say
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +45,21 @@ class BackupCopy(models.Model):
     encrypted = fields.Boolean(readonly=True)
     database = fields.Char(readonly=True)
     database_uuid = fields.Char(readonly=True, index=True)
-    is_ours = fields.Boolean(compute="_compute_is_ours", help="Made by this database.")
+    is_ours = fields.Boolean(
+        compute="_compute_is_ours", help="Made, or taken in from elsewhere, by this database."
+    )
+    origin = fields.Selection(
+        [
+            ("run", "A run of this addon"),
+            ("import", "Imported"),
+            ("odoo", "Odoo's database manager"),
+        ],
+        required=True,
+        default="run",
+        readonly=True,
+        help="Retention only deletes what a run of a plan has made.",
+    )
+    imported_by = fields.Char(readonly=True, help="The database that has taken it in.")
     odoo_version = fields.Char(readonly=True)
     state = fields.Selection(
         [
@@ -98,10 +111,10 @@ class BackupCopy(models.Model):
         for copy in self:
             copy.age = copy.date and format_timedelta(now - copy.date, locale=locale)
 
-    @api.depends("database_uuid", "storage_id.former_uuids")
+    @api.depends("database_uuid", "imported_by", "storage_id.former_uuids")
     def _compute_is_ours(self):
         for copy in self:
-            copy.is_ours = copy.database_uuid in copy.storage_id.sudo()._own_uuids()
+            copy.is_ours = copy._owner_uuid() in copy.storage_id.sudo()._own_uuids()
 
     @api.depends("state", "protected", "date")
     def _compute_expires_at(self):
@@ -195,48 +208,6 @@ class BackupCopy(models.Model):
         if not self.env.user.has_group("dfr_backup.group_manager"):
             raise AccessError(self.env._("Only a backup manager may do that."))
 
-    # === RESTORE AND DRILL === #
-
-    def action_drill(self):
-        """Prove that these copies restore, as a run of its own, and show it."""
-        self._check_manager()
-        copies = self.filtered(lambda copy: copy.state in PRESENT_STATES)
-        if not copies:
-            raise UserError(self.env._("This backup is not there to be restored."))
-        return copies.sudo()._request_drill("manual")._action_open()
-
-    def action_restore(self):
-        """Ask what the archive is to become."""
-        self._check_manager()
-        self.ensure_one()
-        action = self.env["ir.actions.act_window"]._for_xml_id(
-            "dfr_backup.backup_restore_wizard_action"
-        )
-        return {**action, "context": {"default_copy_id": self.id}}
-
-    def _request_drill(self, trigger, **values):
-        """Start a drill of these copies. A copy that boots must not act: it is neutralized."""
-        steps = [step for copy in self for step in copy._steps(DrillFlow.STEPS)]
-        values = {"restore_neutralize": True, "restore_new_identity": True, **values}
-        return self.env["backup.job"]._create_run("drill", steps, trigger, **values)._start()
-
-    def _request_restore(self, **values):
-        steps = self._steps(RestoreFlow.STEPS)
-        return self.env["backup.job"]._create_run("restore", steps, "manual", **values)._start()
-
-    def _read_key(self):
-        """Return what this server has to decrypt the archive with, "" when it has nothing."""
-        plan = self.plan_id
-        if not plan:
-            return ""
-        by_passphrase = (self.job_id.encryption or plan.encryption) == "passphrase"
-        return plan._read_secret("age_passphrase" if by_passphrase else "age_identity")
-
-    def _steps(self, kinds):
-        """Return the values of steps on this copy."""
-        about = {"storage_id": self.storage_id.id, "copy_id": self.id}
-        return [{"kind": kind, **about} for kind in kinds]
-
     # === VERIFICATION === #
 
     @api.model
@@ -260,16 +231,24 @@ class BackupCopy(models.Model):
         """
         self.ensure_one()
         storage = self.storage_id._get_own_storage()
-        self._require_own(self.database_uuid, self.database)
+        self._require_own(self._owner_uuid(), self.database)
         manifest = sidecar_key(self.key)
         if storage.stat(manifest) is not None:
             sidecar = read_sidecar(storage, manifest)
-            self._require_own(sidecar.database_uuid, sidecar.database)
+            self._require_own(sidecar.owner_uuid, sidecar.database)
             storage.delete(manifest)
         storage.delete(self.key)
         self.env["backup.job"]._persist(self, {"state": "deleted"})
 
+    def _owner_uuid(self):
+        return self.imported_by or self.database_uuid
+
     def _require_own(self, database_uuid, database):
+        if self.origin == "odoo":
+            raise PermanentError(
+                f"{self.key} was put here by Odoo's database manager, or by somebody.",
+                hint="Delete the file itself, with the tools of the server.",
+            )
         if database_uuid not in self.storage_id._own_uuids():
             raise PermanentError(
                 f"{self.key} was made by another database, “{database}”.",
@@ -297,15 +276,17 @@ class BackupCopy(models.Model):
         """Return the values of a copy from what a scan has found."""
         sidecar = found.sidecar
         plans = self.env["backup.plan"].with_context(active_test=False)
-        job = self.env["backup.job"].search([("uuid", "=", sidecar.job)], limit=1)
+        run = sidecar.import_job or sidecar.job
+        job = self.env["backup.job"].search([("uuid", "=", run)], limit=1)
         plan = job.plan_id or plans.search([("name", "=", sidecar.plan)], limit=1)
-        ours = sidecar.database_uuid in storage._own_uuids()
+        # what was taken in from elsewhere follows no plan's rules
+        ours = sidecar.database_uuid in storage._own_uuids() and not sidecar.imported_by
         return {
             "storage_id": storage.id,
             "key": sidecar.key,
-            "date": sidecar.taken_at.astimezone(timezone.utc).replace(tzinfo=None),
+            "date": _naive(sidecar.taken_at),
             "size": sidecar.size,
-            "sha256": sidecar.sha256,
+            "sha256": sidecar.sha256 or False,
             "contents": ", ".join(sidecar.contents),
             "complete": not sidecar.missing,
             "encrypted": sidecar.encrypted,
@@ -314,13 +295,26 @@ class BackupCopy(models.Model):
             "odoo_version": sidecar.odoo_version,
             "job_id": job.id,
             "plan_id": ours and plan.id,
+            "imported_by": sidecar.imported_by or False,
+            "origin": "import" if sidecar.imported_by else "run" if sidecar.sha256 else "odoo",
         }
 
     @api.model
     def _state_of(self, found, known):
         """Return the state of a copy after a scan, which looks at sizes but reads no archive."""
         if not found.problem:
-            same = known and known.sha256 == found.sidecar.sha256
+            same = known and known._is_same(found.sidecar)
             # what was read back says more than a size: only another verification overrules it
             return known.state if same and known.state in ("verified", "damaged") else "stored"
         return "missing" if "missing" in found.problem else "damaged"
+
+    def _is_same(self, sidecar):
+        """Tell whether a scan has found what is known; a zip of Odoo's has no checksum to tell."""
+        if sidecar.sha256:
+            return self.sha256 == sidecar.sha256
+        return self.size == sidecar.size and self.date == _naive(sidecar.taken_at)
+
+
+def _naive(moment):
+    """Return a moment as the database keeps it: UTC, to the second."""
+    return moment.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)

@@ -96,6 +96,8 @@ class BackupJob(models.Model):
     def _record_found(self, storage, item, copy):
         values = copy._values_of(storage, item)
         values["state"] = copy._state_of(item, copy)
+        if not item.sidecar.sha256 and copy and copy._is_same(item.sidecar):
+            del values["sha256"]  # a verification may have noted it
         if copy.plan_id:
             del values["plan_id"]  # the manifest has the name that the plan had then
         if not copy:

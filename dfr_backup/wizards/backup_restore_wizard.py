@@ -1,13 +1,12 @@
-from odoo import api, fields, models, release
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from odoo.addons.base.models.res_users import check_identity
 
-from ..engine.catalogue import read_sidecar
+from ..engine.catalogue import describe_stored
 from ..engine.errors import EngineError
-from ..engine.manifest import sidecar_key
 from ..engine.restore.target import check_name
-from ..models.engine_text import explain, say
+from ..models.engine_text import explain
 
 
 class BackupRestoreWizard(models.TransientModel):
@@ -40,6 +39,11 @@ class BackupRestoreWizard(models.TransientModel):
     accept_missing_modules = fields.Boolean(
         help="The database needs them to be served: install them before you open it."
     )
+    unpack_addons = fields.Boolean(
+        "Unpack Custom Addons",
+        help="Into a directory of their own on the server. The run then says where, which of them "
+        "the database needs, and which line of odoo.conf lets Odoo load them.",
+    )
     key = fields.Text(
         "Private Key or Passphrase", compute="_compute_secrets", inverse="_inverse_key"
     )
@@ -61,25 +65,10 @@ class BackupRestoreWizard(models.TransientModel):
         """Return what the manifest says about the archive, and what speaks against restoring it."""
         copy = self.copy_id.sudo()
         try:
-            sidecar = read_sidecar(copy.storage_id._get_storage(), sidecar_key(copy.key))
+            sidecar = describe_stored(copy.storage_id._get_storage(), copy.key)
         except EngineError as error:
             return False, explain(self.env, error)
-        trouble = [f"{part.part}: {say(self.env, part.reason)}" for part in sidecar.missing]
-        if sidecar.odoo_version.split(".")[0] != release.series.split(".")[0]:
-            trouble.append(
-                self.env._(
-                    "It is of Odoo %(theirs)s, and this is %(ours)s.",
-                    theirs=sidecar.odoo_version,
-                    ours=release.series,
-                )
-            )
-        facts = self.env._(
-            "Database “%(database)s” of Odoo %(version)s, %(modules)s modules",
-            database=sidecar.database,
-            version=sidecar.odoo_version,
-            modules=sidecar.modules,
-        )
-        return facts, "\n".join(trouble)
+        return copy._facts_of(sidecar), copy._trouble_with(sidecar, sidecar.made_by_odoo)
 
     def _inverse_key(self):
         self._seal_secret("key")
@@ -99,6 +88,7 @@ class BackupRestoreWizard(models.TransientModel):
             restore_database=self.database,
             restore_neutralize=self.neutralize,
             restore_new_identity=self.new_identity,
+            restore_addons=self.unpack_addons,
             restore_accepted=["modules_missing"] if self.accept_missing_modules else [],
         )
         job.restore_key = self.sudo()._read_secret("key")

@@ -272,7 +272,9 @@ def template(tmp_path_factory):
     """A database with the addon and some attachments, from which each test gets a clone."""
     _databases(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
     instance = Instance(TEMPLATE, tmp_path_factory.mktemp("template"))
-    done = instance.odoo("-d", TEMPLATE, "-i", "base,web,dfr_backup", "--stop-after-init")
+    done = instance.odoo(
+        "-d", TEMPLATE, "-i", "base,web,dfr_backup", "--stop-after-init", timeout=600
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     instance.shell(SEED)
     yield instance

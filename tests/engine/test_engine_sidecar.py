@@ -82,6 +82,7 @@ def test_what_we_write_is_read():
         encryption="",
         recipients=(),
         missing=(MissingPart("archive_files", "The disk\nis broken."),),
+        module_names=("base", "web"),
     )
     assert parse_sidecar(stored(), KEY).taken_at.tzinfo is timezone.utc
 

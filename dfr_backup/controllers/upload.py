@@ -1,0 +1,31 @@
+"""An archive on its way from a browser: piece by piece, never as a whole in memory."""
+
+from werkzeug.exceptions import NotFound
+
+from odoo import http
+from odoo.http import request
+
+from ..engine.arrival import PIECE
+from ..engine.errors import EngineError
+
+
+class Upload(http.Controller):
+    # the address is a secret of this user's, so that no other site can know it
+    @http.route(
+        "/dfr_backup/upload/<int:number>/<string:token>",
+        type="http",
+        auth="user",
+        methods=["POST"],
+        csrf=False,
+        max_content_length=PIECE,
+    )
+    def upload(self, number, token, offset="0"):
+        """Take the piece of the file that begins at ``offset``; answer with what has arrived."""
+        wizard = request.env["backup.import.wizard"]._from_upload_token(number, token)
+        if not wizard or not offset.isdecimal():
+            raise NotFound()
+        try:
+            received = wizard._receive(int(offset), request.httprequest.get_data(cache=False))
+        except EngineError as error:
+            return request.make_json_response({"error": error.message, "hint": error.hint})
+        return request.make_json_response({"received": received})

@@ -1,0 +1,265 @@
+"""Archives that come from elsewhere: uploaded ones, and those of Odoo's database manager."""
+
+import errno
+import os
+import re
+import shutil
+import unicodedata
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .archive.reader import DUMP, Archive, open_archive
+from .checkpoints import checkpoint
+from .directread import sha256_on_disk
+from .errors import EngineError, Mismatch, PermanentError
+from .manifest import build, sidecar, sidecar_key
+from .progress import Progress
+from .sidecar import Sidecar, parse_sidecar
+from .storages.base import Storage
+
+PIECE = 8 << 20  # bytes of one request: far below what proxies and workers allow
+SPARE = 64 << 20  # bytes that an upload leaves on the disk
+ZIP = b"PK\x03\x04"
+AGE = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")
+BY_PASSPHRASE = b"\n-> scrypt "
+HEAD = 1024  # bytes: enough to know a format, and age's kind of key
+LONGEST_STEM = 200
+ELSEWHERE = "elsewhere"  # the run of an archive that no run of this addon has made
+NO_SHA256 = "0" * 64
+# the names of this addon, of Odoo's database manager, and of OCA's auto_backup
+MOMENTS = (
+    re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z"),
+    re.compile(r"(\d{4})[-_](\d\d)[-_](\d\d)[-_T](\d\d)[-_](\d\d)[-_](\d\d)"),
+)
+OUR_NAME = re.compile(r"(.+)-\d{8}T\d{6}Z-[0-9a-f]{8}")
+SUFFIXES = re.compile(r"(\.dump)?(\.zip)?(\.age)?$", re.I)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An archive that was looked at. ``key`` is the name that it may have in a storage,
+    ``manifest`` what its own says or what can be said without one; ``sidecar`` the same as of a
+    stored archive, without its checksum."""
+
+    key: str
+    manifest: dict[str, Any]
+    sidecar: Sidecar
+
+    @property
+    def made_by_odoo(self) -> bool:
+        """Tell whether it has no manifest of ours, and could be looked into."""
+        return self.sidecar.run == ELSEWHERE and not self.sidecar.encrypted
+
+    def taken_in(self, database_uuid: str, job: str) -> dict[str, Any]:
+        """Return the manifest for the storage of the database that takes it in by a run."""
+        facts: dict[str, Any] = {"database_uuid": database_uuid, "job": job}
+        if self.made_by_odoo:
+            facts["made_by_odoo"] = True
+        return {**self.manifest, "dfr_backup": {**self.manifest["dfr_backup"], "import": facts}}
+
+
+# === UPLOAD === #
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise PermanentError when ``folder`` has no room for ``size`` bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < size + SPARE:
+        raise PermanentError(
+            f"The file has {size >> 20} MiB, and the server has {free >> 20} MiB free for it.",
+            hint=f"Free some space on the disk of {folder}.",
+        )
+
+
+def append(path: Path, offset: int, piece: bytes) -> int:
+    """Add ``piece`` to a file that has ``offset`` bytes; return its new size.
+
+    A file of another size is left as it is: whoever sends sees from the size where to go on. The
+    first bytes must be those of an archive. Raise PermanentError.
+    """
+    try:
+        with open(path, "ab", opener=_private) as target:
+            if target.tell() == offset:
+                if offset == 0:
+                    require_archive(piece[:HEAD])
+                target.write(piece)
+        checkpoint("upload.piece")
+        return path.stat().st_size
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise PermanentError(
+            f"The file cannot be kept in {path.parent}: {error.strerror}.",
+            hint="Free some space there." if full else "Check that directory of the server.",
+        ) from error
+
+
+def require_archive(head: bytes) -> None:
+    """Raise PermanentError when a file that begins like this can be no backup."""
+    if head.startswith((ZIP, *AGE)):
+        return
+    if head.startswith(b"PGDMP"):
+        raise PermanentError(
+            "This is a dump in pg_dump's own format, not a zip.",
+            hint="Restore it with pg_restore, or with the database manager of Odoo.",
+        )
+    raise PermanentError(
+        "This is neither a zip nor a file encrypted by age.",
+        hint="Choose an archive of this addon, or a zip of Odoo's database manager.",
+    )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+# === LOOK === #
+
+
+def look_at(path: Path, name: str, modified: datetime) -> Arrival:
+    """Return what the archive at ``path`` is, that somebody calls ``name``.
+
+    ``modified`` (aware) is when it was made if nothing in it or in its name says so. What is
+    encrypted cannot be looked into. Raise PermanentError when it is no backup, or is damaged.
+    """
+    with open(path, "rb") as stream:
+        head = stream.read(HEAD)
+    require_archive(head)
+    moment = _moment_in(name) or modified
+    if head.startswith(AGE):
+        return _arrival(path, f"{_stem(name)}.zip.age", _sealed(name, head, moment))
+    with open_archive(path) as archive:
+        content = _content(archive, name, moment)
+    return _arrival(path, f"{_stem(name)}.zip", content)
+
+
+def _arrival(path: Path, key: str, content: dict[str, Any]) -> Arrival:
+    data = sidecar(content, key, path.stat().st_size, NO_SHA256)
+    return Arrival(key, content, replace(parse_sidecar(data, sidecar_key(key)), sha256=""))
+
+
+def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
+    """Return the manifest of an archive of ours as it is; of one of Odoo's, with what ours has."""
+    found = archive.describe()
+    if found.origin == "dfr_backup":
+        return archive.manifest
+    if "database" not in found.contents:
+        raise PermanentError(
+            f"This zip is no backup of an Odoo database: there is no {DUMP} in it.",
+            hint="Choose an archive of this addon, or a zip of Odoo's database manager.",
+        )
+    odoo = {
+        **archive.manifest,
+        "db_name": found.database or _database_in(name),
+        "version": found.odoo_version,
+        "modules": found.modules,
+    }
+    return build(odoo, _ours(moment, found.contents))
+
+
+def _sealed(name: str, head: bytes, moment: datetime) -> dict[str, Any]:
+    """Return what can be said about an archive that nobody here can read."""
+    odoo = {"db_name": _database_in(name), "version": "", "modules": {}}
+    kind = "passphrase" if BY_PASSPHRASE in head else "recipients"
+    facts = {"format": "age", "kind": kind, "recipients": []}
+    return build(odoo, {**_ours(moment, ()), "encryption": facts})
+
+
+def _ours(moment: datetime, contents: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "job": ELSEWHERE,
+        "run": ELSEWHERE,
+        "plan": "",
+        "database_uuid": "",
+        "snapshot_at": moment.isoformat(),
+        "contents": list(contents),
+        "missing": [],
+    }
+
+
+def _stem(name: str) -> str:
+    """Return a name without its endings, safe as a file name and a key."""
+    plain = unicodedata.normalize("NFKD", SUFFIXES.sub("", os.path.basename(name)))
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", plain.encode("ascii", "ignore").decode())
+    return plain.strip("-.")[:LONGEST_STEM] or "backup"
+
+
+def _database_in(name: str) -> str:
+    stem = _stem(name)
+    ours = OUR_NAME.fullmatch(stem)
+    if ours:
+        return ours[1]
+    return MOMENTS[1].sub("", stem).strip("-_.") or stem
+
+
+def _moment_in(name: str) -> datetime | None:
+    """Return the moment (UTC) that a name tells, to the second."""
+    for pattern in MOMENTS:
+        if found := pattern.search(name):
+            try:
+                return datetime(*(int(part) for part in found.groups()), tzinfo=timezone.utc)
+            except ValueError:
+                return None
+    return None
+
+
+# === IN A STORAGE === #
+
+
+def free_key(storage: Storage, key: str, identifier: str) -> str:
+    """Return ``key``, or one like it when the storage has something under that name."""
+    if storage.stat(key) is None and storage.stat(sidecar_key(key)) is None:
+        return key
+    return re.sub(r"(\.zip(\.age)?)$", rf"-{identifier[:8]}\1", key)
+
+
+def found_in(storage: Storage, key: str) -> Sidecar | None:
+    """Return what a zip of Odoo's database manager is that lies in a directory without a
+    manifest; None for everything else. Its ``sha256`` is "": nobody has read it."""
+    path, stored = storage.local_path(key), storage.stat(key)
+    if path is None or stored is None:
+        return None
+    try:
+        arrival = look_at(path, key, stored.modified)
+    except (EngineError, OSError):
+        return None
+    return replace(arrival.sidecar, key=key, made_by_odoo=True) if arrival.made_by_odoo else None
+
+
+def check_archive(path: Path, progress: Progress) -> str:
+    """Read an archive twice, as a whole and file by file; return its SHA-256 (hexadecimal).
+
+    What is encrypted is only read as a whole. Raise PermanentError when it is damaged, Cancelled.
+    """
+    with open(path, "rb") as stream:
+        encrypted = stream.read(HEAD).startswith(AGE)
+    size = path.stat().st_size
+    if not encrypted:
+        with open_archive(path) as archive:
+            members = archive.check(progress)
+            sums = "SHA-256" if archive.describe().has_checksums else "CRC-32"
+        progress.log(f"{members} files in it are what they were, by their {sums}")
+    progress.expect(progress.done + size)
+    return sha256_on_disk(path, progress.advance)
+
+
+def compare_found(storage: Storage, key: str, size: int, sha256: str, progress: Progress) -> str:
+    """Read back a zip without a manifest; return its SHA-256.
+
+    Raise Mismatch when it is gone, damaged, or another one than that of ``size`` bytes and
+    ``sha256``, "" when nobody has read it before.
+    """
+    path, stored = storage.local_path(key), storage.stat(key)
+    if path is None or stored is None:
+        raise Mismatch(f"{key} is not in the storage any more.", hint="Scan the storage.")
+    try:
+        found = check_archive(path, progress)
+    except PermanentError as error:
+        raise Mismatch(error.message, hint=error.hint, log=error.log) from error
+    if stored.size != size or sha256 not in ("", found):
+        raise Mismatch(
+            f"{key} is another file than the one that was found here before.",
+            hint="Scan the storage to see what it holds now.",
+        )
+    return found

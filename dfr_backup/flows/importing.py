@@ -1,0 +1,50 @@
+"""An archive from elsewhere, taken into a storage and its catalogue."""
+
+from ..engine.arrival import check_archive, free_key, look_at
+from ..engine.checkpoints import checkpoint
+from ..engine.errors import PermanentError
+from ..engine.outcome import whole_state
+from .backup import BackupFlow
+
+UPLOADED = "uploaded"  # the file, until it has the name of an archive
+
+
+class ImportFlow(BackupFlow):
+    """What was uploaded to this server is checked, and then stored and verified as a backup's
+    archive is. When it cannot be stored it is kept for a while, as a backup's is."""
+
+    STEPS = ("check", "upload", "verify", "cleanup")
+
+    overall_state = staticmethod(whole_state)
+
+    def run(self):
+        step = self.job._step
+        storage = self.job._storages()
+        self._do(step("check"), lambda progress: self.check(progress, storage))
+        self._do(step("upload"), self.upload, self._not_sealed())
+        self._do(step("verify"), self.verify, self._not_uploaded(storage))
+        self._do(step("cleanup"), self.cleanup)
+
+    def _not_sealed(self):
+        return None if self._good("check") else "Skipped: this is no archive that can be kept."
+
+    def check(self, progress, storage):
+        """Read all of the file, and decide under which name it is stored."""
+        job, path = self.job, self.work / UPLOADED
+        if job._is_archived():
+            return
+        if not path.exists():
+            raise PermanentError(
+                "The uploaded file is gone.", hint="Upload it again: nothing else was changed."
+            )
+        name, moment = job._uploaded()
+        arrival = look_at(path, name, moment)
+        sha256 = check_archive(path, progress)
+        key = free_key(storage._get_own_storage(), arrival.key, job.uuid)
+        content = arrival.taken_in(job.database_uuid, job.uuid)
+        job._record_archive(key, path.stat().st_size, sha256, content)
+        checkpoint("import.recorded")
+        path.rename(self.work / key)
+
+    def _apply_retention(self, progress, storage):
+        """An archive from elsewhere takes no other's place."""

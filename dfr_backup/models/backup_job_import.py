@@ -1,0 +1,32 @@
+"""What the runner does for an archive that was uploaded."""
+
+from datetime import datetime
+
+from odoo import models
+
+from ..engine import manifest
+from ..engine.catalogue import Found
+from ..engine.sidecar import parse_sidecar
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    def _uploaded(self):
+        """Return how the file was called where it comes from, and when it was made (aware)."""
+        facts = self._facts()["uploaded"]
+        return facts["name"], datetime.fromisoformat(facts["modified"])
+
+    def _copy_values(self, storage):
+        if self.kind != "import":
+            return super()._copy_values(storage)
+        key = self.archive_name
+        size, sha256 = int(self.archive_size), self.archive_sha256
+        content = manifest.sidecar(self._facts()["manifest"], key, size, sha256)
+        sidecar = parse_sidecar(content, manifest.sidecar_key(key))
+        return self.env["backup.copy"]._values_of(storage, Found(key, sidecar))
+
+    def action_restore_imported(self):
+        """Ask what the imported archive is to become."""
+        self.ensure_one()
+        return self.copy_ids[:1].action_restore()

@@ -1,0 +1,259 @@
+import io
+import json
+import shutil
+import zipfile
+
+from odoo import fields
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import new_test_user, tagged
+
+from ..engine import manifest
+from ..engine.errors import PermanentError
+from ..engine.progress import Progress
+from .common import BackupCase
+
+ELSEWHERE = "11111111-2222-3333-4444-555555555555"
+NAME = "shop_2026-11-20_02-00-00.zip"
+ODOO = {
+    "odoo_dump": "1",
+    "db_name": "shop",
+    "version": "19.0",
+    "modules": {"base": "19.0.1.3", "no_such_module": "19.0.1.0"},
+}
+
+
+def zipped(content, **more):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("dump.sql", "SELECT 1;")
+        archive.writestr("manifest.json", content)
+        for name, data in more.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+@tagged("post_install", "-at_install")
+class TestBackupImport(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.disk = cls.root / "disk"
+        cls.manager = new_test_user(cls.env, "m", groups="dfr_backup.group_manager")
+        cls.odoos = zipped(json.dumps(ODOO))
+
+    def setUp(self):
+        super().setUp()
+        for path in self.disk.iterdir():
+            path.unlink()
+        shutil.rmtree(self.root / "data/work", ignore_errors=True)
+
+    def ours(self, database_uuid):
+        """Return an archive as a run of this addon makes it."""
+        ours = {
+            "job": "5424c813-0000-0000-0000-000000000000",
+            "run": "B1",
+            "plan": self.plan.name,
+            "database_uuid": database_uuid,
+            "snapshot_at": "2020-01-01T00:00:00+00:00",
+            "contents": ["database"],
+            "missing": [],
+            "rows": {},
+        }
+        return zipped(manifest.encode(manifest.build(ODOO, ours)).decode())
+
+    def open(self, user=None):
+        wizards = self.env["backup.import.wizard"].with_user(user or self.manager)
+        action = wizards._open()
+        wizard = wizards.browse(action["res_id"])
+        wizard.storage_id = self.storage
+        return wizard
+
+    def upload(self, wizard, content, name=NAME, piece=100):
+        start = wizard.start_upload(name, len(content), 1_700_000_000_000)
+        received = start["received"]
+        while received < len(content):
+            received = wizard._receive(received, content[received : received + piece])
+        wizard.finish_upload()
+
+    def imported(self, content, name=NAME):
+        """Import an archive as the browser and the runner do; return its run."""
+        wizard = self.open()
+        self.upload(wizard, content, name)
+        job = self.env["backup.job"].browse(wizard.action_import()["res_id"])
+        job.state = "running"
+        job._perform()
+        return job
+
+    def scan(self):
+        job = self.env["backup.job"].browse(self.storage.action_scan()["res_id"])
+        job.state = "running"
+        job._perform()
+        return job
+
+    def work(self):
+        folder = self.root / "data/work"
+        return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+    # === IMPORT === #
+
+    def test_zip_of_odoo_becomes_a_stored_backup(self):
+        job = self.imported(self.odoos)
+        self.assertEqual(job.state, "success", job.error)
+        copy = job.copy_ids
+        self.assertEqual((copy.key, copy.origin, copy.state), (NAME, "import", "verified"))
+        self.assertEqual((copy.database, copy.odoo_version), ("shop", "19.0"))
+        self.assertEqual(copy.date, fields.Datetime.to_datetime("2026-11-20 02:00:00"))
+        self.assertEqual(copy.size, len(self.odoos))
+        self.assertFalse(copy.plan_id)
+        self.assertEqual((self.disk / NAME).read_bytes(), self.odoos)
+        self.assertEqual(self.work(), set())
+        action = job.action_restore_imported()
+        self.assertEqual(action["context"], {"default_copy_id": copy.id})
+        wizard = self.env["backup.restore.wizard"].create({"copy_id": copy.id, "database": "x"})
+        self.assertIn("Database “shop” of Odoo 19.0, 2 modules", wizard.facts)
+        self.assertIn("nobody has counted its rows", wizard.trouble)
+        self.assertIn("no_such_module", wizard.trouble)
+
+    def test_form_says_what_arrived(self):
+        wizard = self.open()
+        self.upload(wizard, self.ours(ELSEWHERE), "renamed.zip")
+        self.assertTrue(wizard.is_ready)
+        self.assertIn("Database “shop”", wizard.facts)
+        self.assertNotIn("counted", wizard.trouble)
+        self.assertEqual(wizard.date, fields.Datetime.to_datetime("2020-01-01"))
+
+    def test_what_is_no_backup_is_refused_and_forgotten(self):
+        wizard = self.open()
+        with self.assertRaisesRegex(PermanentError, "neither a zip"):
+            self.upload(wizard, b"%PDF" * 1000)
+        with self.assertRaisesRegex(UserError, "damaged or not complete"):
+            self.upload(wizard, self.odoos[:-20])
+        self.assertFalse(wizard.is_ready)
+        self.assertEqual(self.work(), set())
+        with self.assertRaisesRegex(UserError, "Choose a file first"):
+            wizard.action_import()
+
+    def test_too_large_a_file_is_refused_before_it_is_sent(self):
+        with self.assertRaisesRegex(UserError, "MiB free"):
+            self.open().start_upload(NAME, 1 << 50, 0)
+
+    def test_interrupted_upload_goes_on(self):
+        wizard = self.open()
+        wizard.start_upload(NAME, len(self.odoos), 0)
+        wizard._receive(0, self.odoos[:120])
+        self.assertEqual(wizard.start_upload(NAME, len(self.odoos), 0)["received"], 120)
+        self.assertEqual(wizard.start_upload("another.zip", len(self.odoos), 0)["received"], 0)
+
+    def test_no_more_than_was_announced_is_kept(self):
+        wizard = self.open()
+        wizard.start_upload(NAME, 50, 0)
+        self.assertEqual(wizard._receive(0, self.odoos), 50)
+
+    def test_abandoned_upload_goes_away_with_its_form(self):
+        wizard = self.open()
+        wizard.start_upload(NAME, len(self.odoos), 0)
+        wizard._receive(0, self.odoos)
+        self.assertEqual(len(self.work()), 1)
+        wizard.sudo().unlink()
+        self.assertEqual(self.work(), set())
+
+    def test_damaged_archive_is_not_stored(self):
+        broken = bytearray(self.odoos)
+        broken[42] ^= 1
+        job = self.imported(bytes(broken))
+        self.assertEqual(job.state, "failure")
+        self.assertEqual(list(self.disk.iterdir()), [])
+        self.assertEqual(self.work(), set())
+
+    def test_archive_that_cannot_be_stored_is_kept_for_a_retry(self):
+        self.storage.local_path = str(self.root / "gone")
+        (self.root / "gone").rmdir()
+        job = self.imported(self.odoos)
+        self.assertEqual(job.state, "failure")
+        self.assertIn("mounted", job.hint)
+        self.assertTrue(job.can_retry_upload and job.kept_until)
+        (self.root / "gone").mkdir()
+        job.action_retry()
+        job.state = "running"
+        job._perform()
+        self.assertEqual((job.state, job.copy_ids.state), ("success", "verified"))
+        self.assertEqual(self.work(), set())
+
+    def test_second_import_of_a_name_gets_another(self):
+        self.imported(self.odoos)
+        key = self.imported(self.odoos).copy_ids.key
+        self.assertNotEqual(key, NAME)
+        self.assertTrue((self.disk / key).exists())
+
+    # === KEPT === #
+
+    def test_retention_leaves_imports_alone_and_somebody_may_delete_them(self):
+        """Also an archive of this very plan, that was lost and brought back."""
+        mine = self.env["backup.job"]._current_database_uuid()
+        copies = [self.imported(self.ours(uuid)).copy_ids for uuid in (mine, ELSEWHERE)]
+        self.scan()
+        rules = dict.fromkeys(
+            ("keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"), 0
+        )
+        self.plan.write({"retention": "custom", **rules, "keep_last": 1, "keep_within_days": 0})
+        self.plan.keep_minimum = 1
+        job = self.run_now()
+        self.patch(type(job), "_storage_now", lambda self, storage: None)
+        job._apply_retention(self.storage, Progress())
+        for copy in copies:
+            self.assertEqual((copy.state, copy.origin), ("verified", "import"))
+            self.assertFalse(copy.plan_id or copy.expires_at)
+            copy.action_delete()
+            self.assertEqual(copy.state, "deleted")
+        self.assertEqual(list(self.disk.iterdir()), [])
+
+    def test_new_catalogue_knows_what_was_imported(self):
+        copy = self.imported(self.ours(ELSEWHERE)).copy_ids
+        before = copy.read(["key", "date", "size", "origin", "imported_by", "database_uuid"])[0]
+        copy.unlink()
+        self.scan()
+        found = self.storage.copy_ids.read(list(before))[0]
+        self.assertEqual({**found, "id": 0}, {**before, "id": 0})
+
+    # === FOUND === #
+
+    def test_zip_of_odoo_in_a_storage(self):
+        (self.disk / NAME).write_bytes(self.odoos)
+        self.scan()
+        copy = self.storage.copy_ids
+        self.assertEqual((copy.origin, copy.state, copy.sha256), ("odoo", "stored", False))
+        job = self.env["backup.job"].browse(copy.action_verify()["res_id"])
+        job.state = "running"
+        job._perform()
+        self.assertEqual((job.state, copy.state), ("success", "verified"))
+        self.scan()
+        self.assertEqual(copy.state, "verified")
+        self.assertTrue(copy.sha256)
+        with self.assertRaisesRegex(UserError, "database manager"):
+            copy.action_delete()
+        self.assertTrue((self.disk / NAME).exists())
+        (self.disk / NAME).unlink()
+        self.scan()
+        self.assertEqual(copy.state, "missing")
+
+    # === RIGHTS === #
+
+    def test_rights(self):
+        viewer = new_test_user(self.env, "v", groups="dfr_backup.group_viewer")
+        with self.assertRaises(AccessError):
+            self.env["backup.import.wizard"].with_user(viewer).create({})
+        wizard = self.env["backup.import.wizard"].with_user(self.manager).create({})
+        with self.assertRaisesRegex(AccessError, "with its button"):
+            wizard.start_upload(NAME, 10, 0)
+        with self.assertRaises(AccessError):
+            wizard.is_granted = True
+            self.env.flush_all()
+
+    def test_upload_token_is_for_one_user_and_one_import(self):
+        wizard, other = self.open(), self.open()
+        token = wizard._upload_path().rpartition("/")[2]
+        wizards = self.env["backup.import.wizard"].with_user(self.manager)
+        self.assertEqual(wizards._from_upload_token(wizard.id, token), wizard)
+        self.assertFalse(wizards._from_upload_token(other.id, token))
+        self.assertFalse(wizards._from_upload_token(wizard.id, token[:-2] + "AA"))
+        self.assertFalse(self.env["backup.import.wizard"]._from_upload_token(wizard.id, token))

@@ -1,0 +1,188 @@
+import re
+import shutil
+from datetime import datetime, timedelta, timezone
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError
+from odoo.orm.models import NO_ACCESS
+from odoo.tools.misc import hash_sign, verify_hash_signed
+
+from .. import server
+from ..engine.arrival import PIECE, append, look_at, require_space
+from ..engine.errors import EngineError
+from ..flows.importing import UPLOADED, ImportFlow
+from ..models.engine_text import explain
+
+UPLOAD_SECONDS = 24 * 3600  # for which an upload may go on
+UPLOAD_SCOPE = "dfr_backup.upload"
+LONGEST_NAME = 255
+
+
+class BackupImportWizard(models.TransientModel):
+    """An archive on its way from a browser to a storage. The file arrives in pieces, each in a
+    request of its own: no worker is busy for longer than one of them, and an upload that was
+    interrupted goes on."""
+
+    _name = "backup.import.wizard"
+    _description = "Import a Backup"
+
+    storage_id = fields.Many2one(
+        "backup.storage",
+        "Store in",
+        required=True,
+        default=lambda self: self._default_storage(),
+        help="There it is kept until somebody deletes it: retention leaves it alone.",
+    )
+    name = fields.Char("File", readonly=True)
+    made_at = fields.Datetime(readonly=True)
+    size = fields.Float("Size", digits=(20, 0), readonly=True)
+    received = fields.Float(digits=(20, 0), readonly=True)
+    date = fields.Datetime("Data of", readonly=True)
+    facts = fields.Text("Contents", readonly=True)
+    trouble = fields.Text(readonly=True)
+    is_ready = fields.Boolean(readonly=True)
+    # only somebody who has just said who he is opens an upload
+    is_granted = fields.Boolean(groups=NO_ACCESS)
+
+    def _default_storage(self):
+        """Return a storage that this database may write to, one on this server if there is one."""
+        storages = self.env["backup.storage"].search([]).filtered(lambda s: not s.is_foreign)
+        return storages.filtered(lambda s: s.provider == "local")[:1] or storages[:1]
+
+    @api.model
+    def _open(self):
+        """Return the form of a new import. The user's identity was checked."""
+        wizard = self.create({})
+        wizard.sudo().is_granted = True
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_import_wizard_action"
+        )
+        return {**action, "res_id": wizard.id}
+
+    def unlink(self):
+        for wizard in self:
+            shutil.rmtree(wizard._folder(), ignore_errors=True)
+        return super().unlink()
+
+    def _folder(self):
+        database = re.sub(r"[^\w.-]", "_", self.env.cr.dbname)
+        return server.work_path(f"upload-{database}-{self.id}")
+
+    # === CALLED BY THE BROWSER === #
+
+    def start_upload(self, name, size, modified):
+        """Make room for a file; return the address for its pieces, their size, and how much of
+        it has arrived. ``modified`` is in milliseconds since 1970, as browsers have it."""
+        self._require_granted()
+        folder = self._folder()
+        known = (self.name, int(self.size)) == (name, size) and (folder / UPLOADED).exists()
+        if not known:
+            self._forget()
+        values = {"name": name[:LONGEST_NAME], "size": size, "is_ready": False, "trouble": False}
+        self.sudo().write({**values, "made_at": _moment(modified), "facts": False})
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        arrived = (folder / UPLOADED).stat().st_size if known else 0
+        self._explained(lambda: require_space(folder, size - arrived))
+        return {"url": self._upload_path(), "piece": PIECE, "received": arrived}
+
+    def finish_upload(self):
+        """Look at the file that has arrived, and say in the form what it is."""
+        self._require_granted()
+        path = self._folder() / UPLOADED
+        if not path.exists() or path.stat().st_size != self.size:
+            raise UserError(self.env._("The file has not arrived as a whole. Upload it again."))
+        try:
+            arrival = look_at(path, self.name, self.made_at.replace(tzinfo=timezone.utc))
+        except EngineError as error:
+            self._forget()
+            # the engine's text: pylint: disable-next=translation-required
+            raise UserError(explain(self.env, error)) from error
+        values = {"is_ready": True, "facts": self._describe(arrival)}
+        sidecar = arrival.sidecar
+        values["date"] = sidecar.taken_at.astimezone(timezone.utc).replace(tzinfo=None)
+        values["trouble"] = self.env["backup.copy"]._trouble_with(sidecar, arrival.made_by_odoo)
+        self.sudo().write(values)
+
+    def _require_granted(self):
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        if not self.sudo().is_granted:
+            raise AccessError(self.env._("Open the import with its button, under Stored Backups."))
+
+    def _describe(self, arrival):
+        return self.env["backup.copy"]._facts_of(arrival.sidecar)
+
+    def _forget(self):
+        shutil.rmtree(self._folder(), ignore_errors=True)
+        self.sudo().write({"is_ready": False, "facts": False, "trouble": False, "date": False})
+
+    def _explained(self, method):
+        try:
+            return method()
+        except EngineError as error:
+            # the engine's text: pylint: disable-next=translation-required
+            raise UserError(explain(self.env, error)) from error
+
+    # === CALLED BY THE CONTROLLER === #
+
+    def _upload_path(self):
+        """Return the address to which this user may send pieces of this file."""
+        expires = timedelta(seconds=UPLOAD_SECONDS)
+        token = hash_sign(self.env(su=True), UPLOAD_SCOPE, [self.id, self.env.uid], expires)
+        return f"/dfr_backup/upload/{self.id}/{token}"
+
+    @api.model
+    def _from_upload_token(self, number, token):
+        """Return the import that a token lets this user send to; empty when it does not."""
+        try:
+            granted = verify_hash_signed(self.env(su=True), UPLOAD_SCOPE, token)
+        except ValueError:
+            return self.browse()
+        if granted != [number, self.env.uid]:
+            return self.browse()
+        self.env["backup.job"]._check_manager()
+        return self.browse(number).exists()
+
+    def _receive(self, offset, piece):
+        """Add a piece to the file; return how many bytes of it are there. Raise EngineError."""
+        piece = piece[: max(int(self.size) - offset, 0)]  # no more than there was room for
+        received = append(self._folder() / UPLOADED, offset, piece)
+        self.sudo().received = received  # also says that this record is still needed
+        return received
+
+    # === BUTTONS === #
+
+    def action_import(self):
+        """Check, store and verify the archive in a run of its own, and show that."""
+        self._require_granted()
+        path = self._folder() / UPLOADED
+        if not self.is_ready or not path.exists():
+            raise UserError(self.env._("Choose a file first, and let it arrive."))
+        if self.storage_id.is_foreign:
+            raise UserError(
+                self.env._("“%s” is read-only here. Choose another storage.", self.storage_id.name)
+            )
+        job = self.sudo()._create_run()
+        job._work_path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.rename(job._work_path())
+        self.sudo().is_granted = False
+        return job._start()._action_open()
+
+    def _create_run(self):
+        storage = self.storage_id.id
+        steps = [
+            {"kind": kind, "storage_id": storage if kind in ("upload", "verify") else False}
+            for kind in ImportFlow.STEPS
+        ]
+        modified = self.made_at.replace(tzinfo=timezone.utc).isoformat()
+        data = {"uploaded": {"name": self.name, "modified": modified}}
+        return self.env["backup.job"]._create_run("import", steps, "manual", data=data)
+
+
+def _moment(milliseconds):
+    """Return a browser's moment as Odoo keeps it; now, when it is none."""
+    try:
+        found = datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc)
+    except (OverflowError, OSError, TypeError, ValueError):
+        found = datetime.now(timezone.utc)
+    return min(found, datetime.now(timezone.utc)).replace(tzinfo=None, microsecond=0)

@@ -1,0 +1,97 @@
+"""Archives from elsewhere: uploaded in a browser, or found beside our own."""
+
+import contextlib
+import shutil
+
+import pytest
+from pages import log_in
+
+FOUND = """
+copy = env["backup.copy"].search([("origin", "=", "odoo")])
+wizard = env["backup.restore.wizard"].create({{"copy_id": copy.id, "database": {name!r}}})
+print("FACTS", wizard.facts, "|", wizard.trouble)
+copy._request_restore(restore_database={name!r}, restore_neutralize=True,
+                      restore_new_identity=True)
+env.cr.commit()
+"""
+
+
+@pytest.fixture
+def copy(instance):
+    """The name of the database that a test restores; it is dropped at the end."""
+    name = f"{instance.database}_r"
+    yield name
+    with contextlib.suppress(Exception):
+        instance.sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false', database="postgres")
+    instance.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', database="postgres")
+    shutil.rmtree(instance.data / "filestore" / name, ignore_errors=True)
+
+
+def ours(instance, folder):
+    """Return an archive of this addon, of which the storage knows nothing any more."""
+    archive = instance.backup().archive
+    path = shutil.move(archive, folder / archive.name)
+    archive.with_suffix(".json").unlink()
+    return path
+
+
+def odoos(instance, folder):
+    path = folder / f"{instance.database}_2026-11-20_02-00-00.zip"
+    done = instance.odoo("db", "dump", instance.database, str(path))
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def step(kind, state):
+    return f".o_backup_step[data-kind={kind}][data-state={state}]"
+
+
+@pytest.mark.parametrize("make, words", [(ours, None), (odoos, "nobody has counted its rows")])
+def test_upload_and_restore_in_the_browser(instance, page, copy, tmp_path, make, words):
+    path = make(instance, tmp_path)
+    with instance.serve():
+        log_in(page, instance)
+        page.goto(f"{instance.url}/odoo/stored-backups")
+        page.click("button:has-text('Import Backup')", timeout=60_000)
+        page.fill(".modal input[type=password]", "admin")
+        page.click(".modal button:has-text('Confirm Password')")
+        page.wait_for_selector(".o_backup_upload[data-phase=idle]")
+        page.set_input_files(".o_backup_upload input[type=file]", path)
+        page.wait_for_selector(".o_backup_upload[data-phase=ready]", timeout=60_000)
+        said = page.inner_text(".modal")
+        assert f"Database “{instance.database}” of Odoo 19.0" in said
+        assert words is None or words in said
+        page.click(".modal button:has-text('Import')")
+        page.wait_for_selector(step("cleanup", "success"), timeout=90_000)
+        page.click(".o_form_statusbar button:has-text('Restore')")
+        page.fill(".modal [name=database] input", copy)
+        page.click(".modal button:has-text('Restore')")
+        page.wait_for_selector(step("finish", "success"), timeout=180_000)
+    assert page.problems == []
+    assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [(1,)]
+    rows = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
+    assert instance.sql(rows, database=copy) == [(200,)]
+    facts = "SELECT origin, state, plan_id FROM backup_copy WHERE origin != 'run'"
+    assert instance.sql(facts) == [("import", "verified", None)]
+    assert instance.leftovers() == []
+
+
+def test_zip_of_odoo_is_found_beside_our_archives(instance, copy):
+    path = odoos(instance, instance.storage)
+    with instance.serve():
+        scan = instance.rpc("backup.storage", "action_scan", [1])["res_id"]
+        assert instance.await_job(scan) == "success"
+        ((number, date),) = instance.sql("SELECT id, date::text FROM backup_copy")
+        assert date == "2026-11-20 02:00:00"
+        verify = instance.rpc("backup.copy", "action_verify", [number])["res_id"]
+        assert instance.await_job(verify) == "success"
+        said = instance.shell(FOUND.format(name=copy))
+        assert "nobody has counted" in said
+        ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'restore'")
+        assert instance.await_job(job, timeout=240) == "success"
+        scan = instance.rpc("backup.storage", "action_scan", [1])["res_id"]
+        assert instance.await_job(scan) == "success"
+    assert instance.sql("SELECT state, sha256 IS NOT NULL FROM backup_copy") == [("verified", True)]
+    rows = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
+    assert instance.sql(rows, database=copy) == [(200,)]
+    assert path.exists()

@@ -1,0 +1,225 @@
+"""Archives that come from elsewhere: received, looked at, told apart."""
+
+import hashlib
+import json
+import zipfile
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import pytest
+
+from dfr_backup.engine import manifest
+from dfr_backup.engine.arrival import (
+    append,
+    check_archive,
+    compare_found,
+    found_in,
+    free_key,
+    look_at,
+    require_space,
+)
+from dfr_backup.engine.catalogue import describe_stored, scan
+from dfr_backup.engine.encryption.files import Passphrase, encrypt_file
+from dfr_backup.engine.errors import Mismatch, PermanentError
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.sidecar import parse_sidecar
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
+ODOO = {
+    "odoo_dump": "1",
+    "db_name": "shop",
+    "version": "19.0",
+    "major_version": "19.0",
+    "pg_version": "15.4",
+    "modules": {"base": "19.0.1.3", "sale": "19.0.1.2"},
+}
+OURS = {
+    "job": "5424c813-0000-0000-0000-000000000000",
+    "run": "B00001",
+    "plan": "Nightly",
+    "database_uuid": "of the shop",
+    "snapshot_at": NOW,
+    "contents": ["database"],
+    "missing": [],
+    "addons": [{"name": "shop_theme"}],
+}
+
+
+def zipped(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/").replace("_dot_", "."), content)
+    return path
+
+
+def odoos(path, **changes):
+    content = json.dumps({**ODOO, **changes})
+    return zipped(path, dump_dot_sql="SELECT 1;", manifest_dot_json=content, filestore__aa__b="x")
+
+
+def ours(path):
+    content = manifest.encode(manifest.build(ODOO, OURS))
+    return zipped(path, dump_dot_sql="SELECT 1;", manifest_dot_json=content)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    (tmp_path / "disk").mkdir()
+    return LocalStorage(tmp_path / "disk", LocalRules([tmp_path]))
+
+
+# === RECEIVED === #
+
+
+def test_pieces_become_the_file_and_a_repeated_one_changes_nothing(tmp_path):
+    path, content = tmp_path / "uploaded", odoos(tmp_path / "a.zip").read_bytes()
+    assert append(path, 0, content[:100]) == 100
+    assert append(path, 0, content[:100]) == 100  # the answer to the first was lost
+    assert append(path, 700, content[700:]) == 100  # one in between was lost
+    assert append(path, 100, content[100:]) == len(content)
+    assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("head, words", [(b"%PDF-1.4", "neither"), (b"PGDMP\1", "pg_dump's own")])
+def test_what_is_no_archive_is_refused_with_its_first_piece(tmp_path, head, words):
+    with pytest.raises(PermanentError, match=words):
+        append(tmp_path / "uploaded", 0, head * 100)
+    assert (tmp_path / "uploaded").stat().st_size == 0
+
+
+def test_no_room(tmp_path):
+    require_space(tmp_path, 1000)
+    with pytest.raises(PermanentError, match="MiB free") as caught:
+        require_space(tmp_path, 1 << 50)
+    assert "Free some space" in caught.value.hint
+
+
+# === LOOKED AT === #
+
+
+def test_zip_of_odoo(tmp_path):
+    path = odoos(tmp_path / "x.zip")
+    found = look_at(path, "shop_2026-11-20_02-00-00.zip", NOW)
+    sidecar = found.sidecar
+    assert found.made_by_odoo
+    assert found.key == "shop_2026-11-20_02-00-00.zip"
+    assert (sidecar.database, sidecar.odoo_version, sidecar.modules) == ("shop", "19.0", 2)
+    assert sidecar.module_names == ("base", "sale")
+    assert sidecar.taken_at == datetime(2026, 11, 20, 2, tzinfo=timezone.utc)
+    assert sidecar.contents == ("database", "filestore")
+    assert (sidecar.size, sidecar.sha256) == (path.stat().st_size, "")
+
+
+def test_archive_of_ours_keeps_what_its_manifest_says(tmp_path):
+    found = look_at(ours(tmp_path / "x.zip"), "renamed.zip", NOW)
+    assert not found.made_by_odoo
+    assert found.key == "renamed.zip"
+    content = found.taken_in("of this database", "of this run")
+    key = manifest.sidecar_key(found.key)
+    sidecar = parse_sidecar(manifest.sidecar(content, found.key, 9, "0" * 64), key)
+    assert (sidecar.run, sidecar.plan, sidecar.database_uuid) == (
+        "B00001",
+        "Nightly",
+        "of the shop",
+    )
+    assert (sidecar.imported_by, sidecar.import_job) == ("of this database", "of this run")
+    assert sidecar.owner_uuid == "of this database"
+    assert sidecar.addons == ("shop_theme",)
+
+
+@pytest.mark.parametrize(
+    "name, key, date",
+    [
+        ("shop_2026-11-20_02-00-00.zip", "shop_2026-11-20_02-00-00.zip", (2026, 11, 20, 2)),
+        ("2026_11_20_02_00_00.dump.zip", "2026_11_20_02_00_00.zip", (2026, 11, 20, 2)),
+        ("../Über uns (1).ZIP", "Uber_uns__1_.zip", (2026, 11, 24, 12)),
+        ("shop_2026-99-20_02-00-00.zip", "shop_2026-99-20_02-00-00.zip", (2026, 11, 24, 12)),
+        (".zip", "backup.zip", (2026, 11, 24, 12)),
+    ],
+)
+def test_names_become_keys_and_tell_the_date(tmp_path, name, key, date):
+    found = look_at(odoos(tmp_path / "x.zip"), name, NOW)
+    assert found.key == key
+    assert found.sidecar.taken_at == datetime(*date, tzinfo=timezone.utc)
+
+
+def test_encrypted_archive_is_known_by_its_name(tmp_path):
+    path = tmp_path / "x.age"
+    encrypt_file(ours(tmp_path / "x.zip"), path, Passphrase("seven wonderful words"), Progress())
+    found = look_at(path, "shop-20261120T020000Z-5424c813.zip.age", NOW)
+    assert found.key == "shop-20261120T020000Z-5424c813.zip.age"
+    assert (found.sidecar.database, found.sidecar.encryption) == ("shop", "passphrase")
+    assert found.sidecar.taken_at == datetime(2026, 11, 20, 2, tzinfo=timezone.utc)
+    assert found.sidecar.encrypted and not found.made_by_odoo
+    assert check_archive(path, Progress()) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_what_is_no_backup_is_refused(tmp_path):
+    with pytest.raises(PermanentError, match=r"no dump\.sql"):
+        look_at(zipped(tmp_path / "a.zip", photo_dot_jpg="x"), "a.zip", NOW)
+    whole = odoos(tmp_path / "b.zip")
+    whole.write_bytes(whole.read_bytes()[:-30])
+    with pytest.raises(PermanentError, match="damaged or not complete"):
+        look_at(whole, "b.zip", NOW)
+
+
+@pytest.mark.parametrize("changes", [{"modules": ["base"]}, {"version": "9" * 100}])
+def test_odd_manifest_of_odoo_is_refused_in_words(tmp_path, changes):
+    with pytest.raises(PermanentError):
+        look_at(odoos(tmp_path / "a.zip", **changes), "a.zip", NOW)
+
+
+def test_check_finds_a_flipped_bit(tmp_path):
+    path = odoos(tmp_path / "a.zip")
+    assert check_archive(path, Progress()) == hashlib.sha256(path.read_bytes()).hexdigest()
+    content = bytearray(path.read_bytes())
+    content[45] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(PermanentError, match="damaged"):
+        check_archive(path, Progress())
+
+
+# === IN A STORAGE === #
+
+
+def test_a_name_that_is_taken_gets_an_ending(storage):
+    assert free_key(storage, "a.zip.age", "5424c813-0") == "a.zip.age"
+    storage.put_bytes(b"x", "a.json")
+    assert free_key(storage, "a.zip.age", "5424c813-0") == "a-5424c813.zip.age"
+
+
+def test_scan_lists_zips_of_odoo_and_nothing_else(storage, tmp_path):
+    odoos(tmp_path / "disk/shop 2026-11-20_02-00-00.zip")
+    ours(tmp_path / "disk/unfinished.zip")  # without its manifest it is no backup
+    zipped(tmp_path / "disk/photos.zip", photo_dot_jpg="x")
+    (tmp_path / "disk/broken.zip").write_bytes(b"PK\3\4")
+    (found,) = scan(storage, Progress())
+    assert (found.key, found.problem) == ("shop 2026-11-20_02-00-00.zip", "")
+    assert found.sidecar.made_by_odoo
+    assert found.sidecar.key == found.key
+    assert describe_stored(storage, found.key) == found.sidecar
+
+
+def test_only_a_directory_of_this_server_is_looked_into(tmp_path):
+    far = SimpleNamespace(local_path=lambda _key: None, stat=lambda _key: None)
+    assert found_in(far, "a.zip") is None
+
+
+def test_found_zip_is_compared(storage, tmp_path):
+    path = odoos(tmp_path / "disk/a.zip")
+    size = path.stat().st_size
+    sha256 = compare_found(storage, "a.zip", size, "", Progress())
+    assert compare_found(storage, "a.zip", size, sha256, Progress()) == sha256
+    odoos(path, db_name="ship")
+    with pytest.raises(Mismatch, match="another file"):
+        compare_found(storage, "a.zip", size, sha256, Progress())
+    path.unlink()
+    with pytest.raises(Mismatch, match="any more"):
+        compare_found(storage, "a.zip", size, sha256, Progress())
+
+
+def test_directory_that_is_gone_is_explained(tmp_path):
+    with pytest.raises(PermanentError, match="cannot be kept"):
+        append(tmp_path / "gone" / "uploaded", 0, b"PK\3\4")
