@@ -17,6 +17,14 @@ class BackupJob(models.Model):
         facts = self._facts()["uploaded"]
         return facts["name"], datetime.fromisoformat(facts["modified"])
 
+    def _record_copy(self, storage, state):
+        """An archive that was lost from its storage, and is imported again, is the same copy."""
+        if self.kind == "import" and not self.copy_ids:
+            here = [("storage_id", "=", storage.id), ("key", "=", self.archive_name)]
+            lost = self.env["backup.copy"].search([*here, ("state", "!=", "deleted")], limit=1)
+            self._persist(lost, self._copy_values(storage))
+        return super()._record_copy(storage, state)
+
     def _copy_values(self, storage):
         if self.kind != "import":
             return super()._copy_values(storage)

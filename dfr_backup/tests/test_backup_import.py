@@ -185,6 +185,16 @@ class TestBackupImport(BackupCase):
         self.assertNotEqual(key, NAME)
         self.assertTrue((self.disk / key).exists())
 
+    def test_lost_archive_that_is_imported_again_is_the_same_copy(self):
+        copy = self.imported(self.odoos).copy_ids
+        for path in self.disk.iterdir():
+            path.unlink()
+        self.scan()
+        self.assertEqual(copy.state, "missing")
+        job = self.imported(self.odoos)
+        self.assertEqual((job.state, job.copy_ids), ("success", copy))
+        self.assertEqual(copy.state, "verified")
+
     # === KEPT === #
 
     def test_retention_leaves_imports_alone_and_somebody_may_delete_them(self):

@@ -61,10 +61,12 @@ class OverviewCase(BackupCase):
                 FROM generate_series(1, %(count)s) n
                 RETURNING id, uuid, date_start
             )
-            INSERT INTO backup_copy (job_id, plan_id, storage_id, key, date, size, state, complete)
+            INSERT INTO backup_copy (
+                job_id, plan_id, storage_id, key, date, size, state, complete, origin
+            )
             SELECT id, %(plan)s, %(storage)s, uuid || '.zip', date_start, 1000,
                 CASE WHEN date_start > now() - interval '40 hours'
-                    THEN 'verified' ELSE 'deleted' END, true
+                    THEN 'verified' ELSE 'deleted' END, true, 'run'
             FROM job
             """,
             {"plan": self.plan.id, "storage": self.storage.id, "count": count},

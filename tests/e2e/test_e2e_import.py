@@ -55,18 +55,18 @@ def test_upload_and_restore_in_the_browser(instance, page, copy, tmp_path, make,
         page.click("button:has-text('Import Backup')", timeout=60_000)
         page.fill(".modal input[type=password]", "admin")
         page.click(".modal button:has-text('Confirm Password')")
-        page.wait_for_selector(".o_backup_upload[data-phase=idle]")
+        page.wait_for_selector(".o_backup_upload[data-phase=idle]", timeout=60_000)
         page.set_input_files(".o_backup_upload input[type=file]", path)
         page.wait_for_selector(".o_backup_upload[data-phase=ready]", timeout=60_000)
         said = page.inner_text(".modal")
         assert f"Database “{instance.database}” of Odoo 19.0" in said
         assert words is None or words in said
         page.click(".modal button:has-text('Import')")
-        page.wait_for_selector(step("cleanup", "success"), timeout=90_000)
+        page.wait_for_selector(step("cleanup", "success"), timeout=240_000)
         page.click(".o_form_statusbar button:has-text('Restore')")
         page.fill(".modal [name=database] input", copy)
         page.click(".modal button:has-text('Restore')")
-        page.wait_for_selector(step("finish", "success"), timeout=180_000)
+        page.wait_for_selector(step("finish", "success"), timeout=300_000)
     assert page.problems == []
     assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [(1,)]
     rows = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
@@ -80,17 +80,17 @@ def test_zip_of_odoo_is_found_beside_our_archives(instance, copy):
     path = odoos(instance, instance.storage)
     with instance.serve():
         scan = instance.rpc("backup.storage", "action_scan", [1])["res_id"]
-        assert instance.await_job(scan) == "success"
+        assert instance.await_job(scan, timeout=240) == "success"
         ((number, date),) = instance.sql("SELECT id, date::text FROM backup_copy")
         assert date == "2026-11-20 02:00:00"
         verify = instance.rpc("backup.copy", "action_verify", [number])["res_id"]
-        assert instance.await_job(verify) == "success"
+        assert instance.await_job(verify, timeout=240) == "success"
         said = instance.shell(FOUND.format(name=copy))
         assert "nobody has counted" in said
         ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'restore'")
         assert instance.await_job(job, timeout=240) == "success"
         scan = instance.rpc("backup.storage", "action_scan", [1])["res_id"]
-        assert instance.await_job(scan) == "success"
+        assert instance.await_job(scan, timeout=240) == "success"
     assert instance.sql("SELECT state, sha256 IS NOT NULL FROM backup_copy") == [("verified", True)]
     rows = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
     assert instance.sql(rows, database=copy) == [(200,)]
