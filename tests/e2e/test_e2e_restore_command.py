@@ -1,10 +1,13 @@
 """Restores and drills, by the command line and by the back office."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -80,14 +83,31 @@ def test_replace_keeps_the_old_one(instance, copy):
     run = instance.backup()
     assert restore(instance, run.archive, copy).returncode == 0
     instance.sql("CREATE TABLE only_here (id int)", database=copy)
-    assert restore(instance, run.archive, copy, "--replace").returncode == 0
+    done = restore(instance, run.archive, copy, "--replace", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"][-1]["kind"] == "boot"
     before = [name for name in databases(instance) if name.startswith(f"{copy}_before_")]
     try:
-        assert len(before) == 1
+        assert before == [json.loads(done.stdout)["former"]["database"]]
         assert instance.sql("SELECT to_regclass('only_here')", database=copy) == [(None,)]
     finally:
         for name in before:
             instance.sql(f'DROP DATABASE "{name}" WITH (FORCE)', database="postgres")
+
+
+def test_replacement_that_does_not_boot_is_taken_back(instance, copy):
+    run = instance.backup()
+    assert restore(instance, run.archive, copy).returncode == 0
+    instance.sql("CREATE TABLE only_here (id int)", database=copy)
+    before = databases(instance)
+    changed(run.archive, b"ALTER TABLE public.res_partner DROP COLUMN email CASCADE;")
+    done = restore(instance, run.archive, copy, "--replace")
+    assert done.returncode == 1
+    assert "is the former database again" in done.stderr and "res_partner.email" in done.stderr
+    assert databases(instance) == before
+    assert instance.sql("SELECT count(*) FROM only_here", database=copy) == [(0,)]
+    assert len(list((instance.data / "filestore").iterdir())) == 2
+    assert list((instance.data / "dfr_backup/restores").glob("*")) == []
 
 
 def damaged(archive, target):
@@ -153,13 +173,8 @@ def test_drill_proves_and_leaves_nothing(instance):
 def test_drill_fails_loudly(instance):
     """The archive is whole, and what it holds does not restore."""
     run = instance.backup()
-    sidecar = run.archive.with_suffix(".json")
-    broken(run.archive, sidecar)
-    instance.sql(
-        "UPDATE backup_copy SET size = %s, sha256 = %s",
-        run.archive.stat().st_size,
-        json.loads(sidecar.read_text())["archive"]["sha256"],
-    )
+    changed(run.archive, b"SELECT 1 / 0;")
+    tell(instance, run.archive)
     before = databases(instance)
     done = instance.odoo("backup", "drill", "-d", instance.database, "--json")
     report = json.loads(done.stdout)
@@ -171,29 +186,33 @@ def test_drill_fails_loudly(instance):
     assert instance.leftovers() == []
 
 
-def broken(archive, sidecar):
-    """Put a statement that fails into the dump of an archive, and seal it again."""
-    import hashlib
-    import zipfile
-
+def changed(archive, statement=b"", modules=(), **files):
+    """Put a statement at the end of the dump of an archive, and more files; seal it again."""
     with zipfile.ZipFile(archive) as source:
         members = {name: source.read(name) for name in source.namelist()}
-    members["dump.sql"] = members["dump.sql"].replace(
-        b"-- PostgreSQL database dump complete",
-        b"SELECT 1 / 0;\n-- PostgreSQL database dump complete",
-    )
+    end = b"-- PostgreSQL database dump complete"
+    members["dump.sql"] = members["dump.sql"].replace(end, statement + b"\n" + end)
     members.pop("SHA256SUMS")
     manifest = json.loads(members["manifest.json"])
     manifest["dfr_backup"].pop("members")
+    manifest["modules"] |= dict.fromkeys(modules, "19.0.1.0")
     members["manifest.json"] = json.dumps(manifest).encode()
     archive.unlink()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
-        for name, content in members.items():
+        for name, content in {**members, **files}.items():
             target.writestr(name, content)
-    content = json.loads(sidecar.read_text())
+    sidecar = archive.with_suffix(".json")
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    content["archive"] |= {"size": archive.stat().st_size, "sha256": digest}
-    sidecar.write_text(json.dumps(content))
+    sealed = json.loads(sidecar.read_text())["archive"]
+    sealed |= {"size": archive.stat().st_size, "sha256": digest}
+    sidecar.write_text(json.dumps({**manifest, "archive": sealed}))
+
+
+def tell(instance, archive):
+    """Let the catalogue take a changed archive for the one that was stored."""
+    sealed = json.loads(archive.with_suffix(".json").read_text())["archive"]
+    query = "UPDATE backup_copy SET size = %s, sha256 = %s"
+    instance.sql(query, sealed["size"], sealed["sha256"])
 
 
 @pytest.mark.parametrize("instant", ["restore.load.end", "restore.filestore.begin"])
@@ -221,39 +240,122 @@ def test_doctor_tells_what_is_wrong(instance):
     assert len(failed) == 2 and "mounted" in failed[1]
 
 
-def test_restore_from_the_back_office(instance, copy):
-    instance.backup()
-    wizard = f"""
+REQUEST = """
 wizard = env["backup.restore.wizard"].create(
-    {{"copy_id": env["backup.copy"].search([]).id, "database": {copy!r}}})
+    {{"copy_id": env["backup.copy"].search([]).id, "database": {name!r}}})
 print("FACTS", wizard.facts)
-job = wizard.copy_id._request_restore(restore_database=wizard.database, restore_neutralize=True,
-                                      restore_new_identity=True)
+print("TROUBLE", wizard.trouble)
+job = wizard.copy_id._request_restore(
+    restore_database=wizard.database, restore_neutralize=True, restore_new_identity=True,
+    restore_addons={addons!r}, restore_accepted={accepted!r})
 env.cr.commit()
 """
-    assert "FACTS Database" in instance.shell(wizard)
+
+
+def request(instance, copy, addons=False, accepted=(), fault=None):
+    """Ask for a restore as the form does; return the number of its run, and what the form said."""
+    code = REQUEST.format(name=copy, addons=addons, accepted=list(accepted))
+    done = instance.odoo("shell", "-d", instance.database, "--no-http", text=code, fault=fault)
+    assert "Traceback" not in done.stderr, done.stderr
     ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'restore'")
+    return job, done.stdout
+
+
+def test_restore_from_the_back_office(instance, copy):
+    instance.backup()
+    job, said = request(instance, copy)
+    assert "FACTS Database" in said and "TROUBLE \n" in said
     with instance.serve():
-        assert instance.await_job(job) == "success"
+        assert instance.await_job(job, timeout=300) == "success"
     assert copy in databases(instance)
     assert instance.sql("SELECT DISTINCT state FROM backup_step WHERE job_id = %s", job) == [
         ("success",)
     ]
+    known = "SELECT count(*) > 50 FROM pg_stats WHERE schemaname = 'public'"
+    assert instance.sql(known, database=copy) == [(True,)]
     assert instance.leftovers() == []
 
 
-def test_readme_restore_by_hand(instance, copy, tmp_path):
-    """The commands of the README, without this addon and without Odoo."""
+def test_run_that_is_killed_when_its_database_has_its_name_ends_well(instance, copy, tmp_path):
+    instance.backup()
+    fault = f"kill:restore.publish.after:{tmp_path}/marker"
+    job, _said = request(instance, copy, fault=fault)
+    with instance.serve():
+        assert instance.await_job(job, timeout=400) == "success"
+    assert (tmp_path / "marker").exists()
+    steps = "SELECT kind, state FROM backup_step WHERE job_id = %s AND state != 'success'"
+    assert instance.sql(steps, job) == []
+    assert "its name already" in instance.sql(
+        "SELECT log FROM backup_step WHERE job_id = %s AND kind = 'finish'", job
+    )[0][0]  # fmt: skip
+    assert databases(instance) == {instance.database, copy}
+    assert instance.leftovers() == []
+
+
+def test_custom_addons_are_unpacked_where_no_odoo_loads_them(instance, copy):
     run = instance.backup()
-    env = {**os.environ, "PGDATABASE": "postgres"}
-    script = f"""
-set -e
-createdb -T template0 -E UTF8 {copy}
-unzip -p {run.archive} dump.sql | psql -X -q -1 -v ON_ERROR_STOP=1 -d {copy} >/dev/null
-unzip -q {run.archive} 'filestore/*' -d {tmp_path}/unpacked
-"""
-    subprocess.run(["bash", "-c", script], env=env, check=True)
+    files = {"addons/shop_theme/__manifest__.py": "{}", "addons/base/__manifest__.py": "{}"}
+    changed(run.archive, modules=["shop_theme", "shop_gone"], **files)
+    tell(instance, run.archive)
+    job, said = request(instance, copy, addons=True, accepted=["modules_missing"])
+    assert "shop_gone, shop_theme" in said
+    with instance.serve():
+        assert instance.await_job(job, timeout=300) == "success"
+    (folder,) = (instance.data / "dfr_backup/addons").iterdir()
+    assert {"base", "shop_theme"} < {path.name for path in folder.iterdir()}
+    ((state, log),) = instance.sql(
+        "SELECT state, log FROM backup_step WHERE job_id = %s AND kind = 'addons'", job
+    )
+    assert state == "warning"
+    assert "does not have: shop_gone, shop_theme." in log
+    assert f",{folder}" in log and "addons_path = " in log
+    assert "to be installed by hand: shop_gone." in log
+
+
+def commands(after):
+    """Return the lines of the block of the README that follows some words."""
+    readme = Path(__file__).parents[2].joinpath("README.rst").read_text()
+    block = readme.partition(after)[2].partition("::\n\n")[2].partition("\n\n")[0]
+    lines = [line.strip() for line in block.splitlines()]
+    assert lines and all(lines), after
+    return lines
+
+
+def do(lines, instance, folder, **names):
+    """Run commands of the README as they stand, with the names that a reader puts in."""
+    script = "\n".join(["set -e", *lines])
+    for name, value in names.items():
+        script = script.replace(name, str(value))
+    script = script.replace("<data_dir>", str(instance.data)).replace("ARCHIVE.zip", "archive.zip")
+    env = {**os.environ, "PGDATABASE": "postgres", "ODOO_RC": str(instance.conf)}
+    done = subprocess.run(
+        ["bash", "-c", script], env=env, cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, script + done.stdout + done.stderr
+
+
+def test_readme_restore_by_hand(instance, copy, tmp_path):
+    """The commands of the README, as they stand, without this addon."""
+    run = instance.backup()
+    shutil.copy(run.archive, tmp_path / "archive.zip")
+    do(commands("*Is the archive whole?*"), instance, tmp_path)
+    *steps, neutralize = commands("*By hand*")
+    do(steps, instance, tmp_path, NEWDB=copy)
     for name, rows in run.manifest["dfr_backup"]["rows"].items():
         assert instance.sql(f"SELECT count(*) FROM ONLY {name}", database=copy) == [(rows,)]
     files = run.manifest["dfr_backup"]["attachments"]["files"]
-    assert len(list((tmp_path / "unpacked/filestore").glob("??/*"))) == files
+    assert len(list((instance.data / "filestore" / copy).glob("??/*"))) == files
+    do([neutralize], instance, tmp_path, NEWDB=copy)
+    assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [(1,)]
+
+
+def test_readme_decrypts_by_hand(instance, tmp_path):
+    said = instance.shell(GENERATE)
+    (private,) = [line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")]
+    (tmp_path / "key").write_text(private + "\n")
+    run = instance.backup()
+    shutil.copy(run.archive, tmp_path / "archive.zip.age")
+    names = {"PRIVATE-KEY-FILE": "key"}
+    do(commands("To decrypt one, anywhere"), instance, tmp_path, **names)
+    (tmp_path / "backup.zip").rename(tmp_path / "archive.zip")
+    do(commands("*Is the archive whole?*"), instance, tmp_path)
