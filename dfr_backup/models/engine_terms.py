@@ -87,6 +87,20 @@ TERMS = (
     _("%(name)s does not have the size and the CRC-32 of its directory"),
     _("%(name)s has %(size)s bytes, and %(most)s at most are expected"),
     _("at %(offset)s there is no header of %(name)s"),
+    # engine/arrival.py
+    _("The file has %(size)s MiB, and the server has %(free)s MiB free for it."),
+    _("Free some space on the disk of %(folder)s."),
+    _("The file cannot be kept in %(parent)s: %(strerror)s."),
+    _("Free some space there."),
+    _("Check that directory of the server."),
+    _("This is neither a zip nor a file encrypted by age."),
+    _("Choose an archive of this addon, or a zip of Odoo's database manager."),
+    _("This zip is no backup of an Odoo database: there is no %(dump)s in it."),
+    _("%(members)s files in it are what they were, by their %(sums)s"),
+    _("%(key)s is not in the storage any more."),
+    _("Scan the storage."),
+    _("%(key)s is another file than the one that was found here before."),
+    _("Scan the storage to see what it holds now."),
     # engine/browse.py
     _("The archive does not say what it holds: it has no manifest."),
     _("It can be restored all the same."),
@@ -224,6 +238,7 @@ TERMS = (
     # engine/restore/finish.py
     _("read the modules of the restored database"),
     _("finish the restored database"),
+    _("The planner's statistics could not be gathered: the database is slower until autovacuum has done it. %(strip)s"),
     # engine/restore/load.py
     _("dump.sql, line %(line)s, was not followed: %(message_primary)s"),
     # engine/restore/preflight.py
@@ -274,8 +289,8 @@ TERMS = (
     # engine/restore/target.py
     _("create the database"),
     _("prepare the database"),
-    _("give the database its name"),
     _("look at the databases"),
+    _("give the database its name"),
     _("“%(database)s” cannot be the name of a database."),
     _("Use 1 to 63 letters, digits, “_”, “-” or “.”, and a letter or digit first."),
     _("bring the previous database back"),
@@ -333,7 +348,6 @@ TERMS = (
     _("What was written to %(value)s does not read back the same."),
     _("Check the storage's disk, and what lies between it and this server."),
     _("Nothing can be deleted in %(value)s: old backups have to be removed by its owner, and so has the test file %(key)s."),
-    _("%(key)s is not in the storage any more."),
     _("Somebody or something deleted it. Run a new backup."),
     _("%(key)s has %(size)s bytes in the storage instead of %(size_2)s."),
     _("The stored copy is damaged. Run a new backup and look at the storage."),
@@ -631,6 +645,8 @@ TERMS = (
     # engine/storages/url.py
     _("“%(scheme)s://” is no kind of storage that the command line knows."),
     _("Give a path or an address such as %(examples)s."),
+    _("The host or the port of the address cannot be understood."),
+    _("Give an address such as %(examples)s; a port is a number up to 65535."),
     _("The address of an SFTP server needs a user and a host, and no password."),
     _("For example sftp://user@host/folder/ – the password goes into the environment variable DFR_BACKUP_SFTP_PASSWORD."),
     _("The private key %(path)s cannot be read: %(strerror)s."),
@@ -676,6 +692,10 @@ TERMS = (
     # flows/base.py
     _("The manifest beside %(key)s belongs to another archive."),
     _("Somebody changed the storage. Scan it to see what it holds now."),
+    # flows/importing.py
+    _("Skipped: this is no archive that can be kept."),
+    _("The uploaded file is gone."),
+    _("Upload it again: nothing else was changed."),
     # flows/repair.py
     _("put back from %(key)s"),
     _("is good already"),
@@ -684,11 +704,14 @@ TERMS = (
     _("%(lost_count)s of %(whole)s files are in no backup that can be read. %(hint)s"),
     # flows/restore.py
     _("Skipped: a step before it has failed."),
+    _("Interrupted when the database had its name already: nothing is missing."),
     # flows/scan.py
     _("Complete backups: %(good)s, other manifests: %(found_count)s"),
     # flows/verify.py
     _("%(key)s: the checksum is right"),
     # models/backup_copy.py
+    _("%(key)s was put here by Odoo's database manager, or by somebody."),
+    _("Delete the file itself, with the tools of the server."),
     _("%(key)s was made by another database, “%(database)s”."),
     _("Delete it there, or with the tools of the storage."),
     # models/backup_job_alerts.py
@@ -700,11 +723,8 @@ TERMS = (
     _("%(key)s could not be deleted: %(message)s %(hint)s"),
     _("%(key)s was stored here, and is %(state)s now"),
     # models/backup_job_restore.py
-    _("Odoo cannot load the restored database."),
-    _("The log of this step says why. Are all custom addons there?"),
-    _("Odoo has loaded it and read %(last)s models"),
-    _("Odoo did not load the restored database in %(boot_seconds)s s."),
-    _("Look at the load of the server, and run the drill again."),
+    _("Unpacked into %(path)s: %(unpacked)s"),
+    _("This server has every module that the database needs."),
     # models/backup_job_run.py
     _("The archive is kept until %(until)s UTC, to be uploaded again"),
     _("Removed %(name)s, which an earlier run had left"),
