@@ -35,7 +35,7 @@ class BackupImportWizard(models.TransientModel):
     )
     name = fields.Char("File", readonly=True)
     made_at = fields.Datetime(readonly=True)
-    size = fields.Float("Size", digits=(20, 0), readonly=True)
+    size = fields.Float(digits=(20, 0), readonly=True)
     received = fields.Float(digits=(20, 0), readonly=True)
     date = fields.Datetime("Data of", readonly=True)
     facts = fields.Text("Contents", readonly=True)
