@@ -16,6 +16,8 @@ IN_WORK = ("dump_database", "archive_files", "compress", "upload")
 class ArchivingFlow(Flow):
     """A flow that makes an archive in a working directory, in several steps and attempts."""
 
+    BEGINS_AGAIN = True  # what is lost can be made once more
+
     def __init__(self, job):
         super().__init__(job)
         self.work = job._work_path()
@@ -36,7 +38,8 @@ class ArchivingFlow(Flow):
         except (Cancelled, Postponed):
             raise
         except (EngineError, OSError) as error:
-            if not self._is_lost() or self._is_stored() or not self.job._may_try_again():
+            again = self.BEGINS_AGAIN and self.job._may_try_again()
+            if not again or not self._is_lost() or self._is_stored():
                 raise
             self._undo_uploads("upload")
             raise Postponed(

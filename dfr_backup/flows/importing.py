@@ -14,6 +14,7 @@ class ImportFlow(BackupFlow):
     archive is. When it cannot be stored it is kept for a while, as a backup's is."""
 
     STEPS = ("check", "upload", "verify", "cleanup")
+    BEGINS_AGAIN = False
 
     overall_state = staticmethod(whole_state)
 

@@ -54,6 +54,8 @@ def moving_lab(template, folder, name):
         shutil.copytree(template.filestore, instance.filestore)
         instance.storage.mkdir(parents=True, mode=0o700)
         move_in(cluster, template, instance)
+        # this library moves the monotonic clock as well, which takes a runner for one that hangs
+        instance.write_conf(dfr_backup_hang_minutes="1e9")
         instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
         with Lab(instance, **clock.environ) as lab:
             lab.clock = clock
