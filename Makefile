@@ -32,8 +32,8 @@ bench: ## Measure side by side with Odoo, OCA auto_backup, boto3, rclone (WHAT=r
 docs: ## Write the pages that are made from the source: errors, the README of the addon
 	@$(DEV)/errors_page.py && $(DEV)/addon_readme.py
 
-screenshots: ## Take every picture of the documentation, from a copy of the demo (minutes)
-	@$(DEV)/setup.sh && $(DEV)/screenshots.sh
+screenshots: ## Take every picture of the documentation from a copy of the demo (ONLY="run drill")
+	@$(DEV)/setup.sh && $(DEV)/screenshots.sh $(ONLY)
 
 i18n: ## Export the terms to translate, merge them into the .po files, say what is to do
 	@$(DEV)/setup.sh && $(DEV)/i18n.sh

@@ -60,7 +60,9 @@ class Camera:
         self.page.wait_for_timeout(700)
         clip = None
         if selector:
-            box = self.page.locator(selector).first.bounding_box()
+            target = self.page.locator(selector).first
+            target.scroll_into_view_if_needed()
+            box = target.bounding_box()
             top = max(0, box["y"] - RIM - above)
             clip = {"x": max(0, box["x"] - RIM), "y": top, "width": box["width"] + 2 * RIM}
             clip["height"] = box["y"] + box["height"] + RIM - top
@@ -190,7 +192,7 @@ SETTINGS = ".o_settings_container:has(#dfr_backup_plan_setting)"
 
 def settings(camera):
     camera.look("settings", "#dfr_backup_plan_setting")
-    camera.take("settings", SETTINGS, height=3200, above=40)
+    camera.take("settings", SETTINGS, above=40)
 
 
 def set_up(camera):

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every picture of the documentation: a company with a month of backups, served and looked at.
+# Every picture of the documentation, or those that are named: a company with a month of backups is
+# served and looked at. screenshots.sh [NAME…]
 source "$(dirname "$0")/common.sh"
 here=$REPO/setup/dev
 eval "$("$here/env.sh")"
@@ -65,5 +66,5 @@ port=$(free_port)
 odoo -d "$name" --db-filter "^$name\$" --http-port "$port" --max-cron-threads 0 >>"$log" 2>&1 &
 started+=($!)
 answers "http://127.0.0.1:$port/web/health"
-python "$here/screenshots.py" "http://127.0.0.1:$port" "$REPO/docs/images"
+python "$here/screenshots.py" "http://127.0.0.1:$port" "$REPO/docs/images" "$@"
 python "$here/artwork.py" "$REPO/dfr_backup/static/description" "$REPO/docs/images"
