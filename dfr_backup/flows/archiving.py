@@ -25,10 +25,9 @@ class ArchivingFlow(Flow):
         self._writer = None
 
     def _do(self, step, method, obstacle=None):
-        if step.kind in IN_WORK:
-            super()._do(step, lambda *about: self._in_work(method, *about), obstacle)
-        else:
-            super()._do(step, method, obstacle)
+        if step.kind not in IN_WORK:
+            return super()._do(step, method, obstacle)
+        return super()._do(step, lambda *about: self._in_work(method, *about), obstacle)
 
     def _in_work(self, method, *about):
         """Do a step. When its files are deleted meanwhile, put the run off: the next attempt
