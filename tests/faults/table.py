@@ -7,6 +7,7 @@ from pathlib import Path
 class Table:
     def __init__(self):
         self.rows = {}
+        self.rounds = 0  # of what is random: faults, kills, days, races
 
     def add(self, test, fault, step, outcome):
         self.rows[test] = [fault, step, str(outcome)]
@@ -27,10 +28,11 @@ class Table:
             f"{fault:<{widths[0]}}  {step:<{widths[1]}}  {outcome}"
             for fault, step, outcome in self.rows.values()
         ]
-        return "\n".join([*lines, f"{len(lines)} cells, {self.violations} violations"])
+        total = f"{len(lines)} cells, {self.rounds} random rounds, {self.violations} violations"
+        return "\n".join([*lines, total])
 
     def save(self, path):
         names = ("fault", "step", "outcome")
         cells = [dict(zip(names, row, strict=True)) for row in self.rows.values()]
-        content = {"cells": cells, "violations": self.violations}
+        content = {"cells": cells, "rounds": self.rounds, "violations": self.violations}
         Path(path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

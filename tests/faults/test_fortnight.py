@@ -68,6 +68,7 @@ def test_fourteen_days(moving, request, tmp_path, cell):
     print(f"seed {seed}")
     try:
         ends = [live_a_day(moving, dice, day, tmp_path) for day in range(1, DAYS + 1)]
+        request.config.table.rounds += len(ends)
         hold_invariants(moving)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error}") from error

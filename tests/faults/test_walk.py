@@ -129,6 +129,7 @@ def test_random_walk(place, request, cell):
     dice = random.Random(seed)
     violations = []
     for number in range(1, rounds + 1):
+        request.config.table.rounds += 1
         step = Round(place, dice)
         try:
             print(f"{number}. {step}: {step.play()}", flush=True)
@@ -151,6 +152,7 @@ def test_random_kills(place, request, cell):
         number = place.start()
         try:
             for _ in range(2):
+                request.config.table.rounds += 1
                 hit += kill_somewhen(place, number, dice.uniform(0, place.longest))
                 place.driver.do(SUPERVISE)
             outcome = place.settle(number)
