@@ -1,4 +1,5 @@
 import { Component } from "@odoo/owl";
+import { localization } from "@web/core/l10n/localization";
 import { _t } from "@web/core/l10n/translation";
 import { registry } from "@web/core/registry";
 import { formatFloat } from "@web/core/utils/numbers";
@@ -19,7 +20,9 @@ export function formatBytes(count) {
         value /= 1024;
         unit += 1;
     }
-    return `${unit ? oneDigit(value) : Math.round(value)} ${UNITS[unit]}`;
+    const text = `${unit ? oneDigit(value) : Math.round(value)} ${UNITS[unit]}`;
+    // in a text from right to left, the unit would come before its number
+    return localization.direction === "rtl" ? `\u2066${text}\u2069` : text;
 }
 
 /** 75.4 -> "1 min 15 s" */

@@ -1,6 +1,7 @@
 import { Component, onWillStart, useState } from "@odoo/owl";
 import { browser } from "@web/core/browser/browser";
 import { _t } from "@web/core/l10n/translation";
+import { ConfirmationDialog } from "@web/core/confirmation_dialog/confirmation_dialog";
 import { registry } from "@web/core/registry";
 import { user } from "@web/core/user";
 import { useService } from "@web/core/utils/hooks";
@@ -24,6 +25,7 @@ export class BackupOverview extends Component {
     setup() {
         this.orm = useService("orm");
         this.action = useService("action");
+        this.dialog = useService("dialog");
         this.icons = ICONS;
         this.state = useState({ page: null });
         this.live = useBackupLive({
@@ -130,9 +132,19 @@ export class BackupOverview extends Component {
         this.open(await this.orm.call("backup.plan", "action_staging", [plan.id]));
     }
 
-    async cancel(run) {
-        await this.orm.call("backup.job", "action_cancel", [run.id]);
-        this.live.look();
+    cancel(run) {
+        this.dialog.add(ConfirmationDialog, {
+            body: _t(
+                "Stop this run? Copies that are already verified stay, everything else of it is removed."
+            ),
+            confirmLabel: _t("Cancel Backup"),
+            confirm: async () => {
+                await this.orm.call("backup.job", "action_cancel", [run.id]);
+                this.live.look();
+            },
+            cancelLabel: _t("Let It Run"),
+            cancel: () => {},
+        });
     }
 
     async dismiss(key) {

@@ -3,7 +3,7 @@ import { _t } from "@web/core/l10n/translation";
 import { formatBytes, formatSeconds } from "../fields/formatted_fields";
 import { moment } from "./looks";
 
-const SIGNS = { partial: "!", failure: "×", cancelled: "–" };
+const SIGNS = { partial: "!", failure: "×", cancelled: "–", pending: "…", running: "…" };
 
 /** The last runs side by side, the newest at the end: what stands out is what went wrong. */
 export class RunStrip extends Component {

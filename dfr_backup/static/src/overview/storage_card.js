@@ -39,7 +39,10 @@ export class StorageCard extends Component {
     }
 
     get tested() {
-        const { tested } = this.props.storage;
-        return tested ? _t("Tested %s", ago(tested)) : _t("Never tested");
+        const { tested, count } = this.props.storage;
+        if (tested) {
+            return _t("Tested %s", ago(tested));
+        }
+        return count ? _t("Never tested") : ""; // without backups, that is its state
     }
 }

@@ -2,6 +2,7 @@ import { Component, onWillStart, useEffect, useRef } from "@odoo/owl";
 import { loadBundle } from "@web/core/assets";
 import { cookie } from "@web/core/browser/cookie";
 import { getColor, hexToRGBA } from "@web/core/colors/colors";
+import { localization } from "@web/core/l10n/localization";
 import { _t } from "@web/core/l10n/translation";
 import { formatBytes, formatSeconds } from "../fields/formatted_fields";
 import { moment } from "./looks";
@@ -34,6 +35,7 @@ export class TrendChart extends Component {
     config() {
         const { runs } = this.props;
         const scheme = cookie.get("color_scheme");
+        const rightToLeft = localization.direction === "rtl"; // like the strip above it
         const [bars, line] = [getColor(0, scheme, 3), getColor(3, scheme, 6)];
         const axis = (position, format) => ({
             position,
@@ -65,7 +67,7 @@ export class TrendChart extends Component {
                         backgroundColor: line,
                         borderWidth: 2,
                         pointRadius: 2,
-                        tension: 0.3,
+                        cubicInterpolationMode: "monotone", // never below what was measured
                     },
                 ],
             },
@@ -78,9 +80,9 @@ export class TrendChart extends Component {
                     tooltip: { callbacks: { label: tooltipLabel } },
                 },
                 scales: {
-                    x: { display: false },
-                    size: axis("left", formatBytes),
-                    duration: axis("right", formatSeconds),
+                    x: { display: false, reverse: rightToLeft },
+                    size: axis(rightToLeft ? "right" : "left", formatBytes),
+                    duration: axis(rightToLeft ? "left" : "right", formatSeconds),
                 },
             },
         };
