@@ -1,5 +1,5 @@
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import ValidationError
 
 from odoo.addons.base.models.res_users import check_identity
 
@@ -56,6 +56,16 @@ class BackupRestoreWizard(models.TransientModel):
             values["database"] = f"{copy.database or self.env.cr.dbname}_restored"
         return values
 
+    @api.constrains("database")
+    def _check_database(self):
+        # when it is saved, and not when it starts: the form is gone once the password is asked for
+        for wizard in self:
+            try:
+                check_name(wizard.database)
+            except EngineError as error:
+                # the engine's text: pylint: disable-next=translation-required
+                raise ValidationError(explain(self.env, error)) from error
+
     @api.depends("copy_id")
     def _compute_facts(self):
         for wizard in self:
@@ -78,11 +88,6 @@ class BackupRestoreWizard(models.TransientModel):
         """Start the restore, and show its run."""
         self.ensure_one()
         self.copy_id._check_manager()
-        try:
-            check_name(self.database)
-        except EngineError as error:
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(explain(self.env, error)) from error
         copy = self.copy_id.sudo()
         job = copy._request_restore(
             restore_database=self.database,
