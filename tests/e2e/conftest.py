@@ -281,17 +281,34 @@ def template(tmp_path_factory):
     _databases(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
 
 
+@contextlib.contextmanager
+def clone_of(template, name, folder):
+    """Yield a clone of the template: one database, one data directory, one configuration."""
+    _databases(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+    try:
+        clone = Instance(name, folder)
+        shutil.copytree(template.filestore, clone.filestore)
+        clone.storage.mkdir(parents=True, mode=0o700)
+        clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
+        yield clone
+    finally:
+        _databases(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
 @pytest.fixture
 def instance(template, tmp_path, request):
-    """A clone of the template: one database, one data directory, one configuration."""
+    """A clone of the template for this test."""
     name = f"dfr_e2e_{os.getpid()}_{abs(hash(request.node.nodeid)) % 10**8}"
-    _databases(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
-    clone = Instance(name, tmp_path)
-    shutil.copytree(template.filestore, clone.filestore)
-    clone.storage.mkdir(parents=True, mode=0o700)
-    clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
-    yield clone
-    _databases(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with clone_of(template, name, tmp_path) as clone:
+        yield clone
+
+
+@pytest.fixture(scope="module")
+def shared_instance(template, tmp_path_factory, request):
+    """A clone of the template for the tests of one file, which only look."""
+    name = f"dfr_e2e_{os.getpid()}_{request.module.__name__}"
+    with clone_of(template, name, tmp_path_factory.mktemp("shared")) as clone:
+        yield clone
 
 
 def restored(instance, archive):

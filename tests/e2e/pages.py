@@ -4,6 +4,7 @@ import re
 import shutil
 from contextlib import contextmanager
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 CHROMIUM = [
@@ -17,6 +18,23 @@ CHROMIUM = [
 ]
 # a file that Debian leaves out of Odoo's mail addon, and the end of a server under an open page
 FOREIGN = re.compile(r"selfie_segmentation|WebSocket|ERR_CONNECTION_REFUSED")
+# what the web client itself draws, on all pages of all apps
+WEB_CLIENT = [
+    ".o_control_panel",
+    ".o_notebook_headers",
+    ".o-mail-Form-chatter",
+    ".o-mail-Avatar",
+    ".o_list_record_selector",
+    ".o_optional_columns_dropdown",
+    ".o_progressbar",
+    ".o_field_tags",
+    ".o_clipboard_button",
+    ".o_select_menu_input",
+    ".o-autocomplete--input",
+    ".o-dropdown",
+    ".o_statusbar_status",
+]
+SERIOUS = ("serious", "critical")
 
 
 @contextmanager
@@ -26,12 +44,24 @@ def browser_page():
     assert executable, "chromium is missing: make setup installs it"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("console", lambda message: _note(page, message))
-        yield page
+        yield _new_page(browser)
         browser.close()
+
+
+@contextmanager
+def page_of_another(page):
+    """Yield a page of the same browser for somebody else, with a console of its own."""
+    other = _new_page(page.context.browser)
+    yield other
+    other.context.close()
+
+
+def _new_page(browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("console", lambda message: _note(page, message))
+    return page
 
 
 def _note(page, message):
@@ -45,3 +75,18 @@ def log_in(page, instance, login="admin"):
     page.fill("input[name=password]", login)
     page.click("button[type=submit]")
     page.wait_for_selector(".o_main_navbar", timeout=90_000)
+
+
+def serious_findings(page, part):
+    """Return what axe-core has against what we draw in ``part`` of a page: one line each."""
+    page.wait_for_selector(part, timeout=60_000)
+    ours = [[selector] for selector in (part, ".o_backup_systray") if page.query_selector(selector)]
+    theirs = [[selector] for selector in WEB_CLIENT if page.query_selector(selector)]
+    answer = Axe().run(page, context={"include": ours, "exclude": theirs}).response
+    assert answer["passes"], f"axe has looked at nothing in {part}"
+    return [
+        f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for rule in answer["violations"]
+        if rule["impact"] in SERIOUS
+        for node in rule["nodes"]
+    ]

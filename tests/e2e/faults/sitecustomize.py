@@ -20,18 +20,31 @@ def _install(action, checkpoint, marker, argument=""):
         if os.path.exists(marker):
             return
         open(marker, "w").close()
-        if action == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif action == "pause":
-            time.sleep(float(argument))
-        elif action == "fill":
-            _fill(argument)
-        elif action == "spy":
-            _spy(argument)
-        elif action == "remove":
-            os.rename(argument, argument + ".gone")
+        _do(action, argument)
 
     sys.addaudithook(hook)
+
+
+def _do(action, argument):
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "pause":
+        time.sleep(float(argument))
+    elif action == "hold":
+        _hold(argument)
+    elif action == "fill":
+        _fill(argument)
+    elif action == "spy":
+        _spy(argument)
+    elif action == "remove":
+        os.rename(argument, argument + ".gone")
+
+
+def _hold(path):
+    """Wait until somebody makes the file, but not for ever."""
+    end = time.monotonic() + 600
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 def _spy(folder):

@@ -1,0 +1,230 @@
+"""Every page, looked at as people do who cannot see it well, or who have no mouse or no room."""
+
+import pytest
+from pages import browser_page, log_in, page_of_another, serious_findings
+
+LATER = 60_000  # ms, for what takes a server its time
+OVERVIEW = ".o_backup_overview"
+LIST = ".o_list_view .o_data_row"
+FORM = ".o_form_view .o_form_sheet"
+DIALOG = ".modal-content"
+OVERFLOW = "element => element.scrollWidth - element.clientWidth"
+ON_THE_OVERVIEW = f"{OVERVIEW} :is(button, a[href]):not([disabled])"
+# what tells a focused element from one that is not
+LOOK = """element => {
+    const { outlineStyle, outlineWidth, boxShadow, backgroundColor } = getComputedStyle(element);
+    return [outlineStyle, outlineWidth, boxShadow, backgroundColor].join();
+}"""
+
+
+@pytest.fixture(scope="module")
+def shop(shared_instance):
+    """A server with good backups, and one that failed."""
+    instance = shared_instance
+    for _ in range(2):
+        assert instance.backup().state == "success"
+    instance.sql("UPDATE backup_storage SET local_path = '/etc/nowhere'")
+    assert instance.backup().state == "failure"
+    instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
+    instance.sql("UPDATE res_lang SET active = true WHERE code = 'he_IL'")
+    with instance.serve():
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def reader(shop):
+    """A page of the administrator's browser."""
+    with browser_page() as page:
+        log_in(page, shop)
+        yield page
+
+
+@pytest.fixture
+def show(shop, reader):
+    """Return a function that shows a page of the web client; its console must stay quiet."""
+
+    def show(path, part):
+        reader.goto(f"{shop.url}/odoo/{path}")
+        reader.wait_for_selector(part, timeout=LATER)
+        return reader
+
+    reader.problems.clear()
+    reader.set_viewport_size({"width": 1400, "height": 900})
+    yield show
+    assert reader.problems == []
+
+
+@pytest.mark.parametrize(
+    "path, part",
+    [
+        ("backups", OVERVIEW),
+        ("backup-runs", LIST),
+        ("backup-runs?view_type=kanban", ".o_kanban_record"),
+        ("stored-backups", LIST),
+        ("backup-plans", LIST),
+        ("backup-storages", LIST),
+        ("filestore-health", ".o_list_view"),
+        ("settings", "#dfr_backup_plan_setting"),
+    ],
+)
+def test_axe_finds_nothing_serious(show, path, part):
+    page = show(path, part)
+    settings = f".o_settings_container:has({part})"
+    assert serious_findings(page, settings if path == "settings" else ".o_action_manager") == []
+
+
+def test_axe_finds_nothing_serious_in_a_run_that_failed(shop, show):
+    page = show(f"backup-runs/{newest(shop, 'backup_job')}", ".o_backup_step")
+    assert serious_findings(page, ".o_action_manager") == []
+
+
+def test_axe_finds_nothing_serious_where_a_stored_backup_is_used(shop, show):
+    path = f"stored-backups/{newest(shop, 'backup_copy')}"
+    for button in ("action_restore", "action_staging", "action_browse"):
+        page = show(path, FORM)
+        assert serious_findings(page, ".o_action_manager") == []
+        page.click(f".o_statusbar_buttons button[name={button}]")
+        page.wait_for_selector(f"{DIALOG} .o_form_view, .o_form_view [name=copy_id]", timeout=LATER)
+        part = DIALOG if page.query_selector(DIALOG) else ".o_action_manager"
+        assert serious_findings(page, part) == [], button
+
+
+def test_axe_finds_nothing_serious_in_an_import(show):
+    page = show("stored-backups", LIST)
+    page.click("button[name=action_import]")
+    page.wait_for_selector(f"{DIALOG} .o_form_view", timeout=LATER)
+    assert serious_findings(page, DIALOG) == []
+
+
+def test_axe_finds_nothing_serious_on_any_tab_of_a_plan(shop, show):
+    page = show(f"backup-plans/{newest(shop, 'backup_plan')}", FORM)
+    for tab in ("retention", "encryption", "verification", "notifications", "courtesy"):
+        page.click(f".nav-link[name={tab}]")
+        assert serious_findings(page, ".o_action_manager") == [], tab
+
+
+def test_axe_finds_nothing_serious_with_any_kind_of_storage(show):
+    page = show("backup-storages/new", FORM)
+    for kind in ("Local directory", "S3", "SFTP", "rclone"):
+        page.click(f".o_field_radio label:has-text('{kind}')")
+        page.wait_for_timeout(300)  # the groups of fields change places
+        assert serious_findings(page, ".o_action_manager") == [], kind
+
+
+def test_axe_finds_nothing_serious_in_the_guided_set_up(show):
+    page = show("backup-plans", LIST)
+    page.click(".o_menu_sections >> text=Configuration")
+    page.click(".o-dropdown--menu >> text=Guided Set-up")
+    for heading in ("Where", "When", "Who", "Can others", "This is"):
+        page.wait_for_selector(f"{DIALOG} h3:visible:has-text('{heading}')", timeout=LATER)
+        assert serious_findings(page, DIALOG) == [], heading
+        if heading != "This is":
+            page.click(f"{DIALOG} button[name=action_next]")
+
+
+def test_the_keyboard_reaches_everything_on_the_overview_and_shows_where_it_is(show):
+    page = show("backups", f"{OVERVIEW} .o_backup_plan")
+    page.wait_for_selector(".o_backup_trend canvas")
+    wanted = page.locator(ON_THE_OVERVIEW)
+    plain = [wanted.nth(n).evaluate(LOOK) for n in range(wanted.count())]
+    wanted.nth(0).focus()
+    page.keyboard.press("Shift+Tab")
+    reached = []
+    for _ in range(len(plain) + 2):
+        page.keyboard.press("Tab")
+        place = page.evaluate(
+            "all => [...document.querySelectorAll(all)].indexOf(document.activeElement)",
+            ON_THE_OVERVIEW,
+        )
+        if place >= 0:
+            focused = wanted.nth(place)
+            assert focused.evaluate(LOOK) != plain[place], focused.inner_text()
+            reached.append(place)
+    assert reached == list(range(len(plain))), "not in the order in which they are read"
+
+
+def test_colour_is_never_the_only_sign(show):
+    page = show("backups", f"{OVERVIEW} .o_backup_plan")
+    signs = page.eval_on_selector_all(
+        ".o_backup_run",
+        "runs => runs.map(run => [run.dataset.state, run.innerText, run.ariaLabel.split(' ')[0]])",
+    )
+    assert signs == [
+        ["success", "", "Success"],
+        ["success", "", "Success"],
+        ["failure", "×", "Failure"],
+    ]
+    for tone in ("danger", "warning", "success"):
+        for badge in page.query_selector_all(f".text-bg-{tone}, .alert-{tone}, .text-{tone}"):
+            words = badge.inner_text() or badge.get_attribute("aria-label")
+            hidden = badge.get_attribute("aria-hidden")
+            assert words or hidden, badge.evaluate("element => element.outerHTML")
+
+
+@pytest.mark.parametrize("width", [1400, 800, 390])
+def test_nothing_is_cut_off(shop, show, width):
+    page = show("backups", OVERVIEW)
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.eval_on_selector(OVERVIEW, OVERFLOW) == 0
+    page = show(f"backup-runs/{newest(shop, 'backup_job')}", ".o_backup_step")
+    assert page.eval_on_selector(".o_form_sheet", OVERFLOW) == 0
+
+
+def test_a_telephone_shows_cards(show, reader):
+    reader.set_viewport_size({"width": 390, "height": 900})
+    for path in ("backup-runs", "stored-backups", "backup-plans", "backup-storages"):
+        page = show(path, ".o_kanban_record")
+        assert page.eval_on_selector(".o_content", OVERFLOW) == 0, path
+
+
+def test_viewer_finds_no_button_that_changes_anything(shop, reader):
+    make_user(shop, "vera", "dfr_backup.group_viewer")
+    with page_of_another(reader) as page:
+        log_in(page, shop, "vera")
+        for path in (
+            "backup-runs",
+            f"backup-runs/{newest(shop, 'backup_job')}",
+            f"stored-backups/{newest(shop, 'backup_copy')}",
+            f"backup-plans/{newest(shop, 'backup_plan')}",
+            f"backup-storages/{newest(shop, 'backup_storage')}",
+        ):
+            page.goto(f"{shop.url}/odoo/{path}")
+            page.wait_for_selector(f"{FORM}, {LIST}", timeout=LATER)
+            buttons = page.eval_on_selector_all(
+                ".o_action_manager button[name^=action_]",
+                "buttons => buttons.map(button => button.getAttribute('name'))",
+            )
+            assert [name for name in buttons if not name.startswith("action_view_")] == [], path
+        assert page.problems == []
+
+
+def test_from_right_to_left(shop, reader):
+    make_user(shop, "hadas", "dfr_backup.group_manager", lang="he_IL")
+    with page_of_another(reader) as page:
+        log_in(page, shop, "hadas")
+        page.goto(f"{shop.url}/odoo/backups")
+        page.wait_for_selector(f"{OVERVIEW} .o_backup_trend canvas", timeout=LATER)
+        assert page.query_selector("body.o_rtl")
+        # what rtlcss makes of Odoo's CSS, where it is installed
+        page.add_style_tag(content=".o_action_manager * { direction: rtl !important; }")
+        for width in (1400, 800, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.eval_on_selector(OVERVIEW, OVERFLOW) == 0, width
+        page.set_viewport_size({"width": 1400, "height": 900})
+        edges = page.eval_on_selector_all(
+            ".o_backup_run", "runs => runs.map(run => run.getBoundingClientRect().right)"
+        )
+        assert edges == sorted(edges, reverse=True), "the newest run is not at the end"
+        assert page.problems == []
+
+
+def make_user(instance, name, group, **values):
+    _model, group_id = instance.rpc(
+        "ir.model.data", "check_object_reference", *group.split("."), True
+    )
+    values |= {"name": name, "login": name, "password": name, "group_ids": [(4, group_id)]}
+    instance.rpc("res.users", "create", values)
+
+
+def newest(instance, table):
+    return instance.sql(f"SELECT max(id) FROM {table}")[0][0]
