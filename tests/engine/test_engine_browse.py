@@ -156,8 +156,8 @@ def test_stored_file_seeks_like_a_file(far, tmp_path):
         for offset, size in ((0, 10), (5, 10), (500, 7), (1_000_000, 3), (20, 0), (999, 300_000)):
             stream.seek(offset)
             found = b""
-            while len(found) < size:
-                found += stream.read(size - len(found))
+            while len(found) < size and (more := stream.read(size - len(found))):
+                found += more
             assert found == data[offset : offset + size]
         assert stream.seek(-4, os.SEEK_END) == len(data) - 4
         assert stream.read(100) == data[-4:]
