@@ -14,6 +14,16 @@ copy._request_restore(restore_database={name!r}, restore_neutralize=True,
                       restore_new_identity=True)
 env.cr.commit()
 """
+UPLOAD = """
+content = open({path!r}, "rb").read()
+wizards = env["backup.import.wizard"]
+wizard = wizards.browse(wizards._open()["res_id"])
+wizard.start_upload("from elsewhere.zip", len(content), 0)
+wizard._receive(0, content)
+wizard.finish_upload()
+wizard.action_import()
+env.cr.commit()
+"""
 
 
 @pytest.fixture
@@ -95,3 +105,21 @@ def test_zip_of_odoo_is_found_beside_our_archives(instance, copy):
     rows = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
     assert instance.sql(rows, database=copy) == [(200,)]
     assert path.exists()
+
+
+@pytest.mark.parametrize("instant", ["import.recorded", "storage.put.written"])
+def test_import_that_is_killed_goes_on(instance, tmp_path, instant):
+    path = odoos(instance, tmp_path)
+    fault = f"kill:{instant}:{tmp_path}/marker"
+    code = UPLOAD.format(path=str(path))
+    done = instance.odoo("shell", "-d", instance.database, "--no-http", text=code, fault=fault)
+    assert "Traceback" not in done.stderr, done.stderr
+    ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'import'")
+    with instance.serve():
+        assert instance.await_job(job, timeout=400) == "success"
+    assert (tmp_path / "marker").exists()
+    assert instance.sql("SELECT key, state FROM backup_copy") == [
+        ("from_elsewhere.zip", "verified")
+    ]
+    assert (instance.storage / "from_elsewhere.zip").read_bytes() == path.read_bytes()
+    assert instance.leftovers() == []

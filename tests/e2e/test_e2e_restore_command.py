@@ -292,15 +292,19 @@ def test_run_that_is_killed_when_its_database_has_its_name_ends_well(instance, c
     assert instance.leftovers() == []
 
 
-def test_custom_addons_are_unpacked_where_no_odoo_loads_them(instance, copy):
+def test_custom_addons_are_unpacked_where_no_odoo_loads_them(instance, copy, tmp_path):
+    """Also when the run is killed once they are there, and begins again."""
     run = instance.backup()
     files = {"addons/shop_theme/__manifest__.py": "{}", "addons/base/__manifest__.py": "{}"}
     changed(run.archive, modules=["shop_theme", "shop_gone"], **files)
     tell(instance, run.archive)
-    job, said = request(instance, copy, addons=True, accepted=["modules_missing"])
+    fault = f"kill:step.addons.end:{tmp_path}/marker"
+    accepted = ["modules_missing"]
+    job, said = request(instance, copy, addons=True, accepted=accepted, fault=fault)
     assert "shop_gone, shop_theme" in said
     with instance.serve():
-        assert instance.await_job(job, timeout=300) == "success"
+        assert instance.await_job(job, timeout=400) == "success"
+    assert (tmp_path / "marker").exists()
     (folder,) = (instance.data / "dfr_backup/addons").iterdir()
     assert {"base", "shop_theme"} < {path.name for path in folder.iterdir()}
     ((state, log),) = instance.sql(
