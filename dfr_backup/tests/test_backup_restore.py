@@ -49,3 +49,38 @@ class TestBackupRestore(BackupCase):
             self.env.cr.execute(query)
         self.env.invalidate_all()
         self.assertFalse(self.storage.active or self.storage.sealed_secrets or job.sealed_secrets)
+
+    def published(self):
+        """Return a running restore whose database has its name: here, that of this very one."""
+        name = self.env.cr.dbname
+        job = self.copy._request_restore(restore_database=name)
+        self.env.cr.execute("SELECT oid FROM pg_database WHERE datname = %s", [name])
+        job.write(
+            {"state": "running", "attempt": 1, "data": {"restored": self.env.cr.fetchone()[0]}}
+        )
+        for step in job.step_ids:
+            step.state = "running" if step.kind == "finish" else "success"
+        return job
+
+    def test_restore_that_was_published_is_a_success_whatever_comes_then(self):
+        """It was killed before it could say so, and somebody has asked for a cancel meanwhile."""
+        for values in ({}, {"cancel_requested": True}, {"attempt": 4}):
+            with self.subTest(values):
+                job = self.published()
+                job.write(values)
+                job._perform()
+                self.assertEqual((job.state, job.error), ("success", False))
+                self.assertEqual(set(job.step_ids.mapped("state")), {"success"})
+
+    def test_published_restore_gets_a_last_runner(self):
+        job = self.published()
+        job.write({"cancel_requested": True, "attempt": 3})
+        job._take_over()
+        self.assertEqual((job.state, job.spawn_count), ("running", 2))
+
+    def test_database_of_the_same_name_is_not_the_restored_one(self):
+        job = self.published()
+        job.data = {"restored": 1}
+        job.cancel_requested = True
+        job._perform()
+        self.assertEqual(job.state, "cancelled")

@@ -145,6 +145,11 @@ def test_names_become_keys_and_tell_the_date(tmp_path, name, key, date):
     assert found.sidecar.taken_at == datetime(*date, tzinfo=timezone.utc)
 
 
+def test_a_date_that_cannot_be_right_is_today(tmp_path):
+    found = look_at(odoos(tmp_path / "x.zip"), "x.zip", datetime.fromtimestamp(0, timezone.utc))
+    assert abs((datetime.now(timezone.utc) - found.sidecar.taken_at).total_seconds()) < 60
+
+
 def test_encrypted_archive_is_known_by_its_name(tmp_path):
     path = tmp_path / "x.age"
     encrypt_file(ours(tmp_path / "x.zip"), path, Passphrase("seven wonderful words"), Progress())
