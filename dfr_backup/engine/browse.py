@@ -15,6 +15,7 @@ from .errors import PermanentError
 from .manifest import sidecar_key
 from .sidecar import MAX_BYTES
 from .storages.base import Storage
+from .streams import read_fully
 
 Identities = Sequence[Any] | Passphrase | None
 
@@ -37,7 +38,7 @@ def read_contents(storage: Storage, key: str, identities: Identities = None) -> 
     """
     if storage.stat(sidecar_key(key)) is not None:
         with storage.open(sidecar_key(key)) as stream:
-            return parse_contents(_up_to(stream, MAX_BYTES + 1))
+            return parse_contents(read_fully(stream, MAX_BYTES + 1))
     with look_into(storage, key, identities) as reader:
         for entry in reader.entries():
             if entry.name == MANIFEST:
@@ -79,10 +80,3 @@ def copy_out(reader: ZipReader, entry: Entry, write: Callable[[bytes], object]) 
         sha1.update(piece)
         write(piece)
     return entry.name.rpartition("/")[2] == sha1.hexdigest()
-
-
-def _up_to(stream: Any, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (more := stream.read(size - len(data))):
-        data += more
-    return data

@@ -9,6 +9,7 @@ from .manifest import SIDECAR_SUFFIX, sidecar_key
 from .progress import Progress
 from .sidecar import MAX_BYTES, Sidecar, parse_sidecar
 from .storages.base import Storage
+from .streams import read_fully
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_sidecar(storage: Storage, key: str) -> Sidecar:
     """Return the manifest ``key`` of a storage. Raise PermanentError when it is not there or is
     none of ours, and RetryableError."""
     with storage.open(key) as stream:
-        return parse_sidecar(_up_to(stream, MAX_BYTES + 1), key)
+        return parse_sidecar(read_fully(stream, MAX_BYTES + 1), key)
 
 
 def describe_stored(storage: Storage, key: str) -> Sidecar:
@@ -71,10 +72,3 @@ def describe_stored(storage: Storage, key: str) -> Sidecar:
     if storage.stat(sidecar_key(key)) is None and (found := found_in(storage, key)):
         return found
     return read_sidecar(storage, sidecar_key(key))
-
-
-def _up_to(stream, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (more := stream.read(size - len(data))):
-        data += more
-    return data

@@ -43,6 +43,8 @@ TERMS = (
     # engine/archive/reading.py
     _("the stream has another end"),
     # engine/archive/source.py
+    _("The archive cannot be read: %(strerror)s."),
+    _("Check the file and its disk."),
     _("%(key)s is not at %(value)s."),
     _("It was moved or deleted. Scan the storage to see what is there."),
     _("Give the private key, or the passphrase, that opens it."),

@@ -1,5 +1,6 @@
 """What an archive holds, what is refused, and what damage is found."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from dfr_backup.engine import manifest
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.archive.zipformat import LOCAL_HEADER, Member, central_entry, end_records
+from dfr_backup.engine.archive.zipreader import ZipReader
 from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.files import (
@@ -193,6 +195,32 @@ def test_members_added_or_removed_later_are_found(tmp_path, ours):
         with open_archive(tmp_path / name) as archive:
             with pytest.raises(PermanentError):
                 archive.check(Progress())
+
+
+class FailingDisk:
+    """The bytes of a file, until the disk fails."""
+
+    def __init__(self, path):
+        self._data = path.read_bytes()
+        self.size = len(self._data)
+        self.works = True
+
+    def read_at(self, size, offset):
+        if not self.works:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return self._data[offset : offset + size]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_disk_that_fails_is_named(ours, together):
+    disk = FailingDisk(ours)
+    with ZipReader(disk) as reader:
+        neighbours = list(reader.entries())[:2]
+        disk.works = False
+        with pytest.raises(PermanentError, match="cannot be read: Input/output error") as caught:
+            for _entry, pieces in reader.members(neighbours if together else neighbours[:1]):
+                b"".join(pieces)
+    assert "disk" in caught.value.hint
 
 
 def test_cancel_ends_a_check(ours, monkeypatch):

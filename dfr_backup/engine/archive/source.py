@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from ..encryption.files import Passphrase, open_decrypted
 from ..errors import PermanentError
 from ..storages.base import Storage
+from ..streams import SeekableStream, read_fully
 
 SKIP = 256 << 10  # bytes: so many are read and thrown away rather than asked for anew
 
@@ -24,21 +25,17 @@ class Source(Protocol):
         """Return ``size`` bytes from ``offset`` on; fewer when it ends before."""
 
 
-class FileSource:
-    """An open file of this server."""
-
-    def __init__(self, file: int):
-        self.size = os.fstat(file).st_size
-        self._file = file
-
-    def read_at(self, size: int, offset: int) -> bytes:
-        data = os.pread(self._file, size, offset)
-        while data and len(data) < size:
-            more = os.pread(self._file, size - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
-        return data
+def read_from(source: Source, size: int, offset: int) -> bytes:
+    """Return ``size`` bytes from ``offset`` on; fewer when the source ends before. Raise
+    PermanentError when its disk cannot read them, and what a storage raises."""
+    try:
+        return source.read_at(size, offset)
+    except OSError as error:
+        raise PermanentError(
+            f"The archive cannot be read: {error.strerror}.",
+            hint="Check the file and its disk.",
+            log=str(error),
+        ) from error
 
 
 class Window:
@@ -48,7 +45,7 @@ class Window:
         self.size = source.size
         self._source = source
         self._start = offset
-        self._data = source.read_at(size, offset)
+        self._data = read_from(source, size, offset)
 
     def read_at(self, size: int, offset: int) -> bytes:
         begin = offset - self._start
@@ -68,10 +65,10 @@ class StreamSource:
     def read_at(self, size: int, offset: int) -> bytes:
         with self._lock:
             self._stream.seek(offset)
-            return _exactly(self._stream, size)
+            return read_fully(self._stream, size)
 
 
-class StoredFile(io.RawIOBase):
+class StoredFile(SeekableStream):
     """An object of a storage that can seek: what is read is fetched, and little else.
 
     Reading on, or a little further, goes on with the same request; a jump makes another one.
@@ -91,20 +88,6 @@ class StoredFile(io.RawIOBase):
         self._at = 0  # where the open request stands
         self._request: AbstractContextManager[BinaryIO] | None = None
         self._stream: BinaryIO | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
-        self._position = max(0, bases[whence] + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), self._size - self._position)
@@ -127,7 +110,7 @@ class StoredFile(io.RawIOBase):
             self._request = self._storage.open(self._key, position)
             self._stream = self._request.__enter__()
         elif ahead:
-            _exactly(self._stream, ahead)
+            read_fully(self._stream, ahead)
         self._at = position
         return self._stream
 
@@ -159,12 +142,7 @@ def open_stored(
                     hint="Give the private key, or the passphrase, that opens it.",
                 )
             stream = resources.enter_context(open_decrypted(stream, identities))
-        yield FileSource(stream.fileno()) if stream_is_file(stream) else StreamSource(stream)
-
-
-def stream_is_file(stream: BinaryIO) -> bool:
-    """Tell whether a stream is a file of this server, as it is."""
-    return isinstance(stream, io.FileIO)
+        yield StreamSource(stream)
 
 
 def _open_file(path: Path) -> io.FileIO:
@@ -181,14 +159,3 @@ def _open_file(path: Path) -> io.FileIO:
             hint="Check the disk, and that the user who runs Odoo may read the file.",
             log=str(error),
         ) from error
-
-
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    """Return ``size`` bytes of a stream that may return fewer at once; fewer at its end."""
-    data = stream.read(size)
-    while data and len(data) < size:
-        more = stream.read(size - len(data))
-        if not more:
-            break
-        data += more
-    return data

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import PermanentError
-from .source import Source
+from .source import Source, read_from
 from .zipformat import DEFLATED, LIMIT, LIMIT_16, LOCAL_HEADER, MADE_BY_UNIX, STORED, UTF8
 
 END = struct.Struct("<4s4H2LH")
@@ -105,8 +105,9 @@ def _find_directory_64(
 
 
 def read_at(file: Source, size: int, offset: int) -> bytes:
-    """Return ``size`` bytes of a file. Raise PermanentError when it ends before."""
-    data = file.read_at(size, offset) if offset >= 0 else b""
+    """Return ``size`` bytes of a file. Raise PermanentError when it ends before, or cannot be
+    read."""
+    data = read_from(file, size, offset) if offset >= 0 else b""
     if len(data) < size:
         raise damaged(f"{size} bytes at {offset} are not there")
     return data

@@ -1,13 +1,13 @@
 """An object read from a bucket: ranges of it, some of them ahead of the reader."""
 
 import contextlib
-import io
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import PermanentError, RetryableError
+from ..streams import SeekableStream
 from .s3_errors import explain
 from .s3_link import Link
 from .s3_source import Interrupt, Throttle
@@ -21,7 +21,7 @@ PAUSE = 0.5  # seconds before the second attempt, doubled for each one more
 TICK = 0.25  # seconds
 
 
-class Reader(io.RawIOBase):
+class Reader(SeekableStream):
     """Reads ``size`` bytes of the object ``name`` from ``offset`` on, and may seek.
 
     ``etag`` is that of the object when it was opened (blank where there is none): another
@@ -50,23 +50,6 @@ class Reader(io.RawIOBase):
         self._pieces: deque[_Piece] = deque()
         self._spare: list[bytearray] = []  # a new buffer costs its page faults
         self._start_over()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        position = max(0, base + offset)
-        if position != self._position:
-            self._position = position
-            self._start_over()
-        return position
 
     def readinto(self, buffer: Any) -> int:  # type: ignore[override]
         """Fill ``buffer``, all of it unless the object ends before. Raise EngineError."""

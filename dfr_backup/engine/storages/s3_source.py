@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import os
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import EngineError, PermanentError
+from ..streams import SeekableStream
 
 # What a read returns, whatever was asked for. urllib3 asks for 16 KiB at a time, and botocore's
 # chunked encoding copies the rest of its chunk for each of those: a chunk may not be large
@@ -77,7 +77,7 @@ def composite_etag(digests: list[Md5]) -> str:
     return f"{whole.hexdigest()}-{len(digests)}"
 
 
-class Slice(io.RawIOBase):
+class Slice(SeekableStream):
     """``size`` bytes of an open file from ``offset`` on, as the body of a request.
 
     ``sent`` is how many of them the attempt under way has sent. Slices of a file may be read by
@@ -98,20 +98,9 @@ class Slice(io.RawIOBase):
     def __len__(self) -> int:
         return self._size
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._sending = False
-        return self._position
+        return super().seek(offset, whence)
 
     def begin(self) -> None:
         """Count what is read from now on as sent."""

@@ -1,12 +1,12 @@
 """Files over SFTP with many requests under way, and never more memory than those take."""
 
-import io
 import struct
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+from ..streams import SeekableStream
 from . import sftp_protocol as protocol
 from .sftp_protocol import Refused, Reply, Session
 
@@ -80,7 +80,7 @@ class Writer:
             raise self._refusal
 
 
-class Reader(io.RawIOBase):
+class Reader(SeekableStream):
     """Reads an open file of ``size`` bytes from ``offset`` on, ahead of who reads it.
 
     ``guard`` makes the context in which the server is asked: it turns errors into sentences.
@@ -103,23 +103,6 @@ class Reader(io.RawIOBase):
         self._pace = pace
         self._position = offset
         self._start_over()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        position = max(0, base + offset)
-        if position != self._position:
-            self._position = position
-            self._start_over()
-        return position
 
     def readinto(self, buffer) -> int:  # type: ignore[override]
         """Fill ``buffer``, at least a part of it. Return 0 at the end of the file."""
