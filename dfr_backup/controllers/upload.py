@@ -7,6 +7,7 @@ from odoo.http import request
 
 from ..engine.arrival import PIECE
 from ..engine.errors import EngineError
+from ..models.engine_text import say
 
 
 class Upload(http.Controller):
@@ -27,5 +28,6 @@ class Upload(http.Controller):
         try:
             received = wizard._receive(int(offset), request.httprequest.get_data(cache=False))
         except EngineError as error:
-            return request.make_json_response({"error": error.message, "hint": error.hint})
+            told = {"error": say(request.env, error.message), "hint": say(request.env, error.hint)}
+            return request.make_json_response(told)
         return request.make_json_response({"received": received})

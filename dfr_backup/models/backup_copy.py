@@ -1,11 +1,11 @@
 import logging
-from datetime import timedelta, timezone
+from datetime import timezone
 
 from babel.dates import format_timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
-from odoo.tools.misc import babel_locale_parse, get_lang, hash_sign, verify_hash_signed
+from odoo.tools.misc import babel_locale_parse, get_lang
 
 from odoo.addons.base.models.res_users import check_identity
 
@@ -13,7 +13,8 @@ from ..engine.catalogue import read_sidecar
 from ..engine.errors import EngineError, PermanentError
 from ..engine.manifest import sidecar_key
 from ..engine.retention import Copy
-from .engine_text import explain, say
+from .engine_text import explain, say, told
+from .grants import grant, granted
 
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class BackupCopy(models.Model):
     date = fields.Datetime(readonly=True, help="When the data was saved, not when it was stored.")
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     sha256 = fields.Char(string="SHA-256", readonly=True)
-    contents = fields.Char(readonly=True)
+    contents = fields.Char("Parts", readonly=True)
     contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
     complete = fields.Boolean(default=True, readonly=True, help="Nothing that was wanted failed.")
     encrypted = fields.Boolean(readonly=True)
@@ -174,11 +175,8 @@ class BackupCopy(models.Model):
         if self.state not in PRESENT_STATES:
             raise UserError(self.env._("This backup is not there to be downloaded."))
         copy = self.sudo()
-        try:
+        with told(self.env):
             url = copy.storage_id._get_storage().download_url(copy.key, copy.key, DOWNLOAD_SECONDS)
-        except EngineError as error:
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(explain(self.env, error)) from error
         _logger.info("User %s downloads %s from %s", self.env.uid, copy.key, copy.storage_id.name)
         return {
             "type": "ir.actions.act_url",
@@ -188,21 +186,13 @@ class BackupCopy(models.Model):
 
     def _download_path(self):
         """Return the address of our own download, for this user and for some minutes only."""
-        expires = timedelta(seconds=DOWNLOAD_SECONDS)
-        token = hash_sign(self.env(su=True), DOWNLOAD_SCOPE, [self.id, self.env.uid], expires)
+        token = grant(self, DOWNLOAD_SCOPE, DOWNLOAD_SECONDS)
         return f"/dfr_backup/download/{self.id}/{token}"
 
     @api.model
     def _from_download_token(self, number, token):
         """Return the copy that a token lets this user download; empty when it does not."""
-        try:
-            granted = verify_hash_signed(self.env(su=True), DOWNLOAD_SCOPE, token)
-        except ValueError:
-            return self.browse()
-        if granted != [number, self.env.uid]:
-            return self.browse()
-        self._check_manager()
-        return self.browse(number).exists()
+        return granted(self, DOWNLOAD_SCOPE, number, token)
 
     def _check_manager(self):
         if not self.env.user.has_group("dfr_backup.group_manager"):
@@ -284,7 +274,7 @@ class BackupCopy(models.Model):
         return {
             "storage_id": storage.id,
             "key": sidecar.key,
-            "date": _naive(sidecar.taken_at),
+            "date": naive(sidecar.taken_at),
             "size": sidecar.size,
             "sha256": sidecar.sha256 or False,
             "contents": ", ".join(sidecar.contents),
@@ -312,9 +302,9 @@ class BackupCopy(models.Model):
         """Tell whether a scan has found what is known; a zip of Odoo's has no checksum to tell."""
         if sidecar.sha256:
             return self.sha256 == sidecar.sha256
-        return self.size == sidecar.size and self.date == _naive(sidecar.taken_at)
+        return self.size == sidecar.size and self.date == naive(sidecar.taken_at)
 
 
-def _naive(moment):
+def naive(moment):
     """Return a moment as the database keeps it: UTC, to the second."""
     return moment.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)

@@ -11,9 +11,8 @@ from odoo.addons.base.models.res_users import check_identity
 
 from ..engine.browse import look_into
 from ..engine.encryption.files import Passphrase, parse_identities
-from ..engine.errors import EngineError
 from .backup_copy import PRESENT_STATES
-from .engine_text import explain
+from .engine_text import told
 
 _logger = logging.getLogger(__name__)
 
@@ -52,12 +51,10 @@ class BackupCopy(models.Model):
     @contextmanager
     def _looked_into(self, given=""):
         """Open the archive where it is stored. Raise UserError, also for what the body meets."""
-        try:
+        with told(self.env):
             storage = self.storage_id._get_storage()
             with look_into(storage, self.key, self._identities(given)) as reader:
                 yield reader
-        except EngineError as error:
-            raise UserError(explain(self.env, error)) from error
 
     def _moment(self):
         """Return when the data was saved, as people say it."""

@@ -10,10 +10,9 @@ from odoo.exceptions import ValidationError
 from odoo.tools import groupby, mail
 
 from .. import runner
-from ..engine.errors import EngineError
 from ..engine.ping import check_url
 from ..engine.schedule import Schedule, next_time
-from .engine_text import explain, say
+from .engine_text import say, told
 
 _logger = logging.getLogger(__name__)
 
@@ -117,11 +116,8 @@ class BackupPlan(models.Model):
         """Keep the address of a monitor, which holds a token, as a secret."""
         for plan in self:
             if plan[name] and set(plan[name]) != {"*"}:
-                try:
+                with told(self.env, ValidationError):
                     check_url(plan[name])
-                except EngineError as error:
-                    # the engine's text: pylint: disable-next=translation-required
-                    raise ValidationError(explain(self.env, error)) from error
         self._seal_secret(name)
 
     # === WHEN === #

@@ -8,13 +8,12 @@ from odoo import api, fields, models, release
 from odoo.exceptions import ValidationError
 
 from ..engine.encryption.files import fingerprint, parse_recipients
-from ..engine.errors import EngineError
 from ..engine.expiry import expires_at
 from ..engine.retention import plan_retention
-from .backup_copy import PRESENT_STATES
+from .backup_copy import PRESENT_STATES, naive
 from .backup_retention_mixin import RULES
 from .backup_step import ENCRYPTIONS
-from .engine_text import explain, say
+from .engine_text import say, told
 
 MIN_PASSPHRASE = 12  # characters
 
@@ -70,11 +69,8 @@ class BackupPlan(models.Model):
     @api.constrains("encryption", "age_recipients")
     def _check_encryption(self):
         for plan in self.filtered(lambda plan: plan.encryption == "recipients"):
-            try:
+            with told(self.env, ValidationError):
                 parse_recipients(plan.age_recipients or "")
-            except EngineError as error:
-                # the engine's text: pylint: disable-next=translation-required
-                raise ValidationError(explain(self.env, error)) from error
 
     def action_recovery_kit(self):
         """Download one page that says what is needed to get the data back."""
@@ -158,7 +154,7 @@ class BackupPlan(models.Model):
             return {}
         copies = [copy._as_retention_copy() for copy in self._stored(storage)]
         found = expires_at(copies, rules._policy(), self.tz, _now())
-        return {int(key): _naive(moment) for key, moment in found.items() if moment}
+        return {int(key): naive(moment) for key, moment in found.items() if moment}
 
     @api.depends("storage_ids", "tz", "retention", *RULES)
     def _compute_retention_preview(self):
@@ -257,7 +253,3 @@ class BackupPlan(models.Model):
 
 def _now():
     return datetime.now(timezone.utc)
-
-
-def _naive(moment):
-    return moment.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)

@@ -10,7 +10,7 @@ from ..engine.retry import Retries
 from ..engine.storages.base import Limits
 from ..engine.storages.local import LocalStorage
 from .backup_copy import PRESENT_STATES
-from .engine_text import EngineChar, EngineText, explain, say
+from .engine_text import EngineChar, EngineText, explain, say, told
 
 KIB = 1024
 # Whoever may choose where a storage leads must not get its stored secrets there: they are
@@ -209,12 +209,10 @@ class BackupStorage(models.Model):
 
     def _get_storage(self, error_class=None):
         """Return the engine storage. Raise ``error_class`` instead of an engine error if given."""
-        try:
+        if error_class is None:
             return self._prepare_storage()
-        except EngineError as error:
-            if error_class is None:
-                raise
-            raise error_class(explain(self.env, error)) from error
+        with told(self.env, error_class):
+            return self._prepare_storage()
 
     def _get_own_storage(self):
         """Return the engine storage, to write or delete in it. Raise PermanentError when it
@@ -238,11 +236,8 @@ class BackupStorage(models.Model):
 
     def _ask(self, method):
         """Call a method of the engine for somebody who looks at a form."""
-        try:
+        with told(self.env):
             method()
-        except EngineError as error:
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(explain(self.env, error)) from error
 
     # === BUTTONS === #
 

@@ -1,10 +1,8 @@
 from odoo import fields, models
-from odoo.exceptions import UserError
 
-from ..engine.errors import EngineError
 from ..engine.storages.sftp import SftpStorage
 from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
-from .engine_text import explain
+from .engine_text import told
 
 
 class BackupStorage(models.Model):
@@ -58,11 +56,8 @@ class BackupStorage(models.Model):
         """Ask the server for its host key, and show its fingerprint: nothing is trusted yet."""
         self.ensure_one()
         self.check_access("write")
-        try:
+        with told(self.env):
             offered = fetch_host_key(self.sftp_host or "", self.sftp_port, self.timeout)
-        except EngineError as error:
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(explain(self.env, error)) from error
         self.sudo().write(
             {"sftp_offered_key": offered.line, "sftp_offered_fingerprint": offered.fingerprint}
         )

@@ -1,10 +1,13 @@
 """What the engine has worded, in the language of whoever reads it."""
 
+from contextlib import contextmanager
 from functools import lru_cache
 
 from odoo import fields
+from odoo.exceptions import UserError
 from odoo.tools.translate import code_translations
 
+from ..engine.errors import EngineError
 from ..engine.phrasebook import Phrasebook
 from .engine_terms import TERMS
 
@@ -40,6 +43,15 @@ def say(env, text):
 def explain(env, error):
     """Return in the language of ``env`` what an EngineError says, and what to do about it."""
     return "\n".join(say(env, text) for text in (error.message, error.hint) if text)
+
+
+@contextmanager
+def told(env, error_class=UserError):
+    """Let whoever looks at a form hear in ``error_class`` what the engine says within."""
+    try:
+        yield
+    except EngineError as error:
+        raise error_class(explain(env, error)) from error
 
 
 def _say_line(env, line):

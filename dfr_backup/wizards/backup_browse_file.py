@@ -2,18 +2,17 @@
 
 import logging
 import tempfile
-from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
-from odoo.tools.misc import hash_sign, verify_hash_signed
 
 from odoo.addons.base.models.res_users import check_identity
 
 from .. import server
 from ..engine.archive.index import IndexedAttachment, Wanted, find_index, search_index
 from ..engine.browse import copy_out, files, find_file
+from ..models.grants import grant, granted
 
 _logger = logging.getLogger(__name__)
 
@@ -145,8 +144,7 @@ class BackupBrowseFile(models.TransientModel):
         """Fetch this file out of the archive."""
         self.ensure_one()
         self.browse_id.copy_id._check_manager()
-        expires = timedelta(seconds=FETCH_SECONDS)
-        token = hash_sign(self.env(su=True), FETCH_SCOPE, [self.id, self.env.uid], expires)
+        token = grant(self, FETCH_SCOPE, FETCH_SECONDS)
         return {
             "type": "ir.actions.act_url",
             "url": f"/dfr_backup/attachment/{self.id}/{token}",
@@ -156,14 +154,7 @@ class BackupBrowseFile(models.TransientModel):
     @api.model
     def _from_token(self, number, token):
         """Return the file that a token lets this user fetch; empty when it does not."""
-        try:
-            granted = verify_hash_signed(self.env(su=True), FETCH_SCOPE, token)
-        except ValueError:
-            return self.browse()
-        if granted != [number, self.env.uid]:
-            return self.browse()
-        self.env["backup.copy"]._check_manager()
-        return self.browse(number).exists()
+        return granted(self, FETCH_SCOPE, number, token)
 
     def _fetch(self):
         """Return (file, bytes, name) with the content, read out of the archive and checked.

@@ -1,17 +1,17 @@
 import re
 import shutil
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.orm.models import NO_ACCESS
-from odoo.tools.misc import hash_sign, verify_hash_signed
 
 from .. import server
 from ..engine.arrival import PIECE, append, look_at, require_space
-from ..engine.errors import EngineError
 from ..flows.importing import UPLOADED, ImportFlow
-from ..models.engine_text import explain
+from ..models.backup_copy import naive
+from ..models.engine_text import told
+from ..models.grants import grant, granted
 
 UPLOAD_SECONDS = 24 * 3600  # for which an upload may go on
 UPLOAD_SCOPE = "dfr_backup.upload"
@@ -82,7 +82,8 @@ class BackupImportWizard(models.TransientModel):
         self.sudo().write({**values, "made_at": _moment(modified), "facts": False})
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         arrived = (folder / UPLOADED).stat().st_size if known else 0
-        self._explained(lambda: require_space(folder, size - arrived))
+        with told(self.env):
+            require_space(folder, size - arrived)
         return {"url": self._upload_path(), "piece": PIECE, "received": arrived}
 
     def finish_upload(self):
@@ -92,14 +93,14 @@ class BackupImportWizard(models.TransientModel):
         if not path.exists() or path.stat().st_size != self.size:
             raise UserError(self.env._("The file has not arrived as a whole. Upload it again."))
         try:
-            arrival = look_at(path, self.name, self.made_at.replace(tzinfo=timezone.utc))
-        except EngineError as error:
+            with told(self.env):
+                arrival = look_at(path, self.name, self.made_at.replace(tzinfo=timezone.utc))
+        except UserError:
             self._forget()
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(explain(self.env, error)) from error
+            raise
         values = {"is_ready": True, "facts": self._describe(arrival)}
         sidecar = arrival.sidecar
-        values["date"] = sidecar.taken_at.astimezone(timezone.utc).replace(tzinfo=None)
+        values["date"] = naive(sidecar.taken_at)
         values["trouble"] = self.env["backup.copy"]._trouble_with(sidecar, arrival.made_by_odoo)
         self.sudo().write(values)
 
@@ -116,32 +117,17 @@ class BackupImportWizard(models.TransientModel):
         shutil.rmtree(self._folder(), ignore_errors=True)
         self.sudo().write({"is_ready": False, "facts": False, "trouble": False, "date": False})
 
-    def _explained(self, method):
-        try:
-            return method()
-        except EngineError as error:
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(explain(self.env, error)) from error
-
     # === CALLED BY THE CONTROLLER === #
 
     def _upload_path(self):
         """Return the address to which this user may send pieces of this file."""
-        expires = timedelta(seconds=UPLOAD_SECONDS)
-        token = hash_sign(self.env(su=True), UPLOAD_SCOPE, [self.id, self.env.uid], expires)
+        token = grant(self, UPLOAD_SCOPE, UPLOAD_SECONDS)
         return f"/dfr_backup/upload/{self.id}/{token}"
 
     @api.model
     def _from_upload_token(self, number, token):
         """Return the import that a token lets this user send to; empty when it does not."""
-        try:
-            granted = verify_hash_signed(self.env(su=True), UPLOAD_SCOPE, token)
-        except ValueError:
-            return self.browse()
-        if granted != [number, self.env.uid]:
-            return self.browse()
-        self.env["backup.job"]._check_manager()
-        return self.browse(number).exists()
+        return granted(self, UPLOAD_SCOPE, number, token)
 
     def _receive(self, offset, piece):
         """Add a piece to the file; return how many bytes of it are there. Raise EngineError."""

@@ -2,8 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ..engine.encryption.files import fingerprint, generate_key, parse_recipients
-from ..engine.errors import EngineError
-from ..models.engine_text import explain
+from ..models.engine_text import told
 
 
 class BackupKeyWizard(models.TransientModel):
@@ -20,11 +19,8 @@ class BackupKeyWizard(models.TransientModel):
     @api.model
     def default_get(self, names):
         values = super().default_get(names)
-        try:
+        with told(self.env):
             pair = generate_key()
-        except EngineError as error:
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(explain(self.env, error)) from error
         return {**values, "public_key": pair.public, "private_key": pair.private}
 
     @api.depends("public_key")

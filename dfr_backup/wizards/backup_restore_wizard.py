@@ -6,7 +6,7 @@ from odoo.addons.base.models.res_users import check_identity
 from ..engine.catalogue import describe_stored
 from ..engine.errors import EngineError
 from ..engine.restore.target import check_name
-from ..models.engine_text import explain
+from ..models.engine_text import explain, told
 
 
 class BackupRestoreWizard(models.TransientModel):
@@ -60,11 +60,8 @@ class BackupRestoreWizard(models.TransientModel):
     def _check_database(self):
         # when it is saved, and not when it starts: the form is gone once the password is asked for
         for wizard in self:
-            try:
+            with told(self.env, ValidationError):
                 check_name(wizard.database)
-            except EngineError as error:
-                # the engine's text: pylint: disable-next=translation-required
-                raise ValidationError(explain(self.env, error)) from error
 
     @api.depends("copy_id")
     def _compute_facts(self):
