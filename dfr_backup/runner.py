@@ -121,11 +121,13 @@ def main(database: str, job_id: int) -> int:
     manager, which may be our parent, that is an order to stop the server)."""
     _shed_inherited_limits()
     threading.current_thread().dbname = database  # for the log
+    longest = server.hang_seconds()  # what odoo.conf says wrongly is found before the run begins
     connection = server.connection(database, "dfr_backup lock").connect()
     connection.autocommit = True
     if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
-    threading.Thread(target=_die_with, args=[connection], name="lock", daemon=True).start()
+    watch = threading.Thread(target=_die_with, args=[connection, longest], name="lock", daemon=True)
+    watch.start()
     with Registry(database).cursor() as cr:
         # a step may read a file for longer than the role's transactions may rest
         cr.execute("SET idle_in_transaction_session_timeout = 0")
@@ -207,15 +209,14 @@ def show_life() -> None:
     _life.at = time.monotonic()
 
 
-def _die_with(connection) -> None:
+def _die_with(connection, longest: float) -> None:
     """End this process as soon as the connection with the lock ends: another runner may take
     the run up from then on, and two must not work in the same files. End it as well when the
-    run hangs: no runner may wait for ever.
+    run shows no sign of life for ``longest`` seconds: no runner may wait for ever.
 
     A server that ends a session makes its socket readable, and nothing else does here.
     """
     show_life()
-    longest = server.hang_seconds()
     while not select.select([connection], [], [], min(LOOK_SECONDS, longest))[0]:
         if time.monotonic() - _life.at > longest:
             _logger.error("No sign of life for %s seconds: giving up", longest)

@@ -1,7 +1,9 @@
 """What this Odoo server is: the one place that reads its configuration and its addons path."""
 
+import contextlib
 import hashlib
 import logging
+import math
 import os
 import re
 from pathlib import Path
@@ -60,8 +62,13 @@ def mail_server_is_guessed() -> bool:
 
 
 def hang_seconds() -> float:
-    """Return how long a run may show no sign of life before its process is ended."""
-    return 60 * float(config.get("dfr_backup_hang_minutes") or HANG_MINUTES)
+    """Return how long a run may show no sign of life before its process is ended. Raise
+    ValueError when odoo.conf says no such time: with it, no run would live or none would end."""
+    minutes = config.get("dfr_backup_hang_minutes") or HANG_MINUTES
+    with contextlib.suppress(ValueError):
+        if 0 < float(minutes) < math.inf:
+            return 60 * float(minutes)
+    raise ValueError(f"dfr_backup_hang_minutes in odoo.conf is no number above 0: {minutes}")
 
 
 def pg_path() -> str | None:

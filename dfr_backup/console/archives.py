@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import hashlib
 import json
+import shlex
 import shutil
 import sys
 import tempfile
@@ -269,7 +270,8 @@ def _tell(options, facts, published, done, seconds):
     if former:
         print(f"The former database is kept as “{former.database}”, and nobody may connect to it.")
         print("When it is not needed any more:")
-        print(f"    dropdb {former.database} && rm -r {former.filestore}")
+        names = shlex.quote(former.database), shlex.quote(str(former.filestore))
+        print("    dropdb {} && rm -r {}".format(*names))
     if missing:
         print(f"Not on this disk, and needed by it: {', '.join(missing)}")
     if options.addons:

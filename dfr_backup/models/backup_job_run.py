@@ -180,10 +180,11 @@ class BackupJob(models.Model):
         return DumpOptions(plan.lock_timeout, plan.patience)
 
     def _taken_at(self):
-        """Return the moment of the data: of the snapshot, else the start of the run (aware)."""
+        """Return the moment of the data: of the snapshot, else the start of the run (aware, in
+        UTC; PostgreSQL has told it in the time zone of the server)."""
         moment = self._facts().get("snapshot_at")
         if moment:
-            return datetime.fromisoformat(moment)
+            return datetime.fromisoformat(moment).astimezone(timezone.utc)
         return (self.date_start or self.create_date).replace(tzinfo=timezone.utc)
 
     def _manifest(self, members):
@@ -263,7 +264,7 @@ class BackupJob(models.Model):
             "plan_id": self.plan_id.id,
             "storage_id": storage.id,
             "key": self.archive_name,
-            "date": self._taken_at().astimezone(timezone.utc).replace(tzinfo=None),
+            "date": self._taken_at().replace(tzinfo=None),
             "size": self.archive_size,
             "sha256": self.archive_sha256,
             "contents": ", ".join(self._contents()),

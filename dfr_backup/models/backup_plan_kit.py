@@ -17,11 +17,12 @@ class BackupPlan(models.Model):
     )
 
     def write(self, vals):
+        if not PRINTED & vals.keys():
+            return super().write(vals)
         before = {plan: plan._printed() for plan in self}
         result = super().write(vals)
-        for plan in self.filtered("kit_downloaded_at"):
-            if PRINTED & vals.keys() and plan._printed() != before[plan]:
-                plan.kit_downloaded_at = False
+        changed = self.filtered(lambda plan: plan._printed() != before[plan])
+        changed.filtered("kit_downloaded_at").kit_downloaded_at = False
         return result
 
     def _printed(self):

@@ -1,15 +1,27 @@
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import tagged
+from odoo.tools import config
 
+from .. import server
 from ..engine.errors import Postponed
 from .common import BackupCase
 
 
 @tagged("post_install", "-at_install")
 class TestBackupJob(BackupCase):
+    def test_time_of_a_run_that_hangs_is_a_time(self):
+        for said, seconds in ((None, 7200), ("", 7200), ("0.5", 30), ("1e9", 6e10)):
+            with self.subTest(said), patch.dict(config.options, dfr_backup_hang_minutes=said):
+                self.assertEqual(server.hang_seconds(), seconds)
+        for said in ("0", "-1", "never", "nan", "inf"):
+            with self.subTest(said), patch.dict(config.options, dfr_backup_hang_minutes=said):
+                with self.assertRaisesRegex(ValueError, "dfr_backup_hang_minutes"):
+                    server.hang_seconds()
+
     def test_run_that_gives_way_leaves_its_place_to_one_that_waits(self):
         job = self.run_now()
         job.state = "running"

@@ -90,6 +90,10 @@ class TestBackupRepair(BackupCase):
         self.assertEqual(found.mapped("kind"), ["missing", "damaged"])
         self.assertEqual(found[0].first_seen, datetime(2026, 10, 14, 2))
 
+    def test_moment_is_kept_in_utc_wherever_postgresql_stands(self):
+        [found] = self.notice(("missing", INVOICE), snapshot="2026-10-14T04:00:00+02:00")
+        self.assertEqual(found.first_seen, datetime(2026, 10, 14, 2))
+
     def test_the_same_is_noted_once_and_closed_when_it_is_good_again(self):
         first = self.notice(("missing", INVOICE), ("damaged", PHOTO))
         again = self.notice(("missing", INVOICE), snapshot="2026-10-15T02:00:00+00:00")

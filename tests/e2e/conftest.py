@@ -303,6 +303,17 @@ def instance(template, tmp_path, request):
         yield clone
 
 
+@pytest.fixture
+def copy(instance):
+    """The name of the database that a test restores; it is dropped at the end."""
+    name = f"{instance.database}_r"
+    yield name
+    with contextlib.suppress(Exception):
+        instance.sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false', database="postgres")
+    instance.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', database="postgres")
+    shutil.rmtree(instance.data / "filestore" / name, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
 def shared_instance(template, tmp_path_factory, request):
     """A clone of the template for the tests of one file, which only look."""

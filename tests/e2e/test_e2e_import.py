@@ -1,6 +1,5 @@
 """Archives from elsewhere: uploaded in a browser, or found beside our own."""
 
-import contextlib
 import shutil
 
 import pytest
@@ -24,17 +23,6 @@ wizard.finish_upload()
 wizard.action_import()
 env.cr.commit()
 """
-
-
-@pytest.fixture
-def copy(instance):
-    """The name of the database that a test restores; it is dropped at the end."""
-    name = f"{instance.database}_r"
-    yield name
-    with contextlib.suppress(Exception):
-        instance.sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false', database="postgres")
-    instance.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', database="postgres")
-    shutil.rmtree(instance.data / "filestore" / name, ignore_errors=True)
 
 
 def ours(instance, folder):

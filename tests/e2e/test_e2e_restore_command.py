@@ -1,6 +1,5 @@
 """Restores and drills, by the command line and by the back office."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -19,17 +18,6 @@ env["backup.plan"].search([]).write(
     {"encryption": "recipients", "age_recipients": pair.public})
 env.cr.commit()
 """
-
-
-@pytest.fixture
-def copy(instance):
-    """The name of the database that a test restores; it is dropped at the end."""
-    name = f"{instance.database}_r"
-    yield name
-    with contextlib.suppress(Exception):
-        instance.sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false', database="postgres")
-    instance.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', database="postgres")
-    shutil.rmtree(instance.data / "filestore" / name, ignore_errors=True)
 
 
 def restore(instance, archive, copy, *options, **more):
