@@ -118,7 +118,9 @@ def test_check_reads_everything(ours):
 
 
 @pytest.mark.parametrize(
-    "name", ["dump.sql", stored_name(FILES[0]), stored_name(FILES[-1]), "SHA256SUMS"]
+    "name",
+    ["dump.sql", stored_name(FILES[0]), stored_name(FILES[-1]), "SHA256SUMS"],
+    ids=["dump", "small", "large", "checksums"],
 )
 @pytest.mark.parametrize("share", [0, 0.5, 1])
 def test_one_changed_bit_is_found(ours, name, share):
