@@ -17,6 +17,7 @@ from .. import runner, server
 from ..engine.archive.reader import open_archive
 from ..engine.catalogue import scan
 from ..engine.encryption.files import Passphrase, parse_identities
+from ..engine.errorcodes import error_code
 from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.fetch import fetch
 from ..engine.progress import Progress
@@ -55,11 +56,13 @@ def _explained(command):
 
 
 def _fail(error, options):
+    code = error_code(error.message)
     if options.json:
         facts = {"error": error.message, "hint": error.hint or None, "log": error.log or None}
+        facts["error_code"] = code or None
         print(json.dumps({"state": "failure", **facts}, indent=2))
         return 1
-    print(f"ERROR: {error.message}", file=sys.stderr)
+    print(f"ERROR: {error.message}{code and f' [{code}]'}", file=sys.stderr)
     for line in (error.hint and f"-> {error.hint}", error.log):
         if line:
             print(f"   {line}", file=sys.stderr)

@@ -137,6 +137,7 @@ def _as_json(job):
             "seconds": job.duration,
             "error": job.error or None,
             "hint": job.hint or None,
+            "error_code": job.error_code or None,
         },
         "steps": [
             {
@@ -147,6 +148,7 @@ def _as_json(job):
                 "bytes": int(step.bytes_done),
                 "error": step.error or None,
                 "hint": step.hint or None,
+                "error_code": step.error_code or None,
             }
             for step in job.step_ids
         ],
@@ -175,7 +177,8 @@ def _as_table(job):
         mark = MARKS.get(step.state, step.state)
         lines.append(f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}")
         if step.error:
-            lines.append(f"      {step.error}")
+            code = step.error_code and f" [{step.error_code}]"
+            lines.append(f"      {step.error}{code}")
             lines.append(f"      -> {step.hint}")
     lines.append(f"{dict(job._fields['state'].selection)[job.state]} in {job.duration:.0f} s")
     lines += [f"  {copy.storage_id.name}: {copy.location} ({copy.state})" for copy in job.copy_ids]

@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
 from .. import server
+from ..engine.errorcodes import error_code
 from ..flows.backup import BackupFlow
 from .backup_copy import PRESENT_STATES
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
@@ -68,6 +69,7 @@ class BackupJob(models.Model):
 
     error = EngineText()
     hint = EngineText()
+    error_code = fields.Char(compute="_compute_error_code")
     warning_count = fields.Integer(string="Warnings")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
     current_step = fields.Char(compute="_compute_progress")
@@ -83,6 +85,11 @@ class BackupJob(models.Model):
         "(plan_id, kind, scheduled_at) WHERE scheduled_at IS NOT NULL",
         "This moment of the schedule has been served.",
     )
+
+    @api.depends("error")
+    def _compute_error_code(self):
+        for job in self:
+            job.error_code = error_code(job.error or "")
 
     @api.depends("date_start", "date_end")
     def _compute_duration(self):

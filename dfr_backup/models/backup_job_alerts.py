@@ -148,7 +148,10 @@ class BackupJob(models.Model):
         return [self._problem(False, self)]
 
     def _problem(self, what, told):
-        return {"what": what, "why": say(self.env, told.error), "todo": say(self.env, told.hint)}
+        why = say(self.env, told.error)
+        if told.error_code:
+            why = f"{why} [{told.error_code}]"
+        return {"what": what, "why": why, "todo": say(self.env, told.hint)}
 
     def _summary(self):
         """Return this run as a JSON object, for monitors. Times are UTC, sizes are bytes."""
@@ -167,6 +170,7 @@ class BackupJob(models.Model):
             "warnings": self.warning_count,
             "error": self.error or "",
             "hint": self.hint or "",
+            "error_code": self.error_code,
             "last_good": _iso(self.plan_id.last_success),
             "url": self.plan_id._link_to(self),
             "steps": [
@@ -176,6 +180,7 @@ class BackupJob(models.Model):
                     "state": step.state,
                     "seconds": step.seconds,
                     "error": step.error or "",
+                    "error_code": step.error_code,
                 }
                 for step in self.step_ids
             ],

@@ -5,6 +5,7 @@ import psycopg2
 
 from odoo import api, fields, models
 
+from ..engine.errorcodes import error_code
 from ..engine.errors import Cancelled, EngineError, Postponed, is_out_of_memory
 from ..engine.progress import Progress
 from .engine_text import EngineText
@@ -88,6 +89,7 @@ class BackupStep(models.Model):
     log = EngineText()
     error = EngineText()
     hint = EngineText()
+    error_code = fields.Char(compute="_compute_error_code")
 
     @api.depends("kind", "storage_id.name", "copy_id.key")
     @api.depends_context("lang")
@@ -98,6 +100,11 @@ class BackupStep(models.Model):
             key = step.copy_id.sudo().key if step.kind == "verify" else None
             about = [step.storage_id.sudo().name, key]
             step.display_name = ": ".join([kinds[step.kind], *filter(None, about)])
+
+    @api.depends("error")
+    def _compute_error_code(self):
+        for step in self:
+            step.error_code = error_code(step.error or "")
 
     @api.depends("date_start", "seconds", "state")
     def _compute_duration(self):

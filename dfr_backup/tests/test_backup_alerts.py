@@ -88,8 +88,21 @@ class TestBackupAlerts(AlertCase):
         self.assertIn("Dump database", text)
         self.assertIn("A <table> is locked.", text)
         self.assertIn("What to do:\nWait.", text)
+        self.assertNotIn("[", text.split("What to do:")[0])
         self.assertIn(self.plan._in_words(good.date_end), text)
         self.assertIn(f'href="{job.get_base_url()}/odoo/backup-runs/{job.id}"', mail.body_html)
+
+    def test_an_error_has_its_code_in_run_mail_and_summary(self):
+        job = self.run_now()
+        step = job.step_ids.filtered(lambda step: step.kind == "dump_database")
+        job.step_ids.write({"state": "skipped"})
+        step.write({"state": "failure", "error": "The database user may not read payslip."})
+        mail = self.mails_of(job._finish)
+        self.assertIn("may not read payslip. [DUMP-08]", html2plaintext(mail.body_html))
+        self.assertEqual((step.error_code, job.error_code), ("DUMP-08", "DUMP-08"))
+        summary = job._summary()
+        self.assertEqual(summary["error_code"], "DUMP-08")
+        self.assertIn("DUMP-08", [one["error_code"] for one in summary["steps"]])
 
     def test_partial_is_told(self):
         job, mail = self.ended(archive_files="failure")

@@ -10,9 +10,9 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools.mail import email_normalize
-from odoo.tools.misc import human_size
 
 from ..engine.retention import PRESETS
+from ..engine.sizes import in_words
 from ..models.backup_overview_advice import SETUP_DONE as DONE
 from ..models.backup_overview_advice import SETUP_STATE as STATE
 from ..models.backup_step import ENCRYPTIONS
@@ -111,7 +111,7 @@ class BackupSetup(models.TransientModel):
             "At most about %(count)s backups in each storage; like the last one, they would take "
             "%(size)s.",
             count=count,
-            size=human_size(count * size),
+            size=in_words(count * size),
         )
 
     def _last_archive(self):

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Write docs/errors.rst: every message that the addon can end with, and what to do about it.
+"""Write docs/errors.rst: every message that the addon can end with, and what to do about it; and
+dfr_backup/engine/errortable.py: the code of each.
 
-    errors_page.py [FILE]      (default: docs/errors.rst)
+    errors_page.py [--check]
 
 It reads the source as a tree and runs nothing of it. What is filled in at run time is shown as “…”.
+A code that was given stays: of a message that is reworded, reword the old one in the table, too.
 """
 
 import ast
@@ -17,28 +19,47 @@ ERRORS = {"EngineError", "PermanentError", "RetryableError", "Mismatch", "Cancel
 # findings before a restore that somebody may know better; to accept another one helps nobody
 ACCEPTABLE = {"modules_missing", "postgres_older", "series", "space"}
 AGAIN = {"RetryableError", "Postponed"}
+PAGE = REPO / "docs/errors.rst"
+TABLE = ADDON / "engine/errortable.py"
+TABLE_HEAD = '''"""Every error message and its code. Kept by setup/dev/errors_page.py.
+
+No code is taken away or given twice. Of a message that is reworded, reword the line here, too.
+"""
+
+CODES = {
+'''
 # the first word of a path that fits says which part of the page an error belongs to
 SUBJECTS = [
-    ("Database and dump", ("engine/postgres", "engine/dump", "engine/snapshot")),
+    ("Database and dump", "DUMP", ("engine/postgres", "engine/dump", "engine/snapshot")),
     (
         "Archive and working directory",
+        "ARCHIVE",
         ("engine/archive/writer", "engine/archive/journal", "engine/filestore", "flows/backup"),
     ),
-    ("Reading and fetching an archive", ("engine/archive", "engine/fetch", "engine/sidecar")),
-    ("Restore", ("engine/restore/preflight", "engine/restore", "models/backup_job_restore")),
-    ("Encryption", ("engine/encryption", "models/backup_job_keeping")),
-    ("Stored secrets", ("engine/secretbox", "models/backup_secret_mixin")),
+    (
+        "Reading and fetching an archive",
+        "FETCH",
+        ("engine/archive", "engine/fetch", "engine/sidecar"),
+    ),
+    (
+        "Restore",
+        "RESTORE",
+        ("engine/restore/preflight", "engine/restore", "models/backup_job_restore"),
+    ),
+    ("Encryption", "KEY", ("engine/encryption", "models/backup_job_keeping")),
+    ("Stored secrets", "SECRET", ("engine/secretbox", "models/backup_secret_mixin")),
     (
         "Every storage",
+        "STORAGE",
         ("engine/storages/base", "flows", "models/backup_copy", "models/backup_storage"),
     ),
-    ("Local directories", ("engine/storages/local",)),
-    ("S3", ("engine/storages/s3",)),
-    ("SFTP", ("engine/storages/sftp",)),
-    ("rclone", ("engine/storages/rclone",)),
-    ("Command line", ("engine/storages/url", "console")),
-    ("Monitors", ("engine/ping",)),
-    ("Everything else", ("",)),
+    ("Local directories", "LOCAL", ("engine/storages/local",)),
+    ("S3", "S3", ("engine/storages/s3",)),
+    ("SFTP", "SFTP", ("engine/storages/sftp",)),
+    ("rclone", "RCLONE", ("engine/storages/rclone",)),
+    ("Command line", "CLI", ("engine/storages/url", "console")),
+    ("Monitors", "PING", ("engine/ping",)),
+    ("Everything else", "OTHER", ("",)),
 ]
 NOTHING = "The message says what there is to say."
 HEAD = """\
@@ -48,9 +69,11 @@ Every error message, and its remedy
 
 .. Made from the source by setup/dev/errors_page.py: do not edit.
 
-Look for a part of the message that you see: “…” stands for a name, a path, a number or what a
-server has answered. A line with *tried again* is one that goes on by itself: the run says so, and
-only fails when it stays. Under a message is what to do.
+Every error has a code, such as DUMP-01, which is the same in every language: it stands beside the
+message in the run and its step, in mails, in the JSON of monitors, webhooks and commands. Look for
+the code, or for a part of the message: “…” stands for a name, a path, a number or what a server has
+answered. A line with *tried again* is one that goes on by itself: the run says so, and only fails
+when it stays. Under a message is what to do.
 
 What to look at when there is no message, or too many: `Troubleshooting <troubleshooting.rst>`__.
 """
@@ -67,7 +90,7 @@ class Source:
         self.scopes = {self.tree: _assignments(self.tree)}
 
     def entries(self):
-        """Yield (message, remedies, tried again?, code) of each error."""
+        """Yield (message, remedies, tried again?, finding to accept) of each error."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call):
                 yield from self._call(node)
@@ -92,9 +115,9 @@ class Source:
 
     def _finding(self, node):
         message, hint = node.args[1:3]
-        code = node.args[0].value if node.args[0].value in ACCEPTABLE else ""
+        name = node.args[0].value
         for text in self._text(message, node):
-            yield text, self._text(hint, node), False, code
+            yield text, self._text(hint, node), False, name if name in ACCEPTABLE else ""
 
     def _table(self, node):
         """A message and its hint, as two neighbours in a table."""
@@ -162,53 +185,111 @@ def _is_sentence(node):
 
 
 def _plain(text):
-    """Return a text with “…” for what is filled in later, safe within reStructuredText."""
+    """Return a text with “…” for what is filled in later."""
     text = re.sub(r"%\(\w+\)\w|%s|%d|\{[\w.]*\}", "…", text)
     text = re.sub(r"…(?:[ /:]*…)+", "…", text)
-    text = re.sub(r"\s+", " ", text).strip()
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _escaped(text):
+    """Return a text that is safe within reStructuredText."""
     return re.sub(r"([*`|\\])|_(?=\W|$)", lambda m: "\\" + m[0], text)
 
 
 def _subject(path):
     name = path.relative_to(ADDON).as_posix()
-    return next(title for title, starts in SUBJECTS if name.startswith(starts))
+    return next(title for title, _prefix, starts in SUBJECTS if name.startswith(starts))
 
 
 def collect():
-    """Return {subject: {message: (remedies, tried again?, code)}}."""
-    found = {title: {} for title, _starts in SUBJECTS}
+    """Return {subject: {message: (remedies, tried again?, finding to accept)}}."""
+    found = {title: {} for title, _prefix, _starts in SUBJECTS}
     for folder in ("engine", "flows", "models", "console"):
         for path in sorted((ADDON / folder).rglob("*.py")):
             messages = found[_subject(path)]
-            for message, remedies, again, code in Source(path).entries():
+            for message, remedies, again, accept in Source(path).entries():
                 if len(re.findall(r"[a-z]\w+", message)) < 2:
                     continue  # all of it is only known at run time
-                known, _again, known_code = messages.get(message, ([], again, code))
+                known, _again, known_accept = messages.get(message, ([], again, accept))
                 remedies = list(dict.fromkeys([*known, *remedies]))
-                messages[message] = (remedies, again, code or known_code)
+                messages[message] = (remedies, again, accept or known_accept)
     return found
 
 
-def page():
+def known_codes():
+    """Return {message: code} as the table has it now."""
+    if not TABLE.exists():
+        return {}
+    (table,) = (node for node in ast.parse(TABLE.read_text()).body if isinstance(node, ast.Assign))
+    return ast.literal_eval(table.value)
+
+
+def give_codes(found, codes):
+    """Return {message: code}: all of ``codes``, and a new one for each message without."""
+    codes = dict(codes)
+    for title, prefix, _starts in SUBJECTS:
+        used = [int(code.rpartition("-")[2]) for code in codes.values() if _is_of(code, prefix)]
+        number = max(used, default=0)
+        for message in sorted(found[title], key=str.lower):
+            if message not in codes:
+                number += 1
+                codes[message] = f"{prefix}-{number:02}"
+    return codes
+
+
+def _is_of(code, prefix):
+    return code.rpartition("-")[0] == prefix
+
+
+def table(codes):
+    """Return the content of the module with all codes, ordered by subject and number."""
+    order = [prefix for _title, prefix, _starts in SUBJECTS]
+
+    def place(item):
+        prefix, _dash, number = item[1].rpartition("-")
+        return order.index(prefix), int(number)
+
+    lines = [
+        f'    {_literal(text)}: "{code}",\n' for text, code in sorted(codes.items(), key=place)
+    ]
+    return "".join([TABLE_HEAD, *lines, "}\n"])
+
+
+def _literal(text):
+    quote = "'" if '"' in text and "'" not in text else '"'
+    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
+
+
+def page(found, codes):
     """Return the page."""
     parts = [HEAD]
-    for title, messages in collect().items():
+    for title, messages in found.items():
         if messages:
             parts.append(f"\n{title}\n{'=' * len(title)}\n")
-            parts += [
-                _entry(message, *messages[message]) for message in sorted(messages, key=str.lower)
-            ]
+            numbered = sorted(messages, key=lambda text: int(codes[text].rpartition("-")[2]))
+            parts += [_entry(codes[text], text, *messages[text]) for text in numbered]
     return "\n".join(parts)
 
 
-def _entry(message, remedies, again, code):
-    lines = [message + (" *(tried again)*" if again else "")]
-    remedies = [*remedies, f"To go on all the same: ``--accept {code}``."] if code else remedies
+def _entry(code, message, remedies, again, accept):
+    lines = [f"**{code}** {_escaped(message)}" + (" *(tried again)*" if again else "")]
+    remedies = [_escaped(text) for text in remedies or [NOTHING]]
+    remedies += [f"To go on all the same: ``--accept {accept}``."] if accept else []
     bullet = "* " if len(remedies) > 1 else ""
-    lines += [f"    {bullet}{text}" for text in remedies or [NOTHING]]
+    lines += [f"    {bullet}{text}" for text in remedies]
     return "\n".join(lines) + "\n"
 
 
+def main():
+    found = collect()
+    codes = give_codes(found, known_codes())
+    wanted = {PAGE: page(found, codes), TABLE: table(codes)}
+    if "--check" in sys.argv[1:]:
+        return 0 if all(path.read_text() == text for path, text in wanted.items()) else 1
+    for path, text in wanted.items():
+        path.write_text(text)
+    return 0
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPO / "docs/errors.rst"
-    target.write_text(page())
+    sys.exit(main())

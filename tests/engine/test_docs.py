@@ -85,9 +85,29 @@ def test_every_picture_is_shown_and_none_is_large():
 
 def test_page_of_errors_is_of_this_source():
     errors = load(REPO / "setup/dev/errors_page.py")
-    assert (REPO / "docs/errors.rst").read_text() == errors.page(), (
+    found = errors.collect()
+    codes = errors.give_codes(found, errors.known_codes())
+    assert errors.TABLE.read_text() == errors.table(codes), "run “make docs”"
+    assert errors.PAGE.read_text() == errors.page(found, codes), (
         "an error was added or reworded: run “make docs”"
     )
+
+
+def test_no_code_is_given_twice():
+    codes = load(REPO / "setup/dev/errors_page.py").known_codes()
+    assert len(set(codes.values())) == len(codes)
+
+
+def test_a_code_stays_and_a_new_message_gets_the_next_one():
+    errors = load(REPO / "setup/dev/errors_page.py")
+    found = {title: {} for title, _prefix, _starts in errors.SUBJECTS}
+    found["S3"] = {"A bucket is full.": (), "A bucket is new.": ()}
+    codes = errors.give_codes(found, {"A bucket is gone.": "S3-07", "A bucket is new.": "S3-02"})
+    assert codes == {
+        "A bucket is gone.": "S3-07",
+        "A bucket is new.": "S3-02",
+        "A bucket is full.": "S3-08",
+    }
 
 
 def test_errors_with_a_hint_that_is_only_known_later_are_found(tmp_path):

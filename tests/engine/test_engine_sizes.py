@@ -1,6 +1,6 @@
 import pytest
 
-from dfr_backup.engine.sizes import shrinkage
+from dfr_backup.engine.sizes import in_words, shrinkage
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,17 @@ from dfr_backup.engine.sizes import shrinkage
 )
 def test_shrinkage(size, earlier, threshold, expected):
     assert shrinkage(size, earlier, threshold) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 KiB"),
+        (3 << 30, "3.0 GiB"),
+        (5000 << 40, "5000.0 TiB"),
+    ],
+)
+def test_in_words(size, text):
+    assert in_words(size) == text

@@ -99,5 +99,6 @@ registry.category("fields").add("backup_steps", {
             ["log", "text"],
             ["error", "text"],
             ["hint", "text"],
+            ["error_code", "char"],
         ].map(([name, type]) => ({ name, type, readonly: true })),
 });
