@@ -235,6 +235,14 @@ class TestBackupBrowse(BackupCase, HttpCase):
         found = self.compare(again, self.copy)
         self.assertFalse(found.line_ids or found.trouble)
 
+    def test_what_cannot_be_compared_is_said_once(self):
+        again = self.stored("db-2.zip", FILES, date="2026-10-13 02:00:00", rows=ROWS, addons=ADDONS)
+        for path in (self.root / "disk").glob("db-2.*"):
+            path.unlink()
+        found = self.compare(again, self.copy)
+        self.assertEqual(found.trouble.count("db-2.zip is not in"), 1)
+        self.assertFalse(found.line_ids or found.table_count or found.added_count)
+
     def test_two_are_needed(self):
         with self.assertRaisesRegex(UserError, "Select two"):
             self.compare(self.copy)

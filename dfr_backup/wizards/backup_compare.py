@@ -62,7 +62,8 @@ class BackupCompare(models.TransientModel):
     def _compare(self):
         """Write down what differs. What cannot be compared is said, and hides nothing else."""
         self.line_ids.unlink()
-        self.write({"trouble": False, "added_count": 0, "removed_count": 0})
+        counts = ("table_count", "row_difference", "added_count", "removed_count")
+        self.write({"trouble": False, **dict.fromkeys(counts, 0)})
         copies = self.before_id | self.after_id
         self.needs_key = any(copy.encrypted and not copy._read_key() for copy in copies)
         self._compare_manifests()
@@ -130,7 +131,8 @@ class BackupCompare(models.TransientModel):
         )
 
     def _say(self, text):
-        self.trouble = "\n".join(filter(None, [self.trouble, text]))
+        if text not in (self.trouble or ""):  # tables and files may lack the same archive
+            self.trouble = "\n".join(filter(None, [self.trouble, text]))
 
 
 class BackupCompareLine(models.TransientModel):

@@ -4,6 +4,8 @@ The database is the one that screenshots_content.py has made. Each picture is a 
 name; what a picture leaves behind, the next ones find.
 """
 
+import base64
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -236,8 +238,68 @@ def failed(camera):
     camera.take("mail", "#mail")
 
 
+def browse(camera):
+    """One attachment out of a backup, and what lies between two nights."""
+    page = camera.page
+    camera.look("stored-backups", ".o_data_row")
+    page.click(".o_data_row:has-text('This server') td.o_data_cell >> nth=1")
+    page.click("button[name=action_browse]")
+    camera.confirm_identity()
+    page.wait_for_selector(".o_form_view [name=search_text]")
+    page.fill("[name=search_text] input", "catalogue-1")
+    page.click("button[name=action_search]")
+    page.wait_for_selector(".o_data_row:has-text('catalogue-12.pdf')")
+    camera.take("browse", height=980)
+    brought = [
+        {
+            "name": f"delivery-note-{number}.pdf",
+            "datas": base64.b64encode(os.urandom(60_000)).decode(),
+        }
+        for number in range(4)
+    ]
+    camera.call("ir.attachment", "create", [brought])
+    camera.call("res.partner", "create", [[{"name": f"Customer {n}"} for n in range(3)]])
+    camera.await_run(camera.run_nightly())
+    day = [("plan_id.name", "=", "Every night"), ("storage_id.name", "=", "This server")]
+    copies = camera.call("backup.copy", "search", [[*day, ("state", "=", "verified")]], limit=2)
+    action = camera.call("backup.copy", "action_compare", [copies])
+    camera.look(f"{action['res_model']}/{action['res_id']}", ".o_form_sheet")
+    camera.take("compare", height=980)
+
+
+def import_backup(camera):
+    camera.look("stored-backups", ".o_data_row")
+    camera.page.click("button:has-text('Import Backup')")
+    camera.confirm_identity()
+    camera.page.wait_for_selector(".o_backup_upload[data-phase=idle]")
+    camera.take("import")
+    camera.page.click(".modal .btn-close")
+
+
+def staging(camera):
+    camera.look("backups", ".o_backup_overview canvas")
+    camera.page.click("button:has-text('Make a Staging Copy')")
+    camera.page.wait_for_selector(".modal [name=database] input")
+    camera.take("staging")
+    camera.page.click(".modal .btn-close")
+
+
+def health(camera):
+    """A file is lost from the filestore; last of all, because every run after it says so."""
+    lost = camera.call(
+        "ir.attachment",
+        "search_read",
+        [[("name", "=", "catalogue-07.pdf")], ["store_fname"]],
+        limit=1,
+    )
+    (Path(os.environ["FILESTORE"]) / lost[0]["store_fname"]).unlink()
+    camera.await_run(camera.run_nightly())
+    camera.look("filestore-health", ".o_data_row:has-text('catalogue-07.pdf')")
+    camera.take("health", height=560)
+
+
 PICTURES = [overview, runs, stored, plan, storages, storage_sftp, restore, drill, settings, set_up]
-PICTURES += [running, failed]
+PICTURES += [running, failed, browse, import_backup, staging, health]
 
 
 def main(url, folder, *names):
