@@ -106,7 +106,9 @@ export class BackupOverview extends Component {
         };
         const args = [planId, page];
         const action = await this.orm.call("backup.setup", "action_open", args, { context });
-        return this.action.doAction(action, { onClose: () => this.load() });
+        // nobody may wait for it: when this page is left, it does not end, and nor would the dialog
+        const onClose = () => void this.load();
+        return this.action.doAction(action, { onClose });
     }
 
     /** Do what an item of the advice recommends. */
