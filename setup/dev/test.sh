@@ -3,15 +3,17 @@
 source "$(dirname "$0")/common.sh"
 eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
+# two at once: most of them wait for a server or a disk now and then; more disturb each other
+at_once=(-n 2 --dist worksteal)
 
 engine() {
     say "tests/engine: no Odoo, no database"
-    PYTHONPATH='' python -m pytest -q -p no:odoo tests/engine
+    PYTHONPATH='' python -m pytest -q -p no:odoo "${at_once[@]}" tests/engine
 }
 
 storages() {
     say "tests/storages: real storage servers on loopback, no Odoo"
-    PYTHONPATH='' python -m pytest -q -p no:odoo tests/storages
+    PYTHONPATH='' python -m pytest -q -p no:odoo "${at_once[@]}" tests/storages
 }
 
 addon() {
@@ -33,7 +35,7 @@ addon() {
 
 e2e() {
     say "tests/e2e: real server, real PostgreSQL, real browser"
-    python -m pytest -q -p no:odoo tests/e2e
+    python -m pytest -q -p no:odoo "${at_once[@]}" tests/e2e
     say "tests/faults: the short part of make faults"
     python -m pytest -q -p no:odoo -m short tests/faults
 }

@@ -267,10 +267,21 @@ def _databases(query):
             cr.execute(query)
 
 
+def drop_database(name):
+    """Drop a database with whatever is connected to it. Autovacuum may be, whose process only a
+    superuser ends; it goes by itself."""
+    for _ in range(40):
+        try:
+            return _databases(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        except psycopg2.errors.InsufficientPrivilege:
+            time.sleep(0.25)
+    raise AssertionError(f"{name} cannot be dropped")
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
     """A database with the addon and some attachments, from which each test gets a clone."""
-    _databases(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
+    drop_database(TEMPLATE)
     instance = Instance(TEMPLATE, tmp_path_factory.mktemp("template"))
     done = instance.odoo(
         "-d", TEMPLATE, "-i", "base,web,dfr_backup", "--stop-after-init", timeout=600
@@ -278,7 +289,7 @@ def template(tmp_path_factory):
     assert done.returncode == 0, done.stderr[-3000:]
     instance.shell(SEED)
     yield instance
-    _databases(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
+    drop_database(TEMPLATE)
 
 
 @contextlib.contextmanager
@@ -292,7 +303,7 @@ def clone_of(template, name, folder):
         clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
         yield clone
     finally:
-        _databases(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        drop_database(name)
 
 
 @pytest.fixture
@@ -310,7 +321,7 @@ def copy(instance):
     yield name
     with contextlib.suppress(Exception):
         instance.sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false', database="postgres")
-    instance.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', database="postgres")
+    drop_database(name)
     shutil.rmtree(instance.data / "filestore" / name, ignore_errors=True)
 
 
@@ -325,7 +336,7 @@ def shared_instance(template, tmp_path_factory, request):
 def restored(instance, archive):
     """Restore with Odoo's own command; return the name of the copy, and check it."""
     copy = f"{instance.database}_r"
-    _databases(f'DROP DATABASE IF EXISTS "{copy}"')
+    drop_database(copy)
     try:
         done = instance.odoo("db", "load", copy, str(archive))
         assert done.returncode == 0, done.stderr[-3000:]
@@ -343,7 +354,7 @@ def restored(instance, archive):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
     finally:
-        _databases(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+        drop_database(copy)
         shutil.rmtree(instance.data / "filestore" / copy, ignore_errors=True)
 
 

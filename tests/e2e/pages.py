@@ -35,6 +35,10 @@ WEB_CLIENT = [
     ".o_statusbar_status",
 ]
 SERIOUS = ("serious", "critical")
+# nothing fades in or out: halfway, it has a contrast that nobody will see. Spinners turn for ever
+STILL = """() => document.getAnimations().every((animation) =>
+    animation.playState !== "running" ||
+    animation.effect.getComputedTiming().endTime === Infinity)"""
 
 
 @contextmanager
@@ -80,6 +84,7 @@ def log_in(page, instance, login="admin"):
 def serious_findings(page, part):
     """Return what axe-core has against what we draw in ``part`` of a page: one line each."""
     page.wait_for_selector(part, timeout=60_000)
+    page.wait_for_function(STILL)
     ours = [[selector] for selector in (part, ".o_backup_systray") if page.query_selector(selector)]
     theirs = [[selector] for selector in WEB_CLIENT if page.query_selector(selector)]
     answer = Axe().run(page, context={"include": ours, "exclude": theirs}).response

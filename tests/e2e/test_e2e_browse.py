@@ -5,6 +5,7 @@ import sys
 import types
 from pathlib import Path
 
+from conftest import drop_database
 from pages import log_in
 
 package = types.ModuleType("dfr_backup")
@@ -124,4 +125,4 @@ def test_a_staging_copy_in_one_click(instance, page):
         assert page.problems == []
     finally:
         for name in copies:
-            instance.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', database="postgres")
+            drop_database(name)

@@ -2,6 +2,8 @@
 
 import json
 
+from conftest import drop_database
+
 
 def _command(instance, *words):
     done = instance.odoo("backup", *words, "-d", instance.database, "--json")
@@ -41,4 +43,4 @@ def test_the_original_comes_back_with_its_identity_and_its_addons(instance, tmp_
         assert found == [(uuid,)]
         assert (tmp_path / "addons/dfr_backup/__manifest__.py").exists()
     finally:
-        instance.sql(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)', database="postgres")
+        drop_database(copy)

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import drop_database
 
 GENERATE = """
 from odoo.addons.dfr_backup.engine.encryption.files import generate_key
@@ -80,7 +81,7 @@ def test_replace_keeps_the_old_one(instance, copy):
         assert instance.sql("SELECT to_regclass('only_here')", database=copy) == [(None,)]
     finally:
         for name in before:
-            instance.sql(f'DROP DATABASE "{name}" WITH (FORCE)', database="postgres")
+            drop_database(name)
 
 
 def test_replacement_that_does_not_boot_is_taken_back(instance, copy):

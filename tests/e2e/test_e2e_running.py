@@ -4,7 +4,7 @@ import subprocess
 import time
 import zipfile
 
-from conftest import DEV, _databases, _ordinary
+from conftest import DEV, _ordinary, drop_database
 
 WRITERS = """
 import time
@@ -107,7 +107,7 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
         assert instance.sql("SELECT state FROM backup_job", database=copy) == [("cancelled",)]
         assert len(list(instance.storage.iterdir())) == 2
     finally:
-        _databases(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+        drop_database(copy)
 
 
 def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path):

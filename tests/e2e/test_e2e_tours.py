@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 
+from conftest import drop_database
 from pages import log_in
 
 LATER = 240_000  # ms, for what takes a server its time
@@ -105,9 +106,7 @@ def dropped(instance, database):
     try:
         yield
     finally:
-        with contextlib.closing(instance.connect("postgres")) as session:
-            session.autocommit = True
-            session.cursor().execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+        drop_database(database)
         shutil.rmtree(instance.data / "filestore" / database, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import DEV, REPO, Instance, _databases, _ordinary
+from conftest import DEV, REPO, Instance, _ordinary, drop_database
 
 DATABASE = f"dfr_e2e_wheel_{os.getpid()}"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
@@ -71,7 +71,7 @@ def test_wheel_holds_the_addon_and_nothing_else(wheel):
 
 
 def test_wheel_backs_up_a_plain_odoo(tmp_path, python):
-    _databases(f'DROP DATABASE IF EXISTS "{DATABASE}"')
+    drop_database(DATABASE)
     instance = WithWheel(tmp_path, python)
     try:
         done = instance.odoo("-d", DATABASE, "-i", "dfr_backup", "--stop-after-init")
@@ -81,4 +81,4 @@ def test_wheel_backs_up_a_plain_odoo(tmp_path, python):
         with zipfile.ZipFile(run.archive) as archive:
             assert "dump.sql" in archive.namelist()
     finally:
-        _databases(f'DROP DATABASE IF EXISTS "{DATABASE}" WITH (FORCE)')
+        drop_database(DATABASE)

@@ -32,4 +32,4 @@ def made_instance(template, folder, name):
     try:
         yield clone
     finally:
-        e2e._databases(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        e2e.drop_database(name)
