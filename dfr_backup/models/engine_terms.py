@@ -240,7 +240,8 @@ TERMS = (
     # engine/restore/finish.py
     _("read the modules of the restored database"),
     _("finish the restored database"),
-    _("The planner's statistics could not be gathered: the database is slower until autovacuum has done it. %(strip)s"),
+    _("list the tables of the restored database"),
+    _("The planner's statistics could not be gathered: the database is slower until autovacuum has done it. %(problems)s"),
     # engine/restore/load.py
     _("dump.sql, line %(line)s, was not followed: %(message_primary)s"),
     # engine/restore/preflight.py

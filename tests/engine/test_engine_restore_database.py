@@ -597,6 +597,20 @@ def test_the_planner_knows_the_restored_tables(new_database):
     assert progress.warnings == []
 
 
+def test_the_planner_knows_tables_of_any_name_and_kind(new_database):
+    database = new_database()
+    run_sql(
+        database,
+        'CREATE SCHEMA "Other"; CREATE TABLE "Other"."a ""b"".c" AS SELECT 1 AS one;'
+        " CREATE MATERIALIZED VIEW seen AS SELECT 2 AS two;"
+        " CREATE TABLE parted (three int) PARTITION BY RANGE (three);"
+        " CREATE TABLE part PARTITION OF parted DEFAULT; INSERT INTO parted VALUES (3);",
+    )
+    analyze(Connection(database), Progress())
+    known = "SELECT attname FROM pg_stats WHERE schemaname IN ('public', 'Other') ORDER BY 1"
+    assert run_sql(database, known) == [("one",), ("three",), ("three",), ("two",)]
+
+
 def test_cancel_ends_the_gathering_of_statistics(new_database):
     database, started = new_database(), time.monotonic()
     run_sql(database, "CREATE TABLE t (i int)")

@@ -58,8 +58,8 @@ def extract_filestore(
 
     See ``FilestoreExtraction``, which does it while something else is done.
     """
-    with FilestoreExtraction(archive, target, workers=workers) as extraction:
-        return extraction.finish(progress, durable=durable)
+    with FilestoreExtraction(archive, target, workers=workers, durable=durable) as extraction:
+        return extraction.finish(progress)
 
 
 class FilestoreExtraction:
@@ -67,13 +67,22 @@ class FilestoreExtraction:
 
     ``target`` is a directory that must not exist yet. Use as a context manager around the work
     that is done meanwhile, and call ``finish`` in it: leaving it earlier ends the threads. What
-    was written until then stays for the caller to remove.
+    was written until then stays for the caller to remove. Files that are ``durable`` are on the
+    disk in the end; those of a drill need not be.
     """
 
-    def __init__(self, archive: Archive, target: Path, *, workers: int | None = None):
+    def __init__(
+        self,
+        archive: Archive,
+        target: Path,
+        *,
+        workers: int | None = None,
+        durable: bool = True,
+    ):
         self._archive = archive
         self._target = target
         self._workers = workers
+        self._durable = durable
         self._progress = Progress(self._report)
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1, "dfr_backup filestore")
@@ -92,11 +101,10 @@ class FilestoreExtraction:
         if self._result and self._result.done():
             self._result.result()
 
-    def finish(self, progress: Progress, *, durable: bool = True) -> Unpacked:
+    def finish(self, progress: Progress) -> Unpacked:
         """Wait for the end, and report to ``progress`` what is done meanwhile and was before.
 
-        A file whose SHA-1 is not its name is written and named in a warning. When this returns,
-        the files are on the disk, unless they need not be ``durable``, as those of a drill. Raise
+        A file whose SHA-1 is not its name is written and named in a warning. Raise
         PermanentError, and Cancelled.
         """
         assert self._result is not None
@@ -106,8 +114,6 @@ class FilestoreExtraction:
             progress.advance(self._progress.done - progress.done)
         done = self._result.result()
         progress.advance(done.bytes - progress.done)
-        if durable:
-            sync_file_system(self._target)
         if done.damaged:
             progress.warn(
                 f"{len(done.damaged)} attachment files were damaged before they were saved:\n"
@@ -123,7 +129,10 @@ class FilestoreExtraction:
             self._target.mkdir(parents=True)
         crew = Crew(self._progress, self._workers)
         unpacker = _Unpacker(self._archive.reader, FILESTORE, self._target, crew)
-        return unpacker.unpack(self._archive.attachments())
+        done = unpacker.unpack(self._archive.attachments())
+        if self._durable:
+            sync_file_system(self._target)  # here, where nobody waits for the disk yet
+        return done
 
     def _report(self, _progress: Progress) -> None:
         if self._stopped.is_set():

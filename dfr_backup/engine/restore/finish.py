@@ -1,18 +1,18 @@
 """The last changes inside a restored database, before anybody can act in it."""
 
+import os
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 
 from ..checkpoints import checkpoint
-from ..crew import LOOK
 from ..postgres import Connection
 from ..progress import Progress
 from .errors import server_error
+from .sessions import Sessions
 
 HAS_ADDON = """
     SELECT EXISTS (SELECT FROM ir_module_module WHERE name = 'dfr_backup'
@@ -28,6 +28,16 @@ MAKE_SAFE = (
     " error = 'This run was open in the backup from which this database was restored.'"
     " WHERE state IN ('pending', 'running')",
 )
+INSTALLED = """
+    SELECT name FROM ir_module_module
+     WHERE state IN ('installed', 'to upgrade', 'to remove') ORDER BY name
+"""
+# the largest first: it must not be the last to end
+ANALYZE = """
+    SELECT format('ANALYZE %s', c.oid::regclass) FROM pg_class c
+     WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relisshared
+     ORDER BY pg_relation_size(c.oid) DESC
+"""
 SET_PARAMETER = """
     INSERT INTO ir_config_parameter (key, value, create_uid, create_date, write_uid, write_date)
          VALUES (%(key)s, %(value)s, 1, now() AT TIME ZONE 'UTC', 1, now() AT TIME ZONE 'UTC')
@@ -46,16 +56,17 @@ class FinishOptions:
 
 def installed_modules(connection: Connection) -> list[str]:
     """Return the modules of the restored database, whose ``neutralize.sql`` count."""
+    return _names(connection, INSTALLED, "read the modules of the restored database")
+
+
+def _names(connection: Connection, query: str, doing: str) -> list[str]:
     session = connection.connect()
     try:
         with session.cursor() as cr:
-            cr.execute(
-                "SELECT name FROM ir_module_module"
-                " WHERE state IN ('installed', 'to upgrade', 'to remove') ORDER BY name"
-            )
+            cr.execute(query)
             return [name for (name,) in cr.fetchall()]
     except psycopg2.Error as error:
-        raise server_error(error, "read the modules of the restored database") from error
+        raise server_error(error, doing) from error
     finally:
         session.close()
 
@@ -79,25 +90,28 @@ def analyze(connection: Connection, progress: Progress) -> None:
     """Let the planner know the restored tables: a dump has no statistics, and without them the
     first queries are slow until autovacuum has come by. A failure is a warning. Raise Cancelled,
     and RetryableError when the server cannot be reached."""
-    session = connection.connect()
-    session.autocommit = True
-    with ThreadPoolExecutor(1, "dfr_backup analyze") as pool, session.cursor() as cr:
-        running = pool.submit(cr.execute, "ANALYZE")
-        try:
-            while not wait([running], LOOK).done:
-                progress.tick()
-            running.result()
-        except psycopg2.Error as error:
-            progress.warn(
-                "The planner's statistics could not be gathered: the database is slower until "
-                f"autovacuum has done it. {str(error).strip()}"
-            )
-        except BaseException:
-            session.cancel()
-            raise
-        finally:
-            wait([running])
-            session.close()
+    problems: list[str] = []
+
+    def gather(statement: str) -> Callable[[Any], None]:
+        def work(session: Any) -> None:
+            try:
+                with session.cursor() as cr:
+                    cr.execute(statement)
+            except psycopg2.Error as error:
+                problems.append(str(error).strip())
+
+        return work
+
+    statements = _names(connection, ANALYZE, "list the tables of the restored database")
+    with Sessions(connection, os.cpu_count() or 1, progress) as sessions:
+        for statement in statements:
+            sessions.share(gather(statement))
+        sessions.wait()
+    if problems:
+        progress.warn(
+            "The planner's statistics could not be gathered: the database is slower until "
+            f"autovacuum has done it. {problems[0]}"
+        )
 
 
 def _finish(cr: Any, options: FinishOptions) -> None:

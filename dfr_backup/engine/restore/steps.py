@@ -138,7 +138,8 @@ class Restore:
         The attachment files are unpacked from now on, too: the one waits where the other works.
         """
         progress.expect(self.archive.describe().sql_bytes)
-        extraction = FilestoreExtraction(self.archive, self.target.filestore)
+        durable = self._options.durable
+        extraction = FilestoreExtraction(self.archive, self.target.filestore, durable=durable)
         self._extraction = self._resources.enter_context(extraction)
         report = load(self._sql(extraction), self.target.connection, progress)
         progress.log(f"{report.statements} statements, {report.tables} tables with rows")
@@ -153,7 +154,7 @@ class Restore:
         """Wait until the attachment files are unpacked, each checked. Raise EngineError,
         Cancelled."""
         assert self._extraction is not None
-        done = self._extraction.finish(progress, durable=self._options.durable)
+        done = self._extraction.finish(progress)
         progress.log(f"{done.files} attachment files")
 
     def compare(self, progress: Progress) -> VerifyReport:
