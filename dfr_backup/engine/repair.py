@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -33,17 +32,19 @@ def is_good(filestore: Path, store_fname: str) -> bool:
 
 def put_back(filestore: Path, store_fname: str, pieces: Iterable[bytes]) -> bool:
     """Write an attachment file again; return False, and change nothing, when a good one is there.
+    What a killed call has left is overwritten. One at a time.
 
     It appears as a whole or not at all, and only when its SHA-1 is its name. Raise
     PermanentError when ``pieces`` are another content, or it cannot be written; what ``pieces``
     raises is passed on. Nothing is left behind then.
     """
-    folder, name = _parts(store_fname)
+    folder, _name = _parts(store_fname)
     if is_good(filestore, store_fname):
         return False
+    partial = _partial(filestore, store_fname)
     with _explained(store_fname):
         _make_folder(filestore, folder)
-        partial = filestore / folder / f".dfr_backup_{secrets.token_hex(8)}"
+        partial.unlink(missing_ok=True)
     try:
         with _explained(store_fname):
             _write(partial, pieces, store_fname)
@@ -51,6 +52,17 @@ def put_back(filestore: Path, store_fname: str, pieces: Iterable[bytes]) -> bool
         return _publish(partial, filestore, store_fname)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partial(filestore: Path, store_fname: str) -> None:
+    """Remove what a killed ``put_back`` may have left beside an attachment file."""
+    with contextlib.suppress(OSError, PermanentError):
+        _partial(filestore, store_fname).unlink()
+
+
+def _partial(filestore: Path, store_fname: str) -> Path:
+    folder, name = _parts(store_fname)
+    return filestore / folder / f".dfr_backup_{name}"
 
 
 def _parts(store_fname: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from ..engine.browse import find_files, look_into
 from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.outcome import checked_state
-from ..engine.repair import put_back
+from ..engine.repair import put_back, remove_partial
 from .base import Flow
 
 NAMED = 50  # files that no backup has, by name
@@ -14,13 +14,15 @@ class RepairFlow(Flow):
 
     def run(self):
         self._do(self.job._step("repair"), self.repair)
-        self.job._forget_key()
+        self.abandon()
 
     def abandon(self):
+        """Leave nothing, also of an attempt that was killed."""
+        for store_fname in self.job._names_to_repair():
+            remove_partial(self.job._filestore_path(), store_fname)
         self.job._forget_key()
 
-    def give_up(self):
-        self.job._forget_key()
+    give_up = abandon
 
     def repair(self, progress):
         """Look through the backups, newest first, until every file was put back."""

@@ -20,9 +20,16 @@ class BackupJob(models.Model):
             "repair", [{"kind": "repair"}], "manual", data={"issues": issues.ids}
         )
 
-    def _issues(self):
+    def _names_to_repair(self):
+        """Return the ``store_fname`` of all that this run is about, repaired or not."""
+        return self._all_issues().mapped("store_fname")
+
+    def _all_issues(self):
         issues = self.env["backup.filestore.issue"].browse(self._facts().get("issues", []))
-        return issues.exists().filtered(lambda issue: issue.state == "open")
+        return issues.exists()
+
+    def _issues(self):
+        return self._all_issues().filtered(lambda issue: issue.state == "open")
 
     def _files_to_repair(self):
         """Return the bytes of each file that is still wanted, by ``store_fname``."""

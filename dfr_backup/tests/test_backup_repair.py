@@ -176,6 +176,16 @@ class TestBackupRepair(BackupCase):
         self.assertIn("No backup that can be read", job.error)
         self.assertIn("old.zip is not in", job.step_ids.log)
 
+    def test_what_a_killed_attempt_has_left_goes_with_the_run(self):
+        issue = self.notice(("missing", INVOICE))
+        (self.root / "disk/old.zip").unlink()
+        folder, _slash, name = store_fname(INVOICE).partition("/")
+        left = self.files / folder / f".dfr_backup_{name}"
+        left.parent.mkdir()
+        left.write_bytes(b"the first half")
+        self.assertEqual(self.repair(issue).state, "failure")
+        self.assertFalse(left.exists())
+
     def test_what_is_found_is_repaired_though_others_are_not(self):
         issues = self.notice(("missing", INVOICE), ("missing", PHOTO))
         (self.root / "disk/old.zip").unlink()

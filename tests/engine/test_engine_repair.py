@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
 from dfr_backup.engine.errors import PermanentError
-from dfr_backup.engine.repair import is_good, put_back
+from dfr_backup.engine.repair import is_good, put_back, remove_partial
 
 DATA = b"an invoice" * 1000
 NAME = hashlib.sha1(DATA).hexdigest()
@@ -54,6 +55,31 @@ def test_one_that_became_good_meanwhile_is_not_touched(filestore):
 
     assert not put_back(filestore, FNAME, pieces())
     assert everything(filestore) == [FNAME]
+
+
+def test_what_a_killed_one_has_left_is_overwritten_or_removed(filestore):
+    class Killed(BaseException):
+        pass
+
+    def left_behind():
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Path, "unlink", lambda *args, **kwargs: None)  # nobody tidied
+            put_back(filestore, FNAME, killed())
+        return everything(filestore)
+
+    def killed():
+        yield DATA[:10]
+        raise Killed
+
+    assert len(left_behind()) == 1
+    assert put_back(filestore, FNAME, [DATA])
+    assert everything(filestore) == [FNAME]
+    (filestore / FNAME).unlink()
+    assert len(left_behind()) == 1
+    remove_partial(filestore, FNAME)
+    remove_partial(filestore, FNAME)
+    remove_partial(filestore, "no/name")
+    assert everything(filestore) == []
 
 
 def test_another_content_is_refused_and_leaves_nothing(filestore):
