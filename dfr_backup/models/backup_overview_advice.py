@@ -105,7 +105,7 @@ class BackupOverview(models.AbstractModel):
         text = self.env._("Disks forget. A copy that nobody reads may be gone for months.")
         lacking = plans.filtered(lambda plan: plan.verify_every == "0")
         return self._advise(
-            "verification", title, text, lacking, self.env._("Schedule"), page="safety"
+            "verification", title, text, lacking, self.env._("Schedule It"), page="safety"
         )
 
     def _advice_drill(self, plans):
@@ -114,7 +114,7 @@ class BackupOverview(models.AbstractModel):
             "A drill restores the newest copy into a scratch database, compares it, and drops it."
         )
         lacking = plans.filtered(lambda plan: plan.drill_every == "0")
-        return self._advise("drill", title, text, lacking, self.env._("Schedule"), page="safety")
+        return self._advise("drill", title, text, lacking, self.env._("Schedule It"), page="safety")
 
     def _advice_proven(self, plans):
         title = self.env._("A restore was proven")
