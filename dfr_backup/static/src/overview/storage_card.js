@@ -19,11 +19,11 @@ export class StorageCard extends Component {
         );
     }
 
-    /** "7 backups, 210.0 MiB" */
+    /** "Backups: 7, 210.0 MiB" */
     get content() {
         const { count, size } = this.props.storage;
         return count
-            ? _t("%(count)s backups, %(size)s", { count, size: formatBytes(size) })
+            ? _t("Backups: %(count)s, %(size)s", { count, size: formatBytes(size) })
             : _t("No backup yet");
     }
 
