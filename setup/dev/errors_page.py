@@ -108,6 +108,9 @@ class Source:
             again = getattr(kind, "id", "") in AGAIN
             for text in self._text(reason, node):
                 yield f"Cannot … in …: {text}.", self._text(hint, node), again, ""
+        elif len(arguments) == 2 and all(_is_sentence(part) for part in arguments):
+            message, remedy = arguments  # of a helper that makes the error
+            yield self._text(message, node)[0], self._text(remedy, node), False, ""
         elif arguments and (name in ERRORS or hint is not None):
             again = name in AGAIN
             for message in self._text(arguments[0], node):

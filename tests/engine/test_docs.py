@@ -123,6 +123,15 @@ def test_errors_with_a_hint_that_is_only_known_later_are_found(tmp_path):
     ]
 
 
+def test_errors_that_a_helper_makes_are_found(tmp_path):
+    errors = load(REPO / "setup/dev/errors_page.py")
+    source = tmp_path / "source.py"
+    source.write_text('ALL = [_always("The disk {place} is gone.", "Mount it once more.")]\n')
+    assert list(errors.Source(source).entries()) == [
+        ("The disk … is gone.", ["Mount it once more."], False, "")
+    ]
+
+
 def test_readme_of_the_addon_is_of_its_fragments():
     readme = load(REPO / "setup/dev/addon_readme.py")
     assert (REPO / "dfr_backup/README.rst").read_text() == readme.page(), "run “make docs”"
