@@ -1,6 +1,7 @@
 """A clock that the test moves, for our processes, PostgreSQL and a bucket's server alike."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from cluster import move_in, private_cluster
 from instances import e2e
-from lab import Lab
+from lab import INJECT, Lab
 
 LIBRARIES = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")  # MT: deadlocks in forks
 
@@ -22,6 +23,8 @@ class Clock:
             "LD_PRELOAD": str(library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # nobody sets that one
+            "PYTHONPATH": f"{INJECT}:{os.environ.get('PYTHONPATH', '')}",
         }
         folder.chmod(0o755)
         self.set(0)
@@ -54,8 +57,6 @@ def moving_lab(template, folder, name):
         shutil.copytree(template.filestore, instance.filestore)
         instance.storage.mkdir(parents=True, mode=0o700)
         move_in(cluster, template, instance)
-        # this library moves the monotonic clock as well, which takes a runner for one that hangs
-        instance.write_conf(dfr_backup_hang_minutes="1e9")
         instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
         with Lab(instance, **clock.environ) as lab:
             lab.clock = clock
