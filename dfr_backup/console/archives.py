@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -45,6 +46,7 @@ def _explained(command):
     """Print an engine's error as a person wants to read it, and return the exit status."""
 
     def explained(options):
+        _heed_all_who_stop()
         try:
             return command(options)
         except EngineError as error:
@@ -53,6 +55,13 @@ def _explained(command):
             return _fail(Cancelled(), options)
 
     return explained
+
+
+def _heed_all_who_stop():
+    """Let what a service manager sends, and a terminal that is closed, undo as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, signal.default_int_handler)
 
 
 def _fail(error, options):
@@ -133,7 +142,7 @@ def _addressed(address):
 
 @_explained
 def restore(options):
-    """Restore an archive into a new database. Ctrl-C removes what was made."""
+    """Restore an archive into a new database. Who stops it leaves nothing behind."""
     storage, key = _addressed(options.archive)
     connection = server.connection("postgres", APPLICATION)
     remove_leftovers(connection, server.markers())

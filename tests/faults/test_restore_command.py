@@ -1,6 +1,9 @@
 """SIGKILL of ``odoo backup restore`` at each of its borders: there is no database of that name
 until it is complete, and the next restore finds nothing in its way and leaves nothing behind."""
 
+import contextlib
+import signal
+
 import pytest
 from lab import INJECT, Fault
 
@@ -85,13 +88,26 @@ def test_killed(lab, archive, copy, tmp_path, cell, instant):
     assert not left
 
 
-def test_cancelled(lab, archive, copy, tmp_path, cell):
-    """Ctrl-C, and what a service manager sends."""
-    for name, number in (("SIGINT", 2), ("SIGTERM", 15)):
-        fault = Fault(tmp_path, "send", "restore.load.rows", argument=number)
+@contextlib.contextmanager
+def heard(number):
+    """Let what is started here hear the signal: a shell has what is in the background ignore it."""
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_stopped(lab, archive, copy, tmp_path, cell, name):
+    """Ctrl-C, what a service manager sends, and a terminal that is closed."""
+    number = getattr(signal, name).value
+    fault = Fault(tmp_path, "send", "restore.load.rows", argument=number)
+    with heard(number):
         done = restore(lab, archive, copy, fault)
-        assert fault.happened and done.returncode not in (0, 3)
-        lab._note_scratch()
-        assert not is_there(lab, copy)
-        assert not lab.leftovers(), name
-    cell("SIGINT, SIGTERM", "restore.load.rows", "stopped, and nothing is left")
+    assert fault.happened and done.returncode == 1, done.stderr
+    assert "Cancelled" in done.stderr
+    lab._note_scratch()
+    assert not is_there(lab, copy)
+    assert not lab.leftovers()
+    cell(f"{name} of the restore command", "restore.load.rows", "stopped, and nothing is left")
