@@ -4,7 +4,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL, format_date
 
-from .backup_copy import PRESENT_STATES
+from .backup_copy import PRESENT_STATES, naive
 from .engine_text import EngineChar
 
 KINDS = [
@@ -128,7 +128,7 @@ class BackupFilestoreIssue(models.Model):
             (issue.attachment, issue.store_fname): issue
             for issue in self.search([("state", "=", "open")])
         }
-        moment = job._taken_at().replace(tzinfo=None)
+        moment = naive(job._taken_at())
         for row in self._attachments([*by_file]):
             trouble = by_file[row["store_fname"]]
             found = {"kind": trouble.kind, "reason": trouble.reason, "last_seen": moment}

@@ -15,6 +15,7 @@ from ..engine.dump import DumpOptions
 from ..engine.errors import Cancelled, EngineError, Postponed
 from ..engine.outcome import StepOutcome
 from ..flows import FLOWS
+from .backup_copy import naive
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
 
@@ -264,7 +265,7 @@ class BackupJob(models.Model):
             "plan_id": self.plan_id.id,
             "storage_id": storage.id,
             "key": self.archive_name,
-            "date": self._taken_at().replace(tzinfo=None),
+            "date": naive(self._taken_at()),
             "size": self.archive_size,
             "sha256": self.archive_sha256,
             "contents": ", ".join(self._contents()),

@@ -92,6 +92,22 @@ class TestBackupCatalogue(BackupCase):
             sorted(after, key=lambda r: r["key"]), sorted(before, key=lambda r: r["key"])
         )
 
+    def test_scan_finds_the_moment_that_the_run_has_noted(self):
+        moment = NOW - timedelta(days=1, microseconds=1)
+        run = self.run_now()
+        values = self.store(1).read(["key", "size", "sha256"])[0]
+        self.storage.copy_ids.unlink()
+        run.write({f"archive_{name}": values[name] for name in ("size", "sha256")})
+        run.write({"archive_name": values["key"]})
+        run.data = {"snapshot_at": f"{moment.isoformat()}+00:00"}
+        content = self.sidecar(values["key"], moment, self.mine, b"PK archive")
+        (self.disk / manifest.sidecar_key(values["key"])).write_bytes(content)
+        run._record_copy(self.storage, "verified")
+        noted = self.storage.copy_ids.date
+        self.storage.copy_ids.unlink()
+        self.perform(self.storage.action_scan())
+        self.assertEqual(self.storage.copy_ids.date, noted)
+
     def test_scan_flags_what_is_gone_or_changed(self):
         good, gone, short, broken = (self.store(days) for days in range(4))
         (self.disk / gone.key).unlink()
