@@ -1,6 +1,7 @@
 """SIGKILL of the runner at every checkpoint that there is, in backups, restores and drills."""
 
 import shutil
+import time
 
 import pytest
 from checkpoint_names import checkpoints
@@ -240,10 +241,12 @@ def test_killed_while_a_cancelled_upload_is_undone(far, tmp_path, cell, instant)
     number = far.start(REQUEST, fault)
     fault.await_it()
     far.driver.do(f'env["backup.job"].browse({number}).action_cancel()')
+    time.sleep(1)  # so often a step looks whether it is cancelled
     fault.go_on()
     outcome = far.settle(number)
     cell("cancel, then kill -9", instant, outcome)
     assert outcome.state == "cancelled"
+    assert outcome.attempt == 2, "it was not killed"
     far.check(outcome)
 
 
