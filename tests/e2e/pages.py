@@ -34,6 +34,10 @@ WEB_CLIENT = [
     ".o-dropdown",
     ".o_statusbar_status",
 ]
+FITS = """selector => {
+    const element = document.querySelector(selector);
+    return element.scrollWidth <= element.clientWidth;
+}"""
 SERIOUS = ("serious", "critical")
 # nothing fades in or out: halfway, it has a contrast that nobody will see. Spinners turn for ever
 STILL = """() => document.getAnimations().every((animation) =>
@@ -95,3 +99,8 @@ def serious_findings(page, part):
         if rule["impact"] in SERIOUS
         for node in rule["nodes"]
     ]
+
+
+def await_fit(page, selector):
+    """Wait until nothing is cut off: a chart follows a new width a moment later."""
+    page.wait_for_function(FITS, arg=selector, timeout=15_000)
