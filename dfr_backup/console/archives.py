@@ -18,7 +18,7 @@ from .. import runner, server
 from ..engine.archive.reader import open_archive
 from ..engine.catalogue import scan
 from ..engine.encryption.files import Passphrase, parse_identities
-from ..engine.errorcodes import error_code
+from ..engine.errorcodes import error_code, with_code
 from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.fetch import fetch
 from ..engine.progress import Progress
@@ -71,7 +71,7 @@ def _fail(error, options):
         facts["error_code"] = code or None
         print(json.dumps({"state": "failure", **facts}, indent=2))
         return 1
-    print(f"ERROR: {error.message}{code and f' [{code}]'}", file=sys.stderr)
+    print(f"ERROR: {with_code(error.message, code)}", file=sys.stderr)
     for line in (error.hint and f"-> {error.hint}", error.log):
         if line:
             print(f"   {line}", file=sys.stderr)

@@ -12,6 +12,7 @@ from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
 
+from ..engine.errorcodes import with_code
 from ..models.backup_copy import PRESENT_STATES
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
@@ -177,8 +178,7 @@ def _as_table(job):
         mark = MARKS.get(step.state, step.state)
         lines.append(f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}")
         if step.error:
-            code = step.error_code and f" [{step.error_code}]"
-            lines.append(f"      {step.error}{code}")
+            lines.append(f"      {with_code(step.error, step.error_code)}")
             lines.append(f"      -> {step.hint}")
     lines.append(f"{dict(job._fields['state'].selection)[job.state]} in {job.duration:.0f} s")
     lines += [f"  {copy.storage_id.name}: {copy.location} ({copy.state})" for copy in job.copy_ids]

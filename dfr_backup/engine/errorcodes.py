@@ -47,6 +47,11 @@ def error_code(text: str) -> str:
     return _own().find(text)
 
 
+def with_code(text: str, code: str) -> str:
+    """Return a message as lines and mails show it: with its code, if it has one, behind it."""
+    return f"{text} [{code}]" if code else text
+
+
 @lru_cache(maxsize=1)
 def _own() -> CodeBook:
     return CodeBook(CODES)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from odoo import api, fields, models
 
 from .. import runner
+from ..engine.errorcodes import with_code
 from ..engine.errors import EngineError
 from ..engine.ping import healthchecks, send_all, uptime_kuma, webhook
 from .backup_step import OPEN_STATES
@@ -148,9 +149,7 @@ class BackupJob(models.Model):
         return [self._problem(False, self)]
 
     def _problem(self, what, told):
-        why = say(self.env, told.error)
-        if told.error_code:
-            why = f"{why} [{told.error_code}]"
+        why = with_code(say(self.env, told.error), told.error_code)
         return {"what": what, "why": why, "todo": say(self.env, told.hint)}
 
     def _summary(self):
