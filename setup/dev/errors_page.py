@@ -2,15 +2,13 @@
 """Write docs/errors.rst: every message that the addon can end with, and what to do about it; and
 dfr_backup/engine/errortable.py: the code of each.
 
-    errors_page.py [--check]
-
 It reads the source as a tree and runs nothing of it. What is filled in at run time is shown as “…”.
 A code that was given stays: of a message that is reworded, reword the old one in the table, too.
 """
 
 import ast
+import json
 import re
-import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -231,7 +229,7 @@ def give_codes(found, codes):
     """Return {message: code}: all of ``codes``, and a new one for each message without."""
     codes = dict(codes)
     for title, prefix, _starts in SUBJECTS:
-        used = [int(code.rpartition("-")[2]) for code in codes.values() if _is_of(code, prefix)]
+        used = [number for kind, number in map(_parts, codes.values()) if kind == prefix]
         number = max(used, default=0)
         for message in sorted(found[title], key=str.lower):
             if message not in codes:
@@ -240,8 +238,10 @@ def give_codes(found, codes):
     return codes
 
 
-def _is_of(code, prefix):
-    return code.rpartition("-")[0] == prefix
+def _parts(code):
+    """Return the prefix and the number of a code."""
+    prefix, _dash, number = code.rpartition("-")
+    return prefix, int(number)
 
 
 def table(codes):
@@ -249,18 +249,13 @@ def table(codes):
     order = [prefix for _title, prefix, _starts in SUBJECTS]
 
     def place(item):
-        prefix, _dash, number = item[1].rpartition("-")
-        return order.index(prefix), int(number)
+        prefix, number = _parts(item[1])
+        return order.index(prefix), number
 
-    lines = [
-        f'    {_literal(text)}: "{code}",\n' for text, code in sorted(codes.items(), key=place)
-    ]
+    ordered = sorted(codes.items(), key=place)
+    # a string of JSON is one of Python, too
+    lines = [f'    {json.dumps(text, ensure_ascii=False)}: "{code}",\n' for text, code in ordered]
     return "".join([TABLE_HEAD, *lines, "}\n"])
-
-
-def _literal(text):
-    quote = "'" if '"' in text and "'" not in text else '"'
-    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
 
 
 def page(found, codes):
@@ -269,7 +264,7 @@ def page(found, codes):
     for title, messages in found.items():
         if messages:
             parts.append(f"\n{title}\n{'=' * len(title)}\n")
-            numbered = sorted(messages, key=lambda text: int(codes[text].rpartition("-")[2]))
+            numbered = sorted(messages, key=lambda text: _parts(codes[text])[1])
             parts += [_entry(codes[text], text, *messages[text]) for text in numbered]
     return "\n".join(parts)
 
@@ -287,12 +282,9 @@ def main():
     found = collect()
     codes = give_codes(found, known_codes())
     wanted = {PAGE: page(found, codes), TABLE: table(codes)}
-    if "--check" in sys.argv[1:]:
-        return 0 if all(path.read_text() == text for path, text in wanted.items()) else 1
     for path, text in wanted.items():
         path.write_text(text)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -88,6 +88,14 @@ class Camera:
             raise RuntimeError(answer["error"]["data"]["message"])
         return answer["result"]
 
+    def take_dialog(self, name, button, ready):
+        """Press a button, take the picture of the dialog that it opens, and close that."""
+        self.page.click(f"button:has-text('{button}')")
+        self.confirm_identity()
+        self.page.wait_for_selector(ready)
+        self.take(name)
+        self.page.click(".modal .btn-close")
+
     def far(self, **values):
         """Change the storage that is far away; return its identifier."""
         (storage,) = self.call("backup.storage", "search", [[("name", "=", FAR)]])
@@ -172,9 +180,7 @@ def storage_sftp(camera):
 
 
 def restore(camera):
-    camera.look("stored-backups", ".o_data_row")
-    camera.page.click(".o_data_row:has-text('MinIO') td.o_data_cell >> nth=1")
-    camera.page.wait_for_selector(".o_form_view button[name=action_restore]")
+    camera.open_row("stored-backups", "MinIO")
     camera.take("stored-backup")
     camera.page.click("button[name=action_restore]")
     camera.confirm_identity()
@@ -241,8 +247,7 @@ def failed(camera):
 def browse(camera):
     """One attachment out of a backup, and what lies between two nights."""
     page = camera.page
-    camera.look("stored-backups", ".o_data_row")
-    page.click(".o_data_row:has-text('This server') td.o_data_cell >> nth=1")
+    camera.open_row("stored-backups", "This server")
     page.click("button[name=action_browse]")
     camera.confirm_identity()
     page.wait_for_selector(".o_form_view [name=search_text]")
@@ -269,19 +274,12 @@ def browse(camera):
 
 def import_backup(camera):
     camera.look("stored-backups", ".o_data_row")
-    camera.page.click("button:has-text('Import Backup')")
-    camera.confirm_identity()
-    camera.page.wait_for_selector(".o_backup_upload[data-phase=idle]")
-    camera.take("import")
-    camera.page.click(".modal .btn-close")
+    camera.take_dialog("import", "Import Backup", ".o_backup_upload[data-phase=idle]")
 
 
 def staging(camera):
     camera.look("backups", ".o_backup_overview canvas")
-    camera.page.click("button:has-text('Make a Staging Copy')")
-    camera.page.wait_for_selector(".modal [name=database] input")
-    camera.take("staging")
-    camera.page.click(".modal .btn-close")
+    camera.take_dialog("staging", "Make a Staging Copy", ".modal [name=database] input")
 
 
 def health(camera):
