@@ -1,6 +1,7 @@
 """Where things lie, and how a child of the benchmark is started."""
 
 import configparser
+import contextlib
 import fcntl
 import os
 import shutil
@@ -45,11 +46,15 @@ def prepare():
     addons = [str(DEV / "addons")] + ([str(OCA_ADDONS)] if has_oca() else [])
     conf.set("options", "addons_path", ",".join(addons))
     conf.set("options", "data_dir", str(DATA))
-    # the local socket, as an Odoo beside its PostgreSQL has it by default
-    settings = dict(line.split("=", 1) for line in (DEV / "settings").read_text().split())
-    conf.set("options", "db_host", settings["PG_SOCKET"])
+    conf.set("options", "db_host", _socket())
     with open(CONF, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
         conf.write(stream)
+
+
+def _socket():
+    """Return where the local socket is, as an Odoo beside its PostgreSQL has it by default."""
+    settings = dict(line.split("=", 1) for line in (DEV / "settings").read_text().split())
+    return settings["PG_SOCKET"]
 
 
 def has_oca():
@@ -59,7 +64,7 @@ def has_oca():
 
 def environment(isal=True):
     """Return the environment of a child; without ``isal``, importing it fails there."""
-    env = dict(os.environ, ODOO_RC=str(CONF), TMPDIR=str(TMP))
+    env = dict(os.environ, ODOO_RC=str(CONF), TMPDIR=str(TMP), PGHOST=_socket())
     env["PYTHONPATH"] = os.pathsep.join([str(OCA)] if isal else [str(NO_ISAL), str(OCA)])
     return env
 
@@ -75,11 +80,11 @@ def filestore(database):
 
 
 def forget(folder):
-    """Take the files of a folder out of the page cache: at night, nobody has just read them."""
-    for path in folder.glob("??/*"):
-        file = os.open(path, os.O_RDONLY)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(file)
+    """Take what may be read in a folder out of the page cache: at night, nobody has just read
+    it."""
+    for path in filter(Path.is_file, folder.rglob("*")):
+        with contextlib.suppress(OSError), open(path, "rb") as stream:
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def odoo(*arguments, log, script=None):

@@ -119,10 +119,11 @@ def verify(options):
     storage, key = _addressed(options.archive)
     progress = _Shown("Verify", options)
     with tempfile.TemporaryDirectory(prefix="dfr_backup") as folder:
-        path = fetch(storage, key, Path(folder), progress).path
+        fetched = fetch(storage, key, Path(folder), progress)
+        fetched.compare(progress)
         members = None
         if not key.endswith(".age"):
-            with open_archive(path) as archive:
+            with open_archive(fetched.path) as archive:
                 members = archive.check(progress)
     progress.end()
     text = f"{members} files in it are what they were" if members else "the whole is what it was"

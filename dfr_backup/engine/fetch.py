@@ -4,7 +4,9 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .catalogue import read_sidecar
@@ -22,29 +24,38 @@ RETRIES = Retries()
 
 @dataclass(frozen=True)
 class Fetched:
-    """Where an archive is, and whether all of it was ``compared`` with its manifest."""
+    """Where an archive is.
+
+    ``compared`` tells whether all of it was compared with its manifest. What was not copied was
+    not read yet: then ``comparison(progress)`` does it, and raises as ``Storage.verify`` does.
+    """
 
     path: Path
     compared: bool
+    comparison: Callable[[Progress], object] | None = None
+
+    def compare(self, progress: Progress) -> None:
+        """Do the comparison that is still to do, if there is one."""
+        if self.comparison:
+            self.comparison(progress)
 
 
 def fetch(
     storage: Storage, key: str, folder: Path, progress: Progress, retries: Retries = RETRIES
 ) -> Fetched:
-    """Return where the archive ``key`` is, compared with its manifest.
+    """Return where the archive ``key`` is.
 
-    What lies on this server is not copied. Otherwise it is fetched into ``folder``, going on
-    where an earlier call was interrupted. An archive without a manifest of ours, as Odoo makes
-    them, is taken as it is. Raise PermanentError when it is not there or is not what was stored,
-    when there is no space, and RetryableError, Cancelled.
+    What lies on this server is neither copied nor read. Otherwise it is fetched into ``folder``,
+    going on where an earlier call was interrupted, and compared with its manifest. An archive
+    without a manifest of ours, as Odoo makes them, is taken as it is. Raise PermanentError when it
+    is not there or is not what was stored, when there is no space, and RetryableError, Cancelled.
     """
     expected = _expected(storage, key, progress)
     here = storage.local_path(key)
     size = _size(storage, key)
     if here is not None:
-        if expected:
-            storage.verify(key, *expected, progress)
-        return Fetched(here, bool(expected))
+        verify = partial(storage.verify, key, *expected) if expected else None
+        return Fetched(here, compared=False, comparison=verify)
     target = folder / key
     _require_space(folder, size - _present(target))
     progress.expect(size)

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from dfr_backup.engine import manifest
-from dfr_backup.engine.errors import PermanentError, RetryableError
+from dfr_backup.engine.errors import Mismatch, PermanentError, RetryableError
 from dfr_backup.engine.fetch import fetch
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import Retries
@@ -108,3 +108,14 @@ def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
     progress = Progress()
     assert fetch(far, KEY, folder, progress).path.read_bytes() == CONTENT
     assert "no manifest" in progress.lines[0]
+
+
+def test_what_lies_here_is_compared_when_it_is_wanted(far, tmp_path, folder):
+    here = LocalStorage(tmp_path / "far", LocalRules([tmp_path / "far"]))
+    fetched = fetch(here, KEY, folder, Progress())
+    assert (fetched.path, fetched.compared) == (tmp_path / "far" / KEY, False)
+    fetched.compare(Progress())
+    fetched.path.write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
+    with pytest.raises(Mismatch):
+        fetched.compare(Progress())
+    assert not folder.exists()

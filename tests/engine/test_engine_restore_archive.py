@@ -393,6 +393,22 @@ def test_a_file_that_was_damaged_before_is_a_warning(tmp_path):
     assert "1 attachment files were damaged" in progress.warnings[0]
 
 
+@pytest.mark.parametrize(
+    "compared, noted, found",
+    [(True, 0, 0), (True, 1, 1), (True, None, 1), (False, 0, 1)],
+)
+def test_names_are_compared_unless_that_is_known(tmp_path, compared, noted, found):
+    """An archive that is what was sealed has the files that were compared when it was made."""
+    writer = ArchiveWriter.create(tmp_path / "x.zip")
+    writer.add_bytes(stored_name(b"a name"), b"another content")
+    filestore = {} if noted is None else {"filestore": {"damaged": noted}}
+    writer.add_bytes("manifest.json", manifest.encode(manifest.build(HEAD, filestore)))
+    writer.close()
+    with open_archive(tmp_path / "x.zip") as archive:
+        with FilestoreExtraction(archive, tmp_path / "fs", compared=compared) as running:
+            assert len(running.finish(Progress()).damaged) == found
+
+
 def test_a_damaged_member_ends_the_unpacking(ours, tmp_path):
     content = bytearray(ours.read_bytes())
     with zipfile.ZipFile(ours) as archive:

@@ -264,11 +264,88 @@ def test_rights_of_unknown_users_and_unknown_settings_are_no_reason_to_fail(new_
     assert "no_such_user" in progress.warnings[0]
 
 
-def test_a_lost_server_is_retryable(new_database):
+@pytest.mark.parametrize("before", [b"", b"SELECT 1;\n"])
+def test_a_lost_server_is_retryable(new_database, before):
     database = new_database()
-    dump = b"SELECT pg_terminate_backend(pg_backend_pid());\n" + END
-    with pytest.raises(RetryableError, match="lost during the restore"):
+    dump = before + b"SELECT pg_terminate_backend(pg_backend_pid());\n" + END
+    with pytest.raises(RetryableError, match="lost during the restore: .*closed"):
         loaded(database, dump)
+
+
+def test_statements_around_one_that_is_not_followed_are_done_once(new_database):
+    """They are sent together, and all of them are undone with the one that fails."""
+    database = new_database()
+    dump = b"CREATE TABLE t (id int);\nINSERT INTO t VALUES (1);\n"
+    dump += b"GRANT SELECT ON TABLE t TO no_such_user;\nINSERT INTO t VALUES (2);\n" + END
+    assert len(loaded(database, dump).skipped) == 1
+    assert run_sql(database, "SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+
+
+def test_whatever_ends_the_reading_ends_the_load(new_database):
+    def broken():
+        yield b"SELECT 1;\n"
+        raise MemoryError()
+
+    with pytest.raises(MemoryError):
+        load(broken(), Connection(new_database()), cancelling(30))
+
+
+# === AUTOVACUUM === #
+
+TAKE = "LOCK TABLE public.t IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"  # as autovacuum takes a table
+
+
+def is_held(database):
+    """Tell whether autovacuum would have to wait for the table."""
+    try:
+        run_sql(database, f"BEGIN; {TAKE}; COMMIT")
+    except psycopg2.errors.LockNotAvailable:
+        return True
+    except psycopg2.errors.UndefinedTable:
+        pass
+    return False
+
+
+def within_a_minute(happens):
+    end = time.monotonic() + 60
+    while not happens() and time.monotonic() < end:
+        time.sleep(0.01)
+    return happens()
+
+
+def test_autovacuum_passes_over_a_table_while_its_rows_come(new_database, monkeypatch):
+    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
+    database, held = new_database(), []
+
+    def slowly():
+        yield b"CREATE TABLE public.t (id int);\nCOPY public.t (id) FROM stdin;\n" + b"1\n" * 100
+        held.append(within_a_minute(lambda: is_held(database)))
+        yield b"2\n\\.\nCREATE INDEX i ON public.t USING btree (id);\n" + END
+
+    load(slowly(), Connection(database), Progress())
+    assert held == [True]
+    assert not is_held(database)
+    assert run_sql(database, "SELECT count(*) FROM t") == [(101,)]
+
+
+def test_a_table_that_somebody_holds_already_is_loaded(new_database):
+    database = new_database()
+    opened = contextlib.ExitStack()
+
+    def while_held():
+        yield b"CREATE TABLE public.t (id int);\nCOPY public.t (id) FROM stdin;\n" + b"1\n" * 100
+        other = opened.enter_context(contextlib.closing(psycopg2.connect(dbname=database)))
+        exists = "SELECT to_regclass('public.t') IS NOT NULL"
+        assert within_a_minute(lambda: run_sql(database, exists) == [(True,)])
+        other.cursor().execute(TAKE)
+        yield b"2\n\\.\n" + END
+
+    with opened:
+        load(while_held(), Connection(database), Progress())
+    assert run_sql(database, "SELECT count(*) FROM t") == [(101,)]
+
+
+# === CANCEL === #
 
 
 def cancelling(after):
@@ -609,6 +686,22 @@ def test_the_planner_knows_tables_of_any_name_and_kind(new_database):
     analyze(Connection(database), Progress())
     known = "SELECT attname FROM pg_stats WHERE schemaname IN ('public', 'Other') ORDER BY 1"
     assert run_sql(database, known) == [("one",), ("three",), ("three",), ("two",)]
+
+
+def test_tables_that_autovacuum_has_keep_no_other_waiting(new_database):
+    database, taken = new_database(), [f"t{n}" for n in range(os.cpu_count() or 1)]
+    for table in taken:
+        run_sql(database, f"CREATE TABLE {table} AS SELECT generate_series(1, 5000) AS i")
+    run_sql(database, "CREATE TABLE u AS SELECT 2 AS i")
+    seen = "SELECT tablename FROM pg_stats WHERE schemaname = 'public' ORDER BY 1"
+    with contextlib.closing(psycopg2.connect(dbname=database)) as other:
+        other.cursor().execute(f"LOCK TABLE {', '.join(taken)} IN SHARE UPDATE EXCLUSIVE MODE")
+        thread = threading.Thread(target=analyze, args=(Connection(database), Progress()))
+        thread.start()
+        assert within_a_minute(lambda: run_sql(database, seen) == [("u",)])
+        assert thread.is_alive()
+    thread.join(60)
+    assert len(run_sql(database, seen)) == len(taken) + 1
 
 
 def test_cancel_ends_the_gathering_of_statistics(new_database):

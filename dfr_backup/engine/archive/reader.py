@@ -195,6 +195,11 @@ class Archive:
         """Yield the members of the filestore."""
         return filter(is_attachment, self.reader.entries())
 
+    def names_were_proven(self) -> bool:
+        """Tell whether each attachment file had the SHA-1 of its name when it was archived."""
+        filestore = self._ours.get("filestore")
+        return isinstance(filestore, dict) and filestore.get("damaged") == 0
+
     def addon_files(self) -> Iterator[Entry]:
         """Yield the members of the custom addons."""
         return filter(is_addon_file, self.reader.entries())

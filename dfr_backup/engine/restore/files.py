@@ -6,9 +6,7 @@ import os
 import re
 import secrets
 import shutil
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +15,10 @@ from typing import Any
 from ..archive.reader import ADDONS, FILESTORE, Archive, batches_of
 from ..archive.zipdirectory import Entry, refused
 from ..archive.zipreader import ZipReader
+from ..background import Background
 from ..checkpoints import checkpoint
-from ..crew import LOOK, Crew
-from ..errors import Cancelled, PermanentError
+from ..crew import Crew
+from ..errors import PermanentError
 from ..progress import Progress
 
 NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
@@ -69,6 +68,9 @@ class FilestoreExtraction:
     that is done meanwhile, and call ``finish`` in it: leaving it earlier ends the threads. What
     was written until then stays for the caller to remove. Files that are ``durable`` are on the
     disk in the end; those of a drill need not be.
+
+    The CRC-32 of each file is compared, and its SHA-1 with its name: unless the archive is
+    ``compared`` as a whole, and says that they agreed.
     """
 
     def __init__(
@@ -78,28 +80,25 @@ class FilestoreExtraction:
         *,
         workers: int | None = None,
         durable: bool = True,
+        compared: bool = False,
     ):
         self._archive = archive
         self._target = target
         self._workers = workers
         self._durable = durable
-        self._progress = Progress(self._report)
-        self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(1, "dfr_backup filestore")
-        self._result: Future[Unpacked] | None = None
+        self._is_proven = compared and archive.names_were_proven()
+        self._work = Background(self._extract, "filestore")
 
     def __enter__(self) -> "FilestoreExtraction":
-        self._result = self._pool.submit(self._extract)
+        self._work.__enter__()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stopped.set()
-        self._pool.shutdown()
+        self._work.__exit__(*exc_info)
 
     def raise_error(self) -> None:
         """Raise what has ended the threads, if anything has: EngineError."""
-        if self._result and self._result.done():
-            self._result.result()
+        self._work.raise_error()
 
     def finish(self, progress: Progress) -> Unpacked:
         """Wait for the end, and report to ``progress`` what is done meanwhile and was before.
@@ -107,12 +106,9 @@ class FilestoreExtraction:
         A file whose SHA-1 is not its name is written and named in a warning. Raise
         PermanentError, and Cancelled.
         """
-        assert self._result is not None
         checkpoint("restore.filestore.begin")
         progress.expect(self._archive.describe().file_bytes)
-        while not wait([self._result], LOOK).done:
-            progress.advance(self._progress.done - progress.done)
-        done = self._result.result()
+        done = self._work.finish(lambda written: progress.advance(written - progress.done))
         progress.advance(done.bytes - progress.done)
         if done.damaged:
             progress.warn(
@@ -124,19 +120,16 @@ class FilestoreExtraction:
 
     # === IN THE THREADS === #
 
-    def _extract(self) -> Unpacked:
+    def _extract(self, progress: Progress) -> Unpacked:
         with _explained(self._target):
             self._target.mkdir(parents=True)
-        crew = Crew(self._progress, self._workers)
-        unpacker = _Unpacker(self._archive.reader, FILESTORE, self._target, crew)
+        crew = Crew(progress, self._workers)
+        reader, names_tell = self._archive.reader, not self._is_proven
+        unpacker = _Unpacker(reader, FILESTORE, self._target, crew, names_tell=names_tell)
         done = unpacker.unpack(self._archive.attachments())
         if self._durable:
             sync_file_system(self._target)  # here, where nobody waits for the disk yet
         return done
-
-    def _report(self, _progress: Progress) -> None:
-        if self._stopped.is_set():
-            raise Cancelled()
 
 
 def unpack_addons(archive: Archive, target: Path, progress: Progress) -> UnpackedAddons:
@@ -170,13 +163,17 @@ def _move(source: Path, target: Path) -> bool:
 
 
 class _Unpacker:
-    """Writes members below ``root``, under their names without ``prefix``."""
+    """Writes members below ``root``, under their names without ``prefix``. ``names_tell``: where
+    a name is a SHA-1, the content is compared with it."""
 
-    def __init__(self, reader: ZipReader, prefix: str, root: Path, crew: Crew):
+    def __init__(
+        self, reader: ZipReader, prefix: str, root: Path, crew: Crew, *, names_tell: bool = False
+    ):
         self._reader = reader
         self._prefix = prefix
         self._root = root
         self._crew = crew
+        self._names_tell = names_tell
         self._owner = _heir(root)
         if self._owner:
             os.chown(root, *self._owner)
@@ -200,7 +197,7 @@ class _Unpacker:
 
     def _write(self, name: str, pieces: Iterator[bytes]) -> bool:
         """Write one file; tell whether its content is what its name says, if that says anything."""
-        by_content = NAMED_BY_CONTENT.fullmatch(name)
+        by_content = self._names_tell and NAMED_BY_CONTENT.fullmatch(name)
         digest: Any = hashlib.sha1(usedforsecurity=False) if by_content else None
         file = self._create(name)
         try:

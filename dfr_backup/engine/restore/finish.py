@@ -90,28 +90,50 @@ def analyze(connection: Connection, progress: Progress) -> None:
     """Let the planner know the restored tables: a dump has no statistics, and without them the
     first queries are slow until autovacuum has come by. A failure is a warning. Raise Cancelled,
     and RetryableError when the server cannot be reached."""
-    problems: list[str] = []
+    statements = _names(connection, ANALYZE, "list the tables of the restored database")
+    statistics = _Statistics()
+    with Sessions(connection, os.cpu_count() or 1, progress) as sessions:
+        for statement in statements:
+            sessions.share(statistics.gather_now(statement))
+        sessions.wait()
+        for statement in statistics.taken.copy():
+            sessions.share(statistics.gather(statement))
+        sessions.wait()
+    if statistics.problems:
+        progress.warn(
+            "The planner's statistics could not be gathered: the database is slower until "
+            f"autovacuum has done it. {statistics.problems[0]}"
+        )
 
-    def gather(statement: str) -> Callable[[Any], None]:
+
+class _Statistics:
+    """What became of the statements: tables that autovacuum has ``taken`` are to be waited for,
+    and each may take a second, so all others come before."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.problems: list[str] = []
+
+    def gather_now(self, statement: str) -> Callable[[Any], None]:
+        now = self.gather(statement.replace("ANALYZE", "ANALYZE (SKIP_LOCKED)", 1))
+
+        def work(session: Any) -> None:
+            now(session)
+            if session.notices:  # the only one there is: that the table was skipped
+                session.notices.clear()
+                self.taken.append(statement)
+
+        return work
+
+    def gather(self, statement: str) -> Callable[[Any], None]:
         def work(session: Any) -> None:
             try:
                 with session.cursor() as cr:
                     cr.execute(statement)
             except psycopg2.Error as error:
-                problems.append(str(error).strip())
+                self.problems.append(str(error).strip())
 
         return work
-
-    statements = _names(connection, ANALYZE, "list the tables of the restored database")
-    with Sessions(connection, os.cpu_count() or 1, progress) as sessions:
-        for statement in statements:
-            sessions.share(gather(statement))
-        sessions.wait()
-    if problems:
-        progress.warn(
-            "The planner's statistics could not be gathered: the database is slower until "
-            f"autovacuum has done it. {problems[0]}"
-        )
 
 
 def _finish(cr: Any, options: FinishOptions) -> None:

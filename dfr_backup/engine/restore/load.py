@@ -24,12 +24,12 @@ from typing import Any
 import psycopg2
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError
 from ..postgres import Connection
 from ..progress import Progress
 from .errors import is_tolerable, load_error
 from .sessions import LOOK, Sessions
 from .sqlstream import Rows, Statement, split
+from .vacuumguard import VacuumGuard
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB
@@ -83,6 +83,7 @@ def load(
 class _Loader:
     def __init__(self, sessions: Sessions):
         self._sessions = sessions
+        self._guard = VacuumGuard(sessions)
         self._alone: list[Statement] = []
         self._builds: list[tuple[bytes, Statement]] = []
         self._validations: dict[bytes, list[tuple[bytes, Statement]]] = {}
@@ -99,7 +100,7 @@ class _Loader:
                 self._report.statements += 1
                 self._do(item)
         self._flush()
-        self._sessions.wait()  # for the rows, when nothing came after them
+        self._end_rows()  # when nothing came after them
         checkpoint("restore.load.end")
 
     def finish(self, progress: Progress) -> LoadReport:
@@ -128,20 +129,24 @@ class _Loader:
             self._run_alone(statement)
 
     def _run_alone(self, statement: Statement) -> None:
-        self._sessions_wait_for_rows()
+        if not self._alone:
+            self._end_rows()
         self._alone.append(statement)
         if len(self._alone) >= BATCH:
             self._flush_alone()
 
-    def _sessions_wait_for_rows(self) -> None:
-        """What is no COPY may want to see all rows."""
-        if not self._alone:
-            self._sessions.wait()
-
     def _copy(self, rows: Rows) -> None:
         checkpoint("restore.load.rows")
-        self._weights[_table(COPIED, rows.copy.text)] += rows.size
+        table = _table(COPIED, rows.copy.text)
+        if not self._weights[table]:
+            self._guard.hold(table)
+        self._weights[table] += rows.size
         self._sessions.share(lambda session: _copy_rows(session, rows))
+
+    def _end_rows(self) -> None:
+        """What is no COPY may want to see all rows, and to lock their tables."""
+        self._guard.release()
+        self._sessions.wait()
 
     def _build(self, table: bytes, statement: Statement) -> None:
         self._flush_validations()
@@ -180,7 +185,7 @@ class _Loader:
         if not builds:
             return
         self._flush_alone()
-        self._sessions.wait()  # for the rows
+        self._end_rows()
         checkpoint("restore.load.indexes")
         builds.sort(key=lambda build: -self._weights.get(build[0], 0))
         for _table_name, statement in builds:
@@ -212,8 +217,9 @@ class _Loader:
 
     def _execute_all(self, session: Any, statements: list[Statement]) -> None:
         with session.cursor() as cr:
-            for statement in statements:
-                self._execute(cr, statement)
+            if len(statements) == 1 or not _execute_together(cr, statements):
+                for statement in statements:
+                    self._execute(cr, statement)
 
     def _execute(self, cr: Any, statement: Statement) -> None:
         try:
@@ -225,6 +231,18 @@ class _Loader:
                 f"dump.sql, line {statement.line}, was not followed: {error.diag.message_primary}"
             )
             self._report.skipped.append(sentence)
+
+
+def _execute_together(cr: Any, statements: list[Statement]) -> bool:
+    """Execute all statements or, when one of them fails, none, and tell which it was: PostgreSQL
+    takes them as one transaction, and thousands of answers need not be waited for."""
+    try:
+        cr.execute(b"\n".join(statement.text for statement in statements))
+    except psycopg2.Error as error:
+        if cr.connection.closed:
+            raise load_error(error, statements[0].text, statements[0].line) from error
+        return False
+    return True
 
 
 class _Parts:
@@ -254,7 +272,7 @@ def _table(pattern: "re.Pattern[bytes]", text: bytes) -> bytes:
 @contextmanager
 def _read_ahead(pieces: Iterator[bytes], progress: Progress) -> Iterator[Iterator[bytes]]:
     """Yield an iterator over the same pieces, which a thread reads and inflates ahead."""
-    ready: queue.Queue[bytes | EngineError | None] = queue.Queue(READ_AHEAD)
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(READ_AHEAD)
     stopped = threading.Event()
     thread = threading.Thread(target=_fill, args=(pieces, ready, stopped), daemon=True)
     thread.start()
@@ -272,7 +290,7 @@ def _fill(pieces: Iterator[bytes], ready: "queue.Queue[Any]", stopped: threading
             if stopped.is_set():
                 return
         _put(ready, None, stopped)
-    except EngineError as error:
+    except BaseException as error:  # whatever it is, the caller must not wait for ever
         _put(ready, error, stopped)
 
 
@@ -291,7 +309,7 @@ def _received(ready: "queue.Queue[Any]", progress: Progress) -> Iterator[bytes]:
         except queue.Empty:
             progress.tick()
             continue
-        if isinstance(item, EngineError):
+        if isinstance(item, BaseException):
             raise item
         if item is None:
             return

@@ -75,9 +75,13 @@ class Sessions:
         with self._changed:
             self._settings.append(statement)
 
+    def order(self, work: Work) -> None:
+        """Let the main session do ``work(session)`` when it is its turn."""
+        self._submit(self._main, work)
+
     def run(self, work: Work) -> None:
         """Let the main session do ``work(session)``, and wait for it."""
-        self._submit(self._main, work)
+        self.order(work)
         self.wait()
 
     def share(self, work: Work) -> None:

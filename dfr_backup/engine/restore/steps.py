@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..archive.reader import Archive, open_archive
+from ..background import Background
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import PermanentError
 from ..fetch import fetch
@@ -63,6 +64,7 @@ class Restore:
         self._path: Path | None = None
         self._archive: Archive | None = None
         self._compared = False
+        self._comparison: Background[object] | None = None
         self._target: RestoreTarget | None = None
         self._extraction: FilestoreExtraction | None = None
 
@@ -85,14 +87,34 @@ class Restore:
     def fetch(self, storage: Storage, key: str, progress: Progress) -> None:
         """Get the archive, compare it with its manifest, and decrypt it when it is encrypted.
 
-        What lies in a local directory is read where it is. What an interrupted call has fetched
-        is used again. Raise EngineError.
+        What lies in a local directory is read where it is, and compared while it is restored:
+        ``filestore`` waits for that. What an interrupted call has fetched is used again. Raise
+        EngineError.
         """
         fetched = fetch(storage, key, self._work, progress)
-        path, self._compared = fetched.path, fetched.compared
+        path = fetched.path
+        self._compared = fetched.compared or fetched.comparison is not None
         if key.endswith(".age"):
+            fetched.compare(progress)
             path = self._decrypted(path, progress)
-        self._archive = self._resources.enter_context(open_archive(path))
+        elif fetched.comparison:
+            comparison = Background(fetched.comparison, "compare")
+            self._comparison = self._resources.enter_context(comparison)
+        with self._archive_first(progress):
+            self._archive = self._resources.enter_context(open_archive(path))
+
+    @contextlib.contextmanager
+    def _archive_first(self, progress: Progress) -> Iterator[None]:
+        """Raise that the archive is not what was stored, if so, before what came of it."""
+        try:
+            yield
+        except PermanentError:
+            self._finish_comparison(progress)
+            raise
+
+    def _finish_comparison(self, progress: Progress) -> None:
+        if self._comparison:
+            self._comparison.finish(lambda _done: progress.tick())
 
     def _decrypted(self, path: Path, progress: Progress) -> Path:
         if self._options.identities is None:
@@ -138,24 +160,35 @@ class Restore:
         The attachment files are unpacked from now on, too: the one waits where the other works.
         """
         progress.expect(self.archive.describe().sql_bytes)
-        durable = self._options.durable
-        extraction = FilestoreExtraction(self.archive, self.target.filestore, durable=durable)
+        extraction = FilestoreExtraction(
+            self.archive,
+            self.target.filestore,
+            durable=self._options.durable,
+            compared=self._compared,
+        )
         self._extraction = self._resources.enter_context(extraction)
-        report = load(self._sql(extraction), self.target.connection, progress)
+        with self._archive_first(progress):
+            report = load(self._sql(extraction), self.target.connection, progress)
         progress.log(f"{report.statements} statements, {report.tables} tables with rows")
 
     def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
-        """Yield the dump, as long as the files find their place, too: a load may take hours."""
+        """Yield the dump, as long as what is done beside it goes well: a load may take hours."""
         for piece in self.archive.sql(compared=self._compared):
             extraction.raise_error()
+            if self._comparison:
+                self._comparison.raise_error()
             yield piece
 
     def filestore(self, progress: Progress) -> None:
-        """Wait until the attachment files are unpacked, each checked. Raise EngineError,
-        Cancelled."""
+        """Wait until the attachment files are unpacked, each checked, and until the archive is
+        known to be what was stored. Raise EngineError, Cancelled."""
         assert self._extraction is not None
-        done = self._extraction.finish(progress)
+        with self._archive_first(progress):
+            done = self._extraction.finish(progress)
         progress.log(f"{done.files} attachment files")
+        if self._comparison:
+            self._finish_comparison(progress)
+            progress.log("The archive is what its manifest says")
 
     def compare(self, progress: Progress) -> VerifyReport:
         """Compare rows and files with the manifest. Raise PermanentError when some are not
