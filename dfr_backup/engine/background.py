@@ -22,7 +22,7 @@ class Background(Generic[Result]):
         self._work = work
         self._stopped = threading.Event()
         self._progress = Progress(self._report)
-        self._pool = ThreadPoolExecutor(1, f"dfr_backup {name}")
+        self._pool = ThreadPoolExecutor(1, name)
         self._result: Future[Result] | None = None
 
     def __enter__(self) -> "Background[Result]":

@@ -238,6 +238,7 @@ TERMS = (
     _("Choose another name, or look whether it is still needed: a restore never writes over files."),
     _("Files cannot be written in %(folder)s: %(strerror)s."),
     # engine/restore/finish.py
+    _("ANALYZE (SKIP_LOCKED)"),
     _("read the modules of the restored database"),
     _("finish the restored database"),
     _("list the tables of the restored database"),
@@ -285,6 +286,7 @@ TERMS = (
     # engine/restore/steps.py
     _("%(statements)s statements, %(tables)s tables with rows"),
     _("%(files)s attachment files"),
+    _("The archive is what its manifest says"),
     _("%(rows)s rows of %(tables)s tables, %(files)s files"),
     _("The restored database is not what was saved."),
     _("Use another backup. The log of this step names what differs."),

@@ -109,7 +109,7 @@ def damaged(archive, target):
     return path
 
 
-def test_damaged_archive_is_refused_before_anything_is_made(instance, copy, tmp_path):
+def test_damaged_archive_is_refused_and_nothing_of_it_stays(instance, copy, tmp_path):
     run = instance.backup()
     before = databases(instance)
     done = restore(instance, damaged(run.archive, tmp_path), copy)

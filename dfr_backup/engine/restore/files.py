@@ -87,7 +87,7 @@ class FilestoreExtraction:
         self._workers = workers
         self._durable = durable
         self._is_proven = compared and archive.names_were_proven()
-        self._work = Background(self._extract, "filestore")
+        self._work = Background(self._extract, "dfr_backup filestore")
 
     def __enter__(self) -> "FilestoreExtraction":
         self._work.__enter__()

@@ -98,7 +98,7 @@ class Restore:
             fetched.compare(progress)
             path = self._decrypted(path, progress)
         elif fetched.comparison:
-            comparison = Background(fetched.comparison, "compare")
+            comparison = Background(fetched.comparison, "dfr_backup compare")
             self._comparison = self._resources.enter_context(comparison)
         with self._archive_first(progress):
             self._archive = self._resources.enter_context(open_archive(path))
