@@ -238,7 +238,6 @@ TERMS = (
     _("Choose another name, or look whether it is still needed: a restore never writes over files."),
     _("Files cannot be written in %(folder)s: %(strerror)s."),
     # engine/restore/finish.py
-    _("ANALYZE (SKIP_LOCKED)"),
     _("read the modules of the restored database"),
     _("finish the restored database"),
     _("list the tables of the restored database"),

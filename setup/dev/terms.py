@@ -26,7 +26,8 @@ TERMS = (
 '''
 WORDY = re.compile(r"[A-Za-z’',:;.?)}”] [A-Za-z(“{]")
 NO_TEXT = re.compile(
-    r"^\W*(SELECT|WITH|CREATE|ALTER|UPDATE|DROP|DELETE|INSERT|SHOW|COPY|REVOKE|SET|REPEATABLE)\b"
+    r"^\W*(SELECT|WITH|CREATE|ALTER|UPDATE|DROP|DELETE|INSERT|SHOW|COPY|REVOKE|SET|REPEATABLE"
+    r"|ANALYZE)\b"
     r"|PRIVATE KEY|PUBLIC KEY|\\[sdwS]|\(\?|\||%[Ymd]|^[a-z]+ [a-z]+=|^# (HELP|TYPE)|^text/|^/"
     r"|^GRANT \w+ ON SCHEMA|^\(FORMAT |^dfr_backup \w+$|^attachment; |^bytes \{"
     r"|^Failing row contains$|^[A-Z]\w*( [A-Z]\w*)+$"  # the names of providers

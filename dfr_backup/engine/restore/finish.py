@@ -38,7 +38,6 @@ ANALYZE = """
      WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relisshared
      ORDER BY pg_relation_size(c.oid) DESC
 """
-ANALYZE_NOW = "ANALYZE (SKIP_LOCKED)"
 SET_PARAMETER = """
     INSERT INTO ir_config_parameter (key, value, create_uid, create_date, write_uid, write_date)
          VALUES (%(key)s, %(value)s, 1, now() AT TIME ZONE 'UTC', 1, now() AT TIME ZONE 'UTC')
@@ -116,7 +115,7 @@ class _Statistics:
         self.problems: list[str] = []
 
     def gather_now(self, statement: str) -> Callable[[Any], None]:
-        now = self.gather(statement.replace("ANALYZE", ANALYZE_NOW, 1))
+        now = self.gather(statement.replace("ANALYZE", "ANALYZE (SKIP_LOCKED)", 1))
 
         def work(session: Any) -> None:
             now(session)
