@@ -111,14 +111,12 @@ class Sshd:
         """End the server and the sessions that it serves: a server that is killed."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, signal.SIGSTOP)
-        for pid in [*_children(self.process.pid), self.process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill([*_children(self.process.pid), self.process.pid])
         self.process.wait(10)
 
-    def sessions(self):
-        """Return the processes that serve somebody."""
-        return _children(self.process.pid)
+    def kill_sessions(self):
+        """Kill the processes that serve somebody; the server itself stays."""
+        _kill(_children(self.process.pid))
 
 
 def wait_for_port(port, process):
@@ -130,6 +128,12 @@ def wait_for_port(port, process):
             return
         time.sleep(0.02)
     raise AssertionError("the server did not start")
+
+
+def _kill(pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # one may go when the one before is gone
+            os.kill(pid, signal.SIGKILL)
 
 
 def _children(pid):

@@ -214,8 +214,7 @@ def test_discard_partial(storage, source, server):
 def test_server_that_dies_in_an_upload(storage, source, server):
     def kill(name):
         if name == "storage.put.part" and next(left, None) is None:
-            for pid in server.sessions():
-                os.kill(pid, signal.SIGKILL)
+            server.kill_sessions()
 
     left = iter(range(15))
     with checkpoints(kill), pytest.raises(RetryableError, match="lost") as caught:
@@ -230,8 +229,7 @@ def test_server_that_dies_in_a_download(storage, server):
     storage.put_bytes(bytes(8 * MIB), "a")
     with pytest.raises(RetryableError, match="lost"), storage.open("a") as stream:
         stream.read(MIB)
-        for pid in server.sessions():
-            os.kill(pid, signal.SIGKILL)
+        server.kill_sessions()
         while stream.read(MIB):
             pass
 
@@ -362,8 +360,7 @@ def test_calls_share_a_connection_that_ends_with_the_storage(server):
 
 def test_connection_that_died_meanwhile_is_replaced(storage, server):
     storage.put_bytes(b"x", "a")
-    for pid in server.sessions():
-        os.kill(pid, signal.SIGKILL)
+    server.kill_sessions()
     storage._link.transport.join(5)
     assert storage.stat("a").size == 1
 
