@@ -328,6 +328,21 @@ def test_autovacuum_passes_over_a_table_while_its_rows_come(new_database, monkey
     assert run_sql(database, "SELECT count(*) FROM t") == [(101,)]
 
 
+def test_an_unknown_setting_between_rows_is_no_reason_to_fail(new_database, monkeypatch):
+    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
+    database = new_database()
+
+    def slowly():
+        yield b"CREATE TABLE public.t (id int);\nCREATE TABLE public.u (id int);\n"
+        yield b"COPY public.t (id) FROM stdin;\n" + b"1\n" * 100
+        assert within_a_minute(lambda: is_held(database))
+        yield b"\\.\nSET no_such_setting_of_a_newer_version = 0;\n"
+        yield b"COPY public.u (id) FROM stdin;\n1\n\\.\n" + END
+
+    load(slowly(), Connection(database), Progress())
+    assert run_sql(database, "SELECT count(*) FROM t, u") == [(100,)]
+
+
 def test_a_table_that_somebody_holds_already_is_loaded(new_database):
     database = new_database()
     opened = contextlib.ExitStack()

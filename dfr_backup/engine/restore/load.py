@@ -114,6 +114,7 @@ class _Loader:
         text = statement.text
         if SETTING.match(text):
             self._flush()
+            self._guard.release()  # one that this server does not know would end its transaction
             self._sessions.set(text)
         elif statement.is_copy:
             self._flush()
