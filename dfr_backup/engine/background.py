@@ -5,11 +5,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
+from .crew import LOOK
 from .errors import Cancelled
 from .progress import Progress
 
 Result = TypeVar("Result")
-LOOK = 0.25  # seconds between two reports while its end is awaited
 
 
 class Background(Generic[Result]):

@@ -283,6 +283,7 @@ TERMS = (
     _("dump.sql, line %(line)s"),
     _("The dump in the archive ends in the middle of a table."),
     # engine/restore/steps.py
+    _("Read where it is, and compared with its manifest while it is restored"),
     _("%(statements)s statements, %(tables)s tables with rows"),
     _("%(files)s attachment files"),
     _("The archive is what its manifest says"),

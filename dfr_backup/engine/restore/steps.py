@@ -100,6 +100,7 @@ class Restore:
         elif fetched.comparison:
             comparison = Background(fetched.comparison, "dfr_backup compare")
             self._comparison = self._resources.enter_context(comparison)
+            progress.log("Read where it is, and compared with its manifest while it is restored")
         with self._archive_first(progress):
             self._archive = self._resources.enter_context(open_archive(path))
 
