@@ -92,6 +92,8 @@ class SecretBox:
             data = base64.b64decode(token[len(PREFIX) :], altchars=b"-_", validate=True)
         except (ValueError, binascii.Error):
             return None
+        if PREFIX + base64.urlsafe_b64encode(data).decode() != token:
+            return None  # its last character has bits that no byte is made of
         for key in keys if len(data) > NONCE_BYTES else ():
             with contextlib.suppress(InvalidTag, ValueError):
                 nonce, sealed = data[:NONCE_BYTES], data[NONCE_BYTES:]

@@ -1,4 +1,5 @@
 import os
+import string
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,14 @@ def test_every_changed_character_is_noticed():
     for at in range(len(token)):
         changed = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
         refused(SecretBox(ONE).open, changed, HERE)
+
+
+def test_bits_that_no_byte_is_made_of_are_noticed():
+    token = SecretBox(ONE).seal("x", HERE)
+    assert token.endswith("=") and not token.endswith("==")
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    changed = token[:-2] + letters[letters.index(token[-2]) ^ 1] + "="
+    refused(SecretBox(ONE).open, changed, HERE)
 
 
 @pytest.mark.parametrize(
