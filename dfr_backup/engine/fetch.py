@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from .errors import EngineError, PermanentError
 from .manifest import sidecar_key
 from .progress import Progress
 from .retry import Retries, persistently
+from .sidecar import Sidecar
 from .storages.base import Storage
 
 CHUNK = 1 << 20  # bytes
@@ -26,18 +27,23 @@ RETRIES = Retries()
 class Fetched:
     """Where an archive is.
 
-    ``compared`` tells whether all of it was compared with its manifest. What was not copied was
-    not read yet: then ``comparison(progress)`` does it, and raises as ``Storage.verify`` does.
+    ``compared`` tells whether all of it was compared with the manifest beside it. What was not
+    copied was not read yet: then ``comparison(progress)`` does it, and raises as
+    ``Storage.verify`` does. ``seal`` is the SHA-256 of SHA256SUMS in the archive by that manifest,
+    "" when it knows of none.
     """
 
     path: Path
     compared: bool
+    seal: str = ""
     comparison: Callable[[Progress], object] | None = None
 
-    def compare(self, progress: Progress) -> None:
+    def compare(self, progress: Progress) -> "Fetched":
         """Do the comparison that is still to do, if there is one."""
-        if self.comparison:
-            self.comparison(progress)
+        if self.comparison is None:
+            return self
+        self.comparison(progress)
+        return replace(self, compared=True, comparison=None)
 
 
 def fetch(
@@ -50,32 +56,46 @@ def fetch(
     without a manifest of ours, as Odoo makes them, is taken as it is. Raise PermanentError when it
     is not there or is not what was stored, when there is no space, and RetryableError, Cancelled.
     """
-    expected = _expected(storage, key, progress)
+    sidecar = _sidecar(storage, key, progress)
     here = storage.local_path(key)
     size = _size(storage, key)
     if here is not None:
-        verify = partial(storage.verify, key, *expected) if expected else None
-        return Fetched(here, compared=False, comparison=verify)
+        return _in_place(storage, here, sidecar, size, progress)
     target = folder / key
     _require_space(folder, size - _present(target))
     progress.expect(size)
     persistently(lambda: _go_on(storage, key, target, progress), progress, retries)
-    if expected and (os.path.getsize(target), _sha256(target, progress)) != expected:
+    if sidecar and not _is_stored(target, sidecar, progress):
         target.unlink()
         raise PermanentError(
             f"{key} is not what was stored: its size or its checksum differs.",
             hint="The stored copy is damaged. Use one of another storage, or an older one.",
         )
-    return Fetched(target, bool(expected))
+    return Fetched(target, bool(sidecar))
 
 
-def _expected(storage: Storage, key: str, progress: Progress) -> tuple[int, str] | None:
-    """Return size (bytes) and SHA-256 by the manifest beside the archive, None without one."""
+def _in_place(
+    storage: Storage, path: Path, sidecar: Sidecar | None, size: int, progress: Progress
+) -> Fetched:
+    if sidecar is None:
+        return Fetched(path, compared=False)
+    compare = partial(storage.verify, sidecar.key, sidecar.size, sidecar.sha256)
+    if size != sidecar.size:
+        compare(progress)  # raises
+    return Fetched(path, compared=False, seal=sidecar.seal, comparison=compare)
+
+
+def _is_stored(target: Path, sidecar: Sidecar, progress: Progress) -> bool:
+    size = os.path.getsize(target)
+    return size == sidecar.size and _sha256(target, progress) == sidecar.sha256
+
+
+def _sidecar(storage: Storage, key: str, progress: Progress) -> Sidecar | None:
+    """Return what the manifest beside the archive says, None without one."""
     if storage.stat(sidecar_key(key)) is None:
         progress.log("There is no manifest beside the archive: its checksum cannot be compared")
         return None
-    sidecar = read_sidecar(storage, sidecar_key(key))
-    return sidecar.size, sidecar.sha256
+    return read_sidecar(storage, sidecar_key(key))
 
 
 def _size(storage: Storage, key: str) -> int:

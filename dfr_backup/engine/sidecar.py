@@ -47,6 +47,7 @@ class Sidecar:
     ``imported_by`` is the database that has taken in an archive from elsewhere, by the run
     ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody has counted its
     rows. ``module_names`` are those of the database, ``addons`` those that are in the archive.
+    ``seal`` is the SHA-256 of the list of checksums in the archive, "" without one.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Sidecar:
     made_by_odoo: bool = False
     module_names: tuple[str, ...] = ()
     addons: tuple[str, ...] = ()
+    seal: str = ""
 
     @property
     def owner_uuid(self) -> str:
@@ -157,6 +159,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     encryption = ours.fields("encryption") if ours.has("encryption") else _Fields({})
     taken_in = ours.fields("import") if ours.has("import") else _Fields({})
     addons = ours.list_of_fields("addons") if ours.has("addons") else []
+    sealed = ours.fields("members") if ours.has("members") else _Fields({})
     return Sidecar(
         key=name,
         size=archive.whole("size", 1, LARGEST_ARCHIVE),
@@ -183,6 +186,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         made_by_odoo=taken_in.has("made_by_odoo"),
         module_names=odoo.names("modules"),
         addons=tuple(addon.text("name", 255) for addon in addons),
+        seal=sealed.matching("sha256sums", SHA256) if sealed.has("sha256sums") else "",
     )
 
 

@@ -35,6 +35,7 @@ TERMS = (
     _("It only holds files: its backup could not save the database, or was told not to. Choose another copy."),
     _("%(filestore)s attachment files were %(trouble)s when it was made"),
     _("%(manifest)s is not an object"),
+    _("%(checksums)s, which %(manifest)s names, is not there"),
     _("%(checksums)s has %(name)s where the archive has %(name_2)s"),
     _("%(left)s of %(checksums)s is not in the archive"),
     _("%(checksums)s is not the one that %(manifest)s names"),
@@ -243,7 +244,7 @@ TERMS = (
     _("list the tables of the restored database"),
     _("The planner's statistics could not be gathered: the database is slower until autovacuum has done it. %(problems)s"),
     # engine/restore/load.py
-    _("dump.sql, line %(line)s, was not followed: %(message_primary)s"),
+    _("dump.sql, line %(line)s, was not followed: %(reason)s"),
     # engine/restore/preflight.py
     _("look at the database server"),
     _("It holds files only. Choose another copy."),
@@ -283,10 +284,9 @@ TERMS = (
     _("dump.sql, line %(line)s"),
     _("The dump in the archive ends in the middle of a table."),
     # engine/restore/steps.py
-    _("Read where it is, and compared with its manifest while it is restored"),
     _("%(statements)s statements, %(tables)s tables with rows"),
+    _("Is the dump in the archive what was saved? It is read once more"),
     _("%(files)s attachment files"),
-    _("The archive is what its manifest says"),
     _("%(rows)s rows of %(tables)s tables, %(files)s files"),
     _("The restored database is not what was saved."),
     _("Use another backup. The log of this step names what differs."),

@@ -114,8 +114,11 @@ def test_what_lies_here_is_compared_when_it_is_wanted(far, tmp_path, folder):
     here = LocalStorage(tmp_path / "far", LocalRules([tmp_path / "far"]))
     fetched = fetch(here, KEY, folder, Progress())
     assert (fetched.path, fetched.compared) == (tmp_path / "far" / KEY, False)
-    fetched.compare(Progress())
+    assert fetched.compare(Progress()).compared
     fetched.path.write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
     with pytest.raises(Mismatch):
         fetched.compare(Progress())
+    fetched.path.write_bytes(CONTENT[:-1])
+    with pytest.raises(Mismatch):
+        fetch(here, KEY, folder, Progress())
     assert not folder.exists()

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import subprocess
-import time
 import zipfile
 
 import pytest
@@ -76,79 +75,150 @@ FACTS = {
 }
 
 
-def zipped(dump, path):
-    """Write an archive whose bytes depend on the dump only; return its SHA-256."""
-    with zipfile.ZipFile(path, "w") as writer:
-        writer.writestr(zipfile.ZipInfo("dump.sql"), dump)
-        writer.writestr(zipfile.ZipInfo("filestore/aa/b"), b"content")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def zipped(dump, path, sealed=True):
+    """Write an archive, with its list of checksums when it is ``sealed``; return its manifest."""
+    facts, members = dict(FACTS), {"dump.sql": dump, "filestore/aa/0": b"content"}
+    if sealed:
+        sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in members.items()]
+        members["SHA256SUMS"] = content = "".join(sums).encode()
+        seal = hashlib.sha256(content).hexdigest()
+        facts["members"] = {"count": len(sums), "sha256sums": seal}
+    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, facts)
+    members["manifest.json"] = manifest.encode(about)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return about
 
 
-class Slow(LocalStorage):
-    """A storage whose archives take longer to compare than to load."""
+def exchanged(path, name, content):
+    """Exchange a member as if nothing was, its CRC-32 included: only a checksum can tell."""
+    with zipfile.ZipFile(path) as source:
+        members = [(member, source.read(member)) for member in source.infolist()]
+    with zipfile.ZipFile(path, "w") as target:
+        for member, known in members:
+            assert member.filename != name or len(content) == len(known)
+            target.writestr(member, content if member.filename == name else known)
 
-    def verify(self, *args):
-        time.sleep(1)
-        super().verify(*args)
+
+class Stored:
+    """An archive in a storage, with its manifest."""
+
+    def __init__(self, folder):
+        self.archive = folder / "db.zip"
+        self.scratch = ""
+        self.comparisons = 0
+        self._folder = folder
+
+    def store(self, dump, **options):
+        about = zipped(dump, self.archive, **options)
+        content = self.archive.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        sidecar = manifest.sidecar(about, self.archive.name, len(content), sha256)
+        self.archive.with_suffix(".json").write_bytes(sidecar)
+
+    def restore(self):
+        """Do the steps of a restore until its files are there; return what it logs."""
+        storage = LocalStorage(self._folder, LocalRules([self._folder]))
+        storage.verify = self._counted(storage.verify)
+        name, progress = f"dfr_test_steps_{os.getpid()}", Progress()
+        options = RestoreOptions(Place(name, self._folder / "files"), "19.0")
+        places = self._folder / "work", self._folder / "markers"
+        with Restore(Connection("postgres"), options, *places) as restore:
+            restore.fetch(storage, self.archive.name, progress)
+            restore.create_database(progress)
+            self.scratch = restore.target.scratch.database
+            assert self.scratch in databases()
+            restore.load(progress)
+            restore.filestore(progress)
+        return progress.lines
+
+    def _counted(self, verify):
+        def counted(*args):
+            self.comparisons += 1
+            verify(*args)
+
+        return counted
 
 
 @pytest.fixture
 def stored(tmp_path):
-    """Return a function that stores a dump as an archive, with the manifest of what it was
-    ``before``; it returns the restore, and its storage."""
-
-    def store(dump, before=None):
-        archive = tmp_path / "db.zip"
-        sha256 = zipped(before or dump, archive)
-        about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, FACTS)
-        sealed = manifest.sidecar(about, archive.name, archive.stat().st_size, sha256)
-        archive.with_suffix(".json").write_bytes(sealed)
-        zipped(dump, archive)
-        name = f"dfr_test_steps_{os.getpid()}"
-        options = RestoreOptions(Place(name, tmp_path / "files"), "19.0")
-        restore = Restore(Connection("postgres"), options, tmp_path / "work", tmp_path / "markers")
-        return restore, Slow(tmp_path, LocalRules([tmp_path]))
-
-    return store
+    return Stored(tmp_path)
 
 
 COMPLETE = b"\n-- PostgreSQL database dump complete\n"
+GOOD = b"SELECT 1;" + COMPLETE
 
 
-def test_a_local_archive_is_compared_while_it_is_loaded(stored):
-    restore, storage = stored(b"SELECT 1;" + COMPLETE)
-    progress = Progress()
-    with restore:
-        restore.fetch(storage, "db.zip", progress)
-        restore.create_database(progress)
-        restore.load(progress)
-        restore.filestore(progress)
-    assert "what its manifest says" in "\n".join(progress.lines)
+def test_what_has_checksums_in_it_is_not_read_twice(stored):
+    stored.store(GOOD)
+    assert "1 attachment files" in stored.restore()
+    assert stored.comparisons == 0
 
 
-def test_an_archive_that_is_another_one_is_no_restore(stored):
+@pytest.mark.parametrize("name", ["dump.sql", "filestore/aa/0"])
+def test_what_was_exchanged_in_an_archive_is_found(stored, name):
     """It can be read from its beginning to its end, and yet is not what was stored."""
-    restore, storage = stored(b"SELECT 2;" + COMPLETE, before=b"SELECT 1;" + COMPLETE)
-    with restore, pytest.raises(Mismatch):
-        restore.fetch(storage, "db.zip", Progress())
-        restore.create_database(Progress())
-        scratch = restore.target.scratch.database
-        restore.load(Progress())
-        restore.filestore(Progress())
-    assert scratch not in databases()
+    stored.store(GOOD)
+    exchanged(stored.archive, name, b"SELECT 2;" + COMPLETE if name == "dump.sql" else b"CONTENT")
+    with pytest.raises(PermanentError, match="damaged") as caught:
+        stored.restore()
+    assert caught.value.log == f"{name}: its SHA-256 is not that of SHA256SUMS"
+    assert stored.scratch not in databases()
 
 
-def test_what_a_damaged_archive_leads_to_is_not_the_error(stored):
-    restore, storage = stored(b"SELECT x;" + COMPLETE, before=b"SELECT 1;" + COMPLETE)
-    with restore, pytest.raises(Mismatch):
-        restore.fetch(storage, "db.zip", Progress())
-        restore.create_database(Progress())
-        restore.load(Progress())
+def test_a_list_that_was_exchanged_with_its_member_is_found(stored):
+    other = b"SELECT 2;" + COMPLETE
+    stored.store(GOOD)
+    with zipfile.ZipFile(stored.archive) as archive:
+        lists = archive.read("SHA256SUMS")
+    changed = [hashlib.sha256(dump).hexdigest().encode() for dump in (GOOD, other)]
+    exchanged(stored.archive, "dump.sql", other)
+    exchanged(stored.archive, "SHA256SUMS", lists.replace(*changed))
+    with pytest.raises(PermanentError, match="damaged") as caught:
+        stored.restore()
+    assert "SHA256SUMS is not the one" in caught.value.log
+    assert stored.scratch not in databases()
+
+
+def test_another_archive_in_its_place_is_found_before_anything_is_done(stored):
+    stored.store(GOOD)
+    zipped(b"SELECT 2;" + COMPLETE, stored.archive)
+    with pytest.raises(Mismatch, match="not what was sent"):
+        stored.restore()
+    assert stored.scratch == ""
+
+
+def test_what_has_no_checksums_in_it_is_compared_as_a_whole(stored):
+    stored.store(GOOD, sealed=False)
+    stored.restore()
+    assert stored.comparisons == 1
+    exchanged(stored.archive, "dump.sql", b"SELECT 2;" + COMPLETE)
+    with pytest.raises(Mismatch):
+        stored.restore()
+
+
+def test_that_an_archive_is_another_one_is_said_before_that_it_cannot_be_opened(stored):
+    stored.store(GOOD)
+    content = stored.archive.read_bytes()
+    stored.archive.write_bytes(content[:-22] + bytes(22))
+    with pytest.raises(Mismatch):
+        stored.restore()
+
+
+def long_dump(statement):
+    """Return a dump that is executed long before it has been read to its end."""
+    return statement + b"\nSET search_path = public;\n" + b"-- long\n" * (4 << 20) + COMPLETE
+
+
+def test_what_a_damaged_dump_leads_to_is_not_the_error(stored):
+    stored.store(long_dump(b"SELECT 1;"))
+    exchanged(stored.archive, "dump.sql", long_dump(b"SELECT x;"))
+    with pytest.raises(PermanentError, match="damaged"):
+        stored.restore()
 
 
 def test_an_error_of_a_good_archive_is_the_error(stored):
-    restore, storage = stored(b"SELECT x;" + COMPLETE)
-    with restore, pytest.raises(PermanentError, match="column"):
-        restore.fetch(storage, "db.zip", Progress())
-        restore.create_database(Progress())
-        restore.load(Progress())
+    stored.store(long_dump(b"SELECT x;"))
+    with pytest.raises(PermanentError, match="column"):
+        stored.restore()

@@ -22,6 +22,7 @@ from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.files import (
     FilestoreExtraction,
+    WriteBehind,
     extract_filestore,
     unpack_addons,
 )
@@ -169,13 +170,15 @@ def test_a_swapped_dump_is_found_while_it_is_read(tmp_path, ours):
 
 
 def test_a_compared_dump_is_not_hashed_again_but_still_checked(ours):
-    with open_archive(ours) as archive:
-        assert len(b"".join(archive.sql(compared=True))) == len(SQL) + 1_000_000
+    with open_archive(ours, compared=True) as archive:
+        assert {listed.sha256 for listed in archive.attachments()} == {None}
+        assert len(b"".join(archive.sql())) == len(SQL) + 1_000_000
     content = bytearray(ours.read_bytes())
     content[len("dump.sql") + 200] ^= 1
     ours.write_bytes(content)
-    with open_archive(ours) as archive, pytest.raises(PermanentError, match="damaged"):
-        list(archive.sql(compared=True))
+    with open_archive(ours, compared=True) as archive:
+        with pytest.raises(PermanentError, match="damaged"):
+            list(archive.sql())
 
 
 def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
@@ -184,6 +187,34 @@ def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
         with pytest.raises(PermanentError) as caught:
             archive.check(Progress())
     assert "SHA256SUMS is not the one" in caught.value.log
+
+
+def test_a_list_that_was_taken_out_is_missed(tmp_path, ours):
+    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+        for member in source.infolist():
+            if member.filename != "SHA256SUMS":
+                target.writestr(member.filename, source.read(member))
+    with open_archive(tmp_path / "x.zip") as archive:
+        with pytest.raises(PermanentError) as caught:
+            archive.check(Progress())
+        assert "SHA256SUMS, which manifest.json names" in caught.value.log
+        with pytest.raises(PermanentError):
+            extract_filestore(archive, tmp_path / "fs", Progress())
+
+
+@pytest.mark.parametrize("part", ["filestore", "addons"])
+def test_an_exchanged_file_is_not_unpacked(tmp_path, ours, part):
+    name = stored_name(FILES[3]) if part == "filestore" else "addons/my_addon/models/a.py"
+    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+        for member in source.infolist():
+            content = source.read(member)
+            changed = member.filename == name
+            target.writestr(member.filename, content[::-1] if changed else content)
+    unpack = {"filestore": extract_filestore, "addons": unpack_addons}[part]
+    with open_archive(tmp_path / "x.zip") as archive:
+        with pytest.raises(PermanentError, match="damaged") as caught:
+            unpack(archive, tmp_path / "fs", Progress())
+    assert caught.value.log == f"{name}: its SHA-256 is not that of SHA256SUMS"
 
 
 def test_members_added_or_removed_later_are_found(tmp_path, ours):
@@ -394,19 +425,55 @@ def test_a_file_that_was_damaged_before_is_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "compared, noted, found",
-    [(True, 0, 0), (True, 1, 1), (True, None, 1), (False, 0, 1)],
+    "known, noted, found",
+    [
+        ("compared", 0, 0),
+        ("compared", 1, 1),
+        ("compared", None, 1),
+        ("listed", 0, 0),
+        ("listed", 1, 1),
+        ("neither", 0, 1),
+    ],
 )
-def test_names_are_compared_unless_that_is_known(tmp_path, compared, noted, found):
+def test_names_are_compared_unless_that_is_known(tmp_path, known, noted, found):
     """An archive that is what was sealed has the files that were compared when it was made."""
     writer = ArchiveWriter.create(tmp_path / "x.zip")
     writer.add_bytes(stored_name(b"a name"), b"another content")
-    filestore = {} if noted is None else {"filestore": {"damaged": noted}}
-    writer.add_bytes("manifest.json", manifest.encode(manifest.build(HEAD, filestore)))
+    facts = {} if noted is None else {"filestore": {"damaged": noted}}
+    if known == "listed":
+        count, digest = writer.write_checksums()
+        facts["members"] = {"count": count, "sha256sums": digest}
+    writer.add_bytes("manifest.json", manifest.encode(manifest.build(HEAD, facts)))
     writer.close()
-    with open_archive(tmp_path / "x.zip") as archive:
-        with FilestoreExtraction(archive, tmp_path / "fs", compared=compared) as running:
+    with open_archive(tmp_path / "x.zip", compared=known == "compared") as archive:
+        with FilestoreExtraction(archive, tmp_path / "fs") as running:
             assert len(running.finish(Progress()).damaged) == found
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_few_files_are_open_while_the_disk_takes_them(tmp_path, most):
+    before, seen = len(os.listdir("/proc/self/fd")), []
+    with WriteBehind(most) as behind:
+        for number in range(10):
+            file = os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT)
+            os.write(file, b"x")
+            behind.close(file)
+            seen.append(len(os.listdir("/proc/self/fd")) - before)
+    assert max(seen) == most
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_no_file_stays_open_after_an_error(ours, tmp_path, monkeypatch):
+    content = bytearray(ours.read_bytes())
+    with zipfile.ZipFile(ours) as archive:
+        offset = archive.getinfo(stored_name(FILES[-1])).header_offset
+    content[offset + 200] ^= 255
+    ours.write_bytes(content)
+    with open_archive(ours) as archive:
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(PermanentError, match="damaged"):
+            extract_filestore(archive, tmp_path / "fs", Progress())
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_damaged_member_ends_the_unpacking(ours, tmp_path):

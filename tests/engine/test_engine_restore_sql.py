@@ -4,6 +4,7 @@ import pytest
 
 from dfr_backup.engine.errors import PermanentError
 from dfr_backup.engine.restore import sqlstream
+from dfr_backup.engine.restore.dumplines import RowTally
 from dfr_backup.engine.restore.sqlstream import Rows, Statement, split
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
@@ -52,7 +53,7 @@ def test_lines_are_those_of_the_dump(size):
     data = whole() + END
     for item in split(pieces(data, size)):
         line = item.text.split(b"\n")[0]
-        assert data.split(b"\n")[item.line - 1].startswith(line)
+        assert data.split(b"\n")[item.place.line - 1].startswith(line)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 13, 1 << 20])
@@ -67,7 +68,7 @@ def test_rows_follow_their_copy_and_end_at_their_end(size, monkeypatch):
     assert b"".join(map(joined, rows)) == ROWS
     assert all(joined(item).endswith(b"\n") for item in rows)
     for item in rows:
-        assert data.split(b"\n")[item.line - 1] == joined(item).split(b"\n")[0]
+        assert data.split(b"\n")[item.place.line - 1] == joined(item).split(b"\n")[0]
 
 
 def joined(rows):
@@ -116,3 +117,24 @@ def test_newer_dumps_are_unrestricted_at_their_end():
 def test_a_dump_that_was_cut_off_is_not_taken_for_a_whole_one(cut):
     with pytest.raises(PermanentError, match="not complete|ends in the middle"):
         list(split(pieces(b"SELECT 0;\n" + cut, 4)))
+
+
+# === LINES === #
+
+
+def test_lines_of_rows_are_counted_only_when_nobody_has():
+    tally = RowTally()
+    chunks = (b"1\n2\n", b"3\n"), (b"4\n",), (b"5\n" * 5,)
+    assert [tally.add(chunk) for chunk in chunks] == [0, 1, 2]
+    assert [tally.lines(number) for number in range(4)] == [0, 3, 4, 9]
+    tally.loaded(0, 30)
+    tally.loaded(2, -1)
+    assert [tally.lines(number) for number in range(4)] == [0, 30, 31, 36]
+
+
+def test_place_of_a_statement_follows_what_was_loaded():
+    items = list(split(pieces(COPY + b"\n" + ROWS + b"\\.\nSELECT 1;" + END, 1 << 20)))
+    rows, after = items[1], items[2]
+    line = after.place.line
+    rows.loaded(ROWS.count(b"\n") + 10)
+    assert after.place.line == line + 10

@@ -31,7 +31,7 @@ OURS = {
     "snapshot_at": MOMENT,
     "contents": ["database", "filestore"],
     "missing": [{"part": "archive_files", "reason": "The disk\nis broken."}],
-    "members": {"count": 3, "sha256sums": "ff"},
+    "members": {"count": 3, "sha256sums": "cd" * 32},
     "rows": {"public.res_users": 5},
     "addons": None,
     "encryption": {},
@@ -83,6 +83,7 @@ def test_what_we_write_is_read():
         recipients=(),
         missing=(MissingPart("archive_files", "The disk\nis broken."),),
         module_names=("base", "web"),
+        seal="cd" * 32,
     )
     assert parse_sidecar(stored(), KEY).taken_at.tzinfo is timezone.utc
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..crew import Crew
 from ..errors import PermanentError
@@ -95,6 +95,14 @@ class _Contents:
             self.addon_bytes += entry.size
 
 
+class Listed(NamedTuple):
+    """A member, and the SHA-256 (hexadecimal) that SHA256SUMS has for it: None when it need not
+    be looked at, or when there is no such list."""
+
+    entry: Entry
+    sha256: str | None
+
+
 def is_attachment(entry: Entry) -> bool:
     """Tell whether a member is a file of the filestore that a restore needs.
 
@@ -113,15 +121,17 @@ def is_addon_file(entry: Entry) -> bool:
     return entry.name.startswith(ADDONS) and entry.name.count("/") > 1 and not entry.is_folder
 
 
-def open_archive(path: Path, codec: Codec | None = None) -> "Archive":
+def open_archive(path: Path, codec: Codec | None = None, *, compared: bool = False) -> "Archive":
     """Return the archive, whose directory has been read once and is sound.
 
-    Raise PermanentError when the file is no archive, is damaged, or would do harm.
+    ``compared`` tells that the whole file was compared with the manifest beside it: then its
+    members need no more than their CRC-32, in case that the disk has failed since. Raise
+    PermanentError when the file is no archive, is damaged, or would do harm.
     """
     _refuse_other_formats(path)
     reader = ZipReader(path, codec)
     try:
-        return Archive(reader)
+        return Archive(reader, compared=compared)
     except BaseException:
         reader.__exit__(None, None, None)
         raise
@@ -141,8 +151,9 @@ def _refuse_other_formats(path: Path) -> None:
 class Archive:
     """An open archive; see ``open_archive``. Use as a context manager."""
 
-    def __init__(self, reader: ZipReader):
+    def __init__(self, reader: ZipReader, *, compared: bool = False):
         self.reader = reader
+        self._is_compared = compared
         self._contents = _Contents()
         for entry in reader.entries():
             self._contents.add(entry)
@@ -171,38 +182,52 @@ class Archive:
             )
         return entry
 
-    def sql(self, *, compared: bool = False) -> Iterator[bytes]:
+    @property
+    def seal(self) -> str:
+        """The SHA-256 of SHA256SUMS by the manifest in the archive, "" when it has none: what is
+        read here is compared with that list, and the list with this."""
+        return str(self._sealed.get("sha256sums", ""))
+
+    def sql(self) -> Iterator[bytes]:
         """Yield the dump in pieces; after the last one its SHA-256, too, is known to be right.
 
-        So a restore that reads an archive anyway need not ``check`` it before. When the archive
-        was ``compared`` with its manifest as a whole, the CRC-32 is enough: the disk may still
-        have failed since.
+        So a restore that reads an archive anyway need not ``check`` it before.
         """
-        expected, digest = "" if compared else self._sha256_of_dump(), hashlib.sha256()
+        expected, digest = self._sha256_of_dump(), hashlib.sha256()
         for piece in self.reader.pieces(self.dump):
-            if expected:
+            if expected is not None:
                 digest.update(piece)
             yield piece
-        if expected not in ("", digest.hexdigest()):
-            raise _not_as_listed(self.dump)
+        if expected not in (None, digest.hexdigest()):
+            raise not_as_listed(self.dump)
 
-    def _sha256_of_dump(self) -> str:
-        entry = self._contents.top.get(CHECKSUMS)
-        listed = self._listed(entry) if entry else iter(())
-        return next((sha256 for sha256, name in listed if name == DUMP), "")
+    def _sha256_of_dump(self) -> str | None:
+        if self._is_compared or CHECKSUMS not in self._contents.top:
+            return None
+        dump = self.dump
+        return next((sha256 for entry, sha256 in self._to_compare() if entry == dump), None)
 
-    def attachments(self) -> Iterator[Entry]:
+    def attachments(self) -> Iterator[Listed]:
         """Yield the members of the filestore."""
-        return filter(is_attachment, self.reader.entries())
+        return (listed for listed in self._to_compare() if is_attachment(listed.entry))
 
-    def names_were_proven(self) -> bool:
-        """Tell whether each attachment file had the SHA-1 of its name when it was archived."""
-        filestore = self._ours.get("filestore")
-        return isinstance(filestore, dict) and filestore.get("damaged") == 0
-
-    def addon_files(self) -> Iterator[Entry]:
+    def addon_files(self) -> Iterator[Listed]:
         """Yield the members of the custom addons."""
-        return filter(is_addon_file, self.reader.entries())
+        return (listed for listed in self._to_compare() if is_addon_file(listed.entry))
+
+    def names_are_proven(self) -> bool:
+        """Tell whether each attachment file had the SHA-1 of its name when it was archived, and
+        is known to be the same once it was read."""
+        filestore = self._ours.get("filestore")
+        was_proven = isinstance(filestore, dict) and filestore.get("damaged") == 0
+        return was_proven and (self._is_compared or bool(self.seal))
+
+    def _to_compare(self) -> Iterator[Listed]:
+        """Yield every member; when the list of checksums has no end that the manifest knows,
+        raise PermanentError after the last one."""
+        if self._is_compared:
+            return (Listed(entry, None) for entry in self.reader.entries())
+        return self._listed_members()
 
     def describe(self) -> Description:
         """Return what the archive holds. Reads no more than the manifest and the dump's head."""
@@ -235,6 +260,11 @@ class Archive:
     def _ours(self) -> Mapping[str, Any]:
         ours = self.manifest.get("dfr_backup")
         return ours if isinstance(ours, dict) else {}
+
+    @property
+    def _sealed(self) -> Mapping[str, Any]:
+        sealed = self._ours.get("members")
+        return sealed if isinstance(sealed, dict) else {}
 
     def _missing(self) -> Iterator[str]:
         for part in self._ours.get("missing") or ():
@@ -277,26 +307,28 @@ class Archive:
         progress.expect(self._contents_bytes())
         crew = Crew(progress, workers)
 
-        def check_batch(batch: list[tuple[Entry, str | None]]) -> int:
-            members = self.reader.members([entry for entry, _expected in batch])
-            for (entry, pieces), (_entry, expected) in zip(members, batch, strict=True):
-                _check_member(entry, pieces, expected, crew)
+        def check_batch(batch: list[Listed]) -> int:
+            members = self.reader.members([listed.entry for listed in batch])
+            for (_entry, pieces), listed in zip(members, batch, strict=True):
+                _check_member(listed, pieces, crew)
             return len(batch)
 
-        return sum(crew.map(check_batch, _batches(self._expected(), lambda pair: pair[0].size)))
+        return sum(crew.map(check_batch, batches_of(self._listed_members())))
 
     def _contents_bytes(self) -> int:
         found = self._contents
         top = sum(entry.size for entry in found.top.values())
         return top + found.file_bytes + found.addon_bytes
 
-    def _expected(self) -> Iterator[tuple[Entry, str | None]]:
-        """Yield every member with the SHA-256 that it should have (hexadecimal).
+    def _listed_members(self) -> Iterator[Listed]:
+        """Yield every member with the SHA-256 that it should have.
 
         The list has the order of the archive, so neither needs to be held in memory.
         """
         if CHECKSUMS not in self._contents.top:
-            yield from ((entry, None) for entry in self.reader.entries())
+            if self.seal:
+                raise damaged(f"{CHECKSUMS}, which {MANIFEST} names, is not there")
+            yield from (Listed(entry, None) for entry in self.reader.entries())
             return
         listed = self._listed(self._contents.top[CHECKSUMS])
         for entry in self.reader.entries():
@@ -305,7 +337,7 @@ class Archive:
             sha256, name = next(listed, ("", "nothing"))
             if name != entry.name:
                 raise damaged(f"{CHECKSUMS} has {name} where the archive has {entry.name}")
-            yield entry, sha256
+            yield Listed(entry, sha256)
         if left := next(listed, None):
             raise damaged(f"{left[1]} of {CHECKSUMS} is not in the archive")
 
@@ -316,37 +348,32 @@ class Archive:
             digest.update(line)
             count += 1
             yield _listed_member(line)
-        sealed = self._ours.get("members") or {}
         found = {"count": count, "sha256sums": digest.hexdigest()}
-        if sealed and sealed != found:
+        if self._sealed and self._sealed != found:
             raise damaged(f"{CHECKSUMS} is not the one that {MANIFEST} names")
 
 
-def _check_member(entry: Entry, pieces: Iterator[bytes], expected: str | None, crew: Crew) -> None:
+def _check_member(listed: Listed, pieces: Iterator[bytes], crew: Crew) -> None:
     digest = hashlib.sha256()
     for piece in pieces:
-        if expected is not None:
+        if listed.sha256 is not None:
             digest.update(piece)
         crew.count(len(piece))
-    if expected not in (None, digest.hexdigest()):
-        raise _not_as_listed(entry)
+    if listed.sha256 not in (None, digest.hexdigest()):
+        raise not_as_listed(listed.entry)
 
 
-def _not_as_listed(entry: Entry) -> PermanentError:
+def not_as_listed(entry: Entry) -> PermanentError:
     return damaged(f"{entry.name}: its SHA-256 is not that of {CHECKSUMS}")
 
 
-def batches_of(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def batches_of(members: Iterable[Listed]) -> Iterator[list[Listed]]:
     """Yield members in groups that are worth handing to a thread."""
-    return _batches(entries, lambda entry: entry.size)
-
-
-def _batches(items: Iterable[Any], size_of: Any) -> Iterator[list[Any]]:
-    batch: list[Any] = []
+    batch: list[Listed] = []
     size = 0
-    for item in items:
-        batch.append(item)
-        size += size_of(item)
+    for listed in members:
+        batch.append(listed)
+        size += listed.entry.size
         if size >= BATCH_BYTES or len(batch) >= BATCH_MEMBERS:
             yield batch
             batch, size = [], 0

@@ -21,11 +21,11 @@ class Source(Protocol):
 
     size: int
 
-    def read_at(self, size: int, offset: int) -> bytes:
+    def read_at(self, size: int, offset: int) -> bytes | memoryview:
         """Return ``size`` bytes from ``offset`` on; fewer when it ends before."""
 
 
-def read_from(source: Source, size: int, offset: int) -> bytes:
+def read_from(source: Source, size: int, offset: int) -> bytes | memoryview:
     """Return ``size`` bytes from ``offset`` on; fewer when the source ends before. Raise
     PermanentError when its disk cannot read them, and what a storage raises."""
     try:
@@ -45,9 +45,9 @@ class Window:
         self.size = source.size
         self._source = source
         self._start = offset
-        self._data = read_from(source, size, offset)
+        self._data = memoryview(read_from(source, size, offset))
 
-    def read_at(self, size: int, offset: int) -> bytes:
+    def read_at(self, size: int, offset: int) -> bytes | memoryview:
         begin = offset - self._start
         if 0 <= begin and begin + size <= len(self._data):
             return self._data[begin : begin + size]

@@ -104,7 +104,7 @@ def _find_directory_64(
     return start, extent, count, locator[2]
 
 
-def read_at(file: Source, size: int, offset: int) -> bytes:
+def read_at(file: Source, size: int, offset: int) -> bytes | memoryview:
     """Return ``size`` bytes of a file. Raise PermanentError when it ends before, or cannot be
     read."""
     data = read_from(file, size, offset) if offset >= 0 else b""

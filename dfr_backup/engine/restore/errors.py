@@ -6,6 +6,7 @@ from typing import Any
 import psycopg2
 
 from ..errors import EngineError, PermanentError, RetryableError
+from .dumplines import Place
 
 SHOWN = 2000  # characters of a statement
 # The rows themselves follow these words: they may hold anything, and do not belong into a log.
@@ -40,13 +41,13 @@ def is_tolerable(statement: bytes, error: psycopg2.Error) -> bool:
 
 
 def load_error(
-    error: psycopg2.Error, statement: bytes, line: int, *, rows: bool = False
+    error: psycopg2.Error, statement: bytes, place: Place, *, rows: bool = False
 ) -> EngineError:
     """Return the error that says which line of the dump failed, and why.
 
-    ``line`` is that of the statement or, with ``rows``, of the first row that was sent.
+    ``place`` is that of the statement or, with ``rows``, of the first row that was sent.
     """
-    reason, where = _reason(error), ""
+    reason, where, line = _reason(error), "", place.line
     if found := rows and CONTEXT.search(error.diag.context or ""):
         line += int(found["line"]) - 1
         column = f", column {found['column']}" if found["column"] else ""

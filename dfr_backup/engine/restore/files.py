@@ -6,24 +6,26 @@ import os
 import re
 import secrets
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..archive.reader import ADDONS, FILESTORE, Archive, batches_of
-from ..archive.zipdirectory import Entry, refused
+from ..archive.reader import ADDONS, FILESTORE, Archive, Listed, batches_of, not_as_listed
+from ..archive.zipdirectory import refused
 from ..archive.zipreader import ZipReader
 from ..background import Background
 from ..checkpoints import checkpoint
 from ..crew import Crew
+from ..directread import forget_cached
 from ..errors import PermanentError
 from ..progress import Progress
 
 NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 NAMED = 200  # damaged files that are named; the others are only counted
+BEHIND = 256  # files that are still open while the disk takes them
 FULL = "Free some space there and restore again. Nothing of this restore was kept."
 
 
@@ -69,8 +71,8 @@ class FilestoreExtraction:
     was written until then stays for the caller to remove. Files that are ``durable`` are on the
     disk in the end; those of a drill need not be.
 
-    The CRC-32 of each file is compared, and its SHA-1 with its name: unless the archive is
-    ``compared`` as a whole, and says that they agreed.
+    The CRC-32 of each file is compared, its SHA-256 with the list in the archive, and its SHA-1
+    with its name: unless the archive says that they agreed.
     """
 
     def __init__(
@@ -80,13 +82,11 @@ class FilestoreExtraction:
         *,
         workers: int | None = None,
         durable: bool = True,
-        compared: bool = False,
     ):
         self._archive = archive
         self._target = target
         self._workers = workers
         self._durable = durable
-        self._is_proven = compared and archive.names_were_proven()
         self._work = Background(self._extract, "dfr_backup filestore")
 
     def __enter__(self) -> "FilestoreExtraction":
@@ -124,8 +124,11 @@ class FilestoreExtraction:
         with _explained(self._target):
             self._target.mkdir(parents=True)
         crew = Crew(progress, self._workers)
-        reader, names_tell = self._archive.reader, not self._is_proven
-        unpacker = _Unpacker(reader, FILESTORE, self._target, crew, names_tell=names_tell)
+        reader, names_tell = self._archive.reader, not self._archive.names_are_proven()
+        behind = WriteBehind(BEHIND if self._durable else 0)
+        unpacker = _Unpacker(
+            reader, FILESTORE, self._target, crew, behind=behind, names_tell=names_tell
+        )
         done = unpacker.unpack(self._archive.attachments())
         if self._durable:
             sync_file_system(self._target)  # here, where nobody waits for the disk yet
@@ -162,55 +165,100 @@ def _move(source: Path, target: Path) -> bool:
     return True
 
 
+class WriteBehind:
+    """Lets files go to the disk while the next are written, and then out of the page cache.
+
+    Else gigabytes wait there until all of them go at once, and who writes something else waits
+    for them: PostgreSQL, say. The last ``most`` files are kept open, as only what has reached the
+    disk leaves the cache. With 0 this does nothing but close them. Use as a context manager;
+    threads may share it.
+    """
+
+    def __init__(self, most: int):
+        self._most = most
+        self._files: deque[int] = deque()
+
+    def __enter__(self) -> "WriteBehind":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._shrink(0)
+
+    def close(self, file: int) -> None:
+        """Close an open file, now or later. Raise OSError."""
+        if not self._most:
+            os.close(file)
+            return
+        forget_cached(file)  # which begins to write what is not on the disk
+        self._files.append(file)
+        self._shrink(self._most)
+
+    def _shrink(self, most: int) -> None:
+        while len(self._files) > most:
+            with suppress(IndexError):  # another thread may have been faster
+                file = self._files.popleft()
+                forget_cached(file)
+                os.close(file)
+
+
 class _Unpacker:
     """Writes members below ``root``, under their names without ``prefix``. ``names_tell``: where
     a name is a SHA-1, the content is compared with it."""
 
     def __init__(
-        self, reader: ZipReader, prefix: str, root: Path, crew: Crew, *, names_tell: bool = False
+        self,
+        reader: ZipReader,
+        prefix: str,
+        root: Path,
+        crew: Crew,
+        *,
+        behind: "WriteBehind | None" = None,
+        names_tell: bool = False,
     ):
         self._reader = reader
         self._prefix = prefix
         self._root = root
         self._crew = crew
+        self._behind = behind or WriteBehind(0)
         self._names_tell = names_tell
         self._owner = _heir(root)
         if self._owner:
             os.chown(root, *self._owner)
 
-    def unpack(self, entries: Iterator[Entry]) -> Unpacked:
+    def unpack(self, members: Iterator[Listed]) -> Unpacked:
         files, size, damaged = 0, 0, []
-        for batch in self._crew.map(self._unpack_batch, batches_of(entries)):
-            files += batch.files
-            size += batch.bytes
-            damaged += batch.damaged
+        with self._behind:
+            for batch in self._crew.map(self._unpack_batch, batches_of(members)):
+                files += batch.files
+                size += batch.bytes
+                damaged += batch.damaged
         return Unpacked(files, size, tuple(damaged))
 
-    def _unpack_batch(self, batch: list[Entry]) -> Unpacked:
+    def _unpack_batch(self, batch: list[Listed]) -> Unpacked:
         damaged = []
-        for entry, pieces in self._reader.members(batch):
+        members = self._reader.members([listed.entry for listed in batch])
+        for (entry, pieces), listed in zip(members, batch, strict=True):
             name = entry.name.removeprefix(self._prefix)
+            digests = _Digests(listed.sha256, _sha1_of(name) if self._names_tell else None)
             with _explained(self._root):
-                if not self._write(name, pieces):
-                    damaged.append(name)
-        return Unpacked(len(batch), sum(entry.size for entry in batch), tuple(damaged))
+                self._write(name, pieces, digests)
+            if not digests.as_listed():
+                raise not_as_listed(entry)
+            if not digests.as_named():
+                damaged.append(name)
+        return Unpacked(len(batch), sum(listed.entry.size for listed in batch), tuple(damaged))
 
-    def _write(self, name: str, pieces: Iterator[bytes]) -> bool:
-        """Write one file; tell whether its content is what its name says, if that says anything."""
-        by_content = self._names_tell and NAMED_BY_CONTENT.fullmatch(name)
-        digest: Any = hashlib.sha1(usedforsecurity=False) if by_content else None
+    def _write(self, name: str, pieces: Iterator[bytes], digests: "_Digests") -> None:
         file = self._create(name)
         try:
             if self._owner:
                 os.fchown(file, *self._owner)
             for piece in pieces:
-                if digest:
-                    digest.update(piece)
+                digests.update(piece)
                 _write_all(file, piece)
                 self._crew.count(len(piece))
         finally:
-            os.close(file)
-        return not by_content or digest.hexdigest() == by_content[1]
+            self._behind.close(file)
 
     def _create(self, name: str) -> int:
         path = f"{self._root}/{name}"
@@ -230,6 +278,36 @@ class _Unpacker:
                 folder.mkdir()
                 if self._owner:
                     os.chown(folder, *self._owner)
+
+
+def _sha1_of(name: str) -> str | None:
+    """Return the SHA-1 of a file that is named by its content."""
+    found = NAMED_BY_CONTENT.fullmatch(name)
+    return found[1] if found else None
+
+
+class _Digests:
+    """Those of a file that are known beforehand: its SHA-256 by the list in the archive, and the
+    SHA-1 that is its name."""
+
+    def __init__(self, sha256: str | None, sha1: str | None):
+        known = {"sha256": sha256, "sha1": sha1}
+        self._expected = {kind: digest for kind, digest in known.items() if digest is not None}
+        self._digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in self._expected}
+
+    def update(self, piece: bytes) -> None:
+        for digest in self._digests.values():
+            digest.update(piece)
+
+    def as_listed(self) -> bool:
+        return self._agrees("sha256")
+
+    def as_named(self) -> bool:
+        return self._agrees("sha1")
+
+    def _agrees(self, kind: str) -> bool:
+        digest = self._digests.get(kind)
+        return digest is None or digest.hexdigest() == self._expected[kind]
 
 
 def _heir(path: Path) -> tuple[int, int] | None:

@@ -161,7 +161,7 @@ class _Loader:
         self._flush_builds()
         found = FOREIGN_KEY.match(statement.text)
         assert found is not None
-        self._run_alone(Statement(statement.text[:-1] + b" NOT VALID;", statement.line))
+        self._run_alone(Statement(statement.text[:-1] + b" NOT VALID;", statement.place))
         pending = self._validations.setdefault(found["table"], [])
         pending.append((found["name"], statement))
 
@@ -201,8 +201,8 @@ class _Loader:
         checkpoint("restore.load.foreign_keys")
         for table in sorted(validations, key=lambda name: -self._weights.get(name, 0)):
             wanted = b", ".join(b"VALIDATE CONSTRAINT " + name for name, _ in validations[table])
-            line = validations[table][0][1].line
-            self._share(Statement(b"ALTER TABLE ONLY " + table + b" " + wanted + b";", line))
+            place = validations[table][0][1].place
+            self._share(Statement(b"ALTER TABLE ONLY " + table + b" " + wanted + b";", place))
         self._end_parallel()
 
     def _share(self, statement: Statement) -> None:
@@ -227,10 +227,9 @@ class _Loader:
             cr.execute(statement.text)
         except psycopg2.Error as error:
             if not is_tolerable(statement.text, error):
-                raise load_error(error, statement.text, statement.line) from error
-            sentence = (
-                f"dump.sql, line {statement.line}, was not followed: {error.diag.message_primary}"
-            )
+                raise load_error(error, statement.text, statement.place) from error
+            line, reason = statement.place.line, error.diag.message_primary
+            sentence = f"dump.sql, line {line}, was not followed: {reason}"
             self._report.skipped.append(sentence)
 
 
@@ -241,7 +240,7 @@ def _execute_together(cr: Any, statements: list[Statement]) -> bool:
         cr.execute(b"\n".join(statement.text for statement in statements))
     except psycopg2.Error as error:
         if cr.connection.closed:
-            raise load_error(error, statements[0].text, statements[0].line) from error
+            raise load_error(error, statements[0].text, statements[0].place) from error
         return False
     return True
 
@@ -260,8 +259,9 @@ def _copy_rows(session: Any, rows: Rows) -> None:
     try:
         with session.cursor() as cr:
             cr.copy_expert(rows.copy.text, _Parts(rows.parts))
+            rows.loaded(cr.rowcount)
     except psycopg2.Error as error:
-        raise load_error(error, rows.copy.text, rows.line, rows=True) from error
+        raise load_error(error, rows.copy.text, rows.place, rows=True) from error
 
 
 def _table(pattern: "re.Pattern[bytes]", text: bytes) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import PermanentError
+from .dumplines import Place, RowTally
 
 ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
 END_OF_ROWS = b"\\.\n"
@@ -36,10 +37,10 @@ LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
 
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement with its semicolon; ``line`` is where it begins in the dump."""
+    """One SQL statement with its semicolon; ``place`` is where it begins."""
 
     text: bytes
-    line: int
+    place: Place
 
     @property
     def is_copy(self) -> bool:
@@ -48,17 +49,22 @@ class Statement:
 
 @dataclass(frozen=True)
 class Rows:
-    """Some whole rows of the COPY before, in ``parts``; ``line`` is where they begin in the
-    dump."""
+    """Some whole rows of the COPY before, in ``parts``; ``place`` is where they begin, and they
+    are the chunk ``number`` of its tally."""
 
     copy: Statement
     parts: tuple[bytes, ...]
-    line: int
+    place: Place
+    number: int
 
     @property
     def size(self) -> int:
         """Bytes."""
         return sum(map(len, self.parts))
+
+    def loaded(self, rows: int) -> None:
+        """Note that they were loaded, and how many there were: -1 for who knows."""
+        self.place.tally.loaded(self.number, rows)
 
 
 class _NeedMore(Exception):
@@ -78,7 +84,8 @@ class _Splitter:
         self._pieces = pieces
         self._buffer = b""
         self._at = 0  # what is before has been handed on
-        self._line = 1
+        self._lines = 0  # besides rows
+        self._tally = RowTally()
         self._tail = b""
         self._ended = False
         self._backslash_escapes = False
@@ -117,8 +124,15 @@ class _Splitter:
         """Return what is up to ``end``, as handed on."""
         data = self._buffer[self._at : end]
         self._at = end
-        self._line += data.count(b"\n")
         return data
+
+    def _take_lines(self, end: int) -> bytes:
+        data = self._take(end)
+        self._lines += data.count(b"\n")
+        return data
+
+    def _place(self) -> Place:
+        return Place(self._lines, len(self._tally), self._tally)
 
     # === STATEMENTS === #
 
@@ -131,8 +145,8 @@ class _Splitter:
             except _NeedMore:
                 self._read_more()
                 continue
-            line = self._line
-            return Statement(self._take(end), line)
+            place = self._place()
+            return Statement(self._take_lines(end), place)
 
     def _read_more(self) -> None:
         """Double what is in the buffer: a long statement must not be scanned again and again."""
@@ -148,7 +162,7 @@ class _Splitter:
         """Go on to the next statement, over comments and ``\\restrict``; tell if there is one."""
         while True:
             found = LEADING.match(self._buffer, self._at)
-            self._take(found.end() if found else self._at)
+            self._take_lines(found.end() if found else self._at)
             left = self._buffer[self._at : self._at + 16]
             if not left:
                 if not self._read():
@@ -167,7 +181,7 @@ class _Splitter:
         line = self._buffer[self._at : end if end >= 0 else len(self._buffer)]
         if start.startswith(b"\\") and not line.startswith(HARMLESS):
             raise self._foreign(line)
-        self._take(self._at + len(line))
+        self._take_lines(self._at + len(line))
 
     def _foreign(self, line: bytes) -> PermanentError:
         return PermanentError(
@@ -178,7 +192,7 @@ class _Splitter:
         )
 
     def _where(self) -> str:
-        return f"dump.sql, line {self._line}"
+        return f"dump.sql, line {self._place().line}"
 
     # === ROWS === #
 
@@ -187,12 +201,12 @@ class _Splitter:
         would cost more than to look for the end in them."""
         self._skip_rest_of_line()
         parts: list[bytes] = []
-        line, size = self._line, 0
+        size = 0
         while (end := self._end_of_rows(not parts or parts[-1].endswith(b"\n"))) < 0:
             border = self._buffer.rfind(b"\n", self._at) + 1
             if size + border - self._at >= ROWS_CHUNK and border > self._at:
-                yield Rows(copy, (*parts, self._take(border)), line)
-                line, parts, size = self._line, [], 0
+                yield self._chunk(copy, [*parts, self._take(border)])
+                parts, size = [], 0
             if part := self._take(self._decided()):
                 parts.append(part)
                 size += len(part)
@@ -205,8 +219,12 @@ class _Splitter:
         if part := self._take(end):
             parts.append(part)
         if parts:
-            yield Rows(copy, tuple(parts), line)
-        self._take(end + len(END_OF_ROWS))
+            yield self._chunk(copy, parts)
+        self._take_lines(end + len(END_OF_ROWS))
+
+    def _chunk(self, copy: Statement, parts: list[bytes]) -> Rows:
+        place, rows = self._place(), tuple(parts)
+        return Rows(copy, rows, place, self._tally.add(rows))
 
     def _end_of_rows(self, starts_line: bool) -> int:
         """Return where the line is that ends the rows, -1 when it has not been read yet."""
@@ -227,7 +245,7 @@ class _Splitter:
         while (end := self._buffer.find(b"\n", self._at)) < 0:
             if not self._read():
                 return
-        self._take(end + 1)
+        self._take_lines(end + 1)
 
 
 class _Scanner:

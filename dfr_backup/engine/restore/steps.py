@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..archive.reader import Archive, open_archive
-from ..background import Background
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import PermanentError
 from ..fetch import fetch
@@ -63,8 +62,6 @@ class Restore:
         self._resources = contextlib.ExitStack()
         self._path: Path | None = None
         self._archive: Archive | None = None
-        self._compared = False
-        self._comparison: Background[object] | None = None
         self._target: RestoreTarget | None = None
         self._extraction: FilestoreExtraction | None = None
 
@@ -87,35 +84,23 @@ class Restore:
     def fetch(self, storage: Storage, key: str, progress: Progress) -> None:
         """Get the archive, compare it with its manifest, and decrypt it when it is encrypted.
 
-        What lies in a local directory is read where it is, and compared while it is restored:
-        ``filestore`` waits for that. What an interrupted call has fetched is used again. Raise
-        EngineError.
+        What lies in a local directory is read where it is. What is read of it is compared with
+        the checksums in it, and those with its manifest: as a whole it is only compared when it
+        has none. What an interrupted call has fetched is used again. Raise EngineError.
         """
         fetched = fetch(storage, key, self._work, progress)
         path = fetched.path
-        self._compared = fetched.compared or fetched.comparison is not None
         if key.endswith(".age"):
-            fetched.compare(progress)
+            fetched = fetched.compare(progress)
             path = self._decrypted(path, progress)
-        elif fetched.comparison:
-            comparison = Background(fetched.comparison, "dfr_backup compare")
-            self._comparison = self._resources.enter_context(comparison)
-            progress.log("Read where it is, and compared with its manifest while it is restored")
-        with self._archive_first(progress):
-            self._archive = self._resources.enter_context(open_archive(path))
-
-    @contextlib.contextmanager
-    def _archive_first(self, progress: Progress) -> Iterator[None]:
-        """Raise that the archive is not what was stored, if so, before what came of it."""
         try:
-            yield
+            archive = self._resources.enter_context(open_archive(path, compared=fetched.compared))
         except PermanentError:
-            self._finish_comparison(progress)
+            fetched.compare(progress)  # that it is not what was stored says more
             raise
-
-    def _finish_comparison(self, progress: Progress) -> None:
-        if self._comparison:
-            self._comparison.finish(lambda _done: progress.tick())
+        if not archive.seal or archive.seal != fetched.seal:
+            fetched.compare(progress)
+        self._archive = archive
 
     def _decrypted(self, path: Path, progress: Progress) -> Path:
         if self._options.identities is None:
@@ -165,31 +150,34 @@ class Restore:
             self.archive,
             self.target.filestore,
             durable=self._options.durable,
-            compared=self._compared,
         )
         self._extraction = self._resources.enter_context(extraction)
-        with self._archive_first(progress):
+        try:
             report = load(self._sql(extraction), self.target.connection, progress)
+        except PermanentError:
+            extraction.raise_error()
+            self._require_sound_dump(progress)
+            raise
         progress.log(f"{report.statements} statements, {report.tables} tables with rows")
 
     def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
         """Yield the dump, as long as what is done beside it goes well: a load may take hours."""
-        for piece in self.archive.sql(compared=self._compared):
+        for piece in self.archive.sql():
             extraction.raise_error()
-            if self._comparison:
-                self._comparison.raise_error()
             yield piece
 
+    def _require_sound_dump(self, progress: Progress) -> None:
+        """Whatever PostgreSQL says about a damaged dump: that it is damaged says more."""
+        progress.log("Is the dump in the archive what was saved? It is read once more")
+        for _piece in self.archive.sql():
+            progress.tick()
+
     def filestore(self, progress: Progress) -> None:
-        """Wait until the attachment files are unpacked, each checked, and until the archive is
-        known to be what was stored. Raise EngineError, Cancelled."""
+        """Wait until the attachment files are unpacked, each checked. Raise EngineError,
+        Cancelled."""
         assert self._extraction is not None
-        with self._archive_first(progress):
-            done = self._extraction.finish(progress)
+        done = self._extraction.finish(progress)
         progress.log(f"{done.files} attachment files")
-        if self._comparison:
-            self._finish_comparison(progress)
-            progress.log("The archive is what its manifest says")
 
     def compare(self, progress: Progress) -> VerifyReport:
         """Compare rows and files with the manifest. Raise PermanentError when some are not

@@ -1,1 +1,1 @@
-A restore is faster: an archive in a local storage is compared with its manifest while it is loaded instead of before, and autovacuum no longer stands in the way of the load. A damaged archive still ends the restore, and nothing of it stays.
+A restore is faster: an archive in a local storage is read once, and what is read is compared with the checksums in it, autovacuum no longer stands in the way of the load, and files reach the disk while the load goes on. A damaged archive still ends the restore, and nothing of it stays.
