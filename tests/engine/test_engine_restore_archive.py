@@ -1,5 +1,6 @@
 """What an archive holds, what is refused, and what damage is found."""
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -461,6 +462,25 @@ def test_few_files_are_open_while_the_disk_takes_them(tmp_path, most):
             seen.append(len(os.listdir("/proc/self/fd")) - before)
     assert max(seen) == most
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+class LostDisk:
+    """A C library that reports what a disk says that has lost what was written to it."""
+
+    def syncfs(self, _folder):
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+
+def test_what_did_not_reach_the_disk_is_an_error(ours, tmp_path, monkeypatch):
+    monkeypatch.setattr("dfr_backup.engine.restore.files._libc", LostDisk())
+    with open_archive(ours) as archive:
+        with pytest.raises(PermanentError, match="cannot be written.*Input/output error"):
+            extract_filestore(archive, tmp_path / "fs", Progress())
+        extract_filestore(archive, tmp_path / "other", Progress(), durable=False)
+        with pytest.raises(PermanentError, match="cannot be written"):
+            unpack_addons(archive, tmp_path / "addons", Progress())
+    assert list((tmp_path / "addons").iterdir()) == []
 
 
 def test_no_file_stays_open_after_an_error(ours, tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 NAMED = 200  # damaged files that are named; the others are only counted
 BEHIND = 256  # files that are still open while the disk takes them
+_libc = ctypes.CDLL(None, use_errno=True)
 FULL = "Free some space there and restore again. Nothing of this restore was kept."
 
 
@@ -131,7 +132,8 @@ class FilestoreExtraction:
         )
         done = unpacker.unpack(self._archive.attachments())
         if self._durable:
-            sync_file_system(self._target)  # here, where nobody waits for the disk yet
+            with _explained(self._target):
+                sync_file_system(self._target)  # here, where nobody waits for the disk yet
         return done
 
 
@@ -149,8 +151,8 @@ def unpack_addons(archive: Archive, target: Path, progress: Progress) -> Unpacke
             folder.mkdir(parents=True)
         unpacker = _Unpacker(archive.reader, ADDONS, folder, Crew(progress))
         unpacker.unpack(archive.addon_files())
-        sync_file_system(folder)
         with _explained(target):
+            sync_file_system(folder)
             moved = [name for name in description.addons if _move(folder / name, target / name)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -326,12 +328,17 @@ def _write_all(file: int, data: bytes) -> None:
 
 
 def sync_file_system(path: Path) -> None:
-    """Let everything that was written to the file system of ``path`` reach the disk."""
+    """Let everything that was written to the file system of ``path`` reach the disk. Raise
+    OSError when the disk has not taken it."""
+    syncfs = getattr(_libc, "syncfs", None)
+    if syncfs is None:
+        os.sync()
+        return
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        ctypes.CDLL(None).syncfs(folder)
-    except (OSError, AttributeError):
-        os.sync()
+        if syncfs(folder):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
     finally:
         os.close(folder)
 
