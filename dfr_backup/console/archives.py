@@ -156,6 +156,7 @@ def restore(options):
         new_identity=not options.same_identity,
         neutralize=server.neutralization if options.neutralize else None,
         identities=_identities(options, key),
+        whole=bool(options.addons),  # else a damaged addon were only found in the end
         **server.database_template(),
     )
     # one folder for an address: an interrupted restore goes on, and none disturbs another

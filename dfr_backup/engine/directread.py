@@ -44,6 +44,7 @@ class DirectFile:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.size = os.fstat(self._file).st_size
         self._of_thread = threading.local()
+        forget_cached(self._file)
         _go_direct(self._file, True)
 
     def read_at(self, size: int, offset: int) -> bytes:

@@ -29,8 +29,7 @@ class Fetched:
 
     ``compared`` tells whether all of it was compared with the manifest beside it. What was not
     copied was not read yet: then ``comparison(progress)`` does it, and raises as
-    ``Storage.verify`` does. ``seal`` is the SHA-256 of SHA256SUMS in the archive by that manifest,
-    "" when it knows of none.
+    ``Storage.verify`` does. ``seal`` is that of the manifest beside it, see ``manifest.seal``.
     """
 
     path: Path
@@ -60,7 +59,7 @@ def fetch(
     here = storage.local_path(key)
     size = _size(storage, key)
     if here is not None:
-        return _in_place(storage, here, sidecar, size, progress)
+        return _in_place(storage, key, here, sidecar, size, progress)
     target = folder / key
     _require_space(folder, size - _present(target))
     progress.expect(size)
@@ -75,11 +74,17 @@ def fetch(
 
 
 def _in_place(
-    storage: Storage, path: Path, sidecar: Sidecar | None, size: int, progress: Progress
+    storage: Storage,
+    key: str,
+    path: Path,
+    sidecar: Sidecar | None,
+    size: int,
+    progress: Progress,
 ) -> Fetched:
     if sidecar is None:
         return Fetched(path, compared=False)
-    compare = partial(storage.verify, sidecar.key, sidecar.size, sidecar.sha256)
+    # of this key: a manifest that describes another file beside it must not vouch for this one
+    compare = partial(storage.verify, key, sidecar.size, sidecar.sha256)
     if size != sidecar.size:
         compare(progress)  # raises
     return Fetched(path, compared=False, seal=sidecar.seal, comparison=compare)

@@ -1,5 +1,6 @@
 """``manifest.json`` of an archive, and the sidecar that makes a stored archive a backup."""
 
+import hashlib
 import json
 import re
 import unicodedata
@@ -41,6 +42,21 @@ def sidecar(manifest: Mapping[str, Any], key: str, size: int, sha256: str) -> by
     """Return the sidecar: the manifest and what the stored archive must be (bytes, SHA-256)."""
     archive = {"key": key, "size": size, "sha256": sha256}
     return encode({**manifest, "archive": archive})
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a manifest says about the content of its archive: "" when it has
+    no list of checksums, which is what ties the content to it.
+
+    The manifest in an archive and the one beside it have the same, as what only the latter knows
+    does not count: where the archive lies, and who has taken it in.
+    """
+    ours = manifest.get("dfr_backup")
+    members = ours.get("members") if isinstance(ours, dict) else None
+    if not isinstance(members, dict) or not members.get("sha256sums"):
+        return ""
+    about = {**manifest, "archive": None, "dfr_backup": {**ours, "import": None}}
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def encode(manifest: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .errors import PermanentError
-from .manifest import FORMAT_VERSION, sidecar_key
+from .manifest import FORMAT_VERSION, seal, sidecar_key
 
 MAX_BYTES = 64 << 20
 MOST_VALUES = 2_000_000  # in all of the JSON: a small text must not become gigabytes of objects
@@ -47,7 +47,7 @@ class Sidecar:
     ``imported_by`` is the database that has taken in an archive from elsewhere, by the run
     ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody has counted its
     rows. ``module_names`` are those of the database, ``addons`` those that are in the archive.
-    ``seal`` is the SHA-256 of the list of checksums in the archive, "" without one.
+    ``seal`` is that of ``manifest.seal``.
     """
 
     key: str
@@ -159,7 +159,6 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     encryption = ours.fields("encryption") if ours.has("encryption") else _Fields({})
     taken_in = ours.fields("import") if ours.has("import") else _Fields({})
     addons = ours.list_of_fields("addons") if ours.has("addons") else []
-    sealed = ours.fields("members") if ours.has("members") else _Fields({})
     return Sidecar(
         key=name,
         size=archive.whole("size", 1, LARGEST_ARCHIVE),
@@ -186,7 +185,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         made_by_odoo=taken_in.has("made_by_odoo"),
         module_names=odoo.names("modules"),
         addons=tuple(addon.text("name", 255) for addon in addons),
-        seal=sealed.matching("sha256sums", SHA256) if sealed.has("sha256sums") else "",
+        seal=seal(odoo.values),
     )
 
 
@@ -197,6 +196,10 @@ class _Fields:
         if not isinstance(values, dict):
             raise ValueError(f"{where or 'its content'} is not an object")
         self._values, self._where = values, where
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self._values
 
     def has(self, name: str) -> bool:
         return self._values.get(name) is not None

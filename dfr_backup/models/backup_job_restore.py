@@ -39,6 +39,7 @@ class BackupJob(models.Model):
             neutralize=server.neutralization if self.restore_neutralize else None,
             identities=self._identities(copy),
             durable=self.kind == "restore",
+            whole=self.kind == "drill",
             **server.database_template(),
         )
         return Restore(self._server(), options, self._work_path(), server.markers())

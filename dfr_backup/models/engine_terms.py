@@ -33,6 +33,7 @@ TERMS = (
     _("“%(name)s” is in it twice"),
     _("There is no database in the archive."),
     _("It only holds files: its backup could not save the database, or was told not to. Choose another copy."),
+    _("%(dump)s is not in %(checksums)s"),
     _("%(filestore)s attachment files were %(trouble)s when it was made"),
     _("%(manifest)s is not an object"),
     _("%(checksums)s, which %(manifest)s names, is not there"),

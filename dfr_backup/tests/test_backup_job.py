@@ -7,6 +7,7 @@ from odoo.tests import tagged
 from odoo.tools import config
 
 from .. import server
+from ..console.runs import _as_table
 from ..engine.errors import Postponed
 from .common import BackupCase
 
@@ -31,6 +32,16 @@ class TestBackupJob(BackupCase):
         self.assertEqual((job.state, waiting.state), ("cancelled", "pending"))
         self.assertIn(waiting.name, job.hint)
         self.assertEqual(set(job.step_ids.mapped("state")), {"skipped"})
+
+    def test_table_of_the_command_line_has_a_hint_where_there_is_one(self):
+        job = self.run_now()
+        first, second = job.step_ids[:2]
+        first.write({"state": "failure", "error": "It broke.", "hint": "Mend it."})
+        second.write({"state": "failure", "error": "So did this.", "hint": False})
+        table = _as_table(job)
+        self.assertEqual(table.count("->"), 1)
+        self.assertIn("It broke.\n      -> Mend it.\n", table)
+        self.assertRegex(table, r"So did this\.\n  \S")
 
     def test_button_creates_a_run_with_all_its_steps(self):
         job = self.run_now()

@@ -40,3 +40,22 @@ def test_sidecar_binds_name_size_and_hash():
 def test_only_plain_values():
     with pytest.raises(TypeError):
         manifest.encode({"x": object()})
+
+
+def test_the_seal_is_that_of_both_manifests():
+    ours = {"members": {"count": 1, "sha256sums": "ab" * 32}, "snapshot_at": MOMENT, "rows": {}}
+    about = manifest.build({"db_name": "demo", "modules": {"base": "1"}}, ours)
+    inner = json.loads(manifest.encode(about))
+    beside = json.loads(manifest.sidecar(about, "demo.zip", 3, "cd" * 32))
+    imported = {**beside, "dfr_backup": {**beside["dfr_backup"], "import": {"job": "x"}}}
+    seals = {manifest.seal(known) for known in (inner, beside, imported)}
+    assert len(seals) == 1 and "" not in seals
+    changed = {**inner, "modules": {"base": "2"}}
+    assert manifest.seal(changed) not in seals
+
+
+def test_what_lists_no_checksums_has_no_seal():
+    for ours in ({}, {"members": None}, {"members": {"count": 0}}, {"members": []}):
+        assert manifest.seal(manifest.build({"db_name": "demo"}, ours)) == ""
+    for odd in ({}, {"dfr_backup": None}, {"dfr_backup": []}):
+        assert manifest.seal(odd) == ""

@@ -71,6 +71,7 @@ FACTS = {
     "database_uuid": "1",
     "snapshot_at": "2026-11-24T02:00:00+00:00",
     "contents": ["database", "filestore"],
+    "rows": {},
     "missing": [],
 }
 
@@ -78,12 +79,13 @@ FACTS = {
 def zipped(dump, path, sealed=True):
     """Write an archive, with its list of checksums when it is ``sealed``; return its manifest."""
     facts, members = dict(FACTS), {"dump.sql": dump, "filestore/aa/0": b"content"}
+    members["addons/a/b.py"] = b"x = 1"
     if sealed:
         sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in members.items()]
         members["SHA256SUMS"] = content = "".join(sums).encode()
         seal = hashlib.sha256(content).hexdigest()
         facts["members"] = {"count": len(sums), "sha256sums": seal}
-    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, facts)
+    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {"base": "1"}}, facts)
     members["manifest.json"] = manifest.encode(about)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
@@ -106,6 +108,7 @@ class Stored:
 
     def __init__(self, folder):
         self.archive = folder / "db.zip"
+        self.options = {}
         self.scratch = ""
         self.comparisons = 0
         self._folder = folder
@@ -122,7 +125,7 @@ class Stored:
         storage = LocalStorage(self._folder, LocalRules([self._folder]))
         storage.verify = self._counted(storage.verify)
         name, progress = f"dfr_test_steps_{os.getpid()}", Progress()
-        options = RestoreOptions(Place(name, self._folder / "files"), "19.0")
+        options = RestoreOptions(Place(name, self._folder / "files"), "19.0", **self.options)
         places = self._folder / "work", self._folder / "markers"
         with Restore(Connection("postgres"), options, *places) as restore:
             restore.fetch(storage, self.archive.name, progress)
@@ -198,6 +201,53 @@ def test_what_has_no_checksums_in_it_is_compared_as_a_whole(stored):
         stored.restore()
 
 
+@pytest.mark.parametrize("change", [(b'"base"', b'"bass"'), (b'"rows": {}', b'"rows": []')])
+def test_a_manifest_that_was_exchanged_is_found(stored, change):
+    """It says which rows and modules there should be."""
+    stored.store(GOOD)
+    with zipfile.ZipFile(stored.archive) as archive:
+        known = archive.read("manifest.json")
+    assert known.replace(*change) != known
+    exchanged(stored.archive, "manifest.json", known.replace(*change))
+    with pytest.raises(Mismatch):
+        stored.restore()
+    assert stored.scratch == ""
+
+
+@pytest.mark.parametrize("described", ["db.zip", "db.zip.age"])
+def test_the_manifest_of_another_file_does_not_vouch_for_one(stored, described):
+    """Both have the same name but for their ending, and so the same manifest."""
+    pair = generate_key()
+    stored.store(GOOD)
+    encrypted = stored.archive.with_name("db.zip.age")
+    encrypt_file(stored.archive, encrypted, parse_recipients(pair.public), Progress())
+    good = stored.archive.with_name(described)
+    about = zipped(GOOD, stored.archive)
+    content, sidecar = good.read_bytes(), stored.archive.with_suffix(".json")
+    sha256 = hashlib.sha256(content).hexdigest()
+    sidecar.write_bytes(manifest.sidecar(about, described, len(content), sha256))
+    foreign = stored.archive.parent / "foreign.zip"
+    zipped(b"SELECT 2;" + COMPLETE, foreign)
+    if described == "db.zip":
+        encrypt_file(foreign, encrypted, parse_recipients(pair.public), Progress())
+        stored.archive = encrypted
+        stored.options["identities"] = parse_identities(pair.private)
+    else:
+        foreign.replace(stored.archive)
+    with pytest.raises(Mismatch):
+        stored.restore()
+
+
+def test_a_drill_compares_what_it_does_not_read(stored):
+    stored.store(GOOD)
+    stored.options["whole"] = True
+    stored.restore()
+    assert stored.comparisons == 1
+    exchanged(stored.archive, "addons/a/b.py", b"y = 2")
+    with pytest.raises(Mismatch):
+        stored.restore()
+
+
 def test_that_an_archive_is_another_one_is_said_before_that_it_cannot_be_opened(stored):
     stored.store(GOOD)
     content = stored.archive.read_bytes()
@@ -215,6 +265,16 @@ def test_what_a_damaged_dump_leads_to_is_not_the_error(stored):
     stored.store(long_dump(b"SELECT 1;"))
     exchanged(stored.archive, "dump.sql", long_dump(b"SELECT x;"))
     with pytest.raises(PermanentError, match="damaged"):
+        stored.restore()
+
+
+def test_what_postgresql_has_named_needs_no_second_look(stored, monkeypatch):
+    def refuse(_self, _progress):
+        raise AssertionError("The dump was read again")
+
+    monkeypatch.setattr(Restore, "_require_sound_dump", refuse)
+    stored.store(long_dump(b"CREATE EXTENSION no_such_extension;"))
+    with pytest.raises(PermanentError, match="no_such_extension"):
         stored.restore()
 
 

@@ -483,6 +483,29 @@ def test_what_did_not_reach_the_disk_is_an_error(ours, tmp_path, monkeypatch):
     assert list((tmp_path / "addons").iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [None, Cancelled])
+def test_a_disk_that_refuses_a_file_when_it_is_closed(tmp_path, monkeypatch, error):
+    """Network file systems do: every file is closed, and the first error is the one."""
+    close = os.close
+    before = len(os.listdir("/proc/self/fd"))
+    files = [os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT) for number in range(5)]
+
+    def refuse(file):
+        close(file)
+        if file in files:
+            raise OSError(errno.EDQUOT, f"{files.index(file)} refused")
+
+    with pytest.raises(error or OSError, match=None if error else "0 refused"):
+        with WriteBehind(10) as behind:
+            for file in files:
+                behind.close(file)
+            monkeypatch.setattr("os.close", refuse)
+            if error:
+                raise error
+    monkeypatch.undo()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_no_file_stays_open_after_an_error(ours, tmp_path, monkeypatch):
     content = bytearray(ours.read_bytes())
     with zipfile.ZipFile(ours) as archive:

@@ -132,6 +132,12 @@ def test_lines_of_rows_are_counted_only_when_nobody_has():
     assert [tally.lines(number) for number in range(4)] == [0, 30, 31, 36]
 
 
+def test_the_end_in_the_middle_of_a_table_has_a_line():
+    with pytest.raises(PermanentError) as caught:
+        list(split(pieces(COPY + b"\n" + b"1\tx\n" * 1000, 100)))
+    assert "dump.sql, line 1002" in caught.value.log
+
+
 def test_place_of_a_statement_follows_what_was_loaded():
     items = list(split(pieces(COPY + b"\n" + ROWS + b"\\.\nSELECT 1;" + END, 1 << 20)))
     rows, after = items[1], items[2]

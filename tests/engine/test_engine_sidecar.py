@@ -83,7 +83,7 @@ def test_what_we_write_is_read():
         recipients=(),
         missing=(MissingPart("archive_files", "The disk\nis broken."),),
         module_names=("base", "web"),
-        seal="cd" * 32,
+        seal=manifest.seal(json.loads(stored())),
     )
     assert parse_sidecar(stored(), KEY).taken_at.tzinfo is timezone.utc
 

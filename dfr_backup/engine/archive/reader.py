@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..crew import Crew
 from ..errors import PermanentError
+from ..manifest import seal
 from ..progress import Progress
 from .deflate import Codec
 from .writer import CHECKSUMS, MANIFEST
@@ -184,12 +185,13 @@ class Archive:
 
     @property
     def seal(self) -> str:
-        """The SHA-256 of SHA256SUMS by the manifest in the archive, "" when it has none: what is
-        read here is compared with that list, and the list with this."""
-        return str(self._sealed.get("sha256sums", ""))
+        """That of the manifest in the archive, see ``manifest.seal``: what is read here is
+        compared with the list of checksums, and the list with that manifest."""
+        return seal(self.manifest)
 
     def sql(self) -> Iterator[bytes]:
-        """Yield the dump in pieces; after the last one its SHA-256, too, is known to be right.
+        """Yield the dump in pieces; after the last one its SHA-256, too, is known to be that of
+        the list. The list itself is known to be right when all ``attachments`` were taken.
 
         So a restore that reads an archive anyway need not ``check`` it before.
         """
@@ -204,8 +206,10 @@ class Archive:
     def _sha256_of_dump(self) -> str | None:
         if self._is_compared or CHECKSUMS not in self._contents.top:
             return None
-        dump = self.dump
-        return next((sha256 for entry, sha256 in self._to_compare() if entry == dump), None)
+        for entry, sha256 in self._listed_members():
+            if entry.name == DUMP:
+                return sha256
+        raise damaged(f"{DUMP} is not in {CHECKSUMS}")
 
     def attachments(self) -> Iterator[Listed]:
         """Yield the members of the filestore."""

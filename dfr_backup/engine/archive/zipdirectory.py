@@ -53,9 +53,13 @@ class Directory:
     count: int
 
 
-def damaged(why: str) -> PermanentError:
+class DamagedArchive(PermanentError):
+    """The file is not a whole zip, or its content is not what it was."""
+
+
+def damaged(why: str) -> DamagedArchive:
     """Return the error of a file that is not a whole zip."""
-    return PermanentError(
+    return DamagedArchive(
         "The archive is damaged or not complete.",
         hint="Fetch it again, or use another copy. “odoo backup verify” shows which are good.",
         log=why,

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg2
 
+from ..archive.zipdirectory import DamagedArchive
 from ..errors import EngineError, PermanentError, RetryableError
 from .dumplines import Place
 
@@ -38,6 +39,15 @@ def is_tolerable(statement: bytes, error: psycopg2.Error) -> bool:
     if RIGHTS.match(statement):
         return error.pgcode in (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE)
     return bool(FOREIGN_COMMENT.match(statement)) and error.pgcode == INSUFFICIENT_PRIVILEGE
+
+
+def may_be_damage(error: PermanentError) -> bool:
+    """Tell whether a dump that is not what it was may be why a load has ended: not when that is
+    known, nor when PostgreSQL has named something else."""
+    if isinstance(error, DamagedArchive):
+        return False
+    cause = error.__cause__
+    return not (isinstance(cause, psycopg2.Error) and cause.pgcode in HINTS)
 
 
 def load_error(

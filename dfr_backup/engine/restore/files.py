@@ -1,14 +1,16 @@
 """Files of an archive, unpacked where nothing was: the filestore, and custom addons."""
 
 import ctypes
+import errno
 import hashlib
 import os
 import re
+import resource
 import secrets
 import shutil
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,15 +128,13 @@ class FilestoreExtraction:
             self._target.mkdir(parents=True)
         crew = Crew(progress, self._workers)
         reader, names_tell = self._archive.reader, not self._archive.names_are_proven()
-        behind = WriteBehind(BEHIND if self._durable else 0)
+        behind = WriteBehind(_files_behind() if self._durable else 0)
         unpacker = _Unpacker(
             reader, FILESTORE, self._target, crew, behind=behind, names_tell=names_tell
         )
-        done = unpacker.unpack(self._archive.attachments())
-        if self._durable:
-            with _explained(self._target):
-                sync_file_system(self._target)  # here, where nobody waits for the disk yet
-        return done
+        # here, where nobody waits for the disk yet
+        with reaching_the_disk(self._target) if self._durable else nullcontext():
+            return unpacker.unpack(self._archive.attachments())
 
 
 def unpack_addons(archive: Archive, target: Path, progress: Progress) -> UnpackedAddons:
@@ -150,9 +150,9 @@ def unpack_addons(archive: Archive, target: Path, progress: Progress) -> Unpacke
         with _explained(target):
             folder.mkdir(parents=True)
         unpacker = _Unpacker(archive.reader, ADDONS, folder, Crew(progress))
-        unpacker.unpack(archive.addon_files())
+        with reaching_the_disk(folder):
+            unpacker.unpack(archive.addon_files())
         with _explained(target):
-            sync_file_system(folder)
             moved = [name for name in description.addons if _move(folder / name, target / name)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -183,8 +183,17 @@ class WriteBehind:
     def __enter__(self) -> "WriteBehind":
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._shrink(0)
+    def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
+        """Close what is still open: all of it, also when the disk refuses one of them. Raise
+        OSError then, unless there is an error already."""
+        failed: OSError | None = None
+        while self._files:
+            try:
+                self._shrink(len(self._files) - 1)
+            except OSError as error:
+                failed = failed or error
+        if failed and kind is None:
+            raise failed
 
     def close(self, file: int) -> None:
         """Close an open file, now or later. Raise OSError."""
@@ -229,7 +238,7 @@ class _Unpacker:
 
     def unpack(self, members: Iterator[Listed]) -> Unpacked:
         files, size, damaged = 0, 0, []
-        with self._behind:
+        with _explained(self._root), self._behind:
             for batch in self._crew.map(self._unpack_batch, batches_of(members)):
                 files += batch.files
                 size += batch.bytes
@@ -327,20 +336,40 @@ def _write_all(file: int, data: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def sync_file_system(path: Path) -> None:
-    """Let everything that was written to the file system of ``path`` reach the disk. Raise
-    OSError when the disk has not taken it."""
-    syncfs = getattr(_libc, "syncfs", None)
-    if syncfs is None:
-        os.sync()
-        return
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+@contextmanager
+def reaching_the_disk(folder: Path) -> Iterator[None]:
+    """Let everything that is written meanwhile to the file system of ``folder`` reach the disk.
+
+    Raise PermanentError when the disk has not taken it. The folder is open all the while, because
+    syncfs(2) reports the errors since then (Linux 5.8 or newer; older ones none).
+    """
+    with _explained(folder):
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if syncfs(folder):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(path))
+        yield
+        with _explained(folder):
+            _sync(file)
     finally:
-        os.close(folder)
+        os.close(file)
+
+
+def _sync(file: int) -> None:
+    syncfs = getattr(_libc, "syncfs", None)
+    if syncfs is not None and syncfs(file) == 0:
+        return
+    code = ctypes.get_errno()
+    if syncfs is None or code in (errno.ENOSYS, errno.EPERM):
+        os.sync()
+    else:
+        raise OSError(code, os.strerror(code))
+
+
+def _files_behind() -> int:
+    """Return how many files may stay open: 0 where that is of no use."""
+    if not hasattr(os, "posix_fadvise"):
+        return 0
+    most, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return BEHIND if most == resource.RLIM_INFINITY else min(BEHIND, most // 4)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from elsewhere must not start programs.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import PermanentError
@@ -191,8 +191,10 @@ class _Splitter:
             log=f"{self._where()}: {line[:200].decode('utf-8', 'replace')}",
         )
 
-    def _where(self) -> str:
-        return f"dump.sql, line {self._place().line}"
+    def _where(self, parts: Iterable[bytes] = ()) -> str:
+        """Name the line where we are, after ``parts`` that were not handed on."""
+        line = self._place().line + sum(part.count(b"\n") for part in parts)
+        return f"dump.sql, line {line}"
 
     # === ROWS === #
 
@@ -214,7 +216,7 @@ class _Splitter:
                 raise PermanentError(
                     "The dump in the archive ends in the middle of a table.",
                     hint="The backup was cut off when it was made. Choose another copy.",
-                    log=f"{self._where()}: {copy.text.decode('utf-8', 'replace')}",
+                    log=f"{self._where(parts)}: {copy.text.decode('utf-8', 'replace')}",
                 )
         if part := self._take(end):
             parts.append(part)

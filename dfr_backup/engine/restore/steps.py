@@ -17,6 +17,7 @@ from ..fetch import fetch
 from ..postgres import Connection
 from ..progress import Progress
 from ..storages.base import Storage
+from .errors import may_be_damage
 from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .load import load
@@ -34,7 +35,8 @@ class RestoreOptions:
     ``series`` and ``modules`` are Odoo's here (see ``Surroundings``). ``accepted`` are the codes of
     findings that do not stop this restore. ``neutralize`` returns, for the names of the installed
     modules, the SQL statements that make a copy harmless; None: the copy takes over.
-    ``identities`` decrypt the archive, see ``encryption``.
+    ``identities`` decrypt the archive, see ``encryption``. ``whole`` compares all of the archive
+    before, also what a restore does not read.
     """
 
     place: Place
@@ -48,6 +50,7 @@ class RestoreOptions:
     template: str = "template0"
     unaccent: bool = False
     durable: bool = True
+    whole: bool = False
 
 
 class Restore:
@@ -90,8 +93,9 @@ class Restore:
         """
         fetched = fetch(storage, key, self._work, progress)
         path = fetched.path
-        if key.endswith(".age"):
+        if self._options.whole or key.endswith(".age"):
             fetched = fetched.compare(progress)
+        if key.endswith(".age"):
             path = self._decrypted(path, progress)
         try:
             archive = self._resources.enter_context(open_archive(path, compared=fetched.compared))
@@ -154,9 +158,10 @@ class Restore:
         self._extraction = self._resources.enter_context(extraction)
         try:
             report = load(self._sql(extraction), self.target.connection, progress)
-        except PermanentError:
+        except PermanentError as error:
             extraction.raise_error()
-            self._require_sound_dump(progress)
+            if may_be_damage(error):
+                self._require_sound_dump(progress)
             raise
         progress.log(f"{report.statements} statements, {report.tables} tables with rows")
 
