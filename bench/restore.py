@@ -89,9 +89,15 @@ def _round(number, archive):
         _come_to_rest()
         target = f"{TARGET}_{number}_{name}"
         results[name] = one = CONTENDERS[name](archive, target)
-        subprocess.run(["vacuumdb", "--quiet", "--analyze", "--jobs=2", target], check=True)
+        _vacuum(target)
         print(f"round {number + 1} {name:<6} {one['wall']:7.2f} s", file=sys.stderr, flush=True)
     return results
+
+
+def _vacuum(database):
+    silent = {**os.environ, "PGOPTIONS": "-c client_min_messages=error"}  # about what is not ours
+    command = ["vacuumdb", "--quiet", "--analyze", "--jobs=2", database]
+    subprocess.run(command, env=silent, check=True)
 
 
 def _come_to_rest():
