@@ -179,7 +179,8 @@ def _as_table(job):
         lines.append(f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}")
         if step.error:
             lines.append(f"      {with_code(step.error, step.error_code)}")
-            lines += [f"      -> {step.hint}"] if step.hint else []
+            if step.hint:
+                lines.append(f"      -> {step.hint}")
     lines.append(f"{dict(job._fields['state'].selection)[job.state]} in {job.duration:.0f} s")
     lines += [f"  {copy.storage_id.name}: {copy.location} ({copy.state})" for copy in job.copy_ids]
     return "\n".join(lines)

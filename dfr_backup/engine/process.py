@@ -18,15 +18,15 @@ TERMINATE_SECONDS = 3.0
 PR_SET_PDEATHSIG = 1
 
 try:
-    _libc: ctypes.CDLL | None = ctypes.CDLL(None, use_errno=True)
+    libc: ctypes.CDLL | None = ctypes.CDLL(None, use_errno=True)
 except OSError:
-    _libc = None
+    libc = None
 
 
 def die_with_parent() -> None:
     """Ask the kernel to end this child when the thread that made it ends (Linux)."""
-    if _libc is not None and hasattr(_libc, "prctl"):
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if libc is not None and hasattr(libc, "prctl"):
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class Child:

@@ -234,11 +234,7 @@ TERMS = (
     _("Look at the log of PostgreSQL."),
     _("Cannot %(doing)s: %(error)s"),
     # engine/restore/files.py
-    _("Free some space there and restore again. Nothing of this restore was kept."),
     _("%(damaged_count)s attachment files were damaged before they were saved:"),
-    _("%(filename)s exists already."),
-    _("Choose another name, or look whether it is still needed: a restore never writes over files."),
-    _("Files cannot be written in %(folder)s: %(strerror)s."),
     # engine/restore/finish.py
     _("read the modules of the restored database"),
     _("finish the restored database"),
@@ -246,6 +242,11 @@ TERMS = (
     _("The planner's statistics could not be gathered: the database is slower until autovacuum has done it. %(problems)s"),
     # engine/restore/load.py
     _("dump.sql, line %(line)s, was not followed: %(reason)s"),
+    # engine/restore/ondisk.py
+    _("Free some space there and restore again. Nothing of this restore was kept."),
+    _("%(filename)s exists already."),
+    _("Choose another name, or look whether it is still needed: a restore never writes over files."),
+    _("Files cannot be written in %(folder)s: %(strerror)s."),
     # engine/restore/preflight.py
     _("look at the database server"),
     _("It holds files only. Choose another copy."),

@@ -23,10 +23,10 @@ from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.files import (
     FilestoreExtraction,
-    WriteBehind,
     extract_filestore,
     unpack_addons,
 )
+from dfr_backup.engine.restore.ondisk import WriteBehind
 
 SQL = b"-- Dumped from database version 15.18 (Debian 15.18-1)\n-- Dumped by pg_dump version 17.2\n"
 FILES = [bytes([n]) * (100 + 3000 * n) + os.urandom(50 * n) for n in range(20)]
@@ -473,7 +473,7 @@ class LostDisk:
 
 
 def test_what_did_not_reach_the_disk_is_an_error(ours, tmp_path, monkeypatch):
-    monkeypatch.setattr("dfr_backup.engine.restore.files._libc", LostDisk())
+    monkeypatch.setattr("dfr_backup.engine.restore.ondisk.libc", LostDisk())
     with open_archive(ours) as archive:
         with pytest.raises(PermanentError, match="cannot be written.*Input/output error"):
             extract_filestore(archive, tmp_path / "fs", Progress())

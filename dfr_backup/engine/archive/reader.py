@@ -195,20 +195,14 @@ class Archive:
 
         So a restore that reads an archive anyway need not ``check`` it before.
         """
-        expected, digest = self._sha256_of_dump(), hashlib.sha256()
-        for piece in self.reader.pieces(self.dump):
-            if expected is not None:
-                digest.update(piece)
-            yield piece
-        if expected not in (None, digest.hexdigest()):
-            raise not_as_listed(self.dump)
+        yield from as_listed(self._listed_dump(), self.reader.pieces(self.dump))
 
-    def _sha256_of_dump(self) -> str | None:
+    def _listed_dump(self) -> Listed:
         if self._is_compared or CHECKSUMS not in self._contents.top:
-            return None
-        for entry, sha256 in self._listed_members():
-            if entry.name == DUMP:
-                return sha256
+            return Listed(self.dump, None)
+        for listed in self._listed_members():
+            if listed.entry.name == DUMP:
+                return listed
         raise damaged(f"{DUMP} is not in {CHECKSUMS}")
 
     def attachments(self) -> Iterator[Listed]:
@@ -314,7 +308,8 @@ class Archive:
         def check_batch(batch: list[Listed]) -> int:
             members = self.reader.members([listed.entry for listed in batch])
             for (_entry, pieces), listed in zip(members, batch, strict=True):
-                _check_member(listed, pieces, crew)
+                for piece in as_listed(listed, pieces):
+                    crew.count(len(piece))
             return len(batch)
 
         return sum(crew.map(check_batch, batches_of(self._listed_members())))
@@ -357,18 +352,18 @@ class Archive:
             raise damaged(f"{CHECKSUMS} is not the one that {MANIFEST} names")
 
 
-def _check_member(listed: Listed, pieces: Iterator[bytes], crew: Crew) -> None:
+def as_listed(listed: Listed, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces of a member; after the last one its SHA-256 is known to be that of the
+    list, if it is to be looked at. Raise PermanentError."""
+    if listed.sha256 is None:
+        yield from pieces
+        return
     digest = hashlib.sha256()
     for piece in pieces:
-        if listed.sha256 is not None:
-            digest.update(piece)
-        crew.count(len(piece))
-    if listed.sha256 not in (None, digest.hexdigest()):
-        raise not_as_listed(listed.entry)
-
-
-def not_as_listed(entry: Entry) -> PermanentError:
-    return damaged(f"{entry.name}: its SHA-256 is not that of {CHECKSUMS}")
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != listed.sha256:
+        raise damaged(f"{listed.entry.name}: its SHA-256 is not that of {CHECKSUMS}")
 
 
 def batches_of(members: Iterable[Listed]) -> Iterator[list[Listed]]:

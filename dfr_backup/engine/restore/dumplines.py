@@ -30,7 +30,7 @@ class RowTally:
 
     def loaded(self, number: int, rows: int) -> None:
         """Note that a chunk had so many rows; -1: who has loaded it does not know."""
-        known = rows if rows >= 0 else _lines(self._waiting[number])
+        known = rows if rows >= 0 else lines_in(self._waiting[number])
         self._counts[number] = known
         del self._waiting[number]  # only now: another thread may be asking
 
@@ -38,12 +38,12 @@ class RowTally:
         """Return how many lines the chunks before ``number`` have."""
         waiting = dict(self._waiting)
         return sum(
-            _lines(waiting[chunk]) if chunk in waiting else self._counts[chunk]
+            lines_in(waiting[chunk]) if chunk in waiting else self._counts[chunk]
             for chunk in range(number)
         )
 
 
-def _lines(parts: Iterable[bytes]) -> int:
+def lines_in(parts: Iterable[bytes]) -> int:
     return sum(part.count(b"\n") for part in parts)
 
 

@@ -1,35 +1,28 @@
 """Files of an archive, unpacked where nothing was: the filestore, and custom addons."""
 
-import ctypes
-import errno
 import hashlib
 import os
 import re
-import resource
 import secrets
 import shutil
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..archive.reader import ADDONS, FILESTORE, Archive, Listed, batches_of, not_as_listed
+from ..archive.reader import ADDONS, FILESTORE, Archive, Listed, as_listed, batches_of
 from ..archive.zipdirectory import refused
 from ..archive.zipreader import ZipReader
 from ..background import Background
 from ..checkpoints import checkpoint
 from ..crew import Crew
-from ..directread import forget_cached
-from ..errors import PermanentError
 from ..progress import Progress
+from .ondisk import WriteBehind, explained, files_behind, reaching_the_disk
 
 NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 NAMED = 200  # damaged files that are named; the others are only counted
-BEHIND = 256  # files that are still open while the disk takes them
-_libc = ctypes.CDLL(None, use_errno=True)
-FULL = "Free some space there and restore again. Nothing of this restore was kept."
 
 
 @dataclass(frozen=True)
@@ -124,11 +117,11 @@ class FilestoreExtraction:
     # === IN THE THREADS === #
 
     def _extract(self, progress: Progress) -> Unpacked:
-        with _explained(self._target):
+        with explained(self._target):
             self._target.mkdir(parents=True)
         crew = Crew(progress, self._workers)
         reader, names_tell = self._archive.reader, not self._archive.names_are_proven()
-        behind = WriteBehind(_files_behind() if self._durable else 0)
+        behind = WriteBehind(files_behind() if self._durable else 0)
         unpacker = _Unpacker(
             reader, FILESTORE, self._target, crew, behind=behind, names_tell=names_tell
         )
@@ -147,12 +140,12 @@ def unpack_addons(archive: Archive, target: Path, progress: Progress) -> Unpacke
     progress.expect(description.addon_bytes)
     folder = target / f".dfr_restore_{secrets.token_hex(6)}"
     try:
-        with _explained(target):
+        with explained(target):
             folder.mkdir(parents=True)
         unpacker = _Unpacker(archive.reader, ADDONS, folder, Crew(progress))
         with reaching_the_disk(folder):
             unpacker.unpack(archive.addon_files())
-        with _explained(target):
+        with explained(target):
             moved = [name for name in description.addons if _move(folder / name, target / name)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -167,51 +160,6 @@ def _move(source: Path, target: Path) -> bool:
     return True
 
 
-class WriteBehind:
-    """Lets files go to the disk while the next are written, and then out of the page cache.
-
-    Else gigabytes wait there until all of them go at once, and who writes something else waits
-    for them: PostgreSQL, say. The last ``most`` files are kept open, as only what has reached the
-    disk leaves the cache. With 0 this does nothing but close them. Use as a context manager;
-    threads may share it.
-    """
-
-    def __init__(self, most: int):
-        self._most = most
-        self._files: deque[int] = deque()
-
-    def __enter__(self) -> "WriteBehind":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
-        """Close what is still open: all of it, also when the disk refuses one of them. Raise
-        OSError then, unless there is an error already."""
-        failed: OSError | None = None
-        while self._files:
-            try:
-                self._shrink(len(self._files) - 1)
-            except OSError as error:
-                failed = failed or error
-        if failed and kind is None:
-            raise failed
-
-    def close(self, file: int) -> None:
-        """Close an open file, now or later. Raise OSError."""
-        if not self._most:
-            os.close(file)
-            return
-        forget_cached(file)  # which begins to write what is not on the disk
-        self._files.append(file)
-        self._shrink(self._most)
-
-    def _shrink(self, most: int) -> None:
-        while len(self._files) > most:
-            with suppress(IndexError):  # another thread may have been faster
-                file = self._files.popleft()
-                forget_cached(file)
-                os.close(file)
-
-
 class _Unpacker:
     """Writes members below ``root``, under their names without ``prefix``. ``names_tell``: where
     a name is a SHA-1, the content is compared with it."""
@@ -223,7 +171,7 @@ class _Unpacker:
         root: Path,
         crew: Crew,
         *,
-        behind: "WriteBehind | None" = None,
+        behind: WriteBehind | None = None,
         names_tell: bool = False,
     ):
         self._reader = reader
@@ -238,7 +186,7 @@ class _Unpacker:
 
     def unpack(self, members: Iterator[Listed]) -> Unpacked:
         files, size, damaged = 0, 0, []
-        with _explained(self._root), self._behind:
+        with explained(self._root), self._behind:
             for batch in self._crew.map(self._unpack_batch, batches_of(members)):
                 files += batch.files
                 size += batch.bytes
@@ -250,26 +198,26 @@ class _Unpacker:
         members = self._reader.members([listed.entry for listed in batch])
         for (entry, pieces), listed in zip(members, batch, strict=True):
             name = entry.name.removeprefix(self._prefix)
-            digests = _Digests(listed.sha256, _sha1_of(name) if self._names_tell else None)
-            with _explained(self._root):
-                self._write(name, pieces, digests)
-            if not digests.as_listed():
-                raise not_as_listed(entry)
-            if not digests.as_named():
+            if not self._write(name, as_listed(listed, pieces)):
                 damaged.append(name)
         return Unpacked(len(batch), sum(listed.entry.size for listed in batch), tuple(damaged))
 
-    def _write(self, name: str, pieces: Iterator[bytes], digests: "_Digests") -> None:
+    def _write(self, name: str, pieces: Iterator[bytes]) -> bool:
+        """Write one file; tell whether its content is what its name says, if that says anything."""
+        by_content = self._names_tell and NAMED_BY_CONTENT.fullmatch(name)
+        digest: Any = hashlib.sha1(usedforsecurity=False) if by_content else None
         file = self._create(name)
         try:
             if self._owner:
                 os.fchown(file, *self._owner)
             for piece in pieces:
-                digests.update(piece)
+                if digest:
+                    digest.update(piece)
                 _write_all(file, piece)
                 self._crew.count(len(piece))
         finally:
             self._behind.close(file)
+        return not by_content or digest.hexdigest() == by_content[1]
 
     def _create(self, name: str) -> int:
         path = f"{self._root}/{name}"
@@ -291,36 +239,6 @@ class _Unpacker:
                     os.chown(folder, *self._owner)
 
 
-def _sha1_of(name: str) -> str | None:
-    """Return the SHA-1 of a file that is named by its content."""
-    found = NAMED_BY_CONTENT.fullmatch(name)
-    return found[1] if found else None
-
-
-class _Digests:
-    """Those of a file that are known beforehand: its SHA-256 by the list in the archive, and the
-    SHA-1 that is its name."""
-
-    def __init__(self, sha256: str | None, sha1: str | None):
-        known = {"sha256": sha256, "sha1": sha1}
-        self._expected = {kind: digest for kind, digest in known.items() if digest is not None}
-        self._digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in self._expected}
-
-    def update(self, piece: bytes) -> None:
-        for digest in self._digests.values():
-            digest.update(piece)
-
-    def as_listed(self) -> bool:
-        return self._agrees("sha256")
-
-    def as_named(self) -> bool:
-        return self._agrees("sha1")
-
-    def _agrees(self, kind: str) -> bool:
-        digest = self._digests.get(kind)
-        return digest is None or digest.hexdigest() == self._expected[kind]
-
-
 def _heir(path: Path) -> tuple[int, int] | None:
     """Return (user, group) to whom files made by root are to belong: Odoo must be able to use
     them, and whose the directory around is, is whose Odoo runs as. None for anybody else."""
@@ -334,63 +252,3 @@ def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-
-
-@contextmanager
-def reaching_the_disk(folder: Path) -> Iterator[None]:
-    """Let everything that is written meanwhile to the file system of ``folder`` reach the disk.
-
-    Raise PermanentError when the disk has not taken it. The folder is open all the while, because
-    syncfs(2) reports the errors since then (Linux 5.8 or newer; older ones none).
-    """
-    with _explained(folder):
-        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield
-        with _explained(folder):
-            _sync(file)
-    finally:
-        os.close(file)
-
-
-def _sync(file: int) -> None:
-    syncfs = getattr(_libc, "syncfs", None)
-    if syncfs is not None and syncfs(file) == 0:
-        return
-    code = ctypes.get_errno()
-    if syncfs is None or code in (errno.ENOSYS, errno.EPERM):
-        os.sync()
-    else:
-        raise OSError(code, os.strerror(code))
-
-
-def _files_behind() -> int:
-    """Return how many files may stay open: 0 where that is of no use."""
-    if not hasattr(os, "posix_fadvise"):
-        return 0
-    most, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return BEHIND if most == resource.RLIM_INFINITY else min(BEHIND, most // 4)
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError as error:
-        raise PermanentError(
-            f"{error.filename} exists already.",
-            hint="Choose another name, or look whether it is still needed: a restore never "
-            "writes over files.",
-        ) from error
-    except OSError as error:
-        raise PermanentError(
-            f"Files cannot be written in {folder}: {error.strerror}.",
-            hint=FULL
-            if shutil.disk_usage(_existing(folder)).free < 1 << 20
-            else "Check that directory: its disk, and whether Odoo may write there.",
-            log=str(error),
-        ) from error
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import PermanentError
-from .dumplines import Place, RowTally
+from .dumplines import Place, RowTally, lines_in
 
 ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
 END_OF_ROWS = b"\\.\n"
@@ -193,8 +193,7 @@ class _Splitter:
 
     def _where(self, parts: Iterable[bytes] = ()) -> str:
         """Name the line where we are, after ``parts`` that were not handed on."""
-        line = self._place().line + sum(part.count(b"\n") for part in parts)
-        return f"dump.sql, line {line}"
+        return f"dump.sql, line {self._place().line + lines_in(parts)}"
 
     # === ROWS === #
 

@@ -63,7 +63,6 @@ class Restore:
         self._work = work
         self._markers = markers
         self._resources = contextlib.ExitStack()
-        self._path: Path | None = None
         self._archive: Archive | None = None
         self._target: RestoreTarget | None = None
         self._extraction: FilestoreExtraction | None = None
