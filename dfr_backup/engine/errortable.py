@@ -61,6 +61,7 @@ CODES = {
     "… exists already.": "RESTORE-21",
     "… modules of the database are not on this server, but in the archive: ….": "RESTORE-22",
     "… modules of the database are not on this server: ….": "RESTORE-23",
+    "The dump in the archive has a statement that does not end.": "RESTORE-24",
     "Decrypting this file would take far too much memory (its scrypt work factor is above …).": "KEY-01",
     "The archive cannot be decrypted: it was encrypted for other keys than this one.": "KEY-02",
     "The archive cannot be decrypted: the passphrase is wrong, or it is missing.": "KEY-03",

@@ -119,6 +119,22 @@ def test_a_dump_that_was_cut_off_is_not_taken_for_a_whole_one(cut):
         list(split(pieces(b"SELECT 0;\n" + cut, 4)))
 
 
+def test_a_statement_that_never_ends_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(sqlstream, "LONGEST_STATEMENT", 1 << 20)
+    taken = []
+
+    def damaged():
+        yield b"SELECT 0;\nSELECT 'a"
+        for number in range(64):
+            taken.append(number)
+            yield b"x;\n" * (1 << 16)
+
+    with pytest.raises(PermanentError, match="does not end") as caught:
+        list(split(damaged()))
+    assert "dump.sql, line 2" in caught.value.log
+    assert len(taken) < 16  # of 64 pieces
+
+
 # === LINES === #
 
 

@@ -33,6 +33,8 @@ LEADING = re.compile(rb"(?:\s+|--[^\n]*\n)*")
 COPY = re.compile(rb"COPY\s.*\sFROM\s+stdin\s*;\Z", re.I | re.S)
 ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
 LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
+# bytes: no dump has such a statement, but one flipped quote makes all that follows look like one
+LONGEST_STATEMENT = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,14 @@ class _Splitter:
                 hint="The backup was cut off when it was made. Choose another copy.",
                 log=self._where(),
             )
-        self._read(len(self._buffer) - self._at)
+        size = len(self._buffer) - self._at
+        if size >= LONGEST_STATEMENT:
+            raise PermanentError(
+                "The dump in the archive has a statement that does not end.",
+                hint="The archive is damaged, or was not made by pg_dump. Choose another copy.",
+                log=self._where(),
+            )
+        self._read(size)
 
     def _skip_blank(self) -> bool:
         """Go on to the next statement, over comments and ``\\restrict``; tell if there is one."""

@@ -154,18 +154,21 @@ class Storage(ABC):
         if found is None:
             raise Mismatch(
                 f"{key} is not in the storage any more.",
-                hint="Somebody or something deleted it. Run a new backup.",
+                hint="Somebody or something deleted it. Run a new backup; to restore, choose "
+                "another copy.",
             )
         if found.size != size:
             raise Mismatch(
                 f"{key} has {found.size} bytes in the storage instead of {size}.",
-                hint="The stored copy is damaged. Run a new backup and look at the storage.",
+                hint="The stored copy is damaged. Run a new backup, and look at the storage; to "
+                "restore, choose another copy.",
             )
         progress.expect(size)
         if self._digest(key, progress) != sha256:
             raise Mismatch(
                 f"The content of {key} in the storage is not what was sent: its checksum differs.",
-                hint="The stored copy is damaged. Run a new backup and check the storage's disk.",
+                hint="The stored copy is damaged. Run a new backup, and check the storage's disk; "
+                "to restore, choose another copy.",
             )
 
     def _digest(self, key: str, progress: Progress) -> str:
