@@ -1,8 +1,6 @@
 """A file read as the disk has it, not as the page cache remembers it."""
 
-import contextlib
 import errno
-import fcntl
 import hashlib
 import mmap
 import os
@@ -13,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .pagecache import forget_cached, go_direct
+
 CHUNK = 4 << 20  # bytes
 BUFFERS = 2  # one is hashed while the other is filled
 BLOCK = 4096  # bytes: what direct I/O wants places and lengths to be multiples of
-O_DIRECT = getattr(os, "O_DIRECT", 0)
 
 
 def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
@@ -45,7 +44,7 @@ class DirectFile:
         self.size = os.fstat(self._file).st_size
         self._of_thread = threading.local()
         forget_cached(self._file)
-        _go_direct(self._file, True)
+        go_direct(self._file, True)
 
     def read_at(self, size: int, offset: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on; fewer when the file ends before."""
@@ -77,17 +76,10 @@ def _opened(path: Path) -> Iterator[int]:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         forget_cached(file)
-        _go_direct(file, True)
+        go_direct(file, True)
         yield file
     finally:
         os.close(file)
-
-
-def _go_direct(file: int, wanted: bool) -> None:
-    """Switch direct I/O of an open file on or off, where the file system has it at all."""
-    flags = fcntl.fcntl(file, fcntl.F_GETFL) & ~O_DIRECT
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(file, fcntl.F_SETFL, flags | O_DIRECT if wanted else flags)
 
 
 def _pieces(file: int) -> Iterator[memoryview]:
@@ -111,17 +103,9 @@ def _fill(file: int, buffer: Any, offset: int | None = None) -> int:
             raise
         # some file systems take the flag and refuse to read, and none reads directly from
         # the middle of a block, where a short read may have left us
-        _go_direct(file, False)
+        go_direct(file, False)
         return _read(file, buffer, offset)
 
 
 def _read(file: int, buffer: Any, offset: int | None) -> int:
     return os.readv(file, [buffer]) if offset is None else os.preadv(file, [buffer], offset)
-
-
-def forget_cached(file: int) -> None:
-    """Let the next reads of an open file come from the disk, not from memory (best effort)."""
-    if hasattr(os, "posix_fadvise"):
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_SEQUENTIAL)

@@ -19,14 +19,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from .archive.deflate import Codec
-from .archive.writer import SMALL, ArchiveWriter, Prepared, advise, prepare, read_up_to
+from .archive.writer import SMALL, ArchiveWriter, Prepared, prepare, read_up_to
 from .checkpoints import checkpoint
+from .pagecache import Passage, advise
 from .progress import Progress
 
 MAX_WORKERS = 4
 # A task of a worker: one file each costs more in handing over than in reading (measured).
 BATCH_FILES = 64
 BATCH_BYTES = 2 << 20
+ROOM = BATCH_BYTES + SMALL  # bytes of a task in memory at once, whatever the database claims
 UNKNOWN_SIZE = 64 << 10  # bytes: what a file counts for whose size the database does not know
 NAMED = 200  # files of each kind of trouble that are named; the others are only counted
 LISTED = 2000  # files in trouble that are listed for a repair
@@ -273,8 +275,7 @@ def _read_batch(store: "_Store", batch: list[Attachment], codec: Codec) -> list[
     All are opened before the first is read, so that the disk works on all of them at once.
     """
     reads = []
-    # no more than this is in memory at once, whatever sizes the database claims
-    room = BATCH_BYTES + SMALL
+    room = ROOM
     with ExitStack() as files:
         for opened in [_begin(files, store, attachment) for attachment in batch]:
             read = opened if isinstance(opened, _Read) else _read(opened, codec, room)
@@ -293,7 +294,9 @@ class _Opened:
 def _begin(files: ExitStack, store: "_Store", attachment: Attachment) -> "_Opened | _Read":
     try:
         file, size = store.open(attachment.store_fname, files)
-        advise(file, "WILLNEED", 0, SMALL)
+        if size <= ROOM:  # a larger one is read later, and piece by piece
+            files.callback(Passage(file).end)
+            advise(file, "WILLNEED", 0, SMALL)
         return _Opened(attachment, file, size)
     except OSError as error:
         return _trouble(attachment, error)

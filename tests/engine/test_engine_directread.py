@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dfr_backup.engine import directread
+from dfr_backup.engine import pagecache
 from dfr_backup.engine.directread import BLOCK, CHUNK, DirectFile, sha256_on_disk
 
 
@@ -26,7 +26,7 @@ def test_file_system_without_direct_reads(tmp_path, monkeypatch):
     read, refused = os.readv, []
 
     def readv(file, buffers):
-        if directread.fcntl.fcntl(file, directread.fcntl.F_GETFL) & os.O_DIRECT:
+        if pagecache.is_direct(file):
             refused.append(file)
             raise OSError(errno.EINVAL, "Invalid argument")
         return read(file, buffers)
@@ -102,7 +102,7 @@ def test_part_of_a_file_system_without_direct_reads(direct, content, monkeypatch
     read = os.preadv
 
     def preadv(file, buffers, at):
-        if directread.fcntl.fcntl(file, directread.fcntl.F_GETFL) & os.O_DIRECT:
+        if pagecache.is_direct(file):
             raise OSError(errno.EINVAL, "Invalid argument")
         return read(file, buffers, at)
 

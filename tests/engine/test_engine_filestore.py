@@ -15,6 +15,7 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_cache import forget, holds, need_page_cache
 
 from dfr_backup.engine import filestore
 from dfr_backup.engine.archive.writer import SMALL, ArchiveWriter
@@ -26,6 +27,7 @@ from dfr_backup.engine.filestore import (
     archive_filestore,
     walk_filestore,
 )
+from dfr_backup.engine.pagecache import BEHIND
 from dfr_backup.engine.progress import Progress
 
 MIB = 1 << 20
@@ -111,6 +113,20 @@ def test_small_and_large_files(root, writer, workers, shrinks):
 
 
 # === WHAT IS WRONG === #
+
+
+def test_leaves_the_page_cache_as_it_was(root, writer):
+    need_page_cache(root)
+    new = [put(root, content(size, size)) for size in (50_000, SMALL + 9, 2 * SMALL, BEHIND + 9)]
+    used = [put(root, content(size, size)) for size in (60_000, SMALL + 7)]
+    paths = {one: root / one.store_fname for one in new + used}
+    for path in paths.values():
+        forget(path)
+    for one in used:
+        paths[one].read_bytes()
+    archive_filestore(writer, root, new + used, Progress())
+    assert [holds(paths[one]) for one in new] == [False] * len(new)
+    assert [holds(paths[one]) for one in used] == [True] * len(used)
 
 
 def test_missing_files_are_named_and_the_others_archived(root, writer):

@@ -111,6 +111,22 @@ def test_a_sealed_archive_stays(tmp_path):
         assert hashlib.sha256(state["archive.part"]).hexdigest() == sealed.sha256
 
 
+def test_what_was_saved_stays(tmp_path):
+    path = tmp_path / "work" / "archive.part"
+    path.parent.mkdir()
+    with recorded(path.parent) as recorder:
+        writer = ArchiveWriter.create(path)
+        writer.add_bytes("dump.sql", b"SELECT 1;")
+        saved = writer.save()
+        writer.release()
+    for number, state in enumerate(recorder.at_the_end):
+        folder = tmp_path / f"after{number}"
+        lay_out(folder, state)
+        writer = ArchiveWriter.resume(folder / path.name, at_least=saved)
+        assert [member.name for member in writer.members()] == ["dump.sql"]
+        writer.release()
+
+
 def test_an_encrypted_archive_stays(tmp_path, source):
     recipients = parse_recipients(generate_key().public)
     with recorded(tmp_path) as recorder:

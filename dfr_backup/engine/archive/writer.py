@@ -6,7 +6,6 @@ has one line per complete member; the central directory is written from it, so m
 grow with the number of members.
 """
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -21,10 +20,12 @@ from typing import Any
 
 from ..checkpoints import checkpoint
 from ..errors import PermanentError
+from ..pagecache import Passage, advise
 from ..progress import Progress
+from .appendfile import BUFFER, AppendFile, Bytes
 from .deflate import TRIAL, Codec, default_codec
 from .journal import journal_line, journal_path, read_journal, read_stamp, stamp_line
-from .memberstream import Bytes, MemberStream, Target, Threads
+from .memberstream import MemberStream, Target, Threads
 from .reading import MemberReader
 from .zipformat import (
     DEFLATED,
@@ -39,8 +40,6 @@ from .zipformat import (
 
 CHUNK = 1 << 20  # bytes
 SMALL = 4 << 20  # bytes: up to here a file is handled in one piece
-WRITE_BACK = 32 << 20  # bytes after which the disk is set to work
-DIRECT = 256 << 10  # bytes: from here a copy costs more than another system call
 CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 CLOSING = (CHECKSUMS, MANIFEST)  # members about the others: always written anew
@@ -97,19 +96,16 @@ class ArchiveWriter:
     ``release`` to resume it later. Only one thread may use it.
 
     Every method that writes may raise PermanentError: no space, for example. The archive is
-    then as it was before, or up to 1 MiB of small members shorter, and can be used on.
+    then as it was before, or up to 4 MiB of small members shorter, and can be used on.
     """
 
     def __init__(self, path: Path, codec: Codec | None = None):
         self.codec = codec or default_codec()
         self._path = path
         self._journal_path = journal_path(path)
-        self._archive = self._journal = -1  # file descriptors
+        self._archive: AppendFile | None = None
+        self._journal = -1  # a file descriptor
         self._digest = hashlib.sha256()
-        self._buffer = bytearray(CHUNK)
-        self._filled = 0
-        self._position = 0
-        self._written = self._written_back = 0
         self._journal_size = 0
         self._count = 0
         self._lines: list[str] = []
@@ -154,8 +150,9 @@ class ArchiveWriter:
         self._lines.append(json.dumps(self._stamp) + "\n")
         # first the journal: an archive without one would be an archive that lost it
         self._journal = _open(self._journal_path, os.O_APPEND | os.O_CREAT | os.O_EXCL)
-        self._commit()
-        self._archive = _open(self._path, os.O_CREAT | os.O_EXCL)
+        self._write_lines()
+        self._archive = AppendFile(self._path, os.O_CREAT | os.O_EXCL, self._hash)
+        self._mark_safe()
 
     # === MEMBERS === #
 
@@ -200,7 +197,7 @@ class ArchiveWriter:
             self._write(local_header(member, self._stamp))
             self._write(prepared.payload)
             self._record(member, prepared.note)
-            if self._position - self._safe.position >= CHUNK:
+            if self._position - self._safe.position >= BUFFER:
                 self._commit()
         except BaseException:
             self._roll_back()
@@ -226,13 +223,16 @@ class ArchiveWriter:
 
         Raise OSError when the file cannot be read: the member has then never been there.
         """
+        passage = Passage(file)
         advise(file, "SEQUENTIAL")
         head = read_up_to(file, min(size, TRIAL))
         with self.stream_member(name, compress=self.codec.shrinks(head), digests=digests) as stream:
             while head:
                 stream.write(head)
                 advance(len(head))
+                passage.passed(stream.size)
                 head = os.read(file, min(CHUNK, size - stream.size))
+        passage.end()
         return stream.size
 
     def members(self) -> Iterator[Member]:
@@ -250,7 +250,7 @@ class ArchiveWriter:
         what a later ``resume`` may insist on."""
         self._commit()
         with self._explained():
-            os.fsync(self._archive)
+            self._archive.sync()
             os.fsync(self._journal)
             _sync_directory(self._path.parent)
         return self._position
@@ -278,26 +278,28 @@ class ArchiveWriter:
             for member in members:
                 self._write(central_entry(member, self._stamp))
             self._write(end_records(self._count, start, self._position - start))
-            self._drain()
+            self._flush()
             checkpoint("archive.directory.written")
             with self._explained():
-                os.fsync(self._archive)
+                self._archive.sync()
                 _sync_directory(self._path.parent)
         except BaseException:
             self._roll_back()
             raise
         checkpoint("archive.fsync")
+        sealed = Sealed(self._position, self._digest.hexdigest(), self._count)
         self.release()
         checkpoint("archive.sealed")
-        return Sealed(self._position, self._digest.hexdigest(), self._count)
+        return sealed
 
     def release(self) -> None:
         """Let go of the files, as they are, and of the threads."""
         self._threads.end()
-        for file in (self._archive, self._journal):
-            if file >= 0:
-                os.close(file)
-        self._archive = self._journal = -1
+        if self._archive:
+            self._archive.close()
+        if self._journal >= 0:
+            os.close(self._journal)
+        self._archive, self._journal = None, -1
 
     def abandon(self) -> None:
         """Remove the archive and its journal."""
@@ -308,35 +310,20 @@ class ArchiveWriter:
 
     # === BYTES === #
 
+    @property
+    def _position(self) -> int:
+        return self._archive.position
+
     def _write(self, data: Bytes) -> None:
-        size = len(data)
-        if self._filled + size > CHUNK or size >= DIRECT:
-            self._drain()
-        if size >= DIRECT:
-            self._put(memoryview(data))
-        else:
-            self._buffer[self._filled : self._filled + size] = data
-            self._filled += size
-        self._position += size
-
-    def _drain(self) -> None:
-        if self._filled:
-            self._put(memoryview(self._buffer)[: self._filled])
-            self._filled = 0
-
-    def _put(self, view: memoryview) -> None:
         with self._explained():
-            _write_all(self._archive, view)
-        self._digest.update(view)
-        self._written += len(view)
-        if self._written - self._written_back >= WRITE_BACK:
-            self._write_back()
+            self._archive.write(data)
 
-    def _write_back(self) -> None:
-        """Let the disk begin now, so that there is little left to wait for at the end."""
-        start, self._written_back = self._written_back, self._written
-        # as Linux has it: what is not on disk yet is written, and nobody waits for it
-        advise(self._archive, "DONTNEED", start, self._written - start)
+    def _flush(self) -> None:
+        with self._explained():
+            self._archive.flush()
+
+    def _hash(self, view: memoryview) -> None:
+        self._digest.update(view)
 
     def _record(self, member: Member, note: str) -> None:
         """Note a complete member; ``_commit`` puts it into the journal."""
@@ -347,15 +334,18 @@ class ArchiveWriter:
         """Write what is complete: first the bytes, then their lines in the journal."""
         if not self._lines:
             return
-        self._drain()
+        self._flush()
         checkpoint("archive.member.written")
+        self._write_lines()
+        checkpoint("archive.journal.written")
+        self._mark_safe()
+
+    def _write_lines(self) -> None:
         text = "".join(self._lines).encode()
         with self._explained():
             _write_all(self._journal, memoryview(text))
-        checkpoint("archive.journal.written")
         self._lines.clear()
         self._journal_size += len(text)
-        self._mark_safe()
 
     def _mark_safe(self) -> None:
         self._safe = _State(self._position, self._journal_size, self._count, self._digest.copy())
@@ -363,14 +353,11 @@ class ArchiveWriter:
     def _roll_back(self) -> None:
         """Forget everything since the last commit."""
         safe = self._safe
-        self._filled = 0
         self._lines.clear()
-        self._position = self._written = self._written_back = safe.position
         self._count = safe.count
         self._digest, self._journal_size = safe.digest.copy(), safe.journal
         with self._explained():
-            os.ftruncate(self._archive, safe.position)
-            os.lseek(self._archive, safe.position, os.SEEK_SET)
+            self._archive.return_to(safe.position)
             os.ftruncate(self._journal, safe.journal)
         checkpoint("archive.rollback")
 
@@ -378,31 +365,29 @@ class ArchiveWriter:
 
     def _reopen(self, progress: Progress, at_least: int) -> None:
         try:
-            self._archive = _open(self._path, 0)
+            self._archive = AppendFile(self._path, 0, self._hash)
             self._journal = _open(self._journal_path, os.O_APPEND)
             self._stamp = read_stamp(self._journal_path)
         except (OSError, ValueError, TypeError) as error:
             raise _lost(self._path, f"it or its journal cannot be read: {error}") from error
-        self._find_intact(progress)
-        if self._position < at_least:
-            raise _lost(self._path, f"{self._position} of {at_least} bytes are intact")
-        self._mark_safe()
+        self._safe = self._find_intact(progress)
+        if self._safe.position < at_least:
+            raise _lost(self._path, f"{self._safe.position} of {at_least} bytes are intact")
         self._roll_back()
 
-    def _find_intact(self, progress: Progress) -> None:
+    def _find_intact(self, progress: Progress) -> _State:
         """Read everything again, up to the first member that is not what it should be."""
-        self._journal_size = len(stamp_line(self._journal_path))
+        safe = _State(0, len(stamp_line(self._journal_path)), 0, hashlib.sha256())
         with open(self._path, "rb", buffering=CHUNK) as archive:
             reader = MemberReader(archive, self._stamp, self.codec, progress)
             for line_end, member, _note in read_journal(self._journal_path):
-                digest = self._digest.copy()
-                if member.offset != self._position or member.name in CLOSING:
+                digest = safe.digest.copy()
+                if member.offset != safe.position or member.name in CLOSING:
                     break
                 if not reader.is_intact(member, digest):
                     break
-                self._digest, self._position = digest, member.end
-                self._journal_size = line_end
-                self._count += 1
+                safe = _State(member.end, line_end, safe.count + 1, digest)
+        return safe
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -418,13 +403,6 @@ class ArchiveWriter:
         except BaseException:
             self.release()
             raise
-
-
-def advise(file: int, advice: str, start: int = 0, length: int = 0) -> None:
-    """Tell the kernel what will be done with an open file, where it can be told."""
-    if hasattr(os, "posix_fadvise"):
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(file, start, length, getattr(os, f"POSIX_FADV_{advice}"))
 
 
 def read_up_to(file: int, size: int) -> bytes:

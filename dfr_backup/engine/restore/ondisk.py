@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..directread import forget_cached
 from ..errors import PermanentError
+from ..pagecache import forget_cached
 from ..process import libc
 
 BEHIND = 256  # files that are still open while the disk takes them

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ..checkpoints import checkpoint
-from ..directread import forget_cached, sha256_on_disk
+from ..directread import sha256_on_disk
 from ..errors import EngineError, PermanentError, RetryableError
+from ..pagecache import forget_cached
 from ..progress import Progress
 from .base import Storage, StoredObject
 

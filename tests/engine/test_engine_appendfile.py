@@ -1,0 +1,155 @@
+"""A file that grows: the same bytes with direct I/O and without, and nothing in the page cache."""
+
+import errno
+import hashlib
+import os
+import random
+
+import pytest
+from page_cache import holds, need_page_cache
+
+from dfr_backup.engine.archive import appendfile
+from dfr_backup.engine.archive.appendfile import BUFFER, AppendFile
+from dfr_backup.engine.directread import BLOCK
+from dfr_backup.engine.pagecache import BEHIND, go_direct, is_direct
+
+NOISE = random.Random(3).randbytes(BUFFER + BLOCK)
+SIZES = (0, 1, 30, BLOCK - 1, BLOCK, BLOCK + 1, 70_000, BUFFER - 1, BUFFER, BUFFER + 1)
+
+
+@pytest.fixture(params=["direct", "refused"])
+def way(request, monkeypatch):
+    """How the file system takes direct writes: as it does here, or not at all."""
+    if request.param == "refused":
+        really_write = os.pwrite
+
+        def pwrite(file, view, offset):
+            if is_direct(file):
+                raise OSError(errno.EINVAL, "no direct writes here")
+            return really_write(file, view, offset)
+
+        monkeypatch.setattr(appendfile.os, "pwrite", pwrite)
+    return request.param
+
+
+def opened(path, added=lambda view: None, flags=os.O_CREAT | os.O_EXCL):
+    return AppendFile(path, flags, added)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_holds_what_was_written(tmp_path, way, seed):
+    chance, path = random.Random(seed), tmp_path / "file"
+    digests, expected, kept = [hashlib.sha256()], bytearray(), [(0, hashlib.sha256())]
+
+    def added(view):
+        digests[-1].update(view)
+
+    file = opened(path, added)
+    for _number in range(40):
+        what = chance.choice(("write", "write", "write", "flush", "keep", "return", "again"))
+        if what == "write":
+            data = NOISE[: chance.choice(SIZES)]
+            file.write(data)
+            expected += data
+        elif what == "flush":
+            file.flush()
+            assert path.read_bytes()[: len(expected)] == expected
+            assert 0 <= path.stat().st_size - len(expected) < BLOCK
+        elif what == "keep":
+            file.flush()
+            kept.append((len(expected), digests[-1].copy()))
+        else:
+            if what == "again":
+                file.close()
+                file = opened(path, added, 0)
+            file.return_to(kept[-1][0])
+            digests.append(kept[-1][1].copy())
+            del expected[kept[-1][0] :]
+        assert file.position == len(expected)
+    file.sync()
+    assert path.read_bytes() == expected
+    assert digests[-1].digest() == hashlib.sha256(expected).digest()
+    file.close()
+
+
+def test_what_is_written_may_be_changed_afterwards(tmp_path):
+    file, data = opened(tmp_path / "file"), bytearray(b"a" * 10)
+    file.write(data)
+    data[:] = b"b" * 10
+    file.cut()
+    file.close()
+    assert (tmp_path / "file").read_bytes() == b"a" * 10
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_an_error_loses_nothing(tmp_path, monkeypatch, code):
+    path, digest = tmp_path / "file", hashlib.sha256()
+    file = opened(path, digest.update)
+    file.write(NOISE[:5000])
+
+    was_direct = is_direct(file._file)
+
+    def pwrite(*_args):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(appendfile.os, "pwrite", pwrite)
+        with pytest.raises(OSError, match=os.strerror(code)):
+            file.flush()
+    assert is_direct(file._file) == was_direct
+    file.sync()
+    assert path.read_bytes() == NOISE[:5000]
+    assert digest.digest() == hashlib.sha256(NOISE[:5000]).digest()
+    file.close()
+
+
+def test_writes_that_are_cut_short(tmp_path, monkeypatch):
+    really_write = os.pwrite
+
+    def pwrite(file, view, offset):
+        return really_write(file, view[: max(1, len(view) // 3)], offset)
+
+    monkeypatch.setattr(appendfile.os, "pwrite", pwrite)
+    file = opened(tmp_path / "file")
+    file.write(NOISE)
+    file.cut()
+    file.close()
+    assert (tmp_path / "file").read_bytes() == NOISE
+
+
+def test_leaves_the_page_cache_alone(tmp_path, way):
+    need_page_cache(tmp_path)
+    file = opened(tmp_path / "file")
+    fill(file, 2 * BEHIND)
+    os.fsync(file._file)  # what is not on the disk cannot be let go
+    fill(file, BEHIND)
+    file.close()
+    assert not holds(tmp_path / "file")
+
+
+def test_leaves_the_page_cache_alone_also_after_a_return(tmp_path, way):
+    need_page_cache(tmp_path)
+    file = opened(tmp_path / "file")
+    fill(file, 4 * BEHIND)
+    file.return_to(0)
+    fill(file, 2 * BEHIND)
+    os.fsync(file._file)
+    fill(file, BEHIND)
+    file.close()
+    assert not holds(tmp_path / "file")
+
+
+def fill(file, size):
+    for _number in range(size // BUFFER):
+        file.write(NOISE[:BUFFER])
+
+
+def test_direct_io_is_used_where_it_can_be(tmp_path):
+    probe = os.open(tmp_path / "probe", os.O_RDWR | os.O_CREAT)
+    go_direct(probe, True)
+    file = opened(tmp_path / "file")
+    file.write(NOISE)
+    file.flush()
+    assert is_direct(file._file) == is_direct(probe)
+    file.close()
+    os.close(probe)
