@@ -295,7 +295,7 @@ def _begin(files: ExitStack, store: "_Store", attachment: Attachment) -> "_Opene
     try:
         file, size = store.open(attachment.store_fname, files)
         if size <= ROOM:  # a larger one is read later, and piece by piece
-            files.callback(Passage(file).end)
+            files.enter_context(Passage(file))
             advise(file, "WILLNEED", 0, SMALL)
         return _Opened(attachment, file, size)
     except OSError as error:

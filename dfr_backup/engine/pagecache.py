@@ -53,21 +53,23 @@ def is_direct(file: int) -> bool:
 
 
 class Passage:
-    """Reading an open file from its beginning. What others had of it in the page cache stays
-    there; what only we have read is let go."""
+    """Reading an open file from its beginning, as a context. What others had of it in the page
+    cache stays there; what only we have read is let go."""
 
     def __init__(self, file: int):
         self._file = file
         self._is_new = not is_cached(file)
         self._let_go = 0
 
+    def __enter__(self) -> "Passage":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._is_new:
+            advise(self._file, "DONTNEED", self._let_go)
+
     def passed(self, position: int) -> None:
         """Note how far the file has been read: in bytes."""
         if self._is_new and position - self._let_go >= BEHIND:
             advise(self._file, "DONTNEED", self._let_go, position - self._let_go)
             self._let_go = position
-
-    def end(self) -> None:
-        """Let go of what is left, before the file is closed."""
-        if self._is_new:
-            advise(self._file, "DONTNEED", self._let_go)

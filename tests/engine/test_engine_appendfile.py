@@ -39,7 +39,8 @@ def opened(path, added=lambda view: None, flags=os.O_CREAT | os.O_EXCL):
 @pytest.mark.parametrize("seed", range(8))
 def test_holds_what_was_written(tmp_path, way, seed):
     chance, path = random.Random(seed), tmp_path / "file"
-    digests, expected, kept = [hashlib.sha256()], bytearray(), [(0, hashlib.sha256())]
+    digests, expected = [hashlib.sha256()], bytearray()
+    kept = [(0, b"", hashlib.sha256())]
 
     def added(view):
         digests[-1].update(view)
@@ -56,14 +57,13 @@ def test_holds_what_was_written(tmp_path, way, seed):
             assert path.read_bytes()[: len(expected)] == expected
             assert 0 <= path.stat().st_size - len(expected) < BLOCK
         elif what == "keep":
-            file.flush()
-            kept.append((len(expected), digests[-1].copy()))
+            kept.append((len(expected), file.flush(), digests[-1].copy()))
         else:
             if what == "again":
                 file.close()
                 file = opened(path, added, 0)
-            file.return_to(kept[-1][0])
-            digests.append(kept[-1][1].copy())
+            file.return_to(*kept[-1][:2])
+            digests.append(kept[-1][2].copy())
             del expected[kept[-1][0] :]
         assert file.position == len(expected)
     file.sync()
@@ -76,7 +76,7 @@ def test_what_is_written_may_be_changed_afterwards(tmp_path):
     file, data = opened(tmp_path / "file"), bytearray(b"a" * 10)
     file.write(data)
     data[:] = b"b" * 10
-    file.cut()
+    file.sync()
     file.close()
     assert (tmp_path / "file").read_bytes() == b"a" * 10
 
@@ -112,7 +112,7 @@ def test_writes_that_are_cut_short(tmp_path, monkeypatch):
     monkeypatch.setattr(appendfile.os, "pwrite", pwrite)
     file = opened(tmp_path / "file")
     file.write(NOISE)
-    file.cut()
+    file.sync()
     file.close()
     assert (tmp_path / "file").read_bytes() == NOISE
 
@@ -131,7 +131,7 @@ def test_leaves_the_page_cache_alone_also_after_a_return(tmp_path, way):
     need_page_cache(tmp_path)
     file = opened(tmp_path / "file")
     fill(file, 4 * BEHIND)
-    file.return_to(0)
+    file.return_to(0, b"")
     fill(file, 2 * BEHIND)
     os.fsync(file._file)
     fill(file, BEHIND)

@@ -1,6 +1,7 @@
 """The writer makes archives that others read, whatever happens while it does."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -16,8 +17,10 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_cache import holds, need_page_cache
 
 from dfr_backup.engine.archive import appendfile
+from dfr_backup.engine.archive import writer as archive_writer
 from dfr_backup.engine.archive.deflate import ZLIB
 from dfr_backup.engine.archive.writer import (
     CHECKSUMS,
@@ -258,18 +261,86 @@ def test_member_that_fails_has_never_been_there(tmp_path, codec, error, written)
     assert check(path, seal(writer)) == {"small": b"1", "before": TEXT, "after": NOISE}
 
 
-def test_member_is_rolled_back_when_noting_it_fails(tmp_path):
+def failing(code):
+    def fail(*_args):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def test_member_is_rolled_back_when_noting_it_fails(tmp_path, monkeypatch):
     path = tmp_path / "a.zip"
     writer = ArchiveWriter.create(path)
     add(writer, "before", TEXT, "deflated")
-    journal = writer._journal
-    writer._journal = os.open(journal_path(path), os.O_RDONLY)  # writing to it fails
-    with pytest.raises(PermanentError), writer.stream_member("bad") as stream:
-        stream.write(TEXT)
-    os.close(writer._journal)
-    writer._journal = journal
-    writer._roll_back()
-    assert check(path, seal(writer)) == {"before": TEXT}
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_writer, "_write_all", failing(errno.ENOSPC))
+        with pytest.raises(PermanentError, match="No space"), writer.stream_member("bad") as stream:
+            stream.write(TEXT)
+    add(writer, "after", NOISE, "stored")
+    assert check(path, seal(writer)) == {"before": TEXT, "after": NOISE}
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_what_cannot_be_undone_is_not_written_on(tmp_path, monkeypatch):
+    path, files = tmp_path / "a.zip", open_files()
+    writer = ArchiveWriter.create(path)
+    add(writer, "before", TEXT, "deflated")
+    with monkeypatch.context() as patch:
+        patch.setattr(appendfile.os, "ftruncate", failing(errno.EIO))
+        with pytest.raises(PermanentError, match="cannot be written"):
+            with writer.stream_member("bad") as stream:
+                stream.write(NOISE)
+                raise Cancelled
+    assert open_files() == files
+    with pytest.raises(PermanentError, match="cannot be continued"):
+        writer.add_bytes("after", b"1")
+    with pytest.raises(PermanentError, match="cannot be continued"):
+        writer.close()
+    writer = ArchiveWriter.resume(path)
+    add(writer, "after", NOISE, "stored")
+    assert check(path, seal(writer)) == {"before": TEXT, "after": NOISE}
+
+
+def test_nothing_is_written_after_the_release(tmp_path):
+    writer = ArchiveWriter.create(tmp_path / "a.zip")
+    writer.release()
+    writer.release()
+    for use in (writer.save, writer.close, lambda: writer.add_bytes("a", b"1")):
+        with pytest.raises(PermanentError, match="cannot be continued"):
+            use()
+
+
+def test_release_closes_the_journal_when_the_archive_cannot_be_closed(tmp_path, monkeypatch):
+    files = open_files()
+    writer = ArchiveWriter.create(tmp_path / "a.zip")
+    really_close = os.close
+    refused = []
+
+    def close(file):
+        really_close(file)
+        if not refused:
+            refused.append(file)
+            raise OSError(errno.EIO, "late error of a network file system")
+
+    monkeypatch.setattr(os, "close", close)
+    with pytest.raises(OSError, match="late error"):
+        writer.release()
+    writer.release()
+    assert open_files() == files
+
+
+def test_resume_leaves_the_archive_out_of_the_page_cache(tmp_path):
+    need_page_cache(tmp_path)
+    path = tmp_path / "a.zip"
+    writer = ArchiveWriter.create(path)
+    add(writer, "before", NOISE, "stored")
+    writer.save()
+    writer.release()
+    ArchiveWriter.resume(path).release()
+    assert not holds(path)
 
 
 ON_A_SMALL_DISK = """

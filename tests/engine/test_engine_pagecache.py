@@ -27,19 +27,17 @@ def read(file, size=1 << 20):
 
 
 def test_what_was_not_cached_is_let_go(file):
-    passage = Passage(file)
-    read(file)
-    assert is_cached(file)
-    passage.end()
+    with Passage(file):
+        read(file)
+        assert is_cached(file)
     assert not is_cached(file)
 
 
 def test_what_others_have_there_stays(file):
     os.pread(file, 1, 0)
-    passage = Passage(file)
-    read(file)
-    passage.passed(2 * BEHIND)
-    passage.end()
+    with Passage(file) as passage:
+        read(file)
+        passage.passed(2 * BEHIND)
     assert is_cached(file)
 
 
@@ -55,9 +53,8 @@ def test_a_large_file_is_let_go_on_the_way(file):
 
 def test_where_nobody_knows_nothing_is_let_go(file, monkeypatch):
     monkeypatch.setattr(pagecache, "NO_WAIT", 0)
-    passage = Passage(file)
-    read(file)
-    passage.end()
+    with Passage(file):
+        read(file)
     monkeypatch.undo()
     assert is_cached(file)
 
@@ -65,6 +62,7 @@ def test_where_nobody_knows_nothing_is_let_go(file, monkeypatch):
 def test_what_has_no_page_cache_is_no_error():
     reading, writing = os.pipe()
     assert is_cached(reading)
-    Passage(reading).end()
+    with Passage(reading):
+        pass
     os.close(reading)
     os.close(writing)

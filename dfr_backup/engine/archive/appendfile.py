@@ -21,18 +21,19 @@ Bytes = bytes | bytearray | memoryview
 class AppendFile:
     """A file whose first ``position`` bytes stay, and to which ``write`` adds.
 
-    ``added`` gets every byte once, in order, when the file has it. Until ``cut`` is called the
+    ``added`` gets every byte once, in order, when the file has it. Until ``sync`` is called the
     file may end with up to 4 KiB of zeros that do not belong to it. Every method raises OSError;
     what could not be written is then still in memory.
     """
 
     def __init__(self, path: Path, flags: int, added: Callable[[memoryview], object]):
+        self._buffer = memoryview(mmap.mmap(-1, BUFFER))  # direct I/O wants whole pages
+        self._added = added
+        self._start = self._filled = 0  # of the buffer: its place in the file, and what it holds
+        self._flushed = 0  # of what it holds
+        self._released = 0  # what is before need not be in the page cache
         mode = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         self._file = os.open(path, mode | flags, 0o600)
-        self._added = added
-        self._buffer = memoryview(mmap.mmap(-1, BUFFER))  # direct I/O wants whole pages
-        self._start = self._filled = self._known = 0  # of the buffer: where, and how much in it
-        self._released = 0  # what is before need not be in the page cache
         go_direct(self._file, True)
 
     @property
@@ -51,43 +52,40 @@ class AppendFile:
             if self._filled == BUFFER:
                 self.flush()
 
-    def flush(self) -> None:
-        """Let the file have everything: it outlives the process then, not the machine."""
+    def flush(self) -> bytes:
+        """Let the file have everything: it outlives the process then, not the machine. Return
+        what is in the last block, if that is not full: ``return_to`` wants it."""
         filled = self._filled
-        if filled == self._known:
-            return
-        whole = -(-filled // BLOCK) * BLOCK
-        self._buffer[filled:whole] = bytes(whole - filled)
-        self._put(self._buffer[:whole])
-        self._added(self._buffer[self._known : filled])
-        kept = filled % BLOCK  # of a block that will be written once more
-        self._buffer[:kept] = self._buffer[filled - kept : filled]
-        self._start += filled - kept
-        self._filled = self._known = kept
+        if filled != self._flushed:
+            whole = -(-filled // BLOCK) * BLOCK
+            self._buffer[filled:whole] = bytes(whole - filled)
+            self._put(self._buffer[:whole])
+            self._added(self._buffer[self._flushed : filled])
+            self._go_on(self._start + filled, bytes(self._buffer[filled - filled % BLOCK : filled]))
+        return bytes(self._buffer[: self._filled])
 
     def sync(self) -> None:
-        """Let everything reach the disk."""
-        self.cut()
-        os.fsync(self._file)
-
-    def cut(self) -> None:
-        """Let the file have everything, and nothing else."""
+        """Let everything reach the disk, and nothing else."""
         self.flush()
         os.ftruncate(self._file, self.position)
+        os.fsync(self._file)
 
-    def return_to(self, position: int) -> None:
-        """Forget what comes after ``position``."""
-        os.ftruncate(self._file, position)
-        kept = position % BLOCK
-        self._start = position - kept
-        self._filled = self._known = kept
+    def return_to(self, position: int, tail: bytes) -> None:
+        """Forget what comes after ``position``; ``tail`` is what is in its block before it."""
+        self._go_on(position, tail)
         self._released = min(self._released, position)
-        if kept:
-            os.preadv(self._file, [self._buffer[:BLOCK]], self._start)
+        os.ftruncate(self._file, position)
 
     def close(self) -> None:
         """Close the file as it is: what was not flushed is lost."""
         os.close(self._file)
+
+    def _go_on(self, position: int, tail: bytes) -> None:
+        """Go on at ``position``, with the block in which it is: that is written once more."""
+        kept = position % BLOCK
+        assert len(tail) == kept
+        self._buffer[:kept] = tail
+        self._start, self._filled, self._flushed = position - kept, kept, kept
 
     def _put(self, view: memoryview) -> None:
         write_at(self._file, view, self._start)
@@ -102,12 +100,13 @@ class AppendFile:
 
 
 def write_at(file: int, view: memoryview, offset: int) -> None:
+    """Write all of ``view``; without direct I/O from where the file system refuses it."""
     while view:
         try:
             count = os.pwrite(file, view, offset)
         except OSError as error:
             if error.errno != errno.EINVAL or not is_direct(file):
                 raise
-            go_direct(file, False)  # some file systems take the flag and refuse to write
+            go_direct(file, False)
             continue
         view, offset = view[count:], offset + count

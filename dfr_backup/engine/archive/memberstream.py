@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .appendfile import Bytes
 from .deflate import STREAM_END, Codec
 from .zipformat import DEFLATED, STORED, Member, descriptor
 
 CHUNK = 1 << 20  # bytes
 MAX_PACKERS = 4
 QUEUED = 4  # chunks per packer: whoever writes into the stream does not wait for a slow one
-Bytes = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import checkpoint
+from ..directread import BLOCK
 from ..errors import PermanentError
-from ..pagecache import Passage, advise
+from ..pagecache import Passage, advise, forget_cached
 from ..progress import Progress
 from .appendfile import BUFFER, AppendFile, Bytes
 from .deflate import TRIAL, Codec, default_codec
@@ -73,9 +74,11 @@ class Sealed:
 
 @dataclass(frozen=True)
 class _State:
-    """Where the archive and its journal agree: sizes in bytes, and the hash up to there."""
+    """Where the archive and its journal agree: sizes in bytes, what the archive has in a block
+    that is not full, and the hash up to there."""
 
     position: int
+    tail: bytes
     journal: int
     count: int
     digest: Any
@@ -111,7 +114,7 @@ class ArchiveWriter:
         self._lines: list[str] = []
         self._stamp = (0, 0)
         self._threads = Threads()
-        self._safe = _State(0, 0, 0, self._digest.copy())
+        self._safe = _State(0, b"", 0, 0, self._digest.copy())
 
     @classmethod
     def create(cls, path: Path, *, codec: Codec | None = None) -> "ArchiveWriter":
@@ -152,7 +155,7 @@ class ArchiveWriter:
         self._journal = _open(self._journal_path, os.O_APPEND | os.O_CREAT | os.O_EXCL)
         self._write_lines()
         self._archive = AppendFile(self._path, os.O_CREAT | os.O_EXCL, self._hash)
-        self._mark_safe()
+        self._mark_safe(b"")
 
     # === MEMBERS === #
 
@@ -223,16 +226,16 @@ class ArchiveWriter:
 
         Raise OSError when the file cannot be read: the member has then never been there.
         """
-        passage = Passage(file)
-        advise(file, "SEQUENTIAL")
-        head = read_up_to(file, min(size, TRIAL))
-        with self.stream_member(name, compress=self.codec.shrinks(head), digests=digests) as stream:
-            while head:
-                stream.write(head)
-                advance(len(head))
-                passage.passed(stream.size)
-                head = os.read(file, min(CHUNK, size - stream.size))
-        passage.end()
+        with Passage(file) as passage:
+            advise(file, "SEQUENTIAL")
+            head = read_up_to(file, min(size, TRIAL))
+            compress = self.codec.shrinks(head)
+            with self.stream_member(name, compress=compress, digests=digests) as stream:
+                while head:
+                    stream.write(head)
+                    advance(len(head))
+                    passage.passed(stream.size)
+                    head = os.read(file, min(CHUNK, size - stream.size))
         return stream.size
 
     def members(self) -> Iterator[Member]:
@@ -250,7 +253,7 @@ class ArchiveWriter:
         what a later ``resume`` may insist on."""
         self._commit()
         with self._explained():
-            self._archive.sync()
+            self._file.sync()
             os.fsync(self._journal)
             _sync_directory(self._path.parent)
         return self._position
@@ -281,7 +284,7 @@ class ArchiveWriter:
             self._flush()
             checkpoint("archive.directory.written")
             with self._explained():
-                self._archive.sync()
+                self._file.sync()
                 _sync_directory(self._path.parent)
         except BaseException:
             self._roll_back()
@@ -295,11 +298,14 @@ class ArchiveWriter:
     def release(self) -> None:
         """Let go of the files, as they are, and of the threads."""
         self._threads.end()
-        if self._archive:
-            self._archive.close()
-        if self._journal >= 0:
-            os.close(self._journal)
-        self._archive, self._journal = None, -1
+        archive, self._archive = self._archive, None
+        journal, self._journal = self._journal, -1
+        try:
+            if archive:
+                archive.close()
+        finally:
+            if journal >= 0:
+                os.close(journal)
 
     def abandon(self) -> None:
         """Remove the archive and its journal."""
@@ -311,16 +317,22 @@ class ArchiveWriter:
     # === BYTES === #
 
     @property
+    def _file(self) -> AppendFile:
+        if self._archive is None:
+            raise _lost(self._path, "it was closed, or an error could not be undone")
+        return self._archive
+
+    @property
     def _position(self) -> int:
-        return self._archive.position
+        return self._file.position
 
     def _write(self, data: Bytes) -> None:
         with self._explained():
-            self._archive.write(data)
+            self._file.write(data)
 
-    def _flush(self) -> None:
+    def _flush(self) -> bytes:
         with self._explained():
-            self._archive.flush()
+            return self._file.flush()
 
     def _hash(self, view: memoryview) -> None:
         self._digest.update(view)
@@ -334,11 +346,11 @@ class ArchiveWriter:
         """Write what is complete: first the bytes, then their lines in the journal."""
         if not self._lines:
             return
-        self._flush()
+        tail = self._flush()
         checkpoint("archive.member.written")
         self._write_lines()
         checkpoint("archive.journal.written")
-        self._mark_safe()
+        self._mark_safe(tail)
 
     def _write_lines(self) -> None:
         text = "".join(self._lines).encode()
@@ -347,17 +359,21 @@ class ArchiveWriter:
         self._lines.clear()
         self._journal_size += len(text)
 
-    def _mark_safe(self) -> None:
-        self._safe = _State(self._position, self._journal_size, self._count, self._digest.copy())
+    def _mark_safe(self, tail: bytes) -> None:
+        position, digest = self._position, self._digest.copy()
+        self._safe = _State(position, tail, self._journal_size, self._count, digest)
 
     def _roll_back(self) -> None:
-        """Forget everything since the last commit."""
+        """Forget everything since the last commit. When that fails, nobody knows what the files
+        hold now: they are let go, and not written any more."""
+        if self._archive is None:
+            return
         safe = self._safe
         self._lines.clear()
         self._count = safe.count
         self._digest, self._journal_size = safe.digest.copy(), safe.journal
-        with self._explained():
-            self._archive.return_to(safe.position)
+        with self._explained(), self._released_on_error():
+            self._archive.return_to(safe.position, safe.tail)
             os.ftruncate(self._journal, safe.journal)
         checkpoint("archive.rollback")
 
@@ -377,7 +393,7 @@ class ArchiveWriter:
 
     def _find_intact(self, progress: Progress) -> _State:
         """Read everything again, up to the first member that is not what it should be."""
-        safe = _State(0, len(stamp_line(self._journal_path)), 0, hashlib.sha256())
+        safe = _State(0, b"", len(stamp_line(self._journal_path)), 0, hashlib.sha256())
         with open(self._path, "rb", buffering=CHUNK) as archive:
             reader = MemberReader(archive, self._stamp, self.codec, progress)
             for line_end, member, _note in read_journal(self._journal_path):
@@ -386,8 +402,11 @@ class ArchiveWriter:
                     break
                 if not reader.is_intact(member, digest):
                     break
-                safe = _State(member.end, line_end, safe.count + 1, digest)
-        return safe
+                safe = _State(member.end, b"", line_end, safe.count + 1, digest)
+            archive.seek(safe.position - safe.position % BLOCK)
+            tail = archive.read(safe.position % BLOCK)
+            forget_cached(archive.fileno())
+        return replace(safe, tail=tail)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

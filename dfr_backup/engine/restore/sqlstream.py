@@ -34,7 +34,7 @@ COPY = re.compile(rb"COPY\s.*\sFROM\s+stdin\s*;\Z", re.I | re.S)
 ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
 LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
 # bytes: no dump has such a statement, but one flipped quote makes all that follows look like one
-LONGEST_STATEMENT = 256 << 20
+LONGEST_STATEMENT = 64 << 20
 
 
 @dataclass(frozen=True)
