@@ -366,14 +366,12 @@ class ArchiveWriter:
     def _roll_back(self) -> None:
         """Forget everything since the last commit. When that fails, nobody knows what the files
         hold now: they are let go, and not written any more."""
-        if self._archive is None:
-            return
         safe = self._safe
         self._lines.clear()
         self._count = safe.count
         self._digest, self._journal_size = safe.digest.copy(), safe.journal
         with self._explained(), self._released_on_error():
-            self._archive.return_to(safe.position, safe.tail)
+            self._file.return_to(safe.position, safe.tail)
             os.ftruncate(self._journal, safe.journal)
         checkpoint("archive.rollback")
 
