@@ -55,6 +55,7 @@ TERMS = (
     _("%(name)s cannot be read: %(strerror)s."),
     _("Check the disk, and that the user who runs Odoo may read the file."),
     # engine/archive/writer.py
+    _("it was closed, or an error could not be undone"),
     _("it or its journal cannot be read: %(error)s"),
     _("%(position)s of %(at_least)s bytes are intact"),
     _("The archive under construction cannot be continued."),
