@@ -302,6 +302,16 @@ class BackupJob(models.Model):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
             progress.log(f"Removed {path.name}, which an earlier run had left")
 
+    def _left_behind(self):
+        """Return the closed runs whose own cleanup did not come to its end. What they have not
+        stored yet is kept from now on, as it should have been."""
+        names = [path.name for path in server.data_root().glob("work/*")]
+        closed = [("uuid", "in", names), ("state", "not in", OPEN_STATES)]
+        left = self.search([*closed, ("kept_until", "=", False), ("id", "!=", self.id)])
+        unsent = left.filtered(lambda job: job._is_archived() and job._uploads_missing())
+        self._persist(unsent, {"kept_until": fields.Datetime.now() + KEEP_ARCHIVE})
+        return left - unsent
+
     def _is_archived(self):
         return bool(self.archive_name) and self._archive_path().exists()
 
@@ -311,8 +321,10 @@ class BackupJob(models.Model):
         now = fields.Datetime.now()
         # one that is too far away was set under a clock that was ahead
         over = ["|", ("kept_until", "<", now), ("kept_until", ">", now + 2 * KEEP_ARCHIVE)]
-        for job in self.search([*over, ("id", "!=", self.id)]):
-            self._persist(job, {"kept_until": False})
+        left = self._left_behind()
+        overdue = self.search([*over, ("id", "!=", self.id)])
+        self._persist(overdue, {"kept_until": False})
+        for job in overdue | left:
             if job._work_path().exists():
                 yield job._work_path()
         month = (now - timedelta(days=30)).timestamp()

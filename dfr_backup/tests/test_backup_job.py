@@ -9,6 +9,7 @@ from odoo.tools import config
 from .. import server
 from ..console.runs import _as_table
 from ..engine.errors import Postponed
+from ..engine.progress import Progress
 from .common import BackupCase
 
 
@@ -129,6 +130,32 @@ class TestBackupJob(BackupCase):
         self.assertEqual(job.state, "pending")
         open_kinds = job.step_ids.filtered(lambda s: s.state == "pending").mapped("kind")
         self.assertEqual(open_kinds, ["upload", "verify", "cleanup"])
+
+    def test_next_run_cleans_up_what_an_earlier_one_could_not(self):
+        names = ("failed", "unsent", "stored", "late")
+        runs = dict.fromkeys(names)
+        for name in names:
+            runs[name] = job = self.run_now()
+            job._work_path().mkdir(parents=True)
+            if name != "failed":
+                job.archive_name = f"{name}.zip"
+                job._archive_path().touch()
+            unsent = name in ("unsent", "late")
+            self.end(job, cleanup="failure", **({"upload": "failure"} if unsent else {}))
+            if unsent:
+                job.step_ids.filtered(lambda step: step.kind == "verify").state = "skipped"
+        runs["late"].kept_until = fields.Datetime.now() - timedelta(hours=1)
+        strange = server.work_path("of another database")
+        strange.mkdir()
+        last = self.run_now()
+        last._work_path().mkdir()
+        last._clean_up(Progress())
+        there = {name for name, job in runs.items() if job._work_path().exists()}
+        self.assertEqual(there, {"unsent"})
+        self.assertGreater(runs["unsent"].kept_until, fields.Datetime.now())
+        self.assertFalse(runs["late"].kept_until)
+        self.assertTrue(strange.exists())
+        self.assertFalse(last._work_path().exists())
 
     def test_retry_of_a_good_run_is_refused(self):
         job = self.run_now()
