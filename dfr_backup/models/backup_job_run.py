@@ -41,6 +41,7 @@ class BackupJob(models.Model):
                 flow.give_up()
                 self._close_interrupted(self._interrupted_step())
                 return
+            self._forget_failed_cleanup()
             flow.run()
         except Cancelled:
             flow.abandon()
@@ -49,6 +50,13 @@ class BackupJob(models.Model):
             self._wait(error)
         else:
             self._finish()
+
+    def _forget_failed_cleanup(self):
+        """Let a later attempt clean up once more: a process that could not do even that, for want
+        of memory perhaps, has not closed the run either."""
+        cleanup = self._step("cleanup")
+        if cleanup.state == "failure":
+            cleanup._reset()
 
     def _may_try_again(self):
         return self.attempt < MAX_ATTEMPTS

@@ -157,6 +157,16 @@ class TestBackupJob(BackupCase):
         self.assertTrue(strange.exists())
         self.assertFalse(last._work_path().exists())
 
+    def test_later_attempt_does_a_failed_cleanup_once_more(self):
+        job = self.run_now()
+        for step in job.step_ids:
+            step.state = "failure" if step.kind in ("initialize", "cleanup") else "skipped"
+        job.write({"state": "running", "attempt": 2})
+        job._work_path().mkdir(parents=True)
+        job._perform()
+        self.assertEqual((job.state, job._step("cleanup").state), ("failure", "success"))
+        self.assertFalse(job._work_path().exists())
+
     def test_retry_of_a_good_run_is_refused(self):
         job = self.run_now()
         self.end(job)
