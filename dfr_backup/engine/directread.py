@@ -1,6 +1,5 @@
 """A file read as the disk has it, not as the page cache remembers it."""
 
-import errno
 import hashlib
 import mmap
 import os
@@ -11,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .pagecache import forget_cached, go_direct
+from .pagecache import BLOCK, direct_or_cached, forget_cached, go_direct
 
 CHUNK = 4 << 20  # bytes
 BUFFERS = 2  # one is hashed while the other is filled
-BLOCK = 4096  # bytes: what direct I/O wants places and lengths to be multiples of
 
 
 def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
@@ -96,16 +94,6 @@ def _pieces(file: int) -> Iterator[memoryview]:
 
 def _fill(file: int, buffer: Any, offset: int | None = None) -> int:
     """Read on, or at ``offset``, into ``buffer``; return the bytes read."""
-    try:
-        return _read(file, buffer, offset)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        # some file systems take the flag and refuse to read, and none reads directly from
-        # the middle of a block, where a short read may have left us
-        go_direct(file, False)
-        return _read(file, buffer, offset)
-
-
-def _read(file: int, buffer: Any, offset: int | None) -> int:
-    return os.readv(file, [buffer]) if offset is None else os.preadv(file, [buffer], offset)
+    if offset is None:
+        return direct_or_cached(os.readv, file, [buffer])
+    return direct_or_cached(os.preadv, file, [buffer], offset)

@@ -7,7 +7,9 @@ import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 
+BLOCK = 4096  # bytes: what direct I/O wants places and lengths to be multiples of
 BEHIND = 32 << 20  # bytes of a file that may be in the page cache before they are let go
 O_DIRECT = getattr(os, "O_DIRECT", 0)
 NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
@@ -50,6 +52,21 @@ def go_direct(file: int, wanted: bool) -> None:
 def is_direct(file: int) -> bool:
     """Tell whether an open file goes round the page cache."""
     return bool(fcntl.fcntl(file, fcntl.F_GETFL) & O_DIRECT)
+
+
+def direct_or_cached(operate: Callable[..., int], file: int, *args: object) -> int:
+    """Return ``operate(file, *args)``; where direct I/O is refused, without it from then on.
+
+    Some file systems take the flag and refuse to read or to write, and none works directly from
+    the middle of a block, where a short operation may have left us.
+    """
+    try:
+        return operate(file, *args)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        go_direct(file, False)
+        return operate(file, *args)
 
 
 class Passage:

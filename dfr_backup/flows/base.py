@@ -8,9 +8,9 @@ from ..engine.outcome import checked_state
 
 
 class Flow:
-    """Performs a ``backup.job``. A step that an earlier attempt of the same run has closed is
-    not done again; what a step needs to know from an earlier one is in the job's ``data``,
-    because another process may have done that."""
+    """Performs a ``backup.job``. A step that an earlier attempt of the same run has closed is not
+    done again, but for a cleanup that has failed; what a step needs to know from an earlier one is
+    in the job's ``data``, because another process may have done that."""
 
     def __init__(self, job):
         self.job = job

@@ -10,8 +10,7 @@ from page_cache import holds, need_page_cache
 
 from dfr_backup.engine.archive import appendfile
 from dfr_backup.engine.archive.appendfile import BUFFER, AppendFile
-from dfr_backup.engine.directread import BLOCK
-from dfr_backup.engine.pagecache import BEHIND, go_direct, is_direct
+from dfr_backup.engine.pagecache import BEHIND, BLOCK, go_direct, is_direct
 
 NOISE = random.Random(3).randbytes(BUFFER + BLOCK)
 SIZES = (0, 1, 30, BLOCK - 1, BLOCK, BLOCK + 1, 70_000, BUFFER - 1, BUFFER, BUFFER + 1)
@@ -86,7 +85,6 @@ def test_an_error_loses_nothing(tmp_path, monkeypatch, code):
     path, digest = tmp_path / "file", hashlib.sha256()
     file = opened(path, digest.update)
     file.write(NOISE[:5000])
-
     was_direct = is_direct(file._file)
 
     def pwrite(*_args):

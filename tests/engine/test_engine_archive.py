@@ -31,8 +31,8 @@ from dfr_backup.engine.archive.writer import (
     prepare,
 )
 from dfr_backup.engine.archive.zipformat import local_header
-from dfr_backup.engine.directread import BLOCK
 from dfr_backup.engine.errors import Cancelled, PermanentError
+from dfr_backup.engine.pagecache import BLOCK
 from dfr_backup.engine.progress import Progress
 
 GIB = 1 << 30

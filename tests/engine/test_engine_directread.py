@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dfr_backup.engine import pagecache
-from dfr_backup.engine.directread import BLOCK, CHUNK, DirectFile, sha256_on_disk
+from dfr_backup.engine.directread import CHUNK, DirectFile, sha256_on_disk
+from dfr_backup.engine.pagecache import BLOCK
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, CHUNK, CHUNK + 1, 3 * CHUNK - 7])

@@ -5,14 +5,12 @@ that the machine has not used for a while costs more to fill than the disk does 
 processor time for 1.3 GiB, instead of 0.3 to 3 s).
 """
 
-import errno
 import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..directread import BLOCK
-from ..pagecache import BEHIND, advise, go_direct, is_direct
+from ..pagecache import BEHIND, BLOCK, advise, direct_or_cached, go_direct, is_direct
 
 BUFFER = 4 << 20  # bytes: a disk that turns wants large writes
 Bytes = bytes | bytearray | memoryview
@@ -102,11 +100,5 @@ class AppendFile:
 def write_at(file: int, view: memoryview, offset: int) -> None:
     """Write all of ``view``; without direct I/O from where the file system refuses it."""
     while view:
-        try:
-            count = os.pwrite(file, view, offset)
-        except OSError as error:
-            if error.errno != errno.EINVAL or not is_direct(file):
-                raise
-            go_direct(file, False)
-            continue
+        count = direct_or_cached(os.pwrite, file, view, offset)
         view, offset = view[count:], offset + count

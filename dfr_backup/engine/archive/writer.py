@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import checkpoint
-from ..directread import BLOCK
 from ..errors import PermanentError
-from ..pagecache import Passage, advise, forget_cached
+from ..pagecache import BLOCK, Passage, advise, forget_cached
 from ..progress import Progress
 from .appendfile import BUFFER, AppendFile, Bytes
 from .deflate import TRIAL, Codec, default_codec
@@ -327,8 +326,10 @@ class ArchiveWriter:
         return self._file.position
 
     def _write(self, data: Bytes) -> None:
-        with self._explained():
+        try:  # a context for each of them would cost more than the copy
             self._file.write(data)
+        except OSError as error:
+            raise _explain(self._path.parent, error) from error
 
     def _flush(self) -> bytes:
         with self._explained():

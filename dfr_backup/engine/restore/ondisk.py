@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import PermanentError
-from ..pagecache import forget_cached
+from ..pagecache import advise
 from ..process import libc
 
 BEHIND = 256  # files that are still open while the disk takes them
@@ -51,7 +51,7 @@ class WriteBehind:
         if not self._most:
             os.close(file)
             return
-        forget_cached(file)  # which begins to write what is not on the disk
+        advise(file, "DONTNEED")  # which begins to write what is not on the disk
         self._files.append(file)
         self._shrink(self._most)
 
@@ -59,7 +59,7 @@ class WriteBehind:
         while len(self._files) > most:
             with suppress(IndexError):  # another thread may have been faster
                 file = self._files.popleft()
-                forget_cached(file)
+                advise(file, "DONTNEED")
                 os.close(file)
 
 
