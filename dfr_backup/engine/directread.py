@@ -4,6 +4,7 @@ import hashlib
 import mmap
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 from .pagecache import BLOCK, direct_or_cached, forget_cached, go_direct
 
 CHUNK = 4 << 20  # bytes
-BUFFERS = 2  # one is hashed while the other is filled
+AHEAD = 2  # pieces that are read while one is used: with one, the disk waits for us (measured)
 
 
 def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
@@ -81,15 +82,15 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _pieces(file: int) -> Iterator[memoryview]:
-    """Yield the content piece by piece, the next one being read meanwhile; a piece is valid
+    """Yield the content piece by piece, the next ones being read meanwhile; a piece is valid
     until the next one is asked for."""
-    buffers = [mmap.mmap(-1, CHUNK) for _ in range(BUFFERS)]  # direct I/O wants whole pages
+    *ahead, used = (mmap.mmap(-1, CHUNK) for _ in range(AHEAD + 1))  # whole pages: direct I/O
     with ThreadPoolExecutor(1, "dfr_backup read") as reader:
-        filling = reader.submit(_fill, file, buffers[0])
-        while count := filling.result():
-            buffers.append(full := buffers.pop(0))
-            filling = reader.submit(_fill, file, buffers[0])
-            yield memoryview(full)[:count]
+        filling = deque((buffer, reader.submit(_fill, file, buffer)) for buffer in ahead)
+        while count := filling[0][1].result():
+            filling.append((used, reader.submit(_fill, file, used)))
+            used, _done = filling.popleft()
+            yield memoryview(used)[:count]
 
 
 def _fill(file: int, buffer: Any, offset: int | None = None) -> int:

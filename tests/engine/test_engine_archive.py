@@ -21,7 +21,8 @@ from page_cache import holds, need_page_cache
 
 from dfr_backup.engine.archive import appendfile
 from dfr_backup.engine.archive import writer as archive_writer
-from dfr_backup.engine.archive.deflate import ZLIB
+from dfr_backup.engine.archive.deflate import ZLIB, Codec
+from dfr_backup.engine.archive.memberstream import MemberStream
 from dfr_backup.engine.archive.writer import (
     CHECKSUMS,
     CHUNK,
@@ -302,6 +303,46 @@ def test_what_cannot_be_undone_is_not_written_on(tmp_path, monkeypatch):
     writer = ArchiveWriter.resume(path)
     add(writer, "after", NOISE, "stored")
     assert check(path, seal(writer)) == {"before": TEXT, "after": NOISE}
+
+
+class Waiting(Codec):
+    """A codec that packs nothing before it may."""
+
+    may = threading.Event()
+
+    def block(self, data):
+        assert self.may.wait(10)
+        return super().block(data)
+
+
+def test_no_thread_writes_after_the_roll_back(tmp_path):
+    path = tmp_path / "a.zip"
+    writer = ArchiveWriter.create(path, codec=Waiting(**vars(ZLIB)))
+    size = writer.save()
+    timer = threading.Timer(0.2, Waiting.may.set)
+    with pytest.raises(Cancelled), writer.stream_member("bad") as stream:
+        stream.write(NOISE)
+        timer.start()
+        raise Cancelled
+    timer.join()
+    time.sleep(0.2)  # what a thread that still writes would need
+    assert writer.save() == size
+    add(writer, "after", NOISE, "stored")
+    assert check(path, seal(writer)) == {"after": NOISE}
+
+
+def test_archive_is_closed_when_nobody_knows_whether_a_thread_writes(tmp_path, monkeypatch):
+    path = tmp_path / "a.zip"
+    writer = ArchiveWriter.create(path)
+    add(writer, "before", TEXT, "deflated")
+    with monkeypatch.context() as patch:
+        patch.setattr(MemberStream, "drop", failing(errno.ENOMEM))
+        with pytest.raises(OSError, match="memory"), writer.stream_member("bad") as stream:
+            stream.write(NOISE)
+            raise Cancelled
+    with pytest.raises(PermanentError, match="cannot be continued"):
+        writer.add_bytes("after", b"1")
+    assert not ours()
 
 
 def test_nothing_is_written_after_the_release(tmp_path):

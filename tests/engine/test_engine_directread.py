@@ -1,11 +1,13 @@
 import errno
 import hashlib
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
-from dfr_backup.engine import pagecache
+from dfr_backup.engine import directread, pagecache
 from dfr_backup.engine.directread import CHUNK, DirectFile, sha256_on_disk
 from dfr_backup.engine.pagecache import BLOCK
 
@@ -18,6 +20,25 @@ def test_every_byte_is_hashed(tmp_path, size):
     pieces = []
     assert sha256_on_disk(path, pieces.append) == hashlib.sha256(content).hexdigest()
     assert sum(pieces) == size
+
+
+def test_piece_stays_as_it_is_while_it_is_hashed(tmp_path, monkeypatch):
+    """However long that takes: what is read ahead goes elsewhere."""
+    content = os.urandom(7 * CHUNK + 5)
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    monkeypatch.setattr(directread, "hashlib", SimpleNamespace(sha256=SlowHash))
+    assert sha256_on_disk(path, ignore) == hashlib.sha256(content).hexdigest()
+
+
+class SlowHash:
+    def __init__(self):
+        self._digest = hashlib.sha256()
+        self.hexdigest = self._digest.hexdigest
+
+    def update(self, piece):
+        time.sleep(0.05)
+        self._digest.update(piece)
 
 
 def test_file_system_without_direct_reads(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A member of unknown size, while it is written: threads compress and hash it in chunks."""
+"""A member of unknown size, while it is made: threads compress, hash and write it in chunks."""
 
 import hashlib
 import os
@@ -28,7 +28,11 @@ class Target:
 
 class MemberStream:
     """What is written into a member of unknown size: cut into chunks that are compressed and
-    hashed by threads and written in their order."""
+    hashed by threads, and written in their order by one more. So whoever fills the stream waits
+    for no disk, and need not let pg_dump wait for it.
+
+    Every method but ``drop`` may raise what writing has raised, one or more chunks later.
+    """
 
     def __init__(
         self,
@@ -52,7 +56,8 @@ class MemberStream:
         self._chunk = bytearray(CHUNK)
         self._filled = 0
         self._free: list[bytearray] = []
-        self._pending: deque[_Pending] = deque()
+        self._writing: deque[Future[None]] = deque()
+        self._ended = False  # by an error, or dropped: nothing more is written
 
     @property
     def sha256(self) -> str:
@@ -74,8 +79,8 @@ class MemberStream:
     def finish(self) -> Member:
         """Write what is left and the descriptor; return the member, complete but for its end."""
         self._dispatch()
-        while self._pending:
-            self._collect()
+        while self._writing:
+            self._writing.popleft().result()
         if self._compress:
             self._put(STREAM_END)
         self._target.write(descriptor(self._crc, self._compressed, self.size))
@@ -88,9 +93,11 @@ class MemberStream:
         )
 
     def drop(self) -> None:
-        """Stop what the threads still do for it."""
-        for pending in self._pending:
-            pending.cancel()
+        """Write nothing more: when this returns, no thread does."""
+        self._ended = True
+        for writing in self._writing:
+            if not writing.cancel():
+                writing.exception()  # that is: wait for it
 
     def _dispatch(self) -> None:
         if not self._filled:
@@ -98,10 +105,11 @@ class MemberStream:
         view = memoryview(self._chunk)[: self._filled]
         codec, threads = self._target.codec, self._target.threads
         packing = threads.pack(codec.block, view) if self._compress else None
-        self._pending.append(_Pending(self._chunk, view, threads.hash(self._hash, view), packing))
+        hashing = threads.hash(self._hash, view)
+        self._writing.append(threads.write(self._write, self._chunk, view, hashing, packing))
         self._crc = codec.crc32(view, self._crc)
-        while len(self._pending) > threads.queue:
-            self._collect()
+        while len(self._writing) > threads.queue:
+            self._writing.popleft().result()
         self._chunk = self._free.pop() if self._free else bytearray(CHUNK)
         self._filled = 0
 
@@ -109,55 +117,52 @@ class MemberStream:
         for digest in self._digests:
             digest.update(view)
 
-    def _collect(self) -> None:
-        """Write the oldest chunk, once it is packed, and take its memory back."""
-        pending = self._pending.popleft()
-        self._put(pending.packing.result() if pending.packing else pending.view)
-        pending.hashing.result()
-        self._free.append(pending.chunk)
+    def _write(
+        self,
+        chunk: bytearray,
+        view: memoryview,
+        hashing: "Future[None]",
+        packing: "Future[bytes] | None",
+    ) -> None:
+        """Write a chunk, once it is packed, and take its memory back. Runs in a thread."""
+        if self._ended:  # one before it is not there
+            return
+        try:
+            self._put(packing.result() if packing else view)
+            hashing.result()
+            self._free.append(chunk)
+        except BaseException:
+            self._ended = True
+            raise
 
     def _put(self, data: Bytes) -> None:
         self._compressed += len(data)
         self._target.write(data)
 
 
-@dataclass(frozen=True)
-class _Pending:
-    """A chunk that threads work on."""
-
-    chunk: bytearray
-    view: memoryview
-    hashing: "Future[None]"
-    packing: "Future[bytes] | None"
-
-    def cancel(self) -> None:
-        self.hashing.cancel()
-        if self.packing:
-            self.packing.cancel()
-
-
 class Threads:
-    """The threads of one archive, made when they are first needed: one hashes, because the
-    order matters, and the others compress."""
+    """The threads of one archive, made when they are first needed: one hashes and one writes,
+    because the order matters, and the others compress."""
 
     def __init__(self) -> None:
         self.packers = min(MAX_PACKERS, len(os.sched_getaffinity(0)))
         self.queue = QUEUED * self.packers
-        self._hasher: ThreadPoolExecutor | None = None
-        self._packers: ThreadPoolExecutor | None = None
+        self._pools: dict[str, ThreadPoolExecutor] = {}
 
-    def hash(self, function: Callable[[memoryview], None], view: memoryview) -> "Future[None]":
-        if self._hasher is None:
-            self._hasher = ThreadPoolExecutor(1, "dfr_backup hash")
-        return self._hasher.submit(function, view)
+    def hash(self, function: Callable[..., None], *args: object) -> "Future[None]":
+        return self._pool("hash", 1).submit(function, *args)
+
+    def write(self, function: Callable[..., None], *args: object) -> "Future[None]":
+        return self._pool("write", 1).submit(function, *args)
 
     def pack(self, function: Callable[[memoryview], bytes], view: memoryview) -> "Future[bytes]":
-        if self._packers is None:
-            self._packers = ThreadPoolExecutor(self.packers, "dfr_backup pack")
-        return self._packers.submit(function, view)
+        return self._pool("pack", self.packers).submit(function, view)
 
     def end(self) -> None:
-        for pool in (self._hasher, self._packers):
-            if pool:
-                pool.shutdown()
-        self._hasher = self._packers = None
+        while self._pools:
+            self._pools.popitem()[1].shutdown()
+
+    def _pool(self, name: str, threads: int) -> ThreadPoolExecutor:
+        if name not in self._pools:
+            self._pools[name] = ThreadPoolExecutor(threads, f"dfr_backup {name}")
+        return self._pools[name]

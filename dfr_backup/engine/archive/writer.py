@@ -178,7 +178,8 @@ class ArchiveWriter:
             self._record(replace(member, end=self._position), stream.note())
             self._commit()
         except BaseException:
-            stream.drop()
+            with self._released_on_error():
+                stream.drop()
             self._roll_back()
             raise
 
