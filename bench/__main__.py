@@ -45,7 +45,7 @@ def _options():
     parser.add_argument("--size", type=int, default=1024, help="MiB of SQL, and of attachments")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="floor,odoo,oca,isal,zlib", help="who takes part")
-    parser.add_argument("--web", action="store_true", help="the latency of a request, too")
+    parser.add_argument("--web", action="store_true", help="how long requests take, too")
     return parser.parse_args()
 
 
@@ -72,9 +72,9 @@ def _print(result, middle):
         if one.get("sql"):
             print(f"  {name}: dump.sql shrinks {one['sql'] / one['sql_packed']:.2f}x")
     print("\n".join(report.verdicts(middle, result["registry_mib"], result["web"])))
-    if result["web"] and result["web"]["during"]:
-        idle, during = result["web"]["idle"] * 1000, result["web"]["during"] * 1000
-        print(f"  /web/login: {idle:.1f} ms idle, {during:.1f} ms during a backup")
+    for name, one in result["web"]["requests"].items() if result["web"] else ():
+        idle, during = one["idle"] * 1000, (one["during"] or 0) * 1000
+        print(f"  {name}: {idle:.1f} ms idle, {during:.1f} ms in a backup ({one['count']} times)")
     problems = {
         f"{name}: {one['problem']}"
         for results in result["rounds"]

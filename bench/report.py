@@ -72,8 +72,8 @@ def verdicts(middle, registry, web):
     above = ours["rss_mib"] - registry if ours.get("rss_mib") and registry else None
     yield _verdict(f"isal: MiB above a registry ({registry:.0f})", above, 1, 150)
     yield _verdict("isal: CPU with start-up / Odoo's", _cpu(ours), _cpu(odoo), 1 / 7)
-    if web:
-        yield _verdict("web: median during / idle", web["during"], web["idle"], 1.3)
+    for name, one in web["requests"].items() if web else ():
+        yield _verdict(f"web: {name}, during / idle", one["during"], one["idle"], 1.3)
 
 
 def _verdict(what, value, base, target):
