@@ -23,6 +23,7 @@ record.action_backup()
 print("BENCH", time.monotonic() - started)
 """
 ARCHIVING = ("initialize", "dump_database", "archive_files", "compress")
+RUNNER_LIMIT = 10  # seconds that a runner may go on after the command that follows it
 REQUESTED = "SELECT extract(epoch FROM create_date) FROM backup_job ORDER BY id DESC LIMIT 1"
 REGISTRY = """
 import sys
@@ -132,13 +133,8 @@ def _requested(database):
 
 def _end_runner(sampler):
     """End the runner that this benchmark started, should it still be there; normally it is not."""
-    pid = sampler and sampler.runner_pid
-    for _attempt in range(100 if pid else 0):
-        if not os.path.exists(f"/proc/{pid}"):
-            return
-        time.sleep(0.1)
-    if pid:
-        os.kill(pid, signal.SIGTERM)
+    if sampler and sampler.runner_pid and not sampler.runner_ended.wait(RUNNER_LIMIT):
+        os.kill(sampler.runner_pid, signal.SIGTERM)
 
 
 def _finish(cost, archive):

@@ -1,6 +1,8 @@
 """What a command costs: its processes are looked at in /proc while it runs."""
 
+import contextlib
 import os
+import select
 import subprocess
 import threading
 import time
@@ -29,8 +31,9 @@ class Sampler(threading.Thread):
         self.peak = {"command": 0, "runner": 0}  # PSS in KiB of all processes of a kind
         self.process_peak = {"command": 0, "runner": 0}  # RSS in KiB of the largest process
         self.disk = 0
-        self.runner_seen = None  # epoch of the first and the last look
+        self.runner_seen = None  # epoch of the first look, and of its end
         self.runner_pid = None
+        self.runner_ended = threading.Event()
         self._next_disk = 0
         self._disk_before = disk_usage(directories)
 
@@ -83,8 +86,18 @@ class Sampler(threading.Thread):
 
     def _saw_runner(self, pid):
         now = time.time()
-        self.runner_pid = pid
-        self.runner_seen = (self.runner_seen or (now, now))[0], now
+        if self.runner_pid != pid:
+            self.runner_pid, self.runner_seen = pid, (now, now)
+            threading.Thread(target=self._await_end, args=[pid, now], daemon=True).start()
+
+    def _await_end(self, pid, first):
+        """Note when the runner has ended: a look every half second would be too coarse."""
+        with contextlib.suppress(OSError):
+            process = os.pidfd_open(pid)
+            select.select([process], [], [], places.LIMIT)
+            os.close(process)
+        self.runner_seen = first, time.time()
+        self.runner_ended.set()
 
     def seconds(self, *kinds):
         return sum(last - first for key, (first, last) in self.cpu.items() if key[0] in kinds)

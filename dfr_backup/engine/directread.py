@@ -24,11 +24,19 @@ def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
     filling it: 0.9 s instead of 2.9 s for 1.3 GiB (measured). Raise OSError.
     """
     digest = hashlib.sha256()
-    with _opened(path) as file:
-        for piece in _pieces(file):
+    with pieces_on_disk(path) as pieces:
+        for piece in pieces:
             digest.update(piece)
             advance(len(piece))
     return digest.hexdigest()
+
+
+@contextmanager
+def pieces_on_disk(path: Path) -> Iterator[Iterator[memoryview]]:
+    """Yield the content of a file piece by piece, the next ones being read meanwhile; a piece
+    is valid until the next one is asked for. Raise OSError."""
+    with _opened(path) as file, ThreadPoolExecutor(1, "dfr_backup read") as reader:
+        yield _pieces(file, reader)
 
 
 class DirectFile:
@@ -81,16 +89,13 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(file)
 
 
-def _pieces(file: int) -> Iterator[memoryview]:
-    """Yield the content piece by piece, the next ones being read meanwhile; a piece is valid
-    until the next one is asked for."""
+def _pieces(file: int, reader: ThreadPoolExecutor) -> Iterator[memoryview]:
     *ahead, used = (mmap.mmap(-1, CHUNK) for _ in range(AHEAD + 1))  # whole pages: direct I/O
-    with ThreadPoolExecutor(1, "dfr_backup read") as reader:
-        filling = deque((buffer, reader.submit(_fill, file, buffer)) for buffer in ahead)
-        while count := filling[0][1].result():
-            filling.append((used, reader.submit(_fill, file, used)))
-            used, _done = filling.popleft()
-            yield memoryview(used)[:count]
+    filling = deque((buffer, reader.submit(_fill, file, buffer)) for buffer in ahead)
+    while count := filling[0][1].result():
+        filling.append((used, reader.submit(_fill, file, used)))
+        used, _done = filling.popleft()
+        yield memoryview(used)[:count]
 
 
 def _fill(file: int, buffer: Any, offset: int | None = None) -> int:

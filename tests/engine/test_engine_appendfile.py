@@ -8,8 +8,8 @@ import random
 import pytest
 from page_cache import holds, need_page_cache
 
-from dfr_backup.engine.archive import appendfile
-from dfr_backup.engine.archive.appendfile import BUFFER, AppendFile
+from dfr_backup.engine import appendfile
+from dfr_backup.engine.appendfile import BUFFER, AppendFile
 from dfr_backup.engine.pagecache import BEHIND, BLOCK, go_direct, is_direct
 
 NOISE = random.Random(3).randbytes(BUFFER + BLOCK)

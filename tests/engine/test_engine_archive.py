@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_cache import holds, need_page_cache
 
-from dfr_backup.engine.archive import appendfile
+from dfr_backup.engine import appendfile
 from dfr_backup.engine.archive import writer as archive_writer
 from dfr_backup.engine.archive.deflate import ZLIB, Codec
 from dfr_backup.engine.archive.memberstream import MemberStream

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from page_cache import forget, holds, need_page_cache
 
 from dfr_backup.engine.encryption import age_keys
 from dfr_backup.engine.encryption import files as encryption
@@ -368,7 +369,19 @@ def test_cancel_leaves_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "back").exists()
 
 
-def test_a_full_disk_leaves_nothing(tmp_path):
+def test_neither_way_fills_the_page_cache(tmp_path):
+    need_page_cache(tmp_path)
+    plain, target, back = (tmp_path / name for name in ("plain", "plain.age", "back"))
+    plain.write_bytes(bytes(8 << 20))
+    forget(plain)
+    encrypt_file(plain, target, FAST, Progress())
+    decrypt_file(target, back, FAST, Progress())
+    assert not holds(plain)
+    assert not holds(back)
+
+
+@pytest.mark.parametrize("mib", [3, 30])
+def test_a_full_disk_leaves_nothing(tmp_path, mib):
     script = (
         "import resource, signal, sys; from pathlib import Path\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -378,7 +391,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
         "except EngineError as error: print(error.message)\n"
     )
     source, target = tmp_path / "plain", tmp_path / "plain.age"
-    source.write_bytes(bytes(3 << 20))
+    source.write_bytes(bytes(mib << 20))
     assert "too large" in in_a_child(script, source, target)
     assert not target.exists()
 

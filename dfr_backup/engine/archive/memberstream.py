@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .appendfile import Bytes
+from ..appendfile import Bytes
 from .deflate import STREAM_END, Codec
 from .zipformat import DEFLATED, STORED, Member, descriptor
 

@@ -18,11 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ..appendfile import BUFFER, AppendFile, Bytes
 from ..checkpoints import checkpoint
 from ..errors import PermanentError
 from ..pagecache import BLOCK, Passage, advise, forget_cached
 from ..progress import Progress
-from .appendfile import BUFFER, AppendFile, Bytes
 from .deflate import TRIAL, Codec, default_codec
 from .journal import journal_line, journal_path, read_journal, read_stamp, stamp_line
 from .memberstream import MemberStream, Target, Threads

@@ -4,13 +4,17 @@ import errno
 import hashlib
 import io
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..appendfile import AppendFile
 from ..checkpoints import checkpoint
+from ..directread import pieces_on_disk
 from ..errors import PermanentError, RetryableError
 from ..progress import Progress
 from .age_format import CHUNK, EncryptedReader, EncryptedWriter, Identity, Recipient
@@ -40,7 +44,8 @@ __all__ = [
 ]
 
 SUFFIX = ".age"
-PIECE = 1 << 20  # bytes
+PIECE = 4 << 20  # bytes
+AHEAD = 1  # pieces that wait to be written
 
 
 @dataclass(frozen=True)
@@ -62,20 +67,19 @@ def encrypt_file(
     """
     recipients = _as_list(key)
     progress.expect(source.stat().st_size)
-    with open(source, "rb", buffering=0) as reader, _target(target) as stream:
-        digest = hashlib.sha256()
-        size = 0
-
-        def write(data: bytes) -> None:
-            nonlocal size
-            digest.update(data)
-            stream.write(data)
-            size += len(data)
-
-        writer = EncryptedWriter(write, recipients)
-        _copy(reader, writer.write, progress)
+    digest = hashlib.sha256()
+    with _target(target, digest.update) as encrypted, _behind(encrypted.write) as put:
+        sealed: list[bytes] = []
+        writer = EncryptedWriter(sealed.append, recipients)
+        with pieces_on_disk(source) as pieces:
+            for piece in pieces:
+                writer.write(piece)
+                put(sealed.copy())
+                sealed.clear()
+                progress.advance(len(piece))
         writer.finish()
-    return Encrypted(size, digest.hexdigest())
+        put(sealed)
+    return Encrypted(encrypted.position, digest.hexdigest())
 
 
 def decrypt_file(
@@ -87,8 +91,13 @@ def decrypt_file(
     is damaged or cut off: then nothing of it stays, because its beginning proves nothing.
     """
     progress.expect(source.stat().st_size)
-    with open(source, "rb") as encrypted, _target(target) as stream:
-        return _copy(open_decrypted(encrypted, key), stream.write, progress)
+    with open(source, "rb") as encrypted, _target(target) as decrypted:
+        reader = open_decrypted(encrypted, key)
+        with _behind(decrypted.write) as put:
+            while piece := reader.read(PIECE):
+                put([piece])
+                progress.advance(len(piece))
+    return decrypted.position
 
 
 def open_decrypted(stream: BinaryIO, key: Sequence[Identity] | Passphrase) -> BinaryIO:
@@ -109,36 +118,45 @@ def _as_list(key: Any) -> list[Any]:
     return keys
 
 
-def _copy(reader: Any, write: Callable[[Any], object], progress: Progress) -> int:
-    buffer = bytearray(PIECE)
-    view = memoryview(buffer)
-    size = 0
-    while count := reader.readinto(buffer):
-        write(view[:count])
-        size += count
-        progress.advance(count)
-    return size
+@contextmanager
+def _behind(write: Callable[[bytes], object]) -> Iterator[Callable[[list[bytes]], None]]:
+    """Yield a function that lets a thread write some pieces while the caller makes the next.
+
+    It raises what the thread has raised, one call later or at the end.
+    """
+
+    def write_all(pieces: list[bytes]) -> None:
+        for piece in pieces:
+            write(piece)
+
+    def put(pieces: list[bytes]) -> None:
+        writing.append(pool.submit(write_all, pieces))
+        if len(writing) > AHEAD:
+            writing.popleft().result()
+
+    writing: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "dfr_backup write") as pool:
+        yield put
+        while writing:
+            writing.popleft().result()
 
 
 @contextmanager
-def _target(path: Path) -> Iterator[BinaryIO]:
+def _target(
+    path: Path, added: Callable[[memoryview], object] = lambda _piece: None
+) -> Iterator[AppendFile]:
     """Open a new private file that is on the disk afterwards, or gone when anything fails."""
     try:
         path.unlink(missing_ok=True)
-        with open(path, "xb", opener=_private) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        with closing(AppendFile(path, os.O_CREAT | os.O_EXCL, added)) as file:
+            yield file
+            file.sync()
         checkpoint("encryption.written")
     except BaseException as error:
         path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _explain(error, path) from error
         raise
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _explain(error: OSError, path: Path) -> PermanentError | RetryableError:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..pagecache import BEHIND, BLOCK, advise, direct_or_cached, go_direct, is_direct
+from .pagecache import BEHIND, BLOCK, advise, direct_or_cached, go_direct, is_direct
 
 BUFFER = 4 << 20  # bytes: a disk that turns wants large writes
 Bytes = bytes | bytearray | memoryview
