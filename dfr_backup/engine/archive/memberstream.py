@@ -171,7 +171,7 @@ class Threads:
 
     def _pool(self, name: str, threads: int) -> ThreadPoolExecutor:
         if name not in self._pools:
-            self._pools[name] = ThreadPoolExecutor(threads, f"dfr_backup {name}", _give_way)
+            self._pools[name] = ThreadPoolExecutor(threads, "dfr_backup " + name, _give_way)
         return self._pools[name]
 
 
