@@ -315,16 +315,36 @@ class Waiting(Codec):
         return super().block(data)
 
 
-def test_no_thread_writes_after_the_roll_back(tmp_path):
+@pytest.fixture
+def waiting():
+    Waiting.may.clear()
+    yield Waiting(**vars(ZLIB))
+    Waiting.may.set()
+
+
+def interrupted(_signal, _frame):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("way", ["from within", "while it waits"])
+def test_no_thread_writes_after_the_roll_back(tmp_path, waiting, way):
     path = tmp_path / "a.zip"
-    writer = ArchiveWriter.create(path, codec=Waiting(**vars(ZLIB)))
+    writer = ArchiveWriter.create(path, codec=waiting)
     size = writer.save()
-    timer = threading.Timer(0.2, Waiting.may.set)
-    with pytest.raises(Cancelled), writer.stream_member("bad") as stream:
-        stream.write(NOISE)
-        timer.start()
-        raise Cancelled
-    timer.join()
+    opener = threading.Timer(0.4, waiting.may.set)
+    before = signal.signal(signal.SIGALRM, interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt), writer.stream_member("bad") as stream:
+            opener.start()
+            stream.write(NOISE)
+            if way == "from within":
+                raise KeyboardInterrupt
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            stream.write(bytes(50 * CHUNK))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    opener.join()
     time.sleep(0.2)  # what a thread that still writes would need
     assert writer.save() == size
     add(writer, "after", NOISE, "stored")

@@ -83,7 +83,7 @@ class MemberStream:
         """Write what is left and the descriptor; return the member, complete but for its end."""
         self._dispatch()
         while self._writing:
-            self._writing.popleft().result()
+            self._await_oldest()
         if self._compress:
             self._put(STREAM_END)
         self._target.write(descriptor(self._crc, self._compressed, self.size))
@@ -112,7 +112,7 @@ class MemberStream:
         self._writing.append(threads.write(self._write, self._chunk, view, hashing, packing))
         self._crc = codec.crc32(view, self._crc)
         while len(self._writing) > threads.queue:
-            self._writing.popleft().result()
+            self._await_oldest()
         self._chunk = self._free.pop() if self._free else bytearray(CHUNK)
         self._filled = 0
 
@@ -137,6 +137,10 @@ class MemberStream:
         except BaseException:
             self._ended = True
             raise
+
+    def _await_oldest(self) -> None:
+        self._writing[0].result()
+        self._writing.popleft()  # not before: when a signal ends the waiting, ``drop`` waits
 
     def _put(self, data: Bytes) -> None:
         self._compressed += len(data)
