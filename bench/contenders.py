@@ -109,7 +109,7 @@ def _ours(database, env):
     except ValueError:
         return {**cost, "problem": "no answer"}
     finally:
-        _end_runner(sampler)
+        ended = _end_runner(sampler)
     steps = {(step["kind"], step["storage"]): step["seconds"] for step in result["steps"]}
     cost["steps"] = {" ".join(filter(None, key)): value for key, value in steps.items()}
     cost["archiving"] = sum(value for (kind, _st), value in steps.items() if kind in ARCHIVING)
@@ -118,6 +118,8 @@ def _ours(database, env):
     cost["isal"] = places.isal_imports(env)
     if result["job"]["state"] != "success":
         cost["problem"] = f"{result['job']['state']}: {result['job']['error']}"
+    if ended:
+        cost["problem"] = f"the runner did not end within {RUNNER_LIMIT} s"
     for copy in result["copies"]:
         _finish(cost, Path(copy["path"]))
         Path(copy["path"]).with_suffix(".json").unlink(missing_ok=True)
@@ -132,9 +134,13 @@ def _requested(database):
 
 
 def _end_runner(sampler):
-    """End the runner that this benchmark started, should it still be there; normally it is not."""
-    if sampler and sampler.runner_pid and not sampler.runner_ended.wait(RUNNER_LIMIT):
-        os.kill(sampler.runner_pid, signal.SIGTERM)
+    """End the runner that this benchmark started, should it still be there; normally it is not.
+    Tell whether it was."""
+    if not sampler or not sampler.runner_pid or sampler.runner_ended.wait(RUNNER_LIMIT):
+        return False
+    os.kill(sampler.runner_pid, signal.SIGTERM)
+    sampler.runner_ended.wait(RUNNER_LIMIT)
+    return True
 
 
 def _finish(cost, archive):

@@ -86,7 +86,7 @@ class Sampler(threading.Thread):
 
     def _saw_runner(self, pid):
         now = time.time()
-        if self.runner_pid != pid:
+        if self.runner_pid is None:  # a child of it has its command line until it executes another
             self.runner_pid, self.runner_seen = pid, (now, now)
             threading.Thread(target=self._await_end, args=[pid, now], daemon=True).start()
 
@@ -94,8 +94,10 @@ class Sampler(threading.Thread):
         """Note when the runner has ended: a look every half second would be too coarse."""
         with contextlib.suppress(OSError):
             process = os.pidfd_open(pid)
-            select.select([process], [], [], places.LIMIT)
+            ended, _none, _none = select.select([process], [], [], places.LIMIT)
             os.close(process)
+            if not ended:
+                return
         self.runner_seen = first, time.time()
         self.runner_ended.set()
 

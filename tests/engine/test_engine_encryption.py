@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import os
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from page_cache import forget, holds, need_page_cache
 
+from dfr_backup.engine import appendfile
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.encryption import age_keys
 from dfr_backup.engine.encryption import files as encryption
 from dfr_backup.engine.encryption.age_format import CHUNK
@@ -31,7 +34,12 @@ from dfr_backup.engine.encryption.files import (
     parse_recipients,
     public_of,
 )
-from dfr_backup.engine.errors import Cancelled, EngineError, PermanentError
+from dfr_backup.engine.errors import (
+    Cancelled,
+    EngineError,
+    PermanentError,
+    is_out_of_memory,
+)
 from dfr_backup.engine.progress import Progress
 
 AGE = shutil.which("age")
@@ -394,6 +402,21 @@ def test_a_full_disk_leaves_nothing(tmp_path, mib):
     source.write_bytes(bytes(mib << 20))
     assert "too large" in in_a_child(script, source, target)
     assert not target.exists()
+
+
+def test_too_little_memory_is_not_taken_for_a_bad_disk(tmp_path, monkeypatch):
+    def no_memory(*_args):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    source, target = tmp_path / "plain", tmp_path / "plain.age"
+    source.write_bytes(b"x")
+    monkeypatch.setattr(appendfile.mmap, "mmap", no_memory)
+    with pytest.raises(OSError) as caught:
+        encrypt_file(source, target, FAST, Progress())
+    assert is_out_of_memory(caught.value)
+    with pytest.raises(OSError) as caught:
+        ArchiveWriter.create(tmp_path / "a.zip")
+    assert is_out_of_memory(caught.value)
 
 
 def test_no_key_and_no_passphrase(tmp_path):

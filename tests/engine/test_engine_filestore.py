@@ -23,6 +23,7 @@ from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.filestore import (
     BATCH_FILES,
     NAMED,
+    ROOM,
     Attachment,
     archive_filestore,
     walk_filestore,
@@ -140,7 +141,7 @@ def test_missing_files_are_named_and_the_others_archived(root, writer):
     assert len(seal(writer)) == 3
 
 
-@pytest.mark.parametrize("size", [500, SMALL + 5])
+@pytest.mark.parametrize("size", [500, ROOM + 5])
 def test_damaged_file_is_named_and_archived_as_it_is(root, writer, size):
     bad = put(root, content(size))
     (root / bad.store_fname).write_bytes(content(size, seed=1))
@@ -266,7 +267,7 @@ def archive_without_privileges(root, tmp_path):
     return json.loads(result.stdout)
 
 
-@pytest.mark.parametrize("size", [500, SMALL + 5])
+@pytest.mark.parametrize("size", [500, ROOM + 5])
 def test_unreadable_file_is_named_and_the_others_archived(root, tmp_path, size):
     bad, good = put(root, content(size)), put(root, b"good")
     (root / bad.store_fname).chmod(0)
@@ -357,9 +358,13 @@ def test_large_file_that_changes_its_size_is_damaged_not_endless(root, writer, c
 
 @pytest.fixture
 def mixed(root):
-    """A filestore in which one file is damaged and one is missing; return its list, sorted."""
+    """A filestore in which a small and a large file are damaged and one is missing; return its
+    list, sorted."""
     attachments = [put(root, content(3000, seed, shrinks=seed % 2)) for seed in range(150)]
-    attachments += [put(root, content(SMALL + seed, seed)) for seed in (1, 2)]
+    large = [put(root, content(ROOM + seed, seed)) for seed in (1, 2)]
+    with open(root / large[0].store_fname, "r+b") as file:
+        file.write(b"other")
+    attachments += large
     attachments.sort(key=lambda attachment: attachment.store_fname)
     (root / attachments[20].store_fname).write_bytes(b"other")
     (root / attachments[30].store_fname).unlink()
@@ -383,6 +388,7 @@ def test_goes_on_where_it_was_interrupted(root, tmp_path, mixed, seed, order):
     held = {member.name: member.offset for member in writer.members()}
     progress = Progress()
     report = archive_filestore(writer, root, iter(mixed), progress)
+    assert report.damaged_count == 2
     for found in (report, whole):  # what was archived before is noted first
         found.troubles.sort(key=lambda trouble: trouble.store_fname)
     assert report == whole

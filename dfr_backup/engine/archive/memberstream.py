@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -60,6 +61,7 @@ class MemberStream:
         self._filled = 0
         self._free: list[bytearray] = []
         self._writing: deque[Future[None]] = deque()
+        self._lock = threading.Lock()  # held by a thread while it writes
         self._ended = False  # by an error, or dropped: nothing more is written
 
     @property
@@ -83,7 +85,7 @@ class MemberStream:
         """Write what is left and the descriptor; return the member, complete but for its end."""
         self._dispatch()
         while self._writing:
-            self._await_oldest()
+            self._writing.popleft().result()
         if self._compress:
             self._put(STREAM_END)
         self._target.write(descriptor(self._crc, self._compressed, self.size))
@@ -97,10 +99,8 @@ class MemberStream:
 
     def drop(self) -> None:
         """Write nothing more: when this returns, no thread does."""
-        self._ended = True
-        for writing in self._writing:
-            if not writing.cancel():
-                writing.exception()  # that is: wait for it
+        with self._lock:
+            self._ended = True
 
     def _dispatch(self) -> None:
         if not self._filled:
@@ -112,7 +112,7 @@ class MemberStream:
         self._writing.append(threads.write(self._write, self._chunk, view, hashing, packing))
         self._crc = codec.crc32(view, self._crc)
         while len(self._writing) > threads.queue:
-            self._await_oldest()
+            self._writing.popleft().result()
         self._chunk = self._free.pop() if self._free else bytearray(CHUNK)
         self._filled = 0
 
@@ -128,19 +128,17 @@ class MemberStream:
         packing: "Future[bytes] | None",
     ) -> None:
         """Write a chunk, once it is packed, and take its memory back. Runs in a thread."""
-        if self._ended:  # one before it is not there
-            return
         try:
-            self._put(packing.result() if packing else view)
+            data = packing.result() if packing else view
             hashing.result()
+            with self._lock:
+                if self._ended:  # dropped, or one before it is not there
+                    return
+                self._put(data)
             self._free.append(chunk)
         except BaseException:
             self._ended = True
             raise
-
-    def _await_oldest(self) -> None:
-        self._writing[0].result()
-        self._writing.popleft()  # not before: when a signal ends the waiting, ``drop`` waits
 
     def _put(self, data: Bytes) -> None:
         self._compressed += len(data)

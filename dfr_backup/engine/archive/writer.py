@@ -20,7 +20,7 @@ from typing import Any
 
 from ..appendfile import BUFFER, AppendFile, Bytes
 from ..checkpoints import checkpoint
-from ..errors import PermanentError
+from ..errors import PermanentError, is_out_of_memory
 from ..pagecache import BLOCK, Passage, advise, forget_cached
 from ..progress import Progress
 from .deflate import TRIAL, Codec, default_codec
@@ -231,6 +231,7 @@ class ArchiveWriter:
             head = read_up_to(file, min(size, TRIAL))
             compress = self.codec.shrinks(head)
             with self.stream_member(name, compress=compress, digests=digests) as stream:
+                stream.note = note
                 while head:
                     stream.write(head)
                     advance(len(head))
@@ -385,6 +386,8 @@ class ArchiveWriter:
             self._journal = _open(self._journal_path, os.O_APPEND)
             self._stamp = read_stamp(self._journal_path)
         except (OSError, ValueError, TypeError) as error:
+            if is_out_of_memory(error):
+                raise
             raise _lost(self._path, f"it or its journal cannot be read: {error}") from error
         self._safe = self._find_intact(progress)
         if self._safe.position < at_least:
@@ -413,6 +416,8 @@ class ArchiveWriter:
         try:
             yield
         except OSError as error:
+            if is_out_of_memory(error):
+                raise
             raise _explain(self._path.parent, error) from error
 
     @contextmanager

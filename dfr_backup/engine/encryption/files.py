@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from ..appendfile import AppendFile
 from ..checkpoints import checkpoint
 from ..directread import pieces_on_disk
-from ..errors import PermanentError, RetryableError
+from ..errors import PermanentError, RetryableError, is_out_of_memory
 from ..progress import Progress
 from .age_format import CHUNK, EncryptedReader, EncryptedWriter, Identity, Recipient
 from .age_keys import (
@@ -136,9 +136,13 @@ def _behind(write: Callable[[bytes], object]) -> Iterator[Callable[[list[bytes]]
 
     writing: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1, "dfr_backup write") as pool:
-        yield put
-        while writing:
-            writing.popleft().result()
+        try:
+            yield put
+            while writing:
+                writing.popleft().result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 @contextmanager
@@ -154,7 +158,7 @@ def _target(
         checkpoint("encryption.written")
     except BaseException as error:
         path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not is_out_of_memory(error):
             raise _explain(error, path) from error
         raise
 
