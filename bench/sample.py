@@ -92,7 +92,7 @@ class Sampler(threading.Thread):
 
     def _await_end(self, pid, first):
         """Note when the runner has ended: a look every half second would be too coarse."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
             process = os.pidfd_open(pid)
             ended, _none, _none = select.select([process], [], [], places.LIMIT)
             os.close(process)

@@ -76,7 +76,7 @@ def _requests(database, port):
 
 
 def _measure(database, requests):
-    idle, busy = ({name: [] for name in requests} for _kind in range(2))
+    idle, busy = {name: [] for name in requests}, {name: [] for name in requests}
     for _turn in range(WARM_TURNS):
         _ask_all(requests)
     for _backup in range(BACKUPS):
@@ -129,10 +129,10 @@ def _await_server(port):
     raise SystemExit(f"The server does not answer: see {places.LOG / 'web.log'}")
 
 
-def _post(port, path, params, headers=()):
+def _post(port, path, params, headers=None):
     """Call a JSON-RPC route; return the cookie that it sets."""
     body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": params})
-    response, content = _answer(port, "POST", path, body, {**JSON, **dict(headers)})
+    response, content = _answer(port, "POST", path, body, {**JSON, **(headers or {})})
     if "result" not in json.loads(content):
         raise SystemExit(f"{path}: {content[:500]!r}")
     return (response.getheader("Set-Cookie") or "").split(";")[0]

@@ -17,7 +17,7 @@ from .zipformat import DEFLATED, STORED, Member, descriptor
 
 CHUNK = 1 << 20  # bytes
 MAX_PACKERS = 4
-NICER = 5
+NICER = 5  # levels of niceness
 QUEUED = 4  # chunks per packer: whoever writes into the stream does not wait for a slow one
 
 
@@ -33,7 +33,7 @@ class Target:
 class MemberStream:
     """What is written into a member of unknown size: cut into chunks that are compressed and
     hashed by threads, and written in their order by one more. So whoever fills the stream waits
-    for no disk, and need not let pg_dump wait for it.
+    for no disk, and need not let pg_dump wait, until too many chunks are on their way.
 
     Every method but ``drop`` may raise what writing has raised, one or more chunks later.
     """
