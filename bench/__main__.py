@@ -1,4 +1,5 @@
-"""Measure, print, remember: ``python -m bench``. It reports; it never fails on a number."""
+"""Measure, print, remember: ``python -m bench``. It reports; it never fails on a
+number."""
 
 import argparse
 import json
@@ -42,10 +43,16 @@ def main():
 
 def _options():
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--size", type=int, default=1024, help="MiB of SQL, and of attachments")
+    parser.add_argument(
+        "--size", type=int, default=1024, help="MiB of SQL, and of attachments"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="floor,odoo,oca,isal,zlib", help="who takes part")
-    parser.add_argument("--web", action="store_true", help="how long requests take, too")
+    parser.add_argument(
+        "--only", default="floor,odoo,oca,isal,zlib", help="who takes part"
+    )
+    parser.add_argument(
+        "--web", action="store_true", help="how long requests take, too"
+    )
     return parser.parse_args()
 
 
@@ -58,14 +65,18 @@ def _round(number, names, database, results):
         results[name] = one = contenders.CONTENDERS[name](database)
         _say(
             f"round {number + 1} {name:<6} archive {one.get('archiving', 0):7.2f} s"
-            f"  whole {one.get('whole', 0):7.2f} s  foreign CPU {one['cpu_foreign']:6.1f} s"
+            f"  whole {one.get('whole', 0):7.2f} s  foreign CPU "
+            f"{one['cpu_foreign']:6.1f} s"
             f"  {one.get('problem', '')}"
         )
 
 
 def _print(result, middle):
     machine = result["machine"]
-    print(f"\n{result['size_mib']} MiB of SQL and of attachments, {len(result['rounds'])} rounds")
+    print(
+        f"\n{result['size_mib']} MiB of SQL and of attachments, "
+        f"{len(result['rounds'])} rounds"
+    )
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     print("\n".join(report.table(middle)))
     for name, one in middle.items():
@@ -74,7 +85,10 @@ def _print(result, middle):
     print("\n".join(report.verdicts(middle, result["registry_mib"], result["web"])))
     for name, one in result["web"]["requests"].items() if result["web"] else ():
         idle, during = one["idle"] * 1000, (one["during"] or 0) * 1000
-        print(f"  {name}: {idle:.1f} ms idle, {during:.1f} ms in a backup ({one['count']} times)")
+        print(
+            f"  {name}: {idle:.1f} ms idle, {during:.1f} ms in a backup "
+            f"({one['count']} times)"
+        )
     problems = {
         f"{name}: {one['problem']}"
         for results in result["rounds"]

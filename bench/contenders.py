@@ -1,4 +1,5 @@
-"""Who takes part: each function performs one backup, deletes it, and returns what it cost."""
+"""Who takes part: each function performs one backup, deletes it, and returns what it
+cost."""
 
 import contextlib
 import json
@@ -24,7 +25,9 @@ print("BENCH", time.monotonic() - started)
 """
 ARCHIVING = ("initialize", "dump_database", "archive_files", "compress")
 RUNNER_LIMIT = 10  # seconds that a runner may go on after the command that follows it
-REQUESTED = "SELECT extract(epoch FROM create_date) FROM backup_job ORDER BY id DESC LIMIT 1"
+REQUESTED = (
+    "SELECT extract(epoch FROM create_date) FROM backup_job ORDER BY id DESC LIMIT 1"
+)
 REGISTRY = """
 import sys
 from odoo.modules.registry import Registry
@@ -43,7 +46,9 @@ def floor(database):
     dump = ["sh", "-c", 'exec pg_dump --no-owner "$0" >/dev/null', database]
     read = ["sh", "-c", 'find "$0" -type f -print0 | xargs -0 cat >/dev/null']
     _output, cost, _sampler = measure(dump, database, env)
-    _output, more, _sampler = measure([*read, str(places.filestore(database))], database, env)
+    _output, more, _sampler = measure(
+        [*read, str(places.filestore(database))], database, env
+    )
     for key in ("wall", "cpu_python", "cpu_postgres", "cpu_foreign"):
         cost[key] += more[key]
     cost["archiving"] = cost["whole"] = cost["wall"]
@@ -53,7 +58,9 @@ def floor(database):
 def startup():
     """How long Odoo's command takes to do nothing: it is not held against it."""
     started = time.monotonic()
-    subprocess.run(["odoo", "db"], env=places.environment(), capture_output=True, timeout=60)
+    subprocess.run(
+        ["odoo", "db"], env=places.environment(), capture_output=True, timeout=60
+    )
     return time.monotonic() - started
 
 
@@ -103,16 +110,23 @@ def _ours(database, env):
     sampler = None
     try:
         output, cost, sampler = measure(
-            ["odoo", "backup", "run", "-d", database, "--json"], database, env, directories
+            ["odoo", "backup", "run", "-d", database, "--json"],
+            database,
+            env,
+            directories,
         )
         result = json.loads(output[output.index("{") :])
     except ValueError:
         return {**cost, "problem": "no answer"}
     finally:
         ended = _end_runner(sampler)
-    steps = {(step["kind"], step["storage"]): step["seconds"] for step in result["steps"]}
+    steps = {
+        (step["kind"], step["storage"]): step["seconds"] for step in result["steps"]
+    }
     cost["steps"] = {" ".join(filter(None, key)): value for key, value in steps.items()}
-    cost["archiving"] = sum(value for (kind, _st), value in steps.items() if kind in ARCHIVING)
+    cost["archiving"] = sum(
+        value for (kind, _st), value in steps.items() if kind in ARCHIVING
+    )
     cost["runner_start"], cost["runner_end"] = sampler.runner_seen
     cost["whole"] = cost["runner_end"] - _requested(database)
     cost["isal"] = places.isal_imports(env)
@@ -134,8 +148,8 @@ def _requested(database):
 
 
 def _end_runner(sampler):
-    """End the runner that this benchmark started, should it still be there; normally it is not.
-    Tell whether it was."""
+    """End the runner that this benchmark started, should it still be there; normally
+    it is not. Tell whether it was."""
     if not sampler or not sampler.runner_pid or sampler.runner_ended.wait(RUNNER_LIMIT):
         return False
     os.kill(sampler.runner_pid, signal.SIGTERM)
@@ -144,7 +158,8 @@ def _end_runner(sampler):
 
 
 def _finish(cost, archive):
-    """Note the size of the archive and what else the disk held, look into it, delete it."""
+    """Note the size of the archive and what else the disk held, look into it, delete
+    it."""
     if not archive.exists():
         return {**cost, "problem": "there is no archive"}
     cost["size"] = archive.stat().st_size
@@ -163,7 +178,11 @@ def registry_mib(database):
     env = places.environment()
     env["PYTHONPATH"] = os.pathsep.join([root, env["PYTHONPATH"]])
     done = subprocess.run(
-        ["python", "-c", REGISTRY, database], env=env, cwd="/", capture_output=True, timeout=120
+        ["python", "-c", REGISTRY, database],
+        env=env,
+        cwd="/",
+        capture_output=True,
+        timeout=120,
     )
     return float(done.stdout.split()[-1])
 

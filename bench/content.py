@@ -1,8 +1,9 @@
-"""A database ``bench_<size>`` with that many MiB of SQL and as many of attachments, made once.
+"""A database ``bench_<size>`` with that many MiB of SQL and as many of attachments,
+made once.
 
-The text is of words by Zipf's law, so that deflate makes a third of it. The attachments are of
-real records, named by their checksums: half like photos, which do not shrink, half like text and
-PDF files.
+The text is of words by Zipf's law, so that deflate makes a third of it. The attachments
+are of real records, named by their checksums: half like photos, which do not shrink,
+half like text and PDF files.
 """
 
 import hashlib
@@ -72,7 +73,13 @@ def ensure(size):
         mark.write_text(f"{FORMAT} {oca}")
     else:
         places.odoo(
-            "-d", database, "-u", "dfr_backup", "--stop-after-init", "--no-http", log="build.log"
+            "-d",
+            database,
+            "-u",
+            "dfr_backup",
+            "--stop-after-init",
+            "--no-http",
+            log="build.log",
         )
     return database
 
@@ -80,7 +87,14 @@ def ensure(size):
 def _build(database, size, modules):
     subprocess.run(["dropdb", "--if-exists", database], check=True)
     shutil.rmtree(places.filestore(database), ignore_errors=True)
-    install = ["-d", database, "-i", ",".join(modules), "--stop-after-init", "--no-http"]
+    install = [
+        "-d",
+        database,
+        "-i",
+        ",".join(modules),
+        "--stop-after-init",
+        "--no-http",
+    ]
     places.odoo(*install, log="build.log")
     chance = random.Random(size)
     text = _text(chance)
@@ -88,7 +102,9 @@ def _build(database, size, modules):
     with connection, connection.cursor() as cr:
         cr.execute(TABLES)
         _fill_tables(cr, chance, text, size * MIB)
-        _fill_filestore(cr, chance, text.encode(), size * MIB, places.filestore(database))
+        _fill_filestore(
+            cr, chance, text.encode(), size * MIB, places.filestore(database)
+        )
     connection.autocommit = True
     with connection.cursor() as cr:
         cr.execute("VACUUM (FREEZE, ANALYZE)")
@@ -98,7 +114,9 @@ def _build(database, size, modules):
 def _text(chance):
     """Return words by Zipf's law, with the punctuation of prose."""
     letters = "eeeetttaaooiinnsshhrrddlucmfwypvbgkqjxz"
-    words = ["".join(chance.choices(letters, k=chance.randint(2, 9))) for _ in range(30000)]
+    words = [
+        "".join(chance.choices(letters, k=chance.randint(2, 9))) for _ in range(30000)
+    ]
     words[:200] = [word[:3] for word in words[:200]]  # frequent words are short
     words = [word + chance.choice(["", "", "", "", ",", "."]) for word in words]
     weights = [1 / (rank + 2) for rank in range(len(words))]
@@ -107,15 +125,20 @@ def _text(chance):
 
 def _fill_tables(cr, chance, text, size):
     starts = (chance.randrange(len(text) - 1000) for _ in range(PARAGRAPHS))
-    paragraphs = [(n, text[at : at + chance.randint(100, 900)]) for n, at in enumerate(starts)]
-    execute_values(cr, "INSERT INTO bench_paragraph VALUES %s", paragraphs, page_size=1000)
+    paragraphs = [
+        (n, text[at : at + chance.randint(100, 900)]) for n, at in enumerate(starts)
+    ]
+    execute_values(
+        cr, "INSERT INTO bench_paragraph VALUES %s", paragraphs, page_size=1000
+    )
     _fill_table(cr, "bench_mail_message", MESSAGES, size * MESSAGE_SHARE)
     _fill_table(cr, "bench_account_move_line", ITEMS, size * (1 - MESSAGE_SHARE))
     cr.execute("DROP TABLE bench_paragraph")
 
 
 def _fill_table(cr, table, insert, size, sample=2000):
-    """Insert rows of ``size`` bytes in all, as text; a sample tells how long a row is."""
+    """Insert rows of ``size`` bytes in all, as text; a sample tells how long a row
+    is."""
     cr.execute("SET LOCAL enable_mergejoin = off")
     cr.execute(insert, {"last": PARAGRAPHS - 1, "first": 1, "until": sample})
     cr.execute(f"SELECT avg(octet_length(t::text)) FROM {table} t")
@@ -133,11 +156,14 @@ def _fill_filestore(cr, chance, text, size, root):
     ):
         while share > 0:
             content = make(chance, text)
-            rows.append((f"file {len(rows)}", "binary", mimetype, *_store(root, content)))
+            rows.append(
+                (f"file {len(rows)}", "binary", mimetype, *_store(root, content))
+            )
             share -= len(content)
     execute_values(
         cr,
-        "INSERT INTO ir_attachment (name, type, mimetype, checksum, store_fname, file_size,"
+        "INSERT INTO ir_attachment (name, type, mimetype, checksum, store_fname, "
+        "file_size,"
         " create_uid, write_uid, create_date, write_date) VALUES %s",
         [(*row, 1, 1, "2024-01-01", "2024-01-01") for row in rows],
         page_size=1000,

@@ -37,23 +37,31 @@ def only_one():
 
 
 def prepare():
-    """Make the directories, a configuration of our own, and a package that hides isal."""
+    """Make the directories, a configuration of our own, and a package that hides
+    isal."""
     for path in (DATA, TMP, OUT, LOG, NO_ISAL / "isal"):
         path.mkdir(parents=True, exist_ok=True)
-    (NO_ISAL / "isal" / "__init__.py").write_text('raise ImportError("hidden by the benchmark")\n')
+    (NO_ISAL / "isal" / "__init__.py").write_text(
+        'raise ImportError("hidden by the benchmark")\n'
+    )
     conf = configparser.RawConfigParser()
     conf.read(DEV / "odoo.conf")
     addons = [str(DEV / "addons")] + ([str(OCA_ADDONS)] if has_oca() else [])
     conf.set("options", "addons_path", ",".join(addons))
     conf.set("options", "data_dir", str(DATA))
     conf.set("options", "db_host", _socket())
-    with open(CONF, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
+    with open(
+        CONF, "w", opener=lambda path, flags: os.open(path, flags, 0o600)
+    ) as stream:
         conf.write(stream)
 
 
 def _socket():
-    """Return where the local socket is, as an Odoo beside its PostgreSQL has it by default."""
-    settings = dict(line.split("=", 1) for line in (DEV / "settings").read_text().split())
+    """Return where the local socket is, as an Odoo beside its PostgreSQL has it by
+    default."""
+    settings = dict(
+        line.split("=", 1) for line in (DEV / "settings").read_text().split()
+    )
     return settings["PG_SOCKET"]
 
 
@@ -65,14 +73,19 @@ def has_oca():
 def environment(isal=True):
     """Return the environment of a child; without ``isal``, importing it fails there."""
     env = dict(os.environ, ODOO_RC=str(CONF), TMPDIR=str(TMP), PGHOST=_socket())
-    env["PYTHONPATH"] = os.pathsep.join([str(OCA)] if isal else [str(NO_ISAL), str(OCA)])
+    env["PYTHONPATH"] = os.pathsep.join(
+        [str(OCA)] if isal else [str(NO_ISAL), str(OCA)]
+    )
     return env
 
 
 def isal_imports(env):
     """Tell whether a child with this environment would find isal."""
     command = ["python", "-c", "import isal.isal_zlib"]
-    return subprocess.run(command, env=env, cwd="/", stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        subprocess.run(command, env=env, cwd="/", stderr=subprocess.DEVNULL).returncode
+        == 0
+    )
 
 
 def filestore(database):
@@ -80,15 +93,16 @@ def filestore(database):
 
 
 def forget(folder):
-    """Take what may be read in a folder out of the page cache: at night, nobody has just read
-    it."""
+    """Take what may be read in a folder out of the page cache: at night, nobody has
+    just read it."""
     for path in filter(Path.is_file, folder.rglob("*")):
         with contextlib.suppress(OSError), open(path, "rb") as stream:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def odoo(*arguments, log, script=None):
-    """Run an Odoo command to its end; a failure ends the benchmark and names the log."""
+    """Run an Odoo command to its end; a failure ends the benchmark and names the
+    log."""
     with open(LOG / log, "ab") as output:
         done = subprocess.run(
             ["odoo", *arguments],

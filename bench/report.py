@@ -27,9 +27,12 @@ def medians(rounds):
     for name in NAMES:
         runs = [one[name] for one in rounds if name in one and "archiving" in one[name]]
         if runs:
-            numbers = {k for run in runs for k, v in run.items() if isinstance(v, (int, float))}
+            numbers = {
+                k for run in runs for k, v in run.items() if isinstance(v, (int, float))
+            }
             result[name] = {
-                key: statistics.median([run[key] for run in runs if key in run]) for key in numbers
+                key: statistics.median([run[key] for run in runs if key in run])
+                for key in numbers
             }
     return result
 
@@ -65,10 +68,14 @@ def verdicts(middle, registry, web):
     wall, size = odoo.get("archiving"), odoo.get("size")
     yield _verdict("isal: archive / Odoo's dump", ours.get("archiving"), wall, 1 / 10)
     yield _verdict("zlib: archive / Odoo's dump", slow.get("archiving"), wall, 1 / 5)
-    yield _verdict("isal: archive / floor", ours.get("archiving"), floor.get("archiving"), 1.25)
+    yield _verdict(
+        "isal: archive / floor", ours.get("archiving"), floor.get("archiving"), 1.25
+    )
     yield _verdict("isal: whole job / Odoo's dump", ours.get("whole"), wall, 1 / 7)
     yield _verdict("isal: size / Odoo's", ours.get("size"), size, 1.07)
-    yield _verdict("isal: extra disk / archive", ours.get("extra_disk"), ours.get("size"), 0.01)
+    yield _verdict(
+        "isal: extra disk / archive", ours.get("extra_disk"), ours.get("size"), 0.01
+    )
     above = ours["rss_mib"] - registry if ours.get("rss_mib") and registry else None
     yield _verdict(f"isal: MiB above a registry ({registry:.0f})", above, 1, 150)
     yield _verdict("isal: CPU with start-up / Odoo's", _cpu(ours), _cpu(odoo), 1 / 7)
@@ -88,7 +95,9 @@ def machine():
     """Return what was measured on; no names."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
-    pg_dump = subprocess.run(["pg_dump", "--version"], capture_output=True, text=True).stdout
+    pg_dump = subprocess.run(
+        ["pg_dump", "--version"], capture_output=True, text=True
+    ).stdout
     odoo = subprocess.run(["odoo", "--version"], capture_output=True, text=True).stdout
     return {
         "cpu": f"{cpu[1] if cpu else '?'} x {os.cpu_count()}",

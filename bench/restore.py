@@ -1,11 +1,12 @@
 """Restore one archive in three ways: ``python -m bench.restore --size 128``.
 
-Ours, ``odoo db load``, and the floor, which is psql alone on a dump that is unpacked already.
-It reports; it never fails on a number.
+Ours, ``odoo db load``, and the floor, which is psql alone on a dump that is unpacked
+already. It reports; it never fails on a number.
 
-Nothing is deleted before the last round: ext4 without a journal looks for a long time for places
-that were not given free a moment ago, and who comes next would pay for it. What was restored is
-vacuumed at once: else autovacuum would do it, while somebody else is measured.
+Nothing is deleted before the last round: ext4 without a journal looks for a long time
+for places that were not given free a moment ago, and who comes next would pay for it.
+What was restored is vacuumed at once: else autovacuum would do it, while somebody else
+is measured.
 """
 
 import argparse
@@ -34,7 +35,16 @@ DONE = places.HOME / "restored"  # the files of what was restored, until the end
 CLUSTER = places.DEV / "pg/data/base"
 RESULT = places.HOME / "restore.json"
 NAMES = {"floor": "floor: psql, no files", "odoo": "odoo db load", "ours": "dfr_backup"}
-HEAD = ("wall s", "x Odoo", "x floor", "CPU py", "CPU pg", "foreign", "PSS MiB", "temp MiB")
+HEAD = (
+    "wall s",
+    "x Odoo",
+    "x floor",
+    "CPU py",
+    "CPU pg",
+    "foreign",
+    "PSS MiB",
+    "temp MiB",
+)
 TARGET_RATIO = 1 / 2  # of Odoo's wall time
 TARGET_TEMPORARY = 0.1  # of the archive
 PAUSE = 3  # seconds in which the disk comes to rest
@@ -55,11 +65,14 @@ def main():
     rounds = [_round(number, archive) for number in range(options.rounds)]
     middle = {
         name: {
-            key: statistics.median([one[name][key] for one in rounds]) for key in rounds[0][name]
+            key: statistics.median([one[name][key] for one in rounds])
+            for key in rounds[0][name]
         }
         for name in NAMES
     }
-    RESULT.write_text(json.dumps({"size_mib": options.size, "median": middle, "rounds": rounds}))
+    RESULT.write_text(
+        json.dumps({"size_mib": options.size, "median": middle, "rounds": rounds})
+    )
     _print(middle, archive.stat().st_size)
     _clean_up()
     lock.close()
@@ -67,18 +80,26 @@ def main():
 
 def _options():
     parser = argparse.ArgumentParser(prog="bench.restore", description=__doc__)
-    parser.add_argument("--size", type=int, default=128, help="MiB of SQL, and of attachments")
+    parser.add_argument(
+        "--size", type=int, default=128, help="MiB of SQL, and of attachments"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--database", help="instead of one that is made: of the benchmark's own")
+    parser.add_argument(
+        "--database", help="instead of one that is made: of the benchmark's own"
+    )
     return parser.parse_args()
 
 
 def _require_space(archive, rounds):
     with zipfile.ZipFile(archive) as source:
         unpacked = sum(member.file_size for member in source.infolist())
-    needed = 2 * unpacked * rounds * len(NAMES)  # tables need more room than their rows as text
+    needed = (
+        2 * unpacked * rounds * len(NAMES)
+    )  # tables need more room than their rows as text
     if shutil.disk_usage(places.HOME).free < needed:
-        raise SystemExit(f"This takes {needed >> 30} GiB of disk: choose a smaller --size")
+        raise SystemExit(
+            f"This takes {needed >> 30} GiB of disk: choose a smaller --size"
+        )
 
 
 def _round(number, archive):
@@ -90,18 +111,26 @@ def _round(number, archive):
         target = f"{TARGET}_{number}_{name}"
         results[name] = one = CONTENDERS[name](archive, target)
         _vacuum(target)
-        print(f"round {number + 1} {name:<6} {one['wall']:7.2f} s", file=sys.stderr, flush=True)
+        print(
+            f"round {number + 1} {name:<6} {one['wall']:7.2f} s",
+            file=sys.stderr,
+            flush=True,
+        )
     return results
 
 
 def _vacuum(database):
-    silent = {**os.environ, "PGOPTIONS": "-c client_min_messages=error"}  # about what is not ours
+    silent = {
+        **os.environ,
+        "PGOPTIONS": "-c client_min_messages=error",
+    }  # about what is not ours
     command = ["vacuumdb", "--quiet", "--analyze", "--jobs=2", database]
     subprocess.run(command, env=silent, check=True)
 
 
 def _come_to_rest():
-    """Let everything reach the disk, and give the memory free that the one before has filled."""
+    """Let everything reach the disk, and give the memory free that the one before
+    has filled."""
     os.sync()
     for folder in (DONE, CLUSTER):
         places.forget(folder)
@@ -119,7 +148,9 @@ def _clean_up():
 def _databases():
     query = f"SELECT datname FROM pg_database WHERE datname ~ '^{TARGET}_[0-9]'"
     psql = ["psql", "-XAtd", "postgres", "-c", query]
-    return subprocess.run(psql, check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        psql, check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 # === WHO TAKES PART === #
@@ -143,8 +174,8 @@ def odoo(archive, target):
 
 
 def ours(archive, target):
-    """All steps of a restore; beside it the archive is compared with its manifest. As with Odoo,
-    the start of the process is not counted."""
+    """All steps of a restore; beside it the archive is compared with its manifest.
+    As with Odoo, the start of the process is not counted."""
     command = [sys.executable, "-m", "bench.restore", "--child", str(archive)]
     started = time.monotonic()
     subprocess.run(command, env=_environment(), check=True)
@@ -156,11 +187,15 @@ def ours(archive, target):
 def _measured(command, target):
     directories = [places.TMP, places.DATA / "filestore"]
     before = disk_usage(directories)
-    _output, cost, _sampler = measure(command, target, _environment(), directories, scratch=SCRATCH)
+    _output, cost, _sampler = measure(
+        command, target, _environment(), directories, scratch=SCRATCH
+    )
     if not places.filestore(target).is_dir():
         raise SystemExit(f"{command[0]} restored nothing: see {places.LOG / 'run.log'}")
     kept = disk_usage(directories) - before
-    places.filestore(target).rename(DONE / target)  # what is there is looked at all the time
+    places.filestore(target).rename(
+        DONE / target
+    )  # what is there is looked at all the time
     return {**_numbers(cost), "temporary": max(0, cost["disk"] - kept)}
 
 
@@ -205,10 +240,17 @@ def _make_archive(database, path):
         tool = find_client_tool("pg_dump", snapshot.server_version)
         with writer.stream_member("dump.sql") as member:
             dump(tool, connection, snapshot, member.write, Progress())
-    files = archive_filestore(writer, places.filestore(database), attachments, Progress())
+    files = archive_filestore(
+        writer, places.filestore(database), attachments, Progress()
+    )
     count, digest = writer.write_checksums()
     now = datetime.now(timezone.utc)
-    odoo = {"db_name": database, "version": SERIES, "major_version": SERIES, "modules": {}}
+    odoo = {
+        "db_name": database,
+        "version": SERIES,
+        "major_version": SERIES,
+        "modules": {},
+    }
     ours = {
         "snapshot_at": now,
         "run": database,
@@ -263,7 +305,9 @@ def _print(middle, size):
         )
         print(f"{NAMES[name]:<24}" + "".join(f"{cell:>10}" for cell in cells))
     _verdict("wall / odoo db load", middle["ours"]["wall"] / odoo_wall, TARGET_RATIO)
-    _verdict("temporary disk / archive", middle["ours"]["temporary"] / size, TARGET_TEMPORARY)
+    _verdict(
+        "temporary disk / archive", middle["ours"]["temporary"] / size, TARGET_TEMPORARY
+    )
 
 
 def _verdict(what, ratio, target):

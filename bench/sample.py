@@ -17,19 +17,25 @@ PAGE_KB = 1024
 
 
 class Sampler(threading.Thread):
-    """Follows the processes of a command, of our detached runner, and PostgreSQL's for both: those
-    in ``database``, and in databases whose names begin with ``scratch``."""
+    """Follows the processes of a command, of our detached runner, and PostgreSQL's
+    for both: those in ``database``, and in databases whose names begin with
+    ``scratch``."""
 
     def __init__(self, database, directories=(), scratch=None):
         super().__init__(daemon=True)
         self.database = database
-        self.backends = [f" {database} ".encode()] + ([f" {scratch}".encode()] if scratch else [])
+        self.backends = [f" {database} ".encode()] + (
+            [f" {scratch}".encode()] if scratch else []
+        )
         self.directories = directories
         self.root = None
         self.stopping = threading.Event()
         self.cpu = {}  # (kind, pid, start): seconds at the first and at the last look
         self.peak = {"command": 0, "runner": 0}  # PSS in KiB of all processes of a kind
-        self.process_peak = {"command": 0, "runner": 0}  # RSS in KiB of the largest process
+        self.process_peak = {
+            "command": 0,
+            "runner": 0,
+        }  # RSS in KiB of the largest process
         self.disk = 0
         self.runner_seen = None  # epoch of the first look, and of its end
         self.runner_pid = None
@@ -47,7 +53,9 @@ class Sampler(threading.Thread):
         sums = {"command": 0, "runner": 0}
         for pid, kind, start, seconds in self._processes():
             known = self.cpu.get((kind, pid, start))
-            before = known[0] if known else (seconds if first and kind == "backend" else 0)
+            before = (
+                known[0] if known else (seconds if first and kind == "backend" else 0)
+            )
             self.cpu[kind, pid, start] = before, seconds
             if kind in sums:
                 sums[kind] += _kib(pid, "smaps_rollup", b"Pss:")
@@ -74,9 +82,14 @@ class Sampler(threading.Thread):
             if pid == self.root:
                 return "command"
             command = _read(pid, "cmdline")
-            if command.startswith(b"postgres:") and any(b in command for b in self.backends):
+            if command.startswith(b"postgres:") and any(
+                b in command for b in self.backends
+            ):
                 return "backend"
-            if b"\0backup\0runner\0" in command and f"={self.database}\0".encode() in command:
+            if (
+                b"\0backup\0runner\0" in command
+                and f"={self.database}\0".encode() in command
+            ):
                 self._saw_runner(pid)
                 return "runner"
             if pid not in table or table[pid][0] <= 1:
@@ -86,12 +99,17 @@ class Sampler(threading.Thread):
 
     def _saw_runner(self, pid):
         now = time.time()
-        if self.runner_pid is None:  # a child of it has its command line until it executes another
+        if (
+            self.runner_pid is None
+        ):  # a child of it has its command line until it executes another
             self.runner_pid, self.runner_seen = pid, (now, now)
-            threading.Thread(target=self._await_end, args=[pid, now], daemon=True).start()
+            threading.Thread(
+                target=self._await_end, args=[pid, now], daemon=True
+            ).start()
 
     def _await_end(self, pid, first):
-        """Note when the runner has ended: a look every half second would be too coarse."""
+        """Note when the runner has ended: a look every half second would be too
+        coarse."""
         with contextlib.suppress(ProcessLookupError):  # it has ended already
             process = os.pidfd_open(pid)
             ended, _none, _none = select.select([process], [], [], places.LIMIT)
@@ -102,7 +120,9 @@ class Sampler(threading.Thread):
         self.runner_ended.set()
 
     def seconds(self, *kinds):
-        return sum(last - first for key, (first, last) in self.cpu.items() if key[0] in kinds)
+        return sum(
+            last - first for key, (first, last) in self.cpu.items() if key[0] in kinds
+        )
 
 
 def measure(command, database, env, directories=(), stdin=None, scratch=None):
@@ -112,12 +132,19 @@ def measure(command, database, env, directories=(), stdin=None, scratch=None):
     started = time.monotonic()
     with open(places.LOG / "run.log", "ab") as log:
         process = subprocess.Popen(
-            command, env=env, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            command,
+            env=env,
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
         )
         sampler.root = process.pid
         sampler.start()
         try:
-            output, _none = process.communicate(stdin and stdin.encode(), timeout=places.LIMIT)
+            output, _none = process.communicate(
+                stdin and stdin.encode(), timeout=places.LIMIT
+            )
         except BaseException:
             process.kill()
             process.wait()
@@ -134,7 +161,8 @@ def measure(command, database, env, directories=(), stdin=None, scratch=None):
         "cpu_foreign": max(0.0, machine_busy() - busy - own),
         "load_before": load,
         "pss_mib": (sampler.peak["runner"] or sampler.peak["command"]) / PAGE_KB,
-        "rss_mib": (sampler.process_peak["runner"] or sampler.process_peak["command"]) / PAGE_KB,
+        "rss_mib": (sampler.process_peak["runner"] or sampler.process_peak["command"])
+        / PAGE_KB,
         "disk": sampler.disk,
         "status": process.returncode,
     }
@@ -157,7 +185,10 @@ def disk_usage(directories):
 
 def machine_busy():
     """Return the CPU seconds that the whole machine has worked."""
-    values = [int(value) for value in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    values = [
+        int(value)
+        for value in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]
+    ]
     return (sum(values) - values[3] - values[4]) / TICK
 
 
@@ -166,7 +197,10 @@ def _process_table():
         line = _read(name, "stat") if name.isdigit() else b""
         if line:
             field = line[line.rindex(b")") + 2 :].split()
-            yield int(name), (int(field[1]), field[19], (int(field[11]) + int(field[12])) / TICK)
+            yield (
+                int(name),
+                (int(field[1]), field[19], (int(field[11]) + int(field[12])) / TICK),
+            )
 
 
 def _read(pid, name):

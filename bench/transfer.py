@@ -1,7 +1,7 @@
 """S3 uploads and downloads, side by side: ``python -m bench.transfer --size 1024``.
 
-Ours, boto3's upload_file and download_file, and ``rclone copyto`` move the same file to and from
-a server on loopback, in turn. It reports; it never fails on a number.
+Ours, boto3's upload_file and download_file, and ``rclone copyto`` move the same file to
+and from a server on loopback, in turn. It reports; it never fails on a number.
 """
 
 import argparse
@@ -44,7 +44,10 @@ class Ours:
         self._storage.put(source, KEY, Progress())
 
     def download(self, target):
-        with self._storage.open(KEY) as stream, open(target, "wb", buffering=0) as writer:
+        with (
+            self._storage.open(KEY) as stream,
+            open(target, "wb", buffering=0) as writer,
+        ):
             buffer = memoryview(bytearray(CHUNK))
             while count := stream.readinto(buffer):
                 writer.write(buffer[:count])
@@ -73,7 +76,13 @@ class Rclone:
 
     def __init__(self, url, ca, bucket):
         self._remote = f"bench:{bucket}/{KEY}"
-        self._options = ["--config", os.devnull, "--s3-no-check-bucket", "--ca-cert", ca]
+        self._options = [
+            "--config",
+            os.devnull,
+            "--s3-no-check-bucket",
+            "--ca-cert",
+            ca,
+        ]
         if not ca:
             del self._options[-2:]
         self._env = s3_servers.environment() | {
@@ -111,7 +120,9 @@ def main():
         del os.environ[name]
     size = options.size * MIB
     with contextlib.ExitStack() as stack:
-        top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dfr_backup-bench-")))
+        top = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="dfr_backup-bench-"))
+        )
         (top / "server").mkdir()
         url, ca = _start(stack, options, top / "server", size)
         bucket = s3_servers.new_bucket(url, ca)
@@ -128,7 +139,9 @@ def main():
 
 
 def _options():
-    parser = argparse.ArgumentParser(prog="python -m bench.transfer", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.transfer", description=__doc__
+    )
     parser.add_argument("--size", type=int, default=1024, help="MiB (1024)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--server", choices=["rgw", "rclone"], default="rgw")
@@ -193,7 +206,9 @@ def _report(seconds, size):
         if others:
             ratio = middle[Ours.name][0] / min(others)
             verdict = "reached" if ratio <= TARGET else "MISSED"
-            print(f"{what:<10}ours / best {ratio:8.3f}   at most {TARGET:.2f}   {verdict}")
+            print(
+                f"{what:<10}ours / best {ratio:8.3f}   at most {TARGET:.2f}   {verdict}"
+            )
 
 
 def _medians(runs):

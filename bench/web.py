@@ -1,4 +1,5 @@
-"""How much a guest notices: how long fixed requests take, idle and during our backup."""
+"""How much a guest notices: how long fixed requests take, idle and during our
+backup."""
 
 import contextlib
 import http.client
@@ -24,7 +25,11 @@ LIST = {
     "args": [],
     "kwargs": {
         "domain": [],
-        "specification": {"name": {}, "email": {}, "country_id": {"fields": {"name": {}}}},
+        "specification": {
+            "name": {},
+            "email": {},
+            "country_id": {"fields": {"name": {}}},
+        },
         "limit": 80,
     },
 }
@@ -33,14 +38,25 @@ LIST = {
 def measure_web(database):
     """Return for each request the median seconds: idle, and while our backup runs.
 
-    Both in turns: an idle machine answers faster or slower for a minute or two. The sign-in page
-    is an unusual one: it opens two new sessions of PostgreSQL to list the databases.
+    Both in turns: an idle machine answers faster or slower for a minute or two. The
+    sign-in page is an unusual one: it opens two new sessions of PostgreSQL to list the
+    databases.
     """
     port = places.free_port()
-    command = ["odoo", "-d", database, "--db-filter", f"^{database}$", "--http-port", str(port)]
+    command = [
+        "odoo",
+        "-d",
+        database,
+        "--db-filter",
+        f"^{database}$",
+        "--http-port",
+        str(port),
+    ]
     command += ["--workers", "0", "--max-cron-threads", "0"]
     with open(places.LOG / "web.log", "ab") as log:
-        server = subprocess.Popen(command, env=places.environment(), stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command, env=places.environment(), stdout=log, stderr=log
+        )
         try:
             _await_server(port)
             idle, busy, cost = _measure(database, _requests(database, port))
@@ -64,12 +80,15 @@ def measure_web(database):
 
 
 def _requests(database, port):
-    """Return functions by name, each of which makes one request and waits for its answer."""
+    """Return functions by name, each of which makes one request and waits for its
+    answer."""
     who = {"db": database, "login": "admin", "password": "admin"}
     cookie = _post(port, SIGN_IN, who)
     signed_in = {"Cookie": cookie}
     return {
-        "list of contacts": lambda: _post(port, "/web/dataset/call_kw", LIST, signed_in),
+        "list of contacts": lambda: _post(
+            port, "/web/dataset/call_kw", LIST, signed_in
+        ),
         "web client": lambda: _answer(port, "GET", "/odoo", headers=signed_in),
         "sign-in page": lambda: _answer(port, "GET", "/web/login"),
     }
@@ -94,7 +113,8 @@ def _note(times, turns):
 
 
 def _during_backup(database, requests):
-    """Ask again and again while a backup runs; its last second, without runner, is left out."""
+    """Ask again and again while a backup runs; its last second, without runner, is
+    left out."""
     answer = {}
     backup = threading.Thread(target=lambda: answer.update(contenders.isal(database)))
     backup.start()
@@ -104,7 +124,9 @@ def _during_backup(database, requests):
     backup.join()
     start = answer.get("runner_start", 0)
     end = answer.get("runner_end", time.time())
-    inside = ({n: one for n, one in turn.items() if start <= one[0] <= end} for turn in turns)
+    inside = (
+        {n: one for n, one in turn.items() if start <= one[0] <= end} for turn in turns
+    )
     return list(inside), answer
 
 
@@ -139,7 +161,9 @@ def _post(port, path, params, headers=None):
 
 
 def _answer(port, method, path, body=None, headers=None):
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    ) as client:
         client.request(method, path, body, headers or {})
         response = client.getresponse()
         content = response.read()

@@ -4,7 +4,8 @@ from odoo.exceptions import UserError
 
 
 def pre_init_hook(env):
-    """Refuse to install beside an addon that already has a model of one of our names."""
+    """Refuse to install beside an addon that already has a model of one of our
+    names."""
     env.cr.execute(
         "SELECT m.model, d.module FROM ir_model m JOIN ir_model_data d"
         " ON d.model = 'ir.model' AND d.res_id = m.id WHERE m.model = ANY(%s)"
@@ -16,8 +17,10 @@ def pre_init_hook(env):
         model, module = taken[0]
         raise UserError(
             env._(
-                "The addon “%(module)s” already has a model named “%(model)s”, and two addons "
-                "cannot share it. Uninstall “%(module)s” first, then install this one. Its "
+                "The addon “%(module)s” already has a model named “%(model)s”, and two "
+                "addons "
+                "cannot share it. Uninstall “%(module)s” first, then install this one. "
+                "Its "
                 "stored backup files stay where they are.",
                 module=module,
                 model=model,

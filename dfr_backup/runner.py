@@ -1,8 +1,9 @@
 """The detached process that performs a run: how it is started, and what it is inside.
 
-An Odoo worker is killed a minute or two into its work, so it starts this process instead:
-a session of its own, its own log, no inherited files, the configuration of the server. It holds
-a lock that dies with it; that lock is how the supervisor knows that it lives.
+An Odoo worker is killed a minute or two into its work, so it starts this process
+instead: a session of its own, its own log, no inherited files, the configuration of the
+server. It holds a lock that dies with it; that lock is how the supervisor knows that it
+lives.
 """
 
 import contextlib
@@ -34,7 +35,9 @@ from .engine.progress import Progress
 _logger = logging.getLogger(__name__)
 
 CONTEXT_KEY = "dfr_backup_runner"
-NICENESS = 10  # a tenth of the share of whoever else wants the processor, not a thirtieth
+NICENESS = (
+    10  # a tenth of the share of whoever else wants the processor, not a thirtieth
+)
 LOG_TAIL = 4096  # bytes
 BOOT_SECONDS = 900
 POLL = 0.5  # seconds
@@ -59,8 +62,8 @@ OWN_OPTIONS = {"db_name": None, "logfile": "", "syslog": "False", "db_app_name":
 def spawn(database: str, job_id: int, job_uuid: str) -> None:
     """Start a runner for a committed run, and return at once.
 
-    The database name and the run's number are its only arguments: what is secret goes by the
-    environment or stands in the configuration file.
+    The database name and the run's number are its only arguments: what is secret goes
+    by the environment or stands in the configuration file.
     """
     log = server.log_path(job_uuid)
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,18 +86,25 @@ def spawn(database: str, job_id: int, job_uuid: str) -> None:
 def child_environment(application_name: str) -> dict[str, str]:
     """Return the environment in which a child has the configuration of this server.
 
-    The configuration file is named again; options that came from the command line, or were set
-    while running, become environment variables (Odoo 19 has one for each option that its file
-    may hold). What came from the environment is inherited.
+    The configuration file is named again; options that came from the command line, or
+    were set while running, become environment variables (Odoo 19 has one for each
+    option that its file may hold). What came from the environment is inherited.
     """
     env = dict(os.environ)
     roots = [str(Path(path).parent) for path in odoo.__path__]
-    env["PYTHONPATH"] = os.pathsep.join([*roots, *filter(None, [env.get("PYTHONPATH")])])
+    env["PYTHONPATH"] = os.pathsep.join(
+        [*roots, *filter(None, [env.get("PYTHONPATH")])]
+    )
     if config["config"]:
         env["ODOO_RC"] = config["config"]
     for name, option in config.options_index.items():
         given = name in config._cli_options or name in config._runtime_options
-        if given and option.env_name and option.file_loadable and name not in OWN_OPTIONS:
+        if (
+            given
+            and option.env_name
+            and option.file_loadable
+            and name not in OWN_OPTIONS
+        ):
             env[option.env_name] = config.format(name, config[name])
     env["ODOO_LOGFILE"] = ""
     env["ODOO_SYSLOG"] = "False"
@@ -117,16 +127,20 @@ def log_tail(job_uuid: str) -> str:
 
 
 def main(database: str, job_id: int) -> int:
-    """Perform a run in this process; return the exit status (never 3: to Odoo's own process
-    manager, which may be our parent, that is an order to stop the server)."""
+    """Perform a run in this process; return the exit status (never 3: to Odoo's own
+    process manager, which may be our parent, that is an order to stop the server)."""
     _shed_inherited_limits()
     threading.current_thread().dbname = database  # for the log
-    longest = server.hang_seconds()  # what odoo.conf says wrongly is found before the run begins
+    longest = (
+        server.hang_seconds()
+    )  # what odoo.conf says wrongly is found before the run begins
     connection = server.connection(database, "dfr_backup lock").connect()
     connection.autocommit = True
     if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
-    watch = threading.Thread(target=_die_with, args=[connection, longest], name="lock", daemon=True)
+    watch = threading.Thread(
+        target=_die_with, args=[connection, longest], name="lock", daemon=True
+    )
     watch.start()
     with Registry(database).cursor() as cr:
         # a step may read a file for longer than the role's transactions may rest
@@ -138,11 +152,13 @@ def main(database: str, job_id: int) -> int:
 
 
 def boot(database: str) -> int:
-    """Load a restored database, as Odoo would to serve it, and read a record of every model;
-    print how many there are, as JSON. An error of any of them leaves."""
+    """Load a restored database, as Odoo would to serve it, and read a record of
+    every model; print how many there are, as JSON. An error of any of them leaves."""
     with Registry(database).cursor() as cr:
         env = api.Environment(cr, SUPERUSER_ID, {})
-        models = [model for model in env.values() if model._auto and not model._abstract]
+        models = [
+            model for model in env.values() if model._auto and not model._abstract
+        ]
         for model in models:
             record = model.with_context(active_test=False).search([], limit=1)
             record.read([name for name, field in model._fields.items() if field.store])
@@ -152,8 +168,8 @@ def boot(database: str) -> int:
 
 
 def boot_apart(database: str, application_name: str, progress: Progress) -> None:
-    """Let a process of its own do ``boot``. Raise PermanentError when Odoo cannot load the
-    database, and Cancelled; the process has ended then."""
+    """Let a process of its own do ``boot``. Raise PermanentError when Odoo cannot
+    load the database, and Cancelled; the process has ended then."""
     argv = [sys.executable, "-m", "odoo", "backup", "boot", f"--database={database}"]
     process = subprocess.Popen(
         argv,
@@ -210,9 +226,10 @@ def show_life() -> None:
 
 
 def _die_with(connection, longest: float) -> None:
-    """End this process as soon as the connection with the lock ends: another runner may take
-    the run up from then on, and two must not work in the same files. End it as well when the
-    run shows no sign of life for ``longest`` seconds: no runner may wait for ever.
+    """End this process as soon as the connection with the lock ends: another runner may
+    take the run up from then on, and two must not work in the same files. End it as
+    well when the run shows no sign of life for ``longest`` seconds: no runner may wait
+    for ever.
 
     A server that ends a session makes its socket readable, and nothing else does here.
     """
@@ -222,18 +239,25 @@ def _die_with(connection, longest: float) -> None:
             _logger.error("No sign of life for %s seconds: giving up", longest)
             break
     else:
-        _logger.error("The connection that holds the lock of this run has ended: giving up")
+        _logger.error(
+            "The connection that holds the lock of this run has ended: giving up"
+        )
     os.kill(os.getpid(), signal.SIGKILL)  # as after any other kill, the run is resumed
 
 
 def _claim(connection, job_id: int) -> bool:
-    """Mark the run, and its first open step, as running; tell whether it was ours to take.
+    """Mark the run, and its first open step, as running; tell whether it was ours to
+    take.
 
-    In SQL, because loading the registry takes seconds, and whoever pressed the button looks.
+    In SQL, because loading the registry takes seconds, and whoever pressed the button
+    looks.
     """
     try:
         with connection.cursor() as cr:
-            cr.execute(CLAIM_JOB, {"job": job_id, "host": os.uname().nodename, "pid": os.getpid()})
+            cr.execute(
+                CLAIM_JOB,
+                {"job": job_id, "host": os.uname().nodename, "pid": os.getpid()},
+            )
             if cr.rowcount:
                 cr.execute(CLAIM_STEP, {"job": job_id})
                 return True
@@ -244,7 +268,8 @@ def _claim(connection, job_id: int) -> bool:
 
 
 def _shed_inherited_limits() -> None:
-    """Undo what an Odoo worker passes on: limits meant for requests, and blocked signals."""
+    """Undo what an Odoo worker passes on: limits meant for requests, and blocked
+    signals."""
     for limit in (resource.RLIMIT_AS, resource.RLIMIT_CPU):
         _soft, hard = resource.getrlimit(limit)
         resource.setrlimit(limit, (hard, hard))
@@ -255,10 +280,12 @@ def _shed_inherited_limits() -> None:
 
 
 def _step_back() -> None:
-    """Leave the processor to whoever wants it, and the disk with it (Linux: by niceness).
+    """Leave the processor to whoever wants it, and the disk with it (Linux: by
+    niceness).
 
-    Where the kernel groups processes by session, niceness counts within a session only, and
-    ours is alone in one: the group has a niceness of its own (Linux, sched(7), autogroup).
+    Where the kernel groups processes by session, niceness counts within a session only,
+    and ours is alone in one: the group has a niceness of its own (Linux, sched(7),
+    autogroup).
     """
     with contextlib.suppress(OSError):
         os.nice(NICENESS - os.nice(0))

@@ -1,4 +1,5 @@
-"""What this Odoo server is: the one place that reads its configuration and its addons path."""
+"""What this Odoo server is: the one place that reads its configuration and its
+addons path."""
 
 import contextlib
 import hashlib
@@ -57,18 +58,22 @@ def filestore_path(database: str) -> Path:
 
 
 def mail_server_is_guessed() -> bool:
-    """Tell whether odoo.conf names no outgoing mail server, so that Odoo tries localhost."""
+    """Tell whether odoo.conf names no outgoing mail server, so that Odoo tries
+    localhost."""
     return config["smtp_server"] in (None, "", "localhost")
 
 
 def hang_seconds() -> float:
-    """Return how long a run may show no sign of life before its process is ended. Raise
-    ValueError when odoo.conf says no such time: with it, no run would live or none would end."""
+    """Return how long a run may show no sign of life before its process is ended.
+    Raise ValueError when odoo.conf says no such time: with it, no run would live or
+    none would end."""
     minutes = config.get("dfr_backup_hang_minutes") or HANG_MINUTES
     with contextlib.suppress(ValueError):
         if 0 < float(minutes) < math.inf:
             return 60 * float(minutes)
-    raise ValueError(f"dfr_backup_hang_minutes in odoo.conf is no number above 0: {minutes}")
+    raise ValueError(
+        f"dfr_backup_hang_minutes in odoo.conf is no number above 0: {minutes}"
+    )
 
 
 def pg_path() -> str | None:
@@ -77,9 +82,9 @@ def pg_path() -> str | None:
 
 
 def secret_box() -> SecretBox:
-    """Return what encrypts secrets at rest. Its key lies outside of the database and of every
-    backup: in the environment, in odoo.conf, or in a file of the data directory that is made
-    when it is first needed."""
+    """Return what encrypts secrets at rest. Its key lies outside of the database and
+    of every backup: in the environment, in odoo.conf, or in a file of the data
+    directory that is made when it is first needed."""
     text = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
     if text:
         return SecretBox(key_from_text(text))
@@ -90,17 +95,19 @@ def secret_box() -> SecretBox:
 
 
 def external_secret(name: str, field: str) -> str:
-    """Return a secret that the server's administrator has set for the storage ``name``, else "".
+    """Return a secret that the server's administrator has set for the storage ``name``,
+    else "".
 
-    Only names with our prefix are looked up: who administers a database could otherwise read
-    any variable of the server by sending it somewhere.
+    Only names with our prefix are looked up: who administers a database could otherwise
+    read any variable of the server by sending it somewhere.
     """
     variable = f"DFR_BACKUP_{name}_{field}"
     return os.environ.get(variable.upper()) or config.get(variable.lower()) or ""
 
 
 def certificate_path(pem: str | None) -> str:
-    """Return the path of a file with these certificates, "" for none: libraries want a file."""
+    """Return the path of a file with these certificates, "" for none: libraries want
+    a file."""
     if not pem:
         return ""
     content = pem.encode()
@@ -112,15 +119,19 @@ def certificate_path(pem: str | None) -> str:
 
 
 def rclone_config(remote: str = "", directory: str = "") -> RcloneConfig:
-    """Return how to reach a remote that the server's administrator has configured. The system
-    user's own configuration of rclone is used, unless odoo.conf names another."""
+    """Return how to reach a remote that the server's administrator has configured.
+    The system user's own configuration of rclone is used, unless odoo.conf names
+    another."""
     names = ("dfr_backup_rclone_config", "dfr_backup_rclone")
-    config_file, binary = (Path(path) if (path := config.get(name)) else None for name in names)
+    config_file, binary = (
+        Path(path) if (path := config.get(name)) else None for name in names
+    )
     return RcloneConfig(remote, directory, config_file, binary)
 
 
 def connection(database: str, application_name: str) -> postgres.Connection:
-    """Return how this server reaches ``database``, for connections outside Odoo's pool."""
+    """Return how this server reaches ``database``, for connections outside Odoo's
+    pool."""
     _name, info = connection_info_for(database)
     params = {key: value for key, value in info.items() if key not in NOT_LIBPQ}
     return postgres.Connection(database, params, application_name)
@@ -132,13 +143,15 @@ def place(database: str) -> Place:
 
 
 def restored_addons_path(database: str, job_uuid: str) -> Path:
-    """Return where the custom addons of a restored database are unpacked: a directory that no
-    Odoo loads from, because who administers a database does not administer the server."""
+    """Return where the custom addons of a restored database are unpacked: a
+    directory that no Odoo loads from, because who administers a database does not
+    administer the server."""
     return data_root() / "addons" / f"{database}-{job_uuid[:8]}"
 
 
 def addons_line(path: Path) -> str:
-    """Return the line of odoo.conf with which this Odoo loads addons from ``path``, too."""
+    """Return the line of odoo.conf with which this Odoo loads addons from ``path``,
+    too."""
     return f"addons_path = {','.join([*config['addons_path'], str(path)])}"
 
 
@@ -171,17 +184,28 @@ def local_rules() -> LocalRules:
 
 
 def _addons_paths() -> list[str]:
-    paths = [config.addons_base_dir, config.addons_community_dir, config.addons_data_dir]
+    paths = [
+        config.addons_base_dir,
+        config.addons_community_dir,
+        config.addons_data_dir,
+    ]
     return [path for path in [*paths, *config["addons_path"]] if os.path.isdir(path)]
 
 
 def custom_addons(env) -> list[AddonSource]:
-    """Return the installed addons that do not come with Odoo, and where they lie on disk.
+    """Return the installed addons that do not come with Odoo, and where they lie on
+    disk.
 
-    Odoo's own rule (``odoo.tools.cloc``): a directory that holds "base" or "web" is standard.
+    Odoo's own rule (``odoo.tools.cloc``): a directory that holds "base" or "web" is
+    standard.
     """
-    modules = env["ir.module.module"].search([("state", "=", "installed")], order="name")
-    manifests = [Manifest.for_addon(name, display_warning=False) for name in modules.mapped("name")]
+    modules = env["ir.module.module"].search(
+        [("state", "=", "installed")], order="name"
+    )
+    manifests = [
+        Manifest.for_addon(name, display_warning=False)
+        for name in modules.mapped("name")
+    ]
     return [
         AddonSource(manifest.name, Path(manifest.path).resolve())
         for manifest in manifests
@@ -190,12 +214,17 @@ def custom_addons(env) -> list[AddonSource]:
 
 
 def _is_standard(addons_path: str) -> bool:
-    return any(os.path.isdir(os.path.join(addons_path, name)) for name in STANDARD_ADDONS)
+    return any(
+        os.path.isdir(os.path.join(addons_path, name)) for name in STANDARD_ADDONS
+    )
 
 
 def odoo_manifest(cr) -> dict:
-    """Return the keys that Odoo's own database manager writes into ``manifest.json``."""
-    cr.execute("SELECT name, latest_version FROM ir_module_module WHERE state = 'installed'")
+    """Return the keys that Odoo's own database manager writes into
+    ``manifest.json``."""
+    cr.execute(
+        "SELECT name, latest_version FROM ir_module_module WHERE state = 'installed'"
+    )
     version = cr.connection.server_version
     return {
         "odoo_dump": "1",

@@ -1,5 +1,5 @@
-"""The command line: parse, ask the models or the engine, print. Exit status 0 success, 1 failure,
-2 partial, 4 wrong usage; never 3."""
+"""The command line: parse, ask the models or the engine, print. Exit status 0
+success, 1 failure, 2 partial, 4 wrong usage; never 3."""
 
 import sys
 
@@ -19,7 +19,9 @@ def main(parser, cmdargs) -> int:
         options = parser.parse_args(cmdargs)
     except SystemExit as stop:
         return WRONG_USAGE if stop.code else 0
-    config.parse_config(_odoo_options(options), setup_logging=options.command == "runner")
+    config.parse_config(
+        _odoo_options(options), setup_logging=options.command == "runner"
+    )
     try:
         if not options.needs_database(options):
             return options.call(options)
@@ -34,24 +36,47 @@ def main(parser, cmdargs) -> int:
 
 def _add_commands(parser):
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = _add(commands, "run", "run a plan now and show its progress", call_in=runs.run)
+    run = _add(
+        commands, "run", "run a plan now and show its progress", call_in=runs.run
+    )
     run.add_argument("--plan", help="the name of the plan (default: the first one)")
     listing = _add(
-        commands, "list", "list the stored backups", call_in=runs.listing, call=archives.listing
+        commands,
+        "list",
+        "list the stored backups",
+        call_in=runs.listing,
+        call=archives.listing,
     )
-    listing.add_argument("--storage", metavar="ADDRESS", help="look there, without any database")
+    listing.add_argument(
+        "--storage", metavar="ADDRESS", help="look there, without any database"
+    )
     listing.set_defaults(needs_database=lambda options: not options.storage)
     verify = _add(
-        commands, "verify", "check every checksum", call_in=runs.verify, call=archives.verify
+        commands,
+        "verify",
+        "check every checksum",
+        call_in=runs.verify,
+        call=archives.verify,
     )
     verify.add_argument("archive", nargs="?", metavar="ARCHIVE", help=PLACES)
-    verify.add_argument("--job", metavar="RUN", help="the copies of this run, for example B00012")
+    verify.add_argument(
+        "--job", metavar="RUN", help="the copies of this run, for example B00012"
+    )
     verify.set_defaults(needs_database=lambda options: not options.archive)
     _add_restore(commands)
     drill = _add(commands, "drill", "prove that backups restore", call_in=runs.drill)
-    drill.add_argument("--plan", help="the newest copies of this plan (default: the first one)")
-    drill.add_argument("--job", metavar="RUN", help="the copies of this run, for example B00012")
-    _add(commands, "doctor", "look for what would make backups fail", call_in=doctor.doctor)
+    drill.add_argument(
+        "--plan", help="the newest copies of this plan (default: the first one)"
+    )
+    drill.add_argument(
+        "--job", metavar="RUN", help="the copies of this run, for example B00012"
+    )
+    _add(
+        commands,
+        "doctor",
+        "look for what would make backups fail",
+        call_in=doctor.doctor,
+    )
     _add_internal(commands)
 
 
@@ -68,28 +93,46 @@ def _add_restore(commands):
     restore = _add(commands, "restore", "restore an archive", call=archives.restore)
     restore.set_defaults(needs_database=lambda options: False)
     restore.add_argument("archive", metavar="ARCHIVE", help=PLACES)
-    restore.add_argument("--to", required=True, metavar="NEWDB", help="the name of the database")
     restore.add_argument(
-        "--neutralize", action="store_true", help="make a harmless copy: no mails, no crons"
+        "--to", required=True, metavar="NEWDB", help="the name of the database"
     )
     restore.add_argument(
-        "--same-identity", action="store_true", help="it is the original that comes back"
+        "--neutralize",
+        action="store_true",
+        help="make a harmless copy: no mails, no crons",
     )
     restore.add_argument(
-        "--replace", action="store_true", help="keep what has that name under another one"
+        "--same-identity",
+        action="store_true",
+        help="it is the original that comes back",
     )
     restore.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="go on in spite of this"
+        "--replace",
+        action="store_true",
+        help="keep what has that name under another one",
     )
-    restore.add_argument("-i", "--identity", metavar="FILE", help="the private key of the archive")
-    restore.add_argument("--addons", metavar="FOLDER", help="unpack the custom addons there")
+    restore.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="go on in spite of this",
+    )
+    restore.add_argument(
+        "-i", "--identity", metavar="FILE", help="the private key of the archive"
+    )
+    restore.add_argument(
+        "--addons", metavar="FOLDER", help="unpack the custom addons there"
+    )
 
 
 def _add_internal(commands):
     """What the server starts: these have no line in the help."""
     performer = commands.add_parser("runner")
     performer.add_argument("--job", type=int, required=True)
-    performer.set_defaults(call_in=lambda database, options: runner.main(database, options.job))
+    performer.set_defaults(
+        call_in=lambda database, options: runner.main(database, options.job)
+    )
     boot = commands.add_parser("boot")
     boot.set_defaults(call_in=lambda database, options: runner.boot(database))
     for command in (performer, boot):

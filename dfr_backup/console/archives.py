@@ -1,4 +1,5 @@
-"""Commands that need no database and no installed addon: list, verify and restore an archive."""
+"""Commands that need no database and no installed addon: list, verify and restore an
+archive."""
 
 import contextlib
 import getpass
@@ -43,7 +44,8 @@ LABELS = {
 
 
 def _explained(command):
-    """Print an engine's error as a person wants to read it, and return the exit status."""
+    """Print an engine's error as a person wants to read it, and return the exit
+    status."""
 
     def explained(options):
         _heed_all_who_stop()
@@ -58,7 +60,8 @@ def _explained(command):
 
 
 def _heed_all_who_stop():
-    """Let what a service manager sends, and a terminal that is closed, undo as Ctrl-C does."""
+    """Let what a service manager sends, and a terminal that is closed, undo as
+    Ctrl-C does."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
             signal.signal(number, signal.default_int_handler)
@@ -67,7 +70,11 @@ def _heed_all_who_stop():
 def _fail(error, options):
     code = error_code(error.message)
     if options.json:
-        facts = {"error": error.message, "hint": error.hint or None, "log": error.log or None}
+        facts = {
+            "error": error.message,
+            "hint": error.hint or None,
+            "log": error.log or None,
+        }
         facts["error_code"] = code or None
         print(json.dumps({"state": "failure", **facts}, indent=2))
         return 1
@@ -91,7 +98,9 @@ def listing(options):
     for row in rows:
         trouble = f"  {row['problem']}" if row["problem"] else ""
         size = f"{row['size']:>14,}"
-        print(f"{row['date'][:19]}  {size}  {row['database']:<16} {row['path']}{trouble}")
+        print(
+            f"{row['date'][:19]}  {size}  {row['database']:<16} {row['path']}{trouble}"
+        )
     if not rows:
         print(f"There is no backup at {options.storage}.")
     return 0
@@ -115,7 +124,8 @@ def _row(storage, item):
 
 @_explained
 def verify(options):
-    """Compare an archive with its manifest and, where it can be read here, with its checksums."""
+    """Compare an archive with its manifest and, where it can be read here, with its
+    checksums."""
     storage, key = _addressed(options.archive)
     progress = _Shown("Verify", options)
     with tempfile.TemporaryDirectory(prefix="dfr_backup") as folder:
@@ -126,8 +136,16 @@ def verify(options):
             with open_archive(fetched.path) as archive:
                 members = archive.check(progress)
     progress.end()
-    text = f"{members} files in it are what they were" if members else "the whole is what it was"
-    print(json.dumps({"state": "success", "members": members}) if options.json else f"OK: {text}")
+    text = (
+        f"{members} files in it are what they were"
+        if members
+        else "the whole is what it was"
+    )
+    print(
+        json.dumps({"state": "success", "members": members})
+        if options.json
+        else f"OK: {text}"
+    )
     return 0
 
 
@@ -159,7 +177,8 @@ def restore(options):
         whole=bool(options.addons),  # else a damaged addon were only found in the end
         **server.database_template(),
     )
-    # one folder for an address: an interrupted restore goes on, and none disturbs another
+    # one folder for an address: an interrupted restore goes on, and none disturbs
+    # another
     name = hashlib.sha256(storage.location(key).encode()).hexdigest()[:16]
     work = server.data_root() / "fetched" / name
     started, done = time.monotonic(), []
@@ -186,12 +205,14 @@ def _unpack(archive, folder, progress):
     found = unpack_addons(archive, folder, progress)
     progress.log(f"Unpacked into {folder}: {', '.join(found.unpacked) or 'nothing'}")
     if found.skipped:
-        progress.warn(f"There already, and left as they are: {', '.join(found.skipped)}")
+        progress.warn(
+            f"There already, and left as they are: {', '.join(found.skipped)}"
+        )
 
 
 def _boot_or_put_back(connection, published, progress):
-    """Let an Odoo load the database that has replaced another one. When it cannot, or somebody
-    presses Ctrl-C, the former one gets its name back."""
+    """Let an Odoo load the database that has replaced another one. When it cannot,
+    or somebody presses Ctrl-C, the former one gets its name back."""
     name = published.place.database
     try:
         runner.boot_apart(name, f"{APPLICATION} boot", progress)
@@ -200,14 +221,20 @@ def _boot_or_put_back(connection, published, progress):
         stopped = isinstance(error, KeyboardInterrupt)
         raise PermanentError(
             f"“{name}” is the former database again: "
-            + ("the restore was stopped." if stopped else "Odoo cannot load the restored one."),
-            hint="Nothing was lost. Restore under another name to look at what is wrong there.",
+            + (
+                "the restore was stopped."
+                if stopped
+                else "Odoo cannot load the restored one."
+            ),
+            hint="Nothing was lost. Restore under another name to look at what is "
+            "wrong there.",
             log="" if stopped else error.log or error.message,
         ) from error
 
 
 def _identities(options, key):
-    """Return what decrypts the archive; a passphrase is asked for, and never an argument."""
+    """Return what decrypts the archive; a passphrase is asked for, and never an
+    argument."""
     if not key.endswith(".age"):
         return None
     if options.identity:
@@ -221,7 +248,8 @@ def _identities(options, key):
     if not sys.stdin.isatty():
         raise PermanentError(
             "The archive is encrypted.",
-            hint="Give the file with the private key: --identity FILE. A passphrase is asked for "
+            hint="Give the file with the private key: --identity FILE. A passphrase is "
+            "asked for "
             "on a terminal.",
         )
     return Passphrase(getpass.getpass("Passphrase of the archive: "))
@@ -236,7 +264,9 @@ def _step(kind, options, done):
         progress.end("FAILED")
         raise
     progress.end("warning" if progress.warnings else "ok")
-    done.append({"kind": kind, "seconds": round(progress.elapsed(), 2), "log": progress.lines})
+    done.append(
+        {"kind": kind, "seconds": round(progress.elapsed(), 2), "log": progress.lines}
+    )
 
 
 class _Shown(Progress):
@@ -270,19 +300,33 @@ def _tell(options, facts, published, done, seconds):
     missing = sorted(set(facts.modules) - set(server.modules_on_disk()))
     former = published.previous
     if options.json:
-        result = {"state": "success", "database": options.to, "seconds": round(seconds, 2)}
+        result = {
+            "state": "success",
+            "database": options.to,
+            "seconds": round(seconds, 2),
+        }
         if former:
-            result["former"] = {"database": former.database, "filestore": str(former.filestore)}
-        print(json.dumps({**result, "steps": done, "missing_modules": missing}, indent=2))
+            result["former"] = {
+                "database": former.database,
+                "filestore": str(former.filestore),
+            }
+        print(
+            json.dumps({**result, "steps": done, "missing_modules": missing}, indent=2)
+        )
         return
     print(
-        f"“{options.to}” is restored, in {seconds:.0f} s: the data of {facts.taken_at or 'then'}."
+        f"“{options.to}” is restored, in {seconds:.0f} s: the data of "
+        f"{facts.taken_at or 'then'}."
     )
     print(
-        "Its backup plans are off, and its storages are read-only until somebody takes them over."
+        "Its backup plans are off, and its storages are read-only until somebody takes "
+        "them over."
     )
     if former:
-        print(f"The former database is kept as “{former.database}”, and nobody may connect to it.")
+        print(
+            f"The former database is kept as “{former.database}”, and nobody may "
+            "connect to it."
+        )
         print("When it is not needed any more:")
         names = shlex.quote(former.database), shlex.quote(str(former.filestore))
         print("    dropdb {} && rm -r {}".format(*names))

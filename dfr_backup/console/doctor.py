@@ -18,11 +18,16 @@ def doctor(database, options):
     with environment(database) as env:
         found = [_looked(what, check, env) for what, check in CHECKS]
         found += [
-            _looked(f"Storage “{storage.name}”", lambda env, s=storage: _storage(s), env)
+            _looked(
+                f"Storage “{storage.name}”", lambda env, s=storage: _storage(s), env
+            )
             for storage in env["backup.storage"].search([])
         ]
     if options.json:
-        rows = [{"check": what, "ok": good, "detail": detail} for what, good, detail in found]
+        rows = [
+            {"check": what, "ok": good, "detail": detail}
+            for what, good, detail in found
+        ]
         print(json.dumps(rows, indent=2))
     for what, good, detail in [] if options.json else found:
         print(f"{'OK    ' if good else 'FAILED'}  {what}: {detail}")
@@ -53,7 +58,9 @@ def _tool(name):
 def _deflate(_env):
     name = default_codec().name
     if name == "zlib":
-        return "zlib; “pip install isal” into Odoo's Python compresses many times faster"
+        return (
+            "zlib; “pip install isal” into Odoo's Python compresses many times faster"
+        )
     return name
 
 
@@ -73,7 +80,9 @@ def _cron(env):
         raise _Wrong("it is switched off. Switch on “Backup: plan and supervise”.")
     late = fields.Datetime.now() - timedelta(hours=1)
     if cron.nextcall < late:
-        raise _Wrong(f"it should have run at {cron.nextcall} UTC. Is max_cron_threads above 0?")
+        raise _Wrong(
+            f"it should have run at {cron.nextcall} UTC. Is max_cron_threads above 0?"
+        )
     return f"next at {cron.nextcall} UTC"
 
 
@@ -81,12 +90,16 @@ def _plans(env):
     plans = env["backup.plan"].search([])
     if not plans:
         raise _Wrong("there is none. Create one under Backups / Configuration / Plans.")
-    return ", ".join(f"{plan.name} (next {plan.next_run or 'by hand'})" for plan in plans)
+    return ", ".join(
+        f"{plan.name} (next {plan.next_run or 'by hand'})" for plan in plans
+    )
 
 
 def _last(env):
     good = env["backup.job"].search(
-        [("kind", "=", "backup"), ("state", "=", "success")], limit=1, order="date_end desc"
+        [("kind", "=", "backup"), ("state", "=", "success")],
+        limit=1,
+        order="date_end desc",
     )
     if not good:
         raise _Wrong("there is none yet. “odoo backup run” makes one.")
@@ -97,7 +110,9 @@ def _storage(storage):
     target = storage._get_own_storage()
     target.check()
     space = target.free_space()
-    return f"{storage._where()}" + (f", {space >> 20:,} MiB free" if space is not None else "")
+    return f"{storage._where()}" + (
+        f", {space >> 20:,} MiB free" if space is not None else ""
+    )
 
 
 CHECKS = [

@@ -18,7 +18,12 @@ from ..models.backup_copy import PRESENT_STATES
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
 POLL = 1.0  # seconds
 SUPERVISE = 5.0  # seconds
-MARKS = {"success": "ok", "warning": "warning", "failure": "FAILED", "skipped": "skipped"}
+MARKS = {
+    "success": "ok",
+    "warning": "warning",
+    "failure": "FAILED",
+    "skipped": "skipped",
+}
 
 
 @contextlib.contextmanager
@@ -30,16 +35,23 @@ def environment(database):
 
 def run(database, options):
     """Start a run the way the button does, and follow it. Ctrl-C cancels it."""
-    return _start(database, options, lambda env: _plan(env, options.plan)._request_run("cli"))
+    return _start(
+        database, options, lambda env: _plan(env, options.plan)._request_run("cli")
+    )
 
 
 def verify(database, options):
     """Read the copies of a run back, as a run of its own."""
-    return _start(database, options, lambda env: _copies(env, options)._request_verification("cli"))
+    return _start(
+        database,
+        options,
+        lambda env: _copies(env, options)._request_verification("cli"),
+    )
 
 
 def drill(database, options):
-    """Restore the newest copies, or those of a run, into a scratch database, and prove them."""
+    """Restore the newest copies, or those of a run, into a scratch database, and
+    prove them."""
 
     def request(env):
         if options.job:
@@ -59,12 +71,15 @@ def _copies(env, options):
         job = env["backup.job"].browse(int(options.job)).exists()
     copies = job.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
     if not copies:
-        raise UserError(env._("There is no run “%s” with a stored backup.", options.job))
+        raise UserError(
+            env._("There is no run “%s” with a stored backup.", options.job)
+        )
     return copies
 
 
 def _start(database, options, request):
-    """Start what ``request`` returns, follow it, print it, and return the exit status."""
+    """Start what ``request`` returns, follow it, print it, and return the exit
+    status."""
     try:
         with environment(database) as env:
             job_id = request(env).id
@@ -109,7 +124,12 @@ def _follow(database, job_id, quiet):
                 next_supervision = time.monotonic() + SUPERVISE
                 env["backup.job"]._supervise()
         if not quiet:
-            print(f"\r\033[K{line}", end="\n" if ended else "", file=sys.stderr, flush=True)
+            print(
+                f"\r\033[K{line}",
+                end="\n" if ended else "",
+                file=sys.stderr,
+                flush=True,
+            )
         if ended:
             return
         time.sleep(POLL)
@@ -126,7 +146,9 @@ def listing(database, options):
         print("There is no backup yet. “odoo backup run” makes one.")
     for row in [] if options.json else rows:
         size = f"{row['size']:>14,}"
-        print(f"{row['date']}  {size}  {row['state']:<9} {row['storage']}  {row['path']}")
+        print(
+            f"{row['date']}  {size}  {row['state']:<9} {row['storage']}  {row['path']}"
+        )
     return 0
 
 
@@ -176,11 +198,18 @@ def _as_table(job):
     for step in job.step_ids:
         size = f"{step.bytes_done / 2**20:10,.1f} MiB" if step.bytes_done else " " * 14
         mark = MARKS.get(step.state, step.state)
-        lines.append(f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}")
+        lines.append(
+            f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}"
+        )
         if step.error:
             lines.append(f"      {with_code(step.error, step.error_code)}")
             if step.hint:
                 lines.append(f"      -> {step.hint}")
-    lines.append(f"{dict(job._fields['state'].selection)[job.state]} in {job.duration:.0f} s")
-    lines += [f"  {copy.storage_id.name}: {copy.location} ({copy.state})" for copy in job.copy_ids]
+    lines.append(
+        f"{dict(job._fields['state'].selection)[job.state]} in {job.duration:.0f} s"
+    )
+    lines += [
+        f"  {copy.storage_id.name}: {copy.location} ({copy.state})"
+        for copy in job.copy_ids
+    ]
     return "\n".join(lines)

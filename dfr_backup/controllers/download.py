@@ -1,4 +1,5 @@
-"""A stored archive on its way to a browser: in pieces, from any byte on, never in memory."""
+"""A stored archive on its way to a browser: in pieces, from any byte on, never in
+memory."""
 
 import logging
 
@@ -44,15 +45,21 @@ class Download(http.Controller):
         if stop - start != size:
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         status = 206 if "Content-Range" in headers else 200
-        body = b"" if request.httprequest.method == "HEAD" else _pieces(copy, start, stop - start)
+        body = (
+            b""
+            if request.httprequest.method == "HEAD"
+            else _pieces(copy, start, stop - start)
+        )
         return request.make_response(body, headers, status=status)
 
 
 def _range(asked, etag, size):
-    """Return the first byte to send and the one behind the last. Raise 416 for an impossible
-    range; several ranges at once are answered with the whole."""
+    """Return the first byte to send and the one behind the last. Raise 416 for an
+    impossible range; several ranges at once are answered with the whole."""
     wanted = asked.range
-    unchanged = not asked.if_range or not asked.if_range.etag or asked.if_range.etag == etag
+    unchanged = (
+        not asked.if_range or not asked.if_range.etag or asked.if_range.etag == etag
+    )
     if wanted is None or len(wanted.ranges) != 1 or not unchanged:
         return 0, size
     found = wanted.range_for_length(size)

@@ -1,4 +1,5 @@
-"""Addresses for monitors. Both are off until the settings have made a token for them."""
+"""Addresses for monitors. Both are off until the settings have made a token for
+them."""
 
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import NotFound, Unauthorized
@@ -41,13 +42,19 @@ class Health(http.Controller):
 
 
 def _plans(monitor, token):
-    """Return the model of plans with all rights, for whoever has the monitor's token. Raise
-    NotFound while the monitor is off, Unauthorized for another token."""
+    """Return the model of plans with all rights, for whoever has the monitor's
+    token. Raise NotFound while the monitor is off, Unauthorized for another token."""
     env = request.env(user=SUPERUSER_ID, context={"lang": "en_US"})
     plans = env["backup.plan"]
     if not plans._is_monitor_on(monitor):
         raise NotFound()
-    scheme, _space, given = request.httprequest.headers.get("Authorization", "").partition(" ")
-    if not plans._is_monitor_token(monitor, given if scheme.lower() == "bearer" else token):
-        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer", {"realm": "dfr_backup"}))
+    scheme, _space, given = request.httprequest.headers.get(
+        "Authorization", ""
+    ).partition(" ")
+    if not plans._is_monitor_token(
+        monitor, given if scheme.lower() == "bearer" else token
+    ):
+        raise Unauthorized(
+            www_authenticate=WWWAuthenticate("bearer", {"realm": "dfr_backup"})
+        )
     return plans

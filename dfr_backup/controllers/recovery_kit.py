@@ -20,10 +20,14 @@ class RecoveryKit(http.Controller):
         plan = request.env["backup.plan"].browse(number).exists()
         if not plan:
             raise NotFound()
-        page = request.env["ir.qweb"]._render("dfr_backup.recovery_kit", plan._recovery_kit())
+        page = request.env["ir.qweb"]._render(
+            "dfr_backup.recovery_kit", plan._recovery_kit()
+        )
         plan._note_kit()
         headers = {
             "Content-Type": "text/html; charset=utf-8",
-            "Content-Disposition": http.content_disposition(f"recovery-kit-{plan.name}.html"),
+            "Content-Disposition": http.content_disposition(
+                f"recovery-kit-{plan.name}.html"
+            ),
         }
         return request.make_response(f"<!DOCTYPE html>\n{page}", headers)

@@ -21,13 +21,19 @@ class Upload(http.Controller):
         max_content_length=PIECE,
     )
     def upload(self, number, token, offset="0"):
-        """Take the piece of the file that begins at ``offset``; answer with what has arrived."""
+        """Take the piece of the file that begins at ``offset``; answer with what has
+        arrived."""
         wizard = request.env["backup.import.wizard"]._from_upload_token(number, token)
         if not wizard or not offset.isdecimal():
             raise NotFound()
         try:
-            received = wizard._receive(int(offset), request.httprequest.get_data(cache=False))
+            received = wizard._receive(
+                int(offset), request.httprequest.get_data(cache=False)
+            )
         except EngineError as error:
-            told = {"error": say(request.env, error.message), "hint": say(request.env, error.hint)}
+            told = {
+                "error": say(request.env, error.message),
+                "hint": say(request.env, error.hint),
+            }
             return request.make_json_response(told)
         return request.make_json_response({"received": received})

@@ -11,7 +11,14 @@ from typing import Any
 from .archive.writer import SMALL, ArchiveWriter, prepare, read_up_to
 from .progress import Progress
 
-SKIPPED_FOLDERS = {".git", "__pycache__", "node_modules", ".venv", ".mypy_cache", ".ruff_cache"}
+SKIPPED_FOLDERS = {
+    ".git",
+    "__pycache__",
+    "node_modules",
+    ".venv",
+    ".mypy_cache",
+    ".ruff_cache",
+}
 SKIPPED_SUFFIXES = (".pyc", ".pyo", ".swp")
 FOLDER = "addons/"
 OBJECT_NAME = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -29,13 +36,13 @@ class AddonSource:
 def archive_addons(
     writer: ArchiveWriter, sources: Iterable[AddonSource], progress: Progress
 ) -> list[dict[str, Any]]:
-    """Archive the addons under ``addons/<name>/``; return name, git revision (None when it is
-    not in a git checkout), files and bytes of each.
+    """Archive the addons under ``addons/<name>/``; return name, git revision (None when
+    it is not in a git checkout), files and bytes of each.
 
-    What cannot be read, and links that lead out of the addon, are warnings. Links to files
-    of the addon are archived as files; links to its directories are only named in the log,
-    because what is behind them is archived anyway. Raise PermanentError when the archive
-    cannot be written, and Cancelled.
+    What cannot be read, and links that lead out of the addon, are warnings. Links to
+    files of the addon are archived as files; links to its directories are only named in
+    the log, because what is behind them is archived anyway. Raise PermanentError when
+    the archive cannot be written, and Cancelled.
     """
     archived = {m.name: m.size for m in writer.members() if m.name.startswith(FOLDER)}
     return [_Addon(writer, source, archived, progress).archive() for source in sources]
@@ -66,21 +73,28 @@ class _Addon:
             except OSError as error:
                 self._warn(path, error.strerror)
         revision = git_revision(self._root)
-        self._progress.log(f"Addon {self._name}: {files} files, revision {revision or 'unknown'}")
+        self._progress.log(
+            f"Addon {self._name}: {files} files, revision {revision or 'unknown'}"
+        )
         return {"name": self._name, "revision": revision, "files": files, "bytes": size}
 
     def _files(self) -> Iterator[Path]:
-        """Yield the regular files in a stable order. Directories are visited once, because no
-        link to one is followed."""
-        for folder, subfolders, names in os.walk(self._root, onerror=self._warn_of_folder):
+        """Yield the regular files in a stable order. Directories are visited once,
+        because no link to one is followed."""
+        for folder, subfolders, names in os.walk(
+            self._root, onerror=self._warn_of_folder
+        ):
             self._progress.tick()
             subfolders[:] = sorted(set(subfolders) - SKIPPED_FOLDERS)
             for name in subfolders + sorted(names):
-                if not name.endswith(SKIPPED_SUFFIXES) and self._is_ours(Path(folder, name)):
+                if not name.endswith(SKIPPED_SUFFIXES) and self._is_ours(
+                    Path(folder, name)
+                ):
                     yield Path(folder, name)
 
     def _is_ours(self, path: Path) -> bool:
-        """Tell whether to archive what is at ``path``, and say so if a link is not archived."""
+        """Tell whether to archive what is at ``path``, and say so if a link is not
+        archived."""
         try:
             mode = path.lstat().st_mode
             if not stat.S_ISLNK(mode):
@@ -116,7 +130,8 @@ class _Addon:
         return len(data)
 
     def _member_name(self, path: Path) -> str:
-        """Return the name in the archive, which is UTF-8 whatever the file's name is."""
+        """Return the name in the archive, which is UTF-8 whatever the file's name
+        is."""
         name = path.relative_to(self._root).as_posix()
         plain = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
         if plain != name:
@@ -127,14 +142,17 @@ class _Addon:
         self._warn(Path(error.filename), error.strerror)
 
     def _warn(self, path: Path, reason: str | None) -> None:
-        plain = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        plain = (
+            str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        )
         self._progress.warn(f"Addon {self._name}, {plain}: {reason}")
 
 
 def git_revision(path: Path) -> str | None:
     """Return the commit that is checked out around ``path``, or None.
 
-    The files of git are read, git itself is not run: its configuration may name programs.
+    The files of git are read, git itself is not run: its configuration may name
+    programs.
     """
     path = Path(os.path.realpath(path))
     for folder in (path, *path.parents):

@@ -1,4 +1,5 @@
-"""Archives that come from elsewhere: uploaded ones, and those of Odoo's database manager."""
+"""Archives that come from elsewhere: uploaded ones, and those of Odoo's database
+manager."""
 
 import errno
 import os
@@ -39,9 +40,9 @@ SUFFIXES = re.compile(r"(\.dump)?(\.zip)?(\.age)?$", re.I)
 
 @dataclass(frozen=True)
 class Arrival:
-    """An archive that was looked at. ``key`` is the name that it may have in a storage,
-    ``manifest`` what its own says or what can be said without one; ``sidecar`` the same as of a
-    stored archive, without its checksum."""
+    """An archive that was looked at. ``key`` is the name that it may have in a
+    storage, ``manifest`` what its own says or what can be said without one;
+    ``sidecar`` the same as of a stored archive, without its checksum."""
 
     key: str
     manifest: dict[str, Any]
@@ -53,11 +54,15 @@ class Arrival:
         return self.sidecar.run == ELSEWHERE and not self.sidecar.encrypted
 
     def taken_in(self, database_uuid: str, job: str) -> dict[str, Any]:
-        """Return the manifest for the storage of the database that takes it in by a run."""
+        """Return the manifest for the storage of the database that takes it in by a
+        run."""
         facts: dict[str, Any] = {"database_uuid": database_uuid, "job": job}
         if self.made_by_odoo:
             facts["made_by_odoo"] = True
-        return {**self.manifest, "dfr_backup": {**self.manifest["dfr_backup"], "import": facts}}
+        return {
+            **self.manifest,
+            "dfr_backup": {**self.manifest["dfr_backup"], "import": facts},
+        }
 
 
 # === UPLOAD === #
@@ -68,7 +73,8 @@ def require_space(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size + SPARE:
         raise PermanentError(
-            f"The file has {size >> 20} MiB, and the server has {free >> 20} MiB free for it.",
+            f"The file has {size >> 20} MiB, and the server has {free >> 20} MiB free "
+            "for it.",
             hint=f"Free some space on the disk of {folder}.",
         )
 
@@ -76,8 +82,8 @@ def require_space(folder: Path, size: int) -> None:
 def append(path: Path, offset: int, piece: bytes) -> int:
     """Add ``piece`` to a file that has ``offset`` bytes; return its new size.
 
-    A file of another size is left as it is: whoever sends sees from the size where to go on. The
-    first bytes must be those of an archive. Raise PermanentError.
+    A file of another size is left as it is: whoever sends sees from the size where to
+    go on. The first bytes must be those of an archive. Raise PermanentError.
     """
     try:
         with open(path, "ab", opener=_private) as target:
@@ -91,7 +97,9 @@ def append(path: Path, offset: int, piece: bytes) -> int:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise PermanentError(
             f"The file cannot be kept in {path.parent}: {error.strerror}.",
-            hint="Free some space there." if full else "Check that directory of the server.",
+            hint="Free some space there."
+            if full
+            else "Check that directory of the server.",
         ) from error
 
 
@@ -120,8 +128,9 @@ def _private(path: str, flags: int) -> int:
 def look_at(path: Path, name: str, modified: datetime) -> Arrival:
     """Return what the archive at ``path`` is, that somebody calls ``name``.
 
-    ``modified`` (aware) is when it was made if nothing in it or in its name says so. What is
-    encrypted cannot be looked into. Raise PermanentError when it is no backup, or is damaged.
+    ``modified`` (aware) is when it was made if nothing in it or in its name says so.
+    What is encrypted cannot be looked into. Raise PermanentError when it is no backup,
+    or is damaged.
     """
     with open(path, "rb") as stream:
         head = stream.read(HEAD)
@@ -138,11 +147,14 @@ def look_at(path: Path, name: str, modified: datetime) -> Arrival:
 
 def _arrival(path: Path, key: str, content: dict[str, Any]) -> Arrival:
     data = sidecar(content, key, path.stat().st_size, NO_SHA256)
-    return Arrival(key, content, replace(parse_sidecar(data, sidecar_key(key)), sha256=""))
+    return Arrival(
+        key, content, replace(parse_sidecar(data, sidecar_key(key)), sha256="")
+    )
 
 
 def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
-    """Return the manifest of an archive of ours as it is; of one of Odoo's, with what ours has."""
+    """Return the manifest of an archive of ours as it is; of one of Odoo's, with
+    what ours has."""
     found = archive.describe()
     if found.origin == "dfr_backup":
         return archive.manifest
@@ -200,7 +212,9 @@ def _moment_in(name: str) -> datetime | None:
     for pattern in MOMENTS:
         if found := pattern.search(name):
             try:
-                return datetime(*(int(part) for part in found.groups()), tzinfo=timezone.utc)
+                return datetime(
+                    *(int(part) for part in found.groups()), tzinfo=timezone.utc
+                )
             except ValueError:
                 return None
     return None
@@ -217,8 +231,9 @@ def free_key(storage: Storage, key: str, identifier: str) -> str:
 
 
 def found_in(storage: Storage, key: str) -> Sidecar | None:
-    """Return what a zip of Odoo's database manager is that lies in a directory without a
-    manifest; None for everything else. Its ``sha256`` is "": nobody has read it."""
+    """Return what a zip of Odoo's database manager is that lies in a directory
+    without a manifest; None for everything else. Its ``sha256`` is "": nobody has
+    read it."""
     path, stored = storage.local_path(key), storage.stat(key)
     if path is None or stored is None:
         return None
@@ -226,13 +241,19 @@ def found_in(storage: Storage, key: str) -> Sidecar | None:
         arrival = look_at(path, key, stored.modified)
     except (EngineError, OSError):
         return None
-    return replace(arrival.sidecar, key=key, made_by_odoo=True) if arrival.made_by_odoo else None
+    return (
+        replace(arrival.sidecar, key=key, made_by_odoo=True)
+        if arrival.made_by_odoo
+        else None
+    )
 
 
 def check_archive(path: Path, progress: Progress) -> str:
-    """Read an archive twice, as a whole and file by file; return its SHA-256 (hexadecimal).
+    """Read an archive twice, as a whole and file by file; return its SHA-256
+    (hexadecimal).
 
-    What is encrypted is only read as a whole. Raise PermanentError when it is damaged, Cancelled.
+    What is encrypted is only read as a whole. Raise PermanentError when it is damaged,
+    Cancelled.
     """
     with open(path, "rb") as stream:
         encrypted = stream.read(HEAD).startswith(AGE)
@@ -246,15 +267,19 @@ def check_archive(path: Path, progress: Progress) -> str:
     return sha256_on_disk(path, progress.advance)
 
 
-def compare_found(storage: Storage, key: str, size: int, sha256: str, progress: Progress) -> str:
+def compare_found(
+    storage: Storage, key: str, size: int, sha256: str, progress: Progress
+) -> str:
     """Read back a zip without a manifest; return its SHA-256.
 
-    Raise Mismatch when it is gone, damaged, or another one than that of ``size`` bytes and
-    ``sha256``, "" when nobody has read it before.
+    Raise Mismatch when it is gone, damaged, or another one than that of ``size`` bytes
+    and ``sha256``, "" when nobody has read it before.
     """
     path, stored = storage.local_path(key), storage.stat(key)
     if path is None or stored is None:
-        raise Mismatch(f"{key} is not in the storage any more.", hint="Scan the storage.")
+        raise Mismatch(
+            f"{key} is not in the storage any more.", hint="Scan the storage."
+        )
     try:
         found = check_archive(path, progress)
     except PermanentError as error:

@@ -41,8 +41,8 @@ class Background(Generic[Result]):
     def finish(self, report: Callable[[int], object]) -> Result:
         """Wait for the end and return the result, or raise what the work has raised.
 
-        ``report`` is called all the while with the bytes that are done; what it raises, such as
-        Cancelled, ends the waiting.
+        ``report`` is called all the while with the bytes that are done; what it raises,
+        such as Cancelled, ends the waiting.
         """
         assert self._result is not None
         while not wait([self._result], LOOK).done:

@@ -1,4 +1,5 @@
-"""A stored archive, looked into where it is: only what is asked for is read from its storage."""
+"""A stored archive, looked into where it is: only what is asked for is read from its
+storage."""
 
 import hashlib
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -21,8 +22,11 @@ Identities = Sequence[Any] | Passphrase | None
 
 
 @contextmanager
-def look_into(storage: Storage, key: str, identities: Identities = None) -> Iterator[ZipReader]:
-    """Open the archive ``key`` to read members of it; ``identities`` decrypt one that is encrypted.
+def look_into(
+    storage: Storage, key: str, identities: Identities = None
+) -> Iterator[ZipReader]:
+    """Open the archive ``key`` to read members of it; ``identities`` decrypt one that
+    is encrypted.
 
     Raise PermanentError when it is not there, is damaged, or cannot be decrypted, and
     RetryableError. Reading from it raises the same.
@@ -31,8 +35,11 @@ def look_into(storage: Storage, key: str, identities: Identities = None) -> Iter
         yield reader
 
 
-def read_contents(storage: Storage, key: str, identities: Identities = None) -> Contents:
-    """Return what the manifest of an archive says: the one beside it, else the one in it.
+def read_contents(
+    storage: Storage, key: str, identities: Identities = None
+) -> Contents:
+    """Return what the manifest of an archive says: the one beside it, else the one in
+    it.
 
     Raise PermanentError when there is none that can be used, and RetryableError.
     """
@@ -50,7 +57,8 @@ def read_contents(storage: Storage, key: str, identities: Identities = None) -> 
 
 
 def find_file(reader: ZipReader, store_fname: str) -> Entry | None:
-    """Return the member with the file of an attachment, None when it is not in the archive."""
+    """Return the member with the file of an attachment, None when it is not in the
+    archive."""
     name = FILESTORE + store_fname
     return next((entry for entry in reader.entries() if entry.name == name), None)
 
@@ -72,8 +80,8 @@ def files(reader: ZipReader) -> Iterator[tuple[str, Entry]]:
 def copy_out(reader: ZipReader, entry: Entry, write: Callable[[bytes], object]) -> bool:
     """Pass the content of a member to ``write``; return whether its SHA-1 is its name.
 
-    When it is not, the file was damaged already when it was saved. Raise PermanentError when the
-    archive itself is damaged.
+    When it is not, the file was damaged already when it was saved. Raise PermanentError
+    when the archive itself is damaged.
     """
     sha1 = hashlib.sha1(usedforsecurity=False)
     for piece in reader.pieces(entry):

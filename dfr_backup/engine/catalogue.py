@@ -14,9 +14,9 @@ from .streams import read_fully
 
 @dataclass(frozen=True)
 class Found:
-    """A manifest that a storage holds: what it says, or ``problem``, a sentence that says why
-    there is no complete backup. ``key`` is that of the archive, or of the manifest when
-    nothing else can be said."""
+    """A manifest that a storage holds: what it says, or ``problem``, a sentence that
+    says why there is no complete backup. ``key`` is that of the archive, or of the
+    manifest when nothing else can be said."""
 
     key: str
     sidecar: Sidecar | None
@@ -24,10 +24,10 @@ class Found:
 
 
 def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
-    """Yield every backup in a storage, in the order of the keys: those with a manifest of ours,
-    then the zips that Odoo's database manager has left in a directory of this server. Objects of
-    others are passed over in silence. Archives are not read, only looked for. Raise
-    RetryableError, Cancelled."""
+    """Yield every backup in a storage, in the order of the keys: those with a
+    manifest of ours, then the zips that Odoo's database manager has left in a
+    directory of this server. Objects of others are passed over in silence. Archives
+    are not read, only looked for. Raise RetryableError, Cancelled."""
     sizes = {}
     for found in storage.list():
         sizes[found.key] = found.size
@@ -59,16 +59,16 @@ def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
 
 
 def read_sidecar(storage: Storage, key: str) -> Sidecar:
-    """Return the manifest ``key`` of a storage. Raise PermanentError when it is not there or is
-    none of ours, and RetryableError."""
+    """Return the manifest ``key`` of a storage. Raise PermanentError when it is not
+    there or is none of ours, and RetryableError."""
     with storage.open(key) as stream:
         return parse_sidecar(read_fully(stream, MAX_BYTES + 1), key)
 
 
 def describe_stored(storage: Storage, key: str) -> Sidecar:
-    """Return what is known about the stored archive ``key`` without reading all of it: from its
-    manifest, or from the zip itself where Odoo's database manager has made it. Raise
-    PermanentError when there is neither, and RetryableError."""
+    """Return what is known about the stored archive ``key`` without reading all of
+    it: from its manifest, or from the zip itself where Odoo's database manager has
+    made it. Raise PermanentError when there is neither, and RetryableError."""
     if storage.stat(sidecar_key(key)) is None and (found := found_in(storage, key)):
         return found
     return read_sidecar(storage, sidecar_key(key))

@@ -24,8 +24,8 @@ class Change:
 
 @dataclass
 class FileChanges:
-    """Attachment files that are in one of two archives only: how many, their bytes, and the
-    first of them by ``store_fname``."""
+    """Attachment files that are in one of two archives only: how many, their bytes,
+    and the first of them by ``store_fname``."""
 
     count: int = 0
     bytes: int = 0
@@ -50,8 +50,8 @@ def compare_rows(before: Mapping[str, int], after: Mapping[str, int]) -> list[Ch
 def compare_addons(
     before: tuple[Addon, ...], after: tuple[Addon, ...]
 ) -> list[tuple[str, str, str]]:
-    """Return (name, revision before, revision after) of the addons that differ; "" where there
-    is none, "?" where nobody knows it."""
+    """Return (name, revision before, revision after) of the addons that differ; ""
+    where there is none, "?" where nobody knows it."""
     old, new = ({addon.name: addon for addon in addons} for addons in (before, after))
     return [
         (name, _revision(old.get(name)), _revision(new.get(name)))
@@ -65,13 +65,16 @@ def _revision(addon: Addon | None) -> str:
 
 
 def compare_files(
-    before: ZipReader, after: ZipReader, most: int, tick: Callable[[], object] = lambda: None
+    before: ZipReader,
+    after: ZipReader,
+    most: int,
+    tick: Callable[[], object] = lambda: None,
 ) -> tuple[FileChanges, FileChanges]:
-    """Return the files that were added, and those that were removed; at most ``most`` of each
-    are named.
+    """Return the files that were added, and those that were removed; at most ``most``
+    of each are named.
 
-    Both directories are read side by side, which needs their files to be in order, as ours
-    are: memory does not grow. Raise PermanentError when one is not.
+    Both directories are read side by side, which needs their files to be in order, as
+    ours are: memory does not grow. Raise PermanentError when one is not.
     """
     added, removed = FileChanges(), FileChanges()
     old, new = _in_order(before), _in_order(after)
@@ -95,7 +98,8 @@ def _in_order(reader: ZipReader) -> Iterator[tuple[str, int]]:
     for store_fname, entry in files(reader):
         if store_fname <= last:
             raise PermanentError(
-                "The files of two archives can only be compared when this addon has made both.",
+                "The files of two archives can only be compared when this addon has "
+                "made both.",
                 hint="The rows of the tables are compared all the same.",
             )
         last = store_fname

@@ -1,5 +1,6 @@
-"""What a manifest says about the content of its archive. Whoever can write to a storage may have
-made it: what is not as it should be is left out, and nothing of it decides anything."""
+"""What a manifest says about the content of its archive. Whoever can write to a
+storage may have made it: what is not as it should be is left out, and nothing of it
+decides anything."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +28,11 @@ class Addon:
 
 @dataclass(frozen=True)
 class Contents:
-    """``rows`` by table, without the schema where it is "public"; empty when nobody has counted.
-    ``modules`` are versions by name. ``files`` is what the filestore's part of it holds;
-    ``trouble`` are the numbers of files that were "missing", "damaged" or "unreadable".
-    ``elsewhere`` counts the attachments that are not in the filestore, by where they are."""
+    """``rows`` by table, without the schema where it is "public"; empty when nobody
+    has counted. ``modules`` are versions by name. ``files`` is what the filestore's
+    part of it holds; ``trouble`` are the numbers of files that were "missing",
+    "damaged" or "unreadable". ``elsewhere`` counts the attachments that are not in
+    the filestore, by where they are."""
 
     database: str
     odoo_version: str
@@ -59,33 +61,41 @@ def parse_contents(data: bytes) -> Contents:
     except ValueError as error:
         raise PermanentError(
             f"The manifest cannot be read: {error}.",
-            hint="It was damaged or changed. The archive may be good all the same: verify it.",
+            hint="It was damaged or changed. The archive may be good all the same: "
+            "verify it.",
         ) from None
     ours = _mapping(manifest.get("dfr_backup"))
-    filestore, attachments = (_mapping(ours.get(name)) for name in ("filestore", "attachments"))
+    filestore, attachments = (
+        _mapping(ours.get(name)) for name in ("filestore", "attachments")
+    )
     return Contents(
         database=_text(manifest.get("db_name")),
         odoo_version=_text(manifest.get("version")),
-        odoo_series=_text(manifest.get("major_version")) or _text(manifest.get("version")),
+        odoo_series=_text(manifest.get("major_version"))
+        or _text(manifest.get("version")),
         pg_version=_text(manifest.get("pg_version")),
         taken_at=_text(ours.get("snapshot_at")),
         tool=_text(ours.get("pg_dump")),
-        modules={_text(k): _text(v) for k, v in _mapping(manifest.get("modules")).items()},
+        modules={
+            _text(k): _text(v) for k, v in _mapping(manifest.get("modules")).items()
+        },
         rows={table_name(k): v for k, v in _numbers(ours.get("rows"))},
         addons=tuple(_addons(ours.get("addons"))),
         files=_number(filestore.get("files")),
         bytes=_number(filestore.get("bytes")),
         trouble={
-            k: v for k, v in _numbers(filestore) if v and k in ("missing", "damaged", "unreadable")
+            k: v
+            for k, v in _numbers(filestore)
+            if v and k in ("missing", "damaged", "unreadable")
         },
         elsewhere=dict(_numbers(attachments.get("elsewhere"))),
     )
 
 
 def describe(contents: Contents, parts: Sequence[str], sql_bytes: int) -> Description:
-    """Return what the archive holds as far as its manifest says it, for a preflight before it is
-    fetched. ``parts`` are "database", "filestore", "addons"; the bytes of SQL are the caller's
-    to know."""
+    """Return what the archive holds as far as its manifest says it, for a preflight
+    before it is fetched. ``parts`` are "database", "filestore", "addons"; the bytes
+    of SQL are the caller's to know."""
     return Description(
         origin="dfr_backup",
         database=contents.database,
@@ -99,7 +109,9 @@ def describe(contents: Contents, parts: Sequence[str], sql_bytes: int) -> Descri
         addons=tuple(addon.name for addon in contents.addons),
         odoo_version=contents.odoo_version,
         odoo_series=contents.odoo_series,
-        pg_version=tuple(int(part) for part in re.findall(r"\d{1,6}", contents.pg_version)),
+        pg_version=tuple(
+            int(part) for part in re.findall(r"\d{1,6}", contents.pg_version)
+        ),
         database_uuid=None,
         modules=contents.modules,
         contents=tuple(parts),

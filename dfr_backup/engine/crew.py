@@ -19,7 +19,8 @@ LOOK = 0.25  # seconds between two reports while a result is awaited
 
 
 class Crew:
-    """Some threads, one progress. Workers call ``count``; only the caller's thread reports."""
+    """Some threads, one progress. Workers call ``count``; only the caller's thread
+    reports."""
 
     def __init__(self, progress: Progress, workers: int | None = None):
         self._progress = progress
@@ -41,11 +42,13 @@ class Crew:
             counted, self._counted = self._counted, 0
         self._progress.advance(counted)
 
-    def map(self, work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    def map(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task]
+    ) -> Iterator[Result]:
         """Yield what ``work`` returns for each task, in their order.
 
-        Few tasks are held at a time. When one raises, or the progress does, the others end at
-        their next ``count``, and the error is raised here.
+        Few tasks are held at a time. When one raises, or the progress does, the others
+        end at their next ``count``, and the error is raised here.
         """
         waiting: deque[Future[Result]] = deque()
         with ThreadPoolExecutor(self._workers, "dfr_backup crew") as pool:

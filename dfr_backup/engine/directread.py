@@ -14,14 +14,16 @@ from typing import Any
 from .pagecache import BLOCK, direct_or_cached, forget_cached, go_direct
 
 CHUNK = 4 << 20  # bytes
-AHEAD = 2  # pieces that are read while one is used: with one, the disk waits for us (measured)
+# pieces that are read while one is used: with one, the disk waits for us (measured)
+AHEAD = 2
 
 
 def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
-    """Return the SHA-256 of a file in hexadecimal; ``advance`` gets the bytes of each piece.
+    """Return the SHA-256 of a file in hexadecimal; ``advance`` gets the bytes of each
+    piece.
 
-    Direct I/O goes round the page cache where the file system has it, and costs less than
-    filling it: 0.9 s instead of 2.9 s for 1.3 GiB (measured). Raise OSError.
+    Direct I/O goes round the page cache where the file system has it, and costs less
+    than filling it: 0.9 s instead of 2.9 s for 1.3 GiB (measured). Raise OSError.
     """
     digest = hashlib.sha256()
     with pieces_on_disk(path) as pieces:
@@ -33,8 +35,8 @@ def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
 
 @contextmanager
 def pieces_on_disk(path: Path) -> Iterator[Iterator[memoryview]]:
-    """Yield the content of a file piece by piece, the next ones being read meanwhile; a piece
-    is valid until the next one is asked for. Raise OSError."""
+    """Yield the content of a file piece by piece, the next ones being read
+    meanwhile; a piece is valid until the next one is asked for. Raise OSError."""
     with _opened(path) as file, ThreadPoolExecutor(1, "dfr_backup read") as reader:
         yield _pieces(file, reader)
 
@@ -42,8 +44,8 @@ def pieces_on_disk(path: Path) -> Iterator[Iterator[memoryview]]:
 class DirectFile:
     """An open file of which any part can be read, by several threads at once.
 
-    What is read once does not push out of the page cache what others need, nor is paid for
-    twice. Every method raises OSError.
+    What is read once does not push out of the page cache what others need, nor is paid
+    for twice. Every method raises OSError.
     """
 
     def __init__(self, path: Path):
@@ -62,7 +64,9 @@ class DirectFile:
             return b""
         buffer = self._buffer(wanted)
         count = 0
-        while count < wanted and (got := _fill(self._file, buffer[count:], start + count)):
+        while count < wanted and (
+            got := _fill(self._file, buffer[count:], start + count)
+        ):
             count += got
         return bytes(buffer[before : min(count, wanted)])
 
@@ -70,7 +74,8 @@ class DirectFile:
         os.close(self._file)
 
     def _buffer(self, size: int) -> memoryview:
-        """Return whole blocks of memory, of this thread alone, for ``size`` bytes or more."""
+        """Return whole blocks of memory, of this thread alone, for ``size`` bytes or
+        more."""
         buffer: memoryview | None = getattr(self._of_thread, "buffer", None)
         if buffer is None or len(buffer) < size:
             buffer = memoryview(mmap.mmap(-1, -(-size // BLOCK) * BLOCK))
@@ -90,7 +95,9 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _pieces(file: int, reader: ThreadPoolExecutor) -> Iterator[memoryview]:
-    *ahead, used = (mmap.mmap(-1, CHUNK) for _ in range(AHEAD + 1))  # whole pages: direct I/O
+    *ahead, used = (
+        mmap.mmap(-1, CHUNK) for _ in range(AHEAD + 1)
+    )  # whole pages: direct I/O
     filling = deque((buffer, reader.submit(_fill, file, buffer)) for buffer in ahead)
     while count := filling[0][1].result():
         filling.append((used, reader.submit(_fill, file, used)))

@@ -1,4 +1,5 @@
-"""The dump: pg_dump on a shared snapshot, read from a pipe, giving way to whoever waits."""
+"""The dump: pg_dump on a shared snapshot, read from a pipe, giving way to whoever
+waits."""
 
 import os
 import select
@@ -19,8 +20,9 @@ from .snapshot import Snapshot
 
 LAST_LINE = b"-- PostgreSQL database dump complete"
 TAIL = 256  # bytes in which the last line must be
-# pg_dump writes 4 KiB at a time: whoever wakes up for each of them slows it down (measured: 6.8 s
-# instead of 4.9 s for 1 GiB of SQL). In this pause it fills a fifth of the pipe.
+# pg_dump writes 4 KiB at a time: whoever wakes up for each of them slows it down
+# (measured: 6.8 s instead of 4.9 s for 1 GiB of SQL). In this pause it fills a fifth of
+# the pipe.
 FULL_READ = PIPE_SIZE // 2  # bytes
 PAUSE = 0.001  # seconds
 WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
@@ -28,8 +30,9 @@ WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
 
 @dataclass(frozen=True)
 class DumpOptions:
-    """``lock_timeout``: seconds that pg_dump waits for a table; ``patience``: seconds that
-    another session may wait for a table of ours before the dump gives way (0: for ever)."""
+    """``lock_timeout``: seconds that pg_dump waits for a table; ``patience``:
+    seconds that another session may wait for a table of ours before the dump gives
+    way (0: for ever)."""
 
     lock_timeout: int = 60
     patience: int = 30
@@ -43,17 +46,24 @@ def dump(
     progress: Progress,
     options: DumpOptions = DumpOptions(),
 ) -> int:
-    """Pass the plain SQL dump of ``snapshot`` to ``write`` in pieces; return its size in bytes.
+    """Pass the plain SQL dump of ``snapshot`` to ``write`` in pieces; return its size
+    in bytes.
 
     A piece is only valid until ``write`` returns.
 
-    pg_dump runs under the application name of ``connection``. Raise PermanentError when it
-    fails or its output is not complete, RetryableError when it could not get a table in time or
-    gave way to a session that waited for it, and Cancelled.
+    pg_dump runs under the application name of ``connection``. Raise PermanentError when
+    it fails or its output is not complete, RetryableError when it could not get a table
+    in time or gave way to a session that waited for it, and Cancelled.
     """
     argv = [tool.path, "--no-owner", "--no-privileges", "--no-password"]
-    argv += [f"--snapshot={snapshot.name}", f"--lock-wait-timeout={options.lock_timeout}s"]
-    with Child(argv, connection.environ()) as child, _Courtesy(connection, options) as courtesy:
+    argv += [
+        f"--snapshot={snapshot.name}",
+        f"--lock-wait-timeout={options.lock_timeout}s",
+    ]
+    with (
+        Child(argv, connection.environ()) as child,
+        _Courtesy(connection, options) as courtesy,
+    ):
         size, tail = _drain(child, write, progress, courtesy)
         status = child.wait()
         if status:
@@ -61,7 +71,8 @@ def dump(
         if LAST_LINE not in tail:
             raise PermanentError(
                 "pg_dump ended without an error, but its output is not complete.",
-                hint="Run pg_dump by hand to see what happens; the PostgreSQL log may say more.",
+                hint="Run pg_dump by hand to see what happens; the PostgreSQL log may "
+                "say more.",
                 log=child.stderr_tail(),
             )
         if child.stderr_tail():
@@ -77,7 +88,9 @@ def _drain(
 ) -> tuple[int, bytes]:
     """Pass on what the child prints; return its size in bytes, and its last bytes."""
     size, tail = 0, b""
-    buffer = bytearray(PIPE_SIZE)  # one for all: a new one for each read costs its page faults
+    buffer = bytearray(
+        PIPE_SIZE
+    )  # one for all: a new one for each read costs its page faults
     view = memoryview(buffer)
     poll = select.poll()
     poll.register(child.stdout, select.POLLIN | select.POLLHUP)
@@ -100,7 +113,8 @@ def _drain(
 
 
 class _Courtesy:
-    """Watch whether somebody waits for a lock that our sessions hold, in a thread of its own."""
+    """Watch whether somebody waits for a lock that our sessions hold, in a thread of
+    its own."""
 
     WAITERS = """
         SELECT a.pid, a.application_name,
@@ -134,7 +148,8 @@ class _Courtesy:
         if self._verdict:
             raise RetryableError(
                 f"The dump gave way to {self._verdict}.",
-                hint="The backup is tried again later. Avoid upgrading modules while it runs.",
+                hint="The backup is tried again later. Avoid upgrading modules while "
+                "it runs.",
             )
 
     def _watch(self) -> None:

@@ -1,7 +1,8 @@
-"""Codes of errors: short, the same in every language and release, and listed in docs/errors.rst.
+"""Codes of errors: short, the same in every language and release, and listed in
+docs/errors.rst.
 
-A code belongs to a message. What is filled into it at run time, a name or what a server has
-answered, does not matter.
+A code belongs to a message. What is filled into it at run time, a name or what a server
+has answered, does not matter.
 """
 
 import re
@@ -22,17 +23,24 @@ class CodeBook:
 
     def __init__(self, codes: Mapping[str, str]):
         self._exact = dict(codes)
-        templates = [Template(_as_term(text), code) for text, code in codes.items() if GAP in text]
+        templates = [
+            Template(_as_term(text), code)
+            for text, code in codes.items()
+            if GAP in text
+        ]
         useful = [template for template in templates if template.letters >= LETTERS]
         # of two that fit, the one that says more is meant
         self._templates = sorted(useful, key=lambda template: -template.letters)
 
     def find(self, text: str) -> str:
-        """Return the code of a message, also after the name of a step; "" for one without."""
+        """Return the code of a message, also after the name of a step; "" for one
+        without."""
         text = " ".join(text[: LONGEST + 1].split())
         if len(text) > LONGEST:
             return ""
-        return next((code for part in _endings(text) if (code := self._look_up(part))), "")
+        return next(
+            (code for part in _endings(text) if (code := self._look_up(part))), ""
+        )
 
     def _look_up(self, text: str) -> str:
         if text in self._exact:
@@ -48,7 +56,8 @@ def error_code(text: str) -> str:
 
 
 def with_code(text: str, code: str) -> str:
-    """Return a message as lines and mails show it: with its code, if it has one, behind it."""
+    """Return a message as lines and mails show it: with its code, if it has one,
+    behind it."""
     return f"{text} [{code}]" if code else text
 
 

@@ -6,9 +6,9 @@ import errno
 class EngineError(Exception):
     """Something that the engine could not do.
 
-    ``message`` is one sentence for the administrator, ``hint`` says what to do about it and
-    ``log`` keeps technical detail (the last lines of a program's stderr, for example).
-    None of them may hold a secret.
+    ``message`` is one sentence for the administrator, ``hint`` says what to do about it
+    and ``log`` keeps technical detail (the last lines of a program's stderr, for
+    example). None of them may hold a secret.
     """
 
     def __init__(self, message: str, *, hint: str = "", log: str = ""):

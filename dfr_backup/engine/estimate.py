@@ -11,8 +11,9 @@ TRUSTED_SHARE = 0.05  # nor does one of less than this part of the whole
 class StepTime:
     """What is known of one step that has not ended.
 
-    ``expected`` is how many seconds it took the last time, None when it never ran; ``elapsed``
-    seconds have passed since it began, and ``done`` of about ``total`` bytes are done.
+    ``expected`` is how many seconds it took the last time, None when it never ran;
+    ``elapsed`` seconds have passed since it began, and ``done`` of about ``total``
+    bytes are done.
     """
 
     expected: float | None = None

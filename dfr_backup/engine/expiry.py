@@ -1,4 +1,5 @@
-"""When copies will be deleted, if backups go on as they do now. An estimate for the form."""
+"""When copies will be deleted, if backups go on as they do now. An estimate for the
+form."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ def expires_at(
 ) -> dict[str, datetime | None]:
     """Return for each identifier the moment (UTC) of the run that will delete the copy.
 
-    Future backups are taken to succeed in the rhythm of the last ten verified ones (the median
-    of what lies between them), so the moment moves when they do not. It is ``now`` for a copy
-    that the next cleanup deletes, and None for one that stays until somebody changes
-    something: protected, foreign, running, or all of them while retention refuses to delete.
+    Future backups are taken to succeed in the rhythm of the last ten verified ones (the
+    median of what lies between them), so the moment moves when they do not. It is
+    ``now`` for a copy that the next cleanup deletes, and None for one that stays until
+    somebody changes something: protected, foreign, running, or all of them while
+    retention refuses to delete.
     """
     copies = list(copies)
     decision = plan_retention(copies, policy, tz, now)
@@ -52,10 +54,14 @@ class _Future:
 
     @classmethod
     def of(cls, copies: Iterable[Copy], now: datetime) -> "_Future":
-        taken = sorted(c.taken_at for c in copies if c.verified and c.ours and not c.running)
+        taken = sorted(
+            c.taken_at for c in copies if c.verified and c.ours and not c.running
+        )
         taken = [moment.astimezone(timezone.utc) for moment in taken]
         recent = taken[-RECENT:]
-        gaps = [later - earlier for earlier, later in zip(recent, recent[1:], strict=False)]
+        gaps = [
+            later - earlier for earlier, later in zip(recent, recent[1:], strict=False)
+        ]
         gap = max(median(gaps), SMALLEST_GAP) if gaps else DEFAULT_GAP
         now = now.astimezone(timezone.utc)
         return cls(taken, max(taken[-1] + gap, now) if taken else now, gap)
@@ -69,7 +75,8 @@ class _Future:
         return max(-((self.first - moment) // self.gap), 0) + 1
 
     def run_that_outdates(self, limit: datetime, minimum: int) -> int:
-        """Return the run after which the ``minimum`` newest copies are all after ``limit``."""
+        """Return the run after which the ``minimum`` newest copies are all after
+        ``limit``."""
         newer = sum(moment > limit for moment in self.present)
         if newer:
             return minimum - newer
@@ -79,7 +86,9 @@ class _Future:
 class _Forecast:
     """How long each reason holds."""
 
-    def __init__(self, copies: Sequence[Copy], policy: Policy, zone: ZoneInfo, future: _Future):
+    def __init__(
+        self, copies: Sequence[Copy], policy: Policy, zone: ZoneInfo, future: _Future
+    ):
         ours = [c for c in copies if c.ours and not c.running]
         self._taken = {
             True: sorted((c.taken_at for c in ours if c.verified), reverse=True),
@@ -89,7 +98,8 @@ class _Forecast:
         self._starts: dict[tuple[str, str], list[datetime]] = {}
 
     def end(self, copy: Copy, reasons: Iterable[Reason]) -> datetime | None:
-        """Return the run that deletes ``copy``, None when it lies beyond all calendars."""
+        """Return the run that deletes ``copy``, None when it lies beyond all
+        calendars."""
         try:
             ends = [self._end(copy, reason) for reason in reasons]
             if self._policy.within_days or not copy.verified:
@@ -109,7 +119,8 @@ class _Forecast:
         return self._future.run(1)
 
     def _end_of_period(self, copy: Copy, reason: Reason) -> datetime:
-        """A copy goes when a newer one takes its period, or when enough newer periods came."""
+        """A copy goes when a newer one takes its period, or when enough newer
+        periods came."""
         if self._period(reason.rule, self._future.run(1)) == reason.period:
             return self._future.run(1)
         newer = {
@@ -122,7 +133,8 @@ class _Forecast:
         return self._new_periods(reason.rule, newest)[missing - 1]
 
     def _new_periods(self, rule: str, newest: str) -> list[datetime]:
-        """Return the first run in each of the periods to come after the period ``newest``."""
+        """Return the first run in each of the periods to come after the period
+        ``newest``."""
         if (rule, newest) not in self._starts:
             found: list[datetime] = []
             number, period = 1, newest
@@ -141,7 +153,8 @@ class _Forecast:
 
 
 def _next_start(rule: str, local: datetime) -> datetime:
-    """Return when the next period begins after ``local``, which is in the plan's time zone."""
+    """Return when the next period begins after ``local``, which is in the plan's
+    time zone."""
     if rule == "hourly":
         moment = local.astimezone(timezone.utc) + timedelta(hours=1)
         return moment - timedelta(minutes=local.minute, seconds=local.second)

@@ -27,9 +27,10 @@ RETRIES = Retries()
 class Fetched:
     """Where an archive is.
 
-    ``compared`` tells whether all of it was compared with the manifest beside it. What was not
-    copied was not read yet: then ``comparison(progress)`` does it, and raises as
-    ``Storage.verify`` does. ``seal`` is that of the manifest beside it, see ``manifest.seal``.
+    ``compared`` tells whether all of it was compared with the manifest beside it. What
+    was not copied was not read yet: then ``comparison(progress)`` does it, and raises
+    as ``Storage.verify`` does. ``seal`` is that of the manifest beside it, see
+    ``manifest.seal``.
     """
 
     path: Path
@@ -46,14 +47,19 @@ class Fetched:
 
 
 def fetch(
-    storage: Storage, key: str, folder: Path, progress: Progress, retries: Retries = RETRIES
+    storage: Storage,
+    key: str,
+    folder: Path,
+    progress: Progress,
+    retries: Retries = RETRIES,
 ) -> Fetched:
     """Return where the archive ``key`` is.
 
-    What lies on this server is neither copied nor read. Otherwise it is fetched into ``folder``,
-    going on where an earlier call was interrupted, and compared with its manifest. An archive
-    without a manifest of ours, as Odoo makes them, is taken as it is. Raise PermanentError when it
-    is not there or is not what was stored, when there is no space, and RetryableError, Cancelled.
+    What lies on this server is neither copied nor read. Otherwise it is fetched into
+    ``folder``, going on where an earlier call was interrupted, and compared with its
+    manifest. An archive without a manifest of ours, as Odoo makes them, is taken as it
+    is. Raise PermanentError when it is not there or is not what was stored, when there
+    is no space, and RetryableError, Cancelled.
     """
     sidecar = _sidecar(storage, key, progress)
     here = storage.local_path(key)
@@ -68,7 +74,8 @@ def fetch(
         target.unlink()
         raise PermanentError(
             f"{key} is not what was stored: its size or its checksum differs.",
-            hint="The stored copy is damaged. Use one of another storage, or an older one.",
+            hint="The stored copy is damaged. Use one of another storage, or an older "
+            "one.",
         )
     return Fetched(target, bool(sidecar))
 
@@ -83,7 +90,8 @@ def _in_place(
 ) -> Fetched:
     if sidecar is None:
         return Fetched(path, compared=False)
-    # of this key: a manifest that describes another file beside it must not vouch for this one
+    # of this key: a manifest that describes another file beside it must not vouch for
+    # this one
     compare = partial(storage.verify, key, sidecar.size, sidecar.sha256)
     if size != sidecar.size:
         compare(progress)  # raises
@@ -98,7 +106,9 @@ def _is_stored(target: Path, sidecar: Sidecar, progress: Progress) -> bool:
 def _sidecar(storage: Storage, key: str, progress: Progress) -> Sidecar | None:
     """Return what the manifest beside the archive says, None without one."""
     if storage.stat(sidecar_key(key)) is None:
-        progress.log("There is no manifest beside the archive: its checksum cannot be compared")
+        progress.log(
+            "There is no manifest beside the archive: its checksum cannot be compared"
+        )
         return None
     return read_sidecar(storage, sidecar_key(key))
 
@@ -108,7 +118,8 @@ def _size(storage: Storage, key: str) -> int:
     if found is None:
         raise PermanentError(
             f"{key} is not at {storage.location('')}.",
-            hint="Check the address. “odoo backup list --storage ADDRESS” shows what is there.",
+            hint="Check the address. “odoo backup list --storage ADDRESS” shows what "
+            "is there.",
         )
     return found.size
 
@@ -122,7 +133,8 @@ def _require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise PermanentError(
-            f"{folder} has {free >> 20} MiB free, and the archive needs {needed >> 20} MiB.",
+            f"{folder} has {free >> 20} MiB free, and the archive needs {needed >> 20} "
+            "MiB.",
             hint="Free some space, or choose a larger disk. Nothing was changed.",
         )
 
@@ -139,7 +151,8 @@ def _go_on(storage: Storage, key: str, target: Path, progress: Progress) -> None
 
 
 def _sha256(path: Path, progress: Progress) -> str:
-    """Return the SHA-256 of what reached the disk. Its bytes are counted already: only tick."""
+    """Return the SHA-256 of what reached the disk. Its bytes are counted already:
+    only tick."""
     with _explained(path):
         return sha256_on_disk(path, lambda _count: progress.tick())
 
@@ -155,7 +168,8 @@ def _explained(target: Path):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "Free some space on that disk: what was fetched is kept, and used again."
         raise PermanentError(
-            f"The archive cannot be kept in {target.parent}: {error.strerror}.", hint=hint
+            f"The archive cannot be kept in {target.parent}: {error.strerror}.",
+            hint=hint,
         ) from error
 
 

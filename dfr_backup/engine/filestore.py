@@ -1,7 +1,8 @@
 """Attachment files: read, checked and archived.
 
-Their names are the SHA-1 of their content, and a file never changes after it was written
-(Odoo 19, ``ir_attachment._get_path`` and ``_file_write``): that is what is checked here.
+Their names are the SHA-1 of their content, and a file never changes after it was
+written (Odoo 19, ``ir_attachment._get_path`` and ``_file_write``): that is what is
+checked here.
 """
 
 import errno
@@ -25,11 +26,16 @@ from .pagecache import Passage, advise
 from .progress import Progress
 
 MAX_WORKERS = 4
-# A task of a worker: one file each costs more in handing over than in reading (measured).
+# A task of a worker: one file each costs more in handing over than in reading
+# (measured).
 BATCH_FILES = 64
 BATCH_BYTES = 2 << 20
-ROOM = BATCH_BYTES + SMALL  # bytes of a task in memory at once, whatever the database claims
-UNKNOWN_SIZE = 64 << 10  # bytes: what a file counts for whose size the database does not know
+ROOM = (
+    BATCH_BYTES + SMALL
+)  # bytes of a task in memory at once, whatever the database claims
+UNKNOWN_SIZE = (
+    64 << 10
+)  # bytes: what a file counts for whose size the database does not know
 NAMED = 200  # files of each kind of trouble that are named; the others are only counted
 LISTED = 2000  # files in trouble that are listed for a repair
 FOLDER = "filestore/"
@@ -41,9 +47,9 @@ OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that the database refers to. ``store_fname`` is its path in the filestore,
-    ``checksum`` the SHA-1 that the database has noted, ``size`` its bytes, and ``label`` says
-    to a person which attachment it is."""
+    """A file that the database refers to. ``store_fname`` is its path in the
+    filestore, ``checksum`` the SHA-1 that the database has noted, ``size`` its
+    bytes, and ``label`` says to a person which attachment it is."""
 
     store_fname: str
     checksum: str
@@ -62,8 +68,8 @@ class Trouble:
 
 @dataclass
 class FilestoreReport:
-    """What was archived, and what is wrong with the filestore: the first ``LISTED`` files in
-    ``troubles``, and by kind numbers and lines to read."""
+    """What was archived, and what is wrong with the filestore: the first ``LISTED``
+    files in ``troubles``, and by kind numbers and lines to read."""
 
     files: int = 0
     bytes: int = 0
@@ -98,7 +104,8 @@ class FilestoreReport:
 
 @dataclass(frozen=True)
 class _Read:
-    """What became of one file in a worker: a member, or too large for one, or in trouble."""
+    """What became of one file in a worker: a member, or too large for one, or in
+    trouble."""
 
     attachment: Attachment
     prepared: Prepared | None = None
@@ -110,7 +117,8 @@ class _Read:
 def walk_filestore(root: Path) -> Iterator[Attachment]:
     """Yield every file of a filestore, for when there is no list of the ones in use.
 
-    A folder that cannot be read is yielded itself, so that it is reported as unreadable.
+    A folder that cannot be read is yielded itself, so that it is reported as
+    unreadable.
     """
     for folder in sorted(_names(root, "[0-9a-f]{2}")):
         try:
@@ -124,7 +132,8 @@ def walk_filestore(root: Path) -> Iterator[Attachment]:
 
 
 def _size(path: str) -> int:
-    """Return the bytes of a file, 0 when it cannot be asked: reading it will tell why."""
+    """Return the bytes of a file, 0 when it cannot be asked: reading it will tell
+    why."""
     try:
         return os.lstat(path).st_size
     except OSError:
@@ -132,7 +141,8 @@ def _size(path: str) -> int:
 
 
 def _names(folder: Path, pattern: str) -> list[str]:
-    """Return the names in a folder that are like ``pattern``; none when it is not there."""
+    """Return the names in a folder that are like ``pattern``; none when it is not
+    there."""
     try:
         return [name for name in os.listdir(folder) if re.fullmatch(pattern, name)]
     except (FileNotFoundError, NotADirectoryError):
@@ -149,16 +159,21 @@ def archive_filestore(
 ) -> FilestoreReport:
     """Archive the files of the list under ``filestore/``, in its order, and report.
 
-    What the writer already holds, because the run was interrupted, is not read again; the list
-    is then in the same order as before. A missing, damaged or unreadable file does not stop
-    the others: a damaged one is archived as it is. Nothing outside ``root`` is read. Raise
-    PermanentError when the archive cannot be written, and Cancelled.
+    What the writer already holds, because the run was interrupted, is not read again;
+    the list is then in the same order as before. A missing, damaged or unreadable file
+    does not stop the others: a damaged one is archived as it is. Nothing outside
+    ``root`` is read. Raise PermanentError when the archive cannot be written, and
+    Cancelled.
     """
     report = FilestoreReport()
     store = _Store(root)
     left = _without_archived(writer, attachments, report, progress)
     for read in _read_ahead(store, left, writer.codec, progress, workers):
-        done = _stream(writer, store, read.attachment, progress, report) if read.large else read
+        done = (
+            _stream(writer, store, read.attachment, progress, report)
+            if read.large
+            else read
+        )
         if done.prepared:
             writer.add_prepared(done.prepared)
             report.add(done.prepared.size)
@@ -194,8 +209,8 @@ def _without_archived(
 class _Archived:
     """The attachment files that the archive held when this began, read beside the list.
 
-    Both are in the same order, so one member at a time is enough. Only what the list does not
-    have where it was expected is kept in memory.
+    Both are in the same order, so one member at a time is enough. Only what the list
+    does not have where it was expected is kept in memory.
     """
 
     def __init__(self, writer: ArchiveWriter):
@@ -245,7 +260,8 @@ def _read_ahead(
     workers: int | None,
 ) -> Iterator[_Read]:
     """Yield what became of each file, in order, while threads read the next ones."""
-    # one more than there are cores: each waits for the disk or for Python at times (measured)
+    # one more than there are cores: each waits for the disk or for Python at times
+    # (measured)
     count = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) + 1)
     with ThreadPoolExecutor(count, "dfr_backup read") as pool:
         waiting: deque[Future[list[_Read]]] = deque()
@@ -272,7 +288,8 @@ def _result(future: "Future[list[_Read]]", progress: Progress) -> list[_Read]:
 def _read_batch(store: "_Store", batch: list[Attachment], codec: Codec) -> list[_Read]:
     """Read, check and compress some files. Runs in a worker thread.
 
-    All are opened before the first is read, so that the disk works on all of them at once.
+    All are opened before the first is read, so that the disk works on all of them at
+    once.
     """
     reads = []
     room = ROOM
@@ -291,7 +308,9 @@ class _Opened:
     size: int
 
 
-def _begin(files: ExitStack, store: "_Store", attachment: Attachment) -> "_Opened | _Read":
+def _begin(
+    files: ExitStack, store: "_Store", attachment: Attachment
+) -> "_Opened | _Read":
     try:
         file, size = store.open(attachment.store_fname, files)
         if size <= ROOM:  # a larger one is read later, and piece by piece
@@ -353,8 +372,8 @@ def _difference(store_fname: str, sha1: str) -> str:
 
 
 class _Store:
-    """A filestore's directory. The names come from the database: nobody may lead us out of
-    the filestore with one, nor with a link in it."""
+    """A filestore's directory. The names come from the database: nobody may lead us
+    out of the filestore with one, nor with a link in it."""
 
     def __init__(self, root: Path):
         self._root = os.path.realpath(root)
@@ -362,8 +381,8 @@ class _Store:
         self._folder = lru_cache(1024)(self._resolve)
 
     def open(self, store_fname: str, files: ExitStack) -> tuple[int, int]:
-        """Return (descriptor, size in bytes) of a regular file, which ``files`` closes. Raise
-        OSError."""
+        """Return (descriptor, size in bytes) of a regular file, which ``files``
+        closes. Raise OSError."""
         file = self._open(store_fname)
         files.callback(os.close, file)
         status = os.fstat(file)

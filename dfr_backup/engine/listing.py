@@ -1,4 +1,5 @@
-"""The list of attachment files of one snapshot, kept on disk: it may have a million lines."""
+"""The list of attachment files of one snapshot, kept on disk: it may have a million
+lines."""
 
 import json
 import os
@@ -10,7 +11,8 @@ from .filestore import Attachment
 
 
 def save(path: Path, attachments: Iterable[Attachment]) -> tuple[int, int]:
-    """Write the list to ``path``; return the number of files and the sum of their bytes.
+    """Write the list to ``path``; return the number of files and the sum of their
+    bytes.
 
     The file appears under its name only when it is complete.
     """

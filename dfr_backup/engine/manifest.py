@@ -1,4 +1,5 @@
-"""``manifest.json`` of an archive, and the sidecar that makes a stored archive a backup."""
+"""``manifest.json`` of an archive, and the sidecar that makes a stored archive a
+backup."""
 
 import hashlib
 import json
@@ -13,7 +14,8 @@ SIDECAR_SUFFIX = ".json"
 
 
 def archive_name(database: str, moment: datetime, identifier: str) -> str:
-    """Return ``<database>-<UTC timestamp>-<short id>.zip``, safe as a file name and a key.
+    """Return ``<database>-<UTC timestamp>-<short id>.zip``, safe as a file name and a
+    key.
 
     What is not a letter, a digit, "_", "." or "-" becomes "_". ``moment`` is aware and
     ``identifier`` the job's UUID, of which eight characters are used.
@@ -32,24 +34,25 @@ def sidecar_key(key: str) -> str:
 def build(odoo: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest: Odoo's own keys, and ours under ``dfr_backup``.
 
-    ``odoo`` are the keys that Odoo's database manager writes (``odoo_dump``, ``db_name``,
-    ``version``, ``modules``…). Datetimes become ISO 8601 in UTC.
+    ``odoo`` are the keys that Odoo's database manager writes (``odoo_dump``,
+    ``db_name``, ``version``, ``modules``…). Datetimes become ISO 8601 in UTC.
     """
     return {**odoo, "dfr_backup": {"format": FORMAT_VERSION, **ours}}
 
 
 def sidecar(manifest: Mapping[str, Any], key: str, size: int, sha256: str) -> bytes:
-    """Return the sidecar: the manifest and what the stored archive must be (bytes, SHA-256)."""
+    """Return the sidecar: the manifest and what the stored archive must be (bytes,
+    SHA-256)."""
     archive = {"key": key, "size": size, "sha256": sha256}
     return encode({**manifest, "archive": archive})
 
 
 def seal(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a manifest says about the content of its archive: "" when it has
-    no list of checksums, which is what ties the content to it.
+    """Return the SHA-256 of what a manifest says about the content of its archive: ""
+    when it has no list of checksums, which is what ties the content to it.
 
-    The manifest in an archive and the one beside it have the same, as what only the latter knows
-    does not count: where the archive lies, and who has taken it in.
+    The manifest in an archive and the one beside it have the same, as what only the
+    latter knows does not count: where the archive lies, and who has taken it in.
     """
     ours = manifest.get("dfr_backup")
     members = ours.get("members") if isinstance(ours, dict) else None

@@ -1,4 +1,5 @@
-"""Prometheus' text format (version 0.0.4), of which every scraper reads every version."""
+"""Prometheus' text format (version 0.0.4), of which every scraper reads every
+version."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ LABEL_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: ``kind`` is "gauge" or "counter", ``samples`` are (labels, value). A sample
-    whose value is None is left out: there is nothing to tell."""
+    """One metric: ``kind`` is "gauge" or "counter", ``samples`` are (labels, value).
+    A sample whose value is None is left out: there is nothing to tell."""
 
     name: str
     kind: str
@@ -31,6 +32,8 @@ def _lines(metric: Metric) -> Iterable[str]:
     yield f"# HELP {metric.name} {metric.help.translate(ESCAPES)}"
     yield f"# TYPE {metric.name} {metric.kind}"
     for labels, value in known:
-        pairs = (f'{name}="{text.translate(LABEL_ESCAPES)}"' for name, text in labels.items())
+        pairs = (
+            f'{name}="{text.translate(LABEL_ESCAPES)}"' for name, text in labels.items()
+        )
         # repr of a float keeps all of its digits; sizes in bytes are exact up to 8 PiB
         yield f"{metric.name}{{{','.join(pairs)}}} {float(value)!r}"

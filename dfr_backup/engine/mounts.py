@@ -1,7 +1,7 @@
 """Which disk, or which other machine, a path leads to.
 
-Only the kernel's list of mounts is read: a look at the path itself would hang as long as the
-server of a share is away.
+Only the kernel's list of mounts is read: a look at the path itself would hang as long
+as the server of a share is away.
 """
 
 import os.path
@@ -19,7 +19,8 @@ NETWORK = re.compile(
 
 @dataclass(frozen=True)
 class Mount:
-    """One line of the list: where it is mounted, the number of its device, its file system."""
+    """One line of the list: where it is mounted, the number of its device, its file
+    system."""
 
     point: str
     device: str
@@ -52,7 +53,11 @@ def current_mounts() -> list[Mount]:
 def mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
     """Return the mount that an absolute ``path`` lies in, which need not exist."""
     path = os.path.normpath(path)
-    above = [m for m in mounts if path == m.point or path.startswith(m.point.rstrip("/") + "/")]
+    above = [
+        m
+        for m in mounts
+        if path == m.point or path.startswith(m.point.rstrip("/") + "/")
+    ]
     # of two at the same place, the later one covers the other
     return max(reversed(above), key=lambda mount: len(mount.point), default=None)
 

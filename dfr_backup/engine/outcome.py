@@ -1,4 +1,5 @@
-"""From the states of the steps to the state of the job: the status table of the README."""
+"""From the states of the steps to the state of the job: the status table of the
+README."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ class StepOutcome:
 def overall_state(steps: Iterable[StepOutcome]) -> str:
     """Given every step of a finished backup, return "success", "partial" or "failure".
 
-    A step of a part that the plan leaves out is not in ``steps``. Cleanup and warnings never
-    change the state: they are shown beside it.
+    A step of a part that the plan leaves out is not in ``steps``. Cleanup and warnings
+    never change the state: they are shown beside it.
     """
     steps = list(steps)
     sources = [s for s in steps if s.kind in ("dump_database", "archive_files")]
@@ -34,8 +35,8 @@ def overall_state(steps: Iterable[StepOutcome]) -> str:
 
 
 def checked_state(steps: Iterable[StepOutcome]) -> str:
-    """Given every step of a run that looks at things, one step each, return "success" when all
-    are good, "failure" when none is, else "partial"."""
+    """Given every step of a run that looks at things, one step each, return
+    "success" when all are good, "failure" when none is, else "partial"."""
     good = [step.state in GOOD for step in steps]
     if all(good):
         return "success"
@@ -43,5 +44,6 @@ def checked_state(steps: Iterable[StepOutcome]) -> str:
 
 
 def whole_state(steps: Iterable[StepOutcome]) -> str:
-    """Given every step of a run that is of use only as a whole, return "success" or "failure"."""
+    """Given every step of a run that is of use only as a whole, return "success" or
+    "failure"."""
     return "success" if all(step.state in GOOD for step in steps) else "failure"

@@ -1,22 +1,26 @@
-"""Does a plan keep its promise? Pure functions: the clock is an argument, times are aware."""
+"""Does a plan keep its promise? Pure functions: the clock is an argument, times are
+aware."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# the longest interval of the schedule (a day has 25 hours once a year), and time for the run
+# the longest interval of the schedule (a day has 25 hours once a year), and time for
+# the run
 PROMISES = {"hourly": 3, "daily": 30, "weekly": 180, "monthly": 768}
 SILENCE = timedelta(hours=1)  # the scheduled action runs every ten minutes
 
 
 def promised_hours(frequency: str) -> int:
-    """Return within how many hours of its last good backup a plan has a new one; 0: never."""
+    """Return within how many hours of its last good backup a plan has a new one; 0:
+    never."""
     return PROMISES.get(frequency, 0)
 
 
 @dataclass(frozen=True)
 class Scheduler:
-    """How Odoo's scheduled action is. ``blocking_module`` is one that waits to be installed,
-    upgraded or removed, during which no scheduled action of the database runs."""
+    """How Odoo's scheduled action is. ``blocking_module`` is one that waits to be
+    installed, upgraded or removed, during which no scheduled action of the database
+    runs."""
 
     active: bool = True
     last_run: datetime | None = None
@@ -28,9 +32,10 @@ class Scheduler:
 class PlanFacts:
     """What is known about a plan. A ``promise`` of zero means that there is none.
 
-    ``promised_since`` is when it began to promise, ``last_good`` when its last good backup was
-    complete. ``last_state`` and ``last_error`` tell how its last run ended, "" when none did
-    after the last good one; ``open_state`` is the state of a run that has not ended, else "".
+    ``promised_since`` is when it began to promise, ``last_good`` when its last good
+    backup was complete. ``last_state`` and ``last_error`` tell how its last run ended,
+    "" when none did after the last good one; ``open_state`` is the state of a run that
+    has not ended, else "".
     """
 
     promise: timedelta
@@ -43,13 +48,14 @@ class PlanFacts:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a plan is overdue. ``deadline`` is when it has to have a new good backup, None
-    for never.
+    """Whether a plan is overdue. ``deadline`` is when it has to have a new good backup,
+    None for never.
 
-    ``reason`` is "" when it is not overdue, else why it has none:
-    "switched_off", "blocked", "failing" or "silent" for a scheduled action that does not do its
-    work, "running" or "waiting" for a run that comes late, "failure", "partial" or "cancelled"
-    for one that did not end well, "not_started". ``moment`` and ``detail`` belong to the reason.
+    ``reason`` is "" when it is not overdue, else why it has none: "switched_off",
+    "blocked", "failing" or "silent" for a scheduled action that does not do its work,
+    "running" or "waiting" for a run that comes late, "failure", "partial" or
+    "cancelled" for one that did not end well, "not_started". ``moment`` and ``detail``
+    belong to the reason.
     """
 
     deadline: datetime | None
@@ -70,8 +76,11 @@ def judge(plan: PlanFacts, scheduler: Scheduler, now: datetime) -> Verdict:
     return Verdict(deadline, True, *(_broken(scheduler, now) or _late(plan)))
 
 
-def _broken(scheduler: Scheduler, now: datetime) -> tuple[str, datetime | None, str] | None:
-    """Return why nothing can be started, None when the scheduled action does its work."""
+def _broken(
+    scheduler: Scheduler, now: datetime
+) -> tuple[str, datetime | None, str] | None:
+    """Return why nothing can be started, None when the scheduled action does its
+    work."""
     if not scheduler.active:
         return "switched_off", scheduler.last_run, ""
     if scheduler.blocking_module:

@@ -1,4 +1,5 @@
-"""Giving the page cache back as it was: what a backup reads once pushes nothing out of it.
+"""Giving the page cache back as it was: what a backup reads once pushes nothing out of
+it.
 
 All of it is advice: where the system takes none, nothing is lost but speed.
 """
@@ -10,7 +11,9 @@ import os
 from collections.abc import Callable
 
 BLOCK = 4096  # bytes: what direct I/O wants places and lengths to be multiples of
-BEHIND = 32 << 20  # bytes of a file that may be in the page cache before they are let go
+BEHIND = (
+    32 << 20
+)  # bytes of a file that may be in the page cache before they are let go
 O_DIRECT = getattr(os, "O_DIRECT", 0)
 NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
 
@@ -23,13 +26,15 @@ def advise(file: int, advice: str, start: int = 0, length: int = 0) -> None:
 
 
 def forget_cached(file: int) -> None:
-    """Let the next reads of an open file come from the disk, not from memory (best effort)."""
+    """Let the next reads of an open file come from the disk, not from memory (best
+    effort)."""
     advise(file, "DONTNEED")
     advise(file, "SEQUENTIAL")
 
 
 def is_cached(file: int) -> bool:
-    """Tell whether the beginning of an open file is in the page cache; True when nobody knows.
+    """Tell whether the beginning of an open file is in the page cache; True when nobody
+    knows.
 
     Linux begins to read what is not there when it is asked so (6.18): ask once.
     """
@@ -43,7 +48,8 @@ def is_cached(file: int) -> bool:
 
 
 def go_direct(file: int, wanted: bool) -> None:
-    """Switch direct I/O of an open file on or off, where the file system has it at all."""
+    """Switch direct I/O of an open file on or off, where the file system has it at
+    all."""
     flags = fcntl.fcntl(file, fcntl.F_GETFL) & ~O_DIRECT
     with contextlib.suppress(OSError):
         fcntl.fcntl(file, fcntl.F_SETFL, flags | O_DIRECT if wanted else flags)
@@ -55,10 +61,11 @@ def is_direct(file: int) -> bool:
 
 
 def direct_or_cached(operate: Callable[..., int], file: int, *args: object) -> int:
-    """Return ``operate(file, *args)``; where direct I/O is refused, without it from then on.
+    """Return ``operate(file, *args)``; where direct I/O is refused, without it from
+    then on.
 
-    Some file systems take the flag and refuse to read or to write, and none works directly from
-    the middle of a block, where a short operation may have left us.
+    Some file systems take the flag and refuse to read or to write, and none works
+    directly from the middle of a block, where a short operation may have left us.
     """
     try:
         return operate(file, *args)
@@ -70,8 +77,8 @@ def direct_or_cached(operate: Callable[..., int], file: int, *args: object) -> i
 
 
 class Passage:
-    """Reading an open file from its beginning, as a context. What others had of it in the page
-    cache stays there; what only we have read is let go."""
+    """Reading an open file from its beginning, as a context. What others had of it
+    in the page cache stays there; what only we have read is let go."""
 
     def __init__(self, file: int):
         self._file = file

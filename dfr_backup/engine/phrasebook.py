@@ -1,9 +1,9 @@
 """Texts of the engine in another language.
 
-The engine words what happened in English, and that is what is kept: in steps, logs and monitors.
-Who reads it later gets it in a language of their own. A kept text is recognized by the template
-that it was made from; its values are taken out, and put into the translation of that template.
-What is not recognized stays as it is.
+The engine words what happened in English, and that is what is kept: in steps, logs and
+monitors. Who reads it later gets it in a language of their own. A kept text is
+recognized by the template that it was made from; its values are taken out, and put into
+the translation of that template. What is not recognized stays as it is.
 """
 
 import re
@@ -32,7 +32,9 @@ class Template:
 
     @cached_property
     def letters(self) -> int:
-        return sum(character.isalpha() for piece in self._literals() for character in piece)
+        return sum(
+            character.isalpha() for piece in self._literals() for character in piece
+        )
 
     @cached_property
     def _names(self) -> list[str]:
@@ -48,8 +50,8 @@ class Template:
         return re.split(r"%\(\w+\)s|%s", self.term.replace("%%", "\0"))
 
     def values_in(self, text: str) -> dict[str, str] | None:
-        """Return the values with which the term is ``text``, None when it is not. A value without
-        a name has its number."""
+        """Return the values with which the term is ``text``, None when it is not. A
+        value without a name has its number."""
         if self.landmark.replace("\0", "%") not in text:
             return None
         found = self._pattern.fullmatch(text)
@@ -68,7 +70,8 @@ class Template:
 
 
 class Phrasebook:
-    """Translations of ``terms``; ``translations`` maps terms to what they are in one language."""
+    """Translations of ``terms``; ``translations`` maps terms to what they are in one
+    language."""
 
     def __init__(self, terms: Iterable[str], translations: Mapping[str, str]):
         known = {term: translations[term] for term in terms if translations.get(term)}
@@ -80,7 +83,8 @@ class Phrasebook:
         self._known = lru_cache(maxsize=8192)(self._find)
 
     def translate(self, text: str) -> str:
-        """Return ``text`` with each of its lines translated, as far as they are known."""
+        """Return ``text`` with each of its lines translated, as far as they are
+        known."""
         return "\n".join(self._translated(line) for line in text.split("\n"))
 
     def _translated(self, line: str) -> str:
@@ -95,7 +99,11 @@ class Phrasebook:
             return _Said(self._exact[text].replace("%%", "%"), len(text))
         if not depth:
             return _Said(text)
-        found = [*self._in_parts(text, depth), *self._filled(text, depth), *self._stopped(text)]
+        found = [
+            *self._in_parts(text, depth),
+            *self._filled(text, depth),
+            *self._stopped(text),
+        ]
         return max(found, key=lambda said: said.letters, default=_Said(text))
 
     def _filled(self, text: str, depth: int) -> Iterator["_Said"]:
@@ -104,10 +112,14 @@ class Phrasebook:
             values = template.values_in(text)
             if values is None:
                 continue
-            said = {name: self._value(value, depth - 1) for name, value in values.items()}
+            said = {
+                name: self._value(value, depth - 1) for name, value in values.items()
+            }
             filled = template.fill({name: value.said for name, value in said.items()})
             if filled is not None:
-                letters = template.letters + sum(value.letters for value in said.values())
+                letters = template.letters + sum(
+                    value.letters for value in said.values()
+                )
                 yield _Said(filled, letters)
 
     def _value(self, text: str, depth: int) -> "_Said":

@@ -1,4 +1,5 @@
-"""Tell monitoring services over HTTP how a run goes. They notice when nobody tells them."""
+"""Tell monitoring services over HTTP how a run goes. They notice when nobody tells
+them."""
 
 import json
 import threading
@@ -19,7 +20,8 @@ JSON = {"Content-Type": "application/json", "User-Agent": "dfr_backup"}
 
 @dataclass(frozen=True)
 class Ping:
-    """One request. ``service`` is for messages; ``url`` carries a token, and is a secret."""
+    """One request. ``service`` is for messages; ``url`` carries a token, and is a
+    secret."""
 
     service: str
     method: str
@@ -31,21 +33,27 @@ def check_url(url: str) -> None:
     """Raise PermanentError for what is no address that may be called."""
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+        )
     except ValueError:
         valid = False
     if not valid:
         raise PermanentError(
             "This is not the address of a monitoring service.",
-            hint="It begins with https:// (or http://), followed by the name of the service.",
+            hint="It begins with https:// (or http://), followed by the name of the "
+            "service.",
         )
 
 
 def healthchecks(url: str, event: str, summary: Mapping[str, Any]) -> Ping:
     """Return the ping that healthchecks.io, and what imitates it, expects.
 
-    ``…/start`` before a run, the address itself after a good one, ``…/fail`` after one that was
-    not; ``…/log`` after a cancelled one, which is neither. ``rid`` pairs start and end.
+    ``…/start`` before a run, the address itself after a good one, ``…/fail`` after one
+    that was not; ``…/log`` after a cancelled one, which is neither. ``rid`` pairs start
+    and end.
     """
     parts = urlsplit(url)
     path = parts.path.rstrip("/") + HEALTHCHECKS_PATHS.get(event, "/fail")
@@ -55,7 +63,8 @@ def healthchecks(url: str, event: str, summary: Mapping[str, Any]) -> Ping:
 
 
 def uptime_kuma(url: str, event: str, summary: Mapping[str, Any]) -> Ping | None:
-    """Return the request for a push monitor of Uptime Kuma; None when it is not to be told."""
+    """Return the request for a push monitor of Uptime Kuma; None when it is not to
+    be told."""
     if event in ("started", "cancelled"):
         return None
     parts = urlsplit(url)
@@ -79,10 +88,11 @@ def _encoded(summary: Mapping[str, Any]) -> bytes:
 
 
 def send_all(pings: Sequence[Ping], patience: float, attempts: int = 3) -> list[str]:
-    """Send all at once; return what went wrong, one sentence for each that was not heard.
+    """Send all at once; return what went wrong, one sentence for each that was not
+    heard.
 
-    Return after ``patience`` seconds at the latest, whatever names, routes and servers do.
-    Never raise.
+    Return after ``patience`` seconds at the latest, whatever names, routes and servers
+    do. Never raise.
     """
     deadline = time.monotonic() + patience
     answers: dict[Ping, str] = {}
@@ -90,13 +100,17 @@ def send_all(pings: Sequence[Ping], patience: float, attempts: int = 3) -> list[
     def work(ping: Ping) -> None:
         answers[ping] = _send_patiently(ping, attempts)
 
-    threads = [threading.Thread(target=work, args=(ping,), daemon=True) for ping in pings]
+    threads = [
+        threading.Thread(target=work, args=(ping,), daemon=True) for ping in pings
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     late = f"did not answer within {patience:.0f} s."
-    problems = (answers.get(ping, f"{ping.service}: {_host(ping)} {late}") for ping in pings)
+    problems = (
+        answers.get(ping, f"{ping.service}: {_host(ping)} {late}") for ping in pings
+    )
     return [problem for problem in problems if problem]
 
 
@@ -114,7 +128,8 @@ def _send_patiently(ping: Ping, attempts: int) -> str:
 
 
 def send(ping: Ping) -> None:
-    """Make the request. Raise RetryableError or PermanentError; neither names the address."""
+    """Make the request. Raise RetryableError or PermanentError; neither names the
+    address."""
     import requests
 
     try:

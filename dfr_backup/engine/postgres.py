@@ -1,4 +1,5 @@
-"""PostgreSQL: how to reach it, which of its programs to use, and what its errors mean."""
+"""PostgreSQL: how to reach it, which of its programs to use, and what its errors
+mean."""
 
 import os
 import re
@@ -21,7 +22,8 @@ RED_HAT_TOOLS = "/usr/pgsql-*/bin"
 
 @dataclass(frozen=True)
 class Connection:
-    """How to reach one database. ``params`` are libpq's (host, port, user, password, sslmode…).
+    """How to reach one database. ``params`` are libpq's (host, port, user, password,
+    sslmode…).
 
     The password goes to programs by the environment, never on a command line.
     """
@@ -42,7 +44,8 @@ class Connection:
     }
 
     def connect(self) -> Any:
-        """Return a new psycopg2 connection. Raise RetryableError when none can be had."""
+        """Return a new psycopg2 connection. Raise RetryableError when none can be
+        had."""
         arguments = {key: value for key, value in self.params.items() if value}
         arguments.update(dbname=self.database, application_name=self.application_name)
         arguments.setdefault("connect_timeout", 15)
@@ -82,20 +85,25 @@ class ClientTool:
         return f"{self.path.name} {'.'.join(map(str, self.version))} ({self.path})"
 
 
-def find_client_tool(name: str, server_major: int, pg_path: str | None = None) -> ClientTool:
-    """Return the program ``name`` that fits the server best: the same major version, else the
-    next newer one. Looks into ``pg_path``, PATH and where Debian and Red Hat keep versions.
+def find_client_tool(
+    name: str, server_major: int, pg_path: str | None = None
+) -> ClientTool:
+    """Return the program ``name`` that fits the server best: the same major version,
+    else the next newer one. Looks into ``pg_path``, PATH and where Debian and Red Hat
+    keep versions.
 
-    Raise PermanentError when there is none, or only older ones: PostgreSQL's client programs
-    refuse servers newer than themselves.
+    Raise PermanentError when there is none, or only older ones: PostgreSQL's client
+    programs refuse servers newer than themselves.
     """
     found = list(_installed_tools(name, pg_path))
     usable = [tool for tool in found if tool.version[0] >= server_major]
     if usable:
         return min(usable, key=lambda tool: tool.version[0])
     hint = (
-        f"Install the client programs of PostgreSQL {server_major} on the Odoo server (Debian, "
-        f"Ubuntu: package postgresql-client-{server_major}), or set pg_path in odoo.conf to "
+        f"Install the client programs of PostgreSQL {server_major} on the Odoo server "
+        "(Debian, "
+        f"Ubuntu: package postgresql-client-{server_major}), or set pg_path in "
+        "odoo.conf to "
         "where they are."
     )
     if not found:
@@ -112,7 +120,9 @@ def _installed_tools(name: str, pg_path: str | None) -> Iterator[ClientTool]:
     folders = [pg_path] if pg_path else []
     on_path = which(name)
     folders += [os.path.dirname(on_path)] if on_path else []
-    folders += sorted(glob(DEBIAN_TOOLS), reverse=True) + sorted(glob(RED_HAT_TOOLS), reverse=True)
+    folders += sorted(glob(DEBIAN_TOOLS), reverse=True) + sorted(
+        glob(RED_HAT_TOOLS), reverse=True
+    )
     for folder in dict.fromkeys(folders):
         path = Path(folder, name)
         version = _version_of(path)
@@ -131,11 +141,16 @@ def _version_of(path: Path) -> tuple[int, ...] | None:
 
 
 def dump_error(status: int, stderr: str, user: str | None = None) -> Exception:
-    """Return the error that says why pg_dump failed, from its exit status and its stderr."""
+    """Return the error that says why pg_dump failed, from its exit status and its
+    stderr."""
     log = stderr or f"exit status {status}, and nothing on stderr"
     lines = [line for line in stderr.splitlines() if "error:" in line.lower()]
-    reason = lines[0].split("error:", 1)[-1].strip() if lines else f"exit status {status}"
-    denied = re.search(r"permission denied for (?:table|relation|sequence|schema) (\S+)", stderr)
+    reason = (
+        lines[0].split("error:", 1)[-1].strip() if lines else f"exit status {status}"
+    )
+    denied = re.search(
+        r"permission denied for (?:table|relation|sequence|schema) (\S+)", stderr
+    )
     if denied:
         return PermanentError(
             f"The database user may not read {denied[1]}.",
@@ -146,17 +161,21 @@ def dump_error(status: int, stderr: str, user: str | None = None) -> Exception:
     if "lock timeout" in stderr or "could not obtain lock" in stderr:
         return RetryableError(
             "A table is locked by another session, and was not free in time.",
-            hint="The backup is tried again later. A module upgrade may be running, or a "
+            hint="The backup is tried again later. A module upgrade may be running, or "
+            "a "
             "transaction may have been left open: look into pg_stat_activity.",
             log=log,
         )
     if status < 0:
         return RetryableError(
             f"pg_dump was ended by signal {-status}.",
-            hint="The system may be short of memory: look for pg_dump in the kernel log.",
+            hint="The system may be short of memory: look for pg_dump in the kernel "
+            "log.",
             log=log,
         )
-    if re.search(r"connection to server|server closed the connection|terminating conn", stderr):
+    if re.search(
+        r"connection to server|server closed the connection|terminating conn", stderr
+    ):
         return RetryableError(
             f"pg_dump lost the database server: {reason}",
             hint="Check that PostgreSQL runs and takes connections.",
@@ -170,7 +189,8 @@ def dump_error(status: int, stderr: str, user: str | None = None) -> Exception:
 
 
 def end_sessions(connection: Connection, application_name: str) -> int:
-    """End what an interrupted run left on the server; return how many sessions that were."""
+    """End what an interrupted run left on the server; return how many sessions that
+    were."""
     session = connection.connect()
     try:
         session.autocommit = True

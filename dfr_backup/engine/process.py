@@ -1,4 +1,5 @@
-"""Children that die with us, whose exit status is read and whose last words are kept."""
+"""Children that die with us, whose exit status is read and whose last words are
+kept."""
 
 import ctypes
 import os
@@ -11,8 +12,12 @@ from typing import IO, cast
 
 from .checkpoints import checkpoint
 
-PIPE_SIZE = 1 << 20  # bytes; 1.3 to 1.7 times faster than the kernel's 64 KiB (measured)
-F_SETPIPE_SZ = 1031  # Linux: fcntl.F_SETPIPE_SZ exists in Python since 3.10 on Linux only
+PIPE_SIZE = (
+    1 << 20
+)  # bytes; 1.3 to 1.7 times faster than the kernel's 64 KiB (measured)
+F_SETPIPE_SZ = (
+    1031  # Linux: fcntl.F_SETPIPE_SZ exists in Python since 3.10 on Linux only
+)
 STDERR_TAIL = 8192  # bytes
 TERMINATE_SECONDS = 3.0
 PR_SET_PDEATHSIG = 1
@@ -30,11 +35,12 @@ def die_with_parent() -> None:
 
 
 class Child:
-    """A program that writes to a pipe of ours. Use as a context manager: leaving ends it.
+    """A program that writes to a pipe of ours. Use as a context manager: leaving ends
+    it.
 
-    ``stdout`` is the read end (a file descriptor) and ``stderr_tail()`` the last 8 KiB of what
-    the program complained about. Start it from the main thread: the kernel ends the child
-    together with the thread that started it.
+    ``stdout`` is the read end (a file descriptor) and ``stderr_tail()`` the last 8 KiB
+    of what the program complained about. Start it from the main thread: the kernel ends
+    the child together with the thread that started it.
     """
 
     def __init__(self, argv: Sequence[str | os.PathLike], env: Mapping[str, str]):
@@ -68,7 +74,8 @@ class Child:
         return self.process.wait()
 
     def end(self) -> None:
-        """End the program if it still runs: SIGTERM, then SIGKILL after three seconds."""
+        """End the program if it still runs: SIGTERM, then SIGKILL after three
+        seconds."""
         if self.process.poll() is not None:
             return
         self.process.terminate()
@@ -95,7 +102,8 @@ def _enlarge_pipe(descriptor: int) -> None:
 
 
 def output_of(argv: Sequence[str | Path], *, timeout: float = 20) -> str:
-    """Return the stdout of a short command. Raise OSError or subprocess.SubprocessError."""
+    """Return the stdout of a short command. Raise OSError or
+    subprocess.SubprocessError."""
     result = subprocess.run(
         [os.fspath(arg) for arg in argv],
         capture_output=True,

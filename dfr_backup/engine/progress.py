@@ -10,8 +10,8 @@ LOG_LINES = 500
 class Progress:
     """Count bytes, keep log lines and warnings, and pass them on at most once a second.
 
-    ``report(progress)`` is called from the thread that works; it may raise ``Cancelled``.
-    Times are taken from a monotonic clock, in seconds.
+    ``report(progress)`` is called from the thread that works; it may raise
+    ``Cancelled``. Times are taken from a monotonic clock, in seconds.
     """
 
     def __init__(self, report: Callable[["Progress"], None] | None = None):
@@ -29,12 +29,14 @@ class Progress:
         self.total = max(int(total), 0)
 
     def advance(self, count: int) -> None:
-        """Add ``count`` bytes, and report when a second has passed. Raise ``Cancelled``."""
+        """Add ``count`` bytes, and report when a second has passed. Raise
+        ``Cancelled``."""
         self.done += count
         self.tick()
 
     def tick(self) -> None:
-        """Report when a second has passed. Call it also while waiting. Raise ``Cancelled``."""
+        """Report when a second has passed. Call it also while waiting. Raise
+        ``Cancelled``."""
         now = time.monotonic()
         if self._report and now >= self._next_report:
             self._next_report = now + REPORT_INTERVAL
@@ -45,7 +47,8 @@ class Progress:
         return time.monotonic() - self._started
 
     def log(self, line: str) -> None:
-        """Keep one line for the step's log; past ``LOG_LINES`` lines are only counted."""
+        """Keep one line for the step's log; past ``LOG_LINES`` lines are only
+        counted."""
         if len(self.lines) < LOG_LINES:
             self.lines.append(line)
         else:

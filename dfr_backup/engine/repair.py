@@ -17,8 +17,8 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def is_good(filestore: Path, store_fname: str) -> bool:
-    """Tell whether the file is there and is what its name says. Raise PermanentError when it
-    cannot be read: what nobody can see must not be replaced."""
+    """Tell whether the file is there and is what its name says. Raise PermanentError
+    when it cannot be read: what nobody can see must not be replaced."""
     folder, name = _parts(store_fname)
     try:
         file = os.open(filestore / folder / name, READ)
@@ -31,12 +31,12 @@ def is_good(filestore: Path, store_fname: str) -> bool:
 
 
 def put_back(filestore: Path, store_fname: str, pieces: Iterable[bytes]) -> bool:
-    """Write an attachment file again; return False, and change nothing, when a good one is there.
-    What a killed call has left is overwritten. One at a time.
+    """Write an attachment file again; return False, and change nothing, when a good one
+    is there. What a killed call has left is overwritten. One at a time.
 
     It appears as a whole or not at all, and only when its SHA-1 is its name. Raise
-    PermanentError when ``pieces`` are another content, or it cannot be written; what ``pieces``
-    raises is passed on. Nothing is left behind then.
+    PermanentError when ``pieces`` are another content, or it cannot be written; what
+    ``pieces`` raises is passed on. Nothing is left behind then.
     """
     folder, _name = _parts(store_fname)
     if is_good(filestore, store_fname):
@@ -78,7 +78,9 @@ def _parts(store_fname: str) -> tuple[str, str]:
 def _make_folder(filestore: Path, folder: str) -> None:
     path = filestore / folder
     if os.path.islink(path):
-        raise PermanentError(f"{path} is a link.", hint="A repair writes into the filestore only.")
+        raise PermanentError(
+            f"{path} is a link.", hint="A repair writes into the filestore only."
+        )
     with contextlib.suppress(FileExistsError):
         path.mkdir()
         _inherit(path)
@@ -96,7 +98,8 @@ def _write(partial: Path, pieces: Iterable[bytes], store_fname: str) -> None:
     if sha1.hexdigest() != store_fname.rpartition("/")[2]:
         raise PermanentError(
             f"{store_fname}: the backup holds another content.",
-            hint="The file was damaged already when that backup was made. Use an older one.",
+            hint="The file was damaged already when that backup was made. Use an older "
+            "one.",
         )
 
 
@@ -144,7 +147,8 @@ def _explained(store_fname: str) -> Iterator[None]:
 def _unusable(store_fname: str, error: OSError) -> PermanentError:
     return PermanentError(
         f"{store_fname}: {error.strerror}.",
-        hint="Check the disk with Odoo's filestore, and whether the system user that runs Odoo may "
+        hint="Check the disk with Odoo's filestore, and whether the system user that "
+        "runs Odoo may "
         "read and write there.",
         log=str(error),
     )

@@ -1,12 +1,13 @@
 """Which copies stay and which may go. Pure functions: the clock is an argument.
 
-A rule "N daily" keeps the newest copy of each of the N newest days that have one, in the plan's
-time zone; hourly, weekly (ISO weeks), monthly and yearly in the same way, as restic does it. A
-copy stays when any rule wants it.
+A rule "N daily" keeps the newest copy of each of the N newest days that have one, in
+the plan's time zone; hourly, weekly (ISO weeks), monthly and yearly in the same way, as
+restic does it. A copy stays when any rule wants it.
 
-Only verified copies count: one that nobody has read back never takes the place of one that is
-known to be good. It is not thrown away early either, because a storage that was scanned anew
-holds nothing but such copies: it stays as long as it would if all copies were verified.
+Only verified copies count: one that nobody has read back never takes the place of one
+that is known to be good. It is not thrown away early either, because a storage that was
+scanned anew holds nothing but such copies: it stays as long as it would if all copies
+were verified.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,9 +32,10 @@ PERIODS: dict[str, Callable[[datetime], str]] = {
 class Policy:
     """How many copies to keep, per rule; 0 is a rule that is not used.
 
-    ``within_days``: every copy of so many days stays, counted back from the oldest of the
-    ``minimum`` newest verified copies, so that one run under a wrong clock does not void it.
-    ``minimum``: so many of the newest verified copies stay, whatever the rules say.
+    ``within_days``: every copy of so many days stays, counted back from the oldest of
+    the ``minimum`` newest verified copies, so that one run under a wrong clock does not
+    void it. ``minimum``: so many of the newest verified copies stay, whatever the rules
+    say.
     """
 
     keep_last: int = 0
@@ -46,7 +48,8 @@ class Policy:
     minimum: int = 2
 
     def problems(self) -> list[str]:
-        """Return sentences that say why these numbers cannot be used; none when they can."""
+        """Return sentences that say why these numbers cannot be used; none when they
+        can."""
         found = [
             f"“{field.name}” must be a whole number from 0 to {LARGEST}."
             for field in fields(self)
@@ -57,12 +60,17 @@ class Policy:
         if not (self.keep_last or self.within_days or any(_counts(self).values())):
             found.append("No rule keeps anything: set at least one number above 0.")
         if not self.minimum:
-            found.append("At least one verified backup must always stay: set the minimum to 1.")
+            found.append(
+                "At least one verified backup must always stay: set the minimum to 1."
+            )
         return found
 
     def most_copies(self) -> int:
-        """Return about how many copies stay in the long run, when no two rules want the same."""
-        return max(self.keep_last + sum(_counts(self).values()), self.within_days, self.minimum)
+        """Return about how many copies stay in the long run, when no two rules want
+        the same."""
+        return max(
+            self.keep_last + sum(_counts(self).values()), self.within_days, self.minimum
+        )
 
 
 PRESETS = {
@@ -75,8 +83,8 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Copy:
-    """One stored archive. ``taken_at`` is aware; ``ours``: its manifest carries the UUID of
-    this database; ``running``: a run is still busy with it."""
+    """One stored archive. ``taken_at`` is aware; ``ours``: its manifest carries the
+    UUID of this database; ``running``: a run is still busy with it."""
 
     identifier: str
     taken_at: datetime
@@ -88,12 +96,13 @@ class Copy:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a copy stays or goes: a rule, and the period it stands for there ("" for none).
+    """Why a copy stays or goes: a rule, and the period it stands for there ("" for
+    none).
 
-    Stays: a key of ``PERIODS`` ("daily", "2026-11-24"); "last" and "minimum" with its rank
-    from the newest; "within" with the days; "foreign", "protected", "running"; "unverified"
-    (not older than the newest verified ones, or too few are verified); "refused", see
-    ``Decision``. Goes: "surplus", no rule wants it.
+    Stays: a key of ``PERIODS`` ("daily", "2026-11-24"); "last" and "minimum" with its
+    rank from the newest; "within" with the days; "foreign", "protected", "running";
+    "unverified" (not older than the newest verified ones, or too few are verified);
+    "refused", see ``Decision``. Goes: "surplus", no rule wants it.
     """
 
     rule: str
@@ -113,7 +122,8 @@ class Verdict:
 class Decision:
     """A verdict for every copy, the newest first.
 
-    ``refused`` is a sentence that says why nothing at all may be deleted now, with a ``hint``.
+    ``refused`` is a sentence that says why nothing at all may be deleted now, with a
+    ``hint``.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -135,15 +145,18 @@ def plan_retention(
 ) -> Decision:
     """Given all copies in one storage, return which stay and which go.
 
-    ``storage_now`` is the storage's own clock where it has one: without it, a server whose
-    clock runs ahead is not noticed. Nothing is deleted when the policy has problems, when the
-    newest verified copy was taken more than 5 minutes after ``now``, or when the two clocks
-    are further apart than that. Raise ValueError for equal identifiers and naive datetimes.
+    ``storage_now`` is the storage's own clock where it has one: without it, a server
+    whose clock runs ahead is not noticed. Nothing is deleted when the policy has
+    problems, when the newest verified copy was taken more than 5 minutes after ``now``,
+    or when the two clocks are further apart than that. Raise ValueError for equal
+    identifiers and naive datetimes.
     """
     ordered = _newest_first(copies)
     refused, hint = _objection(ordered, policy, now, storage_now)
     if refused:
-        verdicts = tuple(Verdict(c.identifier, True, (Reason("refused"),)) for c in ordered)
+        verdicts = tuple(
+            Verdict(c.identifier, True, (Reason("refused"),)) for c in ordered
+        )
         return Decision(verdicts, refused, hint)
     reasons = _all_reasons(ordered, policy, ZoneInfo(tz))
     return Decision(
@@ -159,21 +172,27 @@ def plan_retention(
 def _objection(
     ordered: Sequence[Copy], policy: Policy, now: datetime, storage_now: datetime | None
 ) -> tuple[str, str]:
-    """Return a sentence and a hint when nothing may be deleted, else two empty strings."""
+    """Return a sentence and a hint when nothing may be deleted, else two empty
+    strings."""
     if problems := policy.problems():
-        return "Nothing was deleted: " + " ".join(problems), "Correct the plan's retention."
+        return "Nothing was deleted: " + " ".join(
+            problems
+        ), "Correct the plan's retention."
     if storage_now is not None and abs(now - storage_now) > CLOCK_TOLERANCE:
         return (
-            f"Nothing was deleted: the clocks of this server ({_utc(now)}) and of the storage "
+            f"Nothing was deleted: the clocks of this server ({_utc(now)}) and of the "
+            "storage "
             f"({_utc(storage_now)}) disagree by more than 5 minutes.",
             "Set both clocks right, best with NTP.",
         )
     newest = next((c for c in ordered if _counts_for_rules(c) and c.verified), None)
     if newest and newest.taken_at > now + CLOCK_TOLERANCE:
         return (
-            f"Nothing was deleted: the newest verified backup is of {_utc(newest.taken_at)}, "
+            "Nothing was deleted: the newest verified backup is of "
+            f"{_utc(newest.taken_at)}, "
             f"but this server's clock says {_utc(now)}.",
-            "Set the server's clock right. If that backup was made under a wrong clock, delete "
+            "Set the server's clock right. If that backup was made under a wrong "
+            "clock, delete "
             "it by hand.",
         )
     return "", ""
@@ -208,8 +227,11 @@ def _exempt(copy: Copy) -> list[Reason]:
     return [Reason(rule) for rule, holds in exemptions.items() if holds]
 
 
-def _wanted(ordered: Sequence[Copy], policy: Policy, zone: ZoneInfo) -> dict[str, list[Reason]]:
-    """Return the reasons that the rules give if ``ordered``, the newest first, were all."""
+def _wanted(
+    ordered: Sequence[Copy], policy: Policy, zone: ZoneInfo
+) -> dict[str, list[Reason]]:
+    """Return the reasons that the rules give if ``ordered``, the newest first, were
+    all."""
     found: dict[str, list[Reason]] = {c.identifier: [] for c in ordered}
     for rank, copy in enumerate(ordered[: policy.keep_last], 1):
         found[copy.identifier].append(Reason("last", str(rank)))
@@ -231,7 +253,9 @@ def _floor(
     ours: Sequence[Copy], verified: Sequence[Copy], policy: Policy
 ) -> dict[str, list[Reason]]:
     """Return what stays whatever the rules say."""
-    if len(verified) < policy.minimum:  # too few are good: then the others are all there is
+    if (
+        len(verified) < policy.minimum
+    ):  # too few are good: then the others are all there is
         rest = {c.identifier: [Reason("unverified")] for c in ours if not c.verified}
         return rest | _minimum(verified)
     found = _minimum(verified[: policy.minimum])
@@ -248,7 +272,9 @@ def _floor(
 
 
 def _minimum(verified: Sequence[Copy]) -> dict[str, list[Reason]]:
-    return {c.identifier: [Reason("minimum", str(n))] for n, c in enumerate(verified, 1)}
+    return {
+        c.identifier: [Reason("minimum", str(n))] for n, c in enumerate(verified, 1)
+    }
 
 
 def _newest_first(copies: Iterable[Copy]) -> list[Copy]:
@@ -269,7 +295,9 @@ def _counts(policy: Policy) -> dict[str, int]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+    return (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+    )
 
 
 def _utc(moment: datetime) -> str:

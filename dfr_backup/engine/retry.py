@@ -14,8 +14,8 @@ TICK = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Retries:
-    """How long to go on: ``patience`` seconds without any progress, with pauses that double
-    from ``first`` to ``longest`` seconds."""
+    """How long to go on: ``patience`` seconds without any progress, with pauses that
+    double from ``first`` to ``longest`` seconds."""
 
     patience: float = 900.0
     first: float = 2.0
@@ -29,9 +29,9 @@ def persistently(
 ) -> Result:
     """Return what ``operation`` returns, calling it again after each RetryableError.
 
-    Each failure stands in the log of ``progress``, with its number and its reason. A call that
-    got further than any before it starts the patience anew; when it is used up, the last error
-    leaves. Raise Cancelled also while waiting.
+    Each failure stands in the log of ``progress``, with its number and its reason. A
+    call that got further than any before it starts the patience anew; when it is used
+    up, the last error leaves. Raise Cancelled also while waiting.
     """
     deadline = time.monotonic() + retries.patience
     pause, furthest, failures = retries.first, 0, 0
@@ -47,7 +47,9 @@ def persistently(
             if time.monotonic() + pause > deadline:
                 progress.log(f"Attempt {failures} failed, giving up: {error.message}")
                 raise
-            progress.log(f"Attempt {failures} failed, again in {pause:.0f} s: {error.message}")
+            progress.log(
+                f"Attempt {failures} failed, again in {pause:.0f} s: {error.message}"
+            )
             _wait(pause, progress)
             pause = min(2 * pause, retries.longest)
 

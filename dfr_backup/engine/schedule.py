@@ -12,8 +12,9 @@ FREQUENCIES = ("hourly", "daily", "weekly", "monthly")
 class Schedule:
     """A repeated moment in a time zone.
 
-    ``minute_of_day`` is 0..1439 (for hourly schedules only its minutes count), ``weekday`` is
-    0 (Monday)..6, ``monthday`` 1..31, where months that are too short use their last day.
+    ``minute_of_day`` is 0..1439 (for hourly schedules only its minutes count),
+    ``weekday`` is 0 (Monday)..6, ``monthday`` 1..31, where months that are too short
+    use their last day.
     """
 
     frequency: str
@@ -26,9 +27,10 @@ class Schedule:
 def next_time(schedule: Schedule, after: datetime) -> datetime:
     """Return the first moment of ``schedule`` later than ``after``, both aware, in UTC.
 
-    A local time that the clock skips in spring is taken as much later as the clock jumps (02:30
-    becomes 03:30); one that comes twice in autumn is taken once, the first time. So a daily
-    plan runs exactly once a day. Raise ValueError for an unknown frequency.
+    A local time that the clock skips in spring is taken as much later as the clock
+    jumps (02:30 becomes 03:30); one that comes twice in autumn is taken once, the first
+    time. So a daily plan runs exactly once a day. Raise ValueError for an unknown
+    frequency.
     """
     if schedule.frequency == "hourly":
         return _next_hour(schedule, after)
@@ -45,7 +47,9 @@ def next_time(schedule: Schedule, after: datetime) -> datetime:
 
 def _next_hour(schedule: Schedule, after: datetime) -> datetime:
     minute = schedule.minute_of_day % 60
-    moment = after.astimezone(timezone.utc).replace(minute=minute, second=0, microsecond=0)
+    moment = after.astimezone(timezone.utc).replace(
+        minute=minute, second=0, microsecond=0
+    )
     return moment if moment > after else moment + timedelta(hours=1)
 
 

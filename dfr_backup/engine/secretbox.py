@@ -1,4 +1,5 @@
-"""Secrets at rest: sealed with a key that lives outside the database and outside every backup."""
+"""Secrets at rest: sealed with a key that lives outside the database and outside
+every backup."""
 
 import base64
 import binascii
@@ -34,7 +35,8 @@ class Key:
 
 @dataclass(frozen=True)
 class LoadedKey:
-    """A key from a file. ``warning`` is a sentence when something about the file was mended."""
+    """A key from a file. ``warning`` is a sentence when something about the file was
+    mended."""
 
     key: Key
     created: bool = False
@@ -44,8 +46,9 @@ class LoadedKey:
 class SecretBox:
     """Seal and open short texts with AES-256-GCM.
 
-    The first key seals; the others are former ones, which still open. A token works only in
-    the context it was sealed in: nobody can move it to another record to see it used there.
+    The first key seals; the others are former ones, which still open. A token works
+    only in the context it was sealed in: nobody can move it to another record to see it
+    used there.
     """
 
     def __init__(self, key: Key, *former: Key):
@@ -57,10 +60,13 @@ class SecretBox:
     def seal(self, secret: str, context: str) -> str:
         """Return the token for ``secret``, which says nothing but its length.
 
-        ``context`` names the place of the secret, for example "backup.storage,7,secret_key".
+        ``context`` names the place of the secret, for example
+        "backup.storage,7,secret_key".
         """
         nonce = os.urandom(NONCE_BYTES)
-        sealed = _cipher(self._keys[0]).encrypt(nonce, secret.encode(*ENCODING), context.encode())
+        sealed = _cipher(self._keys[0]).encrypt(
+            nonce, secret.encode(*ENCODING), context.encode()
+        )
         return PREFIX + base64.urlsafe_b64encode(nonce + sealed).decode()
 
     def open(self, token: str, context: str) -> str:
@@ -73,14 +79,16 @@ class SecretBox:
             names = ", ".join(key.name for key in self._keys)
             raise PermanentError(
                 "A stored secret cannot be read with this server's key.",
-                hint="Enter the secret again, or restore the key file that the server had when "
+                hint="Enter the secret again, or restore the key file that the server "
+                "had when "
                 "it was entered. It is not part of any backup.",
                 log=f"Keys tried: {names}.",
             )
         return secret
 
     def is_current(self, token: str, context: str) -> bool:
-        """Return whether the first key opens ``token``. If not, open it and seal it again."""
+        """Return whether the first key opens ``token``. If not, open it and seal it
+        again."""
         return self._try(token, context, self._keys[:1]) is not None
 
     def _try(self, token: str, context: str, keys: Sequence[Key]) -> str | None:
@@ -97,15 +105,19 @@ class SecretBox:
         for key in keys if len(data) > NONCE_BYTES else ():
             with contextlib.suppress(InvalidTag, ValueError):
                 nonce, sealed = data[:NONCE_BYTES], data[NONCE_BYTES:]
-                return _cipher(key).decrypt(nonce, sealed, context.encode()).decode(*ENCODING)
+                return (
+                    _cipher(key)
+                    .decrypt(nonce, sealed, context.encode())
+                    .decode(*ENCODING)
+                )
         return None
 
 
 def key_from_text(text: str) -> Key:
     """Return the key that a person put into odoo.conf or the environment.
 
-    Any text of 16 characters or more is one; the same text gives the same key everywhere.
-    Raise PermanentError for a shorter one.
+    Any text of 16 characters or more is one; the same text gives the same key
+    everywhere. Raise PermanentError for a shorter one.
     """
     text = text.strip()
     if len(text) < SMALLEST_TEXT:
@@ -118,11 +130,13 @@ def key_from_text(text: str) -> Key:
 
 
 def load_or_create_key(file: Path) -> LoadedKey:
-    """Return the key in ``file``, which is made, with mode 0600, when it does not exist.
+    """Return the key in ``file``, which is made, with mode 0600, when it does not
+    exist.
 
-    Processes that race for it get the same key. Rights for others are taken away, with a
-    warning. Raise PermanentError when the file cannot be read or made, belongs to another
-    user, is no plain file or holds no key: a second key is never put in its place.
+    Processes that race for it get the same key. Rights for others are taken away, with
+    a warning. Raise PermanentError when the file cannot be read or made, belongs to
+    another user, is no plain file or holds no key: a second key is never put in its
+    place.
     """
     try:
         created = _create(file)
@@ -131,23 +145,29 @@ def load_or_create_key(file: Path) -> LoadedKey:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise PermanentError(
             f"The key file {file.name} in {file.parent} cannot be used: {reason}.",
-            hint="Give the system user that runs Odoo the right to read and write there.",
+            hint="Give the system user that runs Odoo the right to read and write "
+            "there.",
         ) from error
 
 
 def _create(file: Path) -> bool:
-    """Make the key file, unless there is one. It appears under its name only when complete."""
+    """Make the key file, unless there is one. It appears under its name only when
+    complete."""
     if os.path.lexists(file):
         return False
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(
+            partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
+        )
         with open(descriptor, "wb") as stream:
             stream.write(base64.urlsafe_b64encode(os.urandom(KEY_BYTES)) + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
-        os.link(partial, file)  # unlike a rename, it never replaces the key of another process
+        os.link(
+            partial, file
+        )  # unlike a rename, it never replaces the key of another process
     except FileExistsError:
         return False
     finally:
@@ -167,18 +187,21 @@ def _load(file: Path, created: bool) -> LoadedKey:
     if len(value) != KEY_BYTES:
         raise PermanentError(
             f"{file.name} in {file.parent} holds no key.",
-            hint="Restore that file from where you keep it. If it is lost, remove it: a new one "
+            hint="Restore that file from where you keep it. If it is lost, remove it: "
+            "a new one "
             "is made, and the secrets of all storages have to be entered again.",
         )
     return LoadedKey(Key(value), created, warning)
 
 
 def _require_private(descriptor: int, file: Path) -> str:
-    """Refuse another user's file; take rights from others, and return a sentence about it."""
+    """Refuse another user's file; take rights from others, and return a sentence
+    about it."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0):
         raise PermanentError(
-            f"{file.name} in {file.parent} is not a plain file of the user that runs Odoo.",
+            f"{file.name} in {file.parent} is not a plain file of the user that runs "
+            "Odoo.",
             hint="Somebody else may have put it there. Look at it before you remove it.",
         )
     mode = stat.S_IMODE(status.st_mode)
@@ -186,8 +209,10 @@ def _require_private(descriptor: int, file: Path) -> str:
         return ""
     os.fchmod(descriptor, mode & 0o700)
     return (
-        f"{file.name} could be read by other users of the server (mode {mode:04o}). That was "
-        "mended; if you do not trust them, enter the secrets of all storages again with new ones."
+        f"{file.name} could be read by other users of the server (mode {mode:04o}). "
+        "That was "
+        "mended; if you do not trust them, enter the secrets of all storages again "
+        "with new ones."
     )
 
 

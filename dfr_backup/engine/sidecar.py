@@ -1,4 +1,5 @@
-"""Read the manifest beside a stored archive. Whoever can write to the storage may have made it."""
+"""Read the manifest beside a stored archive. Whoever can write to the storage may
+have made it."""
 
 import json
 import math
@@ -12,7 +13,9 @@ from .errors import PermanentError
 from .manifest import FORMAT_VERSION, seal, sidecar_key
 
 MAX_BYTES = 64 << 20
-MOST_VALUES = 2_000_000  # in all of the JSON: a small text must not become gigabytes of objects
+MOST_VALUES = (
+    2_000_000  # in all of the JSON: a small text must not become gigabytes of objects
+)
 LARGEST_ARCHIVE = 1 << 60  # bytes
 LONGEST_NUMBER = 30  # digits
 YEARS = range(2000, 2200)
@@ -20,16 +23,20 @@ YEARS = range(2000, 2200)
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-BAD_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # no database takes them
+BAD_CHARACTERS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]"
+)  # no database takes them
 HINT = (
-    "Something else wrote that file, or it is damaged. Delete it if it is not yours; an archive "
+    "Something else wrote that file, or it is damaged. Delete it if it is not yours; "
+    "an archive "
     "beside it can still be restored by its name."
 )
 
 
 @dataclass(frozen=True)
 class MissingPart:
-    """What an archive should hold and does not: "dump_database" or "archive_files", and why."""
+    """What an archive should hold and does not: "dump_database" or "archive_files",
+    and why."""
 
     part: str
     reason: str
@@ -39,15 +46,16 @@ class MissingPart:
 class Sidecar:
     """What a manifest says about its archive.
 
-    ``key``, ``size`` (bytes) and ``sha256`` (hexadecimal) are the archive as it was stored,
-    ``taken_at`` (UTC) the moment of its data. ``modules`` is their number. ``database_uuid`` and
-    ``plan`` are "" when there is none. ``encryption`` is "" or what an encrypted archive needs,
-    "recipients" or "passphrase"; ``recipients`` are its public keys.
+    ``key``, ``size`` (bytes) and ``sha256`` (hexadecimal) are the archive as it was
+    stored, ``taken_at`` (UTC) the moment of its data. ``modules`` is their number.
+    ``database_uuid`` and ``plan`` are "" when there is none. ``encryption`` is "" or
+    what an encrypted archive needs, "recipients" or "passphrase"; ``recipients`` are
+    its public keys.
 
-    ``imported_by`` is the database that has taken in an archive from elsewhere, by the run
-    ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody has counted its
-    rows. ``module_names`` are those of the database, ``addons`` those that are in the archive.
-    ``seal`` is that of ``manifest.seal``.
+    ``imported_by`` is the database that has taken in an archive from elsewhere, by the
+    run ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody
+    has counted its rows. ``module_names`` are those of the database, ``addons`` those
+    that are in the archive. ``seal`` is that of ``manifest.seal``.
     """
 
     key: str
@@ -83,9 +91,9 @@ class Sidecar:
 def parse_sidecar(data: bytes, key: str) -> Sidecar:
     """Given what is stored under ``key``, return what it says, checked.
 
-    Nothing of it is believed: not its size (at most 64 MiB), its depth, its numbers, nor that
-    its archive is the one beside it. Raise PermanentError that names what is wrong, or that a
-    newer version of this addon wrote it.
+    Nothing of it is believed: not its size (at most 64 MiB), its depth, its numbers,
+    nor that its archive is the one beside it. Raise PermanentError that names what is
+    wrong, or that a newer version of this addon wrote it.
     """
     try:
         return _sidecar(_Fields(parse_json(data)), key)
@@ -149,7 +157,8 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     version = ours.whole("format", 1, LARGEST_ARCHIVE)
     if version > FORMAT_VERSION:
         raise PermanentError(
-            f"{_shown(key)} was made by a newer version of this addon (format {version}).",
+            f"{_shown(key)} was made by a newer version of this addon (format "
+            f"{version}).",
             hint="Upgrade the addon, or restore that backup where it was made.",
         )
     archive = odoo.fields("archive")
@@ -175,7 +184,9 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         job=ours.text("job", 64),
         encrypted=name.endswith(".age"),
         encryption=encryption.text_if_any("kind", 64),
-        recipients=encryption.texts("recipients", 8192) if encryption.has("recipients") else (),
+        recipients=encryption.texts("recipients", 8192)
+        if encryption.has("recipients")
+        else (),
         missing=tuple(
             MissingPart(part.text("part", 64), part.text_if_any("reason", 64 << 10))
             for part in ours.list_of_fields("missing")
@@ -190,7 +201,8 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
 
 
 class _Fields:
-    """The values of an object, by name and type. Every method raises ValueError in words."""
+    """The values of an object, by name and type. Every method raises ValueError in
+    words."""
 
     def __init__(self, values: Any, where: str = ""):
         if not isinstance(values, dict):
@@ -222,7 +234,8 @@ class _Fields:
         return self._plain(name, self._typed(name, str, "a text"), longest)
 
     def text_if_any(self, name: str, longest: int) -> str:
-        """Return the text, "" when there is none: missing, null, or false as Odoo has it."""
+        """Return the text, "" when there is none: missing, null, or false as Odoo
+        has it."""
         if self._values.get(name) in (None, False, ""):
             return ""
         return self.text(name, longest)
@@ -252,7 +265,9 @@ class _Fields:
             if found.tzinfo is None or found.year not in YEARS:
                 raise ValueError
         except ValueError:
-            raise ValueError(f"{self._path(name)} is not a moment with a time zone") from None
+            raise ValueError(
+                f"{self._path(name)} is not a moment with a time zone"
+            ) from None
         return found.astimezone(timezone.utc)
 
     def _typed(self, name: str, kind: type, words: str) -> Any:
@@ -265,7 +280,9 @@ class _Fields:
 
     def _plain(self, name: str, value: str, longest: int) -> str:
         if not value or len(value) > longest or BAD_CHARACTERS.search(value):
-            raise ValueError(f"{self._path(name)} is empty, too long or has odd characters")
+            raise ValueError(
+                f"{self._path(name)} is empty, too long or has odd characters"
+            )
         return value
 
     def _path(self, name: str) -> str:

@@ -1,10 +1,12 @@
-"""Sizes: in words, and whether one is much smaller than it should be. Then data is gone, and
-nobody may know."""
+"""Sizes: in words, and whether one is much smaller than it should be. Then data is
+gone, and nobody may know."""
 
 from collections.abc import Sequence
 from statistics import median
 
-ENOUGH = 3  # archives that must have been made before: two say nothing about what is usual
+ENOUGH = (
+    3  # archives that must have been made before: two say nothing about what is usual
+)
 LOOK_BACK = 5
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -12,8 +14,8 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 def shrinkage(size: float, earlier: Sequence[float], threshold: int) -> int:
     """Return by how many percent ``size`` is below the median of the ``earlier`` ones.
 
-    Return 0 when that is less than ``threshold`` percent, when the threshold is 0, or when
-    there are too few earlier ones to compare with.
+    Return 0 when that is less than ``threshold`` percent, when the threshold is 0, or
+    when there are too few earlier ones to compare with.
     """
     if not threshold or len(earlier) < ENOUGH:
         return 0

@@ -25,9 +25,10 @@ COPY_PLAIN = "(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01', ENCODING 'UTF8')"
 class Snapshot:
     """A REPEATABLE READ transaction whose view of the database is exported to pg_dump.
 
-    Use as a context manager and leave it as soon as nobody needs the view any more: while it
-    is open, the server cannot clean up what has been deleted since. With ``shared``, the name
-    of a snapshot that another session exports, it looks at that one.
+    Use as a context manager and leave it as soon as nobody needs the view any more:
+    while it is open, the server cannot clean up what has been deleted since. With
+    ``shared``, the name of a snapshot that another session exports, it looks at that
+    one.
     """
 
     def __init__(self, connection: Connection, shared: str | None = None):
@@ -62,10 +63,12 @@ class Snapshot:
         return Snapshot(self._connection, shared=self.name)
 
     def estimated_dump_size(self) -> int:
-        """Return about how many bytes of SQL the dump will have: what the tables hold."""
+        """Return about how many bytes of SQL the dump will have: what the tables
+        hold."""
         return self._value(
             "SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm')"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', "
+            "'m')"
             " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
         )
 
@@ -73,7 +76,8 @@ class Snapshot:
         """Return the bytes of all attachment files, as the database has noted them."""
         return self._value(
             "SELECT coalesce(sum(size), 0)::bigint FROM (SELECT max(file_size) AS size"
-            " FROM ir_attachment WHERE store_fname IS NOT NULL GROUP BY store_fname) AS files"
+            " FROM ir_attachment WHERE store_fname IS NOT NULL GROUP BY store_fname) "
+            "AS files"
         )
 
     def attachments(self) -> Iterator[Attachment]:
@@ -84,7 +88,8 @@ class Snapshot:
         with self._cursor("dfr_backup_attachments") as cr:
             cr.itersize = FETCH_SIZE
             cr.execute(
-                "SELECT store_fname, min(checksum), max(file_size), min(id), min(res_model),"
+                "SELECT store_fname, min(checksum), max(file_size), min(id), "
+                "min(res_model),"
                 " min(name) FROM ir_attachment WHERE store_fname IS NOT NULL"
                 " GROUP BY store_fname ORDER BY store_fname"
             )
@@ -94,28 +99,38 @@ class Snapshot:
 
     def index_attachments(self, write: Callable[[bytes], object]) -> None:
         """Pass a line of JSON for each attachment that has a file to ``write``; see
-        ``archive.index``. The server makes the lines: a million of them take seconds."""
+        ``archive.index``. The server makes the lines: a million of them take
+        seconds."""
         query = (
-            f"COPY (SELECT row_to_json(a) FROM (SELECT {', '.join(COLUMNS)} FROM ir_attachment"
+            f"COPY (SELECT row_to_json(a) FROM (SELECT {', '.join(COLUMNS)} FROM "
+            "ir_attachment"
             f" WHERE store_fname IS NOT NULL) AS a) TO STDOUT WITH {COPY_PLAIN}"
         )
-        with self._cursor() as cr, io.BufferedWriter(IndexWriter(write), INDEX_PIECE) as stream:
+        with (
+            self._cursor() as cr,
+            io.BufferedWriter(IndexWriter(write), INDEX_PIECE) as stream,
+        ):
             cr.copy_expert(query, stream)
 
     def attachments_elsewhere(self) -> dict[str, int]:
-        """Return how many attachments hold their content outside the filestore, by kind."""
+        """Return how many attachments hold their content outside the filestore, by
+        kind."""
         with self._cursor() as cr:
             cr.execute(
-                "SELECT CASE WHEN db_datas IS NOT NULL THEN 'database' ELSE type END, count(*)"
+                "SELECT CASE WHEN db_datas IS NOT NULL THEN 'database' ELSE type END, "
+                "count(*)"
                 " FROM ir_attachment WHERE store_fname IS NULL"
                 " AND (db_datas IS NOT NULL OR type NOT IN ('url', 'binary')) GROUP BY 1"
             )
             return dict(cr.fetchall())
 
     def row_counts(self, stop: threading.Event | None = None) -> dict[str, int]:
-        """Return the number of rows of every table that pg_dump dumps, by quoted full name."""
+        """Return the number of rows of every table that pg_dump dumps, by quoted
+        full name."""
         counts = {}
-        with self._cursor() as cr:  # pg_dump and whoever compresses need the other cores
+        with (
+            self._cursor() as cr
+        ):  # pg_dump and whoever compresses need the other cores
             cr.execute("SET max_parallel_workers_per_gather = 0")
         for schema, table in self._tables():
             if stop is not None and stop.is_set():
@@ -130,9 +145,11 @@ class Snapshot:
         with self._cursor() as cr:
             cr.execute(
                 "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
-                " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 't'"
+                " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence "
+                "<> 't'"
                 " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-                " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"
+                " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
+                "'pg_class'::regclass"
                 " AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2"
             )
             return cr.fetchall()
@@ -153,9 +170,13 @@ class Snapshot:
             with self._session.cursor(name) as cr:
                 yield cr
         except psycopg2.errors.InsufficientPrivilege as error:
-            raise dump_error(1, str(error), self._connection.params.get("user")) from error
+            raise dump_error(
+                1, str(error), self._connection.params.get("user")
+            ) from error
         except psycopg2.Error as error:
-            lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+            lost = isinstance(
+                error, psycopg2.OperationalError | psycopg2.InterfaceError
+            )
             raise (RetryableError if lost else PermanentError)(
                 "The database server refused to answer.",
                 hint="Look at the PostgreSQL log. The backup can be run again.",
@@ -166,12 +187,14 @@ class Snapshot:
 class RowCounter:
     """Count the rows of every table in a thread, while pg_dump dumps the same snapshot.
 
-    Use as a context manager around the dump; read ``counts`` after it. Counting is a second
-    net, not the backup: when it fails, ``counts`` is None and ``problem`` says why.
+    Use as a context manager around the dump; read ``counts`` after it. Counting is a
+    second net, not the backup: when it fails, ``counts`` is None and ``problem`` says
+    why.
     """
 
     def __init__(self, snapshot: Snapshot):
-        # a session of its own: an error here would end the one whose snapshot pg_dump imports
+        # a session of its own: an error here would end the one whose snapshot pg_dump
+        # imports
         self._snapshot = snapshot.another()
         self._stop = threading.Event()
         self.counts: dict[str, int] | None = None

@@ -6,8 +6,8 @@ from typing import Any
 
 
 class SeekableStream(io.RawIOBase):
-    """A stream of ``_size`` bytes that stands at ``_position``; both are the subclass's to set,
-    and so is ``readinto``."""
+    """A stream of ``_size`` bytes that stands at ``_position``; both are the
+    subclass's to set, and so is ``readinto``."""
 
     _size: int
     _position: int
@@ -34,7 +34,8 @@ class SeekableStream(io.RawIOBase):
 
 
 def read_fully(stream: Any, size: int) -> bytes:
-    """Return ``size`` bytes of a stream that may return fewer at once; fewer at its end."""
+    """Return ``size`` bytes of a stream that may return fewer at once; fewer at its
+    end."""
     data = b""
     while len(data) < size and (more := stream.read(size - len(data))):
         data = data + more if data else more

@@ -14,7 +14,8 @@ IN_WORK = ("dump_database", "archive_files", "compress", "upload")
 
 
 class ArchivingFlow(Flow):
-    """A flow that makes an archive in a working directory, in several steps and attempts."""
+    """A flow that makes an archive in a working directory, in several steps and
+    attempts."""
 
     BEGINS_AGAIN = True  # what is lost can be made once more
 
@@ -30,8 +31,8 @@ class ArchivingFlow(Flow):
         return super()._do(step, lambda *about: self._in_work(method, *about), obstacle)
 
     def _in_work(self, method, *about):
-        """Do a step. When its files are deleted meanwhile, put the run off: the next attempt
-        begins with a new dump."""
+        """Do a step. When its files are deleted meanwhile, put the run off: the next
+        attempt begins with a new dump."""
         try:
             method(*about)
         except (Cancelled, Postponed):
@@ -42,7 +43,8 @@ class ArchivingFlow(Flow):
                 raise
             self._undo_uploads("upload")
             raise Postponed(
-                f"The working directory {self.work} was deleted while the backup was running.",
+                f"The working directory {self.work} was deleted while the backup was "
+                "running.",
                 hint="Something tidies up there: leave that directory out.",
                 log=str(error),
             ) from error
@@ -57,14 +59,17 @@ class ArchivingFlow(Flow):
         """Tell whether somebody else removed what was saved."""
         if not self.work.exists():
             return True
-        return self._has_saved() and not (self.partial.exists() or self.job._is_archived())
+        return self._has_saved() and not (
+            self.partial.exists() or self.job._is_archived()
+        )
 
     def _is_stored(self):
         """Tell whether a storage holds the archive already."""
         return any(self._good("upload", storage) for storage in self.job._storages())
 
     def _archive(self):
-        """The writer, one for all steps. What another process has begun is read again first."""
+        """The writer, one for all steps. What another process has begun is read
+        again first."""
         if self._writer is None and self.partial.exists():
             saved = self.job._facts().get("saved", 0)
             self._writer = ArchiveWriter.resume(
@@ -89,10 +94,14 @@ class ArchivingFlow(Flow):
         self.work.mkdir(mode=0o700, parents=True)
 
     def _restart_if_archive_is_lost(self):
-        """A later attempt may find the working directory gone or damaged, or be on another
-        server: then nothing of what the closed steps have saved counts any more, unless a
-        storage holds it."""
-        if self.job._is_archived() or not self.job._uploads_missing() or not self._has_saved():
+        """A later attempt may find the working directory gone or damaged, or be on
+        another server: then nothing of what the closed steps have saved counts any
+        more, unless a storage holds it."""
+        if (
+            self.job._is_archived()
+            or not self.job._uploads_missing()
+            or not self._has_saved()
+        ):
             return
         if self._is_stored():
             return
@@ -110,13 +119,18 @@ class ArchivingFlow(Flow):
         if not self.job._is_archived():
             raise PermanentError(
                 f"The archive is gone from {self.work}.",
-                hint="Something deleted it before it was stored everywhere. Run the backup again.",
+                hint="Something deleted it before it was stored everywhere. Run the "
+                "backup again.",
             )
 
     def _undo_uploads(self, unless):
-        """Remove what was uploaded to each storage, unless its step of that kind ended well."""
+        """Remove what was uploaded to each storage, unless its step of that kind
+        ended well."""
         for storage in self.job._storages():
-            uploaded = self.job._step("upload", storage).state not in ("pending", "skipped")
+            uploaded = self.job._step("upload", storage).state not in (
+                "pending",
+                "skipped",
+            )
             if uploaded and not self._good(unless, storage):
                 with contextlib.suppress(EngineError):
                     self._remove_from(storage)

@@ -29,7 +29,8 @@ from .base import compare_stored
 
 PARTIAL_ENCRYPTED = "archive.part.age"
 ATTACHMENT_LIST = "attachments.jsonl"
-# share of the tables' size that the compressed dump takes, rounded up from what was measured
+# share of the tables' size that the compressed dump takes, rounded up from what was
+# measured
 DUMP_RATIO = 0.4
 
 
@@ -103,7 +104,8 @@ class BackupFlow(ArchivingFlow):
             )
         self._make_work()
         self._check_tools(progress)
-        self.job._encryption_key()  # one that cannot be used ends the run before anything is saved
+        # one that cannot be used ends the run before anything is saved
+        self.job._encryption_key()
         with self._postponing():
             self._check_space(progress)
         self._check_storages(progress)
@@ -135,8 +137,10 @@ class BackupFlow(ArchivingFlow):
         progress.log(f"About {_mib(needed)} needed, {_mib(free)} free in {self.work}")
         if free < needed:
             raise PermanentError(
-                f"The archive needs about {_mib(needed)}, and {self.work} has {_mib(free)} free.",
-                hint="Free some space on the disk of Odoo's data directory. Nothing was deleted.",
+                f"The archive needs about {_mib(needed)}, and {self.work} has "
+                f"{_mib(free)} free.",
+                hint="Free some space on the disk of Odoo's data directory. Nothing "
+                "was deleted.",
             )
 
     def _estimated_size(self):
@@ -146,7 +150,9 @@ class BackupFlow(ArchivingFlow):
             if self.job.include_database:
                 size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
             if self.job.include_filestore:
-                with contextlib.suppress(EngineError):  # the dump will tell what is the matter
+                with contextlib.suppress(
+                    EngineError
+                ):  # the dump will tell what is the matter
                     size += snapshot.estimated_filestore_size()
         return 2 * size if self.job._is_encrypted() else size
 
@@ -165,12 +171,15 @@ class BackupFlow(ArchivingFlow):
 
     @contextlib.contextmanager
     def _postponing(self):
-        """Let what PostgreSQL refuses for a while put the run off, as long as it has attempts."""
+        """Let what PostgreSQL refuses for a while put the run off, as long as it has
+        attempts."""
         try:
             yield
         except RetryableError as error:
             if self.job._may_try_again():
-                raise Postponed(error.message, hint=error.hint, log=error.log) from error
+                raise Postponed(
+                    error.message, hint=error.hint, log=error.log
+                ) from error
             raise
 
     def _dump(self, progress):
@@ -182,7 +191,12 @@ class BackupFlow(ArchivingFlow):
             writer = self._archive()
             with RowCounter(snapshot) as rows, writer.stream_member(DUMP) as member:
                 size = dump(
-                    tool, connection, snapshot, member.write, progress, self.job._dump_options()
+                    tool,
+                    connection,
+                    snapshot,
+                    member.write,
+                    progress,
+                    self.job._dump_options(),
                 )
             self._index_attachments(snapshot, writer, progress)
         saved = writer.save()
@@ -197,7 +211,8 @@ class BackupFlow(ArchivingFlow):
         )
 
     def _index_attachments(self, snapshot, writer, progress):
-        """Let the archive say which attachment is which file. Without that it is a backup, too."""
+        """Let the archive say which attachment is which file. Without that it is a
+        backup, too."""
         try:
             with writer.stream_member(INDEX) as member:
 
@@ -209,7 +224,9 @@ class BackupFlow(ArchivingFlow):
         except Cancelled:
             raise
         except EngineError as error:
-            progress.warn(f"The attachments could not be listed by name: {error.message}")
+            progress.warn(
+                f"The attachments could not be listed by name: {error.message}"
+            )
 
     def _save_list(self, snapshot, progress):
         files, size = listing.save(self.list, snapshot.attachments())
@@ -232,8 +249,10 @@ class BackupFlow(ArchivingFlow):
         self.job._remember(saved=writer.save())
         if report and report.unreadable_count:
             raise PermanentError(
-                f"{report.unreadable_count} of {report.files} attachment files cannot be read.",
-                hint="Give the system user that runs Odoo the right to read them, or check the "
+                f"{report.unreadable_count} of {report.files} attachment files cannot "
+                "be read.",
+                hint="Give the system user that runs Odoo the right to read them, or "
+                "check the "
                 "disk. The other files are in the archive.",
                 log="\n".join(report.unreadable),
             )
@@ -241,10 +260,13 @@ class BackupFlow(ArchivingFlow):
     def _archive_filestore(self, writer, progress):
         root = self.job._filestore_path()
         attachments = self._attachments(root, progress)
-        if not root.is_dir() and self.job._facts().get("attachments", {}).get("files", 1):
+        if not root.is_dir() and self.job._facts().get("attachments", {}).get(
+            "files", 1
+        ):
             raise PermanentError(
                 f"The filestore {root} does not exist.",
-                hint="Check data_dir in odoo.conf, and that the disk with it is mounted.",
+                hint="Check data_dir in odoo.conf, and that the disk with it is "
+                "mounted.",
             )
         report = archive_filestore(writer, root, attachments, progress)
         self.job._note_filestore(report, complete=self.list.exists())
@@ -254,7 +276,9 @@ class BackupFlow(ArchivingFlow):
             ("damaged", report.damaged_count, report.damaged),
         ):
             if count:
-                progress.warn(f"{count} attachment files are {what}:\n" + "\n".join(names))
+                progress.warn(
+                    f"{count} attachment files are {what}:\n" + "\n".join(names)
+                )
         self.job._remember(
             filestore={
                 "files": report.files,
@@ -270,7 +294,8 @@ class BackupFlow(ArchivingFlow):
         return report
 
     def _attachments(self, root, progress):
-        """Return the files to archive: those of the dump's snapshot, or of one just for them.
+        """Return the files to archive: those of the dump's snapshot, or of one just for
+        them.
 
         Without any list, because the database cannot be read, everything that is there.
         """
@@ -279,25 +304,31 @@ class BackupFlow(ArchivingFlow):
                 with Snapshot(self.job._connection()) as snapshot:
                     self._save_list(snapshot, progress)
             except EngineError as error:
-                progress.warn(f"No list of attachments, taking all files: {error.message}")
+                progress.warn(
+                    f"No list of attachments, taking all files: {error.message}"
+                )
                 return walk_filestore(root)
         progress.expect(self.job._facts()["attachments"]["bytes"])
         return listing.load(self.list)
 
     def compress(self, progress):
-        """Complete the archive: checksums, manifest, directory. From here on it never changes."""
+        """Complete the archive: checksums, manifest, directory. From here on it
+        never changes."""
         if not self.job._is_archived():
             self._seal(progress)
         drop = self.job._note_size()
         if drop:
             progress.warn(
-                f"The archive is {drop} % smaller than the ones before. If nobody has deleted "
+                f"The archive is {drop} % smaller than the ones before. If nobody has "
+                "deleted "
                 "that much, data is missing."
             )
 
     def _seal(self, progress):
         key = self.job._encryption_key()
-        name = manifest.archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
+        name = manifest.archive_name(
+            self.job._database(), self.job._taken_at(), self.job.uuid
+        )
         writer = self._archive()
         count, digest = writer.write_checksums()
         content = self.job._manifest({"count": count, "sha256sums": digest})
@@ -327,9 +358,13 @@ class BackupFlow(ArchivingFlow):
         persistently(lambda: target.put(path, key, progress), progress, retries)
         checkpoint("storage.manifest.before")
         facts = job._facts()["manifest"]
-        content = manifest.sidecar(facts, key, int(job.archive_size), job.archive_sha256)
+        content = manifest.sidecar(
+            facts, key, int(job.archive_size), job.archive_sha256
+        )
         persistently(
-            lambda: target.put_bytes(content, manifest.sidecar_key(key)), Progress(), retries
+            lambda: target.put_bytes(content, manifest.sidecar_key(key)),
+            Progress(),
+            retries,
         )
         progress.log(f"Stored as {target.location(job.archive_name)}")
         job._record_copy(storage, "stored")
@@ -352,7 +387,9 @@ class BackupFlow(ArchivingFlow):
             )
         except Mismatch:
             job._record_copy(storage, "damaged")
-            with contextlib.suppress(EngineError):  # a retry must not take it for the real one
+            with contextlib.suppress(
+                EngineError
+            ):  # a retry must not take it for the real one
                 target.delete(manifest.sidecar_key(job.archive_name))
                 target.delete(job.archive_name)
             raise
@@ -360,8 +397,8 @@ class BackupFlow(ArchivingFlow):
         job._record_copy(storage, "verified")
 
     def cleanup(self, progress):
-        """Remove what is not needed any more: old copies, where a new one is verified, and
-        temporary files. A failure here is a warning, never a failure."""
+        """Remove what is not needed any more: old copies, where a new one is
+        verified, and temporary files. A failure here is a warning, never a failure."""
         for storage in self.job._storages():
             if self._good("verify", storage):
                 self._apply_retention(progress, storage)
@@ -378,7 +415,8 @@ class BackupFlow(ArchivingFlow):
             progress.warn(f"{storage.name}: {error.message} {error.hint}")
 
     def abandon(self):
-        """After a cancel: remove every trace of this run but the copies already verified."""
+        """After a cancel: remove every trace of this run but the copies already
+        verified."""
         self._undo_uploads("verify")
         shutil.rmtree(self.work, ignore_errors=True)
 

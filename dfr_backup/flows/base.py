@@ -8,9 +8,10 @@ from ..engine.outcome import checked_state
 
 
 class Flow:
-    """Performs a ``backup.job``. A step that an earlier attempt of the same run has closed is not
-    done again, but for a cleanup that has failed; what a step needs to know from an earlier one is
-    in the job's ``data``, because another process may have done that."""
+    """Performs a ``backup.job``. A step that an earlier attempt of the same run has
+    closed is not done again, but for a cleanup that has failed; what a step needs to
+    know from an earlier one is in the job's ``data``, because another process may
+    have done that."""
 
     def __init__(self, job):
         self.job = job
@@ -23,19 +24,20 @@ class Flow:
         raise NotImplementedError
 
     def recover(self):
-        """Tell whether an interrupted attempt had done everything and could only not say so;
-        then close what it left open."""
+        """Tell whether an interrupted attempt had done everything and could only not
+        say so; then close what it left open."""
         return False
 
     def abandon(self):
         """After a cancel: remove what this run has left and nobody needs."""
 
     def give_up(self):
-        """After too many interruptions: remove what is incomplete and not on this server."""
+        """After too many interruptions: remove what is incomplete and not on this
+        server."""
 
     def _do(self, step, method, obstacle=None):
-        """Do one step unless it is closed; ``obstacle`` says why it cannot run. ``method`` gets
-        the step's progress, and its storage where it has one."""
+        """Do one step unless it is closed; ``obstacle`` says why it cannot run.
+        ``method`` gets the step's progress, and its storage where it has one."""
         if not step or step._is_closed():
             return
         if obstacle:
@@ -48,15 +50,18 @@ class Flow:
 
 
 def compare_stored(storage, key, size, sha256, progress):
-    """Read an archive back from a storage, and the manifest without which it is no backup.
+    """Read an archive back from a storage, and the manifest without which it is no
+    backup.
 
-    Raise Mismatch when one of them is not what was stored, other PermanentErrors, RetryableError
-    and Cancelled.
+    Raise Mismatch when one of them is not what was stored, other PermanentErrors,
+    RetryableError and Cancelled.
     """
     storage.verify(key, size, sha256, progress)
     try:
         sealed = read_sidecar(storage, sidecar_key(key)).sha256
-    except PermanentError as error:  # the archive could be read: it is no question of rights
+    except (
+        PermanentError
+    ) as error:  # the archive could be read: it is no question of rights
         raise Mismatch(error.message, hint=error.hint, log=error.log) from error
     if sealed != sha256:
         raise Mismatch(

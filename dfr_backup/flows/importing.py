@@ -10,8 +10,9 @@ UPLOADED = "uploaded"  # the file, until it has the name of an archive
 
 
 class ImportFlow(BackupFlow):
-    """What was uploaded to this server is checked, and then stored and verified as a backup's
-    archive is. When it cannot be stored it is kept for a while, as a backup's is."""
+    """What was uploaded to this server is checked, and then stored and verified as a
+    backup's archive is. When it cannot be stored it is kept for a while, as a
+    backup's is."""
 
     STEPS = ("check", "upload", "verify", "cleanup")
     BEGINS_AGAIN = False
@@ -27,7 +28,11 @@ class ImportFlow(BackupFlow):
         self._do(step("cleanup"), self.cleanup)
 
     def _not_sealed(self):
-        return None if self._good("check") else "Skipped: this is no archive that can be kept."
+        return (
+            None
+            if self._good("check")
+            else "Skipped: this is no archive that can be kept."
+        )
 
     def check(self, progress, storage):
         """Read all of the file, and decide under which name it is stored."""
@@ -36,7 +41,8 @@ class ImportFlow(BackupFlow):
             return
         if not path.exists():
             raise PermanentError(
-                "The uploaded file is gone.", hint="Upload it again: nothing else was changed."
+                "The uploaded file is gone.",
+                hint="Upload it again: nothing else was changed.",
             )
         name, moment = job._uploaded()
         arrival = look_at(path, name, moment)

@@ -1,4 +1,5 @@
-"""Files of the filestore that are not good, put back from the backups that still have them."""
+"""Files of the filestore that are not good, put back from the backups that still
+have them."""
 
 from ..engine.browse import find_files, look_into
 from ..engine.errors import Cancelled, EngineError, PermanentError
@@ -37,7 +38,10 @@ class RepairFlow(Flow):
             except Cancelled:
                 raise
             except EngineError as error:
-                progress.log(f"{copy.key} in {copy.storage_id.name}: {error.message} {error.hint}")
+                progress.log(
+                    f"{copy.key} in {copy.storage_id.name}: {error.message} "
+                    f"{error.hint}"
+                )
         if wanted:
             self._lament(wanted, whole, progress)
 
@@ -70,5 +74,6 @@ class RepairFlow(Flow):
                 log=names,
             )
         progress.warn(
-            f"{len(lost)} of {whole} files are in no backup that can be read. {hint}\n{names}"
+            f"{len(lost)} of {whole} files are in no backup that can be read. "
+            f"{hint}\n{names}"
         )

@@ -8,10 +8,18 @@ FAILED = "Skipped: a step before it has failed."
 
 
 class RestoreFlow(Flow):
-    """An archive becomes a database. A restore that was interrupted begins again: what it had
-    fetched is still there, and what it had made is removed."""
+    """An archive becomes a database. A restore that was interrupted begins again:
+    what it had fetched is still there, and what it had made is removed."""
 
-    STEPS = ("fetch", "check", "create_database", "load", "filestore", "addons", "finish")
+    STEPS = (
+        "fetch",
+        "check",
+        "create_database",
+        "load",
+        "filestore",
+        "addons",
+        "finish",
+    )
 
     overall_state = staticmethod(whole_state)
 
@@ -20,7 +28,10 @@ class RestoreFlow(Flow):
             return False
         step = self.job._step("finish")
         if not step._is_good():
-            step._settle("Interrupted when the database had its name already: nothing is missing.")
+            step._settle(
+                "Interrupted when the database had its name already: nothing is "
+                "missing."
+            )
         self.job._forget_leftovers()
         self.job._forget_fetched()
         return True
@@ -37,7 +48,8 @@ class RestoreFlow(Flow):
         self.job._forget_addons()
 
     def _restore(self, steps):
-        """Do the steps of one restore in their order, and none after the first that fails."""
+        """Do the steps of one restore in their order, and none after the first that
+        fails."""
         self.job._begin_again(steps)
         with self.job._open_restore(steps.copy_id) as self.restore:
             for step in steps:
@@ -46,7 +58,8 @@ class RestoreFlow(Flow):
         self.job._forget_fetched()
 
     def _method(self, step):
-        """Return what does a step: it gets the progress, and the storage of the copy."""
+        """Return what does a step: it gets the progress, and the storage of the
+        copy."""
         method = getattr(self, step.kind, None) or getattr(self.restore, step.kind)
         if step.kind == "fetch":
             return lambda progress, storage: method(
@@ -55,27 +68,40 @@ class RestoreFlow(Flow):
         return lambda progress, _storage: method(progress)
 
     def addons(self, progress):
-        """Unpack the custom addons into a directory of this restore's own, and say what to do
-        with them. No Odoo loads from there until its administrator wants it."""
+        """Unpack the custom addons into a directory of this restore's own, and say
+        what to do with them. No Odoo loads from there until its administrator wants
+        it."""
         path = self.job._addons_path()
         done = unpack_addons(self.restore.archive, path, progress)
         self.job._tell_addons(done, self.restore.archive.describe(), progress)
 
     def finish(self, progress):
-        """Publish the database, after noting which one it is: a kill may come in between."""
+        """Publish the database, after noting which one it is: a kill may come in
+        between."""
         self.job._remember(restored=self.restore.target.number())
         self.restore.finish(progress)
 
 
 class DrillFlow(RestoreFlow):
-    """Each copy is restored under a name that nobody serves, compared with its manifest, booted,
-    and dropped."""
+    """Each copy is restored under a name that nobody serves, compared with its
+    manifest, booted, and dropped."""
 
-    STEPS = ("fetch", "check", "create_database", "load", "filestore", "compare", "boot", "drop")
+    STEPS = (
+        "fetch",
+        "check",
+        "create_database",
+        "load",
+        "filestore",
+        "compare",
+        "boot",
+        "drop",
+    )
 
     def run(self):
         for copy in self.job.step_ids.copy_id:
-            steps = self.job.step_ids.filtered(lambda step, copy=copy: step.copy_id == copy)
+            steps = self.job.step_ids.filtered(
+                lambda step, copy=copy: step.copy_id == copy
+            )
             if not all(step._is_closed() for step in steps):
                 self._restore(steps)
             self.job._note_drill(copy, steps)

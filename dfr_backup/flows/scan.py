@@ -13,9 +13,12 @@ class ScanFlow(Flow):
             self._do(step, self.scan)
 
     def scan(self, progress, storage):
-        """Read every manifest, compare it with its archive, and write down what is there."""
+        """Read every manifest, compare it with its archive, and write down what is
+        there."""
         target = storage._get_storage()
-        found = persistently(lambda: list(scan(target, progress)), progress, storage._retries())
+        found = persistently(
+            lambda: list(scan(target, progress)), progress, storage._retries()
+        )
         self.job._record_scan(storage, found, progress)
         for item in found:
             if item.problem:

@@ -11,7 +11,12 @@ class VerifyFlow(Flow):
 
     def run(self):
         for step in self.job.step_ids:
-            self._do(step, lambda progress, storage, copy=step.copy_id: self.verify(progress, copy))
+            self._do(
+                step,
+                lambda progress, storage, copy=step.copy_id: self.verify(
+                    progress, copy
+                ),
+            )
 
     def verify(self, progress, copy):
         """Read one copy back, and note what was found."""

@@ -19,7 +19,9 @@ from .grants import grant, granted
 _logger = logging.getLogger(__name__)
 
 PRESENT_STATES = ("stored", "verified")
-DOWNLOAD_SECONDS = 3600  # for which an address can be used: an interrupted download goes on
+DOWNLOAD_SECONDS = (
+    3600  # for which an address can be used: an interrupted download goes on
+)
 DOWNLOAD_SCOPE = "dfr_backup.download"
 
 
@@ -29,25 +31,34 @@ class BackupCopy(models.Model):
     _order = "date desc, id desc"
     _rec_name = "key"
 
-    job_id = fields.Many2one("backup.job", string="Run", ondelete="restrict", index=True)
-    plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True, readonly=True)
+    job_id = fields.Many2one(
+        "backup.job", string="Run", ondelete="restrict", index=True
+    )
+    plan_id = fields.Many2one(
+        "backup.plan", ondelete="restrict", index=True, readonly=True
+    )
     storage_id = fields.Many2one(
         "backup.storage", required=True, ondelete="restrict", index=True, readonly=True
     )
     key = fields.Char(string="Name", required=True, readonly=True)
     location = fields.Char(compute="_compute_location", help="Where the archive is.")
     age = fields.Char(compute="_compute_age")
-    date = fields.Datetime(readonly=True, help="When the data was saved, not when it was stored.")
+    date = fields.Datetime(
+        readonly=True, help="When the data was saved, not when it was stored."
+    )
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     sha256 = fields.Char(string="SHA-256", readonly=True)
     contents = fields.Char("Parts", readonly=True)
     contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
-    complete = fields.Boolean(default=True, readonly=True, help="Nothing that was wanted failed.")
+    complete = fields.Boolean(
+        default=True, readonly=True, help="Nothing that was wanted failed."
+    )
     encrypted = fields.Boolean(readonly=True)
     database = fields.Char(readonly=True)
     database_uuid = fields.Char(readonly=True, index=True)
     is_ours = fields.Boolean(
-        compute="_compute_is_ours", help="Made, or taken in from elsewhere, by this database."
+        compute="_compute_is_ours",
+        help="Made, or taken in from elsewhere, by this database.",
     )
     origin = fields.Selection(
         [
@@ -85,7 +96,8 @@ class BackupCopy(models.Model):
     protected = fields.Boolean(readonly=True, help="Never deleted by retention.")
 
     _storage_key_uniq = models.UniqueIndex(
-        "(storage_id, key) WHERE state != 'deleted'", "A storage holds one archive of a name."
+        "(storage_id, key) WHERE state != 'deleted'",
+        "A storage holds one archive of a name.",
     )
 
     @api.depends("key", "storage_id")
@@ -99,11 +111,16 @@ class BackupCopy(models.Model):
     @api.depends("contents")
     @api.depends_context("lang")
     def _compute_contents_in_words(self):
-        names = {part: f"include_{part}" for part in ("database", "filestore", "addons")}
+        names = {
+            part: f"include_{part}" for part in ("database", "filestore", "addons")
+        }
         known = self.env["backup.plan"].fields_get(names.values(), ["string"])
         for copy in self:
             parts = (copy.contents or "").split(", ")
-            words = [known[names[part]]["string"] if part in names else part for part in parts]
+            words = [
+                known[names[part]]["string"] if part in names else part
+                for part in parts
+            ]
             copy.contents_in_words = ", ".join(words)
 
     @api.depends("date")
@@ -119,7 +136,9 @@ class BackupCopy(models.Model):
 
     @api.depends("state", "protected", "date")
     def _compute_expires_at(self):
-        for (plan, storage), copies in self.grouped(lambda c: (c.plan_id, c.storage_id)).items():
+        for (plan, storage), copies in self.grouped(
+            lambda c: (c.plan_id, c.storage_id)
+        ).items():
             found = plan.sudo()._expiry(storage.sudo()) if plan else {}
             for copy in copies:
                 copy.expires_at = found.get(copy.id, False)
@@ -156,16 +175,21 @@ class BackupCopy(models.Model):
             except EngineError as error:
                 failures.append(f"{copy.key}: {explain(self.env, error)}")
                 continue
-            _logger.info("User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name)
+            _logger.info(
+                "User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name
+            )
         return self._tell_undeleted(failures) if failures else True
 
     def _tell_undeleted(self, failures):
-        """Say which backups are still there; what was deleted meanwhile stays noted as deleted."""
+        """Say which backups are still there; what was deleted meanwhile stays noted
+        as deleted."""
         text = "\n".join(failures)
         if len(failures) == len(self):
             # the engine's text: pylint: disable-next=translation-required
             raise UserError(text)
-        return self.storage_id[:1]._notify(self.env._("Not all were deleted"), text, "danger")
+        return self.storage_id[:1]._notify(
+            self.env._("Not all were deleted"), text, "danger"
+        )
 
     @check_identity
     def action_download(self):
@@ -176,8 +200,12 @@ class BackupCopy(models.Model):
             raise UserError(self.env._("This backup is not there to be downloaded."))
         copy = self.sudo()
         with told(self.env):
-            url = copy.storage_id._get_storage().download_url(copy.key, copy.key, DOWNLOAD_SECONDS)
-        _logger.info("User %s downloads %s from %s", self.env.uid, copy.key, copy.storage_id.name)
+            url = copy.storage_id._get_storage().download_url(
+                copy.key, copy.key, DOWNLOAD_SECONDS
+            )
+        _logger.info(
+            "User %s downloads %s from %s", self.env.uid, copy.key, copy.storage_id.name
+        )
         return {
             "type": "ir.actions.act_url",
             "url": url or self._download_path(),
@@ -185,13 +213,15 @@ class BackupCopy(models.Model):
         }
 
     def _download_path(self):
-        """Return the address of our own download, for this user and for some minutes only."""
+        """Return the address of our own download, for this user and for some minutes
+        only."""
         token = grant(self, DOWNLOAD_SCOPE, DOWNLOAD_SECONDS)
         return f"/dfr_backup/download/{self.id}/{token}"
 
     @api.model
     def _from_download_token(self, number, token):
-        """Return the copy that a token lets this user download; empty when it does not."""
+        """Return the copy that a token lets this user download; empty when it does
+        not."""
         return granted(self, DOWNLOAD_SCOPE, number, token)
 
     def _check_manager(self):
@@ -206,7 +236,11 @@ class BackupCopy(models.Model):
             {"kind": "verify", "storage_id": copy.storage_id.id, "copy_id": copy.id}
             for copy in self
         ]
-        return self.env["backup.job"]._create_run("verify", steps, trigger, **values)._start()
+        return (
+            self.env["backup.job"]
+            ._create_run("verify", steps, trigger, **values)
+            ._start()
+        )
 
     def _note_verified(self, job):
         job._persist(self, {"state": "verified", "verified_at": fields.Datetime.now()})
@@ -216,8 +250,8 @@ class BackupCopy(models.Model):
     def _delete_stored(self):
         """Delete the archive: first the manifest, without which it is no backup.
 
-        Raise PermanentError when what the storage holds under this name is of another database,
-        and what the storage raises.
+        Raise PermanentError when what the storage holds under this name is of another
+        database, and what the storage raises.
         """
         self.ensure_one()
         storage = self.storage_id._get_own_storage()
@@ -286,20 +320,31 @@ class BackupCopy(models.Model):
             "job_id": job.id,
             "plan_id": ours and plan.id,
             "imported_by": sidecar.imported_by or False,
-            "origin": "import" if sidecar.imported_by else "run" if sidecar.sha256 else "odoo",
+            "origin": "import"
+            if sidecar.imported_by
+            else "run"
+            if sidecar.sha256
+            else "odoo",
         }
 
     @api.model
     def _state_of(self, found, known):
-        """Return the state of a copy after a scan, which looks at sizes but reads no archive."""
+        """Return the state of a copy after a scan, which looks at sizes but reads no
+        archive."""
         if not found.problem:
             same = known and known._is_same(found.sidecar)
-            # what was read back says more than a size: only another verification overrules it
-            return known.state if same and known.state in ("verified", "damaged") else "stored"
+            # what was read back says more than a size: only another verification
+            # overrules it
+            return (
+                known.state
+                if same and known.state in ("verified", "damaged")
+                else "stored"
+            )
         return "missing" if "missing" in found.problem else "damaged"
 
     def _is_same(self, sidecar):
-        """Tell whether a scan has found what is known; a zip of Odoo's has no checksum to tell."""
+        """Tell whether a scan has found what is known; a zip of Odoo's has no
+        checksum to tell."""
         if sidecar.sha256:
             return self.sha256 == sidecar.sha256
         return self.size == sidecar.size and self.date == naive(sidecar.taken_at)

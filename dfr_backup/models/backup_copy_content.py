@@ -39,8 +39,9 @@ class BackupCopy(models.Model):
         }
 
     def _identities(self, given=""):
-        """Return what decrypts the archive: the key that somebody has ``given``, or the one of
-        this server. None when there is none. Raise PermanentError when it is not one."""
+        """Return what decrypts the archive: the key that somebody has ``given``, or
+        the one of this server. None when there is none. Raise PermanentError when it
+        is not one."""
         text = given or self._read_key()
         if not text or not self.encrypted:
             return None
@@ -50,7 +51,8 @@ class BackupCopy(models.Model):
 
     @contextmanager
     def _looked_into(self, given=""):
-        """Open the archive where it is stored. Raise UserError, also for what the body meets."""
+        """Open the archive where it is stored. Raise UserError, also for what the
+        body meets."""
         with told(self.env):
             storage = self.storage_id._get_storage()
             with look_into(storage, self.key, self._identities(given)) as reader:
@@ -64,11 +66,17 @@ class BackupCopy(models.Model):
     def action_compare(self):
         """Show what differs between two backups."""
         self._check_manager()
-        if len(self) != 2 or self.filtered(lambda copy: copy.state not in PRESENT_STATES):
-            raise UserError(self.env._("Select two backups that are there, and compare them."))
+        if len(self) != 2 or self.filtered(
+            lambda copy: copy.state not in PRESENT_STATES
+        ):
+            raise UserError(
+                self.env._("Select two backups that are there, and compare them.")
+            )
         older, newer = self.sorted("date")
         comparison = (
-            self.env["backup.compare"].sudo().create({"before_id": older.id, "after_id": newer.id})
+            self.env["backup.compare"]
+            .sudo()
+            .create({"before_id": older.id, "after_id": newer.id})
         )
         comparison._compare()
         return {

@@ -38,18 +38,30 @@ class BackupCopy(models.Model):
         return {**action, "context": {"default_copy_id": self.id}}
 
     def _request_drill(self, trigger, **values):
-        """Start a drill of these copies. A copy that boots must not act: it is neutralized."""
+        """Start a drill of these copies. A copy that boots must not act: it is
+        neutralized."""
         steps = [step for copy in self for step in copy._steps(DrillFlow.STEPS)]
         values = {"restore_neutralize": True, "restore_new_identity": True, **values}
-        return self.env["backup.job"]._create_run("drill", steps, trigger, **values)._start()
+        return (
+            self.env["backup.job"]
+            ._create_run("drill", steps, trigger, **values)
+            ._start()
+        )
 
     def _request_restore(self, **values):
         addons = values.get("restore_addons")
-        steps = self._steps(kind for kind in RestoreFlow.STEPS if kind != "addons" or addons)
-        return self.env["backup.job"]._create_run("restore", steps, "manual", **values)._start()
+        steps = self._steps(
+            kind for kind in RestoreFlow.STEPS if kind != "addons" or addons
+        )
+        return (
+            self.env["backup.job"]
+            ._create_run("restore", steps, "manual", **values)
+            ._start()
+        )
 
     def _read_key(self):
-        """Return what this server has to decrypt the archive with, "" when it has nothing."""
+        """Return what this server has to decrypt the archive with, "" when it has
+        nothing."""
         plan = self.plan_id
         if not plan:
             return ""
@@ -77,8 +89,11 @@ class BackupCopy(models.Model):
 
     @api.model
     def _trouble_with(self, sidecar, made_by_odoo):
-        """Return what somebody should know before an archive is restored here, in lines."""
-        trouble = [f"{part.part}: {say(self.env, part.reason)}" for part in sidecar.missing]
+        """Return what somebody should know before an archive is restored here, in
+        lines."""
+        trouble = [
+            f"{part.part}: {say(self.env, part.reason)}" for part in sidecar.missing
+        ]
         series = release.series.split(".")[0]
         if sidecar.odoo_version and sidecar.odoo_version.split(".")[0] != series:
             trouble.append(
@@ -91,7 +106,8 @@ class BackupCopy(models.Model):
         if made_by_odoo:
             trouble.append(
                 self.env._(
-                    "Odoo's database manager made it: nobody has counted its rows, and it has no "
+                    "Odoo's database manager made it: nobody has counted its rows, and "
+                    "it has no "
                     "SHA-256 checksums, so that a restore can compare less."
                 )
             )
@@ -106,7 +122,8 @@ class BackupCopy(models.Model):
         enclosed = [name for name in absent if name in addons]
         if len(enclosed) == len(absent):
             return self.env._(
-                "Modules that are not on this server, but in the archive: %s.", ", ".join(absent)
+                "Modules that are not on this server, but in the archive: %s.",
+                ", ".join(absent),
             )
         return self.env._(
             "Modules that are not on this server: %(absent)s. In the archive of these: "

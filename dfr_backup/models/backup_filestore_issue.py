@@ -1,4 +1,5 @@
-"""Attachments whose file is missing or damaged: what the runs have found, and what was repaired."""
+"""Attachments whose file is missing or damaged: what the runs have found, and what
+was repaired."""
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -12,7 +13,11 @@ KINDS = [
     ("damaged", "Damaged"),
     ("unreadable", "Not readable"),
 ]
-STATES = [("open", "Open"), ("repaired", "Repaired"), ("resolved", "Good again or deleted")]
+STATES = [
+    ("open", "Open"),
+    ("repaired", "Repaired"),
+    ("resolved", "Good again or deleted"),
+]
 
 
 class BackupFilestoreIssue(models.Model):
@@ -29,18 +34,29 @@ class BackupFilestoreIssue(models.Model):
     created = fields.Datetime(readonly=True, help="When the attachment was made.")
     kind = fields.Selection(KINDS, "Problem", required=True, readonly=True)
     reason = EngineChar(readonly=True)
-    state = fields.Selection(STATES, required=True, default="open", readonly=True, index=True)
-    first_seen = fields.Datetime(readonly=True, help="The backup that noticed it first.")
+    state = fields.Selection(
+        STATES, required=True, default="open", readonly=True, index=True
+    )
+    first_seen = fields.Datetime(
+        readonly=True, help="The backup that noticed it first."
+    )
     last_seen = fields.Datetime(readonly=True)
-    job_id = fields.Many2one("backup.job", "Noticed by", readonly=True, ondelete="set null")
-    good_copy_id = fields.Many2one("backup.copy", "Good in", compute="_compute_good_copy_id")
+    job_id = fields.Many2one(
+        "backup.job", "Noticed by", readonly=True, ondelete="set null"
+    )
+    good_copy_id = fields.Many2one(
+        "backup.copy", "Good in", compute="_compute_good_copy_id"
+    )
     good_copy = fields.Char("Can be Repaired", compute="_compute_good_copy_id")
     repaired_at = fields.Datetime(readonly=True)
     repaired_by_id = fields.Many2one("res.users", readonly=True)
-    repaired_from_id = fields.Many2one("backup.copy", readonly=True, ondelete="set null")
+    repaired_from_id = fields.Many2one(
+        "backup.copy", readonly=True, ondelete="set null"
+    )
 
     _one_open = models.UniqueIndex(
-        "(attachment, store_fname) WHERE state = 'open'", "This problem is known already."
+        "(attachment, store_fname) WHERE state = 'open'",
+        "This problem is known already.",
     )
 
     @api.depends("state", "kind", "first_seen", "created")
@@ -63,8 +79,8 @@ class BackupFilestoreIssue(models.Model):
 
     @api.model
     def _sources(self):
-        """Return the stored backups of this database that hold files: the newest first, of two
-        that are the same the one on this server."""
+        """Return the stored backups of this database that hold files: the newest
+        first, of two that are the same the one on this server."""
         copies = self.env["backup.copy"].sudo()
         stored = copies.search(
             [("state", "in", PRESENT_STATES), ("contents", "like", "filestore")]
@@ -73,14 +89,15 @@ class BackupFilestoreIssue(models.Model):
         return near.sorted("date", reverse=True)
 
     def _expected_in(self, copies):
-        """Return those of the copies that should hold the good file: made before somebody noticed
-        that it is gone, and after the attachment was."""
+        """Return those of the copies that should hold the good file: made before
+        somebody noticed that it is gone, and after the attachment was."""
         self.ensure_one()
         if self.state != "open" or self.kind == "unreadable":
             return copies.browse()
         return copies.filtered(
             lambda copy: (
-                copy.date < self.first_seen and (not self.created or copy.date >= self.created)
+                copy.date < self.first_seen
+                and (not self.created or copy.date >= self.created)
             )
         )
 
@@ -89,10 +106,14 @@ class BackupFilestoreIssue(models.Model):
     def action_repair(self):
         """Ask whether these files are to be put back."""
         self.env["backup.job"]._check_manager()
-        issues = self.filtered(lambda issue: issue.state == "open" and issue.good_copy_id)
+        issues = self.filtered(
+            lambda issue: issue.state == "open" and issue.good_copy_id
+        )
         if not issues:
             raise UserError(
-                self.env._("No stored backup is known to hold a good file for any of these.")
+                self.env._(
+                    "No stored backup is known to hold a good file for any of these."
+                )
             )
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_repair_wizard_action"
@@ -107,9 +128,13 @@ class BackupFilestoreIssue(models.Model):
         """Show the record that the attachment belongs to."""
         self.ensure_one()
         model = self.env.get(self.res_model or "")
-        record = model is not None and self.res_id and model.browse(self.res_id).exists()
+        record = (
+            model is not None and self.res_id and model.browse(self.res_id).exists()
+        )
         if not record:
-            raise UserError(self.env._("This attachment belongs to no record that is still there."))
+            raise UserError(
+                self.env._("This attachment belongs to no record that is still there.")
+            )
         return {
             "type": "ir.actions.act_window",
             "res_model": self.res_model,
@@ -121,8 +146,9 @@ class BackupFilestoreIssue(models.Model):
 
     @api.model
     def _record(self, job, troubles, complete):
-        """Write down which attachments a run has found without a good file. ``complete``: there
-        are no others, so that what is open and not among them is good again."""
+        """Write down which attachments a run has found without a good file.
+        ``complete``: there are no others, so that what is open and not among them is
+        good again."""
         by_file = {trouble.store_fname: trouble for trouble in troubles}
         known = {
             (issue.attachment, issue.store_fname): issue
@@ -131,7 +157,11 @@ class BackupFilestoreIssue(models.Model):
         moment = naive(job._taken_at())
         for row in self._attachments([*by_file]):
             trouble = by_file[row["store_fname"]]
-            found = {"kind": trouble.kind, "reason": trouble.reason, "last_seen": moment}
+            found = {
+                "kind": trouble.kind,
+                "reason": trouble.reason,
+                "last_seen": moment,
+            }
             issue = known.pop((row["attachment"], row["store_fname"]), None)
             if issue is None:
                 found.update(row, job_id=job.id, first_seen=moment)
@@ -142,12 +172,14 @@ class BackupFilestoreIssue(models.Model):
                 job._persist(issue, {"state": "resolved"})
 
     def _attachments(self, names):
-        """Return the attachments that have these files, as values of issues. The ORM hides those
-        of fields."""
+        """Return the attachments that have these files, as values of issues. The ORM
+        hides those of fields."""
         rows = self.env.execute_query_dict(
             SQL(
-                "SELECT id AS attachment, name, res_model, res_id, store_fname, create_date AS"
-                " created, file_size AS size FROM ir_attachment WHERE store_fname = ANY(%s)"
+                "SELECT id AS attachment, name, res_model, res_id, store_fname, "
+                "create_date AS"
+                " created, file_size AS size FROM ir_attachment WHERE store_fname = "
+                "ANY(%s)"
                 " ORDER BY id",
                 names,
             )

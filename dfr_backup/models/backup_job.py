@@ -22,7 +22,8 @@ class BackupJob(models.Model):
     name = fields.Char(required=True, string="Run")
     uuid = fields.Char("Identifier", required=True, index=True, copy=False)
     database_uuid = fields.Char(
-        required=True, help="The database that the run belongs to: a copy has another one."
+        required=True,
+        help="The database that the run belongs to: a copy has another one.",
     )
     kind = fields.Selection(JOB_KINDS, required=True, default="backup")
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
@@ -39,7 +40,9 @@ class BackupJob(models.Model):
         string="Started by",
     )
     user_id = fields.Many2one("res.users", string="Requested by")
-    scheduled_at = fields.Datetime(help="The moment of the schedule that this run serves.")
+    scheduled_at = fields.Datetime(
+        help="The moment of the schedule that this run serves."
+    )
     not_before = fields.Datetime(help="A run that gave way is tried again then.")
     date_start = fields.Datetime("Started", index=True)
     date_end = fields.Datetime("Ended")
@@ -47,7 +50,9 @@ class BackupJob(models.Model):
     heartbeat = fields.Datetime(
         compute="_compute_heartbeat", help="When the runner last gave a sign of life."
     )
-    attempt = fields.Integer(default=0, help="How often a runner has taken up this run.")
+    attempt = fields.Integer(
+        default=0, help="How often a runner has taken up this run."
+    )
     spawn_count = fields.Integer()
     spawned_at = fields.Datetime()
     host = fields.Char()
@@ -65,7 +70,9 @@ class BackupJob(models.Model):
     archive_name = fields.Char()
     archive_size = fields.Float(digits=(20, 0), help="In bytes.")
     archive_sha256 = fields.Char(string="SHA-256")
-    kept_until = fields.Datetime(help="The archive waits on the server until then for a retry.")
+    kept_until = fields.Datetime(
+        help="The archive waits on the server until then for a retry."
+    )
 
     error = EngineText()
     hint = EngineText()
@@ -76,10 +83,15 @@ class BackupJob(models.Model):
     can_retry_upload = fields.Boolean(compute="_compute_can_retry_upload")
     runner_log = fields.Char(compute="_compute_runner_log")
 
-    _uuid_uniq = models.Constraint("unique (uuid)", "Every run has an identifier of its own.")
-    _one_running = models.UniqueIndex("((1)) WHERE state = 'running'", "A run is already going on.")
+    _uuid_uniq = models.Constraint(
+        "unique (uuid)", "Every run has an identifier of its own."
+    )
+    _one_running = models.UniqueIndex(
+        "((1)) WHERE state = 'running'", "A run is already going on."
+    )
     _one_waiting = models.UniqueIndex(
-        "(plan_id, kind) WHERE state = 'pending'", "A run of this plan is already waiting."
+        "(plan_id, kind) WHERE state = 'pending'",
+        "A run of this plan is already waiting.",
     )
     _one_per_moment = models.UniqueIndex(
         "(plan_id, kind, scheduled_at) WHERE scheduled_at IS NOT NULL",
@@ -97,7 +109,9 @@ class BackupJob(models.Model):
             ended = job.date_start and job.date_end
             seconds = (job.date_end - job.date_start).total_seconds() if ended else 0.0
             # somebody may have put the clock back meanwhile
-            job.duration = seconds if seconds >= 0 else sum(job.step_ids.mapped("seconds"))
+            job.duration = (
+                seconds if seconds >= 0 else sum(job.step_ids.mapped("seconds"))
+            )
 
     @api.depends("state", "step_ids.state", "step_ids.bytes_done")
     def _compute_progress(self):
@@ -106,7 +120,8 @@ class BackupJob(models.Model):
             job.current_step = running[:1].display_name or False
             whole = sum(WEIGHTS.get(step.kind, 2) for step in job.step_ids)
             done = sum(
-                WEIGHTS.get(step.kind, 2) * (100 if step._is_closed() else step.progress)
+                WEIGHTS.get(step.kind, 2)
+                * (100 if step._is_closed() else step.progress)
                 for step in job.step_ids
             )
             job.progress = done / whole if whole else 0.0
@@ -121,7 +136,9 @@ class BackupJob(models.Model):
         for job in self:
             open_end = job.state in ("partial", "failure") and job.archive_name
             path = open_end and job._archive_path()
-            job.can_retry_upload = bool(path and job._uploads_missing() and path.exists())
+            job.can_retry_upload = bool(
+                path and job._uploads_missing() and path.exists()
+            )
 
     @api.depends("uuid")
     def _compute_runner_log(self):
@@ -131,13 +148,17 @@ class BackupJob(models.Model):
     @api.ondelete(at_uninstall=False)
     def _unlink_except_meaningful(self):
         if self.filtered(lambda job: job.state in OPEN_STATES):
-            raise UserError(self.env._("A run that is waiting or running cannot be deleted."))
+            raise UserError(
+                self.env._("A run that is waiting or running cannot be deleted.")
+            )
         copies = self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
         if copies:
             raise UserError(
                 self.env._(
-                    "These runs still have %(count)s stored backups, for example %(name)s. "
-                    "Deleting the history would hide them. Delete the stored backups first.",
+                    "These runs still have %(count)s stored backups, for example "
+                    "%(name)s. "
+                    "Deleting the history would hide them. Delete the stored backups "
+                    "first.",
                     count=len(copies),
                     name=copies[0].key,
                 )
@@ -148,11 +169,14 @@ class BackupJob(models.Model):
     # === BUTTONS === #
 
     def action_run_now(self):
-        """Run the first plan. The button of the list of runs, whatever is selected there."""
+        """Run the first plan. The button of the list of runs, whatever is selected
+        there."""
         plan = self.env["backup.plan"].search([], limit=1)
         if not plan:
             raise UserError(
-                self.env._("There is no backup plan. Create one under Backups / Plans first.")
+                self.env._(
+                    "There is no backup plan. Create one under Backups / Plans first."
+                )
             )
         return plan.action_run_now()
 
@@ -170,13 +194,17 @@ class BackupJob(models.Model):
         self._check_manager()
         self.ensure_one()
         if self.state not in ("partial", "failure", "cancelled"):
-            raise UserError(self.env._("Only a run that did not end well can be tried again."))
+            raise UserError(
+                self.env._("Only a run that did not end well can be tried again.")
+            )
         if not self.can_retry_upload:
             return self._run_again()
         job = self.sudo()
         waiting = [("plan_id", "=", job.plan_id.id), ("kind", "=", "backup")]
         if self.search_count([*waiting, ("state", "=", "pending")]):
-            raise UserError(self.env._("A run of this plan is already waiting. Let it go first."))
+            raise UserError(
+                self.env._("A run of this plan is already waiting. Let it go first.")
+            )
         job._uploads_missing()._reset()
         job.write(
             {
@@ -204,7 +232,9 @@ class BackupJob(models.Model):
         if self.kind == "drill":
             return self.step_ids.copy_id.action_drill()
         if self.kind == "restore":
-            return self.step_ids.copy_id.action_restore()  # its key is not kept: ask for all again
+            return (
+                self.step_ids.copy_id.action_restore()
+            )  # its key is not kept: ask for all again
         return self.plan_id.action_run_now()
 
     @api.model
@@ -225,7 +255,8 @@ class BackupJob(models.Model):
 
     @api.model
     def _create_run(self, kind, steps, trigger, **values):
-        """Create a waiting run of any kind. ``steps`` are the values of its steps, in order."""
+        """Create a waiting run of any kind. ``steps`` are the values of its steps,
+        in order."""
         return self.create(
             {
                 "name": self.env["ir.sequence"].next_by_code("backup.job"),
@@ -244,9 +275,12 @@ class BackupJob(models.Model):
         )
 
     def _start(self):
-        """Let a new run begin: at once when nothing else is open, else when its turn comes."""
+        """Let a new run begin: at once when nothing else is open, else when its turn
+        comes."""
         self.ensure_one()
-        if self.search_count([("state", "in", OPEN_STATES), ("id", "!=", self.id)], limit=1):
+        if self.search_count(
+            [("state", "in", OPEN_STATES), ("id", "!=", self.id)], limit=1
+        ):
             self._supervise_again()
         else:
             self._spawn_after_commit()

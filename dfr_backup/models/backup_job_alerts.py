@@ -1,4 +1,5 @@
-"""Who is told how a run goes. Nothing here may hurt a run: what goes wrong is written down."""
+"""Who is told how a run goes. Nothing here may hurt a run: what goes wrong is
+written down."""
 
 import logging
 import threading
@@ -25,7 +26,9 @@ BAD = ("failure", "partial")
 class BackupJob(models.Model):
     _inherit = "backup.job"
 
-    to_announce = fields.Boolean(copy=False, help="This run has ended, and nobody knows yet.")
+    to_announce = fields.Boolean(
+        copy=False, help="This run has ended, and nobody knows yet."
+    )
 
     _to_announce_idx = models.Index("(id) WHERE to_announce")
 
@@ -44,7 +47,8 @@ class BackupJob(models.Model):
 
     @api.model
     def _announce_forgotten(self):
-        """Tell how those runs ended whose runner died, or was killed, before it could."""
+        """Tell how those runs ended whose runner died, or was killed, before it
+        could."""
         since = fields.Datetime.now() - ANNOUNCE_PATIENCE
         closed = [("to_announce", "=", True), ("state", "not in", OPEN_STATES)]
         for job in self.search([*closed, ("date_end", "<", since)]):
@@ -52,7 +56,8 @@ class BackupJob(models.Model):
                 job._announce()
 
     def _may_speak(self):
-        """Tell whether this run is about a plan of this database, and not of its original."""
+        """Tell whether this run is about a plan of this database, and not of its
+        original."""
         mine = self.database_uuid == self._current_database_uuid()
         return bool(self.plan_id) and mine and self.plan_id._may_speak()
 
@@ -68,14 +73,17 @@ class BackupJob(models.Model):
             if self._is_worth_a_mail(recovered):
                 mails = plan._mail(lambda plan: self._compose(plan, recovered))
         with plan._harmless():
-            self._persist(self, {"to_announce": False})  # from here on the mails are queued
+            self._persist(
+                self, {"to_announce": False}
+            )  # from here on the mails are queued
         with plan._harmless():
             self._ping(self.state, END_PATIENCE)
         with plan._harmless():
             self._deliver(mails)
 
     def _note_alarm(self):
-        """Open or close the alarm of this kind of run; tell whether this run closed it."""
+        """Open or close the alarm of this kind of run; tell whether this run closed
+        it."""
         plan, alarms = self.plan_id.sudo(), set(self.plan_id.sudo().alarm_kinds or [])
         if self.state in BAD:
             self._persist(plan, {"alarm_kinds": sorted({*alarms, self.kind})})
@@ -114,7 +122,9 @@ class BackupJob(models.Model):
             return env._("%(kind)s only partly good: %(plan)s (%(database)s)", **about)
         if self.size_drop:
             drop = {**about, "drop": self.size_drop}
-            return env._("%(kind)s is %(drop)s%% smaller: %(plan)s (%(database)s)", **drop)
+            return env._(
+                "%(kind)s is %(drop)s%% smaller: %(plan)s (%(database)s)", **drop
+            )
         if recovered:
             return env._("%(kind)s works again: %(plan)s (%(database)s)", **about)
         return env._("%(kind)s is good: %(plan)s (%(database)s)", **about)
@@ -153,7 +163,8 @@ class BackupJob(models.Model):
         return {"what": what, "why": why, "todo": say(self.env, told.hint)}
 
     def _summary(self):
-        """Return this run as a JSON object, for monitors. Times are UTC, sizes are bytes."""
+        """Return this run as a JSON object, for monitors. Times are UTC, sizes are
+        bytes."""
         return {
             "database": self.env.cr.dbname,
             "plan": self.plan_id.name,
@@ -188,8 +199,9 @@ class BackupJob(models.Model):
     # === DELIVERY === #
 
     def _deliver(self, mails):
-        """Send at once from the runner, which has the time for it. Leave the mails to Odoo's
-        queue elsewhere, and those that could not be sent: it tries them once more."""
+        """Send at once from the runner, which has the time for it. Leave the mails
+        to Odoo's queue elsewhere, and those that could not be sent: it tries them
+        once more."""
         if not self.env.context.get(runner.CONTEXT_KEY):
             self.plan_id._queue(mails)
             return
@@ -197,7 +209,8 @@ class BackupJob(models.Model):
         unsent = mails.exists().filtered(lambda mail: mail.state == "exception")
         for mail in unsent:
             self._note_alert(
-                f"The mail to {mail.email_to} could not be sent; Odoo's mail queue tries it "
+                f"The mail to {mail.email_to} could not be sent; Odoo's mail queue "
+                "tries it "
                 f"again. {mail.failure_reason or ''}"
             )
         unsent.write({"state": "outgoing"})
@@ -205,8 +218,8 @@ class BackupJob(models.Model):
     def _ping(self, event, patience, attempts=3):
         """Tell the monitors of the plan about this backup.
 
-        The runner waits for them, for ``patience`` seconds at most. In an Odoo worker nobody
-        may wait, and they are told when the transaction has been committed.
+        The runner waits for them, for ``patience`` seconds at most. In an Odoo worker
+        nobody may wait, and they are told when the transaction has been committed.
         """
         if self.kind != "backup":
             return
@@ -224,7 +237,8 @@ class BackupJob(models.Model):
 
     @api.model
     def _ping_overdue(self, plan):
-        """Tell the webhook that ``plan`` is overdue; other monitors notice by themselves."""
+        """Tell the webhook that ``plan`` is overdue; other monitors notice by
+        themselves."""
         summary = {
             "database": self.env.cr.dbname,
             "plan": plan.name,
@@ -252,9 +266,13 @@ class BackupJob(models.Model):
         self.env.cr.postcommit.add(thread.start)
 
     def _note_alert(self, line):
-        """Write down what could not be told, where people look: in the log of the last step."""
+        """Write down what could not be told, where people look: in the log of the
+        last step."""
         _logger.warning("Backup %s: %s", self.name, line)
-        step = self.step_ids.filtered(lambda step: step._is_closed())[-1:] or self.step_ids[:1]
+        step = (
+            self.step_ids.filtered(lambda step: step._is_closed())[-1:]
+            or self.step_ids[:1]
+        )
         if step:
             step._note(line)
 

@@ -13,15 +13,19 @@ class BackupJob(models.Model):
     _inherit = "backup.job"
 
     def _uploaded(self):
-        """Return how the file was called where it comes from, and when it was made (aware)."""
+        """Return how the file was called where it comes from, and when it was made
+        (aware)."""
         facts = self._facts()["uploaded"]
         return facts["name"], datetime.fromisoformat(facts["modified"])
 
     def _record_copy(self, storage, state):
-        """An archive that was lost from its storage, and is imported again, is the same copy."""
+        """An archive that was lost from its storage, and is imported again, is the
+        same copy."""
         if self.kind == "import" and not self.copy_ids:
             here = [("storage_id", "=", storage.id), ("key", "=", self.archive_name)]
-            lost = self.env["backup.copy"].search([*here, ("state", "!=", "deleted")], limit=1)
+            lost = self.env["backup.copy"].search(
+                [*here, ("state", "!=", "deleted")], limit=1
+            )
             self._persist(lost, self._copy_values(storage))
         return super()._record_copy(storage, state)
 

@@ -18,7 +18,8 @@ class BackupJob(models.Model):
         return self.encryption != "none"
 
     def _encryption_key(self):
-        """Return for whom the archive is encrypted, None when it is not. Raise PermanentError."""
+        """Return for whom the archive is encrypted, None when it is not. Raise
+        PermanentError."""
         if self.encryption == "recipients":
             return parse_recipients(self.plan_id.age_recipients or "")
         if self.encryption == "passphrase":
@@ -44,7 +45,8 @@ class BackupJob(models.Model):
     # === RETENTION === #
 
     def _apply_retention(self, storage, progress):
-        """Delete what the rules of this run's plan want no more in ``storage``, and log why.
+        """Delete what the rules of this run's plan want no more in ``storage``, and log
+        why.
 
         A copy that cannot be deleted is a warning and stays in the catalogue.
         """
@@ -60,29 +62,39 @@ class BackupJob(models.Model):
                 copy._delete_stored()
                 progress.log(f"{storage.name}: deleted {copy.key}, which no rule wants")
             except EngineError as error:
-                progress.warn(f"{copy.key} could not be deleted: {error.message} {error.hint}")
+                progress.warn(
+                    f"{copy.key} could not be deleted: {error.message} {error.hint}"
+                )
             progress.tick()
 
     def _storage_now(self, storage):
         """Return the time by the storage's clock, or None when it does not tell.
 
-        The manifest of this run was just written there, at a time that our clock knows too.
+        The manifest of this run was just written there, at a time that our clock knows
+        too.
         """
         written = storage._get_storage().stat(sidecar_key(self.archive_name))
         ended = self._step("upload", storage).date_end
         now = fields.Datetime.now()
-        if not written or not ended or (now - ended).total_seconds() > STORAGE_CLOCK_TRUSTED:
+        if (
+            not written
+            or not ended
+            or (now - ended).total_seconds() > STORAGE_CLOCK_TRUSTED
+        ):
             return None
         return written.modified + (now - ended)
 
     # === CATALOGUE === #
 
     def _record_scan(self, storage, found, progress):
-        """Write down what a storage holds: new copies, and what became of known ones."""
+        """Write down what a storage holds: new copies, and what became of known
+        ones."""
         copies = self.env["backup.copy"]
         known = {
             copy.key: copy
-            for copy in copies.search([("storage_id", "=", storage.id), ("state", "!=", "deleted")])
+            for copy in copies.search(
+                [("storage_id", "=", storage.id), ("state", "!=", "deleted")]
+            )
         }
         for item in found:
             if item.sidecar:

@@ -23,7 +23,9 @@ _last_told = {"news": (), "at": 0.0}  # of this process
 class BackupJob(models.Model):
     _inherit = "backup.job"
 
-    seconds_left = fields.Float(compute="_compute_seconds_left", help="In seconds; 0: not known.")
+    seconds_left = fields.Float(
+        compute="_compute_seconds_left", help="In seconds; 0: not known."
+    )
 
     _recent_idx = models.Index("(plan_id, id) WHERE kind = 'backup'")
 
@@ -45,12 +47,17 @@ class BackupJob(models.Model):
         return result
 
     def _seconds_left(self):
-        """Return how many seconds the rest of this run takes, 0 when that is not known."""
+        """Return how many seconds the rest of this run takes, 0 when that is not
+        known."""
         before = self._seconds_before()
         times = [
             StepTime(
                 before.get((step.kind, step.storage_id.id)),
-                *((step.duration, step.bytes_done, step.bytes_total) if running else ()),
+                *(
+                    (step.duration, step.bytes_done, step.bytes_total)
+                    if running
+                    else ()
+                ),
             )
             for step in self.step_ids
             if (running := step.state == "running") or step.state == "pending"
@@ -58,14 +65,18 @@ class BackupJob(models.Model):
         return seconds_left(times) or 0
 
     def _seconds_before(self):
-        """Return what each step took in the last good run of the plan, by kind and storage."""
+        """Return what each step took in the last good run of the plan, by kind and
+        storage."""
         same = [("plan_id", "=", self.plan_id.id), ("kind", "=", self.kind)]
-        last = self.search([*same, ("state", "=", "success"), ("id", "<", self.id)], limit=1)
+        last = self.search(
+            [*same, ("state", "=", "success"), ("id", "<", self.id)], limit=1
+        )
         quick = {(step.kind, step.storage_id.id): 1 for step in self.step_ids._quick()}
         return quick | {(s.kind, s.storage_id.id): s.seconds for s in last.step_ids}
 
     def _live_values(self):
-        """Return how far this run is, in numbers, ids and states: what a message may hold."""
+        """Return how far this run is, in numbers, ids and states: what a message may
+        hold."""
         self.ensure_one()
         step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
         return {
@@ -85,7 +96,8 @@ class BackupJob(models.Model):
     # === TELLING === #
 
     def _tell_after_commit(self):
-        """Send a message about these runs as soon as others can see what has changed."""
+        """Send a message about these runs as soon as others can see what has
+        changed."""
         waiting = self.env.cr.postcommit.data.setdefault(POSTCOMMIT_KEY, set())
         if not waiting:
             registry = self.env.registry
@@ -93,12 +105,16 @@ class BackupJob(models.Model):
         waiting.update(self.ids)
 
     def _tell(self):
-        """Send the state of these runs to whoever may see them; progress alone once a second."""
+        """Send the state of these runs to whoever may see them; progress alone once
+        a second."""
         group = self.env.ref("dfr_backup.group_viewer")
         for job in self:
             values = job._live_values()
             news = (job.id, job.state, values["step_id"])
-            if news != _last_told["news"] or time.monotonic() - _last_told["at"] >= TELL_EVERY:
+            if (
+                news != _last_told["news"]
+                or time.monotonic() - _last_told["at"] >= TELL_EVERY
+            ):
                 _last_told.update(news=news, at=time.monotonic())
                 group._bus_send(MESSAGE, values)
 
@@ -117,7 +133,8 @@ class BackupStep(models.Model):
 
 
 def _tell(registry, numbers):
-    """Send what was committed, by a cursor of its own: a run never fails because of a message.
+    """Send what was committed, by a cursor of its own: a run never fails because of a
+    message.
 
     Whoever does not get it looks again in a few seconds.
     """

@@ -1,4 +1,5 @@
-"""What the runner does for the health of the filestore: note what is wrong, and repair it."""
+"""What the runner does for the health of the filestore: note what is wrong, and
+repair it."""
 
 from odoo import fields, models
 
@@ -25,7 +26,9 @@ class BackupJob(models.Model):
         return self._all_issues().mapped("store_fname")
 
     def _all_issues(self):
-        issues = self.env["backup.filestore.issue"].browse(self._facts().get("issues", []))
+        issues = self.env["backup.filestore.issue"].browse(
+            self._facts().get("issues", [])
+        )
         return issues.exists()
 
     def _issues(self):
@@ -34,21 +37,28 @@ class BackupJob(models.Model):
     def _files_to_repair(self):
         """Return the bytes of each file that is still wanted, by ``store_fname``."""
         issues = self._issues()
-        wanted = {row["store_fname"] for row in issues._attachments(issues.mapped("store_fname"))}
+        wanted = {
+            row["store_fname"]
+            for row in issues._attachments(issues.mapped("store_fname"))
+        }
         unwanted = issues.filtered(lambda issue: issue.store_fname not in wanted)
         if unwanted:
             self._persist(unwanted, {"state": "resolved"})
         return {issue.store_fname: int(issue.size) for issue in issues - unwanted}
 
     def _repair_sources(self):
-        """Return the backups to look through: first those that should hold a good file."""
+        """Return the backups to look through: first those that should hold a good
+        file."""
         issues = self._issues()
         copies = issues._sources()
-        expected = copies.browse().union(*(issue._expected_in(copies) for issue in issues))
+        expected = copies.browse().union(
+            *(issue._expected_in(copies) for issue in issues)
+        )
         return (copies & expected) + (copies - expected)
 
     def _note_repaired(self, store_fname, copy):
-        """Note that a file was put back from ``copy``; None: a good one was there already."""
+        """Note that a file was put back from ``copy``; None: a good one was there
+        already."""
         issues = self._issues().filtered(lambda issue: issue.store_fname == store_fname)
         values = {"state": "resolved"}
         if copy:

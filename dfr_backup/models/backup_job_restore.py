@@ -19,7 +19,9 @@ class BackupJob(models.Model):
     restore_neutralize = fields.Boolean("Neutralize")
     restore_new_identity = fields.Boolean("New Identity")
     restore_addons = fields.Boolean("Unpack Custom Addons")
-    restore_accepted = fields.Json(help="What the preflight found and somebody accepted.")
+    restore_accepted = fields.Json(
+        help="What the preflight found and somebody accepted."
+    )
     restore_key = fields.Text(
         "Key of the Archive", compute="_compute_secrets", inverse="_inverse_restore_key"
     )
@@ -59,7 +61,8 @@ class BackupJob(models.Model):
         self._work_path().mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _is_published(self):
-        """Tell whether the database of this restore has its name: then all of it was done."""
+        """Tell whether the database of this restore has its name: then all of it was
+        done."""
         number = self._facts().get("restored")
         if self.kind != "restore" or not number:
             return False
@@ -81,22 +84,29 @@ class BackupJob(models.Model):
             shutil.rmtree(self._addons_path(), ignore_errors=True)
 
     def _tell_addons(self, done, archive, progress):
-        """Say where the addons are, what of it the database needs, and how Odoo gets to see it."""
+        """Say where the addons are, what of it the database needs, and how Odoo gets
+        to see it."""
         path = self._addons_path()
         progress.log(f"Unpacked into {path}: {', '.join(done.unpacked) or 'nothing'}")
         needed = sorted(set(archive.modules) - set(server.modules_on_disk()))
         if not needed:
             progress.log("This server has every module that the database needs.")
             return
-        lines = [f"The database needs modules that this server does not have: {', '.join(needed)}."]
+        lines = [
+            "The database needs modules that this server does not have: "
+            f"{', '.join(needed)}."
+        ]
         if set(needed) & set(done.unpacked):
             lines.append(
-                "Before the database is opened, look at what was unpacked, let Odoo load it by "
+                "Before the database is opened, look at what was unpacked, let Odoo "
+                "load it by "
                 f"this line of odoo.conf, and restart Odoo:\n{server.addons_line(path)}"
             )
         nowhere = sorted(set(needed) - set(done.unpacked))
         if nowhere:
-            lines.append(f"Not in the archive, to be installed by hand: {', '.join(nowhere)}.")
+            lines.append(
+                f"Not in the archive, to be installed by hand: {', '.join(nowhere)}."
+            )
         progress.warn("\n".join(lines))
 
     def _forget_fetched(self):
@@ -110,7 +120,8 @@ class BackupJob(models.Model):
             self._persist(self.sudo(), {"sealed_secrets": False})
 
     def _remove_files(self):
-        """Remove also what a restore has made that will not go on, and the key given for it."""
+        """Remove also what a restore has made that will not go on, and the key given
+        for it."""
         for job in self:
             job._forget_key()
             if not job._step("finish")._is_good():
@@ -122,7 +133,8 @@ class BackupJob(models.Model):
         return super()._remove_files()
 
     def _boot(self, database, progress):
-        """Load ``database`` in a process of its own, which reads a record of every model."""
+        """Load ``database`` in a process of its own, which reads a record of every
+        model."""
         runner.boot_apart(database, f"{self._application_name()} boot", progress)
 
     def _note_drill(self, copy, steps):
@@ -133,4 +145,6 @@ class BackupJob(models.Model):
         seconds = sum(steps.mapped("seconds"))
         self._persist(copy, {"proven_at": now, "proven_seconds": seconds})
         if copy.plan_id:
-            self._persist(copy.plan_id, {"last_proven": now, "last_proven_seconds": seconds})
+            self._persist(
+                copy.plan_id, {"last_proven": now, "last_proven_seconds": seconds}
+            )

@@ -1,4 +1,5 @@
-"""What the detached runner does with a run: perform it, and write down what happened."""
+"""What the detached runner does with a run: perform it, and write down what
+happened."""
 
 import contextlib
 import logging
@@ -52,8 +53,8 @@ class BackupJob(models.Model):
             self._finish()
 
     def _forget_failed_cleanup(self):
-        """Let a later attempt clean up once more: a process that could not do even that, for want
-        of memory perhaps, has not closed the run either."""
+        """Let a later attempt clean up once more: a process that could not do even
+        that, for want of memory perhaps, has not closed the run either."""
         cleanup = self._step("cleanup")
         if cleanup.state == "failure":
             cleanup._reset()
@@ -64,8 +65,8 @@ class BackupJob(models.Model):
     def _wait(self, error):
         """Stop here; the supervisor starts the next attempt in a while.
 
-        When another run of the plan waits already, that one is the next attempt: a plan has at
-        most one waiting run.
+        When another run of the plan waits already, that one is the next attempt: a plan
+        has at most one waiting run.
         """
         self._remove_files()
         same = [("plan_id", "=", self.plan_id.id), ("kind", "=", self.kind)]
@@ -96,8 +97,8 @@ class BackupJob(models.Model):
     def _check_cancel(self):
         """Raise ``Cancelled`` when somebody asked for it.
 
-        A runner writes its sign of life into its steps, never into this row: otherwise whoever
-        asks would have to be quicker than the runner between two of its writes.
+        A runner writes its sign of life into its steps, never into this row: otherwise
+        whoever asks would have to be quicker than the runner between two of its writes.
         """
         runner.show_life()
         if self.cancel_requested:
@@ -107,8 +108,8 @@ class BackupJob(models.Model):
         """Write, and in the runner also commit: whoever looks sees it at once.
 
         The runner's cursor records nothing but what happened, and each write stands for
-        itself; between two of them no transaction may stay open. When a user changes the same
-        row in the same moment, the write is simply made once more.
+        itself; between two of them no transaction may stay open. When a user changes
+        the same row in the same moment, the write is simply made once more.
         """
         if not self.env.context.get(runner.CONTEXT_KEY):
             records.write(values)
@@ -133,10 +134,14 @@ class BackupJob(models.Model):
 
     def _finish(self, error=None):
         """Close the run with the state that follows from its steps."""
-        outcomes = [StepOutcome(s.kind, s.state, s.storage_id.name or "") for s in self.step_ids]
+        outcomes = [
+            StepOutcome(s.kind, s.state, s.storage_id.name or "") for s in self.step_ids
+        ]
         failed = self.step_ids.filtered(lambda step: step.state == "failure")[:1]
         if error is None and failed:
-            error = EngineError(f"{failed.display_name}: {failed.error}", hint=failed.hint or "")
+            error = EngineError(
+                f"{failed.display_name}: {failed.error}", hint=failed.hint or ""
+            )
         self._close(FLOWS[self.kind].overall_state(outcomes), error)
 
     def _close(self, state, error=None):
@@ -147,7 +152,9 @@ class BackupJob(models.Model):
                 "date_end": fields.Datetime.now(),
                 "error": error.message if error is not None else False,
                 "hint": error.hint if error is not None else False,
-                "warning_count": len(self.step_ids.filtered(lambda s: s.state == "warning")),
+                "warning_count": len(
+                    self.step_ids.filtered(lambda s: s.state == "warning")
+                ),
             },
         )
         _logger.info("Backup %s ended: %s", self.name, state)
@@ -157,16 +164,23 @@ class BackupJob(models.Model):
     def _step(self, kind, storage=None):
         """Return the step of that kind and storage, empty when it is not planned."""
         return self.step_ids.filtered(
-            lambda step: step.kind == kind and (storage is None or step.storage_id == storage)
+            lambda step: (
+                step.kind == kind and (storage is None or step.storage_id == storage)
+            )
         )[:1]
 
     def _storages(self):
         return self.step_ids.filtered(lambda step: step.kind == "upload").storage_id
 
     def _uploads_missing(self):
-        """Return the steps that a retry of the upload does again; none when all is verified."""
-        verified = self.step_ids.filtered(lambda s: s.kind == "verify" and s._is_good()).storage_id
-        missing = self.step_ids.filtered(lambda s: s.storage_id and s.storage_id not in verified)
+        """Return the steps that a retry of the upload does again; none when all is
+        verified."""
+        verified = self.step_ids.filtered(
+            lambda s: s.kind == "verify" and s._is_good()
+        ).storage_id
+        missing = self.step_ids.filtered(
+            lambda s: s.storage_id and s.storage_id not in verified
+        )
         return missing and missing | self._step("cleanup")
 
     def _work_path(self):
@@ -189,15 +203,16 @@ class BackupJob(models.Model):
         return DumpOptions(plan.lock_timeout, plan.patience)
 
     def _taken_at(self):
-        """Return the moment of the data: of the snapshot, else the start of the run (aware, in
-        UTC; PostgreSQL has told it in the time zone of the server)."""
+        """Return the moment of the data: of the snapshot, else the start of the run
+        (aware, in UTC; PostgreSQL has told it in the time zone of the server)."""
         moment = self._facts().get("snapshot_at")
         if moment:
             return datetime.fromisoformat(moment).astimezone(timezone.utc)
         return (self.date_start or self.create_date).replace(tzinfo=timezone.utc)
 
     def _manifest(self, members):
-        """Return the content of ``manifest.json``. ``members`` tells about SHA256SUMS."""
+        """Return the content of ``manifest.json``. ``members`` tells about
+        SHA256SUMS."""
         data = self._facts()
         ours = {
             "job": self.uuid,
@@ -208,7 +223,10 @@ class BackupJob(models.Model):
             "contents": self._contents(),
             "missing": self._missing_parts(),
             "members": members,
-            **{key: data.get(key) for key in ("pg_dump", "rows", "attachments", "filestore")},
+            **{
+                key: data.get(key)
+                for key in ("pg_dump", "rows", "attachments", "filestore")
+            },
             "addons": data.get("addons"),
             "encryption": self._encryption_facts(),
         }
@@ -217,7 +235,8 @@ class BackupJob(models.Model):
         return manifest.build(odoo, ours)
 
     def _contents(self):
-        """Return what the archive holds, for example ["database", "filestore", "addons"]."""
+        """Return what the archive holds, for example ["database", "filestore",
+        "addons"]."""
         files = self._step("archive_files").state != "skipped"
         return [
             *(["database"] if self._step("dump_database")._is_good() else []),
@@ -228,7 +247,9 @@ class BackupJob(models.Model):
     def _missing_parts(self):
         """Return what the archive should hold and does not, with the reason."""
         failed = self.step_ids.filtered(
-            lambda s: s.kind in ("dump_database", "archive_files") and s.state == "failure"
+            lambda s: (
+                s.kind in ("dump_database", "archive_files") and s.state == "failure"
+            )
         )
         return [{"part": step.kind, "reason": step.error} for step in failed]
 
@@ -254,7 +275,8 @@ class BackupJob(models.Model):
         )
 
     def _record_copy(self, storage, state):
-        """Create or update the catalogue's record of this run's archive in ``storage``."""
+        """Create or update the catalogue's record of this run's archive in
+        ``storage``."""
         copy = self.copy_ids.filtered(
             lambda copy: copy.storage_id == storage and copy.key == self.archive_name
         )
@@ -294,8 +316,8 @@ class BackupJob(models.Model):
     # === TEMPORARY FILES === #
 
     def _clean_up(self, progress):
-        """Remove this run's temporary files, keeping an archive that still has to be uploaded,
-        and what earlier runs have left."""
+        """Remove this run's temporary files, keeping an archive that still has to be
+        uploaded, and what earlier runs have left."""
         if self._uploads_missing() and self._is_archived():
             until = fields.Datetime.now() + KEEP_ARCHIVE
             self._persist(self, {"kept_until": until})
@@ -311,12 +333,14 @@ class BackupJob(models.Model):
             progress.log(f"Removed {path.name}, which an earlier run had left")
 
     def _left_behind(self):
-        """Return the closed runs whose own cleanup did not come to its end. What they have not
-        stored yet is kept from now on, as it should have been."""
+        """Return the closed runs whose own cleanup did not come to its end. What
+        they have not stored yet is kept from now on, as it should have been."""
         names = [path.name for path in server.data_root().glob("work/*")]
         closed = [("uuid", "in", names), ("state", "not in", OPEN_STATES)]
         left = self.search([*closed, ("kept_until", "=", False), ("id", "!=", self.id)])
-        unsent = left.filtered(lambda job: job._is_archived() and job._uploads_missing())
+        unsent = left.filtered(
+            lambda job: job._is_archived() and job._uploads_missing()
+        )
         self._persist(unsent, {"kept_until": fields.Datetime.now() + KEEP_ARCHIVE})
         return left - unsent
 
@@ -324,11 +348,16 @@ class BackupJob(models.Model):
         return bool(self.archive_name) and self._archive_path().exists()
 
     def _stale_files(self):
-        """Yield working directories and logs that no run of this database needs any more."""
+        """Yield working directories and logs that no run of this database needs any
+        more."""
         root = server.data_root()
         now = fields.Datetime.now()
         # one that is too far away was set under a clock that was ahead
-        over = ["|", ("kept_until", "<", now), ("kept_until", ">", now + 2 * KEEP_ARCHIVE)]
+        over = [
+            "|",
+            ("kept_until", "<", now),
+            ("kept_until", ">", now + 2 * KEEP_ARCHIVE),
+        ]
         left = self._left_behind()
         overdue = self.search([*over, ("id", "!=", self.id)])
         self._persist(overdue, {"kept_until": False})

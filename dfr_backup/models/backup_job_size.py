@@ -1,4 +1,5 @@
-"""A backup that is much smaller than the ones before it: good, and perhaps of too little."""
+"""A backup that is much smaller than the ones before it: good, and perhaps of too
+little."""
 
 from odoo import fields, models
 
@@ -11,12 +12,14 @@ class BackupPlan(models.Model):
     size_warning = fields.Integer(
         "Warn If Smaller By",
         default=50,
-        help="In percent of what the last good backups had. Whoever hears of failures hears of "
+        help="In percent of what the last good backups had. Whoever hears of failures "
+        "hears of "
         "it, once. 0: never.",
     )
 
     _size_warning_percent = models.Constraint(
-        "CHECK (size_warning BETWEEN 0 AND 99)", "A backup can be smaller by 1 to 99 percent."
+        "CHECK (size_warning BETWEEN 0 AND 99)",
+        "A backup can be smaller by 1 to 99 percent.",
     )
 
 
@@ -28,8 +31,8 @@ class BackupJob(models.Model):
     )
 
     def _note_size(self):
-        """Write down, and return, by how many percent the archive is smaller than usual; 0 when
-        it is not. One that is known to lack something is no surprise."""
+        """Write down, and return, by how many percent the archive is smaller than
+        usual; 0 when it is not. One that is known to lack something is no surprise."""
         drop = 0
         if not self._missing_parts():
             sizes = self._alike().mapped("archive_size")
@@ -41,19 +44,29 @@ class BackupJob(models.Model):
         """Return the last good backups of the same plan that saved the same things."""
         contents = ("include_database", "include_filestore", "include_addons")
         same = [(name, "=", self[name]) for name in contents]
-        good = [("state", "=", "success"), ("archive_size", ">", 0), ("id", "!=", self.id)]
+        good = [
+            ("state", "=", "success"),
+            ("archive_size", ">", 0),
+            ("id", "!=", self.id),
+        ]
         return self.search([*self.plan_id._backups(), *same, *good], limit=LOOK_BACK)
 
     def _is_shrinking_news(self):
-        """Tell whether this good run, and not already the one before it, was much smaller."""
-        return bool(self.state == "success" and self.size_drop and not self._alike()[:1].size_drop)
+        """Tell whether this good run, and not already the one before it, was much
+        smaller."""
+        return bool(
+            self.state == "success"
+            and self.size_drop
+            and not self._alike()[:1].size_drop
+        )
 
     def _shrinking_in_words(self, env):
         """Return what is the matter, and what to do, in the language of ``env``."""
         return (
             env._("The archive is %s%% smaller than the ones before.", self.size_drop),
             env._(
-                "If nobody has deleted that much, data is missing: compare it with an older "
+                "If nobody has deleted that much, data is missing: compare it with an "
+                "older "
                 "backup, and protect that one until you know."
             ),
         )

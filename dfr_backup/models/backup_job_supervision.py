@@ -51,16 +51,20 @@ class BackupJob(models.Model):
     def _spawn_after_commit(self):
         """Start a runner as soon as other processes can see this run."""
         self.ensure_one()
-        self.write({"spawned_at": fields.Datetime.now(), "spawn_count": self.spawn_count + 1})
+        self.write(
+            {"spawned_at": fields.Datetime.now(), "spawn_count": self.spawn_count + 1}
+        )
         database, number, name = self.env.cr.dbname, self.id, self.uuid
         self.env.cr.postcommit.add(lambda: runner.spawn(database, number, name))
         self._supervise_again()
 
     def _is_starting(self):
-        """Tell whether a process was started for this run so recently that it may still load."""
+        """Tell whether a process was started for this run so recently that it may
+        still load."""
         if not self.spawned_at:
             return False
-        # also when the clock was put back, or the one of the server that started it is ahead
+        # also when the clock was put back, or the one of the server that started it is
+        # ahead
         return abs(fields.Datetime.now() - self.spawned_at) < SPAWN_PATIENCE
 
     def _is_alive(self):
@@ -72,21 +76,27 @@ class BackupJob(models.Model):
 
     @api.model
     def _close_foreign(self):
-        """Close the runs that were open in the dump from which this database was restored.
+        """Close the runs that were open in the dump from which this database was
+        restored.
 
         They belong to the original: going on with them would write into its storages.
         """
         mine = self._current_database_uuid()
-        for job in self.search([("state", "in", OPEN_STATES), ("database_uuid", "!=", mine)]):
+        for job in self.search(
+            [("state", "in", OPEN_STATES), ("database_uuid", "!=", mine)]
+        ):
             for step in job.step_ids.filtered(lambda step: step.state in OPEN_STATES):
                 step._skip(self.env._("Skipped: this database is a restored copy."))
-            reason = self.env._("This run belongs to the database that this one is a copy of.")
+            reason = self.env._(
+                "This run belongs to the database that this one is a copy of."
+            )
             job._close("cancelled", EngineError(reason))
 
     def _hold(self):
         """Lock this row; tell whether it still is what this transaction sees.
 
-        The runner may have ended well after our snapshot was taken, and let go of its lock.
+        The runner may have ended well after our snapshot was taken, and let go of its
+        lock.
         """
         try:
             with self.env.cr.savepoint():
@@ -110,18 +120,22 @@ class BackupJob(models.Model):
             if not self._is_starting():
                 self._close_unstartable()
         else:
-            step._note(self.env._("Interrupted in attempt %s: trying again.", self.attempt))
+            step._note(
+                self.env._("Interrupted in attempt %s: trying again.", self.attempt)
+            )
             self._spawn_after_commit()
 
     def _needs_a_last_runner(self):
-        """Tell whether one more runner is worth it: it removes what a storage may hold of this
-        run's archive, because an Odoo worker may not wait for storages, or it closes a restore
-        that was complete. One that dies as well is the last."""
+        """Tell whether one more runner is worth it: it removes what a storage may
+        hold of this run's archive, because an Odoo worker may not wait for storages,
+        or it closes a restore that was complete. One that dies as well is the last."""
         if self.attempt > MAX_ATTEMPTS:
             return False
         if self._is_published():
             return True
-        begun = self.step_ids.filtered(lambda step: step.kind == "upload" and step.date_start)
+        begun = self.step_ids.filtered(
+            lambda step: step.kind == "upload" and step.date_start
+        )
         return any(not self._step("verify", s)._is_good() for s in begun.storage_id)
 
     def _interrupted_step(self):
@@ -136,7 +150,11 @@ class BackupJob(models.Model):
         ready = ["|", ("not_before", "=", False), "|", ("not_before", "<=", now)]
         ready += [("not_before", ">", now + 2 * POSTPONE)]
         job = self.search([("state", "=", "pending"), *ready], order="id", limit=1)
-        if not job or not job._hold() or self.search_count([("state", "=", "running")], limit=1):
+        if (
+            not job
+            or not job._hold()
+            or self.search_count([("state", "=", "running")], limit=1)
+        ):
             return
         if job._is_starting() or job._is_alive():
             return
@@ -147,10 +165,13 @@ class BackupJob(models.Model):
 
     @api.model
     def _is_reading_filestore(self):
-        """Tell whether a run may still read attachment files that were deleted meanwhile."""
+        """Tell whether a run may still read attachment files that were deleted
+        meanwhile."""
         steps = self.env["backup.step"].sudo()
         reading = [("kind", "=", "archive_files"), ("state", "in", OPEN_STATES)]
-        return bool(steps.search_count([*reading, ("job_id.state", "=", "running")], limit=1))
+        return bool(
+            steps.search_count([*reading, ("job_id.state", "=", "running")], limit=1)
+        )
 
     def _close_interrupted(self, where):
         self._close_broken(
@@ -160,7 +181,8 @@ class BackupJob(models.Model):
                 count=min(self.attempt, MAX_ATTEMPTS),
             ),
             self.env._(
-                "Something ends the backup process: look for “out of memory” in the kernel log, "
+                "Something ends the backup process: look for “out of memory” in the "
+                "kernel log, "
                 "for a container or service limit, and at the end of %s.",
                 self.runner_log,
             ),
@@ -169,7 +191,9 @@ class BackupJob(models.Model):
     def _close_unstartable(self):
         self._close_broken(
             self.env._("The backup process could not be started."),
-            self.env._("The reason stands at the end of %s on the server.", self.runner_log),
+            self.env._(
+                "The reason stands at the end of %s on the server.", self.runner_log
+            ),
             log=runner.log_tail(self.uuid),
         )
 
@@ -191,9 +215,12 @@ class BackupJob(models.Model):
         self._close("cancelled", EngineError(self.env._("Cancelled by %s.", who)))
 
     def _end_deaf_runner(self):
-        """End a runner that has been asked to stop and does not listen, because it hangs: it
-        dies with the session that holds its lock."""
-        if self.cancel_requested and self.write_date < fields.Datetime.now() - CANCEL_PATIENCE:
+        """End a runner that has been asked to stop and does not listen, because it
+        hangs: it dies with the session that holds its lock."""
+        if (
+            self.cancel_requested
+            and self.write_date < fields.Datetime.now() - CANCEL_PATIENCE
+        ):
             _logger.warning("Backup %s does not stop: its process is ended", self.name)
             self.env.cr.execute(END_RUNNER, [runner.LOCK_CLASS, self.id])
 
@@ -204,7 +231,9 @@ class BackupJob(models.Model):
         except EngineError:
             return
         if count:
-            _logger.warning("Backup %s left %s database sessions: ended", self.name, count)
+            _logger.warning(
+                "Backup %s left %s database sessions: ended", self.name, count
+            )
 
     def _connection(self):
         return server.connection(self._database(), self._application_name())

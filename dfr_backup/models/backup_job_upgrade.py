@@ -7,7 +7,9 @@ from odoo.exceptions import UserError
 class BackupJob(models.Model):
     _inherit = "backup.job"
 
-    then_operation = fields.Selection([("upgrade", "Upgrade"), ("uninstall", "Uninstall")])
+    then_operation = fields.Selection(
+        [("upgrade", "Upgrade"), ("uninstall", "Uninstall")]
+    )
     then_modules = fields.Json()
     then_text = fields.Char(compute="_compute_then_text")
 
@@ -18,9 +20,14 @@ class BackupJob(models.Model):
 
     @api.model
     def _fresh_backup(self, age):
-        """Return a good backup with the database that is not older than ``age``, if any."""
+        """Return a good backup with the database that is not older than ``age``, if
+        any."""
         since = fields.Datetime.now() - age
-        good = [("kind", "=", "backup"), ("state", "=", "success"), ("date_start", ">=", since)]
+        good = [
+            ("kind", "=", "backup"),
+            ("state", "=", "success"),
+            ("date_start", ">=", since),
+        ]
         return self.search([*good, ("include_database", "=", True)], limit=1)
 
     def _let_wait(self, operation, names):
@@ -32,8 +39,10 @@ class BackupJob(models.Model):
         if self.then_operation and self.then_operation != operation:
             raise UserError(
                 self.env._(
-                    "%(run)s has not begun, and another change waits for it already: the module "
-                    "%(names)s. Open that backup, go on with its change when it is done, and "
+                    "%(run)s has not begun, and another change waits for it already: "
+                    "the module "
+                    "%(names)s. Open that backup, go on with its change when it is "
+                    "done, and "
                     "then ask for this one again.",
                     run=self.name,
                     names=self.then_text,
@@ -52,7 +61,9 @@ class BackupJob(models.Model):
         """Do what waits for this backup, whatever became of it: the form has asked."""
         self.ensure_one()
         self._check_manager()
-        modules = self.env["ir.module.module"].search([("name", "in", self.then_modules or [])])
+        modules = self.env["ir.module.module"].search(
+            [("name", "in", self.then_modules or [])]
+        )
         operation = self.then_operation
         self.sudo().then_operation = False
         modules = modules.with_context(dfr_backup_no_backup=True)

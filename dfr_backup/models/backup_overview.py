@@ -1,4 +1,5 @@
-"""What the overview shows, in one answer: plans, their last runs, storages, what runs now."""
+"""What the overview shows, in one answer: plans, their last runs, storages, what
+runs now."""
 
 from odoo import api, models
 
@@ -17,8 +18,9 @@ class BackupOverview(models.AbstractModel):
     def get_overview(self):
         """Return everything that the page shows, for whoever may see the backups.
 
-        Dates are in UTC, sizes in bytes, durations in seconds; texts are in the user's language.
-        The number of queries depends on the number of plans, not on that of runs.
+        Dates are in UTC, sizes in bytes, durations in seconds; texts are in the user's
+        language. The number of queries depends on the number of plans, not on that of
+        runs.
         """
         self.env["backup.plan"].check_access("read")
         manager = self.env.user.has_group("dfr_backup.group_manager")
@@ -41,8 +43,8 @@ class BackupOverview(models.AbstractModel):
 
     @api.model
     def get_status(self):
-        """Return what a manager has to know at any moment: the run that goes on, and what is
-        wrong. Cheap: the web client asks again and again."""
+        """Return what a manager has to know at any moment: the run that goes on, and
+        what is wrong. Cheap: the web client asks again and again."""
         self.env["backup.plan"].check_access("read")
         page = self.sudo()
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
@@ -58,7 +60,8 @@ class BackupOverview(models.AbstractModel):
     # === CARDS === #
 
     def _card(self, plan, last):
-        """Return what the card of one plan shows. ``last`` is the last of its runs that ended."""
+        """Return what the card of one plan shows. ``last`` is the last of its runs
+        that ended."""
         runs = self.env["backup.job"].search(plan._backups(), limit=STRIP)
         good = self._last_good(plan)
         state, tone, label = self._plan_state(plan, last, good)
@@ -91,19 +94,23 @@ class BackupOverview(models.AbstractModel):
         }
 
     def _last_ended(self, plan, kind="backup"):
-        """Return the last run of ``plan`` that was not stopped by somebody; maybe empty."""
+        """Return the last run of ``plan`` that was not stopped by somebody; maybe
+        empty."""
         mine = [("plan_id", "=", plan.id), ("kind", "=", kind)]
         ended = ("state", "not in", (*OPEN_STATES, "cancelled"))
         return self.env["backup.job"].search([*mine, ended], limit=1)
 
     def _last_good(self, plan):
-        """Return the newest backup that is complete, verified and still there, or False."""
+        """Return the newest backup that is complete, verified and still there, or
+        False."""
         copies = self.env["backup.copy"]
         mine = [("plan_id", "=", plan.id), ("complete", "=", True)]
         newest = copies.search([*mine, ("state", "=", "verified")], limit=1)
         if not newest:
             return False
-        there = copies.search([("key", "=", newest.key), ("state", "in", PRESENT_STATES)])
+        there = copies.search(
+            [("key", "=", newest.key), ("state", "in", PRESENT_STATES)]
+        )
         return {
             "job_id": newest.job_id.id,
             "date": newest.date,
@@ -129,7 +136,9 @@ class BackupOverview(models.AbstractModel):
 
     def _running(self):
         """Return the runs that are open, the one that goes on first."""
-        jobs = self.env["backup.job"].search([("state", "in", OPEN_STATES)], limit=STRIP)
+        jobs = self.env["backup.job"].search(
+            [("state", "in", OPEN_STATES)], limit=STRIP
+        )
         kinds = dict(jobs._fields["kind"]._description_selection(self.env))
         return [
             {
@@ -175,10 +184,13 @@ class BackupOverview(models.AbstractModel):
     # === VERDICT === #
 
     def _verdict(self, cards, problems, advice):
-        """Return the answer to “Am I safe?”: a tone, a title, and the newest good backup."""
+        """Return the answer to “Am I safe?”: a tone, a title, and the newest good
+        backup."""
         goods = [card["good"] for card in cards if card["good"]]
         newest = max(goods, key=lambda good: good["date"], default=False)
-        tones = [card["tone"] for card in cards] + [problem["tone"] for problem in problems]
+        tones = [card["tone"] for card in cards] + [
+            problem["tone"] for problem in problems
+        ]
         worst = max(tones, key=TONES.index, default="danger")
         alone = any(item["key"] == "off_site" and item["open"] for item in advice)
         if not cards:
@@ -203,7 +215,8 @@ class BackupPlan(models.Model):
     _inherit = "backup.plan"
 
     def _schedule_in_words(self):
-        """Return when the plan runs, for example "Every day at 02:00 (Europe/Paris)"."""
+        """Return when the plan runs, for example "Every day at 02:00
+        (Europe/Paris)"."""
         self.ensure_one()
         frequencies = dict(self._fields["frequency"]._description_selection(self.env))
         name = frequencies[self.frequency]
@@ -211,7 +224,9 @@ class BackupPlan(models.Model):
             return name
         hours, minutes = divmod(round(self.time * 60), 60)
         if self.frequency == "hourly":
-            return self.env._("%(every)s at minute %(minutes)s", every=name, minutes=minutes)
+            return self.env._(
+                "%(every)s at minute %(minutes)s", every=name, minutes=minutes
+            )
         return self.env._(
             "%(every)s at %(hours)02d:%(minutes)02d (%(zone)s)",
             every=self._days_in_words(name),
@@ -225,7 +240,9 @@ class BackupPlan(models.Model):
             days = dict(self._fields["weekday"]._description_selection(self.env))
             return f"{frequency}, {days[self.weekday]}"
         if self.frequency == "monthly":
-            return self.env._("%(every)s, day %(day)s", every=frequency, day=self.monthday)
+            return self.env._(
+                "%(every)s, day %(day)s", every=frequency, day=self.monthday
+            )
         return frequency
 
     def _contents_in_words(self):

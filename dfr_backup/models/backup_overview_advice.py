@@ -1,4 +1,5 @@
-"""Can the data be restored on the bad day? What that depends on, and the button for each point."""
+"""Can the data be restored on the bad day? What that depends on, and the button for
+each point."""
 
 from datetime import timedelta
 
@@ -29,9 +30,10 @@ class BackupOverview(models.AbstractModel):
     def _advice(self, plans, cards):
         """Return the points, each with what it needs to be met.
 
-        Each has a ``key``, ``done``, ``open`` (missing, and nobody has dismissed it), texts, and
-        what its ``button`` leads to: a ``page`` of the set-up of the plan ``plan_id`` ("": all
-        of it), a ``call`` of a method of that plan, or an ``action``.
+        Each has a ``key``, ``done``, ``open`` (missing, and nobody has dismissed it),
+        texts, and what its ``button`` leads to: a ``page`` of the set-up of the plan
+        ``plan_id`` ("": all of it), a ``call`` of a method of that plan, or an
+        ``action``.
         """
         if not plans:
             return []
@@ -50,11 +52,16 @@ class BackupOverview(models.AbstractModel):
         title = self.env._("A good backup in time")
         text = self.env._("There is none of the time that the plan promises.")
         button = self.env._("Run Backup Now")
-        return self._advise("recent", title, text, lacking, button, call="action_run_now")
+        return self._advise(
+            "recent", title, text, lacking, button, call="action_run_now"
+        )
 
     def _advice_setup(self, plans):
         state = self._setup_state()
-        if not state and self.env["ir.config_parameter"].get_param(SETUP_STATE) != SETUP_DONE:
+        if (
+            not state
+            and self.env["ir.config_parameter"].get_param(SETUP_STATE) != SETUP_DONE
+        ):
             return None  # set up by hand
         title = self.env._("The set-up is complete")
         text = self.env._("Five short questions: where, when, who is told, how safe.")
@@ -65,25 +72,33 @@ class BackupOverview(models.AbstractModel):
     def _advice_off_site(self, plans):
         title = self.env._("A copy in another place")
         text = self.env._(
-            "Fire, theft, a broken disk or an intruder takes the backups on this server "
+            "Fire, theft, a broken disk or an intruder takes the backups on this "
+            "server "
             "together with the data."
         )
-        lacking = plans.filtered(lambda p: not any(s._is_off_site() for s in p.storage_ids))
+        lacking = plans.filtered(
+            lambda p: not any(s._is_off_site() for s in p.storage_ids)
+        )
         return self._advise(
             "off_site", title, text, lacking, self.env._("Add a Place"), page="where"
         )
 
     def _advice_copies(self, plans):
         title = self.env._("Two storages")
-        text = self.env._("When one of them fails on the bad day, the other one has the backup.")
+        text = self.env._(
+            "When one of them fails on the bad day, the other one has the backup."
+        )
         lacking = plans.filtered(lambda plan: len(plan.storage_ids) < 2)
-        return self._advise("copies", title, text, lacking, self.env._("Add a Place"), page="where")
+        return self._advise(
+            "copies", title, text, lacking, self.env._("Add a Place"), page="where"
+        )
 
     def _advice_encryption(self, plans):
         away = plans.filtered(lambda p: any(s._is_off_site() for s in p.storage_ids))
         title = self.env._("Encrypted before it leaves")
         text = self.env._(
-            "Whoever can read the storage in the other place can read the whole database."
+            "Whoever can read the storage in the other place can read the whole "
+            "database."
         )
         lacking = away.filtered(lambda plan: plan.encryption == "none")
         return away and self._advise(
@@ -93,34 +108,51 @@ class BackupOverview(models.AbstractModel):
     def _advice_kit(self, plans):
         title = self.env._("The recovery kit is at hand")
         text = self.env._(
-            "One page that says where the backups are and how to get the data back. It holds no "
+            "One page that says where the backups are and how to get the data back. It "
+            "holds no "
             "secret. Keep it where you find it when the server is gone."
         )
         lacking = plans.filtered(lambda plan: not plan.kit_downloaded_at)
         action = lacking and lacking[0].action_recovery_kit()
-        return self._advise("kit", title, text, lacking, self.env._("Download"), action=action)
+        return self._advise(
+            "kit", title, text, lacking, self.env._("Download"), action=action
+        )
 
     def _advice_verification(self, plans):
         title = self.env._("Stored copies are read again")
-        text = self.env._("Disks forget. A copy that nobody reads may be gone for months.")
+        text = self.env._(
+            "Disks forget. A copy that nobody reads may be gone for months."
+        )
         lacking = plans.filtered(lambda plan: plan.verify_every == "0")
         return self._advise(
-            "verification", title, text, lacking, self.env._("Schedule It"), page="safety"
+            "verification",
+            title,
+            text,
+            lacking,
+            self.env._("Schedule It"),
+            page="safety",
         )
 
     def _advice_drill(self, plans):
         title = self.env._("Restore drills are scheduled")
         text = self.env._(
-            "A drill restores the newest copy into a scratch database, compares it, and drops it."
+            "A drill restores the newest copy into a scratch database, compares it, "
+            "and drops it."
         )
         lacking = plans.filtered(lambda plan: plan.drill_every == "0")
-        return self._advise("drill", title, text, lacking, self.env._("Schedule It"), page="safety")
+        return self._advise(
+            "drill", title, text, lacking, self.env._("Schedule It"), page="safety"
+        )
 
     def _advice_proven(self, plans):
         title = self.env._("A restore was proven")
-        text = self.env._("A backup is worth what its last restore was. The last months saw none.")
+        text = self.env._(
+            "A backup is worth what its last restore was. The last months saw none."
+        )
         since = fields.Datetime.now() - PROOF_LASTS
-        lacking = plans.filtered(lambda plan: not plan.last_proven or plan.last_proven < since)
+        lacking = plans.filtered(
+            lambda plan: not plan.last_proven or plan.last_proven < since
+        )
         return self._advise(
             "proven", title, text, lacking, self.env._("Drill Now"), call="action_drill"
         )
@@ -131,7 +163,12 @@ class BackupOverview(models.AbstractModel):
         lacking = plans.filtered(lambda plan: not plan._is_reachable())
         trouble = (lacking[:1].alert_trouble or text).replace("\n", " ")
         return self._advise(
-            "notification", title, trouble, lacking, self.env._("Choose Who"), page="who"
+            "notification",
+            title,
+            trouble,
+            lacking,
+            self.env._("Choose Who"),
+            page="who",
         )
 
     def _advise(self, key, title, text, lacking, button, **leads_to):
@@ -149,7 +186,8 @@ class BackupOverview(models.AbstractModel):
 
     @api.model
     def _setup_state(self):
-        """Return "new" before the set-up, "open" when it was left in the middle, else False."""
+        """Return "new" before the set-up, "open" when it was left in the middle,
+        else False."""
         state = self.env["ir.config_parameter"].sudo().get_param(SETUP_STATE)
         if state:
             return state != SETUP_DONE and "open"

@@ -44,7 +44,9 @@ class BackupOverview(models.AbstractModel):
             title = self.env._("%s: the last backup is much smaller", plan.name)
             text = _sentences(*last._shrinking_in_words(self.env))
             button = self.env._("Open Run")
-            return [self._problem("warning", title, text, last._action_open(), last, button)]
+            return [
+                self._problem("warning", title, text, last._action_open(), last, button)
+            ]
         return []
 
     def _check_problems(self, plan):
@@ -53,7 +55,9 @@ class BackupOverview(models.AbstractModel):
             "verify": self.env._("%s: the last verification failed", plan.name),
             "drill": self.env._("%s: the last restore drill failed", plan.name),
         }
-        lasts = [(title, self._last_ended(plan, kind)) for kind, title in titles.items()]
+        lasts = [
+            (title, self._last_ended(plan, kind)) for kind, title in titles.items()
+        ]
         return [
             self._job_problem("danger", title, job)
             for title, job in lasts
@@ -62,14 +66,17 @@ class BackupOverview(models.AbstractModel):
 
     def _job_problem(self, tone, title, job):
         text = _sentences(say(self.env, job.error), say(self.env, job.hint))
-        return self._problem(tone, title, text, job._action_open(), job, self.env._("Open Run"))
+        return self._problem(
+            tone, title, text, job._action_open(), job, self.env._("Open Run")
+        )
 
     def _storage_problems(self, storage):
         name, action = storage.name, self._open(storage)
         if storage.is_foreign:
             title = self.env._("%s: read-only here", name)
             text = self.env._(
-                "It belongs to the database that this one is a copy of: nothing is stored there."
+                "It belongs to the database that this one is a copy of: nothing is "
+                "stored there."
             )
             return [self._problem("danger", title, text, action, storage)]
         used = self._is_used(storage)
@@ -81,7 +88,9 @@ class BackupOverview(models.AbstractModel):
         untried = not storage.last_test and not storage.copy_count
         if used and untried and storage._is_off_site():
             title = self.env._("%s: never tested", name)
-            text = self.env._("Whether it works is not known before something was stored there.")
+            text = self.env._(
+                "Whether it works is not known before something was stored there."
+            )
             return [self._problem("warning", title, text, action, storage)]
         return []
 
@@ -94,22 +103,32 @@ class BackupOverview(models.AbstractModel):
         count = self.env["backup.copy"].search_count(lost)
         if not count:
             return []
-        action = self.env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_copy_action")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_copy_action"
+        )
         title = self.env._("Stored backups that are damaged or missing: %s", count)
         text = self.env._("They were there and cannot be restored now.")
         action = {**action, "domain": lost, "context": {}}
-        return [self._problem("danger", title, text, action, None, self.env._("Show Them"))]
+        return [
+            self._problem("danger", title, text, action, None, self.env._("Show Them"))
+        ]
 
     def _lost_files(self):
-        count = self.env["backup.filestore.issue"].search_count([("state", "=", "open")])
+        count = self.env["backup.filestore.issue"].search_count(
+            [("state", "=", "open")]
+        )
         if not count:
             return []
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_filestore_issue_action"
         )
         title = self.env._("Attachments whose file is missing or damaged: %s", count)
-        text = self.env._("An older backup may still have the good file, and can put it back.")
-        return [self._problem("warning", title, text, action, None, self.env._("Show Them"))]
+        text = self.env._(
+            "An older backup may still have the good file, and can put it back."
+        )
+        return [
+            self._problem("warning", title, text, action, None, self.env._("Show Them"))
+        ]
 
     def _problem(self, tone, title, text, action, record=None, button=None):
         return {

@@ -24,7 +24,15 @@ OURS = {
     "overdue_told_at",
     "alarm_kinds",
 }
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = (
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+)
 
 
 class BackupPlan(models.Model):
@@ -47,7 +55,9 @@ class BackupPlan(models.Model):
         required=True,
         default="daily",
     )
-    time = fields.Float(default=2.0, help="Hours and minutes. An hourly plan uses the minutes.")
+    time = fields.Float(
+        default=2.0, help="Hours and minutes. An hourly plan uses the minutes."
+    )
     weekday = fields.Selection(
         [(str(number), name) for number, name in enumerate(WEEKDAYS)], default="0"
     )
@@ -76,16 +86,23 @@ class BackupPlan(models.Model):
     )
     patience = fields.Integer(
         default=30,
-        help="How many seconds somebody else may wait for the dump before it gives way and is "
-        "tried again later, for example when a module is upgraded meanwhile. 0: for ever.",
+        help="How many seconds somebody else may wait for the dump before it gives way "
+        "and is "
+        "tried again later, for example when a module is upgraded meanwhile. 0: for "
+        "ever.",
     )
     job_ids = fields.One2many("backup.job", "plan_id", string="Runs")
-    last_job_id = fields.Many2one("backup.job", compute="_compute_last", string="Last Run")
-    last_state = fields.Selection(JOB_STATES, compute="_compute_last", string="Last Result")
+    last_job_id = fields.Many2one(
+        "backup.job", compute="_compute_last", string="Last Run"
+    )
+    last_state = fields.Selection(
+        JOB_STATES, compute="_compute_last", string="Last Result"
+    )
     last_success = fields.Datetime(compute="_compute_last", string="Last Good Backup")
 
     _lock_timeout_positive = models.Constraint(
-        "CHECK (lock_timeout > 0 AND patience >= 0)", "A waiting time cannot be negative."
+        "CHECK (lock_timeout > 0 AND patience >= 0)",
+        "A waiting time cannot be negative.",
     )
 
     @api.depends("frequency", "time", "weekday", "monthday", "tz", "active")
@@ -101,38 +118,53 @@ class BackupPlan(models.Model):
             mine = plan._backups()
             plan.last_job_id = jobs.search(mine, limit=1)
             plan.last_state = plan.last_job_id.state
-            plan.last_success = jobs.search([*mine, ("state", "=", "success")], limit=1).date_end
+            plan.last_success = jobs.search(
+                [*mine, ("state", "=", "success")], limit=1
+            ).date_end
 
     @api.constrains("include_database", "include_filestore", "include_addons")
     def _check_contents(self):
         for plan in self:
-            if not (plan.include_database or plan.include_filestore or plan.include_addons):
-                raise ValidationError(self.env._("Choose at least one thing to back up."))
+            if not (
+                plan.include_database or plan.include_filestore or plan.include_addons
+            ):
+                raise ValidationError(
+                    self.env._("Choose at least one thing to back up.")
+                )
 
     @api.constrains("storage_ids")
     def _check_storages(self):
         for plan in self:
             if not plan.storage_ids:
-                raise ValidationError(self.env._("Choose at least one storage for the backups."))
+                raise ValidationError(
+                    self.env._("Choose at least one storage for the backups.")
+                )
 
     @api.constrains("time", "monthday")
     def _check_schedule(self):
         for plan in self:
             if not 0 <= plan.time < 24:
-                raise ValidationError(self.env._("The time must be between 00:00 and 23:59."))
+                raise ValidationError(
+                    self.env._("The time must be between 00:00 and 23:59.")
+                )
             if not 1 <= plan.monthday <= 31:
-                raise ValidationError(self.env._("The day of the month must be from 1 to 31."))
+                raise ValidationError(
+                    self.env._("The day of the month must be from 1 to 31.")
+                )
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_history(self):
         if self.job_ids:
             raise UserError(
-                self.env._("This plan has a history. Archive it instead: nothing is lost then.")
+                self.env._(
+                    "This plan has a history. Archive it instead: nothing is lost then."
+                )
             )
         if self.env["backup.copy"].search_count([("plan_id", "in", self.ids)], limit=1):
             raise UserError(
                 self.env._(
-                    "Stored backups are listed as those of this plan. Archive it instead: its "
+                    "Stored backups are listed as those of this plan. Archive it "
+                    "instead: its "
                     "rules then delete nothing more, and the backups stay."
                 )
             )
@@ -148,13 +180,23 @@ class BackupPlan(models.Model):
     def write(self, vals):
         self._refuse_ours(vals)
         result = super().write(vals)
-        if {"frequency", "time", "weekday", "monthday", "tz", "active", "next_run"} & set(vals):
+        if {
+            "frequency",
+            "time",
+            "weekday",
+            "monthday",
+            "tz",
+            "active",
+            "next_run",
+        } & set(vals):
             self._wake_up_on_time()
         return result
 
     def _refuse_ours(self, vals):
         if not self.env.su and OURS & vals.keys():
-            raise AccessError(self.env._("These fields are only written by the plan itself."))
+            raise AccessError(
+                self.env._("These fields are only written by the plan itself.")
+            )
 
     @api.model
     def _create_default(self):
@@ -178,7 +220,8 @@ class BackupPlan(models.Model):
     # === SCHEDULE === #
 
     def _next_after(self, moment):
-        """Return the next time of the schedule after ``moment`` (naive, in UTC), or False."""
+        """Return the next time of the schedule after ``moment`` (naive, in UTC), or
+        False."""
         self.ensure_one()
         if self.frequency == "manual" or not self.active:
             return False
@@ -201,7 +244,8 @@ class BackupPlan(models.Model):
 
     @api.model
     def _cron_supervise(self):
-        """Create the runs that are due, look after those that run, start the next one."""
+        """Create the runs that are due, look after those that run, start the next
+        one."""
         self._create_due_runs()
         self._create_due_verifications()
         self._create_due_drills()
@@ -209,7 +253,8 @@ class BackupPlan(models.Model):
 
     @api.model
     def _create_due_runs(self):
-        """Create one run for each plan whose time has come, however often it was missed."""
+        """Create one run for each plan whose time has come, however often it was
+        missed."""
         now = fields.Datetime.now()
         self._forget_wrong_clocks(now)
         for plan in self.search([("next_run", "<=", now)]).try_lock_for_update():
@@ -222,11 +267,15 @@ class BackupPlan(models.Model):
 
     @api.model
     def _forget_wrong_clocks(self, now):
-        """Bring back plans that wait for a moment which a clock has set that was ahead."""
+        """Bring back plans that wait for a moment which a clock has set that was
+        ahead."""
         for plan in self.search([]):
             following = plan._next_after(now)
             latest = {
-                "next_run": (following and plan._latest_next_run(now, following), following),
+                "next_run": (
+                    following and plan._latest_next_run(now, following),
+                    following,
+                ),
                 "next_verification": (plan._after_verification(),) * 2,
                 "next_drill": (plan._after_drill(),) * 2,
             }
@@ -236,8 +285,9 @@ class BackupPlan(models.Model):
                     plan[name] = right
 
     def _latest_next_run(self, now, following):
-        """Return the latest moment that a right clock can have set: a clock that is put back by
-        less than three hours, or half of what lies between two runs, repeats none."""
+        """Return the latest moment that a right clock can have set: a clock that is
+        put back by less than three hours, or half of what lies between two runs,
+        repeats none."""
         gap = self._next_after(following) - following
         return now + gap + min(gap / 2, CLOCK_TOLERANCE)
 
@@ -246,8 +296,11 @@ class BackupPlan(models.Model):
         if jobs.search_count([*self._backups(), ("state", "=", "pending")], limit=1):
             _logger.info("Plan %s: a run is already waiting", self.name)
             return
-        # the clock may have been at this moment before, and was set back by more than a run
-        served = jobs.search_count([*self._backups(), ("scheduled_at", "=", moment)], limit=1)
+        # the clock may have been at this moment before, and was set back by more than a
+        # run
+        served = jobs.search_count(
+            [*self._backups(), ("scheduled_at", "=", moment)], limit=1
+        )
         jobs._create_for(self, "schedule", scheduled_at=not served and moment)
 
     # === RUN NOW === #
@@ -259,10 +312,13 @@ class BackupPlan(models.Model):
         return self.sudo()._request_run("manual")._action_open()
 
     def _request_run(self, trigger):
-        """Return the run that serves this request: a new one, or the one that waits already."""
+        """Return the run that serves this request: a new one, or the one that waits
+        already."""
         self.ensure_one()
         if not self.storage_ids:
-            raise UserError(self.env._("The plan has no storage. Choose where backups go first."))
+            raise UserError(
+                self.env._("The plan has no storage. Choose where backups go first.")
+            )
         jobs = self.env["backup.job"]
         waiting = jobs.search([*self._backups(), ("state", "=", "pending")], limit=1)
         return waiting or jobs._create_for(self, trigger)._start()
@@ -274,5 +330,7 @@ class BackupPlan(models.Model):
     def action_view_jobs(self):
         """Open the history of this plan."""
         self.ensure_one()
-        action = self.env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_job_action")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_job_action"
+        )
         return {**action, "domain": [("plan_id", "=", self.id)], "context": {}}

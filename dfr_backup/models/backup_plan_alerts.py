@@ -37,12 +37,16 @@ class BackupPlan(models.Model):
     )
     alert_success = fields.Boolean("Every Good Run")
     alert_digest = fields.Boolean("Weekly Digest", help="On Monday at eight.")
-    alert_user_ids = fields.Many2many("res.users", "backup_plan_alert_user", string="Users")
+    alert_user_ids = fields.Many2many(
+        "res.users", "backup_plan_alert_user", string="Users"
+    )
     alert_group_ids = fields.Many2many(
         "res.groups",
         "backup_plan_alert_group",
         string="Roles",
-        default=lambda self: self.env.ref("dfr_backup.group_manager", raise_if_not_found=False),
+        default=lambda self: self.env.ref(
+            "dfr_backup.group_manager", raise_if_not_found=False
+        ),
     )
     alert_emails = fields.Char("Other Addresses", help="Separated by commas.")
     alert_addresses = fields.Char("Mails Go To", compute="_compute_alert_addresses")
@@ -54,17 +58,24 @@ class BackupPlan(models.Model):
             ("all_group_ids", "in", self.env.ref("dfr_backup.group_viewer").ids),
         ],
         default=lambda self: self._default_attention_users(),
-        help="They get an activity when a run fails or the backup is overdue. The next good run "
+        help="They get an activity when a run fails or the backup is overdue. The next "
+        "good run "
         "closes it.",
     )
-    alarm_kinds = fields.Json(copy=False, help="Kinds of runs of which the last did not end well.")
-    next_digest = fields.Datetime(compute="_compute_next_digest", store=True, copy=False)
+    alarm_kinds = fields.Json(
+        copy=False, help="Kinds of runs of which the last did not end well."
+    )
+    next_digest = fields.Datetime(
+        compute="_compute_next_digest", store=True, copy=False
+    )
     ping_url = fields.Char(
         "Healthchecks",
         compute="_compute_secrets",
         inverse="_inverse_ping_url",
-        help="The ping address of a check at healthchecks.io, or of anything that follows its "
-        "conventions: it is told when a run starts, succeeds or fails. The server itself calls "
+        help="The ping address of a check at healthchecks.io, or of anything that "
+        "follows its "
+        "conventions: it is told when a run starts, succeeds or fails. The server "
+        "itself calls "
         "it, also inside of your network.",
     )
     push_url = fields.Char(
@@ -77,19 +88,27 @@ class BackupPlan(models.Model):
         "Webhook",
         compute="_compute_secrets",
         inverse="_inverse_webhook_url",
-        help="Gets a POST with a summary as JSON when a run starts and ends, and when the backup "
+        help="Gets a POST with a summary as JSON when a run starts and ends, and when "
+        "the backup "
         "is overdue. The server itself calls it, also inside of your network.",
     )
 
     def _default_attention_users(self):
-        """Return whoever makes the plan, or the administrator while the addon is installed."""
+        """Return whoever makes the plan, or the administrator while the addon is
+        installed."""
         user = self.env.user
-        return user if user.active else self.env.ref("base.user_admin", raise_if_not_found=False)
+        return (
+            user
+            if user.active
+            else self.env.ref("base.user_admin", raise_if_not_found=False)
+        )
 
     @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")
     def _compute_alert_addresses(self):
         for plan in self:
-            plan.alert_addresses = ", ".join(who["address"] for who in plan._alert_recipients())
+            plan.alert_addresses = ", ".join(
+                who["address"] for who in plan._alert_recipients()
+            )
 
     @api.depends("alert_digest", "tz", "active")
     def _compute_next_digest(self):
@@ -101,7 +120,9 @@ class BackupPlan(models.Model):
         for plan in self:
             for part in (plan.alert_emails or "").split(","):
                 if part.strip() and not mail.email_normalize(part):
-                    raise ValidationError(self.env._("“%s” is no mail address.", part.strip()))
+                    raise ValidationError(
+                        self.env._("“%s” is no mail address.", part.strip())
+                    )
 
     def _inverse_ping_url(self):
         self._seal_address("ping_url")
@@ -132,15 +153,19 @@ class BackupPlan(models.Model):
 
     @api.autovacuum
     def _gc_watch_promises(self):
-        """Odoo's nightly maintenance notices when our own scheduled action is switched off."""
+        """Odoo's nightly maintenance notices when our own scheduled action is
+        switched off."""
         self._watch_promises()
 
     @api.model
     def _watch_promises(self):
-        """Tell once about each plan that has become overdue; forget it when it no longer is."""
+        """Tell once about each plan that has become overdue; forget it when it no
+        longer is."""
         told_or_active = ["|", ("active", "=", True), ("overdue_told_at", "!=", False)]
         plans = self.sudo().with_context(active_test=False).search(told_or_active)
-        changed = plans.filtered(lambda plan: plan.is_overdue != bool(plan.overdue_told_at))
+        changed = plans.filtered(
+            lambda plan: plan.is_overdue != bool(plan.overdue_told_at)
+        )
         for plan in changed.filtered(lambda plan: plan._may_speak()):
             with plan._harmless():
                 if plan.try_lock_for_update():
@@ -150,7 +175,9 @@ class BackupPlan(models.Model):
         """Write down that this plan is overdue, and tell everybody."""
         self.overdue_told_at = fields.Datetime.now()
         _logger.warning("Plan %s is overdue: %s", self.name, self.overdue_reason)
-        self._ask_attention("backup", lambda plan: plan.env._("Backup overdue: %s", plan.name))
+        self._ask_attention(
+            "backup", lambda plan: plan.env._("Backup overdue: %s", plan.name)
+        )
         if self.alert_failure:
             self._queue(self._mail(lambda plan: plan._compose_overdue()))
         self.env["backup.job"]._ping_overdue(self)
@@ -178,16 +205,20 @@ class BackupPlan(models.Model):
         return next_time(monday, now).replace(tzinfo=None)
 
     def _may_speak(self):
-        """Tell whether this is the database that people and monitors know: a copy of it, whose
-        storages are still the original's or that was neutralized, keeps quiet."""
-        neutralized = self.env["ir.config_parameter"].sudo().get_param("database.is_neutralized")
+        """Tell whether this is the database that people and monitors know: a copy of
+        it, whose storages are still the original's or that was neutralized, keeps
+        quiet."""
+        neutralized = (
+            self.env["ir.config_parameter"].sudo().get_param("database.is_neutralized")
+        )
         storages = self.sudo().storage_ids
         return not neutralized and not (storages and all(storages.mapped("is_foreign")))
 
     @contextmanager
     def _harmless(self):
-        """Run the body, which tells somebody something: what it raises is logged, and goes no
-        further. The runner commits what it wrote; elsewhere it is kept or lost as a whole."""
+        """Run the body, which tells somebody something: what it raises is logged,
+        and goes no further. The runner commits what it wrote; elsewhere it is kept
+        or lost as a whole."""
         inside_runner = self.env.context.get(runner.CONTEXT_KEY)
         try:
             with nullcontext() if inside_runner else self.env.cr.savepoint():
@@ -203,7 +234,8 @@ class BackupPlan(models.Model):
     # === MAIL === #
 
     def _alert_recipients(self):
-        """Return who gets mails, each address once, as dicts of address, lang and tz."""
+        """Return who gets mails, each address once, as dicts of address, lang and
+        tz."""
         self.ensure_one()
         plan = self.sudo()
         users = plan._alert_users(plan.alert_user_ids, plan.alert_group_ids)
@@ -211,7 +243,8 @@ class BackupPlan(models.Model):
 
     @api.model
     def _alert_users(self, users, groups):
-        """Return the people among ``users``, and those who have a role of ``groups``."""
+        """Return the people among ``users``, and those who have a role of
+        ``groups``."""
         found = users.sudo() | groups.sudo().all_user_ids
         return found.filtered(lambda user: user.active and not user.share)
 
@@ -219,7 +252,9 @@ class BackupPlan(models.Model):
         """Return those ``users`` and ``emails`` that are addresses, as dicts."""
         found = {}
         for user in users:
-            found.setdefault(mail.email_normalize(user.email), _who(user.lang, user.tz or self.tz))
+            found.setdefault(
+                mail.email_normalize(user.email), _who(user.lang, user.tz or self.tz)
+            )
         lang = self.env.company.partner_id.lang
         for address in mail.email_split(emails or ""):
             found.setdefault(mail.email_normalize(address), _who(lang, self.tz))
@@ -229,8 +264,8 @@ class BackupPlan(models.Model):
     def _mail(self, compose):
         """Queue a mail for everybody who is told; return the mails.
 
-        ``compose`` gets this plan, in the language and the time zone of the recipient, and
-        returns the values of the template ``dfr_backup.alert_mail``.
+        ``compose`` gets this plan, in the language and the time zone of the recipient,
+        and returns the values of the template ``dfr_backup.alert_mail``.
         """
         mails = self.env["mail.mail"].sudo()
         sender = (
@@ -260,8 +295,11 @@ class BackupPlan(models.Model):
 
     @api.model
     def _queue(self, mails):
-        """Leave mails to Odoo's queue, and let it begin as soon as they are committed."""
-        cron = self.env.ref("mail.ir_cron_mail_scheduler_action", raise_if_not_found=False)
+        """Leave mails to Odoo's queue, and let it begin as soon as they are
+        committed."""
+        cron = self.env.ref(
+            "mail.ir_cron_mail_scheduler_action", raise_if_not_found=False
+        )
         if mails and cron:
             cron.sudo()._trigger()
 
@@ -275,7 +313,11 @@ class BackupPlan(models.Model):
                 self._in_words(self.promise_deadline),
             ),
             "problems": [
-                {"what": False, "why": self.overdue_reason, "todo": self.overdue_remedy},
+                {
+                    "what": False,
+                    "why": self.overdue_reason,
+                    "todo": self.overdue_remedy,
+                },
             ],
             "facts": self._mail_facts(),
             "link": self._link_to(self),
@@ -286,10 +328,16 @@ class BackupPlan(models.Model):
         since = fields.Datetime.now() - timedelta(days=7)
         week = [*self._backups(), ("date_end", ">=", since)]
         runs = dict(self.env["backup.job"]._read_group(week, ["state"], ["__count"]))
-        states = dict(self.env["backup.job"]._fields["state"]._description_selection(self.env))
+        states = dict(
+            self.env["backup.job"]._fields["state"]._description_selection(self.env)
+        )
         counts = ", ".join(f"{states[s]}: {runs[s]}" for s in states if s in runs)
         base = {"plan": self.name, "database": self.env.cr.dbname}
-        overdue = {"what": False, "why": self.overdue_reason, "todo": self.overdue_remedy}
+        overdue = {
+            "what": False,
+            "why": self.overdue_reason,
+            "todo": self.overdue_remedy,
+        }
         return {
             "title": self.env._("Backups of the week: %(plan)s (%(database)s)", **base),
             "color": "#b02a37" if self.is_overdue else "#146c43",
@@ -318,8 +366,9 @@ class BackupPlan(models.Model):
     # === ACTIVITIES === #
 
     def _ask_attention(self, kind, summarize, note=""):
-        """Give those who look after this plan an activity about runs of ``kind``; one that they
-        have already says the new things. ``summarize`` gets the plan in their language."""
+        """Give those who look after this plan an activity about runs of ``kind``;
+        one that they have already says the new things. ``summarize`` gets the plan
+        in their language."""
         activity_type = ATTENTION.get(kind, ATTENTION_ELSE)
         plan = self.sudo().with_context(mail_activity_quick_update=True)
         for user in plan.attention_user_ids.filtered("active"):
@@ -337,7 +386,9 @@ class BackupPlan(models.Model):
                 plan.activity_schedule(activity_type, user_id=user.id, **values)
 
     def _close_attention(self, kind, feedback):
-        self.sudo().activity_feedback([ATTENTION.get(kind, ATTENTION_ELSE)], feedback=feedback)
+        self.sudo().activity_feedback(
+            [ATTENTION.get(kind, ATTENTION_ELSE)], feedback=feedback
+        )
 
 
 def _who(lang, tz):

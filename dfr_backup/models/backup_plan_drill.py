@@ -14,8 +14,10 @@ class BackupPlan(models.Model):
         string="Restore Drill",
         required=True,
         default="0",
-        help="The newest copy in each storage is restored into a scratch database, compared row "
-        "by row count and file by file, booted, and dropped. It needs as much space as the "
+        help="The newest copy in each storage is restored into a scratch database, "
+        "compared row "
+        "by row count and file by file, booted, and dropped. It needs as much space as "
+        "the "
         "database, for a while.",
     )
     next_drill = fields.Datetime(
@@ -27,7 +29,8 @@ class BackupPlan(models.Model):
         "Private Key for Drills",
         compute="_compute_secrets",
         inverse="_inverse_age_identity",
-        help="With it this server can read its own backups, which public keys otherwise prevent. "
+        help="With it this server can read its own backups, which public keys "
+        "otherwise prevent. "
         "Leave it empty, and drill on another machine, when that matters more.",
     )
 
@@ -38,7 +41,11 @@ class BackupPlan(models.Model):
 
     def _after_drill(self):
         days = int(self.drill_every or 0)
-        return fields.Datetime.now() + timedelta(days=days) if days and self.active else False
+        return (
+            fields.Datetime.now() + timedelta(days=days)
+            if days and self.active
+            else False
+        )
 
     def _inverse_age_identity(self):
         self._seal_secret("age_identity")
@@ -61,14 +68,18 @@ class BackupPlan(models.Model):
             plan.next_drill = plan._after_drill()
             waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
             copies = plan._newest_of_each_storage()
-            if copies and not jobs.search_count([*waiting, ("state", "=", "pending")], limit=1):
+            if copies and not jobs.search_count(
+                [*waiting, ("state", "=", "pending")], limit=1
+            ):
                 copies._request_drill("schedule", plan_id=plan.id)
 
     def _newest_of_each_storage(self):
         copies = self.env["backup.copy"]
         return copies.union(
             *(
-                self._stored(storage).filtered(lambda c: "database" in (c.contents or ""))[:1]
+                self._stored(storage).filtered(
+                    lambda c: "database" in (c.contents or "")
+                )[:1]
                 for storage in self.storage_ids
             )
         )

@@ -1,4 +1,5 @@
-"""The page to print for the day on which the server is gone, and whether somebody has it."""
+"""The page to print for the day on which the server is gone, and whether somebody
+has it."""
 
 from odoo import fields, models
 
@@ -26,7 +27,12 @@ class BackupPlan(models.Model):
         return result
 
     def _printed(self):
-        return self.encryption, self.age_recipients, self.sudo().sealed_secrets, self.storage_ids
+        return (
+            self.encryption,
+            self.age_recipients,
+            self.sudo().sealed_secrets,
+            self.storage_ids,
+        )
 
     def _note_kit(self):
         self.sudo().kit_downloaded_at = fields.Datetime.now()

@@ -1,4 +1,5 @@
-"""What monitors read: a health report, and metrics. With a few queries, whatever the history."""
+"""What monitors read: a health report, and metrics. With a few queries, whatever the
+history."""
 
 import hashlib
 import hmac
@@ -20,8 +21,8 @@ class BackupPlan(models.Model):
 
     @api.model
     def _new_monitor_token(self, monitor):
-        """Switch a monitor's address on with a new token, and return that. Only its hash is
-        kept; the one before stops working."""
+        """Switch a monitor's address on with a new token, and return that. Only its
+        hash is kept; the one before stops working."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
         self._monitor_params().set_param(_param(monitor), _hash(token))
         return token
@@ -36,8 +37,11 @@ class BackupPlan(models.Model):
 
     @api.model
     def _is_monitor_token(self, monitor, token):
-        """Tell whether ``token`` is the monitor's, in a time that does not depend on it."""
-        return hmac.compare_digest(_hash(token), self._monitor_params().get_param(_param(monitor)))
+        """Tell whether ``token`` is the monitor's, in a time that does not depend on
+        it."""
+        return hmac.compare_digest(
+            _hash(token), self._monitor_params().get_param(_param(monitor))
+        )
 
     @api.model
     def _monitor_params(self):
@@ -47,10 +51,11 @@ class BackupPlan(models.Model):
 
     @api.model
     def _health(self):
-        """Return the health of all backups as a JSON object; "ok" is whether all is well.
+        """Return the health of all backups as a JSON object; "ok" is whether all is
+        well.
 
-        ``status`` is "ok", "failing" (the last run of a plan did not end well), "overdue", or
-        "no_plan" when no active plan promises anything. Times are UTC.
+        ``status`` is "ok", "failing" (the last run of a plan did not end well),
+        "overdue", or "no_plan" when no active plan promises anything. Times are UTC.
         """
         now = fields.Datetime.now()
         plans = self.search([])
@@ -87,7 +92,9 @@ class BackupPlan(models.Model):
     def _metrics(self):
         """Return the metrics of all active plans and storages."""
         plans = self.search([])
-        labels = {plan.id: {"plan_id": str(plan.id), "plan": plan.name} for plan in plans}
+        labels = {
+            plan.id: {"plan_id": str(plan.id), "plan": plan.name} for plan in plans
+        }
         return [
             *self._promise_metrics(plans, labels),
             *self._run_metrics(plans, labels),
@@ -117,7 +124,12 @@ class BackupPlan(models.Model):
                 "The age that the last good backup may reach.",
                 [(labels[plan.id], plan.promise_hours * 3600) for plan in plans],
             ),
-            Metric("dfr_backup_running", "gauge", "Whether a backup is being made.", running),
+            Metric(
+                "dfr_backup_running",
+                "gauge",
+                "Whether a backup is being made.",
+                running,
+            ),
         ]
 
     def _run_metrics(self, plans, labels):
@@ -144,7 +156,8 @@ class BackupPlan(models.Model):
             Metric(
                 "dfr_backup_last_status",
                 "gauge",
-                "1 when the last backup was good, 0 when it failed or was only partly good.",
+                "1 when the last backup was good, 0 when it failed or was only partly "
+                "good.",
                 [(labels[job.plan_id.id], job.state == "success") for job in last],
             ),
             Metric(
@@ -186,7 +199,10 @@ class BackupPlan(models.Model):
                 "dfr_backup_storage_free_bytes",
                 "gauge",
                 "Space that is left in a storage, when it was last asked.",
-                [(labels[storage.id], storage.free_space or None) for storage in storages],
+                [
+                    (labels[storage.id], storage.free_space or None)
+                    for storage in storages
+                ],
             ),
         ]
 

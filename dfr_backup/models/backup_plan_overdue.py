@@ -1,4 +1,5 @@
-"""Whether a plan keeps its promise: a good backup in the time that it says, whatever happens."""
+"""Whether a plan keeps its promise: a good backup in the time that it says, whatever
+happens."""
 
 from datetime import timedelta, timezone
 
@@ -22,12 +23,17 @@ class BackupPlan(models.Model):
         compute="_compute_promise_hours",
         store=True,
         readonly=False,
-        help="So many hours after its last good backup the plan is overdue when there is no new "
+        help="So many hours after its last good backup the plan is overdue when there "
+        "is no new "
         "one, for whatever reason: also when Odoo has not run. 0: it promises nothing.",
     )
-    promised_since = fields.Datetime(compute="_compute_promised_since", store=True, copy=False)
+    promised_since = fields.Datetime(
+        compute="_compute_promised_since", store=True, copy=False
+    )
     promise_deadline = fields.Datetime("Due", compute="_compute_overdue")
-    is_overdue = fields.Boolean("Overdue", compute="_compute_overdue", search="_search_is_overdue")
+    is_overdue = fields.Boolean(
+        "Overdue", compute="_compute_overdue", search="_search_is_overdue"
+    )
     overdue_reason = fields.Char(compute="_compute_overdue")
     overdue_remedy = fields.Char(compute="_compute_overdue")
     overdue_told_at = fields.Datetime(
@@ -47,7 +53,9 @@ class BackupPlan(models.Model):
     def _compute_promised_since(self):
         for plan in self:
             begins = plan.promised_since or fields.Datetime.now()
-            plan.promised_since = begins if plan.active and plan.promise_hours > 0 else False
+            plan.promised_since = (
+                begins if plan.active and plan.promise_hours > 0 else False
+            )
 
     @api.depends("promise_hours", "promised_since", "active", "job_ids.state")
     @api.depends_context("lang", "tz")
@@ -69,17 +77,22 @@ class BackupPlan(models.Model):
     # === FACTS === #
 
     def _verdicts(self):
-        """Return the engine's verdict for each of these plans, with a few queries for all."""
+        """Return the engine's verdict for each of these plans, with a few queries
+        for all."""
         now = _aware(fields.Datetime.now())
         facts = self._promise_facts()
         scheduler = self._scheduler()
-        return {plan: judge(facts.get(plan._origin.id, NO_FACTS), scheduler, now) for plan in self}
+        return {
+            plan: judge(facts.get(plan._origin.id, NO_FACTS), scheduler, now)
+            for plan in self
+        }
 
     def _promise_facts(self):
         """Return the facts about these plans, by their id."""
         plans = self._origin.sudo()
         runs = {plan: {} for plan in plans}
-        # what has ended in the future did so under a wrong clock, and would hide all that fails
+        # what has ended in the future did so under a wrong clock, and would hide all
+        # that fails
         latest = fields.Datetime.now() + CLOCK_TOLERANCE
         grouped = (
             self.env["backup.job"]
@@ -105,8 +118,8 @@ class BackupPlan(models.Model):
     def _facts_from(self, runs, jobs):
         """Return the facts about this plan.
 
-        ``runs`` tells the last end and the highest id of its runs, by their state, and ``jobs``
-        has the records of these ids.
+        ``runs`` tells the last end and the highest id of its runs, by their state, and
+        ``jobs`` has the records of these ids.
         """
         ended = {s: run for s, run in runs.items() if s not in OPEN_STATES and run[0]}
         newest = max(ended, key=ended.get, default="")
@@ -117,7 +130,9 @@ class BackupPlan(models.Model):
             last_good=_aware(ended["success"][0] if "success" in ended else None),
             last_state=last,
             last_error=last and jobs[ended[last][1]].error or "",
-            open_state=next((state for state in ("running", "pending") if state in runs), ""),
+            open_state=next(
+                (state for state in ("running", "pending") if state in runs), ""
+            ),
         )
 
     @api.model
@@ -145,14 +160,21 @@ class BackupPlan(models.Model):
         moment = self._in_words(_naive(verdict.moment))
         detail = say(self.env, verdict.detail)
         words = {
-            "switched_off": self.env._("Odoo's scheduled action for backups is switched off."),
+            "switched_off": self.env._(
+                "Odoo's scheduled action for backups is switched off."
+            ),
             "blocked": self.env._(
-                "The module “%s” waits to be installed, upgraded or removed: until then Odoo "
+                "The module “%s” waits to be installed, upgraded or removed: until "
+                "then Odoo "
                 "runs no scheduled action.",
                 detail,
             ),
-            "silent": self.env._("Odoo's scheduled action has not run since %s.", moment),
-            "failing": self.env._("Odoo's scheduled action has been failing since %s.", moment),
+            "silent": self.env._(
+                "Odoo's scheduled action has not run since %s.", moment
+            ),
+            "failing": self.env._(
+                "Odoo's scheduled action has been failing since %s.", moment
+            ),
             "running": self.env._("A run is going on and has not ended."),
             "waiting": self.env._("A run is waiting and has not begun."),
             "failure": self.env._("The last run failed: %s", detail),
@@ -168,23 +190,28 @@ class BackupPlan(models.Model):
         """Return what to do about the reasons that lie outside of a run."""
         return {
             "switched_off": self.env._(
-                "Somebody has switched it off, or Odoo itself after a week of failures. Switch "
+                "Somebody has switched it off, or Odoo itself after a week of "
+                "failures. Switch "
                 "it on under Settings / Technical / Scheduled Actions."
             ),
             "blocked": self.env._(
                 "Finish that under Apps, or cancel it there; then restart the server."
             ),
             "silent": self.env._(
-                "The server was down, or its scheduled actions are stuck or not enabled "
+                "The server was down, or its scheduled actions are stuck or not "
+                "enabled "
                 "(max_cron_threads). The server's log says which."
             ),
             "failing": self.env._("The server's log has the reason."),
             "waiting": self.env._("Look at the runs: another one may be in its way."),
-            "not_started": self.env._("Press “Run Backup Now”, and look at the plan's times."),
+            "not_started": self.env._(
+                "Press “Run Backup Now”, and look at the plan's times."
+            ),
         }
 
     def _in_words(self, moment):
-        """Return a moment (naive, in UTC) as text, in the reader's time zone and language."""
+        """Return a moment (naive, in UTC) as text, in the reader's time zone and
+        language."""
         if not moment:
             return self.env._("never")
         tz = self.env.context.get("tz") or self.tz

@@ -7,14 +7,22 @@ from odoo.tools import mail
 from .. import server
 
 # reserved by RFC 2606: nobody lives there
-NOWHERE = (".example", ".invalid", ".test", ".example.com", ".example.net", ".example.org")
+NOWHERE = (
+    ".example",
+    ".invalid",
+    ".test",
+    ".example.com",
+    ".example.net",
+    ".example.org",
+)
 
 
 class BackupPlan(models.Model):
     _inherit = "backup.plan"
 
     alert_trouble = fields.Text(
-        compute="_compute_alert_trouble", help="Why mails about this plan may not arrive."
+        compute="_compute_alert_trouble",
+        help="Why mails about this plan may not arrive.",
     )
 
     @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")
@@ -24,7 +32,8 @@ class BackupPlan(models.Model):
             plan.alert_trouble = plan._alert_problems(users, plan.alert_emails)
 
     def _alert_problems(self, users, emails):
-        """Return what keeps mails from ``users`` and ``emails``, a sentence a line, or False."""
+        """Return what keeps mails from ``users`` and ``emails``, a sentence a line,
+        or False."""
         silent = users.filtered(lambda user: not mail.email_normalize(user.email))
         addresses = [who["address"] for who in self._recipients_among(users, emails)]
         unreal = [address for address in addresses if _is_example(address)]
@@ -40,8 +49,10 @@ class BackupPlan(models.Model):
         elif not self._has_mail_server():
             problems.append(
                 self.env._(
-                    "No outgoing mail server is set up: Odoo tries one on this very machine, "
-                    "which seldom exists. Add yours under Settings / Technical / Outgoing Mail "
+                    "No outgoing mail server is set up: Odoo tries one on this very "
+                    "machine, "
+                    "which seldom exists. Add yours under Settings / Technical / "
+                    "Outgoing Mail "
                     "Servers."
                 )
             )
@@ -66,7 +77,9 @@ class BackupPlan(models.Model):
         self.env["backup.job"]._check_manager()
         mails = self.sudo()._mail(lambda plan: plan._compose_test())
         if not mails:
-            raise UserError(self.env._("There is nobody with a mail address to send it to."))
+            raise UserError(
+                self.env._("There is nobody with a mail address to send it to.")
+            )
         addresses = ", ".join(mails.mapped("email_to"))
         mails.send()
         failed = mails.exists().filtered(lambda mail: mail.state == "exception")
@@ -91,7 +104,9 @@ class BackupPlan(models.Model):
         return {
             "title": self.env._("A test: mails about backups arrive"),
             "color": "#146c43",
-            "intro": self.env._("Nothing is wrong. Somebody has pressed “Send a Test Mail”."),
+            "intro": self.env._(
+                "Nothing is wrong. Somebody has pressed “Send a Test Mail”."
+            ),
             "problems": [],
             "facts": self._mail_facts(),
             "link": self._link_to(self),

@@ -16,13 +16,16 @@ class BackupPlan(models.Model):
         copy = self.sudo()._newest_whole_copy()
         if not copy:
             raise UserError(
-                self.env._("There is no verified backup of the database yet. Run a backup first.")
+                self.env._(
+                    "There is no verified backup of the database yet. Run a backup "
+                    "first."
+                )
             )
         return copy.with_env(self.env).action_staging()
 
     def _newest_whole_copy(self):
-        """Return the newest verified copy with a database that lacks nothing; of those of one run
-        the one on this server."""
+        """Return the newest verified copy with a database that lacks nothing; of
+        those of one run the one on this server."""
         verified = self.env["backup.copy"].search(
             [
                 ("plan_id", "=", self.id),

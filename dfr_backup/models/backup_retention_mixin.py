@@ -16,8 +16,8 @@ RULES = {
 
 
 class BackupRetentionMixin(models.AbstractModel):
-    """How many backups stay, and for how long. The rules are added up: a backup stays when any
-    of them wants it."""
+    """How many backups stay, and for how long. The rules are added up: a backup
+    stays when any of them wants it."""
 
     _name = "backup.retention.mixin"
     _description = "Record with Retention"
@@ -35,12 +35,24 @@ class BackupRetentionMixin(models.AbstractModel):
         required=True,
         default="odoo_sh",
     )
-    keep_last = fields.Integer("Newest", compute="_compute_rules", store=True, readonly=False)
-    keep_hourly = fields.Integer("Hourly", compute="_compute_rules", store=True, readonly=False)
-    keep_daily = fields.Integer("Daily", compute="_compute_rules", store=True, readonly=False)
-    keep_weekly = fields.Integer("Weekly", compute="_compute_rules", store=True, readonly=False)
-    keep_monthly = fields.Integer("Monthly", compute="_compute_rules", store=True, readonly=False)
-    keep_yearly = fields.Integer("Yearly", compute="_compute_rules", store=True, readonly=False)
+    keep_last = fields.Integer(
+        "Newest", compute="_compute_rules", store=True, readonly=False
+    )
+    keep_hourly = fields.Integer(
+        "Hourly", compute="_compute_rules", store=True, readonly=False
+    )
+    keep_daily = fields.Integer(
+        "Daily", compute="_compute_rules", store=True, readonly=False
+    )
+    keep_weekly = fields.Integer(
+        "Weekly", compute="_compute_rules", store=True, readonly=False
+    )
+    keep_monthly = fields.Integer(
+        "Monthly", compute="_compute_rules", store=True, readonly=False
+    )
+    keep_yearly = fields.Integer(
+        "Yearly", compute="_compute_rules", store=True, readonly=False
+    )
     keep_within_days = fields.Integer(
         "All of the Last Days", compute="_compute_rules", store=True, readonly=False
     )
@@ -57,9 +69,13 @@ class BackupRetentionMixin(models.AbstractModel):
         for record in self:
             preset = PRESETS.get(record.retention)
             if preset:
-                record.update({name: getattr(preset, rule) for name, rule in RULES.items()})
+                record.update(
+                    {name: getattr(preset, rule) for name, rule in RULES.items()}
+                )
             elif not record.keep_minimum:
-                record.update({name: getattr(Policy(), rule) for name, rule in RULES.items()})
+                record.update(
+                    {name: getattr(Policy(), rule) for name, rule in RULES.items()}
+                )
 
     @api.constrains("retention", *RULES)
     def _check_retention(self):

@@ -8,8 +8,8 @@ MASK = "********"  # what a form shows instead of a secret; writing it changes n
 
 
 class BackupSecretMixin(models.AbstractModel):
-    """Secrets that can be written and never read: encrypted in the database, by a key that
-    lies outside of it.
+    """Secrets that can be written and never read: encrypted in the database, by a key
+    that lies outside of it.
 
     A secret is a field with ``compute="_compute_secrets"`` and an inverse that calls
     ``_seal_secret`` with its name.
@@ -24,13 +24,20 @@ class BackupSecretMixin(models.AbstractModel):
         for record in self:
             sealed = record.sudo().sealed_secrets or {}
             for name in self._secret_names():
-                record[name] = MASK if name in sealed or record._external_secret(name) else False
+                record[name] = (
+                    MASK if name in sealed or record._external_secret(name) else False
+                )
 
     def _secret_names(self):
-        return [name for name, field in self._fields.items() if field.compute == "_compute_secrets"]
+        return [
+            name
+            for name, field in self._fields.items()
+            if field.compute == "_compute_secrets"
+        ]
 
     def _seal_secret(self, name):
-        """Encrypt what was written into the field ``name``; writing nothing forgets it."""
+        """Encrypt what was written into the field ``name``; writing nothing forgets
+        it."""
         for record in self:
             value = record[name]
             if value == MASK:
@@ -38,14 +45,17 @@ class BackupSecretMixin(models.AbstractModel):
             sealed = dict(record.sudo().sealed_secrets or {})
             sealed.pop(name, None)
             if value:
-                sealed[name] = server.secret_box().seal(value, record._secret_context(name))
+                sealed[name] = server.secret_box().seal(
+                    value, record._secret_context(name)
+                )
             record.sudo().sealed_secrets = sealed
 
     def _read_secret(self, name):
-        """Return a secret, "" when there is none. Raise PermanentError when the key is another.
+        """Return a secret, "" when there is none. Raise PermanentError when the key is
+        another.
 
-        One that the server's administrator has set, in the environment or in odoo.conf, is used
-        instead of the one in the database.
+        One that the server's administrator has set, in the environment or in odoo.conf,
+        is used instead of the one in the database.
         """
         self.ensure_one()
         token = (self.sudo().sealed_secrets or {}).get(name)
@@ -61,9 +71,11 @@ class BackupSecretMixin(models.AbstractModel):
             ) from error
 
     def _secret_context(self, name):
-        """Return what binds an encrypted secret to its place: it is of no use in another."""
+        """Return what binds an encrypted secret to its place: it is of no use in
+        another."""
         return f"{self._name}:{self.id}:{name}"
 
     def _external_secret(self, name):
-        """Return the secret that the server's administrator has set for this record, if any."""
+        """Return the secret that the server's administrator has set for this record,
+        if any."""
         return ""

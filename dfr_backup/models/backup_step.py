@@ -72,16 +72,22 @@ class BackupStep(models.Model):
     _description = "Backup Step"
     _order = "job_id, sequence, id"
 
-    job_id = fields.Many2one("backup.job", required=True, ondelete="cascade", index=True)
+    job_id = fields.Many2one(
+        "backup.job", required=True, ondelete="cascade", index=True
+    )
     sequence = fields.Integer()
     kind = fields.Selection(STEP_KINDS, required=True)
     storage_id = fields.Many2one("backup.storage", ondelete="restrict")
-    copy_id = fields.Many2one("backup.copy", ondelete="set null", index="btree_not_null")
+    copy_id = fields.Many2one(
+        "backup.copy", ondelete="set null", index="btree_not_null"
+    )
     state = fields.Selection(STEP_STATES, required=True, default="pending")
     date_start = fields.Datetime()
     date_end = fields.Datetime()
     duration = fields.Float(compute="_compute_duration", help="In seconds.")
-    seconds = fields.Float(help="Measured by a clock that nobody sets, while the step ran.")
+    seconds = fields.Float(
+        help="Measured by a clock that nobody sets, while the step ran."
+    )
     bytes_done = fields.Float(digits=(20, 0))
     bytes_total = fields.Float(digits=(20, 0))
     speed = fields.Float(help="Bytes per second.")
@@ -111,7 +117,9 @@ class BackupStep(models.Model):
         now = fields.Datetime.now()
         for step in self:
             running = step.state == "running" and step.date_start
-            step.duration = (now - step.date_start).total_seconds() if running else step.seconds
+            step.duration = (
+                (now - step.date_start).total_seconds() if running else step.seconds
+            )
 
     @api.depends("state", "bytes_done", "bytes_total")
     def _compute_progress(self):
@@ -125,7 +133,8 @@ class BackupStep(models.Model):
                 step.progress = 0.0
 
     def _is_closed(self):
-        """Tell whether this step needs nothing more. A step that is not planned is closed."""
+        """Tell whether this step needs nothing more. A step that is not planned is
+        closed."""
         return not self or self.state not in OPEN_STATES
 
     def _is_good(self):
@@ -137,9 +146,9 @@ class BackupStep(models.Model):
     def _running(self):
         """Run the body as this step, and write down how it ends.
 
-        Yield the ``Progress`` of the step. An error of the body ends the step as a failure and
-        goes no further: the flow looks at the state. Only ``Cancelled``, and the loss of our own
-        database connection, leave this method.
+        Yield the ``Progress`` of the step. An error of the body ends the step as a
+        failure and goes no further: the flow looks at the state. Only ``Cancelled``,
+        and the loss of our own database connection, leave this method.
         """
         progress = Progress(self._report)
         self._start()
@@ -164,7 +173,9 @@ class BackupStep(models.Model):
     def _skip(self, reason):
         """Close the step without having run it."""
         now = fields.Datetime.now()
-        self._persist({"state": "skipped", "log": reason, "date_start": now, "date_end": now})
+        self._persist(
+            {"state": "skipped", "log": reason, "date_start": now, "date_end": now}
+        )
 
     def _fail(self, error):
         """Close the step as a failure from outside, because its runner is gone."""
@@ -193,7 +204,9 @@ class BackupStep(models.Model):
 
     def _postpone(self, error):
         self.job_id._roll_back()
-        self._persist({"state": "pending", "log": self._joined(f"{error.message}\n{error.log}")})
+        self._persist(
+            {"state": "pending", "log": self._joined(f"{error.message}\n{error.log}")}
+        )
 
     def _settle(self, line):
         """Close the step as done: an attempt that was interrupted had done it."""
@@ -218,7 +231,8 @@ class BackupStep(models.Model):
         self.job_id._check_cancel()
 
     def _report(self, progress):
-        """Write down how far the step is, at most once a second. Raise ``Cancelled``."""
+        """Write down how far the step is, at most once a second. Raise
+        ``Cancelled``."""
         self._persist(self._measures(progress))
         self.job_id._check_cancel()
 
@@ -257,8 +271,10 @@ class BackupStep(models.Model):
             return EngineError(
                 self.env._("Out of memory in step “%s”.", self.display_name),
                 hint=self.env._(
-                    "The backup process may not take more: look for a limit of the service, the "
-                    "container or the system user that runs Odoo, and at what else runs then."
+                    "The backup process may not take more: look for a limit of the "
+                    "service, the "
+                    "container or the system user that runs Odoo, and at what else "
+                    "runs then."
                 ),
             )
         return EngineError(

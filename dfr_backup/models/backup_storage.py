@@ -13,8 +13,8 @@ from .backup_copy import PRESENT_STATES
 from .engine_text import EngineChar, EngineText, explain, say, told
 
 KIB = 1024
-# Whoever may choose where a storage leads must not get its stored secrets there: they are
-# forgotten together with the address.
+# Whoever may choose where a storage leads must not get its stored secrets there: they
+# are forgotten together with the address.
 ADDRESS = ("s3_endpoint", "sftp_host", "sftp_port")
 # what only our own methods write
 OURS = {
@@ -42,18 +42,24 @@ class BackupStorage(models.Model):
     )
     local_path = fields.Char(
         string="Directory",
-        help="An absolute path on the Odoo server: a disk of its own, or a mounted network "
-        "share. It must be below dfr_backup/backups in the data directory, /var/backups, /mnt, "
+        help="An absolute path on the Odoo server: a disk of its own, or a mounted "
+        "network "
+        "share. It must be below dfr_backup/backups in the data directory, "
+        "/var/backups, /mnt, "
         "/media, /srv, or a directory that odoo.conf names in dfr_backup_local_roots.",
     )
     timeout = fields.Integer(
-        default=60, help="After so many seconds without any sign of life the far end is gone."
+        default=60,
+        help="After so many seconds without any sign of life the far end is gone.",
     )
-    bandwidth = fields.Integer(help="In KiB per second, for uploads. 0: all that there is.")
+    bandwidth = fields.Integer(
+        help="In KiB per second, for uploads. 0: all that there is."
+    )
     retry_minutes = fields.Integer(
         string="Retry for",
         default=15,
-        help="So many minutes without any progress, with growing pauses, before an upload fails.",
+        help="So many minutes without any progress, with growing pauses, before an "
+        "upload fails.",
     )
     own_retention = fields.Boolean(
         string="Rules of Its Own",
@@ -62,8 +68,10 @@ class BackupStorage(models.Model):
     external_name = fields.Char(
         string="Name in the Environment",
         groups="base.group_system",
-        help="With “OFFSITE” here, the secrets of this storage are looked for on the server "
-        "first: in environment variables such as DFR_BACKUP_OFFSITE_S3_SECRET_KEY, or in "
+        help="With “OFFSITE” here, the secrets of this storage are looked for on the "
+        "server "
+        "first: in environment variables such as DFR_BACKUP_OFFSITE_S3_SECRET_KEY, or "
+        "in "
         "odoo.conf as dfr_backup_offsite_s3_secret_key.",
     )
     owner_uuid = fields.Char(
@@ -86,7 +94,8 @@ class BackupStorage(models.Model):
 
     _limits_positive = models.Constraint(
         "CHECK (timeout > 0 AND bandwidth >= 0 AND retry_minutes >= 0)",
-        "The timeout must be at least one second, and the other limits cannot be negative.",
+        "The timeout must be at least one second, and the other limits cannot be "
+        "negative.",
     )
 
     @api.depends("copy_ids.state", "copy_ids.size")
@@ -112,7 +121,8 @@ class BackupStorage(models.Model):
             if not re.fullmatch(r"[A-Z][A-Z0-9_]{0,39}", storage.external_name):
                 raise ValidationError(
                     self.env._(
-                        "The name in the environment may have capital letters, digits and “_”."
+                        "The name in the environment may have capital letters, digits "
+                        "and “_”."
                     )
                 )
 
@@ -138,7 +148,9 @@ class BackupStorage(models.Model):
 
     def _refuse_ours(self, vals):
         if not self.env.su and OURS & vals.keys():
-            raise AccessError(self.env._("These fields are only written by the storage itself."))
+            raise AccessError(
+                self.env._("These fields are only written by the storage itself.")
+            )
 
     def _refuse_used(self):
         plans = self.env["backup.plan"].search([("storage_ids", "in", self.ids)])
@@ -151,15 +163,18 @@ class BackupStorage(models.Model):
             )
 
     def _is_configuration(self, name):
-        """Tell whether a field says how a storage is reached: its name begins with its kind."""
+        """Tell whether a field says how a storage is reached: its name begins with
+        its kind."""
         return name.partition("_")[0] in dict(self._fields["provider"].selection) or (
             name == "provider"
         )
 
     def _configured(self):
-        """Refuse what cannot be right, once all is written: secrets come after the rest.
+        """Refuse what cannot be right, once all is written: secrets come after the
+        rest.
 
-        The directory of a local storage is made now; what is far away, when it is tested.
+        The directory of a local storage is made now; what is far away, when it is
+        tested.
         """
         for storage in self:
             target = storage._get_storage(ValidationError)
@@ -172,17 +187,22 @@ class BackupStorage(models.Model):
         if self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES):
             raise UserError(
                 self.env._(
-                    "This storage still holds backups. Archive it instead: the backups stay "
+                    "This storage still holds backups. Archive it instead: the backups "
+                    "stay "
                     "where they are, and the history keeps telling where that is."
                 )
             )
         self.with_context(active_test=False)._refuse_used()
         steps = self.env["backup.step"].sudo()
-        if self.copy_ids or steps.search_count([("storage_id", "in", self.ids)], limit=1):
+        if self.copy_ids or steps.search_count(
+            [("storage_id", "in", self.ids)], limit=1
+        ):
             raise UserError(
                 self.env._(
-                    "The history tells of runs and of backups in this storage, though none is "
-                    "there now. Archive it instead: it then disappears from all lists, and the "
+                    "The history tells of runs and of backups in this storage, though "
+                    "none is "
+                    "there now. Archive it instead: it then disappears from all lists, "
+                    "and the "
                     "history stays as it was."
                 )
             )
@@ -208,27 +228,33 @@ class BackupStorage(models.Model):
         return Retries(patience=self.retry_minutes * 60)
 
     def _get_storage(self, error_class=None):
-        """Return the engine storage. Raise ``error_class`` instead of an engine error if given."""
+        """Return the engine storage. Raise ``error_class`` instead of an engine
+        error if given."""
         if error_class is None:
             return self._prepare_storage()
         with told(self.env, error_class):
             return self._prepare_storage()
 
     def _get_own_storage(self):
-        """Return the engine storage, to write or delete in it. Raise PermanentError when it
-        belongs to the database that this one is a copy of."""
+        """Return the engine storage, to write or delete in it. Raise PermanentError
+        when it belongs to the database that this one is a copy of."""
         if self.is_foreign:
             raise PermanentError(
-                f"“{self.name}” is read-only here: it belongs to the database that this one is a "
+                f"“{self.name}” is read-only here: it belongs to the database that "
+                "this one is a "
                 "copy of.",
-                hint="If this database takes the place of the original, open the storage and "
+                hint="If this database takes the place of the original, open the "
+                "storage and "
                 "press “Take Over”. If it is a test copy, give it a storage of its own.",
             )
         return self._get_storage()
 
     def _own_uuids(self):
         """Return the identities whose backups this database may delete here."""
-        return {self.env["backup.job"]._current_database_uuid(), *(self.former_uuids or [])}
+        return {
+            self.env["backup.job"]._current_database_uuid(),
+            *(self.former_uuids or []),
+        }
 
     def _external_secret(self, name):
         external = self.sudo().external_name
@@ -248,8 +274,8 @@ class BackupStorage(models.Model):
         return self._notify_test(*self._test())
 
     def _test(self):
-        """Try the storage, and write down how that went; return the error or None, and what
-        the probe found or None."""
+        """Try the storage, and write down how that went; return the error or None,
+        and what the probe found or None."""
         error, found, space = None, None, None
         try:
             storage = self._get_own_storage()
@@ -270,7 +296,8 @@ class BackupStorage(models.Model):
         return error, found
 
     def _must_answer(self):
-        """Tell whether somebody has to answer a question before the storage can be tried."""
+        """Tell whether somebody has to answer a question before the storage can be
+        tried."""
         return False
 
     def _notify_test(self, error, found):
@@ -314,7 +341,8 @@ class BackupStorage(models.Model):
         )
 
     def action_take_over(self):
-        """Let this database write and delete here: it takes the place of the original."""
+        """Let this database write and delete here: it takes the place of the
+        original."""
         self.check_access("write")
         mine = self.env["backup.job"]._current_database_uuid()
         for storage in self.filtered("is_foreign"):
@@ -325,5 +353,7 @@ class BackupStorage(models.Model):
     def action_view_copies(self):
         """Open what this storage holds."""
         self.ensure_one()
-        action = self.env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_copy_action")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_copy_action"
+        )
         return {**action, "domain": [("storage_id", "=", self.id)]}

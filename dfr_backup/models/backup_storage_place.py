@@ -1,4 +1,5 @@
-"""Where a storage is: on this server, on the very disk of the data, or in another place."""
+"""Where a storage is: on this server, on the very disk of the data, or in another
+place."""
 
 from odoo import api, fields, models
 
@@ -9,7 +10,9 @@ from ..engine.mounts import current_mounts, mount_of
 class BackupStorage(models.Model):
     _inherit = "backup.storage"
 
-    caution = fields.Text(compute="_compute_caution", help="What this storage cannot protect from.")
+    caution = fields.Text(
+        compute="_compute_caution", help="What this storage cannot protect from."
+    )
 
     def _is_off_site(self):
         """Tell whether the storage survives the loss of this server."""
@@ -22,9 +25,12 @@ class BackupStorage(models.Model):
         """Tell whether it is on the disk of Odoo's data directory."""
         mounts = current_mounts()
         mine, data = (
-            mount_of(path or "/", mounts) for path in (self.local_path, str(server.data_root()))
+            mount_of(path or "/", mounts)
+            for path in (self.local_path, str(server.data_root()))
         )
-        return bool(self.provider == "local" and mine and data and mine.device == data.device)
+        return bool(
+            self.provider == "local" and mine and data and mine.device == data.device
+        )
 
     @api.depends("provider", "local_path")
     def _compute_caution(self):
@@ -36,11 +42,14 @@ class BackupStorage(models.Model):
             return False
         if self._is_beside_the_data():
             return self.env._(
-                "This directory is on the same disk as Odoo's data: when the disk breaks, both "
-                "are gone. It helps against a mistake, and is quick to restore from. Add a "
+                "This directory is on the same disk as Odoo's data: when the disk "
+                "breaks, both "
+                "are gone. It helps against a mistake, and is quick to restore from. "
+                "Add a "
                 "storage in another place."
             )
         return self.env._(
-            "This directory is on this server: it survives a broken disk, and neither fire, nor "
+            "This directory is on this server: it survives a broken disk, and neither "
+            "fire, nor "
             "theft, nor an intruder. Add a storage in another place."
         )

@@ -14,7 +14,8 @@ class BackupStorage(models.Model):
     rclone_remote = fields.Selection(
         selection="_selection_rclone_remotes",
         string="Remote",
-        help="The remotes that the server's administrator has configured with “rclone config”, "
+        help="The remotes that the server's administrator has configured with “rclone "
+        "config”, "
         "as the system user that runs Odoo.",
     )
     rclone_directory = fields.Char(string="Folder in the Remote")
@@ -29,5 +30,7 @@ class BackupStorage(models.Model):
     def _prepare_storage(self):
         if self.provider != "rclone":
             return super()._prepare_storage()
-        config = server.rclone_config(self.rclone_remote or "", self.rclone_directory or "")
+        config = server.rclone_config(
+            self.rclone_remote or "", self.rclone_directory or ""
+        )
         return RcloneStorage(config, self._limits())

@@ -18,12 +18,14 @@ class BackupStorage(models.Model):
         help="Fills in what is known of a provider. You can change all of it.",
     )
     s3_account = fields.Char(
-        string="Account", help="The account or project that is a part of the provider's address."
+        string="Account",
+        help="The account or project that is a part of the provider's address.",
     )
     s3_notes = EngineText(compute="_compute_s3_notes")
     s3_bucket = fields.Char(string="Bucket")
     s3_prefix = fields.Char(
-        string="Folder", help="Put before every name in the bucket, for example “odoo/”."
+        string="Folder",
+        help="Put before every name in the bucket, for example “odoo/”.",
     )
     s3_endpoint = fields.Char(
         string="Endpoint", help="The address of the service, https://…; empty for AWS."
@@ -35,7 +37,9 @@ class BackupStorage(models.Model):
         "environment, or a profile of the system user that runs Odoo.",
     )
     s3_secret_key = fields.Char(
-        string="Secret Key", compute="_compute_secrets", inverse="_inverse_s3_secret_key"
+        string="Secret Key",
+        compute="_compute_secrets",
+        inverse="_inverse_s3_secret_key",
     )
     s3_addressing = fields.Selection(
         [
@@ -48,18 +52,28 @@ class BackupStorage(models.Model):
         required=True,
     )
     s3_ca_certificate = fields.Text(
-        string="Own CA", help="The certificate (PEM) of the authority that signed the server's."
+        string="Own CA",
+        help="The certificate (PEM) of the authority that signed the server's.",
     )
-    s3_storage_class = fields.Char(string="Storage Class", help="For example STANDARD_IA.")
+    s3_storage_class = fields.Char(
+        string="Storage Class", help="For example STANDARD_IA."
+    )
     s3_encryption = fields.Selection(
-        [("AES256", "SSE-S3: keys of the storage"), ("aws:kms", "SSE-KMS: a key of yours")],
+        [
+            ("AES256", "SSE-S3: keys of the storage"),
+            ("aws:kms", "SSE-KMS: a key of yours"),
+        ],
         string="Encryption by the Storage",
     )
     s3_kms_key = fields.Char(string="KMS Key")
     s3_lock_mode = fields.Selection(
-        [("GOVERNANCE", "Governance"), ("COMPLIANCE", "Compliance: nobody can undo it")],
+        [
+            ("GOVERNANCE", "Governance"),
+            ("COMPLIANCE", "Compliance: nobody can undo it"),
+        ],
         string="Object Lock",
-        help="Nobody may delete or overwrite a backup before its time. The bucket must have been "
+        help="Nobody may delete or overwrite a backup before its time. The bucket must "
+        "have been "
         "created with Object Lock.",
     )
     s3_lock_days = fields.Integer(string="Locked Days", default=14)
@@ -72,7 +86,8 @@ class BackupStorage(models.Model):
         string="Verify by",
         default="auto",
         required=True,
-        help="Automatic: AWS's own checksum where the copy is at AWS, else reading it back.",
+        help="Automatic: AWS's own checksum where the copy is at AWS, else reading it "
+        "back.",
     )
 
     @api.depends("s3_preset")

@@ -8,7 +8,9 @@ from .engine_text import told
 class BackupStorage(models.Model):
     _inherit = "backup.storage"
 
-    provider = fields.Selection(selection_add=[("sftp", "SFTP")], ondelete={"sftp": "cascade"})
+    provider = fields.Selection(
+        selection_add=[("sftp", "SFTP")], ondelete={"sftp": "cascade"}
+    )
     sftp_host = fields.Char(string="Host")
     sftp_port = fields.Integer(string="Port", default=22)
     sftp_user = fields.Char(string="User")
@@ -28,14 +30,17 @@ class BackupStorage(models.Model):
     )
     sftp_directory = fields.Char(
         string="Folder on the Server",
-        help="Absolute, or below where the login leads. It is made when it is not there.",
+        help="Absolute, or below where the login leads. It is made when it is not "
+        "there.",
     )
     sftp_host_key = fields.Char(
         string="Trusted Host Key", readonly=True, help="Any other host is refused."
     )
     sftp_fingerprint = fields.Char(string="Trusted Fingerprint", readonly=True)
     sftp_offered_key = fields.Char(readonly=True, copy=False)
-    sftp_offered_fingerprint = fields.Char(string="Offered Fingerprint", readonly=True, copy=False)
+    sftp_offered_fingerprint = fields.Char(
+        string="Offered Fingerprint", readonly=True, copy=False
+    )
 
     def _inverse_sftp_password(self):
         self._seal_secret("sftp_password")
@@ -49,17 +54,23 @@ class BackupStorage(models.Model):
     def write(self, vals):
         result = super().write(vals)
         if {"sftp_host", "sftp_port"} & vals.keys():
-            self.sudo().write({"sftp_offered_key": False, "sftp_offered_fingerprint": False})
+            self.sudo().write(
+                {"sftp_offered_key": False, "sftp_offered_fingerprint": False}
+            )
         return result
 
     def action_fetch_host_key(self):
-        """Ask the server for its host key, and show its fingerprint: nothing is trusted yet."""
+        """Ask the server for its host key, and show its fingerprint: nothing is
+        trusted yet."""
         self.ensure_one()
         self.check_access("write")
         with told(self.env):
             offered = fetch_host_key(self.sftp_host or "", self.sftp_port, self.timeout)
         self.sudo().write(
-            {"sftp_offered_key": offered.line, "sftp_offered_fingerprint": offered.fingerprint}
+            {
+                "sftp_offered_key": offered.line,
+                "sftp_offered_fingerprint": offered.fingerprint,
+            }
         )
         return True
 

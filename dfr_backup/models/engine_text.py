@@ -15,8 +15,8 @@ MODULE = "dfr_backup"
 
 
 class SpokenMixin:
-    """A text that the engine has made. It is kept in English, as code and monitors see it, and
-    read by the web client in the user's language."""
+    """A text that the engine has made. It is kept in English, as code and monitors
+    see it, and read by the web client in the user's language."""
 
     def convert_to_read(self, value, record, use_display_name=True):
         return say(record.env, super().convert_to_read(value, record, use_display_name))
@@ -34,20 +34,23 @@ class EngineText(SpokenMixin, fields.Text):
 
 
 def say(env, text):
-    """Return a text of the engine in the language of ``env``, as far as it is translated."""
+    """Return a text of the engine in the language of ``env``, as far as it is
+    translated."""
     if not text or not env.lang or env.lang.startswith("en"):
         return text
     return "\n".join(_say_line(env, line) for line in text.split("\n"))
 
 
 def explain(env, error):
-    """Return in the language of ``env`` what an EngineError says, and what to do about it."""
+    """Return in the language of ``env`` what an EngineError says, and what to do
+    about it."""
     return "\n".join(say(env, text) for text in (error.message, error.hint) if text)
 
 
 @contextmanager
 def told(env, error_class=UserError):
-    """Let whoever looks at a form hear in ``error_class`` what the engine says within."""
+    """Let whoever looks at a form hear in ``error_class`` what the engine says
+    within."""
     try:
         yield
     except EngineError as error:
@@ -73,6 +76,11 @@ def _phrasebook(lang):
 
 def _step_kinds(env):
     field = env["backup.step"]._fields["kind"]
-    english = field._description_selection(env(context={**env.context, "lang": "en_US"}))
+    english = field._description_selection(
+        env(context={**env.context, "lang": "en_US"})
+    )
     own = field._description_selection(env)
-    return {label: own_label for (_, label), (_, own_label) in zip(english, own, strict=True)}
+    return {
+        label: own_label
+        for (_, label), (_, own_label) in zip(english, own, strict=True)
+    }

@@ -12,8 +12,8 @@ def grant(record, scope, seconds):
 
 
 def granted(model, scope, number, token):
-    """Return the record that a token lets this user get at; empty when it does not. Raise
-    AccessError for somebody who is no backup manager any more."""
+    """Return the record that a token lets this user get at; empty when it does not.
+    Raise AccessError for somebody who is no backup manager any more."""
     try:
         found = verify_hash_signed(model.env(su=True), scope, token)
     except ValueError:

@@ -3,7 +3,9 @@ from datetime import timedelta
 from odoo import api, models
 
 PARAMETER = "dfr_backup.backup_before_upgrade"
-FRESH = timedelta(minutes=30)  # a backup that began then still counts as one from before
+FRESH = timedelta(
+    minutes=30
+)  # a backup that began then still counts as one from before
 
 
 class IrModuleModule(models.Model):
@@ -16,12 +18,17 @@ class IrModuleModule(models.Model):
         return self._backup_first("uninstall") or super().button_immediate_uninstall()
 
     def _backup_first(self, operation):
-        """Start a backup that this operation waits for, and return the action that shows it;
-        None when none is wanted, when there is a fresh one, or when nobody could make one."""
+        """Start a backup that this operation waits for, and return the action that
+        shows it; None when none is wanted, when there is a fresh one, or when nobody
+        could make one."""
         jobs = self.env["backup.job"]
-        if not self._wants_backup() or not self.env.user.has_group("dfr_backup.group_manager"):
+        if not self._wants_backup() or not self.env.user.has_group(
+            "dfr_backup.group_manager"
+        ):
             return None
-        plan = self.env["backup.plan"].search([("include_database", "=", True)], limit=1)
+        plan = self.env["backup.plan"].search(
+            [("include_database", "=", True)], limit=1
+        )
         if not plan or jobs._fresh_backup(FRESH):
             return None
         job = plan.sudo()._request_run("upgrade")

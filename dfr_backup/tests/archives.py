@@ -13,18 +13,29 @@ def store_fname(data):
 
 
 def store_archive(folder, key, files, index=True, rows=(), addons=()):
-    """Write an archive with its manifest beside it. ``files`` are (name, model, record, content);
-    with a content of None the file was missing."""
+    """Write an archive with its manifest beside it. ``files`` are (name, model,
+    record, content); with a content of None the file was missing."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = ArchiveWriter.create(folder / key)
     writer.add_bytes("dump.sql", b"-- PostgreSQL database dump\n")
     if index:
-        writer.add_bytes("attachments.jsonl", b"".join(_line(n, *f) for n, f in enumerate(files)))
+        writer.add_bytes(
+            "attachments.jsonl", b"".join(_line(n, *f) for n, f in enumerate(files))
+        )
     contents = {content for _name, _model, _record, content in files if content}
     for content in sorted(contents, key=store_fname):
         writer.add_bytes(f"filestore/{store_fname(content)}", content)
-    ours = {"snapshot_at": "2026-10-12T02:00:00+00:00", "rows": dict(rows), "addons": list(addons)}
-    ours["filestore"] = {"files": len(contents), "bytes": 5, "missing": 1, "missing_names": []}
+    ours = {
+        "snapshot_at": "2026-10-12T02:00:00+00:00",
+        "rows": dict(rows),
+        "addons": list(addons),
+    }
+    ours["filestore"] = {
+        "files": len(contents),
+        "bytes": 5,
+        "missing": 1,
+        "missing_names": [],
+    }
     facts = {"db_name": "shop", "version": "19.0", "modules": {"base": "19.0.1.3"}}
     content = manifest.build(facts, ours)
     writer.add_bytes("manifest.json", manifest.encode(content))
@@ -45,4 +56,6 @@ def _line(number, name, model, record, content):
         "file_size": len(content or b""),
         "mimetype": "text/plain",
     }
-    return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return (
+        json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    )

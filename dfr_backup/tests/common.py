@@ -19,14 +19,20 @@ class BackupCase(TransactionCase):
         cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
         rules = LocalRules([cls.root], [cls.root / "filestore"])
         cls.startClassPatcher(patch.object(server, "local_rules", lambda: rules))
-        cls.startClassPatcher(patch.object(server, "data_root", lambda: cls.root / "data"))
+        cls.startClassPatcher(
+            patch.object(server, "data_root", lambda: cls.root / "data")
+        )
         cls.spawn = cls.startClassPatcher(patch.object(runner, "spawn"))
         cls.env["backup.plan"].search([]).active = False
         cls.storage = cls.env["backup.storage"].create(
             {"name": "Disk", "local_path": str(cls.root / "disk")}
         )
         cls.plan = cls.env["backup.plan"].create(
-            {"name": "Nightly", "storage_ids": [(6, 0, cls.storage.ids)], "tz": "Europe/Paris"}
+            {
+                "name": "Nightly",
+                "storage_ids": [(6, 0, cls.storage.ids)],
+                "tz": "Europe/Paris",
+            }
         )
 
     def run_now(self):
@@ -34,7 +40,8 @@ class BackupCase(TransactionCase):
         return self.env["backup.job"].browse(self.plan.action_run_now()["res_id"])
 
     def end(self, job, **states):
-        """Write down how the steps of a run ended, as the runner would, and close it."""
+        """Write down how the steps of a run ended, as the runner would, and close
+        it."""
         for step in job.step_ids:
             step.write({"state": states.get(step.kind, "success"), "error": "Broken"})
         job._finish()

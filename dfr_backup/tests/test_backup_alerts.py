@@ -18,7 +18,8 @@ ALERTS = "odoo.addons.dfr_backup.models.backup_plan_alerts"
 
 
 class AlertCase(BackupCase):
-    """A plan about which one manager is told, and whose scheduled action has just run."""
+    """A plan about which one manager is told, and whose scheduled action has just
+    run."""
 
     @classmethod
     def setUpClass(cls):
@@ -35,7 +36,9 @@ class AlertCase(BackupCase):
         )
         cls.cron = cls.env.ref("dfr_backup.ir_cron_supervise")
         cls.cron.write({"active": True, "lastcall": fields.Datetime.now()})
-        cls.env["ir.module.module"].search([("state", "like", "to %")]).state = "installed"
+        cls.env["ir.module.module"].search(
+            [("state", "like", "to %")]
+        ).state = "installed"
 
     def mails_of(self, action):
         with RecordCapturer(self.env["mail.mail"], []) as capture:
@@ -58,7 +61,9 @@ class AlertCase(BackupCase):
             "date_end": fields.Datetime.now() - timedelta(days=900),
         }
         names = (str(uuid.uuid4()) for _ in range(count))
-        self.env["backup.job"].create([{**values, "name": name, "uuid": name} for name in names])
+        self.env["backup.job"].create(
+            [{**values, "name": name, "uuid": name} for name in names]
+        )
 
     def activities(self):
         return self.plan.activity_ids
@@ -78,7 +83,9 @@ class TestBackupAlerts(AlertCase):
         job = self.run_now()
         step = job.step_ids.filtered(lambda step: step.kind == "dump_database")
         job.step_ids.write({"state": "skipped"})
-        step.write({"state": "failure", "error": "A <table> is locked.", "hint": "Wait."})
+        step.write(
+            {"state": "failure", "error": "A <table> is locked.", "hint": "Wait."}
+        )
         mail = self.mails_of(job._finish)
         self.assertEqual(len(mail), 1)
         self.assertEqual(mail.state, "outgoing")
@@ -90,13 +97,17 @@ class TestBackupAlerts(AlertCase):
         self.assertIn("What to do:\nWait.", text)
         self.assertNotIn("[", text.split("What to do:")[0])
         self.assertIn(self.plan._in_words(good.date_end), text)
-        self.assertIn(f'href="{job.get_base_url()}/odoo/backup-runs/{job.id}"', mail.body_html)
+        self.assertIn(
+            f'href="{job.get_base_url()}/odoo/backup-runs/{job.id}"', mail.body_html
+        )
 
     def test_an_error_has_its_code_in_run_mail_and_summary(self):
         job = self.run_now()
         step = job.step_ids.filtered(lambda step: step.kind == "dump_database")
         job.step_ids.write({"state": "skipped"})
-        step.write({"state": "failure", "error": "The database user may not read payslip."})
+        step.write(
+            {"state": "failure", "error": "The database user may not read payslip."}
+        )
         mail = self.mails_of(job._finish)
         self.assertIn("may not read payslip. [DUMP-08]", html2plaintext(mail.body_html))
         self.assertEqual((step.error_code, job.error_code), ("DUMP-08", "DUMP-08"))
@@ -151,14 +162,18 @@ class TestBackupAlerts(AlertCase):
         self.plan.write(
             {
                 "alert_user_ids": [(4, colleague.id)],
-                "alert_group_ids": [(6, 0, self.env.ref("dfr_backup.group_viewer").ids)],
+                "alert_group_ids": [
+                    (6, 0, self.env.ref("dfr_backup.group_viewer").ids)
+                ],
                 "alert_emails": "it@example.com, boss@example.com",
             }
         )
         mails = self.ended(dump_database="failure")[1]
         told = mails.mapped("email_to")
         self.assertEqual(len(told), len(set(told)))
-        self.assertLessEqual({"boss@example.com", "it@example.com", viewer.email}, set(told))
+        self.assertLessEqual(
+            {"boss@example.com", "it@example.com", viewer.email}, set(told)
+        )
         viewer.active = False
         self.assertNotIn(viewer.email, self.plan._alert_recipients()[0]["address"])
 
@@ -213,7 +228,9 @@ class TestBackupAlerts(AlertCase):
     def test_an_alert_that_cannot_be_given_does_not_hurt_the_run(self):
         with (
             patch.object(type(self.plan), "_mail", side_effect=ZeroDivisionError),
-            patch.object(type(self.plan), "_ask_attention", side_effect=ZeroDivisionError),
+            patch.object(
+                type(self.plan), "_ask_attention", side_effect=ZeroDivisionError
+            ),
             mute_logger(ALERTS),
         ):
             job, mails = self.ended(dump_database="failure")
@@ -224,7 +241,10 @@ class TestBackupAlerts(AlertCase):
         def broken(plan, compose):
             plan.env.cr.execute("SELECT no_such_column")
 
-        with patch.object(type(self.plan), "_mail", broken), mute_logger(ALERTS, "odoo.sql_db"):
+        with (
+            patch.object(type(self.plan), "_mail", broken),
+            mute_logger(ALERTS, "odoo.sql_db"),
+        ):
             job, _mails = self.ended(dump_database="failure")
         self.assertEqual(job.search([("id", "=", job.id)]).state, "partial")
         self.assertTrue(self.activities())
@@ -232,7 +252,9 @@ class TestBackupAlerts(AlertCase):
     def test_a_run_that_could_not_tell_is_told_by_the_supervisor_once(self):
         job = self.run_now()
         with patch.object(type(job), "_announce"):
-            self.assertFalse(self.mails_of(lambda: self.end(job, dump_database="failure")))
+            self.assertFalse(
+                self.mails_of(lambda: self.end(job, dump_database="failure"))
+            )
         supervise = self.env["backup.plan"]._cron_supervise
         self.assertFalse(self.mails_of(supervise))  # its runner may be about to
         job.date_end -= timedelta(minutes=3)
@@ -281,7 +303,9 @@ class TestBackupAlerts(AlertCase):
         self.assertEqual(len(self.activities()), 2)
 
     def test_whoever_may_not_see_backups_gets_no_activity(self):
-        self.plan.attention_user_ids = new_test_user(self.env, "clerk", "base.group_user")
+        self.plan.attention_user_ids = new_test_user(
+            self.env, "clerk", "base.group_user"
+        )
         self.ended(dump_database="failure")
         self.assertFalse(self.activities())
 
@@ -323,11 +347,15 @@ class TestBackupAlerts(AlertCase):
         with self.in_hours(31):
             self.watch()
             self.assertEqual(len(self.activities()), 1)
-            self.assertIn("The last run failed: Dump database: Broken", self.plan.overdue_reason)
+            self.assertIn(
+                "The last run failed: Dump database: Broken", self.plan.overdue_reason
+            )
 
     def test_why_nothing_ran(self):
         self.ended()
-        module = self.env["ir.module.module"].search([("state", "=", "installed")], limit=1)
+        module = self.env["ir.module.module"].search(
+            [("state", "=", "installed")], limit=1
+        )
         with self.in_hours(31):
             self.cron.first_failure_date = fields.Datetime.now()
             self.assertReason("has been failing since")
@@ -336,7 +364,9 @@ class TestBackupAlerts(AlertCase):
             self.cron.lastcall = False
             self.assertReason("has never run")
             module.state = "to upgrade"
-            self.assertReason(f"“{module.name}” waits to be installed, upgraded or removed")
+            self.assertReason(
+                f"“{module.name}” waits to be installed, upgraded or removed"
+            )
             self.cron.active = False
             self.assertReason("switched off")
             self.assertTrue(self.plan.overdue_remedy)
@@ -425,9 +455,13 @@ class TestBackupAlerts(AlertCase):
         self.plan.invalidate_recordset()
         self.assertEqual(self.plan.ping_url, "********")
         self.env.flush_all()
-        self.env.cr.execute("SELECT sealed_secrets FROM backup_plan WHERE id = %s", [self.plan.id])
+        self.env.cr.execute(
+            "SELECT sealed_secrets FROM backup_plan WHERE id = %s", [self.plan.id]
+        )
         self.assertNotIn("s3cr3t", str(self.env.cr.fetchone()))
-        self.assertEqual(self.plan._read_secret("ping_url"), "https://hc-ping.com/s3cr3t")
+        self.assertEqual(
+            self.plan._read_secret("ping_url"), "https://hc-ping.com/s3cr3t"
+        )
 
     def test_only_web_addresses_are_called(self):
         for name in ("ping_url", "push_url", "webhook_url"):
@@ -468,7 +502,9 @@ class TestBackupAlerts(AlertCase):
     def test_outside_of_the_runner_mails_are_left_to_the_queue(self):
         cron = self.env.ref("mail.ir_cron_mail_scheduler_action")
         self.assertNotIn(runner.CONTEXT_KEY, self.env.context)
-        with RecordCapturer(self.env["ir.cron.trigger"], [("cron_id", "=", cron.id)]) as capture:
+        with RecordCapturer(
+            self.env["ir.cron.trigger"], [("cron_id", "=", cron.id)]
+        ) as capture:
             self.ended(dump_database="failure")
         self.assertTrue(capture.records)
 

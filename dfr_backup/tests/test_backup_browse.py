@@ -51,7 +51,9 @@ class TestBackupBrowse(BackupCase, HttpCase):
     def browse(self, copy=None, user=None):
         copy = (copy or self.copy).with_user(user or self.manager)
         action = type(copy).action_browse.__wrapped__(copy)
-        return self.env["backup.browse"].with_user(self.manager).browse(action["res_id"])
+        return (
+            self.env["backup.browse"].with_user(self.manager).browse(action["res_id"])
+        )
 
     def search(self, browser, **values):
         browser.write({f"search_{name}": value for name, value in values.items()})
@@ -70,7 +72,9 @@ class TestBackupBrowse(BackupCase, HttpCase):
         addon = browser.addon_ids
         self.assertEqual((addon.name, addon.version), ("base", "19.0.1.3"))
         self.assertIn("missing: 1", browser.trouble)
-        self.assertEqual(browser.action_view_tables()["domain"], [("browse_id", "=", browser.id)])
+        self.assertEqual(
+            browser.action_view_tables()["domain"], [("browse_id", "=", browser.id)]
+        )
 
     def test_manifest_that_is_gone_hides_no_attachment(self):
         (self.root / "disk/db-1.json").write_text("rubbish")
@@ -105,7 +109,12 @@ class TestBackupBrowse(BackupCase, HttpCase):
 
     def test_older_archive_is_searched_by_the_names_of_today(self):
         attachment = self.env["ir.attachment"].create(
-            {"name": "photo 100%.jpg", "raw": PHOTO, "res_model": "res.partner", "res_id": 3}
+            {
+                "name": "photo 100%.jpg",
+                "raw": PHOTO,
+                "res_model": "res.partner",
+                "res_id": 3,
+            }
         )
         self.env.flush_all()
         self.assertEqual(attachment.store_fname, store_fname(PHOTO))
@@ -159,7 +168,9 @@ class TestBackupBrowse(BackupCase, HttpCase):
             parse_recipients(pair.public),
             Progress(),
         )
-        copy = self.copy.copy({"key": "db-2.zip.age", "encrypted": True, "state": "stored"})
+        copy = self.copy.copy(
+            {"key": "db-2.zip.age", "encrypted": True, "state": "stored"}
+        )
         browser = self.browse(copy)
         self.assertTrue(browser.needs_key)
         with self.assertRaisesRegex(UserError, "is encrypted"):
@@ -191,13 +202,19 @@ class TestBackupBrowse(BackupCase, HttpCase):
 
     def test_the_password_is_asked_for(self):
         hit = self.search(self.browse(), text="photo")
-        for method in (self.copy.action_browse, hit.action_download, self.copy.action_compare):
+        for method in (
+            self.copy.action_browse,
+            hit.action_download,
+            self.copy.action_compare,
+        ):
             with self.assertRaisesRegex(UserError, "only be accessed over HTTP"):
                 method()
 
     def test_nobody_makes_one_by_hand(self):
         with self.assertRaises(AccessError):
-            self.env["backup.browse"].with_user(self.manager).create({"copy_id": self.copy.id})
+            self.env["backup.browse"].with_user(self.manager).create(
+                {"copy_id": self.copy.id}
+            )
 
     def test_a_token_of_yesterday_opens_nothing(self):
         hit = self.search(self.browse(), text="photo")
@@ -209,7 +226,9 @@ class TestBackupBrowse(BackupCase, HttpCase):
     def compare(self, *copies):
         copies = self.env["backup.copy"].union(*copies).with_user(self.manager)
         action = type(copies).action_compare.__wrapped__(copies)
-        return self.env["backup.compare"].with_user(self.manager).browse(action["res_id"])
+        return (
+            self.env["backup.compare"].with_user(self.manager).browse(action["res_id"])
+        )
 
     def test_two_backups_are_compared(self):
         files = [FILES[0], ("new.txt", "res.partner", 9, b"new")]
@@ -231,12 +250,16 @@ class TestBackupBrowse(BackupCase, HttpCase):
         self.assertFalse(found.trouble)
 
     def test_the_same_twice_has_no_difference(self):
-        again = self.stored("db-2.zip", FILES, date="2026-10-13 02:00:00", rows=ROWS, addons=ADDONS)
+        again = self.stored(
+            "db-2.zip", FILES, date="2026-10-13 02:00:00", rows=ROWS, addons=ADDONS
+        )
         found = self.compare(again, self.copy)
         self.assertFalse(found.line_ids or found.trouble)
 
     def test_what_cannot_be_compared_is_said_once(self):
-        again = self.stored("db-2.zip", FILES, date="2026-10-13 02:00:00", rows=ROWS, addons=ADDONS)
+        again = self.stored(
+            "db-2.zip", FILES, date="2026-10-13 02:00:00", rows=ROWS, addons=ADDONS
+        )
         for path in (self.root / "disk").glob("db-2.*"):
             path.unlink()
         found = self.compare(again, self.copy)

@@ -26,8 +26,16 @@ class TestBackupCatalogue(BackupCase):
         for path in self.disk.iterdir():
             path.unlink()
 
-    def store(self, days=0, database_uuid=None, state="verified", content=b"PK archive", **values):
-        """Put an archive and its manifest into the storage, and a copy into the catalogue."""
+    def store(
+        self,
+        days=0,
+        database_uuid=None,
+        state="verified",
+        content=b"PK archive",
+        **values,
+    ):
+        """Put an archive and its manifest into the storage, and a copy into the
+        catalogue."""
         moment = NOW - timedelta(days=days)
         key = f"db-{moment:%Y%m%dT%H%M%SZ}-{len(list(self.disk.iterdir())):08}.zip"
         owner = database_uuid or self.mine
@@ -77,7 +85,9 @@ class TestBackupCatalogue(BackupCase):
 
     def test_scan_rebuilds_the_catalogue(self):
         copies = self.store(1) + self.store(2, content=b"another archive")
-        before = copies.read(["key", "date", "size", "sha256", "plan_id", "database_uuid"])
+        before = copies.read(
+            ["key", "date", "size", "sha256", "plan_id", "database_uuid"]
+        )
         for row in before:
             row.pop("id")
         copies.unlink()
@@ -85,11 +95,14 @@ class TestBackupCatalogue(BackupCase):
         self.assertEqual(job.state, "success")
         found = self.storage.copy_ids
         self.assertEqual(set(found.mapped("state")), {"stored"})
-        after = found.read(["key", "date", "size", "sha256", "plan_id", "database_uuid"])
+        after = found.read(
+            ["key", "date", "size", "sha256", "plan_id", "database_uuid"]
+        )
         for row in after:
             row.pop("id")
         self.assertEqual(
-            sorted(after, key=lambda r: r["key"]), sorted(before, key=lambda r: r["key"])
+            sorted(after, key=lambda r: r["key"]),
+            sorted(before, key=lambda r: r["key"]),
         )
 
     def test_scan_finds_the_moment_that_the_run_has_noted(self):
@@ -162,11 +175,16 @@ class TestBackupCatalogue(BackupCase):
         (self.disk / gone.key).unlink()
         job = self.perform((good + bad + gone).action_verify())
         self.assertEqual(job.state, "partial")
-        self.assertEqual((good + bad + gone).mapped("state"), ["verified", "damaged", "missing"])
+        self.assertEqual(
+            (good + bad + gone).mapped("state"), ["verified", "damaged", "missing"]
+        )
         self.assertTrue(job.error and job.hint)
 
     def test_verify_finds_a_swapped_archive(self):
-        one, other = self.store(0, content=b"first 1"), self.store(1, content=b"second ")
+        one, other = (
+            self.store(0, content=b"first 1"),
+            self.store(1, content=b"second "),
+        )
         (self.disk / one.key).write_bytes(b"second ")
         job = self.perform(one.action_verify())
         self.assertEqual((job.state, one.state), ("failure", "damaged"))
@@ -198,9 +216,12 @@ class TestBackupCatalogue(BackupCase):
 
     def keep_two(self):
         rules = dict.fromkeys(
-            ("keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"), 0
+            ("keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"),
+            0,
         )
-        self.plan.write({"retention": "custom", **rules, "keep_last": 2, "keep_within_days": 0})
+        self.plan.write(
+            {"retention": "custom", **rules, "keep_last": 2, "keep_within_days": 0}
+        )
         self.plan.keep_minimum = 1
 
     def test_surplus_goes_with_its_manifest_and_is_logged(self):
@@ -208,7 +229,8 @@ class TestBackupCatalogue(BackupCase):
         copies = [self.store(days) for days in range(4)]
         left = self.retain()
         self.assertEqual(
-            left, {name for c in copies[:2] for name in (c.key, manifest.sidecar_key(c.key))}
+            left,
+            {name for c in copies[:2] for name in (c.key, manifest.sidecar_key(c.key))},
         )
         self.assertEqual([c.state for c in copies], ["verified"] * 2 + ["deleted"] * 2)
         for copy in copies[2:]:
@@ -292,7 +314,9 @@ class TestBackupCatalogue(BackupCase):
 
     def test_rights(self):
         copy = self.store()
-        viewer = copy.with_user(new_test_user(self.env, "v", groups="dfr_backup.group_viewer"))
+        viewer = copy.with_user(
+            new_test_user(self.env, "v", groups="dfr_backup.group_viewer")
+        )
         for method in ("verify", "protect", "unprotect", "delete"):
             with self.subTest(method), self.assertRaises(AccessError):
                 getattr(viewer, f"action_{method}")()

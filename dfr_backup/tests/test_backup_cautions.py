@@ -13,7 +13,12 @@ class TestBackupCautions(BackupCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.away = cls.env["backup.storage"].create(
-            {"name": "Away", "provider": "s3", "s3_bucket": "b", "s3_region": "eu-west-1"}
+            {
+                "name": "Away",
+                "provider": "s3",
+                "s3_bucket": "b",
+                "s3_region": "eu-west-1",
+            }
         )
 
     def cautions(self, **values):
@@ -44,9 +49,19 @@ class TestBackupCautions(BackupCase):
                 self.assertIn(words, self.cautions(**values))
 
     def test_one_copy_is_few(self):
-        rules = ("last", "hourly", "daily", "weekly", "monthly", "yearly", "within_days")
+        rules = (
+            "last",
+            "hourly",
+            "daily",
+            "weekly",
+            "monthly",
+            "yearly",
+            "within_days",
+        )
         none = {f"keep_{name}": 0 for name in rules}
-        self.plan.write({"retention": "custom", **none, "keep_last": 1, "keep_minimum": 1})
+        self.plan.write(
+            {"retention": "custom", **none, "keep_last": 1, "keep_minimum": 1}
+        )
         self.assertIn("So few", self.plan.cautions)
         self.plan.keep_daily = 2
         self.assertNotIn("So few", self.plan.cautions)
@@ -55,7 +70,10 @@ class TestBackupCautions(BackupCase):
         self.assertIn("All copies are on", self.plan.cautions)
 
     def test_key_that_may_be_lost(self):
-        passphrase = {"encryption": "passphrase", "age_passphrase": "a long enough passphrase"}
+        passphrase = {
+            "encryption": "passphrase",
+            "age_passphrase": "a long enough passphrase",
+        }
         self.plan.write({**passphrase, "storage_ids": [(4, self.away.id)]})
         self.assertIn("Download the recovery kit", self.plan.cautions)
         self.plan._note_kit()
@@ -88,7 +106,9 @@ class TestBackupCautions(BackupCase):
             ("8:1", "ext4", False, "same disk"),
         ):
             found = mounts.parse_mounts("\n".join(lines).format(device, kind))
-            with patch.object(backup_storage_place, "current_mounts", lambda found=found: found):
+            with patch.object(
+                backup_storage_place, "current_mounts", lambda found=found: found
+            ):
                 self.storage.invalidate_recordset()
                 self.assertEqual(self.storage._is_off_site(), off_site)
                 self.assertEqual(bool(self.storage.caution), bool(words))

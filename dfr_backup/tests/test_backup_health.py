@@ -75,7 +75,9 @@ class TestBackupHealth(AlertCase):
     def test_plans_of_the_same_name_can_be_told_apart(self):
         self.plan.copy({"name": self.plan.name})
         text = exposition(self.env["backup.plan"]._metrics())
-        lines = [line.rpartition(" ")[0] for line in text.splitlines() if line[0] != "#"]
+        lines = [
+            line.rpartition(" ")[0] for line in text.splitlines() if line[0] != "#"
+        ]
         self.assertEqual(len(lines), len(set(lines)))
 
     def test_both_are_cheap_whatever_the_history(self):
@@ -101,7 +103,9 @@ class TestBackupHealth(AlertCase):
         plans._switch_monitor_off("metrics")
         token = plans._new_monitor_token("health")
         self.assertGreaterEqual(len(token), 40)
-        kept = self.env["ir.config_parameter"].search([("key", "=like", "dfr_backup.%")])
+        kept = self.env["ir.config_parameter"].search(
+            [("key", "=like", "dfr_backup.%")]
+        )
         self.assertNotIn(token, str(kept.mapped("value")))
         self.assertTrue(plans._is_monitor_token("health", token))
         self.assertFalse(plans._is_monitor_token("health", token[:-1]))
@@ -123,7 +127,9 @@ class TestBackupHealth(AlertCase):
         self.assertTrue(shown["url"].endswith("/dfr_backup/health"))
         wizard.create(shown)
         settings = self.env["res.config.settings"].create({})
-        self.assertEqual((settings.dfr_backup_health, settings.dfr_backup_metrics), (True, False))
+        self.assertEqual(
+            (settings.dfr_backup_health, settings.dfr_backup_metrics), (True, False)
+        )
         settings.with_context(monitor="health").action_dfr_backup_monitor_off()
         self.assertFalse(self.env["backup.plan"]._is_monitor_on("health"))
 

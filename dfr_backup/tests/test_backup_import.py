@@ -100,7 +100,9 @@ class TestBackupImport(BackupCase):
         job = self.imported(self.odoos)
         self.assertEqual(job.state, "success", job.error)
         copy = job.copy_ids
-        self.assertEqual((copy.key, copy.origin, copy.state), (NAME, "import", "verified"))
+        self.assertEqual(
+            (copy.key, copy.origin, copy.state), (NAME, "import", "verified")
+        )
         self.assertEqual((copy.database, copy.odoo_version), ("shop", "19.0"))
         self.assertEqual(copy.date, fields.Datetime.to_datetime("2026-11-20 02:00:00"))
         self.assertEqual(copy.size, len(self.odoos))
@@ -109,7 +111,9 @@ class TestBackupImport(BackupCase):
         self.assertEqual(self.work(), set())
         action = job.action_restore_imported()
         self.assertEqual(action["context"], {"default_copy_id": copy.id})
-        wizard = self.env["backup.restore.wizard"].create({"copy_id": copy.id, "database": "x"})
+        wizard = self.env["backup.restore.wizard"].create(
+            {"copy_id": copy.id, "database": "x"}
+        )
         self.assertIn("Database “shop” of Odoo 19.0, 2 modules", wizard.facts)
         self.assertIn("nobody has counted its rows", wizard.trouble)
         self.assertIn("no_such_module", wizard.trouble)
@@ -142,7 +146,9 @@ class TestBackupImport(BackupCase):
         wizard.start_upload(NAME, len(self.odoos), 0)
         wizard._receive(0, self.odoos[:120])
         self.assertEqual(wizard.start_upload(NAME, len(self.odoos), 0)["received"], 120)
-        self.assertEqual(wizard.start_upload("another.zip", len(self.odoos), 0)["received"], 0)
+        self.assertEqual(
+            wizard.start_upload("another.zip", len(self.odoos), 0)["received"], 0
+        )
 
     def test_no_more_than_was_announced_is_kept(self):
         wizard = self.open()
@@ -203,9 +209,12 @@ class TestBackupImport(BackupCase):
         copies = [self.imported(self.ours(uuid)).copy_ids for uuid in (mine, ELSEWHERE)]
         self.scan()
         rules = dict.fromkeys(
-            ("keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"), 0
+            ("keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"),
+            0,
         )
-        self.plan.write({"retention": "custom", **rules, "keep_last": 1, "keep_within_days": 0})
+        self.plan.write(
+            {"retention": "custom", **rules, "keep_last": 1, "keep_within_days": 0}
+        )
         self.plan.keep_minimum = 1
         job = self.run_now()
         self.patch(type(job), "_storage_now", lambda self, storage: None)
@@ -219,7 +228,9 @@ class TestBackupImport(BackupCase):
 
     def test_new_catalogue_knows_what_was_imported(self):
         copy = self.imported(self.ours(ELSEWHERE)).copy_ids
-        before = copy.read(["key", "date", "size", "origin", "imported_by", "database_uuid"])[0]
+        before = copy.read(
+            ["key", "date", "size", "origin", "imported_by", "database_uuid"]
+        )[0]
         copy.unlink()
         self.scan()
         found = self.storage.copy_ids.read(list(before))[0]
@@ -231,7 +242,9 @@ class TestBackupImport(BackupCase):
         (self.disk / NAME).write_bytes(self.odoos)
         self.scan()
         copy = self.storage.copy_ids
-        self.assertEqual((copy.origin, copy.state, copy.sha256), ("odoo", "stored", False))
+        self.assertEqual(
+            (copy.origin, copy.state, copy.sha256), ("odoo", "stored", False)
+        )
         job = self.env["backup.job"].browse(copy.action_verify()["res_id"])
         job.state = "running"
         job._perform()
@@ -266,4 +279,6 @@ class TestBackupImport(BackupCase):
         self.assertEqual(wizards._from_upload_token(wizard.id, token), wizard)
         self.assertFalse(wizards._from_upload_token(other.id, token))
         self.assertFalse(wizards._from_upload_token(wizard.id, token[:-2] + "AA"))
-        self.assertFalse(self.env["backup.import.wizard"]._from_upload_token(wizard.id, token))
+        self.assertFalse(
+            self.env["backup.import.wizard"]._from_upload_token(wizard.id, token)
+        )

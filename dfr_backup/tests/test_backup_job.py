@@ -17,10 +17,16 @@ from .common import BackupCase
 class TestBackupJob(BackupCase):
     def test_time_of_a_run_that_hangs_is_a_time(self):
         for said, seconds in ((None, 7200), ("", 7200), ("0.5", 30), ("1e9", 6e10)):
-            with self.subTest(said), patch.dict(config.options, dfr_backup_hang_minutes=said):
+            with (
+                self.subTest(said),
+                patch.dict(config.options, dfr_backup_hang_minutes=said),
+            ):
                 self.assertEqual(server.hang_seconds(), seconds)
         for said in ("0", "-1", "never", "nan", "inf"):
-            with self.subTest(said), patch.dict(config.options, dfr_backup_hang_minutes=said):
+            with (
+                self.subTest(said),
+                patch.dict(config.options, dfr_backup_hang_minutes=said),
+            ):
                 with self.assertRaisesRegex(ValueError, "dfr_backup_hang_minutes"):
                     server.hang_seconds()
 
@@ -71,7 +77,9 @@ class TestBackupJob(BackupCase):
         self.assertEqual(self.run_now(), second)
 
     def test_button_of_the_list_needs_a_plan(self):
-        self.assertEqual(self.env["backup.job"].action_run_now()["res_model"], "backup.job")
+        self.assertEqual(
+            self.env["backup.job"].action_run_now()["res_model"], "backup.job"
+        )
         self.plan.active = False
         with self.assertRaisesRegex(UserError, "no backup plan"):
             self.env["backup.job"].action_run_now()
@@ -81,7 +89,9 @@ class TestBackupJob(BackupCase):
         self.assertNotIn("dump_database", self.run_now().step_ids.mapped("kind"))
 
     def test_every_storage_has_its_steps(self):
-        other = self.storage.copy({"name": "Other", "local_path": str(self.root / "other")})
+        other = self.storage.copy(
+            {"name": "Other", "local_path": str(self.root / "other")}
+        )
         self.plan.storage_ids += other
         steps = self.run_now().step_ids.filtered("storage_id")
         self.assertEqual(
@@ -128,7 +138,9 @@ class TestBackupJob(BackupCase):
         self.assertTrue(job.can_retry_upload)
         self.assertEqual(job.action_retry()["res_id"], job.id)
         self.assertEqual(job.state, "pending")
-        open_kinds = job.step_ids.filtered(lambda s: s.state == "pending").mapped("kind")
+        open_kinds = job.step_ids.filtered(lambda s: s.state == "pending").mapped(
+            "kind"
+        )
         self.assertEqual(open_kinds, ["upload", "verify", "cleanup"])
 
     def test_next_run_cleans_up_what_an_earlier_one_could_not(self):
@@ -141,9 +153,13 @@ class TestBackupJob(BackupCase):
                 job.archive_name = f"{name}.zip"
                 job._archive_path().touch()
             unsent = name in ("unsent", "late")
-            self.end(job, cleanup="failure", **({"upload": "failure"} if unsent else {}))
+            self.end(
+                job, cleanup="failure", **({"upload": "failure"} if unsent else {})
+            )
             if unsent:
-                job.step_ids.filtered(lambda step: step.kind == "verify").state = "skipped"
+                job.step_ids.filtered(
+                    lambda step: step.kind == "verify"
+                ).state = "skipped"
         runs["late"].kept_until = fields.Datetime.now() - timedelta(hours=1)
         strange = server.work_path("of another database")
         strange.mkdir()
@@ -160,11 +176,15 @@ class TestBackupJob(BackupCase):
     def test_later_attempt_does_a_failed_cleanup_once_more(self):
         job = self.run_now()
         for step in job.step_ids:
-            step.state = "failure" if step.kind in ("initialize", "cleanup") else "skipped"
+            step.state = (
+                "failure" if step.kind in ("initialize", "cleanup") else "skipped"
+            )
         job.write({"state": "running", "attempt": 2})
         job._work_path().mkdir(parents=True)
         job._perform()
-        self.assertEqual((job.state, job._step("cleanup").state), ("failure", "success"))
+        self.assertEqual(
+            (job.state, job._step("cleanup").state), ("failure", "success")
+        )
         self.assertFalse(job._work_path().exists())
 
     def test_retry_of_a_good_run_is_refused(self):
@@ -199,7 +219,9 @@ class TestBackupJob(BackupCase):
             self.env["backup.job"]._supervise()
         self.assertEqual(job.state, "failure")
         self.assertIn("Interrupted in step “Dump database”", job.error)
-        self.assertFalse(job.step_ids.filtered(lambda s: s.state in ("pending", "running")))
+        self.assertFalse(
+            job.step_ids.filtered(lambda s: s.state in ("pending", "running"))
+        )
 
     def test_runner_that_cannot_start_again_is_not_started_for_ever(self):
         job = self.run_now()
@@ -250,7 +272,9 @@ class TestBackupJob(BackupCase):
         job = self.run_now()
         self.assertEqual(job.progress, 0)
         job.step_ids[0].state = "success"
-        job.step_ids[1].write({"state": "running", "bytes_done": 50, "bytes_total": 100})
+        job.step_ids[1].write(
+            {"state": "running", "bytes_done": 50, "bytes_total": 100}
+        )
         self.assertEqual(job.current_step, "Dump database")
         self.assertTrue(0 < job.progress < 50)
         self.end(job)

@@ -16,8 +16,12 @@ class TestBackupLists(BackupCase):
     def setUpClass(cls):
         super().setUpClass()
         export = ",base.group_allow_export"
-        cls.viewer = new_test_user(cls.env, "lists-viewer", "dfr_backup.group_viewer" + export)
-        cls.manager = new_test_user(cls.env, "lists-manager", "dfr_backup.group_manager" + export)
+        cls.viewer = new_test_user(
+            cls.env, "lists-viewer", "dfr_backup.group_viewer" + export
+        )
+        cls.manager = new_test_user(
+            cls.env, "lists-manager", "dfr_backup.group_manager" + export
+        )
 
     def setUp(self):
         super().setUp()
@@ -41,12 +45,16 @@ class TestBackupLists(BackupCase):
                 with self.subTest(model=model, filter=filter.get("name")):
                     model.search(safe_eval(filter.get("domain") or "[]"))
                     group = safe_eval(filter.get("context") or "{}").get("group_by")
-                    groups = model.formatted_read_group([], [group] if group else [], ["__count"])
+                    groups = model.formatted_read_group(
+                        [], [group] if group else [], ["__count"]
+                    )
                     self.assertTrue(groups)
 
     def test_every_column_is_exported(self):
         for model in self.models():
-            columns = {field.get("name") for field in self.arch(model, "list").findall("field")}
+            columns = {
+                field.get("name") for field in self.arch(model, "list").findall("field")
+            }
             with self.subTest(model=model):
                 rows = model.search([]).export_data(sorted(columns))["datas"]
                 self.assertEqual({len(row) for row in rows}, {len(columns)})
@@ -60,4 +68,6 @@ class TestBackupLists(BackupCase):
             names = offered.get_filters(model._name, favourite.action_id.id)
             self.assertIn(favourite.name, [found["name"] for found in names])
             groups = safe_eval(favourite.context)["group_by"]
-            model.formatted_read_group(favourite._get_eval_domain(), groups, ["__count"])
+            model.formatted_read_group(
+                favourite._get_eval_domain(), groups, ["__count"]
+            )

@@ -19,12 +19,18 @@ class OverviewCase(BackupCase):
         super().setUpClass()
         cls.env["backup.storage"].search([("id", "!=", cls.storage.id)]).active = False
         cls.env["backup.copy"].search([]).sudo().state = "deleted"
-        cls.viewer = new_test_user(cls.env, "overview-viewer", "dfr_backup.group_viewer")
-        cls.manager = new_test_user(cls.env, "overview-manager", "dfr_backup.group_manager")
+        cls.viewer = new_test_user(
+            cls.env, "overview-viewer", "dfr_backup.group_viewer"
+        )
+        cls.manager = new_test_user(
+            cls.env, "overview-manager", "dfr_backup.group_manager"
+        )
         cls.employee = new_test_user(cls.env, "overview-employee", "base.group_user")
 
     def overview(self, user=None):
-        return self.env["backup.overview"].with_user(user or self.manager).get_overview()
+        return (
+            self.env["backup.overview"].with_user(user or self.manager).get_overview()
+        )
 
     def card(self):
         (card,) = self.overview()["plans"]
@@ -34,7 +40,12 @@ class OverviewCase(BackupCase):
         """Let a run end as its steps say, and store its archive when it was made."""
         job = self.run_now()
         ended = fields.Datetime.now() - timedelta(days=days_ago)
-        job.write({"date_start": ended - timedelta(minutes=2), "archive_name": f"{job.uuid}.zip"})
+        job.write(
+            {
+                "date_start": ended - timedelta(minutes=2),
+                "archive_name": f"{job.uuid}.zip",
+            }
+        )
         job.archive_size = 5000
         self.end(job, **states)
         job.date_end = ended
@@ -84,7 +95,9 @@ class TestBackupOverview(OverviewCase):
         self.assertEqual(card["storages"], ["Disk"])
         self.assertEqual(card["contents"], "Database, Attachments, Custom Addons")
         self.assertEqual(card["schedule"], "Every day at 02:00 (Europe/Paris)")
-        self.assertEqual((card["good"], card["runs"], page["problems"]), (False, [], []))
+        self.assertEqual(
+            (card["good"], card["runs"], page["problems"]), (False, [], [])
+        )
         self.assertIn("no backup yet", page["verdict"]["title"])
 
     def test_without_a_plan_nothing_is_backed_up(self):
@@ -105,7 +118,9 @@ class TestBackupOverview(OverviewCase):
 
     def test_a_storage_of_the_plan_that_lacks_the_newest_backup_is_named(self):
         self.back_up()
-        other = self.storage.copy({"name": "Second", "local_path": str(self.root / "second")})
+        other = self.storage.copy(
+            {"name": "Second", "local_path": str(self.root / "second")}
+        )
         self.plan.storage_ids |= other
         self.assertEqual(self.card()["good"]["missing"], ["Second"])
 
@@ -156,7 +171,9 @@ class TestBackupOverview(OverviewCase):
         self.plan.last_proven = proven
         self.assertEqual(self.card()["proof"], proven)
         for kind, title in (("drill", "restore drill"), ("verify", "verification")):
-            check = job.copy({"kind": kind, "uuid": kind, "state": "failure", "error": "Bad."})
+            check = job.copy(
+                {"kind": kind, "uuid": kind, "state": "failure", "error": "Bad."}
+            )
             (problem,) = self.overview()["problems"]
             self.assertEqual(problem["title"], f"Nightly: the last {title} failed")
             self.assertEqual((problem["tone"], problem["text"]), ("danger", "Bad."))
@@ -183,7 +200,9 @@ class TestBackupOverview(OverviewCase):
         job.state = "running"
         step = job._step("dump_database")
         job._step("initialize").state = "success"
-        step.write({"state": "running", "bytes_done": 40, "bytes_total": 100, "speed": 10})
+        step.write(
+            {"state": "running", "bytes_done": 40, "bytes_total": 100, "speed": 10}
+        )
         (run,) = self.overview()["running"]
         self.assertEqual((run["id"], run["plan_id"]), (job.id, self.plan.id))
         self.assertEqual((run["step_id"], run["step"]), (step.id, "Dump database"))
@@ -223,7 +242,12 @@ class TestBackupOverview(OverviewCase):
         self.assertTrue(advice["copies"]["open"])
         self.assertIn("on this server only", self.verdict_after_a_backup())
         away = self.env["backup.storage"].create(
-            {"name": "Away", "provider": "s3", "s3_bucket": "b", "s3_region": "eu-west-1"}
+            {
+                "name": "Away",
+                "provider": "s3",
+                "s3_bucket": "b",
+                "s3_region": "eu-west-1",
+            }
         )
         self.assertEqual(self.advice()["off_site"]["plan_id"], self.plan.id)
         self.plan.storage_ids |= away
@@ -276,7 +300,11 @@ class TestBackupLive(OverviewCase):
         rows = self.env["bus.bus"].search([])
         messages = [(json.loads(row.channel), json.loads(row.message)) for row in rows]
         rows.unlink()
-        return [(c, m["payload"]) for c, m in messages if m["type"] == backup_job_live.MESSAGE]
+        return [
+            (c, m["payload"])
+            for c, m in messages
+            if m["type"] == backup_job_live.MESSAGE
+        ]
 
     def test_message_goes_to_those_who_may_see_the_run(self):
         self.job._tell()
@@ -307,7 +335,9 @@ class TestBackupLive(OverviewCase):
         self.assertEqual(len(self.sent()), 1)
 
     def test_what_changes_a_run_is_told_after_the_commit(self):
-        waiting = self.env.cr.postcommit.data.setdefault(backup_job_live.POSTCOMMIT_KEY, set())
+        waiting = self.env.cr.postcommit.data.setdefault(
+            backup_job_live.POSTCOMMIT_KEY, set()
+        )
         for change in (
             lambda: self.job.write({"state": "running"}),
             lambda: self.job.step_ids[0].write({"bytes_done": 5}),

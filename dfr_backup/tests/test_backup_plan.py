@@ -12,7 +12,9 @@ class TestBackupPlan(BackupCase):
     def test_installation_leaves_a_plan_that_works(self):
         plan = self.env["backup.plan"]._create_default()
         self.assertEqual((plan.frequency, plan.time), ("daily", 2.0))
-        self.assertTrue(plan.include_database and plan.include_filestore and plan.include_addons)
+        self.assertTrue(
+            plan.include_database and plan.include_filestore and plan.include_addons
+        )
         self.assertTrue(plan.next_run)
         self.assertEqual(plan.storage_ids.provider, "local")
         plan.storage_ids._get_storage().probe()
@@ -20,7 +22,9 @@ class TestBackupPlan(BackupCase):
     @freeze_time("2026-06-15 12:00:00")
     def test_next_run_is_local_time(self):
         self.plan.time = 2.5
-        self.assertEqual(self.plan.next_run, datetime(2026, 6, 16, 0, 30))  # 02:30 in Paris
+        self.assertEqual(
+            self.plan.next_run, datetime(2026, 6, 16, 0, 30)
+        )  # 02:30 in Paris
         self.plan.frequency = "manual"
         self.assertFalse(self.plan.next_run)
 
@@ -50,13 +54,21 @@ class TestBackupPlan(BackupCase):
 
     def test_impossible_plans_are_refused(self):
         for values in (
-            {"include_database": False, "include_filestore": False, "include_addons": False},
+            {
+                "include_database": False,
+                "include_filestore": False,
+                "include_addons": False,
+            },
             {"storage_ids": [(5,)]},
             {"time": 24.0},
             {"time": -1},
             {"monthday": 0},
         ):
-            with self.subTest(values), self.assertRaises(ValidationError), self.cr.savepoint():
+            with (
+                self.subTest(values),
+                self.assertRaises(ValidationError),
+                self.cr.savepoint(),
+            ):
                 self.plan.write(values)
 
     def test_plan_with_history_is_not_deleted(self):

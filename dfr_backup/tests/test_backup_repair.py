@@ -20,12 +20,19 @@ class TestBackupRepair(BackupCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.files = cls.root / "files"
-        cls.startClassPatcher(patch.object(server, "filestore_path", lambda _db: cls.files))
+        cls.startClassPatcher(
+            patch.object(server, "filestore_path", lambda _db: cls.files)
+        )
         cls.manager = new_test_user(cls.env, "boss", "dfr_backup.group_manager")
         cls.viewer = new_test_user(cls.env, "looker", "dfr_backup.group_viewer")
         cls.attachments = cls.env["ir.attachment"].create(
             [
-                {"name": "invoice.pdf", "raw": INVOICE, "res_model": "res.partner", "res_id": 1},
+                {
+                    "name": "invoice.pdf",
+                    "raw": INVOICE,
+                    "res_model": "res.partner",
+                    "res_id": 1,
+                },
                 {"name": "photo.jpg", "raw": PHOTO},
             ]
         )
@@ -44,7 +51,9 @@ class TestBackupRepair(BackupCase):
         self.issues = self.env["backup.filestore.issue"]
 
     def stored(self, key, date, contents):
-        files = [(f"{n}.bin", None, None, content) for n, content in enumerate(contents)]
+        files = [
+            (f"{n}.bin", None, None, content) for n, content in enumerate(contents)
+        ]
         store_archive(self.root / "disk", key, files)
         return self.env["backup.copy"].create(
             {
@@ -91,7 +100,9 @@ class TestBackupRepair(BackupCase):
         self.assertEqual(found[0].first_seen, datetime(2026, 10, 14, 2))
 
     def test_moment_is_kept_in_utc_wherever_postgresql_stands(self):
-        [found] = self.notice(("missing", INVOICE), snapshot="2026-10-14T04:00:00+02:00")
+        [found] = self.notice(
+            ("missing", INVOICE), snapshot="2026-10-14T04:00:00+02:00"
+        )
         self.assertEqual(found.first_seen, datetime(2026, 10, 14, 2))
 
     def test_the_same_is_noted_once_and_closed_when_it_is_good_again(self):
@@ -157,7 +168,9 @@ class TestBackupRepair(BackupCase):
         before = path.stat()
         self.repair(issue)
         after = path.stat()
-        self.assertEqual((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns))
+        self.assertEqual(
+            (after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns)
+        )
         self.assertEqual(issue.state, "resolved")
 
     def test_attachment_that_was_deleted_needs_no_repair(self):

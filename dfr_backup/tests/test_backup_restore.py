@@ -13,7 +13,9 @@ class TestBackupRestore(BackupCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.startClassPatcher(patch.object(server, "connection", lambda *_args: Connection("")))
+        cls.startClassPatcher(
+            patch.object(server, "connection", lambda *_args: Connection(""))
+        )
         cls.copy = cls.env["backup.copy"].create(
             {"storage_id": cls.storage.id, "key": "db-1.zip", "state": "verified"}
         )
@@ -48,22 +50,30 @@ class TestBackupRestore(BackupCase):
         for query in get_neutralization_queries(["dfr_backup"]):
             self.env.cr.execute(query)
         self.env.invalidate_all()
-        self.assertFalse(self.storage.active or self.storage.sealed_secrets or job.sealed_secrets)
+        self.assertFalse(
+            self.storage.active or self.storage.sealed_secrets or job.sealed_secrets
+        )
 
     def published(self):
-        """Return a running restore whose database has its name: here, that of this very one."""
+        """Return a running restore whose database has its name: here, that of this
+        very one."""
         name = self.env.cr.dbname
         job = self.copy._request_restore(restore_database=name)
         self.env.cr.execute("SELECT oid FROM pg_database WHERE datname = %s", [name])
         job.write(
-            {"state": "running", "attempt": 1, "data": {"restored": self.env.cr.fetchone()[0]}}
+            {
+                "state": "running",
+                "attempt": 1,
+                "data": {"restored": self.env.cr.fetchone()[0]},
+            }
         )
         for step in job.step_ids:
             step.state = "running" if step.kind == "finish" else "success"
         return job
 
     def test_restore_that_was_published_is_a_success_whatever_comes_then(self):
-        """It was killed before it could say so, and somebody has asked for a cancel meanwhile."""
+        """It was killed before it could say so, and somebody has asked for a cancel
+        meanwhile."""
         for values in ({}, {"cancel_requested": True}, {"attempt": 4}):
             with self.subTest(values):
                 job = self.published()

@@ -26,7 +26,9 @@ class TestBackupSecrets(BackupCase):
 
     def test_secret_is_encrypted_in_the_database(self):
         self.sftp.flush_recordset()
-        self.env.cr.execute("SELECT * FROM backup_storage WHERE id = %s", [self.sftp.id])
+        self.env.cr.execute(
+            "SELECT * FROM backup_storage WHERE id = %s", [self.sftp.id]
+        )
         row = str(self.env.cr.dictfetchone())
         self.assertIn("sftp_password", row)
         self.assertNotIn(SECRET, row)
@@ -106,7 +108,11 @@ class TestBackupSecrets(BackupCase):
     def test_name_in_the_environment_cannot_reach_other_variables(self):
         for name in ("offsite", "A B", "../X", "A=B", "", "1X"):
             if name:
-                with self.subTest(name), self.assertRaises(ValidationError), self.cr.savepoint():
+                with (
+                    self.subTest(name),
+                    self.assertRaises(ValidationError),
+                    self.cr.savepoint(),
+                ):
                     self.sftp.external_name = name
         with patch.dict("os.environ", {"PGPASSWORD": "outer"}):
             self.assertEqual(server.external_secret("PG", "password"), "")

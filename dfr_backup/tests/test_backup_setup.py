@@ -31,7 +31,11 @@ class TestBackupSetup(BackupCase):
     def shown(self, action):
         """Return the record that a dialog shows."""
         self.assertEqual(action["target"], "new")
-        record = self.env[action["res_model"]].with_user(self.manager).browse(action["res_id"])
+        record = (
+            self.env[action["res_model"]]
+            .with_user(self.manager)
+            .browse(action["res_id"])
+        )
         return record.with_context(**action.get("context") or {})
 
     def turn_to(self, page):
@@ -41,7 +45,9 @@ class TestBackupSetup(BackupCase):
         return setup
 
     def state(self):
-        return self.env["backup.overview"].with_user(self.manager).get_overview()["setup"]
+        return (
+            self.env["backup.overview"].with_user(self.manager).get_overview()["setup"]
+        )
 
     # === FROM THE FIRST PAGE TO THE LAST === #
 
@@ -55,7 +61,9 @@ class TestBackupSetup(BackupCase):
             self.assertEqual(self.shown(setup.action_next()), setup)
             pages.append(setup.page)
         self.assertEqual(pages, ORDER)
-        self.assertEqual(self.plan.copy_data(), before, "the defaults are left as they are")
+        self.assertEqual(
+            self.plan.copy_data(), before, "the defaults are left as they are"
+        )
         action = setup.action_start()
         self.assertEqual(action["res_model"], "backup.job")
         job = self.env["backup.job"].browse(action["res_id"])
@@ -83,11 +91,17 @@ class TestBackupSetup(BackupCase):
         self.assertEqual(self.plan.encryption, "none", "not before the page is left")
         setup.action_next()
         plan = self.plan
-        self.assertEqual((plan.frequency, plan.weekday, plan.time), ("weekly", "5", 22.5))
+        self.assertEqual(
+            (plan.frequency, plan.weekday, plan.time), ("weekly", "5", 22.5)
+        )
         self.assertEqual((plan.retention, plan.keep_monthly), ("year", 12))
-        self.assertEqual((plan.alert_addresses, plan.alert_digest), ("it@dfr.org", True))
+        self.assertEqual(
+            (plan.alert_addresses, plan.alert_digest), ("it@dfr.org", True)
+        )
         self.assertEqual((plan.encryption, plan.drill_every), ("passphrase", "30"))
-        self.assertEqual(plan._read_secret("age_passphrase"), "a long enough passphrase")
+        self.assertEqual(
+            plan._read_secret("age_passphrase"), "a long enough passphrase"
+        )
         self.assertIn("Saturday at 22:30", setup.in_words)
         overview = setup.action_finish()
         self.assertEqual(overview["tag"], "dfr_backup.overview")
@@ -104,7 +118,12 @@ class TestBackupSetup(BackupCase):
 
     def test_later_it_changes_only_what_is_changed(self):
         self.plan.write(
-            {"frequency": "weekly", "promise_hours": 333, "retention": "custom", "keep_daily": 9}
+            {
+                "frequency": "weekly",
+                "promise_hours": 333,
+                "retention": "custom",
+                "keep_daily": 9,
+            }
         )
         before = self.plan.copy_data()
         self.turn_to("ready").action_finish()
@@ -218,7 +237,9 @@ class TestBackupSetup(BackupCase):
     # === WHO === #
 
     def test_who_has_no_address_is_named(self):
-        nobody = new_test_user(self.env, "setup-nobody", "dfr_backup.group_manager", email=False)
+        nobody = new_test_user(
+            self.env, "setup-nobody", "dfr_backup.group_manager", email=False
+        )
         setup = self.turn_to("who")
         with Form(setup) as form:
             form.alert_group_ids.clear()
@@ -247,7 +268,9 @@ class TestBackupSetup(BackupCase):
         with patch.object(server, "mail_server_is_guessed", lambda: True):
             self.assertIn("No outgoing mail server", self.open().alert_trouble)
             self.assertFalse(self.plan._is_reachable())
-            self.env["ir.mail_server"].create({"name": "Post", "smtp_host": "mail.dfr.org"})
+            self.env["ir.mail_server"].create(
+                {"name": "Post", "smtp_host": "mail.dfr.org"}
+            )
             self.assertFalse(self.open().alert_trouble)
             self.assertTrue(self.plan._is_reachable())
 
@@ -259,7 +282,9 @@ class TestBackupSetup(BackupCase):
         action = setup.action_next()
         self.assertEqual(action["res_model"], "backup.key.wizard")
         wizards = self.env["backup.key.wizard"].with_user(self.manager)
-        wizard = wizards.with_context(**action["context"]).create({"kept_elsewhere": True})
+        wizard = wizards.with_context(**action["context"]).create(
+            {"kept_elsewhere": True}
+        )
         self.assertEqual(self.shown(wizard.action_use()), setup)
         self.assertEqual((self.plan.encryption, setup.encryption), ("recipients",) * 2)
         self.assertTrue(setup.age_recipients)
@@ -283,7 +308,9 @@ class TestBackupSetup(BackupCase):
 @tagged("post_install", "-at_install")
 class TestRecoveryKit(BackupCase):
     def test_kit_is_of_no_use_when_keys_or_storages_change(self):
-        second = self.storage.copy({"name": "Second", "local_path": str(self.root / "second")})
+        second = self.storage.copy(
+            {"name": "Second", "local_path": str(self.root / "second")}
+        )
         for change in (
             {"storage_ids": [(4, second.id)]},
             {"encryption": "passphrase", "age_passphrase": "a long enough passphrase"},

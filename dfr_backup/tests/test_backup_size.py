@@ -36,7 +36,9 @@ class TestBackupSize(OverviewCase):
         (problem,) = self.overview()["problems"]
         self.assertEqual(problem["title"], "Nightly: the last backup is much smaller")
         self.assertIn("60% smaller", problem["text"])
-        self.assertEqual((problem["tone"], problem["action"]["res_id"]), ("warning", small.id))
+        self.assertEqual(
+            (problem["tone"], problem["action"]["res_id"]), ("warning", small.id)
+        )
         mail = self.mails(small)
         self.assertEqual(len(mail), 1)
         self.assertIn("60% smaller", mail.subject)

@@ -19,18 +19,23 @@ class TestBackupStaging(BackupCase):
         cls.manager = new_test_user(cls.env, "boss", "dfr_backup.group_manager")
         cls.viewer = new_test_user(cls.env, "looker", "dfr_backup.group_viewer")
         cls.startClassPatcher(
-            patch.object(server, "filestore_path", lambda name: cls.root / "filestore" / name)
+            patch.object(
+                server, "filestore_path", lambda name: cls.root / "filestore" / name
+            )
         )
         cls.old = cls.stored("old.zip", "2026-10-12 02:00:00")
         cls.new = cls.stored("new.zip", "2026-10-13 02:00:00")
 
     def setUp(self):
         super().setUp()
-        # the transaction of a test holds the only connection: what the real one finds is e2e's
+        # the transaction of a test holds the only connection: what the real one finds
+        # is e2e's
         shutil.rmtree(self.root / "filestore", ignore_errors=True)
         self.findings = []
         self.startPatcher(
-            patch.object(backup_staging_wizard, "preflight", lambda *_args: self.findings)
+            patch.object(
+                backup_staging_wizard, "preflight", lambda *_args: self.findings
+            )
         )
 
     @classmethod
@@ -72,7 +77,12 @@ class TestBackupStaging(BackupCase):
 
     def test_of_two_storages_the_near_one_is_read(self):
         far = self.env["backup.storage"].create(
-            {"name": "Far", "provider": "s3", "s3_bucket": "far", "s3_region": "eu-central-1"}
+            {
+                "name": "Far",
+                "provider": "s3",
+                "s3_bucket": "far",
+                "s3_region": "eu-central-1",
+            }
         )
         self.new.copy({"storage_id": far.id, "state": "verified"})
         self.assertEqual(self.plan._newest_whole_copy(), self.new)
@@ -99,11 +109,17 @@ class TestBackupStaging(BackupCase):
         with self.assertRaisesRegex(UserError, "About 9 MiB"):
             wizard.save().action_make()
         self.findings.pop(0)
-        with self.assertRaisesRegex(UserError, "only be accessed over HTTP"):  # the password
-            self.wizard(self.new.with_user(self.manager).action_staging()).save().action_make()
+        with self.assertRaisesRegex(
+            UserError, "only be accessed over HTTP"
+        ):  # the password
+            self.wizard(
+                self.new.with_user(self.manager).action_staging()
+            ).save().action_make()
 
     def test_missing_modules_can_be_accepted(self):
-        self.findings = [Finding("modules_missing", "2 modules are not on this server.", "")]
+        self.findings = [
+            Finding("modules_missing", "2 modules are not on this server.", "")
+        ]
         wizard = self.wizard(self.new.with_user(self.manager).action_staging())
         self.assertTrue(wizard.lacks_modules and wizard.obstacles)
         wizard.accept_missing_modules = True

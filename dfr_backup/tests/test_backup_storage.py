@@ -11,8 +11,19 @@ class TestBackupStorage(BackupCase):
         self.assertTrue((self.root / "disk").is_dir())
 
     def test_forbidden_places(self):
-        for path in ("relative", "/etc", str(self.root / "filestore/x"), str(self.root), "", "/"):
-            with self.subTest(path), self.assertRaises(ValidationError), self.cr.savepoint():
+        for path in (
+            "relative",
+            "/etc",
+            str(self.root / "filestore/x"),
+            str(self.root),
+            "",
+            "/",
+        ):
+            with (
+                self.subTest(path),
+                self.assertRaises(ValidationError),
+                self.cr.savepoint(),
+            ):
                 self.storage.local_path = path
 
     def test_test_button_says_what_it_did(self):
@@ -54,16 +65,21 @@ class TestBackupStorage(BackupCase):
         sftp = {"name": "Far", "provider": "sftp", "sftp_host": "h", "sftp_user": "u"}
         for package, values in (("boto3", s3), ("paramiko", sftp)):
             with self.subTest(package), patch.dict("sys.modules", {package: None}):
-                with self.assertRaisesRegex(UserError, f"pip install {package}|{package}"):
+                with self.assertRaisesRegex(
+                    UserError, f"pip install {package}|{package}"
+                ):
                     self.env["backup.storage"].create(values)
 
     def test_rclone_offers_only_what_is_configured(self):
         config = self.root / "rclone.conf"
-        config.write_text("[cloud]\ntype = alias\nremote = /tmp\n[disk]\ntype = local\n")
+        config.write_text(
+            "[cloud]\ntype = alias\nremote = /tmp\n[disk]\ntype = local\n"
+        )
         paths = {"dfr_backup_rclone_config": str(config)}
         with patch.object(server, "config", paths):
             self.assertEqual(
-                self.env["backup.storage"]._selection_rclone_remotes(), [("cloud", "cloud")]
+                self.env["backup.storage"]._selection_rclone_remotes(),
+                [("cloud", "cloud")],
             )
             for bad in ("disk", "nowhere", ":local", "cloud:", "-v", "--config=/x"):
                 with self.subTest(bad), self.assertRaises(UserError):

@@ -14,27 +14,35 @@ CORE = "odoo.addons.base.models.ir_module.IrModuleModule"
 class TestBeforeUpgrade(BackupCase):
     def setUp(self):
         super().setUp()
-        self.env["ir.config_parameter"].set_param("dfr_backup.backup_before_upgrade", "True")
-        self.env["backup.job"].search([]).date_start = fields.Datetime.now() - timedelta(days=9)
+        self.env["ir.config_parameter"].set_param(
+            "dfr_backup.backup_before_upgrade", "True"
+        )
+        self.env["backup.job"].search([]).date_start = (
+            fields.Datetime.now() - timedelta(days=9)
+        )
         self.module = self.env["ir.module.module"].search([("name", "=", "web")])
         self.done = []
         for name in ("upgrade", "uninstall"):
             self.startPatcher(
                 patch(
                     f"{CORE}.button_immediate_{name}",
-                    lambda modules, name=name: self.done.append((name, modules.mapped("name"))),
+                    lambda modules, name=name: self.done.append(
+                        (name, modules.mapped("name"))
+                    ),
                 )
             )
 
     def press(self, operation="upgrade", module=None):
-        """Press the button of the Apps page; return the backup that it shows, if any."""
+        """Press the button of the Apps page; return the backup that it shows, if
+        any."""
         action = getattr(module or self.module, f"button_immediate_{operation}")()
         return action and self.env["backup.job"].browse(action["res_id"])
 
     def test_upgrade_waits_for_a_backup_and_goes_on(self):
         job = self.press()
         self.assertEqual(
-            (job.trigger, job.then_operation, job.then_text), ("upgrade",) * 2 + ("web",)
+            (job.trigger, job.then_operation, job.then_text),
+            ("upgrade",) * 2 + ("web",),
         )
         self.assertEqual(self.done, [])
         self.end(job)
@@ -72,7 +80,9 @@ class TestBeforeUpgrade(BackupCase):
         waiting = self.run_now()
         job._wait(Postponed("Somebody waits for a lock."))
         self.assertFalse(job.then_operation)
-        self.assertEqual((waiting.then_operation, waiting.then_text), ("upgrade", "web"))
+        self.assertEqual(
+            (waiting.then_operation, waiting.then_text), ("upgrade", "web")
+        )
 
     def test_nothing_is_lost_when_another_change_waits_for_that_run(self):
         job = self.press()
@@ -80,7 +90,9 @@ class TestBeforeUpgrade(BackupCase):
         waiting = self.press("uninstall", self.other_module())
         job._wait(Postponed("Somebody waits for a lock."))
         self.assertEqual((job.then_operation, job.then_text), ("upgrade", "web"))
-        self.assertEqual((waiting.then_operation, waiting.then_text), ("uninstall", "base"))
+        self.assertEqual(
+            (waiting.then_operation, waiting.then_text), ("uninstall", "base")
+        )
 
     def test_fresh_backup_is_enough(self):
         job = self.run_now()
@@ -97,7 +109,9 @@ class TestBeforeUpgrade(BackupCase):
         self.assertEqual(self.done, [])
 
     def test_off_by_default(self):
-        self.env["ir.config_parameter"].set_param("dfr_backup.backup_before_upgrade", False)
+        self.env["ir.config_parameter"].set_param(
+            "dfr_backup.backup_before_upgrade", False
+        )
         self.assertFalse(self.press())
         self.assertEqual(self.done, [("upgrade", ["web"])])
 

@@ -20,7 +20,8 @@ class TestClocks(BackupCase):
         self.tomorrow = self.plan.next_run
 
     def live_in(self, **future):
-        """Let the clock be ahead while the scheduled action runs, and its run end well."""
+        """Let the clock be ahead while the scheduled action runs, and its run end
+        well."""
         with freeze_time(self.now + timedelta(**future)):
             self.env["backup.plan"]._cron_supervise()
             self.env.flush_all()
@@ -39,10 +40,14 @@ class TestClocks(BackupCase):
             self.env["backup.plan"]._cron_supervise()
         self.assertEqual(self.plan.next_run, self.tomorrow)
         week = self.now + timedelta(days=7)
-        self.assertEqual((self.plan.next_verification, self.plan.next_drill), (week, week))
+        self.assertEqual(
+            (self.plan.next_verification, self.plan.next_drill), (week, week)
+        )
         with freeze_time(self.tomorrow + timedelta(minutes=1)):
             self.env["backup.plan"]._cron_supervise()
-        self.assertEqual(len((self.plan.job_ids - early).filtered(lambda j: j.kind == "backup")), 1)
+        self.assertEqual(
+            len((self.plan.job_ids - early).filtered(lambda j: j.kind == "backup")), 1
+        )
 
     def test_a_clock_that_is_put_back_an_hour_repeats_no_run(self):
         early = self.live_in(hours=13)

@@ -9,14 +9,18 @@ from .common import BackupCase
 class TestIrAttachment(BackupCase):
     def test_collector_waits_for_a_run_that_reads_files(self):
         Attachment = self.env["ir.attachment"]
-        attachment = Attachment.create({"name": "x", "raw": b"collect me %s" % self.id().encode()})
+        attachment = Attachment.create(
+            {"name": "x", "raw": b"collect me %s" % self.id().encode()}
+        )
         path = Path(Attachment._full_path(attachment.store_fname))
         attachment.unlink()
         job = self.run_now()
         job.state = "running"
         Attachment._gc_file_store_unsafe()
         self.assertTrue(path.exists())
-        job.step_ids.filtered(lambda step: step.kind == "archive_files").state = "success"
+        job.step_ids.filtered(
+            lambda step: step.kind == "archive_files"
+        ).state = "success"
         Attachment._gc_file_store_unsafe()
         self.assertFalse(path.exists())
 

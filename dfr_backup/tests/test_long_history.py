@@ -50,7 +50,10 @@ class TestLongHistory(OverviewCase):
         arch = etree.fromstring(model.get_view(view_type=view)["arch"])
         fields = {node.get("name") for node in arch.iter("field")}
         related = {"fields": {"display_name": {}}}
-        wanted = {name: related if model._fields[name].type in RELATIONS else {} for name in fields}
+        wanted = {
+            name: related if model._fields[name].type in RELATIONS else {}
+            for name in fields
+        }
         return lambda: model.web_search_read([], wanted, limit=80, count_limit=10_001)
 
     def queries(self, page):

@@ -14,7 +14,9 @@ class TestSecurity(BackupCase):
         super().setUpClass()
         cls.employee = new_test_user(cls.env, "backup-employee", "base.group_user")
         cls.viewer = new_test_user(cls.env, "backup-viewer", "dfr_backup.group_viewer")
-        cls.manager = new_test_user(cls.env, "backup-manager", "dfr_backup.group_manager")
+        cls.manager = new_test_user(
+            cls.env, "backup-manager", "dfr_backup.group_manager"
+        )
         cls.system = new_test_user(cls.env, "backup-system", "base.group_system")
 
     def allowed(self, user, model, operation):
@@ -64,25 +66,43 @@ class TestSecurity(BackupCase):
 
     def test_what_a_plan_has_shown_is_written_by_nobody(self):
         plan = self.plan.with_user(self.manager)
-        for name in ("next_run", "next_verification", "next_drill", "last_proven", "next_digest"):
-            with self.subTest(name), self.assertRaisesRegex(AccessError, "only written by"):
+        for name in (
+            "next_run",
+            "next_verification",
+            "next_drill",
+            "last_proven",
+            "next_digest",
+        ):
+            with (
+                self.subTest(name),
+                self.assertRaisesRegex(AccessError, "only written by"),
+            ):
                 plan[name] = "2030-01-01 00:00:00"
         with self.assertRaises(AccessError):
             plan.copy({"last_proven_seconds": 1})
         before = plan.next_run
-        plan.write({"time": 3.5, "drill_every": "7", "verify_every": "1", "alert_digest": True})
+        plan.write(
+            {"time": 3.5, "drill_every": "7", "verify_every": "1", "alert_digest": True}
+        )
         self.assertNotEqual(plan.next_run, before)
         self.assertTrue(plan.next_drill and plan.next_verification and plan.next_digest)
         self.assertFalse(plan.copy().last_proven)
 
     def test_what_has_a_history_cannot_be_deleted_and_says_what_can_be_done(self):
         plan = self.plan.copy({"name": "Other"}).with_user(self.manager)
-        storage = self.storage.copy({"name": "Other", "local_path": str(self.root / "other")})
+        storage = self.storage.copy(
+            {"name": "Other", "local_path": str(self.root / "other")}
+        )
         storage = storage.with_user(self.manager)
         with self.assertRaisesRegex(UserError, "stores into it"):
             self.storage.with_user(self.manager).unlink()
         copy = self.env["backup.copy"].create(
-            {"storage_id": storage.id, "plan_id": plan.id, "key": "a.zip", "state": "missing"}
+            {
+                "storage_id": storage.id,
+                "plan_id": plan.id,
+                "key": "a.zip",
+                "state": "missing",
+            }
         )
         for record in (plan, storage):
             with self.assertRaisesRegex(UserError, "Archive it instead"):

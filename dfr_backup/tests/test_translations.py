@@ -24,9 +24,13 @@ class TestTranslations(AlertCase):
         languages = ["de_DE", "fr_FR"]
         for code in languages:
             cls.env["res.lang"]._activate_lang(code)
-        cls.env["ir.module.module"]._load_module_terms(["base", "dfr_backup"], languages)
+        cls.env["ir.module.module"]._load_module_terms(
+            ["base", "dfr_backup"], languages
+        )
         cls.manager.lang = "de_DE"
-        cls.german = cls.env["backup.job"].with_user(cls.manager).with_context(lang="de_DE")
+        cls.german = (
+            cls.env["backup.job"].with_user(cls.manager).with_context(lang="de_DE")
+        )
 
     def failed(self, kind, error):
         """Return a run whose step ``kind`` raised ``error``, and the mail about it."""
@@ -47,20 +51,27 @@ class TestTranslations(AlertCase):
             "Datenbank-Dump",
             "Der Datenbankbenutzer darf payslip nicht lesen.",
             "Was zu tun ist:",
-            'GRANT SELECT ON payslip TO "odoo"; oder machen Sie diesen Benutzer zum Eigentümer.',
+            'GRANT SELECT ON payslip TO "odoo"; oder machen Sie diesen Benutzer zum '
+            "Eigentümer.",
             "Lauf öffnen",
             "Sie erhalten diese E-Mail",
         ):
             self.assertIn(expected, text)
         self.assertIn("Der Datenbankbenutzer", self.activities().note)
-        self.assertEqual(job.error, "Dump database: The database user may not read payslip.")
+        self.assertEqual(
+            job.error, "Dump database: The database user may not read payslip."
+        )
 
     def test_the_form_of_a_run_is_in_the_language_of_its_reader(self):
         job, _mail = self.failed("dump_database", dump_error(1, DENIED, "odoo"))
-        shown = {"error": {}, "step_ids": {"fields": {"error": {}, "hint": {}, "log": {}}}}
+        shown = {
+            "error": {},
+            "step_ids": {"fields": {"error": {}, "hint": {}, "log": {}}},
+        }
         german = self.german.browse(job.id).web_read(shown)[0]
         self.assertEqual(
-            german["error"], "Datenbank-Dump: Der Datenbankbenutzer darf payslip nicht lesen."
+            german["error"],
+            "Datenbank-Dump: Der Datenbankbenutzer darf payslip nicht lesen.",
         )
         logs = [step["log"] for step in german["step_ids"]]
         self.assertIn("Übersprungen: Es gibt kein Archiv.", logs)
@@ -69,7 +80,8 @@ class TestTranslations(AlertCase):
         french = job.with_user(viewer).with_context(lang="fr_FR").web_read(shown)[0]
         self.assertEqual(
             french["error"],
-            "Dump de la base de données: L'utilisateur de la base de données n'a pas le droit de "
+            "Dump de la base de données: L'utilisateur de la base de données n'a pas "
+            "le droit de "
             "lire payslip.",
         )
         english = job.with_user(viewer).web_read(shown)[0]
@@ -77,16 +89,23 @@ class TestTranslations(AlertCase):
 
     def test_the_overview_and_the_reason_of_being_overdue_are_german(self):
         self.failed("dump_database", dump_error(1, DENIED, "odoo"))
-        overview = self.env["backup.overview"].with_user(self.manager).with_context(lang="de_DE")
+        overview = (
+            self.env["backup.overview"]
+            .with_user(self.manager)
+            .with_context(lang="de_DE")
+        )
         texts = [problem["text"] for problem in overview.get_overview()["problems"]]
-        self.assertIn("Der Datenbankbenutzer darf payslip nicht lesen.", " ".join(texts))
+        self.assertIn(
+            "Der Datenbankbenutzer darf payslip nicht lesen.", " ".join(texts)
+        )
 
     def test_texts_within_texts(self):
         env = self.german.env
         for english, german in (
             (
                 "Upload: NAS: Cannot make the directory in /mnt/nas: Permission denied.",
-                "Hochladen: NAS: Es ist nicht möglich, in /mnt/nas das Verzeichnis anzulegen: "
+                "Hochladen: NAS: Es ist nicht möglich, in /mnt/nas das Verzeichnis "
+                "anzulegen: "
                 "Permission denied.",
             ),
             (
@@ -95,7 +114,8 @@ class TestTranslations(AlertCase):
             ),
             (
                 "The dump gave way to process 7 (unnamed), which waited for a lock.",
-                "Der Dump hat Vorrang gelassen: der Prozess 7 (unbenannt), der auf eine Sperre "
+                "Der Dump hat Vorrang gelassen: der Prozess 7 (unbenannt), der auf "
+                "eine Sperre "
                 "wartete.",
             ),
             (
@@ -106,7 +126,9 @@ class TestTranslations(AlertCase):
             self.assertEqual(say(env, english), german)
 
     def test_monitors_and_the_history_stay_english(self):
-        job, _mail = self.failed("initialize", PermanentError("The archive is missing."))
+        job, _mail = self.failed(
+            "initialize", PermanentError("The archive is missing.")
+        )
         self.assertEqual(job.error, "Initialize: The archive is missing.")
         summary = job.with_context(lang="de_DE")._summary()
         self.assertEqual(summary["error"], job.error)

@@ -12,7 +12,9 @@ class BackupBrowse(models.TransientModel):
     _inherit = ["backup.secret.mixin"]
     _description = "Look into a Backup"
 
-    copy_id = fields.Many2one("backup.copy", required=True, readonly=True, ondelete="cascade")
+    copy_id = fields.Many2one(
+        "backup.copy", required=True, readonly=True, ondelete="cascade"
+    )
     date = fields.Datetime(related="copy_id.date")
     storage_id = fields.Many2one(related="copy_id.storage_id")
     size = fields.Float(related="copy_id.size")
@@ -52,7 +54,8 @@ class BackupBrowse(models.TransientModel):
     # === THE MANIFEST === #
 
     def _read_manifest(self):
-        """Fill in what the manifest says. One that cannot be read hides no attachment."""
+        """Fill in what the manifest says. One that cannot be read hides no
+        attachment."""
         copy = self.copy_id
         self.needs_key = copy.encrypted and not copy._read_key()
         try:
@@ -102,7 +105,8 @@ class BackupBrowse(models.TransientModel):
         if not parts:
             return False
         return self.env._(
-            "Attachment files were not all good when it was made (%s).", ", ".join(parts)
+            "Attachment files were not all good when it was made (%s).",
+            ", ".join(parts),
         )
 
     def action_view_tables(self):
@@ -122,7 +126,9 @@ class BackupBrowseTable(models.TransientModel):
     _description = "Table in a Backup"
     _order = "name"
 
-    browse_id = fields.Many2one("backup.browse", required=True, ondelete="cascade", index=True)
+    browse_id = fields.Many2one(
+        "backup.browse", required=True, ondelete="cascade", index=True
+    )
     name = fields.Char("Table", readonly=True)
     row_count = fields.Float("Rows", digits=(20, 0), readonly=True)
 
@@ -132,7 +138,9 @@ class BackupBrowseAddon(models.TransientModel):
     _description = "Custom Addon in a Backup"
     _order = "name"
 
-    browse_id = fields.Many2one("backup.browse", required=True, ondelete="cascade", index=True)
+    browse_id = fields.Many2one(
+        "backup.browse", required=True, ondelete="cascade", index=True
+    )
     name = fields.Char("Addon", readonly=True)
     version = fields.Char(readonly=True)
     revision = fields.Char("Git Revision", readonly=True)

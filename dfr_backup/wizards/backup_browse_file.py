@@ -1,4 +1,5 @@
-"""Attachments in a stored backup: looked for by name, model and record, and fetched one by one."""
+"""Attachments in a stored backup: looked for by name, model and record, and fetched
+one by one."""
 
 import logging
 import tempfile
@@ -17,8 +18,12 @@ from ..models.grants import grant, granted
 _logger = logging.getLogger(__name__)
 
 MOST_HITS = 200
-MOST_LIVE = 100_000  # attachments of today's database that an older archive is searched for
-IN_MEMORY = 8 << 20  # bytes of a file on its way to a browser; a larger one waits on the disk
+MOST_LIVE = (
+    100_000  # attachments of today's database that an older archive is searched for
+)
+IN_MEMORY = (
+    8 << 20
+)  # bytes of a file on its way to a browser; a larger one waits on the disk
 FETCH_SECONDS = 600
 FETCH_SCOPE = "dfr_backup.attachment"
 
@@ -27,13 +32,16 @@ class BackupBrowse(models.TransientModel):
     _inherit = "backup.browse"
 
     search_text = fields.Char("Name", help="A part of the attachment's name.")
-    search_model = fields.Char("Model", help="Its technical name, for example account.move.")
+    search_model = fields.Char(
+        "Model", help="Its technical name, for example account.move."
+    )
     search_record = fields.Char("Record ID")
     hit_ids = fields.One2many("backup.browse.file", "browse_id", readonly=True)
     found = fields.Char(readonly=True)
 
     def action_search(self):
-        """Show the attachments that are looked for, the first of them when there are many."""
+        """Show the attachments that are looked for, the first of them when there are
+        many."""
         self.copy_id._check_manager()
         self.ensure_one()
         wanted = self._wanted()
@@ -45,10 +53,13 @@ class BackupBrowse(models.TransientModel):
             else:
                 found, total = self._search_by_file(reader, wanted)
                 note = self.env._(
-                    "This archive does not say which attachment is which file: the names are "
+                    "This archive does not say which attachment is which file: the "
+                    "names are "
                     "those that this database has today."
                 )
-        self._show(found, " ".join(filter(None, [self._count(len(found), total), note])))
+        self._show(
+            found, " ".join(filter(None, [self._count(len(found), total), note]))
+        )
         return True
 
     def _wanted(self):
@@ -82,8 +93,8 @@ class BackupBrowse(models.TransientModel):
         return self.env._("Found: %s", total)
 
     def _search_by_file(self, reader, wanted):
-        """Return the first files that fit and the number of all. What they are called is what
-        the database of today calls files with the same content."""
+        """Return the first files that fit and the number of all. What they are
+        called is what the database of today calls files with the same content."""
         everything = wanted == Wanted()
         known = {} if everything else self._live_attachments(wanted)
         text = "" if wanted.model or wanted.record else wanted.text
@@ -94,7 +105,9 @@ class BackupBrowse(models.TransientModel):
                 if len(found) < MOST_HITS:
                     found.append((store_fname, entry.size))
         if everything:
-            known = self._live_attachments(wanted, [store_fname for store_fname, _size in found])
+            known = self._live_attachments(
+                wanted, [store_fname for store_fname, _size in found]
+            )
         hits = [
             known.get(name) or IndexedAttachment(0, "", "", "", 0, name, size, "")
             for name, size in found
@@ -102,7 +115,8 @@ class BackupBrowse(models.TransientModel):
         return hits, total
 
     def _live_attachments(self, wanted, names=None):
-        """Return attachments of this database by ``store_fname``; those of ``names`` if given."""
+        """Return attachments of this database by ``store_fname``; those of ``names``
+        if given."""
         conditions = [SQL("store_fname IS NOT NULL")]
         if names is not None:
             conditions.append(SQL("store_fname = ANY(%s)", names))
@@ -114,8 +128,10 @@ class BackupBrowse(models.TransientModel):
             conditions.append(SQL("res_id = %s", wanted.record))
         rows = self.env.execute_query(
             SQL(
-                "SELECT id, coalesce(name, ''), coalesce(res_model, ''), coalesce(res_field, ''),"
-                " coalesce(res_id, 0), store_fname, coalesce(file_size, 0), coalesce(mimetype, '')"
+                "SELECT id, coalesce(name, ''), coalesce(res_model, ''), "
+                "coalesce(res_field, ''),"
+                " coalesce(res_id, 0), store_fname, coalesce(file_size, 0), "
+                "coalesce(mimetype, '')"
                 " FROM ir_attachment WHERE %s ORDER BY id LIMIT %s",
                 SQL(" AND ").join(conditions),
                 MOST_LIVE,
@@ -129,7 +145,9 @@ class BackupBrowseFile(models.TransientModel):
     _description = "Attachment in a Backup"
     _order = "name, id"
 
-    browse_id = fields.Many2one("backup.browse", required=True, ondelete="cascade", index=True)
+    browse_id = fields.Many2one(
+        "backup.browse", required=True, ondelete="cascade", index=True
+    )
     attachment = fields.Integer("Attachment ID", readonly=True)
     name = fields.Char(readonly=True)
     res_model = fields.Char("Model", readonly=True)
@@ -157,9 +175,11 @@ class BackupBrowseFile(models.TransientModel):
         return granted(self, FETCH_SCOPE, number, token)
 
     def _fetch(self):
-        """Return (file, bytes, name) with the content, read out of the archive and checked.
+        """Return (file, bytes, name) with the content, read out of the archive and
+        checked.
 
-        Raise UserError when it is not there, or the archive is damaged or cannot be read.
+        Raise UserError when it is not there, or the archive is damaged or cannot be
+        read.
         """
         self.ensure_one()
         copy = self.browse_id.copy_id
@@ -171,14 +191,17 @@ class BackupBrowseFile(models.TransientModel):
             if entry is None:
                 raise UserError(
                     self.env._(
-                        "The file of “%s” is not in this backup: it was missing already when the "
+                        "The file of “%s” is not in this backup: it was missing "
+                        "already when the "
                         "backup was made. Try an older one.",
                         self.name or self.store_fname,
                     )
                 )
             good = copy_out(reader, entry, target.write)
         target.seek(0)
-        _logger.info("User %s fetches %s from %s", self.env.uid, self.store_fname, copy.key)
+        _logger.info(
+            "User %s fetches %s from %s", self.env.uid, self.store_fname, copy.key
+        )
         name = self.name or self.store_fname.rpartition("/")[2]
         # damaged before it was saved: whoever gets it must not take it for the original
         return target, entry.size, name if good else f"DAMAGED {name}"

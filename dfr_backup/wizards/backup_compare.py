@@ -60,7 +60,8 @@ class BackupCompare(models.TransientModel):
         return True
 
     def _compare(self):
-        """Write down what differs. What cannot be compared is said, and hides nothing else."""
+        """Write down what differs. What cannot be compared is said, and hides
+        nothing else."""
         self.line_ids.unlink()
         counts = ("table_count", "row_difference", "added_count", "removed_count")
         self.write({"trouble": False, **dict.fromkeys(counts, 0)})
@@ -118,9 +119,12 @@ class BackupCompare(models.TransientModel):
         if changes.count > len(changes.first):
             self._say(
                 self.env._(
-                    "Of %(count)s files that were %(kind)s the first %(shown)s are listed.",
+                    "Of %(count)s files that were %(kind)s the first %(shown)s are "
+                    "listed.",
                     count=changes.count,
-                    kind=self.env._("added") if kind == "added" else self.env._("removed"),
+                    kind=self.env._("added")
+                    if kind == "added"
+                    else self.env._("removed"),
                     shown=len(changes.first),
                 )
             )
@@ -131,7 +135,9 @@ class BackupCompare(models.TransientModel):
         )
 
     def _say(self, text):
-        if text not in (self.trouble or ""):  # tables and files may lack the same archive
+        if text not in (
+            self.trouble or ""
+        ):  # tables and files may lack the same archive
             self.trouble = "\n".join(filter(None, [self.trouble, text]))
 
 
@@ -140,7 +146,9 @@ class BackupCompareLine(models.TransientModel):
     _description = "Difference between two Backups"
     _order = "id"
 
-    compare_id = fields.Many2one("backup.compare", required=True, ondelete="cascade", index=True)
+    compare_id = fields.Many2one(
+        "backup.compare", required=True, ondelete="cascade", index=True
+    )
     kind = fields.Selection(KINDS, readonly=True)
     name = fields.Char(readonly=True)
     record = fields.Char(readonly=True)

@@ -19,9 +19,9 @@ LONGEST_NAME = 255
 
 
 class BackupImportWizard(models.TransientModel):
-    """An archive on its way from a browser to a storage. The file arrives in pieces, each in a
-    request of its own: no worker is busy for longer than one of them, and an upload that was
-    interrupted goes on."""
+    """An archive on its way from a browser to a storage. The file arrives in pieces,
+    each in a request of its own: no worker is busy for longer than one of them, and
+    an upload that was interrupted goes on."""
 
     _name = "backup.import.wizard"
     _description = "Import a Backup"
@@ -45,8 +45,11 @@ class BackupImportWizard(models.TransientModel):
     is_granted = fields.Boolean(groups=NO_ACCESS)
 
     def _default_storage(self):
-        """Return a storage that this database may write to, one on this server if there is one."""
-        storages = self.env["backup.storage"].search([]).filtered(lambda s: not s.is_foreign)
+        """Return a storage that this database may write to, one on this server if
+        there is one."""
+        storages = (
+            self.env["backup.storage"].search([]).filtered(lambda s: not s.is_foreign)
+        )
         return storages.filtered(lambda s: s.provider == "local")[:1] or storages[:1]
 
     @api.model
@@ -71,14 +74,22 @@ class BackupImportWizard(models.TransientModel):
     # === CALLED BY THE BROWSER === #
 
     def start_upload(self, name, size, modified):
-        """Make room for a file; return the address for its pieces, their size, and how much of
-        it has arrived. ``modified`` is in milliseconds since 1970, as browsers have it."""
+        """Make room for a file; return the address for its pieces, their size, and
+        how much of it has arrived. ``modified`` is in milliseconds since 1970, as
+        browsers have it."""
         self._require_granted()
         folder = self._folder()
-        known = (self.name, int(self.size)) == (name, size) and (folder / UPLOADED).exists()
+        known = (self.name, int(self.size)) == (name, size) and (
+            folder / UPLOADED
+        ).exists()
         if not known:
             self._forget()
-        values = {"name": name[:LONGEST_NAME], "size": size, "is_ready": False, "trouble": False}
+        values = {
+            "name": name[:LONGEST_NAME],
+            "size": size,
+            "is_ready": False,
+            "trouble": False,
+        }
         self.sudo().write({**values, "made_at": _moment(modified), "facts": False})
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         arrived = (folder / UPLOADED).stat().st_size if known else 0
@@ -91,31 +102,41 @@ class BackupImportWizard(models.TransientModel):
         self._require_granted()
         path = self._folder() / UPLOADED
         if not path.exists() or path.stat().st_size != self.size:
-            raise UserError(self.env._("The file has not arrived as a whole. Upload it again."))
+            raise UserError(
+                self.env._("The file has not arrived as a whole. Upload it again.")
+            )
         try:
             with told(self.env):
-                arrival = look_at(path, self.name, self.made_at.replace(tzinfo=timezone.utc))
+                arrival = look_at(
+                    path, self.name, self.made_at.replace(tzinfo=timezone.utc)
+                )
         except UserError:
             self._forget()
             raise
         values = {"is_ready": True, "facts": self._describe(arrival)}
         sidecar = arrival.sidecar
         values["date"] = naive(sidecar.taken_at)
-        values["trouble"] = self.env["backup.copy"]._trouble_with(sidecar, arrival.made_by_odoo)
+        values["trouble"] = self.env["backup.copy"]._trouble_with(
+            sidecar, arrival.made_by_odoo
+        )
         self.sudo().write(values)
 
     def _require_granted(self):
         self.ensure_one()
         self.env["backup.job"]._check_manager()
         if not self.sudo().is_granted:
-            raise AccessError(self.env._("Open the import with its button, under Stored Backups."))
+            raise AccessError(
+                self.env._("Open the import with its button, under Stored Backups.")
+            )
 
     def _describe(self, arrival):
         return self.env["backup.copy"]._facts_of(arrival.sidecar)
 
     def _forget(self):
         shutil.rmtree(self._folder(), ignore_errors=True)
-        self.sudo().write({"is_ready": False, "facts": False, "trouble": False, "date": False})
+        self.sudo().write(
+            {"is_ready": False, "facts": False, "trouble": False, "date": False}
+        )
 
     # === CALLED BY THE CONTROLLER === #
 
@@ -126,12 +147,16 @@ class BackupImportWizard(models.TransientModel):
 
     @api.model
     def _from_upload_token(self, number, token):
-        """Return the import that a token lets this user send to; empty when it does not."""
+        """Return the import that a token lets this user send to; empty when it does
+        not."""
         return granted(self, UPLOAD_SCOPE, number, token)
 
     def _receive(self, offset, piece):
-        """Add a piece to the file; return how many bytes of it are there. Raise EngineError."""
-        piece = piece[: max(int(self.size) - offset, 0)]  # no more than there was room for
+        """Add a piece to the file; return how many bytes of it are there. Raise
+        EngineError."""
+        piece = piece[
+            : max(int(self.size) - offset, 0)
+        ]  # no more than there was room for
         received = append(self._folder() / UPLOADED, offset, piece)
         self.sudo().received = received  # also says that this record is still needed
         return received
@@ -146,7 +171,10 @@ class BackupImportWizard(models.TransientModel):
             raise UserError(self.env._("Choose a file first, and let it arrive."))
         if self.storage_id.is_foreign:
             raise UserError(
-                self.env._("“%s” is read-only here. Choose another storage.", self.storage_id.name)
+                self.env._(
+                    "“%s” is read-only here. Choose another storage.",
+                    self.storage_id.name,
+                )
             )
         job = self.sudo()._create_run()
         job._work_path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -157,7 +185,10 @@ class BackupImportWizard(models.TransientModel):
     def _create_run(self):
         storage = self.storage_id.id
         steps = [
-            {"kind": kind, "storage_id": storage if kind in ("upload", "verify") else False}
+            {
+                "kind": kind,
+                "storage_id": storage if kind in ("upload", "verify") else False,
+            }
             for kind in ImportFlow.STEPS
         ]
         modified = self.made_at.replace(tzinfo=timezone.utc).isoformat()

@@ -14,7 +14,9 @@ class BackupKeyWizard(models.TransientModel):
     fingerprint = fields.Char(compute="_compute_fingerprint")
     # made for the form, shown once and stored nowhere
     private_key = fields.Char(store=False, readonly=True)
-    kept_elsewhere = fields.Boolean("I have stored the private key outside of this server")
+    kept_elsewhere = fields.Boolean(
+        "I have stored the private key outside of this server"
+    )
 
     @api.model
     def default_get(self, names):
@@ -35,19 +37,26 @@ class BackupKeyWizard(models.TransientModel):
         return super().create(vals_list)
 
     def action_use(self):
-        """Encrypt the plan's next backups for the new public key, besides those it has."""
+        """Encrypt the plan's next backups for the new public key, besides those it
+        has."""
         self.ensure_one()
         if not self.kept_elsewhere:
             raise UserError(
                 self.env._(
-                    "Store the private key first: in a password manager, or on paper in a safe. "
+                    "Store the private key first: in a password manager, or on paper "
+                    "in a safe. "
                     "Nobody can read the backups without it, and it is shown only now."
                 )
             )
         plan = self.plan_id
-        keys = [line for line in (plan.age_recipients or "").splitlines() if line.strip()]
+        keys = [
+            line for line in (plan.age_recipients or "").splitlines() if line.strip()
+        ]
         parse_recipients(self.public_key)
         plan.write(
-            {"encryption": "recipients", "age_recipients": "\n".join([*keys, self.public_key])}
+            {
+                "encryption": "recipients",
+                "age_recipients": "\n".join([*keys, self.public_key]),
+            }
         )
         return {"type": "ir.actions.act_window_close"}

@@ -21,13 +21,18 @@ class BackupRepairWizard(models.TransientModel):
         for wizard in self:
             issues = wizard.issue_ids
             wizard.file_count = len(set(issues.mapped("store_fname")))
-            lines = [f"{issue.name or issue.store_fname}: {issue.good_copy}" for issue in issues]
+            lines = [
+                f"{issue.name or issue.store_fname}: {issue.good_copy}"
+                for issue in issues
+            ]
             more = len(lines) - LISTED
             if more > 0:
                 lines = [*lines[:LISTED], self.env._("and %s more", more)]
             wizard.plan = "\n".join(lines)
             copies = issues.good_copy_id.sudo()
-            wizard.needs_key = any(copy.encrypted and not copy._read_key() for copy in copies)
+            wizard.needs_key = any(
+                copy.encrypted and not copy._read_key() for copy in copies
+            )
 
     def _inverse_key(self):
         self._seal_secret("key")

@@ -28,12 +28,14 @@ class BackupRestoreWizard(models.TransientModel):
     )
     neutralize = fields.Boolean(
         default=True,
-        help="A harmless copy: its mails do not go out, its scheduled actions and payment "
+        help="A harmless copy: its mails do not go out, its scheduled actions and "
+        "payment "
         "providers are switched off.",
     )
     new_identity = fields.Boolean(
         default=True,
-        help="The copy is another database than the original. Only switch this off when the "
+        help="The copy is another database than the original. Only switch this off "
+        "when the "
         "original is gone for good and this one takes its place.",
     )
     accept_missing_modules = fields.Boolean(
@@ -41,7 +43,8 @@ class BackupRestoreWizard(models.TransientModel):
     )
     unpack_addons = fields.Boolean(
         "Unpack Custom Addons",
-        help="Into a directory of their own on the server. The run then says where, which of them "
+        help="Into a directory of their own on the server. The run then says where, "
+        "which of them "
         "the database needs, and which line of odoo.conf lets Odoo load them.",
     )
     key = fields.Text(
@@ -58,7 +61,8 @@ class BackupRestoreWizard(models.TransientModel):
 
     @api.constrains("database")
     def _check_database(self):
-        # when it is saved, and not when it starts: the form is gone once the password is asked for
+        # when it is saved, and not when it starts: the form is gone once the password
+        # is asked for
         for wizard in self:
             with told(self.env, ValidationError):
                 check_name(wizard.database)
@@ -69,13 +73,16 @@ class BackupRestoreWizard(models.TransientModel):
             wizard.facts, wizard.trouble = wizard._look()
 
     def _look(self):
-        """Return what the manifest says about the archive, and what speaks against restoring it."""
+        """Return what the manifest says about the archive, and what speaks against
+        restoring it."""
         copy = self.copy_id.sudo()
         try:
             sidecar = describe_stored(copy.storage_id._get_storage(), copy.key)
         except EngineError as error:
             return False, explain(self.env, error)
-        return copy._facts_of(sidecar), copy._trouble_with(sidecar, sidecar.made_by_odoo)
+        return copy._facts_of(sidecar), copy._trouble_with(
+            sidecar, sidecar.made_by_odoo
+        )
 
     def _inverse_key(self):
         self._seal_secret("key")

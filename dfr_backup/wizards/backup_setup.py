@@ -1,7 +1,7 @@
 """The guided set-up: a handful of questions about one plan, and then its first backup.
 
-What a page asks is written into the plan when the page is left, and the next page is noted:
-whoever stops goes on from there, and whoever comes back later finds what is set.
+What a page asks is written into the plan when the page is left, and the next page is
+noted: whoever stops goes on from there, and whoever comes back later finds what is set.
 """
 
 from zoneinfo import available_timezones
@@ -52,10 +52,14 @@ class BackupSetup(models.TransientModel):
     retention = fields.Selection(related="plan_id.retention", readonly=False)
     keeps = fields.Char(compute="_compute_keeps")
 
-    my_email = fields.Char("Your Mail Address", inverse="_inverse_my_email", store=False)
+    my_email = fields.Char(
+        "Your Mail Address", inverse="_inverse_my_email", store=False
+    )
     my_email_missing = fields.Boolean(compute="_compute_my_email_missing")
     alert_user_ids = fields.Many2many(related="plan_id.alert_user_ids", readonly=False)
-    alert_group_ids = fields.Many2many(related="plan_id.alert_group_ids", readonly=False)
+    alert_group_ids = fields.Many2many(
+        related="plan_id.alert_group_ids", readonly=False
+    )
     alert_emails = fields.Char(related="plan_id.alert_emails", readonly=False)
     alert_success = fields.Boolean(related="plan_id.alert_success", readonly=False)
     alert_digest = fields.Boolean(related="plan_id.alert_digest", readonly=False)
@@ -76,7 +80,9 @@ class BackupSetup(models.TransientModel):
 
     in_words = fields.Char(compute="_compute_summary", string="Schedule")
     kept_in_words = fields.Char(compute="_compute_summary", string="Kept")
-    encrypted_in_words = fields.Char(compute="_compute_summary", string="Encryption in Words")
+    encrypted_in_words = fields.Char(
+        compute="_compute_summary", string="Encryption in Words"
+    )
     kit_downloaded_at = fields.Datetime(related="plan_id.kit_downloaded_at")
     has_run = fields.Boolean(compute="_compute_summary")
 
@@ -84,7 +90,11 @@ class BackupSetup(models.TransientModel):
 
     @api.model
     def _selection_kind(self):
-        return self.env["backup.storage"]._fields["provider"]._description_selection(self.env)
+        return (
+            self.env["backup.storage"]
+            ._fields["provider"]
+            ._description_selection(self.env)
+        )
 
     def _compute_other_plans(self):
         self.other_plans = self.env["backup.plan"].search_count([], limit=2) > 1
@@ -92,7 +102,9 @@ class BackupSetup(models.TransientModel):
     @api.depends("storage_ids")
     def _compute_only_here(self):
         for setup in self:
-            setup.only_here = not any(s._is_off_site() for s in setup.storage_ids._origin)
+            setup.only_here = not any(
+                s._is_off_site() for s in setup.storage_ids._origin
+            )
 
     @api.depends("retention")
     def _compute_keeps(self):
@@ -101,14 +113,17 @@ class BackupSetup(models.TransientModel):
 
     def _keeps_in_words(self):
         if self.retention == "none":
-            return self.env._("Nothing is ever deleted: look at the free space now and then.")
+            return self.env._(
+                "Nothing is ever deleted: look at the free space now and then."
+            )
         policy = PRESETS.get(self.retention) or self.plan_id._origin._policy()
         count = policy.most_copies()
         size = self._last_archive().archive_size
         if not size:
             return self.env._("At most about %s backups in each storage.", count)
         return self.env._(
-            "At most about %(count)s backups in each storage; like the last one, they would take "
+            "At most about %(count)s backups in each storage; like the last one, they "
+            "would take "
             "%(size)s.",
             count=count,
             size=in_words(count * size),
@@ -167,7 +182,9 @@ class BackupSetup(models.TransientModel):
             raise UserError(self.env._("The set-up has no such page."))
         plans = self.env["backup.plan"]
         plan = plans.browse(plan_id).exists() if plan_id else plans.search([], limit=1)
-        setup = self.create({"plan_id": (plan or self._new_plan()).id, "alone": bool(page)})
+        setup = self.create(
+            {"plan_id": (plan or self._new_plan()).id, "alone": bool(page)}
+        )
         return setup._turn_to(page or self._noted_page())
 
     def _new_plan(self):
@@ -179,7 +196,8 @@ class BackupSetup(models.TransientModel):
 
     @api.model
     def _state(self):
-        """Return where the set-up was left: a page, "done", or "" when it never began."""
+        """Return where the set-up was left: a page, "done", or "" when it never
+        began."""
         return self.env["ir.config_parameter"].sudo().get_param(STATE, "")
 
     def _note(self, state):
@@ -220,7 +238,9 @@ class BackupSetup(models.TransientModel):
         """Leave this page, which may first need something else."""
         self.ensure_one()
         self.trouble = False
-        leave = {"where": self._leave_where, "safety": self._leave_safety}.get(self.page)
+        leave = {"where": self._leave_where, "safety": self._leave_safety}.get(
+            self.page
+        )
         first = leave() if leave else None
         if first:
             return first
@@ -232,7 +252,11 @@ class BackupSetup(models.TransientModel):
         """Show the page before, or this one again when another form lies over it."""
         self.ensure_one()
         covered = self.env.context.get("backup_setup") == self.id
-        return self._show() if covered else self._turn_to(ORDER[ORDER.index(self.page) - 1])
+        return (
+            self._show()
+            if covered
+            else self._turn_to(ORDER[ORDER.index(self.page) - 1])
+        )
 
     # === WHERE === #
 
@@ -247,17 +271,26 @@ class BackupSetup(models.TransientModel):
         return begun._show_in_setup(begun.name or label, **context)
 
     def _begun_storage(self):
-        """Return the storage of the chosen kind that somebody began with and that never worked."""
+        """Return the storage of the chosen kind that somebody began with and that
+        never worked."""
         storages = self.env["backup.storage"].search([("provider", "=", self.kind)])
-        used = self.env["backup.plan"].with_context(active_test=False).search([]).storage_ids
+        used = (
+            self.env["backup.plan"]
+            .with_context(active_test=False)
+            .search([])
+            .storage_ids
+        )
         return (storages - used).filtered(
             lambda s: not s.copy_count and (s.last_test_error or not s.last_test)
         )[:1]
 
     def _leave_where(self):
-        """Try the storages that nobody has tried; stay here once, and say what is wrong."""
+        """Try the storages that nobody has tried; stay here once, and say what is
+        wrong."""
         found = []
-        for storage in self.storage_ids.filtered(lambda s: not s.last_test and not s.is_foreign):
+        for storage in self.storage_ids.filtered(
+            lambda s: not s.last_test and not s.is_foreign
+        ):
             error, _found = storage._test()
             found += [f"{storage.name}: {explain(self.env, error)}"] if error else []
         self.trouble = "\n".join(found) or False
@@ -284,8 +317,12 @@ class BackupSetup(models.TransientModel):
         if self.encryption == "recipients" and not keys:
             return self.action_generate_key()
         if self.encryption == "passphrase" and not self.age_passphrase:
-            raise UserError(self.env._("Type the passphrase that encrypts the backups."))
-        self.plan_id.write({"encryption": self.encryption, "age_recipients": keys or False})
+            raise UserError(
+                self.env._("Type the passphrase that encrypts the backups.")
+            )
+        self.plan_id.write(
+            {"encryption": self.encryption, "age_recipients": keys or False}
+        )
         return None
 
     # === READY === #
@@ -303,5 +340,7 @@ class BackupSetup(models.TransientModel):
         """Show the overview, which says what will happen."""
         self.ensure_one()
         self._note(DONE)
-        overview = self.env["ir.actions.actions"]._for_xml_id("dfr_backup.backup_overview_action")
+        overview = self.env["ir.actions.actions"]._for_xml_id(
+            "dfr_backup.backup_overview_action"
+        )
         return {**overview, "target": "main"}

@@ -25,9 +25,15 @@ class BackupStorage(models.Model):
         return self._stay_in_setup(super().action_trust_host_key())
 
     def _setup(self):
-        setup = self.env["backup.setup"].browse(self.env.context.get("backup_setup")).exists()
+        setup = (
+            self.env["backup.setup"]
+            .browse(self.env.context.get("backup_setup"))
+            .exists()
+        )
         if not setup:
-            raise UserError(self.env._("The set-up was left open for too long. Open it again."))
+            raise UserError(
+                self.env._("The set-up was left open for too long. Open it again.")
+            )
         return setup
 
     def _stay_in_setup(self, result):
@@ -35,7 +41,8 @@ class BackupStorage(models.Model):
         return self._show_in_setup(self.name) if inside else result
 
     def _show_in_setup(self, title, **context):
-        """Show this storage, or a new one, as a page of the set-up that the context names."""
+        """Show this storage, or a new one, as a page of the set-up that the context
+        names."""
         form = self.env.ref("dfr_backup.backup_storage_view_form_setup")
         return {
             "type": "ir.actions.act_window",
@@ -44,7 +51,10 @@ class BackupStorage(models.Model):
             "res_id": self.id,
             "views": [(form.id, "form")],
             "target": "new",
-            "context": {"backup_setup": self.env.context.get("backup_setup"), **context},
+            "context": {
+                "backup_setup": self.env.context.get("backup_setup"),
+                **context,
+            },
         }
 
 
@@ -53,7 +63,11 @@ class BackupKeyWizard(models.TransientModel):
 
     def action_use(self):
         result = super().action_use()
-        setup = self.env["backup.setup"].browse(self.env.context.get("backup_setup")).exists()
+        setup = (
+            self.env["backup.setup"]
+            .browse(self.env.context.get("backup_setup"))
+            .exists()
+        )
         if not setup:
             return result
         setup._compute_encryption()

@@ -11,7 +11,9 @@ from ..engine.restore.preflight import Surroundings, preflight
 from ..models.engine_text import say
 
 LONGEST = 40  # characters of the original's name: PostgreSQL takes 63 in all
-SQL_RATIO = 5  # bytes of SQL per byte of an archive, rather too many, where nobody has counted
+SQL_RATIO = (
+    5  # bytes of SQL per byte of an archive, rather too many, where nobody has counted
+)
 
 
 class BackupStagingWizard(models.TransientModel):
@@ -60,25 +62,33 @@ class BackupStagingWizard(models.TransientModel):
             bad = [f for f in found if f.blocking and f.code not in accepted]
             wizard.lacks_modules = any(f.code == "modules_missing" for f in found)
             wizard.obstacles = "\n".join(wizard._in_words(finding) for finding in bad)
-            wizard.remarks = "\n".join(wizard._in_words(f) for f in found if f not in bad)
+            wizard.remarks = "\n".join(
+                wizard._in_words(f) for f in found if f not in bad
+            )
 
     def _in_words(self, finding):
         return f"{say(self.env, finding.message)} {say(self.env, finding.hint)}"
 
     def _findings(self):
-        """Return what speaks against this restore, as far as the manifest can tell. What cannot be
-        looked at now, the run itself will find."""
+        """Return what speaks against this restore, as far as the manifest can tell.
+        What cannot be looked at now, the run itself will find."""
         copy = self.copy_id.sudo()
         try:
             contents = read_contents(copy.storage_id._get_storage(), copy.key)
-            steps = copy.job_id.step_ids.filtered(lambda step: step.kind == "dump_database")
+            steps = copy.job_id.step_ids.filtered(
+                lambda step: step.kind == "dump_database"
+            )
             sql_bytes = sum(steps.mapped("bytes_done")) or copy.size * SQL_RATIO
             parts = (copy.contents or "").split(", ")
             surroundings = Surroundings(
-                server.place(self.database or ""), release.series, server.modules_on_disk()
+                server.place(self.database or ""),
+                release.series,
+                server.modules_on_disk(),
             )
             connection = server.connection("postgres", "dfr_backup preflight")
-            return preflight(describe(contents, parts, int(sql_bytes)), surroundings, connection)
+            return preflight(
+                describe(contents, parts, int(sql_bytes)), surroundings, connection
+            )
         except EngineError:
             return []
 

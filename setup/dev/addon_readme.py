@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Write dfr_backup/README.rst, the page of the addon in package indexes, from its fragments.
+"""Write dfr_backup/README.rst, the page of the addon in package indexes, from its
+fragments.
 
-The fragments are those of OCA's addons, in dfr_backup/readme: Markdown with headings, lists, code,
-emphasis and tables. There is nothing on the page that is not in a fragment or in the manifest.
+The fragments are those of OCA's addons, in dfr_backup/readme: Markdown with headings,
+lists, code, emphasis and tables. There is nothing on the page that is not in a fragment
+or in the manifest.
 """
 
 import ast
@@ -28,13 +30,27 @@ def page():
     """Return the page."""
     manifest = ast.literal_eval((ADDON / "__manifest__.py").read_text())
     name = manifest["name"]
-    parts = ["=" * len(name), name, "=" * len(name), "", NOTE, "", f"**{manifest['summary']}**", ""]
+    parts = [
+        "=" * len(name),
+        name,
+        "=" * len(name),
+        "",
+        NOTE,
+        "",
+        f"**{manifest['summary']}**",
+        "",
+    ]
     for title, fragment in SECTIONS:
         path = ADDON / "readme" / f"{fragment}.md"
         if path.exists():
-            parts += [*_heading(title, "="), converted(path.read_text())] if title else []
+            parts += (
+                [*_heading(title, "="), converted(path.read_text())] if title else []
+            )
             parts += [] if title else [converted(path.read_text())]
-    parts += [*_heading("Licence", "="), f"{manifest['license']}, see LICENSE in the repository."]
+    parts += [
+        *_heading("Licence", "="),
+        f"{manifest['license']}, see LICENSE in the repository.",
+    ]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -53,7 +69,13 @@ def converted(text):
 
 
 def _kind(line):
-    return "table" if line.startswith("|") else "code" if line.startswith("    ") else "text"
+    return (
+        "table"
+        if line.startswith("|")
+        else "code"
+        if line.startswith("    ")
+        else "text"
+    )
 
 
 def _opened(lines):
@@ -79,7 +101,11 @@ def _inline(text):
 
 
 def _table(rows):
-    cells = [re.split(r"(?<!\\)\|", row.strip().strip("|")) for row in rows if "---" not in row]
+    cells = [
+        re.split(r"(?<!\\)\|", row.strip().strip("|"))
+        for row in rows
+        if "---" not in row
+    ]
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in cells:
         for number, cell in enumerate(row):

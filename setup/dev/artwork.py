@@ -1,7 +1,7 @@
 """Make icon.png and banner.png for the page of the addon, and copy its pictures to it.
 
-artwork.py FOLDER PICTURES. The icon is drawn in icon.svg; the banner shows it beside the picture
-of the overview.
+artwork.py FOLDER PICTURES. The icon is drawn in icon.svg; the banner shows it beside
+the picture of the overview.
 """
 
 import base64
@@ -47,7 +47,8 @@ def main(folder, pictures):
         )
         page = browser.new_page(viewport={"width": ICON, "height": ICON})
         page.set_content(
-            f"<style>* {{ margin: 0 }} svg {{ width: 100vw; height: 100vh }}</style>{icon}"
+            f"<style>* {{ margin: 0 }} svg {{ width: 100vw; height: 100vh "
+            f"}}</style>{icon}"
         )
         page.screenshot(path=folder / "icon.png", omit_background=True)
         page.set_viewport_size(BANNER)

@@ -1,9 +1,11 @@
-"""Compare a database with its restored copy: rows of every table, and every attachment file.
+"""Compare a database with its restored copy: rows of every table, and every attachment
+file.
 
     compare.py RESTORED DATA_DIR MANIFEST
 
-The original goes on living after its backup, so the rows are compared with those that the
-manifest has counted in the backup's own snapshot. Exit status 1 when something differs.
+The original goes on living after its backup, so the rows are compared with those that
+the manifest has counted in the backup's own snapshot. Exit status 1 when something
+differs.
 """
 
 import hashlib
@@ -14,8 +16,8 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 
-# What "odoo db load" itself changes in the copy: it gives the copy a new identity, and loads
-# its modules once
+# What "odoo db load" itself changes in the copy: it gives the copy a new identity, and
+# loads its modules once
 CHANGED_BY_LOAD = {
     '"public"."ir_config_parameter"': "new uuid and secret",
     '"public"."base_registry_signaling"': "the registry was loaded",
@@ -42,12 +44,16 @@ def rows(database):
 def attachments(database):
     """Return the attachment files that the database refers to."""
     with psycopg2.connect(dbname=database) as session, session.cursor() as cr:
-        cr.execute("SELECT DISTINCT store_fname FROM ir_attachment WHERE store_fname IS NOT NULL")
+        cr.execute(
+            "SELECT DISTINCT store_fname FROM ir_attachment WHERE store_fname IS NOT "
+            "NULL"
+        )
         return {name for (name,) in cr.fetchall()}
 
 
 def broken_files(database, data_dir):
-    """Return the files that are missing or whose content is not what their name says."""
+    """Return the files that are missing or whose content is not what their name
+    says."""
     root = Path(data_dir, "filestore", database)
     return [
         name
@@ -66,8 +72,14 @@ def main(restored, data_dir, manifest):
         if expected.get(table) != found.get(table) and table not in CHANGED_BY_LOAD
     ]
     broken = broken_files(restored, data_dir)
-    print(f"{len(found)} tables, {sum(found.values()):,} rows; {len(attachments(restored))} files")
-    print("\n".join(different + [f"broken file: {name}" for name in broken]) or "All the same.")
+    print(
+        f"{len(found)} tables, {sum(found.values()):,} rows; "
+        f"{len(attachments(restored))} files"
+    )
+    print(
+        "\n".join(different + [f"broken file: {name}" for name in broken])
+        or "All the same."
+    )
     return 1 if different or broken else 0
 
 

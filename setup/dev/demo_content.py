@@ -16,7 +16,9 @@ def text(lines):
 
 def photo(size):
     buffer = io.BytesIO()
-    Image.frombytes("RGB", (size, size), random.randbytes(3 * size * size)).save(buffer, "JPEG")
+    Image.frombytes("RGB", (size, size), random.randbytes(3 * size * size)).save(
+        buffer, "JPEG"
+    )
     return buffer.getvalue()
 
 
@@ -35,7 +37,11 @@ KINDS = [
     ("notes.txt", "text/plain", lambda n: text(20 + n).encode()),
     ("photo.jpg", "image/jpeg", lambda n: photo(120 + n)),
     ("offer.pdf", "application/pdf", lambda n: pdf(10 + n)),
-    ("scan.bin", "application/octet-stream", lambda n: random.randbytes(1000 * (n + 1))),
+    (
+        "scan.bin",
+        "application/octet-stream",
+        lambda n: random.randbytes(1000 * (n + 1)),
+    ),
 ]
 partners = env["res.partner"].search([], limit=50)  # noqa: F821
 if not env["ir.attachment"].search_count([("name", "=like", "demo-000-%")]):  # noqa: F821

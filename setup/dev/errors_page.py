@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Write docs/errors.rst: every message that the addon can end with, and what to do about it; and
-dfr_backup/engine/errortable.py: the code of each.
+"""Write docs/errors.rst: every message that the addon can end with, and what to do
+about it; and dfr_backup/engine/errortable.py: the code of each.
 
-It reads the source as a tree and runs nothing of it. What is filled in at run time is shown as “…”.
-A code that was given stays: of a message that is reworded, reword the old one in the table, too.
+It reads the source as a tree and runs nothing of it. What is filled in at run time is
+shown as “…”. A code that was given stays: of a message that is reworded, reword the old
+one in the table, too.
 """
 
 import ast
@@ -13,8 +14,16 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 ADDON = REPO / "dfr_backup"
-ERRORS = {"EngineError", "PermanentError", "RetryableError", "Mismatch", "Cancelled", "Postponed"}
-# findings before a restore that somebody may know better; to accept another one helps nobody
+ERRORS = {
+    "EngineError",
+    "PermanentError",
+    "RetryableError",
+    "Mismatch",
+    "Cancelled",
+    "Postponed",
+}
+# findings before a restore that somebody may know better; to accept another one helps
+# nobody
 ACCEPTABLE = {"modules_missing", "postgres_older", "series", "space"}
 AGAIN = {"RetryableError", "Postponed"}
 PAGE = REPO / "docs/errors.rst"
@@ -28,11 +37,20 @@ CODES = {
 '''
 # the first word of a path that fits says which part of the page an error belongs to
 SUBJECTS = [
-    ("Database and dump", "DUMP", ("engine/postgres", "engine/dump", "engine/snapshot")),
+    (
+        "Database and dump",
+        "DUMP",
+        ("engine/postgres", "engine/dump", "engine/snapshot"),
+    ),
     (
         "Archive and working directory",
         "ARCHIVE",
-        ("engine/archive/writer", "engine/archive/journal", "engine/filestore", "flows/backup"),
+        (
+            "engine/archive/writer",
+            "engine/archive/journal",
+            "engine/filestore",
+            "flows/backup",
+        ),
     ),
     (
         "Reading and fetching an archive",
@@ -49,7 +67,12 @@ SUBJECTS = [
     (
         "Every storage",
         "STORAGE",
-        ("engine/storages/base", "flows", "models/backup_copy", "models/backup_storage"),
+        (
+            "engine/storages/base",
+            "flows",
+            "models/backup_copy",
+            "models/backup_storage",
+        ),
     ),
     ("Local directories", "LOCAL", ("engine/storages/local",)),
     ("S3", "S3", ("engine/storages/s3",)),
@@ -118,22 +141,32 @@ class Source:
         message, hint = node.args[1:3]
         name = node.args[0].value
         for text in self._text(message, node):
-            yield text, self._text(hint, node), False, name if name in ACCEPTABLE else ""
+            yield (
+                text,
+                self._text(hint, node),
+                False,
+                name if name in ACCEPTABLE else "",
+            )
 
     def _table(self, node):
         """A message and its hint, as two neighbours in a table."""
-        if len(node.elts) in (2, 3) and all(_is_sentence(part) for part in node.elts[-2:]):
+        if len(node.elts) in (2, 3) and all(
+            _is_sentence(part) for part in node.elts[-2:]
+        ):
             message, hint = node.elts[-2:]
             yield self._text(message, node)[0], self._text(hint, node), False, ""
 
     def _text(self, node, place):
-        """Return the texts that an expression can be, "…" for what is only known at run time."""
+        """Return the texts that an expression can be, "…" for what is only known at
+        run time."""
         if node is None:
             return []
         if isinstance(node, ast.Constant):
             return [_plain(str(node.value))] if node.value else []
         if isinstance(node, ast.JoinedStr):
-            parts = [p.value if isinstance(p, ast.Constant) else "…" for p in node.values]
+            parts = [
+                p.value if isinstance(p, ast.Constant) else "…" for p in node.values
+            ]
             return [_plain("".join(map(str, parts)))]
         if isinstance(node, ast.IfExp):
             return self._text(node.body, place) + self._text(node.orelse, place)
@@ -146,19 +179,27 @@ class Source:
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get":
             default = node.args[1] if len(node.args) > 1 else None
             return self._text(node.func.value, place) + self._text(default, place)
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("_", "format"):
-            return self._text(node.args[0] if node.func.attr == "_" else node.func.value, place)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in (
+            "_",
+            "format",
+        ):
+            return self._text(
+                node.args[0] if node.func.attr == "_" else node.func.value, place
+            )
         return []
 
     def _named(self, name, place):
-        """Return the texts that a name stands for, in the function around or in the module."""
+        """Return the texts that a name stands for, in the function around or in the
+        module."""
         while place is not None:
             if isinstance(place, ast.FunctionDef | ast.Module):
                 if place not in self.scopes:
                     self.scopes[place] = _assignments(place)
                 if name in self.scopes[place]:
                     values = self.scopes[place][name]
-                    return [text for value in values for text in self._text(value, place)]
+                    return [
+                        text for value in values for text in self._text(value, place)
+                    ]
             place = getattr(place, "parent", None)
         return []
 
@@ -181,7 +222,10 @@ def _is_sentence(node):
     if isinstance(node, ast.JoinedStr):
         text = "".join(p.value for p in node.values if isinstance(p, ast.Constant))
     return (
-        isinstance(text, str) and text.count(" ") >= 2 and text[:1].isupper() and text.endswith(".")
+        isinstance(text, str)
+        and text.count(" ") >= 2
+        and text[:1].isupper()
+        and text.endswith(".")
     )
 
 
@@ -221,15 +265,22 @@ def known_codes():
     """Return {message: code} as the table has it now."""
     if not TABLE.exists():
         return {}
-    (table,) = (node for node in ast.parse(TABLE.read_text()).body if isinstance(node, ast.Assign))
+    (table,) = (
+        node
+        for node in ast.parse(TABLE.read_text()).body
+        if isinstance(node, ast.Assign)
+    )
     return ast.literal_eval(table.value)
 
 
 def give_codes(found, codes):
-    """Return {message: code}: all of ``codes``, and a new one for each message without."""
+    """Return {message: code}: all of ``codes``, and a new one for each message
+    without."""
     codes = dict(codes)
     for title, prefix, _starts in SUBJECTS:
-        used = [number for kind, number in map(_parts, codes.values()) if kind == prefix]
+        used = [
+            number for kind, number in map(_parts, codes.values()) if kind == prefix
+        ]
         number = max(used, default=0)
         for message in sorted(found[title], key=str.lower):
             if message not in codes:
@@ -245,7 +296,8 @@ def _parts(code):
 
 
 def table(codes):
-    """Return the content of the module with all codes, ordered by subject and number."""
+    """Return the content of the module with all codes, ordered by subject and
+    number."""
     order = [prefix for _title, prefix, _starts in SUBJECTS]
 
     def place(item):
@@ -254,7 +306,10 @@ def table(codes):
 
     ordered = sorted(codes.items(), key=place)
     # a string of JSON is one of Python, too
-    lines = [f'    {json.dumps(text, ensure_ascii=False)}: "{code}",\n' for text, code in ordered]
+    lines = [
+        f'    {json.dumps(text, ensure_ascii=False)}: "{code}",\n'
+        for text, code in ordered
+    ]
     return "".join([TABLE_HEAD, *lines, "}\n"])
 
 

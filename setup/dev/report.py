@@ -15,7 +15,10 @@ def main(path):
     for step in run["steps"]:
         size = f"{step['bytes'] / MIB:9.1f} MiB" if step["bytes"] else ""
         name = step["kind"] + (f" ({step['storage']})" if step["storage"] else "")
-        print(f"  {name:<24} {step['state']:<8} {step['seconds']:6.1f} s {size}", file=sys.stderr)
+        print(
+            f"  {name:<24} {step['state']:<8} {step['seconds']:6.1f} s {size}",
+            file=sys.stderr,
+        )
     print(f"  {run['job']['state']} in {run['job']['seconds']:.0f} s", file=sys.stderr)
     print(next(copy["path"] for copy in run["copies"] if copy["state"] == "verified"))
 

@@ -1,7 +1,8 @@
-"""Take the pictures of the documentation from a server: screenshots.py URL FOLDER [NAME…]
+"""Take the pictures of the documentation from a server: screenshots.py URL FOLDER
+[NAME…]
 
-The database is the one that screenshots_content.py has made. Each picture is a function with its
-name; what a picture leaves behind, the next ones find.
+The database is the one that screenshots_content.py has made. Each picture is a function
+with its name; what a picture leaves behind, the next ones find.
 """
 
 import base64
@@ -13,7 +14,12 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 WIDTH = 1400
 RIM = 14  # pixels around what is cut out
 PATIENCE = 120_000  # milliseconds
@@ -52,9 +58,11 @@ class Camera:
         self.page.wait_for_timeout(500)
 
     def take(self, name, selector=None, *, height=860, above=0):
-        """Write the picture of the window, or of what ``selector`` names and a rim around it.
+        """Write the picture of the window, or of what ``selector`` names and a rim
+        around it.
 
-        ``height`` of the window and ``above``, how much more is shown over it, are in pixels.
+        ``height`` of the window and ``above``, how much more is shown over it, are in
+        pixels.
         """
         path = self.folder / f"{name}.png"
         self.page.set_viewport_size({"width": WIDTH, "height": height})
@@ -66,7 +74,11 @@ class Camera:
             target.scroll_into_view_if_needed()
             box = target.bounding_box()
             top = max(0, box["y"] - RIM - above)
-            clip = {"x": max(0, box["x"] - RIM), "y": top, "width": box["width"] + 2 * RIM}
+            clip = {
+                "x": max(0, box["x"] - RIM),
+                "y": top,
+                "width": box["width"] + 2 * RIM,
+            }
             clip["height"] = box["y"] + box["height"] + RIM - top
         self.page.screenshot(path=path, clip=clip)
         shrink(path)
@@ -89,7 +101,8 @@ class Camera:
         return answer["result"]
 
     def take_dialog(self, name, button, ready):
-        """Press a button, take the picture of the dialog that it opens, and close that."""
+        """Press a button, take the picture of the dialog that it opens, and close
+        that."""
         self.page.click(f"button:has-text('{button}')")
         self.confirm_identity()
         self.page.wait_for_selector(ready)
@@ -104,7 +117,8 @@ class Camera:
         return storage
 
     def run_nightly(self):
-        """Start the nightly plan and return the run's identifier; does not wait for its end."""
+        """Start the nightly plan and return the run's identifier; does not wait for
+        its end."""
         (plan,) = self.call("backup.plan", "search", [[("name", "=", "Every night")]])
         return self.call("backup.plan", "action_run_now", [[plan]])["res_id"]
 
@@ -127,7 +141,9 @@ class Camera:
 
 def shrink(path):
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
+        small = image.convert("RGB").quantize(
+            256, method=Image.Quantize.MEDIANCUT, dither=0
+        )
     small.save(path, optimize=True)
 
 
@@ -169,7 +185,8 @@ def storage_sftp(camera):
     page = camera.page
     camera.look("backup-storages/new", ".o_form_view")
     page.fill(
-        ".o_field_widget[name=name] input, .o_field_widget[name=name] textarea", "Branch office"
+        ".o_field_widget[name=name] input, .o_field_widget[name=name] textarea",
+        "Branch office",
     )
     page.click(".o_field_widget[name=provider] label:has-text('SFTP')")
     page.fill(".o_field_widget[name=sftp_host] input", "backup.oakfield.example")
@@ -218,7 +235,9 @@ def running(camera):
     """A run while it goes on: the far storage is made slow for it."""
     camera.far(bandwidth=8 * 1024)
     run = camera.run_nightly()
-    camera.look(f"backup-runs/{run}", ".o_backup_step[data-kind=upload][data-state=running]")
+    camera.look(
+        f"backup-runs/{run}", ".o_backup_step[data-kind=upload][data-state=running]"
+    )
     camera.take("running")
     camera.look("backups", ".o_backup_running")
     camera.take("overview-running", height=1060)
@@ -238,9 +257,13 @@ def failed(camera):
     camera.look("backups", ".o_backup_problems")
     camera.take("overview-failed", height=1060)
     camera.far(s3_bucket="oakfield-backups")
-    mails = camera.call("mail.mail", "search_read", [[], ["body_html", "subject"]], limit=1)
+    mails = camera.call(
+        "mail.mail", "search_read", [[], ["body_html", "subject"]], limit=1
+    )
     camera.page.goto("about:blank")
-    camera.page.set_content(f"<div id='mail' style='width: 640px'>{mails[0]['body_html']}</div>")
+    camera.page.set_content(
+        f"<div id='mail' style='width: 640px'>{mails[0]['body_html']}</div>"
+    )
     camera.take("mail", "#mail")
 
 
@@ -263,10 +286,17 @@ def browse(camera):
         for number in range(4)
     ]
     camera.call("ir.attachment", "create", [brought])
-    camera.call("res.partner", "create", [[{"name": f"Customer {n}"} for n in range(3)]])
+    camera.call(
+        "res.partner", "create", [[{"name": f"Customer {n}"} for n in range(3)]]
+    )
     camera.await_run(camera.run_nightly())
-    day = [("plan_id.name", "=", "Every night"), ("storage_id.name", "=", "This server")]
-    copies = camera.call("backup.copy", "search", [[*day, ("state", "=", "verified")]], limit=2)
+    day = [
+        ("plan_id.name", "=", "Every night"),
+        ("storage_id.name", "=", "This server"),
+    ]
+    copies = camera.call(
+        "backup.copy", "search", [[*day, ("state", "=", "verified")]], limit=2
+    )
     action = camera.call("backup.copy", "action_compare", [copies])
     camera.look(f"{action['res_model']}/{action['res_id']}", ".o_form_sheet")
     camera.take("compare", height=980)
@@ -283,7 +313,8 @@ def staging(camera):
 
 
 def health(camera):
-    """A file is lost from the filestore; last of all, because every run after it says so."""
+    """A file is lost from the filestore; last of all, because every run after it
+    says so."""
     lost = camera.call(
         "ir.attachment",
         "search_read",
@@ -296,7 +327,18 @@ def health(camera):
     camera.take("health", height=560)
 
 
-PICTURES = [overview, runs, stored, plan, storages, storage_sftp, restore, drill, settings, set_up]
+PICTURES = [
+    overview,
+    runs,
+    stored,
+    plan,
+    storages,
+    storage_sftp,
+    restore,
+    drill,
+    settings,
+    set_up,
+]
 PICTURES += [running, failed, browse, import_backup, staging, health]
 
 

@@ -1,7 +1,8 @@
 """Fed to ``odoo shell``: a company whose backups have a past.
 
-Two plans and two storages; each run of the past is a real one of today, moved back in time. Called
-twice: PART=plans sets up what is to run, and PART=past makes the history of what ran since.
+Two plans and two storages; each run of the past is a real one of today, moved back in
+time. Called twice: PART=plans sets up what is to run, and PART=past makes the history
+of what ran since.
 """
 
 import os
@@ -22,12 +23,16 @@ def plans():
     for table in ("backup_copy", "backup_step", "backup_job"):
         env.cr.execute(f"DELETE FROM {table}")
     env["ir.config_parameter"].set_param("database.uuid", str(uuid.uuid4()))
-    env["ir.config_parameter"].set_param("web.base.url", "https://odoo.oakfield.example")
+    env["ir.config_parameter"].set_param(
+        "web.base.url", "https://odoo.oakfield.example"
+    )
     env.company.name = "Oakfield Furniture"
     admin = env.ref("base.user_admin")
     admin.write({"email": "mitchell@oakfield.local", "tz": "Europe/Brussels"})
     env["mail.activity"].search([]).unlink()  # a quiet top bar
-    env["discuss.channel.member"].search([("partner_id", "=", admin.partner_id.id)]).unlink()
+    env["discuss.channel.member"].search(
+        [("partner_id", "=", admin.partner_id.id)]
+    ).unlink()
     env.cr.execute("DELETE FROM mail_notification")
     here = env["backup.storage"].search([], limit=1)
     here.write({"local_path": os.environ["LOCAL_STORAGE"]})
@@ -49,7 +54,11 @@ def plans():
     )
     nightly = env["backup.plan"].search([], limit=1)
     nightly.write(
-        {"storage_ids": [(6, 0, (here + far).ids)], "tz": "Europe/Brussels", "drill_every": "7"}
+        {
+            "storage_ids": [(6, 0, (here + far).ids)],
+            "tz": "Europe/Brussels",
+            "drill_every": "7",
+        }
     )
     env["backup.plan"].create(
         {
@@ -77,7 +86,8 @@ def plans():
 
 
 def past():
-    """Move copies of the runs of today back in time, and let the rules have taken their due."""
+    """Move copies of the runs of today back in time, and let the rules have taken
+    their due."""
     local = datetime.now(timezone.utc).astimezone(TZ)
     nightly, hourly = env["backup.plan"].search([])
     jobs = {
@@ -86,7 +96,9 @@ def past():
     }
     moments = []
     for days in range(31, 0, -1):
-        night = (local - timedelta(days=days)).replace(hour=2, minute=0, second=1, microsecond=0)
+        night = (local - timedelta(days=days)).replace(
+            hour=2, minute=0, second=1, microsecond=0
+        )
         moments.append((night, nightly, days))
     last_hour = local.replace(minute=30, second=1, microsecond=0)
     for hours in range(32, 0, -1):
@@ -96,8 +108,8 @@ def past():
     forget(jobs.values())
     for number, job in enumerate(env["backup.job"].search([], order="id"), 3201):
         job.name = f"B{number:05}"
-    env["ir.sequence"].search([("code", "=", "backup.job")]).number_next_actual = 3201 + len(
-        moments
+    env["ir.sequence"].search([("code", "=", "backup.job")]).number_next_actual = (
+        3201 + len(moments)
     )
     expire()
 
@@ -105,14 +117,21 @@ def past():
 def clone(job, start, days):
     """Copy a run with its steps and copies so that it began at ``start``."""
     shift = start - job.date_start
-    new = copy_row("backup_job", job.id, shift, uuid=str(uuid.uuid4()), trigger="schedule")
-    steps = {step: copy_row("backup_step", step.id, shift, job_id=new) for step in job.step_ids}
+    new = copy_row(
+        "backup_job", job.id, shift, uuid=str(uuid.uuid4()), trigger="schedule"
+    )
+    steps = {
+        step: copy_row("backup_step", step.id, shift, job_id=new)
+        for step in job.step_ids
+    }
     factor = (1 - 0.007 * days) * random.uniform(0.985, 1.0)
     slower = random.uniform(0.85, 1.15) * factor
     key = f"oakfield-{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.zip"
     run(
-        "UPDATE backup_job SET archive_name = %s, archive_size = archive_size * %s, user_id = NULL,"
-        " scheduled_at = date_start, date_end = date_start + duration * %s * interval '1 second',"
+        "UPDATE backup_job SET archive_name = %s, archive_size = archive_size * %s, "
+        "user_id = NULL,"
+        " scheduled_at = date_start, date_end = date_start + duration * %s * interval "
+        "'1 second',"
         " duration = duration * %s WHERE id = %s",
         key,
         factor,
@@ -161,7 +180,9 @@ def fail(job, steps, state, kinds, storage):
             )
     where = " AND storage_id = %s" if storage else ""
     run(
-        f"DELETE FROM backup_copy WHERE job_id = %s{where}", job, *([storage.id] if storage else [])
+        f"DELETE FROM backup_copy WHERE job_id = %s{where}",
+        job,
+        *([storage.id] if storage else []),
     )
 
 
@@ -206,7 +227,8 @@ def forget(jobs):
 
 
 def expire():
-    """Mark as deleted what the rules would have deleted, with room for the run that comes next."""
+    """Mark as deleted what the rules would have deleted, with room for the run that
+    comes next."""
     env.invalidate_all()
     for plan in env["backup.plan"].search([]):
         for storage in plan.storage_ids:
@@ -215,7 +237,11 @@ def expire():
             extra = copy_row("backup_copy", newest.id, shift, key="the next one")
             env.invalidate_all()
             decision = plan._decide(storage, datetime.now(timezone.utc))
-            gone = [int(verdict.identifier) for verdict in decision.verdicts if not verdict.keep]
+            gone = [
+                int(verdict.identifier)
+                for verdict in decision.verdicts
+                if not verdict.keep
+            ]
             run("UPDATE backup_copy SET state = 'deleted' WHERE id = ANY(%s)", gone)
             run("DELETE FROM backup_copy WHERE id = %s", extra)
             env.invalidate_all()

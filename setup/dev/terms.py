@@ -1,7 +1,9 @@
-"""Write dfr_backup/models/engine_terms.py: the texts that engine and flows make, as terms.
+"""Write dfr_backup/models/engine_terms.py: the texts that engine and flows make, as
+terms.
 
-Odoo exports what stands in a call of ``_``. The engine does not know Odoo, and its f-strings are no
-terms; this reads them from the source, so that nobody has to keep a second list of them.
+Odoo exports what stands in a call of ``_``. The engine does not know Odoo, and its
+f-strings are no terms; this reads them from the source, so that nobody has to keep a
+second list of them.
 """
 
 import ast
@@ -12,7 +14,9 @@ from pathlib import Path
 
 ADDON = Path(__file__).parents[2] / "dfr_backup"
 TARGET = ADDON / "models" / "engine_terms.py"
-CODES = ADDON / "engine" / "errortable.py"  # errors that the source has already, with their gaps
+CODES = (
+    ADDON / "engine" / "errortable.py"
+)  # errors that the source has already, with their gaps
 HEAD = '''"""The texts that engine and flows make. Made by setup/dev/terms.py: do not edit."""
 # pylint: disable=prefer-env-translation
 
@@ -28,7 +32,8 @@ WORDY = re.compile(r"[A-Za-z’',:;.?)}”] [A-Za-z(“{]")
 NO_TEXT = re.compile(
     r"^\W*(SELECT|WITH|CREATE|ALTER|UPDATE|DROP|DELETE|INSERT|SHOW|COPY|REVOKE|SET|REPEATABLE"
     r"|ANALYZE)\b"
-    r"|PRIVATE KEY|PUBLIC KEY|\\[sdwS]|\(\?|\||%[Ymd]|^[a-z]+ [a-z]+=|^# (HELP|TYPE)|^text/|^/"
+    r"|PRIVATE KEY|PUBLIC KEY|\\[sdwS]|\(\?|\||%[Ymd]|^[a-z]+ [a-z]+=|^# "
+    r"(HELP|TYPE)|^text/|^/"
     r"|^GRANT \w+ ON SCHEMA|^\(FORMAT |^dfr_backup \w+$|^attachment; |^bytes \{"
     r"|^Failing row contains$|^[A-Z]\w*( [A-Z]\w*)+$"  # the names of providers
 )
@@ -36,8 +41,16 @@ NO_TEXT = re.compile(
 WORDS = ("damaged", "missing", "password", "unknown", "unnamed", "unreadable")
 LETTERS = 4  # a term with fewer of them outside of its values is no text
 PLACE = re.compile(r"\{([a-z_]+)\}")
-PROGRAM_FAULTS = {"ValueError", "TypeError", "RuntimeError", "AssertionError", "KeyError"}
-SAYING = re.compile(r"^(warn|log|_note\w*|\w*Error)$")  # calls of models that keep a text
+PROGRAM_FAULTS = {
+    "ValueError",
+    "TypeError",
+    "RuntimeError",
+    "AssertionError",
+    "KeyError",
+}
+SAYING = re.compile(
+    r"^(warn|log|_note\w*|\w*Error)$"
+)  # calls of models that keep a text
 
 
 def main() -> int:
@@ -62,7 +75,8 @@ def render() -> str:
 
 
 def terms_of(path: Path) -> Iterator[str]:
-    """Yield the terms of one source file, in their order. Those of several lines come by line."""
+    """Yield the terms of one source file, in their order. Those of several lines
+    come by line."""
     tree = ast.parse(path.read_text())
     found: list[tuple[int, int, str]] = []
     roots = _said_in(tree) if path.parent.name == "models" else [tree]
@@ -76,11 +90,14 @@ def terms_of(path: Path) -> Iterator[str]:
 
 def _sources() -> Iterator[Path]:
     for pattern in ("engine/**/*.py", "flows/*.py", "models/*.py"):
-        yield from sorted(path for path in ADDON.glob(pattern) if path not in (TARGET, CODES))
+        yield from sorted(
+            path for path in ADDON.glob(pattern) if path not in (TARGET, CODES)
+        )
 
 
 def _said_in(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is given to the calls that keep a text, in a module that knows Odoo."""
+    """Yield what is given to the calls that keep a text, in a module that knows
+    Odoo."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and SAYING.match(_name(node.func)):
             yield from node.args
@@ -88,7 +105,8 @@ def _said_in(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _silent(tree: ast.AST) -> set[int]:
-    """Return the ids of the nodes that nobody reads: docstrings, faults of the program, terms."""
+    """Return the ids of the nodes that nobody reads: docstrings, faults of the
+    program, terms."""
     silent: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -97,7 +115,8 @@ def _silent(tree: ast.AST) -> set[int]:
             silent.update(id(inner) for inner in ast.walk(node))
         if isinstance(node, ast.Call) and (
             _name(node.func) in PROGRAM_FAULTS
-            or _name(node.func) in {"_", "compile", "search", "match", "checkpoint", "execute"}
+            or _name(node.func)
+            in {"_", "compile", "search", "match", "checkpoint", "execute"}
             or _name(getattr(node.func, "value", None)) == "_logger"
         ):
             silent.update(id(inner) for inner in ast.walk(node))
@@ -105,7 +124,8 @@ def _silent(tree: ast.AST) -> set[int]:
 
 
 def _texts(root: ast.AST, silent: set[int]) -> Iterator[tuple[int, int, str]]:
-    """Yield line, column and text of each literal below ``root`` that is not ``silent``."""
+    """Yield line, column and text of each literal below ``root`` that is not
+    ``silent``."""
     todo = [root]
     while todo:
         node = todo.pop()
@@ -114,7 +134,11 @@ def _texts(root: ast.AST, silent: set[int]) -> Iterator[tuple[int, int, str]]:
         if isinstance(node, ast.JoinedStr):
             if not NO_TEXT.search(_shown(_template(node))):
                 yield node.lineno, node.col_offset, _template(node)
-            todo += [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
+            todo += [
+                part.value
+                for part in node.values
+                if isinstance(part, ast.FormattedValue)
+            ]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if not NO_TEXT.search(node.value):
                 text = PLACE.sub(r"%(\1)s", node.value.replace("%", "%%"))
@@ -146,7 +170,9 @@ def _value_name(node: ast.AST) -> str:
     if isinstance(node, ast.Call):
         return _value_name(node.func)
     for attribute in ("value", "left", "operand"):
-        if isinstance(node, ast.Subscript | ast.BinOp | ast.UnaryOp) and hasattr(node, attribute):
+        if isinstance(node, ast.Subscript | ast.BinOp | ast.UnaryOp) and hasattr(
+            node, attribute
+        ):
             return _value_name(getattr(node, attribute))
     if isinstance(node, ast.BoolOp):
         return _value_name(node.values[0])

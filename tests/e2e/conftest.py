@@ -1,7 +1,8 @@
-"""Real Odoo, real PostgreSQL, committed data: each test has a database and a data directory.
+"""Real Odoo, real PostgreSQL, committed data: each test has a database and a data
+directory.
 
-Everything runs without the power of root to ignore file permissions, so that an unreadable
-file is one here too.
+Everything runs without the power of root to ignore file permissions, so that an
+unreadable file is one here too.
 """
 
 import contextlib
@@ -64,7 +65,11 @@ class Instance:
 
     def write_conf(self, **changes):
         self.options.update(changes)
-        lines = [f"{key} = {value}" for key, value in self.options.items() if value is not None]
+        lines = [
+            f"{key} = {value}"
+            for key, value in self.options.items()
+            if value is not None
+        ]
         self.conf.write_text("[options]\n" + "\n".join(lines) + "\n")
         self.conf.chmod(0o600)
 
@@ -97,12 +102,17 @@ class Instance:
 
     def backup(self, fault=None, **extra):
         """Run a backup from the command line; return its report and its exit status."""
-        done = self.odoo("backup", "run", "-d", self.database, "--json", fault=fault, **extra)
+        done = self.odoo(
+            "backup", "run", "-d", self.database, "--json", fault=fault, **extra
+        )
         assert done.stdout.strip(), done.stderr
         return Run(self, json.loads(done.stdout), done.returncode)
 
     def sql(self, query, *params, database=None):
-        with contextlib.closing(self.connect(database)) as session, session.cursor() as cr:
+        with (
+            contextlib.closing(self.connect(database)) as session,
+            session.cursor() as cr,
+        ):
             session.autocommit = True
             cr.execute(query, params)
             return cr.fetchall() if cr.description else []
@@ -153,8 +163,12 @@ class Instance:
             " AND application_name LIKE 'dfr_backup%%'",
             self.database,
         )
-        found += self.sql("SELECT name, state FROM backup_job WHERE state IN ('running')")
-        found += self.sql("SELECT kind FROM backup_step WHERE state IN ('running', 'pending')")
+        found += self.sql(
+            "SELECT name, state FROM backup_job WHERE state IN ('running')"
+        )
+        found += self.sql(
+            "SELECT kind FROM backup_step WHERE state IN ('running', 'pending')"
+        )
         return found
 
     @contextlib.contextmanager
@@ -177,7 +191,9 @@ class Instance:
 
     def _await_server(self, process):
         for _ in range(240):
-            assert process.poll() is None, (self.folder / "server.log").read_text()[-3000:]
+            assert process.poll() is None, (self.folder / "server.log").read_text()[
+                -3000:
+            ]
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{self.url}/web/health", timeout=5).close()
                 return
@@ -188,11 +204,22 @@ class Instance:
         """Call a method over JSON-RPC, as any client may."""
         uid = self._jsonrpc("common", "login", self.database, login, password)
         return self._jsonrpc(
-            "object", "execute_kw", self.database, uid, password, model, method, args, kwargs
+            "object",
+            "execute_kw",
+            self.database,
+            uid,
+            password,
+            model,
+            method,
+            args,
+            kwargs,
         )
 
     def _jsonrpc(self, service, method, *args):
-        body = {"jsonrpc": "2.0", "params": {"service": service, "method": method, "args": args}}
+        body = {
+            "jsonrpc": "2.0",
+            "params": {"service": service, "method": method, "args": args},
+        }
         request = urllib.request.Request(
             f"{self.url}/jsonrpc",
             json.dumps(body).encode(),
@@ -236,7 +263,9 @@ class Run:
             step["kind"] + (f":{step['storage']}" if step["storage"] else ""): step
             for step in report["steps"]
         }
-        self.states = {name.split(":")[0]: step["state"] for name, step in self.steps.items()}
+        self.states = {
+            name.split(":")[0]: step["state"] for name, step in self.steps.items()
+        }
         self.by_kind = {step["kind"]: step for step in report["steps"]}
 
     @property
@@ -268,8 +297,8 @@ def _databases(query):
 
 
 def drop_database(name):
-    """Drop a database with whatever of ours is connected to it. Not WITH (FORCE), which may not
-    end an autovacuum: the plain statement does."""
+    """Drop a database with whatever of ours is connected to it. Not WITH (FORCE),
+    which may not end an autovacuum: the plain statement does."""
     _databases(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         f" WHERE datname = '{name}' AND usename = current_user"
@@ -279,7 +308,8 @@ def drop_database(name):
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
-    """A database with the addon and some attachments, from which each test gets a clone."""
+    """A database with the addon and some attachments, from which each test gets a
+    clone."""
     drop_database(TEMPLATE)
     instance = Instance(TEMPLATE, tmp_path_factory.mktemp("template"))
     done = instance.odoo(
@@ -293,7 +323,8 @@ def template(tmp_path_factory):
 
 @contextlib.contextmanager
 def clone_of(template, name, folder):
-    """Yield a clone of the template: one database, one data directory, one configuration."""
+    """Yield a clone of the template: one database, one data directory, one
+    configuration."""
     _databases(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
     try:
         clone = Instance(name, folder)

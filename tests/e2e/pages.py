@@ -1,4 +1,5 @@
-"""A real browser for the tests, which writes down whatever its console complains about."""
+"""A real browser for the tests, which writes down whatever its console complains
+about."""
 
 import re
 import shutil
@@ -16,7 +17,8 @@ CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# a file that Debian leaves out of Odoo's mail addon, and the end of a server under an open page
+# a file that Debian leaves out of Odoo's mail addon, and the end of a server under an
+# open page
 FOREIGN = re.compile(r"selfie_segmentation|WebSocket|ERR_CONNECTION_REFUSED")
 # what the web client itself draws, on all pages of all apps
 WEB_CLIENT = [
@@ -39,7 +41,8 @@ FITS = """selector => {
     return element.scrollWidth <= element.clientWidth;
 }"""
 SERIOUS = ("serious", "critical")
-# nothing fades in or out: halfway, it has a contrast that nobody will see. Spinners turn for ever
+# nothing fades in or out: halfway, it has a contrast that nobody will see. Spinners
+# turn for ever
 STILL = """() => document.getAnimations().every((animation) =>
     animation.playState !== "running" ||
     animation.effect.getComputedTiming().endTime === Infinity)"""
@@ -86,10 +89,15 @@ def log_in(page, instance, login="admin"):
 
 
 def serious_findings(page, part):
-    """Return what axe-core has against what we draw in ``part`` of a page: one line each."""
+    """Return what axe-core has against what we draw in ``part`` of a page: one line
+    each."""
     page.wait_for_selector(part, timeout=60_000)
     page.wait_for_function(STILL)
-    ours = [[selector] for selector in (part, ".o_backup_systray") if page.query_selector(selector)]
+    ours = [
+        [selector]
+        for selector in (part, ".o_backup_systray")
+        if page.query_selector(selector)
+    ]
     theirs = [[selector] for selector in WEB_CLIENT if page.query_selector(selector)]
     answer = Axe().run(page, context={"include": ours, "exclude": theirs}).response
     assert answer["passes"], f"axe has looked at nothing in {part}"

@@ -1,4 +1,5 @@
-"""Alerts as they arrive: a real mail server, real monitors, a real client and scraper."""
+"""Alerts as they arrive: a real mail server, real monitors, a real client and
+scraper."""
 
 import contextlib
 import email
@@ -99,7 +100,9 @@ def tarpit():
 
 def use_mail_server(instance, port):
     """Let the server send its mails there, and give the administrator an address."""
-    instance.write_conf(smtp_server="127.0.0.1", smtp_port=port, email_from="odoo@example.com")
+    instance.write_conf(
+        smtp_server="127.0.0.1", smtp_port=port, email_from="odoo@example.com"
+    )
     instance.sql(
         "UPDATE res_partner SET email = 'boss@example.com'"
         " WHERE id = (SELECT partner_id FROM res_users WHERE login = 'admin')"
@@ -109,7 +112,9 @@ def use_mail_server(instance, port):
 def last_log(instance, *words):
     """Return the log of the last step, as soon as all of the words are in it."""
     for _ in range(200):
-        ((log,),) = instance.sql("SELECT log FROM backup_step ORDER BY sequence DESC LIMIT 1")
+        ((log,),) = instance.sql(
+            "SELECT log FROM backup_step ORDER BY sequence DESC LIMIT 1"
+        )
         if all(word in (log or "") for word in words):
             return log
         time.sleep(0.1)
@@ -166,13 +171,16 @@ def test_nobody_waits_for_a_mute_mail_server_or_monitor(instance):
     with tarpit() as port:
         use_mail_server(instance, port)
         instance.shell(
-            f"env['backup.plan'].search([]).webhook_url = 'http://127.0.0.1:{port}/t0ken'\n"
+            "env['backup.plan'].search([]).webhook_url = "
+            f"'http://127.0.0.1:{port}/t0ken'\n"
             "env.cr.commit()"
         )
         begin = time.monotonic()
         run = instance.backup()
         assert run.state == "partial"
-        ((started, ended),) = instance.sql("SELECT date_start, date_end FROM backup_job")
+        ((started, ended),) = instance.sql(
+            "SELECT date_start, date_end FROM backup_job"
+        )
         # one patience of ten seconds before the run, none before it is shown as ended
         assert (ended - started).total_seconds() < 25
         assert time.monotonic() - begin < 40
@@ -193,7 +201,11 @@ def test_monitors_hear_how_a_run_goes(instance):
         ((uuid,),) = instance.sql("SELECT uuid FROM backup_job")
         paths = [(method, path.split("?")[0]) for method, path, _body in heard]
         assert sorted(paths[:2]) == [("POST", "/hc-t0ken/start"), ("POST", "/hook")]
-        assert sorted(paths[2:]) == [("GET", "/kuma"), ("POST", "/hc-t0ken"), ("POST", "/hook")]
+        assert sorted(paths[2:]) == [
+            ("GET", "/kuma"),
+            ("POST", "/hc-t0ken"),
+            ("POST", "/hook"),
+        ]
         told = {path: body for _method, path, body in heard}
         assert f"/hc-t0ken?rid={uuid}" in told
         summary = json.loads(told["/hook"])
@@ -202,29 +214,41 @@ def test_monitors_hear_how_a_run_goes(instance):
         assert {step["state"] for step in summary["steps"]} == {"success"}
         break_dump(instance)
         instance.backup()
-        assert any(path.startswith("/hc-t0ken/fail?rid=") for _m, path, _b in monitor.wait_for(10))
-    logs = "".join(p.read_text() for p in (instance.data / "dfr_backup/log").glob("*.log"))
+        assert any(
+            path.startswith("/hc-t0ken/fail?rid=")
+            for _m, path, _b in monitor.wait_for(10)
+        )
+    logs = "".join(
+        p.read_text() for p in (instance.data / "dfr_backup/log").glob("*.log")
+    )
     assert logs and "t0ken" not in logs
-    assert "t0ken" not in str(instance.sql("SELECT sealed_secrets::text FROM backup_plan"))
+    assert "t0ken" not in str(
+        instance.sql("SELECT sealed_secrets::text FROM backup_plan")
+    )
 
 
 def test_a_monitor_that_fails_is_noted(instance):
     with Monitor(status=404) as monitor:
         instance.shell(
-            f"env['backup.plan'].search([]).ping_url = '{monitor.url}/t0ken'\nenv.cr.commit()"
+            "env['backup.plan'].search([]).ping_url = "
+            f"'{monitor.url}/t0ken'\nenv.cr.commit()"
         )
         assert instance.backup().state == "success"
-        assert "t0ken" not in last_log(instance, "Healthchecks: 127.0.0.1 answered 404.")
+        assert "t0ken" not in last_log(
+            instance, "Healthchecks: 127.0.0.1 answered 404."
+        )
 
 
 def test_overdue_is_noticed_by_the_servers_own_cron(instance):
     instance.sql(
-        "UPDATE backup_plan SET promised_since = now() AT TIME ZONE 'UTC' - interval '31 hours',"
+        "UPDATE backup_plan SET promised_since = now() AT TIME ZONE 'UTC' - interval "
+        "'31 hours',"
         " next_run = now() AT TIME ZONE 'UTC' + interval '9 hours'"
     )
     instance.sql(
         "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute'"
-        " FROM ir_model_data d WHERE d.res_id = ir_cron.id AND d.name = 'ir_cron_supervise'"
+        " FROM ir_model_data d WHERE d.res_id = ir_cron.id AND d.name = "
+        "'ir_cron_supervise'"
     )
     with Mailbox() as mailbox:
         use_mail_server(instance, mailbox.port)
@@ -239,17 +263,23 @@ def test_overdue_is_noticed_by_the_servers_own_cron(instance):
 
 
 def wake_cron(instance):
-    instance.sql("SELECT pg_notify('cron_trigger', %s)", instance.database, database="postgres")
+    instance.sql(
+        "SELECT pg_notify('cron_trigger', %s)", instance.database, database="postgres"
+    )
 
 
 def curl(*arguments):
     """Return status, headers and body of an answer."""
     done = subprocess.run(
-        ["curl", "-s", "-i", "--max-time", "30", *arguments], capture_output=True, check=True
+        ["curl", "-s", "-i", "--max-time", "30", *arguments],
+        capture_output=True,
+        check=True,
     )
     head, _blank, body = done.stdout.decode().partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
-    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    headers = {
+        name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
+    }
     return int(status.split()[1]), headers, body
 
 
@@ -269,16 +299,22 @@ def test_health_and_metrics(instance):
     assert instance.backup().state == "success"
     with instance.serve():
         for monitor in ("health", "metrics"):
-            status, _headers, _body = curl(f"{instance.url}/dfr_backup/{monitor}?token=guess")
+            status, _headers, _body = curl(
+                f"{instance.url}/dfr_backup/{monitor}?token=guess"
+            )
             assert status == 404  # off
         health, metrics = token(instance, "health"), token(instance, "metrics")
-        status, headers, body = curl(*bearer(health), f"{instance.url}/dfr_backup/health")
+        status, headers, body = curl(
+            *bearer(health), f"{instance.url}/dfr_backup/health"
+        )
         assert (status, json.loads(body)["status"]) == (200, "ok")
         assert headers["content-type"] == "application/json; charset=utf-8"
         assert headers["cache-control"] == "no-store"
         assert "set-cookie" not in headers
 
-        status, headers, body = curl(*bearer(metrics), f"{instance.url}/dfr_backup/metrics")
+        status, headers, body = curl(
+            *bearer(metrics), f"{instance.url}/dfr_backup/metrics"
+        )
         assert status == 200
         assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         samples = {
@@ -286,18 +322,34 @@ def test_health_and_metrics(instance):
             for family in text_string_to_metric_families(body)
             for sample in family.samples
         }
-        assert abs(samples["dfr_backup_last_successful_timestamp_seconds"] - time.time()) < 600
-        assert (samples["dfr_backup_last_status"], samples["dfr_backup_overdue"]) == (1, 0)
+        assert (
+            abs(samples["dfr_backup_last_successful_timestamp_seconds"] - time.time())
+            < 600
+        )
+        assert (samples["dfr_backup_last_status"], samples["dfr_backup_overdue"]) == (
+            1,
+            0,
+        )
         assert samples["dfr_backup_storage_copies"] == 1
 
-        for wrong in (bearer(metrics), bearer(""), bearer("é"), [], ["-u", f"x:{health}"]):
+        for wrong in (
+            bearer(metrics),
+            bearer(""),
+            bearer("é"),
+            [],
+            ["-u", f"x:{health}"],
+        ):
             status, headers, body = curl(*wrong, f"{instance.url}/dfr_backup/health")
             assert (status, "plan" in body) == (401, False)
             assert headers["www-authenticate"].startswith("Bearer")
 
-        instance.sql("UPDATE backup_plan SET promised_since = promised_since - interval '9 days'")
+        instance.sql(
+            "UPDATE backup_plan SET promised_since = promised_since - interval '9 days'"
+        )
         instance.sql("UPDATE backup_job SET date_end = date_end - interval '9 days'")
-        status, _headers, body = curl(f"{instance.url}/dfr_backup/health?token={health}")
+        status, _headers, body = curl(
+            f"{instance.url}/dfr_backup/health?token={health}"
+        )
         assert (status, json.loads(body)["status"]) == (503, "overdue")
 
 
@@ -307,10 +359,14 @@ def test_health_of_one_of_several_databases(instance, template):
     url = f"{instance.url}/dfr_backup/health"
     instance.write_conf(db_name=f"{instance.database},{template.database}")
     with instance.serve():
-        status, _headers, body = curl(*health, "-H", f"X-Odoo-Database: {instance.database}", url)
+        status, _headers, body = curl(
+            *health, "-H", f"X-Odoo-Database: {instance.database}", url
+        )
         assert (status, json.loads(body)["database"]) == (200, instance.database)
         assert curl(*health, url)[0] == 404  # nobody can know which database is meant
-        assert curl(*health, "-H", f"X-Odoo-Database: {template.database}", url)[0] == 404  # off
+        assert (
+            curl(*health, "-H", f"X-Odoo-Database: {template.database}", url)[0] == 404
+        )  # off
     instance.write_conf(db_name=None, dbfilter="^%d$")
     with instance.serve():
         host = f"Host: {instance.database}.example.com"

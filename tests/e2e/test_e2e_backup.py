@@ -27,7 +27,9 @@ def test_archive_is_an_ordinary_zip(instance, tmp_path):
     assert {f"{number}.bin" for number in range(200)} <= named.keys()
     assert f"filestore/{named['7.bin']}" in names
     assert "addons/dfr_backup/__manifest__.py" in names
-    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True)
+    subprocess.run(
+        ["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True
+    )
     sidecar = run.manifest["archive"]
     content = run.archive.read_bytes()
     assert sidecar["size"] == len(content)
@@ -36,7 +38,9 @@ def test_archive_is_an_ordinary_zip(instance, tmp_path):
 
 
 def test_missing_and_damaged_files_are_warnings(instance):
-    files = sorted(p for p in instance.filestore.glob("??/*") if p.stat().st_size > 4000)
+    files = sorted(
+        p for p in instance.filestore.glob("??/*") if p.stat().st_size > 4000
+    )
     files[0].unlink()
     files[1].write_bytes(b"something else")
     run = instance.backup()
@@ -63,5 +67,7 @@ def test_archive_that_is_much_smaller_is_a_warning(instance):
     instance.sql("DELETE FROM ir_attachment WHERE name = 'large'")
     run = instance.backup()
     assert (run.state, run.states["compress"]) == ("success", "warning")
-    (drop,) = instance.sql("SELECT size_drop FROM backup_job ORDER BY id DESC LIMIT 1")[0]
+    (drop,) = instance.sql("SELECT size_drop FROM backup_job ORDER BY id DESC LIMIT 1")[
+        0
+    ]
     assert 50 <= drop < 100

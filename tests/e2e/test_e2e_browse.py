@@ -30,7 +30,8 @@ def prove_who_you_are(page):
 def test_one_attachment_out_of_an_encrypted_backup(instance, page):
     pair = generate_key()
     instance.sql(
-        "UPDATE backup_plan SET encryption = 'recipients', age_recipients = %s", pair.public
+        "UPDATE backup_plan SET encryption = 'recipients', age_recipients = %s",
+        pair.public,
     )
     run = instance.backup()
     assert run.archive.name.endswith(".zip.age")
@@ -58,7 +59,9 @@ def test_one_attachment_out_of_an_encrypted_backup(instance, page):
         page.wait_for_selector(".o_data_row:has-text('107.bin')")
         picture(page, "browse_hits")
         with page.expect_download(timeout=60_000) as download:
-            page.click(".o_data_row:has(td[data-tooltip='7.bin']) button[name=action_download]")
+            page.click(
+                ".o_data_row:has(td[data-tooltip='7.bin']) button[name=action_download]"
+            )
         assert download.value.suggested_filename == "7.bin"
         assert Path(download.value.path()).read_bytes() == bytes([7]) * 5000 + b"7"
     assert page.problems == []
@@ -68,7 +71,9 @@ def test_one_attachment_out_of_an_encrypted_backup(instance, page):
 def test_a_deleted_file_is_put_back_by_a_button(instance, page):
     good = instance.backup()
     assert good.states["archive_files"] == "success"
-    (fname,) = instance.sql("SELECT store_fname FROM ir_attachment WHERE name = '7.bin'")[0]
+    (fname,) = instance.sql(
+        "SELECT store_fname FROM ir_attachment WHERE name = '7.bin'"
+    )[0]
     (instance.filestore / fname).unlink()
     assert instance.backup().states["archive_files"] == "warning"
     with instance.serve():
@@ -85,10 +90,14 @@ def test_a_deleted_file_is_put_back_by_a_button(instance, page):
             ".o_backup_step[data-kind=repair][data-state=success]", timeout=120_000
         )
         page.click(".o_backup_step[data-kind=repair] summary")
-        page.wait_for_selector(f".o_backup_log:has-text('put back from {good.archive.name}')")
+        page.wait_for_selector(
+            f".o_backup_log:has-text('put back from {good.archive.name}')"
+        )
         picture(page, "health_run")
         page.goto(f"{instance.url}/odoo/filestore-health")
-        page.wait_for_selector("text=No attachment is known to be missing", timeout=60_000)
+        page.wait_for_selector(
+            "text=No attachment is known to be missing", timeout=60_000
+        )
         picture(page, "health_empty")
     assert (instance.filestore / fname).read_bytes() == bytes([7]) * 5000 + b"7"
     assert instance.backup().states["archive_files"] == "success"

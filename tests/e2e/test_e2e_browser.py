@@ -30,11 +30,15 @@ def test_press_the_button_and_watch(instance, page, tmp_path):
             ".o_backup_step", "steps => steps.map(step => step.dataset.state)"
         )
         assert states == ["success"] * 7
-        page.wait_for_selector(".o_statusbar_status .o_arrow_button_current:has-text('Success')")
+        page.wait_for_selector(
+            ".o_statusbar_status .o_arrow_button_current:has-text('Success')"
+        )
         page.click(".nav-link:has-text('Stored Copies')")
         page.wait_for_selector(".badge:has-text('Verified')")
         page.click(".o_backup_step[data-kind=dump_database] summary")
-        assert re.search(r"MiB of SQL", page.inner_text(".o_backup_log >> visible=true"))
+        assert re.search(
+            r"MiB of SQL", page.inner_text(".o_backup_log >> visible=true")
+        )
     assert page.problems == []
 
 

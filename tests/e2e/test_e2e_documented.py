@@ -1,4 +1,5 @@
-"""The commands of the documentation that no other test runs as they are written there."""
+"""The commands of the documentation that no other test runs as they are written
+there."""
 
 import json
 
@@ -18,13 +19,17 @@ def test_verify_and_drill_of_a_run(instance):
     drilled = _command(instance, "drill", "--job", name)
     assert drilled["job"]["state"] == "success"
     assert {step["kind"] for step in drilled["steps"]} >= {"compare", "boot", "drop"}
-    done = instance.odoo("backup", "drill", "-d", instance.database, "--plan", "No such plan")
+    done = instance.odoo(
+        "backup", "drill", "-d", instance.database, "--plan", "No such plan"
+    )
     assert done.returncode == 1 and "no plan “No such plan”" in done.stderr
 
 
 def test_the_original_comes_back_with_its_identity_and_its_addons(instance, tmp_path):
     run = instance.backup()
-    (uuid,) = instance.sql("SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'")[0]
+    (uuid,) = instance.sql(
+        "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
+    )[0]
     copy = f"{instance.database}_o"
     words = [
         str(run.archive),
@@ -38,7 +43,8 @@ def test_the_original_comes_back_with_its_identity_and_its_addons(instance, tmp_
         done = instance.odoo("backup", "restore", *words)
         assert done.returncode == 0, done.stderr
         found = instance.sql(
-            "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'", database=copy
+            "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'",
+            database=copy,
         )
         assert found == [(uuid,)]
         assert (tmp_path / "addons/dfr_backup/__manifest__.py").exists()

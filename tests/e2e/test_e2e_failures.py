@@ -84,7 +84,9 @@ def test_files_fail_when_one_cannot_be_read(instance):
     found = names(run)
     assert "dump.sql" in found
     assert f"filestore/{victim.parent.name}/{victim.name}" not in found
-    assert sum(name.startswith("filestore/") for name in found) > 200  # the others are kept
+    assert (
+        sum(name.startswith("filestore/") for name in found) > 200
+    )  # the others are kept
     assert run.manifest["dfr_backup"]["filestore"]["unreadable"] == 1
     assert instance.leftovers() == []
 
@@ -101,7 +103,9 @@ def test_files_fail_without_a_filestore(instance):
 @root_only
 def test_compression_fails_without_space(instance, tmp_path):
     instance.work.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", instance.work], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", instance.work], check=True
+    )
     try:
         fault = f"fill:step.compress.begin:{tmp_path}/marker:{instance.work}"
         run = instance.backup(fault=fault)
@@ -120,7 +124,9 @@ def test_compression_fails_without_space(instance, tmp_path):
 @root_only
 def test_too_little_space_is_refused_before_anything_is_dumped(instance):
     instance.work.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", instance.work], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", instance.work], check=True
+    )
     try:
         run = instance.backup()
         assert (run.state, run.states["initialize"]) == ("failure", "failure")

@@ -44,7 +44,9 @@ def step(kind, state):
     return f".o_backup_step[data-kind={kind}][data-state={state}]"
 
 
-@pytest.mark.parametrize("make, words", [(ours, None), (odoos, "nobody has counted its rows")])
+@pytest.mark.parametrize(
+    "make, words", [(ours, None), (odoos, "nobody has counted its rows")]
+)
 def test_upload_and_restore_in_the_browser(instance, page, copy, tmp_path, make, words):
     path = make(instance, tmp_path)
     with instance.serve():
@@ -66,7 +68,9 @@ def test_upload_and_restore_in_the_browser(instance, page, copy, tmp_path, make,
         page.click(".modal button:has-text('Restore')")
         page.wait_for_selector(step("finish", "success"), timeout=300_000)
     assert page.problems == []
-    assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [(1,)]
+    assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [
+        (1,)
+    ]
     rows = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
     assert instance.sql(rows, database=copy) == [(200,)]
     facts = "SELECT origin, state, plan_id FROM backup_copy WHERE origin != 'run'"
@@ -89,7 +93,9 @@ def test_zip_of_odoo_is_found_beside_our_archives(instance, copy):
         assert instance.await_job(job, timeout=240) == "success"
         scan = instance.rpc("backup.storage", "action_scan", [1])["res_id"]
         assert instance.await_job(scan, timeout=240) == "success"
-    assert instance.sql("SELECT state, sha256 IS NOT NULL FROM backup_copy") == [("verified", True)]
+    assert instance.sql("SELECT state, sha256 IS NOT NULL FROM backup_copy") == [
+        ("verified", True)
+    ]
     rows = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
     assert instance.sql(rows, database=copy) == [(200,)]
     assert path.exists()
@@ -100,7 +106,9 @@ def test_import_that_is_killed_goes_on(instance, tmp_path, instant):
     path = odoos(instance, tmp_path)
     fault = f"kill:{instant}:{tmp_path}/marker"
     code = UPLOAD.format(path=str(path))
-    done = instance.odoo("shell", "-d", instance.database, "--no-http", text=code, fault=fault)
+    done = instance.odoo(
+        "shell", "-d", instance.database, "--no-http", text=code, fault=fault
+    )
     assert "Traceback" not in done.stderr, done.stderr
     ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'import'")
     with instance.serve():

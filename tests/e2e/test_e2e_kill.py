@@ -1,4 +1,5 @@
-"""A runner killed with SIGKILL in the middle of each step: resumed, or closed, and no trace."""
+"""A runner killed with SIGKILL in the middle of each step: resumed, or closed, and
+no trace."""
 
 import subprocess
 import zipfile
@@ -40,7 +41,9 @@ def test_killed_once_goes_on(instance, tmp_path, instant):
     assert "dump.sql" in names
     in_list = run.manifest["dfr_backup"]["attachments"]["files"]
     assert sum(name.startswith("filestore/") for name in names) == in_list
-    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True)
+    subprocess.run(
+        ["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True
+    )
     assert len(list(instance.storage.iterdir())) == 2  # one archive and its manifest
     assert instance.leftovers() == []
 

@@ -17,7 +17,8 @@ def open_overview(page, instance, login="admin"):
 
 
 def slow(instance, tmp_path, seconds):
-    """Return an environment in which a run waits in the middle, once, to be looked at."""
+    """Return an environment in which a run waits in the middle, once, to be looked
+    at."""
     fault = f"pause:archive.checksums.written:{tmp_path}/marker:{seconds}"
     return instance.environ(fault)
 
@@ -83,7 +84,9 @@ def test_failure_says_why_and_recovery_is_seen(instance, page):
         assert page.get_attribute(".o_backup_verdict", "data-tone") == "danger"
         assert "/etc/nowhere" in page.inner_text(".o_backup_problems")
         page.wait_for_selector(ALARM)
-        assert "the last run failed" in page.get_attribute(".o_backup_systray button", "aria-label")
+        assert "the last run failed" in page.get_attribute(
+            ".o_backup_systray button", "aria-label"
+        )
         page.click(".o_backup_systray button")
         page.wait_for_selector(".o_form_view .o_backup_step[data-state=failure]")
         page.go_back()

@@ -1,4 +1,5 @@
-"""Every page, looked at as people do who cannot see it well, or who have no mouse or no room."""
+"""Every page, looked at as people do who cannot see it well, or who have no mouse or
+no room."""
 
 import pytest
 from pages import await_fit, browser_page, log_in, page_of_another, serious_findings
@@ -40,7 +41,8 @@ def reader(shop):
 
 @pytest.fixture
 def show(shop, reader):
-    """Return a function that shows a page of the web client; its console must stay quiet."""
+    """Return a function that shows a page of the web client; its console must stay
+    quiet."""
 
     def show(path, part):
         reader.goto(f"{shop.url}/odoo/{path}")
@@ -69,7 +71,10 @@ def show(shop, reader):
 def test_axe_finds_nothing_serious(show, path, part):
     page = show(path, part)
     settings = f".o_settings_container:has({part})"
-    assert serious_findings(page, settings if path == "settings" else ".o_action_manager") == []
+    assert (
+        serious_findings(page, settings if path == "settings" else ".o_action_manager")
+        == []
+    )
 
 
 def test_axe_finds_nothing_serious_in_a_run_that_failed(shop, show):
@@ -83,7 +88,9 @@ def test_axe_finds_nothing_serious_where_a_stored_backup_is_used(shop, show):
         page = show(path, FORM)
         assert serious_findings(page, ".o_action_manager") == []
         page.click(f".o_statusbar_buttons button[name={button}]")
-        page.wait_for_selector(f"{DIALOG} .o_form_view, .o_form_view [name=copy_id]", timeout=LATER)
+        page.wait_for_selector(
+            f"{DIALOG} .o_form_view, .o_form_view [name=copy_id]", timeout=LATER
+        )
         part = DIALOG if page.query_selector(DIALOG) else ".o_action_manager"
         assert serious_findings(page, part) == [], button
 
@@ -115,7 +122,9 @@ def test_axe_finds_nothing_serious_in_the_guided_set_up(show):
     page.click(".o_menu_sections >> text=Configuration")
     page.click(".o-dropdown--menu >> text=Guided Set-up")
     for heading in ("Where", "When", "Who", "Can others", "This is"):
-        page.wait_for_selector(f"{DIALOG} h3:visible:has-text('{heading}')", timeout=LATER)
+        page.wait_for_selector(
+            f"{DIALOG} h3:visible:has-text('{heading}')", timeout=LATER
+        )
         assert serious_findings(page, DIALOG) == [], heading
         if heading != "This is":
             page.click(f"{DIALOG} button[name=action_next]")
@@ -146,7 +155,8 @@ def test_colour_is_never_the_only_sign(show):
     page = show("backups", f"{OVERVIEW} .o_backup_plan")
     signs = page.eval_on_selector_all(
         ".o_backup_run",
-        "runs => runs.map(run => [run.dataset.state, run.innerText, run.ariaLabel.split(' ')[0]])",
+        "runs => runs.map(run => [run.dataset.state, run.innerText, "
+        "run.ariaLabel.split(' ')[0]])",
     )
     assert signs == [
         ["success", "", "Success"],
@@ -154,7 +164,9 @@ def test_colour_is_never_the_only_sign(show):
         ["failure", "×", "Failure"],
     ]
     for tone in ("danger", "warning", "success"):
-        for badge in page.query_selector_all(f".text-bg-{tone}, .alert-{tone}, .text-{tone}"):
+        for badge in page.query_selector_all(
+            f".text-bg-{tone}, .alert-{tone}, .text-{tone}"
+        ):
             words = badge.inner_text() or badge.get_attribute("aria-label")
             hidden = badge.get_attribute("aria-hidden")
             assert words or hidden, badge.evaluate("element => element.outerHTML")
@@ -193,7 +205,9 @@ def test_viewer_finds_no_button_that_changes_anything(shop, reader):
                 ".o_action_manager button[name^=action_]",
                 "buttons => buttons.map(button => button.getAttribute('name'))",
             )
-            assert [name for name in buttons if not name.startswith("action_view_")] == [], path
+            assert [
+                name for name in buttons if not name.startswith("action_view_")
+            ] == [], path
         assert page.problems == []
 
 
@@ -211,7 +225,8 @@ def test_from_right_to_left(shop, reader):
             await_fit(page, OVERVIEW)
         page.set_viewport_size({"width": 1400, "height": 900})
         edges = page.eval_on_selector_all(
-            ".o_backup_run", "runs => runs.map(run => run.getBoundingClientRect().right)"
+            ".o_backup_run",
+            "runs => runs.map(run => run.getBoundingClientRect().right)",
         )
         assert edges == sorted(edges, reverse=True), "the newest run is not at the end"
         assert page.problems == []
@@ -221,7 +236,12 @@ def make_user(instance, name, group, **values):
     _model, group_id = instance.rpc(
         "ir.model.data", "check_object_reference", *group.split("."), True
     )
-    values |= {"name": name, "login": name, "password": name, "group_ids": [(4, group_id)]}
+    values |= {
+        "name": name,
+        "login": name,
+        "password": name,
+        "group_ids": [(4, group_id)],
+    }
     instance.rpc("res.users", "create", values)
 
 

@@ -52,7 +52,9 @@ def server_of(instance):
 @pytest.fixture
 def copy(instance):
     """Where the copy goes, which the test leaves behind."""
-    place = Place(f"{instance.database}_r", instance.data / "filestore" / f"{instance.database}_r")
+    place = Place(
+        f"{instance.database}_r", instance.data / "filestore" / f"{instance.database}_r"
+    )
     yield place
     quoted = f'"{place.database}"'
     with contextlib.suppress(Exception):
@@ -67,7 +69,9 @@ def restore(instance, archive, place, statements=(), meanwhile=lambda target: No
         opened.check(Progress())
         found = preflight(opened.describe(), surroundings, server_of(instance))
         assert not [finding for finding in found if finding.blocking]
-        with RestoreTarget(server_of(instance), place, instance.data / "restores") as target:
+        with RestoreTarget(
+            server_of(instance), place, instance.data / "restores"
+        ) as target:
             target.create()
             load(opened.sql(), target.connection, Progress())
             extract_filestore(opened, target.filestore, Progress())
@@ -99,7 +103,10 @@ def test_a_run_is_restored_whole_and_boots(instance, copy):
         "SELECT state, count(*) FROM backup_job GROUP BY 1", database=copy.database
     )
     assert states == [("cancelled", 1)]  # the run that made the archive
-    assert instance.sql("SELECT 1 FROM backup_plan WHERE active", database=copy.database) == []
+    assert (
+        instance.sql("SELECT 1 FROM backup_plan WHERE active", database=copy.database)
+        == []
+    )
     uuid = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
     assert instance.sql(uuid) != instance.sql(uuid, database=copy.database)
 

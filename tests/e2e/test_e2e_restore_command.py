@@ -22,11 +22,14 @@ env.cr.commit()
 
 
 def restore(instance, archive, copy, *options, **more):
-    return instance.odoo("backup", "restore", str(archive), "--to", copy, *options, **more)
+    return instance.odoo(
+        "backup", "restore", str(archive), "--to", copy, *options, **more
+    )
 
 
 def databases(instance):
-    """Return the databases of this test; a scratch one has a marker as long as it is there."""
+    """Return the databases of this test; a scratch one has a marker as long as it is
+    there."""
     rows = instance.sql("SELECT datname FROM pg_database", database="postgres")
     markers = {path.name for path in (instance.data / "dfr_backup/restores").glob("*")}
     return {name for (name,) in rows if name.startswith(instance.database)} | markers
@@ -43,8 +46,12 @@ def test_restore_where_no_database_works(instance, copy):
     done = restore(instance, run.archive, copy, "--neutralize", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["missing_modules"] == []
-    assert instance.sql("SELECT count(*) FROM backup_plan WHERE active", database=copy) == [(0,)]
-    assert instance.sql("SELECT state FROM backup_job", database=copy) == [("cancelled",)]
+    assert instance.sql(
+        "SELECT count(*) FROM backup_plan WHERE active", database=copy
+    ) == [(0,)]
+    assert instance.sql("SELECT state FROM backup_job", database=copy) == [
+        ("cancelled",)
+    ]
     again = restore(instance, run.archive, copy)
     assert again.returncode == 1
     assert "is a database" in again.stderr and "->" in again.stderr
@@ -62,7 +69,9 @@ def test_restored_copy_neither_stores_nor_deletes(instance, copy):
         assert second.state == "failure"
         assert "read-only here" in second.by_kind["upload"]["error"]
         assert "Take Over" in second.by_kind["upload"]["hint"]
-        instance.shell("env['backup.storage'].search([]).action_take_over(); env.cr.commit()")
+        instance.shell(
+            "env['backup.storage'].search([]).action_take_over(); env.cr.commit()"
+        )
         assert instance.backup().state == "success"
     finally:
         instance.database = original
@@ -75,10 +84,14 @@ def test_replace_keeps_the_old_one(instance, copy):
     done = restore(instance, run.archive, copy, "--replace", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"][-1]["kind"] == "boot"
-    before = [name for name in databases(instance) if name.startswith(f"{copy}_before_")]
+    before = [
+        name for name in databases(instance) if name.startswith(f"{copy}_before_")
+    ]
     try:
         assert before == [json.loads(done.stdout)["former"]["database"]]
-        assert instance.sql("SELECT to_regclass('only_here')", database=copy) == [(None,)]
+        assert instance.sql("SELECT to_regclass('only_here')", database=copy) == [
+            (None,)
+        ]
     finally:
         for name in before:
             drop_database(name)
@@ -92,7 +105,10 @@ def test_replacement_that_does_not_boot_is_taken_back(instance, copy):
     changed(run.archive, b"ALTER TABLE public.res_partner DROP COLUMN email CASCADE;")
     done = restore(instance, run.archive, copy, "--replace")
     assert done.returncode == 1
-    assert "is the former database again" in done.stderr and "res_partner.email" in done.stderr
+    assert (
+        "is the former database again" in done.stderr
+        and "res_partner.email" in done.stderr
+    )
     assert databases(instance) == before
     assert instance.sql("SELECT count(*) FROM only_here", database=copy) == [(0,)]
     assert len(list((instance.data / "filestore").iterdir())) == 2
@@ -133,7 +149,9 @@ def test_killed_restore_leaves_nothing_for_the_next(instance, copy, tmp_path):
 
 def test_encrypted_archive(instance, copy, tmp_path):
     said = instance.shell(GENERATE)
-    (private,) = [line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")]
+    (private,) = [
+        line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")
+    ]
     (tmp_path / "key").write_text(private + "\n")
     run = instance.backup()
     done = restore(instance, run.archive, copy)
@@ -151,9 +169,15 @@ def test_drill_proves_and_leaves_nothing(instance):
     done = instance.odoo("backup", "drill", "-d", instance.database, "--json")
     report = json.loads(done.stdout)
     assert (report["job"]["state"], done.returncode) == ("success", 0), report
-    assert [step["kind"] for step in report["steps"]][-3:] == ["compare", "boot", "drop"]
+    assert [step["kind"] for step in report["steps"]][-3:] == [
+        "compare",
+        "boot",
+        "drop",
+    ]
     assert databases(instance) == before
-    ((proven, seconds),) = instance.sql("SELECT last_proven, last_proven_seconds FROM backup_plan")
+    ((proven, seconds),) = instance.sql(
+        "SELECT last_proven, last_proven_seconds FROM backup_plan"
+    )
     assert proven and seconds > 0
     assert instance.sql("SELECT proven_at IS NOT NULL FROM backup_copy") == [(True,)]
     assert instance.leftovers() == []
@@ -176,7 +200,8 @@ def test_drill_fails_loudly(instance):
 
 
 def changed(archive, statement=b"", modules=(), **files):
-    """Put a statement at the end of the dump of an archive, and more files; seal it again."""
+    """Put a statement at the end of the dump of an archive, and more files; seal it
+    again."""
     with zipfile.ZipFile(archive) as source:
         members = {name: source.read(name) for name in source.namelist()}
     end = b"-- PostgreSQL database dump complete"
@@ -209,7 +234,9 @@ def test_killed_drill_goes_on(instance, tmp_path, instant):
     instance.backup()
     before = databases(instance)
     fault = f"kill:{instant}:{tmp_path}/marker"
-    done = instance.odoo("backup", "drill", "-d", instance.database, "--json", fault=fault)
+    done = instance.odoo(
+        "backup", "drill", "-d", instance.database, "--json", fault=fault
+    )
     assert (tmp_path / "marker").exists()
     assert json.loads(done.stdout)["job"]["state"] == "success", done.stdout
     assert databases(instance) == before
@@ -242,9 +269,12 @@ env.cr.commit()
 
 
 def request(instance, copy, addons=False, accepted=(), fault=None):
-    """Ask for a restore as the form does; return the number of its run, and what the form said."""
+    """Ask for a restore as the form does; return the number of its run, and what the
+    form said."""
     code = REQUEST.format(name=copy, addons=addons, accepted=list(accepted))
-    done = instance.odoo("shell", "-d", instance.database, "--no-http", text=code, fault=fault)
+    done = instance.odoo(
+        "shell", "-d", instance.database, "--no-http", text=code, fault=fault
+    )
     assert "Traceback" not in done.stderr, done.stderr
     ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'restore'")
     return job, done.stdout
@@ -257,22 +287,26 @@ def test_restore_from_the_back_office(instance, copy):
     with instance.serve():
         assert instance.await_job(job, timeout=300) == "success"
     assert copy in databases(instance)
-    assert instance.sql("SELECT DISTINCT state FROM backup_step WHERE job_id = %s", job) == [
-        ("success",)
-    ]
+    assert instance.sql(
+        "SELECT DISTINCT state FROM backup_step WHERE job_id = %s", job
+    ) == [("success",)]
     known = "SELECT count(*) > 50 FROM pg_stats WHERE schemaname = 'public'"
     assert instance.sql(known, database=copy) == [(True,)]
     assert instance.leftovers() == []
 
 
-def test_run_that_is_killed_when_its_database_has_its_name_ends_well(instance, copy, tmp_path):
+def test_run_that_is_killed_when_its_database_has_its_name_ends_well(
+    instance, copy, tmp_path
+):
     instance.backup()
     fault = f"kill:restore.publish.after:{tmp_path}/marker"
     job, _said = request(instance, copy, fault=fault)
     with instance.serve():
         assert instance.await_job(job, timeout=400) == "success"
     assert (tmp_path / "marker").exists()
-    steps = "SELECT kind, state FROM backup_step WHERE job_id = %s AND state != 'success'"
+    steps = (
+        "SELECT kind, state FROM backup_step WHERE job_id = %s AND state != 'success'"
+    )
     assert instance.sql(steps, job) == []
     assert "its name already" in instance.sql(
         "SELECT log FROM backup_step WHERE job_id = %s AND kind = 'finish'", job
@@ -284,7 +318,10 @@ def test_run_that_is_killed_when_its_database_has_its_name_ends_well(instance, c
 def test_custom_addons_are_unpacked_where_no_odoo_loads_them(instance, copy, tmp_path):
     """Also when the run is killed once they are there, and begins again."""
     run = instance.backup()
-    files = {"addons/shop_theme/__manifest__.py": "{}", "addons/base/__manifest__.py": "{}"}
+    files = {
+        "addons/shop_theme/__manifest__.py": "{}",
+        "addons/base/__manifest__.py": "{}",
+    }
     changed(run.archive, modules=["shop_theme", "shop_gone"], **files)
     tell(instance, run.archive)
     fault = f"kill:step.addons.end:{tmp_path}/marker"
@@ -315,14 +352,22 @@ def commands(after):
 
 
 def do(lines, instance, folder, **names):
-    """Run commands of the README as they stand, with the names that a reader puts in."""
+    """Run commands of the README as they stand, with the names that a reader puts
+    in."""
     script = "\n".join(["set -e", *lines])
     for name, value in names.items():
         script = script.replace(name, str(value))
-    script = script.replace("<data_dir>", str(instance.data)).replace("ARCHIVE.zip", "archive.zip")
+    script = script.replace("<data_dir>", str(instance.data)).replace(
+        "ARCHIVE.zip", "archive.zip"
+    )
     env = {**os.environ, "PGDATABASE": "postgres", "ODOO_RC": str(instance.conf)}
     done = subprocess.run(
-        ["bash", "-c", script], env=env, cwd=folder, capture_output=True, text=True, timeout=300
+        ["bash", "-c", script],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, script + done.stdout + done.stderr
 
@@ -335,16 +380,22 @@ def test_readme_restore_by_hand(instance, copy, tmp_path):
     *steps, neutralize = commands("*By hand*")
     do(steps, instance, tmp_path, NEWDB=copy)
     for name, rows in run.manifest["dfr_backup"]["rows"].items():
-        assert instance.sql(f"SELECT count(*) FROM ONLY {name}", database=copy) == [(rows,)]
+        assert instance.sql(f"SELECT count(*) FROM ONLY {name}", database=copy) == [
+            (rows,)
+        ]
     files = run.manifest["dfr_backup"]["attachments"]["files"]
     assert len(list((instance.data / "filestore" / copy).glob("??/*"))) == files
     do([neutralize], instance, tmp_path, NEWDB=copy)
-    assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [(1,)]
+    assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [
+        (1,)
+    ]
 
 
 def test_readme_decrypts_by_hand(instance, tmp_path):
     said = instance.shell(GENERATE)
-    (private,) = [line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")]
+    (private,) = [
+        line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")
+    ]
     (tmp_path / "key").write_text(private + "\n")
     run = instance.backup()
     shutil.copy(run.archive, tmp_path / "archive.zip.age")

@@ -1,4 +1,5 @@
-"""What happens around a run: cancel, a second request, a busy database, a restored copy."""
+"""What happens around a run: cancel, a second request, a busy database, a restored
+copy."""
 
 import subprocess
 import time
@@ -45,12 +46,16 @@ def until(condition, timeout=60):
 
 
 def running_step(instance, kind):
-    return instance.sql("SELECT 1 FROM backup_step WHERE kind = %s AND state = 'running'", kind)
+    return instance.sql(
+        "SELECT 1 FROM backup_step WHERE kind = %s AND state = 'running'", kind
+    )
 
 
 def test_a_busy_database_still_restores_complete(instance, restore, tmp_path):
     fault = f"pause:step.archive_files.begin:{tmp_path}/marker:6"
-    backup = start(instance, "backup", "run", "-d", instance.database, "--json", fault=fault)
+    backup = start(
+        instance, "backup", "run", "-d", instance.database, "--json", fault=fault
+    )
     until(lambda: instance.sql("SELECT 1 FROM backup_job"))
     busy = start(instance, "shell", "-d", instance.database, "--no-http")
     output, errors = busy.communicate(WRITERS, timeout=120)
@@ -67,7 +72,9 @@ def test_a_busy_database_still_restores_complete(instance, restore, tmp_path):
 
 def test_cancel_in_the_middle_leaves_nothing(instance, tmp_path):
     fault = f"pause:postgres.dump.first_bytes:{tmp_path}/marker:3"
-    backup = start(instance, "backup", "run", "-d", instance.database, "--json", fault=fault)
+    backup = start(
+        instance, "backup", "run", "-d", instance.database, "--json", fault=fault
+    )
     until(lambda: running_step(instance, "dump_database"))
     instance.shell("env['backup.job'].search([]).action_cancel(); env.cr.commit()")
     asked = time.monotonic()
@@ -80,11 +87,16 @@ def test_cancel_in_the_middle_leaves_nothing(instance, tmp_path):
 
 
 def test_requests_while_running_make_one_waiting_run(instance, tmp_path):
-    with instance.serve(env=instance.environ(f"pause:step.compress.begin:{tmp_path}/m:8")):
+    with instance.serve(
+        env=instance.environ(f"pause:step.compress.begin:{tmp_path}/m:8")
+    ):
         plan = instance.rpc("backup.plan", "search", [])
         jobs = [instance.rpc("backup.plan", "action_run_now", plan)["res_id"]]
         until(lambda: instance.sql("SELECT 1 FROM backup_job WHERE state = 'running'"))
-        jobs += [instance.rpc("backup.plan", "action_run_now", plan)["res_id"] for _ in range(3)]
+        jobs += [
+            instance.rpc("backup.plan", "action_run_now", plan)["res_id"]
+            for _ in range(3)
+        ]
         assert len(set(jobs)) == 2
         states = instance.sql("SELECT state FROM backup_job ORDER BY id")
         assert states == [("running",), ("pending",)]
@@ -104,7 +116,9 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
     try:
         code = "env['backup.plan']._cron_supervise(); env.cr.commit()"
         done = instance.odoo("shell", "-d", copy, "--no-http", text=code)
-        assert instance.sql("SELECT state FROM backup_job", database=copy) == [("cancelled",)]
+        assert instance.sql("SELECT state FROM backup_job", database=copy) == [
+            ("cancelled",)
+        ]
         assert len(list(instance.storage.iterdir())) == 2
     finally:
         drop_database(copy)
@@ -113,10 +127,14 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
 def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path):
     instance.sql("UPDATE backup_plan SET patience = 1")
     fault = f"pause:postgres.dump.first_bytes:{tmp_path}/marker:8"
-    backup = start(instance, "backup", "run", "-d", instance.database, "--json", fault=fault)
+    backup = start(
+        instance, "backup", "run", "-d", instance.database, "--json", fault=fault
+    )
     until((tmp_path / "marker").exists)
     asked = time.monotonic()
-    instance.sql("ALTER TABLE res_partner ADD COLUMN upgraded int")  # waits for pg_dump's lock
+    instance.sql(
+        "ALTER TABLE res_partner ADD COLUMN upgraded int"
+    )  # waits for pg_dump's lock
     assert time.monotonic() - asked < 20
     until(lambda: instance.sql("SELECT 1 FROM backup_job WHERE state = 'pending'"))
     ((error, not_before),) = instance.sql("SELECT error, not_before FROM backup_job")
@@ -125,7 +143,9 @@ def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path)
     instance.sql("UPDATE backup_job SET not_before = now() AT TIME ZONE 'UTC'")
     backup.communicate(timeout=120)
     assert backup.returncode == 0
-    assert instance.sql("SELECT state, attempt, error FROM backup_job") == [("success", 2, None)]
+    assert instance.sql("SELECT state, attempt, error FROM backup_job") == [
+        ("success", 2, None)
+    ]
     (log,) = instance.sql("SELECT log FROM backup_step WHERE kind = 'dump_database'")[0]
     assert "gave way" in log
     assert instance.leftovers() == []
@@ -134,7 +154,9 @@ def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path)
 def test_two_servers_on_one_database_run_it_once(instance, tmp_path):
     instance.sql("UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC'")
     code = "env['backup.plan']._cron_supervise(); env.cr.commit()"
-    nodes = [start(instance, "shell", "-d", instance.database, "--no-http") for _ in range(3)]
+    nodes = [
+        start(instance, "shell", "-d", instance.database, "--no-http") for _ in range(3)
+    ]
     for node in nodes:
         node.stdin.write(code)
         node.stdin.close()

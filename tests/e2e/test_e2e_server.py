@@ -53,8 +53,12 @@ def assert_steps_back(pid):
 
 
 def test_schedule_runs_by_the_servers_own_cron(instance):
-    instance.sql("UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC' - interval '3 days'")
-    instance.sql("UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute'")
+    instance.sql(
+        "UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC' - interval '3 days'"
+    )
+    instance.sql(
+        "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute'"
+    )
     with instance.serve():
         for _ in range(300):
             jobs = instance.sql("SELECT id FROM backup_job")
@@ -74,7 +78,9 @@ def test_options_that_stand_in_no_file(instance, how, tmp_path):
     instance.write_conf(**dict.fromkeys(names))
     env, arguments = instance.environ(), []
     if how == "command line":
-        arguments = [f"--{name.replace('data_dir', 'data-dir')}={given[name]}" for name in given]
+        arguments = [
+            f"--{name.replace('data_dir', 'data-dir')}={given[name]}" for name in given
+        ]
         arguments = [a.replace("--addons_path", "--addons-path") for a in arguments]
     else:
         variables = {"db_host": "PGHOST", "db_port": "PGPORT", "db_user": "PGUSER"}
@@ -105,7 +111,9 @@ def test_password_is_on_no_command_line(instance, tmp_path):
                     lines.append(stream.read().decode(errors="replace"))
             except OSError:
                 continue
-        mine = [line for line in lines if instance.database in line or "pg_dump" in line]
+        mine = [
+            line for line in lines if instance.database in line or "pg_dump" in line
+        ]
         assert any("runner" in line for line in mine)
         assert not [line for line in lines if password in line]
         assert instance.await_job(job) == "success"
@@ -114,13 +122,25 @@ def test_password_is_on_no_command_line(instance, tmp_path):
 def test_nothing_over_rpc_without_a_group(instance):
     with instance.serve():
         instance.rpc(
-            "res.users", "create", {"name": "E", "login": "employee", "password": "employee-1"}
+            "res.users",
+            "create",
+            {"name": "E", "login": "employee", "password": "employee-1"},
         )
         for model in ("plan", "storage", "job", "step", "copy"):
             with pytest.raises(RuntimeError, match="not allowed|access"):
                 instance.rpc(
-                    f"backup.{model}", "search_read", [], login="employee", password="employee-1"
+                    f"backup.{model}",
+                    "search_read",
+                    [],
+                    login="employee",
+                    password="employee-1",
                 )
-        for method in ("action_run_now", "action_cancel", "action_retry"):  # also on no record
+        for method in (
+            "action_run_now",
+            "action_cancel",
+            "action_retry",
+        ):  # also on no record
             with pytest.raises(RuntimeError, match="backup manager|not allowed|access"):
-                instance.rpc("backup.job", method, [], login="employee", password="employee-1")
+                instance.rpc(
+                    "backup.job", method, [], login="employee", password="employee-1"
+                )

@@ -28,7 +28,9 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         second = instance.data / "dfr_backup/backups/second"
         page.fill(".modal [name=local_path] input", str(second))
         page.click(".modal button[name=action_use_in_setup]")
-        page.wait_for_selector(f"{DIALOG} input:checked + label:has-text('Second disk')")
+        page.wait_for_selector(
+            f"{DIALOG} input:checked + label:has-text('Second disk')"
+        )
         page.click(NEXT)
 
         heading(page, "When does it run")
@@ -44,8 +46,12 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         place = page.locator(NEXT).bounding_box()
         page.fill(f"{DIALOG} [name=my_email] input", "admin@dfr.org")
         page.press(f"{DIALOG} [name=my_email] input", "Tab")
-        page.wait_for_selector(f"{DIALOG} .alert:has-text('Nobody hears')", state="hidden")
-        assert page.locator(NEXT).bounding_box() == place  # or whoever presses it misses it
+        page.wait_for_selector(
+            f"{DIALOG} .alert:has-text('Nobody hears')", state="hidden"
+        )
+        assert (
+            page.locator(NEXT).bounding_box() == place
+        )  # or whoever presses it misses it
         page.click(NEXT)
 
         heading(page, "Can others read the backups")
@@ -72,7 +78,9 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         page.wait_for_selector(".o_backup_plan[data-state=good]", timeout=LATER)
         assert not page.query_selector("button:has-text('Set Up in Two Minutes')")
         for point in ("recent", "setup", "copies", "kit", "verification"):
-            assert page.query_selector(f".o_backup_advice [data-key={point}][data-done]"), point
+            assert page.query_selector(
+                f".o_backup_advice [data-key={point}][data-done]"
+            ), point
         stored = [path.suffix for path in second.iterdir()]
         assert sorted(stored) == [".age", ".json"]
 
@@ -98,15 +106,25 @@ def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F
         page.fill(".modal [name=sftp_directory] input", "/etc/passwd/nowhere")
         page.fill(".modal [name=sftp_private_key] textarea", sshd.private_key)
         page.click(use)
-        page.wait_for_selector(".modal [name=sftp_offered_fingerprint]:has-text('SHA256:')")
+        page.wait_for_selector(
+            ".modal [name=sftp_offered_fingerprint]:has-text('SHA256:')"
+        )
         page.click(".modal button[name=action_trust_host_key]")
-        page.click(".modal:has-text('Is this the fingerprint') .modal-footer .btn-primary")
+        page.click(
+            ".modal:has-text('Is this the fingerprint') .modal-footer .btn-primary"
+        )
         page.wait_for_selector(".modal [name=sftp_fingerprint]:has-text('SHA256:')")
         page.click(use)
-        page.wait_for_selector(".modal .alert-danger [name=last_test_error]", timeout=LATER)
+        page.wait_for_selector(
+            ".modal .alert-danger [name=last_test_error]", timeout=LATER
+        )
         page.fill(".modal [name=sftp_directory] input", str(sshd.data / "from-setup"))
         page.click(use)
-        page.wait_for_selector(f"{DIALOG} input:checked + label:has-text('SFTP')", timeout=LATER)
+        page.wait_for_selector(
+            f"{DIALOG} input:checked + label:has-text('SFTP')", timeout=LATER
+        )
         page.click(".modal button:has-text('Save')")
-        page.wait_for_selector(".o_backup_advice [data-key=off_site][data-done]", timeout=LATER)
+        page.wait_for_selector(
+            ".o_backup_advice [data-key=off_site][data-done]", timeout=LATER
+        )
     assert page.problems == []

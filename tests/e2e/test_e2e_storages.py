@@ -1,4 +1,5 @@
-"""Backups go to real servers, encrypted, and nothing of what is secret is to be seen anywhere."""
+"""Backups go to real servers, encrypted, and nothing of what is secret is to be seen
+anywhere."""
 
 import hashlib
 import json
@@ -118,7 +119,9 @@ def test_rclone_remote(instance, tmp_path):
     alias = f"[cloud]\ntype = alias\nremote = {tmp_path}/cloud\n"
     config.write_text(f"{alias}[disk]\ntype = local\n")
     instance.write_conf(dfr_backup_rclone_config=str(config))
-    said = instance.shell("print('OFFERED', env['backup.storage']._selection_rclone_remotes())")
+    said = instance.shell(
+        "print('OFFERED', env['backup.storage']._selection_rclone_remotes())"
+    )
     assert "OFFERED [('cloud', 'cloud')]" in said
     assert "TEST works" in instance.shell(RCLONE)
     run = instance.backup()
@@ -171,7 +174,9 @@ def test_catalogue_of_a_new_server(far):
     found = far.sql("SELECT key, size, sha256, state FROM backup_copy")
     archive = run.manifest["archive"]
     assert len(found) == 3
-    assert set(found) == {(archive["key"], archive["size"], archive["sha256"], "stored")}
+    assert set(found) == {
+        (archive["key"], archive["size"], archive["sha256"], "stored")
+    }
 
 
 ENCRYPT = """
@@ -186,14 +191,17 @@ env.cr.commit()
 
 def test_encrypted_for_a_key(far, s3, tmp_path):
     said = far.shell(ENCRYPT)
-    (private,) = [line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")]
+    (private,) = [
+        line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")
+    ]
     (tmp_path / "key").write_text(private + "\n")
     run = far.backup()
     assert run.state == "success", run.report
     assert run.archive.name.endswith(".zip.age")
     assert run.archive.read_bytes().startswith(b"age-encryption.org/v1\n")
     subprocess.run(
-        ["age", "-d", "-i", tmp_path / "key", "-o", tmp_path / "a.zip", run.archive], check=True
+        ["age", "-d", "-i", tmp_path / "key", "-o", tmp_path / "a.zip", run.archive],
+        check=True,
     )
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert archive.testzip() is None
@@ -234,7 +242,8 @@ def test_secrets_are_nowhere_to_be_seen(far, sshd, tmp_path):
     """Not in the dump, not in a log, not on a command line, not in the environment."""
     plan = "env['backup.plan'].search([])"
     far.shell(
-        f"{plan}.write({{'encryption': 'passphrase', 'age_passphrase': {PASSPHRASE!r}}})"
+        f"{plan}.write({{'encryption': 'passphrase', 'age_passphrase': "
+        f"{PASSPHRASE!r}}})"
         "\nenv.cr.commit()"
     )
     spy = tmp_path / "spy"
@@ -251,7 +260,9 @@ def test_secrets_are_nowhere_to_be_seen(far, sshd, tmp_path):
     seen |= {str(p): p.read_bytes() for p in (far.data / "dfr_backup/log").glob("*")}
     seen |= {str(p): p.read_bytes() for p in spy.iterdir()}
     seen |= {str(p): p.read_bytes() for p in far.folder.glob("*.log")}
-    assert any("cmdline" in name for name in seen) and any("environ" in name for name in seen)
+    assert any("cmdline" in name for name in seen) and any(
+        "environ" in name for name in seen
+    )
     key_lines = [line for line in sshd.private_key.splitlines() if "-----" not in line]
     for secret in (SECRET_KEY, PASSPHRASE, key_lines[1]):
         for name, content in seen.items():
@@ -267,7 +278,9 @@ copy = env["backup.copy"].search([]).with_user(env.ref("base.user_admin"))
 print("PATH", copy._download_path())
 env.cr.commit()
 """
-    (path,) = [line.split()[1] for line in instance.shell(token).splitlines() if "PATH" in line]
+    (path,) = [
+        line.split()[1] for line in instance.shell(token).splitlines() if "PATH" in line
+    ]
     with instance.serve():
         opener = logged_in(instance)
 
@@ -282,9 +295,15 @@ env.cr.commit()
         status, again, body = get(Range="bytes=1000-")
         assert (status, body) == (206, content[1000:])
         assert again["Content-Range"] == f"bytes 1000-{len(content) - 1}/{len(content)}"
-        assert get(**{"Range": "bytes=5-9", "If-Range": headers["ETag"]})[2] == content[5:10]
+        assert (
+            get(**{"Range": "bytes=5-9", "If-Range": headers["ETag"]})[2]
+            == content[5:10]
+        )
         assert get(**{"Range": "bytes=5-9", "If-Range": '"another"'})[2] == content
-        for bad, code in ((path[:-3] + "abc", 404), (path.replace("/1/", "/999/"), 404)):
+        for bad, code in (
+            (path[:-3] + "abc", 404),
+            (path.replace("/1/", "/999/"), 404),
+        ):
             request = urllib.request.Request(instance.url + bad)
             with pytest.raises(urllib.error.HTTPError) as caught:
                 opener.open(request, timeout=60)
@@ -292,7 +311,11 @@ env.cr.commit()
         with pytest.raises(urllib.error.HTTPError) as caught:
             get(Range=f"bytes={len(content)}-")
         assert caught.value.code == 416
-        kit = opener.open(f"{instance.url}/dfr_backup/recovery_kit/1", timeout=60).read().decode()
+        kit = (
+            opener.open(f"{instance.url}/dfr_backup/recovery_kit/1", timeout=60)
+            .read()
+            .decode()
+        )
         assert run.archive.name in kit and str(instance.storage) in kit
         anonymous = urllib.request.urlopen(instance.url + path, timeout=60)
         assert anonymous.url.startswith(f"{instance.url}/web/login")

@@ -18,7 +18,9 @@ def go(page, instance, path, part):
 
 
 def await_state(page, state):
-    page.wait_for_selector(f".o_arrow_button_current:has-text('{state}')", timeout=LATER)
+    page.wait_for_selector(
+        f".o_arrow_button_current:has-text('{state}')", timeout=LATER
+    )
 
 
 def newest(instance, table):
@@ -59,7 +61,12 @@ def test_retry_the_upload_of_a_run_that_failed(instance, page):
     assert instance.backup().state == "failure"
     with instance.serve():
         log_in(page, instance)
-        go(page, instance, f"backup-runs/{newest(instance, 'backup_job')}", ".o_backup_step")
+        go(
+            page,
+            instance,
+            f"backup-runs/{newest(instance, 'backup_job')}",
+            ".o_backup_step",
+        )
         page.wait_for_selector("text=The archive is kept on the server until")
         page.wait_for_selector(".o_form_view .alert-danger:has-text('/etc/nowhere')")
         instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
@@ -75,7 +82,12 @@ def test_restore_from_the_browser(instance, page):
     copy = f"{instance.database}_restored"
     with instance.serve(), dropped(instance, copy):
         log_in(page, instance)
-        go(page, instance, f"stored-backups/{newest(instance, 'backup_copy')}", ".o_form_sheet")
+        go(
+            page,
+            instance,
+            f"stored-backups/{newest(instance, 'backup_copy')}",
+            ".o_form_sheet",
+        )
         page.click("button[name=action_restore]")
         page.wait_for_selector(f"{DIALOG}:has-text('Database “{instance.database}”')")
         assert page.input_value(f"{DIALOG} [name=database] input") == copy
@@ -83,11 +95,15 @@ def test_restore_from_the_browser(instance, page):
         page.uncheck(f"{DIALOG} [name=neutralize] input")
         page.wait_for_selector(f"{DIALOG}:has-text('will send its mails')")
         page.check(f"{DIALOG} [name=neutralize] input")
-        page.wait_for_selector(f"{DIALOG} >> text=will send its mails", state="detached")
+        page.wait_for_selector(
+            f"{DIALOG} >> text=will send its mails", state="detached"
+        )
 
         page.fill(f"{DIALOG} [name=database] input", "no such/name")
         page.click(f"{DIALOG} button:has-text('Restore')")
-        page.click(".modal:has-text('Validation Error') .modal-footer button", timeout=LATER)
+        page.click(
+            ".modal:has-text('Validation Error') .modal-footer button", timeout=LATER
+        )
         page.fill(f"{DIALOG} [name=database] input", copy)
         page.click(f"{DIALOG} button:has-text('Restore')")
         page.fill(".modal input[type=password]", "admin", timeout=LATER)
@@ -112,7 +128,10 @@ def dropped(instance, database):
 
 def test_an_overdue_plan_is_loud(instance, page):
     assert instance.backup().state == "success"
-    for table, column in (("backup_job", "date_end"), ("backup_plan", "promised_since")):
+    for table, column in (
+        ("backup_job", "date_end"),
+        ("backup_plan", "promised_since"),
+    ):
         instance.sql(f"UPDATE {table} SET {column} = now() - interval '5 days'")
     with instance.serve():
         log_in(page, instance)

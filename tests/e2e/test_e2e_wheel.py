@@ -1,4 +1,5 @@
-"""The wheel of the addon, installed as any Python package into the environment of a plain Odoo."""
+"""The wheel of the addon, installed as any Python package into the environment of a
+plain Odoo."""
 
 import os
 import subprocess
@@ -33,7 +34,8 @@ def python(tmp_path, wheel):
     (packages / "odoo.pth").write_text(f"{sysconfig.get_path('purelib')}\n{odoo}\n")
     python = home / "bin/python"
     subprocess.run(
-        [*PIP, "--python", python, "install", "--no-index", "--no-deps", wheel], check=True
+        [*PIP, "--python", python, "install", "--no-index", "--no-deps", wheel],
+        check=True,
     )
     return python
 
@@ -49,21 +51,30 @@ class WithWheel(Instance):
     def odoo(self, *args, fault=None):
         env = {k: v for k, v in self.environ(fault).items() if k != "PYTHONPATH"}
         argv = _ordinary([self.python, DEV / "bin/start_odoo.py", *args])
-        return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=240)
+        return subprocess.run(
+            argv, env=env, capture_output=True, text=True, timeout=240
+        )
 
 
 def test_wheel_holds_the_addon_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        (metadata,) = (archive.read(name).decode() for name in names if name.endswith("/METADATA"))
+        (metadata,) = (
+            archive.read(name).decode() for name in names if name.endswith("/METADATA")
+        )
     addon = {Path(name) for name in names if name.startswith("odoo/addons/dfr_backup/")}
     tracked = subprocess.run(
-        ["git", "ls-files"], cwd=REPO / "dfr_backup", capture_output=True, text=True, check=True
+        ["git", "ls-files"],
+        cwd=REPO / "dfr_backup",
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split("\n")
     wanted = {Path("odoo/addons/dfr_backup", name) for name in tracked if name}
     assert addon == wanted - {Path("odoo/addons/dfr_backup/pyproject.toml")}
     assert all(
-        name.startswith(("odoo/addons/dfr_backup/", "odoo_addon_dfr_backup-")) for name in names
+        name.startswith(("odoo/addons/dfr_backup/", "odoo_addon_dfr_backup-"))
+        for name in names
     )
     assert "Name: odoo-addon-dfr_backup" in metadata
     assert "Requires-Dist: odoo==19.0.*" in metadata

@@ -1,4 +1,5 @@
-"""Make ``dfr_backup.engine`` importable without Odoo: the addon's own __init__ needs it."""
+"""Make ``dfr_backup.engine`` importable without Odoo: the addon's own __init__ needs
+it."""
 
 import sys
 import types
@@ -12,7 +13,9 @@ sys.modules.setdefault("dfr_backup", package)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="let Info-ZIP read what is large, too")
+    parser.addoption(
+        "--slow", action="store_true", help="let Info-ZIP read what is large, too"
+    )
 
 
 @pytest.fixture(params=["isal", "zlib"])

@@ -18,7 +18,8 @@ def forget(path):
 
 
 def holds(path):
-    """Tell whether the page cache has the beginning of a file. Asking brings it there."""
+    """Tell whether the page cache has the beginning of a file. Asking brings it
+    there."""
     file = os.open(path, os.O_RDONLY)
     try:
         return is_cached(file)

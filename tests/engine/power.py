@@ -1,8 +1,8 @@
 """What a disk may hold after the power failed.
 
-Only what was synced is sure: of the names that were made, changed or removed since their
-directory was synced, any may have reached the disk or not, and of the bytes that were written to
-a file since it was synced all, none, or as many zeros.
+Only what was synced is sure: of the names that were made, changed or removed since
+their directory was synced, any may have reached the disk or not, and of the bytes that
+were written to a file since it was synced all, none, or as many zeros.
 """
 
 import itertools
@@ -17,8 +17,9 @@ _listening = []
 
 
 class Recorder:
-    """What this process does in ``folder``, as ``count`` operations. A crash at some moment of
-    it leaves one of ``crashes``, each {name: bytes}, and one after it one of ``at_the_end``."""
+    """What this process does in ``folder``, as ``count`` operations. A crash at some
+    moment of it leaves one of ``crashes``, each {name: bytes}, and one after it one
+    of ``at_the_end``."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -26,7 +27,8 @@ class Recorder:
         self.count = 0
         self._names = self._sure = self._look()
         self._synced = self._contents()
-        self._changes = []  # of names, each {name: inode, or None for one that is removed}
+        # of names, each {name: inode, or None for one that is removed}
+        self._changes = []
 
     def trust(self, path: Path):
         """A file elsewhere, whose content is known to be on the disk."""
@@ -37,7 +39,9 @@ class Recorder:
         names = self._look()
         both = {*names, *self._names}
         change = {
-            name: names.get(name) for name in both if names.get(name) != self._names.get(name)
+            name: names.get(name)
+            for name in both
+            if names.get(name) != self._names.get(name)
         }
         if change:
             self._changes.append(change)
@@ -64,7 +68,9 @@ class Recorder:
                 names.update(change)
             names = {name: inode for name, inode in names.items() if inode}
             inodes = sorted({*names.values()})
-            for contents in itertools.product(*(self._after(inode, now) for inode in inodes)):
+            for contents in itertools.product(
+                *(self._after(inode, now) for inode in inodes)
+            ):
                 found = dict(zip(inodes, contents, strict=True))
                 yield {name: found[inode] for name, inode in names.items()}
 

@@ -1,4 +1,5 @@
-"""Store a file where files may not grow beyond 5 MiB: put_with_limit.py FOLDER SOURCE"""
+"""Store a file where files may not grow beyond 5 MiB: put_with_limit.py FOLDER
+SOURCE"""
 
 import resource
 import signal

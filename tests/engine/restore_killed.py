@@ -1,6 +1,7 @@
 """Restore an archive, and be killed at the checkpoint that is named.
 
-restore_killed.py STAMP ARCHIVE DATABASE FILESTORE MARKERS CHECKPOINT [replace [put_back]]
+restore_killed.py STAMP ARCHIVE DATABASE FILESTORE MARKERS CHECKPOINT [replace
+[put_back]]
 
 The names of the scratch databases begin with STAMP, after their prefix.
 """
@@ -26,7 +27,9 @@ from dfr_backup.engine.restore.load import load  # noqa: E402
 from dfr_backup.engine.restore.target import Place, RestoreTarget, put_back  # noqa: E402
 
 stamp, archive, database, filestore, markers, deadly, *options = sys.argv[1:]
-target_module.secrets = types.SimpleNamespace(token_hex=lambda _bytes: stamp + secrets.token_hex(2))
+target_module.secrets = types.SimpleNamespace(
+    token_hex=lambda _bytes: stamp + secrets.token_hex(2)
+)
 
 
 def kill(event, arguments):

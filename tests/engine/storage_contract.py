@@ -1,4 +1,5 @@
-"""What every storage must do. A kind is tested by a class with a ``storage`` fixture."""
+"""What every storage must do. A kind is tested by a class with a ``storage``
+fixture."""
 
 import hashlib
 import os
@@ -63,7 +64,8 @@ class StorageContract:
         assert self.content(storage, "a", 7) == b"789"
 
     def test_one_member_of_an_archive_is_read_where_it_is(self, storage, tmp_path):
-        """An encrypted one needs the most: its beginning, its end, and a place in between."""
+        """An encrypted one needs the most: its beginning, its end, and a place in
+        between."""
         pair, names = generate_key(), [f"filestore/{n:02}/{n:040}" for n in range(8)]
         contents = [os.urandom(1 << 20) for _name in names]
         with zipfile.ZipFile(tmp_path / "plain.zip", "w") as archive:
@@ -103,7 +105,9 @@ class StorageContract:
         assert caught.value.hint
 
     def test_cancel_leaves_nothing(self, storage, source):
-        source.with_name("second name").hardlink_to(source)  # so that it is really copied
+        source.with_name("second name").hardlink_to(
+            source
+        )  # so that it is really copied
         with pytest.raises(Cancelled):
             storage.put(source, "a.zip", cancelled_at(8 << 20))
         assert storage.stat("a.zip") is None
@@ -114,7 +118,9 @@ class StorageContract:
         storage.put(source, "a.zip", Progress())
         storage.verify("a.zip", SIZE, digest, Progress())
 
-    @pytest.mark.parametrize("damage", ["flipped bit", "truncated", "longer", "missing"])
+    @pytest.mark.parametrize(
+        "damage", ["flipped bit", "truncated", "longer", "missing"]
+    )
     def test_verify_notices(self, storage, damage):
         good = os.urandom(100_000)
         bad = {
@@ -126,7 +132,9 @@ class StorageContract:
         if bad is not None:
             storage.put_bytes(bad, "a.zip")
         with pytest.raises(PermanentError) as caught:
-            storage.verify("a.zip", len(good), hashlib.sha256(good).hexdigest(), Progress())
+            storage.verify(
+                "a.zip", len(good), hashlib.sha256(good).hexdigest(), Progress()
+            )
         assert caught.value.hint
 
     @pytest.mark.parametrize("key", ["", "..", "a/b", "../a", "a\0b"])

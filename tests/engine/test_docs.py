@@ -1,4 +1,5 @@
-"""The documentation is held to the code: what it names exists, and what exists is named."""
+"""The documentation is held to the code: what it names exists, and what exists is
+named."""
 
 import ast
 import importlib.util
@@ -32,7 +33,9 @@ def page(request):
 @lru_cache
 def parsed(path):
     settings = {"report_level": 2, "halt_level": 5, "warning_stream": False}
-    return publish_doctree(path.read_text(), source_path=str(path), settings_overrides=settings)
+    return publish_doctree(
+        path.read_text(), source_path=str(path), settings_overrides=settings
+    )
 
 
 def literal_blocks():
@@ -55,19 +58,25 @@ def test_page_is_sound(page):
 
 def test_links_and_pictures_exist(page):
     tree = parsed(page)
-    targets = [node["refuri"] for node in tree.findall(nodes.reference) if "refuri" in node]
+    targets = [
+        node["refuri"] for node in tree.findall(nodes.reference) if "refuri" in node
+    ]
     targets += [node["uri"] for node in tree.findall(nodes.image)]
     local = [t for t in targets if not re.match(r"[a-z]+:", t)]
     assert [t for t in local if not (page.parent / t.partition("#")[0]).exists()] == []
 
 
 def test_every_picture_says_what_it_shows(page):
-    assert [n["uri"] for n in parsed(page).findall(nodes.image) if not n.get("alt")] == []
+    assert [
+        n["uri"] for n in parsed(page).findall(nodes.image) if not n.get("alt")
+    ] == []
 
 
 def test_every_page_is_in_the_index():
     index = (REPO / "docs/index.rst").read_text()
-    missing = [p.name for p in (REPO / "docs").glob("*.rst") if f"<{p.name}>" not in index]
+    missing = [
+        p.name for p in (REPO / "docs").glob("*.rst") if f"<{p.name}>" not in index
+    ]
     assert missing == ["index.rst"]
     assert "docs/index.rst" in (REPO / "README.rst").read_text()
 
@@ -102,7 +111,9 @@ def test_a_code_stays_and_a_new_message_gets_the_next_one():
     errors = load(REPO / "setup/dev/errors_page.py")
     found = {title: {} for title, _prefix, _starts in errors.SUBJECTS}
     found["S3"] = {"A bucket is full.": (), "A bucket is new.": ()}
-    codes = errors.give_codes(found, {"A bucket is gone.": "S3-07", "A bucket is new.": "S3-02"})
+    codes = errors.give_codes(
+        found, {"A bucket is gone.": "S3-07", "A bucket is new.": "S3-02"}
+    )
     assert codes == {
         "A bucket is gone.": "S3-07",
         "A bucket is new.": "S3-02",
@@ -116,7 +127,8 @@ def test_errors_with_a_hint_that_is_only_known_later_are_found(tmp_path):
     source.write_text(
         'HINTS = {1: "Mount it."}\n'
         "def explain(name, number):\n"
-        '    raise PermanentError(f"The disk {name} is gone.", hint=HINTS.get(number, "Look."))\n'
+        '    raise PermanentError(f"The disk {name} is gone.", hint=HINTS.get(number, '
+        '"Look."))\n'
     )
     assert list(errors.Source(source).entries()) == [
         ("The disk … is gone.", ["Mount it.", "Look."], False, "")
@@ -126,7 +138,9 @@ def test_errors_with_a_hint_that_is_only_known_later_are_found(tmp_path):
 def test_errors_that_a_helper_makes_are_found(tmp_path):
     errors = load(REPO / "setup/dev/errors_page.py")
     source = tmp_path / "source.py"
-    source.write_text('ALL = [_always("The disk {place} is gone.", "Mount it once more.")]\n')
+    source.write_text(
+        'ALL = [_always("The disk {place} is gone.", "Mount it once more.")]\n'
+    )
     assert list(errors.Source(source).entries()) == [
         ("The disk … is gone.", ["Mount it once more."], False, "")
     ]
@@ -134,24 +148,35 @@ def test_errors_that_a_helper_makes_are_found(tmp_path):
 
 def test_readme_of_the_addon_is_of_its_fragments():
     readme = load(REPO / "setup/dev/addon_readme.py")
-    assert (REPO / "dfr_backup/README.rst").read_text() == readme.page(), "run “make docs”"
+    assert (REPO / "dfr_backup/README.rst").read_text() == readme.page(), (
+        "run “make docs”"
+    )
 
 
 # === COMMANDS === #
 
 
 def _strings(call):
-    return [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    return [
+        a.value
+        for a in call.args
+        if isinstance(a, ast.Constant) and isinstance(a.value, str)
+    ]
 
 
 def test_every_command_and_option_is_described():
     tree = ast.parse((REPO / "dfr_backup/console/__init__.py").read_text())
     functions = {f.name: f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
     functions.pop("_add_internal")
-    calls = [c for f in functions.values() for c in ast.walk(f) if isinstance(c, ast.Call)]
+    calls = [
+        c for f in functions.values() for c in ast.walk(f) if isinstance(c, ast.Call)
+    ]
     commands = [_strings(c)[0] for c in calls if getattr(c.func, "id", "") == "_add"]
     options = [
-        o for c in calls if getattr(c.func, "attr", "") == "add_argument" for o in _strings(c)
+        o
+        for c in calls
+        if getattr(c.func, "attr", "") == "add_argument"
+        for o in _strings(c)
     ]
     assert {"run", "restore"} <= set(commands) and "--neutralize" in options
     text = (REPO / "docs/commands.rst").read_text()
@@ -161,12 +186,17 @@ def test_every_command_and_option_is_described():
 
 def test_commands_of_the_documentation_are_run_by_a_test():
     """Each ``odoo backup`` with its options stands in a test that runs it."""
-    tests = [p.read_text() for p in (REPO / "tests").rglob("*.py") if p != Path(__file__)]
+    tests = [
+        p.read_text() for p in (REPO / "tests").rglob("*.py") if p != Path(__file__)
+    ]
     found = set()
     for _path, block in literal_blocks():
         for command, rest in re.findall(r"odoo backup ([a-z]+)\b(.*)", block):
             ours = re.split(r" #| &&", rest)[0]
-            found |= {(command, option) for option in re.findall(r"(?<= )--?[a-z][\w-]*", ours)}
+            found |= {
+                (command, option)
+                for option in re.findall(r"(?<= )--?[a-z][\w-]*", ours)
+            }
     assert ("restore", "--same-identity") in found
     untested = [
         (command, option)
@@ -178,7 +208,8 @@ def test_commands_of_the_documentation_are_run_by_a_test():
 
 
 def test_restore_by_hand_has_the_commands_that_are_run():
-    """Those of the README are run as they stand, in tests/e2e/test_e2e_restore_command.py."""
+    """Those of the README are run as they stand, in
+    tests/e2e/test_e2e_restore_command.py."""
     here, readme = (
         {
             " ".join(line.partition(" #")[0].split())
@@ -209,7 +240,9 @@ class _Tags(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset")]
+        self.addresses += [
+            value for name, value in attrs if name in ("src", "href", "srcset")
+        ]
 
 
 def test_page_of_the_store_needs_nothing_from_outside():
@@ -221,7 +254,9 @@ def test_page_of_the_store_needs_nothing_from_outside():
 
 def test_pictures_of_the_manifest():
     manifest = ast.literal_eval((REPO / "dfr_backup/__manifest__.py").read_text())
-    assert [i for i in manifest["images"] if not (REPO / "dfr_backup" / i).is_file()] == []
+    assert [
+        i for i in manifest["images"] if not (REPO / "dfr_backup" / i).is_file()
+    ] == []
     assert _size(DESCRIPTION / "banner.png") == (560, 280)
     assert _size(DESCRIPTION / "icon.png") == (256, 256)
 

@@ -53,7 +53,16 @@ def test_order_does_not_depend_on_the_file_system(tmp_path, addon):
         write(addon / name, name)
     _found, content, _progress = archive(tmp_path, addon)
     names = [name.removeprefix("addons/shop/") for name in content]
-    expected = ["B", "__manifest__.py", "zz", "ä", "a/x", "b/x", "b/y", "models/shop.py"]
+    expected = [
+        "B",
+        "__manifest__.py",
+        "zz",
+        "ä",
+        "a/x",
+        "b/x",
+        "b/y",
+        "models/shop.py",
+    ]
     assert names == expected
 
 
@@ -94,7 +103,9 @@ def test_links(tmp_path, addon):
     assert len(content) == found[0]["files"] == 3
     text = "\n".join(progress.warnings)
     assert len(progress.warnings) == 4
-    assert all(f"/{name}: " in text for name in ("out", "out_folder", "nothing", "itself"))
+    assert all(
+        f"/{name}: " in text for name in ("out", "out_folder", "nothing", "itself")
+    )
     assert any("models/loop" in line for line in progress.lines)
 
 
@@ -167,20 +178,27 @@ def test_what_cannot_be_read_is_a_warning(tmp_path, addon):
     files, *warnings = result.stdout.splitlines()
     assert files == "2"
     assert len(warnings) == 3
-    assert all("cannot be read" in line or "Permission denied" in line for line in warnings)
+    assert all(
+        "cannot be read" in line or "Permission denied" in line for line in warnings
+    )
     assert {"secret.py", "locked", "half_locked"} == {
         line.split("/shop/")[1].split(":")[0].split("/")[0] for line in warnings
     }
 
 
 def test_interrupted_run_goes_on(tmp_path, addon):
-    writer, sources = ArchiveWriter.create(tmp_path / "a.zip"), [AddonSource("shop", addon)]
+    writer, sources = (
+        ArchiveWriter.create(tmp_path / "a.zip"),
+        [AddonSource("shop", addon)],
+    )
     whole = archive_addons(writer, sources, Progress())
     size = writer.save()
     writer.release()
     os.truncate(tmp_path / "a.zip", size - 1)
     writer = ArchiveWriter.resume(tmp_path / "a.zip")
-    assert [member.name for member in writer.members()] == ["addons/shop/__manifest__.py"]
+    assert [member.name for member in writer.members()] == [
+        "addons/shop/__manifest__.py"
+    ]
     assert archive_addons(writer, sources, Progress()) == whole
     assert len(list(writer.members())) == 2
     writer.release()
@@ -217,7 +235,9 @@ def git(tmp_path, addon):
 
     def run(*arguments, at=checkout):
         command = ["git", "-c", "protocol.file.allow=always", *arguments]
-        done = subprocess.run(command, cwd=at, env=env, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=at, env=env, check=True, capture_output=True, text=True
+        )
         return done.stdout.strip()
 
     run("init", "-q", "-b", "main/19.0")

@@ -1,4 +1,5 @@
-"""A file that grows: the same bytes with direct I/O and without, and nothing in the page cache."""
+"""A file that grows: the same bytes with direct I/O and without, and nothing in the
+page cache."""
 
 import errno
 import hashlib
@@ -46,7 +47,9 @@ def test_holds_what_was_written(tmp_path, way, seed):
 
     file = opened(path, added)
     for _number in range(40):
-        what = chance.choice(("write", "write", "write", "flush", "keep", "return", "again"))
+        what = chance.choice(
+            ("write", "write", "write", "flush", "keep", "return", "again")
+        )
         if what == "write":
             data = NOISE[: chance.choice(SIZES)]
             file.write(data)

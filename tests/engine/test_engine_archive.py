@@ -37,7 +37,9 @@ from dfr_backup.engine.pagecache import BLOCK
 from dfr_backup.engine.progress import Progress
 
 GIB = 1 << 30
-TEXT = b"".join(b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000))
+TEXT = b"".join(
+    b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000)
+)
 ZEROS = bytes(CHUNK)
 NOISE = random.Random(1).randbytes(2 * CHUNK)
 # names as zip tools take them: relative, without a component that leads elsewhere
@@ -169,7 +171,9 @@ def test_files_are_private_and_new(tmp_path):
         os.umask(old)
     assert elsewhere.read_bytes() == b"mine"
     assert not path.is_symlink()
-    assert {file.stat().st_mode & 0o777 for file in (path, journal_path(path))} == {0o600}
+    assert {file.stat().st_mode & 0o777 for file in (path, journal_path(path))} == {
+        0o600
+    }
 
 
 def test_buffer_of_the_caller_may_be_used_again(tmp_path):
@@ -245,7 +249,9 @@ def ours():
 # === ROLL BACK === #
 
 
-@pytest.mark.parametrize("error", [Cancelled, ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize(
+    "error", [Cancelled, ValueError, KeyboardInterrupt, SystemExit]
+)
 @pytest.mark.parametrize("written", [0, 100, 5 * CHUNK])
 def test_member_that_fails_has_never_been_there(tmp_path, codec, error, written):
     path = tmp_path / "a.zip"
@@ -275,7 +281,10 @@ def test_member_is_rolled_back_when_noting_it_fails(tmp_path, monkeypatch):
     add(writer, "before", TEXT, "deflated")
     with monkeypatch.context() as patch:
         patch.setattr(archive_writer, "_write_all", failing(errno.ENOSPC))
-        with pytest.raises(PermanentError, match="No space"), writer.stream_member("bad") as stream:
+        with (
+            pytest.raises(PermanentError, match="No space"),
+            writer.stream_member("bad") as stream,
+        ):
             stream.write(TEXT)
     add(writer, "after", NOISE, "stored")
     assert check(path, seal(writer)) == {"before": TEXT, "after": NOISE}
@@ -351,13 +360,18 @@ def test_no_thread_writes_after_the_roll_back(tmp_path, waiting, way):
     assert check(path, seal(writer)) == {"after": NOISE}
 
 
-def test_archive_is_closed_when_nobody_knows_whether_a_thread_writes(tmp_path, monkeypatch):
+def test_archive_is_closed_when_nobody_knows_whether_a_thread_writes(
+    tmp_path, monkeypatch
+):
     path = tmp_path / "a.zip"
     writer = ArchiveWriter.create(path)
     add(writer, "before", TEXT, "deflated")
     with monkeypatch.context() as patch:
         patch.setattr(MemberStream, "drop", failing(errno.ENOMEM))
-        with pytest.raises(OSError, match="memory"), writer.stream_member("bad") as stream:
+        with (
+            pytest.raises(OSError, match="memory"),
+            writer.stream_member("bad") as stream,
+        ):
             stream.write(NOISE)
             raise Cancelled
     with pytest.raises(PermanentError, match="cannot be continued"):
@@ -374,7 +388,9 @@ def test_nothing_is_written_after_the_release(tmp_path):
             use()
 
 
-def test_release_closes_the_journal_when_the_archive_cannot_be_closed(tmp_path, monkeypatch):
+def test_release_closes_the_journal_when_the_archive_cannot_be_closed(
+    tmp_path, monkeypatch
+):
     files = open_files()
     writer = ArchiveWriter.create(tmp_path / "a.zip")
     really_close = os.close
@@ -440,7 +456,10 @@ def small_disk(folder):
     """Yield whether ``folder`` is now a file system of 8 MiB."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]
-    mounted = os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
+    mounted = (
+        os.geteuid() == 0
+        and subprocess.run(command, capture_output=True).returncode == 0
+    )
     try:
         yield mounted
     finally:
@@ -490,7 +509,8 @@ def test_directory_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def partial(tmp_path_factory):
-    """An archive under construction, with members of all kinds; return (path, content)."""
+    """An archive under construction, with members of all kinds; return (path,
+    content)."""
     path = tmp_path_factory.mktemp("partial") / "a.zip"
     writer, content, rng = ArchiveWriter.create(path), {}, random.Random(3)
     ways = ["prepared", "file", "deflated", "stored"]
@@ -618,7 +638,8 @@ def test_sealed_archive_can_be_sealed_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "loss", ["journal gone", "journal empty", "journal zeros", "journal other", "archive gone"]
+    "loss",
+    ["journal gone", "journal empty", "journal zeros", "journal other", "archive gone"],
 )
 def test_what_cannot_be_continued_is_refused(tmp_path, loss):
     path = tmp_path / "a.zip"
@@ -706,7 +727,15 @@ while True:
 
 def start(path, deadly="nothing", turns=1):
     return subprocess.Popen(
-        [sys.executable, "-c", WRITE_FOR_EVER, os.path.dirname(__file__), path, deadly, str(turns)],
+        [
+            sys.executable,
+            "-c",
+            WRITE_FOR_EVER,
+            os.path.dirname(__file__),
+            path,
+            deadly,
+            str(turns),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -778,7 +807,8 @@ def test_more_members_than_16_bits_count(tmp_path):
 
 
 def leave_holes(monkeypatch):
-    """Leave holes where zeros would be written, so that a large test needs no large disk."""
+    """Leave holes where zeros would be written, so that a large test needs no large
+    disk."""
     really_write = appendfile.write_at
 
     def write_at(file, view, offset):
@@ -801,15 +831,21 @@ def test_members_and_offsets_beyond_4_gib(tmp_path, request, monkeypatch):
     seal(writer)
     assert path.stat().st_blocks * 512 < 200 << 20
     # Info-ZIP needs 20 s for each of the large ones
-    unzip_test(path, *([] if request.config.getoption("--slow") else ["small", "stream"]))
+    unzip_test(
+        path, *([] if request.config.getoption("--slow") else ["small", "stream"])
+    )
     with zipfile.ZipFile(path) as archive:
         assert archive.getinfo("deflated").file_size == size
         assert archive.getinfo("stored").compress_size == size
         assert archive.getinfo("small").header_offset > 4 * GIB
         assert archive.read("small") == b"small"
         assert archive.read("stream") == TEXT
-        with archive.open("deflated") as stream:  # its end is where the CRC-32 is checked
-            assert sum(len(data) for data in iter(lambda: stream.read(CHUNK), b"")) == size
+        with archive.open(
+            "deflated"
+        ) as stream:  # its end is where the CRC-32 is checked
+            assert (
+                sum(len(data) for data in iter(lambda: stream.read(CHUNK), b"")) == size
+            )
 
 
 MEMORY = """

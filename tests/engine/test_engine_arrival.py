@@ -55,7 +55,9 @@ def zipped(path, **members):
 
 def odoos(path, **changes):
     content = json.dumps({**ODOO, **changes})
-    return zipped(path, dump_dot_sql="SELECT 1;", manifest_dot_json=content, filestore__aa__b="x")
+    return zipped(
+        path, dump_dot_sql="SELECT 1;", manifest_dot_json=content, filestore__aa__b="x"
+    )
 
 
 def ours(path):
@@ -82,7 +84,9 @@ def test_pieces_become_the_file_and_a_repeated_one_changes_nothing(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("head, words", [(b"%PDF-1.4", "neither"), (b"PGDMP\1", "pg_dump's own")])
+@pytest.mark.parametrize(
+    "head, words", [(b"%PDF-1.4", "neither"), (b"PGDMP\1", "pg_dump's own")]
+)
 def test_what_is_no_archive_is_refused_with_its_first_piece(tmp_path, head, words):
     with pytest.raises(PermanentError, match=words):
         append(tmp_path / "uploaded", 0, head * 100)
@@ -105,7 +109,11 @@ def test_zip_of_odoo(tmp_path):
     sidecar = found.sidecar
     assert found.made_by_odoo
     assert found.key == "shop_2026-11-20_02-00-00.zip"
-    assert (sidecar.database, sidecar.odoo_version, sidecar.modules) == ("shop", "19.0", 2)
+    assert (sidecar.database, sidecar.odoo_version, sidecar.modules) == (
+        "shop",
+        "19.0",
+        2,
+    )
     assert sidecar.module_names == ("base", "sale")
     assert sidecar.taken_at == datetime(2026, 11, 20, 2, tzinfo=timezone.utc)
     assert sidecar.contents == ("database", "filestore")
@@ -124,7 +132,10 @@ def test_archive_of_ours_keeps_what_its_manifest_says(tmp_path):
         "Nightly",
         "of the shop",
     )
-    assert (sidecar.imported_by, sidecar.import_job) == ("of this database", "of this run")
+    assert (sidecar.imported_by, sidecar.import_job) == (
+        "of this database",
+        "of this run",
+    )
     assert sidecar.owner_uuid == "of this database"
     assert sidecar.addons == ("shop_theme",)
 
@@ -132,10 +143,18 @@ def test_archive_of_ours_keeps_what_its_manifest_says(tmp_path):
 @pytest.mark.parametrize(
     "name, key, date",
     [
-        ("shop_2026-11-20_02-00-00.zip", "shop_2026-11-20_02-00-00.zip", (2026, 11, 20, 2)),
+        (
+            "shop_2026-11-20_02-00-00.zip",
+            "shop_2026-11-20_02-00-00.zip",
+            (2026, 11, 20, 2),
+        ),
         ("2026_11_20_02_00_00.dump.zip", "2026_11_20_02_00_00.zip", (2026, 11, 20, 2)),
         ("../Über uns (1).ZIP", "Uber_uns__1_.zip", (2026, 11, 24, 12)),
-        ("shop_2026-99-20_02-00-00.zip", "shop_2026-99-20_02-00-00.zip", (2026, 11, 24, 12)),
+        (
+            "shop_2026-99-20_02-00-00.zip",
+            "shop_2026-99-20_02-00-00.zip",
+            (2026, 11, 24, 12),
+        ),
         (".zip", "backup.zip", (2026, 11, 24, 12)),
     ],
 )
@@ -146,19 +165,27 @@ def test_names_become_keys_and_tell_the_date(tmp_path, name, key, date):
 
 
 def test_a_date_that_cannot_be_right_is_today(tmp_path):
-    found = look_at(odoos(tmp_path / "x.zip"), "x.zip", datetime.fromtimestamp(0, timezone.utc))
-    assert abs((datetime.now(timezone.utc) - found.sidecar.taken_at).total_seconds()) < 60
+    found = look_at(
+        odoos(tmp_path / "x.zip"), "x.zip", datetime.fromtimestamp(0, timezone.utc)
+    )
+    assert (
+        abs((datetime.now(timezone.utc) - found.sidecar.taken_at).total_seconds()) < 60
+    )
 
 
 def test_encrypted_archive_is_known_by_its_name(tmp_path):
     path = tmp_path / "x.age"
-    encrypt_file(ours(tmp_path / "x.zip"), path, Passphrase("seven wonderful words"), Progress())
+    encrypt_file(
+        ours(tmp_path / "x.zip"), path, Passphrase("seven wonderful words"), Progress()
+    )
     found = look_at(path, "shop-20261120T020000Z-5424c813.zip.age", NOW)
     assert found.key == "shop-20261120T020000Z-5424c813.zip.age"
     assert (found.sidecar.database, found.sidecar.encryption) == ("shop", "passphrase")
     assert found.sidecar.taken_at == datetime(2026, 11, 20, 2, tzinfo=timezone.utc)
     assert found.sidecar.encrypted and not found.made_by_odoo
-    assert check_archive(path, Progress()) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (
+        check_archive(path, Progress()) == hashlib.sha256(path.read_bytes()).hexdigest()
+    )
 
 
 def test_what_is_no_backup_is_refused(tmp_path):
@@ -178,7 +205,9 @@ def test_odd_manifest_of_odoo_is_refused_in_words(tmp_path, changes):
 
 def test_check_finds_a_flipped_bit(tmp_path):
     path = odoos(tmp_path / "a.zip")
-    assert check_archive(path, Progress()) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (
+        check_archive(path, Progress()) == hashlib.sha256(path.read_bytes()).hexdigest()
+    )
     content = bytearray(path.read_bytes())
     content[45] ^= 1
     path.write_bytes(content)

@@ -46,14 +46,20 @@ def test_every_module_of_the_engine_is_imported_without_odoo():
     assert "dfr_backup.engine.archive.writer" in result.stdout.split()
 
 
-@pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.relative_to(ADDON).as_posix())
+@pytest.mark.parametrize(
+    "path", ENGINE, ids=lambda path: path.relative_to(ADDON).as_posix()
+)
 def test_engine_imports_only_itself_and_libraries(path):
     for name in imported(path):
         assert name.split(".")[0] != "odoo"
-        assert not name.startswith("dfr_backup.") or name.startswith("dfr_backup.engine.")
+        assert not name.startswith("dfr_backup.") or name.startswith(
+            "dfr_backup.engine."
+        )
 
 
-@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.relative_to(ADDON).as_posix())
+@pytest.mark.parametrize(
+    "path", FLOWS, ids=lambda path: path.relative_to(ADDON).as_posix()
+)
 def test_flows_import_the_engine_and_no_model(path):
     for name in imported(path):
         assert name.split(".")[0] != "odoo"

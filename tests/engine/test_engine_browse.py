@@ -1,4 +1,5 @@
-"""Archives looked into where they are stored, files found and fetched, two of them compared."""
+"""Archives looked into where they are stored, files found and fetched, two of them
+compared."""
 
 import contextlib
 import hashlib
@@ -13,7 +14,13 @@ from dfr_backup.engine import compare
 from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index
 from dfr_backup.engine.archive.source import StoredFile
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.browse import copy_out, find_file, find_files, look_into, read_contents
+from dfr_backup.engine.browse import (
+    copy_out,
+    find_file,
+    find_files,
+    look_into,
+    read_contents,
+)
 from dfr_backup.engine.contents import parse_contents
 from dfr_backup.engine.encryption.files import (
     Passphrase,
@@ -130,13 +137,20 @@ def test_one_file_is_fetched_and_little_else(far, tmp_path):
 
 
 def test_a_local_archive_is_read_where_it_is(far, tmp_path):
-    assert fetched(LocalStorage(tmp_path, LocalRules([tmp_path])), "a.zip", FILES[3]) == FILES[3]
+    assert (
+        fetched(LocalStorage(tmp_path, LocalRules([tmp_path])), "a.zip", FILES[3])
+        == FILES[3]
+    )
 
 
 @pytest.mark.parametrize("kind", ["recipients", "passphrase"])
 def test_one_file_of_an_encrypted_archive(far, tmp_path, kind):
     pair = generate_key()
-    key = parse_recipients(pair.public) if kind == "recipients" else Passphrase("a long one 12")
+    key = (
+        parse_recipients(pair.public)
+        if kind == "recipients"
+        else Passphrase("a long one 12")
+    )
     opens = parse_identities(pair.private) if kind == "recipients" else key
     encrypt_file(tmp_path / "a.zip", tmp_path / "a.zip.age", key, Progress())
     assert fetched(far, "a.zip.age", FILES[11], opens) == FILES[11]
@@ -146,14 +160,24 @@ def test_one_file_of_an_encrypted_archive(far, tmp_path, kind):
         look_into(far, "a.zip.age", parse_identities(generate_key().private)),
     ):
         pass
-    with pytest.raises(PermanentError, match="is encrypted"), look_into(far, "a.zip.age"):
+    with (
+        pytest.raises(PermanentError, match="is encrypted"),
+        look_into(far, "a.zip.age"),
+    ):
         pass
 
 
 def test_stored_file_seeks_like_a_file(far, tmp_path):
     data = (tmp_path / "a.zip").read_bytes()
     with StoredFile(far, "a.zip") as stream:
-        for offset, size in ((0, 10), (5, 10), (500, 7), (1_000_000, 3), (20, 0), (999, 300_000)):
+        for offset, size in (
+            (0, 10),
+            (5, 10),
+            (500, 7),
+            (1_000_000, 3),
+            (20, 0),
+            (999, 300_000),
+        ):
             stream.seek(offset)
             found = b""
             while len(found) < size and (more := stream.read(size - len(found))):
@@ -165,7 +189,10 @@ def test_stored_file_seeks_like_a_file(far, tmp_path):
 
 
 def test_a_missing_archive_is_named(far):
-    with pytest.raises(PermanentError, match="b.zip is not at"), look_into(far, "b.zip"):
+    with (
+        pytest.raises(PermanentError, match="b.zip is not at"),
+        look_into(far, "b.zip"),
+    ):
         pass
 
 
@@ -185,7 +212,10 @@ def test_what_was_damaged_when_it_was_saved_is_told(tmp_path):
     writer.add_bytes(f"filestore/{fname(b'good')}", b"bad")
     writer.close()
     with look_into(Far(tmp_path, LocalRules([tmp_path])), "a.zip") as reader:
-        assert copy_out(reader, find_file(reader, fname(b"good")), lambda piece: None) is False
+        assert (
+            copy_out(reader, find_file(reader, fname(b"good")), lambda piece: None)
+            is False
+        )
 
 
 # === THE INDEX === #
@@ -197,7 +227,9 @@ def search(far, most=100, **wanted):
 
 
 def test_attachments_are_found_by_name_model_and_record(far, tmp_path):
-    odd = line(90, b"x", name='Ü "quoted" \\ Straße\tTab', res_model="sale.order", res_id=12)
+    odd = line(
+        90, b"x", name='Ü "quoted" \\ Straße\tTab', res_model="sale.order", res_id=12
+    )
     nameless = line(91, b"y", name=None, res_model=None, res_id=None, file_size=None)
     write_archive(tmp_path / "a.zip", lines=[odd, nameless])
     assert [hit.number for hit in search(far, text="FILE 1.P").first] == [1]
@@ -229,7 +261,9 @@ def test_index_is_found_without_the_whole_directory(far):
         assert [found.number for found in named] == [2]
 
 
-def test_older_archives_have_no_index_and_their_files_are_found_all_the_same(far, tmp_path):
+def test_older_archives_have_no_index_and_their_files_are_found_all_the_same(
+    far, tmp_path
+):
     write_archive(tmp_path / "a.zip", index=False)
     with look_into(far, "a.zip") as reader:
         assert find_index(reader) is None
@@ -257,14 +291,21 @@ def test_contents_come_from_beside_the_archive_or_from_inside(far, tmp_path):
     assert read_contents(far, "a.zip").database == "beside"
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"\xff", b'{"a": 1, "a": 2}', b"[" * 9000])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"\xff", b'{"a": 1, "a": 2}', b"[" * 9000]
+)
 def test_a_manifest_that_is_none_is_refused(text):
     with pytest.raises(PermanentError, match="manifest cannot be read"):
         parse_contents(text)
 
 
 def test_what_is_odd_in_a_manifest_is_left_out():
-    odd = {"rows": {"a": "many", "b": -5, "c": 2}, "addons": [7, {}], "filestore": [], "pg_dump": 1}
+    odd = {
+        "rows": {"a": "many", "b": -5, "c": 2},
+        "addons": [7, {}],
+        "filestore": [],
+        "pg_dump": 1,
+    }
     found = parse_contents(json.dumps({"dfr_backup": odd, "modules": 3}).encode())
     assert found.rows == {"b": 0, "c": 2}
     assert (found.addons, found.files, found.modules, found.tool) == ((), 0, {}, "")
@@ -293,7 +334,9 @@ def test_files_out_of_order_are_not_compared(far, tmp_path):
 
 
 def test_rows_that_differ():
-    changes = compare.compare_rows({"a": 1, "b": 2, "gone": 3}, {"a": 1, "b": 5, "new": 0})
+    changes = compare.compare_rows(
+        {"a": 1, "b": 2, "gone": 3}, {"a": 1, "b": 5, "new": 0}
+    )
     assert [(c.name, c.before, c.after, c.difference) for c in changes] == [
         ("b", 2, 5, 3),
         ("gone", 3, None, -3),

@@ -8,10 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfr_backup.engine.archive import deflate
-from dfr_backup.engine.archive.deflate import PACKED, RAW, STREAM_END, TRIAL, ZLIB, default_codec
+from dfr_backup.engine.archive.deflate import (
+    PACKED,
+    RAW,
+    STREAM_END,
+    TRIAL,
+    ZLIB,
+    default_codec,
+)
 
 CODECS = [ZLIB] if default_codec().name == "zlib" else [ZLIB, default_codec()]
-TEXT = b"".join(b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000))
+TEXT = b"".join(
+    b"%d\tsome words of a table\t%x\n" % (n, n * 7919) for n in range(40_000)
+)
 
 
 def inflate(data):
@@ -41,7 +50,9 @@ class TestCodec:
         assert joined < 1.005 * len(codec.compress(TEXT))
 
     def test_crc_goes_on(self, codec):
-        assert codec.crc32(b"world", codec.crc32(b"hello ")) == zlib.crc32(b"hello world")
+        assert codec.crc32(b"world", codec.crc32(b"hello ")) == zlib.crc32(
+            b"hello world"
+        )
 
     def test_decompressor_reads_what_zlib_wrote(self, codec):
         decompressor = codec.decompressobj()

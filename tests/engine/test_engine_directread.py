@@ -116,7 +116,9 @@ def test_threads_share_a_file(direct, content):
 def test_short_reads_go_on(direct, content, monkeypatch, most):
     """After a piece that is no whole block, no file system reads on directly."""
     read = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda file, buffers, at: read(file, [buffers[0][:most]], at))
+    monkeypatch.setattr(
+        os, "preadv", lambda file, buffers, at: read(file, [buffers[0][:most]], at)
+    )
     assert direct.read_at(3 * BLOCK, 10) == content[10 : 10 + 3 * BLOCK]
 
 

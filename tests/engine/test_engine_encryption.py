@@ -70,7 +70,9 @@ def ssh_keys():
                 serialization.NoEncryption(),
             ).decode(),
             key.public_key()
-            .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+            .public_bytes(
+                serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+            )
             .decode(),
         )
         for kind, key in keys.items()
@@ -80,15 +82,22 @@ def ssh_keys():
 @pytest.fixture(params=["x25519", "ssh-ed25519", "ssh-rsa"])
 def key(request, pair, ssh_keys):
     """A private key and its public line, of each kind."""
-    return (pair.private, pair.public) if request.param == "x25519" else ssh_keys[request.param]
+    return (
+        (pair.private, pair.public)
+        if request.param == "x25519"
+        else ssh_keys[request.param]
+    )
 
 
 def age(*args, data=b""):
-    return subprocess.run([AGE, *args], input=data, capture_output=True, check=True).stdout
+    return subprocess.run(
+        [AGE, *args], input=data, capture_output=True, check=True
+    ).stdout
 
 
 def age_with_passphrase(*args, times):
-    """Run age on a terminal of its own, type the passphrase at each prompt, return its end."""
+    """Run age on a terminal of its own, type the passphrase at each prompt, return
+    its end."""
     pid, terminal = pty.fork()
     if not pid:
         os.execv(AGE, [AGE, *map(str, args)])
@@ -102,7 +111,11 @@ def age_with_passphrase(*args, times):
                 seen += os.read(terminal, 1024)
             except OSError:
                 break
-            if typed < times and seen.count(b"assphrase") > typed and seen.rstrip()[-1:] == b":":
+            if (
+                typed < times
+                and seen.count(b"assphrase") > typed
+                and seen.rstrip()[-1:] == b":"
+            ):
                 os.write(terminal, WORDS.encode() + b"\n")
                 typed += 1
                 seen = seen.rstrip() + b"\n"
@@ -129,14 +142,18 @@ def decrypted(tmp_path, path, key):
     return target.read_bytes()
 
 
-# --- round trips ------------------------------------------------------------------------------
+# --- round trips
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_round_trip(tmp_path, pair, size):
     path, result = encrypted(tmp_path, content(size), parse_recipients(pair.public))
     stored = path.read_bytes()
-    assert (result.size, result.sha256) == (len(stored), hashlib.sha256(stored).hexdigest())
+    assert (result.size, result.sha256) == (
+        len(stored),
+        hashlib.sha256(stored).hexdigest(),
+    )
     assert path.stat().st_mode & 0o777 == 0o600
     assert decrypted(tmp_path, path, parse_identities(pair.private)) == content(size)
     assert (tmp_path / "back").stat().st_mode & 0o777 == 0o600
@@ -200,7 +217,8 @@ def test_several_recipients_and_each_can_read(tmp_path, pair, ssh_keys):
         assert decrypted(tmp_path, path, parse_identities(private)) == b"for all"
 
 
-# --- reading ----------------------------------------------------------------------------------
+# --- reading
+# ----------------------------------------------------------------------------------
 
 
 def test_a_zip_file_inside_opens_as_it_is(tmp_path):
@@ -211,7 +229,10 @@ def test_a_zip_file_inside_opens_as_it_is(tmp_path):
             archive.writestr(f"{number:0100}", b"")
         archive.writestr("b", b"last")
     path, _result = encrypted(tmp_path, plain.getvalue(), FAST)
-    with open(path, "rb") as stream, zipfile.ZipFile(open_decrypted(stream, FAST)) as archive:
+    with (
+        open(path, "rb") as stream,
+        zipfile.ZipFile(open_decrypted(stream, FAST)) as archive,
+    ):
         assert archive.read("b") == b"last"
         assert archive.read("a") == content(5 * CHUNK)
         assert len(archive.namelist()) == 1502
@@ -225,7 +246,9 @@ def test_seeking_reads_what_is_there(tmp_path, size):
         reader, model = open_decrypted(stream, FAST), io.BytesIO(content(size))
         for _ in range(60):
             whence = rng.choice((0, 2))
-            offset = rng.randrange(-size, 1) if whence else rng.randrange(0, size + CHUNK)
+            offset = (
+                rng.randrange(-size, 1) if whence else rng.randrange(0, size + CHUNK)
+            )
             assert reader.seek(offset, whence) == model.seek(offset, whence)
             count = rng.choice((1, 100, CHUNK, 3 * CHUNK))
             assert reader.read(count) == model.read(count)
@@ -265,7 +288,8 @@ def test_pieces_of_any_length_can_be_written(pieces):
     assert open_decrypted(target, FAST).read() == b"".join(map(content, pieces))
 
 
-# --- what goes wrong --------------------------------------------------------------------------
+# --- what goes wrong
+# --------------------------------------------------------------------------
 
 
 def refused(tmp_path, data, key):
@@ -282,17 +306,28 @@ def refused(tmp_path, data, key):
 
 def test_another_key(tmp_path, pair, ssh_keys):
     path, _result = encrypted(tmp_path, b"x", parse_recipients(pair.public))
-    for other in (generate_key().private, *(private for private, _line in ssh_keys.values())):
-        assert "other keys" in refused(tmp_path, path.read_bytes(), parse_identities(other))
+    for other in (
+        generate_key().private,
+        *(private for private, _line in ssh_keys.values()),
+    ):
+        assert "other keys" in refused(
+            tmp_path, path.read_bytes(), parse_identities(other)
+        )
 
 
 def test_another_passphrase(tmp_path, pair):
     path, _result = encrypted(tmp_path, b"x", FAST)
-    assert "passphrase is wrong" in refused(tmp_path, path.read_bytes(), Passphrase("no"))
-    assert "passphrase" in refused(tmp_path, path.read_bytes(), parse_identities(pair.private))
+    assert "passphrase is wrong" in refused(
+        tmp_path, path.read_bytes(), Passphrase("no")
+    )
+    assert "passphrase" in refused(
+        tmp_path, path.read_bytes(), parse_identities(pair.private)
+    )
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04" * 50, b"age-encryption.org/v2\n", b"\n" * 99])
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04" * 50, b"age-encryption.org/v2\n", b"\n" * 99]
+)
 def test_what_is_no_age_file(tmp_path, data):
     assert "not encrypted with age" in refused(tmp_path, data, FAST)
 
@@ -329,7 +364,8 @@ def test_more_than_was_written_is_noticed(tmp_path):
 
 
 def test_an_empty_last_chunk_behind_others_is_refused(tmp_path):
-    """The format knows one way to write a content, so that nobody can lengthen a file."""
+    """The format knows one way to write a content, so that nobody can lengthen a
+    file."""
     target = io.BytesIO()
     writer = encryption.EncryptedWriter(target.write, [FAST])
     writer._seal(content(CHUNK), last=False)
@@ -437,7 +473,9 @@ def in_a_child(script, *args):
         "key = Passphrase('x', work_factor=10)\n"
     )
     argv = [sys.executable, "-c", head + script, *map(str, args)]
-    return subprocess.run(argv, capture_output=True, check=True, text=True, timeout=60).stdout
+    return subprocess.run(
+        argv, capture_output=True, check=True, text=True, timeout=60
+    ).stdout
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
@@ -456,7 +494,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert large - small < 8 << 10  # KiB
 
 
-# --- keys -------------------------------------------------------------------------------------
+# --- keys
+# -------------------------------------------------------------------------------------
 
 
 @needs_age
@@ -465,7 +504,9 @@ def test_age_keygen_agrees(pair):
     made = subprocess.run([keygen], capture_output=True, check=True, text=True)
     private = made.stdout.splitlines()[-1]
     assert public_of(private) in made.stdout
-    derived = subprocess.run([keygen, "-y"], input=pair.private, capture_output=True, text=True)
+    derived = subprocess.run(
+        [keygen, "-y"], input=pair.private, capture_output=True, text=True
+    )
     assert derived.stdout.strip() == pair.public
     assert len(parse_identities(made.stdout)) == 1
 
@@ -480,7 +521,11 @@ def test_secrets_do_not_show(pair, ssh_keys):
 def test_recipients_are_read_line_by_line(pair, ssh_keys):
     public = ssh_keys["ssh-ed25519"][1]
     text = f"# office\n\n  {pair.public}\r\n{public} someone@somewhere\n{pair.public.upper()}\n"
-    assert [r.text for r in parse_recipients(text)] == [pair.public, public, pair.public]
+    assert [r.text for r in parse_recipients(text)] == [
+        pair.public,
+        public,
+        pair.public,
+    ]
 
 
 def sentence_for(text, parse=parse_recipients):
@@ -494,7 +539,10 @@ def sentence_for(text, parse=parse_recipients):
     ("change", "words"),
     [
         (lambda key: key[:-1], "Line 2 is not a public key"),
-        (lambda key: key[:-1] + ("q" if key[-1] != "q" else "p"), "a character is wrong"),
+        (
+            lambda key: key[:-1] + ("q" if key[-1] != "q" else "p"),
+            "a character is wrong",
+        ),
         (lambda key: key[:10].upper() + key[10:], "mixed"),
         (lambda key: "ssh-ed25519", "not a complete SSH"),
         (lambda key: "ssh-ed25519 AAAA", "not a complete SSH"),
@@ -515,7 +563,9 @@ def test_a_pasted_private_key_is_not_repeated(pair, ssh_keys):
 
 def test_weak_and_empty_keys():
     weak = rsa.generate_private_key(65537, 1024).public_key()
-    line = weak.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    line = weak.public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
     assert "cannot encrypt" in sentence_for(line.decode())
     assert "no public key" in sentence_for("# none\n")
     assert "no private key" in sentence_for("# none\n", parse_identities)
@@ -530,9 +580,17 @@ def test_bad_identities_are_not_repeated(pair, ssh_keys):
 
 def test_fingerprints_are_short_and_stable(pair, ssh_keys):
     known = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
-    assert fingerprint(known) == fingerprint(f" {known.upper()}\n") == "NKAE-O44Y-FBAP-U7VO"
+    assert (
+        fingerprint(known)
+        == fingerprint(f" {known.upper()}\n")
+        == "NKAE-O44Y-FBAP-U7VO"
+    )
     public = ssh_keys["ssh-ed25519"][1]
-    assert fingerprint(public) == fingerprint(public + " comment") != fingerprint(pair.public)
+    assert (
+        fingerprint(public)
+        == fingerprint(public + " comment")
+        != fingerprint(pair.public)
+    )
 
 
 def test_the_engine_s_names_are_complete():

@@ -43,5 +43,7 @@ def test_every_message_has_its_code(message, value):
 
 
 def test_a_real_error_has_its_code():
-    text = "Dump database: A table is locked by another session, and was not free in time."
+    text = (
+        "Dump database: A table is locked by another session, and was not free in time."
+    )
     assert error_code(text) == "DUMP-01"

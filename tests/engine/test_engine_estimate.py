@@ -24,7 +24,9 @@ def test_a_running_step_is_judged_by_its_own_speed():
 @pytest.mark.parametrize(
     "step",
     [
-        StepTime(expected=60, elapsed=2, done=50, total=100),  # too early to know the speed
+        StepTime(
+            expected=60, elapsed=2, done=50, total=100
+        ),  # too early to know the speed
         StepTime(expected=60, elapsed=20, done=1, total=100),  # too little is done
         StepTime(expected=60, elapsed=20, done=10, total=0),  # the total is not known
     ],

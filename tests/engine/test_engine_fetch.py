@@ -24,7 +24,8 @@ OURS = {
 
 
 class Far(LocalStorage):
-    """A storage whose objects have to be fetched; ``offsets`` are those that were asked for."""
+    """A storage whose objects have to be fetched; ``offsets`` are those that were
+    asked for."""
 
     def __init__(self, path):
         super().__init__(path, LocalRules([path]))
@@ -49,7 +50,9 @@ def far(tmp_path):
     storage.prepare()
     storage.put_bytes(CONTENT, KEY)
     about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, OURS)
-    sealed = manifest.sidecar(about, KEY, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    sealed = manifest.sidecar(
+        about, KEY, len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
+    )
     storage.put_bytes(sealed, manifest.sidecar_key(KEY))
     return storage
 

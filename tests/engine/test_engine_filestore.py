@@ -84,7 +84,9 @@ def content(size, seed=0, shrinks=True):
     contents=st.sets(st.binary(max_size=200).map(lambda data: data * 40), max_size=12),
     workers=st.integers(1, 4),
 )
-def test_files_are_archived_in_the_order_of_the_list(tmp_path_factory, contents, workers):
+def test_files_are_archived_in_the_order_of_the_list(
+    tmp_path_factory, contents, workers
+):
     folder = tmp_path_factory.mktemp("filestore")
     writer = ArchiveWriter.create(folder / "a.zip")
     attachments = [put(folder, data) for data in contents]
@@ -109,7 +111,9 @@ def test_small_and_large_files(root, writer, workers, shrinks):
     assert report.damaged == []
     assert list(seal(writer).values()) == data
     with zipfile.ZipFile(writer._path) as archive:
-        packed = archive.getinfo(f"filestore/{attachments[-1].store_fname}").compress_type
+        packed = archive.getinfo(
+            f"filestore/{attachments[-1].store_fname}"
+        ).compress_type
     assert packed == (zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED)
 
 
@@ -118,7 +122,10 @@ def test_small_and_large_files(root, writer, workers, shrinks):
 
 def test_leaves_the_page_cache_as_it_was(root, writer):
     need_page_cache(root)
-    new = [put(root, content(size, size)) for size in (50_000, SMALL + 9, 2 * SMALL, BEHIND + 9)]
+    new = [
+        put(root, content(size, size))
+        for size in (50_000, SMALL + 9, 2 * SMALL, BEHIND + 9)
+    ]
     used = [put(root, content(size, size)) for size in (60_000, SMALL + 7)]
     paths = {one: root / one.store_fname for one in new + used}
     for path in paths.values():
@@ -159,7 +166,9 @@ def test_what_is_not_a_regular_file_is_missing(root, writer, tmp_path, kind):
     path = root / "ab" / ("ab" + 38 * "0")
     path.parent.mkdir()
     make(path, kind, tmp_path)
-    report = archive_filestore(writer, root, [attachment(f"ab/{path.name}")], Progress())
+    report = archive_filestore(
+        writer, root, [attachment(f"ab/{path.name}")], Progress()
+    )
     assert report.missing_count == 1
     assert "attachment of ab/" in report.missing[0]
     assert "not a regular file" in report.missing[0]
@@ -170,7 +179,11 @@ def make(path, kind, elsewhere):
     secret = elsewhere / "secret"
     secret.write_bytes(b"not yours")
     if kind.startswith("link"):
-        targets = {"link": secret, "link to nothing": "nothing", "link to itself": path.name}
+        targets = {
+            "link": secret,
+            "link to nothing": "nothing",
+            "link to itself": path.name,
+        }
         path.symlink_to(targets[kind])
     elif kind == "directory":
         path.mkdir()
@@ -230,7 +243,9 @@ def test_filestore_behind_a_link_is_read(root, writer, tmp_path):
 
 
 def test_filestore_that_is_not_there_is_all_missing(root, writer, tmp_path):
-    report = archive_filestore(writer, tmp_path / "nothing", [attachment("ab/x")], Progress())
+    report = archive_filestore(
+        writer, tmp_path / "nothing", [attachment("ab/x")], Progress()
+    )
     assert report.missing_count == 1
 
 
@@ -250,7 +265,8 @@ print(json.dumps(dataclasses.asdict(report)))
 
 
 def without_privileges():
-    """Return the start of a command for which permission bits count, also when root runs it."""
+    """Return the start of a command for which permission bits count, also when root
+    runs it."""
     if os.geteuid():
         return []
     if not shutil.which("setpriv"):
@@ -261,8 +277,17 @@ def without_privileges():
 
 def archive_without_privileges(root, tmp_path):
     """Archive all that is there; return the report."""
-    script = [sys.executable, "-c", UNREADABLE, os.path.dirname(__file__), root, tmp_path / "a.zip"]
-    result = subprocess.run([*without_privileges(), *script], capture_output=True, text=True)
+    script = [
+        sys.executable,
+        "-c",
+        UNREADABLE,
+        os.path.dirname(__file__),
+        root,
+        tmp_path / "a.zip",
+    ]
+    result = subprocess.run(
+        [*without_privileges(), *script], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
@@ -279,7 +304,8 @@ def test_unreadable_file_is_named_and_the_others_archived(root, tmp_path, size):
 
 
 def test_files_of_another_user_are_read(root, tmp_path):
-    """Only the owner may ask that reading leaves no trace, and that is not worth a failure."""
+    """Only the owner may ask that reading leaves no trace, and that is not worth a
+    failure."""
     files = [put(root, content(100, seed)) for seed in range(200)]
     if os.geteuid():
         pytest.skip("only root can give files away")
@@ -333,7 +359,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def run_memory(script, root, tmp_path):
-    command = [sys.executable, "-c", script, os.path.dirname(__file__), root, tmp_path / "a.zip"]
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        os.path.dirname(__file__),
+        root,
+        tmp_path / "a.zip",
+    ]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return int(result.stdout)
@@ -358,9 +391,11 @@ def test_large_file_that_changes_its_size_is_damaged_not_endless(root, writer, c
 
 @pytest.fixture
 def mixed(root):
-    """A filestore in which a small and a large file are damaged and one is missing; return its
-    list, sorted."""
-    attachments = [put(root, content(3000, seed, shrinks=seed % 2)) for seed in range(150)]
+    """A filestore in which a small and a large file are damaged and one is missing;
+    return its list, sorted."""
+    attachments = [
+        put(root, content(3000, seed, shrinks=seed % 2)) for seed in range(150)
+    ]
     large = [put(root, content(ROOM + seed, seed)) for seed in (1, 2)]
     with open(root / large[0].store_fname, "r+b") as file:
         file.write(b"other")
@@ -408,7 +443,9 @@ def test_another_list_than_before_loses_nothing(root, tmp_path, mixed, step):
     new = put(root, b"new")
     report = archive_filestore(writer, root, [*mixed[1:], new][::step], Progress())
     assert report.files == len(mixed) - 1
-    assert set(seal(writer)) == {a.store_fname for a in [*mixed, new]} - {missing(report)}
+    assert set(seal(writer)) == {a.store_fname for a in [*mixed, new]} - {
+        missing(report)
+    }
 
 
 def test_cancel_is_prompt_and_leaves_no_thread(root, writer, mixed):
@@ -421,13 +458,16 @@ def test_cancel_is_prompt_and_leaves_no_thread(root, writer, mixed):
     with pytest.raises(Cancelled):
         archive_filestore(writer, root, mixed, progress)
     assert time.monotonic() - started < 5
-    assert not [thread for thread in threading.enumerate() if "dfr_backup read" in thread.name]
+    assert not [
+        thread for thread in threading.enumerate() if "dfr_backup read" in thread.name
+    ]
     whole = archive_filestore(writer, root, mixed, Progress())
     assert len(seal(writer)) == whole.files == len(mixed) - 1
 
 
 def test_cancel_comes_through_while_waiting_for_a_slow_disk(root, writer, monkeypatch):
-    """The one thing that cannot be had for real here: a file system that does not answer."""
+    """The one thing that cannot be had for real here: a file system that does not
+    answer."""
     slow, asked = put(root, b"slow"), threading.Event()
 
     def read_slowly(file, size):
@@ -458,5 +498,7 @@ def test_walk_finds_what_is_named_like_an_attachment(root):
     found = list(walk_filestore(root))
     assert found == sorted(found, key=lambda attachment: attachment.store_fname)
     expected = {(attachment.store_fname, attachment.size) for attachment in attachments}
-    assert {(attachment.store_fname, attachment.size) for attachment in found} == expected
+    assert {
+        (attachment.store_fname, attachment.size) for attachment in found
+    } == expected
     assert list(walk_filestore(root / "nothing")) == []

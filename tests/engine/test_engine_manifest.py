@@ -43,11 +43,18 @@ def test_only_plain_values():
 
 
 def test_the_seal_is_that_of_both_manifests():
-    ours = {"members": {"count": 1, "sha256sums": "ab" * 32}, "snapshot_at": MOMENT, "rows": {}}
+    ours = {
+        "members": {"count": 1, "sha256sums": "ab" * 32},
+        "snapshot_at": MOMENT,
+        "rows": {},
+    }
     about = manifest.build({"db_name": "demo", "modules": {"base": "1"}}, ours)
     inner = json.loads(manifest.encode(about))
     beside = json.loads(manifest.sidecar(about, "demo.zip", 3, "cd" * 32))
-    imported = {**beside, "dfr_backup": {**beside["dfr_backup"], "import": {"job": "x"}}}
+    imported = {
+        **beside,
+        "dfr_backup": {**beside["dfr_backup"], "import": {"job": "x"}},
+    }
     seals = {manifest.seal(known) for known in (inner, beside, imported)}
     assert len(seals) == 1 and "" not in seals
     changed = {**inner, "modules": {"base": "2"}}

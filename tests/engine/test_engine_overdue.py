@@ -17,7 +17,9 @@ def hours_ago(hours):
 
 
 def late(**facts):
-    return PlanFacts(DAY, promised_since=hours_ago(900), last_good=hours_ago(40), **facts)
+    return PlanFacts(
+        DAY, promised_since=hours_ago(900), last_good=hours_ago(40), **facts
+    )
 
 
 @pytest.mark.parametrize("frequency", ["hourly", "daily", "weekly", "monthly"])
@@ -30,7 +32,9 @@ def test_a_plan_that_runs_on_time_is_never_overdue(frequency):
         moment = next_time(schedule, moment)
         complete = moment + timedelta(hours=1)
         facts = PlanFacts(promise, promised_since=NOW, last_good=last_good)
-        assert not judge(facts, Scheduler(last_run=complete), complete).overdue, complete
+        assert not judge(facts, Scheduler(last_run=complete), complete).overdue, (
+            complete
+        )
         last_good = complete
 
 
@@ -38,7 +42,9 @@ def test_a_plan_that_runs_on_time_is_never_overdue(frequency):
 def test_two_missed_runs_are_overdue(frequency):
     schedule = Schedule(frequency, 150, tz="Europe/Paris")
     last_good = next_time(schedule, NOW)
-    second = next_time(schedule, next_time(schedule, last_good)) + timedelta(hours=1, minutes=1)
+    second = next_time(schedule, next_time(schedule, last_good)) + timedelta(
+        hours=1, minutes=1
+    )
     facts = PlanFacts(timedelta(hours=promised_hours(frequency)), NOW, last_good)
     assert judge(facts, Scheduler(last_run=second), second).overdue
 
@@ -51,7 +57,9 @@ def test_the_border_is_exact():
 
 
 def test_no_promise_is_not_broken():
-    manual = PlanFacts(timedelta(hours=promised_hours("manual")), promised_since=hours_ago(9999))
+    manual = PlanFacts(
+        timedelta(hours=promised_hours("manual")), promised_since=hours_ago(9999)
+    )
     assert judge(manual, ALIVE, NOW).deadline is None
     assert judge(PlanFacts(DAY), ALIVE, NOW).deadline is None
 

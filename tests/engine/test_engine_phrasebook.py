@@ -1,4 +1,5 @@
-"""Texts of the engine in another language: recognized by their template, and none left out."""
+"""Texts of the engine in another language: recognized by their template, and none
+left out."""
 
 import ast
 import runpy
@@ -17,8 +18,10 @@ GERMAN = {
     "The bucket %(place)s is full.": "Der Bucket %(place)s ist voll.",
     "The bucket %(place)s is %(where)s.": "Der Bucket %(place)s liegt %(where)s.",
     "in another region": "in einer anderen Region",
-    "Free some space. Nothing was deleted.": "Schaffen Sie Platz. Es wurde nichts gelöscht.",
-    "Cannot %(doing)s in %(path)s: %(reason)s.": "In %(path)s geht nicht %(doing)s: %(reason)s.",
+    "Free some space. Nothing was deleted.": "Schaffen Sie Platz. Es wurde nichts "
+    "gelöscht.",
+    "Cannot %(doing)s in %(path)s: %(reason)s.": "In %(path)s geht nicht %(doing)s: "
+    "%(reason)s.",
     "Cannot %(doing)s in %(path)s": "In %(path)s geht nicht %(doing)s",
     "It broke%(where)s: %(why)s": "Es brach%(where)s: %(why)s",
     "in table %(name)s": "in Tabelle %(name)s",
@@ -42,7 +45,10 @@ def german():
     ("text", "said"),
     [
         ("The bucket b at s3 is full.", "Der Bucket b at s3 ist voll."),
-        ("The bucket b is in another region.", "Der Bucket b liegt in einer anderen Region."),
+        (
+            "The bucket b is in another region.",
+            "Der Bucket b liegt in einer anderen Region.",
+        ),
         (
             "Cannot write a.zip in /x: there is no such directory.",
             "In /x geht nicht a.zip schreiben: das Verzeichnis gibt es nicht.",
@@ -108,10 +114,18 @@ def _errors_of(path):
         name = getattr(getattr(node, "func", None), "attr", None) or getattr(
             getattr(node, "func", None), "id", ""
         )
-        if isinstance(node, ast.Call) and name in ("PermanentError", "RetryableError", "Mismatch"):
-            hints = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
+        if isinstance(node, ast.Call) and name in (
+            "PermanentError",
+            "RetryableError",
+            "Mismatch",
+        ):
+            hints = [
+                keyword.value for keyword in node.keywords if keyword.arg == "hint"
+            ]
             for text in map(_filled, [*node.args[:1], *hints]):
-                if text and any(part.isalpha() for part in text.replace("7", "").split()):
+                if text and any(
+                    part.isalpha() for part in text.replace("7", "").split()
+                ):
                     yield text
 
 
@@ -120,6 +134,7 @@ def _filled(node):
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(
-            part.value if isinstance(part, ast.Constant) else "7" for part in node.values
+            part.value if isinstance(part, ast.Constant) else "7"
+            for part in node.values
         )
     return None

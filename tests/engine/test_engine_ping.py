@@ -44,7 +44,9 @@ def monitor(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Monitor)
     server.heard, server.answers, server.delay = [], [], 0
     server.url = f"http://127.0.0.1:{server.server_port}/s3cr3t"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}
+    )
     thread.start()
     yield server
     server.shutdown()
@@ -91,7 +93,9 @@ def test_uptime_kuma(monitor):
     ]
     for one in made:
         assert ping.send_all([one], 5) == []
-    told = [parse_qs(urlsplit(target).query) for _method, target, _body in monitor.heard]
+    told = [
+        parse_qs(urlsplit(target).query) for _method, target, _body in monitor.heard
+    ]
     assert told == [
         {"status": ["up"], "msg": ["OK"], "ping": ["1500"]},
         {"status": ["down"], "msg": ["The disk is full & more"], "ping": ["1500"]},
@@ -168,6 +172,8 @@ def test_what_is_no_address(url):
         ping.check_url(url)
 
 
-@pytest.mark.parametrize("url", ["https://hc-ping.com/x", "http://[::1]:3001/api/push/x?a=b"])
+@pytest.mark.parametrize(
+    "url", ["https://hc-ping.com/x", "http://[::1]:3001/api/push/x?a=b"]
+)
 def test_what_is_one(url):
     ping.check_url(url)

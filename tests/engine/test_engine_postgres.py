@@ -41,7 +41,9 @@ def test_next_newer_version_is_second_best(machine):
 def test_pg_path_comes_first(machine, tmp_path):
     wanted = machine("mine", "15.2 (Debian 15.2-1)")
     machine("path", "15.4")
-    assert postgres.find_client_tool("pg_dump", 15, str(tmp_path / "mine")).path == wanted
+    assert (
+        postgres.find_client_tool("pg_dump", 15, str(tmp_path / "mine")).path == wanted
+    )
 
 
 def test_older_ones_are_refused_with_the_package_to_install(machine):
@@ -64,7 +66,11 @@ def test_password_is_in_the_environment_and_nowhere_else():
     params = {"host": "h", "port": 5, "user": "u", "password": "s3cret"}
     connection = postgres.Connection("db=x", params, "app")
     env = connection.environ()
-    assert (env["PGPASSWORD"], env["PGDATABASE"], env["PGAPPNAME"]) == ("s3cret", "db=x", "app")
+    assert (env["PGPASSWORD"], env["PGDATABASE"], env["PGAPPNAME"]) == (
+        "s3cret",
+        "db=x",
+        "app",
+    )
     assert "s3cret" not in repr(connection)
 
 
@@ -77,8 +83,18 @@ def test_no_server_is_retryable(tmp_path):
 @pytest.mark.parametrize(
     ("status", "stderr", "kind", "words"),
     [
-        (1, "pg_dump: error: permission denied for table a_b", PermanentError, "may not read a_b"),
-        (1, "ERROR:  canceling statement due to lock timeout", RetryableError, "locked"),
+        (
+            1,
+            "pg_dump: error: permission denied for table a_b",
+            PermanentError,
+            "may not read a_b",
+        ),
+        (
+            1,
+            "ERROR:  canceling statement due to lock timeout",
+            RetryableError,
+            "locked",
+        ),
         (1, "pg_dump: error: server closed the connection", RetryableError, "lost"),
         (-9, "", RetryableError, "signal 9"),
         (1, "pg_dump: error: invalid page in block", PermanentError, "invalid page"),

@@ -1,5 +1,6 @@
-"""The power fails while a local storage is written: only what was synced survives. Whatever
-is there afterwards, a manifest means a complete archive, and the next attempt ends well."""
+"""The power fails while a local storage is written: only what was synced survives.
+Whatever is there afterwards, a manifest means a complete archive, and the next
+attempt ends well."""
 
 import hashlib
 import json
@@ -50,7 +51,8 @@ def store(storage, source):
 
 
 def holds(state):
-    """A manifest that is there can be read, and its archive is the one that it tells of."""
+    """A manifest that is there can be read, and its archive is the one that it tells
+    of."""
     if MANIFEST not in state:
         return False
     told = json.loads(state[MANIFEST])["sha256"]
@@ -79,7 +81,9 @@ def test_manifest_means_a_complete_archive(tmp_path, source, how):
         folder = tmp_path / f"after{number}"
         lay_out(folder, state)
         store(storage_in(folder), source)
-        assert sorted(path.name for path in folder.iterdir() if path.suffix != ".part") == [
+        assert sorted(
+            path.name for path in folder.iterdir() if path.suffix != ".part"
+        ) == [
             MANIFEST,
             KEY,
         ]
@@ -133,4 +137,6 @@ def test_an_encrypted_archive_stays(tmp_path, source):
         sealed = encrypt_file(source, tmp_path / "archive.age", recipients, Progress())
     contents = {hashlib.sha256(state.get("archive.age", b"")).hexdigest()
                 for state in recorder.at_the_end}  # fmt: skip
-    assert sealed.sha256 in contents and len(contents) <= 2  # whole or not there, never a half
+    assert (
+        sealed.sha256 in contents and len(contents) <= 2
+    )  # whole or not there, never a half

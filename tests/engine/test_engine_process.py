@@ -28,7 +28,9 @@ def test_only_the_end_of_stderr_is_kept():
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM;"])
 def test_leaving_ends_it(trap):
-    with Child(["sh", "-c", f"{trap} echo up; sleep 60 & wait; sleep 60"], os.environ) as child:
+    with Child(
+        ["sh", "-c", f"{trap} echo up; sleep 60 & wait; sleep 60"], os.environ
+    ) as child:
         os.read(child.stdout, 10)
     assert child.process.returncode in (-signal.SIGTERM, -signal.SIGKILL)
 

@@ -22,7 +22,9 @@ def filestore(tmp_path):
 
 
 def everything(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir())
+    return sorted(
+        str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()
+    )
 
 
 def test_a_missing_file_is_put_back(filestore):
@@ -98,7 +100,9 @@ def test_an_archive_that_breaks_off_leaves_nothing(filestore):
     assert everything(filestore) == []
 
 
-@pytest.mark.parametrize("name", ["../x", "aa/../../x", "/etc/passwd", f"00/{NAME}x", "", "aa/b"])
+@pytest.mark.parametrize(
+    "name", ["../x", "aa/../../x", "/etc/passwd", f"00/{NAME}x", "", "aa/b"]
+)
 def test_other_names_are_refused(filestore, name):
     with pytest.raises(PermanentError, match="not the name"):
         put_back(filestore, name, [DATA])

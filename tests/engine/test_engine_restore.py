@@ -27,13 +27,19 @@ def test_what_was_encrypted_does_not_stay_in_plain(tmp_path):
     plain = tmp_path / "plain.zip"
     with zipfile.ZipFile(plain, "w") as archive:
         archive.writestr("dump.sql", "SELECT 1;")
-    encrypt_file(plain, tmp_path / "db.zip.age", parse_recipients(pair.public), Progress())
+    encrypt_file(
+        plain, tmp_path / "db.zip.age", parse_recipients(pair.public), Progress()
+    )
     options = RestoreOptions(
-        Place("new", tmp_path / "new"), "19.0", identities=parse_identities(pair.private)
+        Place("new", tmp_path / "new"),
+        "19.0",
+        identities=parse_identities(pair.private),
     )
     storage, work = LocalStorage(tmp_path, LocalRules([tmp_path])), tmp_path / "work"
     with pytest.raises(KeyboardInterrupt):
-        with Restore(Connection("postgres"), options, work, tmp_path / "markers") as restore:
+        with Restore(
+            Connection("postgres"), options, work, tmp_path / "markers"
+        ) as restore:
             restore.fetch(storage, "db.zip.age", Progress())
             assert list(work.iterdir())
             raise KeyboardInterrupt
@@ -41,7 +47,8 @@ def test_what_was_encrypted_does_not_stay_in_plain(tmp_path):
 
 
 def test_files_that_find_no_place_end_the_load(tmp_path):
-    """A load may take hours, and nobody wants to hear at its end that the disk was full."""
+    """A load may take hours, and nobody wants to hear at its end that the disk was
+    full."""
     (tmp_path / "file").write_text("")
     comments = b"-- a long comment\n" * (20 << 16)
     with zipfile.ZipFile(tmp_path / "db.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -61,7 +68,9 @@ def test_files_that_find_no_place_end_the_load(tmp_path):
 
 
 def databases():
-    return subprocess.run(["psql", "-Atl"], capture_output=True, check=True, text=True).stdout
+    return subprocess.run(
+        ["psql", "-Atl"], capture_output=True, check=True, text=True
+    ).stdout
 
 
 FACTS = {
@@ -77,15 +86,21 @@ FACTS = {
 
 
 def zipped(dump, path, sealed=True):
-    """Write an archive, with its list of checksums when it is ``sealed``; return its manifest."""
+    """Write an archive, with its list of checksums when it is ``sealed``; return its
+    manifest."""
     facts, members = dict(FACTS), {"dump.sql": dump, "filestore/aa/0": b"content"}
     members["addons/a/b.py"] = b"x = 1"
     if sealed:
-        sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in members.items()]
+        sums = [
+            f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+            for name, data in members.items()
+        ]
         members["SHA256SUMS"] = content = "".join(sums).encode()
         seal = hashlib.sha256(content).hexdigest()
         facts["members"] = {"count": len(sums), "sha256sums": seal}
-    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {"base": "1"}}, facts)
+    about = manifest.build(
+        {"db_name": "db", "version": "19.0", "modules": {"base": "1"}}, facts
+    )
     members["manifest.json"] = manifest.encode(about)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
@@ -94,7 +109,8 @@ def zipped(dump, path, sealed=True):
 
 
 def exchanged(path, name, content):
-    """Exchange a member as if nothing was, its CRC-32 included: only a checksum can tell."""
+    """Exchange a member as if nothing was, its CRC-32 included: only a checksum can
+    tell."""
     with zipfile.ZipFile(path) as source:
         members = [(member, source.read(member)) for member in source.infolist()]
     with zipfile.ZipFile(path, "w") as target:
@@ -125,7 +141,9 @@ class Stored:
         storage = LocalStorage(self._folder, LocalRules([self._folder]))
         storage.verify = self._counted(storage.verify)
         name, progress = f"dfr_test_steps_{os.getpid()}", Progress()
-        options = RestoreOptions(Place(name, self._folder / "files"), "19.0", **self.options)
+        options = RestoreOptions(
+            Place(name, self._folder / "files"), "19.0", **self.options
+        )
         places = self._folder / "work", self._folder / "markers"
         with Restore(Connection("postgres"), options, *places) as restore:
             restore.fetch(storage, self.archive.name, progress)
@@ -163,7 +181,11 @@ def test_what_has_checksums_in_it_is_not_read_twice(stored):
 def test_what_was_exchanged_in_an_archive_is_found(stored, name):
     """It can be read from its beginning to its end, and yet is not what was stored."""
     stored.store(GOOD)
-    exchanged(stored.archive, name, b"SELECT 2;" + COMPLETE if name == "dump.sql" else b"CONTENT")
+    exchanged(
+        stored.archive,
+        name,
+        b"SELECT 2;" + COMPLETE if name == "dump.sql" else b"CONTENT",
+    )
     with pytest.raises(PermanentError, match="damaged") as caught:
         stored.restore()
     assert caught.value.log == f"{name}: its SHA-256 is not that of SHA256SUMS"
@@ -201,7 +223,9 @@ def test_what_has_no_checksums_in_it_is_compared_as_a_whole(stored):
         stored.restore()
 
 
-@pytest.mark.parametrize("change", [(b'"base"', b'"bass"'), (b'"rows": {}', b'"rows": []')])
+@pytest.mark.parametrize(
+    "change", [(b'"base"', b'"bass"'), (b'"rows": {}', b'"rows": []')]
+)
 def test_a_manifest_that_was_exchanged_is_found(stored, change):
     """It says which rows and modules there should be."""
     stored.store(GOOD)
@@ -258,7 +282,12 @@ def test_that_an_archive_is_another_one_is_said_before_that_it_cannot_be_opened(
 
 def long_dump(statement):
     """Return a dump that is executed long before it has been read to its end."""
-    return statement + b"\nSET search_path = public;\n" + b"-- long\n" * (4 << 20) + COMPLETE
+    return (
+        statement
+        + b"\nSET search_path = public;\n"
+        + b"-- long\n" * (4 << 20)
+        + COMPLETE
+    )
 
 
 def test_what_a_damaged_dump_leads_to_is_not_the_error(stored):

@@ -17,7 +17,12 @@ import pytest
 from dfr_backup.engine import manifest
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.archive.zipformat import LOCAL_HEADER, Member, central_entry, end_records
+from dfr_backup.engine.archive.zipformat import (
+    LOCAL_HEADER,
+    Member,
+    central_entry,
+    end_records,
+)
 from dfr_backup.engine.archive.zipreader import ZipReader
 from dfr_backup.engine.errors import Cancelled, PermanentError
 from dfr_backup.engine.progress import Progress
@@ -30,7 +35,12 @@ from dfr_backup.engine.restore.ondisk import WriteBehind
 
 SQL = b"-- Dumped from database version 15.18 (Debian 15.18-1)\n-- Dumped by pg_dump version 17.2\n"
 FILES = [bytes([n]) * (100 + 3000 * n) + os.urandom(50 * n) for n in range(20)]
-HEAD = {"db_name": "prod", "version": "19.0", "major_version": "19.0", "pg_version": "15.18"}
+HEAD = {
+    "db_name": "prod",
+    "version": "19.0",
+    "major_version": "19.0",
+    "pg_version": "15.18",
+}
 
 
 def stored_name(content):
@@ -48,9 +58,15 @@ def seal(path, files=FILES, rows=None, sums=None):
     for content in files:
         writer.add_bytes(stored_name(content), content)
     count, digest = writer.write_checksums()
-    ours = {"database_uuid": "u", "snapshot_at": "2026-01-02T03:04:05+00:00", "rows": rows}
+    ours = {
+        "database_uuid": "u",
+        "snapshot_at": "2026-01-02T03:04:05+00:00",
+        "rows": rows,
+    }
     ours["members"] = sums or {"count": count, "sha256sums": digest}
-    content = manifest.build({**HEAD, "modules": {"base": "19.0.1.3", "my_addon": "1"}}, ours)
+    content = manifest.build(
+        {**HEAD, "modules": {"base": "19.0.1.3", "my_addon": "1"}}, ours
+    )
     writer.add_bytes("manifest.json", manifest.encode(content))
     sealed = writer.close()
     return sealed
@@ -77,7 +93,11 @@ def make_zip(tmp_path):
 def test_description_of_ours(ours):
     with open_archive(ours) as archive:
         found = archive.describe()
-    assert (found.origin, found.database, found.odoo_series) == ("dfr_backup", "prod", "19.0")
+    assert (found.origin, found.database, found.odoo_series) == (
+        "dfr_backup",
+        "prod",
+        "19.0",
+    )
     assert (found.files, found.file_bytes) == (20, sum(map(len, FILES)))
     assert (found.addons, found.pg_version) == (("my_addon",), (15, 18))
     assert found.contents == ("database", "filestore", "addons")
@@ -87,8 +107,14 @@ def test_description_of_ours(ours):
 
 
 def test_description_of_odoos(make_zip):
-    members = [("dump.sql", SQL), (stored_name(b"a"), b"a"), ("filestore/checklist/aa/b", b"")]
-    with open_archive(make_zip([*members, ("manifest.json", json.dumps(HEAD))])) as archive:
+    members = [
+        ("dump.sql", SQL),
+        (stored_name(b"a"), b"a"),
+        ("filestore/checklist/aa/b", b""),
+    ]
+    with open_archive(
+        make_zip([*members, ("manifest.json", json.dumps(HEAD))])
+    ) as archive:
         found = archive.describe()
         assert archive.check(Progress()) == 4
     assert (found.origin, found.database, found.files) == ("odoo", "prod", 1)
@@ -99,7 +125,10 @@ def test_description_of_odoos(make_zip):
 
 
 def test_missing_parts_are_told(make_zip):
-    ours = {"missing": [{"part": "dump_database", "reason": "no"}], "filestore": {"missing": 3}}
+    ours = {
+        "missing": [{"part": "dump_database", "reason": "no"}],
+        "filestore": {"missing": 3},
+    }
     path = make_zip([("manifest.json", json.dumps({"dfr_backup": ours}))])
     with open_archive(path) as archive:
         found = archive.describe()
@@ -140,14 +169,19 @@ def test_one_changed_bit_is_found(ours, name, share):
 @pytest.mark.parametrize("length", [0, 1, 100, 0.5, 0.99])
 def test_a_cut_file_is_no_archive(ours, length):
     content = ours.read_bytes()
-    ours.write_bytes(content[: length if isinstance(length, int) else int(length * len(content))])
+    ours.write_bytes(
+        content[: length if isinstance(length, int) else int(length * len(content))]
+    )
     with pytest.raises(PermanentError, match="damaged or not complete"):
         open_archive(ours)
 
 
 def test_a_swapped_member_is_found_by_its_sha256(tmp_path, ours):
     """CRC-32 and the directory are right: only the checksums know."""
-    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+    with (
+        zipfile.ZipFile(ours) as source,
+        zipfile.ZipFile(tmp_path / "x.zip", "w") as target,
+    ):
         for member in source.infolist():
             content = source.read(member)
             changed = member.filename == stored_name(FILES[3])
@@ -161,11 +195,17 @@ def test_a_swapped_member_is_found_by_its_sha256(tmp_path, ours):
 def test_a_swapped_dump_is_found_while_it_is_read(tmp_path, ours):
     with open_archive(ours) as archive:
         assert len(b"".join(archive.sql())) == len(SQL) + 1_000_000
-    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+    with (
+        zipfile.ZipFile(ours) as source,
+        zipfile.ZipFile(tmp_path / "x.zip", "w") as target,
+    ):
         for member in source.infolist():
             content = source.read(member)
             target.writestr(member, content.replace(b"SELECT 1", b"SELECT 2"))
-    with open_archive(tmp_path / "x.zip") as archive, pytest.raises(PermanentError) as caught:
+    with (
+        open_archive(tmp_path / "x.zip") as archive,
+        pytest.raises(PermanentError) as caught,
+    ):
         list(archive.sql())
     assert "dump.sql: its SHA-256" in caught.value.log
 
@@ -191,7 +231,10 @@ def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
 
 
 def test_a_list_that_was_taken_out_is_missed(tmp_path, ours):
-    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+    with (
+        zipfile.ZipFile(ours) as source,
+        zipfile.ZipFile(tmp_path / "x.zip", "w") as target,
+    ):
         for member in source.infolist():
             if member.filename != "SHA256SUMS":
                 target.writestr(member.filename, source.read(member))
@@ -205,8 +248,13 @@ def test_a_list_that_was_taken_out_is_missed(tmp_path, ours):
 
 @pytest.mark.parametrize("part", ["filestore", "addons"])
 def test_an_exchanged_file_is_not_unpacked(tmp_path, ours, part):
-    name = stored_name(FILES[3]) if part == "filestore" else "addons/my_addon/models/a.py"
-    with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+    name = (
+        stored_name(FILES[3]) if part == "filestore" else "addons/my_addon/models/a.py"
+    )
+    with (
+        zipfile.ZipFile(ours) as source,
+        zipfile.ZipFile(tmp_path / "x.zip", "w") as target,
+    ):
         for member in source.infolist():
             content = source.read(member)
             changed = member.filename == name
@@ -220,7 +268,10 @@ def test_an_exchanged_file_is_not_unpacked(tmp_path, ours, part):
 
 def test_members_added_or_removed_later_are_found(tmp_path, ours):
     for name, keep, more in (("a.zip", True, ["x"]), ("b.zip", False, [])):
-        with zipfile.ZipFile(ours) as source, zipfile.ZipFile(tmp_path / name, "w") as target:
+        with (
+            zipfile.ZipFile(ours) as source,
+            zipfile.ZipFile(tmp_path / name, "w") as target,
+        ):
             for member in source.infolist():
                 if keep or member.filename != stored_name(FILES[5]):
                     target.writestr(member.filename, source.read(member))
@@ -251,8 +302,12 @@ def test_a_disk_that_fails_is_named(ours, together):
     with ZipReader(disk) as reader:
         neighbours = list(reader.entries())[:2]
         disk.works = False
-        with pytest.raises(PermanentError, match="cannot be read: Input/output error") as caught:
-            for _entry, pieces in reader.members(neighbours if together else neighbours[:1]):
+        with pytest.raises(
+            PermanentError, match="cannot be read: Input/output error"
+        ) as caught:
+            for _entry, pieces in reader.members(
+                neighbours if together else neighbours[:1]
+            ):
                 b"".join(pieces)
     assert "disk" in caught.value.hint
 
@@ -303,7 +358,9 @@ def test_links_and_devices_are_refused(make_zip, kind):
 def test_a_member_that_is_there_twice_is_refused(make_zip, tmp_path):
     with pytest.raises(PermanentError, match="in it twice"):
         open_archive(make_zip([("dump.sql", b"a"), ("dump.sql", b"b")]))
-    with open_archive(make_zip([(stored_name(b"a"), b"a"), (stored_name(b"a"), b"a")])) as archive:
+    with open_archive(
+        make_zip([(stored_name(b"a"), b"a"), (stored_name(b"a"), b"a")])
+    ) as archive:
         with pytest.raises(PermanentError, match="in it twice"):
             extract_filestore(archive, tmp_path / "fs", Progress())
 
@@ -312,7 +369,14 @@ def edited(path, name, **changes):
     """Change what the central directory says about one member."""
     content = bytearray(path.read_bytes())
     at = content.rfind(b"PK\1\2", 0, content.rfind(name.encode()))
-    places = {"crc": 16, "packed": 20, "size": 24, "offset": 42, "method": 10, "flags": 8}
+    places = {
+        "crc": 16,
+        "packed": 20,
+        "size": 24,
+        "offset": 42,
+        "method": 10,
+        "flags": 8,
+    }
     for field, value in changes.items():
         form = "<H" if field in ("method", "flags") else "<L"
         struct.pack_into(form, content, at + places[field], value)
@@ -336,13 +400,17 @@ def test_a_member_that_is_larger_than_it_says_ends_there(make_zip):
 
 
 def test_overlapping_members_are_refused(make_zip):
-    path = make_zip([("dump.sql", bytes(99)), (stored_name(b"a"), b"a"), (stored_name(b"b"), b"b")])
+    path = make_zip(
+        [("dump.sql", bytes(99)), (stored_name(b"a"), b"a"), (stored_name(b"b"), b"b")]
+    )
     with pytest.raises(PermanentError, match="overlaps"):
         open_archive(edited(path, stored_name(b"b"), offset=0))
 
 
 def test_a_member_whose_header_is_another_ones_is_damaged(make_zip):
-    path = make_zip([(stored_name(b"a"), b"a"), ("dump.sql", b"b")], method=zipfile.ZIP_STORED)
+    path = make_zip(
+        [(stored_name(b"a"), b"a"), ("dump.sql", b"b")], method=zipfile.ZIP_STORED
+    )
     content = path.read_bytes()
     path.write_bytes(content.replace(b"dump.sql", b"dumb.sql", 1))
     with open_archive(path) as archive, pytest.raises(PermanentError):
@@ -350,7 +418,8 @@ def test_a_member_whose_header_is_another_ones_is_damaged(make_zip):
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"), [({"flags": 1}, "encrypted"), ({"method": 12}, "does not use")]
+    ("changes", "reason"),
+    [({"flags": 1}, "encrypted"), ({"method": 12}, "does not use")],
 )
 def test_other_kinds_of_members_are_refused(make_zip, changes, reason):
     with pytest.raises(PermanentError, match=reason):
@@ -358,7 +427,8 @@ def test_other_kinds_of_members_are_refused(make_zip, changes, reason):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"age-encryption.org/v1\n", "encrypted"), (b"PGDMP\1", "own format")]
+    ("content", "reason"),
+    [(b"age-encryption.org/v1\n", "encrypted"), (b"PGDMP\1", "own format")],
 )
 def test_other_files_are_named(tmp_path, content, reason):
     (tmp_path / "x").write_bytes(content)
@@ -407,7 +477,10 @@ def test_filestore_is_unpacked(ours, tmp_path):
 
 def test_filestore_never_goes_where_something_is(ours, tmp_path):
     (tmp_path / "fs").mkdir()
-    with open_archive(ours) as archive, pytest.raises(PermanentError, match="exists already"):
+    with (
+        open_archive(ours) as archive,
+        pytest.raises(PermanentError, match="exists already"),
+    ):
         extract_filestore(archive, tmp_path / "fs", Progress())
     assert list((tmp_path / "fs").iterdir()) == []
 
@@ -437,7 +510,8 @@ def test_a_file_that_was_damaged_before_is_a_warning(tmp_path):
     ],
 )
 def test_names_are_compared_unless_that_is_known(tmp_path, known, noted, found):
-    """An archive that is what was sealed has the files that were compared when it was made."""
+    """An archive that is what was sealed has the files that were compared when it
+    was made."""
     writer = ArchiveWriter.create(tmp_path / "x.zip")
     writer.add_bytes(stored_name(b"a name"), b"another content")
     facts = {} if noted is None else {"filestore": {"damaged": noted}}
@@ -465,7 +539,8 @@ def test_few_files_are_open_while_the_disk_takes_them(tmp_path, most):
 
 
 class LostDisk:
-    """A C library that reports what a disk says that has lost what was written to it."""
+    """A C library that reports what a disk says that has lost what was written to
+    it."""
 
     def syncfs(self, _folder):
         ctypes.set_errno(errno.EIO)
@@ -475,7 +550,9 @@ class LostDisk:
 def test_what_did_not_reach_the_disk_is_an_error(ours, tmp_path, monkeypatch):
     monkeypatch.setattr("dfr_backup.engine.restore.ondisk.libc", LostDisk())
     with open_archive(ours) as archive:
-        with pytest.raises(PermanentError, match="cannot be written.*Input/output error"):
+        with pytest.raises(
+            PermanentError, match="cannot be written.*Input/output error"
+        ):
             extract_filestore(archive, tmp_path / "fs", Progress())
         extract_filestore(archive, tmp_path / "other", Progress(), durable=False)
         with pytest.raises(PermanentError, match="cannot be written"):
@@ -488,7 +565,9 @@ def test_a_disk_that_refuses_a_file_when_it_is_closed(tmp_path, monkeypatch, err
     """Network file systems do: every file is closed, and the first error is the one."""
     close = os.close
     before = len(os.listdir("/proc/self/fd"))
-    files = [os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT) for number in range(5)]
+    files = [
+        os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT) for number in range(5)
+    ]
 
     def refuse(file):
         close(file)
@@ -550,7 +629,10 @@ def test_large_and_small_files_are_neighbours(tmp_path):
 
 def test_files_are_unpacked_while_something_else_is_done(ours, tmp_path):
     progress = Progress()
-    with open_archive(ours) as archive, FilestoreExtraction(archive, tmp_path / "fs") as running:
+    with (
+        open_archive(ours) as archive,
+        FilestoreExtraction(archive, tmp_path / "fs") as running,
+    ):
         wait_until(lambda: len(list((tmp_path / "fs").glob("*/*"))) == len(FILES))
         assert progress.done == 0
         assert running.finish(progress).files == len(FILES)
@@ -586,7 +668,10 @@ def wait_until(happens):
 
 def test_a_place_that_cannot_be_written_is_told(ours, tmp_path):
     (tmp_path / "file").write_text("")
-    with open_archive(ours) as archive, pytest.raises(PermanentError, match="cannot be written"):
+    with (
+        open_archive(ours) as archive,
+        pytest.raises(PermanentError, match="cannot be written"),
+    ):
         extract_filestore(archive, tmp_path / "file/fs", Progress())
 
 

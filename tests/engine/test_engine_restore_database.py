@@ -1,4 +1,5 @@
-"""Loading, publishing, undoing: with the PostgreSQL that the environment names (PGHOST…)."""
+"""Loading, publishing, undoing: with the PostgreSQL that the environment names
+(PGHOST…)."""
 
 import contextlib
 import hashlib
@@ -139,7 +140,9 @@ def databases():
 def drop(name):
     if name in databases():
         quoted = sql.Identifier(name)
-        run_sql("postgres", sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted))
+        run_sql(
+            "postgres", sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted)
+        )
         # without FORCE, which fails when autovacuum is at work there
         run_sql("postgres", sql.SQL("DROP DATABASE {}").format(quoted))
 
@@ -157,7 +160,8 @@ def new_database(request):
 
     def make(name=None):
         name = (
-            name or f"dfr_test_{os.getpid()}_{len(made)}_{abs(hash(request.node.nodeid)) % 10**6}"
+            name
+            or f"dfr_test_{os.getpid()}_{len(made)}_{abs(hash(request.node.nodeid)) % 10**6}"
         )
         made.append(name)
         run_sql(
@@ -175,7 +179,9 @@ def new_database(request):
 
 def dumped(database):
     """Return the plain dump, without the words that differ each time."""
-    done = subprocess.run(["pg_dump", "--no-owner", database], check=True, capture_output=True)
+    done = subprocess.run(
+        ["pg_dump", "--no-owner", database], check=True, capture_output=True
+    )
     return re.sub(rb"(?m)^\\(un)?restrict .*\n", b"", done.stdout)
 
 
@@ -200,7 +206,10 @@ def test_a_nasty_database_is_loaded_as_it_was(new_database, helpers, monkeypatch
     assert sorted(dumped(copy).splitlines()) == sorted(dump.splitlines())
     invalid = "SELECT conname FROM pg_constraint WHERE NOT convalidated"
     assert run_sql(copy, invalid) == [("old",)]
-    assert run_sql(copy, "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
+    assert (
+        run_sql(copy, "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid")
+        == []
+    )
     assert report.size == len(dump)
     assert report.skipped == []
 
@@ -211,7 +220,16 @@ def test_psql_would_have_loaded_the_same(new_database, tmp_path):
     run_sql(source, NASTY)
     (tmp_path / "dump.sql").write_bytes(dump := dumped(source))
     loaded(ours, dump)
-    psql = ["psql", "-Xq1", "-v", "ON_ERROR_STOP=1", "-d", theirs, "-f", tmp_path / "dump.sql"]
+    psql = [
+        "psql",
+        "-Xq1",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-d",
+        theirs,
+        "-f",
+        tmp_path / "dump.sql",
+    ]
     subprocess.run(psql, check=True, capture_output=True)
     assert sorted(dumped(ours).splitlines()) == sorted(dumped(theirs).splitlines())
 
@@ -221,7 +239,10 @@ def test_a_bad_row_is_named_with_its_line_and_not_shown(new_database, monkeypatc
     rows = b"".join(b"%d\tsecret%d\n" % (n, n) for n in range(100))
     rows = rows.replace(b"77\tsecret77\n", b"x\tsecret77\n")
     dump = (
-        b"CREATE TABLE t (id int, s text);\n\nCOPY t (id, s) FROM stdin;\n" + rows + b"\\.\n" + END
+        b"CREATE TABLE t (id int, s text);\n\nCOPY t (id, s) FROM stdin;\n"
+        + rows
+        + b"\\.\n"
+        + END
     )
     with pytest.raises(PermanentError) as caught:
         loaded(new_database(), dump)
@@ -255,7 +276,9 @@ def test_constraints_that_do_not_hold_end_the_load(new_database, broken):
         loaded(new_database(), dump)
 
 
-def test_rights_of_unknown_users_and_unknown_settings_are_no_reason_to_fail(new_database):
+def test_rights_of_unknown_users_and_unknown_settings_are_no_reason_to_fail(
+    new_database,
+):
     dump = b"SET no_such_setting_of_a_newer_version = 0;\nCREATE TABLE t (id int);\n"
     dump += b"GRANT SELECT ON TABLE t TO no_such_user;\n" + END
     progress = Progress()
@@ -276,7 +299,9 @@ def test_statements_around_one_that_is_not_followed_are_done_once(new_database):
     """They are sent together, and all of them are undone with the one that fails."""
     database = new_database()
     dump = b"CREATE TABLE t (id int);\nINSERT INTO t VALUES (1);\n"
-    dump += b"GRANT SELECT ON TABLE t TO no_such_user;\nINSERT INTO t VALUES (2);\n" + END
+    dump += (
+        b"GRANT SELECT ON TABLE t TO no_such_user;\nINSERT INTO t VALUES (2);\n" + END
+    )
     assert len(loaded(database, dump).skipped) == 1
     assert run_sql(database, "SELECT id FROM t ORDER BY id") == [(1,), (2,)]
 
@@ -292,7 +317,8 @@ def test_whatever_ends_the_reading_ends_the_load(new_database):
 
 # === AUTOVACUUM === #
 
-TAKE = "LOCK TABLE public.t IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"  # as autovacuum takes a table
+# as autovacuum takes a table
+TAKE = "LOCK TABLE public.t IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 
 
 def is_held(database):
@@ -318,7 +344,10 @@ def test_autovacuum_passes_over_a_table_while_its_rows_come(new_database, monkey
     database, held = new_database(), []
 
     def slowly():
-        yield b"CREATE TABLE public.t (id int);\nCOPY public.t (id) FROM stdin;\n" + b"1\n" * 100
+        yield (
+            b"CREATE TABLE public.t (id int);\nCOPY public.t (id) FROM stdin;\n"
+            + b"1\n" * 100
+        )
         held.append(within_a_minute(lambda: is_held(database)))
         yield b"2\n\\.\nCREATE INDEX i ON public.t USING btree (id);\n" + END
 
@@ -328,7 +357,9 @@ def test_autovacuum_passes_over_a_table_while_its_rows_come(new_database, monkey
     assert run_sql(database, "SELECT count(*) FROM t") == [(101,)]
 
 
-def test_an_unknown_setting_between_rows_is_no_reason_to_fail(new_database, monkeypatch):
+def test_an_unknown_setting_between_rows_is_no_reason_to_fail(
+    new_database, monkeypatch
+):
     monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
     database = new_database()
 
@@ -348,8 +379,13 @@ def test_a_table_that_somebody_holds_already_is_loaded(new_database):
     opened = contextlib.ExitStack()
 
     def while_held():
-        yield b"CREATE TABLE public.t (id int);\nCOPY public.t (id) FROM stdin;\n" + b"1\n" * 100
-        other = opened.enter_context(contextlib.closing(psycopg2.connect(dbname=database)))
+        yield (
+            b"CREATE TABLE public.t (id int);\nCOPY public.t (id) FROM stdin;\n"
+            + b"1\n" * 100
+        )
+        other = opened.enter_context(
+            contextlib.closing(psycopg2.connect(dbname=database))
+        )
         exists = "SELECT to_regclass('public.t') IS NOT NULL"
         assert within_a_minute(lambda: run_sql(database, exists) == [(True,)])
         other.cursor().execute(TAKE)
@@ -378,7 +414,8 @@ def cancelling(after):
     "dump",
     [
         b"SELECT pg_sleep(60);\n",
-        b"CREATE TABLE t (i int);\nCREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS"
+        b"CREATE TABLE t (i int);\nCREATE FUNCTION f(int) RETURNS int IMMUTABLE "
+        b"LANGUAGE sql AS"
         b" 'SELECT 1 FROM pg_sleep(60)';\nCOPY t (i) FROM stdin;\n1\n\\.\n"
         b"CREATE INDEX i ON public.t USING btree (f(i));\n",
     ],
@@ -388,7 +425,9 @@ def test_cancel_ends_what_the_server_does(new_database, dump):
     with pytest.raises(Cancelled):
         loaded(database, dump + END, cancelling(1))
     assert time.monotonic() - started < 6
-    busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'active'"
+    busy = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'active'"
+    )
     assert run_sql("postgres", busy, database) == [(0,)]
 
 
@@ -410,7 +449,8 @@ def test_cancel_ends_an_endless_dump(new_database):
 
 @pytest.fixture
 def stamp(monkeypatch):
-    """What the names of this test's scratch databases begin with: others may be restoring, too."""
+    """What the names of this test's scratch databases begin with: others may be
+    restoring, too."""
     stamp = secrets.token_hex(4)
     names = SimpleNamespace(token_hex=lambda _bytes: stamp + secrets.token_hex(2))
     monkeypatch.setattr(target_module, "secrets", names)
@@ -424,7 +464,8 @@ def site(tmp_path, new_database, stamp):
     run_sql(source, ODOO)
     names = [hashlib.sha1(content).hexdigest() for content in FILES]
     for number, name in enumerate(names):
-        run_sql(source, "INSERT INTO ir_attachment VALUES (%s, %s, %s, 3, 'm', 'n', 'binary')",
+        run_sql(source, "INSERT INTO ir_attachment VALUES (%s, %s, %s, 3, 'm', 'n', "
+                        "'binary')",
                 number, f"{name[:2]}/{name}", name)  # fmt: skip
     writer = ArchiveWriter.create(tmp_path / "a.zip")
     with writer.stream_member("dump.sql") as member:
@@ -466,11 +507,19 @@ class Site:
         return self.databases() | {path.name for path in folders}
 
     def databases(self):
-        return {n for n in databases() if n.startswith((self.name, PREFIX + self.stamp))}
+        return {
+            n for n in databases() if n.startswith((self.name, PREFIX + self.stamp))
+        }
 
     def killed(self, checkpoint, *options):
         script = Path(__file__).with_name("restore_killed.py")
-        places = [self.stamp, self.archive, self.name, self.place.filestore, self.markers]
+        places = [
+            self.stamp,
+            self.archive,
+            self.name,
+            self.place.filestore,
+            self.markers,
+        ]
         done = subprocess.run([sys.executable, script, *places, checkpoint, *options])
         assert done.returncode == -9
 
@@ -480,7 +529,9 @@ def test_nobody_else_sees_a_database_until_it_is_published(site):
         site.fill(target)
         scratch = target.scratch.database
         assert scratch in databases()
-        assert {scratch, site.name}.isdisjoint(n for (n,) in run_sql("postgres", ODOO_LISTS))
+        assert {scratch, site.name}.isdisjoint(
+            n for (n,) in run_sql("postgres", ODOO_LISTS)
+        )
         assert not site.place.exists
         published = target.publish()
     assert (published.place, published.previous) == (site.place, None)
@@ -488,7 +539,9 @@ def test_nobody_else_sees_a_database_until_it_is_published(site):
     assert site.traces() == {site.name}
     assert run_sql(site.name, "SELECT count(*) FROM ir_attachment") == [(2,)]
     manifest = {"dfr_backup": {"rows": {'"public"."ir_attachment"': 2}}}
-    report = verify_restored(Connection(site.name), manifest, site.place.filestore, Progress())
+    report = verify_restored(
+        Connection(site.name), manifest, site.place.filestore, Progress()
+    )
     assert (report.files, report.missing_count) == (2, 0)
     assert any("no such table when saved" in line for line in report.different)
 
@@ -517,12 +570,14 @@ def test_a_name_that_is_taken_meanwhile_is_refused(site, new_database):
         new_database(site.name)
         target.publish()
     assert site.traces() == {site.name}
-    assert run_sql(site.name, "SELECT count(*) FROM pg_class WHERE relname = 'ir_attachment'") == [
-        (0,)
-    ]
+    assert run_sql(
+        site.name, "SELECT count(*) FROM pg_class WHERE relname = 'ir_attachment'"
+    ) == [(0,)]
 
 
-@pytest.mark.parametrize("name", ["", "a b", "-x", "ü", "x" * 64, PREFIX + "0123456789ab", "a;b"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "-x", "ü", "x" * 64, PREFIX + "0123456789ab", "a;b"]
+)
 def test_names_that_odoo_does_not_serve_are_refused(tmp_path, name):
     place = Place(name, tmp_path / "fs")
     with pytest.raises(PermanentError, match="cannot be the name"):
@@ -563,9 +618,9 @@ def test_a_published_database_keeps_its_number(site):
         target.create()
         number = target.number()
         target.publish()
-    assert run_sql("postgres", "SELECT oid FROM pg_database WHERE datname = %s", site.name) == [
-        (number,)
-    ]
+    assert run_sql(
+        "postgres", "SELECT oid FROM pg_database WHERE datname = %s", site.name
+    ) == [(number,)]
 
 
 def test_a_living_restore_is_no_leftover(site):
@@ -591,7 +646,8 @@ def occupied(site, new_database):
 
 def is_the_old_one(site):
     return (
-        run_sql(site.name, "SELECT count(*) FROM pg_class WHERE relname = 'old'") == [(1,)]
+        run_sql(site.name, "SELECT count(*) FROM pg_class WHERE relname = 'old'")
+        == [(1,)]
         and (site.place.filestore / "old").exists()
         and (site.name,) in run_sql("postgres", ODOO_LISTS)
         and site.traces() == {site.name}
@@ -611,7 +667,10 @@ def test_what_is_replaced_is_kept_and_can_be_put_back(occupied):
 
 
 def test_a_failed_replacement_changes_nothing(occupied):
-    with pytest.raises(ZeroDivisionError), occupied.target(replace_existing=True) as target:
+    with (
+        pytest.raises(ZeroDivisionError),
+        occupied.target(replace_existing=True) as target,
+    ):
         occupied.fill(target)
         raise ZeroDivisionError
     assert is_the_old_one(occupied)
@@ -647,7 +706,9 @@ def test_a_restored_copy_is_safe(site):
         statement = "INSERT INTO ir_config_parameter VALUES ('a', '100%')"
         finish_database(target.connection, FinishOptions(statements=[statement]))
         target.publish()
-    assert run_sql(site.name, "SELECT active, next_run FROM backup_plan") == [(False, None)]
+    assert run_sql(site.name, "SELECT active, next_run FROM backup_plan") == [
+        (False, None)
+    ]
     jobs = run_sql(site.name, "SELECT state, error IS NULL FROM backup_job ORDER BY 1")
     assert jobs == [("cancelled", False), ("success", True)]
     steps = run_sql(site.name, "SELECT state FROM backup_step ORDER BY 1")
@@ -663,7 +724,9 @@ def test_finish_changes_all_or_nothing(site):
     with pytest.raises(PermanentError, match="finish"), site.target() as target:
         site.fill(target)
         try:
-            finish_database(target.connection, FinishOptions(statements=["SELECT nonsense"]))
+            finish_database(
+                target.connection, FinishOptions(statements=["SELECT nonsense"])
+            )
         finally:
             rows = run_sql(target.scratch.database, "SELECT active FROM backup_plan")
     assert rows == [(True,)]
@@ -685,7 +748,9 @@ def test_the_planner_knows_the_restored_tables(new_database):
     progress = Progress()
     analyze(Connection(database), progress)
     assert run_sql(database, known) == [(1,)]
-    assert run_sql(database, "SELECT reltuples FROM pg_class WHERE relname = 't'") == [(5000,)]
+    assert run_sql(database, "SELECT reltuples FROM pg_class WHERE relname = 't'") == [
+        (5000,)
+    ]
     assert progress.warnings == []
 
 
@@ -706,12 +771,18 @@ def test_the_planner_knows_tables_of_any_name_and_kind(new_database):
 def test_tables_that_autovacuum_has_keep_no_other_waiting(new_database):
     database, taken = new_database(), [f"t{n}" for n in range(os.cpu_count() or 1)]
     for table in taken:
-        run_sql(database, f"CREATE TABLE {table} AS SELECT generate_series(1, 5000) AS i")
+        run_sql(
+            database, f"CREATE TABLE {table} AS SELECT generate_series(1, 5000) AS i"
+        )
     run_sql(database, "CREATE TABLE u AS SELECT 2 AS i")
     seen = "SELECT tablename FROM pg_stats WHERE schemaname = 'public' ORDER BY 1"
     with contextlib.closing(psycopg2.connect(dbname=database)) as other:
-        other.cursor().execute(f"LOCK TABLE {', '.join(taken)} IN SHARE UPDATE EXCLUSIVE MODE")
-        thread = threading.Thread(target=analyze, args=(Connection(database), Progress()))
+        other.cursor().execute(
+            f"LOCK TABLE {', '.join(taken)} IN SHARE UPDATE EXCLUSIVE MODE"
+        )
+        thread = threading.Thread(
+            target=analyze, args=(Connection(database), Progress())
+        )
         thread.start()
         assert within_a_minute(lambda: run_sql(database, seen) == [("u",)])
         assert thread.is_alive()
@@ -722,8 +793,13 @@ def test_tables_that_autovacuum_has_keep_no_other_waiting(new_database):
 def test_cancel_ends_the_gathering_of_statistics(new_database):
     database, started = new_database(), time.monotonic()
     run_sql(database, "CREATE TABLE t (i int)")
-    with contextlib.closing(psycopg2.connect(dbname=database)) as other, other.cursor() as cr:
-        cr.execute("LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE")  # ANALYZE waits for it
+    with (
+        contextlib.closing(psycopg2.connect(dbname=database)) as other,
+        other.cursor() as cr,
+    ):
+        cr.execute(
+            "LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE"
+        )  # ANALYZE waits for it
         with pytest.raises(Cancelled):
             analyze(Connection(database), cancelling(1))
     assert time.monotonic() - started < 30
@@ -752,13 +828,19 @@ def test_what_is_missing_after_a_restore_is_named(site):
     files = sorted(p for p in site.place.filestore.rglob("*") if p.is_file())
     connection, manifest = Connection(site.name), {"dfr_backup": {"rows": counts}}
     report = verify_restored(connection, manifest, site.place.filestore, Progress())
-    assert report.is_complete and report.counted and (report.tables, report.rows) == (6, 13)
+    assert (
+        report.is_complete
+        and report.counted
+        and (report.tables, report.rows) == (6, 13)
+    )
     files[0].unlink()
     files[1].write_bytes(b"x")
     run_sql(site.name, "DELETE FROM backup_step WHERE state = 'success'")
     report = verify_restored(connection, manifest, site.place.filestore, Progress())
     assert not report.is_complete
-    assert report.different == ['"public"."backup_step": 3 rows when saved, 2 rows restored']
+    assert report.different == [
+        '"public"."backup_step": 3 rows when saved, 2 rows restored'
+    ]
     assert (report.missing_count, report.damaged_count, report.files) == (1, 1, 0)
     assert files[0].name in report.missing[0] and files[1].name in report.damaged[0]
     manifest["dfr_backup"]["filestore"] = {"missing": 1, "damaged": 1}
@@ -771,10 +853,14 @@ def test_files_that_the_plan_left_out_are_not_missing(site):
     site.restore()
     shutil.rmtree(site.place.filestore)
     manifest = {"dfr_backup": {"contents": ["database"]}}
-    report = verify_restored(Connection(site.name), manifest, site.place.filestore, Progress())
+    report = verify_restored(
+        Connection(site.name), manifest, site.place.filestore, Progress()
+    )
     assert report.is_complete and report.files == 0
     manifest["dfr_backup"]["contents"].append("filestore")
-    report = verify_restored(Connection(site.name), manifest, site.place.filestore, Progress())
+    report = verify_restored(
+        Connection(site.name), manifest, site.place.filestore, Progress()
+    )
     assert not report.is_complete
 
 
@@ -815,7 +901,9 @@ def test_preflight_finds_what_would_fail(tmp_path, changes, code):
 def test_preflight_looks_at_the_names(tmp_path, new_database):
     def codes(name, **options):
         surroundings = Surroundings(Place(name, tmp_path / name), "19.0", **options)
-        return [finding.code for finding in preflight(description(), surroundings, SERVER)]
+        return [
+            finding.code for finding in preflight(description(), surroundings, SERVER)
+        ]
 
     taken = new_database()
     assert codes(taken) == ["name_taken"]

@@ -14,10 +14,13 @@ STATEMENTS = [
     b"SELECT E'a''\\';b';",
     b"COMMENT ON TABLE t IS 'two\nlines; -- no comment /* nor this */ $$';",
     b"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT ';'; $$;",
-    b"CREATE FUNCTION g() RETURNS text LANGUAGE plpgsql AS $_$ BEGIN RETURN $$;'$$; END; $_$;",
-    b"CREATE FUNCTION h() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END;"
+    b"CREATE FUNCTION g() RETURNS text LANGUAGE plpgsql AS $_$ BEGIN RETURN $$;'$$; "
+    b"END; $_$;",
+    b"CREATE FUNCTION h() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT CASE WHEN true "
+    b"THEN 1 END;"
     b" SELECT 2; END;",
-    b"CREATE OR REPLACE PROCEDURE p() LANGUAGE sql\n BEGIN ATOMIC\n DELETE FROM t;\n END;",
+    b"CREATE OR REPLACE PROCEDURE p() LANGUAGE sql\n BEGIN ATOMIC\n DELETE FROM t;\n "
+    b"END;",
     b"CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2);",
     b"CREATE TABLE a$b (begin_date int, weekend int, the_case text DEFAULT 'x$$');",
     b"SELECT 1 /* one ; /* nested ; ' */ $$ ; \" */ + 2;",
@@ -37,8 +40,9 @@ def pieces(data, size):
 
 
 def whole(statements=STATEMENTS):
-    return b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n" + b"\n\n-- x; '\n".join(
-        statements
+    return (
+        b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n"
+        + b"\n\n-- x; '\n".join(statements)
     )
 
 
@@ -75,7 +79,9 @@ def joined(rows):
     return b"".join(rows.parts)
 
 
-@pytest.mark.parametrize("rows", [b"", b"a\\.\n", b"\\\\.\n", b"a\n\\N\n", b"\\\n", b"a\\.b\n\n"])
+@pytest.mark.parametrize(
+    "rows", [b"", b"a\\.\n", b"\\\\.\n", b"a\n\\N\n", b"\\\n", b"a\\.b\n\n"]
+)
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 1 << 20])
 def test_only_a_line_of_its_own_ends_the_rows(rows, size):
     items = list(split(pieces(COPY + b"\n" + rows + b"\\.\nSELECT 1;" + END, size)))
@@ -91,12 +97,17 @@ def test_one_row_may_be_larger_than_a_chunk():
 
 
 def test_backslashes_escape_where_the_dump_says_so():
-    dump = [b"SET standard_conforming_strings = off;", b"SELECT 'it\\'s; one';", b"SELECT 2;"]
+    dump = [
+        b"SET standard_conforming_strings = off;",
+        b"SELECT 'it\\'s; one';",
+        b"SELECT 2;",
+    ]
     assert [item.text for item in split(pieces(whole(dump) + END, 9))] == dump
 
 
 @pytest.mark.parametrize(
-    "command", [b"\\! touch /tmp/x", b"\\connect other", b"\\i file", b"\\copy t from x", b"\\"]
+    "command",
+    [b"\\! touch /tmp/x", b"\\connect other", b"\\i file", b"\\copy t from x", b"\\"],
 )
 @pytest.mark.parametrize("before", [b"", b"SELECT 1;\n", b"SELECT 1; "])
 def test_commands_of_psql_are_refused(command, before):
@@ -112,7 +123,15 @@ def test_newer_dumps_are_unrestricted_at_their_end():
 
 
 @pytest.mark.parametrize(
-    "cut", [b"SELECT 'a", b"SELECT 1", COPY + b"\n1\t2\n", COPY + b"\n1\t2", b"SELECT 1;\n", b""]
+    "cut",
+    [
+        b"SELECT 'a",
+        b"SELECT 1",
+        COPY + b"\n1\t2\n",
+        COPY + b"\n1\t2",
+        b"SELECT 1;\n",
+        b"",
+    ],
 )
 def test_a_dump_that_was_cut_off_is_not_taken_for_a_whole_one(cut):
     with pytest.raises(PermanentError, match="not complete|ends in the middle"):

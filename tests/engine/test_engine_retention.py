@@ -11,8 +11,21 @@ from dfr_backup.engine.expiry import expires_at
 from dfr_backup.engine.retention import PRESETS, Copy, Policy, Reason, plan_retention
 
 UTC = timezone.utc
-ZONES = ["UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
-NOTHING = {"hourly": 0, "daily": 0, "weekly": 0, "monthly": 0, "within_days": 0, "minimum": 1}
+ZONES = [
+    "UTC",
+    "Europe/Paris",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+]
+NOTHING = {
+    "hourly": 0,
+    "daily": 0,
+    "weekly": 0,
+    "monthly": 0,
+    "within_days": 0,
+    "minimum": 1,
+}
 
 
 def utc(*args):
@@ -42,7 +55,8 @@ def rules_of(decision, identifier):
     return [reason.rule for reason in kept(decision)[identifier]]
 
 
-# --- examples ---------------------------------------------------------------------------------
+# --- examples
+# ---------------------------------------------------------------------------------
 
 
 def test_like_odoo_sh():
@@ -53,7 +67,9 @@ def test_like_odoo_sh():
     assert Reason("monthly", "2026-10") in kept(decision)["c24"]
     assert Reason("weekly", "2026-W46") in kept(decision)["c9"]
     assert decision.deletions[0] == "c119"
-    assert {v.reasons for v in decision.verdicts if not v.keep} == {(Reason("surplus"),)}
+    assert {v.reasons for v in decision.verdicts if not v.keep} == {
+        (Reason("surplus"),)
+    }
 
 
 def test_days_without_a_backup_do_not_count():
@@ -62,9 +78,14 @@ def test_days_without_a_backup_do_not_count():
     assert set(kept(decision)) == {"c0", "c1", "c2", "o4", "o3"}
 
 
-@pytest.mark.parametrize(("zone", "expected"), [("UTC", {"b"}), ("Europe/Paris", {"a", "b"})])
+@pytest.mark.parametrize(
+    ("zone", "expected"), [("UTC", {"b"}), ("Europe/Paris", {"a", "b"})]
+)
 def test_a_day_is_one_of_the_plan_s_time_zone(zone, expected):
-    copies = [Copy("a", utc(2026, 7, 1, 21, 59), True), Copy("b", utc(2026, 7, 1, 22, 1), True)]
+    copies = [
+        Copy("a", utc(2026, 7, 1, 21, 59), True),
+        Copy("b", utc(2026, 7, 1, 22, 1), True),
+    ]
     assert set(kept(plan_retention(copies, only(daily=5), zone, NOW))) == expected
 
 
@@ -76,19 +97,28 @@ def test_the_hour_that_comes_twice_is_two_hours():
 def test_one_run_under_a_wrong_clock_does_not_void_the_floor():
     late = NOW + timedelta(days=3650)
     copies = [*daily_copies(3), Copy("late", late, True)]
-    decision = plan_retention(copies, only(daily=1, within_days=2, minimum=2), "UTC", late)
+    decision = plan_retention(
+        copies, only(daily=1, within_days=2, minimum=2), "UTC", late
+    )
     assert set(kept(decision)) == {"late", "c0", "c1", "c2"}
 
 
 def test_unverified_copies_do_not_push_out_verified_ones():
     fakes = [Copy(f"f{n}", utc(2026, 11, 24, 3 + n % 8, n), False) for n in range(60)]
-    decision = plan_retention(daily_copies(9) + fakes, only(daily=7, minimum=2), "UTC", NOW)
-    assert {i for i in kept(decision) if i.startswith("c")} == {f"c{n}" for n in range(7)}
+    decision = plan_retention(
+        daily_copies(9) + fakes, only(daily=7, minimum=2), "UTC", NOW
+    )
+    assert {i for i in kept(decision) if i.startswith("c")} == {
+        f"c{n}" for n in range(7)
+    }
 
 
 def test_a_storage_scanned_anew_keeps_its_history():
     unverified = daily_copies(60, newest=utc(2026, 11, 22, 2), verified=False)
-    fresh = [Copy("n1", utc(2026, 11, 24, 2), True), Copy("n2", utc(2026, 11, 23, 2), True)]
+    fresh = [
+        Copy("n1", utc(2026, 11, 24, 2), True),
+        Copy("n2", utc(2026, 11, 23, 2), True),
+    ]
     decision = plan_retention(fresh + unverified, only(daily=7), "UTC", NOW)
     assert set(kept(decision)) == {"n1", "n2", "c0", "c1", "c2", "c3", "c4"}
     one = plan_retention(fresh[:1] + unverified, only(daily=1, minimum=2), "UTC", NOW)
@@ -113,7 +143,9 @@ def test_wrong_clocks_delete_nothing(now, storage_now, words):
 def test_small_differences_of_clocks_are_no_obstacle():
     copies = daily_copies(90)
     now = copies[0].taken_at - timedelta(seconds=20)
-    assert plan_retention(copies, Policy(), "UTC", now, now + timedelta(minutes=5)).deletions
+    assert plan_retention(
+        copies, Policy(), "UTC", now, now + timedelta(minutes=5)
+    ).deletions
 
 
 @pytest.mark.parametrize(
@@ -145,7 +177,8 @@ def test_what_is_no_history_is_an_error():
         plan_retention([Copy("a", datetime(2026, 1, 1), True)], Policy(), "UTC", NOW)
 
 
-# --- an oracle, written from restic's documentation and not from the code ---------------------
+# --- an oracle, written from restic's documentation and not from the code
+# ---------------------
 
 
 def bucket(rule, moment, zone):
@@ -161,41 +194,60 @@ def bucket(rule, moment, zone):
 
 
 def oracle(history, policy, zone):
-    """The identifiers of a history (verified, ours, not running) that the rules want."""
+    """The identifiers of a history (verified, ours, not running) that the rules
+    want."""
     wanted = set()
     for rule in ("hourly", "daily", "weekly", "monthly", "yearly"):
         newest = {}
         for copy in history:
             key = bucket(rule, copy.taken_at, zone)
             best = newest.get(key)
-            if best is None or (copy.taken_at, copy.identifier) > (best.taken_at, best.identifier):
+            if best is None or (copy.taken_at, copy.identifier) > (
+                best.taken_at,
+                best.identifier,
+            ):
                 newest[key] = copy
         ranked = sorted(newest.values(), key=lambda c: (c.taken_at, c.identifier))
         count = getattr(policy, rule)
-        wanted |= {c.identifier for c in ranked[len(ranked) - min(count, len(ranked)) :]}
+        wanted |= {
+            c.identifier for c in ranked[len(ranked) - min(count, len(ranked)) :]
+        }
     by_age = sorted(history, key=lambda c: (c.taken_at, c.identifier))
     count = policy.keep_last
-    return wanted | {c.identifier for c in by_age[len(by_age) - min(count, len(by_age)) :]}
+    return wanted | {
+        c.identifier for c in by_age[len(by_age) - min(count, len(by_age)) :]
+    }
 
 
-# --- random histories -------------------------------------------------------------------------
+# --- random histories
+# -------------------------------------------------------------------------
 
 SHIFTS = [timedelta(hours=1), timedelta(days=1), timedelta(days=3650)]
 
 
 def random_policy(rng):
-    counts = {field.name: rng.choice((0, 0, 1, 2, 3, 7)) for field in dataclasses.fields(Policy)}
+    counts = {
+        field.name: rng.choice((0, 0, 1, 2, 3, 7))
+        for field in dataclasses.fields(Policy)
+    }
     return Policy(**counts)
 
 
 def random_history(rng):
-    """Return copies in no order, some of them from under a wrong clock, and the true time."""
-    moment = rng.choice((utc(2026, 3, 28, 20), utc(2026, 10, 24, 20), utc(2025, 12, 30)))
+    """Return copies in no order, some of them from under a wrong clock, and the true
+    time."""
+    moment = rng.choice(
+        (utc(2026, 3, 28, 20), utc(2026, 10, 24, 20), utc(2025, 12, 30))
+    )
     step = rng.choice((timedelta(minutes=40), timedelta(hours=7), timedelta(days=1)))
     copies = []
     for number in range(rng.randrange(0, 26)):
         moment += step * rng.choice((1, 1, 1, 1, 0, 3, 40))
-        lie = rng.choice(SHIFTS) * rng.choice((1, -1)) if rng.random() < 0.04 else timedelta()
+        lie = (
+            rng.choice(SHIFTS) * rng.choice((1, -1))
+            if rng.random() < 0.04
+            else timedelta()
+        )
         copies.append(
             Copy(
                 f"{number:02}",
@@ -215,7 +267,9 @@ def check_invariants(copies, policy, zone, now, storage_now):
     deleted = set(decision.deletions)
     usable = [c for c in copies if c.ours and not c.running]
     verified = sorted(
-        (c for c in usable if c.verified), key=lambda c: (c.taken_at, c.identifier), reverse=True
+        (c for c in usable if c.verified),
+        key=lambda c: (c.taken_at, c.identifier),
+        reverse=True,
     )
     # I4: one verdict each, with its reason; the same again from another order
     assert {v.identifier for v in decision.verdicts} == {c.identifier for c in copies}
@@ -237,7 +291,9 @@ def check_invariants(copies, policy, zone, now, storage_now):
     safe = {c.identifier for c in copies if c.protected or c.running or not c.ours}
     assert not deleted & (safe | ({newest.identifier} if newest else set()))
     if len(verified) >= policy.minimum:
-        since = verified[policy.minimum - 1].taken_at - timedelta(days=policy.within_days)
+        since = verified[policy.minimum - 1].taken_at - timedelta(
+            days=policy.within_days
+        )
         assert not deleted & {c.identifier for c in usable if c.taken_at > since}
     # I3: verified copies fare as if there were no others, and as the oracle says
     wanted = oracle(verified, policy, zone)
@@ -247,7 +303,9 @@ def check_invariants(copies, policy, zone, now, storage_now):
             "within",
             "protected",
         }
-        assert (copy.identifier not in deleted) == bool(copy.identifier in wanted or floor)
+        assert (copy.identifier not in deleted) == bool(
+            copy.identifier in wanted or floor
+        )
     return decision
 
 
@@ -257,9 +315,15 @@ def test_invariants_in_ten_thousand_random_histories():
     for _ in range(10_000):
         copies, now = random_history(rng)
         zone = rng.choice(ZONES)
-        lie = rng.choice(SHIFTS) * rng.choice((1, -1)) if rng.random() < 0.1 else timedelta()
+        lie = (
+            rng.choice(SHIFTS) * rng.choice((1, -1))
+            if rng.random() < 0.1
+            else timedelta()
+        )
         storage_now = rng.choice((None, now))
-        decision = check_invariants(copies, random_policy(rng), zone, now + lie, storage_now)
+        decision = check_invariants(
+            copies, random_policy(rng), zone, now + lie, storage_now
+        )
         refused += bool(decision.refused)
         deleting += bool(decision.deletions)
     assert refused > 1000 and deleting > 3000
@@ -269,7 +333,8 @@ moments = st.integers(0, 400 * 24 * 4).map(
     lambda quarters: utc(2025, 12, 25) + timedelta(minutes=15 * quarters)
 )
 histories = st.lists(
-    st.tuples(moments, st.booleans(), st.booleans(), st.booleans(), st.booleans()), max_size=12
+    st.tuples(moments, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
+    max_size=12,
 ).map(lambda rows: [Copy(str(n), *row) for n, row in enumerate(rows)])
 policies = st.builds(Policy, *[st.integers(0, 4)] * len(dataclasses.fields(Policy)))
 
@@ -283,7 +348,8 @@ def test_invariants(copies, policy, zone, now, storage_now):
 @settings(max_examples=200, deadline=None)
 @given(histories, policies, st.sampled_from(ZONES))
 def test_what_was_deleted_would_be_deleted_and_the_rest_stays(copies, policy, zone):
-    """An interrupted cleanup that is done again deletes what it still had to, and no more."""
+    """An interrupted cleanup that is done again deletes what it still had to, and no
+    more."""
     now = utc(2028, 1, 1)
     deletions = plan_retention(copies, policy, zone, now).deletions
     for done in (len(deletions) // 2, len(deletions)):
@@ -291,7 +357,8 @@ def test_what_was_deleted_would_be_deleted_and_the_rest_stays(copies, policy, zo
         assert plan_retention(left, policy, zone, now).deletions == deletions[done:]
 
 
-# --- expiry -----------------------------------------------------------------------------------
+# --- expiry
+# -----------------------------------------------------------------------------------
 
 
 def test_expiry_of_what_never_goes_and_of_what_goes_now():
@@ -323,7 +390,13 @@ def test_expiry_of_nothing():
 @given(
     st.lists(st.tuples(st.integers(0, 40 * 48), st.booleans()), min_size=2, max_size=8),
     st.sampled_from([timedelta(hours=5), timedelta(days=1), timedelta(days=9)]),
-    st.builds(Policy, *[st.integers(0, 3)] * 5, st.just(0), st.integers(0, 3), st.integers(1, 3)),
+    st.builds(
+        Policy,
+        *[st.integers(0, 3)] * 5,
+        st.just(0),
+        st.integers(0, 3),
+        st.integers(1, 3),
+    ),
     st.sampled_from(["UTC", "Europe/Paris", "Asia/Kolkata"]),
 )
 def test_expiry_is_what_happens_when_the_rhythm_goes_on(rows, gap, policy, zone):

@@ -8,7 +8,8 @@ QUICK = Retries(patience=0.2, first=0.01, longest=0.04)
 
 
 class Operation:
-    """Fails so often with ``error``, having done so many bytes each time, then returns."""
+    """Fails so often with ``error``, having done so many bytes each time, then
+    returns."""
 
     def __init__(self, progress, errors, done=()):
         self.progress = progress
@@ -33,7 +34,9 @@ def test_first_success_is_returned_and_nothing_logged():
 
 def test_retryable_errors_are_counted_and_explained():
     progress = Progress()
-    operation = Operation(progress, [RetryableError("Busy."), RetryableError("Still busy.")])
+    operation = Operation(
+        progress, [RetryableError("Busy."), RetryableError("Still busy.")]
+    )
     assert persistently(operation, progress, QUICK) == "result"
     assert [line.partition(",")[0] for line in progress.lines] == [
         "Attempt 1 failed",
@@ -80,5 +83,7 @@ def test_cancel_while_waiting():
     progress._next_report = 0
     with pytest.raises(Cancelled):
         persistently(
-            Operation(progress, [RetryableError("Gone.")]), progress, Retries(900, 600, 600)
+            Operation(progress, [RetryableError("Gone.")]),
+            progress,
+            Retries(900, 600, 600),
         )

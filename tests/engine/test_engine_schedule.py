@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 from dfr_backup.engine.schedule import Schedule, next_time
 
 UTC = timezone.utc
-ZONES = ["UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
-moments = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))
+ZONES = [
+    "UTC",
+    "Europe/Paris",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+]
+moments = st.datetimes(
+    datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)
+)
 
 
 def utc(*args):
@@ -21,14 +29,26 @@ def utc(*args):
     [
         (Schedule("daily", 120), utc(2026, 1, 1, 1, 59), utc(2026, 1, 1, 2)),
         (Schedule("daily", 120), utc(2026, 1, 1, 2), utc(2026, 1, 2, 2)),
-        (Schedule("daily", 120, tz="Europe/Paris"), utc(2026, 7, 1, 12), utc(2026, 7, 2, 0)),
+        (
+            Schedule("daily", 120, tz="Europe/Paris"),
+            utc(2026, 7, 1, 12),
+            utc(2026, 7, 2, 0),
+        ),
         (Schedule("hourly", 75), utc(2026, 1, 1, 1, 15), utc(2026, 1, 1, 2, 15)),
         (Schedule("weekly", 0, weekday=0), utc(2026, 11, 24), utc(2026, 11, 30)),
         (Schedule("monthly", 0, monthday=31), utc(2026, 2, 1), utc(2026, 2, 28)),
         (Schedule("monthly", 0, monthday=31), utc(2026, 2, 28), utc(2026, 3, 31)),
         # in spring 02:30 does not exist in Paris: it becomes 03:30
-        (Schedule("daily", 150, tz="Europe/Paris"), utc(2026, 3, 28, 12), utc(2026, 3, 29, 1, 30)),
-        (Schedule("daily", 150, tz="Europe/Paris"), utc(2026, 3, 29, 12), utc(2026, 3, 30, 0, 30)),
+        (
+            Schedule("daily", 150, tz="Europe/Paris"),
+            utc(2026, 3, 28, 12),
+            utc(2026, 3, 29, 1, 30),
+        ),
+        (
+            Schedule("daily", 150, tz="Europe/Paris"),
+            utc(2026, 3, 29, 12),
+            utc(2026, 3, 30, 0, 30),
+        ),
         # in autumn 02:30 comes twice: the first one counts, and only that
         (
             Schedule("daily", 150, tz="Europe/Paris"),
@@ -54,7 +74,10 @@ def test_a_daily_plan_runs_exactly_once_a_day(start, zone, minute):
     for _ in range(400):
         moment = next_time(schedule, moment)
         days.append(moment.astimezone(ZoneInfo(zone)).date())
-    assert all(later - day == timedelta(days=1) for day, later in zip(days, days[1:], strict=False))
+    assert all(
+        later - day == timedelta(days=1)
+        for day, later in zip(days, days[1:], strict=False)
+    )
 
 
 @given(

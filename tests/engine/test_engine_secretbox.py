@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfr_backup.engine.errors import PermanentError
-from dfr_backup.engine.secretbox import Key, SecretBox, key_from_text, load_or_create_key
+from dfr_backup.engine.secretbox import (
+    Key,
+    SecretBox,
+    key_from_text,
+    load_or_create_key,
+)
 
 HERE = "backup.storage,7,secret_key"
 SECRET = "sesame-open-1234"
@@ -36,7 +41,8 @@ def test_what_is_sealed_opens_in_its_place(secret, context):
 
 
 @pytest.mark.parametrize(
-    "context", ["", HERE + "1", "backup.storage,8,secret_key", "backup.storage,7,password"]
+    "context",
+    ["", HERE + "1", "backup.storage,8,secret_key", "backup.storage,7,password"],
 )
 def test_a_token_does_not_open_elsewhere(context):
     token = SecretBox(ONE).seal(SECRET, HERE)
@@ -94,7 +100,8 @@ def test_a_text_is_a_key():
     refused(key_from_text, "0123456789abcde")
 
 
-# --- the key file -----------------------------------------------------------------------------
+# --- the key file
+# -----------------------------------------------------------------------------
 
 
 def test_the_key_file_is_made_once_and_private(tmp_path):
@@ -122,7 +129,9 @@ def test_rights_for_others_are_taken_away(tmp_path):
     assert not load_or_create_key(file).warning
 
 
-@pytest.mark.parametrize("content", [b"", b"AAAA\n", b"A" * 44, b"\xff" * 44, b"A" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"", b"AAAA\n", b"A" * 44, b"\xff" * 44, b"A" * 5000]
+)
 def test_a_file_without_a_key_is_left_alone(tmp_path, content):
     file = tmp_path / "key"
     file.write_bytes(content)
@@ -147,7 +156,9 @@ def test_a_place_where_nothing_can_be_made(tmp_path):
     assert "cannot be used" in refused(load_or_create_key, tmp_path / "file" / "key")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can give a file to another user"
+)
 def test_a_file_of_another_user(tmp_path):
     load_or_create_key(tmp_path / "key")
     os.chown(tmp_path / "key", 12345, 12345)
@@ -156,7 +167,8 @@ def test_a_file_of_another_user(tmp_path):
 
 def test_processes_that_race_get_the_same_key(tmp_path):
     script = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import conftest\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import "
+        "conftest\n"
         "from pathlib import Path\n"
         "from dfr_backup.engine.secretbox import load_or_create_key\n"
         "print('ready', flush=True); sys.stdin.readline()\n"

@@ -177,7 +177,9 @@ def test_what_is_wrong_is_named(path, value, words):
 
 
 def test_a_newer_format_says_so():
-    data = changed(("dfr_backup",), {"format": manifest.FORMAT_VERSION + 1, "new": "shape"})
+    data = changed(
+        ("dfr_backup",), {"format": manifest.FORMAT_VERSION + 1, "new": "shape"}
+    )
     assert "newer version" in refused(data)
 
 
@@ -236,16 +238,32 @@ def is_told_or_refused(data, key=KEY):
         assert error.message and error.hint
         return
     assert isinstance(found, Sidecar)
-    assert found.size > 0 and "/" not in found.key and found.taken_at.tzinfo is timezone.utc
+    assert (
+        found.size > 0
+        and "/" not in found.key
+        and found.taken_at.tzinfo is timezone.utc
+    )
     assert manifest.sidecar_key(found.key) == key
-    for value in (found.database, found.plan, found.run, found.job, found.database_uuid):
+    for value in (
+        found.database,
+        found.plan,
+        found.run,
+        found.job,
+        found.database_uuid,
+    ):
         value.encode()
         assert "\0" not in value
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner)
+    ),
     max_leaves=8,
 )
 PATHS = [

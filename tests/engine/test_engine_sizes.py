@@ -15,7 +15,12 @@ from dfr_backup.engine.sizes import in_words, shrinkage
         (40, [], 50, 0),
         (40, [100, 100, 100], 0, 0),  # switched off
         (40, [0, 0, 0], 50, 0),
-        (40, [1000, 100, 100, 100, 100], 50, 60),  # one that was huge is not what is usual
+        (
+            40,
+            [1000, 100, 100, 100, 100],
+            50,
+            60,
+        ),  # one that was huge is not what is usual
         (40, [40, 40, 40, 100, 100], 50, 0),  # the new size has become the usual one
     ],
 )

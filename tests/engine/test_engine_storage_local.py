@@ -23,7 +23,9 @@ class TestLocalStorage(StorageContract):
         storage.prepare()
         return storage
 
-    def test_first_copy_is_a_second_name_and_the_next_a_real_copy(self, storage, source, tmp_path):
+    def test_first_copy_is_a_second_name_and_the_next_a_real_copy(
+        self, storage, source, tmp_path
+    ):
         storage.put(source, "a.zip", Progress())
         storage.put(source, "b.zip", Progress())
         inodes = {os.stat(storage.location(key)).st_ino for key in ("a.zip", "b.zip")}
@@ -68,7 +70,9 @@ class TestLocalStorage(StorageContract):
             assert "mounted" in caught.value.hint
         assert not folder.exists()
 
-    def test_link_in_the_place_of_a_part_is_not_followed(self, storage, source, folder, tmp_path):
+    def test_link_in_the_place_of_a_part_is_not_followed(
+        self, storage, source, folder, tmp_path
+    ):
         source.with_name("second name").hardlink_to(source)
         victim = tmp_path / "victim"
         victim.write_text("precious")
@@ -88,7 +92,15 @@ class TestLocalStorage(StorageContract):
 
 
 @pytest.mark.parametrize(
-    "path", ["relative", "/allowed/../etc", "/etc", "/allowed-evil", "/allowed/filestore/x", "/"]
+    "path",
+    [
+        "relative",
+        "/allowed/../etc",
+        "/etc",
+        "/allowed-evil",
+        "/allowed/filestore/x",
+        "/",
+    ],
 )
 def test_rules_refuse(path, tmp_path):
     rules = LocalRules([tmp_path / "allowed"], [tmp_path / "allowed/filestore"])

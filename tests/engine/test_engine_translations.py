@@ -1,4 +1,5 @@
-"""Translations are complete, and keep what the program puts in and what the page is made of."""
+"""Translations are complete, and keep what the program puts in and what the page is
+made of."""
 
 import re
 from collections import Counter
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: path
 
 def test_it_has_the_terms_of_the_template_and_no_other(path):
     terms = {entry.msgid for entry in polib.pofile(str(TEMPLATE))}
-    assert {entry.msgid for entry in polib.pofile(str(path)) if not entry.obsolete} == terms
+    assert {
+        entry.msgid for entry in polib.pofile(str(path)) if not entry.obsolete
+    } == terms
 
 
 def test_nothing_is_left_to_translate(path):
@@ -36,7 +39,8 @@ def test_values_and_tags_are_those_of_the_original(path):
 
 
 def test_borders_are_those_of_the_original(path):
-    """Pieces of a sentence are joined as they are: a space too few glues words together."""
+    """Pieces of a sentence are joined as they are: a space too few glues words
+    together."""
     assert not {
         entry.msgid: entry.msgstr
         for entry in polib.pofile(str(path))

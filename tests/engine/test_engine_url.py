@@ -34,7 +34,12 @@ def test_a_folder_has_no_key():
 
 @pytest.mark.parametrize(
     "address",
-    ["sftp://u@host:abc/x.zip", "sftp://u@host:70000/x.zip", "s3://[bucket/x.zip", "ftp://h/x.zip"],
+    [
+        "sftp://u@host:abc/x.zip",
+        "sftp://u@host:70000/x.zip",
+        "s3://[bucket/x.zip",
+        "ftp://h/x.zip",
+    ],
 )
 def test_what_is_no_address_is_refused_in_words(address):
     with pytest.raises(PermanentError) as caught:

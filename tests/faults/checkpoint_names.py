@@ -12,7 +12,10 @@ def checkpoints():
     names = set()
     for path in ADDON.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "checkpoint":
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "checkpoint"
+            ):
                 names |= _names(node.args[0])
     return names
 
@@ -30,6 +33,7 @@ def _step_kinds():
     kinds = next(
         node.value
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "STEP_KINDS"
+        if isinstance(node, ast.Assign)
+        and getattr(node.targets[0], "id", "") == "STEP_KINDS"
     )
     return {kind for kind, _label in ast.literal_eval(kinds)}

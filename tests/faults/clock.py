@@ -1,4 +1,5 @@
-"""A clock that the test moves, for our processes, PostgreSQL and a bucket's server alike."""
+"""A clock that the test moves, for our processes, PostgreSQL and a bucket's server
+alike."""
 
 import contextlib
 import os
@@ -11,7 +12,9 @@ from cluster import move_in, private_cluster
 from instances import e2e
 from lab import INJECT, Lab
 
-LIBRARIES = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")  # MT: deadlocks in forks
+LIBRARIES = Path("/usr/lib").glob(
+    "*/faketime/libfaketime.so.1"
+)  # MT: deadlocks in forks
 
 
 class Clock:

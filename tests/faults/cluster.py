@@ -32,7 +32,13 @@ def _as_server(argv):
     """PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
         return [str(part) for part in argv]
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *map(str, argv)]
+    return [
+        "setpriv",
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--clear-groups",
+        *map(str, argv),
+    ]
 
 
 class Cluster:
@@ -53,7 +59,16 @@ class Cluster:
         self.start()
 
     def sql(self, query, database="postgres"):
-        argv = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", self.port]
+        argv = [
+            "psql",
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            self.folder,
+            "-p",
+            self.port,
+        ]
         argv += ["-U", "postgres", "-d", database, "-c", query]
         done = subprocess.run(
             _as_server(argv), env=_without_pg(), cwd="/", capture_output=True, text=True
@@ -62,8 +77,16 @@ class Cluster:
         return done.stdout.strip()
 
     def _control(self, *arguments):
-        # set by the server's own user: a library that is preloaded may keep things of its user
-        argv = ["env", *self._environ, _bin() / "pg_ctl", "-D", self.folder / "data", *arguments]
+        # set by the server's own user: a library that is preloaded may keep things of
+        # its user
+        argv = [
+            "env",
+            *self._environ,
+            _bin() / "pg_ctl",
+            "-D",
+            self.folder / "data",
+            *arguments,
+        ]
         subprocess.run(
             _as_server(argv),
             env=_without_pg(),
@@ -76,7 +99,9 @@ class Cluster:
 
 
 def _without_pg():
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("PG")
+    }
 
 
 @contextmanager
@@ -87,10 +112,23 @@ def private_cluster(connections=40, **environ):
         shutil.chown(folder, "postgres")
     made = Cluster(folder, e2e.free_port(), environ)
     try:
-        argv = [_bin() / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-N"]
+        argv = [
+            _bin() / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-N",
+        ]
         argv += ["-E", "UTF8", "--locale=C.UTF-8"]
         subprocess.run(
-            _as_server(argv), env=_without_pg(), cwd="/", check=True, stdout=subprocess.DEVNULL
+            _as_server(argv),
+            env=_without_pg(),
+            cwd="/",
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         text = CONFIGURATION.format(folder=folder, connections=connections)
         with open(folder / "data/postgresql.conf", "a") as stream:
@@ -105,7 +143,8 @@ def private_cluster(connections=40, **environ):
 
 
 def move_in(cluster, template, instance):
-    """Copy the template's database into the cluster, and let ``instance`` use it there."""
+    """Copy the template's database into the cluster, and let ``instance`` use it
+    there."""
     options = template.options
     source = {
         **_without_pg(),
@@ -115,9 +154,18 @@ def move_in(cluster, template, instance):
         "PGPASSWORD": options["db_password"],
     }
     dump = cluster.folder / "dump.sql"
-    subprocess.run(["pg_dump", "--no-owner", "-f", dump, template.database], env=source, check=True)
-    instance.write_conf(db_host="127.0.0.1", db_port=str(cluster.port), db_password="none")
-    target = {**_without_pg(), "PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "PGUSER": "odoo"}
+    subprocess.run(
+        ["pg_dump", "--no-owner", "-f", dump, template.database], env=source, check=True
+    )
+    instance.write_conf(
+        db_host="127.0.0.1", db_port=str(cluster.port), db_password="none"
+    )
+    target = {
+        **_without_pg(),
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(cluster.port),
+        "PGUSER": "odoo",
+    }
     subprocess.run(["createdb", instance.database], env=target, check=True)
     load = ["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", instance.database, "-f", dump]
     subprocess.run(load, env=target, check=True, stdout=subprocess.DEVNULL)

@@ -1,6 +1,8 @@
-"""The fault matrix: real runs of a real Odoo, disturbed; each test fills cells of a table.
+"""The fault matrix: real runs of a real Odoo, disturbed; each test fills cells of a
+table.
 
-The long suite is ``make faults``; ``pytest -m short`` is the part that ``make test`` runs.
+The long suite is ``make faults``; ``pytest -m short`` is the part that ``make test``
+runs.
 """
 
 import pytest

@@ -2,8 +2,9 @@
 
     driver.py DATABASE
 
-An order is {"code": Python, "environ": {name: value or null}}. The code finds ``env``, sets
-``result``, and is committed. A process of Odoo for each look at a run would take seconds each.
+An order is {"code": Python, "environ": {name: value or null}}. The code finds ``env``,
+sets ``result``, and is committed. A process of Odoo for each look at a run would take
+seconds each.
 """
 
 import json

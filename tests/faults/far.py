@@ -27,8 +27,8 @@ result = pair.private
 
 
 def add_bucket(lab, url, address=None, retry_minutes=1):
-    """Let the plan store into a new bucket of the server at ``url`` as well, which Odoo reaches
-    at ``address``, for example through a proxy."""
+    """Let the plan store into a new bucket of the server at ``url`` as well, which
+    Odoo reaches at ``address``, for example through a proxy."""
     name = f"test-{secrets.token_hex(6)}"
     direct = client(url)
     direct.create_bucket(Bucket=name)

@@ -1,4 +1,5 @@
-"""The instances of tests/e2e, for the rings beside it: a conftest cannot be imported by name."""
+"""The instances of tests/e2e, for the rings beside it: a conftest cannot be imported
+by name."""
 
 import contextlib
 import importlib.util
@@ -13,7 +14,9 @@ package.__path__ = [str(TESTS.parent / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 sys.path += [str(TESTS / "storages"), str(TESTS / "e2e")]
 
-_spec = importlib.util.spec_from_file_location("e2e_instances", TESTS / "e2e/conftest.py")
+_spec = importlib.util.spec_from_file_location(
+    "e2e_instances", TESTS / "e2e/conftest.py"
+)
 e2e = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(e2e)
 

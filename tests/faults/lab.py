@@ -49,7 +49,9 @@ class Driver:
         environ = self._instance.environ(**self._environ)
         environ["PYTHONPATH"] = f"{INJECT}:{environ.get('PYTHONPATH', '')}"
         self._process = subprocess.Popen(
-            e2e._ordinary([sys.executable, HERE / "driver.py", self._instance.database]),
+            e2e._ordinary(
+                [sys.executable, HERE / "driver.py", self._instance.database]
+            ),
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -74,7 +76,8 @@ class Driver:
         self.__enter__()
 
     def do(self, code, **environ):
-        """Return what ``code`` leaves in ``result``. Raise RuntimeError with its traceback."""
+        """Return what ``code`` leaves in ``result``. Raise RuntimeError with its
+        traceback."""
         order = json.dumps({"code": code, "environ": environ}) + "\n"
         self._process.stdin.write(order.encode())
         self._process.stdin.flush()
@@ -90,14 +93,19 @@ class Driver:
 
 
 class Fault:
-    """What happens in the next run, see inject/sitecustomize.py; ``folder`` is the test's."""
+    """What happens in the next run, see inject/sitecustomize.py; ``folder`` is the
+    test's."""
 
     count = 0
 
     def __init__(self, folder, action, checkpoint="", **options):
         Fault.count += 1
         self.marker = folder / f"fault{Fault.count}"
-        self._values = {"action": action, "checkpoint": checkpoint, "marker": str(self.marker)}
+        self._values = {
+            "action": action,
+            "checkpoint": checkpoint,
+            "marker": str(self.marker),
+        }
         self._values |= options
 
     @property
@@ -109,7 +117,8 @@ class Fault:
         return self.marker.exists()
 
     def await_it(self, seconds=300):
-        """Return once it has happened, so that a process stands still and waits for us."""
+        """Return once it has happened, so that a process stands still and waits for
+        us."""
         until = time.monotonic() + seconds
         while not self.happened:
             assert time.monotonic() < until, "the instant was never reached"
@@ -125,7 +134,8 @@ class Outcome:
     def __init__(self, lab, number):
         self.number = number
         row = lab.sql(
-            "SELECT state, attempt, error, hint, uuid, archive_name FROM backup_job WHERE id = %s",
+            "SELECT state, attempt, error, hint, uuid, archive_name FROM backup_job "
+            "WHERE id = %s",
             number,
         )[0]
         self.state, self.attempt, self.error, self.hint, self.uuid, self.archive = row
@@ -135,7 +145,9 @@ class Outcome:
             number,
         )
         self.steps = {kind: state for kind, state, *_texts in rows}
-        self.errors = {kind: f"{error} {hint}" for kind, _s, error, hint, _l in rows if error}
+        self.errors = {
+            kind: f"{error} {hint}" for kind, _s, error, hint, _l in rows if error
+        }
         self.logs = {kind: log or "" for kind, _s, _e, _h, log in rows}
 
     def __str__(self):
@@ -146,8 +158,8 @@ class Outcome:
 
 
 class Lab:
-    """``instance`` with a driver. Its runs share one database, so that each finds what the
-    earlier ones have left."""
+    """``instance`` with a driver. Its runs share one database, so that each finds
+    what the earlier ones have left."""
 
     def __init__(self, instance, **environ):
         self.instance = instance
@@ -170,7 +182,10 @@ class Lab:
     def forget(self):
         """The storage that was there is gone, with the test's consent."""
         self._known = {}
-        self.sql("UPDATE backup_copy SET state = 'missing' WHERE state IN ('stored', 'verified')")
+        self.sql(
+            "UPDATE backup_copy SET state = 'missing' WHERE state IN ('stored', "
+            "'verified')"
+        )
 
     def sql(self, query, *params):
         return self.instance.sql(query, *params)
@@ -192,18 +207,22 @@ class Lab:
         return number
 
     def settle(self, number, seconds=RUN_SECONDS):
-        """Supervise as the cron does, whenever no runner lives, until the run is closed."""
+        """Supervise as the cron does, whenever no runner lives, until the run is
+        closed."""
         until, state = time.monotonic() + seconds, None
         while time.monotonic() < until:
             self._note_scratch()
             with contextlib.suppress(psycopg2.OperationalError):
                 ((state, later),) = self.sql(
-                    "SELECT state, not_before IS NOT NULL FROM backup_job WHERE id = %s", number
+                    "SELECT state, not_before IS NOT NULL FROM backup_job WHERE id = %s",
+                    number,
                 )
                 if state not in OPEN:
                     return Outcome(self, number)
                 if later:  # nobody waits ten minutes here
-                    self.sql("UPDATE backup_job SET not_before = NULL WHERE id = %s", number)
+                    self.sql(
+                        "UPDATE backup_job SET not_before = NULL WHERE id = %s", number
+                    )
                 if not self.processes():
                     with contextlib.suppress(RuntimeError):
                         self.driver.do(SUPERVISE)
@@ -211,7 +230,8 @@ class Lab:
         raise AssertionError(f"run {number} is still {state} after {seconds} s")
 
     def run(self, fault=None, code=REQUEST, meanwhile=None):
-        """Perform a run to its end. ``meanwhile`` is done while it stands still in ``fault``."""
+        """Perform a run to its end. ``meanwhile`` is done while it stands still in
+        ``fault``."""
         number = self.start(code, fault)
         try:
             if meanwhile:
@@ -230,7 +250,8 @@ class Lab:
         return self.sql("SELECT pid FROM backup_job WHERE id = %s", number)[0][0]
 
     def processes(self):
-        """Return {pid: command line} of all that works on this database but the driver."""
+        """Return {pid: command line} of all that works on this database but the
+        driver."""
         found = {}
         self._note_scratch()
         needles = [name.encode() for name in (self.instance.database, *self._scratch)]
@@ -254,7 +275,8 @@ class Lab:
         assert not left, f"{outcome}: left behind {left}"
         self.earlier_copies_are_untouched()
         rows = self.sql(
-            "SELECT s.provider, c.key, c.sha256, c.complete, s.local_path FROM backup_copy c"
+            "SELECT s.provider, c.key, c.sha256, c.complete, s.local_path FROM "
+            "backup_copy c"
             " JOIN backup_storage s ON s.id = c.storage_id"
             " WHERE c.job_id = %s AND c.state = 'verified' ORDER BY s.provider",
             outcome.number,
@@ -262,13 +284,21 @@ class Lab:
         if outcome.state in ("success", "partial") and "upload" in outcome.steps:
             assert rows, f"{outcome.state}, and no verified copy"
         if outcome.state == "success" and "upload" in outcome.steps:
-            planned = sum(1 for _ in self.sql("SELECT 1 FROM backup_storage WHERE active"))
+            planned = sum(
+                1 for _ in self.sql("SELECT 1 FROM backup_storage WHERE active")
+            )
             assert len(rows) == planned, "success, and a storage has no copy"
             assert all(complete for *_x, complete, _path in rows)
         for provider, key, sha256, _complete, path in rows:
             content = self.content(provider, key, path)
-            assert hashlib.sha256(content).hexdigest() == sha256, f"{provider}: {key} is damaged"
-        if restore and rows and outcome.steps.get("dump_database") in ("success", "warning"):
+            assert hashlib.sha256(content).hexdigest() == sha256, (
+                f"{provider}: {key} is damaged"
+            )
+        if (
+            restore
+            and rows
+            and outcome.steps.get("dump_database") in ("success", "warning")
+        ):
             self.restore(*rows[0])
         return str(outcome)
 
@@ -281,12 +311,21 @@ class Lab:
         return client.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     def restore(self, provider, key, _sha256, _complete, path):
-        """Restore with our own command, which compares rows and files, and remove it again."""
+        """Restore with our own command, which compares rows and files, and remove it
+        again."""
         assert provider == "local"
         copy = f"{self.instance.database}_r"
         key_file = ["--identity", str(self.identity)] if key.endswith(".age") else []
         environ = {"TMPDIR": str(self.instance.folder / "tmp"), **self.shared}
-        command = ["backup", "restore", str(Path(path, key)), "--to", copy, "--json", *key_file]
+        command = [
+            "backup",
+            "restore",
+            str(Path(path, key)),
+            "--to",
+            copy,
+            "--json",
+            *key_file,
+        ]
         try:
             done = self.instance.odoo(*command, **environ)
             assert done.returncode == 0, done.stdout + done.stderr[-3000:]
@@ -324,7 +363,9 @@ class Lab:
 
     def _files_left(self):
         data, storage = self.instance.data, self.instance.storage
-        kept = self.sql("SELECT uuid, archive_name FROM backup_job WHERE kept_until IS NOT NULL")
+        kept = self.sql(
+            "SELECT uuid, archive_name FROM backup_job WHERE kept_until IS NOT NULL"
+        )
         allowed = {self.instance.work / uuid / name for uuid, name in kept}
         allowed |= {path.parent for path in allowed}
         found = [path for path in self.instance.work.rglob("*") if path not in allowed]
@@ -336,7 +377,9 @@ class Lab:
         found += (self.instance.folder / "tmp").glob("*")
         names = {path.name for path in storage.iterdir()}
         archives = {n for n in names if n.endswith((".zip", ".age"))}
-        sidecars = {f"{n.removesuffix('.age').removesuffix('.zip')}.json" for n in archives}
+        sidecars = {
+            f"{n.removesuffix('.age').removesuffix('.zip')}.json" for n in archives
+        }
         found += [storage / name for name in names - archives - sidecars]
         found += [storage / name for name in sidecars - names]
         return [str(path) for path in found] + self._uploads_left()
@@ -346,8 +389,13 @@ class Lab:
             return []
         client, bucket = self.bucket
         uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-        names = {o["Key"] for o in client.list_objects_v2(Bucket=bucket).get("Contents", [])}
-        stems = [n.removesuffix(".age").removesuffix(".zip").removesuffix(".json") for n in names]
+        names = {
+            o["Key"] for o in client.list_objects_v2(Bucket=bucket).get("Contents", [])
+        }
+        stems = [
+            n.removesuffix(".age").removesuffix(".zip").removesuffix(".json")
+            for n in names
+        ]
         lonely = sorted(stem for stem in set(stems) if stems.count(stem) != 2)
         return [f"upload of {u['Key']}" for u in uploads] + lonely
 
@@ -357,13 +405,18 @@ class Lab:
             " WHERE datname = ANY(%s) AND application_name LIKE 'dfr_backup%%'",
             [self.instance.database, *self._scratch],
         )
-        found += self.sql("SELECT name, state FROM backup_job WHERE state IN ('running')")
         found += self.sql(
-            "SELECT s.kind, s.state FROM backup_step s JOIN backup_job j ON j.id = s.job_id"
-            " WHERE s.state IN ('running', 'pending') AND j.state NOT IN ('running', 'pending')"
+            "SELECT name, state FROM backup_job WHERE state IN ('running')"
         )
         found += self.sql(
-            "SELECT 'lock', objid FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            "SELECT s.kind, s.state FROM backup_step s JOIN backup_job j ON j.id = "
+            "s.job_id"
+            " WHERE s.state IN ('running', 'pending') AND j.state NOT IN ('running', "
+            "'pending')"
+        )
+        found += self.sql(
+            "SELECT 'lock', objid FROM pg_locks l JOIN pg_database d ON d.oid = "
+            "l.database"
             " WHERE l.locktype = 'advisory' AND classid = %s AND d.datname = %s",
             LOCK_CLASS,
             self.instance.database,
@@ -371,14 +424,16 @@ class Lab:
         return found + self._databases_left()
 
     def _note_scratch(self):
-        """Remember the scratch databases of this data directory: others are of other tests."""
+        """Remember the scratch databases of this data directory: others are of other
+        tests."""
         marks = (self.instance.data / "dfr_backup/restores").glob("*")
         self._scratch |= {path.name.partition(".")[0] for path in marks}
 
     def _databases_left(self):
         self._note_scratch()
         return self.sql(
-            "SELECT datname FROM pg_database WHERE datname = ANY(%s)", list(self._scratch)
+            "SELECT datname FROM pg_database WHERE datname = ANY(%s)",
+            list(self._scratch),
         )
 
 

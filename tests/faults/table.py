@@ -20,7 +20,9 @@ class Table:
 
     @property
     def violations(self):
-        return sum(outcome.startswith("VIOLATION") for *_x, outcome in self.rows.values())
+        return sum(
+            outcome.startswith("VIOLATION") for *_x, outcome in self.rows.values()
+        )
 
     def as_text(self):
         widths = [max(len(row[n]) for row in self.rows.values()) for n in (0, 1)]

@@ -1,5 +1,6 @@
-"""The clock is moved, forward and back, in the middle of a run and between two. What a run
-measures is of a clock that nobody sets (its steps' seconds); the schedule goes on as it was."""
+"""The clock is moved, forward and back, in the middle of a run and between two. What
+a run measures is of a clock that nobody sets (its steps' seconds); the schedule goes
+on as it was."""
 
 import pytest
 from clock import moving_lab
@@ -46,7 +47,9 @@ def test_in_the_middle_of_a_run(right, tmp_path, cell, name, instant):
     cell(f"clock moved by {name}", instant, outcome)
     assert outcome.state == "success" and outcome.attempt == 1, outcome.errors
     right.check(outcome, restore=instant == "postgres.dump.first_bytes")
-    ((seconds,),) = right.sql("SELECT duration FROM backup_job WHERE id = %s", outcome.number)
+    ((seconds,),) = right.sql(
+        "SELECT duration FROM backup_job WHERE id = %s", outcome.number
+    )
     assert seconds >= 0
     again = right.run()
     assert again.state == "success" and again.attempt == 1, again.errors
@@ -54,8 +57,8 @@ def test_in_the_middle_of_a_run(right, tmp_path, cell, name, instant):
 
 @pytest.mark.parametrize("name", JUMPS)
 def test_the_schedule(right, cell, name):
-    """The scheduled action looks once under the wrong clock. When that is right again, each day
-    has one backup."""
+    """The scheduled action looks once under the wrong clock. When that is right
+    again, each day has one backup."""
     right.clock.set(JUMPS[name])
     look(right)
     right.clock.set(0)
@@ -66,12 +69,17 @@ def test_the_schedule(right, cell, name):
         outcomes = look(right)
         assert all(outcome.state == "success" for outcome in outcomes)
         found.append(len(outcomes))
-    cell(f"clock wrong by {name}, then right", "schedule", f"{found} backups in three days")
+    cell(
+        f"clock wrong by {name}, then right",
+        "schedule",
+        f"{found} backups in three days",
+    )
     assert found == [1, 1, 1]
 
 
 def look(lab):
-    """Let the scheduled action look, and what it starts end; return the backups' outcomes."""
+    """Let the scheduled action look, and what it starts end; return the backups'
+    outcomes."""
     last = lab.sql("SELECT coalesce(max(id), 0) FROM backup_job")[0][0]
     lab.driver.do(CRON)
     new = lab.sql("SELECT id, kind FROM backup_job WHERE id > %s ORDER BY id", last)

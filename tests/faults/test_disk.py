@@ -15,7 +15,8 @@ INODES = 40
 
 @contextlib.contextmanager
 def small_disk(folder, options):
-    """Let ``folder`` lie on a small file system of its own; what was in it comes back."""
+    """Let ``folder`` lie on a small file system of its own; what was in it comes
+    back."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
     try:
@@ -69,7 +70,9 @@ def judge(lab, outcome, where):
         return
     assert failed and all(kind in outcome.errors for kind in failed)
     text = " ".join(outcome.errors.values())
-    assert any(word in text for word in ("space", "Read-only", "read-only", "gone")), text
+    assert any(word in text for word in ("space", "Read-only", "read-only", "gone")), (
+        text
+    )
     # what is on the disk that was broken is removed by the next run at the latest
     assert not lab.still_at_work()
     if where == "storage":
@@ -82,7 +85,10 @@ def break_disk(folder, how):
     if how == "read-only":
         remount(folder, "ro")
     elif how == "full":
-        with open(folder / "filler", "wb", buffering=0) as stream, contextlib.suppress(OSError):
+        with (
+            open(folder / "filler", "wb", buffering=0) as stream,
+            contextlib.suppress(OSError),
+        ):
             while True:
                 stream.write(b"\0" * 4096)
     else:
@@ -138,13 +144,17 @@ def test_storage_is_deleted(lab, tmp_path, cell, instant):
 
 
 def test_restore_on_a_full_disk(lab, tmp_path, cell):
-    """The files do not fit: the database is removed again, and nothing else has changed."""
+    """The files do not fit: the database is removed again, and nothing else has
+    changed."""
     lab.run()
     copy = f"{lab.instance.database}_copy"
     with small_disk(lab.instance.data / "filestore", "size=4m,mode=700"):
         outcome = lab.run(code=RESTORE.format(count=1, name=copy))
         cell("restore, disk full", "filestore", outcome)
-        assert outcome.state == "failure" and "space" in f"{outcome.errors} {outcome.error}"
+        assert (
+            outcome.state == "failure"
+            and "space" in f"{outcome.errors} {outcome.error}"
+        )
         assert not lab.sql("SELECT 1 FROM pg_database WHERE datname = %s", copy)
         lab.check(outcome)
     again = lab.run(code=RESTORE.format(count=1, name=copy))

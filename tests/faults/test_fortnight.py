@@ -1,5 +1,6 @@
-"""Fourteen days in minutes: a clock that is moved, daily backups into two storages, retention,
-drills, and a random fault on most days. At the end the invariants of retention hold."""
+"""Fourteen days in minutes: a clock that is moved, daily backups into two storages,
+retention, drills, and a random fault on most days. At the end the invariants of
+retention hold."""
 
 import contextlib
 import random
@@ -25,7 +26,8 @@ POLICY = {
 }
 PRESENT = (
     "SELECT s.provider, c.key, c.size, c.sha256, c.date, c.state FROM backup_copy c"
-    " JOIN backup_storage s ON s.id = c.storage_id WHERE c.state IN ('stored', 'verified')"
+    " JOIN backup_storage s ON s.id = c.storage_id WHERE c.state IN ('stored', "
+    "'verified')"
     " ORDER BY 1, 2"
 )
 FAULTS = [
@@ -63,7 +65,9 @@ def moving(template, tmp_path, monkeypatch):
 
 
 def test_fourteen_days(moving, request, tmp_path, cell):
-    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(1 << 32)
+    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(
+        1 << 32
+    )
     dice = random.Random(seed)
     print(f"seed {seed}")
     try:
@@ -73,7 +77,9 @@ def test_fourteen_days(moving, request, tmp_path, cell):
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error}") from error
     good = sum(end == "success" for end in ends)
-    cell("14 days, random faults", "any", f"{good} days saved, seed {seed}: 0 violations")
+    cell(
+        "14 days, random faults", "any", f"{good} days saved, seed {seed}: 0 violations"
+    )
 
 
 def live_a_day(lab, dice, day, folder):
@@ -87,12 +93,16 @@ def live_a_day(lab, dice, day, folder):
     assert [kind for kind, _id in runs].count("backup") == 1, f"day {day}: {runs}"
     outcomes = {kind: lab.settle(number) for kind, number in runs}
     outcome = outcomes.pop("backup")
-    assert all(other.state == "success" for other in outcomes.values()), "a weekly verification"
+    assert all(other.state == "success" for other in outcomes.values()), (
+        "a weekly verification"
+    )
     lab.driver.do("", DFR_FAULT=None)
     print(f"day {day}: {what}: {outcome}", flush=True)
     lab.check(outcome, restore=day % 5 == 0)
     if day == 2:
-        lab.driver.do('env["backup.copy"].search([("state", "=", "verified")]).action_protect()')
+        lab.driver.do(
+            'env["backup.copy"].search([("state", "=", "verified")]).action_protect()'
+        )
     if day % 6 == 0:
         proof = lab.run(code=DRILL.format(count=1))
         assert proof.state == "success", proof.errors
@@ -111,18 +121,27 @@ def hold_invariants(lab):
         for _provider, key, *_facts in verified:
             assert lab.content(provider, key, lab.instance.storage), "I1"
     protected = lab.sql("SELECT state FROM backup_copy WHERE protected")
-    assert {state for (state,) in protected} <= {"verified"}, "I2: a protected copy was deleted"
+    assert {state for (state,) in protected} <= {"verified"}, (
+        "I2: a protected copy was deleted"
+    )
     logs = "\n".join(log or "" for (log,) in lab.sql("SELECT log FROM backup_step"))
     deleted = lab.sql(
-        "SELECT key FROM backup_copy WHERE state = 'deleted' AND verified_at > '2000-1-1'"
+        "SELECT key FROM backup_copy WHERE state = 'deleted' AND verified_at > "
+        "'2000-1-1'"
     )
     assert deleted, "no rule has deleted anything in fourteen days"
-    assert all(f"deleted {key}" in logs for (key,) in deleted), "I4: a deletion without a reason"
+    assert all(f"deleted {key}" in logs for (key,) in deleted), (
+        "I4: a deletion without a reason"
+    )
     stored = {path.name for path in lab.instance.storage.glob("*.zip")}
     known = {key for provider, key, *_facts in rows if provider == "local"}
     assert stored == known, "I5: the storage and the catalogue differ"
     lab.sql("DELETE FROM backup_copy")
-    scan = lab.run(code='result = env["backup.storage"].search([]).action_scan()["res_id"]')
+    scan = lab.run(
+        code='result = env["backup.storage"].search([]).action_scan()["res_id"]'
+    )
     assert scan.state == "success", scan.errors
     facts = [row[:5] for row in rows]
-    assert [row[:5] for row in lab.sql(PRESENT)] == facts, "I6: another catalogue than before"
+    assert [row[:5] for row in lab.sql(PRESENT)] == facts, (
+        "I6: another catalogue than before"
+    )

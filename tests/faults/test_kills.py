@@ -1,4 +1,5 @@
-"""SIGKILL of the runner at every checkpoint that there is, in backups, restores and drills."""
+"""SIGKILL of the runner at every checkpoint that there is, in backups, restores and
+drills."""
 
 import shutil
 import time
@@ -118,7 +119,11 @@ ELSEWHERE = {  # by tests of their own below
     "step.addons.end": "",
 }
 SHORT = {
-    "backup": {"postgres.dump.first_bytes", "archive.journal.written", "archive.recorded"},
+    "backup": {
+        "postgres.dump.first_bytes",
+        "archive.journal.written",
+        "archive.recorded",
+    },
     "far": {"storage.put.complete.before"},
     "restore": {"restore.publish.files"},
     "drill": {"restore.load.rows"},
@@ -135,7 +140,9 @@ SCAN = 'result = env["backup.storage"].search([]).action_scan()["res_id"]'
 
 def instants(names, scenario):
     short = SHORT[scenario]
-    return [pytest.param(n, marks=pytest.mark.short) if n in short else n for n in names]
+    return [
+        pytest.param(n, marks=pytest.mark.short) if n in short else n for n in names
+    ]
 
 
 @pytest.mark.short
@@ -195,7 +202,9 @@ def test_drill(lab, stored, tmp_path, cell, instant):
 def test_restore(lab, stored, tmp_path, cell, instant):
     copy = f"{lab.instance.database}_copy"
     try:
-        outcome = lab.run(Fault(tmp_path, "kill", instant), RESTORE.format(count=1, name=copy))
+        outcome = lab.run(
+            Fault(tmp_path, "kill", instant), RESTORE.format(count=1, name=copy)
+        )
         cell("kill -9 of a restore", instant, outcome)
         assert outcome.state == "success", outcome.errors
         lab.check(outcome)
@@ -220,7 +229,10 @@ def test_killed_while_a_failed_dump_is_rolled_back(lab, tmp_path, cell):
 def test_killed_while_old_copies_are_deleted(lab, stored, tmp_path, cell, nth):
     """Once before the manifest goes, once between it and the archive."""
     lab.run()
-    lab.sql("UPDATE backup_copy SET date = date - interval '400 days' WHERE state = 'verified'")
+    lab.sql(
+        "UPDATE backup_copy SET date = date - interval '400 days' WHERE state = "
+        "'verified'"
+    )
     lab.run()
     lab.write("backup.plan", KEEP_TWO)
     outcome = lab.run(Fault(tmp_path, "kill", "storage.delete", nth=nth))
@@ -265,11 +277,16 @@ def test_killed_while_a_copy_is_fetched(far, tmp_path, cell):
 
 @pytest.mark.parametrize("often", ["before", "between"])
 def test_archive_is_deleted_around_an_upload(far, tmp_path, cell, often):
-    """Before the first storage has it the run begins again; later what is stored stays."""
-    fault = Fault(tmp_path, "wait", "step.upload.begin", nth=1 if often == "before" else 2)
+    """Before the first storage has it the run begins again; later what is stored
+    stays."""
+    fault = Fault(
+        tmp_path, "wait", "step.upload.begin", nth=1 if often == "before" else 2
+    )
     outcome = far.run(fault, meanwhile=lambda: shutil.rmtree(far.instance.work))
     cell("archive deleted", f"{often} two uploads", outcome)
-    assert outcome.state == ("success" if often == "before" else "partial"), outcome.errors
+    assert outcome.state == ("success" if often == "before" else "partial"), (
+        outcome.errors
+    )
     if often == "between":
         assert "is gone" in outcome.errors["upload"]
     far.check(outcome)

@@ -1,4 +1,5 @@
-"""Odoo's limits of its workers, at their defaults, and a run that lasts longer than them."""
+"""Odoo's limits of its workers, at their defaults, and a run that lasts longer than
+them."""
 
 import time
 
@@ -30,6 +31,10 @@ def test_a_run_outlives_the_limits_of_cron_workers(template, tmp_path, cell, wor
                 time.sleep(1)
             state = instance.await_job(found[0][0], timeout=PAUSE + 900)
             outcome = Outcome(lab, found[0][0])
-        cell(f"limits of cron workers, workers={workers}", f"{PAUSE} s in archive_files", outcome)
+        cell(
+            f"limits of cron workers, workers={workers}",
+            f"{PAUSE} s in archive_files",
+            outcome,
+        )
         assert state == "success" and outcome.attempt == 1
         lab.check(outcome)

@@ -1,4 +1,5 @@
-"""The backup process gets no more memory: by a limit of its own, and by one of its group."""
+"""The backup process gets no more memory: by a limit of its own, and by one of its
+group."""
 
 import contextlib
 import os
@@ -22,13 +23,17 @@ INSTANTS = [
 
 @pytest.fixture(autouse=True)
 def impatient(lab):
-    """A thread that Python could not begin is waited for without an end: the run hangs then."""
+    """A thread that Python could not begin is waited for without an end: the run
+    hangs then."""
     lab.instance.write_conf(dfr_backup_hang_minutes="0.2")
 
 
 @pytest.mark.parametrize(
     "instant",
-    [pytest.param(n, marks=short) if n == "step.archive_files.begin" else n for n in INSTANTS],
+    [
+        pytest.param(n, marks=short) if n == "step.archive_files.begin" else n
+        for n in INSTANTS
+    ],
 )
 def test_limit_of_the_process(lab, tmp_path, cell, instant):
     outcome = lab.run(Fault(tmp_path, "starve", instant, argument=0))
@@ -43,7 +48,9 @@ def test_limit_of_the_process(lab, tmp_path, cell, instant):
 @pytest.mark.parametrize("instant", ["step.load.begin", "step.filestore.begin"])
 def test_limit_of_a_drill(lab, tmp_path, cell, instant):
     lab.run()
-    outcome = lab.run(Fault(tmp_path, "starve", instant, argument=0), DRILL.format(count=1))
+    outcome = lab.run(
+        Fault(tmp_path, "starve", instant, argument=0), DRILL.format(count=1)
+    )
     cell("no more memory (RLIMIT_AS), drill", instant, outcome)
     told = " ".join([outcome.error or "", outcome.hint or "", *outcome.errors.values()])
     assert outcome.state == "success" or "memory" in told.lower(), told
@@ -64,7 +71,9 @@ def group():
         folder.rmdir()
 
 
-@pytest.mark.parametrize("instant", ["postgres.dump.first_bytes", "step.archive_files.begin"])
+@pytest.mark.parametrize(
+    "instant", ["postgres.dump.first_bytes", "step.archive_files.begin"]
+)
 @pytest.mark.parametrize("often", ["once", "always"])
 def test_limit_of_the_group(lab, group, tmp_path, cell, often, instant):
     action = "enter" if often == "once" else "enter_always"

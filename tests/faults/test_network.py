@@ -39,7 +39,9 @@ class Far:
 def s3(template, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     with moto(folder) as server, Proxy(int(server.url.rpartition(":")[2])) as proxy:
-        with made_instance(template, tmp_path_factory.mktemp("s3"), "net_s3") as instance:
+        with made_instance(
+            template, tmp_path_factory.mktemp("s3"), "net_s3"
+        ) as instance:
             with Lab(instance) as lab:
                 lab.driver.do(LARGE)
                 add_bucket(lab, server.url, f"http://127.0.0.1:{proxy.port}")
@@ -49,7 +51,9 @@ def s3(template, tmp_path_factory):
 @pytest.fixture(scope="module")
 def sftp(template, tmp_path_factory):
     with plain_sshd(None) as server, Proxy(server.port) as proxy:
-        with made_instance(template, tmp_path_factory.mktemp("sftp"), "net_sftp") as instance:
+        with made_instance(
+            template, tmp_path_factory.mktemp("sftp"), "net_sftp"
+        ) as instance:
             with Lab(instance) as lab:
                 code = SFTP.format(
                     port=proxy.port,
@@ -102,7 +106,8 @@ result = copy._request_drill("manual").id
 @pytest.mark.parametrize("kind", ["s3", "sftp"])
 @pytest.mark.parametrize("what", ["cut", "hold", "flip"])
 def test_network_of_a_drill(request, cell, kind, what):
-    """What comes broken is fetched again, or found out before anything is made of it."""
+    """What comes broken is fetched again, or found out before anything is made of
+    it."""
     far = request.getfixturevalue(kind)
     first = far.lab.run()
     assert first.state == "success", first.errors
@@ -114,7 +119,11 @@ def test_network_of_a_drill(request, cell, kind, what):
         far.proxy.rule = None
     cell(f"{kind}: {what}", "fetch", outcome)
     assert done, "nothing passed that could be disturbed"
-    assert outcome.state == "success" or what == "flip" and outcome.steps["fetch"] == "failure"
+    assert (
+        outcome.state == "success"
+        or what == "flip"
+        and outcome.steps["fetch"] == "failure"
+    )
     far.lab.check(outcome)
 
 
@@ -138,14 +147,20 @@ def test_refused_for_a_while(request, cell, kind, tmp_path):
 @pytest.fixture(scope="module")
 def scripted(template, tmp_path_factory):
     with scripted_server() as server:
-        with made_instance(template, tmp_path_factory.mktemp("scr"), "scripted") as instance:
+        with made_instance(
+            template, tmp_path_factory.mktemp("scr"), "scripted"
+        ) as instance:
             with Lab(instance) as lab:
                 add_bucket(lab, server.url)
                 yield lab, server
 
 
 ACTS = {
-    "500 twice": ("PUT .*zip", {"code": "InternalError", "status": 500, "times": 2}, "success"),
+    "500 twice": (
+        "PUT .*zip",
+        {"code": "InternalError", "status": 500, "times": 2},
+        "success",
+    ),
     "SlowDown": ("PUT .*", {"code": "SlowDown", "status": 503, "times": 3}, "success"),
     "stored, then 500": (
         "PUT .*zip",
@@ -161,7 +176,8 @@ ACTS = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=short) if n == "200 and nothing" else n for n in ACTS]
+    "name",
+    [pytest.param(n, marks=short) if n == "200 and nothing" else n for n in ACTS],
 )
 def test_server(scripted, cell, name):
     lab, server = scripted

@@ -1,4 +1,5 @@
-"""PostgreSQL restarts, refuses, runs out of connections and ends what takes long. Its own one."""
+"""PostgreSQL restarts, refuses, runs out of connections and ends what takes long.
+Its own one."""
 
 import contextlib
 import shutil
@@ -24,7 +25,9 @@ INSTANTS = [
 def private(template, tmp_path_factory):
     """A lab on a PostgreSQL of its own."""
     with private_cluster() as cluster:
-        instance = e2e.Instance("dfr_faults_private", tmp_path_factory.mktemp("private"))
+        instance = e2e.Instance(
+            "dfr_faults_private", tmp_path_factory.mktemp("private")
+        )
         shutil.copytree(template.filestore, instance.filestore)
         instance.storage.mkdir(parents=True, mode=0o700)
         move_in(cluster, template, instance)
@@ -36,7 +39,8 @@ def private(template, tmp_path_factory):
 
 
 def judge(lab, outcome, instant):
-    """A retry, or a failure that names PostgreSQL; the row is right, and the next run is good."""
+    """A retry, or a failure that names PostgreSQL; the row is right, and the next
+    run is good."""
     if outcome.state != "success":
         assert outcome.errors, outcome
         assert all(len(text) > 20 for text in outcome.errors.values())
@@ -66,7 +70,8 @@ def test_restart(private, tmp_path, cell, mode, instant):
     ],
 )
 def test_machine_is_restarted(private, tmp_path, cell, kind, instant):
-    """Everything dies at once, PostgreSQL too; files, locks and sockets stay as they are."""
+    """Everything dies at once, PostgreSQL too; files, locks and sockets stay as they
+    are."""
     copy = f"{private.instance.database}_copy"
     codes = {
         "backup": REQUEST,
@@ -77,7 +82,9 @@ def test_machine_is_restarted(private, tmp_path, cell, kind, instant):
         private.run()
     try:
         fault = Fault(tmp_path, "wait", instant)
-        outcome = private.run(fault, codes[kind], meanwhile=lambda: restart_machine(private))
+        outcome = private.run(
+            fault, codes[kind], meanwhile=lambda: restart_machine(private)
+        )
         cell(f"machine restarted: {kind}", instant, outcome)
         assert outcome.state == "success" and outcome.attempt == 2, outcome.errors
         private.check(outcome, restore=instant == "postgres.dump.first_bytes")
@@ -97,13 +104,17 @@ def test_restart_in_a_drill(private, tmp_path, cell, instant):
     private.run()
     fault = Fault(tmp_path, "wait", instant)
     code = DRILL.format(count=1)
-    outcome = private.run(fault, code, lambda: private.cluster.restart(mode="immediate"))
+    outcome = private.run(
+        fault, code, lambda: private.cluster.restart(mode="immediate")
+    )
     cell("PostgreSQL restarted (immediate), drill", instant, outcome)
     assert outcome.state == "success" or outcome.errors
     private.check(outcome)
 
 
-@pytest.mark.parametrize("instant", ["postgres.dump.first_bytes", "storage.put.written"])
+@pytest.mark.parametrize(
+    "instant", ["postgres.dump.first_bytes", "storage.put.written"]
+)
 def test_connection_refused(private, tmp_path, cell, instant):
     fault = Fault(tmp_path, "wait", instant)
     number = private.start(fault=fault)
@@ -118,7 +129,9 @@ def test_connection_refused(private, tmp_path, cell, instant):
     judge(private, outcome, instant)
 
 
-@pytest.mark.parametrize("instant", ["step.initialize.begin", "step.dump_database.begin"])
+@pytest.mark.parametrize(
+    "instant", ["step.initialize.begin", "step.dump_database.begin"]
+)
 def test_no_connection_is_free(private, tmp_path, cell, instant):
     fault = Fault(tmp_path, "wait", instant)
     number = private.start(fault=fault)
@@ -136,9 +149,12 @@ def test_no_connection_is_free(private, tmp_path, cell, instant):
 
 
 @pytest.mark.parametrize(
-    "setting", ["statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"]
+    "setting",
+    ["statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"],
 )
-@pytest.mark.parametrize("instant", ["postgres.snapshot.exported", "postgres.dump.first_bytes"])
+@pytest.mark.parametrize(
+    "instant", ["postgres.snapshot.exported", "postgres.dump.first_bytes"]
+)
 def test_setting_of_the_role(private, tmp_path, cell, setting, instant):
     """An administrator limits what applications do; a backup takes longer than that."""
     private.cluster.sql(f"ALTER ROLE odoo SET {setting} = '1500ms'")

@@ -1,4 +1,5 @@
-"""Signals, dead children, lost sessions, cancels, restarted machines: whatever ends a process."""
+"""Signals, dead children, lost sessions, cancels, restarted machines: whatever ends
+a process."""
 
 import os
 import signal
@@ -45,7 +46,9 @@ def test_pg_dump_is_killed(lab, tmp_path, cell):
         (pid,) = [pid for pid, text in lab.processes().items() if "pg_dump" in text]
         kill(pid)
 
-    outcome = lab.run(Fault(tmp_path, "wait", "postgres.dump.first_bytes"), meanwhile=end_pg_dump)
+    outcome = lab.run(
+        Fault(tmp_path, "wait", "postgres.dump.first_bytes"), meanwhile=end_pg_dump
+    )
     cell("kill -9 of pg_dump", "dump_database", outcome)
     if outcome.state != "success":
         assert "signal 9" in outcome.errors["dump_database"], outcome.errors
@@ -54,7 +57,8 @@ def test_pg_dump_is_killed(lab, tmp_path, cell):
 
 SESSIONS = {
     "pg_dump": "application_name LIKE 'dfr\\_backup ________' AND query LIKE 'COPY%%'",
-    "snapshot": "application_name LIKE 'dfr\\_backup ________' AND state LIKE 'idle in tr%%'",
+    "snapshot": "application_name LIKE 'dfr\\_backup ________' AND state LIKE 'idle in "
+    "tr%%'",
     "lock": "application_name = 'dfr_backup lock'",
     "runner": "application_name LIKE '%%runner'",
     "all": "application_name LIKE 'dfr\\_backup%%'",
@@ -81,8 +85,8 @@ def test_session_is_terminated(lab, tmp_path, cell, session, instant):
 
 
 def _supervise_in_the_worst_moment(lab):
-    """The lock is gone: the supervisor believes that the runner is dead, and starts another.
-    There must never be two that work."""
+    """The lock is gone: the supervisor believes that the runner is dead, and starts
+    another. There must never be two that work."""
     before = set(lab.processes())
     time.sleep(0.5)
     lab.driver.do(SUPERVISE)
@@ -127,7 +131,8 @@ def test_cancel_of_a_runner_that_hangs(lab, tmp_path, cell):
     lab.driver.do(f'env["backup.job"].browse({number}).action_cancel()')
     lab.driver.do(SUPERVISE)
     assert lab.runner(number) in lab.processes(), "it was given no time"
-    lab.sql("UPDATE backup_job SET write_date = write_date - interval '3 minutes' WHERE id = %s",
+    lab.sql("UPDATE backup_job SET write_date = write_date - interval '3 minutes' "
+            "WHERE id = %s",
             number)  # fmt: skip
     lab.driver.do(SUPERVISE)
     outcome = lab.settle(number)
@@ -140,7 +145,9 @@ def test_a_runner_that_hangs(lab, tmp_path, cell):
     """Nobody cancels it: it ends itself after a while, and the run is resumed."""
     lab.instance.write_conf(dfr_backup_hang_minutes="0.1")
     try:
-        number = lab.start(REQUEST, fault := Fault(tmp_path, "wait", "step.archive_files.begin"))
+        number = lab.start(
+            REQUEST, fault := Fault(tmp_path, "wait", "step.archive_files.begin")
+        )
         fault.await_it()
         outcome = lab.settle(number)
     finally:
@@ -201,14 +208,19 @@ def test_two_schedulers_on_one_database(lab, cell):
     """Two servers look at the same plans at the same moment; one run comes of it."""
     from lab import Driver
 
-    lab.sql("UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC' - interval '1 minute'")
+    lab.sql(
+        "UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC' - interval '1 "
+        "minute'"
+    )
     last = lab.sql("SELECT max(id) FROM backup_job")[0][0] or 0
     cron = 'env["backup.plan"]._cron_supervise()'
     with Driver(lab.instance) as other:
         other.do("")  # loads its registry
         import threading
 
-        threads = [threading.Thread(target=d.do, args=(cron,)) for d in (other, lab.driver)]
+        threads = [
+            threading.Thread(target=d.do, args=(cron,)) for d in (other, lab.driver)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -1,4 +1,5 @@
-"""Several starters on one database at the same moment: a run is ever taken up by one."""
+"""Several starters on one database at the same moment: a run is ever taken up by
+one."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,9 @@ def test_one_of_them_takes_the_run(lab, starters, request, cell):
 def test_all_of_them_supervise(lab, starters, cell):
     """A run waits and each of them looks: whoever starts a runner, one performs it."""
     number = lab.start(REQUEST)
-    with contextlib.suppress(RuntimeError):  # two that write the same row: one is refused
+    with contextlib.suppress(
+        RuntimeError
+    ):  # two that write the same row: one is refused
         starters(SUPERVISE)
     outcome = lab.settle(number)
     assert outcome.state == "success" and outcome.attempt == 1, outcome

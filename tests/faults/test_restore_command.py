@@ -1,5 +1,6 @@
-"""SIGKILL of ``odoo backup restore`` at each of its borders: there is no database of that name
-until it is complete, and the next restore finds nothing in its way and leaves nothing behind."""
+"""SIGKILL of ``odoo backup restore`` at each of its borders: there is no database of
+that name until it is complete, and the next restore finds nothing in its way and
+leaves nothing behind."""
 
 import contextlib
 import signal
@@ -60,8 +61,12 @@ def is_whole(lab, copy):
     tables = ("res_users", "ir_attachment", "ir_model_fields", "ir_ui_view")
     counts = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in tables)
     assert lab.instance.sql(counts, database=copy) == lab.sql(counts)
-    wanted = lab.instance.sql("SELECT DISTINCT store_fname FROM ir_attachment"
-                              " WHERE store_fname IS NOT NULL", database=copy)  # fmt: skip
+    wanted = lab.instance.sql(
+        "SELECT DISTINCT store_fname FROM ir_attachment"
+        # fmt: skip
+        " WHERE store_fname IS NOT NULL",
+        database=copy,
+    )
     folder = lab.instance.data / "filestore" / copy
     assert all((folder / name).is_file() for (name,) in wanted)
 
@@ -83,14 +88,19 @@ def test_killed(lab, archive, copy, tmp_path, cell, instant):
     else:
         assert again.returncode == 0, again.stderr
     is_whole(lab, copy)
-    cell("kill -9 of the restore command", instant, "complete" if there else "restored by the next")
+    cell(
+        "kill -9 of the restore command",
+        instant,
+        "complete" if there else "restored by the next",
+    )
     left = lab.leftovers()
     assert not left
 
 
 @contextlib.contextmanager
 def heard(number):
-    """Let what is started here hear the signal: a shell has what is in the background ignore it."""
+    """Let what is started here hear the signal: a shell has what is in the
+    background ignore it."""
     before = signal.signal(number, signal.default_int_handler)
     try:
         yield
@@ -110,4 +120,8 @@ def test_stopped(lab, archive, copy, tmp_path, cell, name):
     lab._note_scratch()
     assert not is_there(lab, copy)
     assert not lab.leftovers()
-    cell(f"{name} of the restore command", "restore.load.rows", "stopped, and nothing is left")
+    cell(
+        f"{name} of the restore command",
+        "restore.load.rows",
+        "stopped, and nothing is left",
+    )

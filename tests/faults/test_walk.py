@@ -24,7 +24,9 @@ TERMINATE = (
 def place(template, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     with moto(folder) as server, Proxy(int(server.url.rpartition(":")[2])) as proxy:
-        with made_instance(template, tmp_path_factory.mktemp("walk"), "walk") as instance:
+        with made_instance(
+            template, tmp_path_factory.mktemp("walk"), "walk"
+        ) as instance:
             with Lab(instance) as lab:
                 lab.driver.do(LARGE)
                 add_bucket(lab, server.url, f"http://127.0.0.1:{proxy.port}")
@@ -56,7 +58,11 @@ class Round:
         self.moment = dice.uniform(0, lab.longest)
 
     def __str__(self):
-        kind = "backup" if self.code == REQUEST else self.code.split("_request_")[1].split("(")[0]
+        kind = (
+            "backup"
+            if self.code == REQUEST
+            else self.code.split("_request_")[1].split("(")[0]
+        )
         return f"{kind}: {self.fault.__name__} after {self.moment:.2f} s"
 
     def play(self):
@@ -74,7 +80,8 @@ class Round:
         return outcome
 
     def judge(self, outcome):
-        """Nothing here keeps a run from a good end, but a cancel and what was made unreadable."""
+        """Nothing here keeps a run from a good end, but a cancel and what was made
+        unreadable."""
         allowed = {
             self.cancel: ("success", "partial", "cancelled"),
             self.end_pg_dump: ("success", "partial"),
@@ -125,7 +132,9 @@ class Round:
 
 def test_random_walk(place, request, cell):
     rounds = request.config.getoption("--rounds")
-    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(1 << 32)
+    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(
+        1 << 32
+    )
     dice = random.Random(seed)
     violations = []
     for number in range(1, rounds + 1):
@@ -145,7 +154,9 @@ def test_random_walk(place, request, cell):
 def test_random_kills(place, request, cell):
     """SIGKILL at any instant, twice in each run: two more attempts are what it has."""
     kills = request.config.getoption("--rounds")
-    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(1 << 32)
+    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(
+        1 << 32
+    )
     dice = random.Random(seed)
     hit, violations = 0, []
     for _ in range((kills + 1) // 2):
@@ -161,7 +172,11 @@ def test_random_kills(place, request, cell):
         except (AssertionError, RuntimeError) as error:
             violations.append(f"seed {seed}: {error}")
             recover(place)
-    cell("kill -9", "any instant", f"{hit} kills, {len(violations)} violations, seed {seed}")
+    cell(
+        "kill -9",
+        "any instant",
+        f"{hit} kills, {len(violations)} violations, seed {seed}",
+    )
     assert not violations, "\n".join(violations)
     assert hit > kills / 3, "most of them came too late"
 
@@ -184,11 +199,17 @@ def recover(lab):
     for pid in lab.processes():
         kill(pid)
     lab.driver.restart()
-    lab.sql("UPDATE backup_job SET state = 'failure' WHERE state IN ('pending', 'running')")
-    lab.sql("UPDATE backup_step SET state = 'failure' WHERE state IN ('pending', 'running')")
+    lab.sql(
+        "UPDATE backup_job SET state = 'failure' WHERE state IN ('pending', 'running')"
+    )
+    lab.sql(
+        "UPDATE backup_step SET state = 'failure' WHERE state IN ('pending', 'running')"
+    )
     shutil.rmtree(lab.instance.work, ignore_errors=True)
     for path in lab.instance.storage.glob("*.part*"):
         path.unlink()
     client, bucket = lab.bucket
     for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
-        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        client.abort_multipart_upload(
+            Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+        )

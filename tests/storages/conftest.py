@@ -1,4 +1,5 @@
-"""Storages against real servers on loopback. The engine is used without Odoo here, too."""
+"""Storages against real servers on loopback. The engine is used without Odoo here,
+too."""
 
 import os
 import sys
@@ -16,7 +17,8 @@ sys.path.append(str(TESTS / "engine"))  # storage_contract
 
 @pytest.fixture(scope="session", autouse=True)
 def own_environment():
-    """What this machine trusts, and who it is for AWS, must not change what a test shows."""
+    """What this machine trusts, and who it is for AWS, must not change what a test
+    shows."""
     from s3_servers import environment
 
     with pytest.MonkeyPatch.context() as patch:

@@ -11,10 +11,12 @@ from dfr_backup.engine.storages.base import Storage
 
 @dataclass
 class Fault:
-    """What goes wrong with the ``nth`` call (from 1) of ``method``, and the ``times`` - 1 after it.
+    """What goes wrong with the ``nth`` call (from 1) of ``method``, and the ``times`` -
+    1 after it.
 
-    kinds: "before" and "after" raise ``error`` before or after it is done, "corrupt" stores or
-    reads one bit that is wrong, "lie" does nothing and says it did, "slow" takes ``seconds``.
+    kinds: "before" and "after" raise ``error`` before or after it is done, "corrupt"
+    stores or reads one bit that is wrong, "lie" does nothing and says it did, "slow"
+    takes ``seconds``.
     """
 
     method: str
@@ -43,7 +45,9 @@ class FaultyStorage(Storage):
     def put_bytes(self, data, key):
         with self._faulty("put_bytes") as kind:
             if kind != "lie":
-                self._inner.put_bytes(_damaged(data) if kind == "corrupt" else data, key)
+                self._inner.put_bytes(
+                    _damaged(data) if kind == "corrupt" else data, key
+                )
 
     def stat(self, key):
         with self._faulty("stat") as kind:
@@ -100,12 +104,16 @@ class FaultyStorage(Storage):
         ]
         fault = due[0] if due else Fault(method, "")
         if fault.kind == "before":
-            raise fault.error(f"{method} failed before it began", hint="a fault of the test")
+            raise fault.error(
+                f"{method} failed before it began", hint="a fault of the test"
+            )
         if fault.kind == "slow":
             time.sleep(fault.seconds)
         yield fault.kind
         if fault.kind == "after":
-            raise fault.error(f"{method} failed after it was done", hint="a fault of the test")
+            raise fault.error(
+                f"{method} failed after it was done", hint="a fault of the test"
+            )
 
 
 def _damaged(data):

@@ -1,4 +1,5 @@
-"""An S3 server of a few lines that answers by a script: it refuses, stalls and lies on demand.
+"""An S3 server of a few lines that answers by a script: it refuses, stalls and lies on
+demand.
 
 It checks no signature; what needs a real server is tested against one.
 """
@@ -18,12 +19,12 @@ ISO = "2026-11-23T10:00:00.000Z"
 
 @dataclass
 class Act:
-    """What the server does instead of, or besides, its duty for the next ``times`` requests
-    whose "METHOD path?query" matches ``pattern``.
+    """What the server does instead of, or besides, its duty for the next ``times``
+    requests whose "METHOD path?query" matches ``pattern``.
 
-    ``code``/``status`` refuse; ``stored`` does so only after the request was carried out;
-    ``lie`` says yes and does nothing; ``alter`` stores altered bytes; ``stall`` seconds pass
-    first; ``raw`` is sent in place of any answer.
+    ``code``/``status`` refuse; ``stored`` does so only after the request was carried
+    out; ``lie`` says yes and does nothing; ``alter`` stores altered bytes; ``stall``
+    seconds pass first; ``raw`` is sent in place of any answer.
     """
 
     pattern: str
@@ -41,7 +42,8 @@ class Act:
 
 
 class ScriptedServer:
-    """``objects`` by their path, ``uploads`` by their identifiers, ``requests`` as seen."""
+    """``objects`` by their path, ``uploads`` by their identifiers, ``requests`` as
+    seen."""
 
     def __init__(self):
         self.acts = []
@@ -99,14 +101,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if act.lie:
-            return self._answer(200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'})
+            return self._answer(
+                200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+            )
         answer = (200, b"", {})
         if not act.code or act.stored:
             answer = self._duty(body[:-1] + b"?" if act.alter else body)
         if act.code:
-            text = (
-                f"<Error><Code>{act.code}</Code><Message>{act.message}</Message>{act.extra}</Error>"
-            )
+            text = f"<Error><Code>{act.code}</Code><Message>{act.message}</Message>{act.extra}</Error>"
             answer = (act.status, text.encode(), act.headers)
         return self._answer(*answer)
 
@@ -124,7 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _duty(self, body):
         parts = urlsplit(self.path)
-        query = {name: values[0] for name, values in parse_qs(parts.query, True).items()}
+        query = {
+            name: values[0] for name, values in parse_qs(parts.query, True).items()
+        }
         path = unquote(parts.path)
         if "uploads" in query or "uploadId" in query:
             return self._multipart(path, query, body)
@@ -140,7 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.server_state.objects.get(path)
         if content is None:
             return 404, b"", {}
-        headers = {"ETag": _etag(content), "Last-Modified": NOW, "Content-Length": len(content)}
+        headers = {
+            "ETag": _etag(content),
+            "Last-Modified": NOW,
+            "Content-Length": len(content),
+        }
         return 200, b"", headers
 
     def _get(self, path, _body):
@@ -178,7 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, b"", {"ETag": _etag(body)}
         del uploads[query["uploadId"]]
         if self.command == "POST":
-            self.server_state.objects[path] = b"".join(upload[n] for n in sorted(upload))
+            self.server_state.objects[path] = b"".join(
+                upload[n] for n in sorted(upload)
+            )
         return 200, b"<CompleteMultipartUploadResult/>", {}
 
     def _uploads(self, path):

@@ -1,4 +1,5 @@
-"""Put a file into a bucket, and be killed at the ``nth`` time that a checkpoint is passed."""
+"""Put a file into a bucket, and be killed at the ``nth`` time that a checkpoint is
+passed."""
 
 import json
 import os

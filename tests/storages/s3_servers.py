@@ -1,4 +1,5 @@
-"""S3 servers on loopback, each a context manager that yields a ``Server`` and kills it after."""
+"""S3 servers on loopback, each a context manager that yields a ``Server`` and kills
+it after."""
 
 import contextlib
 import os
@@ -67,7 +68,8 @@ rgw bucket quota ttl = 0
 
 @dataclass
 class Server:
-    """Where a server listens; ``processes`` in the order in which they are to be killed."""
+    """Where a server listens; ``processes`` in the order in which they are to be
+    killed."""
 
     url: str
     secure_url: str = ""
@@ -84,11 +86,19 @@ class Server:
     def admin(self, *arguments):
         """Run radosgw-admin (Ceph only)."""
         command = ["radosgw-admin", "-n", "client.rgw", *arguments]
-        return _run(command, self.top, environment() | {"CEPH_CONF": str(self.top / "ceph.conf")})
+        return _run(
+            command,
+            self.top,
+            environment() | {"CEPH_CONF": str(self.top / "ceph.conf")},
+        )
 
 
 def environment():
-    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(FOREIGN)
+    }
 
 
 def free_port():
@@ -98,11 +108,14 @@ def free_port():
 
 
 def wait_for_port(port, process, seconds):
-    """Return once something listens. Raise when the process ended, or after so many seconds."""
+    """Return once something listens. Raise when the process ended, or after so many
+    seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args[0]} ended with status {process.returncode}")
+            raise RuntimeError(
+                f"{process.args[0]} ended with status {process.returncode}"
+            )
         with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
             return
         time.sleep(0.02)
@@ -129,9 +142,13 @@ def rgw(top, size=1 << 30):
     frontends = f"endpoint={HOST}:{plain} ssl_endpoint={HOST}:{secure}"
     frontends += f" ssl_certificate={certificate} ssl_private_key={key}"
     (top / "ceph.conf").write_text(
-        CEPH_CONF.format(host=HOST, top=top, mon=mon, mon1=mon1, size=size, frontends=frontends)
+        CEPH_CONF.format(
+            host=HOST, top=top, mon=mon, mon1=mon1, size=size, frontends=frontends
+        )
     )
-    server = Server(f"http://{HOST}:{plain}", f"https://{HOST}:{secure}", str(certificate), top)
+    server = Server(
+        f"http://{HOST}:{plain}", f"https://{HOST}:{secure}", str(certificate), top
+    )
     try:
         _start_cluster(server, mon, mon1)
         gateway = _start(server, ["radosgw", "-n", "client.rgw", "-f"])
@@ -153,11 +170,24 @@ def _start_cluster(server, mon, mon1):
     }
     for number, (name, cap) in enumerate(caps.items()):
         create = [] if number else ["--create-keyring"]
-        command = ["ceph-authtool", *create, keyring, "--gen-key", "-n", name, "--cap", *cap]
+        command = [
+            "ceph-authtool",
+            *create,
+            keyring,
+            "--gen-key",
+            "-n",
+            name,
+            "--cap",
+            *cap,
+        ]
         _run(command, top, env)
     address = f"[v2:{HOST}:{mon},v1:{HOST}:{mon1}]"
     fsid = "11111111-2222-3333-4444-555555555555"
-    _run(["monmaptool", "--create", "--addv", "a", address, "--fsid", fsid, monmap], top, env)
+    _run(
+        ["monmaptool", "--create", "--addv", "a", address, "--fsid", fsid, monmap],
+        top,
+        env,
+    )
     make = ["ceph-mon", "-i", "a", "--mkfs", "--monmap", monmap, "--keyring", keyring]
     _run(make, top, env)
     wait_for_port(mon, _start(server, ["ceph-mon", "-i", "a", "-f"]), 20)
@@ -174,10 +204,19 @@ def _start_cluster(server, mon, mon1):
 
 @contextmanager
 def rclone(top, secure=False, port=None):
-    """rclone's server, a sloppy one: it checks little, and forgets uploads when it ends."""
+    """rclone's server, a sloppy one: it checks little, and forgets uploads when it
+    ends."""
     port = port or free_port()
     (top / "data").mkdir(exist_ok=True)
-    command = ["rclone", "serve", "s3", "--config", "/dev/null", "--addr", f"{HOST}:{port}"]
+    command = [
+        "rclone",
+        "serve",
+        "s3",
+        "--config",
+        "/dev/null",
+        "--addr",
+        f"{HOST}:{port}",
+    ]
     command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "full"]
     command += ["--cache-dir", str(top / "cache"), str(top / "data")]
     server = Server(f"http://{HOST}:{port}", top=top)
@@ -198,7 +237,9 @@ def moto(top):
     port = free_port()
     server = Server(f"http://{HOST}:{port}", top=top)
     try:
-        wait_for_port(port, _start(server, ["moto_server", "-H", HOST, "-p", str(port)]), 20)
+        wait_for_port(
+            port, _start(server, ["moto_server", "-H", HOST, "-p", str(port)]), 20
+        )
         yield server
     finally:
         server.kill()
@@ -243,7 +284,8 @@ def _run(command, top, env=None):
 
 
 def client(url, ca="", access_key=ACCESS_KEY):
-    """Return a plain boto3 client, for what a test prepares or looks at behind our back."""
+    """Return a plain boto3 client, for what a test prepares or looks at behind our
+    back."""
     import boto3
     from botocore.config import Config
 
@@ -274,4 +316,6 @@ def config(url, bucket, ca="", **values):
     from dfr_backup.engine.storages.s3_config import S3Config
 
     keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "addressing": "path"}
-    return S3Config(**{"bucket": bucket, "endpoint": url, "ca_bundle": ca, **keys, **values})
+    return S3Config(
+        **{"bucket": bucket, "endpoint": url, "ca_bundle": ca, **keys, **values}
+    )

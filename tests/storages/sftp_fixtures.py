@@ -8,7 +8,8 @@ from sftp_servers import a_user, empty, plain_sshd, root_sshd
 
 @pytest.fixture(scope="session")
 def user():
-    """Who runs the plain sshd and logs in: a user made for it when we are root, else we."""
+    """Who runs the plain sshd and logs in: a user made for it when we are root, else
+    we."""
     if os.geteuid():
         yield None
         return

@@ -1,4 +1,5 @@
-"""Real sshd on loopback: as a plain user (keys only), and as root with a chroot and passwords."""
+"""Real sshd on loopback: as a plain user (keys only), and as root with a chroot and
+passwords."""
 
 import contextlib
 import os
@@ -68,7 +69,9 @@ def make_key(path, kind="ed25519", passphrase="", *options):
 class Sshd:
     """A server, and who may log in. ``restart`` starts it again on the same port."""
 
-    def __init__(self, home, user, subsystem="internal-sftp", more="", kinds=("ed25519",)):
+    def __init__(
+        self, home, user, subsystem="internal-sftp", more="", kinds=("ed25519",)
+    ):
         self.home = Path(home)
         self.user = user
         self.port = free_port()
@@ -132,7 +135,9 @@ def wait_for_port(port, process):
 
 def _kill(pids):
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # one may go when the one before is gone
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # one may go when the one before is gone
             os.kill(pid, signal.SIGKILL)
 
 
@@ -184,12 +189,16 @@ def root_sshd(user):
 
     ``data`` is the folder /upload of that chroot.
     """
-    home = Path(tempfile.mkdtemp(prefix="sshd-", dir="/srv"))  # all parents must belong to root
+    home = Path(
+        tempfile.mkdtemp(prefix="sshd-", dir="/srv")
+    )  # all parents must belong to root
     home.chmod(0o755)
     Path("/run/sshd").mkdir(exist_ok=True)
     try:
         chroot = home / "chroot"
-        server = Sshd(home, user.pw_name, more=AS_ROOT.format(user=user.pw_name, chroot=chroot))
+        server = Sshd(
+            home, user.pw_name, more=AS_ROOT.format(user=user.pw_name, chroot=chroot)
+        )
         server.password = secrets.token_hex(8)
         login = f"{user.pw_name}:{server.password}"
         subprocess.run(["chpasswd"], input=login, text=True, check=True)
@@ -219,8 +228,8 @@ def small_disk(folder, user, size="16m"):
 
 
 class Proxy:
-    """A TCP proxy to a port of ours. ``stall`` lets nothing pass any more; ``limit`` does so
-    once so many bytes went to the server."""
+    """A TCP proxy to a port of ours. ``stall`` lets nothing pass any more; ``limit``
+    does so once so many bytes went to the server."""
 
     def __init__(self, target, limit=None):
         self._target = target

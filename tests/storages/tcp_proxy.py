@@ -9,11 +9,12 @@ HOST = "127.0.0.1"
 
 
 class Rule:
-    """What happens to the bytes of the first ``times`` connections in which ``after`` of them
-    have passed in one direction ("up" is to the server).
+    """What happens to the bytes of the first ``times`` connections in which ``after``
+    of them have passed in one direction ("up" is to the server).
 
     kinds: "flip" one bit there, "cut" with a reset, "end" without one, "hold" for ever.
-    ``lasting``: once it has happened, later connections do not come as far as their first byte.
+    ``lasting``: once it has happened, later connections do not come as far as their
+    first byte.
     """
 
     def __init__(self, kind, after=0, direction="up", times=1 << 30, lasting=False):
@@ -66,7 +67,10 @@ class Proxy:
                 _reset(client)
                 continue
             self._sockets += [client, server]
-            for direction, source, target in (("up", client, server), ("down", server, client)):
+            for direction, source, target in (
+                ("up", client, server),
+                ("down", server, client),
+            ):
                 work = (direction, source, target)
                 threading.Thread(target=self._pump, args=work, daemon=True).start()
 

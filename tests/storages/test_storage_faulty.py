@@ -1,4 +1,5 @@
-"""The faulty storage of the tests: without faults it keeps the contract, with them verify tells."""
+"""The faulty storage of the tests: without faults it keeps the contract, with them
+verify tells."""
 
 import hashlib
 import os
@@ -44,7 +45,9 @@ def test_before_and_after(local, source, kind, stored):
     storage.put(source, "b", Progress())
 
 
-@pytest.mark.parametrize("kind, method", [("corrupt", "put"), ("lie", "put"), ("corrupt", "open")])
+@pytest.mark.parametrize(
+    "kind, method", [("corrupt", "put"), ("lie", "put"), ("corrupt", "open")]
+)
 def test_verify_notices(local, source, kind, method):
     storage = FaultyStorage(local, Fault(method, kind))
     storage.put(source, "a", Progress())

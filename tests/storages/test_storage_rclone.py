@@ -54,7 +54,15 @@ class Served:
         folder.mkdir(exist_ok=True)
         address = f"--addr=127.0.0.1:{self.port}"
         fresh = "--dir-cache-time=50ms"  # the tests change what is behind it
-        self._argv = ["rclone", "serve", protocol, address, fresh, *options, str(folder)]
+        self._argv = [
+            "rclone",
+            "serve",
+            protocol,
+            address,
+            fresh,
+            *options,
+            str(folder),
+        ]
         self._env = os.environ | {"RCLONE_CONFIG": "/dev/null"} | variables
 
     def start(self):
@@ -96,16 +104,27 @@ def s3(home):
 
 def obscured(text):
     return subprocess.run(
-        ["rclone", "obscure", "-"], input=text, capture_output=True, text=True, check=True
+        ["rclone", "obscure", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
 
 
 @pytest.fixture(scope="session")
 def config_file(home, webdav, s3):
     path = home / "rclone.conf"
-    values = {"data": home / "data", "dav": webdav.port, "s3": s3.port, "closed": free_port()}
+    values = {
+        "data": home / "data",
+        "dav": webdav.port,
+        "s3": s3.port,
+        "closed": free_port(),
+    }
     values |= {"good": obscured(SECRET), "bad": obscured("wrong-horse")}
-    sections = [f"[{name}]\n{text.format(**values)}\n" for name, text in SECTIONS.items()]
+    sections = [
+        f"[{name}]\n{text.format(**values)}\n" for name, text in SECTIONS.items()
+    ]
     path.write_text("\n".join(sections))
     path.chmod(0o600)
     return path
@@ -116,7 +135,9 @@ def make(config_file):
     def make(remote, directory="", bandwidth=0, timeout=20.0, **changes):
         values = {"remote": remote, "directory": directory, "config_file": config_file}
         values["binary"] = Path(RCLONE) if "/" in RCLONE else None
-        return RcloneStorage(RcloneConfig(**(values | changes)), Limits(bandwidth, timeout))
+        return RcloneStorage(
+            RcloneConfig(**(values | changes)), Limits(bandwidth, timeout)
+        )
 
     return make
 
@@ -144,7 +165,8 @@ def source(tmp_path):
 
 
 class RcloneContract(StorageContract):
-    """``behind`` is the folder in which the objects are, seen from behind the server."""
+    """``behind`` is the folder in which the objects are, seen from behind the
+    server."""
 
     def test_list_is_complete_and_ordered(self, storage, behind):
         keys = [f"key {number:04} ü" for number in range(1100)]
@@ -300,7 +322,9 @@ def snapshot(folder):
 
 
 @pytest.mark.parametrize("remote, directory", INJECTIONS)
-def test_nothing_but_a_remote_and_a_directory(make, folder, home, spy, remote, directory):
+def test_nothing_but_a_remote_and_a_directory(
+    make, folder, home, spy, remote, directory
+):
     before = snapshot(home)
     try:
         storage = make(remote, directory, binary=spy)
@@ -499,7 +523,9 @@ def test_server_that_stalls_in_an_upload(make, webdav, config_file, source, tmp_
     empty(webdav.folder)
     with Proxy(webdav.port, limit=4 * MIB) as proxy:
         other = tmp_path / "rclone.conf"
-        other.write_text(config_file.read_text().replace(f":{webdav.port}", f":{proxy.port}"))
+        other.write_text(
+            config_file.read_text().replace(f":{webdav.port}", f":{proxy.port}")
+        )
         storage = make("web dav", timeout=1, config_file=other)
         started, before = time.monotonic(), children()
         call = lambda: storage.put(source, "a.zip", Progress())  # noqa: E731
@@ -518,7 +544,11 @@ def refused(message, kind, call):
 
 
 def test_wrong_password(make):
-    for call in (make("wrong").check, make("wrong").probe, lambda: list(make("wrong").list())):
+    for call in (
+        make("wrong").check,
+        make("wrong").probe,
+        lambda: list(make("wrong").list()),
+    ):
         refused("login was refused", PermanentError, call)
 
 
@@ -605,7 +635,9 @@ def test_configuration_is_missing(make, tmp_path):
 
 def test_configuration_is_encrypted(make, tmp_path):
     path = tmp_path / "rclone.conf"
-    path.write_text("# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\n" + "A" * 64)
+    path.write_text(
+        "# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\n" + "A" * 64
+    )
     error = refused("encrypted", PermanentError, make("folder", config_file=path).check)
     assert "RCLONE_CONFIG_PASS" in error.hint
 
@@ -613,7 +645,9 @@ def test_configuration_is_encrypted(make, tmp_path):
 def test_stuck_rclone_is_ended(make, tmp_path, folder, monkeypatch):
     stuck = tmp_path / "stuck"
     program = shutil.which(RCLONE)
-    stuck.write_text(f'#!/bin/sh\n[ $1 = lsjson ] && exec sleep 60\nexec {program} "$@"\n')
+    stuck.write_text(
+        f'#!/bin/sh\n[ $1 = lsjson ] && exec sleep 60\nexec {program} "$@"\n'
+    )
     stuck.chmod(0o700)
     storage = make("folder", binary=stuck, timeout=0.1)
     before, started = children(), time.monotonic()

@@ -93,10 +93,13 @@ def source(tmp_path):
     return path
 
 
-# -- parts -------------------------------------------------------------------------------
+# -- parts
+# -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, 1, 5 * MIB, 17 * MIB, 79 << 30, 600 << 30, 5 << 40])
+@pytest.mark.parametrize(
+    "size", [0, 1, 5 * MIB, 17 * MIB, 79 << 30, 600 << 30, 5 << 40]
+)
 def test_parts_cover_the_object(size):
     parts = parts_of(size)
     assert len(parts) <= MOST_PARTS
@@ -110,7 +113,8 @@ def test_parts_are_large_enough(monkeypatch):
     assert part_size(1) >= 8 * MIB
 
 
-# -- lists -------------------------------------------------------------------------------
+# -- lists
+# -------------------------------------------------------------------------------
 
 
 def test_list_is_of_this_folder_only(rgw_server, bucket, storage):
@@ -132,7 +136,8 @@ def test_long_list(rclone_server):
     assert [found.key for found in storage.list()] == keys
 
 
-# -- uploads -----------------------------------------------------------------------------
+# -- uploads
+# -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * MIB, 5 * MIB + 1])
@@ -166,7 +171,9 @@ def test_what_only_has_the_same_size_is_replaced(storage, source):
 def foreign_upload(raw, bucket, key, *parts):
     upload = raw.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
     for number, part in enumerate(parts, 1):
-        raw.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=part)
+        raw.upload_part(
+            Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=part
+        )
     return upload
 
 
@@ -174,10 +181,14 @@ def open_uploads(raw, bucket):
     return raw.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
 
 
-def test_fitting_parts_are_used_and_foreign_ones_are_not(rgw_server, bucket, storage, source):
+def test_fitting_parts_are_used_and_foreign_ones_are_not(
+    rgw_server, bucket, storage, source
+):
     raw, content = client(rgw_server.url), source.read_bytes()
     flipped = content[: 5 * MIB - 1] + bytes([content[5 * MIB - 1] ^ 1])
-    foreign_upload(raw, bucket, "odoo/a.zip", content[: 5 * MIB], content[5 * MIB : 10 * MIB])
+    foreign_upload(
+        raw, bucket, "odoo/a.zip", content[: 5 * MIB], content[5 * MIB : 10 * MIB]
+    )
     foreign_upload(raw, bucket, "odoo/a.zip", flipped)
     foreign_upload(raw, bucket, "odoo/a.zip", content[: 6 * MIB])
     foreign_upload(raw, bucket, "odoo/a.zip")
@@ -207,12 +218,15 @@ def test_bandwidth(rgw_server, bucket, tmp_path):
     started = time.monotonic()
     storage.put(source, "a", Progress())
     sent = time.monotonic()
-    storage.verify("a", 6 * MIB, hashlib.sha256(source.read_bytes()).hexdigest(), Progress())
+    storage.verify(
+        "a", 6 * MIB, hashlib.sha256(source.read_bytes()).hexdigest(), Progress()
+    )
     assert 1.4 < sent - started < 3
     assert 1.4 < time.monotonic() - sent < 3
 
 
-# -- reading -----------------------------------------------------------------------------
+# -- reading
+# -----------------------------------------------------------------------------
 
 
 def test_reader_seeks(storage, source):
@@ -253,7 +267,8 @@ def test_location(storage, bucket):
     assert storage.location("a.zip") == f"s3://{bucket}/odoo/a.zip"
 
 
-# -- verify ------------------------------------------------------------------------------
+# -- verify
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1000, 17 * MIB])
@@ -299,7 +314,8 @@ def test_only_amazon_is_trusted_by_itself():
     assert not S3Config("bucket", verify="read").trusts_checksums
 
 
-# -- rights, quota, locks ----------------------------------------------------------------
+# -- rights, quota, locks
+# ----------------------------------------------------------------
 
 
 def restricted(rgw_server, *allowed):
@@ -365,7 +381,9 @@ def test_quota(rgw_server, source):
     raw = client(url, access_key=OTHER_KEY)
     bucket = f"quota-{os.getpid()}"
     raw.create_bucket(Bucket=bucket)
-    rgw_server.admin(*f"quota set --uid other --quota-scope user --max-size {3 * MIB}".split())
+    rgw_server.admin(
+        *f"quota set --uid other --quota-scope user --max-size {3 * MIB}".split()
+    )
     rgw_server.admin(*"quota enable --uid other --quota-scope user".split())
     try:
         storage = S3Storage(config(url, bucket, access_key=OTHER_KEY), LIMITS)
@@ -380,7 +398,9 @@ def test_quota(rgw_server, source):
 def test_locked_object(rgw_server, source):
     url = rgw_server.url
     bucket = new_bucket(url, ObjectLockEnabledForBucket=True)
-    storage = S3Storage(config(url, bucket, lock_mode="COMPLIANCE", lock_days=2), LIMITS)
+    storage = S3Storage(
+        config(url, bucket, lock_mode="COMPLIANCE", lock_days=2), LIMITS
+    )
     storage.put(source, "a.zip", Progress())
     storage.put_bytes(b"x", "a.json")
     day = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)
@@ -400,7 +420,10 @@ def test_kms(rgw_server, bucket, source):
     storage.put_bytes(b"x", "b")
     for key in ("a.zip", "b"):
         head = client(rgw_server.url).head_object(Bucket=bucket, Key=key)
-        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "testkey-1")
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == (
+            "aws:kms",
+            "testkey-1",
+        )
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     storage.verify("a.zip", source.stat().st_size, digest, Progress())
 
@@ -413,10 +436,14 @@ def test_storage_class_and_encryption_are_asked_for(moto_server, source):
     storage.put_bytes(b"x", "b")
     for key in ("a.zip", "b"):
         head = client(moto_server.url).head_object(Bucket=bucket, Key=key)
-        assert (head["ServerSideEncryption"], head["StorageClass"]) == ("AES256", "STANDARD_IA")
+        assert (head["ServerSideEncryption"], head["StorageClass"]) == (
+            "AES256",
+            "STANDARD_IA",
+        )
 
 
-# -- configuration -----------------------------------------------------------------------
+# -- configuration
+# -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -450,7 +477,9 @@ def test_config_refuses(values):
 
 
 def test_secrets_are_not_shown():
-    shown = repr(S3Config("b", access_key="key", secret_key="topsecret", session_token="token!"))
+    shown = repr(
+        S3Config("b", access_key="key", secret_key="topsecret", session_token="token!")
+    )
     assert "topsecret" not in shown
     assert "token!" not in shown
 
@@ -460,5 +489,7 @@ def test_presets_are_usable(name):
     preset = PRESETS[name]
     url = preset.url("eu-1", "0123")
     assert "{" not in url
-    S3Config("b", endpoint=url, addressing=preset.addressing, checksums=preset.checksums)
+    S3Config(
+        "b", endpoint=url, addressing=preset.addressing, checksums=preset.checksums
+    )
     assert preset.notes and preset.source.startswith("https://")

@@ -16,7 +16,14 @@ TOKEN = "session-token-of-the-test"
 REGION = "<Region>eu-west-3</Region>"
 CASES = [
     # code, status, more of the answer, error, in the message, in the hint
-    ("InvalidAccessKeyId", 403, {}, PermanentError, "does not know this access key", "revoked"),
+    (
+        "InvalidAccessKeyId",
+        403,
+        {},
+        PermanentError,
+        "does not know this access key",
+        "revoked",
+    ),
     ("SignatureDoesNotMatch", 403, {}, PermanentError, "secret key is wrong", "again"),
     ("RequestTimeTooSkewed", 403, {}, PermanentError, "clock", "chrony"),
     ("NoSuchBucket", 404, {}, PermanentError, "no bucket", "create it"),
@@ -161,29 +168,40 @@ def test_certificate_that_is_not_trusted(rgw_server):
 def test_certificate_of_another_host(rgw_server):
     port = rgw_server.secure_url.rpartition(":")[2]
     host = socket.gethostbyname("127.0.0.2")
-    storage = S3Storage(config(f"https://{host}:{port}", "bucket", rgw_server.ca), LIMITS)
+    storage = S3Storage(
+        config(f"https://{host}:{port}", "bucket", rgw_server.ca), LIMITS
+    )
     with pytest.raises((PermanentError, RetryableError)):
         storage.check()
 
 
 def test_server_without_tls(rgw_server):
-    storage = S3Storage(config(rgw_server.url.replace("http:", "https:"), "bucket"), LIMITS)
+    storage = S3Storage(
+        config(rgw_server.url.replace("http:", "https:"), "bucket"), LIMITS
+    )
     with pytest.raises(PermanentError, match="does not speak TLS"):
         storage.check()
 
 
 def test_missing_ca_bundle(rgw_server):
-    storage = S3Storage(config(rgw_server.secure_url, "bucket", "/no/such/file"), LIMITS)
+    storage = S3Storage(
+        config(rgw_server.secure_url, "bucket", "/no/such/file"), LIMITS
+    )
     with pytest.raises(PermanentError, match="/no/such/file"):
         storage.check()
 
 
 @pytest.mark.parametrize(
     "status, kind, message",
-    [(404, PermanentError, "not an S3 server"), (502, RetryableError, "cannot do it now")],
+    [
+        (404, PermanentError, "not an S3 server"),
+        (502, RetryableError, "cannot do it now"),
+    ],
 )
 def test_something_else_than_s3(server, status, kind, message):
-    head = f"HTTP/1.1 {status} X\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {status} X\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n"
+    )
     page = head + "<html><body/>"
     server.act("GET", raw=page.encode())
     with pytest.raises(kind, match=message) as caught:

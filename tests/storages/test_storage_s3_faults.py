@@ -87,7 +87,8 @@ def cancelled_after(seconds):
     return progress, until
 
 
-# -- kills -------------------------------------------------------------------------------
+# -- kills
+# -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,9 @@ def cancelled_after(seconds):
         ("storage.put.complete.after", 1, 0),
     ],
 )
-def test_put_goes_on_after_a_kill(rgw_server, bucket, source, checkpoint, nth, sent_again):
+def test_put_goes_on_after_a_kill(
+    rgw_server, bucket, source, checkpoint, nth, sent_again
+):
     settings = config(rgw_server.url, bucket, parallel=1)
     told = {
         "config": dataclasses.asdict(settings),
@@ -136,7 +139,9 @@ def test_server_that_forgets_its_uploads(tmp_path, source, monkeypatch):
             passed.append(checkpoint)
             if passed.count("storage.put.part") == 2 and first.processes:
                 first.kill()
-                second.enter_context(rclone(tmp_path, port=int(first.url.rpartition(":")[2])))
+                second.enter_context(
+                    rclone(tmp_path, port=int(first.url.rpartition(":")[2]))
+                )
 
         monkeypatch.setattr(s3_upload, "checkpoint", restart)
         with contextlib.suppress(RetryableError):  # nobody listens for a moment
@@ -146,10 +151,13 @@ def test_server_that_forgets_its_uploads(tmp_path, source, monkeypatch):
         assert content(storage, "a.zip") == source.read_bytes()
 
 
-# -- network -----------------------------------------------------------------------------
+# -- network
+# -----------------------------------------------------------------------------
 
 
-def test_retryable_error_keeps_the_parts(rgw_server, bucket, proxy, through_proxy, source):
+def test_retryable_error_keeps_the_parts(
+    rgw_server, bucket, proxy, through_proxy, source
+):
     proxy.rule = Rule("cut", after=7 * MIB, lasting=True)
     with pytest.raises(RetryableError, match="broke"):
         through_proxy.put(source, "a.zip", Progress())
@@ -170,9 +178,17 @@ def test_one_cut_is_not_noticed(proxy, through_proxy, source):
 
 @pytest.mark.parametrize(
     "operation, direction",
-    [("put", "up"), ("put", "down"), ("list", "down"), ("delete", "up"), ("probe", "down")],
+    [
+        ("put", "up"),
+        ("put", "down"),
+        ("list", "down"),
+        ("delete", "up"),
+        ("probe", "down"),
+    ],
 )
-def test_silent_server_is_no_hang(proxy, through_proxy, source, operation, direction, monkeypatch):
+def test_silent_server_is_no_hang(
+    proxy, through_proxy, source, operation, direction, monkeypatch
+):
     monkeypatch.setattr(s3_link, "ATTEMPTS", 1)
     attempts = {
         "put": lambda: through_proxy.put(source, "a.zip", Progress()),
@@ -237,7 +253,8 @@ def test_flipped_bit_that_is_stored_is_noticed(rclone_server, source):
             storage.verify("a.zip", SIZE, digest(source), Progress())
 
 
-# -- cancel ------------------------------------------------------------------------------
+# -- cancel
+# ------------------------------------------------------------------------------
 
 
 def test_cancel_with_parts_under_way(rgw_server, bucket, source):
@@ -252,7 +269,13 @@ def test_cancel_with_parts_under_way(rgw_server, bucket, source):
 
 @pytest.mark.parametrize(
     "silent",
-    ["HEAD", r"POST .*uploads", "PUT .*partNumber=2", "POST .*uploadId", "DELETE|partNumber"],
+    [
+        "HEAD",
+        r"POST .*uploads",
+        "PUT .*partNumber=2",
+        "POST .*uploadId",
+        "DELETE|partNumber",
+    ],
 )
 def test_cancel_while_the_server_is_silent(server, scripted, source, silent):
     server.act(silent, stall=6)
@@ -277,14 +300,17 @@ def test_cancel_while_reading_from_a_silent_server(server, scripted, source):
 def test_cancel_leaves_no_part_that_was_taken_up(rgw_server, bucket, source):
     raw, data = client(rgw_server.url), source.read_bytes()
     upload = raw.create_multipart_upload(Bucket=bucket, Key="a.zip")["UploadId"]
-    raw.upload_part(Bucket=bucket, Key="a.zip", UploadId=upload, PartNumber=1, Body=data[: 5 * MIB])
+    raw.upload_part(
+        Bucket=bucket, Key="a.zip", UploadId=upload, PartNumber=1, Body=data[: 5 * MIB]
+    )
     storage = S3Storage(config(rgw_server.url, bucket), Limits(timeout=20))
     with pytest.raises(Cancelled):
         storage.put(source, "a.zip", cancelled_at(6 * MIB))
     assert open_uploads(raw, bucket) == []
 
 
-# -- servers that fail -------------------------------------------------------------------
+# -- servers that fail
+# -------------------------------------------------------------------
 
 
 def test_permanent_error_leaves_no_parts(server, scripted, source):
@@ -322,7 +348,9 @@ def test_fault_after_completion(server, scripted, source):
 
 def test_fault_after_completion_in_one_call(server, scripted, source):
     """botocore asks again, and is told that there is no such upload."""
-    server.act("POST .*uploadId", code="InternalError", status=500, stored=True, times=1)
+    server.act(
+        "POST .*uploadId", code="InternalError", status=500, stored=True, times=1
+    )
     scripted.put(source, "a.zip", Progress())
     assert server.count("PUT") == PARTS
     assert content(scripted, "a.zip") == source.read_bytes()
@@ -354,7 +382,8 @@ def test_source_that_becomes_shorter(server, scripted, source):
     assert server.uploads == {}
 
 
-# -- servers that lie --------------------------------------------------------------------
+# -- servers that lie
+# --------------------------------------------------------------------
 
 
 def test_server_that_stores_nothing(server, scripted, source):
@@ -389,7 +418,10 @@ def test_server_that_ignores_ranges(server, scripted):
     scripted.put_bytes(b"0123456789", "a")
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"
     server.act("GET", raw=whole)
-    with pytest.raises(PermanentError, match="parts of an object"), scripted.open("a", 5) as stream:
+    with (
+        pytest.raises(PermanentError, match="parts of an object"),
+        scripted.open("a", 5) as stream,
+    ):
         stream.read()
 
 

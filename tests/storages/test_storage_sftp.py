@@ -24,7 +24,9 @@ pytest_plugins = ["sftp_fixtures"]
 
 MIB = 1 << 20
 _listeners = []
-sys.addaudithook(lambda name, args: [tell(args[0]) for tell in _listeners if name == EVENT])
+sys.addaudithook(
+    lambda name, args: [tell(args[0]) for tell in _listeners if name == EVENT]
+)
 
 
 @contextlib.contextmanager
@@ -69,7 +71,8 @@ def poor(user):
 
 
 class TestSftpWithoutExtensions(StorageContract):
-    """A server that knows nothing but the draft: no statvfs, fsync, limits or posix-rename."""
+    """A server that knows nothing but the draft: no statvfs, fsync, limits or
+    posix-rename."""
 
     @pytest.fixture
     def storage(self, poor):
@@ -182,8 +185,16 @@ def run(script, config, *args):
 
     values = {name: getattr(config, name) for name in config.__dataclass_fields__}
     text = f"SftpConfig(**{values!r})"
-    command = [sys.executable, "-c", UPLOAD + script, dfr_backup.__path__[0], *map(str, args)]
-    return subprocess.run(command, input=text, text=True, capture_output=True, timeout=20)
+    command = [
+        sys.executable,
+        "-c",
+        UPLOAD + script,
+        dfr_backup.__path__[0],
+        *map(str, args),
+    ]
+    return subprocess.run(
+        command, input=text, text=True, capture_output=True, timeout=20
+    )
 
 
 def test_killed_upload_goes_on(storage, source, server):
@@ -373,7 +384,9 @@ def test_files_are_private(server, source):
     storage.put_bytes(b"x", "a.json")
     folder = server.data / "one/two"
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777 == 0o700
+    assert (
+        folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777 == 0o700
+    )
 
 
 def test_list_holds_our_objects_only(storage, server):
@@ -416,7 +429,9 @@ class TestFullDisk:
             yield storage_of(server)
 
     def test_archive_that_does_not_fit_is_not_begun(self, storage, source, server):
-        with pytest.raises(PermanentError, match="16 MiB free, but the archive needs 20"):
+        with pytest.raises(
+            PermanentError, match="16 MiB free, but the archive needs 20"
+        ):
             storage.put(source, "a.zip", Progress())
         assert list(server.data.iterdir()) == []
 

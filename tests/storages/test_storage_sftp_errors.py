@@ -1,4 +1,5 @@
-"""What an administrator reads when a server, a key or a right is not as it should be."""
+"""What an administrator reads when a server, a key or a right is not as it should
+be."""
 
 import socket
 import struct
@@ -21,7 +22,9 @@ pytest_plugins = ["sftp_fixtures"]
 KINDS = ("ed25519", "ecdsa", "rsa")
 
 
-def refusal(storage, message, kind=PermanentError, doing=lambda storage: storage.check()):
+def refusal(
+    storage, message, kind=PermanentError, doing=lambda storage: storage.check()
+):
     """Show that a call is refused with a sentence and a hint, and without a secret."""
     with pytest.raises(kind, match=message) as caught:
         doing(storage)
@@ -35,7 +38,9 @@ def refusal(storage, message, kind=PermanentError, doing=lambda storage: storage
 
 
 def fingerprint(path):
-    shown = subprocess.run(["ssh-keygen", "-l", "-f", path], capture_output=True, text=True)
+    shown = subprocess.run(
+        ["ssh-keygen", "-l", "-f", path], capture_output=True, text=True
+    )
     return shown.stdout.split()[1]
 
 
@@ -69,7 +74,9 @@ def test_no_host_key_pinned(server):
     assert fingerprint(server.home / "host_ed25519.pub") in error.message
 
 
-@pytest.mark.parametrize("line", ["ssh-ed25519", "nonsense", "ssh-rsa AAAA", "ssh-rsa !"])
+@pytest.mark.parametrize(
+    "line", ["ssh-ed25519", "nonsense", "ssh-rsa AAAA", "ssh-rsa !"]
+)
 def test_pinned_nonsense(server, line):
     refusal(storage_of(server, host_key=line), "not the host key")
 
@@ -89,7 +96,8 @@ def test_passphrase_that_no_key_needs(server):
 
 @pytest.mark.parametrize("form", ["RFC4716", "PEM"])
 @pytest.mark.parametrize(
-    "passphrase, message", [("wrong", "passphrase does not open"), ("", "none was given")]
+    "passphrase, message",
+    [("wrong", "passphrase does not open"), ("", "none was given")],
 )
 def test_wrong_passphrase(server, tmp_path, form, passphrase, message):
     private_key = make_key(tmp_path / "key", "rsa", "right", "-m", form)
@@ -103,10 +111,14 @@ def test_wrong_passphrase(server, tmp_path, form, passphrase, message):
         ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA me@here", "public key"),
         ("hello", "not a private key"),
         (
-            "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE "
+            "KEY-----",
             "cannot be read",
         ),
-        ("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----", "cannot be read"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----",
+            "cannot be read",
+        ),
     ],
 )
 def test_what_is_not_a_private_key(server, text, message):
@@ -114,7 +126,9 @@ def test_what_is_not_a_private_key(server, text, message):
 
 
 def test_key_of_a_kind_that_ssh_does_not_know(server):
-    made = subprocess.run(["openssl", "genpkey", "-algorithm", "ed448"], capture_output=True)
+    made = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "ed448"], capture_output=True
+    )
     refusal(storage_of(server, private_key=made.stdout.decode()), "cannot be used")
 
 
@@ -138,13 +152,19 @@ def test_unknown_user(chrooted):
 
 
 def test_passwords_are_not_accepted(server):
-    error = refusal(storage_of(server, private_key="", password="secret"), "log in with a password")
+    error = refusal(
+        storage_of(server, private_key="", password="secret"), "log in with a password"
+    )
     assert "publickey" in error.hint
 
 
 def test_name_that_does_not_resolve(server):
     storage = storage_of(server, host="no-such-host.invalid")
-    refusal(storage, "no-such-host.invalid cannot be resolved", (PermanentError, RetryableError))
+    refusal(
+        storage,
+        "no-such-host.invalid cannot be resolved",
+        (PermanentError, RetryableError),
+    )
 
 
 def test_nobody_listens(server):
@@ -222,12 +242,15 @@ def test_directory_that_is_a_file(server):
 
 
 @pytest.mark.parametrize(
-    "mode, message", [(0o500, "Cannot write .*permission"), (0o300, "Cannot list .*permission")]
+    "mode, message",
+    [(0o500, "Cannot write .*permission"), (0o300, "Cannot list .*permission")],
 )
 def test_missing_right(server, mode, message):
     server.data.chmod(mode)
     try:
-        error = refusal(storage_of(server), message, doing=lambda storage: storage.probe())
+        error = refusal(
+            storage_of(server), message, doing=lambda storage: storage.probe()
+        )
         assert server.user in error.hint
     finally:
         empty(server.data)
@@ -259,7 +282,11 @@ def test_server_where_nothing_can_be_deleted(user, tmp_path):
         source.write_bytes(b"content")
         storage.put(source, "a.zip", Progress())
         assert storage.stat("a.zip").size == 7
-        refusal(storage, "Cannot delete a.zip", doing=lambda storage: storage.delete("a.zip"))
+        refusal(
+            storage,
+            "Cannot delete a.zip",
+            doing=lambda storage: storage.delete("a.zip"),
+        )
 
 
 def test_probe_of_a_server_where_all_is_allowed(server):
@@ -296,7 +323,8 @@ def test_directory_below_the_home(chrooted):
 
 
 class ScriptedServer:
-    """An SFTP server without SSH, which answers as ``answer`` says: no real one behaves so."""
+    """An SFTP server without SSH, which answers as ``answer`` says: no real one
+    behaves so."""
 
     def __init__(self, answer):
         self._answer = answer

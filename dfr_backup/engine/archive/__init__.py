@@ -1,1 +1,2 @@
-"""The archive: a zip that Odoo restores, written and read back without being believed."""
+"""The archive: a zip that Odoo restores, written and read back without being
+believed."""

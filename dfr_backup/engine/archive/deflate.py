@@ -1,7 +1,8 @@
 """Raw deflate, by ISA-L where the package ``isal`` is installed, else by zlib.
 
-Level 1 of either: ISA-L's is some 15 times faster than zlib's default, and 10 to 14 % larger on
-text. ISA-L's level 0 is never used: it lets data grow that cannot shrink (measured).
+Level 1 of either: ISA-L's is some 15 times faster than zlib's default, and 10 to 14 %
+larger on text. ISA-L's level 0 is never used: it lets data grow that cannot shrink
+(measured).
 """
 
 import zlib
@@ -12,15 +13,22 @@ from typing import Any
 TRIAL = 64 << 10  # bytes that decide whether the rest is worth compressing
 WORTHWHILE = 0.97  # of the original size
 RAW = -15  # window bits of a deflate stream without a header, as zip wants it
-# how files begin that are compressed already: JPEG, PNG, GIF, gzip, zip (and office documents)
-PACKED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"\x1f\x8b\x08", b"PK\x03\x04")
+# how files begin that are compressed already: JPEG, PNG, GIF, gzip, zip (and office
+# documents)
+PACKED = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF8",
+    b"\x1f\x8b\x08",
+    b"PK\x03\x04",
+)
 STREAM_END = b"\x03\x00"  # an empty last block: what ends a sequence of ``block``s
 
 
 @dataclass(frozen=True)
 class Codec:
-    """One implementation: its name, its compressors and decompressors, its CRC-32 and the
-    error of a damaged stream.
+    """One implementation: its name, its compressors and decompressors, its CRC-32 and
+    the error of a damaged stream.
 
     All of it lets go of Python's lock while it works.
     """
@@ -39,8 +47,9 @@ class Codec:
     def block(self, data: bytes | memoryview) -> bytes:
         """Return ``data`` as a part of a raw deflate stream.
 
-        Parts can be made in any order and thread; joined, and with ``STREAM_END`` after the
-        last one, they are one stream. 1 MiB in one part costs 0.2 % of size (measured).
+        Parts can be made in any order and thread; joined, and with ``STREAM_END`` after
+        the last one, they are one stream. 1 MiB in one part costs 0.2 % of size
+        (measured).
         """
         compressor = self.compressobj()
         return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)

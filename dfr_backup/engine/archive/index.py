@@ -1,7 +1,8 @@
 """``attachments.jsonl``: which attachment is which file, as the database had it.
 
-The files of a filestore are named by their content. Their names are in the dump, where nobody
-finds one among a million; this member has a line of JSON for each, of the dump's own snapshot.
+The files of a filestore are named by their content. Their names are in the dump, where
+nobody finds one among a million; this member has a line of JSON for each, of the dump's
+own snapshot.
 """
 
 import io
@@ -17,12 +18,22 @@ from .zipreader import ZipReader
 
 LONGEST_LINE = 1 << 20  # bytes
 STORE_FNAME = re.compile(r'"store_fname":"([^"\\]+)"')
-COLUMNS = ("id", "name", "res_model", "res_field", "res_id", "store_fname", "file_size", "mimetype")
+COLUMNS = (
+    "id",
+    "name",
+    "res_model",
+    "res_field",
+    "res_id",
+    "store_fname",
+    "file_size",
+    "mimetype",
+)
 
 
 @dataclass(frozen=True)
 class IndexedAttachment:
-    """An attachment with a file, as a backup knows it; ``size`` in bytes, 0 when unknown."""
+    """An attachment with a file, as a backup knows it; ``size`` in bytes, 0 when
+    unknown."""
 
     number: int
     name: str
@@ -41,16 +52,17 @@ class IndexedAttachment:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is looked for: ``text`` in the name or in the file's name, without regard to case; an
-    exact ``model``; a ``record``. Empty: any."""
+    """What is looked for: ``text`` in the name or in the file's name, without regard
+    to case; an exact ``model``; a ``record``. Empty: any."""
 
     text: str = ""
     model: str = ""
     record: int = 0
 
     def traces(self) -> list[str]:
-        """Return what every line that fits has in it, without regard to case: to look for that
-        in a text is many times faster than to read a million lines of JSON."""
+        """Return what every line that fits has in it, without regard to case: to
+        look for that in a text is many times faster than to read a million lines of
+        JSON."""
         found = [json.dumps(self.text, ensure_ascii=False)[1:-1]] if self.text else []
         found += [f'"res_model":{json.dumps(self.model)}'] if self.model else []
         found += [f'"res_id":{self.record},'] if self.record else []
@@ -91,7 +103,8 @@ class IndexWriter(io.RawIOBase):
 
 
 def find_index(reader: ZipReader) -> Entry | None:
-    """Return the member with the names, None in an older archive or in one without a database.
+    """Return the member with the names, None in an older archive or in one without a
+    database.
 
     It comes before the files: of a large directory only the beginning is read.
     """
@@ -104,8 +117,8 @@ def find_index(reader: ZipReader) -> Entry | None:
 
 
 def search_index(reader: ZipReader, entry: Entry, wanted: Wanted, most: int) -> Hits:
-    """Look for attachments; return at most so many of them. Memory does not grow with the
-    index. Raise PermanentError."""
+    """Look for attachments; return at most so many of them. Memory does not grow
+    with the index. Raise PermanentError."""
     traces = wanted.traces()
     first: list[IndexedAttachment] = []
     total = 0

@@ -1,4 +1,5 @@
-"""The journal of an archive under construction: a text file with one line per complete member.
+"""The journal of an archive under construction: a text file with one line per complete
+member.
 
 The first line is the (time, date) that all members carry, as JSON.
 """
@@ -21,7 +22,8 @@ def stamp_line(journal: Path) -> bytes:
 
 
 def read_stamp(journal: Path) -> tuple[int, int]:
-    """Return (time, date) of all members. Raise ValueError when the journal is damaged."""
+    """Return (time, date) of all members. Raise ValueError when the journal is
+    damaged."""
     hour, day = json.loads(stamp_line(journal))
     return int(hour), int(day)
 
@@ -35,8 +37,11 @@ def journal_line(member: Member, note: str) -> str:
 
 
 def _parsed(line: bytes) -> tuple[Member, str]:
-    """Return (member, note) of a line of the journal. Raise ValueError when it is not one."""
-    method, size, packed, crc, sha256, offset, end, streamed, note, name = line.split(b"\t")
+    """Return (member, note) of a line of the journal. Raise ValueError when it is
+    not one."""
+    method, size, packed, crc, sha256, offset, end, streamed, note, name = line.split(
+        b"\t"
+    )
     if not name.endswith(b"\n"):
         raise ValueError("the line was not written to its end")
     member = Member(
@@ -62,7 +67,8 @@ def _unescaped(data: bytes) -> str:
 
 
 def read_journal(path: Path) -> Iterator[tuple[int, Member, str]]:
-    """Yield (where the line ends in the journal, member, note) for every complete line."""
+    """Yield (where the line ends in the journal, member, note) for every complete
+    line."""
     with open(path, "rb") as stream:
         position = len(stream.readline())
         for line in stream:

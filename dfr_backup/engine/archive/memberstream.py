@@ -1,4 +1,5 @@
-"""A member of unknown size, while it is made: threads compress, hash and write it in chunks."""
+"""A member of unknown size, while it is made: threads compress, hash and write it in
+chunks."""
 
 import contextlib
 import hashlib
@@ -18,7 +19,9 @@ from .zipformat import DEFLATED, STORED, Member, descriptor
 CHUNK = 1 << 20  # bytes
 MAX_PACKERS = 4
 NICER = 5  # levels of niceness
-QUEUED = 4  # chunks per packer: whoever writes into the stream does not wait for a slow one
+QUEUED = (
+    4  # chunks per packer: whoever writes into the stream does not wait for a slow one
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Target:
 
 
 class MemberStream:
-    """What is written into a member of unknown size: cut into chunks that are compressed and
-    hashed by threads, and written in their order by one more. So whoever fills the stream waits
-    for no disk, and need not let pg_dump wait, until too many chunks are on their way.
+    """What is written into a member of unknown size: cut into chunks that are
+    compressed and hashed by threads, and written in their order by one more. So whoever
+    fills the stream waits for no disk, and need not let pg_dump wait, until too many
+    chunks are on their way.
 
-    Every method but ``drop`` may raise what writing has raised, one or more chunks later.
+    Every method but ``drop`` may raise what writing has raised, one or more chunks
+    later.
     """
 
     def __init__(
@@ -82,7 +87,8 @@ class MemberStream:
                 self._dispatch()
 
     def finish(self) -> Member:
-        """Write what is left and the descriptor; return the member, complete but for its end."""
+        """Write what is left and the descriptor; return the member, complete but for
+        its end."""
         self._dispatch()
         while self._writing:
             self._writing.popleft().result()
@@ -109,7 +115,9 @@ class MemberStream:
         codec, threads = self._target.codec, self._target.threads
         packing = threads.pack(codec.block, view) if self._compress else None
         hashing = threads.hash(self._hash, view)
-        self._writing.append(threads.write(self._write, self._chunk, view, hashing, packing))
+        self._writing.append(
+            threads.write(self._write, self._chunk, view, hashing, packing)
+        )
         self._crc = codec.crc32(view, self._crc)
         while len(self._writing) > threads.queue:
             self._writing.popleft().result()
@@ -127,7 +135,8 @@ class MemberStream:
         hashing: "Future[None]",
         packing: "Future[bytes] | None",
     ) -> None:
-        """Write a chunk, once it is packed, and take its memory back. Runs in a thread."""
+        """Write a chunk, once it is packed, and take its memory back. Runs in a
+        thread."""
         try:
             data = packing.result() if packing else view
             hashing.result()
@@ -146,11 +155,11 @@ class MemberStream:
 
 
 class Threads:
-    """The threads of one archive, made when they are first needed: one hashes and one writes,
-    because the order matters, and the others compress.
+    """The threads of one archive, made when they are first needed: one hashes and one
+    writes, because the order matters, and the others compress.
 
-    They give way to whoever fills the archive: where PostgreSQL and pg_dump need not wait for
-    a processor, a dump is 4 % faster (measured on two).
+    They give way to whoever fills the archive: where PostgreSQL and pg_dump need not
+    wait for a processor, a dump is 4 % faster (measured on two).
     """
 
     def __init__(self) -> None:
@@ -164,7 +173,9 @@ class Threads:
     def write(self, function: Callable[..., None], *args: object) -> "Future[None]":
         return self._pool("write", 1).submit(function, *args)
 
-    def pack(self, function: Callable[[memoryview], bytes], view: memoryview) -> "Future[bytes]":
+    def pack(
+        self, function: Callable[[memoryview], bytes], view: memoryview
+    ) -> "Future[bytes]":
         return self._pool("pack", self.packers).submit(function, view)
 
     def end(self) -> None:
@@ -173,7 +184,9 @@ class Threads:
 
     def _pool(self, name: str, threads: int) -> ThreadPoolExecutor:
         if name not in self._pools:
-            self._pools[name] = ThreadPoolExecutor(threads, "dfr_backup " + name, _give_way)
+            self._pools[name] = ThreadPoolExecutor(
+                threads, "dfr_backup " + name, _give_way
+            )
         return self._pools[name]
 
 

@@ -1,4 +1,5 @@
-"""What an archive holds, and whether it is what was sealed: ours, or of Odoo's database manager."""
+"""What an archive holds, and whether it is what was sealed: ours, or of Odoo's
+database manager."""
 
 import hashlib
 import json
@@ -25,9 +26,15 @@ ADDONS = "addons/"
 MOST_MANIFEST = 64 << 20  # bytes: a table of row counts and a list of modules
 BATCH_MEMBERS = 64
 BATCH_BYTES = 4 << 20
-DUMPED = re.compile(rb"^-- Dumped (from database|by pg_dump) version (\d+(?:\.\d+)*)", re.M)
+DUMPED = re.compile(
+    rb"^-- Dumped (from database|by pg_dump) version (\d+(?:\.\d+)*)", re.M
+)
 NOT_A_ZIP = (
-    (b"age-encryption.org/", "The archive is encrypted.", "Decrypt it first: give its key."),
+    (
+        b"age-encryption.org/",
+        "The archive is encrypted.",
+        "Decrypt it first: give its key.",
+    ),
     (
         b"PGDMP",
         "This is a dump in pg_dump's own format, not a zip.",
@@ -40,9 +47,9 @@ NOT_A_ZIP = (
 class Description:
     """What an archive holds, for the preview and for the preflight. Sizes are in bytes.
 
-    ``origin`` is "dfr_backup" or "odoo"; ``rows`` are the counted rows by quoted table name,
-    None when nobody has counted them; ``pg_version`` is that of the dumped server, and
-    ``missing`` are sentences about what should be there and is not.
+    ``origin`` is "dfr_backup" or "odoo"; ``rows`` are the counted rows by quoted table
+    name, None when nobody has counted them; ``pg_version`` is that of the dumped
+    server, and ``missing`` are sentences about what should be there and is not.
     """
 
     origin: str
@@ -97,8 +104,8 @@ class _Contents:
 
 
 class Listed(NamedTuple):
-    """A member, and the SHA-256 (hexadecimal) that SHA256SUMS has for it: None when it need not
-    be looked at, or when there is no such list."""
+    """A member, and the SHA-256 (hexadecimal) that SHA256SUMS has for it: None when
+    it need not be looked at, or when there is no such list."""
 
     entry: Entry
     sha256: str | None
@@ -107,7 +114,8 @@ class Listed(NamedTuple):
 def is_attachment(entry: Entry) -> bool:
     """Tell whether a member is a file of the filestore that a restore needs.
 
-    Its garbage collector's notes (``checklist``) are in archives of Odoo, and not needed.
+    Its garbage collector's notes (``checklist``) are in archives of Odoo, and not
+    needed.
     """
     name = entry.name
     return (
@@ -119,15 +127,22 @@ def is_attachment(entry: Entry) -> bool:
 
 def is_addon_file(entry: Entry) -> bool:
     """Tell whether a member is a file of a custom addon."""
-    return entry.name.startswith(ADDONS) and entry.name.count("/") > 1 and not entry.is_folder
+    return (
+        entry.name.startswith(ADDONS)
+        and entry.name.count("/") > 1
+        and not entry.is_folder
+    )
 
 
-def open_archive(path: Path, codec: Codec | None = None, *, compared: bool = False) -> "Archive":
+def open_archive(
+    path: Path, codec: Codec | None = None, *, compared: bool = False
+) -> "Archive":
     """Return the archive, whose directory has been read once and is sound.
 
-    ``compared`` tells that the whole file was compared with the manifest beside it: then its
-    members need no more than their CRC-32, in case that the disk has failed since. Raise
-    PermanentError when the file is no archive, is damaged, or would do harm.
+    ``compared`` tells that the whole file was compared with the manifest beside it:
+    then its members need no more than their CRC-32, in case that the disk has failed
+    since. Raise PermanentError when the file is no archive, is damaged, or would do
+    harm.
     """
     _refuse_other_formats(path)
     reader = ZipReader(path, codec)
@@ -178,20 +193,22 @@ class Archive:
         if entry is None:
             raise PermanentError(
                 "There is no database in the archive.",
-                hint="It only holds files: its backup could not save the database, or was told "
+                hint="It only holds files: its backup could not save the database, or "
+                "was told "
                 "not to. Choose another copy.",
             )
         return entry
 
     @property
     def seal(self) -> str:
-        """That of the manifest in the archive, see ``manifest.seal``: what is read here is
-        compared with the list of checksums, and the list with that manifest."""
+        """That of the manifest in the archive, see ``manifest.seal``: what is read
+        here is compared with the list of checksums, and the list with that manifest."""
         return seal(self.manifest)
 
     def sql(self) -> Iterator[bytes]:
-        """Yield the dump in pieces; after the last one its SHA-256, too, is known to be that of
-        the list. The list itself is known to be right when all ``attachments`` were taken.
+        """Yield the dump in pieces; after the last one its SHA-256, too, is known to be
+        that of the list. The list itself is known to be right when all ``attachments``
+        were taken.
 
         So a restore that reads an archive anyway need not ``check`` it before.
         """
@@ -214,23 +231,28 @@ class Archive:
         return (listed for listed in self._to_compare() if is_addon_file(listed.entry))
 
     def names_are_proven(self) -> bool:
-        """Tell whether each attachment file had the SHA-1 of its name when it was archived, and
-        is known to be the same once it was read."""
+        """Tell whether each attachment file had the SHA-1 of its name when it was
+        archived, and is known to be the same once it was read."""
         filestore = self._ours.get("filestore")
         was_proven = isinstance(filestore, dict) and filestore.get("damaged") == 0
         return was_proven and (self._is_compared or bool(self.seal))
 
     def _to_compare(self) -> Iterator[Listed]:
-        """Yield every member; when the list of checksums has no end that the manifest knows,
-        raise PermanentError after the last one."""
+        """Yield every member; when the list of checksums has no end that the
+        manifest knows, raise PermanentError after the last one."""
         if self._is_compared:
             return (Listed(entry, None) for entry in self.reader.entries())
         return self._listed_members()
 
     def describe(self) -> Description:
-        """Return what the archive holds. Reads no more than the manifest and the dump's head."""
+        """Return what the archive holds. Reads no more than the manifest and the
+        dump's head."""
         found, ours = self._contents, self._ours
-        parts = {"database": DUMP in found.top, "filestore": found.files, "addons": found.addons}
+        parts = {
+            "database": DUMP in found.top,
+            "filestore": found.files,
+            "addons": found.addons,
+        }
         version = str(self.manifest.get("version", ""))
         return Description(
             origin="dfr_backup" if ours else "odoo",
@@ -273,7 +295,8 @@ class Archive:
                 yield f"{filestore[trouble]} attachment files were {trouble} when it was made"
 
     def _pg_version(self) -> tuple[int, ...]:
-        """Return the version of the dumped server: from the dump itself, else the manifest."""
+        """Return the version of the dumped server: from the dump itself, else the
+        manifest."""
         entry = self._contents.top.get(DUMP)
         head = next(self.reader.pieces(entry), b"")[:4096] if entry else b""
         versions = dict(DUMPED.findall(head))
@@ -296,11 +319,12 @@ class Archive:
     # === CHECK === #
 
     def check(self, progress: Progress, *, workers: int | None = None) -> int:
-        """Read everything and compare it with SHA256SUMS, which is compared with the manifest;
-        return the number of members.
+        """Read everything and compare it with SHA256SUMS, which is compared with the
+        manifest; return the number of members.
 
-        Where there are no checksums, as in archives of Odoo, sizes and CRC-32 are compared.
-        Raise PermanentError at the first member that is not what it was, and Cancelled.
+        Where there are no checksums, as in archives of Odoo, sizes and CRC-32 are
+        compared. Raise PermanentError at the first member that is not what it was, and
+        Cancelled.
         """
         progress.expect(self._contents_bytes())
         crew = Crew(progress, workers)
@@ -335,13 +359,16 @@ class Archive:
                 continue
             sha256, name = next(listed, ("", "nothing"))
             if name != entry.name:
-                raise damaged(f"{CHECKSUMS} has {name} where the archive has {entry.name}")
+                raise damaged(
+                    f"{CHECKSUMS} has {name} where the archive has {entry.name}"
+                )
             yield Listed(entry, sha256)
         if left := next(listed, None):
             raise damaged(f"{left[1]} of {CHECKSUMS} is not in the archive")
 
     def _listed(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        """Yield (SHA-256, name) of each line; the list itself must be that of the manifest."""
+        """Yield (SHA-256, name) of each line; the list itself must be that of the
+        manifest."""
         digest, count = hashlib.sha256(), 0
         for line in _lines(self.reader.pieces(entry)):
             digest.update(line)
@@ -353,8 +380,8 @@ class Archive:
 
 
 def as_listed(listed: Listed, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the pieces of a member; after the last one its SHA-256 is known to be that of the
-    list, if it is to be looked at. Raise PermanentError."""
+    """Yield the pieces of a member; after the last one its SHA-256 is known to be
+    that of the list, if it is to be looked at. Raise PermanentError."""
     if listed.sha256 is None:
         yield from pieces
         return

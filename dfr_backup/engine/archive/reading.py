@@ -1,4 +1,5 @@
-"""Members of an archive under construction, read again: are they what the journal says?"""
+"""Members of an archive under construction, read again: are they what the journal
+says?"""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,14 +15,17 @@ CHUNK = 1 << 20  # bytes
 class MemberReader:
     """Reads members of an archive under construction again."""
 
-    def __init__(self, archive: Any, stamp: tuple[int, int], codec: Codec, progress: Progress):
+    def __init__(
+        self, archive: Any, stamp: tuple[int, int], codec: Codec, progress: Progress
+    ):
         self._archive = archive
         self._stamp = stamp
         self._codec = codec
         self._progress = progress
 
     def is_intact(self, member: Member, digest: Any) -> bool:
-        """Feed the member's bytes to ``digest``; tell whether they are what they should be."""
+        """Feed the member's bytes to ``digest``; tell whether they are what they
+        should be."""
         self._archive.seek(member.offset)
         tail = b""
         if member.streamed:
@@ -42,13 +46,18 @@ class MemberReader:
         return data == expected
 
     def _decodes(self, member: Member, digest: Any) -> bool:
-        """Tell whether what follows decodes to the member's size, CRC-32 and SHA-256."""
+        """Tell whether what follows decodes to the member's size, CRC-32 and
+        SHA-256."""
         crc, size, content = 0, 0, hashlib.sha256()
         for piece in self._decoded(member, digest):
             crc = self._codec.crc32(piece, crc)
             size += len(piece)
             content.update(piece)
-        return (crc, size, content.hexdigest()) == (member.crc, member.size, member.sha256)
+        return (crc, size, content.hexdigest()) == (
+            member.crc,
+            member.size,
+            member.sha256,
+        )
 
     def _decoded(self, member: Member, digest: Any) -> Iterator[bytes]:
         raw = self._raw(member.compressed_size, digest)

@@ -1,4 +1,5 @@
-"""Where an archive's bytes come from, at any place of it: a file, a storage, an encrypted file."""
+"""Where an archive's bytes come from, at any place of it: a file, a storage, an
+encrypted file."""
 
 import io
 import os
@@ -26,8 +27,8 @@ class Source(Protocol):
 
 
 def read_from(source: Source, size: int, offset: int) -> bytes | memoryview:
-    """Return ``size`` bytes from ``offset`` on; fewer when the source ends before. Raise
-    PermanentError when its disk cannot read them, and what a storage raises."""
+    """Return ``size`` bytes from ``offset`` on; fewer when the source ends before.
+    Raise PermanentError when its disk cannot read them, and what a storage raises."""
     try:
         return source.read_at(size, offset)
     except OSError as error:
@@ -39,7 +40,8 @@ def read_from(source: Source, size: int, offset: int) -> bytes | memoryview:
 
 
 class Window:
-    """A part of a source that is held in memory; what is around it is read from the source."""
+    """A part of a source that is held in memory; what is around it is read from the
+    source."""
 
     def __init__(self, source: Source, size: int, offset: int):
         self.size = source.size
@@ -71,7 +73,8 @@ class StreamSource:
 class StoredFile(SeekableStream):
     """An object of a storage that can seek: what is read is fetched, and little else.
 
-    Reading on, or a little further, goes on with the same request; a jump makes another one.
+    Reading on, or a little further, goes on with the same request; a jump makes another
+    one.
     """
 
     def __init__(self, storage: Storage, key: str):
@@ -126,14 +129,17 @@ def open_stored(
 ) -> Iterator[Source]:
     """Open a stored archive where it is: nothing is fetched but what is read from it.
 
-    One that is encrypted (``.age``) is decrypted by ``identities``. Raise PermanentError when it
-    is not there or no key fits, and RetryableError; reading raises the same.
+    One that is encrypted (``.age``) is decrypted by ``identities``. Raise
+    PermanentError when it is not there or no key fits, and RetryableError; reading
+    raises the same.
     """
     with ExitStack() as resources:
         local = storage.local_path(key)
         stream = cast(
             BinaryIO,
-            resources.enter_context(_open_file(local) if local else StoredFile(storage, key)),
+            resources.enter_context(
+                _open_file(local) if local else StoredFile(storage, key)
+            ),
         )
         if key.endswith(".age"):
             if identities is None:

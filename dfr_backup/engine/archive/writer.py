@@ -1,9 +1,10 @@
-"""The zip under construction: append-only, hashed as it grows, with a journal beside it.
+"""The zip under construction: append-only, hashed as it grows, with a journal beside
+it.
 
-Nothing that was written is changed later, so the SHA-256 of the whole is ready together with
-its last byte, and a run that is interrupted goes on after the last complete member. The journal
-has one line per complete member; the central directory is written from it, so memory does not
-grow with the number of members.
+Nothing that was written is changed later, so the SHA-256 of the whole is ready together
+with its last byte, and a run that is interrupted goes on after the last complete
+member. The journal has one line per complete member; the central directory is written
+from it, so memory does not grow with the number of members.
 """
 
 import errno
@@ -48,9 +49,11 @@ TOO_MUCH = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A small member whose bytes are ready: ``payload`` is deflated or stored, by ``method``.
+    """A small member whose bytes are ready: ``payload`` is deflated or stored, by
+    ``method``.
 
-    ``note`` is what should be known about it after a resume; see ``ArchiveWriter.noted``.
+    ``note`` is what should be known about it after a resume; see
+    ``ArchiveWriter.noted``.
     """
 
     name: str
@@ -64,7 +67,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Sealed:
-    """A complete archive: its size in bytes, its SHA-256 in hexadecimal, its members."""
+    """A complete archive: its size in bytes, its SHA-256 in hexadecimal, its
+    members."""
 
     size: int
     sha256: str
@@ -73,8 +77,8 @@ class Sealed:
 
 @dataclass(frozen=True)
 class _State:
-    """Where the archive and its journal agree: sizes in bytes, what the archive has in a block
-    that is not full, and the hash up to there."""
+    """Where the archive and its journal agree: sizes in bytes, what the archive has
+    in a block that is not full, and the hash up to there."""
 
     position: int
     tail: bytes
@@ -94,11 +98,12 @@ def prepare(
 
 
 class ArchiveWriter:
-    """Make one with ``create`` or ``resume``; end it with ``close``, or let go of it with
-    ``release`` to resume it later. Only one thread may use it.
+    """Make one with ``create`` or ``resume``; end it with ``close``, or let go of it
+    with ``release`` to resume it later. Only one thread may use it.
 
-    Every method that writes may raise PermanentError: no space, for example. The archive is
-    then as it was before, or up to 4 MiB of small members shorter, and can be used on.
+    Every method that writes may raise PermanentError: no space, for example. The
+    archive is then as it was before, or up to 4 MiB of small members shorter, and can
+    be used on.
     """
 
     def __init__(self, path: Path, codec: Codec | None = None):
@@ -134,11 +139,12 @@ class ArchiveWriter:
     ) -> "ArchiveWriter":
         """Go on with an archive after its last member that is complete.
 
-        Every member is read again and must decode to what the journal says; what follows the
-        last good one is cut off, and so are checksums and manifest. ``progress`` only ticks.
-        Raise PermanentError when the journal is gone or when what is good has less than
-        ``at_least`` bytes, which is what an earlier ``save`` returned: then something that
-        was finished is lost. Nothing is changed in that case. Raise Cancelled.
+        Every member is read again and must decode to what the journal says; what
+        follows the last good one is cut off, and so are checksums and manifest.
+        ``progress`` only ticks. Raise PermanentError when the journal is gone or when
+        what is good has less than ``at_least`` bytes, which is what an earlier ``save``
+        returned: then something that was finished is lost. Nothing is changed in that
+        case. Raise Cancelled.
         """
         writer = cls(path, codec)
         with writer._explained(), writer._released_on_error():
@@ -164,13 +170,15 @@ class ArchiveWriter:
     ) -> Iterator["MemberStream"]:
         """Yield a stream whose ``write`` adds to the member ``name``, of any size.
 
-        ``digests`` are hash objects that get all of it, too: complete after the body. When the
-        body raises, the member has never been there.
+        ``digests`` are hash objects that get all of it, too: complete after the body.
+        When the body raises, the member has never been there.
         """
         self._commit()
         checkpoint("archive.member.begin")
         target = Target(self._write, self.codec, self._threads)
-        stream = MemberStream(target, name, self._position, compress=compress, digests=digests)
+        stream = MemberStream(
+            target, name, self._position, compress=compress, digests=digests
+        )
         try:
             self._write(local_header(stream.head, self._stamp))
             yield stream
@@ -220,11 +228,13 @@ class ArchiveWriter:
         note: Callable[[], str] = str,
         advance: Callable[[int], object] = lambda count: None,
     ) -> int:
-        """Add the first ``size`` bytes of an open file, from where it stands, whatever happens
-        to it meanwhile; return how many there were. ``advance`` gets the bytes of each piece;
-        ``note`` is called when ``digests`` are complete, and says what to note.
+        """Add the first ``size`` bytes of an open file, from where it stands, whatever
+        happens to it meanwhile; return how many there were. ``advance`` gets the bytes
+        of each piece; ``note`` is called when ``digests`` are complete, and says what
+        to note.
 
-        Raise OSError when the file cannot be read: the member has then never been there.
+        Raise OSError when the file cannot be read: the member has then never been
+        there.
         """
         with Passage(file) as passage:
             advise(file, "SEQUENTIAL")
@@ -250,8 +260,8 @@ class ArchiveWriter:
         return islice(((member, note) for _end, member, note in entries), self._count)
 
     def save(self) -> int:
-        """Let all members reach the disk; return the size of the archive in bytes, which is
-        what a later ``resume`` may insist on."""
+        """Let all members reach the disk; return the size of the archive in bytes,
+        which is what a later ``resume`` may insist on."""
         self._commit()
         with self._explained():
             self._file.sync()
@@ -262,8 +272,8 @@ class ArchiveWriter:
     # === THE END === #
 
     def write_checksums(self) -> tuple[int, str]:
-        """Add SHA256SUMS, as ``sha256sum -c`` wants it; return the number of its lines, and its
-        own SHA-256 in hexadecimal."""
+        """Add SHA256SUMS, as ``sha256sum -c`` wants it; return the number of its
+        lines, and its own SHA-256 in hexadecimal."""
         count, members = self._count, self.members()
         with self.stream_member(CHECKSUMS) as stream:
             for member in members:
@@ -274,8 +284,9 @@ class ArchiveWriter:
     def close(self) -> Sealed:
         """Write the central directory and let everything reach the disk.
 
-        The journal stays, and with it the archive can be resumed and closed again, until the
-        caller has noted that it is complete: whoever moves the archive removes the journal.
+        The journal stays, and with it the archive can be resumed and closed again,
+        until the caller has noted that it is complete: whoever moves the archive
+        removes the journal.
         """
         members, start = self.members(), self._position
         try:
@@ -367,8 +378,8 @@ class ArchiveWriter:
         self._safe = _State(position, tail, self._journal_size, self._count, digest)
 
     def _roll_back(self) -> None:
-        """Forget everything since the last commit. When that fails, nobody knows what the files
-        hold now: they are let go, and not written any more."""
+        """Forget everything since the last commit. When that fails, nobody knows
+        what the files hold now: they are let go, and not written any more."""
         safe = self._safe
         self._lines.clear()
         self._count = safe.count
@@ -388,14 +399,19 @@ class ArchiveWriter:
         except (OSError, ValueError, TypeError) as error:
             if is_out_of_memory(error):
                 raise
-            raise _lost(self._path, f"it or its journal cannot be read: {error}") from error
+            raise _lost(
+                self._path, f"it or its journal cannot be read: {error}"
+            ) from error
         self._safe = self._find_intact(progress)
         if self._safe.position < at_least:
-            raise _lost(self._path, f"{self._safe.position} of {at_least} bytes are intact")
+            raise _lost(
+                self._path, f"{self._safe.position} of {at_least} bytes are intact"
+            )
         self._roll_back()
 
     def _find_intact(self, progress: Progress) -> _State:
-        """Read everything again, up to the first member that is not what it should be."""
+        """Read everything again, up to the first member that is not what it should
+        be."""
         safe = _State(0, b"", len(stamp_line(self._journal_path)), 0, hashlib.sha256())
         with open(self._path, "rb", buffering=CHUNK) as archive:
             reader = MemberReader(archive, self._stamp, self.codec, progress)
@@ -455,8 +471,8 @@ def _sync_directory(path: Path) -> None:
 
 
 def _checksum_line(member: Member) -> bytes:
-    """Return the line of ``sha256sum -c``, which starts with a backslash when the name is
-    escaped."""
+    """Return the line of ``sha256sum -c``, which starts with a backslash when the
+    name is escaped."""
     name = member.name.replace("\\", "\\\\").replace("\n", "\\n")
     escaped = "\\" if name != member.name else ""
     return f"{escaped}{member.sha256}  {name}\n".encode()
@@ -474,7 +490,8 @@ def _explain(folder: Path, error: OSError) -> PermanentError:
     if error.errno in TOO_MUCH:
         return PermanentError(
             f"No space left in {folder} while writing the archive.",
-            hint=f"Free some space on the disk that holds {folder}, or give Odoo a larger data "
+            hint=f"Free some space on the disk that holds {folder}, or give Odoo a "
+            "larger data "
             "directory.",
             log=str(error),
         )

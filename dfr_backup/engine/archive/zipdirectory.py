@@ -1,7 +1,8 @@
-"""The central directory of a zip file, read entry by entry: memory does not grow with it.
+"""The central directory of a zip file, read entry by entry: memory does not grow with
+it.
 
-What comes from elsewhere is not trusted: every entry is looked at before any of it is used.
-Source: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3.
+What comes from elsewhere is not trusted: every entry is looked at before any of it is
+used. Source: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3.
 """
 
 import re
@@ -13,7 +14,15 @@ from typing import Any, NamedTuple
 
 from ..errors import PermanentError
 from .source import Source, read_from
-from .zipformat import DEFLATED, LIMIT, LIMIT_16, LOCAL_HEADER, MADE_BY_UNIX, STORED, UTF8
+from .zipformat import (
+    DEFLATED,
+    LIMIT,
+    LIMIT_16,
+    LOCAL_HEADER,
+    MADE_BY_UNIX,
+    STORED,
+    UTF8,
+)
 
 END = struct.Struct("<4s4H2LH")
 END_64_LOCATOR = struct.Struct("<4sLQL")
@@ -28,9 +37,11 @@ DEFLATE_RATIO = 1040  # nothing that deflate makes grows more than 1032 times
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:|(?:\A|/)\.{0,2}(?:/|\Z)")
 
 
-class Entry(NamedTuple):  # a million of them are made: a dataclass takes three times as long
-    """A member, as the central directory has it: sizes and ``offset`` (where its local header
-    begins) in bytes."""
+class Entry(
+    NamedTuple
+):  # a million of them are made: a dataclass takes three times as long
+    """A member, as the central directory has it: sizes and ``offset`` (where its
+    local header begins) in bytes."""
 
     name: str
     method: int
@@ -46,7 +57,8 @@ class Entry(NamedTuple):  # a million of them are made: a dataclass takes three 
 
 @dataclass(frozen=True)
 class Directory:
-    """Where the central directory is: ``start`` and ``size`` in bytes, ``count`` entries."""
+    """Where the central directory is: ``start`` and ``size`` in bytes, ``count``
+    entries."""
 
     start: int
     size: int
@@ -61,7 +73,8 @@ def damaged(why: str) -> DamagedArchive:
     """Return the error of a file that is not a whole zip."""
     return DamagedArchive(
         "The archive is damaged or not complete.",
-        hint="Fetch it again, or use another copy. “odoo backup verify” shows which are good.",
+        hint="Fetch it again, or use another copy. “odoo backup verify” shows which "
+        "are good.",
         log=why,
     )
 
@@ -70,7 +83,8 @@ def refused(why: str) -> PermanentError:
     """Return the error of a zip that no honest program makes."""
     return PermanentError(
         f"The archive is refused: {why}.",
-        hint="It was not made by this addon nor by Odoo, or was changed since. Nothing of it "
+        hint="It was not made by this addon nor by Odoo, or was changed since. Nothing "
+        "of it "
         "was used. Find out where it comes from.",
     )
 
@@ -84,9 +98,13 @@ def find_directory(file: Source) -> Directory:
     if at < 0:
         raise damaged("there is no end of a central directory")
     end = size - length + at
-    _magic, _disk, _start_disk, _here, count, extent, start, _comment = END.unpack_from(tail, at)
+    _magic, _disk, _start_disk, _here, count, extent, start, _comment = END.unpack_from(
+        tail, at
+    )
     if LIMIT_16 in (count,) or LIMIT in (extent, start):
-        start, extent, count, end = _find_directory_64(file, end, (start, extent, count))
+        start, extent, count, end = _find_directory_64(
+            file, end, (start, extent, count)
+        )
     if start + extent > end or count > MOST_MEMBERS or count * ENTRY.size > extent:
         raise damaged("the central directory is not where it should be")
     return Directory(start, extent, count)
@@ -95,22 +113,27 @@ def find_directory(file: Source) -> Directory:
 def _find_directory_64(
     file: Source, end: int, plain: tuple[int, int, int]
 ) -> tuple[int, int, int, int]:
-    """Return (start, size, count, end) of the directory from the records of zip64, if any."""
+    """Return (start, size, count, end) of the directory from the records of zip64,
+    if any."""
     if end < END_64_LOCATOR.size:
         return (*plain, end)
-    locator = END_64_LOCATOR.unpack(read_at(file, END_64_LOCATOR.size, end - END_64_LOCATOR.size))
+    locator = END_64_LOCATOR.unpack(
+        read_at(file, END_64_LOCATOR.size, end - END_64_LOCATOR.size)
+    )
     if locator[0] != b"PK\6\7":
         return (*plain, end)
     record = END_64.unpack(read_at(file, END_64.size, locator[2]))
     if record[0] != b"PK\6\6":
-        raise damaged("the zip64 end of the central directory is not where it should be")
+        raise damaged(
+            "the zip64 end of the central directory is not where it should be"
+        )
     *_others, count, extent, start = record
     return start, extent, count, locator[2]
 
 
 def read_at(file: Source, size: int, offset: int) -> bytes | memoryview:
-    """Return ``size`` bytes of a file. Raise PermanentError when it ends before, or cannot be
-    read."""
+    """Return ``size`` bytes of a file. Raise PermanentError when it ends before, or
+    cannot be read."""
     data = read_from(file, size, offset) if offset >= 0 else b""
     if len(data) < size:
         raise damaged(f"{size} bytes at {offset} are not there")
@@ -118,17 +141,20 @@ def read_at(file: Source, size: int, offset: int) -> bytes | memoryview:
 
 
 def entries(file: Source, directory: Directory) -> Iterator[Entry]:
-    """Yield every member in the order of the directory, which must be that of the archive.
+    """Yield every member in the order of the directory, which must be that of the
+    archive.
 
-    Raise PermanentError for what is damaged, and for names and sizes that no honest archive
-    has: those that lead out of the target, links, members that overlap, that are encrypted, or
-    that claim to grow more than deflate can let them.
+    Raise PermanentError for what is damaged, and for names and sizes that no honest
+    archive has: those that lead out of the target, links, members that overlap, that
+    are encrypted, or that claim to grow more than deflate can let them.
     """
     end = 0
     for entry, mode in _records(file, directory):
         _check(entry, mode)
         if entry.offset < end:
-            raise refused(f"“{entry.name}” overlaps with another member, or is out of order")
+            raise refused(
+                f"“{entry.name}” overlaps with another member, or is out of order"
+            )
         end = entry.offset + LOCAL_HEADER.size + entry.compressed_size
         yield entry
     if end > directory.start:
@@ -151,7 +177,9 @@ def _records(file: Source, directory: Directory) -> Iterator[tuple[Entry, int]]:
         length, extra, comment = fields[10:13]
         if fields[0] != b"PK\1\2" or at + length + extra + comment > len(buffer):
             raise damaged("the central directory has something else in it")
-        yield _entry(fields, buffer[at : at + length], buffer[at + length : at + length + extra])
+        yield _entry(
+            fields, buffer[at : at + length], buffer[at + length : at + length + extra]
+        )
         at += length + extra + comment
 
 
@@ -180,7 +208,9 @@ def _sizes_64(extra: bytes, values: list[int]) -> list[int]:
         while extra:
             kind, length = struct.unpack_from("<2H", extra)
             if kind == 1:
-                large = iter(struct.unpack(f"<{length // 8}Q", extra[4 : 4 + length // 8 * 8]))
+                large = iter(
+                    struct.unpack(f"<{length // 8}Q", extra[4 : 4 + length // 8 * 8])
+                )
                 return [next(large) if value == LIMIT else value for value in values]
             extra = extra[4 + length :]
     except (struct.error, StopIteration) as error:
@@ -203,5 +233,6 @@ def _check(entry: Entry, mode: int) -> None:
 
 
 def is_safe_name(name: str) -> bool:
-    """Tell whether a member's name stays below the directory that it is unpacked into."""
+    """Tell whether a member's name stays below the directory that it is unpacked
+    into."""
     return not UNSAFE.search(name.removesuffix("/"))

@@ -1,4 +1,5 @@
-"""The records of a zip file, as bytes. Source: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3."""
+"""The records of a zip file, as bytes. Source: PKWARE's APPNOTE 6.3, sections 4.3
+and 4.5.3."""
 
 import struct
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 @dataclass(frozen=True)
 class Member:
-    """A complete member. Sizes and places are in bytes from the start of the archive;
-    ``offset`` is where its local header begins and ``end`` where the next member begins."""
+    """A complete member. Sizes and places are in bytes from the start of the
+    archive; ``offset`` is where its local header begins and ``end`` where the next
+    member begins."""
 
     name: str
     method: int
@@ -42,14 +44,23 @@ def dos_time(moment: datetime) -> tuple[int, int]:
 
 
 def local_header(member: Member, stamp: tuple[int, int]) -> bytes:
-    """Return the header before a member's bytes. That of a streamed member, whose sizes follow
-    in the descriptor, announces by its zip64 field that they have eight bytes."""
+    """Return the header before a member's bytes. That of a streamed member, whose
+    sizes follow in the descriptor, announces by its zip64 field that they have eight
+    bytes."""
     name = member.name.encode()
     extra = struct.pack("<2H2Q", 1, 16, 0, 0) if member.streamed else b""
     known = (0, LIMIT, LIMIT)
     if not member.streamed:
         known = (member.crc, member.compressed_size, member.size)
-    fields = (VERSION, member.flags, member.method, *stamp, *known, len(name), len(extra))
+    fields = (
+        VERSION,
+        member.flags,
+        member.method,
+        *stamp,
+        *known,
+        len(name),
+        len(extra),
+    )
     return LOCAL_HEADER.pack(b"PK\3\4", *fields) + name + extra
 
 
@@ -61,8 +72,12 @@ def descriptor(crc: int, compressed_size: int, size: int) -> bytes:
 def central_entry(member: Member, stamp: tuple[int, int]) -> bytes:
     """Return the entry of a member in the central directory."""
     name = member.name.encode()
-    large = [v for v in (member.size, member.compressed_size, member.offset) if v >= LIMIT]
-    extra = struct.pack(f"<2H{len(large)}Q", 1, 8 * len(large), *large) if large else b""
+    large = [
+        v for v in (member.size, member.compressed_size, member.offset) if v >= LIMIT
+    ]
+    extra = (
+        struct.pack(f"<2H{len(large)}Q", 1, 8 * len(large), *large) if large else b""
+    )
     size, compressed, offset = (
         min(v, LIMIT) for v in (member.size, member.compressed_size, member.offset)
     )
@@ -94,7 +109,17 @@ def end_records(count: int, start: int, size: int) -> bytes:
     zip64 = b""
     if count >= LIMIT_16 or start >= LIMIT or size >= LIMIT:
         zip64 = struct.pack(
-            "<4sQ2H2L4Q", b"PK\6\6", 44, MADE_BY_UNIX, VERSION, 0, 0, count, count, size, start
+            "<4sQ2H2L4Q",
+            b"PK\6\6",
+            44,
+            MADE_BY_UNIX,
+            VERSION,
+            0,
+            0,
+            count,
+            count,
+            size,
+            start,
         )
         zip64 += struct.pack("<4sLQL", b"PK\6\7", 0, start + size, 1)
     few = min(count, LIMIT_16)

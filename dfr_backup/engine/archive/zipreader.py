@@ -1,4 +1,5 @@
-"""Members of a zip file that somebody else may have made: read in pieces, never trusted."""
+"""Members of a zip file that somebody else may have made: read in pieces, never
+trusted."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -15,15 +16,17 @@ from .zipformat import DEFLATED, LOCAL_HEADER
 
 CHUNK = 1 << 20  # bytes
 LARGEST_WINDOW = 8 << 20  # bytes of neighbours that are read at once
-BESIDE_CONTENT = 512  # bytes: what a member has in most cases besides its content and its name
+BESIDE_CONTENT = (
+    512  # bytes: what a member has in most cases besides its content and its name
+)
 
 
 class ZipReader:
-    """A zip file: one of this server, given by its path, or wherever a source is. Use as a
-    context manager. Threads may share it: nothing of it moves.
+    """A zip file: one of this server, given by its path, or wherever a source is. Use
+    as a context manager. Threads may share it: nothing of it moves.
 
-    Every method raises PermanentError when the file is damaged or was tampered with, and what
-    the source raises.
+    Every method raises PermanentError when the file is damaged or was tampered with,
+    and what the source raises.
     """
 
     def __init__(self, place: Path | Source, codec: Codec | None = None):
@@ -44,7 +47,8 @@ class ZipReader:
         except OSError as error:
             raise PermanentError(
                 f"The archive cannot be opened: {error.strerror}.",
-                hint="Check the path, and that the user who runs Odoo may read the file.",
+                hint="Check the path, and that the user who runs Odoo may read the "
+                "file.",
                 log=str(error),
             ) from error
         self._resources.callback(file.close)
@@ -65,10 +69,14 @@ class ZipReader:
         """Yield every member, read from the disk each time."""
         return entries(self._file, self.directory)
 
-    def members(self, neighbours: Sequence[Entry]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
-        """Yield members with their ``pieces``, which must be taken before the next member is.
+    def members(
+        self, neighbours: Sequence[Entry]
+    ) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+        """Yield members with their ``pieces``, which must be taken before the next
+        member is.
 
-        They follow each other in the file, and are read from the disk at once if they are small.
+        They follow each other in the file, and are read from the disk at once if they
+        are small.
         """
         source = self._window(neighbours) if len(neighbours) > 1 else self._file
         for entry in neighbours:
@@ -76,14 +84,16 @@ class ZipReader:
 
     def _window(self, neighbours: Sequence[Entry]) -> Source:
         start, last = neighbours[0].offset, neighbours[-1]
-        size = last.offset + last.compressed_size + len(last.name) + BESIDE_CONTENT - start
+        size = (
+            last.offset + last.compressed_size + len(last.name) + BESIDE_CONTENT - start
+        )
         return Window(self._file, size, start) if size <= LARGEST_WINDOW else self._file
 
     def pieces(self, entry: Entry) -> Iterator[bytes]:
         """Yield the content of a member, in pieces of at most 1 MiB.
 
-        After the last one its size and its CRC-32 are known to be right; never more is yielded
-        than the directory has announced.
+        After the last one its size and its CRC-32 are known to be right; never more is
+        yielded than the directory has announced.
         """
         return self._pieces(entry, self._file)
 
@@ -92,16 +102,23 @@ class ZipReader:
         for piece in self._decoded(entry, source):
             size += len(piece)
             if size > entry.size:
-                raise damaged(f"{entry.name} is larger than its announced {entry.size} bytes")
+                raise damaged(
+                    f"{entry.name} is larger than its announced {entry.size} bytes"
+                )
             crc = self.codec.crc32(piece, crc)
             yield piece
         if (size, crc) != (entry.size, entry.crc):
-            raise damaged(f"{entry.name} does not have the size and the CRC-32 of its directory")
+            raise damaged(
+                f"{entry.name} does not have the size and the CRC-32 of its directory"
+            )
 
     def read(self, entry: Entry, most: int) -> bytes:
-        """Return the whole content of a member that should have at most ``most`` bytes."""
+        """Return the whole content of a member that should have at most ``most``
+        bytes."""
         if entry.size > most:
-            raise damaged(f"{entry.name} has {entry.size} bytes, and {most} at most are expected")
+            raise damaged(
+                f"{entry.name} has {entry.size} bytes, and {most} at most are expected"
+            )
         return b"".join(self.pieces(entry))
 
     def _decoded(self, entry: Entry, source: Source) -> Iterator[bytes]:
@@ -125,7 +142,8 @@ def _raw(entry: Entry, source: Source) -> Iterator[bytes]:
 
 
 def _content_start(entry: Entry, source: Source) -> int:
-    """Return where the bytes of a member begin, after the local header that must be its."""
+    """Return where the bytes of a member begin, after the local header that must be
+    its."""
     header = LOCAL_HEADER.unpack(read_at(source, LOCAL_HEADER.size, entry.offset))
     name_length, extra_length = header[-2:]
     at = entry.offset + LOCAL_HEADER.size

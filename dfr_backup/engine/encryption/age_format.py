@@ -1,8 +1,10 @@
-"""The age file format (age-encryption.org/v1): header, payload, and the armour around both.
+"""The age file format (age-encryption.org/v1): header, payload, and the armour around
+both.
 
-pyrage, the package that offers it, cannot be cancelled (it holds the interpreter's lock), needs
-the whole file in memory for a passphrase and cannot seek. The format is small, and every
-primitive comes from ``cryptography``, which Odoo has; the tests hold it against ``age`` itself.
+pyrage, the package that offers it, cannot be cancelled (it holds the interpreter's
+lock), needs the whole file in memory for a passphrase and cannot seek. The format is
+small, and every primitive comes from ``cryptography``, which Odoo has; the tests hold
+it against ``age`` itself.
 """
 
 import base64
@@ -53,7 +55,9 @@ def derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(secret)
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(
+        secret
+    )
 
 
 def encode64(data: bytes) -> str:
@@ -71,16 +75,22 @@ def decode64(text: str) -> bytes:
 class EncryptedWriter:
     """Encrypt what is written, piece by piece, and pass it on to ``write``.
 
-    ``finish`` must be called at the end: without its last chunk a file counts as cut off.
+    ``finish`` must be called at the end: without its last chunk a file counts as cut
+    off.
     """
 
-    def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]):
+    def __init__(
+        self, write: Callable[[bytes], object], recipients: Sequence[Recipient]
+    ):
         file_key, nonce = os.urandom(16), os.urandom(16)
         self._write = write
         self._payload = _Payload(file_key, nonce)
         self._buffer = bytearray()
         self._index = 0
-        write(_header(file_key, [recipient.wrap(file_key) for recipient in recipients]) + nonce)
+        write(
+            _header(file_key, [recipient.wrap(file_key) for recipient in recipients])
+            + nonce
+        )
 
     def write(self, data: bytes | memoryview) -> None:
         """Take plain text of any length."""
@@ -111,9 +121,10 @@ class EncryptedWriter:
 class EncryptedReader(io.RawIOBase):
     """The plain text of an encrypted stream, which stays the caller's to close.
 
-    Seekable when the stream is, and not armoured. Every byte that is returned is authentic;
-    that nothing was cut off is only known once the end was read. Raise PermanentError when the
-    stream is no age file, is for other identities, damaged or cut off.
+    Seekable when the stream is, and not armoured. Every byte that is returned is
+    authentic; that nothing was cut off is only known once the end was read. Raise
+    PermanentError when the stream is no age file, is for other identities, damaged or
+    cut off.
     """
 
     def __init__(self, stream: BinaryIO, identities: Sequence[Identity]):
@@ -169,7 +180,9 @@ class EncryptedReader(io.RawIOBase):
             return
         if len(sealed) == SEALED:
             self._ahead = self._source.read(SEALED)
-        self._plain = memoryview(self._payload.open(sealed, index, last=not self._ahead))
+        self._plain = memoryview(
+            self._payload.open(sealed, index, last=not self._ahead)
+        )
 
     def _length(self) -> int:
         sealed = self._source.length() - self._start
@@ -184,7 +197,9 @@ class _Payload:
 
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
 
-    def seal(self, chunk: bytes | bytearray | memoryview, index: int, last: bool) -> bytes:
+    def seal(
+        self, chunk: bytes | bytearray | memoryview, index: int, last: bool
+    ) -> bytes:
         # bytes: the cryptography that Odoo asks for on older systems takes no view
         return self._cipher.encrypt(_nonce(index, last), bytes(chunk), None)
 
@@ -243,7 +258,9 @@ def _open_header(source: "_Source", identities: Sequence[Identity]) -> bytes:
         for identity in identities:
             file_key = identity.unwrap(stanza)
             if file_key is not None:
-                if len(file_key) != 16 or not hmac.compare_digest(_mac(file_key, text), mac):
+                if len(file_key) != 16 or not hmac.compare_digest(
+                    _mac(file_key, text), mac
+                ):
                     raise _bad_header()
                 return file_key
     raise _nobody_s_key(stanzas)
@@ -275,27 +292,36 @@ def _parse_header(source: "_Source") -> tuple[bytes, list[Stanza], bytes]:
 def _nobody_s_key(stanzas: Sequence[Stanza]) -> PermanentError:
     if any(stanza.kind == "scrypt" for stanza in stanzas):
         return PermanentError(
-            "The archive cannot be decrypted: the passphrase is wrong, or it is missing.",
-            hint="Enter the passphrase with which this backup was encrypted. It may have been "
+            "The archive cannot be decrypted: the passphrase is wrong, or it is "
+            "missing.",
+            hint="Enter the passphrase with which this backup was encrypted. It may "
+            "have been "
             "changed since then.",
         )
     return PermanentError(
-        "The archive cannot be decrypted: it was encrypted for other keys than this one.",
-        hint="The recovery kit says which backups need which key. The private key belongs to "
+        "The archive cannot be decrypted: it was encrypted for other keys than this "
+        "one.",
+        hint="The recovery kit says which backups need which key. The private key "
+        "belongs to "
         "one of the public keys that the plan had when this backup was made.",
     )
 
 
 def _bad_header() -> PermanentError:
-    return PermanentError("The beginning of the encrypted file is damaged.", hint=DAMAGED_HINT)
+    return PermanentError(
+        "The beginning of the encrypted file is damaged.", hint=DAMAGED_HINT
+    )
 
 
 def _cut_off() -> PermanentError:
-    return PermanentError("The encrypted file was cut off: its end is missing.", hint=DAMAGED_HINT)
+    return PermanentError(
+        "The encrypted file was cut off: its end is missing.", hint=DAMAGED_HINT
+    )
 
 
 class _Source:
-    """Lines and exact numbers of bytes from a stream that may return fewer than asked for."""
+    """Lines and exact numbers of bytes from a stream that may return fewer than
+    asked for."""
 
     def __init__(self, stream: BinaryIO):
         self._stream = stream
@@ -365,7 +391,8 @@ class _Armour:
         self._done = False
 
     def read(self, _count: int) -> bytes:
-        """Return some bytes (those of one line), none at the end. Raise PermanentError."""
+        """Return some bytes (those of one line), none at the end. Raise
+        PermanentError."""
         if self._done:
             return b""
         line = self._source.line().rstrip(b"\r")
@@ -379,5 +406,6 @@ class _Armour:
 
     def _refuse(self) -> bytes:
         raise PermanentError(
-            "The encrypted file is damaged: its text armour is broken.", hint=DAMAGED_HINT
+            "The encrypted file is damaged: its text armour is broken.",
+            hint=DAMAGED_HINT,
         )

@@ -13,7 +13,10 @@ from .age_format import Identity, Stanza, decode64, derive, encode64
 
 PUBLIC, PRIVATE = "age", "AGE-SECRET-KEY-"
 X25519, SCRYPT = b"age-encryption.org/v1/X25519", b"age-encryption.org/v1/scrypt"
-SSH_ED25519, SSH_RSA = b"age-encryption.org/v1/ssh-ed25519", b"age-encryption.org/v1/ssh-rsa"
+SSH_ED25519, SSH_RSA = (
+    b"age-encryption.org/v1/ssh-ed25519",
+    b"age-encryption.org/v1/ssh-rsa",
+)
 WORK_FACTOR = 18  # as age: 2**18 is about a second and 256 MiB
 LARGEST_WORK_FACTOR = 20  # a file may not ask for more than a gigabyte
 RSA_BITS = 2048  # at least
@@ -23,7 +26,8 @@ BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An age key: ``public`` encrypts ("age1…"), ``private`` ("AGE-SECRET-KEY-1…") decrypts."""
+    """An age key: ``public`` encrypts ("age1…"), ``private`` ("AGE-SECRET-KEY-1…")
+    decrypts."""
 
     public: str
     private: str = field(repr=False)
@@ -52,12 +56,16 @@ class SshRecipient:
 
     def wrap(self, file_key: bytes) -> Stanza:
         if self.text.startswith("ssh-rsa"):
-            return Stanza("ssh-rsa", (_tag(self.wire),), self.key.encrypt(file_key, _oaep()))
+            return Stanza(
+                "ssh-rsa", (_tag(self.wire),), self.key.encrypt(file_key, _oaep())
+            )
         point = _montgomery(_raw(self.key))
         share, shared = _ephemeral(point)
         shared = _exchange(derive(b"", self.wire, SSH_ED25519), shared)
         key = derive(shared, share + point, SSH_ED25519)
-        return Stanza("ssh-ed25519", (_tag(self.wire), encode64(share)), _seal(key, file_key))
+        return Stanza(
+            "ssh-ed25519", (_tag(self.wire), encode64(share)), _seal(key, file_key)
+        )
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,8 @@ class SshIdentity:
 class Passphrase:
     """A passphrase, through scrypt: it encrypts and decrypts.
 
-    Each file costs about a second and, while the key is made, 2**(work_factor + 10) bytes of
-    memory: 256 MiB with age's own 18. That is what makes guessing slow.
+    Each file costs about a second and, while the key is made, 2**(work_factor + 10)
+    bytes of memory: 256 MiB with age's own 18. That is what makes guessing slow.
     """
 
     secret: str = field(repr=False)
@@ -118,11 +126,16 @@ class Passphrase:
         if stanza.kind != "scrypt" or len(stanza.args) != 2:
             return None
         salt, factor = stanza.args
-        if not re.fullmatch(r"[1-9][0-9]?", factor) or int(factor) > LARGEST_WORK_FACTOR:
+        if (
+            not re.fullmatch(r"[1-9][0-9]?", factor)
+            or int(factor) > LARGEST_WORK_FACTOR
+        ):
             raise PermanentError(
-                "Decrypting this file would take far too much memory (its scrypt work factor is "
+                "Decrypting this file would take far too much memory (its scrypt work "
+                "factor is "
                 f"above {LARGEST_WORK_FACTOR}).",
-                hint="Decrypt it with age on another machine, if you trust where it comes from.",
+                hint="Decrypt it with age on another machine, if you trust where it "
+                "comes from.",
             )
         try:
             return _unseal(self._key(decode64(salt), int(factor)), stanza.body)
@@ -150,7 +163,8 @@ def public_of(private: str) -> str:
 def fingerprint(public: str) -> str:
     """Return 16 characters in groups of four that tell public keys apart, for people.
 
-    ``public`` is an age or SSH public key; its comment does not matter. Raise PermanentError.
+    ``public`` is an age or SSH public key; its comment does not matter. Raise
+    PermanentError.
     """
     digest = hashlib.sha256(_recipient(public.strip()).text.encode()).digest()
     text = base64.b32encode(digest[:10]).decode()
@@ -161,8 +175,8 @@ def parse_recipients(text: str) -> list[AgeRecipient | SshRecipient]:
     """Given public keys, one per line, return them; "#" begins a comment line.
 
     The ``text`` of each is public, without its comment, and can be written down. Raise
-    PermanentError that names the first bad line by its number, never by its content, which may
-    be a secret, and when there is no key at all.
+    PermanentError that names the first bad line by its number, never by its content,
+    which may be a secret, and when there is no key at all.
     """
     found = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -177,15 +191,16 @@ def parse_recipients(text: str) -> list[AgeRecipient | SshRecipient]:
 
 
 def parse_identities(text: str) -> list[Identity]:
-    """Given age private keys, one per line with comments, or one SSH private key in PEM, return
-    them. Raise PermanentError, without a word of what was given."""
+    """Given age private keys, one per line with comments, or one SSH private key in
+    PEM, return them. Raise PermanentError, without a word of what was given."""
     if "-----BEGIN" in text:
         return [_ssh_identity(text)]
     lines = [line.strip() for line in text.splitlines()]
     found = [_age_identity(line) for line in lines if line and not line.startswith("#")]
     if not found:
         raise PermanentError(
-            "There is no private key.", hint="Paste the line that begins with AGE-SECRET-KEY-1."
+            "There is no private key.",
+            hint="Paste the line that begins with AGE-SECRET-KEY-1.",
         )
     return list(found)
 
@@ -194,7 +209,8 @@ def _recipient(line: str, where: str = "This") -> AgeRecipient | SshRecipient:
     if "SECRET-KEY" in line.upper() or "PRIVATE KEY" in line.upper():
         raise PermanentError(
             f"{where} is a private key, and only public keys belong here.",
-            hint="Give the public key, which begins with age1 or ssh-. Whoever can read this "
+            hint="Give the public key, which begins with age1 or ssh-. Whoever can "
+            "read this "
             "page may have seen the private one: consider making a new pair.",
         )
     if line.startswith("ssh-"):
@@ -223,10 +239,14 @@ def _ssh_recipient(line: str, where: str) -> SshRecipient:
             hint="Paste the whole line of the file that ends in .pub.",
         ) from None
     kind = text.split()[0]
-    if kind not in ("ssh-ed25519", "ssh-rsa") or getattr(key, "key_size", RSA_BITS) < RSA_BITS:
+    if (
+        kind not in ("ssh-ed25519", "ssh-rsa")
+        or getattr(key, "key_size", RSA_BITS) < RSA_BITS
+    ):
         raise PermanentError(
             f"{where} is an SSH key that cannot encrypt: its kind is {kind}.",
-            hint=f"Use ssh-ed25519, ssh-rsa with {RSA_BITS} bits or more, or an age key.",
+            hint=f"Use ssh-ed25519, ssh-rsa with {RSA_BITS} bits or more, or an age "
+            "key.",
         )
     return SshRecipient(text, wire, key)
 
@@ -246,20 +266,27 @@ def _ssh_identity(text: str) -> SshIdentity:
     from cryptography.hazmat.primitives import serialization
 
     try:
-        key = serialization.load_ssh_private_key(text.strip().encode() + b"\n", password=None)
+        key = serialization.load_ssh_private_key(
+            text.strip().encode() + b"\n", password=None
+        )
         public = key.public_key().public_bytes(
             serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
         )
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise PermanentError(
             "This SSH private key cannot be read, or it has a passphrase of its own.",
-            hint="Remove the passphrase from a copy of it: ssh-keygen -p -f copy-of-the-key",
+            hint="Remove the passphrase from a copy of it: ssh-keygen -p -f "
+            "copy-of-the-key",
         ) from None
     return SshIdentity(base64.b64decode(public.split()[1]), key)
 
 
 def _agree(
-    share64: str, sealed: bytes, private: bytes, label: bytes, tweak: bytes | None = None
+    share64: str,
+    sealed: bytes,
+    private: bytes,
+    label: bytes,
+    tweak: bytes | None = None,
 ) -> bytes | None:
     """Unwrap a file key that was wrapped with an ephemeral X25519 key."""
     try:
@@ -295,7 +322,9 @@ def _public_bytes(private: bytes) -> bytes:
 def _raw(public: Any) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
-    return public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return public.public_bytes(
+        serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    )
 
 
 def _seed(private: Any) -> bytes:
@@ -351,7 +380,8 @@ def _bech32_encode(prefix: str, data: bytes) -> str:
 
 
 def _bech32_decode(prefix: str, text: str) -> bytes:
-    """Return the 32 bytes of a key. Raise ValueError that says nothing of its content."""
+    """Return the 32 bytes of a key. Raise ValueError that says nothing of its
+    content."""
     if text not in (text.lower(), text.upper()):
         raise ValueError("small and capital letters are mixed")
     head, _one, tail = text.lower().rpartition("1")

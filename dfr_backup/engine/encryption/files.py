@@ -57,12 +57,16 @@ class Encrypted:
 
 
 def encrypt_file(
-    source: Path, target: Path, key: Sequence[Recipient] | Passphrase, progress: Progress
+    source: Path,
+    target: Path,
+    key: Sequence[Recipient] | Passphrase,
+    progress: Progress,
 ) -> Encrypted:
-    """Encrypt ``source`` into ``target``, for every one of the recipients or for a passphrase.
+    """Encrypt ``source`` into ``target``, for every one of the recipients or for a
+    passphrase.
 
-    Memory does not grow with the file. ``target`` has mode 0600, is on the disk when this
-    returns, and replaces what was there; it is removed when anything fails. Raise
+    Memory does not grow with the file. ``target`` has mode 0600, is on the disk when
+    this returns, and replaces what was there; it is removed when anything fails. Raise
     PermanentError, RetryableError or ``Cancelled``.
     """
     recipients = _as_list(key)
@@ -87,8 +91,9 @@ def decrypt_file(
 ) -> int:
     """Decrypt ``source`` into ``target``, armoured or not; return the size in bytes.
 
-    ``target`` is as with ``encrypt_file``. Raise PermanentError when no key fits, or the file
-    is damaged or cut off: then nothing of it stays, because its beginning proves nothing.
+    ``target`` is as with ``encrypt_file``. Raise PermanentError when no key fits, or
+    the file is damaged or cut off: then nothing of it stays, because its beginning
+    proves nothing.
     """
     progress.expect(source.stat().st_size)
     with open(source, "rb") as encrypted, _target(target) as decrypted:
@@ -103,8 +108,8 @@ def decrypt_file(
 def open_decrypted(stream: BinaryIO, key: Sequence[Identity] | Passphrase) -> BinaryIO:
     """Return the plain text of an encrypted stream, to be read while it arrives.
 
-    It can seek when ``stream`` can, so that a zip file inside can be opened as it is. Reading
-    raises PermanentError as ``decrypt_file`` does.
+    It can seek when ``stream`` can, so that a zip file inside can be opened as it is.
+    Reading raises PermanentError as ``decrypt_file`` does.
     """
     return io.BufferedReader(EncryptedReader(stream, _as_list(key)), CHUNK)
 
@@ -113,14 +118,18 @@ def _as_list(key: Any) -> list[Any]:
     keys = [key] if isinstance(key, Passphrase) else list(key)
     if not keys:
         raise PermanentError(
-            "There is no key.", hint="Give at least one key, or a passphrase, in the plan."
+            "There is no key.",
+            hint="Give at least one key, or a passphrase, in the plan.",
         )
     return keys
 
 
 @contextmanager
-def _behind(write: Callable[[bytes], object]) -> Iterator[Callable[[list[bytes]], None]]:
-    """Yield a function that lets a thread write some pieces while the caller makes the next.
+def _behind(
+    write: Callable[[bytes], object],
+) -> Iterator[Callable[[list[bytes]], None]]:
+    """Yield a function that lets a thread write some pieces while the caller makes the
+    next.
 
     It raises what the thread has raised, one call later or at the end.
     """
@@ -149,7 +158,8 @@ def _behind(write: Callable[[bytes], object]) -> Iterator[Callable[[list[bytes]]
 def _target(
     path: Path, added: Callable[[memoryview], object] = lambda _piece: None
 ) -> Iterator[AppendFile]:
-    """Open a new private file that is on the disk afterwards, or gone when anything fails."""
+    """Open a new private file that is on the disk afterwards, or gone when anything
+    fails."""
     try:
         path.unlink(missing_ok=True)
         with closing(AppendFile(path, os.O_CREAT | os.O_EXCL, added)) as file:
@@ -167,6 +177,7 @@ def _explain(error: OSError, path: Path) -> PermanentError | RetryableError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     kind = RetryableError if error.errno == errno.EIO else PermanentError
     return kind(
-        f"{path.name} could not be written in {path.parent}, or its source not read: {reason}.",
+        f"{path.name} could not be written in {path.parent}, or its source not read: "
+        f"{reason}.",
         hint="Check the free space, the rights and the disk of that directory.",
     )

@@ -1,4 +1,5 @@
-"""Line numbers of a dump for what may go wrong in it, without counting what goes well."""
+"""Line numbers of a dump for what may go wrong in it, without counting what goes
+well."""
 
 from array import array
 from collections.abc import Iterable
@@ -8,9 +9,9 @@ from dataclasses import dataclass
 class RowTally:
     """How many lines the rows of a dump have, chunk by chunk.
 
-    PostgreSQL counts the rows that it loads, so nobody else needs to: to look for the ends of
-    their lines took 0.28 s of processor time for 1 GiB (measured). Only rows that were not loaded
-    are kept, and counted when somebody asks. Threads may share it.
+    PostgreSQL counts the rows that it loads, so nobody else needs to: to look for the
+    ends of their lines took 0.28 s of processor time for 1 GiB (measured). Only rows
+    that were not loaded are kept, and counted when somebody asks. Threads may share it.
     """
 
     def __init__(self) -> None:
@@ -49,8 +50,8 @@ def lines_in(parts: Iterable[bytes]) -> int:
 
 @dataclass(frozen=True)
 class Place:
-    """Where something begins in a dump: after so many ``lines`` of statements, and so many
-    ``chunks`` of rows."""
+    """Where something begins in a dump: after so many ``lines`` of statements, and
+    so many ``chunks`` of rows."""
 
     lines: int
     chunks: int

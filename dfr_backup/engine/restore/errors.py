@@ -10,40 +10,52 @@ from ..errors import EngineError, PermanentError, RetryableError
 from .dumplines import Place
 
 SHOWN = 2000  # characters of a statement
-# The rows themselves follow these words: they may hold anything, and do not belong into a log.
-CONTEXT = re.compile(r"COPY (?P<table>.+?), line (?P<line>\d+)(?:, column (?P<column>[^:]+))?")
+# The rows themselves follow these words: they may hold anything, and do not belong into
+# a log.
+CONTEXT = re.compile(
+    r"COPY (?P<table>.+?), line (?P<line>\d+)(?:, column (?P<column>[^:]+))?"
+)
 PRIVATE_DETAIL = "Failing row contains"
 RIGHTS = re.compile(rb"GRANT\s|REVOKE\s|ALTER\s+DEFAULT\s+PRIVILEGES\s")
 FOREIGN_COMMENT = re.compile(rb"COMMENT\s+ON\s+(?:EXTENSION|SCHEMA)\s")
 UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, UNAVAILABLE = "42704", "42501", "0A000"
 HINTS = {
-    "53100": "The disk of the database server is full. Free some space there and try again.",
+    "53100": "The disk of the database server is full. Free some space there and try "
+    "again.",
     "53200": "The database server is short of memory.",
-    INSUFFICIENT_PRIVILEGE: "The database user of odoo.conf may not do this. Restore as a user "
-    "that may, or let an administrator of PostgreSQL create the extension in template1 and "
+    INSUFFICIENT_PRIVILEGE: "The database user of odoo.conf may not do this. Restore "
+    "as a user "
+    "that may, or let an administrator of PostgreSQL create the extension in template1 "
+    "and "
     "set db_template.",
     UNAVAILABLE: "Install what is named on the database server: the dump needs it.",
     "58P01": "Install what is named on the database server: the dump needs it.",
-    "42P17": "Restore with an unaccent function that is IMMUTABLE, as the original server had it: "
+    "42P17": "Restore with an unaccent function that is IMMUTABLE, as the original "
+    "server had it: "
     "set “unaccent = True” in odoo.conf, or use a db_template that has it.",
 }
 DAMAGED = (
-    "Nothing was kept. The dump does not fit this server, or the backup is damaged: “odoo backup "
+    "Nothing was kept. The dump does not fit this server, or the backup is damaged: "
+    "“odoo backup "
     "verify” tells. The line and the statement are in the log."
 )
 
 
 def is_tolerable(statement: bytes, error: psycopg2.Error) -> bool:
-    """Tell whether a restored database is complete without this statement: rights of users that
-    this server does not have, and comments on what belongs to the server's administrator."""
+    """Tell whether a restored database is complete without this statement: rights of
+    users that this server does not have, and comments on what belongs to the
+    server's administrator."""
     if RIGHTS.match(statement):
         return error.pgcode in (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE)
-    return bool(FOREIGN_COMMENT.match(statement)) and error.pgcode == INSUFFICIENT_PRIVILEGE
+    return (
+        bool(FOREIGN_COMMENT.match(statement))
+        and error.pgcode == INSUFFICIENT_PRIVILEGE
+    )
 
 
 def may_be_damage(error: PermanentError) -> bool:
-    """Tell whether a dump that is not what it was may be why a load has ended: not when that is
-    known, nor when PostgreSQL has named something else."""
+    """Tell whether a dump that is not what it was may be why a load has ended: not
+    when that is known, nor when PostgreSQL has named something else."""
     if isinstance(error, DamagedArchive):
         return False
     cause = error.__cause__
@@ -55,7 +67,8 @@ def load_error(
 ) -> EngineError:
     """Return the error that says which line of the dump failed, and why.
 
-    ``place`` is that of the statement or, with ``rows``, of the first row that was sent.
+    ``place`` is that of the statement or, with ``rows``, of the first row that was
+    sent.
     """
     reason, where, line = _reason(error), "", place.line
     if found := rows and CONTEXT.search(error.diag.context or ""):
@@ -67,7 +80,8 @@ def load_error(
     if _is_lost(error):
         return RetryableError(
             f"The database server was lost during the restore: {reason}",
-            hint="Check that PostgreSQL runs and takes connections; its log may say more.",
+            hint="Check that PostgreSQL runs and takes connections; its log may say "
+            "more.",
             log=log,
         )
     return PermanentError(
@@ -95,7 +109,8 @@ def _detail(error: psycopg2.Error) -> str:
 
 
 def _is_lost(error: psycopg2.Error) -> bool:
-    """Tell whether the connection broke: then the server has said nothing, or that it ends."""
+    """Tell whether the connection broke: then the server has said nothing, or that
+    it ends."""
     code = error.pgcode or ""
     lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
     return code.startswith(("08", "57P0")) or (lost and not code)

@@ -27,8 +27,9 @@ NAMED = 200  # damaged files that are named; the others are only counted
 
 @dataclass(frozen=True)
 class Unpacked:
-    """How many files were written, and their bytes. ``damaged`` names those that were no longer
-    what their name says when they were archived: the archive is not to blame for them."""
+    """How many files were written, and their bytes. ``damaged`` names those that
+    were no longer what their name says when they were archived: the archive is not
+    to blame for them."""
 
     files: int
     bytes: int
@@ -37,7 +38,8 @@ class Unpacked:
 
 @dataclass(frozen=True)
 class UnpackedAddons:
-    """The addons that were unpacked, and those that were there already and were not touched."""
+    """The addons that were unpacked, and those that were there already and were not
+    touched."""
 
     unpacked: tuple[str, ...]
     skipped: tuple[str, ...]
@@ -55,20 +57,22 @@ def extract_filestore(
 
     See ``FilestoreExtraction``, which does it while something else is done.
     """
-    with FilestoreExtraction(archive, target, workers=workers, durable=durable) as extraction:
+    with FilestoreExtraction(
+        archive, target, workers=workers, durable=durable
+    ) as extraction:
         return extraction.finish(progress)
 
 
 class FilestoreExtraction:
     """The attachment files, written to ``target`` by threads of their own.
 
-    ``target`` is a directory that must not exist yet. Use as a context manager around the work
-    that is done meanwhile, and call ``finish`` in it: leaving it earlier ends the threads. What
-    was written until then stays for the caller to remove. Files that are ``durable`` are on the
-    disk in the end; those of a drill need not be.
+    ``target`` is a directory that must not exist yet. Use as a context manager around
+    the work that is done meanwhile, and call ``finish`` in it: leaving it earlier ends
+    the threads. What was written until then stays for the caller to remove. Files that
+    are ``durable`` are on the disk in the end; those of a drill need not be.
 
-    The CRC-32 of each file is compared, its SHA-256 with the list in the archive, and its SHA-1
-    with its name: unless the archive says that they agreed.
+    The CRC-32 of each file is compared, its SHA-256 with the list in the archive, and
+    its SHA-1 with its name: unless the archive says that they agreed.
     """
 
     def __init__(
@@ -97,19 +101,22 @@ class FilestoreExtraction:
         self._work.raise_error()
 
     def finish(self, progress: Progress) -> Unpacked:
-        """Wait for the end, and report to ``progress`` what is done meanwhile and was before.
+        """Wait for the end, and report to ``progress`` what is done meanwhile and was
+        before.
 
         A file whose SHA-1 is not its name is written and named in a warning. Raise
         PermanentError, and Cancelled.
         """
         checkpoint("restore.filestore.begin")
         progress.expect(self._archive.describe().file_bytes)
-        done = self._work.finish(lambda written: progress.advance(written - progress.done))
+        done = self._work.finish(
+            lambda written: progress.advance(written - progress.done)
+        )
         progress.advance(done.bytes - progress.done)
         if done.damaged:
             progress.warn(
-                f"{len(done.damaged)} attachment files were damaged before they were saved:\n"
-                + "\n".join(done.damaged[:NAMED])
+                f"{len(done.damaged)} attachment files were damaged before they were "
+                "saved:\n" + "\n".join(done.damaged[:NAMED])
             )
         checkpoint("restore.filestore.end")
         return done
@@ -133,8 +140,8 @@ class FilestoreExtraction:
 def unpack_addons(archive: Archive, target: Path, progress: Progress) -> UnpackedAddons:
     """Unpack the custom addons into the directory ``target``, beside what is there.
 
-    An addon that is there already is left as it is. Raise PermanentError, and Cancelled, and
-    leave nothing behind then.
+    An addon that is there already is left as it is. Raise PermanentError, and
+    Cancelled, and leave nothing behind then.
     """
     description = archive.describe()
     progress.expect(description.addon_bytes)
@@ -146,7 +153,11 @@ def unpack_addons(archive: Archive, target: Path, progress: Progress) -> Unpacke
         with reaching_the_disk(folder):
             unpacker.unpack(archive.addon_files())
         with explained(target):
-            moved = [name for name in description.addons if _move(folder / name, target / name)]
+            moved = [
+                name
+                for name in description.addons
+                if _move(folder / name, target / name)
+            ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     skipped = [name for name in description.addons if name not in moved]
@@ -161,8 +172,8 @@ def _move(source: Path, target: Path) -> bool:
 
 
 class _Unpacker:
-    """Writes members below ``root``, under their names without ``prefix``. ``names_tell``: where
-    a name is a SHA-1, the content is compared with it."""
+    """Writes members below ``root``, under their names without ``prefix``.
+    ``names_tell``: where a name is a SHA-1, the content is compared with it."""
 
     def __init__(
         self,
@@ -200,10 +211,13 @@ class _Unpacker:
             name = entry.name.removeprefix(self._prefix)
             if not self._write(name, as_listed(listed, pieces)):
                 damaged.append(name)
-        return Unpacked(len(batch), sum(listed.entry.size for listed in batch), tuple(damaged))
+        return Unpacked(
+            len(batch), sum(listed.entry.size for listed in batch), tuple(damaged)
+        )
 
     def _write(self, name: str, pieces: Iterator[bytes]) -> bool:
-        """Write one file; tell whether its content is what its name says, if that says anything."""
+        """Write one file; tell whether its content is what its name says, if that
+        says anything."""
         by_content = self._names_tell and NAMED_BY_CONTENT.fullmatch(name)
         digest: Any = hashlib.sha1(usedforsecurity=False) if by_content else None
         file = self._create(name)
@@ -240,8 +254,9 @@ class _Unpacker:
 
 
 def _heir(path: Path) -> tuple[int, int] | None:
-    """Return (user, group) to whom files made by root are to belong: Odoo must be able to use
-    them, and whose the directory around is, is whose Odoo runs as. None for anybody else."""
+    """Return (user, group) to whom files made by root are to belong: Odoo must be
+    able to use them, and whose the directory around is, is whose Odoo runs as. None
+    for anybody else."""
     if os.geteuid():
         return None
     around = path.parent.stat()

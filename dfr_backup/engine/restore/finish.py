@@ -18,8 +18,8 @@ HAS_ADDON = """
     SELECT EXISTS (SELECT FROM ir_module_module WHERE name = 'dfr_backup'
                       AND state IN ('installed', 'to upgrade', 'to remove'))
 """
-# The dump holds the very run that made it, as running: going on with it would write into the
-# storages of the original. Plans wait until somebody has looked.
+# The dump holds the very run that made it, as running: going on with it would write
+# into the storages of the original. Plans wait until somebody has looked.
 MAKE_SAFE = (
     "UPDATE backup_plan SET active = false, next_run = NULL",
     "UPDATE backup_step SET state = 'skipped', date_end = now() AT TIME ZONE 'UTC'"
@@ -47,8 +47,8 @@ SET_PARAMETER = """
 
 @dataclass(frozen=True)
 class FinishOptions:
-    """``new_identity``: the copy gets a uuid and a secret of its own. ``statements`` are run last
-    and in order: those of Odoo's ``neutralize.sql`` files, for example."""
+    """``new_identity``: the copy gets a uuid and a secret of its own. ``statements``
+    are run last and in order: those of Odoo's ``neutralize.sql`` files, for example."""
 
     new_identity: bool = True
     statements: Sequence[str] = ()
@@ -71,9 +71,11 @@ def _names(connection: Connection, query: str, doing: str) -> list[str]:
         session.close()
 
 
-def finish_database(connection: Connection, options: FinishOptions = FinishOptions()) -> None:
-    """Make a restored database safe, in one transaction: its plans are off, and its open runs
-    are closed. Then do what the options say. Raise EngineError."""
+def finish_database(
+    connection: Connection, options: FinishOptions = FinishOptions()
+) -> None:
+    """Make a restored database safe, in one transaction: its plans are off, and its
+    open runs are closed. Then do what the options say. Raise EngineError."""
     session = connection.connect()
     try:
         with session.cursor() as cr:
@@ -87,9 +89,10 @@ def finish_database(connection: Connection, options: FinishOptions = FinishOptio
 
 
 def analyze(connection: Connection, progress: Progress) -> None:
-    """Let the planner know the restored tables: a dump has no statistics, and without them the
-    first queries are slow until autovacuum has come by. A failure is a warning. Raise Cancelled,
-    and RetryableError when the server cannot be reached."""
+    """Let the planner know the restored tables: a dump has no statistics, and
+    without them the first queries are slow until autovacuum has come by. A failure
+    is a warning. Raise Cancelled, and RetryableError when the server cannot be
+    reached."""
     statements = _names(connection, ANALYZE, "list the tables of the restored database")
     statistics = _Statistics()
     with Sessions(connection, os.cpu_count() or 1, progress) as sessions:
@@ -101,14 +104,15 @@ def analyze(connection: Connection, progress: Progress) -> None:
         sessions.wait()
     if statistics.problems:
         progress.warn(
-            "The planner's statistics could not be gathered: the database is slower until "
+            "The planner's statistics could not be gathered: the database is slower "
+            "until "
             f"autovacuum has done it. {statistics.problems[0]}"
         )
 
 
 class _Statistics:
-    """What became of the statements: tables that autovacuum has ``taken`` are to be waited for,
-    and each may take a second, so all others come before."""
+    """What became of the statements: tables that autovacuum has ``taken`` are to be
+    waited for, and each may take a second, so all others come before."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
@@ -148,7 +152,8 @@ def _finish(cr: Any, options: FinishOptions) -> None:
 
 
 def _renew_identity(cr: Any) -> None:
-    """Do what Odoo does for a copy; its address and its login rules are left as they are."""
+    """Do what Odoo does for a copy; its address and its login rules are left as they
+    are."""
     cr.execute("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')")
     values = {
         "database.uuid": str(uuid.uuid4()),

@@ -1,7 +1,8 @@
 """The load: a plain dump, streamed into an empty database by several sessions at once.
 
-It is not one transaction: who calls it drops the database when it fails. What each statement may
-share its time with is decided by its kind, and whatever is not known is done alone, in order:
+It is not one transaction: who calls it drops the database when it fails. What each
+statement may share its time with is decided by its kind, and whatever is not known is
+done alone, in order:
 
 * rows of any table: in chunks of 4 MiB, in any session. No constraint, index or trigger exists
   yet, because pg_dump writes them after all rows.
@@ -39,8 +40,15 @@ IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s".;(),]+)'
 TABLE = rb"(?P<table>" + IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")?)"
 SETTING = re.compile(rb"SET\s|SELECT\s+pg_catalog\.set_config\(")
 COPIED = re.compile(rb"COPY\s+" + TABLE)
-INDEX = re.compile(rb"CREATE\s+(?:UNIQUE\s+)?INDEX\s+" + IDENTIFIER + rb"\s+ON\s+" + TABLE + rb"\s")
-ADD = rb"ALTER\s+TABLE\s+ONLY\s+" + TABLE + rb"\s+ADD\s+CONSTRAINT\s+(?P<name>" + IDENTIFIER
+INDEX = re.compile(
+    rb"CREATE\s+(?:UNIQUE\s+)?INDEX\s+" + IDENTIFIER + rb"\s+ON\s+" + TABLE + rb"\s"
+)
+ADD = (
+    rb"ALTER\s+TABLE\s+ONLY\s+"
+    + TABLE
+    + rb"\s+ADD\s+CONSTRAINT\s+(?P<name>"
+    + IDENTIFIER
+)
 KEY = re.compile(ADD + rb")\s+(?:PRIMARY\s+KEY|UNIQUE)\s")
 FOREIGN_KEY = re.compile(ADD + rb")\s+FOREIGN\s+KEY\s.*\)[^()]*;\Z", re.S)
 NOT_VALID = re.compile(rb"\sNOT\s+VALID\s*;\Z")
@@ -50,8 +58,8 @@ ONLY = b"ONLY"  # of a partitioned table, whose parts are attached to it in orde
 
 @dataclass
 class LoadReport:
-    """What was loaded: ``size`` in bytes of SQL; ``skipped`` are statements about rights and
-    comments that this server could not follow, as sentences."""
+    """What was loaded: ``size`` in bytes of SQL; ``skipped`` are statements about
+    rights and comments that this server could not follow, as sentences."""
 
     size: int = 0
     statements: int = 0
@@ -66,10 +74,12 @@ def load(
     *,
     helpers: int | None = None,
 ) -> LoadReport:
-    """Load a plain dump, which comes in pieces, into the empty database of ``connection``.
+    """Load a plain dump, which comes in pieces, into the empty database of
+    ``connection``.
 
-    Stop at the first error. Raise PermanentError with the line and the statement, RetryableError
-    when the server was lost, Cancelled. The database is then of no use any more.
+    Stop at the first error. Raise PermanentError with the line and the statement,
+    RetryableError when the server was lost, Cancelled. The database is then of no use
+    any more.
     """
     # one more than there are cores: now and then one of them waits for the disk
     helpers = helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
@@ -114,7 +124,8 @@ class _Loader:
         text = statement.text
         if SETTING.match(text):
             self._flush()
-            self._guard.release()  # one that this server does not know would end its transaction
+            # one that this server does not know would end its transaction
+            self._guard.release()
             self._sessions.set(text)
         elif statement.is_copy:
             self._flush()
@@ -161,7 +172,9 @@ class _Loader:
         self._flush_builds()
         found = FOREIGN_KEY.match(statement.text)
         assert found is not None
-        self._run_alone(Statement(statement.text[:-1] + b" NOT VALID;", statement.place))
+        self._run_alone(
+            Statement(statement.text[:-1] + b" NOT VALID;", statement.place)
+        )
         pending = self._validations.setdefault(found["table"], [])
         pending.append((found["name"], statement))
 
@@ -200,9 +213,13 @@ class _Loader:
         self._flush_alone()
         checkpoint("restore.load.foreign_keys")
         for table in sorted(validations, key=lambda name: -self._weights.get(name, 0)):
-            wanted = b", ".join(b"VALIDATE CONSTRAINT " + name for name, _ in validations[table])
+            wanted = b", ".join(
+                b"VALIDATE CONSTRAINT " + name for name, _ in validations[table]
+            )
             place = validations[table][0][1].place
-            self._share(Statement(b"ALTER TABLE ONLY " + table + b" " + wanted + b";", place))
+            self._share(
+                Statement(b"ALTER TABLE ONLY " + table + b" " + wanted + b";", place)
+            )
         self._end_parallel()
 
     def _share(self, statement: Statement) -> None:
@@ -234,8 +251,9 @@ class _Loader:
 
 
 def _execute_together(cr: Any, statements: list[Statement]) -> bool:
-    """Execute all statements or, when one of them fails, none, and tell which it was: PostgreSQL
-    takes them as one transaction, and thousands of answers need not be waited for."""
+    """Execute all statements or, when one of them fails, none, and tell which it
+    was: PostgreSQL takes them as one transaction, and thousands of answers need not
+    be waited for."""
     try:
         cr.execute(b"\n".join(statement.text for statement in statements))
     except psycopg2.Error as error:
@@ -246,7 +264,8 @@ def _execute_together(cr: Any, statements: list[Statement]) -> bool:
 
 
 class _Parts:
-    """A file for COPY, whose reads return one part after the other, however long it is."""
+    """A file for COPY, whose reads return one part after the other, however long it
+    is."""
 
     def __init__(self, parts: Iterable[bytes]):
         self._parts = iter(parts)
@@ -265,14 +284,18 @@ def _copy_rows(session: Any, rows: Rows) -> None:
 
 
 def _table(pattern: "re.Pattern[bytes]", text: bytes) -> bytes:
-    """Return the table that a statement of this kind is about, as the dump writes it."""
+    """Return the table that a statement of this kind is about, as the dump writes
+    it."""
     found = pattern.match(text)
     return found["table"] if found else b""
 
 
 @contextmanager
-def _read_ahead(pieces: Iterator[bytes], progress: Progress) -> Iterator[Iterator[bytes]]:
-    """Yield an iterator over the same pieces, which a thread reads and inflates ahead."""
+def _read_ahead(
+    pieces: Iterator[bytes], progress: Progress
+) -> Iterator[Iterator[bytes]]:
+    """Yield an iterator over the same pieces, which a thread reads and inflates
+    ahead."""
     ready: queue.Queue[bytes | BaseException | None] = queue.Queue(READ_AHEAD)
     stopped = threading.Event()
     thread = threading.Thread(target=_fill, args=(pieces, ready, stopped), daemon=True)
@@ -284,7 +307,9 @@ def _read_ahead(pieces: Iterator[bytes], progress: Progress) -> Iterator[Iterato
         thread.join()
 
 
-def _fill(pieces: Iterator[bytes], ready: "queue.Queue[Any]", stopped: threading.Event) -> None:
+def _fill(
+    pieces: Iterator[bytes], ready: "queue.Queue[Any]", stopped: threading.Event
+) -> None:
     try:
         for piece in pieces:
             _put(ready, piece, stopped)

@@ -1,4 +1,5 @@
-"""What a restore is about to make, written down first, by a process that can be seen to live."""
+"""What a restore is about to make, written down first, by a process that can be seen
+to live."""
 
 import fcntl
 import json
@@ -8,7 +9,8 @@ from typing import Any
 
 
 class Marker:
-    """A locked file: one JSON object per line, the later ones add to the earlier ones."""
+    """A locked file: one JSON object per line, the later ones add to the earlier
+    ones."""
 
     def __init__(self, path: Path, file: int):
         self._path = path

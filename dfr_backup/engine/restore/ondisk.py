@@ -19,12 +19,13 @@ FULL = "Free some space there and restore again. Nothing of this restore was kep
 
 
 class WriteBehind:
-    """Lets files go to the disk while the next are written, and then out of the page cache.
+    """Lets files go to the disk while the next are written, and then out of the page
+    cache.
 
-    Else gigabytes wait there until all of them go at once, and who writes something else waits
-    for them: PostgreSQL, say. The last ``most`` files are kept open, as only what has reached the
-    disk leaves the cache. With 0 this does nothing but close them. Use as a context manager;
-    threads may share it.
+    Else gigabytes wait there until all of them go at once, and who writes something
+    else waits for them: PostgreSQL, say. The last ``most`` files are kept open, as only
+    what has reached the disk leaves the cache. With 0 this does nothing but close them.
+    Use as a context manager; threads may share it.
     """
 
     def __init__(self, most: int):
@@ -35,8 +36,8 @@ class WriteBehind:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
-        """Close what is still open: all of it, also when the disk refuses one of them. Raise
-        OSError then, unless there is an error already."""
+        """Close what is still open: all of it, also when the disk refuses one of
+        them. Raise OSError then, unless there is an error already."""
         failed: OSError | None = None
         while self._files:
             try:
@@ -65,10 +66,12 @@ class WriteBehind:
 
 @contextmanager
 def reaching_the_disk(folder: Path) -> Iterator[None]:
-    """Let everything that is written meanwhile to the file system of ``folder`` reach the disk.
+    """Let everything that is written meanwhile to the file system of ``folder`` reach
+    the disk.
 
-    Raise PermanentError when the disk has not taken it. The folder is open all the while, because
-    syncfs(2) reports the errors since then (Linux 5.8 or newer; older ones none).
+    Raise PermanentError when the disk has not taken it. The folder is open all the
+    while, because syncfs(2) reports the errors since then (Linux 5.8 or newer; older
+    ones none).
     """
     with explained(folder):
         file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -101,13 +104,15 @@ def files_behind() -> int:
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Raise PermanentError, which says what to do, for an OSError of writing in ``folder``."""
+    """Raise PermanentError, which says what to do, for an OSError of writing in
+    ``folder``."""
     try:
         yield
     except FileExistsError as error:
         raise PermanentError(
             f"{error.filename} exists already.",
-            hint="Choose another name, or look whether it is still needed: a restore never "
+            hint="Choose another name, or look whether it is still needed: a restore "
+            "never "
             "writes over files.",
         ) from error
     except OSError as error:

@@ -15,8 +15,8 @@ from ..postgres import Connection
 from .errors import server_error
 from .target import Place, check_name
 
-# What a loaded database takes of its server's disk, with indexes and its transaction log, in
-# bytes per byte of SQL. Rounded up from what was measured.
+# What a loaded database takes of its server's disk, with indexes and its transaction
+# log, in bytes per byte of SQL. Rounded up from what was measured.
 DATABASE_RATIO = 2.0
 SPARE = 64 << 20  # bytes
 NAMED = 20  # modules that are named
@@ -24,8 +24,8 @@ NAMED = 20  # modules that are named
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know before a restore. ``code`` names its kind; one that is ``blocking`` may
-    only be accepted explicitly, by its code."""
+    """Something to know before a restore. ``code`` names its kind; one that is
+    ``blocking`` may only be accepted explicitly, by its code."""
 
     code: str
     message: str
@@ -35,8 +35,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where the archive would be restored to. ``modules`` are the names of those on this disk,
-    None when nobody knows; ``series`` is Odoo's here, for example "19.0"."""
+    """Where the archive would be restored to. ``modules`` are the names of those on
+    this disk, None when nobody knows; ``series`` is Odoo's here, for example "19.0"."""
 
     place: Place
     series: str
@@ -47,9 +47,11 @@ class Surroundings:
 def preflight(
     description: Description, surroundings: Surroundings, server: Connection
 ) -> list[Finding]:
-    """Return everything that speaks against restoring the archive here, blocking ones first.
+    """Return everything that speaks against restoring the archive here, blocking ones
+    first.
 
-    ``server`` connects to the database “postgres”. Raise RetryableError when it cannot be reached.
+    ``server`` connects to the database “postgres”. Raise RetryableError when it cannot
+    be reached.
     """
     session = server.connect()
     try:
@@ -105,7 +107,8 @@ def _odoo(description: Description, surroundings: Surroundings) -> Iterator[Find
         yield Finding(
             "series",
             f"The database is of Odoo {series}, and this is Odoo {surroundings.series}.",
-            f"Restore it where Odoo {series} is installed: Odoo does not upgrade a database "
+            f"Restore it where Odoo {series} is installed: Odoo does not upgrade a "
+            "database "
             "by itself.",
         )
     if surroundings.modules is None:
@@ -116,7 +119,8 @@ def _odoo(description: Description, surroundings: Surroundings) -> Iterator[Find
     if enclosed:
         yield Finding(
             "modules_enclosed",
-            f"{len(enclosed)} modules of the database are not on this server, but in the "
+            f"{len(enclosed)} modules of the database are not on this server, but in "
+            "the "
             f"archive: {_some(enclosed)}.",
             "Unpack the addons of the archive, and add that directory to addons_path.",
             blocking=False,
@@ -124,8 +128,10 @@ def _odoo(description: Description, surroundings: Surroundings) -> Iterator[Find
     if unknown:
         yield Finding(
             "modules_missing",
-            f"{len(unknown)} modules of the database are not on this server: {_some(unknown)}.",
-            "Install their code first. Without it the restored database does not work properly.",
+            f"{len(unknown)} modules of the database are not on this server: "
+            f"{_some(unknown)}.",
+            "Install their code first. Without it the restored database does not work "
+            "properly.",
         )
 
 
@@ -141,7 +147,9 @@ def _names(cr: Any, surroundings: Surroundings) -> Iterator[Finding]:
     except EngineError as error:
         yield Finding("name", error.message, error.hint)
         return
-    cr.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [place.database])
+    cr.execute(
+        "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [place.database]
+    )
     taken = cr.fetchone()[0]
     if taken and not surroundings.replace_existing:
         yield Finding(
@@ -158,7 +166,10 @@ def _names(cr: Any, surroundings: Surroundings) -> Iterator[Finding]:
 
 
 def _server(cr: Any, description: Description) -> Iterator[Finding]:
-    cr.execute("SELECT rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user")
+    cr.execute(
+        "SELECT rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = "
+        "current_user"
+    )
     may_create, user = cr.fetchone()
     if not may_create:
         yield Finding(
@@ -170,9 +181,11 @@ def _server(cr: Any, description: Description) -> Iterator[Finding]:
     if description.pg_version and description.pg_version[0] > major:
         yield Finding(
             "postgres_older",
-            f"The database comes from PostgreSQL {description.pg_version[0]}, and this server "
+            f"The database comes from PostgreSQL {description.pg_version[0]}, and this "
+            "server "
             f"is PostgreSQL {major}.",
-            "Restore to a server that is at least as new: an older one may not understand all.",
+            "Restore to a server that is at least as new: an older one may not "
+            "understand all.",
         )
 
 
@@ -182,21 +195,25 @@ def _space(cr: Any, description: Description, filestore: Path) -> Iterator[Findi
     database = _database_directory(cr)
     if database:
         size = int(description.sql_bytes * DATABASE_RATIO) + SPARE
-        same = next((p for p in needed if os.stat(p).st_dev == os.stat(database).st_dev), None)
+        same = next(
+            (p for p in needed if os.stat(p).st_dev == os.stat(database).st_dev), None
+        )
         needed[same or database] = needed.get(same or database, 0) + size
     for path, size in needed.items():
         free = shutil.disk_usage(path).free
         if free < size:
             yield Finding(
                 "space",
-                f"About {size >> 20} MiB are needed, and the disk of {path} has {free >> 20} MiB "
+                f"About {size >> 20} MiB are needed, and the disk of {path} has "
+                f"{free >> 20} MiB "
                 "free.",
                 "Free some space, or use a larger disk.",
             )
 
 
 def _database_directory(cr: Any) -> Path | None:
-    """Return where the server keeps its data, when it is this machine and may be known."""
+    """Return where the server keeps its data, when it is this machine and may be
+    known."""
     try:
         cr.execute("SHOW data_directory")
         path = Path(cr.fetchone()[0])

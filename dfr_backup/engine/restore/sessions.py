@@ -1,4 +1,5 @@
-"""Several sessions on the database that is being restored, each with a thread of its own."""
+"""Several sessions on the database that is being restored, each with a thread of its
+own."""
 
 import threading
 import time
@@ -16,9 +17,15 @@ from .errors import server_error
 
 LOOK = 0.25  # seconds between two reports while a session works
 WAIT_FOR_END = 10.0  # seconds that a cancelled session may take to say so
-MEMORY = "256MB"  # for one index build; the server's own default, 64 MB, sorts on the disk
-# the load is thrown away as a whole when it fails, so no commit of it needs to wait for the disk
-OPENING = (b"SET synchronous_commit = off", b"SET maintenance_work_mem = '%s'" % MEMORY.encode())
+MEMORY = (
+    "256MB"  # for one index build; the server's own default, 64 MB, sorts on the disk
+)
+# the load is thrown away as a whole when it fails, so no commit of it needs to wait for
+# the disk
+OPENING = (
+    b"SET synchronous_commit = off",
+    b"SET maintenance_work_mem = '%s'" % MEMORY.encode(),
+)
 
 Work = Callable[[Any], None]
 
@@ -26,8 +33,9 @@ Work = Callable[[Any], None]
 class Sessions:
     """One main session, whose work is done in order, and ``helpers`` that share theirs.
 
-    Use as a context manager: leaving it with an error cancels what runs. The first error of
-    any session is raised by the next call from the caller's thread, which also reports.
+    Use as a context manager: leaving it with an error cancels what runs. The first
+    error of any session is raised by the next call from the caller's thread, which also
+    reports.
     """
 
     def __init__(self, connection: Connection, helpers: int, progress: Progress):
@@ -85,7 +93,8 @@ class Sessions:
         self.wait()
 
     def share(self, work: Work) -> None:
-        """Hand ``work(session)`` to the helpers; wait only while they have enough to do."""
+        """Hand ``work(session)`` to the helpers; wait only while they have enough to
+        do."""
         while True:
             with self._changed:
                 self._raise_error()
@@ -144,7 +153,8 @@ class Sessions:
     # === THE END === #
 
     def _cancel(self) -> None:
-        """Cancel what runs, again and again: a session may just be between two statements."""
+        """Cancel what runs, again and again: a session may just be between two
+        statements."""
         deadline = time.monotonic() + WAIT_FOR_END
         while time.monotonic() < deadline and any(t.is_alive() for t in self._threads):
             for thread in self._threads:
@@ -175,7 +185,9 @@ class _Session(threading.Thread):
                 self._sessions.done(error)
             except psycopg2.Error as error:
                 self._sessions.done(server_error(error, "load the database"))
-            except BaseException as error:  # whatever it is, the caller must not wait for ever
+            except (
+                BaseException
+            ) as error:  # whatever it is, the caller must not wait for ever
                 self._sessions.done(_unexpected(error))
             else:
                 self._sessions.done()

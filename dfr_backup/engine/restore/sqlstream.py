@@ -1,9 +1,10 @@
-"""A plain dump of pg_dump, taken apart while it streams: statements, and the rows between them.
+"""A plain dump of pg_dump, taken apart while it streams: statements, and the rows
+between them.
 
-It follows the rules of psql's own scanner (strings, dollar quotes, nested comments, bodies of
-``BEGIN ATOMIC``), because psql is what such a dump is written for. Commands of psql itself are
-not followed but refused: a dump of one database has none but ``\\restrict``, and one that came
-from elsewhere must not start programs.
+It follows the rules of psql's own scanner (strings, dollar quotes, nested comments,
+bodies of ``BEGIN ATOMIC``), because psql is what such a dump is written for. Commands
+of psql itself are not followed but refused: a dump of one database has none but
+``\\restrict``, and one that came from elsewhere must not start programs.
 """
 
 import re
@@ -20,7 +21,8 @@ LAST_LINE = b"-- PostgreSQL database dump complete"
 TAIL = 256  # bytes in which the last line must be
 HARMLESS = (b"\\restrict ", b"\\unrestrict ")
 NAME = rb"A-Za-z0-9_$\x80-\xff"
-# what ends or hides something; a word of these two kinds must not begin inside another word
+# what ends or hides something; a word of these two kinds must not begin inside another
+# word
 TOKEN = re.compile(
     rb"(?<![" + NAME + rb"])(?:[eE]'|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
     rb"|(?:begin|case|end)(?![" + NAME + rb"]))|['\";()]|--|/\*",
@@ -33,7 +35,8 @@ LEADING = re.compile(rb"(?:\s+|--[^\n]*\n)*")
 COPY = re.compile(rb"COPY\s.*\sFROM\s+stdin\s*;\Z", re.I | re.S)
 ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
 LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
-# bytes: no dump has such a statement, but one flipped quote makes all that follows look like one
+# bytes: no dump has such a statement, but one flipped quote makes all that follows look
+# like one
 LONGEST_STATEMENT = 64 << 20
 
 
@@ -51,8 +54,8 @@ class Statement:
 
 @dataclass(frozen=True)
 class Rows:
-    """Some whole rows of the COPY before, in ``parts``; ``place`` is where they begin, and they
-    are the chunk ``number`` of its tally."""
+    """Some whole rows of the COPY before, in ``parts``; ``place`` is where they
+    begin, and they are the chunk ``number`` of its tally."""
 
     copy: Statement
     parts: tuple[bytes, ...]
@@ -74,7 +77,8 @@ class _NeedMore(Exception):
 
 
 def split(pieces: Iterator[bytes]) -> Iterator[Statement | Rows]:
-    """Yield the statements of a dump and, after each COPY, its rows in chunks of about 4 MiB.
+    """Yield the statements of a dump and, after each COPY, its rows in chunks of about
+    4 MiB.
 
     Raise PermanentError when the dump is cut off, or holds commands of psql.
     """
@@ -94,7 +98,9 @@ class _Splitter:
 
     def items(self) -> Iterator[Statement | Rows]:
         while (statement := self._next_statement()) is not None:
-            if re.match(rb"SET\s+standard_conforming_strings\s*=\s*off", statement.text, re.I):
+            if re.match(
+                rb"SET\s+standard_conforming_strings\s*=\s*off", statement.text, re.I
+            ):
                 self._backslash_escapes = True
             yield statement
             if statement.is_copy:
@@ -108,7 +114,8 @@ class _Splitter:
     # === BYTES === #
 
     def _read(self, wanted: int = 1) -> bool:
-        """Append ``wanted`` bytes to the buffer, or what there is; tell if that was anything."""
+        """Append ``wanted`` bytes to the buffer, or what there is; tell if that was
+        anything."""
         rest = self._buffer[self._at :]
         parts = [rest] if rest else []
         while wanted > 0 and not self._ended:
@@ -143,7 +150,9 @@ class _Splitter:
             try:
                 if not self._skip_blank():
                     return None
-                end = _Scanner(self._buffer, self._at, self._ended, self._backslash_escapes).end()
+                end = _Scanner(
+                    self._buffer, self._at, self._ended, self._backslash_escapes
+                ).end()
             except _NeedMore:
                 self._read_more()
                 continue
@@ -151,7 +160,8 @@ class _Splitter:
             return Statement(self._take_lines(end), place)
 
     def _read_more(self) -> None:
-        """Double what is in the buffer: a long statement must not be scanned again and again."""
+        """Double what is in the buffer: a long statement must not be scanned again
+        and again."""
         if self._ended:
             raise PermanentError(
                 "The dump in the archive ends in the middle of a statement.",
@@ -162,13 +172,15 @@ class _Splitter:
         if size >= LONGEST_STATEMENT:
             raise PermanentError(
                 "The dump in the archive has a statement that does not end.",
-                hint="The archive is damaged, or was not made by pg_dump. Choose another copy.",
+                hint="The archive is damaged, or was not made by pg_dump. Choose "
+                "another copy.",
                 log=self._where(),
             )
         self._read(size)
 
     def _skip_blank(self) -> bool:
-        """Go on to the next statement, over comments and ``\\restrict``; tell if there is one."""
+        """Go on to the next statement, over comments and ``\\restrict``; tell if
+        there is one."""
         while True:
             found = LEADING.match(self._buffer, self._at)
             self._take_lines(found.end() if found else self._at)
@@ -194,8 +206,10 @@ class _Splitter:
 
     def _foreign(self, line: bytes) -> PermanentError:
         return PermanentError(
-            "The dump in the archive has commands for psql in it, which are not followed.",
-            hint="A backup of one database has none. If you trust where it comes from, restore "
+            "The dump in the archive has commands for psql in it, which are not "
+            "followed.",
+            hint="A backup of one database has none. If you trust where it comes from, "
+            "restore "
             "it by hand with psql.",
             log=f"{self._where()}: {line[:200].decode('utf-8', 'replace')}",
         )
@@ -207,8 +221,8 @@ class _Splitter:
     # === ROWS === #
 
     def _rows(self, copy: Statement) -> Iterator[Rows]:
-        """Yield the rows after a COPY. What was read is handed on as it is: to join megabytes
-        would cost more than to look for the end in them."""
+        """Yield the rows after a COPY. What was read is handed on as it is: to join
+        megabytes would cost more than to look for the end in them."""
         self._skip_rest_of_line()
         parts: list[bytes] = []
         size = 0
@@ -237,15 +251,16 @@ class _Splitter:
         return Rows(copy, rows, place, self._tally.add(rows))
 
     def _end_of_rows(self, starts_line: bool) -> int:
-        """Return where the line is that ends the rows, -1 when it has not been read yet."""
+        """Return where the line is that ends the rows, -1 when it has not been read
+        yet."""
         if starts_line and self._buffer.startswith(END_OF_ROWS, self._at):
             return self._at
         found = END_AFTER_ROWS.search(self._buffer, self._at)  # faster than bytes.find
         return found.start() + 1 if found else -1
 
     def _decided(self) -> int:
-        """Return up to where the buffer is rows, whatever comes: the line that ends them may be
-        cut in two."""
+        """Return up to where the buffer is rows, whatever comes: the line that ends
+        them may be cut in two."""
         for start in (b"\\.", b"\\"):
             if self._buffer.endswith(start, self._at):
                 return len(self._buffer) - len(start)
@@ -319,7 +334,8 @@ class _Scanner:
     def _skip(self, pattern: "re.Pattern[bytes]") -> None:
         found = pattern.match(self._data, self._at)
         if not found or (found.end() == len(self._data) and not self._complete):
-            raise _NeedMore  # another quote may follow, and would be a part of the string
+            # another quote may follow, and would be a part of the string
+            raise _NeedMore
         self._at = found.end()
 
     def _skip_to(self, end: bytes) -> None:

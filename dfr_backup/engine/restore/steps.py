@@ -1,8 +1,9 @@
-"""A whole restore, step by step: fetch, check, create database, load, filestore, finish.
+"""A whole restore, step by step: fetch, check, create database, load, filestore,
+finish.
 
-The steps are called in this order, by a run of the back office or by the command line. Nothing
-has the name of the new database before the last one; whatever ends a restore earlier leaves
-nothing of it behind.
+The steps are called in this order, by a run of the back office or by the command line.
+Nothing has the name of the new database before the last one; whatever ends a restore
+earlier leaves nothing of it behind.
 """
 
 import contextlib
@@ -32,11 +33,11 @@ DECRYPTED = "decrypted.zip"
 class RestoreOptions:
     """What is to be made of an archive.
 
-    ``series`` and ``modules`` are Odoo's here (see ``Surroundings``). ``accepted`` are the codes of
-    findings that do not stop this restore. ``neutralize`` returns, for the names of the installed
-    modules, the SQL statements that make a copy harmless; None: the copy takes over.
-    ``identities`` decrypt the archive, see ``encryption``. ``whole`` compares all of the archive
-    before, also what a restore does not read.
+    ``series`` and ``modules`` are Odoo's here (see ``Surroundings``). ``accepted`` are
+    the codes of findings that do not stop this restore. ``neutralize`` returns, for the
+    names of the installed modules, the SQL statements that make a copy harmless; None:
+    the copy takes over. ``identities`` decrypt the archive, see ``encryption``.
+    ``whole`` compares all of the archive before, also what a restore does not read.
     """
 
     place: Place
@@ -55,9 +56,12 @@ class RestoreOptions:
 
 class Restore:
     """Use as a context manager around its steps. ``server`` connects to the database
-    “postgres”, ``work`` is a directory for what is fetched, ``markers`` one of this server."""
+    “postgres”, ``work`` is a directory for what is fetched, ``markers`` one of this
+    server."""
 
-    def __init__(self, server: Connection, options: RestoreOptions, work: Path, markers: Path):
+    def __init__(
+        self, server: Connection, options: RestoreOptions, work: Path, markers: Path
+    ):
         self._server = server
         self._options = options
         self._work = work
@@ -84,11 +88,13 @@ class Restore:
         return self._archive
 
     def fetch(self, storage: Storage, key: str, progress: Progress) -> None:
-        """Get the archive, compare it with its manifest, and decrypt it when it is encrypted.
+        """Get the archive, compare it with its manifest, and decrypt it when it is
+        encrypted.
 
-        What lies in a local directory is read where it is. What is read of it is compared with
-        the checksums in it, and those with its manifest: as a whole it is only compared when it
-        has none. What an interrupted call has fetched is used again. Raise EngineError.
+        What lies in a local directory is read where it is. What is read of it is
+        compared with the checksums in it, and those with its manifest: as a whole it is
+        only compared when it has none. What an interrupted call has fetched is used
+        again. Raise EngineError.
         """
         fetched = fetch(storage, key, self._work, progress)
         path = fetched.path
@@ -97,7 +103,9 @@ class Restore:
         if key.endswith(".age"):
             path = self._decrypted(path, progress)
         try:
-            archive = self._resources.enter_context(open_archive(path, compared=fetched.compared))
+            archive = self._resources.enter_context(
+                open_archive(path, compared=fetched.compared)
+            )
         except PermanentError:
             fetched.compare(progress)  # that it is not what was stored says more
             raise
@@ -120,8 +128,9 @@ class Restore:
         return target
 
     def check(self, progress: Progress) -> list[Finding]:
-        """Find out early what would fail late: return what speaks against this restore and was
-        not accepted. Raise PermanentError when something of it is blocking."""
+        """Find out early what would fail late: return what speaks against this
+        restore and was not accepted. Raise PermanentError when something of it is
+        blocking."""
         options = self._options
         surroundings = Surroundings(
             options.place, options.series, options.modules, options.replace_existing
@@ -138,7 +147,10 @@ class Restore:
         """Create the database, under a name that no Odoo serves. Raise EngineError."""
         options = self._options
         target = RestoreTarget(
-            self._server, options.place, self._markers, replace_existing=options.replace_existing
+            self._server,
+            options.place,
+            self._markers,
+            replace_existing=options.replace_existing,
         )
         self._target = self._resources.enter_context(target)
         target.create(template=options.template, unaccent=options.unaccent)
@@ -146,7 +158,8 @@ class Restore:
     def load(self, progress: Progress) -> None:
         """Load the dump, stopping at the first error. Raise EngineError, Cancelled.
 
-        The attachment files are unpacked from now on, too: the one waits where the other works.
+        The attachment files are unpacked from now on, too: the one waits where the
+        other works.
         """
         progress.expect(self.archive.describe().sql_bytes)
         extraction = FilestoreExtraction(
@@ -162,34 +175,43 @@ class Restore:
             if may_be_damage(error):
                 self._require_sound_dump(progress)
             raise
-        progress.log(f"{report.statements} statements, {report.tables} tables with rows")
+        progress.log(
+            f"{report.statements} statements, {report.tables} tables with rows"
+        )
 
     def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
-        """Yield the dump, as long as what is done beside it goes well: a load may take hours."""
+        """Yield the dump, as long as what is done beside it goes well: a load may
+        take hours."""
         for piece in self.archive.sql():
             extraction.raise_error()
             yield piece
 
     def _require_sound_dump(self, progress: Progress) -> None:
-        """Whatever PostgreSQL says about a damaged dump: that it is damaged says more."""
+        """Whatever PostgreSQL says about a damaged dump: that it is damaged says
+        more."""
         progress.log("Is the dump in the archive what was saved? It is read once more")
         for _piece in self.archive.sql():
             progress.tick()
 
     def filestore(self, progress: Progress) -> None:
-        """Wait until the attachment files are unpacked, each checked. Raise EngineError,
-        Cancelled."""
+        """Wait until the attachment files are unpacked, each checked. Raise
+        EngineError, Cancelled."""
         assert self._extraction is not None
         done = self._extraction.finish(progress)
         progress.log(f"{done.files} attachment files")
 
     def compare(self, progress: Progress) -> VerifyReport:
-        """Compare rows and files with the manifest. Raise PermanentError when some are not
-        there, RetryableError, Cancelled."""
+        """Compare rows and files with the manifest. Raise PermanentError when some
+        are not there, RetryableError, Cancelled."""
         report = verify_restored(
-            self.target.connection, self.archive.manifest, self.target.filestore, progress
+            self.target.connection,
+            self.archive.manifest,
+            self.target.filestore,
+            progress,
         )
-        progress.log(f"{report.rows} rows of {report.tables} tables, {report.files} files")
+        progress.log(
+            f"{report.rows} rows of {report.tables} tables, {report.files} files"
+        )
         if not report.is_complete:
             raise PermanentError(
                 "The restored database is not what was saved.",
@@ -199,8 +221,8 @@ class Restore:
         return report
 
     def make_safe(self) -> None:
-        """Change in the copy what must not act: always its plans, and more by the options. Raise
-        EngineError."""
+        """Change in the copy what must not act: always its plans, and more by the
+        options. Raise EngineError."""
         options, connection = self._options, self.target.connection
         statements: Sequence[str] = ()
         if options.neutralize:
@@ -208,13 +230,15 @@ class Restore:
         finish_database(connection, FinishOptions(options.new_identity, statements))
 
     def finish(self, progress: Progress) -> Published:
-        """Make the copy safe, gather its statistics, and give it its name. Raise EngineError,
-        Cancelled."""
+        """Make the copy safe, gather its statistics, and give it its name. Raise
+        EngineError, Cancelled."""
         self.make_safe()
         analyze(self.target.connection, progress)
         published = self.target.publish()
         if published.previous:
-            progress.log(f"The former database is kept as {published.previous.database}")
+            progress.log(
+                f"The former database is kept as {published.previous.database}"
+            )
         return published
 
     @property

@@ -1,12 +1,13 @@
-"""Where a restore goes: a scratch database and a scratch filestore, which get their names last.
+"""Where a restore goes: a scratch database and a scratch filestore, which get their
+names last.
 
-Until then nobody but the restore acts in them. The scratch database is marked as a template:
-Odoo lists no templates (``service.db.list_dbs``), so no server of any machine finds it, shows
-it, or runs its crons; and its name stands in nobody's configuration. The last step gives it its
-name and takes the mark away in one transaction.
+Until then nobody but the restore acts in them. The scratch database is marked as a
+template: Odoo lists no templates (``service.db.list_dbs``), so no server of any machine
+finds it, shows it, or runs its crons; and its name stands in nobody's configuration.
+The last step gives it its name and takes the mark away in one transaction.
 
-What was made is written down in a marker file before it is made. The file is locked as long as
-the process lives, so that a later one can tell what a killed one has left.
+What was made is written down in a marker file before it is made. The file is locked as
+long as the process lives, so that a later one can tell what a killed one has left.
 """
 
 # every name in these statements is quoted by psycopg2.sql
@@ -60,23 +61,30 @@ class Place:
 
 @dataclass(frozen=True)
 class Published:
-    """Where a restore ended up; ``previous`` is what it replaced, under its new name. That one
-    takes no connections, so that two databases with the same tasks cannot both act."""
+    """Where a restore ended up; ``previous`` is what it replaced, under its new
+    name. That one takes no connections, so that two databases with the same tasks
+    cannot both act."""
 
     place: Place
     previous: Place | None = None
 
 
 class RestoreTarget:
-    """Make one, ``create`` its database, fill ``connection`` and ``filestore``, ``publish``.
+    """Make one, ``create`` its database, fill ``connection`` and ``filestore``,
+    ``publish``.
 
-    Use as a context manager: leaving it before ``publish`` removes all that was made, and
-    nothing else. ``server`` connects to the database “postgres”; ``place`` must be free, unless
-    ``replace_existing``. ``markers`` is a directory of this server's own.
+    Use as a context manager: leaving it before ``publish`` removes all that was made,
+    and nothing else. ``server`` connects to the database “postgres”; ``place`` must be
+    free, unless ``replace_existing``. ``markers`` is a directory of this server's own.
     """
 
     def __init__(
-        self, server: Connection, place: Place, markers: Path, *, replace_existing: bool = False
+        self,
+        server: Connection,
+        place: Place,
+        markers: Path,
+        *,
+        replace_existing: bool = False,
     ):
         name = f"{PREFIX}{secrets.token_hex(6)}"
         self.place = place
@@ -113,7 +121,8 @@ class RestoreTarget:
         with _session(self._server, "create the database") as cr:
             collate = sql.SQL("LC_COLLATE 'C'" if template == "template0" else "")
             cr.execute(
-                sql.SQL("CREATE DATABASE {} ENCODING 'unicode' {} TEMPLATE {} IS_TEMPLATE true")
+                sql.SQL("CREATE DATABASE {} ENCODING 'unicode' {} TEMPLATE {} "
+                        "IS_TEMPLATE true")
                 .format(_name(self.scratch.database), collate, _name(template))
             )  # fmt: skip
         checkpoint("restore.database.created")
@@ -122,15 +131,20 @@ class RestoreTarget:
                 _try(cr, statements)
 
     def number(self) -> int:
-        """Return the number (OID) that PostgreSQL has given the database: it is the same under
-        whatever name, and proves after a kill that this one was published."""
+        """Return the number (OID) that PostgreSQL has given the database: it is the
+        same under whatever name, and proves after a kill that this one was
+        published."""
         with _session(self._server, "look at the databases") as cr:
-            cr.execute("SELECT oid FROM pg_database WHERE datname = %s", [self.scratch.database])
+            cr.execute(
+                "SELECT oid FROM pg_database WHERE datname = %s",
+                [self.scratch.database],
+            )
             return int(cr.fetchone()[0])
 
     def publish(self) -> Published:
-        """Give database and filestore their names. Either all of it happens or, when an error
-        is raised, nothing. Nobody may be connected to the scratch database any more."""
+        """Give database and filestore their names. Either all of it happens or, when
+        an error is raised, nothing. Nobody may be connected to the scratch database
+        any more."""
         assert self._marker is not None
         previous = self._previous()
         self._marker.add(**_facts_of_publishing(self.filestore, previous))
@@ -139,12 +153,16 @@ class RestoreTarget:
             _fence(self._server, self.place.database)
         _exchange_files(self.place, self.scratch, previous)
         checkpoint("restore.publish.files")
-        with _session(self._server, "give the database its name", transaction=True) as cr:
+        with _session(
+            self._server, "give the database its name", transaction=True
+        ) as cr:
             if previous:
                 _rename(cr, self.place.database, previous.database)
             _rename(cr, self.scratch.database, self.place.database)
             cr.execute(
-                sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(_name(self.place.database))
+                sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(
+                    _name(self.place.database)
+                )
             )
         self._published = True
         checkpoint("restore.publish.after")
@@ -181,13 +199,15 @@ def check_name(database: str) -> None:
     if not DATABASE_NAME.fullmatch(database) or SCRATCH.fullmatch(database):
         raise PermanentError(
             f"“{database}” cannot be the name of a database.",
-            hint="Use 1 to 63 letters, digits, “_”, “-” or “.”, and a letter or digit first.",
+            hint="Use 1 to 63 letters, digits, “_”, “-” or “.”, and a letter or digit "
+            "first.",
         )
 
 
 def put_back(server: Connection, published: Published, markers: Path) -> None:
-    """Undo a replacement, when the new database turns out not to work: drop it, and give the
-    previous one its name back. Raise EngineError; the new one then stays as it is."""
+    """Undo a replacement, when the new database turns out not to work: drop it, and
+    give the previous one its name back. Raise EngineError; the new one then stays as
+    it is."""
     assert published.previous is not None
     previous, place = published.previous, published.place
     name = f"{PREFIX}{secrets.token_hex(6)}"
@@ -197,7 +217,9 @@ def put_back(server: Connection, published: Published, markers: Path) -> None:
     try:
         _fence(server, place.database)
         checkpoint("restore.put_back.fenced")
-        with _session(server, "bring the previous database back", transaction=True) as cr:
+        with _session(
+            server, "bring the previous database back", transaction=True
+        ) as cr:
             _rename(cr, place.database, scratch.database)
             _rename(cr, previous.database, place.database)
         checkpoint("restore.put_back.renamed")
@@ -219,7 +241,8 @@ def _facts(scratch: Place, place: Place) -> dict[str, Any]:
 
 
 def _facts_of_publishing(filestore: Path, previous: Place | None) -> dict[str, Any]:
-    """What tells our files from others under the same name, and where the others are kept."""
+    """What tells our files from others under the same name, and where the others are
+    kept."""
     status = os.lstat(filestore) if os.path.lexists(filestore) else None
     return {
         "inode": [status.st_dev, status.st_ino] if status else None,
@@ -230,7 +253,8 @@ def _facts_of_publishing(filestore: Path, previous: Place | None) -> dict[str, A
 def remove_leftovers(server: Connection, markers: Path) -> list[str]:
     """Remove what killed restores have left; return the names of their databases.
 
-    Restores that live are not touched. Raise EngineError when a database cannot be dropped.
+    Restores that live are not touched. Raise EngineError when a database cannot be
+    dropped.
     """
     removed = []
     for path in sorted(markers.glob(f"{PREFIX}*{MARKER_SUFFIX}")):
@@ -251,7 +275,8 @@ def remove_leftovers(server: Connection, markers: Path) -> list[str]:
 
 
 def _clean_up(server: Connection, facts: dict[str, Any]) -> None:
-    """Remove what a restore has made, from what its marker says, or leave what it has finished."""
+    """Remove what a restore has made, from what its marker says, or leave what it
+    has finished."""
     scratch = Place(facts["scratch"], Path(facts["scratch_filestore"]))
     place = Place(facts["database"], Path(facts["filestore"]))
     with _session(server, "remove the unfinished database") as cr:
@@ -269,7 +294,8 @@ def _clean_up(server: Connection, facts: dict[str, Any]) -> None:
 
 
 def _remove_files(place: Place, inode: list[int] | None) -> None:
-    """Remove the files under the final name if they are the ones that this restore has made."""
+    """Remove the files under the final name if they are the ones that this restore
+    has made."""
     if inode and place.exists:
         status = os.lstat(place.filestore)
         if [status.st_dev, status.st_ino] == inode:
@@ -329,10 +355,11 @@ def _rename(cr: Any, old: str, new: str) -> None:
 
 
 def _drop(cr: Any, database: str) -> None:
-    """Drop a database, and end our sessions in it, which a killed restore may have left.
+    """Drop a database, and end our sessions in it, which a killed restore may have
+    left.
 
-    Not WITH (FORCE): that fails for who is no superuser when autovacuum is in the database,
-    while the plain statement ends autovacuum itself, and waits for it.
+    Not WITH (FORCE): that fails for who is no superuser when autovacuum is in the
+    database, while the plain statement ends autovacuum itself, and waits for it.
     """
     cr.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(_name(database)))
     _end_sessions(cr, database)
@@ -349,7 +376,8 @@ def _name(database: str) -> sql.Identifier:
 
 
 def _try(cr: Any, statements: tuple[str, ...]) -> None:
-    """Run statements as far as they are allowed: the dump will tell if one was needed."""
+    """Run statements as far as they are allowed: the dump will tell if one was
+    needed."""
     try:
         for statement in statements:
             cr.execute(statement)
@@ -358,7 +386,9 @@ def _try(cr: Any, statements: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _session(server: Connection, doing: str, *, transaction: bool = False) -> Iterator[Any]:
+def _session(
+    server: Connection, doing: str, *, transaction: bool = False
+) -> Iterator[Any]:
     """Yield a cursor of a session of its own, which commits at its end or at once."""
     session = server.connect()
     try:

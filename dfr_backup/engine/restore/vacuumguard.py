@@ -13,13 +13,13 @@ LOCK = b"LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 class VacuumGuard:
     """Lets the main session hold tables, which has nothing else to do meanwhile.
 
-    Autovacuum passes over a table that is held. Otherwise it takes one as soon as there are some
-    rows in it, and the first index waits a second, ``deadlock_timeout``, until PostgreSQL sends it
-    away again.
+    Autovacuum passes over a table that is held. Otherwise it takes one as soon as there
+    are some rows in it, and the first index waits a second, ``deadlock_timeout``, until
+    PostgreSQL sends it away again.
 
-    The lock is the one that autovacuum takes itself: rows can be written beside it and no index
-    built, so ``release`` comes before everything else. It is a help and no more: where a table
-    cannot be held, the load goes on.
+    The lock is the one that autovacuum takes itself: rows can be written beside it and
+    no index built, so ``release`` comes before everything else. It is a help and no
+    more: where a table cannot be held, the load goes on.
     """
 
     def __init__(self, sessions: Sessions):
@@ -51,7 +51,9 @@ def _statement(text: bytes) -> Callable[[Any], None]:
 
 def _lock(session: Any, statement: bytes) -> None:
     with session.cursor() as cr:
-        cr.execute("SAVEPOINT held")  # settings of the dump must outlive a lock that is refused
+        cr.execute(
+            "SAVEPOINT held"
+        )  # settings of the dump must outlive a lock that is refused
         try:
             cr.execute(statement)
         except psycopg2.Error:

@@ -25,7 +25,8 @@ NAMED = 200  # files of each kind of trouble that are named
 class VerifyReport:
     """What was counted and read, and what differs, as sentences.
 
-    ``known`` is how many attachment files were missing or damaged when the backup was made.
+    ``known`` is how many attachment files were missing or damaged when the backup was
+    made.
     """
 
     tables: int = 0
@@ -43,7 +44,9 @@ class VerifyReport:
     @property
     def is_complete(self) -> bool:
         """Tell whether all rows are there, and every file that the backup had."""
-        return not self.different and self.missing_count + self.damaged_count <= self.known
+        return (
+            not self.different and self.missing_count + self.damaged_count <= self.known
+        )
 
 
 def verify_restored(
@@ -54,10 +57,11 @@ def verify_restored(
     *,
     workers: int | None = None,
 ) -> VerifyReport:
-    """Compare a restored database, and its files below ``filestore``, with the manifest.
+    """Compare a restored database, and its files below ``filestore``, with the
+    manifest.
 
-    Compare before ``finish_database``, and before Odoo has loaded it: both add rows. Raise
-    RetryableError when the database cannot be read, and Cancelled.
+    Compare before ``finish_database``, and before Odoo has loaded it: both add rows.
+    Raise RetryableError when the database cannot be read, and Cancelled.
     """
     report = VerifyReport()
     ours = manifest.get("dfr_backup") or {}
@@ -66,8 +70,12 @@ def verify_restored(
     with Snapshot(connection) as snapshot:
         progress.expect(snapshot.estimated_filestore_size())
         _compare_rows(snapshot, ours.get("rows"), report, progress)
-        if "filestore" in ours.get("contents", ("filestore",)):  # else the plan left them out
-            _compare_files(snapshot.attachments(), filestore, report, Crew(progress, workers))
+        if "filestore" in ours.get(
+            "contents", ("filestore",)
+        ):  # else the plan left them out
+            _compare_files(
+                snapshot.attachments(), filestore, report, Crew(progress, workers)
+            )
     for trouble, names in (("missing", report.missing), ("damaged", report.damaged)):
         for name in names:
             progress.log(f"{name}: {trouble}")

@@ -1,1 +1,2 @@
-"""Where archives are kept: one module per kind of storage, one contract (``base.Storage``)."""
+"""Where archives are kept: one module per kind of storage, one contract
+(``base.Storage``)."""

@@ -1,4 +1,5 @@
-"""The contract of a storage. ``tests/engine/storage_contract.py`` runs against every one."""
+"""The contract of a storage. ``tests/engine/storage_contract.py`` runs against every
+one."""
 
 import hashlib
 import secrets
@@ -18,8 +19,9 @@ CHUNK = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Limits:
-    """What a transfer may take: ``bandwidth`` in bytes per second (0: all there is), and
-    ``timeout``, the seconds without any sign of life after which the far end counts as gone."""
+    """What a transfer may take: ``bandwidth`` in bytes per second (0: all there is),
+    and ``timeout``, the seconds without any sign of life after which the far end
+    counts as gone."""
 
     bandwidth: int = 0
     timeout: float = 60.0
@@ -27,9 +29,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a probe found out that is no failure. ``can_delete``: False where the credentials
-    may add and read but not delete, so that retention is the storage's own business;
-    ``notes`` are sentences for the administrator."""
+    """What a probe found out that is no failure. ``can_delete``: False where the
+    credentials may add and read but not delete, so that retention is the storage's
+    own business; ``notes`` are sentences for the administrator."""
 
     can_delete: bool = True
     notes: tuple[str, ...] = ()
@@ -37,7 +39,8 @@ class Abilities:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object in a storage: its key, its size in bytes, and when it was last changed (UTC)."""
+    """One object in a storage: its key, its size in bytes, and when it was last
+    changed (UTC)."""
 
     key: str
     size: int
@@ -47,18 +50,19 @@ class StoredObject:
 class Storage(ABC):
     """A place that keeps objects under keys. A key is a file name, without folders.
 
-    Every method raises an ``EngineError`` with a hint; a missing object is ``None`` from
-    ``stat`` and a ``PermanentError`` from ``open``.
+    Every method raises an ``EngineError`` with a hint; a missing object is ``None``
+    from ``stat`` and a ``PermanentError`` from ``open``.
     """
 
     @abstractmethod
     def put(self, source: Path, key: str, progress: Progress) -> None:
         """Store the file ``source`` under ``key``, replacing what is there.
 
-        The object is visible under its key only when it is complete. What a call has already
-        stored that was killed, or that raised RetryableError, is used again. Raise
-        ``Cancelled`` when the progress says so, or PermanentError, and leave nothing behind
-        then. Retrying is the caller's part: a kind only tells the two errors apart.
+        The object is visible under its key only when it is complete. What a call has
+        already stored that was killed, or that raised RetryableError, is used again.
+        Raise ``Cancelled`` when the progress says so, or PermanentError, and leave
+        nothing behind then. Retrying is the caller's part: a kind only tells the two
+        errors apart.
         """
 
     @abstractmethod
@@ -84,8 +88,8 @@ class Storage(ABC):
     def probe(self) -> Abilities:
         """Write, read back, list and delete a small object; return what is possible.
 
-        Raise an error that names the missing right when writing, reading or listing fails. A
-        missing right to delete is no error.
+        Raise an error that names the missing right when writing, reading or listing
+        fails. A missing right to delete is no error.
         """
         key = f"dfr_backup-probe-{secrets.token_hex(8)}"
         token = secrets.token_bytes(1024)
@@ -95,15 +99,18 @@ class Storage(ABC):
                 intact = stream.read() == token
             if not intact or key not in {found.key for found in self.list()}:
                 raise PermanentError(
-                    f"What was written to {self.location('')} does not read back the same.",
-                    hint="Check the storage's disk, and what lies between it and this server.",
+                    f"What was written to {self.location('')} does not read back the "
+                    "same.",
+                    hint="Check the storage's disk, and what lies between it and this "
+                    "server.",
                 )
         finally:
             can_delete = self._deletes(key)
         if can_delete:
             return Abilities()
         note = (
-            f"Nothing can be deleted in {self.location('')}: old backups have to be removed by its "
+            f"Nothing can be deleted in {self.location('')}: old backups have to be "
+            "removed by its "
             f"owner, and so has the test file {key}."
         )
         return Abilities(can_delete=False, notes=(note,))
@@ -114,12 +121,14 @@ class Storage(ABC):
         return True
 
     def require(self) -> None:  # noqa: B027 (optional: not every kind needs anything)
-        """Raise PermanentError when something of this server is missing that the kind needs: a
-        package, a program, what its operator has to configure. Nothing far away is asked."""
+        """Raise PermanentError when something of this server is missing that the
+        kind needs: a package, a program, what its operator has to configure. Nothing
+        far away is asked."""
 
     def prepare(self) -> None:  # noqa: B027 (optional: most kinds need nothing)
-        """Make what the storage needs before its first object. Called when it is configured,
-        never by a backup: a directory that is gone may be a disk that is not mounted."""
+        """Make what the storage needs before its first object. Called when it is
+        configured, never by a backup: a directory that is gone may be a disk that is
+        not mounted."""
 
     def check(self) -> None:  # noqa: B027 (optional)
         """Find out cheaply, without writing, what would make ``put`` fail. Raise it."""
@@ -136,13 +145,13 @@ class Storage(ABC):
         return None
 
     def download_url(self, key: str, filename: str, seconds: int) -> str | None:
-        """Return an address from which a browser can download the object as ``filename`` for
-        so many seconds, or None where the kind has no such thing."""
+        """Return an address from which a browser can download the object as
+        ``filename`` for so many seconds, or None where the kind has no such thing."""
         return None
 
     def location(self, key: str) -> str:
-        """Return where ``key`` is, in words that a person can use: a path or an address. That of
-        the storage itself for ""."""
+        """Return where ``key`` is, in words that a person can use: a path or an
+        address. That of the storage itself for ""."""
         return key
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
@@ -154,20 +163,24 @@ class Storage(ABC):
         if found is None:
             raise Mismatch(
                 f"{key} is not in the storage any more.",
-                hint="Somebody or something deleted it. Run a new backup; to restore, choose "
+                hint="Somebody or something deleted it. Run a new backup; to restore, "
+                "choose "
                 "another copy.",
             )
         if found.size != size:
             raise Mismatch(
                 f"{key} has {found.size} bytes in the storage instead of {size}.",
-                hint="The stored copy is damaged. Run a new backup, and look at the storage; to "
+                hint="The stored copy is damaged. Run a new backup, and look at the "
+                "storage; to "
                 "restore, choose another copy.",
             )
         progress.expect(size)
         if self._digest(key, progress) != sha256:
             raise Mismatch(
-                f"The content of {key} in the storage is not what was sent: its checksum differs.",
-                hint="The stored copy is damaged. Run a new backup, and check the storage's disk; "
+                f"The content of {key} in the storage is not what was sent: its "
+                "checksum differs.",
+                hint="The stored copy is damaged. Run a new backup, and check the "
+                "storage's disk; "
                 "to restore, choose another copy.",
             )
 

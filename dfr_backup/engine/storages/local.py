@@ -27,15 +27,17 @@ COPY_CHUNK = 8 << 20  # bytes: short enough for a cancel within a second on a sl
 class LocalRules:
     """Where a local storage may be.
 
-    ``allowed``: below these directories only, because who administers a database does not
-    administer the server. ``forbidden``: never in or around these (filestores, addons paths).
+    ``allowed``: below these directories only, because who administers a database does
+    not administer the server. ``forbidden``: never in or around these (filestores,
+    addons paths).
     """
 
     allowed: Sequence[Path]
     forbidden: Sequence[Path] = ()
 
     def check(self, path: Path) -> Path:
-        """Return the real path of ``path``. Raise PermanentError when the rules forbid it."""
+        """Return the real path of ``path``. Raise PermanentError when the rules
+        forbid it."""
         if not path.is_absolute() or ".." in path.parts:
             raise PermanentError(
                 f"“{path}” is not an absolute path.",
@@ -46,7 +48,8 @@ class LocalRules:
             roots = ", ".join(str(root) for root in self.allowed)
             raise PermanentError(
                 f"“{path}” is outside the directories where backups may be kept.",
-                hint=f"Choose a directory below {roots}. The server's administrator can add one "
+                hint=f"Choose a directory below {roots}. The server's administrator "
+                "can add one "
                 "in odoo.conf: dfr_backup_local_roots = /path",
             )
         for root in self.forbidden:
@@ -115,7 +118,9 @@ class LocalStorage(Storage):
 
     def list(self) -> Iterator[StoredObject]:
         with self._explained("list the directory"):
-            names = sorted(entry.name for entry in os.scandir(self._path) if entry.is_file())
+            names = sorted(
+                entry.name for entry in os.scandir(self._path) if entry.is_file()
+            )
         for name in names:
             found = None if name.endswith(PARTIAL) else self.stat(name)
             if found:
@@ -129,7 +134,8 @@ class LocalStorage(Storage):
             except FileNotFoundError as error:
                 raise PermanentError(
                     f"{key} is not in {self._path}.",
-                    hint="The file was moved or deleted. Scan the storage to see what is there.",
+                    hint="The file was moved or deleted. Scan the storage to see what "
+                    "is there.",
                 ) from error
             with stream:
                 forget_cached(stream.fileno())
@@ -174,7 +180,10 @@ class LocalStorage(Storage):
 
     def _copy(self, source: Path, partial: Path, progress: Progress) -> None:
         done = _same_so_far(source, partial, progress)
-        with open(source, "rb") as reader, open(partial, "ab", opener=_private) as writer:
+        with (
+            open(source, "rb") as reader,
+            open(partial, "ab", opener=_private) as writer,
+        ):
             writer.truncate(done)
             reader.seek(done)
             try:
@@ -184,7 +193,8 @@ class LocalStorage(Storage):
                     progress.advance(len(chunk))
                 _sync(writer)
             except (EngineError, OSError):
-                # a full disk or a cancel: what is there is only in the way. After a kill it stays
+                # a full disk or a cancel: what is there is only in the way. After a
+                # kill it stays
                 partial.unlink(missing_ok=True)
                 raise
 
@@ -209,8 +219,9 @@ def _private(path: str, flags: int) -> int:
 def _link(source: Path, target: Path) -> bool:
     """Make ``target`` a second name of ``source`` instead of a copy, once per source.
 
-    The archive is complete and never written again, and its first name goes away with the
-    run. A second storage on the same disk gets a real copy: two names are not two backups.
+    The archive is complete and never written again, and its first name goes away with
+    the run. A second storage on the same disk gets a real copy: two names are not two
+    backups.
     """
     if source.stat().st_nlink > 1:
         return False
@@ -222,8 +233,8 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def _same_so_far(source: Path, partial: Path, progress: Progress) -> int:
-    """Return how many bytes of an interrupted copy are those of its source: after a loss of
-    power a file may have its size and not its content."""
+    """Return how many bytes of an interrupted copy are those of its source: after a
+    loss of power a file may have its size and not its content."""
     done = 0
     if not partial.exists():
         return done
@@ -252,7 +263,9 @@ def _sync(stream: BinaryIO) -> None:
 def _sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some network file systems cannot sync a directory
+        with contextlib.suppress(
+            OSError
+        ):  # some network file systems cannot sync a directory
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -278,5 +291,9 @@ def _explain(error: OSError, doing: str, path: Path) -> EngineError:
         errno.EIO: "The disk reports errors: check it before anything else.",
         errno.ESTALE: "The network share was lost. Mount it again.",
     }
-    kind = RetryableError if error.errno in (errno.EIO, errno.ESTALE) else PermanentError
-    return kind(message, hint=hints.get(error.errno or 0, "Check the directory on the server."))
+    kind = (
+        RetryableError if error.errno in (errno.EIO, errno.ESTALE) else PermanentError
+    )
+    return kind(
+        message, hint=hints.get(error.errno or 0, "Check the directory on the server.")
+    )

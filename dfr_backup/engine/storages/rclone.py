@@ -1,4 +1,5 @@
-"""Whatever rclone reaches: a directory of a remote that the server's operator has configured."""
+"""Whatever rclone reaches: a directory of a remote that the server's operator has
+configured."""
 
 import contextlib
 import io
@@ -32,8 +33,9 @@ TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)"
 def list_remotes(config: RcloneConfig) -> list[str]:
     """Return the names of the remotes that may be chosen. Raise an EngineError.
 
-    Remotes of the kind “local” are left out: they reach every file of this server, and who
-    administers a database does not administer the server. An alias remote reaches one directory.
+    Remotes of the kind “local” are left out: they reach every file of this server, and
+    who administers a database does not administer the server. An alias remote reaches
+    one directory.
     """
     rclone = Rclone(config, Limits(timeout=20))
     rclone.version  # noqa: B018 (raises when it is too old)
@@ -46,8 +48,9 @@ def list_remotes(config: RcloneConfig) -> list[str]:
 class RcloneStorage(Storage):
     """Objects are files in one directory of a remote, which ``prepare`` makes.
 
-    An upload gets a temporary name first, where the backend can rename; the others (object
-    stores) show a file only when it is complete. rclone cannot go on with an interrupted upload.
+    An upload gets a temporary name first, where the backend can rename; the others
+    (object stores) show a file only when it is complete. rclone cannot go on with an
+    interrupted upload.
     """
 
     def __init__(self, config: RcloneConfig, limits: Limits):
@@ -84,7 +87,9 @@ class RcloneStorage(Storage):
         progress.expect(size)
         with self._reporting_to(progress):
             self._require_space(size)
-            self._store(source, key, PARTIAL, lambda sent: _advance(progress, min(sent, size)))
+            self._store(
+                source, key, PARTIAL, lambda sent: _advance(progress, min(sent, size))
+            )
         _advance(progress, size)
 
     def put_bytes(self, data: bytes, key: str) -> None:
@@ -98,7 +103,9 @@ class RcloneStorage(Storage):
     def stat(self, key: str) -> StoredObject | None:
         path = self._path(checked_key(key))
         try:
-            found = json.loads(self._call("lsjson", path, options=["--stat", "--no-mimetype"]))
+            found = json.loads(
+                self._call("lsjson", path, options=["--stat", "--no-mimetype"])
+            )
         except Failed as failure:
             if failure.status in MISSING:
                 return None
@@ -116,12 +123,17 @@ class RcloneStorage(Storage):
         if found is None:
             raise PermanentError(
                 f"{key} is not in {self._path()}.",
-                hint="The file was moved or deleted. Scan the storage to see what is there.",
+                hint="The file was moved or deleted. Scan the storage to see what is "
+                "there.",
             )
         left = max(0, found.size - offset)
         doing = f"read {key}"
-        with self._rclone.stream("cat", f"--offset={offset}", path=self._path(key)) as child:
-            stream = _Stream(self._rclone, child, left, lambda error: self._explain(error, doing))
+        with self._rclone.stream(
+            "cat", f"--offset={offset}", path=self._path(key)
+        ) as child:
+            stream = _Stream(
+                self._rclone, child, left, lambda error: self._explain(error, doing)
+            )
             yield cast(BinaryIO, stream)
 
     def delete(self, key: str) -> None:
@@ -140,7 +152,9 @@ class RcloneStorage(Storage):
         if not self._features.get("About"):
             return None
         doing = "look at the free space"
-        return json.loads(self._run(doing, "about", self._path(), options=["--json"])).get("free")
+        return json.loads(
+            self._run(doing, "about", self._path(), options=["--json"])
+        ).get("free")
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         with self._reporting_to(progress):
@@ -148,11 +162,13 @@ class RcloneStorage(Storage):
 
     @cached_property
     def _features(self) -> dict[str, bool]:
-        """What the backend can, in rclone's words. Every call needs this first: here the remote
-        is compared with those that are configured."""
+        """What the backend can, in rclone's words. Every call needs this first: here
+        the remote is compared with those that are configured."""
         self._require_remote()
         try:
-            shown = self._rclone.output("backend", paths=["features", f"{self._remote}:"])
+            shown = self._rclone.output(
+                "backend", paths=["features", f"{self._remote}:"]
+            )
         except Failed as failure:
             raise self._explain(failure, "ask what the remote can") from failure
         return json.loads(shown)["Features"]
@@ -162,9 +178,12 @@ class RcloneStorage(Storage):
         if self._remote not in remotes:
             names = ", ".join(remotes) or "none"
             raise PermanentError(
-                f"“{self._remote}” is not among the remotes that may be used on this server.",
-                hint=f"There are: {names}. The server's administrator adds one with rclone config, "
-                "as the system user that runs Odoo; one of the kind “local” is never used.",
+                f"“{self._remote}” is not among the remotes that may be used on this "
+                "server.",
+                hint=f"There are: {names}. The server's administrator adds one with "
+                "rclone config, "
+                "as the system user that runs Odoo; one of the kind “local” is never "
+                "used.",
             )
 
     def _path(self, key: str = "") -> str:
@@ -175,7 +194,9 @@ class RcloneStorage(Storage):
         self._features  # noqa: B018 (raises when the remote may not be used)
         return self._rclone.output(command, *options, paths=paths)
 
-    def _run(self, doing: str, command: str, *paths: str, options: Sequence[str] = ()) -> bytes:
+    def _run(
+        self, doing: str, command: str, *paths: str, options: Sequence[str] = ()
+    ) -> bytes:
         try:
             return self._call(command, *paths, options=options)
         except Failed as failure:
@@ -189,13 +210,18 @@ class RcloneStorage(Storage):
             options = ["--files-only", "--no-mimetype"]
             return json.loads(self._call("lsjson", self._path(), options=options))
         except Failed as failure:
-            if failure.status in MISSING and not self._features.get("CanHaveEmptyDirectories"):
-                return []  # in an object store, a directory is there once something is in it
+            if failure.status in MISSING and not self._features.get(
+                "CanHaveEmptyDirectories"
+            ):
+                # in an object store, a directory is there once something is in it
+                return []
             raise self._explain(failure, "list the directory") from failure
 
-    def _store(self, source: Path, key: str, partial: str, report: Callable[[int], None]) -> None:
-        """Store a file under a temporary name, then under its key. Leave nothing behind when
-        that fails for good."""
+    def _store(
+        self, source: Path, key: str, partial: str, report: Callable[[int], None]
+    ) -> None:
+        """Store a file under a temporary name, then under its key. Leave nothing
+        behind when that fails for good."""
         self.check()
         moves = bool(self._features.get("Move"))
         before = None if moves else self.stat(key)
@@ -209,11 +235,15 @@ class RcloneStorage(Storage):
             with contextlib.suppress(EngineError):
                 if moves:
                     self.delete(key + partial)
-                elif self.stat(key) != before:  # complete in the moment that it was cancelled
+                elif (
+                    self.stat(key) != before
+                ):  # complete in the moment that it was cancelled
                     self.delete(key)
             raise
 
-    def _transfer(self, source: Path, key: str, name: str, report: Callable[[int], None]) -> None:
+    def _transfer(
+        self, source: Path, key: str, name: str, report: Callable[[int], None]
+    ) -> None:
         try:
             self._rclone.transfer(source, self._path(name), report)
         except Failed as failure:
@@ -264,7 +294,11 @@ class _Stream(io.RawIOBase):
     """What ``rclone cat`` prints: exactly ``left`` bytes, or an error."""
 
     def __init__(
-        self, rclone: Rclone, child: Child, left: int, explained: Callable[[Failed], EngineError]
+        self,
+        rclone: Rclone,
+        child: Child,
+        left: int,
+        explained: Callable[[Failed], EngineError],
     ):
         super().__init__()
         self._rclone = rclone
@@ -276,8 +310,8 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:  # type: ignore[override]
-        """Fill a part of ``buffer``. Return 0 at the end of the file, once rclone has ended well.
-        Raise an EngineError."""
+        """Fill a part of ``buffer``. Return 0 at the end of the file, once rclone
+        has ended well. Raise an EngineError."""
         if not len(buffer):
             return 0
         self._rclone.wait_for_output(self._child)
@@ -293,7 +327,9 @@ class _Stream(io.RawIOBase):
         except Failed as failure:
             raise self._explained(failure) from failure
         if self._left:
-            raise self._explained(Failed(1, f"EOF, {self._left} bytes away from the end"))
+            raise self._explained(
+                Failed(1, f"EOF, {self._left} bytes away from the end")
+            )
 
 
 def _go_on() -> None:
@@ -306,5 +342,9 @@ def _advance(progress: Progress, done: int) -> None:
 
 def _stored(key: str, entry: dict[str, Any]) -> StoredObject:
     found = TIME.match(entry.get("ModTime") or "")
-    text = found[1] + found[2].replace("Z", "+00:00") if found else "1970-01-01T00:00:00+00:00"
+    text = (
+        found[1] + found[2].replace("Z", "+00:00")
+        if found
+        else "1970-01-01T00:00:00+00:00"
+    )
     return StoredObject(key, max(0, entry["Size"]), datetime.fromisoformat(text))

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from ..errors import EngineError, PermanentError, RetryableError
 
 MISSING = (3, 4)  # exit status: the directory, or the file, does not exist
-STAMP = re.compile(r"^[\d/]+ [\d:]+ [A-Z]+ *: *", re.MULTILINE)  # in front of each complaint
+STAMP = re.compile(
+    r"^[\d/]+ [\d:]+ [A-Z]+ *: *", re.MULTILINE
+)  # in front of each complaint
 
 
 class Failed(Exception):
-    """rclone ended with a ``status`` that is not 0; ``text`` is what it complained about."""
+    """rclone ended with a ``status`` that is not 0; ``text`` is what it complained
+    about."""
 
     def __init__(self, status: int, text: str):
         super().__init__(text)
@@ -26,7 +29,8 @@ def without_secrets(text: str) -> str:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a complaint of rclone means: ``pattern`` is looked for in it, without its case."""
+    """What a complaint of rclone means: ``pattern`` is looked for in it, without its
+    case."""
 
     pattern: str
     kind: type[EngineError]
@@ -48,17 +52,21 @@ MEANINGS = (
         "The server's administrator can look at it: rclone config show",
     ),
     Meaning(
-        r"no space left|insufficient storage|\b507\b|quota|disk full|out of space|storage.?full",
+        r"no space left|insufficient storage|\b507\b|quota|disk full|out of "
+        r"space|storage.?full",
         PermanentError,
         "the storage is full",
         "Free some space there, or raise the quota. Nothing was deleted.",
     ),
     Meaning(
-        r"\b401\b|unauthori[sz]ed|invalid_grant|unable to authenticate|InvalidAccessKeyId"
-        r"|SignatureDoesNotMatch|token expired|couldn't fetch token|login incorrect|530 ",
+        r"\b401\b|unauthori[sz]ed|invalid_grant|unable to "
+        r"authenticate|InvalidAccessKeyId"
+        r"|SignatureDoesNotMatch|token expired|couldn't fetch token|login "
+        r"incorrect|530 ",
         PermanentError,
         "the login was refused",
-        "The server's administrator can renew it: rclone config reconnect, or rclone config",
+        "The server's administrator can renew it: rclone config reconnect, or rclone "
+        "config",
     ),
     Meaning(
         r"permission denied|access ?denied|\b403\b|forbidden|read-only",
@@ -67,12 +75,15 @@ MEANINGS = (
         "Give the account of the remote the right to do so.",
     ),
     Meaning(
-        r"no such host|connection refused|connection reset|timeout|timed out|unreachable"
-        r"|closed network connection|broken pipe|\bEOF\b|deadline exceeded|TLS handshake"
+        r"no such host|connection refused|connection reset|timeout|timed "
+        r"out|unreachable"
+        r"|closed network connection|broken pipe|\bEOF\b|deadline exceeded|TLS "
+        r"handshake"
         r"|\b50[0234]\b|\b429\b",
         RetryableError,
         "the storage cannot be reached, or does not answer",
-        "It is tried again. If it happens often, look at the network and at the storage.",
+        "It is tried again. If it happens often, look at the network and at the "
+        "storage.",
     ),
 )
 
@@ -97,9 +108,13 @@ def explain(failure: Failed, doing: str, where: str) -> EngineError:
             hint="Was it moved, or is a disk not mounted?",
             log=failure.text,
         )
-    said = STAMP.sub("", failure.text).partition("\n")[0] or f"exit status {failure.status}"
+    said = (
+        STAMP.sub("", failure.text).partition("\n")[0]
+        or f"exit status {failure.status}"
+    )
     return RetryableError(
         f"{message}: rclone says “{said}”.",
-        hint="It is tried again. The server's administrator can try the same with rclone by hand.",
+        hint="It is tried again. The server's administrator can try the same with "
+        "rclone by hand.",
         log=failure.text,
     )

@@ -18,7 +18,10 @@ from .rclone_errors import Failed, without_secrets
 from .rclone_rules import RcloneConfig, environment
 
 OLDEST = (1, 60)  # Debian 12 has it
-INPLACE = (1, 63)  # since then rclone makes a temporary name of its own, unless told not to
+INPLACE = (
+    1,
+    63,
+)  # since then rclone makes a temporary name of its own, unless told not to
 SLICE = 0.5  # seconds between two looks at whether to go on
 PATIENCE = 10  # times the timeout: rclone itself gives up long before
 
@@ -27,9 +30,11 @@ _versions: dict[tuple[str, int], tuple[int, int]] = {}
 
 
 class Rclone:
-    """Runs rclone for one configuration. Each call is a process of its own, which ends with us.
+    """Runs rclone for one configuration. Each call is a process of its own, which ends
+    with us.
 
-    ``tick`` is called at least every half second while one runs, and may raise an EngineError.
+    ``tick`` is called at least every half second while one runs, and may raise an
+    EngineError.
     """
 
     def __init__(self, config: RcloneConfig, limits: Limits):
@@ -39,7 +44,8 @@ class Rclone:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Return the version of the program. Raise PermanentError when it is too old."""
+        """Return the version of the program. Raise PermanentError when it is too
+        old."""
         binary = self._binary()
         program = (binary, os.stat(binary).st_mtime_ns)
         if program not in _versions:
@@ -48,8 +54,10 @@ class Rclone:
             version = (int(found[1]), int(found[2])) if found else (0, 0)
             if version < OLDEST:
                 raise PermanentError(
-                    f"This rclone is too old: {shown.splitlines()[0] if shown else 'no version'}.",
-                    hint="Version 1.60 or newer is needed; the server's administrator can install "
+                    "This rclone is too old: "
+                    f"{shown.splitlines()[0] if shown else 'no version'}.",
+                    hint="Version 1.60 or newer is needed; the server's administrator "
+                    "can install "
                     "it.",
                 )
             _versions[program] = version
@@ -59,7 +67,9 @@ class Rclone:
         """Return the names of all remotes and the kind of each."""
         self._require_config()
         found = {}
-        for line in self.output("listremotes", "--long").decode("utf-8", "replace").splitlines():
+        for line in (
+            self.output("listremotes", "--long").decode("utf-8", "replace").splitlines()
+        ):
             name, _colon, kind = line.partition(":")
             found[name] = kind.split()[0] if kind.split() else ""
         return found
@@ -71,8 +81,11 @@ class Rclone:
             self.finish(child)
         return printed
 
-    def transfer(self, source: Path, target: str, report: Callable[[int], None]) -> None:
-        """Copy a file to ``target``, and ``report`` how many bytes of it were sent so far.
+    def transfer(
+        self, source: Path, target: str, report: Callable[[int], None]
+    ) -> None:
+        """Copy a file to ``target``, and ``report`` how many bytes of it were sent so
+        far.
 
         Raise Failed, what ``report`` raises, or another EngineError.
         """
@@ -95,20 +108,22 @@ class Rclone:
 
     @contextmanager
     def stream(self, command: str, *options: str, path: str) -> Iterator[Child]:
-        """Start a command whose output is read by ``printed`` or from ``child.stdout``."""
+        """Start a command whose output is read by ``printed`` or from
+        ``child.stdout``."""
         with self._child(command, *options, paths=[path]) as child:
             yield child
 
     def printed(self, child: Child) -> Iterator[bytes]:
-        """Yield what a child prints, as it comes. Raise RetryableError when it is stuck."""
+        """Yield what a child prints, as it comes. Raise RetryableError when it is
+        stuck."""
         self.wait_for_output(child)
         while data := os.read(child.stdout, 1 << 20):
             yield data
             self.wait_for_output(child)
 
     def wait_for_output(self, child: Child) -> None:
-        """Wait until a child has printed something, or ended. Raise RetryableError when it is
-        stuck, and what ``tick`` raises."""
+        """Wait until a child has printed something, or ended. Raise RetryableError
+        when it is stuck, and what ``tick`` raises."""
         poll = select.poll()
         poll.register(child.stdout, select.POLLIN | select.POLLHUP)
         end = self._deadline()
@@ -123,17 +138,29 @@ class Rclone:
         if time.monotonic() > deadline:
             raise RetryableError(
                 f"rclone did nothing for {PATIENCE * self._limits.timeout:g} seconds.",
-                hint="It was ended, and is tried again. Check the network and the remote.",
+                hint="It was ended, and is tried again. Check the network and the "
+                "remote.",
             )
 
     def finish(self, child: Child, complaints: str = "") -> None:
         """Read the exit status of a child that has closed its output. Raise Failed."""
         if status := child.wait():
-            raise Failed(status, without_secrets(f"{complaints}\n{child.stderr_tail()}".strip()))
+            raise Failed(
+                status, without_secrets(f"{complaints}\n{child.stderr_tail()}".strip())
+            )
 
     @contextmanager
-    def _child(self, command: str, *options: str, paths: Sequence[str] = ()) -> Iterator[Child]:
-        argv = [self._binary(), command, *self._common_options(), *options, "--", *paths]
+    def _child(
+        self, command: str, *options: str, paths: Sequence[str] = ()
+    ) -> Iterator[Child]:
+        argv = [
+            self._binary(),
+            command,
+            *self._common_options(),
+            *options,
+            "--",
+            *paths,
+        ]
         child = Child(argv, environment())
         try:
             child.__enter__()
@@ -165,7 +192,8 @@ class Rclone:
         if path and not path.is_file():
             raise PermanentError(
                 f"The configuration of rclone is not at {path}.",
-                hint="The server's administrator can make it: rclone config, as the system user "
+                hint="The server's administrator can make it: rclone config, as the "
+                "system user "
                 "that runs Odoo.",
             )
 
@@ -187,6 +215,7 @@ def _log_entries(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
 def _not_installed(reason: str) -> PermanentError:
     return PermanentError(
         "The program rclone is missing on this server.",
-        hint="The server's administrator can install it, for example: apt install rclone",
+        hint="The server's administrator can install it, for example: apt install "
+        "rclone",
         log=reason,
     )

@@ -1,4 +1,5 @@
-"""What an administrator of a database may tell rclone: a remote, a directory and nothing else."""
+"""What an administrator of a database may tell rclone: a remote, a directory and
+nothing else."""
 
 import os
 import re
@@ -13,10 +14,11 @@ KEPT_VARIABLES = ("RCLONE_CONFIG", "RCLONE_PASSWORD_COMMAND")
 
 @dataclass(frozen=True)
 class RcloneConfig:
-    """Which of the remotes that the server's operator has configured, and which directory in it.
+    """Which of the remotes that the server's operator has configured, and which
+    directory in it.
 
-    ``config_file`` None is rclone's own default for the system user that runs Odoo, ``binary``
-    None what is found on the PATH.
+    ``config_file`` None is rclone's own default for the system user that runs Odoo,
+    ``binary`` None what is found on the PATH.
     """
 
     remote: str = ""
@@ -26,7 +28,8 @@ class RcloneConfig:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for rclone: ours, without options that a variable would set.
+    """Return the environment for rclone: ours, without options that a variable would
+    set.
 
     What tells where the configuration is, what is in it and how it is opened, stays.
     """
@@ -42,18 +45,21 @@ def checked_remote(remote: str) -> str:
     if not REMOTE.fullmatch(remote):
         raise PermanentError(
             f"“{remote}” cannot be the name of a remote of rclone.",
-            hint="Choose one of the remotes that the server's administrator has configured.",
+            hint="Choose one of the remotes that the server's administrator has "
+            "configured.",
         )
     return remote
 
 
 def checked_directory(directory: str) -> str:
-    """Return ``directory`` when it is a plain path within a remote. Raise PermanentError."""
+    """Return ``directory`` when it is a plain path within a remote. Raise
+    PermanentError."""
     parts = directory.split("/") if directory else []
     if not all(map(_is_plain, parts)):
         raise PermanentError(
             f"“{directory}” cannot be a directory in a remote of rclone.",
-            hint="Give a path like backups/odoo: below where the remote begins, without colons "
+            hint="Give a path like backups/odoo: below where the remote begins, "
+            "without colons "
             "and without “..”. What shall begin elsewhere needs an alias remote.",
         )
     return directory
@@ -67,7 +73,9 @@ def checked_key(key: str) -> str:
 
 
 def _is_plain(part: str) -> bool:
-    tricks = part in ("", ".", "..") or part.startswith(("-", "~")) or part != part.strip()
+    tricks = (
+        part in ("", ".", "..") or part.startswith(("-", "~")) or part != part.strip()
+    )
     return not tricks and _is_printable(part) and not set(part) & set(":\\")
 
 

@@ -30,8 +30,8 @@ LONGEST_LINK = 7 * 24 * 3600  # seconds: a signature is not valid for longer
 class S3Storage(Storage):
     """Objects are ``prefix/key`` in a bucket that exists already.
 
-    A put finds what an earlier one has stored: the object itself, or parts of it. So when
-    ``verify`` finds a stored object damaged, delete it before it is put again.
+    A put finds what an earlier one has stored: the object itself, or parts of it. So
+    when ``verify`` finds a stored object damaged, delete it before it is put again.
     """
 
     def __init__(self, config: S3Config, limits: Limits):
@@ -53,7 +53,10 @@ class S3Storage(Storage):
 
             def extras() -> dict[str, Any]:
                 metadata = fingerprint(file) if self._config.trusts_checksums else {}
-                return {**self._extras(), **({"Metadata": metadata} if metadata else {})}
+                return {
+                    **self._extras(),
+                    **({"Metadata": metadata} if metadata else {}),
+                }
 
             Upload(self._link, self._limits, file, name, progress, extras).run()
         finally:
@@ -74,7 +77,9 @@ class S3Storage(Storage):
         folder = self._config.folder
         following: dict[str, str] = {}
         while True:
-            answer = self._link.call("list_objects_v2", Prefix=folder, Delimiter="/", **following)
+            answer = self._link.call(
+                "list_objects_v2", Prefix=folder, Delimiter="/", **following
+            )
             for one in answer.get("Contents", []):
                 if key := one["Key"][len(folder) :]:  # a folder may be an object itself
                     yield StoredObject(key, one["Size"], _utc(one["LastModified"]))
@@ -84,7 +89,8 @@ class S3Storage(Storage):
             if following.get("ContinuationToken") == token:
                 raise PermanentError(
                     f"The server lists the bucket {self._config.place} without an end.",
-                    hint="It is no complete S3 server. Ask its administrator, or use another one.",
+                    hint="It is no complete S3 server. Ask its administrator, or use "
+                    "another one.",
                 )
             following = {"ContinuationToken": token}
 
@@ -107,7 +113,8 @@ class S3Storage(Storage):
             abort(self._link, name, upload)
 
     def check(self) -> None:
-        """Ask the bucket for one object: whoever may only write is told so, and that is enough."""
+        """Ask the bucket for one object: whoever may only write is told so, and that
+        is enough."""
         try:
             self._link.call("list_objects_v2", Prefix=self._config.folder, MaxKeys=1)
         except EngineError as error:
@@ -127,11 +134,15 @@ class S3Storage(Storage):
                 self.delete(key)
             raise
         can_delete = self._try_delete(key)
-        return Abilities(can_delete, tuple(self._notes(can_delete, bool(answer.get("VersionId")))))
+        return Abilities(
+            can_delete, tuple(self._notes(can_delete, bool(answer.get("VersionId"))))
+        )
 
     def download_url(self, key: str, filename: str, seconds: int) -> str | None:
         plain = re.sub(r"[^\w. -]", "_", filename, flags=re.ASCII)
-        disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename)}"
+        disposition = (
+            f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename)}"
+        )
         return self._link.presigned(
             "get_object",
             max(1, min(seconds, LONGEST_LINK)),
@@ -140,9 +151,12 @@ class S3Storage(Storage):
         )
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
-        """As every storage does it; but where the configuration trusts the server's checksums,
-        compare those instead of reading everything back, if there are any that can be compared."""
-        if self._config.trusts_checksums and proves(self._head(self._name(key)), size, sha256):
+        """As every storage does it; but where the configuration trusts the server's
+        checksums, compare those instead of reading everything back, if there are any
+        that can be compared."""
+        if self._config.trusts_checksums and proves(
+            self._head(self._name(key)), size, sha256
+        ):
             progress.expect(size)
             progress.advance(size)
             progress.log("The checksum that the server computed on receipt is right.")
@@ -174,7 +188,9 @@ class S3Storage(Storage):
                 return None
             raise
 
-    def _reader(self, key: str, offset: int, tick: Callable[[], object] = lambda: None) -> Reader:
+    def _reader(
+        self, key: str, offset: int, tick: Callable[[], object] = lambda: None
+    ) -> Reader:
         name = self._name(key)
         found = self._head(name)
         if found is None:
@@ -192,12 +208,18 @@ class S3Storage(Storage):
             tick,
         )
 
-    # -- what goes with a new object -----------------------------------------------------
+    # -- what goes with a new object
+    # -----------------------------------------------------
 
     def _encryption(self) -> dict[str, Any]:
         config = self._config
-        chosen = {"ServerSideEncryption": config.encryption, "SSEKMSKeyId": config.kms_key}
-        return {name: value for name, value in chosen.items() if config.encryption and value}
+        chosen = {
+            "ServerSideEncryption": config.encryption,
+            "SSEKMSKeyId": config.kms_key,
+        }
+        return {
+            name: value for name, value in chosen.items() if config.encryption and value
+        }
 
     def _extras(self) -> dict[str, Any]:
         config = self._config
@@ -210,43 +232,56 @@ class S3Storage(Storage):
             extras["ObjectLockRetainUntilDate"] = lock["RetainUntilDate"]
         return extras
 
-    def _put_bytes(self, data: bytes, name: str, extras: dict[str, Any]) -> dict[str, Any]:
-        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        answer = self._link.call("put_object", Key=name, Body=data, ContentMD5=md5, **extras)
+    def _put_bytes(
+        self, data: bytes, name: str, extras: dict[str, Any]
+    ) -> dict[str, Any]:
+        md5 = base64.b64encode(
+            hashlib.md5(data, usedforsecurity=False).digest()
+        ).decode()
+        answer = self._link.call(
+            "put_object", Key=name, Body=data, ContentMD5=md5, **extras
+        )
         checkpoint("storage.put.written")
         return answer
 
-    # -- locks ---------------------------------------------------------------------------
+    # -- locks
+    # ---------------------------------------------------------------------------
 
     def _lock(self) -> dict[str, Any]:
         until = datetime.now(timezone.utc) + timedelta(days=self._config.lock_days)
         return {"Mode": self._config.lock_mode, "RetainUntilDate": until}
 
     def _require_locked(self, name: str) -> None:
-        """Lock an object that is not: some servers forget it when they put parts together."""
+        """Lock an object that is not: some servers forget it when they put parts
+        together."""
         try:
             found = self._head(name) or {}
         except EngineError as error:
             if not _is_denied(error):
                 raise
             return
-        if not (found.get("ObjectLockRetainUntilDate") or self._retained_until(name, found)):
+        if not (
+            found.get("ObjectLockRetainUntilDate") or self._retained_until(name, found)
+        ):
             self._link.call("put_object_retention", Key=name, Retention=self._lock())
 
     def _require_unlocked(self, name: str) -> None:
-        """Raise PermanentError for an object that is locked: in a bucket with versions deleting
-        it would only hide it, and free nothing."""
+        """Raise PermanentError for an object that is locked: in a bucket with
+        versions deleting it would only hide it, and free nothing."""
         try:
             found = self._head(name) or {}
         except EngineError as error:
             if not _is_denied(error):
                 raise
             return
-        until = found.get("ObjectLockRetainUntilDate") or self._retained_until(name, found)
+        until = found.get("ObjectLockRetainUntilDate") or self._retained_until(
+            name, found
+        )
         if until and _utc(until) > datetime.now(timezone.utc):
             raise PermanentError(
                 f"{name} is protected until {_utc(until):%Y-%m-%d %H:%M} UTC.",
-                hint="An object lock of the bucket keeps it. It can be deleted after that.",
+                hint="An object lock of the bucket keeps it. It can be deleted after "
+                "that.",
             )
         if found.get("ObjectLockLegalHoldStatus") == "ON":
             raise PermanentError(
@@ -255,8 +290,9 @@ class S3Storage(Storage):
             )
 
     def _retained_until(self, name: str, found: dict[str, Any]) -> datetime | None:
-        """Ask for the lock by itself: older servers do not tell it with the object. Only where
-        there are versions, without which there are no locks: others may not know the question."""
+        """Ask for the lock by itself: older servers do not tell it with the object.
+        Only where there are versions, without which there are no locks: others may
+        not know the question."""
         if "VersionId" not in found:
             return None
         with contextlib.suppress(EngineError):
@@ -264,27 +300,34 @@ class S3Storage(Storage):
             return answer.get("Retention", {}).get("RetainUntilDate")
         return None
 
-    # -- probe ---------------------------------------------------------------------------
+    # -- probe
+    # ---------------------------------------------------------------------------
 
     def _require_intact(self, key: str, token: bytes) -> None:
         with self.open(key) as stream:
             if stream.read() != token:
                 raise PermanentError(
-                    f"What was written to the bucket {self._config.place} does not read back "
+                    f"What was written to the bucket {self._config.place} does not "
+                    "read back "
                     "the same.",
-                    hint="The server, or something between it and here, changes data. Set the "
+                    hint="The server, or something between it and here, changes data. "
+                    "Set the "
                     "checksums to “when required”; do not use it if this stays.",
                 )
 
     def _require_listed(self, key: str) -> None:
         if key not in {found.key for found in self._listed_like(key)}:
             raise PermanentError(
-                f"What was written to the bucket {self._config.place} is not in its list.",
-                hint="Its list comes late, or not at all. Backups could not be found in it again.",
+                f"What was written to the bucket {self._config.place} is not in its "
+                "list.",
+                hint="Its list comes late, or not at all. Backups could not be found "
+                "in it again.",
             )
 
     def _listed_like(self, key: str) -> Iterator[StoredObject]:
-        answer = self._link.call("list_objects_v2", Prefix=self._name(key), Delimiter="/")
+        answer = self._link.call(
+            "list_objects_v2", Prefix=self._name(key), Delimiter="/"
+        )
         for one in answer.get("Contents", []):
             name = one["Key"][len(self._config.folder) :]
             yield StoredObject(name, one["Size"], _utc(one["LastModified"]))
@@ -303,7 +346,8 @@ class S3Storage(Storage):
             yield "Deleting is not allowed: what is too old must be deleted by the bucket itself."
         if versioned:
             yield (
-                "The bucket keeps old versions: a lifecycle rule must remove those of deleted "
+                "The bucket keeps old versions: a lifecycle rule must remove those of "
+                "deleted "
                 "backups, or they take space for ever."
             )
         try:

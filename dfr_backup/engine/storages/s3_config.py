@@ -14,15 +14,17 @@ VERIFY = ("auto", "read", "checksum")
 
 @dataclass(frozen=True)
 class S3Config:
-    """A bucket, and the folder in it that ``prefix`` names. A blank ``endpoint`` is AWS.
+    """A bucket, and the folder in it that ``prefix`` names. A blank ``endpoint`` is
+    AWS.
 
-    Blank keys mean boto3's own chain: environment, profile, instance role. ``ca_bundle`` is the
-    path of a file with the certificates to trust (blank: the system's). ``encryption`` and
-    ``lock_mode`` are what S3 calls them; ``lock_days`` is how long an object stays locked.
-    ``parallel`` parts are under way at a time. ``checksums``: "auto" sends S3's newer
-    checksums and does without where a server refuses them. ``verify``: "read" reads everything
-    back, "checksum" compares the checksums that the server computed when it received the bytes,
-    where they can be trusted, and "auto" does so at AWS only.
+    Blank keys mean boto3's own chain: environment, profile, instance role.
+    ``ca_bundle`` is the path of a file with the certificates to trust (blank: the
+    system's). ``encryption`` and ``lock_mode`` are what S3 calls them; ``lock_days`` is
+    how long an object stays locked. ``parallel`` parts are under way at a time.
+    ``checksums``: "auto" sends S3's newer checksums and does without where a server
+    refuses them. ``verify``: "read" reads everything back, "checksum" compares the
+    checksums that the server computed when it received the bytes, where they can be
+    trusted, and "auto" does so at AWS only.
 
     Raise PermanentError for values that cannot be right.
     """
@@ -54,7 +56,8 @@ class S3Config:
 
     @property
     def folder(self) -> str:
-        """What comes before the key of each object: blank, or a path that ends with "/"."""
+        """What comes before the key of each object: blank, or a path that ends with
+        "/"."""
         return self.prefix.rstrip("/") + "/" if self.prefix else ""
 
     @property
@@ -64,13 +67,16 @@ class S3Config:
 
     @property
     def trusts_checksums(self) -> bool:
-        return self.verify == "checksum" or (self.verify == "auto" and not self.endpoint)
+        return self.verify == "checksum" or (
+            self.verify == "auto" and not self.endpoint
+        )
 
     def _check_bucket(self) -> None:
         if not re.fullmatch(r"[\w.:-]+", self.bucket):
             raise PermanentError(
                 f"“{self.bucket}” cannot be the name of a bucket.",
-                hint="Give the bare name of the bucket, without s3:// and without a folder; "
+                hint="Give the bare name of the bucket, without s3:// and without a "
+                "folder; "
                 "folders belong into the prefix.",
             )
 
@@ -80,7 +86,8 @@ class S3Config:
         if bad or re.search(r"[\x00-\x1f\x7f]", self.prefix):
             raise PermanentError(
                 f"“{self.prefix}” cannot be a prefix.",
-                hint="Give folder names with “/” between them and none in front, without “.”, "
+                hint="Give folder names with “/” between them and none in front, "
+                "without “.”, "
                 "“..” and empty names: backups/odoo",
             )
 
@@ -89,14 +96,17 @@ class S3Config:
             shown = re.sub(r"//[^/]*@", "//…@", self.endpoint)
             raise PermanentError(
                 f"“{shown}” cannot be the address of an S3 server.",
-                hint="Give it as https://s3.example.com, without the bucket, a path or a password.",
+                hint="Give it as https://s3.example.com, without the bucket, a path or "
+                "a password.",
             )
 
     def _check_credentials(self) -> None:
         if bool(self.access_key) != bool(self.secret_key):
             raise PermanentError(
-                "The access key and the secret key belong together, and one of them is missing.",
-                hint="Give both, or leave both blank to use the server's own AWS credentials.",
+                "The access key and the secret key belong together, and one of them is "
+                "missing.",
+                hint="Give both, or leave both blank to use the server's own AWS "
+                "credentials.",
             )
 
     def _check_choices(self) -> None:
@@ -120,14 +130,16 @@ class S3Config:
             )
         if self.parallel < 1:
             raise PermanentError(
-                "At least one part must be under way at a time.", hint="Give 1 to 16; 4 is usual."
+                "At least one part must be under way at a time.",
+                hint="Give 1 to 16; 4 is usual.",
             )
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How a provider wants to be reached. ``endpoint`` has ``{region}`` or ``{account}`` to fill
-    in, and is blank for AWS; ``region`` is the one to sign with where there is no choice."""
+    """How a provider wants to be reached. ``endpoint`` has ``{region}`` or
+    ``{account}`` to fill in, and is blank for AWS; ``region`` is the one to sign
+    with where there is no choice."""
 
     name: str
     endpoint: str
@@ -146,15 +158,18 @@ PRESETS = {
     "aws": Preset(
         "Amazon S3",
         "",
-        notes="Give the region of the bucket. A lifecycle rule that ends incomplete multipart "
+        notes="Give the region of the bucket. A lifecycle rule that ends incomplete "
+        "multipart "
         "uploads after 7 days is a good idea.",
         source="https://docs.aws.amazon.com/general/latest/gr/s3.html",
     ),
     "backblaze": Preset(
         "Backblaze B2",
         "https://s3.{region}.backblazeb2.com",
-        notes="The region is the middle of the bucket's endpoint, for example us-west-004. Use an "
-        "application key, not the master key. Buckets keep all versions unless their lifecycle "
+        notes="The region is the middle of the bucket's endpoint, for example "
+        "us-west-004. Use an "
+        "application key, not the master key. Buckets keep all versions unless their "
+        "lifecycle "
         "says “keep only the last version”.",
         source="https://www.backblaze.com/docs/cloud-storage-call-the-s3-compatible-api",
     ),
@@ -162,14 +177,17 @@ PRESETS = {
         "Cloudflare R2",
         "https://{account}.r2.cloudflarestorage.com",
         region="auto",
-        notes="The account is the long identifier in the dashboard's address. Buckets with a "
-        "jurisdiction have another address: https://<account>.eu.r2.cloudflarestorage.com",
+        notes="The account is the long identifier in the dashboard's address. Buckets "
+        "with a "
+        "jurisdiction have another address: "
+        "https://<account>.eu.r2.cloudflarestorage.com",
         source="https://developers.cloudflare.com/r2/api/s3/api/",
     ),
     "wasabi": Preset(
         "Wasabi",
         "https://s3.{region}.wasabisys.com",
-        notes="Deleted objects are charged for a minimum time, so that keeping them for less "
+        notes="Deleted objects are charged for a minimum time, so that keeping them "
+        "for less "
         "saves nothing.",
         source="https://docs.wasabi.com/docs/service-urls-for-wasabis-storage-regions",
     ),
@@ -182,7 +200,8 @@ PRESETS = {
     "hetzner": Preset(
         "Hetzner Object Storage",
         "https://{region}.your-objectstorage.com",
-        notes="The region is the location of the bucket: fsn1, nbg1 or hel1. A pair of keys "
+        notes="The region is the location of the bucket: fsn1, nbg1 or hel1. A pair of "
+        "keys "
         "reaches every bucket of its project: make a project for backups alone.",
         source="https://docs.hetzner.com/storage/object-storage/overview",
     ),
@@ -195,7 +214,8 @@ PRESETS = {
     "scaleway": Preset(
         "Scaleway Object Storage",
         "https://s3.{region}.scw.cloud",
-        notes="The region is fr-par, nl-ams or pl-waw. Do not choose the class GLACIER: such "
+        notes="The region is fr-par, nl-ams or pl-waw. Do not choose the class "
+        "GLACIER: such "
         "objects cannot be read back to verify them.",
         source="https://www.scaleway.com/en/docs/object-storage/",
     ),
@@ -204,7 +224,8 @@ PRESETS = {
         "",
         region="us-east-1",
         addressing="path",
-        notes="Give the address of the server, for example https://minio.example.com:9000. For a "
+        notes="Give the address of the server, for example "
+        "https://minio.example.com:9000. For a "
         "certificate of your own give the file with its authority.",
         source="https://min.io/docs/minio/linux/administration/identity-access-management.html",
     ),
@@ -213,7 +234,8 @@ PRESETS = {
         "",
         region="us-east-1",
         addressing="path",
-        notes="Give the address of the gateway. Old releases refuse S3's newer checksums; this "
+        notes="Give the address of the gateway. Old releases refuse S3's newer "
+        "checksums; this "
         "is found out by itself.",
         source="https://docs.ceph.com/en/latest/radosgw/s3/",
     ),

@@ -1,4 +1,5 @@
-"""Threads that wait for a server, so that the caller's thread stays free for a cancel."""
+"""Threads that wait for a server, so that the caller's thread stays free for a
+cancel."""
 
 import queue
 import threading
@@ -18,8 +19,8 @@ Result = TypeVar("Result")
 class Crew:
     """Works in threads of its own, and calls ``tick`` in the caller's thread meanwhile.
 
-    The threads are daemons: one that waits for a server which has fallen silent ends with its
-    timeout, and keeps neither a cancel nor the end of the process waiting.
+    The threads are daemons: one that waits for a server which has fallen silent ends
+    with its timeout, and keeps neither a cancel nor the end of the process waiting.
     """
 
     def __init__(self, tick: Callable[[], object]):
@@ -58,14 +59,17 @@ class Crew:
         raise AssertionError("one item has one result")
 
     def dismiss(self, seconds: float) -> bool:
-        """Stop, and wait so long for the threads. Return whether all of them have ended."""
+        """Stop, and wait so long for the threads. Return whether all of them have
+        ended."""
         self.stopped.set()
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _labour(self, work: Callable[[Any], Any], todo: deque, done: queue.SimpleQueue) -> None:
+    def _labour(
+        self, work: Callable[[Any], Any], todo: deque, done: queue.SimpleQueue
+    ) -> None:
         while not self.stopped.is_set():
             try:
                 item = todo.popleft()

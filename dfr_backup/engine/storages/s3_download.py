@@ -16,7 +16,9 @@ PIECE = 8 << 20  # bytes per request
 FIRST = 1 << 20  # bytes in the first request: a reader may want no more than that
 AHEAD = 4  # pieces
 READ = 256 << 10  # bytes per look at whether to go on
-ATTEMPTS = 4  # to get on with a piece: botocore does not repeat what breaks in its middle
+ATTEMPTS = (
+    4  # to get on with a piece: botocore does not repeat what breaks in its middle
+)
 PAUSE = 0.5  # seconds before the second attempt, doubled for each one more
 TICK = 0.25  # seconds
 
@@ -24,8 +26,9 @@ TICK = 0.25  # seconds
 class Reader(SeekableStream):
     """Reads ``size`` bytes of the object ``name`` from ``offset`` on, and may seek.
 
-    ``etag`` is that of the object when it was opened (blank where there is none): another
-    object in its place is an error, never a mixture. ``tick`` is called while it waits.
+    ``etag`` is that of the object when it was opened (blank where there is none):
+    another object in its place is an error, never a mixture. ``tick`` is called while
+    it waits.
     """
 
     def __init__(
@@ -52,7 +55,8 @@ class Reader(SeekableStream):
         self._start_over()
 
     def readinto(self, buffer: Any) -> int:  # type: ignore[override]
-        """Fill ``buffer``, all of it unless the object ends before. Raise EngineError."""
+        """Fill ``buffer``, all of it unless the object ends before. Raise
+        EngineError."""
         filled = 0
         while filled < len(buffer):
             self._ask_ahead()
@@ -86,7 +90,8 @@ class Reader(SeekableStream):
         self._pieces.clear()
 
     def _ask_ahead(self) -> None:
-        # a reader that jumps wants little from each place: only one that stays is read ahead for
+        # a reader that jumps wants little from each place: only one that stays is read
+        # ahead for
         while len(self._pieces) < self._depth and self._next < self._size:
             end = min(self._size, self._next + self._length)
             piece = _Piece(self._fetch, self._next, end, self._buffer(end - self._next))
@@ -111,14 +116,19 @@ class Reader(SeekableStream):
                 self._fetch_on(piece)
             except RetryableError:
                 failures = 1 if piece.ready > before else failures + 1
-                if failures == ATTEMPTS or piece.unwanted.wait(PAUSE * 2 ** (failures - 1)):
+                if failures == ATTEMPTS or piece.unwanted.wait(
+                    PAUSE * 2 ** (failures - 1)
+                ):
                     raise
 
     def _fetch_on(self, piece: "_Piece") -> None:
         start = piece.ready
         condition = {"IfMatch": self._etag} if self._etag else {}
         answer = self._link.call(
-            "get_object", Key=self._name, Range=f"bytes={start}-{piece.end - 1}", **condition
+            "get_object",
+            Key=self._name,
+            Range=f"bytes={start}-{piece.end - 1}",
+            **condition,
         )
         with contextlib.closing(answer["Body"]) as body:
             self._require_range(answer, start)
@@ -136,7 +146,8 @@ class Reader(SeekableStream):
         if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
             raise PermanentError(
                 "The server does not send parts of an object.",
-                hint="It is no complete S3 server. Ask its administrator, or use another one.",
+                hint="It is no complete S3 server. Ask its administrator, or use "
+                "another one.",
             )
 
     def _drain(self, body: Any, piece: "_Piece") -> None:
@@ -149,13 +160,16 @@ class Reader(SeekableStream):
 
 
 class _Piece:
-    """The bytes from ``start`` to ``end`` of an object, that a thread of its own fetches.
+    """The bytes from ``start`` to ``end`` of an object, that a thread of its own
+    fetches.
 
-    ``ready`` is the end of what is there. ``buffer`` has room for all of it, and is free for
-    another piece once that has been read.
+    ``ready`` is the end of what is there. ``buffer`` has room for all of it, and is
+    free for another piece once that has been read.
     """
 
-    def __init__(self, fetch: Callable[["_Piece"], None], start: int, end: int, buffer: bytearray):
+    def __init__(
+        self, fetch: Callable[["_Piece"], None], start: int, end: int, buffer: bytearray
+    ):
         self.buffer = buffer
         self.start = start
         self.end = end
@@ -168,7 +182,8 @@ class _Piece:
         threading.Thread(target=self._run, daemon=True).start()
 
     def wait(self, position: int, tick: Callable[[], object]) -> memoryview:
-        """Return what is there from ``position`` on, at least a byte. Raise EngineError."""
+        """Return what is there from ``position`` on, at least a byte. Raise
+        EngineError."""
         with self._changed:
             while self.ready <= position:
                 if self._failure:

@@ -1,4 +1,5 @@
-"""What went wrong with a bucket, in words: the one place that knows botocore's errors."""
+"""What went wrong with a bucket, in words: the one place that knows botocore's
+errors."""
 
 import re
 import socket
@@ -23,7 +24,13 @@ RIGHTS = {
     "ListParts": ("list parts of uploads to", "s3:ListMultipartUploadParts"),
 }
 MISSING = {"NoSuchKey", "NotFound", "404"}
-DENIED = {"AccessDenied", "AllAccessDisabled", "UnauthorizedAccess", "Unauthorized", "403"}
+DENIED = {
+    "AccessDenied",
+    "AllAccessDisabled",
+    "UnauthorizedAccess",
+    "Unauthorized",
+    "403",
+}
 REGION = {
     "AuthorizationHeaderMalformed",
     "PermanentRedirect",
@@ -32,12 +39,34 @@ REGION = {
     "301",
     "307",
 }
-FULL = {"QuotaExceeded", "QuotaExceededException", "XMinioStorageFull", "InsufficientStorage"}
+FULL = {
+    "QuotaExceeded",
+    "QuotaExceededException",
+    "XMinioStorageFull",
+    "InsufficientStorage",
+}
 FULL |= {"StorageCapExceeded", "507"}
-STALE = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
+STALE = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "TokenRefreshRequired",
+    "RequestExpired",
+}
 # refused today, and perhaps not in a minute, although the status is below 500
-PASSING = {"SlowDown", "Throttling", "TooManyRequests", "RequestTimeout", "OperationAborted"}
-PASSING |= {"BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "NoSuchUpload", "429"}
+PASSING = {
+    "SlowDown",
+    "Throttling",
+    "TooManyRequests",
+    "RequestTimeout",
+    "OperationAborted",
+}
+PASSING |= {
+    "BadDigest",
+    "XAmzContentSHA256Mismatch",
+    "IncompleteBody",
+    "NoSuchUpload",
+    "429",
+}
 PROTECTED = re.compile(r"object.?lock|retention|retain|legal hold|worm", re.I)
 CHECKSUM_REFUSED = {"MissingContentLength", "NotImplemented", "411", "501"}
 CHECKSUM_SUSPECT = {"InvalidArgument", "InvalidRequest", "MalformedTrailerError"}
@@ -53,8 +82,8 @@ def code_of(error: Exception | None) -> str:
 def refuses_checksums(error: Exception, endpoint: str) -> bool:
     """Tell whether a server may have refused a request because of its newer checksums.
 
-    Over https those follow the body; older servers ask for a length, call it not implemented,
-    or take them for a part of what was signed.
+    Over https those follow the body; older servers ask for a length, call it not
+    implemented, or take them for a part of what was signed.
     """
     code = code_of(error)
     trailing = not endpoint.startswith("http://")
@@ -69,7 +98,9 @@ def explain(error: Exception, config: S3Config) -> EngineError:
         found = _answered(error, config)
     else:
         found = _unanswered(error, config)
-    found.log = _without_secrets(found.log or f"{type(error).__name__}: {error}", config)
+    found.log = _without_secrets(
+        found.log or f"{type(error).__name__}: {error}", config
+    )
     return found
 
 
@@ -95,7 +126,8 @@ def _answered(error: Any, config: S3Config) -> EngineError:
             f"The server of the bucket {config.place} cannot do it now: {said}",
             hint="It answers with a web page: is that the address of its S3 interface?"
             if page
-            else "It is busy or has a fault. The upload is tried again and goes on where it was.",
+            else "It is busy or has a fault. The upload is tried again and goes on "
+            "where it was.",
         )
     return PermanentError(
         f"The server refused {operation} in the bucket {config.place}: {said}",
@@ -110,9 +142,12 @@ def _said(error: Any, config: S3Config) -> str:
 
 
 def _is_web_page(error: Any) -> bool:
-    """Tell whether a page for people was the answer. That to a HEAD request has no content."""
+    """Tell whether a page for people was the answer. That to a HEAD request has no
+    content."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return error.operation_name != "HeadObject" and "html" in headers.get("content-type", "")
+    return error.operation_name != "HeadObject" and "html" in headers.get(
+        "content-type", ""
+    )
 
 
 def _denied(error: Any, config: S3Config) -> EngineError:
@@ -125,7 +160,8 @@ def _denied(error: Any, config: S3Config) -> EngineError:
     verb, right = RIGHTS.get(operation, ("use", f"s3:{operation}"))
     return PermanentError(
         f"The access key may not {verb} the bucket {config.place}.",
-        hint=f"Give it the right {right} for this bucket and prefix, or use another key.",
+        hint=f"Give it the right {right} for this bucket and prefix, or use another "
+        "key.",
         log=f"{operation}: {code_of(error)} {said}",
     )
 
@@ -138,7 +174,9 @@ def _wrong_region(error: Any, config: S3Config) -> EngineError:
     used = config.region or "the default one"
     return PermanentError(
         f"The bucket {config.place} is {where}, not in {used}.",
-        hint=f"Set the region to {region}." if region else "Set the region of the bucket.",
+        hint=f"Set the region to {region}."
+        if region
+        else "Set the region of the bucket.",
     )
 
 
@@ -150,13 +188,17 @@ def _stale(error: Any, config: S3Config) -> EngineError:
         )
     return RetryableError(
         "The server's own AWS credentials have expired.",
-        hint="They are fetched anew with the next attempt. Check the role if this stays.",
+        hint="They are fetched anew with the next attempt. Check the role if this "
+        "stays.",
     )
 
 
 def _always(message: str, hint: str) -> Callable[[Any, S3Config], EngineError]:
-    """Return an explanation that is the same whatever was asked for. ``{place}`` is filled in."""
-    return lambda _error, config: PermanentError(message.format(place=config.place), hint=hint)
+    """Return an explanation that is the same whatever was asked for. ``{place}`` is
+    filled in."""
+    return lambda _error, config: PermanentError(
+        message.format(place=config.place), hint=hint
+    )
 
 
 _REFUSALS: list[tuple[set[str], Callable[[Any, S3Config], EngineError]]] = [
@@ -174,21 +216,24 @@ _REFUSALS: list[tuple[set[str], Callable[[Any, S3Config], EngineError]]] = [
         {"InvalidAccessKeyId", "InvalidToken"},
         _always(
             "The server of the bucket {place} does not know this access key.",
-            "Check the access key, and that it belongs to this provider and has not been revoked.",
+            "Check the access key, and that it belongs to this provider and has not "
+            "been revoked.",
         ),
     ),
     (
         {"SignatureDoesNotMatch"},
         _always(
             "The secret key is wrong for the bucket {place}.",
-            "Enter the secret key again, without spaces around it; check the region, too.",
+            "Enter the secret key again, without spaces around it; check the region, "
+            "too.",
         ),
     ),
     (
         {"RequestTimeTooSkewed"},
         _always(
             "The clock of this server and that of the bucket {place} differ too much.",
-            "Set the clock of this server, for example with systemd-timesyncd or chrony.",
+            "Set the clock of this server, for example with systemd-timesyncd or "
+            "chrony.",
         ),
     ),
     (
@@ -227,7 +272,11 @@ _REFUSALS: list[tuple[set[str], Callable[[Any, S3Config], EngineError]]] = [
         ),
     ),
     (
-        {"KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException"},
+        {
+            "KMS.NotFoundException",
+            "KMS.DisabledException",
+            "KMS.KMSInvalidStateException",
+        },
         _always(
             "The encryption key of the bucket {place} cannot be used.",
             "Check the KMS key: does it exist in this region, and is it enabled?",
@@ -236,7 +285,8 @@ _REFUSALS: list[tuple[set[str], Callable[[Any, S3Config], EngineError]]] = [
     (
         {"InvalidObjectState"},
         _always(
-            "The object is in an archive class of the bucket {place} and cannot be read.",
+            "The object is in an archive class of the bucket {place} and cannot be "
+            "read.",
             "Restore it at the provider first, or choose another storage class.",
         ),
     ),
@@ -296,12 +346,16 @@ def _untrusted(error: Exception, config: S3Config) -> EngineError:
         return PermanentError(
             f"The certificate of {config.endpoint or 'Amazon S3'} is not trusted: "
             f"{reason[1].strip() if reason else 'it cannot be verified'}.",
-            hint="Give the file with the certificate of its authority (CA bundle), or renew it.",
+            hint="Give the file with the certificate of its authority (CA bundle), or "
+            "renew it.",
         )
-    if re.search(r"WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|HTTP_REQUEST|RECORD_LAYER", text, re.I):
+    if re.search(
+        r"WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|HTTP_REQUEST|RECORD_LAYER", text, re.I
+    ):
         return PermanentError(
             f"{config.endpoint} does not speak TLS.",
-            hint="Is it the right port? For a server without TLS write http:// in its address.",
+            hint="Is it the right port? For a server without TLS write http:// in its "
+            "address.",
         )
     return _lost(error, config)
 
@@ -357,6 +411,11 @@ def _causes(error: BaseException) -> list[BaseException]:
         if isinstance(one, BaseException) and one not in found:
             found.append(one)
             told = getattr(one, "kwargs", None)
-            todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+            todo += [
+                one.__cause__,
+                one.__context__,
+                getattr(one, "reason", None),
+                *one.args,
+            ]
             todo += [told.get("error")] if isinstance(told, dict) else []
     return found

@@ -10,14 +10,15 @@ from .s3_config import S3Config
 from .s3_errors import explain, refuses_checksums
 from .s3_source import Slice
 
-ATTEMPTS = (
-    3  # of one request, by botocore, with short pauses; the caller of a storage has longer ones
-)
+# of one request, by botocore, with short pauses; the caller of a storage has longer
+# ones
+ATTEMPTS = 3
 SENDING = ("PutObject", "UploadPart")
 
 
 class Link:
-    """What sends requests to the bucket of ``config``; may be used by many threads at a time."""
+    """What sends requests to the bucket of ``config``; may be used by many threads
+    at a time."""
 
     def __init__(self, config: S3Config, limits: Limits):
         self.config = config
@@ -30,15 +31,19 @@ class Link:
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
         """Do a boto3 operation ("put_object") on the bucket; return the answer.
 
-        Where a server refuses S3's newer checksums it is asked again without them, and from
-        then on at once. Raise EngineError, with botocore's error as its cause.
+        Where a server refuses S3's newer checksums it is asked again without them, and
+        from then on at once. Raise EngineError, with botocore's error as its cause.
         """
         plain = self._plain
         try:
             return self._ask(operation, params, plain)
         except Exception as error:
             body = params.get("Body")
-            if plain or body is None or not refuses_checksums(error, self.config.endpoint):
+            if (
+                plain
+                or body is None
+                or not refuses_checksums(error, self.config.endpoint)
+            ):
                 raise explain(error, self.config) from error
         try:
             answer = self._ask(operation, params, plain=True)
@@ -48,15 +53,20 @@ class Link:
         return answer
 
     def presigned(self, operation: str, seconds: int, **params: Any) -> str:
-        """Return an address that does ``operation`` for whoever has it. Raise EngineError."""
+        """Return an address that does ``operation`` for whoever has it. Raise
+        EngineError."""
         try:
             return self._client(self._plain).generate_presigned_url(
-                operation, Params={"Bucket": self.config.bucket, **params}, ExpiresIn=seconds
+                operation,
+                Params={"Bucket": self.config.bucket, **params},
+                ExpiresIn=seconds,
             )
         except Exception as error:
             raise explain(error, self.config) from error
 
-    def _ask(self, operation: str, params: dict[str, Any], plain: bool) -> dict[str, Any]:
+    def _ask(
+        self, operation: str, params: dict[str, Any], plain: bool
+    ) -> dict[str, Any]:
         body = params.get("Body")
         if isinstance(body, Slice):
             body.seek(0)
@@ -64,7 +74,9 @@ class Link:
                 params = {**params, "ContentMD5": body.md5().base64}
         self._thread.body = body
         try:
-            return getattr(self._client(plain), operation)(Bucket=self.config.bucket, **params)
+            return getattr(self._client(plain), operation)(
+                Bucket=self.config.bucket, **params
+            )
         finally:
             self._thread.body = None
 
@@ -89,7 +101,8 @@ class Link:
             tcp_keepalive=True,
             s3={"addressing_style": self.config.addressing},
             request_checksum_calculation="when_required" if plain else "when_supported",
-            # an answer to a request for a range may carry the checksum of the whole object
+            # an answer to a request for a range may carry the checksum of the whole
+            # object
             response_checksum_validation="when_required",
         )
         session = boto3.session.Session(
@@ -99,7 +112,8 @@ class Link:
         )
         client = session.client(
             "s3",
-            region_name=self.config.region or ("us-east-1" if self.config.endpoint else None),
+            region_name=self.config.region
+            or ("us-east-1" if self.config.endpoint else None),
             endpoint_url=self.config.endpoint or None,
             verify=self.config.ca_bundle or None,
             config=settings,
@@ -109,7 +123,8 @@ class Link:
         return client
 
     def _sending(self, **_event: Any) -> None:
-        """What is read from the body from now on goes to the server; before, it was hashed."""
+        """What is read from the body from now on goes to the server; before, it was
+        hashed."""
         body = getattr(self._thread, "body", None)
         if isinstance(body, Slice):
             body.begin()

@@ -14,8 +14,8 @@ ETAG = "dfr-etag"
 
 
 def fingerprint(file: int) -> dict[str, str]:
-    """Return the metadata for the object that an open file becomes: its SHA-256, and the ETag
-    that a server computes if it receives just these bytes. Raise Interrupt."""
+    """Return the metadata for the object that an open file becomes: its SHA-256, and
+    the ETag that a server computes if it receives just these bytes. Raise Interrupt."""
     whole = hashlib.sha256()
     parts = parts_of(os.fstat(file).st_size)
     throttle = Throttle(0, threading.Event())
@@ -33,11 +33,14 @@ def fingerprint(file: int) -> dict[str, str]:
 def proves(found: dict[str, Any] | None, size: int, sha256: str) -> bool:
     """Tell whether the answer to a HEAD request proves that an object has this content.
 
-    It does when the server computed the ETag from what it received, and it is the one of the
-    file with this SHA-256. False proves nothing: servers that encrypt have other ETags.
+    It does when the server computed the ETag from what it received, and it is the one
+    of the file with this SHA-256. False proves nothing: servers that encrypt have other
+    ETags.
     """
     if found is None or found["ContentLength"] != size:
         return False
-    metadata = {name.lower(): value for name, value in found.get("Metadata", {}).items()}
+    metadata = {
+        name.lower(): value for name, value in found.get("Metadata", {}).items()
+    }
     etag = found.get("ETag", "").strip('"')
     return metadata.get(SHA256) == sha256 and bool(etag) and metadata.get(ETAG) == etag

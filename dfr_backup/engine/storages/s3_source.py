@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from ..errors import EngineError, PermanentError
 from ..streams import SeekableStream
 
-# What a read returns, whatever was asked for. urllib3 asks for 16 KiB at a time, and botocore's
-# chunked encoding copies the rest of its chunk for each of those: a chunk may not be large
+# What a read returns, whatever was asked for. urllib3 asks for 16 KiB at a time, and
+# botocore's chunked encoding copies the rest of its chunk for each of those: a chunk
+# may not be large
 BLOCK = 128 << 10  # bytes
 PAUSE = 0.2  # seconds between two looks at whether to go on
 
@@ -29,7 +30,8 @@ class Interrupt(BaseException):
 
 
 class Throttle:
-    """Holds all threads of a transfer together to ``bandwidth`` bytes per second (0: does not)."""
+    """Holds all threads of a transfer together to ``bandwidth`` bytes per second (0:
+    does not)."""
 
     def __init__(self, bandwidth: int, stopped: threading.Event):
         self._bandwidth = bandwidth
@@ -44,7 +46,9 @@ class Throttle:
         if not self._bandwidth:
             return
         with self._lock:
-            self._free_at = max(self._free_at, time.monotonic()) + count / self._bandwidth
+            self._free_at = (
+                max(self._free_at, time.monotonic()) + count / self._bandwidth
+            )
             until = self._free_at
         while (left := until - time.monotonic()) > 0:
             if self._stopped.wait(min(left, PAUSE)):
@@ -80,9 +84,9 @@ def composite_etag(digests: list[Md5]) -> str:
 class Slice(SeekableStream):
     """``size`` bytes of an open file from ``offset`` on, as the body of a request.
 
-    ``sent`` is how many of them the attempt under way has sent. Slices of a file may be read by
-    several threads at a time. Reading raises Interrupt when the file cannot be read, has become
-    shorter, or the transfer is stopped.
+    ``sent`` is how many of them the attempt under way has sent. Slices of a file may be
+    read by several threads at a time. Reading raises Interrupt when the file cannot be
+    read, has become shorter, or the transfer is stopped.
     """
 
     def __init__(self, file: int, offset: int, size: int, throttle: Throttle):
@@ -142,7 +146,8 @@ class Slice(SeekableStream):
             raise Interrupt(
                 PermanentError(
                     "The file that is uploaded has become shorter meanwhile.",
-                    hint="Something else writes to the working directory. Run a new backup.",
+                    hint="Something else writes to the working directory. Run a new "
+                    "backup.",
                 )
             )
         return data

@@ -1,4 +1,5 @@
-"""One upload of a file: in parts, several at a time, taken up again where it was left."""
+"""One upload of a file: in parts, several at a time, taken up again where it was
+left."""
 
 import contextlib
 import os
@@ -33,14 +34,15 @@ class Part:
 
 
 def part_size(size: int) -> int:
-    """Return the bytes per part for an object of ``size`` bytes, always the same for the same
-    size: an upload that is taken up again must be cut as before."""
+    """Return the bytes per part for an object of ``size`` bytes, always the same for
+    the same size: an upload that is taken up again must be cut as before."""
     needed = -(-size // MOST_PARTS)
     return max(PART, -(-needed // (1 << 20)) << 20)
 
 
 def parts_of(size: int) -> list[Part]:
-    """Return the parts of an object of ``size`` bytes; that of an empty one is empty."""
+    """Return the parts of an object of ``size`` bytes; that of an empty one is
+    empty."""
     step = part_size(size)
     starts = enumerate(range(0, max(size, 1), step), 1)
     return [Part(number, start, min(step, size - start)) for number, start in starts]
@@ -53,7 +55,8 @@ class Forgotten(Exception):
 class Upload:
     """Stores the open file ``file`` under ``name``, the whole key in the bucket.
 
-    ``extras`` are parameters of boto3 for a new object: encryption, class, lock, metadata.
+    ``extras`` are parameters of boto3 for a new object: encryption, class, lock,
+    metadata.
     """
 
     def __init__(
@@ -79,7 +82,8 @@ class Upload:
         self._id = ""
 
     def run(self) -> None:
-        """Store the file. Raise EngineError; only RetryableError leaves parts behind."""
+        """Store the file. Raise EngineError; only RetryableError leaves parts
+        behind."""
         try:
             if self._is_stored():
                 self._conclude()
@@ -93,11 +97,13 @@ class Upload:
         finally:
             self._crew.stopped.set()
 
-    # -- what is there already -----------------------------------------------------------
+    # -- what is there already
+    # -----------------------------------------------------------
 
     def _is_stored(self) -> bool:
-        """Tell whether the object is there: stored by a call that was killed, or that lost the
-        server's answer. An ETag that does not follow from the content tells nothing."""
+        """Tell whether the object is there: stored by a call that was killed, or
+        that lost the server's answer. An ETag that does not follow from the content
+        tells nothing."""
         try:
             found = self._patiently("head_object")
         except PermanentError:
@@ -121,7 +127,8 @@ class Upload:
 
         return dict(self._crew.map(work, parts, os.cpu_count() or 1))
 
-    # -- in one piece --------------------------------------------------------------------
+    # -- in one piece
+    # --------------------------------------------------------------------
 
     def _store_whole(self) -> None:
         body = self._slice(Part(1, 0, self._size))
@@ -131,7 +138,8 @@ class Upload:
         checkpoint("storage.put.written")
         self._conclude()
 
-    # -- in parts ------------------------------------------------------------------------
+    # -- in parts
+    # ------------------------------------------------------------------------
 
     def _store_parts(self) -> None:
         stored, others = self._take_up()
@@ -147,7 +155,8 @@ class Upload:
                 if attempt == RESTARTS:
                     raise PermanentError(
                         "The server forgets uploads before they are complete.",
-                        hint="Check its storage class, its lifecycle rules and its logs.",
+                        hint="Check its storage class, its lifecycle rules and its "
+                        "logs.",
                     ) from None
                 self._id, stored, self._kept = "", {}, 0
         self._id = ""
@@ -162,37 +171,50 @@ class Upload:
         return upload["UploadId"]
 
     def _take_up(self) -> tuple[dict[int, dict[str, Any]], list[str]]:
-        """Find the open upload of this object whose every part has the bytes of our file.
+        """Find the open upload of this object whose every part has the bytes of our
+        file.
 
-        Return its parts, with its identifier in ``_id``, and the identifiers of the others:
-        they could only ever replace what is stored now with something else.
+        Return its parts, with its identifier in ``_id``, and the identifiers of the
+        others: they could only ever replace what is stored now with something else.
         """
         parts = {part.number: part for part in parts_of(self._size)}
-        with contextlib.suppress(PermanentError):  # without the right to list, all begins anew
-            uploads = self._crew.call(lambda: list(open_uploads(self._link, self._name)))
+        with contextlib.suppress(
+            PermanentError
+        ):  # without the right to list, all begins anew
+            uploads = self._crew.call(
+                lambda: list(open_uploads(self._link, self._name))
+            )
             for upload in uploads:
                 stored = self._fitting(upload, parts)
                 if stored:
                     self._id = upload
                     self._kept = sum(parts[number].size for number in stored)
-                    self._progress.log(f"Going on after {len(stored)} of {len(parts)} parts.")
+                    self._progress.log(
+                        f"Going on after {len(stored)} of {len(parts)} parts."
+                    )
                     return stored, [other for other in uploads if other != upload]
             return {}, uploads
         return {}, []
 
-    def _fitting(self, upload: str, parts: dict[int, Part]) -> dict[int, dict[str, Any]]:
-        """Return the stored parts of an upload, or nothing if one of them is not of our file."""
+    def _fitting(
+        self, upload: str, parts: dict[int, Part]
+    ) -> dict[int, dict[str, Any]]:
+        """Return the stored parts of an upload, or nothing if one of them is not of
+        our file."""
         stored = self._crew.call(lambda: stored_parts(self._link, self._name, upload))
         for number, found in stored.items():
             if number not in parts or found["Size"] != parts[number].size:
                 return {}
         digests = self._digests([parts[number] for number in stored])
-        if any(found["ETag"].strip('"') != digests[n].hex for n, found in stored.items()):
+        if any(
+            found["ETag"].strip('"') != digests[n].hex for n, found in stored.items()
+        ):
             return {}
         return stored
 
     def _send(self, stored: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
-        """Send the parts that are missing; return all of them as a completion names them."""
+        """Send the parts that are missing; return all of them as a completion names
+        them."""
         missing = [part for part in parts_of(self._size) if part.number not in stored]
         named = {number: _named(number, found) for number, found in stored.items()}
         upload = self._id
@@ -222,15 +244,21 @@ class Upload:
         parts = [named[number] for number in sorted(named)]
         with _forgetting():
             self._patiently(
-                "complete_multipart_upload", UploadId=self._id, MultipartUpload={"Parts": parts}
+                "complete_multipart_upload",
+                UploadId=self._id,
+                MultipartUpload={"Parts": parts},
             )
         checkpoint("storage.put.complete.after")
 
-    # -- everywhere ----------------------------------------------------------------------
+    # -- everywhere
+    # ----------------------------------------------------------------------
 
     def _patiently(self, operation: str, **params: Any) -> dict[str, Any]:
-        """Do an operation on the object, however long it takes, unless it is cancelled."""
-        return self._crew.call(lambda: self._link.call(operation, Key=self._name, **params))
+        """Do an operation on the object, however long it takes, unless it is
+        cancelled."""
+        return self._crew.call(
+            lambda: self._link.call(operation, Key=self._name, **params)
+        )
 
     def _slice(self, part: Part) -> Slice:
         body = Slice(self._file, part.offset, part.size, self._throttle)
@@ -246,13 +274,15 @@ class Upload:
         self._progress.advance(fresh)
 
     def _conclude(self) -> None:
-        """Count what was not counted yet. A cancel comes too late: the object is there."""
+        """Count what was not counted yet. A cancel comes too late: the object is
+        there."""
         with contextlib.suppress(Cancelled):
             self._progress.advance(self._size - self._counted)
 
     def _clean_up(self) -> None:
-        """Leave no parts behind. A part that was under way may be stored after its upload was
-        aborted: abort again, but do not wait for a server that has fallen silent."""
+        """Leave no parts behind. A part that was under way may be stored after its
+        upload was aborted: abort again, but do not wait for a server that has fallen
+        silent."""
         quiet = self._crew.dismiss(GRACE)
         if not self._id or not self._abort(self._id) or quiet:
             return
@@ -293,12 +323,15 @@ def open_uploads(link: Link, name: str) -> Iterator[str]:
 
 
 def stored_parts(link: Link, name: str, upload: str) -> dict[int, dict[str, Any]]:
-    """Return the parts that an open upload has, by their numbers. One that is gone has none."""
+    """Return the parts that an open upload has, by their numbers. One that is gone
+    has none."""
     found: dict[int, dict[str, Any]] = {}
     marker = 0
     while True:
         try:
-            answer = link.call("list_parts", Key=name, UploadId=upload, PartNumberMarker=marker)
+            answer = link.call(
+                "list_parts", Key=name, UploadId=upload, PartNumberMarker=marker
+            )
         except EngineError as error:
             if _is_forgotten(error):
                 return {}
@@ -320,7 +353,8 @@ def abort(link: Link, name: str, upload: str) -> None:
 
 
 def _named(number: int, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return how a completion names a part: with all checksums that the server has given."""
+    """Return how a completion names a part: with all checksums that the server has
+    given."""
     sums = {f"Checksum{kind}": answer.get(f"Checksum{kind}") for kind in CHECKSUMS}
     given = {name: value for name, value in sums.items() if value}
     return {"PartNumber": number, "ETag": answer["ETag"], **given}
@@ -342,7 +376,8 @@ def _forgetting() -> Iterator[None]:
 
 
 def _within(seconds: float, work: Callable[[], object]) -> None:
-    """Do ``work`` in a thread, and wait so long for it. Raise what it raises, or TimeoutError."""
+    """Do ``work`` in a thread, and wait so long for it. Raise what it raises, or
+    TimeoutError."""
     until = time.monotonic() + seconds
 
     def tick() -> None:

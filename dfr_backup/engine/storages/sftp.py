@@ -21,23 +21,29 @@ from .sftp_protocol import Attributes, Garbled, Refused, Session
 from .sftp_transfer import WINDOW, Pace, Reader, Writer
 
 PARTIAL = ".part"
-COMPARED = 2 * WINDOW  # bytes at the end of a partial file that are compared before it goes on
+COMPARED = (
+    2 * WINDOW
+)  # bytes at the end of a partial file that are compared before it goes on
 ALMOST_NOTHING = 1 << 20  # bytes: a disk with less than this counts as full
-SYNC_PATIENCE = 10  # times the timeout: a server with a slow disk is silent while it syncs
+SYNC_PATIENCE = (
+    10  # times the timeout: a server with a slow disk is silent while it syncs
+)
 CLEAN_UP_SECONDS = 3.0  # a cancel must not wait for a server that is gone
 
 
 class SftpStorage(Storage):
     """Objects are files with mode 0600 in one directory, which ``prepare`` makes.
 
-    A connection serves several calls. It ends when it was not used for a while, when something
-    went wrong, and with the storage object.
+    A connection serves several calls. It ends when it was not used for a while, when
+    something went wrong, and with the storage object.
     """
 
     def __init__(self, config: SftpConfig, limits: Limits):
         self._config = config
         self._limits = limits
-        self._directory = config.directory.rstrip("/") or ("/" if config.directory else ".")
+        self._directory = config.directory.rstrip("/") or (
+            "/" if config.directory else "."
+        )
         self._tick: Callable[[], None] = _go_on
         self._link: Link | None = None
         self._closer: weakref.finalize | None = None
@@ -112,7 +118,9 @@ class SftpStorage(Storage):
 
     def list(self) -> Iterator[StoredObject]:
         with self._session("list the directory") as session:
-            entries = [entry for entry in session.scan(self._directory) if entry[1].is_file]
+            entries = [
+                entry for entry in session.scan(self._directory) if entry[1].is_file
+            ]
         for name, found in sorted(entries, key=lambda entry: entry[0]):
             with contextlib.suppress(UnicodeDecodeError):  # not one of ours
                 if not name.endswith(PARTIAL.encode()):
@@ -127,7 +135,8 @@ class SftpStorage(Storage):
             if found is None:
                 raise PermanentError(
                     f"{key} is not in {self._address()}.",
-                    hint="The file was moved or deleted. Scan the storage to see what is there.",
+                    hint="The file was moved or deleted. Scan the storage to see what "
+                    "is there.",
                 )
             handle = link.session.open(self._path(key), protocol.FOR_READING)
         size = found.size or 0
@@ -158,7 +167,9 @@ class SftpStorage(Storage):
             return super().verify(key, size, sha256, progress)
 
     def _address(self) -> str:
-        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        host = (
+            f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        )
         path = {".": "/~", "/": ""}.get(self._directory, self._directory)
         if not path.startswith("/") and path:
             path = f"/~/{path}"
@@ -190,8 +201,8 @@ class SftpStorage(Storage):
 
     @contextmanager
     def _guarded(self, link: Link, doing: str) -> Iterator[None]:
-        """Turn what the server refuses into a sentence. After any error the connection ends:
-        requests may be under way, and files open."""
+        """Turn what the server refuses into a sentence. After any error the
+        connection ends: requests may be under way, and files open."""
         before, link.tick = link.tick, self._tick
         try:
             yield
@@ -220,13 +231,16 @@ class SftpStorage(Storage):
             raise PermanentError(
                 f"{self._address()} has {free >> 20} MiB free, but the archive needs "
                 f"{needed >> 20} MiB.",
-                hint="Free some space on the server, or choose a larger disk. Nothing was deleted.",
+                hint="Free some space on the server, or choose a larger disk. Nothing "
+                "was deleted.",
             )
 
     def _upload(
         self, link: Link, source: Path, partial: str, done: int, progress: Progress
     ) -> None:
-        flags = protocol.FOR_WRITING | protocol.CREATE | (0 if done else protocol.TRUNCATE)
+        flags = (
+            protocol.FOR_WRITING | protocol.CREATE | (0 if done else protocol.TRUNCATE)
+        )
         handle = link.session.open(partial, flags)
         progress.advance(done)
         writer = Writer(link.session, handle, done, self._pace())
@@ -254,12 +268,14 @@ class SftpStorage(Storage):
         if stored not in (None, size):
             raise RetryableError(
                 f"The server holds {stored} bytes where {size} were sent.",
-                hint="It is tried again. Look at the disk of the server if it happens twice.",
+                hint="It is tried again. Look at the disk of the server if it happens "
+                "twice.",
             )
         session.close(handle)
 
     def _clean_up(self, partial: str) -> None:
-        """Remove a partial file if that can be done soon; a later discard_partial does it, too."""
+        """Remove a partial file if that can be done soon; a later discard_partial
+        does it, too."""
         quick = Limits(timeout=min(CLEAN_UP_SECONDS, self._limits.timeout))
         helper = SftpStorage(self._config, quick)
         with contextlib.suppress(EngineError), helper._session("clean up") as session:
@@ -267,7 +283,8 @@ class SftpStorage(Storage):
         helper.close()
 
     def _end_reading(self, link: Link, reader: Reader, handle: bytes) -> None:
-        """Close a file that was read. When more of it is under way, the connection goes."""
+        """Close a file that was read. When more of it is under way, the connection
+        goes."""
         if link is not self._link:
             return
         if reader.is_ahead:
@@ -322,8 +339,8 @@ def _free_space(session: Session, directory: str) -> int | None:
 def _resumable(session: Session, source: Path, partial: str, size: int) -> int:
     """Return how many bytes of ``source`` are in the partial file already.
 
-    Its end is compared: of what was under way when it was interrupted, a server may have
-    written a later part and not an earlier one.
+    Its end is compared: of what was under way when it was interrupted, a server may
+    have written a later part and not an earlier one.
     """
     found = session.lstat(partial)
     if found is None:
@@ -361,8 +378,8 @@ def _publish(session: Session, partial: str, path: str) -> None:
 
 
 def _replace(session: Session, partial: str, path: str) -> None:
-    """Rename on a server whose rename does not replace: the old file steps aside, and comes
-    back when the new one cannot take its place."""
+    """Rename on a server whose rename does not replace: the old file steps aside,
+    and comes back when the new one cannot take its place."""
     try:
         session.rename(partial, path)
     except Refused:

@@ -17,7 +17,8 @@ def require_paramiko() -> None:
     except ImportError as error:
         raise PermanentError(
             "The Python package paramiko is missing, and SFTP needs it.",
-            hint="The server's administrator can run: pip install paramiko (into Odoo's Python).",
+            hint="The server's administrator can run: pip install paramiko (into "
+            "Odoo's Python).",
         ) from error
 
 
@@ -30,7 +31,8 @@ class HostKey:
 
     @classmethod
     def from_line(cls, line: str) -> "HostKey":
-        """Read “type base64”, also with a host before or a comment behind, as in known_hosts.
+        """Read “type base64”, also with a host before or a comment behind, as in
+        known_hosts.
 
         Raise PermanentError when it is something else.
         """
@@ -94,7 +96,9 @@ def _decrypted(text: str, passphrase: str) -> Any:
 
     _require_private_key(text)
     openssh = "BEGIN OPENSSH PRIVATE KEY" in text
-    load: Any = formats.load_ssh_private_key if openssh else formats.load_pem_private_key
+    load: Any = (
+        formats.load_ssh_private_key if openssh else formats.load_pem_private_key
+    )
     try:
         return _load(load, text.encode(), passphrase.encode())
     except TypeError as error:
@@ -109,8 +113,10 @@ def _decrypted(text: str, passphrase: str) -> Any:
                 hint="Enter the passphrase that the key was made with.",
             ) from error
         raise PermanentError(
-            "The private key cannot be read: it is damaged, or of a kind that is not supported.",
-            hint="Paste the whole file, from the BEGIN line to the END line. A new key is made "
+            "The private key cannot be read: it is damaged, or of a kind that is not "
+            "supported.",
+            hint="Paste the whole file, from the BEGIN line to the END line. A new key "
+            "is made "
             "by: ssh-keygen -t ed25519",
         ) from error
 
@@ -144,7 +150,8 @@ def _require_private_key(text: str) -> None:
     if text.startswith(("ssh-", "ecdsa-", "sk-")) or "BEGIN SSH2 PUBLIC KEY" in text:
         raise PermanentError(
             "This is a public key, and the private key is needed.",
-            hint="Paste the content of the file without .pub at its end, and add the public key "
+            hint="Paste the content of the file without .pub at its end, and add the "
+            "public key "
             "to the server's authorized_keys.",
         )
     if "PRIVATE KEY-----" not in text:
@@ -157,5 +164,6 @@ def _require_private_key(text: str) -> None:
 def _unusable(kind: str) -> PermanentError:
     return PermanentError(
         f"Private keys of this kind ({kind}) cannot be used.",
-        hint="Use a key of kind ed25519, ecdsa or rsa, for example: ssh-keygen -t ed25519",
+        hint="Use a key of kind ed25519, ecdsa or rsa, for example: ssh-keygen -t "
+        "ed25519",
     )

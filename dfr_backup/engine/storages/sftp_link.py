@@ -1,4 +1,5 @@
-"""The SSH connection below SFTP: it knows the server's key, and never waits for ever."""
+"""The SSH connection below SFTP: it knows the server's key, and never waits for
+ever."""
 
 import contextlib
 import logging
@@ -23,8 +24,9 @@ IDLE = 30.0  # seconds after which a connection is not used again
 class SftpConfig:
     """How to reach a directory of an SFTP server.
 
-    ``private_key`` is the text of a key file, ``host_key`` the pinned line “type base64”. A
-    ``directory`` that does not begin with “/” is below where the login leads.
+    ``private_key`` is the text of a key file, ``host_key`` the pinned line “type
+    base64”. A ``directory`` that does not begin with “/” is below where the login
+    leads.
     """
 
     host: str
@@ -40,8 +42,9 @@ class SftpConfig:
 class Pulse:
     """Tells a far end that is slow from one that is gone.
 
-    The thread that works says when it waits; the one that receives, when something came. Once
-    nothing came for ``timeout`` seconds of waiting, ``stalled`` is True, and stays so.
+    The thread that works says when it waits; the one that receives, when something
+    came. Once nothing came for ``timeout`` seconds of waiting, ``stalled`` is True, and
+    stays so.
     """
 
     def __init__(self, timeout: float):
@@ -58,15 +61,17 @@ class Pulse:
         self._seen = time.monotonic()
 
     def listen(self) -> None:
-        """Find out whether the far end has been silent for too long. Raise EOFError then."""
+        """Find out whether the far end has been silent for too long. Raise EOFError
+        then."""
         if self._waiting and time.monotonic() - self._seen > self.timeout:
             self.stalled = True
             raise EOFError("no sign of life")
 
 
 class _Socket:
-    """The socket below paramiko, which would try to send for ever. It breaks when the pulse
-    has stalled, and what the working thread has to say between two tries is kept."""
+    """The socket below paramiko, which would try to send for ever. It breaks when
+    the pulse has stalled, and what the working thread has to say between two tries
+    is kept."""
 
     def __init__(self, sock: socket.socket, pulse: Pulse, link: "Link"):
         self._sock = sock
@@ -94,8 +99,9 @@ class _Socket:
 
 
 class Link:
-    """A connection with its SFTP session. ``tick`` is called at least every half second while
-    it waits, from the thread that made it, and may raise an EngineError."""
+    """A connection with its SFTP session. ``tick`` is called at least every half
+    second while it waits, from the thread that made it, and may raise an
+    EngineError."""
 
     def __init__(self, config: SftpConfig, timeout: float):
         self._config = config
@@ -115,7 +121,9 @@ class Link:
 
     def open(self) -> None:
         """Connect, check the server's key and log in. Raise an EngineError."""
-        pinned = HostKey.from_line(self._config.host_key) if self._config.host_key else None
+        pinned = (
+            HostKey.from_line(self._config.host_key) if self._config.host_key else None
+        )
         self.greet(pinned)
         try:
             self._require_host_key(pinned)
@@ -126,8 +134,8 @@ class Link:
             raise
 
     def greet(self, pinned: HostKey | None) -> None:
-        """Connect and learn the ``host_key``, which the server has proved to own. One that has
-        several shows the pinned one. Raise an EngineError."""
+        """Connect and learn the ``host_key``, which the server has proved to own.
+        One that has several shows the pinned one. Raise an EngineError."""
         require_paramiko()
         import paramiko
 
@@ -135,8 +143,12 @@ class Link:
         timeout = self._pulse.timeout
         self._pulse.wait(True)
         sock = connect(self._config.host, self._config.port, timeout)
-        transport = self.transport = paramiko.Transport(_Socket(sock, self._pulse, self))
-        transport.set_log_channel(LOG)  # what it logs as an error, we raise as a sentence
+        transport = self.transport = paramiko.Transport(
+            _Socket(sock, self._pulse, self)
+        )
+        transport.set_log_channel(
+            LOG
+        )  # what it logs as an error, we raise as a sentence
         logging.getLogger(LOG).setLevel(logging.CRITICAL)
         patience = 2 * timeout  # the pulse shall be the one that tells
         transport.banner_timeout = transport.handshake_timeout = patience
@@ -184,8 +196,9 @@ class Link:
         return self._patiently(self._channel.send, data)
 
     def _patiently(self, do: Callable[[Any], Any], what: object) -> Any:
-        """Return what a call to the channel returns, however long the far end lives and does
-        nothing. Raise RetryableError when it is gone, or what ``tick`` raised."""
+        """Return what a call to the channel returns, however long the far end lives
+        and does nothing. Raise RetryableError when it is gone, or what ``tick``
+        raised."""
         self._pulse.wait(True)
         try:
             while True:
@@ -207,7 +220,8 @@ class Link:
             message = f"The connection to {server} was lost."
         return RetryableError(
             message,
-            hint="It is tried again. If it happens often, look at the network and at the server.",
+            hint="It is tried again. If it happens often, look at the network and at "
+            "the server.",
             log=str(reason),
         )
 
@@ -217,7 +231,8 @@ class Link:
             return self._lost(error)
         return RetryableError(
             f"{where} accepts connections but does not speak SSH with us.",
-            hint="Check the port. Is there a firewall between, or does the server refuse this "
+            hint="Check the port. Is there a firewall between, or does the server "
+            "refuse this "
             "address? Its log tells.",
             log=str(error),
         )
@@ -228,7 +243,8 @@ class Link:
             raise PermanentError(
                 f"The host key of {self._config.host} is not known yet: it shows "
                 f"{shown.fingerprint} ({shown.kind}), and none is pinned.",
-                hint="Compare the fingerprint with the one that the server's administrator gives "
+                hint="Compare the fingerprint with the one that the server's "
+                "administrator gives "
                 "you, then pin the key.",
             )
         if shown != pinned:
@@ -236,7 +252,8 @@ class Link:
                 f"{self._config.host} shows another host key than the pinned one: "
                 f"{shown.fingerprint} ({shown.kind}) instead of {pinned.fingerprint} "
                 f"({pinned.kind}).",
-                hint="Nothing was sent. Either the server was installed anew, or somebody stands "
+                hint="Nothing was sent. Either the server was installed anew, or "
+                "somebody stands "
                 "between. Ask its administrator before you pin the new key.",
             )
 
@@ -266,15 +283,18 @@ class Link:
             if self._pulse.stalled:
                 raise
             raise RetryableError(
-                f"{self._config.host} let {self._config.user} in, but then no SFTP began.",
-                hint="Does a start-up file of the shell print something for this user? Does the "
+                f"{self._config.host} let {self._config.user} in, but then no SFTP "
+                "began.",
+                hint="Does a start-up file of the shell print something for this user? "
+                "Does the "
                 "program of the sftp subsystem exist?",
                 log=str(error),
             ) from error
 
 
 def connect(host: str, port: int, timeout: float) -> socket.socket:
-    """Return a TCP connection. Raise RetryableError, or PermanentError for a bad address."""
+    """Return a TCP connection. Raise RetryableError, or PermanentError for a bad
+    address."""
     where = f"{host}, port {port}"
     try:
         return socket.create_connection((host, port), timeout)
@@ -317,18 +337,23 @@ def _log_in(transport: Any, config: SftpConfig) -> None:
     except paramiko.BadAuthenticationType as error:
         raise _wrong_way(config, error.allowed_types) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
-        if isinstance(error, paramiko.AuthenticationException) and transport.is_active():
+        if (
+            isinstance(error, paramiko.AuthenticationException)
+            and transport.is_active()
+        ):
             raise _refused(config, error) from error
         raise RetryableError(
             f"{config.host} ended the connection during the login of {config.user}.",
-            hint="Its log tells why. With a ChrootDirectory, all folders above it must belong to "
+            hint="Its log tells why. With a ChrootDirectory, all folders above it must "
+            "belong to "
             "root.",
             log=str(error),
         ) from error
     if not transport.is_authenticated():
         raise PermanentError(
             f"{config.host} wants more than a {_credential(config)} from {config.user}.",
-            hint="Second factors cannot be used by a program: exempt this user from them.",
+            hint="Second factors cannot be used by a program: exempt this user from "
+            "them.",
         )
 
 
@@ -346,14 +371,16 @@ def _wrong_way(config: SftpConfig, allowed: list[str]) -> PermanentError:
 def _refused(config: SftpConfig, error: Exception) -> PermanentError:
     return PermanentError(
         f"{config.host} refused the {_credential(config)} of {config.user}.",
-        hint="Check the user's name, too: a server does not tell which of them is wrong. A public "
+        hint="Check the user's name, too: a server does not tell which of them is "
+        "wrong. A public "
         "key must be in the authorized_keys of that user.",
         log=str(error),
     )
 
 
 def fetch_host_key(host: str, port: int, timeout: float = 20.0) -> HostKey:
-    """Return the host key that a server shows, to be compared and pinned. Nothing is sent.
+    """Return the host key that a server shows, to be compared and pinned. Nothing is
+    sent.
 
     Raise an EngineError when the server cannot be reached.
     """

@@ -1,7 +1,8 @@
 """SFTP version 3 (draft-ietf-secsh-filexfer-02) over a channel that is open already.
 
-paramiko does SSH. Its own SFTP client hides what a backup needs: the exact status codes, the
-mode of a new file, what the server offers, and how many requests may be under way.
+paramiko does SSH. Its own SFTP client hides what a backup needs: the exact status
+codes, the mode of a new file, what the server offers, and how many requests may be
+under way.
 """
 
 import stat
@@ -13,7 +14,15 @@ from typing import Protocol
 VERSION = 3
 INIT, VERSION_REPLY, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT = 1, 2, 3, 4, 5, 6, 7, 8
 OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME = 11, 12, 13, 14, 17, 18
-STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = 101, 102, 103, 104, 105, 200, 201
+STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = (
+    101,
+    102,
+    103,
+    104,
+    105,
+    200,
+    201,
+)
 
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE = 0, 1, 2, 3, 4
 NO_CONNECTION, CONNECTION_LOST, UNSUPPORTED = 6, 7, 8
@@ -30,7 +39,9 @@ LIMITS = "limits@openssh.com"
 PAYLOAD = 32 << 10  # bytes of a file that every server takes in one request
 PAYLOAD_MOST = 255 << 10  # and what OpenSSH takes
 RECEIVE = 2 << 20  # bytes: all that may wait in the channel, which moves what it keeps
-LARGEST_PACKET = 16 << 20  # bytes: more is not SFTP, but for example the greeting of a shell
+LARGEST_PACKET = (
+    16 << 20
+)  # bytes: more is not SFTP, but for example the greeting of a shell
 
 
 class Refused(Exception):
@@ -47,7 +58,8 @@ class Garbled(Exception):
 
 
 class Channel(Protocol):
-    """A stream of bytes. Both raise when it is broken, and ``recv`` also when it has ended."""
+    """A stream of bytes. Both raise when it is broken, and ``recv`` also when it has
+    ended."""
 
     def send(self, data: bytes, /) -> int: ...
     def recv(self, size: int, /) -> bytes: ...
@@ -55,8 +67,8 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class Attributes:
-    """What is known of a file. ``mode`` holds the kind of file, too; ``modified`` is a Unix
-    time. A server may leave out each of them."""
+    """What is known of a file. ``mode`` holds the kind of file, too; ``modified`` is
+    a Unix time. A server may leave out each of them."""
 
     size: int | None = None
     mode: int | None = None
@@ -148,8 +160,8 @@ def _with_mode(mode: int) -> bytes:
 
 
 class Session:
-    """The conversation with an SFTP server. Every method raises Refused, Garbled, or what the
-    channel raises. Paths are text, handles are bytes. For one thread only.
+    """The conversation with an SFTP server. Every method raises Refused, Garbled, or
+    what the channel raises. Paths are text, handles are bytes. For one thread only.
     """
 
     def __init__(self, channel: Channel):
@@ -199,7 +211,8 @@ class Session:
         self._command(CLOSE, string(handle))
 
     def stat(self, path: str) -> Attributes | None:
-        """Return the attributes of what a path leads to, or None when there is nothing."""
+        """Return the attributes of what a path leads to, or None when there is
+        nothing."""
         return self._attributes(STAT, path)
 
     def lstat(self, path: str) -> Attributes | None:
@@ -227,20 +240,25 @@ class Session:
         self._command(RENAME, string(source), string(target))
 
     def posix_rename(self, source: str, target: str) -> None:
-        """Rename a file and replace ``target`` in one instant. Only where it is offered."""
+        """Rename a file and replace ``target`` in one instant. Only where it is
+        offered."""
         self._command(EXTENDED, string(POSIX_RENAME), string(source), string(target))
 
     def fsync(self, handle: bytes) -> None:
         self._command(EXTENDED, string(FSYNC), string(handle))
 
     def free_space(self, path: str) -> int:
-        """Return the bytes that we may still store there. Only where statvfs is offered."""
-        reply = self.call(EXTENDED, string(STATVFS), string(path)).require(EXTENDED_REPLY)
+        """Return the bytes that we may still store there. Only where statvfs is
+        offered."""
+        reply = self.call(EXTENDED, string(STATVFS), string(path)).require(
+            EXTENDED_REPLY
+        )
         bsize, frsize, _blocks, _bfree, bavail = reply.take(">11Q")[:5]
         return (frsize or bsize) * bavail
 
     def scan(self, path: str) -> Iterator[tuple[bytes, Attributes]]:
-        """Yield name and attributes (of links themselves) of all that is in a directory."""
+        """Yield name and attributes (of links themselves) of all that is in a
+        directory."""
         handle = self.call(OPENDIR, string(path)).require(HANDLE).string()
         try:
             while True:
@@ -260,7 +278,9 @@ class Session:
         if LIMITS not in self.extensions:
             return PAYLOAD
         limits = self.call(EXTENDED, string(LIMITS)).require(EXTENDED_REPLY).take(">4Q")
-        return max(PAYLOAD, min(PAYLOAD_MOST, limits[1] or PAYLOAD, limits[2] or PAYLOAD))
+        return max(
+            PAYLOAD, min(PAYLOAD_MOST, limits[1] or PAYLOAD, limits[2] or PAYLOAD)
+        )
 
     def _command(self, kind: int, *fields: bytes) -> None:
         reply = self.call(kind, *fields)

@@ -1,4 +1,5 @@
-"""Files over SFTP with many requests under way, and never more memory than those take."""
+"""Files over SFTP with many requests under way, and never more memory than those
+take."""
 
 import struct
 import time
@@ -10,7 +11,9 @@ from ..streams import SeekableStream
 from . import sftp_protocol as protocol
 from .sftp_protocol import Refused, Reply, Session
 
-WINDOW = 2 << 20  # bytes under way: more brings nothing, the SSH channel lets no more pass
+WINDOW = (
+    2 << 20
+)  # bytes under way: more brings nothing, the SSH channel lets no more pass
 
 
 class Pace:
@@ -35,8 +38,8 @@ class Pace:
 
 
 class Writer:
-    """Writes to an open file from ``offset`` on. ``stored`` counts the bytes that the server
-    has confirmed; a refused write is raised by the next call."""
+    """Writes to an open file from ``offset`` on. ``stored`` counts the bytes that
+    the server has confirmed; a refused write is raised by the next call."""
 
     def __init__(self, session: Session, handle: bytes, offset: int, pace: Pace):
         self._session = session
@@ -65,7 +68,9 @@ class Writer:
         self._under_way += size
         self._offset += size
         request = b"".join((self._handle, place, piece))
-        self._session.submit(protocol.WRITE, request, lambda reply: self._confirmed(size, reply))
+        self._session.submit(
+            protocol.WRITE, request, lambda reply: self._confirmed(size, reply)
+        )
 
     def _confirmed(self, size: int, reply: Reply) -> None:
         self._under_way -= size
@@ -83,7 +88,8 @@ class Writer:
 class Reader(SeekableStream):
     """Reads an open file of ``size`` bytes from ``offset`` on, ahead of who reads it.
 
-    ``guard`` makes the context in which the server is asked: it turns errors into sentences.
+    ``guard`` makes the context in which the server is asked: it turns errors into
+    sentences.
     """
 
     def __init__(

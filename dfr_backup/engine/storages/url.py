@@ -1,4 +1,5 @@
-"""A storage from an address on the command line; what is secret comes from the environment."""
+"""A storage from an address on the command line; what is secret comes from the
+environment."""
 
 import os
 from collections.abc import Mapping
@@ -22,13 +23,15 @@ def storage_at(
 ) -> tuple[Storage, str]:
     """Return the storage that ``address`` leads to, and the key of the object in it.
 
-    A path, ``s3://bucket/prefix/key`` or ``sftp://user@host:port/directory/key``. The key is ""
-    when the address ends with "/" or ``folder`` is true: then all of it names the storage.
+    A path, ``s3://bucket/prefix/key`` or ``sftp://user@host:port/directory/key``. The
+    key is "" when the address ends with "/" or ``folder`` is true: then all of it names
+    the storage.
 
-    S3 takes its credentials from boto3's own chain, and the endpoint from AWS_ENDPOINT_URL. SFTP
-    takes DFR_BACKUP_SFTP_PASSWORD, or the private key in the file DFR_BACKUP_SFTP_KEY (else
-    ~/.ssh/id_ed25519); the host must be in ~/.ssh/known_hosts, or DFR_BACKUP_SFTP_HOST_KEY must
-    hold its key. Raise PermanentError.
+    S3 takes its credentials from boto3's own chain, and the endpoint from
+    AWS_ENDPOINT_URL. SFTP takes DFR_BACKUP_SFTP_PASSWORD, or the private key in the
+    file DFR_BACKUP_SFTP_KEY (else ~/.ssh/id_ed25519); the host must be in
+    ~/.ssh/known_hosts, or DFR_BACKUP_SFTP_HOST_KEY must hold its key. Raise
+    PermanentError.
     """
     if "://" not in address:
         return _local(Path(address), folder or address.endswith("/"))
@@ -46,7 +49,8 @@ def storage_at(
 
 
 def _split(address: str) -> SplitResult:
-    """Return the parts of an address. In these, “?” and “#” are letters like any other."""
+    """Return the parts of an address. In these, “?” and “#” are letters like any
+    other."""
     try:
         parts = urlsplit(address.replace("?", "%3F").replace("#", "%23"))
         _port = parts.port  # raises for what is no number
@@ -68,7 +72,9 @@ def _local(path: Path, folder: bool) -> tuple[Storage, str]:
 
 
 def _s3(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
-    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
+    endpoint = (
+        environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
+    )
     config = S3Config(
         bucket=parts.netloc,
         prefix=place.strip("/"),
@@ -84,7 +90,8 @@ def _sftp(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage
     if not parts.hostname or not parts.username or parts.password:
         raise PermanentError(
             "The address of an SFTP server needs a user and a host, and no password.",
-            hint="For example sftp://user@host/folder/ – the password goes into the environment "
+            hint="For example sftp://user@host/folder/ – the password goes into the "
+            "environment "
             "variable DFR_BACKUP_SFTP_PASSWORD.",
         )
     port = parts.port or 22
@@ -96,7 +103,8 @@ def _sftp(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage
         private_key=_private_key(environ),
         passphrase=environ.get("DFR_BACKUP_SFTP_PASSPHRASE") or "",
         directory=place or "/",
-        host_key=environ.get("DFR_BACKUP_SFTP_HOST_KEY") or _known_host(parts.hostname, port),
+        host_key=environ.get("DFR_BACKUP_SFTP_HOST_KEY")
+        or _known_host(parts.hostname, port),
     )
     return SftpStorage(config, Limits())
 

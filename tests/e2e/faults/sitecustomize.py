@@ -1,8 +1,8 @@
 """Python loads this by itself in every process that has this folder on its PYTHONPATH.
 
 It listens to the engine's checkpoints and does, once, what DFR_TEST_FAULT says:
-``ACTION:CHECKPOINT:MARKER[:ARGUMENT]``. The marker file tells later processes that it is done
-(``kill-always`` has none). Production code knows nothing of this.
+``ACTION:CHECKPOINT:MARKER[:ARGUMENT]``. The marker file tells later processes that it
+is done (``kill-always`` has none). Production code knows nothing of this.
 """
 
 import os

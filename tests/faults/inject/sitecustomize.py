@@ -1,9 +1,9 @@
 """Python loads this by itself in every process that has this folder on its PYTHONPATH.
 
-In a backup process it listens to the engine's checkpoints and does what ``DFR_FAULT`` says, a
-JSON object: ``action`` at the ``nth`` time (default 1) that ``checkpoint`` is reached, once in
-all processes together, which the file ``marker`` tells. ``after`` seconds instead of a
-checkpoint: at that time. Production code knows nothing of this.
+In a backup process it listens to the engine's checkpoints and does what ``DFR_FAULT``
+says, a JSON object: ``action`` at the ``nth`` time (default 1) that ``checkpoint`` is
+reached, once in all processes together, which the file ``marker`` tells. ``after``
+seconds instead of a checkpoint: at that time. Production code knows nothing of this.
 """
 
 import faulthandler
@@ -74,7 +74,8 @@ class Fault:
         os.kill(os.getpid(), self.argument)
 
     def wait(self):
-        """Stand still until the test has done something, and says so by a second file."""
+        """Stand still until the test has done something, and says so by a second
+        file."""
         until = time.monotonic() + LONGEST
         while not os.path.exists(f"{self.marker}.go") and time.monotonic() < until:
             time.sleep(0.02)
@@ -84,7 +85,11 @@ class Fault:
         self.wait()
         if self.argument == self.checkpoint:
             self.kill()
-        self.checkpoint, self.action, self.marker = self.argument, self.kill, f"{self.marker}.2"
+        self.checkpoint, self.action, self.marker = (
+            self.argument,
+            self.kill,
+            f"{self.marker}.2",
+        )
 
     def pause(self):
         time.sleep(self.argument)
@@ -126,9 +131,15 @@ if "FAKETIME_DONT_FAKE_MONOTONIC" in os.environ:
     time.sleep = lambda seconds: select.select([], [], [], seconds)
 
 if "backup" in sys.orig_argv:
-    faulthandler.register(signal.SIGUSR1)  # kill -USR1: where it stands, in the runner's log
+    faulthandler.register(
+        signal.SIGUSR1
+    )  # kill -USR1: where it stands, in the runner's log
     os.nice = lambda _increment: 0
     sys.addaudithook(_refuse_to_step_back)
 
-if os.environ.get("DFR_FAULT") and "backup" in sys.orig_argv and COMMANDS & set(sys.orig_argv):
+if (
+    os.environ.get("DFR_FAULT")
+    and "backup" in sys.orig_argv
+    and COMMANDS & set(sys.orig_argv)
+):
     Fault(**json.loads(os.environ["DFR_FAULT"])).install()

@@ -1,15 +1,15 @@
-import { Component } from "@odoo/owl";
-import { localization } from "@web/core/l10n/localization";
-import { _t } from "@web/core/l10n/translation";
-import { registry } from "@web/core/registry";
-import { formatFloat } from "@web/core/utils/numbers";
-import { standardFieldProps } from "@web/views/fields/standard_field_props";
+import {Component} from "@odoo/owl";
+import {localization} from "@web/core/l10n/localization";
+import {_t} from "@web/core/l10n/translation";
+import {registry} from "@web/core/registry";
+import {formatFloat} from "@web/core/utils/numbers";
+import {standardFieldProps} from "@web/views/fields/standard_field_props";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** One digit behind the point of the user's language. */
 function oneDigit(value) {
-    return formatFloat(value, { digits: [16, 1], thousandsSep: "" });
+    return formatFloat(value, {digits: [16, 1], thousandsSep: ""});
 }
 
 /** 1536 -> "1.5 KiB" */
@@ -31,16 +31,22 @@ export function formatSeconds(seconds) {
         return _t("%s s", oneDigit(seconds || 0));
     }
     const whole = Math.round(seconds);
-    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+    const [hours, minutes, rest] = [
+        Math.floor(whole / 3600),
+        Math.floor(whole / 60) % 60,
+        whole % 60,
+    ];
     if (hours) {
-        return _t("%(hours)s h %(minutes)s min", { hours, minutes });
+        return _t("%(hours)s h %(minutes)s min", {hours, minutes});
     }
-    return minutes ? _t("%(minutes)s min %(rest)s s", { minutes, rest }) : _t("%s s", rest);
+    return minutes
+        ? _t("%(minutes)s min %(rest)s s", {minutes, rest})
+        : _t("%s s", rest);
 }
 
 class FormattedNumberField extends Component {
     static template = "dfr_backup.FormattedNumberField";
-    static props = { ...standardFieldProps, format: Function };
+    static props = {...standardFieldProps, format: Function};
 
     get text() {
         const value = this.props.record.data[this.props.name];
@@ -55,6 +61,6 @@ for (const [name, format] of [
     registry.category("fields").add(name, {
         component: FormattedNumberField,
         supportedTypes: ["float", "integer"],
-        extractProps: () => ({ format }),
+        extractProps: () => ({format}),
     });
 }

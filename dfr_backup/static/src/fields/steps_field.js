@@ -1,26 +1,26 @@
-import { Component, onMounted, onWillUnmount, useState } from "@odoo/owl";
-import { browser } from "@web/core/browser/browser";
-import { registry } from "@web/core/registry";
-import { standardFieldProps } from "@web/views/fields/standard_field_props";
-import { _t } from "@web/core/l10n/translation";
-import { formatBytes, formatSeconds } from "./formatted_fields";
+import {Component, onMounted, onWillUnmount, useState} from "@odoo/owl";
+import {browser} from "@web/core/browser/browser";
+import {registry} from "@web/core/registry";
+import {standardFieldProps} from "@web/views/fields/standard_field_props";
+import {_t} from "@web/core/l10n/translation";
+import {formatBytes, formatSeconds} from "./formatted_fields";
 
 const LOOKS = {
-    pending: { icon: "fa-circle-o", tone: "muted", label: _t("Waiting") },
-    running: { icon: "fa-spinner fa-spin", tone: "info", label: _t("Running") },
-    success: { icon: "fa-check-circle", tone: "success", label: _t("Success") },
-    warning: { icon: "fa-exclamation-circle", tone: "warning", label: _t("Warning") },
-    failure: { icon: "fa-times-circle", tone: "danger", label: _t("Failure") },
-    skipped: { icon: "fa-minus-circle", tone: "muted", label: _t("Skipped") },
+    pending: {icon: "fa-circle-o", tone: "muted", label: _t("Waiting")},
+    running: {icon: "fa-spinner fa-spin", tone: "info", label: _t("Running")},
+    success: {icon: "fa-check-circle", tone: "success", label: _t("Success")},
+    warning: {icon: "fa-exclamation-circle", tone: "warning", label: _t("Warning")},
+    failure: {icon: "fa-times-circle", tone: "danger", label: _t("Failure")},
+    skipped: {icon: "fa-minus-circle", tone: "muted", label: _t("Skipped")},
 };
 
 /** The steps of a run, one below the other, each with its log to unfold. */
 export class BackupStepsField extends Component {
     static template = "dfr_backup.BackupStepsField";
-    static props = { ...standardFieldProps };
+    static props = {...standardFieldProps};
 
     setup() {
-        this.clock = useState({ now: Date.now() });
+        this.clock = useState({now: Date.now()});
         this.seen = {};
         let timer;
         onMounted(() => {
@@ -41,10 +41,10 @@ export class BackupStepsField extends Component {
         if (step.state !== "running") {
             return step.duration;
         }
-        const { now } = this.clock; // read at every rendering, or the clock would not cause one
+        const {now} = this.clock; // read at every rendering, or the clock would not cause one
         const seen = this.seen[step.key];
         if (!seen || seen.duration !== step.duration) {
-            this.seen[step.key] = { duration: step.duration, at: Date.now() };
+            this.seen[step.key] = {duration: step.duration, at: Date.now()};
             return step.duration;
         }
         return step.duration + Math.max(now - seen.at, 0) / 1000;
@@ -62,7 +62,8 @@ export class BackupStepsField extends Component {
     measures(step) {
         const parts = [];
         if (step.bytes_done) {
-            const total = step.state === "running" && step.bytes_total > step.bytes_done;
+            const total =
+                step.state === "running" && step.bytes_total > step.bytes_done;
             parts.push(
                 total
                     ? _t("%(done)s of about %(total)s", {
@@ -100,5 +101,5 @@ registry.category("fields").add("backup_steps", {
             ["error", "text"],
             ["hint", "text"],
             ["error_code", "char"],
-        ].map(([name, type]) => ({ name, type, readonly: true })),
+        ].map(([name, type]) => ({name, type, readonly: true})),
 });

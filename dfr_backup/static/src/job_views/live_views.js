@@ -1,20 +1,20 @@
-import { registry } from "@web/core/registry";
-import { formView } from "@web/views/form/form_view";
-import { kanbanView } from "@web/views/kanban/kanban_view";
-import { listView } from "@web/views/list/list_view";
-import { useBackupLive } from "../live/live_service";
+import {registry} from "@web/core/registry";
+import {formView} from "@web/views/form/form_view";
+import {kanbanView} from "@web/views/kanban/kanban_view";
+import {listView} from "@web/views/list/list_view";
+import {useBackupLive} from "../live/live_service";
 
 const OPEN_STATES = ["pending", "running"];
 
 /** Reload the model of a controller by itself when one of its runs changes. */
-function keepFresh(controller, { isBusy, concerns = () => true }) {
+function keepFresh(controller, {isBusy, concerns = () => true}) {
     const refresh = async (message) => {
         if (controller.model.root && (!message || concerns(message))) {
             await controller.model.root.load();
             controller.model.notify();
         }
     };
-    useBackupLive({ refresh, isBusy });
+    useBackupLive({refresh, isBusy});
 }
 
 class BackupJobFormController extends formView.Controller {
@@ -42,8 +42,11 @@ function liveMultiController(Controller) {
 }
 
 const views = registry.category("views");
-views.add("backup_job_form", { ...formView, Controller: BackupJobFormController });
-views.add("backup_job_list", { ...listView, Controller: liveMultiController(listView.Controller) });
+views.add("backup_job_form", {...formView, Controller: BackupJobFormController});
+views.add("backup_job_list", {
+    ...listView,
+    Controller: liveMultiController(listView.Controller),
+});
 views.add("backup_job_kanban", {
     ...kanbanView,
     Controller: liveMultiController(kanbanView.Controller),

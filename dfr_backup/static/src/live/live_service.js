@@ -1,7 +1,7 @@
-import { onMounted, onWillUnmount } from "@odoo/owl";
-import { browser } from "@web/core/browser/browser";
-import { registry } from "@web/core/registry";
-import { useService } from "@web/core/utils/hooks";
+import {onMounted, onWillUnmount} from "@odoo/owl";
+import {browser} from "@web/core/browser/browser";
+import {registry} from "@web/core/registry";
+import {useService} from "@web/core/utils/hooks";
 
 const MESSAGE = "dfr_backup.job";
 const BUSY = 5000; // ms between two looks while a run goes on: the messages may not come through
@@ -10,7 +10,7 @@ const PAUSE = 1000; // ms that a follower is left alone after it was told
 
 /** Somebody who wants to know what runs: told at once, but never twice at the same time. */
 class Follower {
-    constructor({ refresh, isBusy }, onTold) {
+    constructor({refresh, isBusy}, onTold) {
         this.refresh = refresh;
         this.isBusy = isBusy;
         this.onTold = onTold;
@@ -52,11 +52,12 @@ class Follower {
 export const backupLiveService = {
     dependencies: ["bus_service"],
 
-    start(env, { bus_service: bus }) {
+    start(env, {bus_service: bus}) {
         const followers = new Set();
         let timer;
 
-        const tellAll = (message) => followers.forEach((follower) => follower.tell(message));
+        const tellAll = (message) =>
+            followers.forEach((follower) => follower.tell(message));
         const wait = () => {
             browser.clearTimeout(timer);
             if (followers.size) {

@@ -1,5 +1,5 @@
-import { Component } from "@odoo/owl";
-import { _t } from "@web/core/l10n/translation";
+import {Component} from "@odoo/owl";
+import {_t} from "@web/core/l10n/translation";
 
 /** What has to be there on the bad day, with a button for what is missing. */
 export class Advice extends Component {
@@ -14,7 +14,7 @@ export class Advice extends Component {
     };
 
     get words() {
-        return { done: _t("Done"), open: _t("Missing") };
+        return {done: _t("Done"), open: _t("Missing")};
     }
 
     get items() {
@@ -34,7 +34,7 @@ export class Advice extends Component {
     }
 
     get progress() {
-        return _t("%(done)s of %(all)s", { done: this.done, all: this.items.length });
+        return _t("%(done)s of %(all)s", {done: this.done, all: this.items.length});
     }
 
     /** The first point is a good backup: without it, the others are worth nothing. */
@@ -47,7 +47,9 @@ export class Advice extends Component {
 
     get answer() {
         return {
-            danger: _t("Not now: there is no good backup of the time that is promised."),
+            danger: _t(
+                "Not now: there is no good backup of the time that is promised."
+            ),
             warning: _t("Probably. Each point below makes it more certain."),
             success: _t("Yes. All that can be prepared is prepared."),
         }[this.tone];

@@ -1,4 +1,4 @@
-import { deserializeDateTime, toLocaleDateTimeString } from "@web/core/l10n/dates";
+import {deserializeDateTime, toLocaleDateTimeString} from "@web/core/l10n/dates";
 
 /** Beside each colour stands a sign and a word. */
 export const ICONS = {

@@ -1,33 +1,33 @@
-import { Component, onWillStart, useState } from "@odoo/owl";
-import { browser } from "@web/core/browser/browser";
-import { _t } from "@web/core/l10n/translation";
-import { ConfirmationDialog } from "@web/core/confirmation_dialog/confirmation_dialog";
-import { registry } from "@web/core/registry";
-import { user } from "@web/core/user";
-import { useService } from "@web/core/utils/hooks";
-import { Layout } from "@web/search/layout";
-import { standardActionServiceProps } from "@web/webclient/actions/action_service";
-import { useBackupLive } from "../live/live_service";
-import { Advice } from "./advice";
-import { ago, ICONS, moment } from "./looks";
-import { PlanCard } from "./plan_card";
-import { Running } from "./running";
-import { StorageCard } from "./storage_card";
+import {Component, onWillStart, useState} from "@odoo/owl";
+import {browser} from "@web/core/browser/browser";
+import {_t} from "@web/core/l10n/translation";
+import {ConfirmationDialog} from "@web/core/confirmation_dialog/confirmation_dialog";
+import {registry} from "@web/core/registry";
+import {user} from "@web/core/user";
+import {useService} from "@web/core/utils/hooks";
+import {Layout} from "@web/search/layout";
+import {standardActionServiceProps} from "@web/webclient/actions/action_service";
+import {useBackupLive} from "../live/live_service";
+import {Advice} from "./advice";
+import {ago, ICONS, moment} from "./looks";
+import {PlanCard} from "./plan_card";
+import {Running} from "./running";
+import {StorageCard} from "./storage_card";
 
 const DOWNLOADED = 2000; // ms after which the server knows that a page was fetched
 
 /** Am I safe? When was the last good backup, and where is it? What is next? What is wrong? */
 export class BackupOverview extends Component {
     static template = "dfr_backup.Overview";
-    static components = { Advice, Layout, PlanCard, Running, StorageCard };
-    static props = { ...standardActionServiceProps };
+    static components = {Advice, Layout, PlanCard, Running, StorageCard};
+    static props = {...standardActionServiceProps};
 
     setup() {
         this.orm = useService("orm");
         this.action = useService("action");
         this.dialog = useService("dialog");
         this.icons = ICONS;
-        this.state = useState({ page: null });
+        this.state = useState({page: null});
         this.live = useBackupLive({
             refresh: (message) => this.refresh(message),
             isBusy: () => this.state.page.running.length > 0,
@@ -41,7 +41,8 @@ export class BackupOverview extends Component {
 
     /** Take over the numbers of a message; ask for the words when the run has got further. */
     async refresh(message) {
-        const run = message && this.state.page.running.find((run) => run.id === message.id);
+        const run =
+            message && this.state.page.running.find((run) => run.id === message.id);
         const same =
             run &&
             run.state === message.state &&
@@ -69,7 +70,9 @@ export class BackupOverview extends Component {
     }
 
     get setUpLabel() {
-        return this.page.setup === "new" ? _t("Set Up in Two Minutes") : _t("Go On with the Set-up");
+        return this.page.setup === "new"
+            ? _t("Set Up in Two Minutes")
+            : _t("Go On with the Set-up");
     }
 
     get goodText() {
@@ -105,10 +108,12 @@ export class BackupOverview extends Component {
             browser_tz: Intl.DateTimeFormat().resolvedOptions().timeZone,
         };
         const args = [planId, page];
-        const action = await this.orm.call("backup.setup", "action_open", args, { context });
+        const action = await this.orm.call("backup.setup", "action_open", args, {
+            context,
+        });
         // nobody may wait for it: when this page is left, it does not end, and nor would the dialog
         const onClose = () => void this.load();
-        return this.action.doAction(action, { onClose });
+        return this.action.doAction(action, {onClose});
     }
 
     /** Do what an item of the advice recommends. */

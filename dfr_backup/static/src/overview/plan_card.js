@@ -1,15 +1,15 @@
-import { Component } from "@odoo/owl";
-import { _t } from "@web/core/l10n/translation";
-import { formatBytes, formatSeconds } from "../fields/formatted_fields";
-import { ago, ICONS, moment } from "./looks";
-import { RunStrip } from "./run_strip";
-import { Running } from "./running";
-import { TrendChart } from "./trend_chart";
+import {Component} from "@odoo/owl";
+import {_t} from "@web/core/l10n/translation";
+import {formatBytes, formatSeconds} from "../fields/formatted_fields";
+import {ago, ICONS, moment} from "./looks";
+import {RunStrip} from "./run_strip";
+import {Running} from "./running";
+import {TrendChart} from "./trend_chart";
 
 /** All that one wants to know of a plan. */
 export class PlanCard extends Component {
     static template = "dfr_backup.PlanCard";
-    static components = { RunStrip, Running, TrendChart };
+    static components = {RunStrip, Running, TrendChart};
     static props = {
         plan: Object,
         runs: Array, // that are open
@@ -28,8 +28,11 @@ export class PlanCard extends Component {
     }
 
     get verified() {
-        const { size, verified_at: verified } = this.props.plan.good;
-        return _t("%(size)s, verified %(ago)s", { size: formatBytes(size), ago: ago(verified) });
+        const {size, verified_at: verified} = this.props.plan.good;
+        return _t("%(size)s, verified %(ago)s", {
+            size: formatBytes(size),
+            ago: ago(verified),
+        });
     }
 
     get missing() {
@@ -37,7 +40,7 @@ export class PlanCard extends Component {
     }
 
     get proven() {
-        const { proof, proof_seconds: seconds } = this.props.plan;
+        const {proof, proof_seconds: seconds} = this.props.plan;
         return _t("%(date)s, in %(duration)s", {
             date: moment(proof),
             duration: formatSeconds(seconds),
@@ -45,12 +48,14 @@ export class PlanCard extends Component {
     }
 
     get goodRuns() {
-        return this.props.plan.runs.filter((run) => ["success", "partial"].includes(run.state));
+        return this.props.plan.runs.filter((run) =>
+            ["success", "partial"].includes(run.state)
+        );
     }
 
     /** "The first backup runs in 9 hours, on Nov 25, 2:00 AM." */
     get firstRun() {
-        const { next_run: next } = this.props.plan;
+        const {next_run: next} = this.props.plan;
         return next
             ? _t("The first backup runs %(ago)s, on %(date)s.", {
                   ago: ago(next),
@@ -61,10 +66,10 @@ export class PlanCard extends Component {
 
     /** What will happen then. */
     get promise() {
-        const { contents, storages } = this.props.plan;
+        const {contents, storages} = this.props.plan;
         return _t(
             "What it saves: %(contents)s. It makes one archive of them, stores it in %(storages)s, reads it back there and compares. Nobody has to stop working meanwhile.",
-            { contents, storages: storages.join(", ") }
+            {contents, storages: storages.join(", ")}
         );
     }
 }

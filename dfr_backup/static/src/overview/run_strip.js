@@ -1,14 +1,14 @@
-import { Component } from "@odoo/owl";
-import { _t } from "@web/core/l10n/translation";
-import { formatBytes, formatSeconds } from "../fields/formatted_fields";
-import { moment } from "./looks";
+import {Component} from "@odoo/owl";
+import {_t} from "@web/core/l10n/translation";
+import {formatBytes, formatSeconds} from "../fields/formatted_fields";
+import {moment} from "./looks";
 
-const SIGNS = { partial: "!", failure: "×", cancelled: "–", pending: "…", running: "…" };
+const SIGNS = {partial: "!", failure: "×", cancelled: "–", pending: "…", running: "…"};
 
 /** The last runs side by side, the newest at the end: what stands out is what went wrong. */
 export class RunStrip extends Component {
     static template = "dfr_backup.RunStrip";
-    static props = { runs: Array, onOpen: Function };
+    static props = {runs: Array, onOpen: Function};
 
     setup() {
         this.signs = SIGNS;
@@ -28,7 +28,8 @@ export class RunStrip extends Component {
 
     /** "30 runs: 28 good, 1 partial, 1 failed" */
     get summary() {
-        const count = (state) => this.props.runs.filter((run) => run.state === state).length;
+        const count = (state) =>
+            this.props.runs.filter((run) => run.state === state).length;
         const parts = [
             [count("success"), (n) => _t("%s good", n)],
             [count("partial"), (n) => _t("%s partial", n)],

@@ -1,7 +1,7 @@
-import { Component, onWillRender } from "@odoo/owl";
-import { _t } from "@web/core/l10n/translation";
-import { formatBytes } from "../fields/formatted_fields";
-import { TimeLeft } from "../live/time_left";
+import {Component, onWillRender} from "@odoo/owl";
+import {_t} from "@web/core/l10n/translation";
+import {formatBytes} from "../fields/formatted_fields";
+import {TimeLeft} from "../live/time_left";
 
 /** A run that goes on, or waits for its turn. */
 export class Running extends Component {
@@ -19,20 +19,24 @@ export class Running extends Component {
     }
 
     get title() {
-        const { run } = this.props;
+        const {run} = this.props;
         if (run.cancel_requested) {
             return _t("Stopping");
         }
-        return run.state === "pending" ? _t("Waiting to start") : run.step || _t("Running");
+        return run.state === "pending"
+            ? _t("Waiting to start")
+            : run.step || _t("Running");
     }
 
     /** "12.0 MiB of about 30.0 MiB · 5.1 MiB/s · about 2 min left" */
     get measures() {
-        const { bytes_done: done, bytes_total: total, speed } = this.props.run;
+        const {bytes_done: done, bytes_total: total, speed} = this.props.run;
         const parts = [];
         if (done) {
-            const sizes = { done: formatBytes(done), total: formatBytes(total) };
-            parts.push(total > done ? _t("%(done)s of about %(total)s", sizes) : sizes.done);
+            const sizes = {done: formatBytes(done), total: formatBytes(total)};
+            parts.push(
+                total > done ? _t("%(done)s of about %(total)s", sizes) : sizes.done
+            );
         }
         if (done && speed) {
             parts.push(`${formatBytes(speed)}/s`);

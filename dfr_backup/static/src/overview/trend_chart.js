@@ -1,16 +1,16 @@
-import { Component, onWillStart, useEffect, useRef } from "@odoo/owl";
-import { loadBundle } from "@web/core/assets";
-import { cookie } from "@web/core/browser/cookie";
-import { getColor, hexToRGBA } from "@web/core/colors/colors";
-import { localization } from "@web/core/l10n/localization";
-import { _t } from "@web/core/l10n/translation";
-import { formatBytes, formatSeconds } from "../fields/formatted_fields";
-import { moment } from "./looks";
+import {Component, onWillStart, useEffect, useRef} from "@odoo/owl";
+import {loadBundle} from "@web/core/assets";
+import {cookie} from "@web/core/browser/cookie";
+import {getColor, hexToRGBA} from "@web/core/colors/colors";
+import {localization} from "@web/core/l10n/localization";
+import {_t} from "@web/core/l10n/translation";
+import {formatBytes, formatSeconds} from "../fields/formatted_fields";
+import {moment} from "./looks";
 
 /** How size and duration of the last good runs have changed. */
 export class TrendChart extends Component {
     static template = "dfr_backup.TrendChart";
-    static props = { runs: Array };
+    static props = {runs: Array};
 
     setup() {
         this.canvas = useRef("canvas");
@@ -26,23 +26,26 @@ export class TrendChart extends Component {
 
     get summary() {
         const last = this.props.runs.at(-1);
-        return _t("Size and duration of the last runs; the newest: %(size)s in %(duration)s", {
-            size: formatBytes(last.size),
-            duration: formatSeconds(last.duration),
-        });
+        return _t(
+            "Size and duration of the last runs; the newest: %(size)s in %(duration)s",
+            {
+                size: formatBytes(last.size),
+                duration: formatSeconds(last.duration),
+            }
+        );
     }
 
     config() {
-        const { runs } = this.props;
+        const {runs} = this.props;
         const scheme = cookie.get("color_scheme");
         const rightToLeft = localization.direction === "rtl"; // like the strip above it
         const [bars, line] = [getColor(0, scheme, 3), getColor(3, scheme, 6)];
         const axis = (position, format) => ({
             position,
             beginAtZero: true,
-            border: { display: false },
-            grid: { display: false },
-            ticks: { maxTicksLimit: 3, callback: format, color: this.textColor },
+            border: {display: false},
+            grid: {display: false},
+            ticks: {maxTicksLimit: 3, callback: format, color: this.textColor},
         });
         return {
             type: "bar",
@@ -74,13 +77,15 @@ export class TrendChart extends Component {
             options: {
                 animation: false,
                 maintainAspectRatio: false,
-                interaction: { mode: "index", intersect: false },
+                interaction: {mode: "index", intersect: false},
                 plugins: {
-                    legend: { labels: { boxWidth: 10, boxHeight: 10, color: this.textColor } },
-                    tooltip: { callbacks: { label: tooltipLabel } },
+                    legend: {
+                        labels: {boxWidth: 10, boxHeight: 10, color: this.textColor},
+                    },
+                    tooltip: {callbacks: {label: tooltipLabel}},
                 },
                 scales: {
-                    x: { display: false, reverse: rightToLeft },
+                    x: {display: false, reverse: rightToLeft},
                     size: axis(rightToLeft ? "right" : "left", formatBytes),
                     duration: axis(rightToLeft ? "left" : "right", formatSeconds),
                 },
@@ -94,7 +99,7 @@ export class TrendChart extends Component {
     }
 }
 
-function tooltipLabel({ dataset, parsed }) {
+function tooltipLabel({dataset, parsed}) {
     const format = dataset.yAxisID === "size" ? formatBytes : formatSeconds;
     return `${dataset.label}: ${format(parsed.y)}`;
 }

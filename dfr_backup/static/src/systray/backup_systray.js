@@ -1,9 +1,9 @@
-import { Component, useState } from "@odoo/owl";
-import { _t } from "@web/core/l10n/translation";
-import { registry } from "@web/core/registry";
-import { useService } from "@web/core/utils/hooks";
-import { session } from "@web/session";
-import { useBackupLive } from "../live/live_service";
+import {Component, useState} from "@odoo/owl";
+import {_t} from "@web/core/l10n/translation";
+import {registry} from "@web/core/registry";
+import {useService} from "@web/core/utils/hooks";
+import {session} from "@web/session";
+import {useBackupLive} from "../live/live_service";
 
 /** Says nothing while all is well: it shows what runs, and what is wrong. */
 export class BackupSystray extends Component {
@@ -13,7 +13,7 @@ export class BackupSystray extends Component {
     setup() {
         this.orm = useService("orm");
         this.action = useService("action");
-        this.status = useState({ running: false, alarms: [] });
+        this.status = useState({running: false, alarms: []});
         useBackupLive({
             refresh: (message) => this.refresh(message),
             isBusy: () => Boolean(this.status.running),
@@ -22,7 +22,7 @@ export class BackupSystray extends Component {
     }
 
     async refresh(message) {
-        const { running } = this.status;
+        const {running} = this.status;
         if (running && message?.id === running.id && message.state === running.state) {
             Object.assign(running, message);
         } else {
@@ -36,18 +36,18 @@ export class BackupSystray extends Component {
     }
 
     get tooltip() {
-        const { running, alarms } = this.status;
+        const {running, alarms} = this.status;
         if (running) {
             return _t("%(name)s: %(step)s", {
                 name: running.name,
                 step: running.step || _t("waiting to start"),
             });
         }
-        return alarms.map(({ title, text }) => `${title}. ${text}`).join("\n");
+        return alarms.map(({title, text}) => `${title}. ${text}`).join("\n");
     }
 
     open() {
-        const { running, alarms } = this.status;
+        const {running, alarms} = this.status;
         if (!running) {
             const [first] = alarms;
             return this.action.doAction(
@@ -66,5 +66,5 @@ export class BackupSystray extends Component {
 if (session.is_backup_manager) {
     registry
         .category("systray")
-        .add("dfr_backup.systray", { Component: BackupSystray }, { sequence: 30 });
+        .add("dfr_backup.systray", {Component: BackupSystray}, {sequence: 30});
 }

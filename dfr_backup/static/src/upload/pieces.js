@@ -1,4 +1,4 @@
-import { _t } from "@web/core/l10n/translation";
+import {_t} from "@web/core/l10n/translation";
 
 /** The server, or what lies before it, takes no request of this size. */
 export class TooLarge extends Error {}
@@ -19,12 +19,13 @@ export function sendPiece(url, offset, piece, signal, onProgress) {
     return new Promise((resolve, reject) => {
         const request = new XMLHttpRequest(); // fetch does not tell how much was sent
         const abort = () => request.abort();
-        signal.addEventListener("abort", abort, { once: true });
+        signal.addEventListener("abort", abort, {once: true});
         request.open("POST", `${url}?offset=${offset}`);
         request.setRequestHeader("Content-Type", "application/octet-stream");
         request.upload.onprogress = (event) => onProgress(event.loaded);
         request.onabort = () => reject(signal.reason);
-        request.onerror = () => reject(new Unreachable(_t("The server cannot be reached.")));
+        request.onerror = () =>
+            reject(new Unreachable(_t("The server cannot be reached.")));
         request.onload = () => {
             try {
                 resolve(received(request));
@@ -42,13 +43,17 @@ function received(request) {
         throw new TooLarge(_t("A proxy before the server refuses even small pieces."));
     }
     if (request.status >= 500 || request.status === 429) {
-        throw new Unreachable(_t("The server cannot take the file now (%s).", request.status));
+        throw new Unreachable(
+            _t("The server cannot take the file now (%s).", request.status)
+        );
     }
     let answer;
     try {
         answer = JSON.parse(request.responseText);
     } catch {
-        throw new Error(_t("The upload is not open any more.\nClose this, and begin again."));
+        throw new Error(
+            _t("The upload is not open any more.\nClose this, and begin again.")
+        );
     }
     if (answer.error) {
         throw new Error(`${answer.error}\n${answer.hint}`);

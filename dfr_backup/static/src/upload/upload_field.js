@@ -1,11 +1,11 @@
-import { Component, onWillUnmount, useRef, useState } from "@odoo/owl";
-import { _t } from "@web/core/l10n/translation";
-import { browser } from "@web/core/browser/browser";
-import { registry } from "@web/core/registry";
-import { useService } from "@web/core/utils/hooks";
-import { standardFieldProps } from "@web/views/fields/standard_field_props";
-import { formatBytes, formatSeconds } from "../fields/formatted_fields";
-import { sendPiece, TooLarge, Unreachable } from "./pieces";
+import {Component, onWillUnmount, useRef, useState} from "@odoo/owl";
+import {_t} from "@web/core/l10n/translation";
+import {browser} from "@web/core/browser/browser";
+import {registry} from "@web/core/registry";
+import {useService} from "@web/core/utils/hooks";
+import {standardFieldProps} from "@web/views/fields/standard_field_props";
+import {formatBytes, formatSeconds} from "../fields/formatted_fields";
+import {sendPiece, TooLarge, Unreachable} from "./pieces";
 
 const PAUSES = [1, 2, 5, 10, 30]; // seconds, after which a lost connection is tried again
 const SMALLEST_PIECE = 256 * 1024;
@@ -13,12 +13,12 @@ const SMALLEST_PIECE = 256 * 1024;
 /** A file on its way to the server: chosen, sent in pieces, looked at. */
 export class BackupUploadField extends Component {
     static template = "dfr_backup.BackupUploadField";
-    static props = { ...standardFieldProps };
+    static props = {...standardFieldProps};
 
     setup() {
         this.orm = useService("orm");
         this.input = useRef("input");
-        this.state = useState({ phase: "idle", done: 0, size: 0, speed: 0, over: false });
+        this.state = useState({phase: "idle", done: 0, size: 0, speed: 0, over: false});
         this.abort = null;
         onWillUnmount(() => this.abort?.abort());
     }
@@ -32,13 +32,18 @@ export class BackupUploadField extends Component {
     }
 
     get percent() {
-        return this.state.size ? Math.floor((100 * this.state.done) / this.state.size) : 0;
+        return this.state.size
+            ? Math.floor((100 * this.state.done) / this.state.size)
+            : 0;
     }
 
     get measures() {
-        const { done, size, speed } = this.state;
+        const {done, size, speed} = this.state;
         const parts = [
-            _t("%(done)s of %(total)s", { done: formatBytes(done), total: formatBytes(size) }),
+            _t("%(done)s of %(total)s", {
+                done: formatBytes(done),
+                total: formatBytes(size),
+            }),
         ];
         if (speed) {
             parts.push(`${formatBytes(speed)}/s`);
@@ -71,14 +76,16 @@ export class BackupUploadField extends Component {
         }
         this.file = file;
         this.abort = new AbortController();
-        const { signal } = this.abort;
-        Object.assign(this.state, { phase: "sending", name: file.name, size: file.size });
-        Object.assign(this.state, { done: 0, speed: 0, error: "", hint: "" });
+        const {signal} = this.abort;
+        Object.assign(this.state, {phase: "sending", name: file.name, size: file.size});
+        Object.assign(this.state, {done: 0, speed: 0, error: "", hint: ""});
         try {
             await this.send(file, signal);
             this.state.phase = "looking";
-            await this.orm.call(this.record.resModel, "finish_upload", [[this.record.resId]]);
-            await this.record.save({ reload: false });
+            await this.orm.call(this.record.resModel, "finish_upload", [
+                [this.record.resId],
+            ]);
+            await this.record.save({reload: false});
             await this.record.load();
             this.state.phase = "idle";
         } catch (error) {
@@ -89,8 +96,8 @@ export class BackupUploadField extends Component {
     async send(file, signal) {
         const args = [[this.record.resId], file.name, file.size, file.lastModified];
         const start = await this.orm.call(this.record.resModel, "start_upload", args);
-        const began = { at: Date.now(), from: start.received };
-        let { piece, received } = start;
+        const began = {at: Date.now(), from: start.received};
+        let {piece, received} = start;
         let failures = 0;
         while (received < file.size) {
             signal.throwIfAborted();
@@ -132,7 +139,11 @@ export class BackupUploadField extends Component {
         }
         const text = error.data?.message || error.message || String(error);
         const [message, ...hint] = text.split("\n");
-        Object.assign(this.state, { phase: "failed", error: message, hint: hint.join("\n") });
+        Object.assign(this.state, {
+            phase: "failed",
+            error: message,
+            hint: hint.join("\n"),
+        });
         this.state.canGoOn = error instanceof Unreachable;
     }
 }
@@ -140,5 +151,5 @@ export class BackupUploadField extends Component {
 registry.category("fields").add("backup_upload", {
     component: BackupUploadField,
     supportedTypes: ["char"],
-    fieldDependencies: [{ name: "is_ready", type: "boolean" }],
+    fieldDependencies: [{name: "is_ready", type: "boolean"}],
 });
