@@ -17,6 +17,7 @@ if [ "$(cat "$VENV/.requirements" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >"$VENV/.requirements"
 fi
 
+"$here/node.sh"
 "$here/odoo.sh"
 "$here/postgres.sh" start 9>&- # a server that inherits the lock would hold it for good
 

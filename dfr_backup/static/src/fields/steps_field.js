@@ -22,7 +22,7 @@ export class BackupStepsField extends Component {
     setup() {
         this.clock = useState({now: Date.now()});
         this.seen = {};
-        let timer;
+        let timer = null;
         onMounted(() => {
             timer = browser.setInterval(() => this.tick(), 1000);
         });

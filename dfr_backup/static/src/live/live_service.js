@@ -54,26 +54,34 @@ export const backupLiveService = {
 
     start(env, {bus_service: bus}) {
         const followers = new Set();
-        let timer;
+        let timer = null;
 
         const tellAll = (message) =>
             followers.forEach((follower) => follower.tell(message));
+        const lookIfSeen = () => {
+            if (!document.hidden) {
+                tellAll(null);
+            }
+        };
         const wait = () => {
             browser.clearTimeout(timer);
             if (followers.size) {
                 const busy = [...followers].some((follower) => follower.isBusy());
-                timer = browser.setTimeout(look, busy ? BUSY : IDLE);
+                timer = browser.setTimeout(
+                    () => {
+                        lookIfSeen();
+                        wait();
+                    },
+                    busy ? BUSY : IDLE
+                );
             }
-        };
-        const look = () => {
-            if (!document.hidden) {
-                tellAll(null);
-            }
-            wait();
         };
 
         bus.subscribe(MESSAGE, tellAll);
-        document.addEventListener("visibilitychange", look);
+        document.addEventListener("visibilitychange", () => {
+            lookIfSeen();
+            wait();
+        });
 
         return {
             /**
@@ -109,7 +117,7 @@ registry.category("services").add("backup_live", backupLiveService);
 /** Follow the runs while this component is on the screen. See `follow`. */
 export function useBackupLive(follower) {
     const live = useService("backup_live");
-    let stop = () => {};
+    let stop = () => undefined;
     onMounted(() => {
         stop = live.follow(follower);
     });

@@ -150,7 +150,8 @@ export class BackupOverview extends Component {
                 this.live.look();
             },
             cancelLabel: _t("Let It Run"),
-            cancel: () => {},
+            // without it, the dialog has one button only
+            cancel: () => undefined,
         });
     }
 

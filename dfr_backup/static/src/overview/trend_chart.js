@@ -7,6 +7,11 @@ import {_t} from "@web/core/l10n/translation";
 import {formatBytes, formatSeconds} from "../fields/formatted_fields";
 import {moment} from "./looks";
 
+function tooltipLabel({dataset, parsed}) {
+    const format = dataset.yAxisID === "size" ? formatBytes : formatSeconds;
+    return `${dataset.label}: ${format(parsed.y)}`;
+}
+
 /** How size and duration of the last good runs have changed. */
 export class TrendChart extends Component {
     static template = "dfr_backup.TrendChart";
@@ -97,9 +102,4 @@ export class TrendChart extends Component {
     get textColor() {
         return getComputedStyle(this.canvas.el).color;
     }
-}
-
-function tooltipLabel({dataset, parsed}) {
-    const format = dataset.yAxisID === "size" ? formatBytes : formatSeconds;
-    return `${dataset.label}: ${format(parsed.y)}`;
 }

@@ -6,6 +6,29 @@ export class TooLarge extends Error {}
 /** The server did not answer, or is busy: the same piece may arrive a little later. */
 export class Unreachable extends Error {}
 
+function received(request) {
+    if (request.status === 413) {
+        throw new TooLarge(_t("A proxy before the server refuses even small pieces."));
+    }
+    if (request.status >= 500 || request.status === 429) {
+        throw new Unreachable(
+            _t("The server cannot take the file now (%s).", request.status)
+        );
+    }
+    let answer = null;
+    try {
+        answer = JSON.parse(request.responseText);
+    } catch {
+        throw new Error(
+            _t("The upload is not open any more.\nClose this, and begin again.")
+        );
+    }
+    if (answer.error) {
+        throw new Error(`${answer.error}\n${answer.hint}`);
+    }
+    return answer.received;
+}
+
 /**
  * Send one piece of a file; return how many bytes of the file are there then.
  *
@@ -36,27 +59,4 @@ export function sendPiece(url, offset, piece, signal, onProgress) {
         request.onloadend = () => signal.removeEventListener("abort", abort);
         request.send(piece);
     });
-}
-
-function received(request) {
-    if (request.status === 413) {
-        throw new TooLarge(_t("A proxy before the server refuses even small pieces."));
-    }
-    if (request.status >= 500 || request.status === 429) {
-        throw new Unreachable(
-            _t("The server cannot take the file now (%s).", request.status)
-        );
-    }
-    let answer;
-    try {
-        answer = JSON.parse(request.responseText);
-    } catch {
-        throw new Error(
-            _t("The upload is not open any more.\nClose this, and begin again.")
-        );
-    }
-    if (answer.error) {
-        throw new Error(`${answer.error}\n${answer.hint}`);
-    }
-    return answer.received;
 }
