@@ -4,6 +4,7 @@ set -euo pipefail
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 DEV=${DFR_DEV_DIR:-$REPO/.dev}
+# shellcheck disable=SC2034 # for the scripts that source this
 VENV=$DEV/venv
 ODOO_PREFIX=$DEV/odoo
 PG_MAJOR=15

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check runs, so that one look shows all; the exit status tells whether all were content.
+# Every check runs, the quick ones first, so that one look shows all; the exit status tells whether
+# all were content.
 source "$(dirname "$0")/common.sh"
 eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
@@ -11,10 +12,20 @@ check() { # check NAME COMMAND…
     say "$name"
     "$@" || failed+=("$name")
 }
+mapfile -t scripts < <(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
-check "pylint-odoo" pylint --rcfile=.pylintrc dfr_backup
+check "tests that Odoo runs" setup/dev/addon_tests.py
+check "codespell" codespell
+check "import-linter" lint-imports --no-logo --no-cache
+check "shellcheck" shellcheck "${scripts[@]}"
+# OCA's warnings are no failures: “eslint .” shows them
+check "eslint" eslint --quiet .
 check "OCA checks" oca-checks-odoo-module dfr_backup
+check "OCA checks of translations" oca-checks-po --disable=po-pretty-format dfr_backup/i18n/*.po*
+check "prettier" prettier --check --log-level warn .
+check "mypy" mypy
+check "pylint-odoo" setup/dev/pylint.sh
 
-[ ${#failed[@]} = 0 ] || fail "not content: $(IFS=,; echo "${failed[*]}")"
+[ ${#failed[@]} = 0 ] || fail "not content: $(printf '%s, ' "${failed[@]}" | sed 's/, $//')"

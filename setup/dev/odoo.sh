@@ -14,10 +14,12 @@ say "Fetching Odoo 19 (123 MB, once)"
 state=$DEV/apt
 rm -rf "$state" "$ODOO_PREFIX"
 mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/debs" "$ODOO_PREFIX"
-mirror=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | head -n 1)
+# shellcheck disable=SC2016 # apt fills it in
+site() { apt-get indextargets --format '$(SITE)' 2>/dev/null | head -n 1; }
+mirror=$(site)
 if [ -z "$mirror" ]; then # a machine that never ran apt-get update
     apt-get update -q >&2
-    mirror=$(apt-get indextargets --format '$(SITE)' | head -n 1)
+    mirror=$(site)
 fi
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 printf 'deb [signed-by=%s] %s unstable main\n' "$keyring" "$mirror" >"$state/sources.list"
