@@ -1,4 +1,4 @@
-.PHONY: help setup env demo serve test faults lint bench docs screenshots i18n clean
+.PHONY: help setup env demo serve test faults lint lock bench docs screenshots i18n clean
 .DEFAULT_GOAL := help
 DEV := setup/dev
 
@@ -23,8 +23,11 @@ test: ## Run every test, the fast ones first
 faults: ## Disturb real runs at every step, and print fault × step → outcome (ROUNDS=30 SEED=7)
 	@$(DEV)/setup.sh && $(DEV)/faults.sh $(or $(ROUNDS),30) $(SEED)
 
-lint: ## Check style: ruff, pylint-odoo and the OCA checks
+lint: ## Check style, types, arrows, spelling: ruff, mypy, pylint-odoo, eslint, prettier and more
 	@$(DEV)/setup.sh && $(DEV)/lint.sh
+
+lock: ## Renew the locked versions of Python's and npm's packages
+	@$(DEV)/setup.sh && $(DEV)/lock.sh
 
 bench: ## Measure side by side with Odoo, OCA auto_backup, boto3, rclone (WHAT=restore SIZE=1024)
 	@$(DEV)/setup.sh && $(DEV)/bench.sh $(WHAT) $(if $(SIZE),--size $(SIZE)) $(BENCH)

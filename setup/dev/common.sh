@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # Places and helpers that every script here shares. Source it, do not run it.
+# shellcheck disable=SC2034 # most names are for the scripts that source this
 set -euo pipefail
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 DEV=${DFR_DEV_DIR:-$REPO/.dev}
-# shellcheck disable=SC2034 # for the scripts that source this
 VENV=$DEV/venv
 ODOO_PREFIX=$DEV/odoo
 PG_MAJOR=15
+# Debian 12's, the oldest that everything here is tested with
+LOCK_PYTHON=3.11
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 fail() { printf 'ERROR: %s\n' "$*" >&2; exit 1; }

@@ -8,10 +8,18 @@ mkdir -p "$DEV"/{bin,addons,custom_addons,data,log}
 exec 9>"$DEV/setup.lock" # two shells may ask for the environment at once
 flock 9
 
-requirements=("$REPO/requirements.txt" "$REPO/test-requirements.txt" "$here/odoo-requirements.txt")
-wanted=$(cat "${requirements[@]}" | sha256sum)
+# The lock is for one Python; another one gets what the sources allow today.
+python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+if [ "$python" = "$LOCK_PYTHON" ]; then
+    requirements=("$here/requirements.lock")
+else
+    requirements=("$REPO/requirements.txt" "$REPO/test-requirements.txt" "$here/odoo-requirements.txt")
+fi
+wanted="$python $(cat "${requirements[@]}" | sha256sum)"
 if [ "$(cat "$VENV/.requirements" 2>/dev/null)" != "$wanted" ]; then
     say "Installing Python packages into the virtual environment"
+    [ "$python" = "$LOCK_PYTHON" ] ||
+        say "This is Python $python: the locked versions are for $LOCK_PYTHON, these are the newest"
     [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
     "$VENV/bin/pip" install -q "${requirements[@]/#/-r}" >&2
     echo "$wanted" >"$VENV/.requirements"
