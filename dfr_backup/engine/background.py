@@ -44,7 +44,8 @@ class Background(Generic[Result]):
         ``report`` is called all the while with the bytes that are done; what it raises,
         such as Cancelled, ends the waiting.
         """
-        assert self._result is not None
+        if self._result is None:
+            raise RuntimeError("nothing was begun")
         while not wait([self._result], LOOK).done:
             report(self._progress.done)
         return self._result.result()

@@ -4,6 +4,7 @@ form."""
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from statistics import median
 from zoneinfo import ZoneInfo
 
@@ -59,10 +60,9 @@ class _Future:
         )
         taken = [moment.astimezone(timezone.utc) for moment in taken]
         recent = taken[-RECENT:]
-        gaps = [
-            later - earlier for earlier, later in zip(recent, recent[1:], strict=False)
-        ]
-        gap = max(median(gaps), SMALLEST_GAP) if gaps else DEFAULT_GAP
+        gaps = [(b - a).total_seconds() for a, b in pairwise(recent)]
+        usual = timedelta(seconds=median(gaps)) if gaps else DEFAULT_GAP
+        gap = max(usual, SMALLEST_GAP)
         now = now.astimezone(timezone.utc)
         return cls(taken, max(taken[-1] + gap, now) if taken else now, gap)
 
@@ -128,7 +128,7 @@ class _Forecast:
             for moment in self._taken[copy.verified]
             if moment > copy.taken_at
         } - {reason.period}
-        missing = getattr(self._policy, reason.rule) - len(newer)
+        missing: int = getattr(self._policy, reason.rule) - len(newer)
         newest = self._period(reason.rule, self._taken[copy.verified][0])
         return self._new_periods(reason.rule, newest)[missing - 1]
 

@@ -4,6 +4,8 @@ aware."""
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from .messages import Text
+
 # the longest interval of the schedule (a day has 25 hours once a year), and time for
 # the run
 PROMISES = {"hourly": 3, "daily": 30, "weekly": 180, "monthly": 768}
@@ -42,7 +44,7 @@ class PlanFacts:
     promised_since: datetime | None = None
     last_good: datetime | None = None
     last_state: str = ""
-    last_error: str = ""
+    last_error: Text = ""
     open_state: str = ""
 
 
@@ -62,7 +64,7 @@ class Verdict:
     overdue: bool = False
     reason: str = ""
     moment: datetime | None = None
-    detail: str = ""
+    detail: Text = ""
 
 
 def judge(plan: PlanFacts, scheduler: Scheduler, now: datetime) -> Verdict:
@@ -78,7 +80,7 @@ def judge(plan: PlanFacts, scheduler: Scheduler, now: datetime) -> Verdict:
 
 def _broken(
     scheduler: Scheduler, now: datetime
-) -> tuple[str, datetime | None, str] | None:
+) -> tuple[str, datetime | None, Text] | None:
     """Return why nothing can be started, None when the scheduled action does its
     work."""
     if not scheduler.active:
@@ -92,7 +94,7 @@ def _broken(
     return None
 
 
-def _late(plan: PlanFacts) -> tuple[str, datetime | None, str]:
+def _late(plan: PlanFacts) -> tuple[str, datetime | None, Text]:
     if plan.open_state:
         return "running" if plan.open_state == "running" else "waiting", None, ""
     if plan.last_state:

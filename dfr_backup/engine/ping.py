@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from .errors import EngineError, PermanentError, RetryableError
+from .errors import EngineError, PermanentError
+from .errors.monitors import (
+    MonitorBusy,
+    MonitorLate,
+    MonitorRefused,
+    MonitorUnreachable,
+    NotAMonitor,
+)
 
 TIMEOUT = 10.0  # seconds for the connection, and again for the answer
 PAUSE = 2.0  # seconds before another attempt
@@ -41,11 +48,7 @@ def check_url(url: str) -> None:
     except ValueError:
         valid = False
     if not valid:
-        raise PermanentError(
-            "This is not the address of a monitoring service.",
-            hint="It begins with https:// (or http://), followed by the name of the "
-            "service.",
-        )
+        raise NotAMonitor()
 
 
 def healthchecks(url: str, event: str, summary: Mapping[str, Any]) -> Ping:
@@ -87,15 +90,16 @@ def _encoded(summary: Mapping[str, Any]) -> bytes:
     return json.dumps(summary, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def send_all(pings: Sequence[Ping], patience: float, attempts: int = 3) -> list[str]:
-    """Send all at once; return what went wrong, one sentence for each that was not
-    heard.
+def send_all(
+    pings: Sequence[Ping], patience: float, attempts: int = 3
+) -> list[EngineError]:
+    """Send all at once; return an error for each that was not heard.
 
     Return after ``patience`` seconds at the latest, whatever names, routes and servers
     do. Never raise.
     """
     deadline = time.monotonic() + patience
-    answers: dict[Ping, str] = {}
+    answers: dict[Ping, EngineError | None] = {}
 
     def work(ping: Ping) -> None:
         answers[ping] = _send_patiently(ping, attempts)
@@ -107,29 +111,31 @@ def send_all(pings: Sequence[Ping], patience: float, attempts: int = 3) -> list[
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = f"did not answer within {patience:.0f} s."
-    problems = (
-        answers.get(ping, f"{ping.service}: {_host(ping)} {late}") for ping in pings
+    ends = [answers.get(ping, _late(ping, patience)) for ping in pings]
+    return [error for error in ends if error]
+
+
+def _late(ping: Ping, patience: float) -> EngineError:
+    return MonitorLate(
+        service=ping.service, host=_host(ping), seconds=f"{patience:.0f}"
     )
-    return [problem for problem in problems if problem]
 
 
-def _send_patiently(ping: Ping, attempts: int) -> str:
-    """Return "" when the service was told, else why it was not."""
+def _send_patiently(ping: Ping, attempts: int) -> EngineError | None:
+    """Return None when the service was told, else why it was not."""
     for left in reversed(range(attempts)):
         try:
             send(ping)
-            return ""
+            return None
         except EngineError as error:
             if not left or isinstance(error, PermanentError):
-                return error.message
+                return error
             time.sleep(PAUSE)
-    return ""
+    return None
 
 
 def send(ping: Ping) -> None:
-    """Make the request. Raise RetryableError or PermanentError; neither names the
-    address."""
+    """Make the request. Raise an EngineError, which does not name the address."""
     import requests
 
     try:
@@ -143,14 +149,14 @@ def send(ping: Ping) -> None:
             stream=True,  # and nobody waits for what it has to say
         ) as answer:
             status = answer.status_code
-    except Exception as error:  # the text of these errors quotes the address
+    except Exception as error:  # noqa: BLE001  # whatever it is quotes the address
         reason = type(error).__name__
-        raise RetryableError(
-            f"{ping.service}: {_host(ping)} cannot be reached ({reason})."
+        raise MonitorUnreachable(
+            service=ping.service, host=_host(ping), reason=reason
         ) from None
     if status >= 300:
-        raised = RetryableError if _may_pass(status) else PermanentError
-        raise raised(f"{ping.service}: {_host(ping)} answered {status}.")
+        answered = MonitorBusy if _may_pass(status) else MonitorRefused
+        raise answered(service=ping.service, host=_host(ping), status=status)
 
 
 def _may_pass(status: int) -> bool:

@@ -43,7 +43,7 @@ class Child:
     the child together with the thread that started it.
     """
 
-    def __init__(self, argv: Sequence[str | os.PathLike], env: Mapping[str, str]):
+    def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str]):
         self._argv = [os.fspath(arg) for arg in argv]
         self._env = dict(env)
 

@@ -11,12 +11,19 @@ were verified.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+from .errors import EngineError
+from .errors.other import ClockBehind, ClocksDisagree, PolicyUnusable
+from .messages import NOTHING, Joined, Message, _
+
 CLOCK_TOLERANCE = timedelta(minutes=5)
 LARGEST = 10_000  # of any number in a policy
+NO_COUNT = _("“%(rule)s” must be a whole number from 0 to %(largest)s.")
+NO_RULE = _("No rule keeps anything: set at least one number above 0.")
+NO_MINIMUM = _("At least one verified backup must always stay: set the minimum to 1.")
 
 PERIODS: dict[str, Callable[[datetime], str]] = {
     # the offset tells the two equal hours apart when the clock is put back
@@ -47,22 +54,19 @@ class Policy:
     within_days: int = 2
     minimum: int = 2
 
-    def problems(self) -> list[str]:
-        """Return sentences that say why these numbers cannot be used; none when they
-        can."""
+    def problems(self) -> list[Message]:
+        """Return why these numbers cannot be used; nothing when they can."""
         found = [
-            f"“{field.name}” must be a whole number from 0 to {LARGEST}."
-            for field in fields(self)
-            if not _is_count(getattr(self, field.name))
+            Message(NO_COUNT, rule=rule.name, largest=LARGEST)
+            for rule in fields(self)
+            if not _is_count(getattr(self, rule.name))
         ]
         if found:
             return found
         if not (self.keep_last or self.within_days or any(_counts(self).values())):
-            found.append("No rule keeps anything: set at least one number above 0.")
+            found.append(Message(NO_RULE))
         if not self.minimum:
-            found.append(
-                "At least one verified backup must always stay: set the minimum to 1."
-            )
+            found.append(Message(NO_MINIMUM))
         return found
 
     def most_copies(self) -> int:
@@ -122,13 +126,20 @@ class Verdict:
 class Decision:
     """A verdict for every copy, the newest first.
 
-    ``refused`` is a sentence that says why nothing at all may be deleted now, with a
+    ``error`` says why nothing at all may be deleted now: in ``refused``, with a
     ``hint``.
     """
 
     verdicts: tuple[Verdict, ...]
-    refused: str = ""
-    hint: str = ""
+    error: EngineError | None = field(default=None, compare=False)
+
+    @property
+    def refused(self) -> Message:
+        return self.error.message if self.error else NOTHING
+
+    @property
+    def hint(self) -> Message:
+        return self.error.hint if self.error else NOTHING
 
     @property
     def deletions(self) -> list[str]:
@@ -152,12 +163,12 @@ def plan_retention(
     identifiers and naive datetimes.
     """
     ordered = _newest_first(copies)
-    refused, hint = _objection(ordered, policy, now, storage_now)
-    if refused:
+    error = _objection(ordered, policy, now, storage_now)
+    if error:
         verdicts = tuple(
             Verdict(c.identifier, True, (Reason("refused"),)) for c in ordered
         )
-        return Decision(verdicts, refused, hint)
+        return Decision(verdicts, error)
     reasons = _all_reasons(ordered, policy, ZoneInfo(tz))
     return Decision(
         tuple(
@@ -171,31 +182,16 @@ def plan_retention(
 
 def _objection(
     ordered: Sequence[Copy], policy: Policy, now: datetime, storage_now: datetime | None
-) -> tuple[str, str]:
-    """Return a sentence and a hint when nothing may be deleted, else two empty
-    strings."""
+) -> EngineError | None:
+    """Return why nothing may be deleted, if so."""
     if problems := policy.problems():
-        return "Nothing was deleted: " + " ".join(
-            problems
-        ), "Correct the plan's retention."
+        return PolicyUnusable(problems=Joined(problems))
     if storage_now is not None and abs(now - storage_now) > CLOCK_TOLERANCE:
-        return (
-            f"Nothing was deleted: the clocks of this server ({_utc(now)}) and of the "
-            "storage "
-            f"({_utc(storage_now)}) disagree by more than 5 minutes.",
-            "Set both clocks right, best with NTP.",
-        )
+        return ClocksDisagree(now=_utc(now), storage_now=_utc(storage_now))
     newest = next((c for c in ordered if _counts_for_rules(c) and c.verified), None)
     if newest and newest.taken_at > now + CLOCK_TOLERANCE:
-        return (
-            "Nothing was deleted: the newest verified backup is of "
-            f"{_utc(newest.taken_at)}, "
-            f"but this server's clock says {_utc(now)}.",
-            "Set the server's clock right. If that backup was made under a wrong "
-            "clock, delete "
-            "it by hand.",
-        )
-    return "", ""
+        return ClockBehind(newest=_utc(newest.taken_at), now=_utc(now))
+    return None
 
 
 def _all_reasons(

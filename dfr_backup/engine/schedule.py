@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-FREQUENCIES = ("hourly", "daily", "weekly", "monthly")
-
 
 @dataclass(frozen=True)
 class Schedule:

@@ -8,18 +8,32 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from .errors import PermanentError
+from .errors.secrets import (
+    KeyFileEmpty,
+    KeyFileForeign,
+    KeyFileUnusable,
+    KeyTooShort,
+    SecretUnreadable,
+)
+from .messages import NOTHING, Message, _
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 PREFIX = "v1."  # of a token, so that a later form can be told apart
 KEY_BYTES = 32
 NONCE_BYTES = 12
 ENCODING = ("utf-8", "surrogatepass")  # its errors would quote the secret
 SMALLEST_TEXT = 16  # characters of a key that a person chose
+READABLE = _(
+    "%(file)s could be read by other users of the server (mode %(mode)s). That was "
+    "mended; if you do not trust them, enter the secrets of all storages again with "
+    "new ones."
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +49,12 @@ class Key:
 
 @dataclass(frozen=True)
 class LoadedKey:
-    """A key from a file. ``warning`` is a sentence when something about the file was
+    """A key from a file. ``warning`` is not empty when something about the file was
     mended."""
 
     key: Key
     created: bool = False
-    warning: str = ""
+    warning: Message = NOTHING
 
 
 class SecretBox:
@@ -74,24 +88,13 @@ class SecretBox:
 
         Raise PermanentError when no key opens it in this context, or it is damaged.
         """
-        secret = self._try(token, context, self._keys)
+        secret = self._try(token, context)
         if secret is None:
             names = ", ".join(key.name for key in self._keys)
-            raise PermanentError(
-                "A stored secret cannot be read with this server's key.",
-                hint="Enter the secret again, or restore the key file that the server "
-                "had when "
-                "it was entered. It is not part of any backup.",
-                log=f"Keys tried: {names}.",
-            )
+            raise SecretUnreadable(log=f"Keys tried: {names}.")
         return secret
 
-    def is_current(self, token: str, context: str) -> bool:
-        """Return whether the first key opens ``token``. If not, open it and seal it
-        again."""
-        return self._try(token, context, self._keys[:1]) is not None
-
-    def _try(self, token: str, context: str, keys: Sequence[Key]) -> str | None:
+    def _try(self, token: str, context: str) -> str | None:
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -102,14 +105,11 @@ class SecretBox:
             return None
         if PREFIX + base64.urlsafe_b64encode(data).decode() != token:
             return None  # its last character has bits that no byte is made of
-        for key in keys if len(data) > NONCE_BYTES else ():
+        for key in self._keys if len(data) > NONCE_BYTES else ():
             with contextlib.suppress(InvalidTag, ValueError):
                 nonce, sealed = data[:NONCE_BYTES], data[NONCE_BYTES:]
-                return (
-                    _cipher(key)
-                    .decrypt(nonce, sealed, context.encode())
-                    .decode(*ENCODING)
-                )
+                opened = _cipher(key).decrypt(nonce, sealed, context.encode())
+                return opened.decode(*ENCODING)
         return None
 
 
@@ -121,10 +121,7 @@ def key_from_text(text: str) -> Key:
     """
     text = text.strip()
     if len(text) < SMALLEST_TEXT:
-        raise PermanentError(
-            f"The key for stored secrets is shorter than {SMALLEST_TEXT} characters.",
-            hint="Use a long random one, for example from: openssl rand -base64 32",
-        )
+        raise KeyTooShort(least=SMALLEST_TEXT)
     # a fast hash is right for a random key; the file that we make is always one
     return Key(hashlib.sha256(b"dfr_backup key " + text.encode()).digest())
 
@@ -143,10 +140,8 @@ def load_or_create_key(file: Path) -> LoadedKey:
         return _load(file, created)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise PermanentError(
-            f"The key file {file.name} in {file.parent} cannot be used: {reason}.",
-            hint="Give the system user that runs Odoo the right to read and write "
-            "there.",
+        raise KeyFileUnusable(
+            file=file.name, directory=file.parent, reason=reason
         ) from error
 
 
@@ -185,38 +180,23 @@ def _load(file: Path, created: bool) -> LoadedKey:
     except (ValueError, binascii.Error):
         value = b""
     if len(value) != KEY_BYTES:
-        raise PermanentError(
-            f"{file.name} in {file.parent} holds no key.",
-            hint="Restore that file from where you keep it. If it is lost, remove it: "
-            "a new one "
-            "is made, and the secrets of all storages have to be entered again.",
-        )
+        raise KeyFileEmpty(file=file.name, directory=file.parent)
     return LoadedKey(Key(value), created, warning)
 
 
-def _require_private(descriptor: int, file: Path) -> str:
-    """Refuse another user's file; take rights from others, and return a sentence
-    about it."""
+def _require_private(descriptor: int, file: Path) -> Message:
+    """Refuse another user's file; take rights from others, and say so."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0):
-        raise PermanentError(
-            f"{file.name} in {file.parent} is not a plain file of the user that runs "
-            "Odoo.",
-            hint="Somebody else may have put it there. Look at it before you remove it.",
-        )
+        raise KeyFileForeign(file=file.name, directory=file.parent)
     mode = stat.S_IMODE(status.st_mode)
     if not mode & 0o077:
-        return ""
+        return NOTHING
     os.fchmod(descriptor, mode & 0o700)
-    return (
-        f"{file.name} could be read by other users of the server (mode {mode:04o}). "
-        "That was "
-        "mended; if you do not trust them, enter the secrets of all storages again "
-        "with new ones."
-    )
+    return Message(READABLE, file=file.name, mode=f"{mode:04o}")
 
 
-def _cipher(key: Key) -> Any:
+def _cipher(key: Key) -> "AESGCM":
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(key.value)

@@ -1,14 +1,11 @@
-"""Sizes: in words, and whether one is much smaller than it should be. Then data is
-gone, and nobody may know."""
+"""Whether a size is much smaller than it should be. Then data is gone, and nobody may
+know."""
 
 from collections.abc import Sequence
 from statistics import median
 
-ENOUGH = (
-    3  # archives that must have been made before: two say nothing about what is usual
-)
+ENOUGH = 3  # earlier archives: two say nothing about what is usual
 LOOK_BACK = 5
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def shrinkage(size: float, earlier: Sequence[float], threshold: int) -> int:
@@ -22,12 +19,3 @@ def shrinkage(size: float, earlier: Sequence[float], threshold: int) -> int:
     usual = median(earlier)
     percent = int(100 * (usual - size) / usual) if usual > 0 else 0
     return percent if percent >= threshold else 0
-
-
-def in_words(size: float) -> str:
-    """Return a number of bytes as the web client shows it: 1536 -> "1.5 KiB"."""
-    unit = 0
-    while size >= 1024 and unit < len(UNITS) - 1:
-        size /= 1024
-        unit += 1
-    return f"{size:.1f} {UNITS[unit]}" if unit else f"{size:.0f} B"

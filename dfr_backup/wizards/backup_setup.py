@@ -11,8 +11,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools.mail import email_normalize
 
+from ..engine.messages import Size
 from ..engine.retention import PRESETS
-from ..engine.sizes import in_words
 from ..models.backup_overview_advice import SETUP_DONE as DONE
 from ..models.backup_overview_advice import SETUP_STATE as STATE
 from ..models.backup_step import ENCRYPTIONS
@@ -126,7 +126,7 @@ class BackupSetup(models.TransientModel):
             "would take "
             "%(size)s.",
             count=count,
-            size=in_words(count * size),
+            size=str(Size(int(count * size))),
         )
 
     def _last_archive(self):

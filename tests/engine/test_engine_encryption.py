@@ -36,9 +36,29 @@ from dfr_backup.engine.encryption.files import (
 )
 from dfr_backup.engine.errors import (
     Cancelled,
-    EngineError,
     PermanentError,
+    RetryableError,
     is_out_of_memory,
+)
+from dfr_backup.engine.errors.encryption import (
+    ArmourBroken,
+    CutOff,
+    EmptyPassphrase,
+    NoKey,
+    NoPrivateKey,
+    NoPublicKey,
+    NotAPrivateKey,
+    NotAPublicKey,
+    NotEncrypted,
+    NotWritten,
+    OtherKeys,
+    PayloadDamaged,
+    PrivateKeyGiven,
+    SshKeyIncomplete,
+    SshKeyUnreadable,
+    SshKeyUnusable,
+    TooMuchMemory,
+    WrongPassphrase,
 )
 from dfr_backup.engine.progress import Progress
 
@@ -100,7 +120,7 @@ def age_with_passphrase(*args, times):
     its end."""
     pid, terminal = pty.fork()
     if not pid:
-        os.execv(AGE, [AGE, *map(str, args)])
+        os.execv(AGE, [AGE, *map(str, args)])  # noqa: S606
     deadline = time.monotonic() + 30
     typed, seen = 0, b""
     try:
@@ -292,16 +312,16 @@ def test_pieces_of_any_length_can_be_written(pieces):
 # --------------------------------------------------------------------------
 
 
-def refused(tmp_path, data, key):
-    """Decrypt and return the sentence; nothing stays of the target."""
+def refused(tmp_path, data, key, error=PermanentError):
+    """Decrypt, which is an error; nothing stays of the target."""
     path = tmp_path / "bad.age"
     path.write_bytes(data)
-    with pytest.raises(PermanentError) as caught:
+    with pytest.raises(error) as caught:
         decrypt_file(path, tmp_path / "bad", key, Progress())
     assert not (tmp_path / "bad").exists()
+    assert caught.value.code
     assert caught.value.hint
-    assert WORDS not in str(caught.value) + caught.value.hint + caught.value.log
-    return caught.value.message
+    assert WORDS not in shown(caught.value)
 
 
 def test_another_key(tmp_path, pair, ssh_keys):
@@ -310,26 +330,20 @@ def test_another_key(tmp_path, pair, ssh_keys):
         generate_key().private,
         *(private for private, _line in ssh_keys.values()),
     ):
-        assert "other keys" in refused(
-            tmp_path, path.read_bytes(), parse_identities(other)
-        )
+        refused(tmp_path, path.read_bytes(), parse_identities(other), OtherKeys)
 
 
 def test_another_passphrase(tmp_path, pair):
     path, _result = encrypted(tmp_path, b"x", FAST)
-    assert "passphrase is wrong" in refused(
-        tmp_path, path.read_bytes(), Passphrase("no")
-    )
-    assert "passphrase" in refused(
-        tmp_path, path.read_bytes(), parse_identities(pair.private)
-    )
+    for key in (Passphrase("no"), parse_identities(pair.private)):
+        refused(tmp_path, path.read_bytes(), key, WrongPassphrase)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"PK\x03\x04" * 50, b"age-encryption.org/v2\n", b"\n" * 99]
 )
 def test_what_is_no_age_file(tmp_path, data):
-    assert "not encrypted with age" in refused(tmp_path, data, FAST)
+    refused(tmp_path, data, FAST, NotEncrypted)
 
 
 def test_every_cut_is_noticed(tmp_path):
@@ -342,7 +356,7 @@ def test_every_cut_is_noticed(tmp_path):
     payload = len(data) - (2 * (CHUNK + 16) + 9 + 16)
     for chunks in (1, 2):
         cut = payload + chunks * (CHUNK + 16)
-        assert "cut off" in refused(tmp_path, data[:cut], FAST)
+        refused(tmp_path, data[:cut], FAST, CutOff)
 
 
 def test_every_flipped_bit_is_noticed(tmp_path):
@@ -370,7 +384,7 @@ def test_an_empty_last_chunk_behind_others_is_refused(tmp_path):
     writer = encryption.EncryptedWriter(target.write, [FAST])
     writer._seal(content(CHUNK), last=False)
     writer.finish()
-    assert "damaged" in refused(tmp_path, target.getvalue(), FAST)
+    refused(tmp_path, target.getvalue(), FAST, PayloadDamaged)
 
 
 @needs_age
@@ -378,12 +392,12 @@ def test_broken_armour(tmp_path, pair):
     armoured = age("-a", "-r", pair.public, data=content(1000))
     identities = parse_identities(pair.private)
     lines = armoured.splitlines(keepends=True)
-    for broken in (
-        armoured.replace(lines[8], b"@@@@\n"),
-        b"".join(lines[:8]),
-        b"".join(lines[:8] + lines[9:]),
+    for broken, error in (
+        (armoured.replace(lines[8], b"@@@@\n"), ArmourBroken),
+        (b"".join(lines[:8]), ArmourBroken),
+        (b"".join(lines[:8] + lines[9:]), PayloadDamaged),
     ):
-        assert "damaged" in refused(tmp_path, broken, identities)
+        refused(tmp_path, broken, identities, error)
 
 
 def test_a_file_may_not_ask_for_all_memory(tmp_path):
@@ -391,7 +405,7 @@ def test_a_file_may_not_ask_for_all_memory(tmp_path):
     for factor in (b"21", b"63", b"99", b"0", b"-1", b"010", b"1e3"):
         data = path.read_bytes().replace(b" 10\n", b" " + factor + b"\n", 1)
         started = time.monotonic()
-        assert "memory" in refused(tmp_path, data, FAST)
+        refused(tmp_path, data, FAST, TooMuchMemory)
         assert time.monotonic() - started < 1
 
 
@@ -432,11 +446,13 @@ def test_a_full_disk_leaves_nothing(tmp_path, mib):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "try:\n"
         "    encrypt_file(Path(sys.argv[1]), Path(sys.argv[2]), key, Progress())\n"
-        "except EngineError as error: print(error.message)\n"
+        "except EngineError as error: print(error.code, error.message.values)\n"
     )
     source, target = tmp_path / "plain", tmp_path / "plain.age"
     source.write_bytes(bytes(mib << 20))
-    assert "too large" in in_a_child(script, source, target)
+    told = in_a_child(script, source, target)
+    assert NotWritten.code in told
+    assert os.strerror(errno.EFBIG) in told
     assert not target.exists()
 
 
@@ -447,17 +463,32 @@ def test_too_little_memory_is_not_taken_for_a_bad_disk(tmp_path, monkeypatch):
     source, target = tmp_path / "plain", tmp_path / "plain.age"
     source.write_bytes(b"x")
     monkeypatch.setattr(appendfile.mmap, "mmap", no_memory)
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=os.strerror(errno.ENOMEM)) as caught:
         encrypt_file(source, target, FAST, Progress())
     assert is_out_of_memory(caught.value)
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=os.strerror(errno.ENOMEM)) as caught:
         ArchiveWriter.create(tmp_path / "a.zip")
     assert is_out_of_memory(caught.value)
 
 
+@pytest.mark.parametrize(
+    "number, kind", [(errno.EIO, RetryableError), (errno.ENOSPC, PermanentError)]
+)
+def test_a_disk_that_fails_may_be_tried_again(tmp_path, monkeypatch, number, kind):
+    def fail(*_args):
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "plain").write_bytes(b"x")
+    monkeypatch.setattr(encryption, "AppendFile", fail)
+    with pytest.raises(kind) as caught:
+        encrypt_file(tmp_path / "plain", tmp_path / "plain.age", FAST, Progress())
+    assert caught.value.code == NotWritten.code
+    assert caught.value.message.values["reason"] == os.strerror(number)
+
+
 def test_no_key_and_no_passphrase(tmp_path):
-    for key in ([], Passphrase("")):
-        with pytest.raises(EngineError):
+    for key, error in (([], NoKey), (Passphrase(""), EmptyPassphrase)):
+        with pytest.raises(error):
             encrypted(tmp_path, b"x", key)
         assert not (tmp_path / "plain.age").exists()
 
@@ -513,14 +544,17 @@ def test_age_keygen_agrees(pair):
 
 def test_secrets_do_not_show(pair, ssh_keys):
     secret = pair.private[20:]
-    shown = repr([pair, parse_identities(pair.private), Passphrase(WORDS)])
-    shown += repr(parse_identities(ssh_keys["ssh-ed25519"][0]))
-    assert secret not in shown and WORDS not in shown and "private" not in shown
+    told = repr([pair, parse_identities(pair.private), Passphrase(WORDS)])
+    told += repr(parse_identities(ssh_keys["ssh-ed25519"][0]))
+    assert secret not in told
+    assert WORDS not in told
+    assert "private" not in told
 
 
 def test_recipients_are_read_line_by_line(pair, ssh_keys):
     public = ssh_keys["ssh-ed25519"][1]
-    text = f"# office\n\n  {pair.public}\r\n{public} someone@somewhere\n{pair.public.upper()}\n"
+    text = f"# office\n\n  {pair.public}\r\n{public} someone@somewhere\n"
+    text += f"{pair.public.upper()}\n"
     assert [r.text for r in parse_recipients(text)] == [
         pair.public,
         public,
@@ -528,54 +562,60 @@ def test_recipients_are_read_line_by_line(pair, ssh_keys):
     ]
 
 
-def sentence_for(text, parse=parse_recipients):
-    with pytest.raises(PermanentError) as caught:
+def shown(error):
+    """Return all that anybody is told."""
+    return f"{error.in_full} {error.log}"
+
+
+def error_for(text, error, parse=parse_recipients):
+    with pytest.raises(error) as caught:
         parse(text)
     assert caught.value.hint
-    return " ".join((caught.value.message, caught.value.hint, caught.value.log))
+    return caught.value
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    "change, error",
     [
-        (lambda key: key[:-1], "Line 2 is not a public key"),
-        (
-            lambda key: key[:-1] + ("q" if key[-1] != "q" else "p"),
-            "a character is wrong",
-        ),
-        (lambda key: key[:10].upper() + key[10:], "mixed"),
-        (lambda key: "ssh-ed25519", "not a complete SSH"),
-        (lambda key: "ssh-ed25519 AAAA", "not a complete SSH"),
-        (lambda key: "ssh-dss AAAAB3NzaC1kc3M=", "SSH"),
-        (lambda key: "hello", "not a public key"),
+        (lambda key: key[:-1], NotAPublicKey),
+        (lambda key: key[:-1] + ("q" if key[-1] != "q" else "p"), NotAPublicKey),
+        (lambda key: key[:10].upper() + key[10:], NotAPublicKey),
+        (lambda key: "ssh-ed25519", SshKeyIncomplete),
+        (lambda key: "ssh-ed25519 AAAA", SshKeyIncomplete),
+        (lambda key: "ssh-dss AAAAB3NzaC1kc3M=", SshKeyIncomplete),
+        (lambda key: "hello", NotAPublicKey),
     ],
 )
-def test_a_bad_line_is_named(pair, change, words):
-    assert words in sentence_for(f"{pair.public}\n{change(pair.public)}\n")
+def test_a_bad_line_is_named(pair, change, error):
+    raised = error_for(f"{pair.public}\n{change(pair.public)}\n", error)
+    assert raised.message.values["line"].values["number"] == 2
+    if error is NotAPublicKey:
+        assert raised.message.values["problem"]
 
 
 def test_a_pasted_private_key_is_not_repeated(pair, ssh_keys):
     for private in (pair.private, pair.private.lower(), ssh_keys["ssh-ed25519"][0]):
-        found = sentence_for(f"# mine\n{private}")
-        assert "Line 2 is a private key" in found
-        assert private.splitlines()[-1][20:] not in found
+        raised = error_for(f"# mine\n{private}", PrivateKeyGiven)
+        assert raised.message.values["line"].values["number"] == 2
+        assert private.splitlines()[-1][20:] not in shown(raised)
 
 
 def test_weak_and_empty_keys():
-    weak = rsa.generate_private_key(65537, 1024).public_key()
+    weak = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505
     line = weak.public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
-    assert "cannot encrypt" in sentence_for(line.decode())
-    assert "no public key" in sentence_for("# none\n")
-    assert "no private key" in sentence_for("# none\n", parse_identities)
+    assert error_for(line.decode(), SshKeyUnusable).hint.values["bits"] == 2048
+    error_for("# none\n", NoPublicKey)
+    error_for("# none\n", NoPrivateKey, parse_identities)
 
 
 def test_bad_identities_are_not_repeated(pair, ssh_keys):
     cut = pair.private[:-2]
-    assert cut[20:] not in sentence_for(cut, parse_identities)
+    assert cut[20:] not in shown(error_for(cut, NotAPrivateKey, parse_identities))
     pem = ssh_keys["ssh-ed25519"][0].replace("b3BlbnNzaC1r", "AAAAAAAAAAAA")
-    assert "AAAAAAAAAAAA" not in sentence_for(pem, parse_identities)
+    raised = error_for(pem, SshKeyUnreadable, parse_identities)
+    assert "AAAAAAAAAAAA" not in shown(raised)
 
 
 def test_fingerprints_are_short_and_stable(pair, ssh_keys):

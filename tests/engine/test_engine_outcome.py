@@ -29,7 +29,7 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("database", "files", "compress", "verify", "expected"), TABLE)
+@pytest.mark.parametrize("database, files, compress, verify, expected", TABLE)
 @pytest.mark.parametrize("cleanup", [OK, WARN, BAD])
 def test_table(database, files, compress, verify, expected, cleanup):
     steps = [StepOutcome("initialize", OK), StepOutcome("compress", compress)]

@@ -75,7 +75,7 @@ def test_a_plan_that_was_switched_on_again_has_its_time():
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "reason", "detail"),
+    "scheduler, reason, detail",
     [
         (Scheduler(active=False, last_run=hours_ago(50)), "switched_off", ""),
         (Scheduler(last_run=hours_ago(50), blocking_module="sale"), "blocked", "sale"),
@@ -90,7 +90,7 @@ def test_a_scheduled_action_that_does_not_work_is_the_reason(scheduler, reason, 
 
 
 @pytest.mark.parametrize(
-    ("facts", "reason"),
+    "facts, reason",
     [
         ({}, "not_started"),
         ({"last_state": "failure", "last_error": "Full"}, "failure"),

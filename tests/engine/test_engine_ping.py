@@ -11,7 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dfr_backup.engine import ping
-from dfr_backup.engine.errors import PermanentError, RetryableError
+from dfr_backup.engine.errors.monitors import (
+    MonitorBusy,
+    MonitorLate,
+    MonitorRefused,
+    MonitorUnreachable,
+    NotAMonitor,
+)
 
 SUMMARY = {"uuid": "0b2f", "plan": "Nuit d’été", "error": "", "seconds": 1.5}
 
@@ -62,7 +68,7 @@ def closed_port():
 
 
 @pytest.mark.parametrize(
-    ("event", "path"),
+    "event, path",
     [
         ("started", "/s3cr3t/start"),
         ("success", "/s3cr3t"),
@@ -117,15 +123,22 @@ def test_a_bad_minute_of_the_service_is_outlasted(monitor):
 
 def test_attempts_are_bounded(monitor):
     monitor.answers = [500] * 9
-    problems = ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5)
-    assert problems == ["Webhook: 127.0.0.1 answered 500."]
+    (error,) = ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5)
+    assert isinstance(error, MonitorBusy)
+    assert dict(error.message.values) == {
+        "service": "Webhook",
+        "host": "127.0.0.1",
+        "status": 500,
+    }
     assert len(monitor.heard) == 3
 
 
 def test_what_stays_wrong_is_not_repeated(monitor):
     monitor.answers = [404]
-    problems = ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5)
-    assert problems == ["Webhook: 127.0.0.1 answered 404."]
+    (error,) = ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5)
+    assert isinstance(error, MonitorRefused)
+    assert error.message.values["status"] == 404
+    assert error.hint
     assert len(monitor.heard) == 1
 
 
@@ -139,19 +152,19 @@ def test_nobody_waits_longer_than_agreed(monitor):
     monitor.delay = 2
     begin = time.monotonic()
     pings = [ping.webhook(f"{monitor.url}/{n}", "success", SUMMARY) for n in range(3)]
-    problems = ping.send_all(pings, 0.3)
+    errors = ping.send_all(pings, 0.3)
     assert time.monotonic() - begin < 1.5
-    assert problems == ["Webhook: 127.0.0.1 did not answer within 0 s."] * 3
+    assert [type(error) for error in errors] == [MonitorLate] * 3
 
 
 def test_no_error_tells_the_address(closed_port):
     """The path and the user's part of an address are passwords."""
     url = f"http://user:p4ss@127.0.0.1:{closed_port}/s3cr3t"
     made = ping.webhook(url, "success", SUMMARY)
-    with pytest.raises(RetryableError) as caught:
+    with pytest.raises(MonitorUnreachable) as caught:
         ping.send(made)
-    texts = [caught.value.message, caught.value.hint, caught.value.log, repr(made)]
-    assert caught.value.__cause__ is None and "cannot be reached" in texts[0]
+    texts = [str(caught.value.in_full), caught.value.log, repr(made)]
+    assert caught.value.__cause__ is None
     assert not any("s3cr3t" in text or "p4ss" in text for text in texts)
 
 
@@ -168,7 +181,7 @@ def test_no_error_tells_the_address(closed_port):
     ],
 )
 def test_what_is_no_address(url):
-    with pytest.raises(PermanentError):
+    with pytest.raises(NotAMonitor):
         ping.check_url(url)
 
 

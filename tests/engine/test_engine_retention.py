@@ -7,6 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfr_backup.engine.errors.other import (
+    ClockBehind,
+    ClocksDisagree,
+    PolicyUnusable,
+)
 from dfr_backup.engine.expiry import expires_at
 from dfr_backup.engine.retention import PRESETS, Copy, Policy, Reason, plan_retention
 
@@ -79,7 +84,7 @@ def test_days_without_a_backup_do_not_count():
 
 
 @pytest.mark.parametrize(
-    ("zone", "expected"), [("UTC", {"b"}), ("Europe/Paris", {"a", "b"})]
+    "zone, expected", [("UTC", {"b"}), ("Europe/Paris", {"a", "b"})]
 )
 def test_a_day_is_one_of_the_plan_s_time_zone(zone, expected):
     copies = [
@@ -126,17 +131,19 @@ def test_a_storage_scanned_anew_keeps_its_history():
 
 
 @pytest.mark.parametrize(
-    ("now", "storage_now", "words"),
+    "now, storage_now, error",
     [
-        (NOW - timedelta(days=1), None, "newest verified"),
-        (NOW, NOW + timedelta(seconds=301), "disagree"),
-        (NOW, NOW - timedelta(days=3650), "disagree"),
+        (NOW - timedelta(days=1), None, ClockBehind),
+        (NOW, NOW + timedelta(seconds=301), ClocksDisagree),
+        (NOW, NOW - timedelta(days=3650), ClocksDisagree),
     ],
 )
-def test_wrong_clocks_delete_nothing(now, storage_now, words):
+def test_wrong_clocks_delete_nothing(now, storage_now, error):
     decision = plan_retention(daily_copies(90), Policy(), "UTC", now, storage_now)
     assert not decision.deletions
-    assert words in decision.refused and decision.hint
+    assert isinstance(decision.error, error)
+    assert decision.refused.values["now"] == now.strftime("%Y-%m-%d %H:%M UTC")
+    assert decision.hint
     assert kept(decision)["c89"] == (Reason("refused"),)
 
 
@@ -163,7 +170,14 @@ def test_small_differences_of_clocks_are_no_obstacle():
 def test_a_policy_that_cannot_be_used_deletes_nothing(policy):
     assert policy.problems()
     decision = plan_retention(daily_copies(50), policy, "UTC", NOW)
-    assert decision.refused and not decision.deletions
+    assert isinstance(decision.error, PolicyUnusable)
+    assert str(policy.problems()[0]) in str(decision.refused)
+    assert not decision.deletions
+
+
+def test_what_is_wrong_with_a_policy_is_named():
+    (problem,) = only(hourly=-1).problems()
+    assert problem.values == {"rule": "hourly", "largest": 10_000}
 
 
 def test_every_preset_can_be_used():
@@ -173,8 +187,9 @@ def test_every_preset_can_be_used():
 def test_what_is_no_history_is_an_error():
     with pytest.raises(ValueError, match="same identifier"):
         plan_retention([Copy("a", NOW, True)] * 2, Policy(), "UTC", NOW)
+    naive = Copy("a", NOW.replace(tzinfo=None), True)
     with pytest.raises(ValueError, match="time zone"):
-        plan_retention([Copy("a", datetime(2026, 1, 1), True)], Policy(), "UTC", NOW)
+        plan_retention([naive], Policy(), "UTC", NOW)
 
 
 # --- an oracle, written from restic's documentation and not from the code
@@ -326,7 +341,8 @@ def test_invariants_in_ten_thousand_random_histories():
         )
         refused += bool(decision.refused)
         deleting += bool(decision.deletions)
-    assert refused > 1000 and deleting > 3000
+    assert refused > 1000
+    assert deleting > 3000
 
 
 moments = st.integers(0, 400 * 24 * 4).map(
@@ -368,7 +384,8 @@ def test_expiry_of_what_never_goes_and_of_what_goes_now():
         Copy("foreign", utc(2020, 1, 1), True, ours=False),
     ]
     found = expires_at(copies, only(daily=7), "UTC", NOW)
-    assert found["protected"] is None and found["foreign"] is None
+    assert found["protected"] is None
+    assert found["foreign"] is None
     assert found["c7"] == NOW
     assert found["c6"] == utc(2026, 11, 25, 2)
     assert found["c0"] == utc(2026, 12, 1, 2)

@@ -1,3 +1,4 @@
+import itertools
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -15,9 +16,8 @@ ZONES = [
     "Asia/Kolkata",
     "Australia/Lord_Howe",
 ]
-moments = st.datetimes(
-    datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)
-)
+BORDERS = datetime(2020, 1, 1), datetime(2035, 1, 1)  # noqa: DTZ001  # UTC is added
+moments = st.datetimes(*BORDERS, timezones=st.just(UTC))
 
 
 def utc(*args):
@@ -25,7 +25,7 @@ def utc(*args):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "after", "expected"),
+    "schedule, after, expected",
     [
         (Schedule("daily", 120), utc(2026, 1, 1, 1, 59), utc(2026, 1, 1, 2)),
         (Schedule("daily", 120), utc(2026, 1, 1, 2), utc(2026, 1, 2, 2)),
@@ -75,8 +75,7 @@ def test_a_daily_plan_runs_exactly_once_a_day(start, zone, minute):
         moment = next_time(schedule, moment)
         days.append(moment.astimezone(ZoneInfo(zone)).date())
     assert all(
-        later - day == timedelta(days=1)
-        for day, later in zip(days, days[1:], strict=False)
+        later - day == timedelta(days=1) for day, later in itertools.pairwise(days)
     )
 
 

@@ -1,10 +1,10 @@
 import pytest
 
-from dfr_backup.engine.sizes import in_words, shrinkage
+from dfr_backup.engine.sizes import shrinkage
 
 
 @pytest.mark.parametrize(
-    ("size", "earlier", "threshold", "expected"),
+    "size, earlier, threshold, expected",
     [
         (40, [100, 100, 100], 50, 60),
         (50, [100, 100, 100], 50, 50),
@@ -26,17 +26,3 @@ from dfr_backup.engine.sizes import in_words, shrinkage
 )
 def test_shrinkage(size, earlier, threshold, expected):
     assert shrinkage(size, earlier, threshold) == expected
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1536, "1.5 KiB"),
-        (3 << 30, "3.0 GiB"),
-        (5000 << 40, "5000.0 TiB"),
-    ],
-)
-def test_in_words(size, text):
-    assert in_words(size) == text

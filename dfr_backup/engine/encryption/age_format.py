@@ -16,7 +16,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from ..errors import PermanentError
+from ..errors import EngineError
+from ..errors.encryption import (
+    ArmourBroken,
+    CutOff,
+    HeaderDamaged,
+    NotEncrypted,
+    OtherKeys,
+    PayloadDamaged,
+    WrongPassphrase,
+)
 
 VERSION = b"age-encryption.org/v1"
 ARMOUR_BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
@@ -28,7 +37,6 @@ COLUMNS = 64
 LONGEST_LINE = 2048  # bytes in a header
 MOST_STANZAS = 256
 MOST_BODY_LINES = 64
-DAMAGED_HINT = "The file is damaged: use another copy of this backup."
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ class EncryptedReader(io.RawIOBase):
         file_key = _open_header(self._source, identities)
         nonce = self._source.read(16)
         if len(nonce) < 16:
-            raise _cut_off()
+            raise CutOff()
         self._payload = _Payload(file_key, nonce)
         self._start = self._source.position
         self._position = 0
@@ -206,11 +214,9 @@ class _Payload:
     def open(self, sealed: bytes, index: int, last: bool) -> bytes:
         plain = self._try(sealed, index, last)
         if plain is None and last and self._try(sealed, index, False) is not None:
-            raise _cut_off()
+            raise CutOff()
         if plain is None or (not plain and index):
-            raise PermanentError(
-                "The encrypted file is damaged, or it was cut off.", hint=DAMAGED_HINT
-            )
+            raise PayloadDamaged()
         return plain
 
     def _try(self, sealed: bytes, index: int, last: bool) -> bytes | None:
@@ -244,16 +250,13 @@ def _mac(file_key: bytes, text: bytes) -> bytes:
 def _open_header(source: "_Source", identities: Sequence[Identity]) -> bytes:
     """Read the header and return the file key. Raise PermanentError."""
     if source.line() != VERSION:
-        raise PermanentError(
-            "This file is not encrypted with age, or its beginning is damaged.",
-            hint="Choose a file that ends in .age, or another copy of it.",
-        )
+        raise NotEncrypted()
     try:
         text, stanzas, mac = _parse_header(source)
     except (ValueError, UnicodeDecodeError) as error:
-        raise _bad_header() from error
+        raise HeaderDamaged() from error
     if len(stanzas) > 1 and any(stanza.kind == "scrypt" for stanza in stanzas):
-        raise _bad_header()
+        raise HeaderDamaged()
     for stanza in stanzas:
         for identity in identities:
             file_key = identity.unwrap(stanza)
@@ -261,7 +264,7 @@ def _open_header(source: "_Source", identities: Sequence[Identity]) -> bytes:
                 if len(file_key) != 16 or not hmac.compare_digest(
                     _mac(file_key, text), mac
                 ):
-                    raise _bad_header()
+                    raise HeaderDamaged()
                 return file_key
     raise _nobody_s_key(stanzas)
 
@@ -289,34 +292,9 @@ def _parse_header(source: "_Source") -> tuple[bytes, list[Stanza], bytes]:
     return b"\n".join([*lines, b"---"]), stanzas, mac
 
 
-def _nobody_s_key(stanzas: Sequence[Stanza]) -> PermanentError:
-    if any(stanza.kind == "scrypt" for stanza in stanzas):
-        return PermanentError(
-            "The archive cannot be decrypted: the passphrase is wrong, or it is "
-            "missing.",
-            hint="Enter the passphrase with which this backup was encrypted. It may "
-            "have been "
-            "changed since then.",
-        )
-    return PermanentError(
-        "The archive cannot be decrypted: it was encrypted for other keys than this "
-        "one.",
-        hint="The recovery kit says which backups need which key. The private key "
-        "belongs to "
-        "one of the public keys that the plan had when this backup was made.",
-    )
-
-
-def _bad_header() -> PermanentError:
-    return PermanentError(
-        "The beginning of the encrypted file is damaged.", hint=DAMAGED_HINT
-    )
-
-
-def _cut_off() -> PermanentError:
-    return PermanentError(
-        "The encrypted file was cut off: its end is missing.", hint=DAMAGED_HINT
-    )
+def _nobody_s_key(stanzas: Sequence[Stanza]) -> EngineError:
+    by_passphrase = any(stanza.kind == "scrypt" for stanza in stanzas)
+    return WrongPassphrase() if by_passphrase else OtherKeys()
 
 
 class _Source:
@@ -405,7 +383,4 @@ class _Armour:
             return self._refuse()
 
     def _refuse(self) -> bytes:
-        raise PermanentError(
-            "The encrypted file is damaged: its text armour is broken.",
-            hint=DAMAGED_HINT,
-        )
+        raise ArmourBroken()

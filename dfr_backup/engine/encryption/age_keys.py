@@ -4,12 +4,31 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import PermanentError
+from ..errors.encryption import (
+    EmptyPassphrase,
+    NoPrivateKey,
+    NoPublicKey,
+    NotAPrivateKey,
+    NotAPublicKey,
+    PrivateKeyGiven,
+    SshKeyIncomplete,
+    SshKeyUnreadable,
+    SshKeyUnusable,
+    TooMuchMemory,
+)
+from ..messages import Message, _
+from . import bech32
 from .age_format import Identity, Stanza, decode64, derive, encode64
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 PUBLIC, PRIVATE = "age", "AGE-SECRET-KEY-"
 X25519, SCRYPT = b"age-encryption.org/v1/X25519", b"age-encryption.org/v1/scrypt"
@@ -21,7 +40,7 @@ WORK_FACTOR = 18  # as age: 2**18 is about a second and 256 MiB
 LARGEST_WORK_FACTOR = 20  # a file may not ask for more than a gigabyte
 RSA_BITS = 2048  # at least
 CURVE = 2**255 - 19
-BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+THIS, LINE = Message(_("This")), _("Line %(number)s")
 
 
 @dataclass(frozen=True)
@@ -92,9 +111,10 @@ class SshIdentity:
             return None
         if stanza.kind == "ssh-rsa" and hasattr(self.key, "decrypt"):
             try:
-                return self.key.decrypt(stanza.body, _oaep())
+                file_key: bytes = self.key.decrypt(stanza.body, _oaep())
             except ValueError:
                 return None
+            return file_key
         if stanza.kind != "ssh-ed25519" or len(stanza.args) != 2:
             return None
         scalar = hashlib.sha512(_seed(self.key)).digest()[:32]
@@ -115,9 +135,7 @@ class Passphrase:
 
     def wrap(self, file_key: bytes) -> Stanza:
         if not self.secret:
-            raise PermanentError(
-                "The passphrase is empty.", hint="Enter a passphrase, or use a key."
-            )
+            raise EmptyPassphrase()
         salt = os.urandom(16)
         sealed = _seal(self._key(salt, self.work_factor), file_key)
         return Stanza("scrypt", (encode64(salt), str(self.work_factor)), sealed)
@@ -130,13 +148,7 @@ class Passphrase:
             not re.fullmatch(r"[1-9][0-9]?", factor)
             or int(factor) > LARGEST_WORK_FACTOR
         ):
-            raise PermanentError(
-                "Decrypting this file would take far too much memory (its scrypt work "
-                "factor is "
-                f"above {LARGEST_WORK_FACTOR}).",
-                hint="Decrypt it with age on another machine, if you trust where it "
-                "comes from.",
-            )
+            raise TooMuchMemory(limit=LARGEST_WORK_FACTOR)
         try:
             return _unseal(self._key(decode64(salt), int(factor)), stanza.body)
         except ValueError:
@@ -151,13 +163,13 @@ class Passphrase:
 
 def generate_key() -> KeyPair:
     """Return a new age key."""
-    private = _bech32_encode(PRIVATE, os.urandom(32)).upper()
+    private = bech32.encode(PRIVATE, os.urandom(32)).upper()
     return KeyPair(public_of(private), private)
 
 
 def public_of(private: str) -> str:
     """Return the public key of an age private key. Raise PermanentError."""
-    return _bech32_encode(PUBLIC, _public_bytes(_age_identity(private).private))
+    return bech32.encode(PUBLIC, _public_bytes(_age_identity(private).private))
 
 
 def fingerprint(public: str) -> str:
@@ -181,12 +193,9 @@ def parse_recipients(text: str) -> list[AgeRecipient | SshRecipient]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.strip().startswith("#"):
-            found.append(_recipient(line.strip(), f"Line {number}"))
+            found.append(_recipient(line.strip(), Message(LINE, number=number)))
     if not found:
-        raise PermanentError(
-            "There is no public key to encrypt for.",
-            hint="Give one per line: age1…, ssh-ed25519 … or ssh-rsa …",
-        )
+        raise NoPublicKey()
     return found
 
 
@@ -198,34 +207,23 @@ def parse_identities(text: str) -> list[Identity]:
     lines = [line.strip() for line in text.splitlines()]
     found = [_age_identity(line) for line in lines if line and not line.startswith("#")]
     if not found:
-        raise PermanentError(
-            "There is no private key.",
-            hint="Paste the line that begins with AGE-SECRET-KEY-1.",
-        )
+        raise NoPrivateKey()
     return list(found)
 
 
-def _recipient(line: str, where: str = "This") -> AgeRecipient | SshRecipient:
+def _recipient(line: str, where: Message = THIS) -> AgeRecipient | SshRecipient:
     if "SECRET-KEY" in line.upper() or "PRIVATE KEY" in line.upper():
-        raise PermanentError(
-            f"{where} is a private key, and only public keys belong here.",
-            hint="Give the public key, which begins with age1 or ssh-. Whoever can "
-            "read this "
-            "page may have seen the private one: consider making a new pair.",
-        )
+        raise PrivateKeyGiven(line=where)
     if line.startswith("ssh-"):
         return _ssh_recipient(line, where)
     try:
-        public = _bech32_decode(PUBLIC, line)
+        public = bech32.decode(PUBLIC, line)
     except ValueError as error:
-        raise PermanentError(
-            f"{where} is not a public key ({error}).",
-            hint="An age public key is one word of 62 characters that begins with age1.",
-        ) from None
-    return AgeRecipient(_bech32_encode(PUBLIC, public), public)
+        raise NotAPublicKey(line=where, problem=Message(str(error))) from None
+    return AgeRecipient(bech32.encode(PUBLIC, public), public)
 
 
-def _ssh_recipient(line: str, where: str) -> SshRecipient:
+def _ssh_recipient(line: str, where: Message) -> SshRecipient:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
@@ -234,31 +232,21 @@ def _ssh_recipient(line: str, where: str) -> SshRecipient:
         key = load_ssh_public_key(text.encode())
         wire = base64.b64decode(text.split()[1])
     except (ValueError, IndexError, UnsupportedAlgorithm):
-        raise PermanentError(
-            f"{where} is not a complete SSH public key.",
-            hint="Paste the whole line of the file that ends in .pub.",
-        ) from None
+        raise SshKeyIncomplete(line=where) from None
     kind = text.split()[0]
     if (
         kind not in ("ssh-ed25519", "ssh-rsa")
         or getattr(key, "key_size", RSA_BITS) < RSA_BITS
     ):
-        raise PermanentError(
-            f"{where} is an SSH key that cannot encrypt: its kind is {kind}.",
-            hint=f"Use ssh-ed25519, ssh-rsa with {RSA_BITS} bits or more, or an age "
-            "key.",
-        )
+        raise SshKeyUnusable(line=where, kind=kind, bits=RSA_BITS)
     return SshRecipient(text, wire, key)
 
 
 def _age_identity(text: str) -> AgeIdentity:
     try:
-        return AgeIdentity(_bech32_decode(PRIVATE.lower(), text.strip()))
+        return AgeIdentity(bech32.decode(PRIVATE.lower(), text.strip()))
     except ValueError:
-        raise PermanentError(
-            "This is not an age private key, or a part of it is missing.",
-            hint="It is one line of 74 characters that begins with AGE-SECRET-KEY-1.",
-        ) from None
+        raise NotAPrivateKey() from None
 
 
 def _ssh_identity(text: str) -> SshIdentity:
@@ -273,11 +261,7 @@ def _ssh_identity(text: str) -> SshIdentity:
             serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
         )
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise PermanentError(
-            "This SSH private key cannot be read, or it has a passphrase of its own.",
-            hint="Remove the passphrase from a copy of it: ssh-keygen -p -f "
-            "copy-of-the-key",
-        ) from None
+        raise SshKeyUnreadable() from None
     return SshIdentity(base64.b64decode(public.split()[1]), key)
 
 
@@ -319,7 +303,7 @@ def _public_bytes(private: bytes) -> bytes:
     return _raw(X25519PrivateKey.from_private_bytes(private).public_key())
 
 
-def _raw(public: Any) -> bytes:
+def _raw(public: "X25519PublicKey | Ed25519PublicKey") -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return public.public_bytes(
@@ -327,7 +311,7 @@ def _raw(public: Any) -> bytes:
     )
 
 
-def _seed(private: Any) -> bytes:
+def _seed(private: "Ed25519PrivateKey") -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return private.private_bytes(
@@ -369,53 +353,3 @@ def _unseal(key: bytes, sealed: bytes) -> bytes | None:
         return ChaCha20Poly1305(key).decrypt(bytes(12), sealed, None)
     except InvalidTag:
         return None
-
-
-def _bech32_encode(prefix: str, data: bytes) -> str:
-    prefix = prefix.lower()
-    values = _regroup(data, 8, 5, pad=True)
-    check = _bech32_sum(prefix, values + [0] * 6) ^ 1
-    values += [check >> 5 * (5 - at) & 31 for at in range(6)]
-    return f"{prefix}1" + "".join(BECH32[value] for value in values)
-
-
-def _bech32_decode(prefix: str, text: str) -> bytes:
-    """Return the 32 bytes of a key. Raise ValueError that says nothing of its
-    content."""
-    if text not in (text.lower(), text.upper()):
-        raise ValueError("small and capital letters are mixed")
-    head, _one, tail = text.lower().rpartition("1")
-    if head != prefix or not set(tail) <= set(BECH32):
-        raise ValueError("it does not look like one")
-    values = [BECH32.index(letter) for letter in tail]
-    if len(values) < 6 or _bech32_sum(prefix, values) != 1:
-        raise ValueError("a character is wrong or missing")
-    data = bytes(_regroup(values[:-6], 5, 8, pad=False))
-    if len(data) != 32:
-        raise ValueError("its length is wrong")
-    return data
-
-
-def _bech32_sum(prefix: str, values: Sequence[int]) -> int:
-    expanded = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
-    generators = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
-    total = 1
-    for value in [*expanded, *values]:
-        top = total >> 25
-        total = (total & 0x1FFFFFF) << 5 ^ value
-        for at, generator in enumerate(generators):
-            total ^= generator if top >> at & 1 else 0
-    return total
-
-
-def _regroup(data: Sequence[int], width: int, into: int, pad: bool) -> list[int]:
-    """Cut numbers of ``width`` bits into numbers of ``into`` bits. Raise ValueError."""
-    bits = "".join(f"{value:0{width}b}" for value in data)
-    rest = len(bits) % into
-    if pad:
-        bits += "0" * (-len(bits) % into)
-    elif rest >= width or "1" in bits[len(bits) - rest :]:
-        raise ValueError("a character is wrong")
-    else:
-        bits = bits[: len(bits) - rest]
-    return [int(bits[at : at + into], 2) for at in range(0, len(bits), into)]

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 from ..appendfile import AppendFile
 from ..checkpoints import checkpoint
 from ..directread import pieces_on_disk
-from ..errors import PermanentError, RetryableError, is_out_of_memory
+from ..errors import EngineError, RetryableError, is_out_of_memory
+from ..errors.encryption import NoKey, NotWritten
 from ..progress import Progress
 from .age_format import CHUNK, EncryptedReader, EncryptedWriter, Identity, Recipient
 from .age_keys import (
@@ -43,7 +44,6 @@ __all__ = [
     "public_of",
 ]
 
-SUFFIX = ".age"
 PIECE = 4 << 20  # bytes
 AHEAD = 1  # pieces that wait to be written
 
@@ -117,10 +117,7 @@ def open_decrypted(stream: BinaryIO, key: Sequence[Identity] | Passphrase) -> Bi
 def _as_list(key: Any) -> list[Any]:
     keys = [key] if isinstance(key, Passphrase) else list(key)
     if not keys:
-        raise PermanentError(
-            "There is no key.",
-            hint="Give at least one key, or a passphrase, in the plan.",
-        )
+        raise NoKey()
     return keys
 
 
@@ -173,11 +170,7 @@ def _target(
         raise
 
 
-def _explain(error: OSError, path: Path) -> PermanentError | RetryableError:
+def _explain(error: OSError, path: Path) -> EngineError:
     reason = os.strerror(error.errno) if error.errno else str(error)
-    kind = RetryableError if error.errno == errno.EIO else PermanentError
-    return kind(
-        f"{path.name} could not be written in {path.parent}, or its source not read: "
-        f"{reason}.",
-        hint="Check the free space, the rights and the disk of that directory.",
-    )
+    failed = NotWritten(file=path.name, directory=path.parent, reason=reason)
+    return RetryableError.because(failed) if error.errno == errno.EIO else failed

@@ -1,0 +1,29 @@
+"""Monitoring services that are told over HTTP. None of these names an address: it
+carries a token."""
+
+from ..messages import _
+from . import PermanentError, RetryableError
+
+
+class NotAMonitor(PermanentError, code="PING-01"):
+    template = _("This is not the address of a monitoring service.")
+    remedy = _(
+        "It begins with https:// (or http://), followed by the name of the service."
+    )
+
+
+class MonitorUnreachable(RetryableError, code="PING-02"):
+    template = _("%(service)s: %(host)s cannot be reached (%(reason)s).")
+
+
+class MonitorBusy(RetryableError, code="PING-03"):
+    template = _("%(service)s: %(host)s answered %(status)s.")
+
+
+class MonitorRefused(PermanentError, code="PING-04"):
+    template = MonitorBusy.template
+    remedy = _("Check the address of the monitor, and whether it still exists there.")
+
+
+class MonitorLate(RetryableError, code="PING-05"):
+    template = _("%(service)s: %(host)s did not answer within %(seconds)s seconds.")
