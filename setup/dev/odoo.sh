@@ -1,43 +1,42 @@
 #!/usr/bin/env bash
-# Odoo 19, from the package of Debian's unstable suite, unpacked into $DEV: nothing of the system
-# changes. The mirror is the one that this machine's apt uses already.
+# Odoo 19, from the package of Debian's unstable suite, unpacked into $DEV.
 source "$(dirname "$0")/common.sh"
+
+# What every run here is tested with. “any” takes what Debian has today.
+ODOO_VERSION=${ODOO_VERSION:-19.0.0+dfsg-1}
 
 if [ -n "${ODOO_HOME:-}" ]; then
     [ -f "$ODOO_HOME/odoo/release.py" ] || fail "ODOO_HOME=$ODOO_HOME holds no odoo/release.py"
     exit 0
 fi
-[ -f "$ODOO_PREFIX/.complete" ] && exit 0
-command -v apt-get >/dev/null || fail "no apt here: set ODOO_HOME to a checkout of Odoo 19"
+have=$(cat "$ODOO_PREFIX/.complete" 2>/dev/null || true)
+[ "$have" != "$ODOO_VERSION" ] || exit 0
+[ "$ODOO_VERSION" != any ] || [ -z "$have" ] || exit 0
+
+APT_LESS="set ODOO_HOME to a checkout of Odoo 19"
+source "$REPO/setup/dev/debs.sh"
 
 say "Fetching Odoo 19 (123 MB, once)"
-state=$DEV/apt
-rm -rf "$state" "$ODOO_PREFIX"
-mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/debs" "$ODOO_PREFIX"
-# shellcheck disable=SC2016 # apt fills it in
-site() { apt-get indextargets --format '$(SITE)' 2>/dev/null | head -n 1; }
-mirror=$(site)
-if [ -z "$mirror" ]; then # a machine that never ran apt-get update
-    apt-get update -q >&2
-    mirror=$(site)
+open_suite unstable
+there=$(apt_in apt-cache madison odoo-19 | awk '{ print $3 }')
+[ -n "$there" ] || fail "Debian's unstable suite has no odoo-19: set ODOO_HOME to a checkout of Odoo 19"
+newest=${there%%$'\n'*}
+[ "$ODOO_VERSION" != any ] || ODOO_VERSION=$newest
+if ! grep -qxF "$ODOO_VERSION" <<<"$there"; then
+    printf '%s\n' >&2 "Debian has no odoo-19 $ODOO_VERSION any more; it has $newest." \
+        "To work with that one:      export ODOO_VERSION=any, and run the same command again" \
+        "To move the project to it:  change ODOO_VERSION in setup/dev/odoo.sh, and run make test"
+    fail "Odoo's version is gone"
 fi
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-printf 'deb [signed-by=%s] %s unstable main\n' "$keyring" "$mirror" >"$state/sources.list"
-unstable=(-o "Dir::State::Lists=$state/lists" -o "Dir::Cache=$state/cache"
-    -o "Dir::Etc::sourcelist=$state/sources.list" -o Dir::Etc::sourceparts=/dev/null
-    -o "APT::Sandbox::User=$(id -un)" -q)
 
-# the static files of Odoo's package are links into these
-apt-get "${unstable[@]}" update >&2
+rm -rf "$ODOO_PREFIX"
+# the static files of Odoo's package are links into the others
+fetch_debs "odoo-19=$ODOO_VERSION" libjs-jquery libjs-jquery-form libjs-underscore \
+    fonts-roboto-unhinted fonts-montserrat fonts-inconsolata
 (
-    cd "$state/debs"
-    apt-get "${unstable[@]}" download odoo-19 libjs-jquery libjs-jquery-form libjs-underscore \
-        fonts-roboto-unhinted fonts-montserrat fonts-inconsolata >&2
+    cd "$apt_state/debs"
     # the stable release's 4.7: the newer one has other paths
     apt-get -q -o APT::Sandbox::User="$(id -un)" download fonts-font-awesome >&2
 )
-for deb in "$state"/debs/*.deb; do
-    dpkg-deb -x "$deb" "$ODOO_PREFIX"
-done
-rm -rf "$state"
-touch "$ODOO_PREFIX/.complete"
+unpack_debs "$ODOO_PREFIX"
+echo "$ODOO_VERSION" >"$ODOO_PREFIX/.complete"
