@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .archive.writer import SMALL, ArchiveWriter, prepare, read_up_to
+from .messages import Message, Text, _
 from .progress import Progress
 
 SKIPPED_FOLDERS = {
@@ -71,10 +72,15 @@ class _Addon:
                 size += self._add(path)
                 files += 1
             except OSError as error:
-                self._warn(path, error.strerror)
+                self._warn(path, error.strerror or "")
         revision = git_revision(self._root)
         self._progress.log(
-            f"Addon {self._name}: {files} files, revision {revision or 'unknown'}"
+            Message(
+                _("Addon %(name)s: %(files)s files, revision %(revision)s"),
+                name=self._name,
+                files=files,
+                revision=revision or Message(_("unknown")),
+            )
         )
         return {"name": self._name, "revision": revision, "files": files, "bytes": size}
 
@@ -101,12 +107,15 @@ class _Addon:
                 return stat.S_ISREG(mode)
             target = path.resolve(strict=True)
         except (OSError, RuntimeError):
-            self._warn(path, "cannot be read, or is a link to nothing")
+            self._warn(path, Message(_("cannot be read, or is a link to nothing")))
             return False
         if not target.is_relative_to(self._root):
-            self._warn(path, f"not archived: a link out of the addon, to {target}")
+            words = _("not archived: a link out of the addon, to %(target)s")
+            self._warn(path, Message(words, target=_plain(target)))
         elif target.is_dir():
-            self._progress.log(f"{path}: a link to {target}, archived only there")
+            words = _("%(path)s: a link to %(target)s, archived only there")
+            values = {"path": _plain(path), "target": _plain(target)}
+            self._progress.log(Message(words, **values))
         return target.is_relative_to(self._root) and target.is_file()
 
     def _add(self, path: Path) -> int:
@@ -133,19 +142,24 @@ class _Addon:
         """Return the name in the archive, which is UTF-8 whatever the file's name
         is."""
         name = path.relative_to(self._root).as_posix()
-        plain = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        plain = _plain(name)
         if plain != name:
-            self._warn(path, f"its name is not UTF-8, archived as {plain}")
+            words = _("its name is not UTF-8, archived as %(name)s")
+            self._warn(path, Message(words, name=plain))
         return f"{FOLDER}{self._name}/{plain}"
 
     def _warn_of_folder(self, error: OSError) -> None:
-        self._warn(Path(error.filename), error.strerror)
+        self._warn(Path(error.filename), error.strerror or "")
 
-    def _warn(self, path: Path, reason: str | None) -> None:
-        plain = (
-            str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
-        )
-        self._progress.warn(f"Addon {self._name}, {plain}: {reason}")
+    def _warn(self, path: Path, reason: Text) -> None:
+        words = _("Addon %(name)s, %(path)s: %(reason)s")
+        values = {"name": self._name, "path": _plain(path), "reason": reason}
+        self._progress.warn(Message(words, **values))
+
+
+def _plain(path: Path | str) -> str:
+    """Return a path as text in UTF-8, whatever its bytes are."""
+    return str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def git_revision(path: Path) -> str | None:

@@ -94,7 +94,8 @@ class AppendFile:
         """Go on at ``position``, with the block in which it is: that is written once
         more."""
         kept = position % BLOCK
-        assert len(tail) == kept
+        if len(tail) != kept:
+            raise ValueError(f"{len(tail)} bytes of a block that has {kept}")
         self._buffer[:kept] = tail
         self._start, self._filled, self._flushed = position - kept, kept, kept
 

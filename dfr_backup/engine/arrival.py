@@ -15,7 +15,17 @@ from .archive.reader import DUMP, Archive, open_archive
 from .checkpoints import checkpoint
 from .directread import sha256_on_disk
 from .errors import EngineError, Mismatch, PermanentError
+from .errors.fetch import PgDumpFormat
+from .errors.other import (
+    NotAnArchive,
+    NotOdooBackup,
+    OtherFile,
+    UploadNeedsSpace,
+    UploadNotKept,
+)
+from .errors.storage import CopyMissing
 from .manifest import build, sidecar, sidecar_key
+from .messages import Message, Size, _
 from .progress import Progress
 from .sidecar import YEARS, Sidecar, parse_sidecar
 from .storages.base import Storage
@@ -35,6 +45,7 @@ MOMENTS = (
     re.compile(r"(\d{4})[-_](\d\d)[-_](\d\d)[-_T](\d\d)[-_](\d\d)[-_](\d\d)"),
 )
 OUR_NAME = re.compile(r"(.+)-\d{8}T\d{6}Z-[0-9a-f]{8}")
+FILES_GOOD = _("%(count)s files in it are what they were, by their %(sums)s")
 SUFFIXES = re.compile(r"(\.dump)?(\.zip)?(\.age)?$", re.I)
 
 
@@ -72,11 +83,7 @@ def require_space(folder: Path, size: int) -> None:
     """Raise PermanentError when ``folder`` has no room for ``size`` bytes."""
     free = shutil.disk_usage(folder).free
     if free < size + SPARE:
-        raise PermanentError(
-            f"The file has {size >> 20} MiB, and the server has {free >> 20} MiB free "
-            "for it.",
-            hint=f"Free some space on the disk of {folder}.",
-        )
+        raise UploadNeedsSpace(size=Size(size), free=Size(free), folder=folder)
 
 
 def append(path: Path, offset: int, piece: bytes) -> int:
@@ -95,11 +102,10 @@ def append(path: Path, offset: int, piece: bytes) -> int:
         return path.stat().st_size
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise PermanentError(
-            f"The file cannot be kept in {path.parent}: {error.strerror}.",
-            hint="Free some space there."
-            if full
-            else "Check that directory of the server.",
+        raise UploadNotKept(
+            folder=path.parent,
+            reason=error.strerror,
+            remedy=UploadNotKept.remedy_full if full else None,
         ) from error
 
 
@@ -108,14 +114,8 @@ def require_archive(head: bytes) -> None:
     if head.startswith((ZIP, *AGE)):
         return
     if head.startswith(b"PGDMP"):
-        raise PermanentError(
-            "This is a dump in pg_dump's own format, not a zip.",
-            hint="Restore it with pg_restore, or with the database manager of Odoo.",
-        )
-    raise PermanentError(
-        "This is neither a zip nor a file encrypted by age.",
-        hint="Choose an archive of this addon, or a zip of Odoo's database manager.",
-    )
+        raise PgDumpFormat
+    raise NotAnArchive
 
 
 def _private(path: str, flags: int) -> int:
@@ -159,10 +159,7 @@ def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
     if found.origin == "dfr_backup":
         return archive.manifest
     if "database" not in found.contents:
-        raise PermanentError(
-            f"This zip is no backup of an Odoo database: there is no {DUMP} in it.",
-            hint="Choose an archive of this addon, or a zip of Odoo's database manager.",
-        )
+        raise NotOdooBackup(member=DUMP)
     odoo = {
         **archive.manifest,
         "db_name": found.database or _database_in(name),
@@ -212,9 +209,8 @@ def _moment_in(name: str) -> datetime | None:
     for pattern in MOMENTS:
         if found := pattern.search(name):
             try:
-                return datetime(
-                    *(int(part) for part in found.groups()), tzinfo=timezone.utc
-                )
+                text = "".join(found.groups()) + "Z"
+                return datetime.strptime(text, "%Y%m%d%H%M%S%z")
             except ValueError:
                 return None
     return None
@@ -262,7 +258,7 @@ def check_archive(path: Path, progress: Progress) -> str:
         with open_archive(path) as archive:
             members = archive.check(progress)
             sums = "SHA-256" if archive.describe().has_checksums else "CRC-32"
-        progress.log(f"{members} files in it are what they were, by their {sums}")
+        progress.log(Message(FILES_GOOD, count=members, sums=sums))
     progress.expect(progress.done + size)
     return sha256_on_disk(path, progress.advance)
 
@@ -277,16 +273,11 @@ def compare_found(
     """
     path, stored = storage.local_path(key), storage.stat(key)
     if path is None or stored is None:
-        raise Mismatch(
-            f"{key} is not in the storage any more.", hint="Scan the storage."
-        )
+        raise CopyMissing(key=key, remedy=CopyMissing.remedy_scan)
     try:
         found = check_archive(path, progress)
     except PermanentError as error:
-        raise Mismatch(error.message, hint=error.hint, log=error.log) from error
+        raise Mismatch.because(error) from error
     if stored.size != size or sha256 not in ("", found):
-        raise Mismatch(
-            f"{key} is another file than the one that was found here before.",
-            hint="Scan the storage to see what it holds now.",
-        )
+        raise OtherFile(key=key)
     return found

@@ -6,13 +6,14 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .archive.reader import FILESTORE, MANIFEST, MOST_MANIFEST, is_attachment
+from .archive.reader import FILESTORE, MOST_MANIFEST, is_attachment
 from .archive.source import open_stored
+from .archive.writer import MANIFEST
 from .archive.zipdirectory import Entry
 from .archive.zipreader import ZipReader
 from .contents import Contents, parse_contents
 from .encryption.files import Passphrase
-from .errors import PermanentError
+from .errors.other import NoManifest
 from .manifest import sidecar_key
 from .sidecar import MAX_BYTES
 from .storages.base import Storage
@@ -50,10 +51,7 @@ def read_contents(
         for entry in reader.entries():
             if entry.name == MANIFEST:
                 return parse_contents(reader.read(entry, MOST_MANIFEST))
-    raise PermanentError(
-        "The archive does not say what it holds: it has no manifest.",
-        hint="It can be restored all the same.",
-    )
+    raise NoManifest
 
 
 def find_file(reader: ZipReader, store_fname: str) -> Entry | None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .arrival import found_in
-from .errors import PermanentError
+from .errors import EngineError, PermanentError
+from .errors.fetch import ArchiveMissing, ArchiveSizeDiffers
 from .manifest import SIDECAR_SUFFIX, sidecar_key
 from .progress import Progress
 from .sidecar import MAX_BYTES, Sidecar, parse_sidecar
@@ -14,13 +15,13 @@ from .streams import read_fully
 
 @dataclass(frozen=True)
 class Found:
-    """A manifest that a storage holds: what it says, or ``problem``, a sentence that
-    says why there is no complete backup. ``key`` is that of the archive, or of the
-    manifest when nothing else can be said."""
+    """A manifest that a storage holds: what it says, or ``problem``, which says why
+    there is no complete backup (``ArchiveMissing`` when its archive is gone). ``key``
+    is that of the archive, or of the manifest when nothing else can be said."""
 
     key: str
     sidecar: Sidecar | None
-    problem: str = ""
+    problem: EngineError | None = None
 
 
 def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
@@ -48,14 +49,21 @@ def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
     try:
         sidecar = read_sidecar(storage, key)
     except PermanentError as error:
-        return Found(key, None, error.message)
+        return Found(key, None, _alone(error))
     size = sizes.get(sidecar.key)
     if size is None:
-        return Found(sidecar.key, sidecar, "The archive is missing.")
+        return Found(sidecar.key, sidecar, ArchiveMissing())
     if size != sidecar.size:
-        problem = f"The archive has {size} bytes instead of {sidecar.size}."
+        problem = ArchiveSizeDiffers(size=size, expected=sidecar.size)
         return Found(sidecar.key, sidecar, problem)
     return Found(sidecar.key, sidecar)
+
+
+def _alone(error: PermanentError) -> PermanentError:
+    """Return the error without where it was raised: the manifest itself, of any size,
+    would stay in memory as long as the error does."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def read_sidecar(storage: Storage, key: str) -> Sidecar:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from .archive.zipreader import ZipReader
 from .browse import files
 from .contents import Addon
-from .errors import PermanentError
+from .errors.other import NotComparable
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def compare_files(
     of each are named.
 
     Both directories are read side by side, which needs their files to be in order, as
-    ours are: memory does not grow. Raise PermanentError when one is not.
+    ours are: memory does not grow. Raise NotComparable when one is not.
     """
     added, removed = FileChanges(), FileChanges()
     old, new = _in_order(before), _in_order(after)
@@ -83,11 +83,10 @@ def compare_files(
         tick()
         if left and right and left[0] == right[0]:
             left, right = next(old, None), next(new, None)
-        elif right is None or (left and left[0] < right[0]):
-            assert left
+        elif left and (right is None or left[0] < right[0]):
             removed.add(*left, most)
             left = next(old, None)
-        else:
+        elif right:
             added.add(*right, most)
             right = next(new, None)
     return added, removed
@@ -97,10 +96,6 @@ def _in_order(reader: ZipReader) -> Iterator[tuple[str, int]]:
     last = ""
     for store_fname, entry in files(reader):
         if store_fname <= last:
-            raise PermanentError(
-                "The files of two archives can only be compared when this addon has "
-                "made both.",
-                hint="The rows of the tables are compared all the same.",
-            )
+            raise NotComparable
         last = store_fname
         yield store_fname, entry.size

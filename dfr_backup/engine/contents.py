@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .archive.reader import Description
-from .errors import PermanentError
-from .sidecar import parse_json
+from .errors.other import ManifestUnreadable
+from .messages import _
+from .sidecar import Unusable, parse_json
 
 LARGEST = 1 << 60
 LONGEST = 1000  # characters of a name
@@ -52,18 +53,14 @@ class Contents:
 def parse_contents(data: bytes) -> Contents:
     """Return what ``manifest.json``, or the manifest beside an archive, says.
 
-    Raise PermanentError when it is not JSON or no object.
+    Raise ManifestUnreadable when it is not JSON or no object.
     """
     try:
         manifest = parse_json(data)
         if not isinstance(manifest, dict):
-            raise ValueError("it is not an object")
-    except ValueError as error:
-        raise PermanentError(
-            f"The manifest cannot be read: {error}.",
-            hint="It was damaged or changed. The archive may be good all the same: "
-            "verify it.",
-        ) from None
+            raise Unusable(_("it is not an object"))
+    except Unusable as error:
+        raise ManifestUnreadable(reason=error.reason) from None
     ours = _mapping(manifest.get("dfr_backup"))
     filestore, attachments = (
         _mapping(ours.get(name)) for name in ("filestore", "attachments")

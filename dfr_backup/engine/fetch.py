@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,15 @@ from pathlib import Path
 from .catalogue import read_sidecar
 from .checkpoints import checkpoint
 from .directread import sha256_on_disk
-from .errors import EngineError, PermanentError
+from .errors import EngineError
+from .errors.fetch import (
+    ArchiveNotKept,
+    FetchedDiffers,
+    FetchNeedsSpace,
+    NotAtStorage,
+)
 from .manifest import sidecar_key
+from .messages import Message, Size, _
 from .progress import Progress
 from .retry import Retries, persistently
 from .sidecar import Sidecar
@@ -21,6 +28,9 @@ from .storages.base import Storage
 
 CHUNK = 1 << 20  # bytes
 RETRIES = Retries()
+NO_MANIFEST = _(
+    "There is no manifest beside the archive: its checksum cannot be compared"
+)
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,7 @@ def fetch(
     persistently(lambda: _go_on(storage, key, target, progress), progress, retries)
     if sidecar and not _is_stored(target, sidecar, progress):
         target.unlink()
-        raise PermanentError(
-            f"{key} is not what was stored: its size or its checksum differs.",
-            hint="The stored copy is damaged. Use one of another storage, or an older "
-            "one.",
-        )
+        raise FetchedDiffers(key=key)
     return Fetched(target, bool(sidecar))
 
 
@@ -106,9 +112,7 @@ def _is_stored(target: Path, sidecar: Sidecar, progress: Progress) -> bool:
 def _sidecar(storage: Storage, key: str, progress: Progress) -> Sidecar | None:
     """Return what the manifest beside the archive says, None without one."""
     if storage.stat(sidecar_key(key)) is None:
-        progress.log(
-            "There is no manifest beside the archive: its checksum cannot be compared"
-        )
+        progress.log(Message(NO_MANIFEST))
         return None
     return read_sidecar(storage, sidecar_key(key))
 
@@ -116,10 +120,9 @@ def _sidecar(storage: Storage, key: str, progress: Progress) -> Sidecar | None:
 def _size(storage: Storage, key: str) -> int:
     found = storage.stat(key)
     if found is None:
-        raise PermanentError(
-            f"{key} is not at {storage.location('')}.",
-            hint="Check the address. “odoo backup list --storage ADDRESS” shows what "
-            "is there.",
+        location = storage.location("")
+        raise NotAtStorage(
+            key=key, location=location, remedy=NotAtStorage.remedy_address
         )
     return found.size
 
@@ -132,11 +135,7 @@ def _require_space(folder: Path, needed: int) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise PermanentError(
-            f"{folder} has {free >> 20} MiB free, and the archive needs {needed >> 20} "
-            "MiB.",
-            hint="Free some space, or choose a larger disk. Nothing was changed.",
-        )
+        raise FetchNeedsSpace(folder=folder, free=Size(free), needed=Size(needed))
 
 
 def _go_on(storage: Storage, key: str, target: Path, progress: Progress) -> None:
@@ -158,18 +157,17 @@ def _sha256(path: Path, progress: Progress) -> str:
 
 
 @contextlib.contextmanager
-def _explained(target: Path):
+def _explained(target: Path) -> Iterator[None]:
     try:
         yield
     except EngineError:
         raise
     except OSError as error:
-        hint = "Check the directory on the server."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "Free some space on that disk: what was fetched is kept, and used again."
-        raise PermanentError(
-            f"The archive cannot be kept in {target.parent}: {error.strerror}.",
-            hint=hint,
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise ArchiveNotKept(
+            folder=target.parent,
+            reason=error.strerror,
+            remedy=ArchiveNotKept.remedy_full if full else None,
         ) from error
 
 

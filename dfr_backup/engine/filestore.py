@@ -22,6 +22,7 @@ from pathlib import Path
 from .archive.deflate import Codec
 from .archive.writer import SMALL, ArchiveWriter, Prepared, prepare, read_up_to
 from .checkpoints import checkpoint
+from .messages import Message, _
 from .pagecache import Passage, advise
 from .progress import Progress
 
@@ -41,6 +42,9 @@ LISTED = 2000  # files in trouble that are listed for a repair
 FOLDER = "filestore/"
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 IRREGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a directory
+OTHER_CONTENT = _("%(file)s has other content")
+NOT_REGULAR = _("not a regular file")
+LINE = _("%(file)s: %(reason)s")
 NO_ATIME = getattr(os, "O_NOATIME", 0)
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -63,7 +67,7 @@ class Trouble:
 
     store_fname: str
     kind: str
-    reason: str
+    reason: Message
 
 
 @dataclass
@@ -73,11 +77,11 @@ class FilestoreReport:
 
     files: int = 0
     bytes: int = 0
-    missing: list[str] = field(default_factory=list)
+    missing: list[Message] = field(default_factory=list)
     missing_count: int = 0
-    damaged: list[str] = field(default_factory=list)
+    damaged: list[Message] = field(default_factory=list)
     damaged_count: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: list[Message] = field(default_factory=list)
     unreadable_count: int = 0
     troubles: list[Trouble] = field(default_factory=list)
 
@@ -92,12 +96,15 @@ class FilestoreReport:
         self.files += 1
         self.bytes += size
 
-    def note(self, kind: str, attachment: Attachment, reason: str) -> None:
+    def note(
+        self, kind: str, attachment: Attachment, reason: Message | None = None
+    ) -> None:
         """Count one file as "missing", "damaged" or "unreadable", and name it."""
+        reason = reason or Message(OTHER_CONTENT, file=attachment.store_fname)
         setattr(self, f"{kind}_count", getattr(self, f"{kind}_count") + 1)
         names = getattr(self, kind)
         if len(names) < NAMED:
-            names.append(f"{attachment.label}: {reason}")
+            names.append(Message(LINE, file=attachment.label, reason=reason))
         if len(self.troubles) < LISTED:
             self.troubles.append(Trouble(attachment.store_fname, kind, reason))
 
@@ -111,7 +118,7 @@ class _Read:
     prepared: Prepared | None = None
     large: bool = False
     trouble: str = ""
-    reason: str = ""
+    reason: Message | None = None
 
 
 def walk_filestore(root: Path) -> Iterator[Attachment]:
@@ -203,7 +210,7 @@ def _without_archived(
         report.add(size)
         progress.advance(size)
         if note:
-            report.note("damaged", attachment, note)
+            report.note("damaged", attachment)
 
 
 class _Archived:
@@ -330,9 +337,9 @@ def _read(opened: _Opened, codec: Codec, room: int) -> _Read:
         data = read_up_to(opened.file, opened.size)
     except OSError as error:
         return _trouble(attachment, error)
-    note = _difference(name, hashlib.sha1(data, usedforsecurity=False).hexdigest())
-    prepared = prepare(FOLDER + name, data, codec, note=note)
-    return _Read(attachment, prepared, trouble="damaged" if note else "", reason=note)
+    trouble = _compared(name, hashlib.sha1(data, usedforsecurity=False).hexdigest())
+    prepared = prepare(FOLDER + name, data, codec, note=trouble)
+    return _Read(attachment, prepared, trouble=trouble)
 
 
 def _stream(
@@ -354,21 +361,18 @@ def _stream(
                 file,
                 size,
                 digests=[sha1],
-                note=lambda: _difference(name, sha1.hexdigest()),
+                note=lambda: _compared(name, sha1.hexdigest()),
                 advance=progress.advance,
             )
     except OSError as error:
         return _trouble(attachment, error)
     report.add(added)
-    note = _difference(name, sha1.hexdigest())
-    return _Read(attachment, trouble="damaged" if note else "", reason=note)
+    return _Read(attachment, trouble=_compared(name, sha1.hexdigest()))
 
 
-def _difference(store_fname: str, sha1: str) -> str:
-    """Say what is wrong with the content, if anything."""
-    if store_fname.rsplit("/", 1)[-1] == sha1:
-        return ""
-    return f"{store_fname} has other content"
+def _compared(store_fname: str, sha1: str) -> str:
+    """Return what is wrong with the content: "damaged", or ""."""
+    return "" if store_fname.rsplit("/", 1)[-1] == sha1 else "damaged"
 
 
 class _Store:
@@ -422,5 +426,6 @@ def _is_file_name(name: str) -> bool:
 
 def _trouble(attachment: Attachment, error: OSError) -> _Read:
     kind = "missing" if error.errno in ABSENT + IRREGULAR else "unreadable"
-    what = "not a regular file" if error.errno in IRREGULAR else error.strerror
-    return _Read(attachment, trouble=kind, reason=f"{attachment.store_fname}: {what}")
+    what = Message(NOT_REGULAR) if error.errno in IRREGULAR else error.strerror
+    reason = Message(LINE, file=attachment.store_fname, reason=what)
+    return _Read(attachment, trouble=kind, reason=reason)

@@ -55,7 +55,9 @@ def seal(manifest: Mapping[str, Any]) -> str:
     latter knows does not count: where the archive lies, and who has taken it in.
     """
     ours = manifest.get("dfr_backup")
-    members = ours.get("members") if isinstance(ours, dict) else None
+    if not isinstance(ours, dict):
+        return ""
+    members = ours.get("members")
     if not isinstance(members, dict) or not members.get("sha256sums"):
         return ""
     about = {**manifest, "archive": None, "dfr_backup": {**ours, "import": None}}

@@ -5,10 +5,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from io import RawIOBase
 from pathlib import Path
 
 from .checkpoints import checkpoint
 from .errors import PermanentError
+from .errors.other import BadFileName, FileUnusable, FolderIsLink, OtherContent
 
 STORE_FNAME = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{38})")
 CHUNK = 1 << 20  # bytes
@@ -68,19 +70,14 @@ def _partial(filestore: Path, store_fname: str) -> Path:
 def _parts(store_fname: str) -> tuple[str, str]:
     found = STORE_FNAME.fullmatch(store_fname)
     if not found:
-        raise PermanentError(
-            f"“{store_fname}” is not the name of an attachment file.",
-            hint="Only files that Odoo has named by their content can be put back.",
-        )
+        raise BadFileName(file=store_fname)
     return found[1], found[2]
 
 
 def _make_folder(filestore: Path, folder: str) -> None:
     path = filestore / folder
     if os.path.islink(path):
-        raise PermanentError(
-            f"{path} is a link.", hint="A repair writes into the filestore only."
-        )
+        raise FolderIsLink(path=path)
     with contextlib.suppress(FileExistsError):
         path.mkdir()
         _inherit(path)
@@ -96,11 +93,7 @@ def _write(partial: Path, pieces: Iterable[bytes], store_fname: str) -> None:
         os.fsync(stream.fileno())
     _inherit(partial)
     if sha1.hexdigest() != store_fname.rpartition("/")[2]:
-        raise PermanentError(
-            f"{store_fname}: the backup holds another content.",
-            hint="The file was damaged already when that backup was made. Use an older "
-            "one.",
-        )
+        raise OtherContent(file=store_fname)
 
 
 def _publish(partial: Path, filestore: Path, store_fname: str) -> bool:
@@ -126,7 +119,7 @@ def _inherit(path: Path) -> None:
         os.chown(path, around.st_uid, around.st_gid)
 
 
-def _sha1(stream, store_fname: str) -> str:
+def _sha1(stream: RawIOBase, store_fname: str) -> str:
     digest = hashlib.sha1(usedforsecurity=False)
     try:
         while piece := stream.read(CHUNK):
@@ -144,11 +137,5 @@ def _explained(store_fname: str) -> Iterator[None]:
         raise _unusable(store_fname, error) from error
 
 
-def _unusable(store_fname: str, error: OSError) -> PermanentError:
-    return PermanentError(
-        f"{store_fname}: {error.strerror}.",
-        hint="Check the disk with Odoo's filestore, and whether the system user that "
-        "runs Odoo may "
-        "read and write there.",
-        log=str(error),
-    )
+def _unusable(store_fname: str, error: OSError) -> FileUnusable:
+    return FileUnusable(file=store_fname, reason=error.strerror, log=str(error))

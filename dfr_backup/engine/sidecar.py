@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
-from .errors import PermanentError
+from .errors.fetch import BadManifest, NewerFormat
 from .manifest import FORMAT_VERSION, seal, sidecar_key
+from .messages import Message, Size, _
 
 MAX_BYTES = 64 << 20
 MOST_VALUES = (
@@ -26,11 +27,21 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 BAD_CHARACTERS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]"
 )  # no database takes them
-HINT = (
-    "Something else wrote that file, or it is damaged. Delete it if it is not yours; "
-    "an archive "
-    "beside it can still be restored by its name."
-)
+Kind = TypeVar("Kind")
+NOT_A: dict[type, str] = {
+    dict: _("%(place)s is not an object"),
+    list: _("%(place)s is not a list"),
+    str: _("%(place)s is not a text"),
+    int: _("%(place)s is not a whole number"),
+}
+
+
+class Unusable(ValueError):
+    """What speaks against a text that should be a manifest: its ``reason``."""
+
+    def __init__(self, template: str, **values: object):
+        self.reason = Message(template, **values)
+        super().__init__(str(self.reason))
 
 
 @dataclass(frozen=True)
@@ -97,22 +108,20 @@ def parse_sidecar(data: bytes, key: str) -> Sidecar:
     """
     try:
         return _sidecar(_Fields(parse_json(data)), key)
-    except ValueError as error:
-        raise PermanentError(
-            f"{_shown(key)} is not a usable manifest of a backup: {error}.", hint=HINT
-        ) from None
+    except Unusable as error:
+        raise BadManifest(key=_shown(key), reason=error.reason) from None
 
 
 def parse_json(data: bytes) -> Any:
-    """Return what the JSON of somebody unknown says. Raise ValueError in words."""
+    """Return what the JSON of somebody unknown says. Raise Unusable."""
     if len(data) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+        raise Unusable(_("it is larger than %(most)s"), most=Size(MAX_BYTES))
     if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
-        raise ValueError("it holds too many values")
+        raise Unusable(_("it holds too many values"))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise ValueError("it is not text in UTF-8") from None
+        raise Unusable(_("it is not text in UTF-8")) from None
     try:
         return json.loads(
             text,
@@ -122,49 +131,48 @@ def parse_json(data: bytes) -> Any:
             parse_constant=_no_constant,
         )
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise ValueError(f"it is not JSON, or it was cut off ({place})") from None
+        raise Unusable(
+            _("it is not JSON, or it was cut off (line %(line)s, column %(column)s)"),
+            line=error.lineno,
+            column=error.colno,
+        ) from None
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise Unusable(_("it is nested too deeply")) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise Unusable(_("a name stands in it twice"))
     return found
 
 
 def _whole(digits: str) -> int:
     if len(digits) > LONGEST_NUMBER:
-        raise ValueError("a number in it is too long")
+        raise Unusable(_("a number in it is too long"))
     return int(digits)
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError("a number in it is too large")
+        raise Unusable(_("a number in it is too large"))
     return value
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} stands in it, which is no number")
+    raise Unusable(_("%(name)s stands in it, which is no number"), name=name)
 
 
 def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     ours = odoo.fields("dfr_backup")
     version = ours.whole("format", 1, LARGEST_ARCHIVE)
     if version > FORMAT_VERSION:
-        raise PermanentError(
-            f"{_shown(key)} was made by a newer version of this addon (format "
-            f"{version}).",
-            hint="Upgrade the addon, or restore that backup where it was made.",
-        )
+        raise NewerFormat(key=_shown(key), format=version)
     archive = odoo.fields("archive")
     name = archive.matching("key", KEY)
     if sidecar_key(name) != key:
-        raise ValueError("it describes another archive than the one beside it")
+        raise Unusable(_("it describes another archive than the one beside it"))
     encryption = ours.fields("encryption") if ours.has("encryption") else _Fields({})
     taken_in = ours.fields("import") if ours.has("import") else _Fields({})
     addons = ours.list_of_fields("addons") if ours.has("addons") else []
@@ -201,12 +209,11 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
 
 
 class _Fields:
-    """The values of an object, by name and type. Every method raises ValueError in
-    words."""
+    """The values of an object, by name and type. Every method raises Unusable."""
 
     def __init__(self, values: Any, where: str = ""):
         if not isinstance(values, dict):
-            raise ValueError(f"{where or 'its content'} is not an object")
+            raise Unusable(NOT_A[dict], place=where or Message(_("its content")))
         self._values, self._where = values, where
 
     @property
@@ -217,7 +224,7 @@ class _Fields:
         return self._values.get(name) is not None
 
     def mapping(self, name: str) -> Mapping[str, Any]:
-        return self._typed(name, dict, "an object")
+        return self._typed(name, dict)
 
     def names(self, name: str) -> tuple[str, ...]:
         """Return the keys of an object, as far as they can be shown."""
@@ -227,11 +234,11 @@ class _Fields:
         return _Fields(self.mapping(name), self._path(name))
 
     def list_of_fields(self, name: str) -> list["_Fields"]:
-        values = self._typed(name, list, "a list")
-        return [_Fields(value, f"an element of {self._path(name)}") for value in values]
+        values = self._typed(name, list)
+        return [_Fields(value, f"{self._path(name)}[]") for value in values]
 
     def text(self, name: str, longest: int) -> str:
-        return self._plain(name, self._typed(name, str, "a text"), longest)
+        return self._plain(name, self._typed(name, str), longest)
 
     def text_if_any(self, name: str, longest: int) -> str:
         """Return the text, "" when there is none: missing, null, or false as Odoo
@@ -241,21 +248,21 @@ class _Fields:
         return self.text(name, longest)
 
     def texts(self, name: str, longest: int) -> tuple[str, ...]:
-        values = self._typed(name, list, "a list")
+        values = self._typed(name, list)
         if not all(isinstance(value, str) for value in values):
-            raise ValueError(f"{self._path(name)} is not a list of texts")
+            raise self._unusable(_("%(place)s is not a list of texts"), name)
         return tuple(self._plain(name, value, longest) for value in values)
 
     def matching(self, name: str, pattern: re.Pattern[str]) -> str:
-        value = self._typed(name, str, "a text")
+        value = self._typed(name, str)
         if not pattern.fullmatch(value):
-            raise ValueError(f"{self._path(name)} is not what it should be")
+            raise self._unusable(_("%(place)s is not what it should be"), name)
         return value
 
     def whole(self, name: str, smallest: int, largest: int) -> int:
-        value = self._typed(name, int, "a whole number")
+        value = self._typed(name, int)
         if not smallest <= value <= largest:
-            raise ValueError(f"{self._path(name)} is out of range")
+            raise self._unusable(_("%(place)s is out of range"), name)
         return value
 
     def moment(self, name: str) -> datetime:
@@ -265,25 +272,26 @@ class _Fields:
             if found.tzinfo is None or found.year not in YEARS:
                 raise ValueError
         except ValueError:
-            raise ValueError(
-                f"{self._path(name)} is not a moment with a time zone"
-            ) from None
+            words = _("%(place)s is not a moment with a time zone")
+            raise self._unusable(words, name) from None
         return found.astimezone(timezone.utc)
 
-    def _typed(self, name: str, kind: type, words: str) -> Any:
+    def _typed(self, name: str, kind: type[Kind]) -> Kind:
         if name not in self._values:
-            raise ValueError(f"{self._path(name)} is missing")
+            raise self._unusable(_("%(place)s is missing"), name)
         value = self._values[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f"{self._path(name)} is not {words}")
+            raise self._unusable(NOT_A[kind], name)
         return value
 
     def _plain(self, name: str, value: str, longest: int) -> str:
         if not value or len(value) > longest or BAD_CHARACTERS.search(value):
-            raise ValueError(
-                f"{self._path(name)} is empty, too long or has odd characters"
-            )
+            words = _("%(place)s is empty, too long or has odd characters")
+            raise self._unusable(words, name)
         return value
+
+    def _unusable(self, template: str, name: str) -> Unusable:
+        return Unusable(template, place=self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._where}.{name}" if self._where else name
@@ -291,5 +299,4 @@ class _Fields:
 
 def _shown(key: str) -> str:
     """Return a key as it can be shown: short, on one line."""
-    plain = "".join(letter if letter.isprintable() else "?" for letter in key[:120])
-    return f"“{plain}”"
+    return "".join(letter if letter.isprintable() else "?" for letter in key[:120])

@@ -101,12 +101,10 @@ def test_links(tmp_path, addon):
     found, content, progress = archive(tmp_path, addon)
     assert content["addons/shop/copy.py"] == b"x = 1"
     assert len(content) == found[0]["files"] == 3
-    text = "\n".join(progress.warnings)
-    assert len(progress.warnings) == 4
-    assert all(
-        f"/{name}: " in text for name in ("out", "out_folder", "nothing", "itself")
-    )
-    assert any("models/loop" in line for line in progress.lines)
+    names = [os.path.basename(line.values["path"]) for line in progress.warnings]
+    assert sorted(names) == ["itself", "nothing", "out", "out_folder"]
+    loop = str(addon / "models/loop")
+    assert any(line.values.get("path") == loop for line in progress.lines)
 
 
 def test_addon_that_is_itself_a_link(tmp_path, addon):
@@ -128,7 +126,7 @@ def test_names_that_are_not_utf_8(tmp_path, addon):
     _found, content, progress = archive(tmp_path, addon)
     assert content["addons/shop/caf\\xe9.txt"] == b"x"
     assert len(progress.warnings) == 1
-    progress.warnings[0].encode()
+    str(progress.warnings[0]).encode()
 
 
 def test_addon_that_is_gone_is_a_warning(tmp_path):
@@ -148,7 +146,7 @@ from dfr_backup.engine.progress import Progress
 progress, addon = Progress(), Path(sys.argv[2])
 writer = ArchiveWriter.create(Path(sys.argv[3]))
 print(archive_addons(writer, [AddonSource(addon.name, addon)], progress)[0]["files"])
-print(*progress.warnings, sep="\\n")
+print(*(line.values["path"] for line in progress.warnings), sep="\\n")
 """
 
 
@@ -175,14 +173,11 @@ def test_what_cannot_be_read_is_a_warning(tmp_path, addon):
     ]
     result = subprocess.run([*prefix, *script], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    files, *warnings = result.stdout.splitlines()
+    files, *paths = result.stdout.splitlines()
     assert files == "2"
-    assert len(warnings) == 3
-    assert all(
-        "cannot be read" in line or "Permission denied" in line for line in warnings
-    )
+    assert len(paths) == 3
     assert {"secret.py", "locked", "half_locked"} == {
-        line.split("/shop/")[1].split(":")[0].split("/")[0] for line in warnings
+        path.split("/shop/")[1].split("/")[0] for path in paths
     }
 
 
@@ -292,7 +287,7 @@ def test_revision_of_an_addon_behind_a_link(git, addon, tmp_path):
 def test_addon_is_archived_with_its_revision(git, addon, tmp_path):
     found, _content, progress = archive(tmp_path, addon)
     assert found[0]["revision"] == git("rev-parse", "HEAD")
-    assert any(found[0]["revision"] in line for line in progress.lines)
+    assert progress.lines[-1].values["revision"] == found[0]["revision"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,23 @@ from dfr_backup.engine.arrival import (
 )
 from dfr_backup.engine.catalogue import describe_stored, scan
 from dfr_backup.engine.encryption.files import Passphrase, encrypt_file
-from dfr_backup.engine.errors import Mismatch, PermanentError
+from dfr_backup.engine.errors import Mismatch
+from dfr_backup.engine.errors.fetch import (
+    ArchiveMissing,
+    ArchiveSizeDiffers,
+    BadManifest,
+    DamagedArchive,
+    PgDumpFormat,
+)
+from dfr_backup.engine.errors.other import (
+    NotAnArchive,
+    NotOdooBackup,
+    OtherFile,
+    UploadNeedsSpace,
+    UploadNotKept,
+)
+from dfr_backup.engine.errors.storage import CopyMissing
+from dfr_backup.engine.messages import Size
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.sidecar import parse_sidecar
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
@@ -85,19 +101,20 @@ def test_pieces_become_the_file_and_a_repeated_one_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "head, words", [(b"%PDF-1.4", "neither"), (b"PGDMP\1", "pg_dump's own")]
+    ("head", "error"), [(b"%PDF-1.4", NotAnArchive), (b"PGDMP\1", PgDumpFormat)]
 )
-def test_what_is_no_archive_is_refused_with_its_first_piece(tmp_path, head, words):
-    with pytest.raises(PermanentError, match=words):
+def test_what_is_no_archive_is_refused_with_its_first_piece(tmp_path, head, error):
+    with pytest.raises(error):
         append(tmp_path / "uploaded", 0, head * 100)
     assert (tmp_path / "uploaded").stat().st_size == 0
 
 
 def test_no_room(tmp_path):
     require_space(tmp_path, 1000)
-    with pytest.raises(PermanentError, match="MiB free") as caught:
+    with pytest.raises(UploadNeedsSpace) as caught:
         require_space(tmp_path, 1 << 50)
-    assert "Free some space" in caught.value.hint
+    assert caught.value.message.values["size"] == Size(1 << 50)
+    assert caught.value.hint.values["folder"] == str(tmp_path)
 
 
 # === LOOKED AT === #
@@ -189,17 +206,17 @@ def test_encrypted_archive_is_known_by_its_name(tmp_path):
 
 
 def test_what_is_no_backup_is_refused(tmp_path):
-    with pytest.raises(PermanentError, match=r"no dump\.sql"):
+    with pytest.raises(NotOdooBackup):
         look_at(zipped(tmp_path / "a.zip", photo_dot_jpg="x"), "a.zip", NOW)
     whole = odoos(tmp_path / "b.zip")
     whole.write_bytes(whole.read_bytes()[:-30])
-    with pytest.raises(PermanentError, match="damaged or not complete"):
+    with pytest.raises(DamagedArchive):
         look_at(whole, "b.zip", NOW)
 
 
 @pytest.mark.parametrize("changes", [{"modules": ["base"]}, {"version": "9" * 100}])
 def test_odd_manifest_of_odoo_is_refused_in_words(tmp_path, changes):
-    with pytest.raises(PermanentError):
+    with pytest.raises(BadManifest):
         look_at(odoos(tmp_path / "a.zip", **changes), "a.zip", NOW)
 
 
@@ -211,7 +228,7 @@ def test_check_finds_a_flipped_bit(tmp_path):
     content = bytearray(path.read_bytes())
     content[45] ^= 1
     path.write_bytes(content)
-    with pytest.raises(PermanentError, match="damaged"):
+    with pytest.raises(DamagedArchive):
         check_archive(path, Progress())
 
 
@@ -230,10 +247,34 @@ def test_scan_lists_zips_of_odoo_and_nothing_else(storage, tmp_path):
     zipped(tmp_path / "disk/photos.zip", photo_dot_jpg="x")
     (tmp_path / "disk/broken.zip").write_bytes(b"PK\3\4")
     (found,) = scan(storage, Progress())
-    assert (found.key, found.problem) == ("shop 2026-11-20_02-00-00.zip", "")
+    assert (found.key, found.problem) == ("shop 2026-11-20_02-00-00.zip", None)
     assert found.sidecar.made_by_odoo
     assert found.sidecar.key == found.key
     assert describe_stored(storage, found.key) == found.sidecar
+
+
+def test_scan_tells_a_missing_archive_from_a_damaged_one(storage):
+    content = manifest.build(ODOO, OURS)
+    for name in ("gone", "short"):
+        beside = manifest.sidecar(content, f"{name}.zip", 9, "ab" * 32)
+        storage.put_bytes(beside, f"{name}.json")
+    storage.put_bytes(b"12", "short.zip")
+    storage.put_bytes(b"[]", "strange.json")
+    gone, short, strange = scan(storage, Progress())
+    assert isinstance(gone.problem, ArchiveMissing) and gone.sidecar
+    assert isinstance(short.problem, ArchiveSizeDiffers) and short.sidecar
+    assert short.problem.message.values == {"size": 2, "expected": 9}
+    assert isinstance(strange.problem, BadManifest) and strange.sidecar is None
+    # the content of a manifest does not stay in memory
+    assert strange.problem.__traceback__ is strange.problem.__context__ is None
+
+
+def test_damage_of_a_found_zip_is_a_mismatch_with_its_code(storage, tmp_path):
+    path = odoos(tmp_path / "disk/a.zip")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(Mismatch) as caught:
+        compare_found(storage, "a.zip", path.stat().st_size, "", Progress())
+    assert caught.value.code == DamagedArchive.code
 
 
 def test_only_a_directory_of_this_server_is_looked_into(tmp_path):
@@ -247,13 +288,13 @@ def test_found_zip_is_compared(storage, tmp_path):
     sha256 = compare_found(storage, "a.zip", size, "", Progress())
     assert compare_found(storage, "a.zip", size, sha256, Progress()) == sha256
     odoos(path, db_name="ship")
-    with pytest.raises(Mismatch, match="another file"):
+    with pytest.raises(OtherFile):
         compare_found(storage, "a.zip", size, sha256, Progress())
     path.unlink()
-    with pytest.raises(Mismatch, match="any more"):
+    with pytest.raises(CopyMissing):
         compare_found(storage, "a.zip", size, sha256, Progress())
 
 
 def test_directory_that_is_gone_is_explained(tmp_path):
-    with pytest.raises(PermanentError, match="cannot be kept"):
+    with pytest.raises(UploadNotKept):
         append(tmp_path / "gone" / "uploaded", 0, b"PK\3\4")

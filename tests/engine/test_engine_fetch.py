@@ -4,8 +4,9 @@ import os
 import pytest
 
 from dfr_backup.engine import manifest
-from dfr_backup.engine.errors import Mismatch, PermanentError, RetryableError
-from dfr_backup.engine.fetch import fetch
+from dfr_backup.engine.errors import Mismatch, RetryableError
+from dfr_backup.engine.errors.fetch import FetchedDiffers, NotAtStorage
+from dfr_backup.engine.fetch import NO_MANIFEST, fetch
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import Retries
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
@@ -21,6 +22,10 @@ OURS = {
     "contents": ["database"],
     "missing": [],
 }
+
+
+class LineDead(RetryableError):
+    template = "The line is dead."
 
 
 class Far(LocalStorage):
@@ -40,7 +45,7 @@ class Far(LocalStorage):
             self.offsets.append(offset)
             if self.failures:
                 self.failures -= 1
-                raise RetryableError("The line is dead.")
+                raise LineDead
         return super().open(key, offset)
 
 
@@ -82,7 +87,8 @@ def test_broken_line_is_tried_again(far, folder):
     progress = Progress()
     path = fetch(far, KEY, folder, progress, Retries(first=0.01, longest=0.02)).path
     assert path.read_bytes() == CONTENT
-    assert len(progress.lines) == 2 and "dead" in progress.lines[0]
+    problems = [line.values["problem"] for line in progress.lines]
+    assert problems == [LineDead().message] * 2
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "truncated", "longer"])
@@ -93,24 +99,23 @@ def test_what_is_not_what_was_stored_is_not_kept(far, folder, damage):
         "longer": CONTENT + b"x",
     }[damage]
     far.put_bytes(bad, KEY)
-    with pytest.raises(PermanentError, match="not what was stored") as caught:
+    with pytest.raises(FetchedDiffers):
         fetch(far, KEY, folder, Progress())
-    assert caught.value.hint
     assert list(folder.iterdir()) == []
 
 
 def test_archive_that_is_not_there(far, folder):
     far.delete(KEY)
-    with pytest.raises(PermanentError, match="is not at") as caught:
+    with pytest.raises(NotAtStorage) as caught:
         fetch(far, KEY, folder, Progress())
-    assert "backup list" in caught.value.hint
+    assert caught.value.hint.template == NotAtStorage.remedy_address
 
 
 def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
     far.delete(manifest.sidecar_key(KEY))
     progress = Progress()
     assert fetch(far, KEY, folder, progress).path.read_bytes() == CONTENT
-    assert "no manifest" in progress.lines[0]
+    assert progress.lines[0].template == NO_MANIFEST
 
 
 def test_what_lies_here_is_compared_when_it_is_wanted(far, tmp_path, folder):

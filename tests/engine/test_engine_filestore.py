@@ -1,5 +1,6 @@
 """Every file of the list is archived, or named with what is wrong with it."""
 
+import errno
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ from dfr_backup.engine.filestore import (
     archive_filestore,
     walk_filestore,
 )
+from dfr_backup.engine.messages import Message
 from dfr_backup.engine.pagecache import BEHIND
 from dfr_backup.engine.progress import Progress
 
@@ -143,8 +145,8 @@ def test_missing_files_are_named_and_the_others_archived(root, writer):
     report = archive_filestore(writer, root, [good[0], *lost, *good[1:]], Progress())
     assert (report.files, report.missing_count) == (3, NAMED + 5)
     assert len(report.missing) == NAMED
-    assert lost[0].label in report.missing[0]
-    assert "No such file" in report.missing[0]
+    assert report.missing[0].values["file"] == lost[0].label
+    assert report.troubles[0].reason.values["reason"] == os.strerror(errno.ENOENT)
     assert len(seal(writer)) == 3
 
 
@@ -154,7 +156,7 @@ def test_damaged_file_is_named_and_archived_as_it_is(root, writer, size):
     (root / bad.store_fname).write_bytes(content(size, seed=1))
     report = archive_filestore(writer, root, [bad], Progress())
     assert (report.files, report.damaged_count) == (1, 1)
-    assert bad.label in report.damaged[0]
+    assert report.damaged[0].values["file"] == bad.label
     assert seal(writer) == {bad.store_fname: content(size, seed=1)}
 
 
@@ -170,8 +172,9 @@ def test_what_is_not_a_regular_file_is_missing(root, writer, tmp_path, kind):
         writer, root, [attachment(f"ab/{path.name}")], Progress()
     )
     assert report.missing_count == 1
-    assert "attachment of ab/" in report.missing[0]
-    assert "not a regular file" in report.missing[0]
+    assert "attachment of ab/" in report.missing[0].values["file"]
+    reason = report.troubles[0].reason.values["reason"]
+    assert reason == Message(filestore.NOT_REGULAR)
     assert seal(writer) == {}
 
 
@@ -250,7 +253,7 @@ def test_filestore_that_is_not_there_is_all_missing(root, writer, tmp_path):
 
 
 UNREADABLE = """
-import dataclasses, json, sys
+import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
@@ -260,7 +263,7 @@ from dfr_backup.engine.progress import Progress
 root = Path(sys.argv[2])
 writer = ArchiveWriter.create(Path(sys.argv[3]))
 report = archive_filestore(writer, root, list(walk_filestore(root)), Progress())
-print(json.dumps(dataclasses.asdict(report)))
+print(json.dumps(vars(report), default=str))
 """
 
 
@@ -300,7 +303,7 @@ def test_unreadable_file_is_named_and_the_others_archived(root, tmp_path, size):
     assert (report["files"], report["bytes"]) == (1, good.size)
     assert (report["unreadable_count"], report["missing_count"]) == (1, 0)
     assert bad.store_fname in report["unreadable"][0]
-    assert "Permission denied" in report["unreadable"][0]
+    assert os.strerror(errno.EACCES) in report["unreadable"][0]
 
 
 def test_files_of_another_user_are_read(root, tmp_path):
@@ -433,7 +436,7 @@ def test_goes_on_where_it_was_interrupted(root, tmp_path, mixed, seed, order):
 
 
 def missing(report):
-    return report.missing[0].rpartition(": ")[0].rpartition(" ")[2]
+    return report.missing[0].values["reason"].values["file"]
 
 
 @pytest.mark.parametrize("step", [1, -1])

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.errors.fetch import DamagedArchive
+from dfr_backup.engine.errors.other import (
+    BadFileName,
+    FileUnusable,
+    FolderIsLink,
+    OtherContent,
+)
 from dfr_backup.engine.repair import is_good, put_back, remove_partial
 
 DATA = b"an invoice" * 1000
@@ -85,7 +91,7 @@ def test_what_a_killed_one_has_left_is_overwritten_or_removed(filestore):
 
 
 def test_another_content_is_refused_and_leaves_nothing(filestore):
-    with pytest.raises(PermanentError, match="another content"):
+    with pytest.raises(OtherContent):
         put_back(filestore, FNAME, [DATA, b"more"])
     assert everything(filestore) == []
 
@@ -93,9 +99,9 @@ def test_another_content_is_refused_and_leaves_nothing(filestore):
 def test_an_archive_that_breaks_off_leaves_nothing(filestore):
     def pieces():
         yield DATA[:100]
-        raise PermanentError("The archive is damaged.")
+        raise DamagedArchive
 
-    with pytest.raises(PermanentError, match="archive is damaged"):
+    with pytest.raises(DamagedArchive):
         put_back(filestore, FNAME, pieces())
     assert everything(filestore) == []
 
@@ -104,7 +110,7 @@ def test_an_archive_that_breaks_off_leaves_nothing(filestore):
     "name", ["../x", "aa/../../x", "/etc/passwd", f"00/{NAME}x", "", "aa/b"]
 )
 def test_other_names_are_refused(filestore, name):
-    with pytest.raises(PermanentError, match="not the name"):
+    with pytest.raises(BadFileName):
         put_back(filestore, name, [DATA])
 
 
@@ -112,12 +118,12 @@ def test_links_are_not_followed(filestore, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (filestore / NAME[:2]).symlink_to(outside)
-    with pytest.raises(PermanentError, match="link"):
+    with pytest.raises(FolderIsLink):
         put_back(filestore, FNAME, [DATA])
     assert os.listdir(outside) == []
     (filestore / NAME[:2]).unlink()
     (filestore / NAME[:2]).mkdir()
     (outside / "x").write_bytes(DATA)
     (filestore / FNAME).symlink_to(outside / "x")
-    with pytest.raises(PermanentError):
+    with pytest.raises(FileUnusable):
         put_back(filestore, FNAME, [DATA])

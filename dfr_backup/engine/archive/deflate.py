@@ -8,7 +8,7 @@ larger on text. ISA-L's level 0 is never used: it lets data grow that cannot shr
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 TRIAL = 64 << 10  # bytes that decide whether the rest is worth compressing
 WORTHWHILE = 0.97  # of the original size
@@ -42,7 +42,8 @@ class Codec:
     def compress(self, data: bytes | memoryview) -> bytes:
         """Return ``data`` as one complete raw deflate stream."""
         compressor = self.compressobj()
-        return compressor.compress(data) + compressor.flush()
+        packed: bytes = compressor.compress(data) + compressor.flush()
+        return packed
 
     def block(self, data: bytes | memoryview) -> bytes:
         """Return ``data`` as a part of a raw deflate stream.
@@ -52,7 +53,8 @@ class Codec:
         (measured).
         """
         compressor = self.compressobj()
-        return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        packed: bytes = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        return packed
 
     def deflated(self, data: bytes) -> bytes | None:
         """Return ``data`` as one complete stream, or None when that does not pay."""
@@ -63,10 +65,12 @@ class Codec:
             return packed if len(packed) < WORTHWHILE * len(data) else None
         view = memoryview(data)
         compressor = self.compressobj()
-        head = compressor.compress(view[:TRIAL]) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        head: bytes = compressor.compress(view[:TRIAL])
+        head += compressor.flush(zlib.Z_SYNC_FLUSH)
         if len(head) >= WORTHWHILE * TRIAL:
             return None
-        return head + compressor.compress(view[TRIAL:]) + compressor.flush()
+        rest: bytes = compressor.compress(view[TRIAL:]) + compressor.flush()
+        return head + rest
 
     def shrinks(self, head: bytes) -> bool:
         """Tell from the first ``TRIAL`` bytes of a file whether compressing it pays."""
@@ -93,5 +97,5 @@ def default_codec() -> Codec:
         lambda: isal_zlib.compressobj(1, isal_zlib.DEFLATED, RAW),
         lambda: isal_zlib.decompressobj(RAW),
         isal_zlib.crc32,
-        isal_zlib.IsalError,
+        cast(type[Exception], isal_zlib.IsalError),
     )

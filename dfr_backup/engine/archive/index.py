@@ -12,8 +12,9 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors.fetch import DamagedArchive
 from .reader import ADDONS, FILESTORE, INDEX
-from .zipdirectory import Entry, damaged
+from .zipdirectory import Entry
 from .zipreader import ZipReader
 
 LONGEST_LINE = 1 << 20  # bytes
@@ -118,7 +119,7 @@ def find_index(reader: ZipReader) -> Entry | None:
 
 def search_index(reader: ZipReader, entry: Entry, wanted: Wanted, most: int) -> Hits:
     """Look for attachments; return at most so many of them. Memory does not grow
-    with the index. Raise PermanentError."""
+    with the index. Raise DamagedArchive."""
     traces = wanted.traces()
     first: list[IndexedAttachment] = []
     total = 0
@@ -163,7 +164,7 @@ def _texts(reader: ZipReader, entry: Entry) -> Iterator[str]:
     for piece in reader.pieces(entry):
         whole, feed, rest = (rest + piece).rpartition(b"\n")
         if len(rest) > LONGEST_LINE:
-            raise damaged(f"{INDEX} has a line without an end")
+            raise DamagedArchive(log=f"{INDEX} has a line without an end")
         if feed:
             yield _decoded(whole)
     if rest:
@@ -174,11 +175,11 @@ def _decoded(lines: bytes) -> str:
     try:
         return lines.decode()
     except UnicodeDecodeError as error:
-        raise damaged(f"{INDEX} is not UTF-8") from error
+        raise DamagedArchive(log=f"{INDEX} is not UTF-8") from error
 
 
 def parse_line(line: str) -> IndexedAttachment:
-    """Return what a line says. Raise PermanentError when it is none of ours."""
+    """Return what a line says. Raise DamagedArchive when it is none of ours."""
     try:
         values = json.loads(line)
         number, name, model, field, record, store_fname, size, mimetype = (
@@ -195,4 +196,4 @@ def parse_line(line: str) -> IndexedAttachment:
             str(mimetype or ""),
         )
     except (ValueError, TypeError, KeyError) as error:
-        raise damaged(f"a line of {INDEX} is not one: {error}") from error
+        raise DamagedArchive(log=f"a line of {INDEX} is not one: {error}") from error

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from ..crew import Crew
-from ..errors import PermanentError
+from ..errors.fetch import DamagedArchive, KeyNeeded, NoDatabase, PgDumpFormat
 from ..manifest import seal
+from ..messages import Message, _
 from ..progress import Progress
 from .deflate import Codec
 from .writer import CHECKSUMS, MANIFEST
-from .zipdirectory import Entry, damaged, refused
+from .zipdirectory import TWICE, Entry, refused
 from .zipreader import ZipReader
 
 DUMP = "dump.sql"
@@ -29,18 +30,12 @@ BATCH_BYTES = 4 << 20
 DUMPED = re.compile(
     rb"^-- Dumped (from database|by pg_dump) version (\d+(?:\.\d+)*)", re.M
 )
-NOT_A_ZIP = (
-    (
-        b"age-encryption.org/",
-        "The archive is encrypted.",
-        "Decrypt it first: give its key.",
-    ),
-    (
-        b"PGDMP",
-        "This is a dump in pg_dump's own format, not a zip.",
-        "Restore it with pg_restore, or with the database manager of Odoo.",
-    ),
-)
+TROUBLE = {
+    "missing": _("%(count)s attachment files were missing when it was made"),
+    "damaged": _("%(count)s attachment files were damaged when it was made"),
+    "unreadable": _("%(count)s attachment files were unreadable when it was made"),
+}
+MISSING_PART = _("%(part)s: %(reason)s")
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Description:
 
     ``origin`` is "dfr_backup" or "odoo"; ``rows`` are the counted rows by quoted table
     name, None when nobody has counted them; ``pg_version`` is that of the dumped
-    server, and ``missing`` are sentences about what should be there and is not.
+    server, and ``missing`` says what should be there and is not.
     """
 
     origin: str
@@ -68,7 +63,7 @@ class Description:
     database_uuid: str | None
     modules: Mapping[str, str]
     contents: tuple[str, ...]
-    missing: tuple[str, ...]
+    missing: tuple[Message, ...]
     rows: Mapping[str, int] | None
     has_checksums: bool
 
@@ -93,7 +88,7 @@ class _Contents:
         self.members += 1
         if entry.name in (DUMP, INDEX, CHECKSUMS, MANIFEST):
             if entry.name in self.top:
-                raise refused(f"“{entry.name}” is in it twice")
+                raise refused(TWICE, entry.name)
             self.top[entry.name] = entry
         elif is_attachment(entry):
             self.files += 1
@@ -159,9 +154,10 @@ def _refuse_other_formats(path: Path) -> None:
             head = stream.read(64)
     except OSError:
         return  # the reader will say why
-    for magic, message, hint in NOT_A_ZIP:
-        if head.startswith(magic):
-            raise PermanentError(message, hint=hint)
+    if head.startswith(b"age-encryption.org/"):
+        raise KeyNeeded(remedy=KeyNeeded.remedy_first)
+    if head.startswith(b"PGDMP"):
+        raise PgDumpFormat
 
 
 class Archive:
@@ -191,12 +187,7 @@ class Archive:
         """The member with the database. Raise PermanentError when there is none."""
         entry = self._contents.top.get(DUMP)
         if entry is None:
-            raise PermanentError(
-                "There is no database in the archive.",
-                hint="It only holds files: its backup could not save the database, or "
-                "was told "
-                "not to. Choose another copy.",
-            )
+            raise NoDatabase
         return entry
 
     @property
@@ -220,7 +211,7 @@ class Archive:
         for listed in self._listed_members():
             if listed.entry.name == DUMP:
                 return listed
-        raise damaged(f"{DUMP} is not in {CHECKSUMS}")
+        raise DamagedArchive(log=f"{DUMP} is not in {CHECKSUMS}")
 
     def attachments(self) -> Iterator[Listed]:
         """Yield the members of the filestore."""
@@ -286,13 +277,14 @@ class Archive:
         sealed = self._ours.get("members")
         return sealed if isinstance(sealed, dict) else {}
 
-    def _missing(self) -> Iterator[str]:
+    def _missing(self) -> Iterator[Message]:
         for part in self._ours.get("missing") or ():
-            yield f"{part.get('part')}: {part.get('reason')}"
+            values = {name: part.get(name) or "" for name in ("part", "reason")}
+            yield Message(MISSING_PART, **values)
         filestore = self._ours.get("filestore") or {}
-        for trouble in ("missing", "damaged", "unreadable"):
-            if filestore.get(trouble):
-                yield f"{filestore[trouble]} attachment files were {trouble} when it was made"
+        for kind, template in TROUBLE.items():
+            if filestore.get(kind):
+                yield Message(template, count=filestore[kind])
 
     def _pg_version(self) -> tuple[int, ...]:
         """Return the version of the dumped server: from the dump itself, else the
@@ -311,9 +303,9 @@ class Archive:
         try:
             manifest = json.loads(self.reader.read(entry, MOST_MANIFEST))
         except ValueError as error:
-            raise damaged(f"{MANIFEST}: {error}") from error
+            raise DamagedArchive(log=f"{MANIFEST}: {error}") from error
         if not isinstance(manifest, dict):
-            raise damaged(f"{MANIFEST} is not an object")
+            raise DamagedArchive(log=f"{MANIFEST} is not an object")
         return manifest
 
     # === CHECK === #
@@ -350,7 +342,9 @@ class Archive:
         """
         if CHECKSUMS not in self._contents.top:
             if self.seal:
-                raise damaged(f"{CHECKSUMS}, which {MANIFEST} names, is not there")
+                raise DamagedArchive(
+                    log=f"{CHECKSUMS}, which {MANIFEST} names, is not there"
+                )
             yield from (Listed(entry, None) for entry in self.reader.entries())
             return
         listed = self._listed(self._contents.top[CHECKSUMS])
@@ -359,12 +353,12 @@ class Archive:
                 continue
             sha256, name = next(listed, ("", "nothing"))
             if name != entry.name:
-                raise damaged(
-                    f"{CHECKSUMS} has {name} where the archive has {entry.name}"
+                raise DamagedArchive(
+                    log=f"{CHECKSUMS} has {name} where the archive has {entry.name}"
                 )
             yield Listed(entry, sha256)
         if left := next(listed, None):
-            raise damaged(f"{left[1]} of {CHECKSUMS} is not in the archive")
+            raise DamagedArchive(log=f"{left[1]} of {CHECKSUMS} is not in the archive")
 
     def _listed(self, entry: Entry) -> Iterator[tuple[str, str]]:
         """Yield (SHA-256, name) of each line; the list itself must be that of the
@@ -376,7 +370,9 @@ class Archive:
             yield _listed_member(line)
         found = {"count": count, "sha256sums": digest.hexdigest()}
         if self._sealed and self._sealed != found:
-            raise damaged(f"{CHECKSUMS} is not the one that {MANIFEST} names")
+            raise DamagedArchive(
+                log=f"{CHECKSUMS} is not the one that {MANIFEST} names"
+            )
 
 
 def as_listed(listed: Listed, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -390,7 +386,9 @@ def as_listed(listed: Listed, pieces: Iterator[bytes]) -> Iterator[bytes]:
         digest.update(piece)
         yield piece
     if digest.hexdigest() != listed.sha256:
-        raise damaged(f"{listed.entry.name}: its SHA-256 is not that of {CHECKSUMS}")
+        raise DamagedArchive(
+            log=f"{listed.entry.name}: its SHA-256 is not that of {CHECKSUMS}"
+        )
 
 
 def batches_of(members: Iterable[Listed]) -> Iterator[list[Listed]]:
@@ -422,7 +420,7 @@ def _listed_member(line: bytes) -> tuple[str, str]:
     try:
         text = line.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
-        raise damaged(f"a line of {CHECKSUMS} is not UTF-8") from error
+        raise DamagedArchive(log=f"a line of {CHECKSUMS} is not UTF-8") from error
     escaped = text.startswith("\\")
     sha256, _blank, name = text.removeprefix("\\").partition("  ")
     if escaped:

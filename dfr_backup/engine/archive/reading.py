@@ -2,8 +2,8 @@
 says?"""
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
 
 from ..progress import Progress
 from .deflate import Codec
@@ -16,7 +16,11 @@ class MemberReader:
     """Reads members of an archive under construction again."""
 
     def __init__(
-        self, archive: Any, stamp: tuple[int, int], codec: Codec, progress: Progress
+        self,
+        archive: BinaryIO,
+        stamp: tuple[int, int],
+        codec: Codec,
+        progress: Progress,
     ):
         self._archive = archive
         self._stamp = stamp
@@ -71,7 +75,7 @@ class MemberReader:
             yield data
 
 
-def inflated(raw: Iterator[bytes], codec: Codec) -> Iterator[bytes]:
+def inflated(raw: Iterable[bytes | memoryview], codec: Codec) -> Iterator[bytes]:
     """Yield what a raw deflate stream decodes to, in pieces of at most 1 MiB.
 
     Raise ``codec.error`` when it is damaged or not complete.

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from ..encryption.files import Passphrase, open_decrypted
-from ..errors import PermanentError
+from ..errors.fetch import (
+    ArchiveUnreadable,
+    FileGone,
+    FileUnreadable,
+    KeyNeeded,
+    NotAtStorage,
+)
 from ..storages.base import Storage
 from ..streams import SeekableStream, read_fully
 
@@ -32,11 +38,7 @@ def read_from(source: Source, size: int, offset: int) -> bytes | memoryview:
     try:
         return source.read_at(size, offset)
     except OSError as error:
-        raise PermanentError(
-            f"The archive cannot be read: {error.strerror}.",
-            hint="Check the file and its disk.",
-            log=str(error),
-        ) from error
+        raise ArchiveUnreadable(reason=error.strerror, log=str(error)) from error
 
 
 class Window:
@@ -51,7 +53,7 @@ class Window:
 
     def read_at(self, size: int, offset: int) -> bytes | memoryview:
         begin = offset - self._start
-        if 0 <= begin and begin + size <= len(self._data):
+        if begin >= 0 and begin + size <= len(self._data):
             return self._data[begin : begin + size]
         return self._source.read_at(size, offset)
 
@@ -80,10 +82,7 @@ class StoredFile(SeekableStream):
     def __init__(self, storage: Storage, key: str):
         found = storage.stat(key)
         if found is None:
-            raise PermanentError(
-                f"{key} is not at {storage.location('')}.",
-                hint="It was moved or deleted. Scan the storage to see what is there.",
-            )
+            raise NotAtStorage(key=key, location=storage.location(""))
         self._storage = storage
         self._key = key
         self._size = found.size
@@ -143,10 +142,7 @@ def open_stored(
         )
         if key.endswith(".age"):
             if identities is None:
-                raise PermanentError(
-                    "The archive is encrypted.",
-                    hint="Give the private key, or the passphrase, that opens it.",
-                )
+                raise KeyNeeded
             stream = resources.enter_context(open_decrypted(stream, identities))
         yield StreamSource(stream)
 
@@ -155,13 +151,8 @@ def _open_file(path: Path) -> io.FileIO:
     try:
         return io.FileIO(path)
     except FileNotFoundError as error:
-        raise PermanentError(
-            f"{path.name} is not in {path.parent}.",
-            hint="The file was moved or deleted. Scan the storage to see what is there.",
-        ) from error
+        raise FileGone(file=path.name, folder=path.parent) from error
     except OSError as error:
-        raise PermanentError(
-            f"{path.name} cannot be read: {error.strerror}.",
-            hint="Check the disk, and that the user who runs Odoo may read the file.",
-            log=str(error),
+        raise FileUnreadable(
+            file=path.name, reason=error.strerror, log=str(error)
         ) from error

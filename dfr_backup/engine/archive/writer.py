@@ -22,6 +22,7 @@ from typing import Any
 from ..appendfile import BUFFER, AppendFile, Bytes
 from ..checkpoints import checkpoint
 from ..errors import PermanentError, is_out_of_memory
+from ..errors.archive import ArchiveDiskFull, ArchiveNotContinued, ArchiveNotWritten
 from ..pagecache import BLOCK, Passage, advise, forget_cached
 from ..progress import Progress
 from .deflate import TRIAL, Codec, default_codec
@@ -154,7 +155,7 @@ class ArchiveWriter:
     def _open_new(self) -> None:
         self._path.unlink(missing_ok=True)
         self._journal_path.unlink(missing_ok=True)
-        self._stamp = dos_time(datetime.now())
+        self._stamp = dos_time(datetime.now().astimezone())
         self._lines.append(json.dumps(self._stamp) + "\n")
         # first the journal: an archive without one would be an archive that lost it
         self._journal = _open(self._journal_path, os.O_APPEND | os.O_CREAT | os.O_EXCL)
@@ -399,9 +400,7 @@ class ArchiveWriter:
         except (OSError, ValueError, TypeError) as error:
             if is_out_of_memory(error):
                 raise
-            raise _lost(
-                self._path, f"it or its journal cannot be read: {error}"
-            ) from error
+            raise _lost(self._path, f"it or its journal: {error}") from error
         self._safe = self._find_intact(progress)
         if self._safe.position < at_least:
             raise _lost(
@@ -478,25 +477,11 @@ def _checksum_line(member: Member) -> bytes:
     return f"{escaped}{member.sha256}  {name}\n".encode()
 
 
-def _lost(path: Path, why: str) -> PermanentError:
-    return PermanentError(
-        "The archive under construction cannot be continued.",
-        hint="Run the backup again. Earlier backups are not affected.",
-        log=f"{path}: {why}",
-    )
+def _lost(path: Path, why: str) -> ArchiveNotContinued:
+    return ArchiveNotContinued(log=f"{path}: {why}")
 
 
 def _explain(folder: Path, error: OSError) -> PermanentError:
     if error.errno in TOO_MUCH:
-        return PermanentError(
-            f"No space left in {folder} while writing the archive.",
-            hint=f"Free some space on the disk that holds {folder}, or give Odoo a "
-            "larger data "
-            "directory.",
-            log=str(error),
-        )
-    return PermanentError(
-        f"The archive cannot be written in {folder}: {error.strerror}.",
-        hint="Check that directory: its disk, and whether Odoo may write there.",
-        log=str(error),
-    )
+        return ArchiveDiskFull(folder=folder, log=str(error))
+    return ArchiveNotWritten(folder=folder, reason=error.strerror, log=str(error))

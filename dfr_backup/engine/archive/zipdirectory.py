@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..errors import PermanentError
+from ..errors.fetch import DamagedArchive, RefusedArchive
+from ..messages import Message, _
 from .source import Source, read_from
 from .zipformat import (
     DEFLATED,
@@ -34,6 +35,7 @@ ENCRYPTED = 0x0041  # the two flags of encryption
 MOST_MEMBERS = 20_000_000
 DEFLATE_RATIO = 1040  # nothing that deflate makes grows more than 1032 times
 # control characters, backslashes, drives, and parts that are empty, "." or ".."
+TWICE = _("“%(name)s” is in it twice")
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:|(?:\A|/)\.{0,2}(?:/|\Z)")
 
 
@@ -65,38 +67,20 @@ class Directory:
     count: int
 
 
-class DamagedArchive(PermanentError):
-    """The file is not a whole zip, or its content is not what it was."""
-
-
-def damaged(why: str) -> DamagedArchive:
-    """Return the error of a file that is not a whole zip."""
-    return DamagedArchive(
-        "The archive is damaged or not complete.",
-        hint="Fetch it again, or use another copy. “odoo backup verify” shows which "
-        "are good.",
-        log=why,
-    )
-
-
-def refused(why: str) -> PermanentError:
-    """Return the error of a zip that no honest program makes."""
-    return PermanentError(
-        f"The archive is refused: {why}.",
-        hint="It was not made by this addon nor by Odoo, or was changed since. Nothing "
-        "of it "
-        "was used. Find out where it comes from.",
-    )
+def refused(reason: str, name: str = "") -> RefusedArchive:
+    """Return the error of a zip that no honest program makes, given a template and
+    the name of the member."""
+    return RefusedArchive(reason=Message(reason, name=name))
 
 
 def find_directory(file: Source) -> Directory:
     """Return where the central directory of a zip file is. Raise PermanentError."""
     size = file.size
     length = min(size, END.size + LONGEST_COMMENT)
-    tail = read_at(file, length, size - length)
+    tail = bytes(read_at(file, length, size - length))
     at = tail.rfind(b"PK\5\6", 0, len(tail) - END.size + 4)
     if at < 0:
-        raise damaged("there is no end of a central directory")
+        raise DamagedArchive(log="there is no end of a central directory")
     end = size - length + at
     _magic, _disk, _start_disk, _here, count, extent, start, _comment = END.unpack_from(
         tail, at
@@ -106,7 +90,7 @@ def find_directory(file: Source) -> Directory:
             file, end, (start, extent, count)
         )
     if start + extent > end or count > MOST_MEMBERS or count * ENTRY.size > extent:
-        raise damaged("the central directory is not where it should be")
+        raise DamagedArchive(log="the central directory is not where it should be")
     return Directory(start, extent, count)
 
 
@@ -124,8 +108,8 @@ def _find_directory_64(
         return (*plain, end)
     record = END_64.unpack(read_at(file, END_64.size, locator[2]))
     if record[0] != b"PK\6\6":
-        raise damaged(
-            "the zip64 end of the central directory is not where it should be"
+        raise DamagedArchive(
+            log="the zip64 end of the central directory is not where it should be"
         )
     *_others, count, extent, start = record
     return start, extent, count, locator[2]
@@ -136,7 +120,7 @@ def read_at(file: Source, size: int, offset: int) -> bytes | memoryview:
     cannot be read."""
     data = read_from(file, size, offset) if offset >= 0 else b""
     if len(data) < size:
-        raise damaged(f"{size} bytes at {offset} are not there")
+        raise DamagedArchive(log=f"{size} bytes at {offset} are not there")
     return data
 
 
@@ -153,12 +137,13 @@ def entries(file: Source, directory: Directory) -> Iterator[Entry]:
         _check(entry, mode)
         if entry.offset < end:
             raise refused(
-                f"“{entry.name}” overlaps with another member, or is out of order"
+                _("“%(name)s” overlaps with another member, or is out of order"),
+                entry.name,
             )
         end = entry.offset + LOCAL_HEADER.size + entry.compressed_size
         yield entry
     if end > directory.start:
-        raise damaged("the members reach into the central directory")
+        raise DamagedArchive(log="the members reach into the central directory")
 
 
 def _records(file: Source, directory: Directory) -> Iterator[tuple[Entry, int]]:
@@ -172,11 +157,11 @@ def _records(file: Source, directory: Directory) -> Iterator[tuple[Entry, int]]:
         try:
             fields = ENTRY.unpack_from(buffer, at)
         except struct.error as error:
-            raise damaged("the central directory ends too early") from error
+            raise DamagedArchive(log="the central directory ends too early") from error
         at += ENTRY.size
         length, extra, comment = fields[10:13]
         if fields[0] != b"PK\1\2" or at + length + extra + comment > len(buffer):
-            raise damaged("the central directory has something else in it")
+            raise DamagedArchive(log="the central directory has something else in it")
         yield _entry(
             fields, buffer[at : at + length], buffer[at + length : at + length + extra]
         )
@@ -188,7 +173,7 @@ def _entry(fields: tuple[Any, ...], name: bytes, extra: bytes) -> tuple[Entry, i
     offset = fields[16]
     text = _decoded(name, flags)
     if flags & ENCRYPTED:
-        raise refused(f"“{text}” is encrypted")
+        raise refused(_("“%(name)s” is encrypted"), text)
     if LIMIT in (size, packed, offset):
         size, packed, offset = _sizes_64(extra, [size, packed, offset])
     mode = fields[15] >> 16 if made_by >> 8 == MADE_BY_UNIX >> 8 else 0
@@ -199,7 +184,7 @@ def _decoded(name: bytes, flags: int) -> str:
     try:
         return name.decode("utf-8" if flags & UTF8 else "cp437")
     except UnicodeDecodeError as error:
-        raise refused("the name of a member is not UTF-8") from error
+        raise refused(_("the name of a member is not UTF-8")) from error
 
 
 def _sizes_64(extra: bytes, values: list[int]) -> list[int]:
@@ -214,22 +199,26 @@ def _sizes_64(extra: bytes, values: list[int]) -> list[int]:
                 return [next(large) if value == LIMIT else value for value in values]
             extra = extra[4 + length :]
     except (struct.error, StopIteration) as error:
-        raise damaged("a zip64 field is too short") from error
+        raise DamagedArchive(log="a zip64 field is too short") from error
     return values
 
 
 def _check(entry: Entry, mode: int) -> None:
     if not is_safe_name(entry.name):
-        raise refused(f"“{entry.name}” would lead out of where it is unpacked")
+        raise refused(
+            _("“%(name)s” would lead out of where it is unpacked"), entry.name
+        )
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise refused(f"“{entry.name}” is a link or a device")
+        raise refused(_("“%(name)s” is a link or a device"), entry.name)
     if entry.is_folder and entry.size:
-        raise refused(f"“{entry.name}” is a folder with content")
+        raise refused(_("“%(name)s” is a folder with content"), entry.name)
     if entry.method not in (STORED, DEFLATED):
-        raise refused(f"“{entry.name}” is compressed in a way that Odoo does not use")
+        raise refused(
+            _("“%(name)s” is compressed in a way that Odoo does not use"), entry.name
+        )
     most = entry.compressed_size * (DEFLATE_RATIO if entry.method == DEFLATED else 1)
     if entry.size > most:
-        raise refused(f"“{entry.name}” claims to be larger than it can be")
+        raise refused(_("“%(name)s” claims to be larger than it can be"), entry.name)
 
 
 def is_safe_name(name: str) -> bool:

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 
 from ..directread import DirectFile
-from ..errors import PermanentError
+from ..errors.fetch import ArchiveNotOpened, DamagedArchive
 from .deflate import Codec, default_codec
 from .reading import inflated
 from .source import Source, Window
-from .zipdirectory import Directory, Entry, damaged, entries, find_directory, read_at
+from .zipdirectory import Directory, Entry, entries, find_directory, read_at
 from .zipformat import DEFLATED, LOCAL_HEADER
 
 CHUNK = 1 << 20  # bytes
@@ -45,12 +45,7 @@ class ZipReader:
         try:
             file = DirectFile(path)
         except OSError as error:
-            raise PermanentError(
-                f"The archive cannot be opened: {error.strerror}.",
-                hint="Check the path, and that the user who runs Odoo may read the "
-                "file.",
-                log=str(error),
-            ) from error
+            raise ArchiveNotOpened(reason=error.strerror, log=str(error)) from error
         self._resources.callback(file.close)
         return file
 
@@ -102,37 +97,41 @@ class ZipReader:
         for piece in self._decoded(entry, source):
             size += len(piece)
             if size > entry.size:
-                raise damaged(
-                    f"{entry.name} is larger than its announced {entry.size} bytes"
+                raise DamagedArchive(
+                    log=f"{entry.name} is larger than its announced {entry.size} bytes"
                 )
             crc = self.codec.crc32(piece, crc)
             yield piece
         if (size, crc) != (entry.size, entry.crc):
-            raise damaged(
-                f"{entry.name} does not have the size and the CRC-32 of its directory"
+            raise DamagedArchive(
+                log=f"{entry.name} has another size or CRC-32 than in its directory"
             )
 
     def read(self, entry: Entry, most: int) -> bytes:
         """Return the whole content of a member that should have at most ``most``
         bytes."""
         if entry.size > most:
-            raise damaged(
-                f"{entry.name} has {entry.size} bytes, and {most} at most are expected"
+            raise DamagedArchive(
+                log=f"{entry.name} has {entry.size} bytes: {most} at most are expected"
             )
         return b"".join(self.pieces(entry))
 
     def _decoded(self, entry: Entry, source: Source) -> Iterator[bytes]:
         raw = _raw(entry, source)
-        return self._inflated(raw, entry) if entry.method == DEFLATED else raw
+        return (
+            self._inflated(raw, entry) if entry.method == DEFLATED else map(bytes, raw)
+        )
 
-    def _inflated(self, raw: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
+    def _inflated(
+        self, raw: Iterator[bytes | memoryview], entry: Entry
+    ) -> Iterator[bytes]:
         try:
             yield from inflated(raw, self.codec)
         except self.codec.error as error:
-            raise damaged(f"{entry.name}: {error}") from error
+            raise DamagedArchive(log=f"{entry.name}: {error}") from error
 
 
-def _raw(entry: Entry, source: Source) -> Iterator[bytes]:
+def _raw(entry: Entry, source: Source) -> Iterator[bytes | memoryview]:
     position = _content_start(entry, source)
     end = position + entry.compressed_size
     while position < end:
@@ -145,10 +144,13 @@ def _content_start(entry: Entry, source: Source) -> int:
     """Return where the bytes of a member begin, after the local header that must be
     its."""
     header = LOCAL_HEADER.unpack(read_at(source, LOCAL_HEADER.size, entry.offset))
-    name_length, extra_length = header[-2:]
+    name_length: int = header[-2]
+    extra_length: int = header[-1]
     at = entry.offset + LOCAL_HEADER.size
     name = read_at(source, name_length, at) if name_length else b""
     known = entry.name.encode(), entry.name.encode("cp437", "replace")
     if header[0] != b"PK\3\4" or name not in known:
-        raise damaged(f"at {entry.offset} there is no header of {entry.name}")
+        raise DamagedArchive(
+            log=f"at {entry.offset} there is no header of {entry.name}"
+        )
     return at + name_length + extra_length

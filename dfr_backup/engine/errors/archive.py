@@ -1,0 +1,54 @@
+"""The archive under construction, and the working directory."""
+
+from ..messages import _
+from . import PermanentError
+
+
+class ArchiveDiskFull(PermanentError, code="ARCHIVE-01"):
+    template = _("No space left in %(folder)s while writing the archive.")
+    remedy = _(
+        "Free some space on the disk that holds %(folder)s, or give Odoo a larger data "
+        "directory."
+    )
+
+
+class ArchiveNotWritten(PermanentError, code="ARCHIVE-02"):
+    template = _("The archive cannot be written in %(folder)s: %(reason)s.")
+    remedy = _("Check that directory: its disk, and whether Odoo may write there.")
+
+
+class ArchiveNeedsSpace(PermanentError, code="ARCHIVE-03"):
+    template = _(
+        "The archive needs about %(needed)s, and %(folder)s has %(free)s free."
+    )
+    remedy = _(
+        "Free some space on the disk of Odoo's data directory. Nothing was deleted."
+    )
+
+
+class ArchiveNotContinued(PermanentError, code="ARCHIVE-04"):
+    template = _("The archive under construction cannot be continued.")
+    remedy = _("Run the backup again. Earlier backups are not affected.")
+
+
+class FilestoreMissing(PermanentError, code="ARCHIVE-05"):
+    template = _("The filestore %(folder)s does not exist.")
+    remedy = _("Check data_dir in odoo.conf, and that the disk with it is mounted.")
+
+
+class NoStorage(PermanentError, code="ARCHIVE-06"):
+    template = _("The plan has no storage that is in use.")
+    remedy = _("Open the plan and choose where backups go.")
+
+
+class WorkFolderNotMade(PermanentError, code="ARCHIVE-07"):
+    template = _("The working directory cannot be made: %(reason)s.")
+    remedy = _("Check the disk of %(folder)s, and who may write there.")
+
+
+class FilesUnreadable(PermanentError, code="ARCHIVE-08"):
+    template = _("%(count)s of %(total)s attachment files cannot be read.")
+    remedy = _(
+        "Give the system user that runs Odoo the right to read them, or check the "
+        "disk. The other files are in the archive."
+    )
