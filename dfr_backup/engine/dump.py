@@ -12,7 +12,8 @@ from typing import Any
 import psycopg2
 
 from .checkpoints import checkpoint
-from .errors import PermanentError, RetryableError
+from .errors.dump import DumpIncomplete, GaveWay, ServerUnreachable
+from .messages import Message, _
 from .postgres import ClientTool, Connection, dump_error
 from .process import PIPE_SIZE, Child
 from .progress import Progress
@@ -25,6 +26,7 @@ TAIL = 256  # bytes in which the last line must be
 # the pipe.
 FULL_READ = PIPE_SIZE // 2  # bytes
 PAUSE = 0.001  # seconds
+WAITER = _("process %(pid)s (%(name)s), which waited for %(table)s")
 WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
 
 
@@ -51,11 +53,10 @@ def dump(
 
     A piece is only valid until ``write`` returns.
 
-    pg_dump runs under the application name of ``connection``. Raise PermanentError when
-    it fails or its output is not complete, RetryableError when it could not get a table
-    in time or gave way to a session that waited for it, and Cancelled.
+    pg_dump runs under the application name of ``connection``. Raise what ``dump_error``
+    returns, DumpIncomplete, GaveWay, and Cancelled.
     """
-    argv = [tool.path, "--no-owner", "--no-privileges", "--no-password"]
+    argv = [os.fspath(tool.path), "--no-owner", "--no-privileges", "--no-password"]
     argv += [
         f"--snapshot={snapshot.name}",
         f"--lock-wait-timeout={options.lock_timeout}s",
@@ -67,16 +68,11 @@ def dump(
         size, tail = _drain(child, write, progress, courtesy)
         status = child.wait()
         if status:
-            raise dump_error(status, child.stderr_tail(), connection.params.get("user"))
+            raise dump_error(status, child.stderr_tail(), connection)
         if LAST_LINE not in tail:
-            raise PermanentError(
-                "pg_dump ended without an error, but its output is not complete.",
-                hint="Run pg_dump by hand to see what happens; the PostgreSQL log may "
-                "say more.",
-                log=child.stderr_tail(),
-            )
-        if child.stderr_tail():
-            progress.warn(f"pg_dump: {child.stderr_tail()}")
+            raise DumpIncomplete(log=child.stderr_tail())
+        if said := child.stderr_tail():
+            progress.warn(said)
     return size
 
 
@@ -119,7 +115,8 @@ class _Courtesy:
     WAITERS = """
         SELECT a.pid, a.application_name,
                (SELECT l.relation::regclass::text FROM pg_locks l
-                 WHERE l.pid = a.pid AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1)
+                 WHERE l.pid = a.pid AND NOT l.granted AND l.relation IS NOT NULL
+                 LIMIT 1)
           FROM pg_stat_activity a
          WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'
            AND pg_blocking_pids(a.pid) && ARRAY(
@@ -130,7 +127,7 @@ class _Courtesy:
         self._connection = connection
         self._patience = options.patience
         self._stop = threading.Event()
-        self._verdict: str | None = None
+        self._waiter: Message | None = None
 
     def __enter__(self) -> "_Courtesy":
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -144,19 +141,15 @@ class _Courtesy:
             self._thread.join(WAITERS_INTERVAL)
 
     def check(self) -> None:
-        """Raise RetryableError once somebody has waited longer than the patience."""
-        if self._verdict:
-            raise RetryableError(
-                f"The dump gave way to {self._verdict}.",
-                hint="The backup is tried again later. Avoid upgrading modules while "
-                "it runs.",
-            )
+        """Raise GaveWay once somebody has waited longer than the patience."""
+        if self._waiter:
+            raise GaveWay(session=self._waiter)
 
     def _watch(self) -> None:
         since: dict[int, float] = {}
         try:
             session = self._connection.named("dfr_backup watch").connect()
-        except RetryableError:
+        except ServerUnreachable:
             return  # the dump itself will tell why
         try:
             session.autocommit = True
@@ -175,6 +168,10 @@ class _Courtesy:
         waiting = {pid: since.get(pid, now) for pid, _name, _table in rows}
         for pid, name, table in rows:
             if now - waiting[pid] >= self._patience:
-                what = f"process {pid} ({name or 'unnamed'})"
-                self._verdict = f"{what}, which waited for {table or 'a lock'}"
+                self._waiter = Message(
+                    WAITER,
+                    pid=pid,
+                    name=name or Message(_("unnamed")),
+                    table=table or Message(_("a lock")),
+                )
         return waiting

@@ -9,15 +9,56 @@ from glob import glob
 from pathlib import Path
 from shutil import which
 from subprocess import SubprocessError
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg2
 
-from .errors import PermanentError, RetryableError
+from .errors import EngineError
+from .errors.dump import (
+    DumpFailed,
+    DumpKilled,
+    DumpLostServer,
+    MayNotRead,
+    ProgramMissing,
+    ProgramTooOld,
+    ServerUnreachable,
+    TableLocked,
+)
 from .process import output_of
 
 DEBIAN_TOOLS = "/usr/lib/postgresql/*/bin"
 RED_HAT_TOOLS = "/usr/pgsql-*/bin"
+# what pg_dump says, and what it passes on of the server's words
+SAID = re.compile(r"(?im)^.*?error:\s*(?P<words>.*)")
+SERVER_SAID = re.compile(r"Error message from server: (?:\w+:\s+)?(?P<words>.*)")
+ADVICE = re.compile(r"(?m)^HINT:\s+(?P<words>.*)")
+DENIED = re.compile(
+    r"permission denied for (?:(?:table|relation|sequence) |(?=schema |large object ))"
+    r"(?P<object>.*)"
+)
+LOST = re.compile(r"connection to server|server closed the connection|terminating conn")
+NAMED = 5  # objects that are named in a message
+SHOWN = 1000  # characters of GRANT statements in a remedy: more of them are logged
+MISSING_RIGHTS = """
+    WITH schemas AS (SELECT oid, nspname FROM pg_namespace
+                      WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
+    SELECT 'USAGE', 'SCHEMA', format('%I', nspname) FROM schemas
+     WHERE NOT has_schema_privilege(oid, 'USAGE')
+ UNION ALL
+    SELECT 'SELECT', 'TABLE', format('%I.%I', nspname, relname)
+      FROM pg_class c JOIN schemas s ON s.oid = c.relnamespace
+     WHERE relkind IN ('r', 'p', 'S') AND NOT has_table_privilege(c.oid, 'SELECT')
+       AND (NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
+                           AND objid = c.oid AND deptype = 'e')
+            OR EXISTS (SELECT FROM pg_extension WHERE c.oid = ANY (extconfig)))
+ UNION ALL
+    SELECT 'SELECT', 'LARGE OBJECT', oid::text FROM pg_largeobject_metadata
+     WHERE NOT EXISTS (
+           SELECT FROM aclexplode(coalesce(lomacl, acldefault('L', lomowner)))
+            WHERE privilege_type = 'SELECT'
+              AND (grantee = 0 OR pg_has_role(grantee, 'USAGE')))
+ ORDER BY 1 DESC, 2 DESC, 3
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +73,7 @@ class Connection:
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     application_name: str = "dfr_backup"
 
-    ENVIRONMENT = {
+    ENVIRONMENT: ClassVar = {
         "host": "PGHOST",
         "port": "PGPORT",
         "user": "PGUSER",
@@ -44,19 +85,14 @@ class Connection:
     }
 
     def connect(self) -> Any:
-        """Return a new psycopg2 connection. Raise RetryableError when none can be
-        had."""
+        """Return a new psycopg2 connection. Raise ServerUnreachable."""
         arguments = {key: value for key, value in self.params.items() if value}
         arguments.update(dbname=self.database, application_name=self.application_name)
         arguments.setdefault("connect_timeout", 15)
         try:
             return psycopg2.connect(**arguments)
         except psycopg2.OperationalError as error:
-            raise RetryableError(
-                "PostgreSQL cannot be reached.",
-                hint="Check that the database server runs and takes connections.",
-                log=str(error).strip(),
-            ) from error
+            raise ServerUnreachable(log=str(error).strip()) from error
 
     def environ(self) -> dict[str, str]:
         """Return the environment for a client program."""
@@ -92,28 +128,17 @@ def find_client_tool(
     else the next newer one. Looks into ``pg_path``, PATH and where Debian and Red Hat
     keep versions.
 
-    Raise PermanentError when there is none, or only older ones: PostgreSQL's client
-    programs refuse servers newer than themselves.
+    Raise ProgramMissing, or ProgramTooOld: PostgreSQL's client programs refuse servers
+    newer than themselves.
     """
     found = list(_installed_tools(name, pg_path))
     usable = [tool for tool in found if tool.version[0] >= server_major]
     if usable:
         return min(usable, key=lambda tool: tool.version[0])
-    hint = (
-        f"Install the client programs of PostgreSQL {server_major} on the Odoo server "
-        "(Debian, "
-        f"Ubuntu: package postgresql-client-{server_major}), or set pg_path in "
-        "odoo.conf to "
-        "where they are."
-    )
     if not found:
-        raise PermanentError(f"{name} is not installed on the Odoo server.", hint=hint)
+        raise ProgramMissing(program=name, major=server_major)
     newest = max(found, key=lambda tool: tool.version)
-    raise PermanentError(
-        f"{newest.label} is older than the database server (PostgreSQL {server_major}) "
-        "and would refuse it.",
-        hint=hint,
-    )
+    raise ProgramTooOld(program=newest.label, major=server_major)
 
 
 def _installed_tools(name: str, pg_path: str | None) -> Iterator[ClientTool]:
@@ -140,52 +165,73 @@ def _version_of(path: Path) -> tuple[int, ...] | None:
     return tuple(map(int, match[1].split("."))) if match else None
 
 
-def dump_error(status: int, stderr: str, user: str | None = None) -> Exception:
+def dump_error(
+    status: int, stderr: str, connection: Connection | None = None
+) -> EngineError:
     """Return the error that says why pg_dump failed, from its exit status and its
-    stderr."""
+    stderr. With a connection, a missing right comes with the statements that grant
+    it."""
     log = stderr or f"exit status {status}, and nothing on stderr"
-    lines = [line for line in stderr.splitlines() if "error:" in line.lower()]
-    reason = (
-        lines[0].split("error:", 1)[-1].strip() if lines else f"exit status {status}"
-    )
-    denied = re.search(
-        r"permission denied for (?:table|relation|sequence|schema) (\S+)", stderr
-    )
-    if denied:
-        return PermanentError(
-            f"The database user may not read {denied[1]}.",
-            hint=f"As its owner or a superuser: GRANT SELECT ON {denied[1]} TO "
-            f'"{user or "the user of odoo.conf"}"; or make that user the owner.',
-            log=log,
-        )
+    reason = _reason(stderr) or f"exit status {status}"
+    if denied := DENIED.search(stderr):
+        return _may_not_read(denied["object"], connection, log)
     if "lock timeout" in stderr or "could not obtain lock" in stderr:
-        return RetryableError(
-            "A table is locked by another session, and was not free in time.",
-            hint="The backup is tried again later. A module upgrade may be running, or "
-            "a "
-            "transaction may have been left open: look into pg_stat_activity.",
-            log=log,
-        )
+        return TableLocked(log=log)
     if status < 0:
-        return RetryableError(
-            f"pg_dump was ended by signal {-status}.",
-            hint="The system may be short of memory: look for pg_dump in the kernel "
-            "log.",
-            log=log,
-        )
-    if re.search(
-        r"connection to server|server closed the connection|terminating conn", stderr
-    ):
-        return RetryableError(
-            f"pg_dump lost the database server: {reason}",
-            hint="Check that PostgreSQL runs and takes connections.",
-            log=log,
-        )
-    return PermanentError(
-        f"pg_dump failed: {reason}",
-        hint="Run pg_dump by hand as the same database user to see the same error.",
-        log=log,
-    )
+        return DumpKilled(signal=-status, log=log)
+    if LOST.search(stderr):
+        return DumpLostServer(reason=reason, log=log)
+    if advice := ADVICE.search(stderr):
+        remedy = DumpFailed.remedy_postgres
+        return DumpFailed(reason=reason, advice=advice["words"], remedy=remedy, log=log)
+    return DumpFailed(reason=reason, log=log)
+
+
+def _reason(stderr: str) -> str:
+    found = SAID.search(stderr), SERVER_SAID.search(stderr)
+    return " ".join(match["words"].strip() for match in found if match)
+
+
+def _may_not_read(refused: str, connection: Connection | None, log: str) -> EngineError:
+    try:
+        objects, statements = missing_rights(connection) if connection else ([], [])
+    except (EngineError, psycopg2.Error):
+        objects = []
+    if not objects:
+        return MayNotRead(objects=refused, log=log)
+    more = " …" if len(objects) > NAMED else ""
+    named, grants = ", ".join(objects[:NAMED]) + more, " ".join(statements)
+    if len(grants) > SHOWN:
+        log = "\n".join([log, *statements])
+        return MayNotRead(objects=named, remedy=MayNotRead.remedy_log, log=log)
+    remedy = MayNotRead.remedy_grant
+    return MayNotRead(objects=named, grants=grants, remedy=remedy, log=log)
+
+
+def missing_rights(connection: Connection) -> tuple[list[str], list[str]]:
+    """Return what the user of a connection may not read of what pg_dump reads, as
+    names, and the statements by which somebody else grants it. Raise ServerUnreachable,
+    psycopg2.Error."""
+    session = connection.connect()
+    try:
+        with session.cursor() as cr:
+            cr.execute(MISSING_RIGHTS)
+            rows: list[tuple[str, str, str]] = cr.fetchall()
+            cr.execute("SELECT quote_ident(current_user)")
+            user = cr.fetchone()[0]
+    finally:
+        session.close()
+    objects: dict[tuple[str, str], list[str]] = {}
+    for right, kind, name in rows:
+        objects.setdefault((right, kind), []).append(name)
+    statements = [
+        f"GRANT {right} ON {kind} {', '.join(names)} TO {user};"
+        for (right, kind), names in objects.items()
+    ]
+    named = [
+        name if kind == "TABLE" else f"{kind.lower()} {name}" for _, kind, name in rows
+    ]
+    return named, statements
 
 
 def end_sessions(connection: Connection, application_name: str) -> int:
@@ -201,6 +247,6 @@ def end_sessions(connection: Connection, application_name: str) -> int:
                 " AND pid <> pg_backend_pid()",
                 [application_name],
             )
-            return cr.fetchone()[0]
+            return int(cr.fetchone()[0])
     finally:
         session.close()

@@ -12,8 +12,10 @@ from psycopg2 import sql
 
 from .archive.index import COLUMNS, IndexWriter
 from .checkpoints import checkpoint
-from .errors import EngineError, PermanentError, RetryableError
+from .errors import EngineError, RetryableError
+from .errors.dump import QueryRefused
 from .filestore import Attachment
+from .messages import Text
 from .postgres import Connection, dump_error
 
 FETCH_SIZE = 5000  # rows
@@ -94,7 +96,8 @@ class Snapshot:
                 " GROUP BY store_fname ORDER BY store_fname"
             )
             for store_fname, checksum, size, number, model, name in cr:
-                label = f"attachment {number} “{name or ''}” ({model or 'no model'})"
+                about = f" ({model})" if model else ""
+                label = f"ir.attachment,{number} “{name or ''}”{about}"
                 yield Attachment(store_fname, checksum or "", size or 0, label)
 
     def index_attachments(self, write: Callable[[bytes], object]) -> None:
@@ -102,9 +105,9 @@ class Snapshot:
         ``archive.index``. The server makes the lines: a million of them take
         seconds."""
         query = (
-            f"COPY (SELECT row_to_json(a) FROM (SELECT {', '.join(COLUMNS)} FROM "
-            "ir_attachment"
-            f" WHERE store_fname IS NOT NULL) AS a) TO STDOUT WITH {COPY_PLAIN}"
+            f"COPY (SELECT row_to_json(a) FROM (SELECT {', '.join(COLUMNS)}"  # noqa: S608
+            " FROM ir_attachment WHERE store_fname IS NOT NULL) AS a)"
+            f" TO STDOUT WITH {COPY_PLAIN}"
         )
         with (
             self._cursor() as cr,
@@ -120,7 +123,8 @@ class Snapshot:
                 "SELECT CASE WHEN db_datas IS NOT NULL THEN 'database' ELSE type END, "
                 "count(*)"
                 " FROM ir_attachment WHERE store_fname IS NULL"
-                " AND (db_datas IS NOT NULL OR type NOT IN ('url', 'binary')) GROUP BY 1"
+                " AND (db_datas IS NOT NULL OR type NOT IN ('url', 'binary'))"
+                " GROUP BY 1"
             )
             return dict(cr.fetchall())
 
@@ -152,16 +156,17 @@ class Snapshot:
                 "'pg_class'::regclass"
                 " AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2"
             )
-            return cr.fetchall()
+            tables: list[tuple[str, str]] = cr.fetchall()
+            return tables
 
     def cancel(self) -> None:
         """Stop the query that another thread runs in this snapshot."""
         self._session.cancel()
 
-    def _value(self, query: str) -> Any:
+    def _value(self, query: str) -> int:
         with self._cursor() as cr:
             cr.execute(query)
-            return cr.fetchone()[0]
+            return int(cr.fetchone()[0])
 
     @contextmanager
     def _cursor(self, name: str | None = None) -> Iterator[Any]:
@@ -170,18 +175,12 @@ class Snapshot:
             with self._session.cursor(name) as cr:
                 yield cr
         except psycopg2.errors.InsufficientPrivilege as error:
-            raise dump_error(
-                1, str(error), self._connection.params.get("user")
-            ) from error
+            raise dump_error(1, str(error), self._connection) from error
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            lost = QueryRefused(log=str(error).strip())
+            raise RetryableError.because(lost) from error
         except psycopg2.Error as error:
-            lost = isinstance(
-                error, psycopg2.OperationalError | psycopg2.InterfaceError
-            )
-            raise (RetryableError if lost else PermanentError)(
-                "The database server refused to answer.",
-                hint="Look at the PostgreSQL log. The backup can be run again.",
-                log=str(error).strip(),
-            ) from error
+            raise QueryRefused(log=str(error).strip()) from error
 
 
 class RowCounter:
@@ -198,7 +197,7 @@ class RowCounter:
         self._snapshot = snapshot.another()
         self._stop = threading.Event()
         self.counts: dict[str, int] | None = None
-        self.problem = ""
+        self.problem: Text = ""
 
     def __enter__(self) -> "RowCounter":
         self._snapshot.__enter__()

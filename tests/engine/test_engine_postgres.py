@@ -1,9 +1,30 @@
 """What needs no server; the dump itself is tested end to end, with a real one."""
 
+import contextlib
+import os
+import secrets
+import subprocess
+import threading
+import time
+
+import psycopg2
 import pytest
 
 from dfr_backup.engine import postgres
-from dfr_backup.engine.errors import PermanentError, RetryableError
+from dfr_backup.engine.dump import DumpOptions, dump
+from dfr_backup.engine.errors.dump import (
+    DumpFailed,
+    DumpKilled,
+    DumpLostServer,
+    GaveWay,
+    MayNotRead,
+    ProgramMissing,
+    ProgramTooOld,
+    ServerUnreachable,
+    TableLocked,
+)
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.snapshot import RowCounter, Snapshot
 
 
 @pytest.fixture
@@ -48,18 +69,18 @@ def test_pg_path_comes_first(machine, tmp_path):
 
 def test_older_ones_are_refused_with_the_package_to_install(machine):
     machine("debian/13/bin", "13.9")
-    with pytest.raises(PermanentError) as caught:
+    with pytest.raises(ProgramTooOld) as caught:
         postgres.find_client_tool("pg_dump", 15)
-    assert "older than the database server (PostgreSQL 15)" in caught.value.message
-    assert "postgresql-client-15" in caught.value.hint
+    assert caught.value.message.values["major"] == 15
+    assert "postgresql-client-15" in str(caught.value.hint)
 
 
 def test_none_at_all(machine):
     machine("path", "15.1", mode=0o644)
-    with pytest.raises(PermanentError) as caught:
+    with pytest.raises(ProgramMissing) as caught:
         postgres.find_client_tool("pg_dump", 15)
-    assert "not installed" in caught.value.message
-    assert "postgresql-client-15" in caught.value.hint
+    assert caught.value.message.values["program"] == "pg_dump"
+    assert caught.value.hint.values["major"] == 15
 
 
 def test_password_is_in_the_environment_and_nowhere_else():
@@ -76,34 +97,208 @@ def test_password_is_in_the_environment_and_nowhere_else():
 
 def test_no_server_is_retryable(tmp_path):
     connection = postgres.Connection("x", {"host": str(tmp_path)})
-    with pytest.raises(RetryableError, match="cannot be reached"):
+    with pytest.raises(ServerUnreachable):
         connection.connect()
 
 
+TOO_LONG = """\
+pg_dump: error: Dumping the contents of table "notes" failed: PQgetResult() failed.
+pg_dump: detail: Error message from server: ERROR:  invalid memory alloc request size 1
+pg_dump: detail: Command was: COPY public.notes (id, body) TO stdout;"""
+POLICY = """\
+pg_dump: error: query failed: ERROR:  query would be affected by row-level security
+HINT:  To disable the policy for the table's owner, use ALTER TABLE NO FORCE"""
+
+
 @pytest.mark.parametrize(
-    ("status", "stderr", "kind", "words"),
+    "status, stderr, kind, values",
     [
         (
             1,
-            "pg_dump: error: permission denied for table a_b",
-            PermanentError,
-            "may not read a_b",
+            "pg_dump: error: query failed: ERROR:  permission denied for table a b",
+            MayNotRead,
+            {"objects": "a b"},
         ),
         (
             1,
-            "ERROR:  canceling statement due to lock timeout",
-            RetryableError,
-            "locked",
+            "pg_dump: error: query failed: ERROR:  permission denied for schema M",
+            MayNotRead,
+            {"objects": "schema M"},
         ),
-        (1, "pg_dump: error: server closed the connection", RetryableError, "lost"),
-        (-9, "", RetryableError, "signal 9"),
-        (1, "pg_dump: error: invalid page in block", PermanentError, "invalid page"),
-        (4, "", PermanentError, "exit status 4"),
+        (
+            1,
+            "pg_dump: error: query failed: ERROR:  permission denied for function f",
+            DumpFailed,
+            {"reason": "query failed: ERROR:  permission denied for function f"},
+        ),
+        (1, "ERROR:  canceling statement due to lock timeout", TableLocked, {}),
+        (
+            1,
+            "pg_dump: error: server closed the connection",
+            DumpLostServer,
+            {"reason": "server closed the connection"},
+        ),
+        (-9, "", DumpKilled, {"signal": 9}),
+        (
+            1,
+            "pg_dump: error: invalid page in block",
+            DumpFailed,
+            {"reason": "invalid page in block"},
+        ),
+        (
+            1,
+            TOO_LONG,
+            DumpFailed,
+            {
+                "reason": 'Dumping the contents of table "notes" failed: PQgetResult() '
+                "failed. invalid memory alloc request size 1"
+            },
+        ),
+        (4, "", DumpFailed, {"reason": "exit status 4"}),
     ],
 )
-def test_every_failure_says_what_to_do(status, stderr, kind, words):
-    error = postgres.dump_error(status, stderr, "odoo")
+def test_every_failure_says_what_to_do(status, stderr, kind, values):
+    error = postgres.dump_error(status, stderr)
     assert type(error) is kind
-    assert words in error.message
+    assert error.message.values == values
     assert error.hint
     assert stderr in error.log
+
+
+def test_what_postgresql_advises_is_the_remedy():
+    error = postgres.dump_error(1, POLICY)
+    advice = "To disable the policy for the table's owner, use ALTER TABLE NO FORCE"
+    assert error.hint.values["advice"] == advice
+
+
+# === RIGHTS, WITH THE POSTGRESQL THAT THE ENVIRONMENT NAMES === #
+
+# an owner without a right is refused like anybody else, and can grant it
+DENIED = """
+CREATE SCHEMA "Metrics"; CREATE SCHEMA open;
+CREATE TABLE "Metrics"."odd ""name" (id serial PRIMARY KEY); CREATE SEQUENCE open.count;
+CREATE TABLE open.parted (id int) PARTITION BY LIST (id); CREATE TABLE open.shown ();
+CREATE VIEW open.seen AS SELECT 1 AS one; CREATE EXTENSION pg_trgm;
+SELECT lo_from_bytea(4711, 'one'), lo_from_bytea(4712, 'two'), lo_from_bytea(4713, '');
+REVOKE SELECT ON ALL TABLES IN SCHEMA "Metrics", open FROM CURRENT_USER;
+REVOKE SELECT ON ALL SEQUENCES IN SCHEMA open FROM CURRENT_USER;
+REVOKE SELECT ON LARGE OBJECT 4711, 4712 FROM CURRENT_USER;
+GRANT SELECT ON open.shown TO PUBLIC; GRANT SELECT ON LARGE OBJECT 4712 TO PUBLIC;
+REVOKE USAGE ON SCHEMA "Metrics" FROM CURRENT_USER
+"""
+
+
+class Denied:
+    """A database of which its user may not read all."""
+
+    def __init__(self, name):
+        self.connection = postgres.Connection(name)
+
+    def run(self, statements):
+        with contextlib.closing(self.connection.connect()) as session:
+            session.autocommit = True
+            session.cursor().execute(statements)
+
+    def dump(self):
+        """Return the error of pg_dump, None when there is none."""
+        env = self.connection.environ()
+        done = subprocess.run(["pg_dump"], env=env, capture_output=True, text=True)
+        if done.returncode == 0:
+            return None
+        return postgres.dump_error(done.returncode, done.stderr, self.connection)
+
+
+@pytest.fixture
+def denied():
+    if "PGHOST" not in os.environ:
+        pytest.skip('no PostgreSQL: eval "$(make -s env)"')
+    server, name = Denied("postgres"), f"dfr_test_rights_{secrets.token_hex(4)}"
+    server.run(f"CREATE DATABASE {name} TEMPLATE template0")
+    denied = Denied(name)
+    try:
+        denied.run(DENIED)
+        yield denied
+    finally:
+        server.run(f"DROP DATABASE {name}")
+
+
+def test_a_missing_right_comes_with_what_grants_it(denied):
+    error = denied.dump()
+    assert isinstance(error, MayNotRead)
+    named = error.message.values["objects"]
+    for name in (
+        'schema "Metrics"',
+        '"Metrics"."odd ""name"',
+        "open.count",
+        "open.parted",
+    ):
+        assert name in named
+    denied.run(error.hint.values["grants"])
+    assert denied.dump() is None
+
+
+def test_what_may_be_read_is_not_granted_again(denied):
+    names, statements = postgres.missing_rights(denied.connection)
+    assert "large object 4711" in names
+    readable = {"large object 4712", "large object 4713", "open.shown", "open.seen"}
+    assert not readable & set(names)
+    denied.run(" ".join(statements))
+    assert postgres.missing_rights(denied.connection) == ([], [])
+
+
+def test_many_statements_stand_in_the_log(denied, monkeypatch):
+    monkeypatch.setattr(postgres, "SHOWN", 10)
+    error = denied.dump()
+    assert error.hint.template is MayNotRead.remedy_log
+    denied.run(error.log[error.log.index("GRANT") :])
+    assert denied.dump() is None
+
+
+# === A DUMP === #
+
+
+def dumped(connection, write=lambda _piece: None, progress=None, **options):
+    """Dump a database and count its rows, and return the latter."""
+    tool = postgres.find_client_tool("pg_dump", 15)
+    with Snapshot(connection) as snapshot, RowCounter(snapshot) as counter:
+        progress = progress or Progress()
+        dump(tool, connection, snapshot, write, progress, DumpOptions(**options))
+    return counter
+
+
+def test_a_dump_that_is_refused_says_what_to_grant(denied):
+    with pytest.raises(MayNotRead) as caught:
+        dumped(denied.connection)
+    denied.run(caught.value.hint.values["grants"])
+    counts = dumped(denied.connection).counts
+    assert counts == {'"Metrics"."odd ""name"': 0, '"open"."shown"': 0}
+
+
+def test_rows_that_cannot_be_counted_are_a_problem_and_no_error(denied):
+    with Snapshot(denied.connection) as snapshot, RowCounter(snapshot) as counter:
+        pass
+    assert counter.counts is None
+    assert "Metrics" in str(counter.problem)
+
+
+def test_a_dump_gives_way_to_who_waits_for_a_table(denied):
+    denied.run(" ".join(postgres.missing_rights(denied.connection)[1]))
+    waiter = denied.connection.named("an upgrade").connect()
+
+    def alter():
+        with contextlib.suppress(psycopg2.Error), waiter.cursor() as cr:
+            cr.execute("ALTER TABLE open.shown ADD late int")
+
+    thread = threading.Thread(target=alter)
+
+    def wait(_piece):
+        if not thread.ident:
+            thread.start()
+            time.sleep(3)
+
+    with pytest.raises(GaveWay) as caught:
+        dumped(denied.connection, wait, patience=1)
+    thread.join(30)
+    waiter.close()
+    who = caught.value.message.values["session"].values
+    assert (who["name"], who["table"]) == ("an upgrade", "open.shown")

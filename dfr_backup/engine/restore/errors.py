@@ -5,8 +5,10 @@ from typing import Any
 
 import psycopg2
 
-from ..archive.zipdirectory import DamagedArchive
-from ..errors import EngineError, PermanentError, RetryableError
+from ..errors import EngineError, PermanentError
+from ..errors.fetch import DamagedArchive
+from ..errors.restore import LoadFailed, RefusedByPostgres, ServerLost, ServerRefused
+from ..messages import Message, _
 from .dumplines import Place
 
 SHOWN = 2000  # characters of a statement
@@ -19,26 +21,17 @@ PRIVATE_DETAIL = "Failing row contains"
 RIGHTS = re.compile(rb"GRANT\s|REVOKE\s|ALTER\s+DEFAULT\s+PRIVILEGES\s")
 FOREIGN_COMMENT = re.compile(rb"COMMENT\s+ON\s+(?:EXTENSION|SCHEMA)\s")
 UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, UNAVAILABLE = "42704", "42501", "0A000"
-HINTS = {
-    "53100": "The disk of the database server is full. Free some space there and try "
-    "again.",
-    "53200": "The database server is short of memory.",
-    INSUFFICIENT_PRIVILEGE: "The database user of odoo.conf may not do this. Restore "
-    "as a user "
-    "that may, or let an administrator of PostgreSQL create the extension in template1 "
-    "and "
-    "set db_template.",
-    UNAVAILABLE: "Install what is named on the database server: the dump needs it.",
-    "58P01": "Install what is named on the database server: the dump needs it.",
-    "42P17": "Restore with an unaccent function that is IMMUTABLE, as the original "
-    "server had it: "
-    "set “unaccent = True” in odoo.conf, or use a db_template that has it.",
+REMEDIES = {
+    "53100": RefusedByPostgres.remedy_disk,
+    "53200": RefusedByPostgres.remedy_memory,
+    INSUFFICIENT_PRIVILEGE: RefusedByPostgres.remedy_rights,
+    UNAVAILABLE: RefusedByPostgres.remedy_install,
+    "58P01": RefusedByPostgres.remedy_install,
+    "42P17": RefusedByPostgres.remedy_unaccent,
 }
-DAMAGED = (
-    "Nothing was kept. The dump does not fit this server, or the backup is damaged: "
-    "“odoo backup "
-    "verify” tells. The line and the statement are in the log."
-)
+LINE = _("dump.sql, line %(line)s")
+LINE_OF_TABLE = _("dump.sql, line %(line)s, table %(table)s")
+LINE_OF_COLUMN = _("dump.sql, line %(line)s, table %(table)s, column %(column)s")
 
 
 def is_tolerable(statement: bytes, error: psycopg2.Error) -> bool:
@@ -59,7 +52,7 @@ def may_be_damage(error: PermanentError) -> bool:
     if isinstance(error, DamagedArchive):
         return False
     cause = error.__cause__
-    return not (isinstance(cause, psycopg2.Error) and cause.pgcode in HINTS)
+    return not (isinstance(cause, psycopg2.Error) and cause.pgcode in REMEDIES)
 
 
 def load_error(
@@ -70,32 +63,35 @@ def load_error(
     ``place`` is that of the statement or, with ``rows``, of the first row that was
     sent.
     """
-    reason, where, line = _reason(error), "", place.line
-    if found := rows and CONTEXT.search(error.diag.context or ""):
-        line += int(found["line"]) - 1
-        column = f", column {found['column']}" if found["column"] else ""
-        where = f" in table {found['table']}{column}"
+    reason, where = _reason(error), _where(error, place, rows)
     text = statement[:SHOWN].decode("utf-8", "replace")
-    log = f"dump.sql, line {line}{where}: {reason}\n{_detail(error)}{text}"
+    log = f"{where}: {reason}\n{_detail(error)}{text}"
     if _is_lost(error):
-        return RetryableError(
-            f"The database server was lost during the restore: {reason}",
-            hint="Check that PostgreSQL runs and takes connections; its log may say "
-            "more.",
-            log=log,
-        )
-    return PermanentError(
-        f"The database could not be loaded{where}: {reason} (dump.sql, line {line})",
-        hint=HINTS.get(error.pgcode or "", DAMAGED),
-        log=log,
-    )
+        return ServerLost(reason=reason, log=log)
+    return LoadFailed(reason=reason, where=where, remedy=_remedy(error), log=log)
+
+
+def _where(error: psycopg2.Error, place: Place, rows: bool) -> Message:
+    found = rows and CONTEXT.search(error.diag.context or "")
+    if not found:
+        return Message(LINE, line=place.line)
+    line, column = place.line + int(found["line"]) - 1, found["column"]
+    template = LINE_OF_COLUMN if column else LINE_OF_TABLE
+    return Message(template, line=line, table=found["table"], column=column)
 
 
 def server_error(error: psycopg2.Error, doing: str) -> EngineError:
-    """Return the error of a statement of our own; ``doing`` completes “Cannot …”."""
-    kind = RetryableError if _is_lost(error) else PermanentError
-    hint = HINTS.get(error.pgcode or "", "Look at the log of PostgreSQL.")
-    return kind(f"Cannot {doing}: {_reason(error)}", hint=hint, log=str(error).strip())
+    """Return the error of a statement of our own; ``doing``, a template, completes
+    “Cannot …”."""
+    reason, log = _reason(error), str(error).strip()
+    if _is_lost(error):
+        return ServerLost(reason=reason, log=log)
+    said, remedy = Message(doing), _remedy(error)
+    return ServerRefused(doing=said, reason=reason, remedy=remedy, log=log)
+
+
+def _remedy(error: psycopg2.Error) -> str | None:
+    return REMEDIES.get(error.pgcode or "")
 
 
 def _reason(error: psycopg2.Error) -> str:

@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from ..archive.reader import ADDONS, FILESTORE, Archive, Listed, as_listed, batches_of
-from ..archive.zipdirectory import refused
+from ..archive.zipdirectory import TWICE, refused
 from ..archive.zipreader import ZipReader
 from ..background import Background
 from ..checkpoints import checkpoint
 from ..crew import Crew
+from ..messages import Message, _
 from ..progress import Progress
 from .ondisk import WriteBehind, explained, files_behind, reaching_the_disk
 
 NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+DAMAGED = _(
+    "%(count)s attachment files were damaged before they were saved:\n%(names)s"
+)
 NAMED = 200  # damaged files that are named; the others are only counted
 
 
@@ -114,10 +118,8 @@ class FilestoreExtraction:
         )
         progress.advance(done.bytes - progress.done)
         if done.damaged:
-            progress.warn(
-                f"{len(done.damaged)} attachment files were damaged before they were "
-                "saved:\n" + "\n".join(done.damaged[:NAMED])
-            )
+            names = "\n".join(done.damaged[:NAMED])
+            progress.warn(Message(DAMAGED, count=len(done.damaged), names=names))
         checkpoint("restore.filestore.end")
         return done
 
@@ -196,7 +198,8 @@ class _Unpacker:
             os.chown(root, *self._owner)
 
     def unpack(self, members: Iterator[Listed]) -> Unpacked:
-        files, size, damaged = 0, 0, []
+        files, size = 0, 0
+        damaged: list[str] = []
         with explained(self._root), self._behind:
             for batch in self._crew.map(self._unpack_batch, batches_of(members)):
                 files += batch.files
@@ -205,7 +208,7 @@ class _Unpacker:
         return Unpacked(files, size, tuple(damaged))
 
     def _unpack_batch(self, batch: list[Listed]) -> Unpacked:
-        damaged = []
+        damaged: list[str] = []
         members = self._reader.members([listed.entry for listed in batch])
         for (entry, pieces), listed in zip(members, batch, strict=True):
             name = entry.name.removeprefix(self._prefix)
@@ -241,7 +244,7 @@ class _Unpacker:
             self._make_folders(name)
             return os.open(path, CREATE, 0o666)
         except FileExistsError as error:
-            raise refused(f"“{name}” is in it twice") from error
+            raise refused(TWICE, name) from error
 
     def _make_folders(self, name: str) -> None:
         folder = self._root

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
 from .errors import server_error
@@ -35,14 +36,22 @@ INSTALLED = """
 # the largest first: it must not be the last to end
 ANALYZE = """
     SELECT format('ANALYZE %s', c.oid::regclass) FROM pg_class c
-     WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relisshared
+     WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+       AND NOT c.relisshared
      ORDER BY pg_relation_size(c.oid) DESC
 """
 SET_PARAMETER = """
-    INSERT INTO ir_config_parameter (key, value, create_uid, create_date, write_uid, write_date)
-         VALUES (%(key)s, %(value)s, 1, now() AT TIME ZONE 'UTC', 1, now() AT TIME ZONE 'UTC')
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, write_date = excluded.write_date
+    INSERT INTO ir_config_parameter
+                (key, value, create_uid, create_date, write_uid, write_date)
+         VALUES (%(key)s, %(value)s, 1, now() AT TIME ZONE 'UTC',
+                 1, now() AT TIME ZONE 'UTC')
+    ON CONFLICT (key) DO UPDATE
+            SET value = excluded.value, write_date = excluded.write_date
 """
+NO_STATISTICS = _(
+    "The planner's statistics could not be gathered: the database is slower until "
+    "autovacuum has done it. %(problem)s"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class FinishOptions:
 
 def installed_modules(connection: Connection) -> list[str]:
     """Return the modules of the restored database, whose ``neutralize.sql`` count."""
-    return _names(connection, INSTALLED, "read the modules of the restored database")
+    return _names(connection, INSTALLED, _("read the modules of the restored database"))
 
 
 def _names(connection: Connection, query: str, doing: str) -> list[str]:
@@ -82,7 +91,7 @@ def finish_database(
             _finish(cr, options)
         session.commit()
     except psycopg2.Error as error:
-        raise server_error(error, "finish the restored database") from error
+        raise server_error(error, _("finish the restored database")) from error
     finally:
         session.close()
     checkpoint("restore.finished")
@@ -93,7 +102,9 @@ def analyze(connection: Connection, progress: Progress) -> None:
     without them the first queries are slow until autovacuum has come by. A failure
     is a warning. Raise Cancelled, and RetryableError when the server cannot be
     reached."""
-    statements = _names(connection, ANALYZE, "list the tables of the restored database")
+    statements = _names(
+        connection, ANALYZE, _("list the tables of the restored database")
+    )
     statistics = _Statistics()
     with Sessions(connection, os.cpu_count() or 1, progress) as sessions:
         for statement in statements:
@@ -103,11 +114,7 @@ def analyze(connection: Connection, progress: Progress) -> None:
             sessions.share(statistics.gather(statement))
         sessions.wait()
     if statistics.problems:
-        progress.warn(
-            "The planner's statistics could not be gathered: the database is slower "
-            "until "
-            f"autovacuum has done it. {statistics.problems[0]}"
-        )
+        progress.warn(Message(NO_STATISTICS, problem=statistics.problems[0]))
 
 
 class _Statistics:

@@ -4,13 +4,13 @@ It is not one transaction: who calls it drops the database when it fails. What e
 statement may share its time with is decided by its kind, and whatever is not known is
 done alone, in order:
 
-* rows of any table: in chunks of 4 MiB, in any session. No constraint, index or trigger exists
-  yet, because pg_dump writes them after all rows.
-* indexes, primary keys and unique constraints: one session each, those of the largest tables
-  first. Each is one statement about one table.
-* foreign keys: added as NOT VALID one by one, which takes no time, and then validated, one
-  session per table. The locks of a validation do not block each other, and its result is the
-  same as that of the original statement.
+* rows of any table: in chunks of 4 MiB, in any session. No constraint, index or
+  trigger exists yet, because pg_dump writes them after all rows.
+* indexes, primary keys and unique constraints: one session each, those of the largest
+  tables first. Each is one statement about one table.
+* foreign keys: added as NOT VALID one by one, which takes no time, and then validated,
+  one session per table. The locks of a validation do not block each other, and its
+  result is the same as that of the original statement.
 """
 
 import os
@@ -18,13 +18,14 @@ import queue
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
 from .errors import is_tolerable, load_error
@@ -34,6 +35,7 @@ from .vacuumguard import VacuumGuard
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB
+SKIPPED = _("dump.sql, line %(line)s, was not followed: %(reason)s")
 BATCH = 500  # statements of the main session that are handed over together
 
 IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s".;(),]+)'
@@ -59,12 +61,12 @@ ONLY = b"ONLY"  # of a partitioned table, whose parts are attached to it in orde
 @dataclass
 class LoadReport:
     """What was loaded: ``size`` in bytes of SQL; ``skipped`` are statements about
-    rights and comments that this server could not follow, as sentences."""
+    rights and comments that this server could not follow."""
 
     size: int = 0
     statements: int = 0
     tables: int = 0
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[Message] = field(default_factory=list)
 
 
 def load(
@@ -77,17 +79,19 @@ def load(
     """Load a plain dump, which comes in pieces, into the empty database of
     ``connection``.
 
-    Stop at the first error. Raise PermanentError with the line and the statement,
-    RetryableError when the server was lost, Cancelled. The database is then of no use
-    any more.
+    Stop at the first error. Raise LoadFailed with the line and the statement,
+    ServerLost, what ``split`` raises, Cancelled. The database is then of no use any
+    more.
     """
     # one more than there are cores: now and then one of them waits for the disk
     helpers = helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
-    with _read_ahead(pieces, progress) as ahead:
-        with Sessions(connection, helpers, progress) as sessions:
-            loader = _Loader(sessions)
-            loader.load(split(ahead))
-            return loader.finish(progress)
+    with (
+        _read_ahead(pieces, progress) as ahead,
+        Sessions(connection, helpers, progress) as sessions,
+    ):
+        loader = _Loader(sessions)
+        loader.load(split(ahead))
+        return loader.finish(progress)
 
 
 class _Loader:
@@ -116,8 +120,8 @@ class _Loader:
     def finish(self, progress: Progress) -> LoadReport:
         self._report.size = progress.done
         self._report.tables = len(self._weights)
-        for sentence in self._report.skipped:
-            progress.warn(sentence)
+        for skipped in self._report.skipped:
+            progress.warn(skipped)
         return self._report
 
     def _do(self, statement: Statement) -> None:
@@ -134,8 +138,8 @@ class _Loader:
             self._comments.append(statement)  # nothing depends on it
         elif table := _table(INDEX, text) or _table(KEY, text):
             self._build(table, statement)
-        elif FOREIGN_KEY.match(text) and not NOT_VALID.search(text):
-            self._add_foreign_key(statement)
+        elif (key := FOREIGN_KEY.match(text)) and not NOT_VALID.search(text):
+            self._add_foreign_key(statement, key["table"], key["name"])
         else:
             self._flush_parallel()
             self._run_alone(statement)
@@ -168,15 +172,12 @@ class _Loader:
         else:
             self._builds.append((table, statement))
 
-    def _add_foreign_key(self, statement: Statement) -> None:
+    def _add_foreign_key(self, statement: Statement, table: bytes, key: bytes) -> None:
         self._flush_builds()
-        found = FOREIGN_KEY.match(statement.text)
-        assert found is not None
         self._run_alone(
             Statement(statement.text[:-1] + b" NOT VALID;", statement.place)
         )
-        pending = self._validations.setdefault(found["table"], [])
-        pending.append((found["name"], statement))
+        self._validations.setdefault(table, []).append((key, statement))
 
     # === ORDER === #
 
@@ -246,8 +247,7 @@ class _Loader:
             if not is_tolerable(statement.text, error):
                 raise load_error(error, statement.text, statement.place) from error
             line, reason = statement.place.line, error.diag.message_primary
-            sentence = f"dump.sql, line {line}, was not followed: {reason}"
-            self._report.skipped.append(sentence)
+            self._report.skipped.append(Message(SKIPPED, line=line, reason=reason))
 
 
 def _execute_together(cr: Any, statements: list[Statement]) -> bool:
@@ -316,16 +316,16 @@ def _fill(
             if stopped.is_set():
                 return
         _put(ready, None, stopped)
-    except BaseException as error:  # whatever it is, the caller must not wait for ever
+    # whatever it is, the caller must not wait for ever
+    except BaseException as error:  # noqa: BLE001
         _put(ready, error, stopped)
 
 
 def _put(ready: "queue.Queue[Any]", item: Any, stopped: threading.Event) -> None:
     while not stopped.is_set():
-        try:
-            return ready.put(item, timeout=LOOK)
-        except queue.Full:
-            continue
+        with suppress(queue.Full):
+            ready.put(item, timeout=LOOK)
+            return
 
 
 def _received(ready: "queue.Queue[Any]", progress: Progress) -> Iterator[bytes]:

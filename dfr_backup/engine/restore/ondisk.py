@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import PermanentError
+from ..errors.restore import FileExists, FilesNotWritten
 from ..pagecache import advise
 from ..process import libc
 
 BEHIND = 256  # files that are still open while the disk takes them
-FULL = "Free some space there and restore again. Nothing of this restore was kept."
+SPARE = 1 << 20  # bytes: a disk with less is full
 
 
 class WriteBehind:
@@ -104,24 +104,16 @@ def files_behind() -> int:
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Raise PermanentError, which says what to do, for an OSError of writing in
-    ``folder``."""
+    """Raise FileExists or FilesNotWritten for an OSError of writing in ``folder``."""
     try:
         yield
     except FileExistsError as error:
-        raise PermanentError(
-            f"{error.filename} exists already.",
-            hint="Choose another name, or look whether it is still needed: a restore "
-            "never "
-            "writes over files.",
-        ) from error
+        raise FileExists(path=error.filename) from error
     except OSError as error:
-        raise PermanentError(
-            f"Files cannot be written in {folder}: {error.strerror}.",
-            hint=FULL
-            if shutil.disk_usage(_existing(folder)).free < 1 << 20
-            else "Check that directory: its disk, and whether Odoo may write there.",
-            log=str(error),
+        full = shutil.disk_usage(_existing(folder)).free < SPARE
+        remedy = FilesNotWritten.remedy_full if full else None
+        raise FilesNotWritten(
+            folder=folder, reason=error.strerror, remedy=remedy, log=str(error)
         ) from error
 
 

@@ -11,6 +11,22 @@ import psycopg2
 
 from ..archive.reader import Description
 from ..errors import EngineError
+from ..errors.fetch import NoDatabase
+from ..errors.restore import (
+    BackupIncomplete,
+    BadName,
+    FilestoreTaken,
+    MayNotCreate,
+    ModulesEnclosed,
+    ModulesMissing,
+    NameTaken,
+    NoChecksums,
+    OtherSeries,
+    PostgresOlder,
+    RestoreNeedsSpace,
+    SeriesUnknown,
+)
+from ..messages import Message, Size, Text, _
 from ..postgres import Connection
 from .errors import server_error
 from .target import Place, check_name
@@ -20,17 +36,29 @@ from .target import Place, check_name
 DATABASE_RATIO = 2.0
 SPARE = 64 << 20  # bytes
 NAMED = 20  # modules that are named
+AND_MORE = _("%(names)s and %(more)s more")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know before a restore. ``code`` names its kind; one that is
-    ``blocking`` may only be accepted explicitly, by its code."""
+    """Something to know before a restore. ``code`` names its kind, see
+    ``errors.restore``; one that is ``blocking`` may only be accepted explicitly, by
+    its code."""
 
-    code: str
-    message: str
-    hint: str
+    error: EngineError
     blocking: bool = True
+
+    @property
+    def code(self) -> str:
+        return str(getattr(self.error, "finding", ""))
+
+    @property
+    def message(self) -> Message:
+        return self.error.message
+
+    @property
+    def hint(self) -> Message:
+        return self.error.hint
 
 
 @dataclass(frozen=True)
@@ -65,7 +93,7 @@ def preflight(
                 *_space(cr, description, surroundings.place.filestore),
             ]
     except psycopg2.Error as error:
-        raise server_error(error, "look at the database server") from error
+        raise server_error(error, _("look at the database server")) from error
     finally:
         session.close()
     return sorted(found, key=lambda finding: not finding.blocking)
@@ -73,96 +101,53 @@ def preflight(
 
 def _contents(description: Description) -> Iterator[Finding]:
     if "database" not in description.contents:
-        yield Finding(
-            "no_database",
-            "There is no database in the archive.",
-            "It holds files only. Choose another copy.",
-        )
-    for sentence in description.missing:
-        yield Finding(
-            "incomplete",
-            f"The archive is not complete: {sentence}.",
-            "Another copy may be complete. What is in this one can be restored.",
-            blocking=False,
-        )
+        yield Finding(NoDatabase())
+    for missing in description.missing:
+        yield Finding(BackupIncomplete(missing=missing), blocking=False)
     if not description.has_checksums:
-        yield Finding(
-            "no_checksums",
-            "The archive has no SHA-256 checksums.",
-            "It was made by Odoo's database manager: only its CRC-32 can be compared.",
-            blocking=False,
-        )
+        yield Finding(NoChecksums(), blocking=False)
 
 
 def _odoo(description: Description, surroundings: Surroundings) -> Iterator[Finding]:
-    series = description.odoo_series
-    if not series:
-        yield Finding(
-            "series_unknown",
-            "Nothing in the archive says which version of Odoo it is of.",
-            f"Make sure that it is of Odoo {surroundings.series}.",
-            blocking=False,
-        )
-    elif series != surroundings.series:
-        yield Finding(
-            "series",
-            f"The database is of Odoo {series}, and this is Odoo {surroundings.series}.",
-            f"Restore it where Odoo {series} is installed: Odoo does not upgrade a "
-            "database "
-            "by itself.",
-        )
+    saved, here = description.odoo_series, surroundings.series
+    if not saved:
+        yield Finding(SeriesUnknown(here=here), blocking=False)
+    elif saved != here:
+        yield Finding(OtherSeries(saved=saved, here=here))
     if surroundings.modules is None:
         return
     absent = sorted(set(description.modules) - set(surroundings.modules))
     enclosed = [name for name in absent if name in description.addons]
     unknown = [name for name in absent if name not in description.addons]
     if enclosed:
-        yield Finding(
-            "modules_enclosed",
-            f"{len(enclosed)} modules of the database are not on this server, but in "
-            "the "
-            f"archive: {_some(enclosed)}.",
-            "Unpack the addons of the archive, and add that directory to addons_path.",
-            blocking=False,
-        )
+        names = _some(enclosed)
+        error = ModulesEnclosed(count=len(enclosed), modules=names)
+        yield Finding(error, blocking=False)
     if unknown:
-        yield Finding(
-            "modules_missing",
-            f"{len(unknown)} modules of the database are not on this server: "
-            f"{_some(unknown)}.",
-            "Install their code first. Without it the restored database does not work "
-            "properly.",
-        )
+        yield Finding(ModulesMissing(count=len(unknown), modules=_some(unknown)))
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+def _some(names: list[str]) -> Text:
+    shown = ", ".join(names[:NAMED])
+    more = len(names) - NAMED
+    return Message(AND_MORE, names=shown, more=more) if more > 0 else shown
 
 
 def _names(cr: Any, surroundings: Surroundings) -> Iterator[Finding]:
     place = surroundings.place
     try:
         check_name(place.database)
-    except EngineError as error:
-        yield Finding("name", error.message, error.hint)
+    except BadName as error:
+        yield Finding(error)
         return
     cr.execute(
         "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [place.database]
     )
     taken = cr.fetchone()[0]
     if taken and not surroundings.replace_existing:
-        yield Finding(
-            "name_taken",
-            f"There is a database “{place.database}” already.",
-            "Choose another name. A restore never writes over a database.",
-        )
+        yield Finding(NameTaken(database=place.database))
     if not taken and place.exists:
-        yield Finding(
-            "filestore_taken",
-            f"There are files of a database “{place.database}” already.",
-            f"Choose another name, or move {place.filestore} away.",
-        )
+        yield Finding(FilestoreTaken(database=place.database, folder=place.filestore))
 
 
 def _server(cr: Any, description: Description) -> Iterator[Finding]:
@@ -172,21 +157,10 @@ def _server(cr: Any, description: Description) -> Iterator[Finding]:
     )
     may_create, user = cr.fetchone()
     if not may_create:
-        yield Finding(
-            "createdb",
-            f"The database user “{user}” may not create databases.",
-            f'As a superuser of PostgreSQL: ALTER ROLE "{user}" CREATEDB;',
-        )
-    major = cr.connection.server_version // 10000
-    if description.pg_version and description.pg_version[0] > major:
-        yield Finding(
-            "postgres_older",
-            f"The database comes from PostgreSQL {description.pg_version[0]}, and this "
-            "server "
-            f"is PostgreSQL {major}.",
-            "Restore to a server that is at least as new: an older one may not "
-            "understand all.",
-        )
+        yield Finding(MayNotCreate(user=user))
+    here = cr.connection.server_version // 10000
+    if description.pg_version and description.pg_version[0] > here:
+        yield Finding(PostgresOlder(saved=description.pg_version[0], here=here))
 
 
 def _space(cr: Any, description: Description, filestore: Path) -> Iterator[Finding]:
@@ -199,16 +173,11 @@ def _space(cr: Any, description: Description, filestore: Path) -> Iterator[Findi
             (p for p in needed if os.stat(p).st_dev == os.stat(database).st_dev), None
         )
         needed[same or database] = needed.get(same or database, 0) + size
-    for path, size in needed.items():
-        free = shutil.disk_usage(path).free
+    for folder, size in needed.items():
+        free = shutil.disk_usage(folder).free
         if free < size:
-            yield Finding(
-                "space",
-                f"About {size >> 20} MiB are needed, and the disk of {path} has "
-                f"{free >> 20} MiB "
-                "free.",
-                "Free some space, or use a larger disk.",
-            )
+            error = RestoreNeedsSpace(needed=Size(size), folder=folder, free=Size(free))
+            yield Finding(error)
 
 
 def _database_directory(cr: Any) -> Path | None:

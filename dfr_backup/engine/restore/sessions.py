@@ -5,12 +5,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 import psycopg2
 
-from ..errors import EngineError, PermanentError
+from ..errors import EngineError
+from ..errors.restore import UnexpectedFailure
+from ..messages import _
 from ..postgres import Connection
 from ..progress import Progress
 from .errors import server_error
@@ -184,19 +187,17 @@ class _Session(threading.Thread):
             except EngineError as error:
                 self._sessions.done(error)
             except psycopg2.Error as error:
-                self._sessions.done(server_error(error, "load the database"))
-            except (
-                BaseException
-            ) as error:  # whatever it is, the caller must not wait for ever
-                self._sessions.done(_unexpected(error))
+                self._sessions.done(server_error(error, _("load the database")))
+            # whatever it is, the caller must not wait for ever
+            except BaseException as error:  # noqa: BLE001
+                log = f"{type(error).__name__}: {error}"
+                self._sessions.done(UnexpectedFailure(log=log))
             else:
                 self._sessions.done()
 
     def cancel(self) -> None:
-        try:
+        with suppress(psycopg2.Error):  # it is gone already
             self.connection.cancel()
-        except psycopg2.Error:
-            pass  # it is gone already
 
     def _apply_settings(self) -> None:
         for statement in self._sessions.settings_from(self._known):
@@ -206,11 +207,3 @@ class _Session(threading.Thread):
                     cr.execute(statement)
             except psycopg2.errors.UndefinedObject:
                 pass  # a setting of a newer pg_dump that this server does not know
-
-
-def _unexpected(error: BaseException) -> PermanentError:
-    return PermanentError(
-        "The restore failed in an unexpected way.",
-        hint="Try again. If it stays, report what the log says.",
-        log=f"{type(error).__name__}: {error}",
-    )

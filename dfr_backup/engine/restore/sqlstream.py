@@ -11,7 +11,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..errors import PermanentError
+from ..errors.restore import (
+    CutInStatement,
+    CutInTable,
+    EndlessStatement,
+    LastLineMissing,
+    PsqlCommands,
+)
 from .dumplines import Place, RowTally, lines_in
 
 ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
@@ -80,7 +86,7 @@ def split(pieces: Iterator[bytes]) -> Iterator[Statement | Rows]:
     """Yield the statements of a dump and, after each COPY, its rows in chunks of about
     4 MiB.
 
-    Raise PermanentError when the dump is cut off, or holds commands of psql.
+    Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, PsqlCommands.
     """
     return _Splitter(pieces).items()
 
@@ -106,10 +112,7 @@ class _Splitter:
             if statement.is_copy:
                 yield from self._rows(statement)
         if LAST_LINE not in self._tail:
-            raise PermanentError(
-                "The dump in the archive is not complete: its last line is missing.",
-                hint="The backup was cut off when it was made. Choose another copy.",
-            )
+            raise LastLineMissing
 
     # === BYTES === #
 
@@ -163,19 +166,10 @@ class _Splitter:
         """Double what is in the buffer: a long statement must not be scanned again
         and again."""
         if self._ended:
-            raise PermanentError(
-                "The dump in the archive ends in the middle of a statement.",
-                hint="The backup was cut off when it was made. Choose another copy.",
-                log=self._where(),
-            )
+            raise CutInStatement(log=self._where())
         size = len(self._buffer) - self._at
         if size >= LONGEST_STATEMENT:
-            raise PermanentError(
-                "The dump in the archive has a statement that does not end.",
-                hint="The archive is damaged, or was not made by pg_dump. Choose "
-                "another copy.",
-                log=self._where(),
-            )
+            raise EndlessStatement(log=self._where())
         self._read(size)
 
     def _skip_blank(self) -> bool:
@@ -201,18 +195,9 @@ class _Splitter:
             return
         line = self._buffer[self._at : end if end >= 0 else len(self._buffer)]
         if start.startswith(b"\\") and not line.startswith(HARMLESS):
-            raise self._foreign(line)
+            shown = line[:200].decode("utf-8", "replace")
+            raise PsqlCommands(log=f"{self._where()}: {shown}")
         self._take_lines(self._at + len(line))
-
-    def _foreign(self, line: bytes) -> PermanentError:
-        return PermanentError(
-            "The dump in the archive has commands for psql in it, which are not "
-            "followed.",
-            hint="A backup of one database has none. If you trust where it comes from, "
-            "restore "
-            "it by hand with psql.",
-            log=f"{self._where()}: {line[:200].decode('utf-8', 'replace')}",
-        )
 
     def _where(self, parts: Iterable[bytes] = ()) -> str:
         """Name the line where we are, after ``parts`` that were not handed on."""
@@ -235,11 +220,8 @@ class _Splitter:
                 parts.append(part)
                 size += len(part)
             if not self._read():
-                raise PermanentError(
-                    "The dump in the archive ends in the middle of a table.",
-                    hint="The backup was cut off when it was made. Choose another copy.",
-                    log=f"{self._where(parts)}: {copy.text.decode('utf-8', 'replace')}",
-                )
+                text = copy.text.decode("utf-8", "replace")
+                raise CutInTable(log=f"{self._where(parts)}: {text}")
         if part := self._take(end):
             parts.append(part)
         if parts:

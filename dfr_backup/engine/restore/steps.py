@@ -14,7 +14,10 @@ from pathlib import Path
 from ..archive.reader import Archive, open_archive
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import PermanentError
+from ..errors.fetch import KeyNeeded
+from ..errors.restore import RestoredDiffers
 from ..fetch import fetch
+from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
 from ..storages.base import Storage
@@ -27,6 +30,11 @@ from .target import Place, Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
 
 DECRYPTED = "decrypted.zip"
+LOADED = _("%(statements)s statements, %(tables)s tables with rows")
+READ_AGAIN = _("The dump in the archive is read once more: is it what was saved?")
+UNPACKED = _("%(count)s attachment files")
+COMPARED = _("%(rows)s rows of %(tables)s tables, %(files)s files")
+KEPT = _("The former database is kept as %(database)s")
 
 
 @dataclass(frozen=True)
@@ -67,9 +75,9 @@ class Restore:
         self._work = work
         self._markers = markers
         self._resources = contextlib.ExitStack()
-        self._archive: Archive | None = None
-        self._target: RestoreTarget | None = None
-        self._extraction: FilestoreExtraction | None = None
+        self.archive: Archive  # once it was fetched
+        self.target: RestoreTarget  # where the copy is being made
+        self._extraction: FilestoreExtraction
 
     def __enter__(self) -> "Restore":
         return self
@@ -80,12 +88,6 @@ class Restore:
     def close(self) -> None:
         """Remove what was made and not finished. Raise EngineError."""
         self._resources.close()
-
-    @property
-    def archive(self) -> Archive:
-        """The archive, once it was fetched."""
-        assert self._archive is not None
-        return self._archive
 
     def fetch(self, storage: Storage, key: str, progress: Progress) -> None:
         """Get the archive, compare it with its manifest, and decrypt it when it is
@@ -111,36 +113,32 @@ class Restore:
             raise
         if not archive.seal or archive.seal != fetched.seal:
             fetched.compare(progress)
-        self._archive = archive
+        self.archive = archive
 
     def _decrypted(self, path: Path, progress: Progress) -> Path:
         if self._options.identities is None:
-            raise PermanentError(
-                "The archive is encrypted.",
-                hint="Give the private key, or the passphrase, that opens it.",
-            )
+            raise KeyNeeded
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = self._work / DECRYPTED
         # whatever ends this restore: what was encrypted does not stay in plain
         self._resources.callback(target.unlink, missing_ok=True)
         decrypt_file(path, target, self._options.identities, progress)  # type: ignore[arg-type]
-        progress.log("Decrypted")
+        progress.log(Message(_("Decrypted")))
         return target
 
     def check(self, progress: Progress) -> list[Finding]:
         """Find out early what would fail late: return what speaks against this
-        restore and was not accepted. Raise PermanentError when something of it is
-        blocking."""
+        restore and was not accepted. Raise the error of what is blocking."""
         options = self._options
         surroundings = Surroundings(
             options.place, options.series, options.modules, options.replace_existing
         )
         found = preflight(self.archive.describe(), surroundings, self._server)
         for finding in found:
-            progress.log(f"{finding.message} {finding.hint}")
+            progress.log(finding.error.in_full)
         blocking = [f for f in found if f.blocking and f.code not in options.accepted]
         if blocking:
-            raise PermanentError(blocking[0].message, hint=blocking[0].hint)
+            raise blocking[0].error
         return found
 
     def create_database(self, progress: Progress) -> None:
@@ -152,7 +150,7 @@ class Restore:
             self._markers,
             replace_existing=options.replace_existing,
         )
-        self._target = self._resources.enter_context(target)
+        self.target = self._resources.enter_context(target)
         target.create(template=options.template, unaccent=options.unaccent)
 
     def load(self, progress: Progress) -> None:
@@ -175,9 +173,8 @@ class Restore:
             if may_be_damage(error):
                 self._require_sound_dump(progress)
             raise
-        progress.log(
-            f"{report.statements} statements, {report.tables} tables with rows"
-        )
+        counts = {"statements": report.statements, "tables": report.tables}
+        progress.log(Message(LOADED, **counts))
 
     def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
         """Yield the dump, as long as what is done beside it goes well: a load may
@@ -189,19 +186,18 @@ class Restore:
     def _require_sound_dump(self, progress: Progress) -> None:
         """Whatever PostgreSQL says about a damaged dump: that it is damaged says
         more."""
-        progress.log("Is the dump in the archive what was saved? It is read once more")
+        progress.log(Message(READ_AGAIN))
         for _piece in self.archive.sql():
             progress.tick()
 
     def filestore(self, progress: Progress) -> None:
         """Wait until the attachment files are unpacked, each checked. Raise
         EngineError, Cancelled."""
-        assert self._extraction is not None
         done = self._extraction.finish(progress)
-        progress.log(f"{done.files} attachment files")
+        progress.log(Message(UNPACKED, count=done.files))
 
     def compare(self, progress: Progress) -> VerifyReport:
-        """Compare rows and files with the manifest. Raise PermanentError when some
+        """Compare rows and files with the manifest. Raise RestoredDiffers when some
         are not there, RetryableError, Cancelled."""
         report = verify_restored(
             self.target.connection,
@@ -209,15 +205,12 @@ class Restore:
             self.target.filestore,
             progress,
         )
-        progress.log(
-            f"{report.rows} rows of {report.tables} tables, {report.files} files"
-        )
+        counts = {"rows": report.rows, "tables": report.tables, "files": report.files}
+        progress.log(Message(COMPARED, **counts))
         if not report.is_complete:
-            raise PermanentError(
-                "The restored database is not what was saved.",
-                hint="Use another backup. The log of this step names what differs.",
-                log="\n".join([*report.different, *report.missing, *report.damaged]),
-            )
+            different = map(str, report.different)
+            log = "\n".join([*different, *report.missing, *report.damaged])
+            raise RestoredDiffers(log=log)
         return report
 
     def make_safe(self) -> None:
@@ -236,13 +229,6 @@ class Restore:
         analyze(self.target.connection, progress)
         published = self.target.publish()
         if published.previous:
-            progress.log(
-                f"The former database is kept as {published.previous.database}"
-            )
+            former = published.previous.database
+            progress.log(Message(KEPT, database=former))
         return published
-
-    @property
-    def target(self) -> RestoreTarget:
-        """Where the copy is being made."""
-        assert self._target is not None
-        return self._target

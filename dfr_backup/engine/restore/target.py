@@ -28,7 +28,13 @@ import psycopg2
 from psycopg2 import sql
 
 from ..checkpoints import checkpoint
-from ..errors import PermanentError
+from ..errors.restore import (
+    BadName,
+    FilestoreNotRenamed,
+    FilestoreTaken,
+    NameTaken,
+)
+from ..messages import _
 from ..postgres import Connection
 from .errors import server_error
 from .marker import Marker
@@ -94,7 +100,7 @@ class RestoreTarget:
         self._server = server
         self._markers = markers
         self._replace = replace_existing
-        self._marker: Marker | None = None
+        self._marker: Marker
         self._published = False
 
     def __enter__(self) -> "RestoreTarget":
@@ -106,19 +112,16 @@ class RestoreTarget:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        marker, self._marker = self._marker, None
-        if marker is None:
-            return
         try:
             if not self._published:
-                _clean_up(self._server, marker.facts)
-            marker.remove()
+                _clean_up(self._server, self._marker.facts)
+            self._marker.remove()
         finally:
-            marker.close()
+            self._marker.close()
 
     def create(self, *, template: str = "template0", unaccent: bool = False) -> None:
         """Create the scratch database as Odoo creates one. Raise EngineError."""
-        with _session(self._server, "create the database") as cr:
+        with _session(self._server, _("create the database")) as cr:
             collate = sql.SQL("LC_COLLATE 'C'" if template == "template0" else "")
             cr.execute(
                 sql.SQL("CREATE DATABASE {} ENCODING 'unicode' {} TEMPLATE {} "
@@ -126,7 +129,7 @@ class RestoreTarget:
                 .format(_name(self.scratch.database), collate, _name(template))
             )  # fmt: skip
         checkpoint("restore.database.created")
-        with _session(self.connection, "prepare the database") as cr:
+        with _session(self.connection, _("prepare the database")) as cr:
             for statements in (EXTENSIONS, UNACCENT if unaccent else (), PUBLIC_SCHEMA):
                 _try(cr, statements)
 
@@ -134,7 +137,7 @@ class RestoreTarget:
         """Return the number (OID) that PostgreSQL has given the database: it is the
         same under whatever name, and proves after a kill that this one was
         published."""
-        with _session(self._server, "look at the databases") as cr:
+        with _session(self._server, _("look at the databases")) as cr:
             cr.execute(
                 "SELECT oid FROM pg_database WHERE datname = %s",
                 [self.scratch.database],
@@ -145,7 +148,6 @@ class RestoreTarget:
         """Give database and filestore their names. Either all of it happens or, when
         an error is raised, nothing. Nobody may be connected to the scratch database
         any more."""
-        assert self._marker is not None
         previous = self._previous()
         self._marker.add(**_facts_of_publishing(self.filestore, previous))
         checkpoint("restore.publish.before")
@@ -154,7 +156,7 @@ class RestoreTarget:
         _exchange_files(self.place, self.scratch, previous)
         checkpoint("restore.publish.files")
         with _session(
-            self._server, "give the database its name", transaction=True
+            self._server, _("give the database its name"), transaction=True
         ) as cr:
             if previous:
                 _rename(cr, self.place.database, previous.database)
@@ -170,7 +172,7 @@ class RestoreTarget:
 
     def _previous(self) -> Place | None:
         """Return where what is there now will be kept, if there is anything."""
-        with _session(self._server, "look at the databases") as cr:
+        with _session(self._server, _("look at the databases")) as cr:
             if not self._replace or not _exists(cr, self.place.database):
                 self._require_free()
                 return None
@@ -180,35 +182,28 @@ class RestoreTarget:
         return Place(name, self.place.filestore.with_name(name))
 
     def _require_free(self) -> None:
-        with _session(self._server, "look at the databases") as cr:
+        with _session(self._server, _("look at the databases")) as cr:
             taken = _exists(cr, self.place.database)
         if taken and not self._replace:
-            raise PermanentError(
-                f"There is a database “{self.place.database}” already.",
-                hint="Choose another name. A restore never writes over a database.",
-            )
+            raise NameTaken(database=self.place.database)
         if not taken and self.place.exists:
-            raise PermanentError(
-                f"There are files of a database “{self.place.database}” already.",
-                hint=f"Choose another name, or move {self.place.filestore} away.",
+            raise FilestoreTaken(
+                database=self.place.database, folder=self.place.filestore
             )
 
 
 def check_name(database: str) -> None:
-    """Raise PermanentError when Odoo could not serve a database of this name."""
+    """Raise BadName when Odoo could not serve a database of this name."""
     if not DATABASE_NAME.fullmatch(database) or SCRATCH.fullmatch(database):
-        raise PermanentError(
-            f"“{database}” cannot be the name of a database.",
-            hint="Use 1 to 63 letters, digits, “_”, “-” or “.”, and a letter or digit "
-            "first.",
-        )
+        raise BadName(database=database)
 
 
 def put_back(server: Connection, published: Published, markers: Path) -> None:
     """Undo a replacement, when the new database turns out not to work: drop it, and
     give the previous one its name back. Raise EngineError; the new one then stays as
     it is."""
-    assert published.previous is not None
+    if published.previous is None:
+        raise ValueError("nothing was replaced")
     previous, place = published.previous, published.place
     name = f"{PREFIX}{secrets.token_hex(6)}"
     scratch = Place(name, place.filestore.with_name(name))
@@ -218,7 +213,7 @@ def put_back(server: Connection, published: Published, markers: Path) -> None:
         _fence(server, place.database)
         checkpoint("restore.put_back.fenced")
         with _session(
-            server, "bring the previous database back", transaction=True
+            server, _("bring the previous database back"), transaction=True
         ) as cr:
             _rename(cr, place.database, scratch.database)
             _rename(cr, previous.database, place.database)
@@ -279,7 +274,7 @@ def _clean_up(server: Connection, facts: dict[str, Any]) -> None:
     has finished."""
     scratch = Place(facts["scratch"], Path(facts["scratch_filestore"]))
     place = Place(facts["database"], Path(facts["filestore"]))
-    with _session(server, "remove the unfinished database") as cr:
+    with _session(server, _("remove the unfinished database")) as cr:
         unfinished = _exists(cr, scratch.database)
         if unfinished or not _exists(cr, place.database):
             _remove_files(place, facts.get("inode"))
@@ -317,10 +312,9 @@ def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> Non
         if scratch.exists:
             scratch.filestore.rename(place.filestore)
     except OSError as error:
-        raise PermanentError(
-            f"The filestore cannot get its name: {error.strerror}.",
-            hint=f"Check {place.filestore.parent}. Everything is as it was before.",
-            log=str(error),
+        folder = place.filestore.parent
+        raise FilestoreNotRenamed(
+            reason=error.strerror, folder=folder, log=str(error)
         ) from error
 
 
@@ -329,7 +323,7 @@ def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> Non
 
 def _fence(server: Connection, database: str) -> None:
     """Let nobody into a database, and end the sessions that are in it."""
-    with _session(server, "close the existing database") as cr:
+    with _session(server, _("close the existing database")) as cr:
         _allow_connections(cr, database, False)
         _end_sessions(cr, database)
 
@@ -368,7 +362,7 @@ def _drop(cr: Any, database: str) -> None:
 
 def _exists(cr: Any, database: str) -> bool:
     cr.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [database])
-    return cr.fetchone()[0]
+    return bool(cr.fetchone()[0])
 
 
 def _name(database: str) -> sql.Identifier:
@@ -389,7 +383,8 @@ def _try(cr: Any, statements: tuple[str, ...]) -> None:
 def _session(
     server: Connection, doing: str, *, transaction: bool = False
 ) -> Iterator[Any]:
-    """Yield a cursor of a session of its own, which commits at its end or at once."""
+    """Yield a cursor of a session of its own, which commits at its end or at once.
+    ``doing`` is as for ``server_error``."""
     session = server.connect()
     try:
         session.autocommit = not transaction

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..crew import LOOK, Crew
 from ..filestore import Attachment
+from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
 from ..snapshot import Snapshot
@@ -19,11 +20,16 @@ from ..snapshot import Snapshot
 CHUNK = 1 << 20  # bytes
 BATCH = 64  # files
 NAMED = 200  # files of each kind of trouble that are named
+MISSING = _("%(file)s: missing")
+DAMAGED = _("%(file)s: damaged")
+DIFFERENT = _("%(table)s: %(saved)s when saved, %(restored)s restored")
+ROWS = _("%(count)s rows")
+NO_TABLE = _("no such table")
 
 
 @dataclass
 class VerifyReport:
-    """What was counted and read, and what differs, as sentences.
+    """What was counted and read, and what differs.
 
     ``known`` is how many attachment files were missing or damaged when the backup was
     made.
@@ -35,7 +41,7 @@ class VerifyReport:
     files: int = 0
     bytes: int = 0
     known: int = 0
-    different: list[str] = field(default_factory=list)
+    different: list[Message] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     missing_count: int = 0
     damaged: list[str] = field(default_factory=list)
@@ -76,27 +82,28 @@ def verify_restored(
             _compare_files(
                 snapshot.attachments(), filestore, report, Crew(progress, workers)
             )
-    for trouble, names in (("missing", report.missing), ("damaged", report.damaged)):
+    for template, names in ((MISSING, report.missing), (DAMAGED, report.damaged)):
         for name in names:
-            progress.log(f"{name}: {trouble}")
+            progress.log(Message(template, file=name))
     return report
 
 
 def _compare_rows(
     snapshot: Snapshot,
-    expected: Mapping[str, int] | None,
+    saved: Mapping[str, int] | None,
     report: VerifyReport,
     progress: Progress,
 ) -> None:
     found = _counted(snapshot, progress)
     report.tables, report.rows = len(found), sum(found.values())
-    report.counted = expected is not None
-    for table in sorted(found.keys() | (expected or {}).keys()) if expected else ():
-        saved, restored = expected.get(table), found.get(table)
-        if saved != restored:
-            report.different.append(
-                f"{table}: {_rows(saved)} when saved, {_rows(restored)} restored"
-            )
+    report.counted = saved is not None
+    if not saved:
+        return
+    for table in sorted(found.keys() | saved.keys()):
+        then, now = saved.get(table), found.get(table)
+        if then != now:
+            counts = {"saved": _rows(then), "restored": _rows(now)}
+            report.different.append(Message(DIFFERENT, table=table, **counts))
 
 
 def _counted(snapshot: Snapshot, progress: Progress) -> dict[str, int]:
@@ -114,8 +121,8 @@ def _counted(snapshot: Snapshot, progress: Progress) -> dict[str, int]:
     return counting.result()
 
 
-def _rows(count: int | None) -> str:
-    return "no such table" if count is None else f"{count} rows"
+def _rows(count: int | None) -> Message:
+    return Message(NO_TABLE) if count is None else Message(ROWS, count=count)
 
 
 def _compare_files(

@@ -1,0 +1,81 @@
+"""PostgreSQL and pg_dump."""
+
+from ..messages import _
+from . import PermanentError, RetryableError
+
+SERVER_DOWN = _("Check that PostgreSQL runs and takes connections.")
+INSTALL = _(
+    "Install the client programs of PostgreSQL %(major)s on the Odoo server (Debian, "
+    "Ubuntu: package postgresql-client-%(major)s), or set pg_path in odoo.conf to "
+    "where they are."
+)
+
+
+class TableLocked(RetryableError, code="DUMP-01"):
+    template = _("A table is locked by another session, and was not free in time.")
+    remedy = _(
+        "The backup is tried again later. A module upgrade may be running, or a "
+        "transaction may have been left open: look into pg_stat_activity."
+    )
+
+
+class DumpIncomplete(PermanentError, code="DUMP-02"):
+    template = _("pg_dump ended without an error, but its output is not complete.")
+    remedy = _(
+        "Run pg_dump by hand to see what happens; the PostgreSQL log may say more."
+    )
+
+
+class DumpFailed(PermanentError, code="DUMP-03"):
+    template = _("pg_dump failed: %(reason)s")
+    remedy = _("Run pg_dump by hand as the same database user to see the same error.")
+    remedy_postgres = _("PostgreSQL says: %(advice)s")
+
+
+class DumpLostServer(RetryableError, code="DUMP-04"):
+    template = _("pg_dump lost the database server: %(reason)s")
+    remedy = SERVER_DOWN
+
+
+class DumpKilled(RetryableError, code="DUMP-05"):
+    template = _("pg_dump was ended by signal %(signal)s.")
+    remedy = _("The system may be short of memory: look for pg_dump in the kernel log.")
+
+
+class ServerUnreachable(RetryableError, code="DUMP-06"):
+    template = _("PostgreSQL cannot be reached.")
+    remedy = SERVER_DOWN
+
+
+class QueryRefused(PermanentError, code="DUMP-07"):
+    template = _("The database server refused to answer.")
+    remedy = _("Look at the PostgreSQL log. The backup can be run again.")
+
+
+class MayNotRead(PermanentError, code="DUMP-08"):
+    template = _("The database user may not read %(objects)s.")
+    remedy = _("Make that user the owner, or let the owner or a superuser grant it.")
+    remedy_grant = _("As the owner or a superuser, in this database: %(grants)s")
+    remedy_log = _(
+        "As the owner or a superuser, run the GRANT statements in the log of the step."
+    )
+
+
+class GaveWay(RetryableError, code="DUMP-09"):
+    template = _("The dump gave way to %(session)s.")
+    remedy = _(
+        "The backup is tried again later. Avoid upgrading modules while it runs."
+    )
+
+
+class ProgramMissing(PermanentError, code="DUMP-10"):
+    template = _("%(program)s is not installed on the Odoo server.")
+    remedy = INSTALL
+
+
+class ProgramTooOld(PermanentError, code="DUMP-11"):
+    template = _(
+        "%(program)s is older than the database server (PostgreSQL %(major)s) and "
+        "would refuse it."
+    )
+    remedy = INSTALL

@@ -1,0 +1,222 @@
+"""Restore.
+
+A class with a ``finding`` may be found before a restore: that is its name on the
+command line. One that is ``acceptable`` can be accepted by it.
+"""
+
+from ..messages import _
+from . import PermanentError, RetryableError
+
+CUT_OFF = _("The backup was cut off when it was made. Choose another copy.")
+
+
+class RestoreNeedsSpace(PermanentError, code="RESTORE-01"):
+    finding, acceptable = "space", True
+    template = _(
+        "About %(needed)s are needed, and the disk of %(folder)s has %(free)s free."
+    )
+    remedy = _("Free some space, or use a larger disk.")
+
+
+class FilesNotWritten(PermanentError, code="RESTORE-02"):
+    template = _("Files cannot be written in %(folder)s: %(reason)s.")
+    remedy = _("Check that directory: its disk, and whether Odoo may write there.")
+    remedy_full = _(
+        "Free some space there and restore again. Nothing of this restore was kept."
+    )
+
+
+class SeriesUnknown(PermanentError, code="RESTORE-03"):
+    finding = "series_unknown"
+    template = _("Nothing in the archive says which version of Odoo it is of.")
+    remedy = _("Make sure that it is of Odoo %(here)s.")
+
+
+class NoChecksums(PermanentError, code="RESTORE-04"):
+    finding = "no_checksums"
+    template = _("The archive has no SHA-256 checksums.")
+    remedy = _(
+        "It was made by Odoo's database manager: only its CRC-32 can be compared."
+    )
+
+
+class BackupIncomplete(PermanentError, code="RESTORE-05"):
+    finding = "incomplete"
+    template = _("The archive is not complete: %(missing)s.")
+    remedy = _("Another copy may be complete. What is in this one can be restored.")
+
+
+class PostgresOlder(PermanentError, code="RESTORE-06"):
+    finding, acceptable = "postgres_older", True
+    template = _(
+        "The database comes from PostgreSQL %(saved)s, and this server is PostgreSQL "
+        "%(here)s."
+    )
+    remedy = _(
+        "Restore to a server that is at least as new: an older one may not understand "
+        "all."
+    )
+
+
+class RefusedByPostgres(PermanentError):
+    """What PostgreSQL refuses; its remedies by SQLSTATE."""
+
+    remedy_disk = _(
+        "The disk of the database server is full. Free some space there and try again."
+    )
+    remedy_memory = _("The database server is short of memory.")
+    remedy_rights = _(
+        "The database user of odoo.conf may not do this. Restore as a user that may, "
+        "or let an administrator of PostgreSQL create the extension in template1 and "
+        "set db_template."
+    )
+    remedy_install = _(
+        "Install what is named on the database server: the dump needs it."
+    )
+    remedy_unaccent = _(
+        "Restore with an unaccent function that is IMMUTABLE, as the original server "
+        "had it: set “unaccent = True” in odoo.conf, or use a db_template that has it."
+    )
+
+
+class LoadFailed(RefusedByPostgres, code="RESTORE-07"):
+    template = _("The database could not be loaded: %(reason)s (%(where)s)")
+    remedy = _(
+        "Nothing was kept. The dump does not fit this server, or the backup is "
+        "damaged: “odoo backup verify” tells. The line and the statement are in the "
+        "log."
+    )
+
+
+class OtherSeries(PermanentError, code="RESTORE-08"):
+    finding, acceptable = "series", True
+    template = _("The database is of Odoo %(saved)s, and this is Odoo %(here)s.")
+    remedy = _(
+        "Restore it where Odoo %(saved)s is installed: Odoo does not upgrade a "
+        "database by itself."
+    )
+
+
+class ServerLost(RetryableError, code="RESTORE-09"):
+    template = _("The database server was lost during the restore: %(reason)s")
+    remedy = _(
+        "Check that PostgreSQL runs and takes connections; its log may say more."
+    )
+
+
+class MayNotCreate(PermanentError, code="RESTORE-10"):
+    finding = "createdb"
+    template = _("The database user “%(user)s” may not create databases.")
+    remedy = _('As a superuser of PostgreSQL: ALTER ROLE "%(user)s" CREATEDB;')
+
+
+class CutInStatement(PermanentError, code="RESTORE-11"):
+    template = _("The dump in the archive ends in the middle of a statement.")
+    remedy = CUT_OFF
+
+
+class CutInTable(PermanentError, code="RESTORE-12"):
+    template = _("The dump in the archive ends in the middle of a table.")
+    remedy = CUT_OFF
+
+
+class PsqlCommands(PermanentError, code="RESTORE-13"):
+    template = _(
+        "The dump in the archive has commands for psql in it, which are not followed."
+    )
+    remedy = _(
+        "A backup of one database has none. If you trust where it comes from, restore "
+        "it by hand with psql."
+    )
+
+
+class LastLineMissing(PermanentError, code="RESTORE-14"):
+    template = _("The dump in the archive is not complete: its last line is missing.")
+    remedy = CUT_OFF
+
+
+class FilestoreNotRenamed(PermanentError, code="RESTORE-15"):
+    template = _("The filestore cannot get its name: %(reason)s.")
+    remedy = _("Check %(folder)s. Everything is as it was before.")
+
+
+class UnexpectedFailure(PermanentError, code="RESTORE-16"):
+    template = _("The restore failed in an unexpected way.")
+    remedy = _("Try again. If it stays, report what the log says.")
+
+
+class RestoredDiffers(PermanentError, code="RESTORE-17"):
+    template = _("The restored database is not what was saved.")
+    remedy = _("Use another backup. The log of this step names what differs.")
+
+
+class FilestoreTaken(PermanentError, code="RESTORE-18"):
+    finding = "filestore_taken"
+    template = _("There are files of a database “%(database)s” already.")
+    remedy = _("Choose another name, or move %(folder)s away.")
+
+
+class NameTaken(PermanentError, code="RESTORE-19"):
+    finding = "name_taken"
+    template = _("There is a database “%(database)s” already.")
+    remedy = _("Choose another name. A restore never writes over a database.")
+
+
+class BadName(PermanentError, code="RESTORE-20"):
+    finding = "name"
+    template = _("“%(database)s” cannot be the name of a database.")
+    remedy = _(
+        "Use 1 to 63 letters, digits, “_”, “-” or “.”, and a letter or digit first."
+    )
+
+
+class FileExists(PermanentError, code="RESTORE-21"):
+    template = _("%(path)s exists already.")
+    remedy = _(
+        "Choose another name, or look whether it is still needed: a restore never "
+        "writes over files."
+    )
+
+
+class ModulesEnclosed(PermanentError, code="RESTORE-22"):
+    finding = "modules_enclosed"
+    template = _(
+        "%(count)s modules of the database are not on this server, but in the "
+        "archive: %(modules)s."
+    )
+    remedy = _(
+        "Unpack the addons of the archive, and add that directory to addons_path."
+    )
+
+
+class ModulesMissing(PermanentError, code="RESTORE-23"):
+    finding, acceptable = "modules_missing", True
+    template = _(
+        "%(count)s modules of the database are not on this server: %(modules)s."
+    )
+    remedy = _(
+        "Install their code first. Without it the restored database does not work "
+        "properly."
+    )
+
+
+class EndlessStatement(PermanentError, code="RESTORE-24"):
+    template = _("The dump in the archive has a statement that does not end.")
+    remedy = _(
+        "The archive is damaged, or was not made by pg_dump. Choose another copy."
+    )
+
+
+class ServerRefused(RefusedByPostgres, code="RESTORE-25"):
+    template = _("Cannot %(doing)s: %(reason)s")
+    remedy = _("Look at the log of PostgreSQL.")
+
+
+class BootFailed(PermanentError, code="RESTORE-26"):
+    template = _("Odoo cannot load the restored database.")
+    remedy = _("The log of this step says why. Are all custom addons there?")
+
+
+class BootTooSlow(PermanentError, code="RESTORE-27"):
+    template = _("Odoo did not load the restored database in %(seconds)s s.")
+    remedy = _("Look at the load of the server, and try again.")

@@ -1,0 +1,1 @@
+When the database user may not read something, the error names every table, sequence, schema and large object in question, with the GRANT statements to run. When pg_dump fails, the error has the server's reason and advice.
