@@ -52,7 +52,7 @@ def test_a_failure_says_what_to_do(instance, page):
         page.click("td:has-text('Partial')", timeout=60_000)
         step = ".o_backup_step[data-kind=dump_database]"
         page.wait_for_selector(f"{step}[data-state=failure]")
-        assert "may not read secret_table" in page.inner_text(f"{step} .o_backup_error")
+        assert "public.secret_table" in page.inner_text(f"{step} .o_backup_error")
         assert "GRANT SELECT" in page.inner_text(f"{step} .o_backup_hint")
         assert "permission denied for table secret_table" in page.inner_text(
             f"{step} .o_backup_log"
