@@ -36,7 +36,7 @@ apt_in() {
 
 # fetch_debs NAME[=VERSION]…: into the suite's own directory
 fetch_debs() (
-    cd "$apt_state/debs"
+    cd "$apt_state/debs" || exit
     apt_in apt-get download "$@" >&2
 )
 
