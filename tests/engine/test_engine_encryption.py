@@ -36,6 +36,7 @@ from dfr_backup.engine.encryption.files import (
 )
 from dfr_backup.engine.errors import (
     Cancelled,
+    EngineError,
     PermanentError,
     RetryableError,
     is_out_of_memory,
@@ -44,6 +45,7 @@ from dfr_backup.engine.errors.encryption import (
     ArmourBroken,
     CutOff,
     EmptyPassphrase,
+    KeyKindUnknown,
     NoKey,
     NoPrivateKey,
     NoPublicKey,
@@ -377,6 +379,32 @@ def test_more_than_was_written_is_noticed(tmp_path):
         refused(tmp_path, path.read_bytes() + b"x", FAST)
 
 
+@pytest.mark.parametrize("offset, whence", [(0, 2), (-1, 2), (9 * CHUNK, 0)])
+def test_a_cut_is_not_taken_for_the_end(tmp_path, offset, whence):
+    """A zip is read from its end: where the file was cut, there is none."""
+    path, _result = encrypted(tmp_path, content(2 * CHUNK + 9), FAST)
+    reader = open_decrypted(io.BytesIO(path.read_bytes()[: -(9 + 16)]), FAST)
+
+    def read_there():
+        reader.seek(offset, whence)
+        return reader.read(1)
+
+    assert reader.read(1) == content(2 * CHUNK + 9)[:1]
+    for _ in range(2):
+        with pytest.raises(CutOff):
+            read_there()
+
+
+def test_after_an_error_there_is_no_end(tmp_path):
+    path, _result = encrypted(tmp_path, content(2 * CHUNK), FAST)
+    for data in (path.read_bytes() + b"x", path.read_bytes()[: -(CHUNK + 16)]):
+        reader = open_decrypted(Trickle(data), FAST).raw
+        with pytest.raises(EngineError):
+            reader.readall()
+        with pytest.raises(EngineError):
+            reader.readall()
+
+
 def test_an_empty_last_chunk_behind_others_is_refused(tmp_path):
     """The format knows one way to write a content, so that nobody can lengthen a
     file."""
@@ -402,7 +430,7 @@ def test_broken_armour(tmp_path, pair):
 
 def test_a_file_may_not_ask_for_all_memory(tmp_path):
     path, _result = encrypted(tmp_path, b"x", FAST)
-    for factor in (b"21", b"63", b"99", b"0", b"-1", b"010", b"1e3"):
+    for factor in (b"21", b"63", b"99", b"9" * 99):
         data = path.read_bytes().replace(b" 10\n", b" " + factor + b"\n", 1)
         started = time.monotonic()
         refused(tmp_path, data, FAST, TooMuchMemory)
@@ -584,6 +612,8 @@ def error_for(text, error, parse=parse_recipients):
         (lambda key: "ssh-ed25519 AAAA", SshKeyIncomplete),
         (lambda key: "ssh-dss AAAAB3NzaC1kc3M=", SshKeyIncomplete),
         (lambda key: "hello", NotAPublicKey),
+        (lambda key: "age1pq1" + key[5:], KeyKindUnknown),
+        (lambda key: "AGE1YUBIKEY1" + key[5:].upper(), KeyKindUnknown),
     ],
 )
 def test_a_bad_line_is_named(pair, change, error):

@@ -1,5 +1,4 @@
-"""The age file format (age-encryption.org/v1): header, payload, and the armour around
-both.
+"""The age file format (c2sp.org/age, version 1): header and payload.
 
 pyrage, the package that offers it, cannot be cancelled (it holds the interpreter's
 lock), needs the whole file in memory for a passphrase and cannot seek. The format is
@@ -8,17 +7,16 @@ it against ``age`` itself.
 """
 
 import base64
-import binascii
 import hmac
 import io
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from ..errors import EngineError
 from ..errors.encryption import (
-    ArmourBroken,
     CutOff,
     HeaderDamaged,
     NotEncrypted,
@@ -26,17 +24,15 @@ from ..errors.encryption import (
     PayloadDamaged,
     WrongPassphrase,
 )
+from .armour import COLUMNS, Source
 
 VERSION = b"age-encryption.org/v1"
-ARMOUR_BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
-ARMOUR_END = b"-----END AGE ENCRYPTED FILE-----"
 CHUNK = 64 << 10  # bytes of plain text; set by the format, as all that follows
 TAG = 16
 SEALED = CHUNK + TAG
-COLUMNS = 64
-LONGEST_LINE = 2048  # bytes in a header
 MOST_STANZAS = 256
 MOST_BODY_LINES = 64
+ARGUMENTS = re.compile(rb"-> [!-~]+( [!-~]+)*")
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,7 @@ class EncryptedReader(io.RawIOBase):
     """
 
     def __init__(self, stream: BinaryIO, identities: Sequence[Identity]):
-        self._source = _Source(stream)
+        self._source = Source(stream)
         self._armoured = self._source.dearmour_if_needed()
         file_key = _open_header(self._source, identities)
         nonce = self._source.read(16)
@@ -147,6 +143,7 @@ class EncryptedReader(io.RawIOBase):
         self._position = 0
         self._index = -1  # of the chunk in self._plain
         self._plain = memoryview(b"")
+        self._is_last = False  # that chunk
         self._ahead = self._source.read(SEALED)  # the chunk after it, still sealed
 
     def readable(self) -> bool:
@@ -162,7 +159,7 @@ class EncryptedReader(io.RawIOBase):
         if not self.seekable():
             raise io.UnsupportedOperation("this stream cannot seek")
         bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
-        base = bases[whence] if whence in bases else self._length()
+        base = bases[whence] if whence in bases else self._load_last()
         if base + offset < 0:
             raise ValueError("a position before the beginning")
         self._position = base + offset
@@ -179,22 +176,34 @@ class EncryptedReader(io.RawIOBase):
 
     def _load(self, index: int) -> None:
         """Make chunk ``index`` the one in hand; it is empty behind the end."""
-        if index != self._index + 1:
-            self._source.seek(self._start + index * SEALED)
-            self._ahead = self._source.read(SEALED)
-        sealed, self._ahead, self._index = self._ahead, b"", index
-        self._plain = memoryview(b"")
+        in_order = index == self._index + 1
+        sealed = self._ahead if in_order else self._read_at(index)
         if index and not sealed:
+            if not in_order:
+                self._load_last()
+            elif not self._is_last:
+                raise CutOff()
+            self._index, self._plain, self._ahead = index, memoryview(b""), b""
             return
-        if len(sealed) == SEALED:
-            self._ahead = self._source.read(SEALED)
-        self._plain = memoryview(
-            self._payload.open(sealed, index, last=not self._ahead)
-        )
+        if in_order and self._is_last:
+            raise PayloadDamaged()
+        ahead = self._source.read(SEALED) if len(sealed) == SEALED else b""
+        plain, self._is_last = self._payload.open(sealed, index, followed=bool(ahead))
+        self._index, self._plain, self._ahead = index, memoryview(plain), ahead
 
-    def _length(self) -> int:
+    def _read_at(self, index: int) -> bytes:
+        self._source.seek(self._start + index * SEALED)
+        return self._source.read(SEALED)
+
+    def _load_last(self) -> int:
+        """Load the last chunk. Return the size of all."""
         sealed = self._source.length() - self._start
-        return max(sealed - TAG * -(-sealed // SEALED), 0)
+        chunks = max(-(-sealed // SEALED), 1)
+        if self._index != chunks - 1:
+            self._load(chunks - 1)
+        if not self._is_last:
+            raise CutOff()
+        return sealed - TAG * chunks
 
 
 class _Payload:
@@ -211,13 +220,18 @@ class _Payload:
         # bytes: the cryptography that Odoo asks for on older systems takes no view
         return self._cipher.encrypt(_nonce(index, last), bytes(chunk), None)
 
-    def open(self, sealed: bytes, index: int, last: bool) -> bytes:
-        plain = self._try(sealed, index, last)
-        if plain is None and last and self._try(sealed, index, False) is not None:
-            raise CutOff()
-        if plain is None or (not plain and index):
-            raise PayloadDamaged()
-        return plain
+    def open(self, sealed: bytes, index: int, followed: bool) -> tuple[bytes, bool]:
+        """Return a chunk, and whether it is the last one: ``followed`` makes that
+        improbable."""
+        for last in (not followed, followed):
+            plain = self._try(sealed, index, last)
+            if plain is not None:
+                if not last and len(plain) < CHUNK:
+                    raise CutOff()
+                if index and not plain:
+                    raise PayloadDamaged()
+                return plain, last
+        raise PayloadDamaged()
 
     def _try(self, sealed: bytes, index: int, last: bool) -> bytes | None:
         from cryptography.exceptions import InvalidTag
@@ -247,8 +261,8 @@ def _mac(file_key: bytes, text: bytes) -> bytes:
     return hmac.digest(derive(file_key, b"", b"header"), text, "sha256")
 
 
-def _open_header(source: "_Source", identities: Sequence[Identity]) -> bytes:
-    """Read the header and return the file key. Raise PermanentError."""
+def _open_header(source: Source, identities: Sequence[Identity]) -> bytes:
+    """Read the header and return the file key. Raise an EngineError."""
     if source.line() != VERSION:
         raise NotEncrypted()
     try:
@@ -269,11 +283,13 @@ def _open_header(source: "_Source", identities: Sequence[Identity]) -> bytes:
     raise _nobody_s_key(stanzas)
 
 
-def _parse_header(source: "_Source") -> tuple[bytes, list[Stanza], bytes]:
+def _parse_header(source: Source) -> tuple[bytes, list[Stanza], bytes]:
     """Return what the MAC covers, the stanzas, and the MAC. Raise ValueError."""
     lines, stanzas = [VERSION], []
     while (line := source.line()).startswith(b"-> "):
-        kind, *args = line.decode("ascii").split(" ")[1:]
+        if not ARGUMENTS.fullmatch(line):
+            raise ValueError("not the arguments of a stanza")
+        kind, *args = line.decode().split(" ")[1:]
         body_lines = []
         while True:
             body_lines.append(source.line())
@@ -286,8 +302,8 @@ def _parse_header(source: "_Source") -> tuple[bytes, list[Stanza], bytes]:
         lines += [line, *body_lines]
         if len(stanzas) > MOST_STANZAS:
             raise ValueError("too many stanzas")
-    if not line.startswith(b"--- "):
-        raise ValueError("no MAC")
+    if not stanzas or not line.startswith(b"--- "):
+        raise ValueError("no stanza, or no MAC")
     mac = decode64(line[4:].decode("ascii"))
     return b"\n".join([*lines, b"---"]), stanzas, mac
 
@@ -295,92 +311,3 @@ def _parse_header(source: "_Source") -> tuple[bytes, list[Stanza], bytes]:
 def _nobody_s_key(stanzas: Sequence[Stanza]) -> EngineError:
     by_passphrase = any(stanza.kind == "scrypt" for stanza in stanzas)
     return WrongPassphrase() if by_passphrase else OtherKeys()
-
-
-class _Source:
-    """Lines and exact numbers of bytes from a stream that may return fewer than
-    asked for."""
-
-    def __init__(self, stream: BinaryIO):
-        self._stream = stream
-        self._read: Callable[[int], bytes] = stream.read
-        self._origin = stream.tell() if self.seekable() else 0
-        self._pending = b""
-        self.position = 0  # bytes that were taken
-
-    def seekable(self) -> bool:
-        seekable = getattr(self._stream, "seekable", None)
-        return bool(seekable and seekable())
-
-    def read(self, count: int) -> bytes:
-        """Return ``count`` bytes, fewer only at the end."""
-        pieces = [self._pending[:count]]
-        self._pending = self._pending[count:]
-        missing = count - len(pieces[0])
-        while missing and (piece := self._read(missing)):
-            pieces.append(piece[:missing])
-            self._pending = piece[missing:]
-            missing -= len(pieces[-1])
-        self.position += count - missing
-        return b"".join(pieces)
-
-    def line(self) -> bytes:
-        """Return the next line without its line feed; cut off when it is too long."""
-        while b"\n" not in self._pending and len(self._pending) < LONGEST_LINE:
-            piece = self._read(LONGEST_LINE)
-            if not piece:
-                break
-            self._pending += piece
-        line, _feed, _rest = self._pending[:LONGEST_LINE].partition(b"\n")
-        self._pending = self._pending[len(line) + 1 :]
-        self.position += len(line) + 1
-        return line
-
-    def seek(self, position: int) -> None:
-        self._stream.seek(self._origin + position)
-        self._pending = b""
-        self.position = position
-
-    def length(self) -> int:
-        here = self._stream.tell()
-        end = self._stream.seek(0, os.SEEK_END)
-        self._stream.seek(here)
-        return end - self._origin
-
-    def dearmour_if_needed(self) -> bool:
-        """Decode what follows if it is armoured. Return whether it is."""
-        self._pending = self.read(len(ARMOUR_BEGIN))
-        self.position = 0
-        if self._pending != ARMOUR_BEGIN:
-            return False
-        inner = _Source(self._stream)
-        inner._pending = self._pending
-        inner.line()
-        self._pending = b""
-        self._read = _Armour(inner).read
-        return True
-
-
-class _Armour:
-    """The bytes inside an ASCII armour."""
-
-    def __init__(self, source: _Source):
-        self._source = source
-        self._done = False
-
-    def read(self, _count: int) -> bytes:
-        """Return some bytes (those of one line), none at the end. Raise
-        PermanentError."""
-        if self._done:
-            return b""
-        line = self._source.line().rstrip(b"\r")
-        if line == ARMOUR_END:
-            self._done = True
-            return b""
-        try:
-            return base64.b64decode(line, validate=True) or self._refuse()
-        except binascii.Error:
-            return self._refuse()
-
-    def _refuse(self) -> bytes:
-        raise ArmourBroken()

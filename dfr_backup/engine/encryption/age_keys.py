@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors.encryption import (
     EmptyPassphrase,
+    HeaderDamaged,
+    KeyKindUnknown,
     NoPrivateKey,
     NoPublicKey,
     NotAPrivateKey,
@@ -40,6 +42,10 @@ WORK_FACTOR = 18  # as age: 2**18 is about a second and 256 MiB
 LARGEST_WORK_FACTOR = 20  # a file may not ask for more than a gigabyte
 RSA_BITS = 2048  # at least
 CURVE = 2**255 - 19
+WRAPPED = 32  # bytes of an encrypted file key; nothing longer is tried
+# keys of age that ask for what only it, or a plugin of it, can do
+UNKNOWN_PUBLIC = re.compile("age1[a-z0-9-]{2,16}1")
+UNKNOWN_PRIVATE = re.compile("AGE-(SECRET-KEY-PQ|PLUGIN)-")
 THIS, LINE = Message(_("This")), _("Line %(number)s")
 
 
@@ -94,8 +100,9 @@ class AgeIdentity:
     private: bytes = field(repr=False)
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
-        if stanza.kind != "X25519" or len(stanza.args) != 1:
+        if stanza.kind != "X25519":
             return None
+        _require(len(stanza.args) == 1)
         return _agree(stanza.args[0], stanza.body, self.private, X25519)
 
 
@@ -115,8 +122,9 @@ class SshIdentity:
             except ValueError:
                 return None
             return file_key
-        if stanza.kind != "ssh-ed25519" or len(stanza.args) != 2:
+        if stanza.kind != "ssh-ed25519":
             return None
+        _require(len(stanza.args) == 2)
         scalar = hashlib.sha512(_seed(self.key)).digest()[:32]
         tweak = derive(b"", self.wire, SSH_ED25519)
         return _agree(stanza.args[1], stanza.body, scalar, SSH_ED25519, tweak)
@@ -141,18 +149,15 @@ class Passphrase:
         return Stanza("scrypt", (encode64(salt), str(self.work_factor)), sealed)
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
-        if stanza.kind != "scrypt" or len(stanza.args) != 2:
+        if stanza.kind != "scrypt":
             return None
-        salt, factor = stanza.args
-        if (
-            not re.fullmatch(r"[1-9][0-9]?", factor)
-            or int(factor) > LARGEST_WORK_FACTOR
-        ):
+        _require(len(stanza.args) == 2)
+        salt, factor = _decoded(stanza.args[0], 16), stanza.args[1]
+        _require(re.fullmatch(r"[1-9][0-9]*", factor))
+        if int(factor) > LARGEST_WORK_FACTOR:
             raise TooMuchMemory(limit=LARGEST_WORK_FACTOR)
-        try:
-            return _unseal(self._key(decode64(salt), int(factor)), stanza.body)
-        except ValueError:
-            return None
+        _require(len(stanza.body) == WRAPPED)
+        return _unseal(self._key(salt, int(factor)), stanza.body)
 
     def _key(self, salt: bytes, work_factor: int) -> bytes:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -214,6 +219,8 @@ def parse_identities(text: str) -> list[Identity]:
 def _recipient(line: str, where: Message = THIS) -> AgeRecipient | SshRecipient:
     if "SECRET-KEY" in line.upper() or "PRIVATE KEY" in line.upper():
         raise PrivateKeyGiven(line=where)
+    if UNKNOWN_PUBLIC.match(line.lower()):
+        raise KeyKindUnknown(line=where)
     if line.startswith("ssh-"):
         return _ssh_recipient(line, where)
     try:
@@ -243,6 +250,8 @@ def _ssh_recipient(line: str, where: Message) -> SshRecipient:
 
 
 def _age_identity(text: str) -> AgeIdentity:
+    if UNKNOWN_PRIVATE.match(text.strip().upper()):
+        raise KeyKindUnknown(line=THIS)
     try:
         return AgeIdentity(bech32.decode(PRIVATE.lower(), text.strip()))
     except ValueError:
@@ -273,15 +282,31 @@ def _agree(
     tweak: bytes | None = None,
 ) -> bytes | None:
     """Unwrap a file key that was wrapped with an ephemeral X25519 key."""
+    share = _decoded(share64, 32)
+    _require(len(sealed) == WRAPPED)
     try:
-        share = decode64(share64)
         shared = _exchange(private, share)
-        public = _public_bytes(private)
         if tweak:
             shared = _exchange(tweak, shared)
-        return _unseal(derive(shared, share + public, label), sealed)
-    except ValueError:
-        return None
+    except ValueError as error:  # a share that makes the secret nothing but zeros
+        raise HeaderDamaged() from error
+    return _unseal(derive(shared, share + _public_bytes(private), label), sealed)
+
+
+def _decoded(text: str, size: int) -> bytes:
+    """Return the ``size`` bytes that an argument of a stanza encodes."""
+    try:
+        data = decode64(text)
+    except ValueError as error:
+        raise HeaderDamaged() from error
+    _require(len(data) == size)
+    return data
+
+
+def _require(as_it_must_be: object) -> None:
+    """Refuse a stanza of a kind that we know, and that is not formed as it must be."""
+    if not as_it_must_be:
+        raise HeaderDamaged()
 
 
 def _ephemeral(public: bytes) -> tuple[bytes, bytes]:

@@ -130,3 +130,11 @@ class SshKeyIncomplete(PermanentError, code="KEY-19"):
 class NotAPublicKey(PermanentError, code="KEY-20"):
     template = _("%(line)s is not a public key (%(problem)s).")
     remedy = _("An age public key is one word of 62 characters that begins with age1.")
+
+
+class KeyKindUnknown(PermanentError, code="KEY-21"):
+    template = _(
+        "%(line)s is a key that cannot be used here: for post-quantum encryption, or "
+        "of a plugin of age."
+    )
+    remedy = _("Use a key that age-keygen makes without options, or an SSH key.")
