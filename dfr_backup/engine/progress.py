@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from .messages import Message, Text, _
+
 REPORT_INTERVAL = 1.0  # seconds
 LOG_LINES = 500
 
@@ -20,9 +22,9 @@ class Progress:
         self._next_report = self._started + REPORT_INTERVAL
         self.done = 0  # bytes
         self.total = 0  # bytes, 0 when unknown
-        self.lines: list[str] = []
+        self.lines: list[Text] = []
         self.dropped_lines = 0
-        self.warnings: list[str] = []
+        self.warnings: list[Text] = []
 
     def expect(self, total: int) -> None:
         """Set the number of bytes that the step will probably handle."""
@@ -46,7 +48,7 @@ class Progress:
         """Return the seconds since this progress began."""
         return time.monotonic() - self._started
 
-    def log(self, line: str) -> None:
+    def log(self, line: Text) -> None:
         """Keep one line for the step's log; past ``LOG_LINES`` lines are only
         counted."""
         if len(self.lines) < LOG_LINES:
@@ -54,7 +56,7 @@ class Progress:
         else:
             self.dropped_lines += 1
 
-    def warn(self, line: str) -> None:
+    def warn(self, line: Text) -> None:
         """Keep one line and make the step end as a warning."""
         self.warnings.append(line)
-        self.log(f"WARNING: {line}")
+        self.log(Message(_("WARNING: %(line)s"), line=line))

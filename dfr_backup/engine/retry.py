@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .errors import RetryableError
+from .messages import Message, _
 from .progress import Progress
 
 Result = TypeVar("Result")
 TICK = 0.5  # seconds
+AGAIN = _("Attempt %(attempt)s failed, again in %(seconds)s s: %(problem)s")
+GIVING_UP = _("Attempt %(attempt)s failed, giving up: %(problem)s")
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,11 @@ def persistently(
                 furthest, pause = progress.done, retries.first
                 deadline = time.monotonic() + retries.patience
             if time.monotonic() + pause > deadline:
-                progress.log(f"Attempt {failures} failed, giving up: {error.message}")
+                progress.log(Message(GIVING_UP, attempt=failures, problem=error))
                 raise
+            seconds = round(pause)
             progress.log(
-                f"Attempt {failures} failed, again in {pause:.0f} s: {error.message}"
+                Message(AGAIN, attempt=failures, seconds=seconds, problem=error)
             )
             _wait(pause, progress)
             pause = min(2 * pause, retries.longest)

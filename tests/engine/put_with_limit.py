@@ -1,6 +1,7 @@
 """Store a file where files may not grow beyond 5 MiB: put_with_limit.py FOLDER
 SOURCE"""
 
+import errno
 import resource
 import signal
 import sys
@@ -21,4 +22,5 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
 try:
     LocalStorage(folder, LocalRules([folder])).put(source, "a.zip", Progress())
 except PermanentError as error:
-    print(error.message)
+    cause = error.__cause__
+    print(error.code, cause and errno.errorcode[cause.errno])

@@ -14,7 +14,8 @@ from dfr_backup.engine.encryption.files import (
     parse_identities,
     parse_recipients,
 )
-from dfr_backup.engine.errors import Cancelled, EngineError, PermanentError
+from dfr_backup.engine.errors import Cancelled, EngineError, Mismatch, PermanentError
+from dfr_backup.engine.errors.storage import ContentDiffers, CopyMissing, SizeDiffers
 from dfr_backup.engine.progress import Progress
 
 SIZE = (20 << 20) + 17
@@ -119,9 +120,15 @@ class StorageContract:
         storage.verify("a.zip", SIZE, digest, Progress())
 
     @pytest.mark.parametrize(
-        "damage", ["flipped bit", "truncated", "longer", "missing"]
+        "damage, kind",
+        [
+            ("flipped bit", ContentDiffers),
+            ("truncated", SizeDiffers),
+            ("longer", SizeDiffers),
+            ("missing", CopyMissing),
+        ],
     )
-    def test_verify_notices(self, storage, damage):
+    def test_verify_notices(self, storage, damage, kind):
         good = os.urandom(100_000)
         bad = {
             "flipped bit": good[:5000] + bytes([good[5000] ^ 1]) + good[5001:],
@@ -131,11 +138,12 @@ class StorageContract:
         }[damage]
         if bad is not None:
             storage.put_bytes(bad, "a.zip")
-        with pytest.raises(PermanentError) as caught:
+        with pytest.raises(kind) as caught:
             storage.verify(
                 "a.zip", len(good), hashlib.sha256(good).hexdigest(), Progress()
             )
-        assert caught.value.hint
+        assert isinstance(caught.value, Mismatch)
+        assert caught.value.message.values["key"] == "a.zip"
 
     @pytest.mark.parametrize("key", ["", "..", "a/b", "../a", "a\0b"])
     def test_keys_stay_inside(self, storage, key):

@@ -2,9 +2,13 @@ import pytest
 
 from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.retry import Retries, persistently
+from dfr_backup.engine.retry import AGAIN, GIVING_UP, Retries, persistently
 
 QUICK = Retries(patience=0.2, first=0.01, longest=0.04)
+
+
+class Busy(RetryableError):
+    template = "%(who)s is busy."
 
 
 class Operation:
@@ -34,27 +38,24 @@ def test_first_success_is_returned_and_nothing_logged():
 
 def test_retryable_errors_are_counted_and_explained():
     progress = Progress()
-    operation = Operation(
-        progress, [RetryableError("Busy."), RetryableError("Still busy.")]
-    )
+    operation = Operation(progress, [Busy(who=1), Busy(who=2)])
     assert persistently(operation, progress, QUICK) == "result"
-    assert [line.partition(",")[0] for line in progress.lines] == [
-        "Attempt 1 failed",
-        "Attempt 2 failed",
-    ]
-    assert progress.lines[1].endswith("Still busy.")
+    told = [line.values for line in progress.lines]
+    assert [values["attempt"] for values in told] == [1, 2]
+    assert [values["problem"].values["who"] for values in told] == [1, 2]
+    assert {line.template for line in progress.lines} == {AGAIN}
 
 
 def test_bytes_of_a_failed_attempt_are_not_counted_twice():
     progress = Progress()
-    operation = Operation(progress, [RetryableError("Cut.")], done=[70, 100])
+    operation = Operation(progress, [RetryableError()], done=[70, 100])
     persistently(operation, progress, QUICK)
     assert progress.done == 100
 
 
 def test_permanent_error_is_not_tried_again():
     progress = Progress()
-    operation = Operation(progress, [PermanentError("No."), None])
+    operation = Operation(progress, [PermanentError(), None])
     with pytest.raises(PermanentError):
         persistently(operation, progress, QUICK)
     assert operation.calls == 1
@@ -62,16 +63,16 @@ def test_permanent_error_is_not_tried_again():
 
 def test_patience_ends():
     progress = Progress()
-    operation = Operation(progress, [RetryableError("Gone.")] * 1000)
+    operation = Operation(progress, [RetryableError()] * 1000)
     with pytest.raises(RetryableError):
         persistently(operation, progress, QUICK)
     assert 3 < operation.calls < 50
-    assert "giving up" in progress.lines[-1]
+    assert progress.lines[-1].template is GIVING_UP
 
 
 def test_progress_renews_the_patience():
     progress = Progress()
-    operation = Operation(progress, [RetryableError("Cut.")] * 30, done=range(1, 40))
+    operation = Operation(progress, [RetryableError()] * 30, done=range(1, 40))
     assert persistently(operation, progress, Retries(0.05, 0.01, 0.04)) == "result"
 
 
@@ -83,7 +84,7 @@ def test_cancel_while_waiting():
     progress._next_report = 0
     with pytest.raises(Cancelled):
         persistently(
-            Operation(progress, [RetryableError("Gone.")]),
+            Operation(progress, [RetryableError()]),
             progress,
             Retries(900, 600, 600),
         )

@@ -7,6 +7,15 @@ import pytest
 from storage_contract import StorageContract
 
 from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.errors.local import (
+    DirectoryMissing,
+    LocalNoRoom,
+    NotAbsolute,
+    NotAllowed,
+    PartOfOdoo,
+    PathIsFile,
+    SystemRefused,
+)
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
 
@@ -65,9 +74,10 @@ class TestLocalStorage(StorageContract):
             storage.check,
             storage.probe,
         ):
-            with pytest.raises(PermanentError, match="No such file") as caught:
+            with pytest.raises(DirectoryMissing) as caught:
                 attempt()
-            assert "mounted" in caught.value.hint
+            assert caught.value.message.values["folder"] == str(folder)
+            assert caught.value.hint
         assert not folder.exists()
 
     def test_link_in_the_place_of_a_part_is_not_followed(
@@ -81,43 +91,62 @@ class TestLocalStorage(StorageContract):
             storage.put(source, "a.zip", Progress())
         assert victim.read_text() == "precious"
 
-    def test_full_disk(self, storage, source, folder):
+    def test_file_in_the_place_of_the_directory(self, storage, folder):
+        folder.rmdir()
+        folder.write_bytes(b"")
+        with pytest.raises(PathIsFile):
+            storage.put_bytes(b"x", "a")
+
+    def put_with_limit(self, folder, source):
+        """Return the code of the error, and what the system said, if it was asked."""
         source.with_name("second name").hardlink_to(source)
         script = Path(__file__).with_name("put_with_limit.py")
         done = subprocess.run(
             [sys.executable, script, folder, source], capture_output=True, text=True
         )
-        assert "File too large" in done.stdout, done.stderr
+        assert done.stdout, done.stderr
         assert list(folder.iterdir()) == []
+        return done.stdout.split()
+
+    @pytest.mark.usefixtures("storage")
+    def test_full_disk(self, source, folder):
+        assert self.put_with_limit(folder, source) == [SystemRefused.code, "EFBIG"]
+
+    def test_archive_that_does_not_fit_is_not_begun(self, storage, folder, tmp_path):
+        source = tmp_path / "sparse"
+        with open(source, "wb") as stream:
+            stream.truncate(storage.free_space() + (1 << 40))
+        assert self.put_with_limit(folder, source) == [LocalNoRoom.code, "None"]
 
 
 @pytest.mark.parametrize(
-    "path",
+    "path, kind",
     [
-        "relative",
-        "/allowed/../etc",
-        "/etc",
-        "/allowed-evil",
-        "/allowed/filestore/x",
-        "/",
+        ("relative", NotAbsolute),
+        ("/allowed/../etc", NotAbsolute),
+        ("/etc", NotAllowed),
+        ("/allowed-evil", NotAllowed),
+        ("/allowed/filestore/x", PartOfOdoo),
+        ("/", NotAllowed),
     ],
 )
-def test_rules_refuse(path, tmp_path):
+def test_rules_refuse(path, kind, tmp_path):
     rules = LocalRules([tmp_path / "allowed"], [tmp_path / "allowed/filestore"])
     wanted = Path(path) if path in ("relative", "/") else Path(str(tmp_path) + path)
-    with pytest.raises(PermanentError) as caught:
+    with pytest.raises(kind) as caught:
         LocalStorage(wanted, rules)
+    assert caught.value.message.values["folder"] == str(wanted)
     assert caught.value.hint
 
 
 def test_rules_refuse_what_contains_a_forbidden_place(tmp_path):
     rules = LocalRules([tmp_path], [tmp_path / "data/filestore"])
-    with pytest.raises(PermanentError, match="overlaps"):
+    with pytest.raises(PartOfOdoo):
         LocalStorage(tmp_path / "data", rules)
 
 
 def test_rules_look_behind_links(tmp_path):
     (tmp_path / "allowed").mkdir()
     (tmp_path / "allowed/way out").symlink_to("/etc")
-    with pytest.raises(PermanentError, match="outside"):
+    with pytest.raises(NotAllowed):
         LocalStorage(tmp_path / "allowed/way out", LocalRules([tmp_path / "allowed"]))

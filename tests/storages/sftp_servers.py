@@ -104,9 +104,16 @@ class Sshd:
         command = [SSHD, "-D", "-e", "-f", str(self.config_file)]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=uid, group=uid,
-                extra_groups=[] if uid is not None else None, cwd="/", start_new_session=True,
-            )  # fmt: skip
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                user=uid,
+                group=uid,
+                extra_groups=[] if uid is not None else None,
+                cwd="/",
+                start_new_session=True,
+            )
         wait_for_port(self.port, self.process)
         return self
 

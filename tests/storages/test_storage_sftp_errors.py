@@ -10,31 +10,64 @@ import threading
 import pytest
 from sftp_servers import Proxy, config_of, empty, make_key, plain_sshd, storage_of
 
-from dfr_backup.engine.errors import PermanentError, RetryableError
+from dfr_backup.engine.errors import EngineError
+from dfr_backup.engine.errors.sftp import (
+    BadHostKey,
+    CredentialRefused,
+    HostKeyChanged,
+    HostKeyUnknown,
+    KeyKindUnusable,
+    KeyUnreadable,
+    LoginKindRefused,
+    NobodyListens,
+    NoSftp,
+    NotAnSshKey,
+    NotSsh,
+    ParamikoMissing,
+    PassphraseMissing,
+    PublicKeyGiven,
+    PuttyKey,
+    ServerSilent,
+    SftpDirectoryMissing,
+    SftpHostNotFound,
+    SftpNoPermission,
+    SftpNotADirectory,
+    SftpNotBegun,
+    WrongKeyPassphrase,
+)
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.storages import doing
 from dfr_backup.engine.storages import sftp_protocol as protocol
 from dfr_backup.engine.storages.base import Abilities
+from dfr_backup.engine.storages.sftp import SftpStorage
 from dfr_backup.engine.storages.sftp_keys import HostKey
-from dfr_backup.engine.storages.sftp_link import fetch_host_key
+from dfr_backup.engine.storages.sftp_link import (
+    PASSWORD,
+    PRIVATE_KEY,
+    fetch_host_key,
+)
 from dfr_backup.engine.storages.sftp_transfer import Pace, Reader, Writer
 
 pytest_plugins = ["sftp_fixtures"]
 KINDS = ("ed25519", "ecdsa", "rsa")
 
 
-def refusal(
-    storage, message, kind=PermanentError, doing=lambda storage: storage.check()
-):
-    """Show that a call is refused with a sentence and a hint, and without a secret."""
-    with pytest.raises(kind, match=message) as caught:
-        doing(storage)
+def refusal(storage, kind, call=lambda storage: storage.check()):
+    """Show that a call is refused with an error and a hint, and without a secret."""
+    with pytest.raises(EngineError) as caught:
+        call(storage)
     error = caught.value
+    assert error.code == kind.code
     assert error.hint
-    told = f"{error.message} {error.hint} {error.log}"
+    told = f"{error.in_full} {error.log}"
     for secret in (storage._config.password, storage._config.passphrase):
         assert not secret or secret not in told
     assert "PRIVATE KEY-----\n" not in told
     return error
+
+
+def assert_about(error, what):
+    assert error.message.values["doing"].template == what.template
 
 
 def fingerprint(path):
@@ -42,6 +75,10 @@ def fingerprint(path):
         ["ssh-keygen", "-l", "-f", path], capture_output=True, text=True
     )
     return shown.stdout.split()[1]
+
+
+def own_fingerprint(server):
+    return fingerprint(server.home / "host_ed25519.pub")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,7 +92,7 @@ def test_host_key_of_each_kind(server, kind):
 
 def test_fetched_host_key_can_be_pinned(server):
     key = fetch_host_key("127.0.0.1", server.port)
-    assert key.fingerprint == fingerprint(server.home / "host_ed25519.pub")
+    assert key.fingerprint == own_fingerprint(server)
     storage_of(server, host_key=key.line).check()
     scanned = f"[127.0.0.1]:{server.port} {key.line} a comment"
     assert HostKey.from_line(scanned) == key
@@ -64,21 +101,21 @@ def test_fetched_host_key_can_be_pinned(server):
 def test_changed_host_key(server, tmp_path):
     make_key(tmp_path / "other")
     other = tmp_path / "other.pub"
-    error = refusal(storage_of(server, host_key=other.read_text()), "another host key")
-    assert fingerprint(other) in error.message
-    assert fingerprint(server.home / "host_ed25519.pub") in error.message
+    error = refusal(storage_of(server, host_key=other.read_text()), HostKeyChanged)
+    assert error.message.values["pinned"] == fingerprint(other)
+    assert error.message.values["fingerprint"] == own_fingerprint(server)
 
 
 def test_no_host_key_pinned(server):
-    error = refusal(storage_of(server, host_key=""), "not known yet")
-    assert fingerprint(server.home / "host_ed25519.pub") in error.message
+    error = refusal(storage_of(server, host_key=""), HostKeyUnknown)
+    assert error.message.values["fingerprint"] == own_fingerprint(server)
 
 
 @pytest.mark.parametrize(
     "line", ["ssh-ed25519", "nonsense", "ssh-rsa AAAA", "ssh-rsa !"]
 )
 def test_pinned_nonsense(server, line):
-    refusal(storage_of(server, host_key=line), "not the host key")
+    refusal(storage_of(server, host_key=line), BadHostKey)
 
 
 @pytest.mark.parametrize("passphrase", ["", "open, sesame"])
@@ -96,45 +133,45 @@ def test_passphrase_that_no_key_needs(server):
 
 @pytest.mark.parametrize("form", ["RFC4716", "PEM"])
 @pytest.mark.parametrize(
-    "passphrase, message",
-    [("wrong", "passphrase does not open"), ("", "none was given")],
+    "passphrase, kind", [("wrong", WrongKeyPassphrase), ("", PassphraseMissing)]
 )
-def test_wrong_passphrase(server, tmp_path, form, passphrase, message):
+def test_wrong_passphrase(server, tmp_path, form, passphrase, kind):
     private_key = make_key(tmp_path / "key", "rsa", "right", "-m", form)
-    refusal(storage_of(server, private_key=private_key, passphrase=passphrase), message)
+    refusal(storage_of(server, private_key=private_key, passphrase=passphrase), kind)
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    "text, kind",
     [
-        ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none", "PuTTY"),
-        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA me@here", "public key"),
-        ("hello", "not a private key"),
+        ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none", PuttyKey),
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA me@here", PublicKeyGiven),
+        ("hello", NotAnSshKey),
         (
             "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE "
             "KEY-----",
-            "cannot be read",
+            KeyUnreadable,
         ),
         (
             "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----",
-            "cannot be read",
+            KeyUnreadable,
         ),
     ],
 )
-def test_what_is_not_a_private_key(server, text, message):
-    refusal(storage_of(server, private_key=text), message)
+def test_what_is_not_a_private_key(server, text, kind):
+    refusal(storage_of(server, private_key=text), kind)
 
 
 def test_key_of_a_kind_that_ssh_does_not_know(server):
     made = subprocess.run(
         ["openssl", "genpkey", "-algorithm", "ed448"], capture_output=True
     )
-    refusal(storage_of(server, private_key=made.stdout.decode()), "cannot be used")
+    refusal(storage_of(server, private_key=made.stdout.decode()), KeyKindUnusable)
 
 
 def test_unknown_key(server, tmp_path):
     private_key = make_key(tmp_path / "key")
-    refusal(storage_of(server, private_key=private_key), "refused the private key of")
+    error = refusal(storage_of(server, private_key=private_key), CredentialRefused)
+    assert error.message.values["credential"] is PRIVATE_KEY
 
 
 def test_password(chrooted):
@@ -143,48 +180,47 @@ def test_password(chrooted):
 
 def test_wrong_password(chrooted):
     storage = storage_of(chrooted, private_key="", password="wrong-secret")
-    refusal(storage, "refused the password of sftp-test")
+    error = refusal(storage, CredentialRefused)
+    assert error.message.values["credential"] is PASSWORD
+    assert error.message.values["user"] == chrooted.user
 
 
 def test_unknown_user(chrooted):
     storage = storage_of(chrooted, private_key="", password="wrong-secret", user="who")
-    refusal(storage, "refused the password of who")
+    assert refusal(storage, CredentialRefused).message.values["user"] == "who"
 
 
 def test_passwords_are_not_accepted(server):
     error = refusal(
-        storage_of(server, private_key="", password="secret"), "log in with a password"
+        storage_of(server, private_key="", password="secret"), LoginKindRefused
     )
-    assert "publickey" in error.hint
+    assert "publickey" in error.hint.values["accepted"].parts
 
 
 def test_name_that_does_not_resolve(server):
     storage = storage_of(server, host="no-such-host.invalid")
-    refusal(
-        storage,
-        "no-such-host.invalid cannot be resolved",
-        (PermanentError, RetryableError),
-    )
+    error = refusal(storage, SftpHostNotFound)
+    assert error.message.values["host"] == "no-such-host.invalid"
 
 
 def test_nobody_listens(server):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         storage = storage_of(server, port=closed.getsockname()[1])
-        refusal(storage, "refuses connections", RetryableError)
+        refusal(storage, NobodyListens)
 
 
 def test_server_that_says_nothing(server):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         storage = storage_of(server, port=silent.getsockname()[1], timeout=1)
-        refusal(storage, "did not answer for 1 seconds", RetryableError)
+        assert refusal(storage, ServerSilent).message.values["seconds"] == "1"
 
 
 @pytest.mark.parametrize("limit", [20, 1200, 1300, 1660, 1720])
 def test_server_that_stalls_in_the_login(server, limit):
     with Proxy(server.port, limit=limit) as proxy:
         storage = storage_of(server, port=proxy.port, timeout=0.5)
-        refusal(storage, "did not answer", RetryableError)
+        refusal(storage, ServerSilent)
 
 
 def test_another_kind_of_server(server):
@@ -196,13 +232,13 @@ def test_another_kind_of_server(server):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=greet, daemon=True).start()
         storage = storage_of(server, port=listener.getsockname()[1], timeout=2)
-        refusal(storage, "does not speak SSH", RetryableError)
+        refusal(storage, NotSsh)
 
 
 @pytest.mark.parametrize("subsystem", ["/nonexistent", "/bin/echo welcome"])
 def test_no_sftp(user, subsystem):
     with plain_sshd(user, subsystem=subsystem) as server:
-        refusal(storage_of(server), "then no SFTP began", RetryableError)
+        refusal(storage_of(server), SftpNotBegun)
 
 
 def test_subsystem_is_missing(user):
@@ -211,17 +247,16 @@ def test_subsystem_is_missing(user):
         text = server.config_file.read_text()
         server.config_file.write_text(text.replace("Subsystem", "#"))
         server.start(user.pw_uid if user else None)
-        refusal(storage_of(server), "let .* in but offers no SFTP")
+        refusal(storage_of(server), NoSftp)
 
 
 def test_paramiko_is_missing(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "paramiko", None)
-    error = refusal(storage_of(server), "package paramiko is missing")
-    assert "pip install paramiko" in error.hint
+    refusal(storage_of(server), ParamikoMissing)
 
 
 @pytest.mark.parametrize(
-    "doing",
+    "call",
     [
         lambda storage: storage.check(),
         lambda storage: storage.put_bytes(b"x", "a"),
@@ -229,46 +264,45 @@ def test_paramiko_is_missing(server, monkeypatch):
         lambda storage: storage.probe(),
     ],
 )
-def test_directory_that_is_gone_is_not_made_again(server, doing):
+def test_directory_that_is_gone_is_not_made_again(server, call):
     storage = storage_of(server, directory=f"{server.data}/gone")
-    error = refusal(storage, "no such directory", doing=doing)
-    assert "mounted" in error.hint
+    error = refusal(storage, SftpDirectoryMissing, call)
+    assert error.message.values["location"] == storage.location("").rstrip("/")
     assert list(server.data.iterdir()) == []
 
 
 def test_directory_that_is_a_file(server):
     (server.data / "file").write_bytes(b"")
-    refusal(storage_of(server, directory=f"{server.data}/file"), "is not a directory")
+    refusal(storage_of(server, directory=f"{server.data}/file"), SftpNotADirectory)
 
 
 @pytest.mark.parametrize(
-    "mode, message",
-    [(0o500, "Cannot write .*permission"), (0o300, "Cannot list .*permission")],
+    "mode, what", [(0o500, doing.writing("")), (0o300, doing.LIST_DIRECTORY)]
 )
-def test_missing_right(server, mode, message):
+def test_missing_right(server, mode, what):
     server.data.chmod(mode)
     try:
-        error = refusal(
-            storage_of(server), message, doing=lambda storage: storage.probe()
-        )
-        assert server.user in error.hint
+        error = refusal(storage_of(server), SftpNoPermission, SftpStorage.probe)
+        assert_about(error, what)
+        assert error.hint.values["user"] == server.user
     finally:
         empty(server.data)
 
 
 @pytest.mark.parametrize(
-    "denied, message",
+    "denied, what",
     [
-        ("-P read", "Cannot read .*permission"),
-        ("-P opendir", "Cannot list .*permission"),
-        ("-P write", "Cannot write .*permission"),
-        ("-P posix-rename,rename", "Cannot write .*permission"),
-        ("-R", "Cannot write .*permission"),
+        ("-P read", doing.reading("")),
+        ("-P opendir", doing.LIST_DIRECTORY),
+        ("-P write", doing.writing("")),
+        ("-P posix-rename,rename", doing.writing("")),
+        ("-R", doing.writing("")),
     ],
 )
-def test_server_that_forbids(user, denied, message):
+def test_server_that_forbids(user, denied, what):
     with plain_sshd(user, subsystem=f"internal-sftp {denied}") as server:
-        refusal(storage_of(server), message, doing=lambda storage: storage.probe())
+        error = refusal(storage_of(server), SftpNoPermission, SftpStorage.probe)
+        assert_about(error, what)
         assert list(server.data.iterdir()) == []
 
 
@@ -277,16 +311,13 @@ def test_server_where_nothing_can_be_deleted(user, tmp_path):
         storage = storage_of(server)
         found = storage.probe()
         assert not found.can_delete
-        assert "Nothing can be deleted" in found.notes[0]
+        assert found.notes[0].values["location"] == storage.location("")
         source = tmp_path / "source"
         source.write_bytes(b"content")
         storage.put(source, "a.zip", Progress())
         assert storage.stat("a.zip").size == 7
-        refusal(
-            storage,
-            "Cannot delete a.zip",
-            doing=lambda storage: storage.delete("a.zip"),
-        )
+        error = refusal(storage, SftpNoPermission, lambda own: own.delete("a.zip"))
+        assert error.message.values["doing"] == doing.deleting("a.zip")
 
 
 def test_probe_of_a_server_where_all_is_allowed(server):
@@ -389,8 +420,8 @@ def test_one_refused_write_among_many_is_noticed():
 
     session = protocol.Session(ScriptedServer(answer))
     writer = Writer(session, b"h", 0, Pace(0, lambda: None))
+    writer.write(memoryview(CONTENT))
     with pytest.raises(protocol.Refused):
-        writer.write(memoryview(CONTENT))
         writer.finish()
 
 

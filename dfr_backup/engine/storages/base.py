@@ -11,10 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import Mismatch, PermanentError
+from ..errors.storage import ContentDiffers, CopyMissing, ProbeDiffers, SizeDiffers
+from ..messages import Message, _
 from ..progress import Progress
 
 CHUNK = 1 << 20  # bytes
+CANNOT_DELETE = _(
+    "Nothing can be deleted in %(location)s: old backups have to be removed by its "
+    "owner, and so has the test file %(key)s."
+)
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,10 @@ class Limits:
 class Abilities:
     """What a probe found out that is no failure. ``can_delete``: False where the
     credentials may add and read but not delete, so that retention is the storage's
-    own business; ``notes`` are sentences for the administrator."""
+    own business; ``notes`` are for the administrator."""
 
     can_delete: bool = True
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,21 +103,12 @@ class Storage(ABC):
             with self.open(key) as stream:
                 intact = stream.read() == token
             if not intact or key not in {found.key for found in self.list()}:
-                raise PermanentError(
-                    f"What was written to {self.location('')} does not read back the "
-                    "same.",
-                    hint="Check the storage's disk, and what lies between it and this "
-                    "server.",
-                )
+                raise ProbeDiffers(location=self.location(""))
         finally:
             can_delete = self._deletes(key)
         if can_delete:
             return Abilities()
-        note = (
-            f"Nothing can be deleted in {self.location('')}: old backups have to be "
-            "removed by its "
-            f"owner, and so has the test file {key}."
-        )
+        note = Message(CANNOT_DELETE, location=self.location(""), key=key)
         return Abilities(can_delete=False, notes=(note,))
 
     def _deletes(self, key: str) -> bool:
@@ -161,28 +157,12 @@ class Storage(ABC):
         """
         found = self.stat(key)
         if found is None:
-            raise Mismatch(
-                f"{key} is not in the storage any more.",
-                hint="Somebody or something deleted it. Run a new backup; to restore, "
-                "choose "
-                "another copy.",
-            )
+            raise CopyMissing(key=key)
         if found.size != size:
-            raise Mismatch(
-                f"{key} has {found.size} bytes in the storage instead of {size}.",
-                hint="The stored copy is damaged. Run a new backup, and look at the "
-                "storage; to "
-                "restore, choose another copy.",
-            )
+            raise SizeDiffers(key=key, size=found.size, expected=size)
         progress.expect(size)
         if self._digest(key, progress) != sha256:
-            raise Mismatch(
-                f"The content of {key} in the storage is not what was sent: its "
-                "checksum differs.",
-                hint="The stored copy is damaged. Run a new backup, and check the "
-                "storage's disk; "
-                "to restore, choose another copy.",
-            )
+            raise ContentDiffers(key=key)
 
     def _digest(self, key: str, progress: Progress) -> str:
         digest = hashlib.sha256()

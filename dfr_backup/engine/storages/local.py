@@ -14,12 +14,42 @@ from typing import BinaryIO, cast
 
 from ..checkpoints import checkpoint
 from ..directread import sha256_on_disk
-from ..errors import EngineError, PermanentError, RetryableError
+from ..errors import EngineError
+from ..errors.fetch import FileGone
+from ..errors.local import (
+    DirectoryMissing,
+    DiskBroken,
+    DiskFull,
+    LocalNoRoom,
+    NoPermission,
+    NotAbsolute,
+    NotAllowed,
+    PartOfOdoo,
+    PathIsFile,
+    QuotaUsedUp,
+    ReadOnlyDisk,
+    ShareLost,
+    SystemRefused,
+)
+from ..errors.storage import BadKey
+from ..messages import Joined, Message, Size
 from ..pagecache import forget_cached
 from ..progress import Progress
+from . import doing
 from .base import Storage, StoredObject
 
 PARTIAL = ".part"
+KINDS: dict[int, type[EngineError]] = {
+    errno.EACCES: NoPermission,
+    errno.EPERM: NoPermission,
+    errno.EROFS: ReadOnlyDisk,
+    errno.ENOSPC: DiskFull,
+    errno.EDQUOT: QuotaUsedUp,
+    errno.ENOTDIR: PathIsFile,
+    errno.ENOENT: DirectoryMissing,
+    errno.EIO: DiskBroken,
+    errno.ESTALE: ShareLost,
+}
 COPY_CHUNK = 8 << 20  # bytes: short enough for a cancel within a second on a slow disk
 
 
@@ -39,25 +69,13 @@ class LocalRules:
         """Return the real path of ``path``. Raise PermanentError when the rules
         forbid it."""
         if not path.is_absolute() or ".." in path.parts:
-            raise PermanentError(
-                f"“{path}” is not an absolute path.",
-                hint="Give the whole path, for example /var/backups/odoo.",
-            )
+            raise NotAbsolute(folder=path)
         real = Path(os.path.realpath(path))
         if not any(_is_below(real, root) for root in self.allowed):
-            roots = ", ".join(str(root) for root in self.allowed)
-            raise PermanentError(
-                f"“{path}” is outside the directories where backups may be kept.",
-                hint=f"Choose a directory below {roots}. The server's administrator "
-                "can add one "
-                "in odoo.conf: dfr_backup_local_roots = /path",
-            )
+            raise NotAllowed(folder=path, roots=Joined(map(str, self.allowed), ", "))
         for root in self.forbidden:
             if _is_below(real, root) or _is_below(Path(os.path.realpath(root)), real):
-                raise PermanentError(
-                    f"“{path}” overlaps with {root}, which is itself part of Odoo.",
-                    hint="Keep backups out of the filestore and of the addons paths.",
-                )
+                raise PartOfOdoo(folder=path, root=root)
         return real
 
 
@@ -75,11 +93,11 @@ class LocalStorage(Storage):
         return str(self._file(key)) if key else f"{self._path}/"
 
     def prepare(self) -> None:
-        with self._explained("make the directory"):
+        with self._explained(doing.MAKE_DIRECTORY):
             _make(self._path)
 
     def check(self) -> None:
-        with self._explained("write"):
+        with self._explained(doing.WRITE):
             if not self._path.is_dir():
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             if not os.access(self._path, os.W_OK | os.X_OK):
@@ -89,7 +107,7 @@ class LocalStorage(Storage):
         size = source.stat().st_size
         progress.expect(size)
         partial = self._file(key + PARTIAL)
-        with self._explained(f"write {key}"):
+        with self._explained(doing.writing(key)):
             if _link(source, partial):
                 progress.advance(size)
             else:
@@ -100,7 +118,7 @@ class LocalStorage(Storage):
 
     def put_bytes(self, data: bytes, key: str) -> None:
         partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
-        with self._explained(f"write {key}"):
+        with self._explained(doing.writing(key)):
             try:
                 with open(partial, "xb", opener=_private) as stream:
                     stream.write(data)
@@ -110,14 +128,14 @@ class LocalStorage(Storage):
                 partial.unlink(missing_ok=True)
 
     def stat(self, key: str) -> StoredObject | None:
-        with self._explained(f"look at {key}"):
+        with self._explained(doing.looking_at(key)):
             try:
                 return _stored(key, self._file(key).stat())
             except FileNotFoundError:
                 return None
 
     def list(self) -> Iterator[StoredObject]:
-        with self._explained("list the directory"):
+        with self._explained(doing.LIST_DIRECTORY):
             names = sorted(
                 entry.name for entry in os.scandir(self._path) if entry.is_file()
             )
@@ -128,55 +146,48 @@ class LocalStorage(Storage):
 
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
-        with self._explained(f"read {key}"):
+        with self._explained(doing.reading(key)):
             try:
-                stream = open(self._file(key), "rb", buffering=0)
+                stream = open(self._file(key), "rb", buffering=0)  # noqa: SIM115
             except FileNotFoundError as error:
-                raise PermanentError(
-                    f"{key} is not in {self._path}.",
-                    hint="The file was moved or deleted. Scan the storage to see what "
-                    "is there.",
-                ) from error
+                raise FileGone(file=key, folder=self._path) from error
             with stream:
                 forget_cached(stream.fileno())
                 stream.seek(offset)
                 yield cast(BinaryIO, stream)
 
     def delete(self, key: str) -> None:
-        with self._explained(f"delete {key}"):
+        with self._explained(doing.deleting(key)):
             checkpoint("storage.delete")
             self._file(key).unlink(missing_ok=True)
             _sync_directory(self._path)
 
     def discard_partial(self, key: str) -> None:
-        with self._explained(f"delete {key}"):
+        with self._explained(doing.deleting(key)):
             self._file(key + PARTIAL).unlink(missing_ok=True)
 
     def local_path(self, key: str) -> Path | None:
         return self._file(key)
 
     def free_space(self) -> int | None:
-        with self._explained("look at the free space"):
+        with self._explained(doing.LOOK_AT_SPACE):
             return shutil.disk_usage(self._path).free
 
     def _digest(self, key: str, progress: Progress) -> str:
-        with self._explained(f"read {key}"):
+        with self._explained(doing.reading(key)):
             return sha256_on_disk(self._file(key), progress.advance)
 
     def _file(self, key: str) -> Path:
         if not key or "/" in key or "\0" in key or key in (".", ".."):
-            raise PermanentError(f"“{key}” cannot be the name of a stored object.")
+            raise BadKey(key=key)
         return self._path / key
 
     def _require_space(self, size: int, partial: Path) -> None:
         present = partial.stat().st_size if partial.exists() else 0
         free = self.free_space() or 0
         if free < size - present:
-            raise PermanentError(
-                f"{self._path} has {free >> 20} MiB free, but the archive needs "
-                f"{(size - present) >> 20} MiB.",
-                hint="Free some space, or choose a larger disk. Nothing was deleted.",
-            )
+            needed = Size(size - present)
+            raise LocalNoRoom(location=self._path, free=Size(free), needed=needed)
 
     def _copy(self, source: Path, partial: Path, progress: Progress) -> None:
         done = _same_so_far(source, partial, progress)
@@ -205,11 +216,11 @@ class LocalStorage(Storage):
         _sync_directory(self._path)
 
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _explained(self, what: Message) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise _explain(error, doing, self._path) from error
+            raise _explain(error, what, self._path) from error
 
 
 def _private(path: str, flags: int) -> int:
@@ -277,23 +288,7 @@ def _stored(key: str, status: os.stat_result) -> StoredObject:
     )
 
 
-def _explain(error: OSError, doing: str, path: Path) -> EngineError:
+def _explain(error: OSError, what: Message, folder: Path) -> EngineError:
+    kind = KINDS.get(error.errno or 0, SystemRefused)
     reason = os.strerror(error.errno) if error.errno else str(error)
-    message = f"Cannot {doing} in {path}: {reason}."
-    hints = {
-        errno.EACCES: "Give the system user that runs Odoo the right to write there.",
-        errno.EPERM: "Give the system user that runs Odoo the right to write there.",
-        errno.EROFS: "The file system is mounted read-only: mount it read-write.",
-        errno.ENOSPC: "The disk is full. Free some space, or choose a larger disk.",
-        errno.EDQUOT: "The disk quota is used up. Free some space, or raise the quota.",
-        errno.ENOTDIR: "A part of the path is a file. Choose another directory.",
-        errno.ENOENT: "The directory is gone. Is the disk or the share mounted?",
-        errno.EIO: "The disk reports errors: check it before anything else.",
-        errno.ESTALE: "The network share was lost. Mount it again.",
-    }
-    kind = (
-        RetryableError if error.errno in (errno.EIO, errno.ESTALE) else PermanentError
-    )
-    return kind(
-        message, hint=hints.get(error.errno or 0, "Check the directory on the server.")
-    )
+    return kind(doing=what, folder=folder, reason=reason, log=f"{what}: {error}")

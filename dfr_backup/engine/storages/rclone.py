@@ -17,8 +17,17 @@ from typing import Any, BinaryIO, cast
 
 from ..checkpoints import checkpoint
 from ..errors import Cancelled, EngineError, PermanentError
+from ..errors.fetch import FileGone
+from ..errors.rclone import (
+    RcloneNoRoom,
+    RcloneNotADirectory,
+    RemoteNotAllowed,
+    StorageFull,
+)
+from ..messages import Joined, Message, Size, _
 from ..process import Child
 from ..progress import Progress
+from . import doing
 from .base import Limits, Storage, StoredObject
 from .rclone_errors import MISSING, Failed, explain, meaning_of
 from .rclone_process import Rclone
@@ -27,6 +36,8 @@ from .rclone_rules import RcloneConfig, checked_directory, checked_key, checked_
 PARTIAL = ".part"
 ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
 LOCAL = "local"  # the kind of remote that is the whole file system of this server
+READ_CONFIGURATION = Message(_("read the configuration"))
+ASK_REMOTE = Message(_("ask what the remote can"))
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -42,7 +53,7 @@ def list_remotes(config: RcloneConfig) -> list[str]:
     try:
         return sorted(name for name, kind in rclone.remotes().items() if kind != LOCAL)
     except Failed as failure:
-        raise explain(failure, "read the configuration", "rclone") from failure
+        raise explain(failure, READ_CONFIGURATION, "rclone") from failure
 
 
 class RcloneStorage(Storage):
@@ -68,18 +79,15 @@ class RcloneStorage(Storage):
 
     def prepare(self) -> None:
         if self._features.get("CanHaveEmptyDirectories"):
-            self._run("make the directory", "mkdir", self._path())
+            self._run(doing.MAKE_DIRECTORY, "mkdir", self._path())
 
     def check(self) -> None:
-        doing = "look at the directory"
         if not self._features.get("CanHaveEmptyDirectories"):
             return
-        found = json.loads(self._run(doing, "lsjson", self._path(), options=["--stat"]))
+        what, path = doing.LOOK_AT_DIRECTORY, self._path()
+        found = json.loads(self._run(what, "lsjson", path, options=["--stat"]))
         if not found.get("IsDir"):
-            raise PermanentError(
-                f"{self._path()} is not a directory.",
-                hint="Choose another one, or one that does not exist yet.",
-            )
+            raise RcloneNotADirectory(location=path)
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
         checked_key(key)
@@ -109,7 +117,7 @@ class RcloneStorage(Storage):
         except Failed as failure:
             if failure.status in MISSING:
                 return None
-            raise explain(failure, f"look at {key}", self._path()) from failure
+            raise self._explain(failure, doing.looking_at(key)) from failure
         return None if not found or found.get("IsDir") else _stored(key, found)
 
     def list(self) -> Iterator[StoredObject]:
@@ -121,18 +129,14 @@ class RcloneStorage(Storage):
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
         found = self.stat(key)
         if found is None:
-            raise PermanentError(
-                f"{key} is not in {self._path()}.",
-                hint="The file was moved or deleted. Scan the storage to see what is "
-                "there.",
-            )
+            raise FileGone(file=key, folder=self._path())
         left = max(0, found.size - offset)
-        doing = f"read {key}"
+        what = doing.reading(key)
         with self._rclone.stream(
             "cat", f"--offset={offset}", path=self._path(key)
         ) as child:
             stream = _Stream(
-                self._rclone, child, left, lambda error: self._explain(error, doing)
+                self._rclone, child, left, lambda error: self._explain(error, what)
             )
             yield cast(BinaryIO, stream)
 
@@ -140,7 +144,7 @@ class RcloneStorage(Storage):
         checked_key(key)
         checkpoint("storage.delete")
         try:
-            self._run(f"delete {key}", "deletefile", self._path(key))
+            self._run(doing.deleting(key), "deletefile", self._path(key))
         except EngineError:
             if self.stat(key) is not None:
                 raise
@@ -151,10 +155,10 @@ class RcloneStorage(Storage):
     def free_space(self) -> int | None:
         if not self._features.get("About"):
             return None
-        doing = "look at the free space"
-        return json.loads(
-            self._run(doing, "about", self._path(), options=["--json"])
-        ).get("free")
+        what, path = doing.LOOK_AT_SPACE, self._path()
+        found = json.loads(self._run(what, "about", path, options=["--json"]))
+        free: int | None = found.get("free")
+        return free
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         with self._reporting_to(progress):
@@ -170,24 +174,18 @@ class RcloneStorage(Storage):
                 "backend", paths=["features", f"{self._remote}:"]
             )
         except Failed as failure:
-            raise self._explain(failure, "ask what the remote can") from failure
-        return json.loads(shown)["Features"]
+            raise self._explain(failure, ASK_REMOTE) from failure
+        features: dict[str, bool] = json.loads(shown)["Features"]
+        return features
 
     def _require_remote(self) -> None:
         remotes = list_remotes(self._config)
         if self._remote not in remotes:
-            names = ", ".join(remotes) or "none"
-            raise PermanentError(
-                f"“{self._remote}” is not among the remotes that may be used on this "
-                "server.",
-                hint=f"There are: {names}. The server's administrator adds one with "
-                "rclone config, "
-                "as the system user that runs Odoo; one of the kind “local” is never "
-                "used.",
-            )
+            names = Joined(remotes, ", ") or Message(_("none"))
+            raise RemoteNotAllowed(remote=self._remote, remotes=names)
 
     def _path(self, key: str = "") -> str:
-        return f"{self._remote}:{'/'.join(part for part in (self._directory, key) if part)}"
+        return f"{self._remote}:{'/'.join(filter(None, (self._directory, key)))}"
 
     def _call(self, command: str, *paths: str, options: Sequence[str] = ()) -> bytes:
         """Return what a command prints. Raise Failed, or an EngineError."""
@@ -195,27 +193,28 @@ class RcloneStorage(Storage):
         return self._rclone.output(command, *options, paths=paths)
 
     def _run(
-        self, doing: str, command: str, *paths: str, options: Sequence[str] = ()
+        self, what: Message, command: str, *paths: str, options: Sequence[str] = ()
     ) -> bytes:
         try:
             return self._call(command, *paths, options=options)
         except Failed as failure:
-            raise self._explain(failure, doing) from failure
+            raise self._explain(failure, what) from failure
 
-    def _explain(self, failure: Failed, doing: str) -> EngineError:
-        return explain(failure, doing, self._path())
+    def _explain(self, failure: Failed, what: Message) -> EngineError:
+        return explain(failure, what, self._path())
 
     def _entries(self) -> Sequence[dict[str, Any]]:
         try:
             options = ["--files-only", "--no-mimetype"]
-            return json.loads(self._call("lsjson", self._path(), options=options))
+            shown = self._call("lsjson", self._path(), options=options)
         except Failed as failure:
-            if failure.status in MISSING and not self._features.get(
-                "CanHaveEmptyDirectories"
-            ):
+            has_directories = self._features.get("CanHaveEmptyDirectories")
+            if failure.status in MISSING and not has_directories:
                 # in an object store, a directory is there once something is in it
                 return []
-            raise self._explain(failure, "list the directory") from failure
+            raise self._explain(failure, doing.LIST_DIRECTORY) from failure
+        entries: Sequence[dict[str, Any]] = json.loads(shown)
+        return entries
 
     def _store(
         self, source: Path, key: str, partial: str, report: Callable[[int], None]
@@ -247,14 +246,17 @@ class RcloneStorage(Storage):
         try:
             self._rclone.transfer(source, self._path(name), report)
         except Failed as failure:
+            what = doing.writing(key)
             if meaning_of(failure) is None and self._is_full():
-                failure = Failed(failure.status, f"{failure.text}\nno space left")
-            raise self._explain(failure, f"write {key}") from failure
+                raise StorageFull(
+                    doing=what, location=self._path(), log=failure.text
+                ) from failure
+            raise self._explain(failure, what) from failure
 
     def _publish(self, key: str, partial: str) -> None:
         paths = self._path(partial), self._path(key)
         checkpoint("storage.rename.before")
-        self._run(f"write {key}", "moveto", *paths, options=["--ignore-times"])
+        self._run(doing.writing(key), "moveto", *paths, options=["--ignore-times"])
         checkpoint("storage.rename.after")
 
     def _is_full(self) -> bool:
@@ -268,10 +270,8 @@ class RcloneStorage(Storage):
     def _require_space(self, size: int) -> None:
         free = self.free_space()
         if free is not None and free < size:
-            raise PermanentError(
-                f"{self._path()} has {free >> 20} MiB free, but the archive needs "
-                f"{size >> 20} MiB.",
-                hint="Free some space there, or raise the quota. Nothing was deleted.",
+            raise RcloneNoRoom(
+                location=self._path(), free=Size(free), needed=Size(size)
             )
 
     @contextmanager
@@ -309,7 +309,7 @@ class _Stream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fill a part of ``buffer``. Return 0 at the end of the file, once rclone
         has ended well. Raise an EngineError."""
         if not len(buffer):

@@ -11,7 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import PermanentError, RetryableError
+from ..errors.rclone import (
+    ConfigurationMissing,
+    RcloneMissing,
+    RcloneStuck,
+    RcloneTooOld,
+)
+from ..messages import Message, _
 from ..process import Child
 from .base import Limits
 from .rclone_errors import Failed, without_secrets
@@ -53,13 +59,8 @@ class Rclone:
             found = re.match(r"rclone v(\d+)\.(\d+)", shown)
             version = (int(found[1]), int(found[2])) if found else (0, 0)
             if version < OLDEST:
-                raise PermanentError(
-                    "This rclone is too old: "
-                    f"{shown.splitlines()[0] if shown else 'no version'}.",
-                    hint="Version 1.60 or newer is needed; the server's administrator "
-                    "can install "
-                    "it.",
-                )
+                shown = shown.partition("\n")[0]
+                raise RcloneTooOld(version=shown or Message(_("no version")))
             _versions[program] = version
         return _versions[program]
 
@@ -136,11 +137,7 @@ class Rclone:
 
     def _require_before(self, deadline: float) -> None:
         if time.monotonic() > deadline:
-            raise RetryableError(
-                f"rclone did nothing for {PATIENCE * self._limits.timeout:g} seconds.",
-                hint="It was ended, and is tried again. Check the network and the "
-                "remote.",
-            )
+            raise RcloneStuck(seconds=f"{PATIENCE * self._limits.timeout:g}")
 
     def finish(self, child: Child, complaints: str = "") -> None:
         """Read the exit status of a child that has closed its output. Raise Failed."""
@@ -165,7 +162,7 @@ class Rclone:
         try:
             child.__enter__()
         except OSError as error:
-            raise _not_installed(str(error)) from error
+            raise RcloneMissing(log=str(error)) from error
         try:
             yield child
         finally:
@@ -174,7 +171,7 @@ class Rclone:
     def _binary(self) -> str:
         found = shutil.which(self._config.binary or "rclone")
         if not found:
-            raise _not_installed(f"{self._config.binary or 'rclone'} was not found")
+            raise RcloneMissing(log=f"{self._config.binary or 'rclone'} was not found")
         return found
 
     def _common_options(self) -> list[str]:
@@ -190,12 +187,7 @@ class Rclone:
     def _require_config(self) -> None:
         path = self._config.config_file
         if path and not path.is_file():
-            raise PermanentError(
-                f"The configuration of rclone is not at {path}.",
-                hint="The server's administrator can make it: rclone config, as the "
-                "system user "
-                "that runs Odoo.",
-            )
+            raise ConfigurationMissing(path=path)
 
 
 def _log_entries(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
@@ -210,12 +202,3 @@ def _log_entries(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(entry, dict):
                 yield entry
-
-
-def _not_installed(reason: str) -> PermanentError:
-    return PermanentError(
-        "The program rclone is missing on this server.",
-        hint="The server's administrator can install it, for example: apt install "
-        "rclone",
-        log=reason,
-    )

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PermanentError
+from ..errors.rclone import BadRemote, BadRemoteDirectory
+from ..errors.storage import BadKey
 
 REMOTE = re.compile(r"[\w.+@](?:[\w.+@ -]*[\w.+@-])?")
 KEPT_VARIABLES = ("RCLONE_CONFIG", "RCLONE_PASSWORD_COMMAND")
@@ -43,11 +44,7 @@ def environment() -> dict[str, str]:
 def checked_remote(remote: str) -> str:
     """Return ``remote`` when it can be the name of one. Raise PermanentError."""
     if not REMOTE.fullmatch(remote):
-        raise PermanentError(
-            f"“{remote}” cannot be the name of a remote of rclone.",
-            hint="Choose one of the remotes that the server's administrator has "
-            "configured.",
-        )
+        raise BadRemote(remote=remote)
     return remote
 
 
@@ -56,19 +53,14 @@ def checked_directory(directory: str) -> str:
     PermanentError."""
     parts = directory.split("/") if directory else []
     if not all(map(_is_plain, parts)):
-        raise PermanentError(
-            f"“{directory}” cannot be a directory in a remote of rclone.",
-            hint="Give a path like backups/odoo: below where the remote begins, "
-            "without colons "
-            "and without “..”. What shall begin elsewhere needs an alias remote.",
-        )
+        raise BadRemoteDirectory(directory=directory)
     return directory
 
 
 def checked_key(key: str) -> str:
     """Return ``key`` when it can be the name of an object. Raise PermanentError."""
     if key in ("", ".", "..") or "/" in key or not _is_printable(key):
-        raise PermanentError(f"“{key}” cannot be the name of a stored object.")
+        raise BadKey(key=key)
     return key
 
 

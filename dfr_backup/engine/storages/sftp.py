@@ -2,7 +2,6 @@
 
 import contextlib
 import secrets
-import stat
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,23 +10,39 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from ..checkpoints import checkpoint
-from ..errors import Cancelled, EngineError, PermanentError, RetryableError
+from ..errors import Cancelled, EngineError, PermanentError
+from ..errors.fetch import FileGone
+from ..errors.sftp import (
+    NotSftp,
+    RequestFailed,
+    SentSizeDiffers,
+    SftpConnectionLost,
+    SftpDirectoryMissing,
+    SftpDiskFull,
+    SftpNoPermission,
+    SftpNoRoom,
+    SftpNotADirectory,
+)
+from ..errors.storage import BadKey
+from ..messages import Message, Size
 from ..progress import Progress
+from . import doing
 from . import sftp_protocol as protocol
 from .base import CHUNK, Limits, Storage, StoredObject
 from .sftp_keys import require_paramiko
 from .sftp_link import Link, SftpConfig
 from .sftp_protocol import Attributes, Garbled, Refused, Session
-from .sftp_transfer import WINDOW, Pace, Reader, Writer
+from .sftp_transfer import Pace, Reader, Writer, resumable
 
 PARTIAL = ".part"
-COMPARED = (
-    2 * WINDOW
-)  # bytes at the end of a partial file that are compared before it goes on
 ALMOST_NOTHING = 1 << 20  # bytes: a disk with less than this counts as full
-SYNC_PATIENCE = (
-    10  # times the timeout: a server with a slow disk is silent while it syncs
-)
+SYNC_PATIENCE = 10  # times the timeout: a slow disk is silent while it syncs
+KINDS: dict[int, type[EngineError]] = {
+    protocol.NO_SUCH_FILE: SftpDirectoryMissing,
+    protocol.PERMISSION_DENIED: SftpNoPermission,
+    protocol.NO_CONNECTION: SftpConnectionLost,
+    protocol.CONNECTION_LOST: SftpConnectionLost,
+}
 CLEAN_UP_SECONDS = 3.0  # a cancel must not wait for a server that is gone
 
 
@@ -46,7 +61,7 @@ class SftpStorage(Storage):
         )
         self._tick: Callable[[], None] = _go_on
         self._link: Link | None = None
-        self._closer: weakref.finalize | None = None
+        self._closer: weakref.finalize[[], SftpStorage] | None = None
 
     def close(self) -> None:
         """End the connection. The next call makes a new one."""
@@ -62,22 +77,19 @@ class SftpStorage(Storage):
 
     def prepare(self) -> None:
         path = PurePosixPath(self._directory)
-        with self._session("make the directory") as session:
+        with self._session(doing.MAKE_DIRECTORY) as session:
             for folder in [*reversed(path.parents), path]:
                 if session.stat(str(folder)) is None:
                     session.mkdir(str(folder), 0o700)
         self.check()
 
     def check(self) -> None:
-        with self._session("look at the directory") as session:
+        with self._session(doing.LOOK_AT_DIRECTORY) as session:
             found = session.stat(self._directory)
             if found is None:
                 raise Refused(protocol.NO_SUCH_FILE, "No such file")
             if found.mode is not None and not found.is_directory:
-                raise PermanentError(
-                    f"{self._address()} is not a directory.",
-                    hint="Choose another one, or one that does not exist yet.",
-                )
+                raise SftpNotADirectory(location=self._address())
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
         partial = self._path(key + PARTIAL)
@@ -85,8 +97,8 @@ class SftpStorage(Storage):
         progress.expect(size)
         link = self._connected()
         try:
-            with self._reporting_to(progress), self._guarded(link, f"write {key}"):
-                done = _resumable(link.session, source, partial, size)
+            with self._reporting_to(progress), self._storing(link, key):
+                done = resumable(link.session, source, partial, size)
                 self._require_space(link.session, size - done)
                 self._upload(link, source, partial, done, progress)
                 checkpoint("storage.put.written")
@@ -99,7 +111,7 @@ class SftpStorage(Storage):
         partial = self._path(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
         link = self._connected()
         try:
-            with self._guarded(link, f"write {key}"):
+            with self._storing(link, key):
                 flags = protocol.FOR_WRITING | protocol.CREATE | protocol.EXCLUSIVE
                 handle = link.session.open(partial, flags)
                 writer = Writer(link.session, handle, 0, self._pace())
@@ -112,12 +124,12 @@ class SftpStorage(Storage):
 
     def stat(self, key: str) -> StoredObject | None:
         path = self._path(key)
-        with self._session(f"look at {key}") as session:
+        with self._session(doing.looking_at(key)) as session:
             found = session.stat(path)
         return _stored(key, found) if found and found.is_file else None
 
     def list(self) -> Iterator[StoredObject]:
-        with self._session("list the directory") as session:
+        with self._session(doing.LIST_DIRECTORY) as session:
             entries = [
                 entry for entry in session.scan(self._directory) if entry[1].is_file
             ]
@@ -129,18 +141,14 @@ class SftpStorage(Storage):
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
         link = self._connected()
-        doing = f"read {key}"
-        with self._guarded(link, doing):
+        what = doing.reading(key)
+        with self._guarded(link, what):
             found = link.session.stat(self._path(key))
             if found is None:
-                raise PermanentError(
-                    f"{key} is not in {self._address()}.",
-                    hint="The file was moved or deleted. Scan the storage to see what "
-                    "is there.",
-                )
+                raise FileGone(file=key, folder=self._address())
             handle = link.session.open(self._path(key), protocol.FOR_READING)
         size = found.size or 0
-        guard = lambda: self._guarded(link, doing)  # noqa: E731 (a name for a long line)
+        guard = lambda: self._guarded(link, what)  # noqa: E731 (a name for a long line)
         reader = Reader(link.session, handle, size, offset, self._pace(), guard)
         try:
             yield cast(BinaryIO, reader)
@@ -149,17 +157,17 @@ class SftpStorage(Storage):
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with self._session(f"delete {key}") as session:
+        with self._session(doing.deleting(key)) as session:
             checkpoint("storage.delete")
             session.remove(path)
 
     def discard_partial(self, key: str) -> None:
         path = self._path(key + PARTIAL)
-        with self._session(f"delete what is left of {key}") as session:
+        with self._session(doing.deleting(key + PARTIAL)) as session:
             session.remove(path)
 
     def free_space(self) -> int | None:
-        with self._session("look at the free space") as session:
+        with self._session(doing.LOOK_AT_SPACE) as session:
             return _free_space(session, self._directory)
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
@@ -177,7 +185,7 @@ class SftpStorage(Storage):
 
     def _path(self, key: str) -> str:
         if not key or "/" in key or "\0" in key or key in (".", ".."):
-            raise PermanentError(f"“{key}” cannot be the name of a stored object.")
+            raise BadKey(key=key)
         return f"{self._directory.rstrip('/')}/{key}"
 
     def _pace(self) -> Pace:
@@ -194,14 +202,25 @@ class SftpStorage(Storage):
         return self._link
 
     @contextmanager
-    def _session(self, doing: str) -> Iterator[Session]:
+    def _session(self, what: Message) -> Iterator[Session]:
         link = self._connected()
-        with self._guarded(link, doing):
+        with self._guarded(link, what):
             yield link.session
 
     @contextmanager
-    def _guarded(self, link: Link, doing: str) -> Iterator[None]:
-        """Turn what the server refuses into a sentence. After any error the
+    def _storing(self, link: Link, key: str) -> Iterator[None]:
+        """Guard what writes ``key``: of a full disk many servers say nothing."""
+        try:
+            with self._guarded(link, doing.writing(key)):
+                yield
+        except RequestFailed as error:
+            if not self._is_full():
+                raise
+            raise SftpDiskFull(location=self._address(), log=error.log) from error
+
+    @contextmanager
+    def _guarded(self, link: Link, what: Message) -> Iterator[None]:
+        """Turn what the server refuses into an EngineError. After any error the
         connection ends: requests may be under way, and files open."""
         before, link.tick = link.tick, self._tick
         try:
@@ -210,9 +229,9 @@ class SftpStorage(Storage):
             if link is self._link:
                 self.close()
             if isinstance(error, Refused):
-                raise self._explain(error, doing) from error
+                raise self._explain(error, what) from error
             if isinstance(error, Garbled):
-                raise _garbled(error, self._config.host) from error
+                raise NotSftp(host=self._config.host, log=str(error)) from error
             raise
         finally:
             link.tick = before
@@ -228,11 +247,8 @@ class SftpStorage(Storage):
     def _require_space(self, session: Session, needed: int) -> None:
         free = _free_space(session, self._directory)
         if free is not None and free < needed:
-            raise PermanentError(
-                f"{self._address()} has {free >> 20} MiB free, but the archive needs "
-                f"{needed >> 20} MiB.",
-                hint="Free some space on the server, or choose a larger disk. Nothing "
-                "was deleted.",
+            raise SftpNoRoom(
+                location=self._address(), free=Size(free), needed=Size(needed)
             )
 
     def _upload(
@@ -266,11 +282,7 @@ class SftpStorage(Storage):
             link.patience(self._limits.timeout)
         stored = session.fstat(handle).size
         if stored not in (None, size):
-            raise RetryableError(
-                f"The server holds {stored} bytes where {size} were sent.",
-                hint="It is tried again. Look at the disk of the server if it happens "
-                "twice.",
-            )
+            raise SentSizeDiffers(stored=stored, sent=size)
         session.close(handle)
 
     def _clean_up(self, partial: str) -> None:
@@ -278,7 +290,7 @@ class SftpStorage(Storage):
         does it, too."""
         quick = Limits(timeout=min(CLEAN_UP_SECONDS, self._limits.timeout))
         helper = SftpStorage(self._config, quick)
-        with contextlib.suppress(EngineError), helper._session("clean up") as session:
+        with contextlib.suppress(EngineError), helper._session(doing.WRITE) as session:
             session.remove(partial)
         helper.close()
 
@@ -290,7 +302,7 @@ class SftpStorage(Storage):
         if reader.is_ahead:
             self.close()
             return
-        with contextlib.suppress(EngineError), self._guarded(link, "close a file"):
+        with contextlib.suppress(EngineError), self._guarded(link, doing.WRITE):
             link.session.close(handle)
 
     def _deletes(self, key: str) -> bool:
@@ -300,23 +312,16 @@ class SftpStorage(Storage):
             return False
         return True
 
-    def _explain(self, error: Refused, doing: str) -> EngineError:
-        message = f"Cannot {doing} in {self._address()}"
-        if error.code in (protocol.NO_CONNECTION, protocol.CONNECTION_LOST):
-            return RetryableError(f"{message}: {error.text}.", log=str(error))
-        if error.code == protocol.NO_SUCH_FILE:
-            reason = "there is no such directory"
-            hint = "Check the path. Is the disk of the server mounted?"
-        elif error.code == protocol.PERMISSION_DENIED:
-            reason = "permission denied"
-            hint = f"Give {self._config.user} the right to do so on the server."
-        elif doing.startswith("write") and self._is_full():
-            reason = "the disk is full"
-            hint = "Free some space on the server, or choose a larger disk. Nothing was deleted."
-        else:
-            reason = f"the server only says “{error.text or 'Failure'}”"
-            hint = "A full disk and a used-up quota look like this. The server's log tells more."
-        return PermanentError(f"{message}: {reason}.", hint=hint, log=str(error))
+    def _explain(self, error: Refused, what: Message) -> EngineError:
+        kind = KINDS.get(error.code, RequestFailed)
+        return kind(
+            doing=what,
+            location=self._address(),
+            host=self._config.host,
+            user=self._config.user,
+            answer=error.text or "Failure",
+            log=str(error),
+        )
 
     def _is_full(self) -> bool:
         try:
@@ -334,38 +339,6 @@ def _free_space(session: Session, directory: str) -> int | None:
     if protocol.STATVFS not in session.extensions:
         return None
     return session.free_space(directory)
-
-
-def _resumable(session: Session, source: Path, partial: str, size: int) -> int:
-    """Return how many bytes of ``source`` are in the partial file already.
-
-    Its end is compared: of what was under way when it was interrupted, a server may
-    have written a later part and not an earlier one.
-    """
-    found = session.lstat(partial)
-    if found is None:
-        return 0
-    if found.mode is None or not stat.S_ISREG(found.mode):
-        session.remove(partial)  # a link would lead us elsewhere
-        return 0
-    done = found.size or 0
-    if not 0 < done <= size:
-        return 0
-    start = max(0, done - COMPARED)
-    return done if _same(session, source, partial, start, done) else 0
-
-
-def _same(session: Session, source: Path, partial: str, start: int, end: int) -> bool:
-    handle = session.open(partial, protocol.FOR_READING)
-    stored = Reader(session, handle, end, start, Pace(0, _go_on))
-    view = memoryview(bytearray(CHUNK))
-    with open(source, "rb") as reader:
-        reader.seek(start)
-        while count := stored.readinto(view):
-            if reader.read(count) != view[:count]:
-                return False
-    session.close(handle)
-    return True
 
 
 def _publish(session: Session, partial: str, path: str) -> None:
@@ -401,11 +374,3 @@ def _replace(session: Session, partial: str, path: str) -> None:
 def _stored(key: str, found: Attributes) -> StoredObject:
     modified = datetime.fromtimestamp(found.modified or 0, tz=timezone.utc)
     return StoredObject(key, found.size or 0, modified)
-
-
-def _garbled(error: Garbled, host: str) -> RetryableError:
-    return RetryableError(
-        f"{host} sent something that is not SFTP.",
-        hint="It is tried again. If it happens again, look at the server's log.",
-        log=str(error),
-    )

@@ -4,10 +4,21 @@ import base64
 import binascii
 import hashlib
 import io
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import PermanentError
+from ..errors.sftp import (
+    BadHostKey,
+    KeyKindUnusable,
+    KeyUnreadable,
+    NotAnSshKey,
+    ParamikoMissing,
+    PassphraseMissing,
+    PublicKeyGiven,
+    PuttyKey,
+    WrongKeyPassphrase,
+)
 
 
 def require_paramiko() -> None:
@@ -15,11 +26,7 @@ def require_paramiko() -> None:
     try:
         import paramiko  # noqa: F401
     except ImportError as error:
-        raise PermanentError(
-            "The Python package paramiko is missing, and SFTP needs it.",
-            hint="The server's administrator can run: pip install paramiko (into "
-            "Odoo's Python).",
-        ) from error
+        raise ParamikoMissing() from error
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,14 @@ class HostKey:
         Raise PermanentError when it is something else.
         """
         words = line.split()
-        for kind, encoded in zip(words, words[1:], strict=False):
+        for kind, encoded in itertools.pairwise(words):
             try:
                 blob = base64.b64decode(encoded, validate=True)
             except (binascii.Error, ValueError):
                 continue
             if blob[4 : 4 + len(kind)] == kind.encode():
                 return cls(kind, blob)
-        raise PermanentError(
-            "What is pinned is not the host key of an SSH server.",
-            hint="Fetch the key from the server, or paste a line “ssh-ed25519 AAAA…”.",
-        )
+        raise BadHostKey()
 
     @property
     def line(self) -> str:
@@ -81,13 +85,13 @@ def load_private_key(text: str, passphrase: str) -> Any:
             formats.Encoding.PEM, formats.PrivateFormat.OpenSSH, formats.NoEncryption()
         ).decode()
     except (ValueError, TypeError) as error:
-        raise _unusable(type(key).__name__) from error
+        raise KeyKindUnusable(kind=type(key).__name__) from error
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
             return kind.from_private_key(io.StringIO(plain))
         except (paramiko.SSHException, ValueError, IndexError):
             continue
-    raise _unusable(type(key).__name__)
+    raise KeyKindUnusable(kind=type(key).__name__)
 
 
 def _decrypted(text: str, passphrase: str) -> Any:
@@ -102,23 +106,11 @@ def _decrypted(text: str, passphrase: str) -> Any:
     try:
         return _load(load, text.encode(), passphrase.encode())
     except TypeError as error:
-        raise PermanentError(
-            "The private key is protected by a passphrase, and none was given.",
-            hint="Enter the passphrase of the key.",
-        ) from error
+        raise PassphraseMissing() from error
     except (ValueError, UnsupportedAlgorithm) as error:
         if passphrase and _is_encrypted(load, text.encode()):
-            raise PermanentError(
-                "The passphrase does not open the private key.",
-                hint="Enter the passphrase that the key was made with.",
-            ) from error
-        raise PermanentError(
-            "The private key cannot be read: it is damaged, or of a kind that is not "
-            "supported.",
-            hint="Paste the whole file, from the BEGIN line to the END line. A new key "
-            "is made "
-            "by: ssh-keygen -t ed25519",
-        ) from error
+            raise WrongKeyPassphrase() from error
+        raise KeyUnreadable() from error
 
 
 def _load(load: Any, data: bytes, passphrase: bytes) -> Any:
@@ -135,7 +127,7 @@ def _is_encrypted(load: Any, data: bytes) -> bool:
         load(data, None)
     except TypeError:
         return True
-    except Exception:  # whatever is wrong with it, it is not the passphrase
+    except Exception:  # noqa: BLE001 (whatever is wrong, it is not the passphrase)
         return False
     return False
 
@@ -143,27 +135,8 @@ def _is_encrypted(load: Any, data: bytes) -> bool:
 def _require_private_key(text: str) -> None:
     """Tell apart what people paste instead of a private key. Raise PermanentError."""
     if text.startswith("PuTTY-User-Key-File"):
-        raise PermanentError(
-            "The private key is in PuTTY's format.",
-            hint="Convert it with PuTTYgen: Conversions, Export OpenSSH key.",
-        )
+        raise PuttyKey()
     if text.startswith(("ssh-", "ecdsa-", "sk-")) or "BEGIN SSH2 PUBLIC KEY" in text:
-        raise PermanentError(
-            "This is a public key, and the private key is needed.",
-            hint="Paste the content of the file without .pub at its end, and add the "
-            "public key "
-            "to the server's authorized_keys.",
-        )
+        raise PublicKeyGiven()
     if "PRIVATE KEY-----" not in text:
-        raise PermanentError(
-            "This is not a private key.",
-            hint="Paste the whole file, from the BEGIN line to the END line.",
-        )
-
-
-def _unusable(kind: str) -> PermanentError:
-    return PermanentError(
-        f"Private keys of this kind ({kind}) cannot be used.",
-        hint="Use a key of kind ed25519, ecdsa or rsa, for example: ssh-keygen -t "
-        "ed25519",
-    )
+        raise NotAnSshKey()

@@ -10,11 +10,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import EngineError, PermanentError, RetryableError
+from ..errors import EngineError, RetryableError
+from ..errors.sftp import (
+    ConnectTimedOut,
+    CredentialRefused,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LoginCutOff,
+    LoginKindRefused,
+    NobodyListens,
+    NoSftp,
+    NotSsh,
+    SecondFactor,
+    ServerSilent,
+    SftpConnectionLost,
+    SftpHostNotFound,
+    SftpNotBegun,
+    SftpNotReached,
+)
+from ..messages import Joined, Message, _
 from .sftp_keys import HostKey, load_private_key, require_paramiko
 from .sftp_protocol import Garbled, Session
 
 SLICE = 0.5  # seconds between two looks at whether the transfer shall go on
+PRIVATE_KEY = Message(_("private key"))
+PASSWORD = Message(_("password"))
 KEEPALIVE = 15  # seconds
 LOG = "dfr_backup.sftp"
 IDLE = 30.0  # seconds after which a connection is not used again
@@ -82,12 +102,13 @@ class _Socket:
         return getattr(self._sock, name)
 
     def recv(self, size: int) -> bytes:
-        data = self._patiently(self._sock.recv, size)
+        data: bytes = self._patiently(self._sock.recv, size)
         self._pulse.beat()
         return data
 
     def send(self, data: bytes) -> int:
-        return self._patiently(self._sock.send, data)
+        sent: int = self._patiently(self._sock.send, data)
+        return sent
 
     def _patiently(self, do: Callable[[Any], Any], what: object) -> Any:
         try:
@@ -143,12 +164,9 @@ class Link:
         timeout = self._pulse.timeout
         self._pulse.wait(True)
         sock = connect(self._config.host, self._config.port, timeout)
-        transport = self.transport = paramiko.Transport(
-            _Socket(sock, self._pulse, self)
-        )
-        transport.set_log_channel(
-            LOG
-        )  # what it logs as an error, we raise as a sentence
+        sock_like: Any = _Socket(sock, self._pulse, self)
+        transport = self.transport = paramiko.Transport(sock_like)
+        transport.set_log_channel(LOG)  # what it logs as an error, we raise as one
         logging.getLogger(LOG).setLevel(logging.CRITICAL)
         patience = 2 * timeout  # the pulse shall be the one that tells
         transport.banner_timeout = transport.handshake_timeout = patience
@@ -187,13 +205,14 @@ class Link:
             raise
 
     def recv(self, size: int) -> bytes:
-        data = self._patiently(self._channel.recv, size)
+        data: bytes = self._patiently(self._channel.recv, size)
         if not data:
             raise self._lost("the server ended the session")
         return data
 
     def send(self, data: bytes) -> int:
-        return self._patiently(self._channel.send, data)
+        sent: int = self._patiently(self._channel.send, data)
+        return sent
 
     def _patiently(self, do: Callable[[Any], Any], what: object) -> Any:
         """Return what a call to the channel returns, however long the far end lives
@@ -213,49 +232,30 @@ class Link:
             self._used = time.monotonic()
 
     def _lost(self, reason: object) -> RetryableError:
-        server = self._config.host
+        host, log = self._config.host, str(reason)
         if self._pulse.stalled:
-            message = f"{server} did not answer for {self._pulse.timeout:g} seconds."
-        else:
-            message = f"The connection to {server} was lost."
-        return RetryableError(
-            message,
-            hint="It is tried again. If it happens often, look at the network and at "
-            "the server.",
-            log=str(reason),
-        )
+            seconds = f"{self._pulse.timeout:g}"
+            return ServerSilent(host=host, seconds=seconds, log=log)
+        return SftpConnectionLost(host=host, log=log)
 
     def _no_ssh(self, error: BaseException) -> RetryableError:
-        where = f"{self._config.host}, port {self._config.port},"
         if self._pulse.stalled:
             return self._lost(error)
-        return RetryableError(
-            f"{where} accepts connections but does not speak SSH with us.",
-            hint="Check the port. Is there a firewall between, or does the server "
-            "refuse this "
-            "address? Its log tells.",
-            log=str(error),
-        )
+        host, port = self._config.host, self._config.port
+        return NotSsh(host=host, port=port, log=str(error))
 
     def _require_host_key(self, pinned: HostKey | None) -> None:
         shown = self.host_key
+        if shown == pinned:
+            return
+        seen = {
+            "host": self._config.host,
+            "fingerprint": shown.fingerprint,
+            "kind": shown.kind,
+        }
         if pinned is None:
-            raise PermanentError(
-                f"The host key of {self._config.host} is not known yet: it shows "
-                f"{shown.fingerprint} ({shown.kind}), and none is pinned.",
-                hint="Compare the fingerprint with the one that the server's "
-                "administrator gives "
-                "you, then pin the key.",
-            )
-        if shown != pinned:
-            raise PermanentError(
-                f"{self._config.host} shows another host key than the pinned one: "
-                f"{shown.fingerprint} ({shown.kind}) instead of {pinned.fingerprint} "
-                f"({pinned.kind}).",
-                hint="Nothing was sent. Either the server was installed anew, or "
-                "somebody stands "
-                "between. Ask its administrator before you pin the new key.",
-            )
+            raise HostKeyUnknown(**seen)
+        raise HostKeyChanged(**seen, pinned=pinned.fingerprint, pinned_kind=pinned.kind)
 
     def _log_in(self) -> None:
         try:
@@ -271,56 +271,35 @@ class Link:
         except self._errors as error:
             if self._pulse.stalled or not self.transport.is_active():
                 raise self._lost(error) from error
-            raise PermanentError(
-                f"{self._config.host} let {self._config.user} in but offers no SFTP.",
-                hint="Its administrator has to enable the sftp subsystem for this user.",
-                log=str(error),
-            ) from error
+            raise NoSftp(**self._login(), log=str(error)) from error
         self.transport.set_keepalive(KEEPALIVE)
         try:
             self.session = Session(self)
         except (Garbled, RetryableError) as error:
             if self._pulse.stalled:
                 raise
-            raise RetryableError(
-                f"{self._config.host} let {self._config.user} in, but then no SFTP "
-                "began.",
-                hint="Does a start-up file of the shell print something for this user? "
-                "Does the "
-                "program of the sftp subsystem exist?",
-                log=str(error),
-            ) from error
+            raise SftpNotBegun(**self._login(), log=str(error)) from error
+
+    def _login(self) -> dict[str, str]:
+        return {"host": self._config.host, "user": self._config.user}
 
 
 def connect(host: str, port: int, timeout: float) -> socket.socket:
     """Return a TCP connection. Raise RetryableError, or PermanentError for a bad
     address."""
-    where = f"{host}, port {port}"
     try:
         return socket.create_connection((host, port), timeout)
     except (socket.gaierror, UnicodeError) as error:
-        temporary = getattr(error, "errno", None) == socket.EAI_AGAIN
-        kind = RetryableError if temporary else PermanentError
-        raise kind(
-            f"The name {host} cannot be resolved.",
-            hint="Check the host name, and the name server of this machine.",
-            log=str(error),
-        ) from error
+        unknown = SftpHostNotFound(host=host, log=str(error))
+        if getattr(error, "errno", None) == socket.EAI_AGAIN:
+            raise RetryableError.because(unknown) from error
+        raise unknown from error
     except TimeoutError as error:
-        raise RetryableError(
-            f"{where}, did not answer within {timeout:g} seconds.",
-            hint="Is the server up, and does a firewall let this machine in?",
-        ) from error
+        raise ConnectTimedOut(host=host, port=port, seconds=f"{timeout:g}") from error
     except ConnectionRefusedError as error:
-        raise RetryableError(
-            f"{where}, refuses connections.",
-            hint="Is the SSH server running, and is the port right?",
-        ) from error
+        raise NobodyListens(host=host, port=port) from error
     except (OSError, OverflowError) as error:
-        raise RetryableError(
-            f"{where}, cannot be reached: {error}.",
-            hint="Check the address, and the network of this machine.",
-        ) from error
+        raise SftpNotReached(host=host, port=port, reason=error) from error
 
 
 def _log_in(transport: Any, config: SftpConfig) -> None:
@@ -342,38 +321,32 @@ def _log_in(transport: Any, config: SftpConfig) -> None:
             and transport.is_active()
         ):
             raise _refused(config, error) from error
-        raise RetryableError(
-            f"{config.host} ended the connection during the login of {config.user}.",
-            hint="Its log tells why. With a ChrootDirectory, all folders above it must "
-            "belong to "
-            "root.",
-            log=str(error),
-        ) from error
+        raise LoginCutOff(host=config.host, user=config.user, log=str(error)) from error
     if not transport.is_authenticated():
-        raise PermanentError(
-            f"{config.host} wants more than a {_credential(config)} from {config.user}.",
-            hint="Second factors cannot be used by a program: exempt this user from "
-            "them.",
+        raise SecondFactor(
+            host=config.host, user=config.user, credential=_credential(config)
         )
 
 
-def _credential(config: SftpConfig) -> str:
-    return "private key" if config.private_key else "password"
+def _credential(config: SftpConfig) -> Message:
+    return PRIVATE_KEY if config.private_key else PASSWORD
 
 
-def _wrong_way(config: SftpConfig, allowed: list[str]) -> PermanentError:
-    return PermanentError(
-        f"{config.host} does not let {config.user} log in with a {_credential(config)}.",
-        hint=f"It accepts: {', '.join(allowed) or 'nothing that it tells'}.",
+def _wrong_way(config: SftpConfig, accepted: list[str]) -> LoginKindRefused:
+    return LoginKindRefused(
+        host=config.host,
+        user=config.user,
+        credential=_credential(config),
+        accepted=Joined(accepted, ", "),
+        remedy=None if accepted else LoginKindRefused.remedy_unknown,
     )
 
 
-def _refused(config: SftpConfig, error: Exception) -> PermanentError:
-    return PermanentError(
-        f"{config.host} refused the {_credential(config)} of {config.user}.",
-        hint="Check the user's name, too: a server does not tell which of them is "
-        "wrong. A public "
-        "key must be in the authorized_keys of that user.",
+def _refused(config: SftpConfig, error: Exception) -> CredentialRefused:
+    return CredentialRefused(
+        host=config.host,
+        user=config.user,
+        credential=_credential(config),
         log=str(error),
     )
 

@@ -1,19 +1,22 @@
 """Files over SFTP with many requests under way, and never more memory than those
 take."""
 
+import stat
 import struct
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
 
 from ..streams import SeekableStream
 from . import sftp_protocol as protocol
+from .base import CHUNK
 from .sftp_protocol import Refused, Reply, Session
 
-WINDOW = (
-    2 << 20
-)  # bytes under way: more brings nothing, the SSH channel lets no more pass
+WINDOW = 2 << 20  # bytes under way: the SSH channel lets no more pass
+COMPARED = 2 * WINDOW  # bytes at the end of a partial file, before it goes on
 
 
 class Pace:
@@ -89,7 +92,7 @@ class Reader(SeekableStream):
     """Reads an open file of ``size`` bytes from ``offset`` on, ahead of who reads it.
 
     ``guard`` makes the context in which the server is asked: it turns errors into
-    sentences.
+    EngineErrors.
     """
 
     def __init__(
@@ -108,9 +111,10 @@ class Reader(SeekableStream):
         self._size = size
         self._pace = pace
         self._position = offset
+        self._allowed = 0  # bytes that are read ahead
         self._start_over()
 
-    def readinto(self, buffer) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fill ``buffer``, at least a part of it. Return 0 at the end of the file."""
         with self._guard():
             self._ask_ahead()
@@ -190,3 +194,35 @@ class _Piece:
         self.done = len(self.data) >= self.wanted
         if not self.done:  # a server may send less than it was asked for
             self.ask()
+
+
+def resumable(session: Session, source: Path, partial: str, size: int) -> int:
+    """Return how many bytes of ``source`` are in the partial file already.
+
+    Its end is compared: of what was under way when it was interrupted, a server may
+    have written a later part and not an earlier one.
+    """
+    found = session.lstat(partial)
+    if found is None:
+        return 0
+    if found.mode is None or not stat.S_ISREG(found.mode):
+        session.remove(partial)  # a link would lead us elsewhere
+        return 0
+    done = found.size or 0
+    if not 0 < done <= size:
+        return 0
+    start = max(0, done - COMPARED)
+    return done if _same(session, source, partial, start, done) else 0
+
+
+def _same(session: Session, source: Path, partial: str, start: int, end: int) -> bool:
+    handle = session.open(partial, protocol.FOR_READING)
+    stored = Reader(session, handle, end, start, Pace(0, lambda: None))
+    view = memoryview(bytearray(CHUNK))
+    with open(source, "rb") as reader:
+        reader.seek(start)
+        while count := stored.readinto(view):
+            if reader.read(count) != view[:count]:
+                return False
+    session.close(handle)
+    return True
