@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .archive.writer import SMALL, ArchiveWriter, prepare, read_up_to
+from .archive.disk import read_up_to
+from .archive.prepared import SMALL, prepare
+from .archive.writer import ArchiveWriter
 from .messages import Message, Text, _
 from .progress import Progress
 

@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .archive.reader import DUMP, Archive, open_archive
+from .archive.names import DUMP
+from .archive.reader import Archive, open_archive
 from .checkpoints import checkpoint
 from .directread import sha256_on_disk
 from .errors import EngineError, Mismatch, PermanentError

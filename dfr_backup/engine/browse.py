@@ -6,9 +6,9 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .archive.reader import FILESTORE, MOST_MANIFEST, is_attachment
+from .archive.names import FILESTORE, MANIFEST
+from .archive.reader import MOST_MANIFEST, is_attachment
 from .archive.source import open_stored
-from .archive.writer import MANIFEST
 from .archive.zipdirectory import Entry
 from .archive.zipreader import ZipReader
 from .contents import Contents, parse_contents

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .archive.reader import Description
+from .archive.description import Description
 from .errors.other import ManifestUnreadable
 from .messages import _
 from .sidecar import Unusable, parse_json

@@ -9,22 +9,23 @@ import errno
 import hashlib
 import os
 import re
-import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 from .archive.deflate import Codec
-from .archive.writer import SMALL, ArchiveWriter, Prepared, prepare, read_up_to
+from .archive.disk import read_up_to
+from .archive.prepared import SMALL, Prepared, prepare
+from .archive.writer import ArchiveWriter
 from .checkpoints import checkpoint
 from .messages import Message, _
 from .pagecache import Passage, advise
 from .progress import Progress
+from .storeroom import Storeroom
 
 MAX_WORKERS = 4
 # A task of a worker: one file each costs more in handing over than in reading
@@ -45,8 +46,6 @@ IRREGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a dire
 OTHER_CONTENT = _("%(file)s has other content")
 NOT_REGULAR = _("not a regular file")
 LINE = _("%(file)s: %(reason)s")
-NO_ATIME = getattr(os, "O_NOATIME", 0)
-OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def archive_filestore(
     Cancelled.
     """
     report = FilestoreReport()
-    store = _Store(root)
+    store = Storeroom(root)
     left = _without_archived(writer, attachments, report, progress)
     for read in _read_ahead(store, left, writer.codec, progress, workers):
         done = (
@@ -260,7 +259,7 @@ def _batches(attachments: Iterable[Attachment]) -> Iterator[list[Attachment]]:
 
 
 def _read_ahead(
-    store: "_Store",
+    store: Storeroom,
     attachments: Iterable[Attachment],
     codec: Codec,
     progress: Progress,
@@ -292,7 +291,7 @@ def _result(future: "Future[list[_Read]]", progress: Progress) -> list[_Read]:
             progress.tick()
 
 
-def _read_batch(store: "_Store", batch: list[Attachment], codec: Codec) -> list[_Read]:
+def _read_batch(store: Storeroom, batch: list[Attachment], codec: Codec) -> list[_Read]:
     """Read, check and compress some files. Runs in a worker thread.
 
     All are opened before the first is read, so that the disk works on all of them at
@@ -316,7 +315,7 @@ class _Opened:
 
 
 def _begin(
-    files: ExitStack, store: "_Store", attachment: Attachment
+    files: ExitStack, store: Storeroom, attachment: Attachment
 ) -> "_Opened | _Read":
     try:
         file, size = store.open(attachment.store_fname, files)
@@ -344,7 +343,7 @@ def _read(opened: _Opened, codec: Codec, room: int) -> _Read:
 
 def _stream(
     writer: ArchiveWriter,
-    store: "_Store",
+    store: Storeroom,
     attachment: Attachment,
     progress: Progress,
     report: FilestoreReport,
@@ -373,55 +372,6 @@ def _stream(
 def _compared(store_fname: str, sha1: str) -> str:
     """Return what is wrong with the content: "damaged", or ""."""
     return "" if store_fname.rsplit("/", 1)[-1] == sha1 else "damaged"
-
-
-class _Store:
-    """A filestore's directory. The names come from the database: nobody may lead us
-    out of the filestore with one, nor with a link in it."""
-
-    def __init__(self, root: Path):
-        self._root = os.path.realpath(root)
-        self._flags = OPEN | NO_ATIME
-        self._folder = lru_cache(1024)(self._resolve)
-
-    def open(self, store_fname: str, files: ExitStack) -> tuple[int, int]:
-        """Return (descriptor, size in bytes) of a regular file, which ``files``
-        closes. Raise OSError."""
-        file = self._open(store_fname)
-        files.callback(os.close, file)
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EISDIR, "not a regular file")
-        return file, status.st_size
-
-    def _open(self, store_fname: str) -> int:
-        folder, _slash, name = store_fname.rpartition("/")
-        if not _is_file_name(name):
-            raise OSError(errno.ENOENT, "not the name of a file")
-        path, flags = f"{self._folder(folder)}/{name}", self._flags
-        try:
-            return os.open(path, flags)
-        except PermissionError as error:
-            if error.errno != errno.EPERM or not flags & NO_ATIME:
-                raise
-            self._flags = OPEN  # only the owner of a file may ask for NO_ATIME
-            return os.open(path, OPEN)
-
-    def _resolve(self, folder: str) -> str:
-        """Return the real path of a folder of the filestore."""
-        plain = not folder or (folder[0] != "/" and folder == os.path.normpath(folder))
-        if plain and "\0" not in folder:
-            real = os.path.realpath(os.path.join(self._root, folder))
-            if real == self._root or real.startswith(self._root + "/"):
-                return real
-        raise OSError(errno.ENOENT, "the name leads out of the filestore")
-
-
-def _is_file_name(name: str) -> bool:
-    try:
-        return b"\0" not in name.encode() and name not in ("", ".", "..")
-    except UnicodeEncodeError:
-        return False
 
 
 def _trouble(attachment: Attachment, error: OSError) -> _Read:

@@ -9,7 +9,8 @@ import zipfile
 import pytest
 
 from dfr_backup.engine.addons import AddonSource, archive_addons, git_revision
-from dfr_backup.engine.archive.writer import SMALL, ArchiveWriter
+from dfr_backup.engine.archive.prepared import SMALL
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.progress import Progress
 

@@ -22,15 +22,11 @@ from page_cache import holds, need_page_cache
 from dfr_backup.engine import appendfile
 from dfr_backup.engine.archive import writer as archive_writer
 from dfr_backup.engine.archive.deflate import ZLIB, Codec
+from dfr_backup.engine.archive.journal import journal_path
 from dfr_backup.engine.archive.memberstream import MemberStream
-from dfr_backup.engine.archive.writer import (
-    CHECKSUMS,
-    CHUNK,
-    SMALL,
-    ArchiveWriter,
-    journal_path,
-    prepare,
-)
+from dfr_backup.engine.archive.names import CHECKSUMS
+from dfr_backup.engine.archive.prepared import SMALL, prepare
+from dfr_backup.engine.archive.writer import CHUNK, ArchiveWriter
 from dfr_backup.engine.archive.zipformat import local_header
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.archive import (
@@ -285,7 +281,7 @@ def test_member_is_rolled_back_when_noting_it_fails(tmp_path, monkeypatch):
     writer = ArchiveWriter.create(path)
     add(writer, "before", TEXT, "deflated")
     with monkeypatch.context() as patch:
-        patch.setattr(archive_writer, "_write_all", failing(errno.ENOSPC))
+        patch.setattr(archive_writer, "write_all", failing(errno.ENOSPC))
         with (
             pytest.raises(ArchiveDiskFull),
             writer.stream_member("bad") as stream,
@@ -430,7 +426,8 @@ import os, resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.archive.writer import ArchiveWriter, prepare
+from dfr_backup.engine.archive.prepared import prepare
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors.archive import ArchiveDiskFull
 path, limit, way = Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 noise = os.urandom(1 << 20)
@@ -692,7 +689,8 @@ import os, random, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.archive.writer import ArchiveWriter, prepare
+from dfr_backup.engine.archive.prepared import prepare
+from dfr_backup.engine.archive.writer import ArchiveWriter
 path, deadly, turns = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 
 def hook(event, args):

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from page_cache import forget, holds, need_page_cache
 
 from dfr_backup.engine import filestore
-from dfr_backup.engine.archive.writer import SMALL, ArchiveWriter
+from dfr_backup.engine.archive.prepared import SMALL
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.filestore import (
     BATCH_FILES,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors.fetch import DamagedArchive
-from .reader import ADDONS, FILESTORE, INDEX
+from .names import ADDONS, FILESTORE, INDEX
 from .zipdirectory import Entry
 from .zipreader import ZipReader
 

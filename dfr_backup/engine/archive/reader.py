@@ -16,14 +16,11 @@ from ..manifest import seal
 from ..messages import Message, _
 from ..progress import Progress
 from .deflate import Codec
-from .writer import CHECKSUMS, MANIFEST
+from .description import Description
+from .names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
 from .zipdirectory import TWICE, Entry, refused
 from .zipreader import ZipReader
 
-DUMP = "dump.sql"
-INDEX = "attachments.jsonl"  # see index.py
-FILESTORE = "filestore/"
-ADDONS = "addons/"
 MOST_MANIFEST = 64 << 20  # bytes: a table of row counts and a list of modules
 BATCH_MEMBERS = 64
 BATCH_BYTES = 4 << 20
@@ -36,41 +33,6 @@ TROUBLE = {
     "unreadable": _("%(count)s attachment files were unreadable when it was made"),
 }
 MISSING_PART = _("%(part)s: %(reason)s")
-
-
-@dataclass(frozen=True)
-class Description:
-    """What an archive holds, for the preview and for the preflight. Sizes are in bytes.
-
-    ``origin`` is "dfr_backup" or "odoo"; ``rows`` are the counted rows by quoted table
-    name, None when nobody has counted them; ``pg_version`` is that of the dumped
-    server, and ``missing`` says what should be there and is not.
-    """
-
-    origin: str
-    database: str
-    taken_at: str | None
-    size: int
-    members: int
-    sql_bytes: int
-    files: int
-    file_bytes: int
-    addon_bytes: int
-    addons: tuple[str, ...]
-    odoo_version: str
-    odoo_series: str
-    pg_version: tuple[int, ...]
-    database_uuid: str | None
-    modules: Mapping[str, str]
-    contents: tuple[str, ...]
-    missing: tuple[Message, ...]
-    rows: Mapping[str, int] | None
-    has_checksums: bool
-
-    @property
-    def expanded(self) -> int:
-        """The bytes of everything unpacked."""
-        return self.sql_bytes + self.file_bytes + self.addon_bytes
 
 
 @dataclass

@@ -7,7 +7,6 @@ member. The journal has one line per complete member; the central directory is w
 from it, so memory does not grow with the number of members.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -21,18 +20,25 @@ from typing import Any
 
 from ..appendfile import BUFFER, AppendFile, Bytes
 from ..checkpoints import checkpoint
-from ..errors import PermanentError, is_out_of_memory
-from ..errors.archive import ArchiveDiskFull, ArchiveNotContinued, ArchiveNotWritten
-from ..pagecache import BLOCK, Passage, advise, forget_cached
+from ..errors import is_out_of_memory
+from ..pagecache import Passage, advise
 from ..progress import Progress
 from .deflate import TRIAL, Codec, default_codec
-from .journal import journal_line, journal_path, read_journal, read_stamp, stamp_line
+from .disk import (
+    explain,
+    lost,
+    open_private,
+    read_up_to,
+    sync_directory,
+    write_all,
+)
+from .journal import journal_line, journal_path, read_journal, read_stamp
 from .memberstream import MemberStream, Target, Threads
-from .reading import MemberReader
+from .names import CHECKSUMS
+from .prepared import Prepared, prepare
+from .reading import State, find_intact
 from .zipformat import (
-    DEFLATED,
     LOCAL_HEADER,
-    STORED,
     Member,
     central_entry,
     dos_time,
@@ -41,29 +47,6 @@ from .zipformat import (
 )
 
 CHUNK = 1 << 20  # bytes
-SMALL = 4 << 20  # bytes: up to here a file is handled in one piece
-CHECKSUMS = "SHA256SUMS"
-MANIFEST = "manifest.json"
-CLOSING = (CHECKSUMS, MANIFEST)  # members about the others: always written anew
-TOO_MUCH = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A small member whose bytes are ready: ``payload`` is deflated or stored, by
-    ``method``.
-
-    ``note`` is what should be known about it after a resume; see
-    ``ArchiveWriter.noted``.
-    """
-
-    name: str
-    method: int
-    payload: bytes
-    size: int
-    crc: int
-    sha256: str
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,28 +57,6 @@ class Sealed:
     size: int
     sha256: str
     members: int
-
-
-@dataclass(frozen=True)
-class _State:
-    """Where the archive and its journal agree: sizes in bytes, what the archive has
-    in a block that is not full, and the hash up to there."""
-
-    position: int
-    tail: bytes
-    journal: int
-    count: int
-    digest: Any
-
-
-def prepare(
-    name: str, data: bytes, codec: Codec, sha256: str | None = None, note: str = ""
-) -> Prepared:
-    """Return a member of ``data``, deflated where that makes it smaller."""
-    digest = sha256 or hashlib.sha256(data).hexdigest()
-    packed = codec.deflated(data)
-    method, payload = (STORED, data) if packed is None else (DEFLATED, packed)
-    return Prepared(name, method, payload, len(data), codec.crc32(data), digest, note)
 
 
 class ArchiveWriter:
@@ -119,7 +80,7 @@ class ArchiveWriter:
         self._lines: list[str] = []
         self._stamp = (0, 0)
         self._threads = Threads()
-        self._safe = _State(0, b"", 0, 0, self._digest.copy())
+        self._safe = State(0, b"", 0, 0, self._digest.copy())
 
     @classmethod
     def create(cls, path: Path, *, codec: Codec | None = None) -> "ArchiveWriter":
@@ -158,7 +119,9 @@ class ArchiveWriter:
         self._stamp = dos_time(datetime.now().astimezone())
         self._lines.append(json.dumps(self._stamp) + "\n")
         # first the journal: an archive without one would be an archive that lost it
-        self._journal = _open(self._journal_path, os.O_APPEND | os.O_CREAT | os.O_EXCL)
+        self._journal = open_private(
+            self._journal_path, os.O_APPEND | os.O_CREAT | os.O_EXCL
+        )
         self._write_lines()
         self._archive = AppendFile(self._path, os.O_CREAT | os.O_EXCL, self._hash)
         self._mark_safe(b"")
@@ -267,7 +230,7 @@ class ArchiveWriter:
         with self._explained():
             self._file.sync()
             os.fsync(self._journal)
-            _sync_directory(self._path.parent)
+            sync_directory(self._path.parent)
         return self._position
 
     # === THE END === #
@@ -298,7 +261,7 @@ class ArchiveWriter:
             checkpoint("archive.directory.written")
             with self._explained():
                 self._file.sync()
-                _sync_directory(self._path.parent)
+                sync_directory(self._path.parent)
         except BaseException:
             self._roll_back()
             raise
@@ -332,7 +295,7 @@ class ArchiveWriter:
     @property
     def _file(self) -> AppendFile:
         if self._archive is None:
-            raise _lost(self._path, "it was closed, or an error could not be undone")
+            raise lost(self._path, "it was closed, or an error could not be undone")
         return self._archive
 
     @property
@@ -343,7 +306,7 @@ class ArchiveWriter:
         try:  # a context for each of them would cost more than the copy
             self._file.write(data)
         except OSError as error:
-            raise _explain(self._path.parent, error) from error
+            raise explain(self._path.parent, error) from error
 
     def _flush(self) -> bytes:
         with self._explained():
@@ -370,13 +333,13 @@ class ArchiveWriter:
     def _write_lines(self) -> None:
         text = "".join(self._lines).encode()
         with self._explained():
-            _write_all(self._journal, memoryview(text))
+            write_all(self._journal, memoryview(text))
         self._lines.clear()
         self._journal_size += len(text)
 
     def _mark_safe(self, tail: bytes) -> None:
         position, digest = self._position, self._digest.copy()
-        self._safe = _State(position, tail, self._journal_size, self._count, digest)
+        self._safe = State(position, tail, self._journal_size, self._count, digest)
 
     def _roll_back(self) -> None:
         """Forget everything since the last commit. When that fails, nobody knows
@@ -395,36 +358,18 @@ class ArchiveWriter:
     def _reopen(self, progress: Progress, at_least: int) -> None:
         try:
             self._archive = AppendFile(self._path, 0, self._hash)
-            self._journal = _open(self._journal_path, os.O_APPEND)
+            self._journal = open_private(self._journal_path, os.O_APPEND)
             self._stamp = read_stamp(self._journal_path)
         except (OSError, ValueError, TypeError) as error:
             if is_out_of_memory(error):
                 raise
-            raise _lost(self._path, f"it or its journal: {error}") from error
-        self._safe = self._find_intact(progress)
+            raise lost(self._path, f"it or its journal: {error}") from error
+        self._safe = find_intact(self._path, self._stamp, self.codec, progress)
         if self._safe.position < at_least:
-            raise _lost(
+            raise lost(
                 self._path, f"{self._safe.position} of {at_least} bytes are intact"
             )
         self._roll_back()
-
-    def _find_intact(self, progress: Progress) -> _State:
-        """Read everything again, up to the first member that is not what it should
-        be."""
-        safe = _State(0, b"", len(stamp_line(self._journal_path)), 0, hashlib.sha256())
-        with open(self._path, "rb", buffering=CHUNK) as archive:
-            reader = MemberReader(archive, self._stamp, self.codec, progress)
-            for line_end, member, _note in read_journal(self._journal_path):
-                digest = safe.digest.copy()
-                if member.offset != safe.position or member.name in CLOSING:
-                    break
-                if not reader.is_intact(member, digest):
-                    break
-                safe = _State(member.end, b"", line_end, safe.count + 1, digest)
-            archive.seek(safe.position - safe.position % BLOCK)
-            tail = archive.read(safe.position % BLOCK)
-            forget_cached(archive.fileno())
-        return replace(safe, tail=tail)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -433,7 +378,7 @@ class ArchiveWriter:
         except OSError as error:
             if is_out_of_memory(error):
                 raise
-            raise _explain(self._path.parent, error) from error
+            raise explain(self._path.parent, error) from error
 
     @contextmanager
     def _released_on_error(self) -> Iterator[None]:
@@ -444,44 +389,9 @@ class ArchiveWriter:
             raise
 
 
-def read_up_to(file: int, size: int) -> bytes:
-    """Return the next ``size`` bytes of an open file, or fewer when it ends before."""
-    data = os.read(file, size)
-    while len(data) < size and (more := os.read(file, size - len(data))):
-        data += more
-    return data
-
-
-def _open(path: Path, flags: int) -> int:
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
-
-
-def _write_all(file: int, view: memoryview) -> None:
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
 def _checksum_line(member: Member) -> bytes:
     """Return the line of ``sha256sum -c``, which starts with a backslash when the
     name is escaped."""
     name = member.name.replace("\\", "\\\\").replace("\n", "\\n")
     escaped = "\\" if name != member.name else ""
     return f"{escaped}{member.sha256}  {name}\n".encode()
-
-
-def _lost(path: Path, why: str) -> ArchiveNotContinued:
-    return ArchiveNotContinued(log=f"{path}: {why}")
-
-
-def _explain(folder: Path, error: OSError) -> PermanentError:
-    if error.errno in TOO_MUCH:
-        return ArchiveDiskFull(folder=folder, log=str(error))
-    return ArchiveNotWritten(folder=folder, reason=error.strerror, log=str(error))
