@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..archive.reader import ADDONS, FILESTORE, Archive, Listed, as_listed, batches_of
+from ..archive.names import ADDONS, FILESTORE
+from ..archive.reader import Archive, Listed, as_listed, batches_of
 from ..archive.zipdirectory import TWICE, refused
 from ..archive.zipreader import ZipReader
 from ..background import Background

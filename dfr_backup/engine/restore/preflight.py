@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg2
 
-from ..archive.reader import Description
+from ..archive.description import Description
 from ..errors import EngineError
 from ..errors.fetch import NoDatabase
 from ..errors.restore import (
