@@ -28,9 +28,11 @@ from odoo.modules.registry import Registry
 from odoo.tools import config
 
 from . import server
-from .engine.errors import PermanentError
+from .engine.errors.restore import BootFailed, BootTooSlow
+from .engine.messages import Message
 from .engine.process import die_with_parent
 from .engine.progress import Progress
+from .flows.words import ODOO_HAS_LOADED
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +47,8 @@ LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
 CLAIM_JOB = """
     UPDATE backup_job SET state = 'running', attempt = attempt + 1, not_before = NULL,
            date_start = coalesce(date_start, now() AT TIME ZONE 'UTC'),
-           host = %(host)s, pid = %(pid)s, spawn_count = 0, error = NULL, hint = NULL
+           host = %(host)s, pid = %(pid)s, spawn_count = 0, error = NULL, hint = NULL,
+           error_code = NULL, error_values = NULL
      WHERE id = %(job)s AND state IN ('pending', 'running')
 """
 CLAIM_STEP = """
@@ -187,12 +190,9 @@ def boot_apart(database: str, application_name: str, progress: Progress) -> None
         process.wait()
     last = output.strip().rpartition("\n")[2]
     if process.returncode != 0 or not last.startswith("{"):
-        raise PermanentError(
-            "Odoo cannot load the restored database.",
-            hint="The log of this step says why. Are all custom addons there?",
-            log=output[-8000:],
-        )
-    progress.log(f"Odoo has loaded it and read {json.loads(last)['models']} models")
+        raise BootFailed(log=output[-8000:])
+    count = json.loads(last)["models"]
+    progress.log(Message(ODOO_HAS_LOADED, count=count))
 
 
 def _output(process: subprocess.Popen, progress: Progress) -> str:
@@ -204,10 +204,7 @@ def _output(process: subprocess.Popen, progress: Progress) -> str:
         except subprocess.TimeoutExpired:
             progress.tick()
             if time.monotonic() > until:
-                raise PermanentError(
-                    f"Odoo did not load the restored database in {BOOT_SECONDS} s.",
-                    hint="Look at the load of the server, and try again.",
-                ) from None
+                raise BootTooSlow(seconds=BOOT_SECONDS) from None
 
 
 def _lock(connection, job_id: int) -> bool:

@@ -19,14 +19,21 @@ from .. import runner, server
 from ..engine.archive.reader import open_archive
 from ..engine.catalogue import scan
 from ..engine.encryption.files import Passphrase, parse_identities
-from ..engine.errorcodes import error_code, with_code
-from ..engine.errors import Cancelled, EngineError, PermanentError
+from ..engine.errors import Cancelled, EngineError
+from ..engine.errors.command_line import (
+    FolderNamed,
+    FormerDatabaseBack,
+    IdentityUnreadable,
+)
+from ..engine.errors.fetch import KeyNeeded
 from ..engine.fetch import fetch
+from ..engine.messages import Message
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.steps import Restore, RestoreOptions
 from ..engine.restore.target import put_back, remove_leftovers
 from ..engine.storages.url import storage_at
+from ..flows import words
 
 APPLICATION = "dfr_backup restore"
 STEPS = ("check", "create_database", "load", "filestore", "compare", "finish")
@@ -68,17 +75,17 @@ def _heed_all_who_stop():
 
 
 def _fail(error, options):
-    code = error_code(error.message)
     if options.json:
         facts = {
-            "error": error.message,
-            "hint": error.hint or None,
+            "error": str(error.message),
+            "hint": str(error.hint) or None,
             "log": error.log or None,
+            "error_code": error.code or None,
         }
-        facts["error_code"] = code or None
         print(json.dumps({"state": "failure", **facts}, indent=2))
         return 1
-    print(f"ERROR: {with_code(error.message, code)}", file=sys.stderr)
+    code = f" [{error.code}]" if error.code else ""
+    print(f"ERROR: {error.message}{code}", file=sys.stderr)
     for line in (error.hint and f"-> {error.hint}", error.log):
         if line:
             print(f"   {line}", file=sys.stderr)
@@ -118,7 +125,8 @@ def _row(storage, item):
         "odoo_version": sidecar.odoo_version,
         "contents": list(sidecar.contents),
         "encrypted": sidecar.encrypted,
-        "problem": item.problem or None,
+        "problem": str(item.problem.message) if item.problem else None,
+        "problem_code": item.problem.code if item.problem else None,
     }
 
 
@@ -152,10 +160,7 @@ def verify(options):
 def _addressed(address):
     storage, key = storage_at(address)
     if not key:
-        raise PermanentError(
-            f"{address} names a folder, not an archive.",
-            hint=f"See what is in it: odoo backup list --storage {address}",
-        )
+        raise FolderNamed(address=address)
     return storage, key
 
 
@@ -203,11 +208,11 @@ def restore(options):
 
 def _unpack(archive, folder, progress):
     found = unpack_addons(archive, folder, progress)
-    progress.log(f"Unpacked into {folder}: {', '.join(found.unpacked) or 'nothing'}")
+    names = ", ".join(found.unpacked) or Message(words.NONE)
+    progress.log(Message(words.ADDONS_UNPACKED, path=folder, names=names))
     if found.skipped:
-        progress.warn(
-            f"There already, and left as they are: {', '.join(found.skipped)}"
-        )
+        names = ", ".join(found.skipped)
+        progress.warn(Message(words.ADDONS_SKIPPED, names=names))
 
 
 def _boot_or_put_back(connection, published, progress):
@@ -219,16 +224,10 @@ def _boot_or_put_back(connection, published, progress):
     except (EngineError, KeyboardInterrupt) as error:
         put_back(connection, published, server.markers())
         stopped = isinstance(error, KeyboardInterrupt)
-        raise PermanentError(
-            f"“{name}” is the former database again: "
-            + (
-                "the restore was stopped."
-                if stopped
-                else "Odoo cannot load the restored one."
-            ),
-            hint="Nothing was lost. Restore under another name to look at what is "
-            "wrong there.",
-            log="" if stopped else error.log or error.message,
+        raise FormerDatabaseBack(
+            database=name,
+            reason=Message(words.RESTORE_STOPPED if stopped else words.NOT_LOADED),
+            log="" if stopped else error.log or str(error),
         ) from error
 
 
@@ -241,17 +240,11 @@ def _identities(options, key):
         try:
             return parse_identities(Path(options.identity).read_text())
         except OSError as error:
-            raise PermanentError(
-                f"The key {options.identity} cannot be read: {error.strerror}.",
-                hint="Give the file with the private key.",
+            raise IdentityUnreadable(
+                path=options.identity, reason=error.strerror
             ) from error
     if not sys.stdin.isatty():
-        raise PermanentError(
-            "The archive is encrypted.",
-            hint="Give the file with the private key: --identity FILE. A passphrase is "
-            "asked for "
-            "on a terminal.",
-        )
+        raise KeyNeeded(remedy=KeyNeeded.remedy_option)
     return Passphrase(getpass.getpass("Passphrase of the archive: "))
 
 
@@ -264,9 +257,9 @@ def _step(kind, options, done):
         progress.end("FAILED")
         raise
     progress.end("warning" if progress.warnings else "ok")
-    done.append(
-        {"kind": kind, "seconds": round(progress.elapsed(), 2), "log": progress.lines}
-    )
+    lines = [str(line) for line in progress.lines]
+    seconds = round(progress.elapsed(), 2)
+    done.append({"kind": kind, "seconds": seconds, "log": lines})
 
 
 class _Shown(Progress):

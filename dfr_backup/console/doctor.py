@@ -38,7 +38,7 @@ def _looked(what, check, env):
     try:
         return what, True, check(env)
     except EngineError as error:
-        return what, False, f"{error.message} {error.hint}"
+        return what, False, str(error.in_full)
     except _Wrong as error:
         return what, False, str(error)
 

@@ -12,7 +12,6 @@ from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
 
-from ..engine.errorcodes import with_code
 from ..models.backup_copy import PRESENT_STATES
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
@@ -202,7 +201,8 @@ def _as_table(job):
             f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}"
         )
         if step.error:
-            lines.append(f"      {with_code(step.error, step.error_code)}")
+            code = f" [{step.error_code}]" if step.error_code else ""
+            lines.append(f"      {step.error}{code}")
             if step.hint:
                 lines.append(f"      -> {step.hint}")
     lines.append(

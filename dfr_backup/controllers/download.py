@@ -10,7 +10,7 @@ from odoo import http
 from odoo.http import request
 
 from ..engine.errors import EngineError
-from ..models.engine_text import explain
+from ..models.engine_messages import format_error
 
 _logger = logging.getLogger(__name__)
 PIECE = 256 << 10  # bytes
@@ -75,7 +75,7 @@ def _pieces(copy, start, length):
         stream = source.__enter__()
     except EngineError as error:
         _logger.warning("Download of %s: %s", copy.key, error.message)
-        raise Conflict(explain(copy.env, error)) from error
+        raise Conflict(format_error(copy.env, error)) from error
     return FileWrapper(_Part(source, stream, length), PIECE)
 
 

@@ -7,7 +7,7 @@ from odoo.http import request
 
 from ..engine.arrival import PIECE
 from ..engine.errors import EngineError
-from ..models.engine_text import say
+from ..models.engine_messages import translate
 
 
 class Upload(http.Controller):
@@ -32,8 +32,8 @@ class Upload(http.Controller):
             )
         except EngineError as error:
             told = {
-                "error": say(request.env, error.message),
-                "hint": say(request.env, error.hint),
+                "error": translate(request.env, error.message),
+                "hint": translate(request.env, error.hint),
             }
             return request.make_json_response(told)
         return request.make_json_response({"received": received})

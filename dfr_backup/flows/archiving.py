@@ -6,7 +6,10 @@ import shutil
 from ..engine import manifest
 from ..engine.archive.writer import ArchiveWriter
 from ..engine.errors import Cancelled, EngineError, PermanentError, Postponed
+from ..engine.errors.storage import ArchiveGone, PartialArchiveGone, WorkDeleted
+from ..engine.messages import Message
 from ..engine.progress import Progress
+from . import words
 from .base import Flow
 
 PARTIAL_ARCHIVE = "archive.part"
@@ -42,12 +45,7 @@ class ArchivingFlow(Flow):
             if not again or not self._is_lost() or self._is_stored():
                 raise
             self._undo_uploads("upload")
-            raise Postponed(
-                f"The working directory {self.work} was deleted while the backup was "
-                "running.",
-                hint="Something tidies up there: leave that directory out.",
-                log=str(error),
-            ) from error
+            raise WorkDeleted(folder=self.work, log=str(error)) from error
 
     def _good(self, kind, storage=None):
         return self.job._step(kind, storage)._is_good()
@@ -107,21 +105,17 @@ class ArchivingFlow(Flow):
             return
         try:
             if not self.partial.exists():
-                raise PermanentError("The archive under construction is gone.")
+                raise PartialArchiveGone()
             self._archive()  # reads it again
         except PermanentError as error:
             self._undo_uploads("upload")
-            self.job._restart(f"{error.message} Starting again.")
+            self.job._restart(Message(words.STARTING_AGAIN, problem=error))
             self._forget_archive()
 
     def _require_archive(self):
         """Raise PermanentError when there is nothing to upload any more."""
         if not self.job._is_archived():
-            raise PermanentError(
-                f"The archive is gone from {self.work}.",
-                hint="Something deleted it before it was stored everywhere. Run the "
-                "backup again.",
-            )
+            raise ArchiveGone(folder=self.work)
 
     def _undo_uploads(self, unless):
         """Remove what was uploaded to each storage, unless its step of that kind

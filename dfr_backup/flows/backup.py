@@ -5,8 +5,8 @@ import shutil
 
 from ..engine import listing, manifest
 from ..engine.addons import archive_addons
-from ..engine.archive.reader import DUMP, INDEX
-from ..engine.archive.writer import journal_path
+from ..engine.archive.journal import journal_path
+from ..engine.archive.names import DUMP, INDEX
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
 from ..engine.encryption.files import encrypt_file
@@ -14,16 +14,24 @@ from ..engine.errors import (
     Cancelled,
     EngineError,
     Mismatch,
-    PermanentError,
     Postponed,
     RetryableError,
 )
+from ..engine.errors.archive import (
+    ArchiveNeedsSpace,
+    FilestoreMissing,
+    FilesUnreadable,
+    NoStorage,
+    WorkFolderNotMade,
+)
 from ..engine.filestore import archive_filestore, walk_filestore
+from ..engine.messages import Joined, Message, Size, _
 from ..engine.outcome import overall_state
 from ..engine.postgres import find_client_tool
 from ..engine.progress import Progress
 from ..engine.retry import persistently
 from ..engine.snapshot import RowCounter, Snapshot
+from . import words
 from .archiving import ArchivingFlow
 from .base import compare_stored
 
@@ -54,7 +62,7 @@ class BackupFlow(ArchivingFlow):
         steps += [("compress", nowhere)]
         steps += [("upload", storage) for storage in storages]
         steps += [("verify", storage) for storage in storages]
-        return steps + [("cleanup", nowhere)]
+        return [*steps, ("cleanup", nowhere)]
 
     def run(self):
         try:
@@ -78,30 +86,27 @@ class BackupFlow(ArchivingFlow):
     # === WHY A STEP CANNOT RUN === #
 
     def _unprepared(self):
-        return None if self._good("initialize") else "Skipped: the preparation failed."
+        return None if self._good("initialize") else words.UNPREPARED
 
     def _nothing_to_compress(self):
         if self._has_saved():
             return None
-        return "Skipped: neither the database nor the files could be saved."
+        return words.NOTHING_SAVED
 
     def _not_sealed(self):
-        return None if self._good("compress") else "Skipped: there is no archive."
+        return None if self._good("compress") else words.NO_ARCHIVE
 
     def _not_uploaded(self, storage):
         if self._good("upload", storage):
             return None
-        return "Skipped: the archive is not in this storage."
+        return words.NOT_STORED
 
     # === THE STEPS === #
 
     def initialize(self, progress):
         """Make the working directory, and find out early what would fail late."""
         if not self.job._storages():
-            raise PermanentError(
-                "The plan has no storage that is in use.",
-                hint="Open the plan and choose where backups go.",
-            )
+            raise NoStorage()
         self._make_work()
         self._check_tools(progress)
         # one that cannot be used ends the run before anything is saved
@@ -114,10 +119,8 @@ class BackupFlow(ArchivingFlow):
         try:
             self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise PermanentError(
-                f"The working directory cannot be made: {error.strerror}.",
-                hint=f"Check the disk of {self.work.parent}, and who may write there.",
-                log=str(error),
+            raise WorkFolderNotMade(
+                folder=self.work.parent, reason=error.strerror, log=str(error)
             ) from error
 
     def _check_tools(self, progress):
@@ -125,7 +128,8 @@ class BackupFlow(ArchivingFlow):
         if not self.job.include_database:
             return
         with contextlib.suppress(EngineError):
-            progress.log(f"Using {self._find_pg_dump().label}")
+            tool = self._find_pg_dump()
+            progress.log(Message(_("Using %(program)s"), program=tool.label))
 
     def _find_pg_dump(self):
         major = self.job.env.cr.connection.server_version // 10000
@@ -134,13 +138,17 @@ class BackupFlow(ArchivingFlow):
     def _check_space(self, progress):
         needed = self._estimated_size()
         free = shutil.disk_usage(self.work).free
-        progress.log(f"About {_mib(needed)} needed, {_mib(free)} free in {self.work}")
+        progress.log(
+            Message(
+                _("About %(needed)s needed, %(free)s free in %(folder)s"),
+                needed=Size(needed),
+                free=Size(free),
+                folder=self.work,
+            )
+        )
         if free < needed:
-            raise PermanentError(
-                f"The archive needs about {_mib(needed)}, and {self.work} has "
-                f"{_mib(free)} free.",
-                hint="Free some space on the disk of Odoo's data directory. Nothing "
-                "was deleted.",
+            raise ArchiveNeedsSpace(
+                needed=Size(needed), free=Size(free), folder=self.work
             )
 
     def _estimated_size(self):
@@ -150,9 +158,8 @@ class BackupFlow(ArchivingFlow):
             if self.job.include_database:
                 size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
             if self.job.include_filestore:
-                with contextlib.suppress(
-                    EngineError
-                ):  # the dump will tell what is the matter
+                # the dump will tell what is the matter
+                with contextlib.suppress(EngineError):
                     size += snapshot.estimated_filestore_size()
         return 2 * size if self.job._is_encrypted() else size
 
@@ -161,7 +168,9 @@ class BackupFlow(ArchivingFlow):
             try:
                 storage._get_own_storage().check()
             except EngineError as error:
-                progress.warn(f"{storage.name}: {error.message} {error.hint}")
+                progress.warn(
+                    Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
+                )
 
     def dump_database(self, progress):
         """Dump one snapshot of the database straight into the archive."""
@@ -177,9 +186,7 @@ class BackupFlow(ArchivingFlow):
             yield
         except RetryableError as error:
             if self.job._may_try_again():
-                raise Postponed(
-                    error.message, hint=error.hint, log=error.log
-                ) from error
+                raise Postponed.because(error) from error
             raise
 
     def _dump(self, progress):
@@ -201,8 +208,19 @@ class BackupFlow(ArchivingFlow):
             self._index_attachments(snapshot, writer, progress)
         saved = writer.save()
         if rows.problem:
-            progress.warn(f"The rows could not be counted: {rows.problem}")
-        progress.log(f"{_mib(size)} of SQL, {len(rows.counts or {})} tables")
+            progress.warn(
+                Message(
+                    _("The rows could not be counted: %(problem)s"),
+                    problem=rows.problem,
+                )
+            )
+        progress.log(
+            Message(
+                _("%(size)s of SQL, %(tables)s tables"),
+                size=Size(size),
+                tables=len(rows.counts or {}),
+            )
+        )
         self.job._remember(
             snapshot_at=snapshot.taken_at.isoformat(),
             pg_dump=tool.label,
@@ -225,15 +243,30 @@ class BackupFlow(ArchivingFlow):
             raise
         except EngineError as error:
             progress.warn(
-                f"The attachments could not be listed by name: {error.message}"
+                Message(
+                    _("The attachments could not be listed by name: %(problem)s"),
+                    problem=error,
+                )
             )
 
     def _save_list(self, snapshot, progress):
         files, size = listing.save(self.list, snapshot.attachments())
         elsewhere = snapshot.attachments_elsewhere()
-        progress.log(f"The database refers to {files} attachment files, {_mib(size)}")
+        progress.log(
+            Message(
+                _("The database refers to %(count)s attachment files, %(size)s"),
+                count=files,
+                size=Size(size),
+            )
+        )
         for where, count in elsewhere.items():
-            progress.log(f"{count} attachments are kept elsewhere: {where}")
+            progress.log(
+                Message(
+                    _("%(count)s attachments are kept elsewhere: %(where)s"),
+                    count=count,
+                    where=where,
+                )
+            )
         self.job._remember(
             attachments={"files": files, "bytes": size, "elsewhere": elsewhere},
         )
@@ -248,13 +281,10 @@ class BackupFlow(ArchivingFlow):
             report = self._archive_filestore(writer, progress)
         self.job._remember(saved=writer.save())
         if report and report.unreadable_count:
-            raise PermanentError(
-                f"{report.unreadable_count} of {report.files} attachment files cannot "
-                "be read.",
-                hint="Give the system user that runs Odoo the right to read them, or "
-                "check the "
-                "disk. The other files are in the archive.",
-                log="\n".join(report.unreadable),
+            raise FilesUnreadable(
+                count=report.unreadable_count,
+                total=report.files,
+                log="\n".join(map(str, report.unreadable)),
             )
 
     def _archive_filestore(self, writer, progress):
@@ -263,22 +293,23 @@ class BackupFlow(ArchivingFlow):
         if not root.is_dir() and self.job._facts().get("attachments", {}).get(
             "files", 1
         ):
-            raise PermanentError(
-                f"The filestore {root} does not exist.",
-                hint="Check data_dir in odoo.conf, and that the disk with it is "
-                "mounted.",
-            )
+            raise FilestoreMissing(folder=root)
         report = archive_filestore(writer, root, attachments, progress)
         self.job._note_filestore(report, complete=self.list.exists())
-        progress.log(f"{report.files} attachment files, {_mib(report.bytes)}")
-        for what, count, names in (
-            ("missing", report.missing_count, report.missing),
-            ("damaged", report.damaged_count, report.damaged),
+        progress.log(
+            Message(
+                _("%(count)s attachment files, %(size)s"),
+                count=report.files,
+                size=Size(report.bytes),
+            )
+        )
+        for template, count, names in (
+            (words.FILES_MISSING, report.missing_count, report.missing),
+            (words.FILES_DAMAGED, report.damaged_count, report.damaged),
         ):
             if count:
-                progress.warn(
-                    f"{count} attachment files are {what}:\n" + "\n".join(names)
-                )
+                lines = Joined(names, "\n")
+                progress.warn(Message(template, count=count, names=lines))
         self.job._remember(
             filestore={
                 "files": report.files,
@@ -286,9 +317,9 @@ class BackupFlow(ArchivingFlow):
                 "missing": report.missing_count,
                 "damaged": report.damaged_count,
                 "unreadable": report.unreadable_count,
-                "missing_names": report.missing,
-                "damaged_names": report.damaged,
-                "unreadable_names": report.unreadable,
+                "missing_names": list(map(str, report.missing)),
+                "damaged_names": list(map(str, report.damaged)),
+                "unreadable_names": list(map(str, report.unreadable)),
             }
         )
         return report
@@ -305,7 +336,10 @@ class BackupFlow(ArchivingFlow):
                     self._save_list(snapshot, progress)
             except EngineError as error:
                 progress.warn(
-                    f"No list of attachments, taking all files: {error.message}"
+                    Message(
+                        _("No list of attachments, taking all files: %(problem)s"),
+                        problem=error,
+                    )
                 )
                 return walk_filestore(root)
         progress.expect(self.job._facts()["attachments"]["bytes"])
@@ -318,11 +352,7 @@ class BackupFlow(ArchivingFlow):
             self._seal(progress)
         drop = self.job._note_size()
         if drop:
-            progress.warn(
-                f"The archive is {drop} % smaller than the ones before. If nobody has "
-                "deleted "
-                "that much, data is missing."
-            )
+            progress.warn(Message(words.SIZE_DROP, drop=drop))
 
     def _seal(self, progress):
         key = self.job._encryption_key()
@@ -335,12 +365,19 @@ class BackupFlow(ArchivingFlow):
         writer.add_bytes("manifest.json", manifest.encode(content))
         sealed = writer.close()
         self._release()
-        progress.log(f"{name}: {_mib(sealed.size)}, {sealed.members} members")
+        progress.log(
+            Message(
+                _("%(name)s: %(size)s, %(members)s members"),
+                name=name,
+                size=Size(sealed.size),
+                members=sealed.members,
+            )
+        )
         complete = self.partial
         if key:
             name, complete = f"{name}.age", self.work / PARTIAL_ENCRYPTED
             sealed = encrypt_file(self.partial, complete, key, progress)
-            progress.log("Encrypted by age")
+            progress.log(Message(_("Encrypted by age")))
         self.job._record_archive(name, sealed.size, sealed.sha256, content)
         checkpoint("archive.recorded")
         complete.rename(self.work / name)
@@ -366,7 +403,8 @@ class BackupFlow(ArchivingFlow):
             Progress(),
             retries,
         )
-        progress.log(f"Stored as {target.location(job.archive_name)}")
+        location = target.location(job.archive_name)
+        progress.log(Message(_("Stored as %(location)s"), location=location))
         job._record_copy(storage, "stored")
 
     def verify(self, progress, storage):
@@ -387,13 +425,17 @@ class BackupFlow(ArchivingFlow):
             )
         except Mismatch:
             job._record_copy(storage, "damaged")
-            with contextlib.suppress(
-                EngineError
-            ):  # a retry must not take it for the real one
+            # a retry must not take it for the real one
+            with contextlib.suppress(EngineError):
                 target.delete(manifest.sidecar_key(job.archive_name))
                 target.delete(job.archive_name)
             raise
-        progress.log(f"{_mib(job.archive_size)} are there, and their checksum is right")
+        progress.log(
+            Message(
+                _("%(size)s are there, and their checksum is right"),
+                size=Size(int(job.archive_size)),
+            )
+        )
         job._record_copy(storage, "verified")
 
     def cleanup(self, progress):
@@ -405,14 +447,18 @@ class BackupFlow(ArchivingFlow):
         try:
             self.job._clean_up(progress)
         except OSError as error:
-            progress.warn(f"Something could not be removed: {error}")
+            progress.warn(
+                Message(_("Something could not be removed: %(reason)s"), reason=error)
+            )
 
     def _apply_retention(self, progress, storage):
         """Delete what the plan's rules want nowhere any more, and say for each why."""
         try:
             self.job._apply_retention(storage, progress)
         except EngineError as error:
-            progress.warn(f"{storage.name}: {error.message} {error.hint}")
+            progress.warn(
+                Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
+            )
 
     def abandon(self):
         """After a cancel: remove every trace of this run but the copies already
@@ -423,7 +469,3 @@ class BackupFlow(ArchivingFlow):
     def give_up(self):
         """After too many interruptions: remove what no storage holds as a whole."""
         self._undo_uploads("upload")
-
-
-def _mib(size):
-    return f"{size / (1 << 20):,.1f} MiB"

@@ -3,7 +3,9 @@
 from ..engine.catalogue import read_sidecar
 from ..engine.checkpoints import checkpoint
 from ..engine.errors import Mismatch, PermanentError
+from ..engine.errors.storage import ForeignManifest
 from ..engine.manifest import sidecar_key
+from ..engine.messages import Message
 from ..engine.outcome import checked_state
 
 
@@ -36,12 +38,13 @@ class Flow:
         server."""
 
     def _do(self, step, method, obstacle=None):
-        """Do one step unless it is closed; ``obstacle`` says why it cannot run.
-        ``method`` gets the step's progress, and its storage where it has one."""
+        """Do one step unless it is closed. ``obstacle`` is the template that says why
+        it cannot run; ``method`` gets the step's progress, and its storage where it
+        has one."""
         if not step or step._is_closed():
             return
         if obstacle:
-            step._skip(obstacle)
+            step._skip(Message(obstacle))
             return
         checkpoint(f"step.{step.kind}.begin")
         with step._running() as progress:
@@ -62,9 +65,6 @@ def compare_stored(storage, key, size, sha256, progress):
     except (
         PermanentError
     ) as error:  # the archive could be read: it is no question of rights
-        raise Mismatch(error.message, hint=error.hint, log=error.log) from error
+        raise Mismatch.because(error) from error
     if sealed != sha256:
-        raise Mismatch(
-            f"The manifest beside {key} belongs to another archive.",
-            hint="Somebody changed the storage. Scan it to see what it holds now.",
-        )
+        raise ForeignManifest(key=key)

@@ -2,8 +2,9 @@
 
 from ..engine.arrival import check_archive, free_key, look_at
 from ..engine.checkpoints import checkpoint
-from ..engine.errors import PermanentError
+from ..engine.errors.storage import UploadedFileGone
 from ..engine.outcome import whole_state
+from . import words
 from .backup import BackupFlow
 
 UPLOADED = "uploaded"  # the file, until it has the name of an archive
@@ -28,11 +29,7 @@ class ImportFlow(BackupFlow):
         self._do(step("cleanup"), self.cleanup)
 
     def _not_sealed(self):
-        return (
-            None
-            if self._good("check")
-            else "Skipped: this is no archive that can be kept."
-        )
+        return None if self._good("check") else words.NOT_KEPT
 
     def check(self, progress, storage):
         """Read all of the file, and decide under which name it is stored."""
@@ -40,10 +37,7 @@ class ImportFlow(BackupFlow):
         if job._is_archived():
             return
         if not path.exists():
-            raise PermanentError(
-                "The uploaded file is gone.",
-                hint="Upload it again: nothing else was changed.",
-            )
+            raise UploadedFileGone()
         name, moment = job._uploaded()
         arrival = look_at(path, name, moment)
         sha256 = check_archive(path, progress)

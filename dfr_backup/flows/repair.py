@@ -3,8 +3,11 @@ have them."""
 
 from ..engine.browse import find_files, look_into
 from ..engine.errors import Cancelled, EngineError, PermanentError
+from ..engine.errors.storage import NoGoodFile
+from ..engine.messages import Message, _
 from ..engine.outcome import checked_state
 from ..engine.repair import put_back, remove_partial
+from . import words
 from .base import Flow
 
 NAMED = 50  # files that no backup has, by name
@@ -39,11 +42,15 @@ class RepairFlow(Flow):
                 raise
             except EngineError as error:
                 progress.log(
-                    f"{copy.key} in {copy.storage_id.name}: {error.message} "
-                    f"{error.hint}"
+                    Message(
+                        _("%(key)s in %(storage)s: %(problem)s"),
+                        key=copy.key,
+                        storage=copy.storage_id.name,
+                        problem=error.in_full,
+                    )
                 )
         if wanted:
-            self._lament(wanted, whole, progress)
+            self._report_unrecoverable(wanted, whole, progress)
 
     def _repair_from(self, copy, wanted, progress):
         """Put back what this backup holds of the files that are wanted."""
@@ -57,23 +64,19 @@ class RepairFlow(Flow):
                         self.job._filestore_path(), store_fname, reader.pieces(entry)
                     )
                 except PermanentError as error:
-                    progress.log(f"{copy.key}: {error.message}")
+                    progress.log(
+                        Message(words.PROBLEM_AT, where=copy.key, problem=error)
+                    )
                     continue
                 progress.advance(wanted.pop(store_fname))
                 self.job._note_repaired(store_fname, copy if written else None)
-                what = f"put back from {copy.key}" if written else "is good already"
-                progress.log(f"{store_fname}: {what}")
+                template = words.PUT_BACK if written else words.GOOD_ALREADY
+                progress.log(Message(template, file=store_fname, key=copy.key))
 
-    def _lament(self, lost, whole, progress):
+    def _report_unrecoverable(self, lost, whole, progress):
         names = "\n".join([*lost][:NAMED])
-        hint = "Another storage may have older backups: scan it, and try again."
         if len(lost) == whole:
-            raise PermanentError(
-                f"No backup that can be read has a good copy of these {whole} files.",
-                hint=hint,
-                log=names,
-            )
+            raise NoGoodFile(count=whole, log=names)
         progress.warn(
-            f"{len(lost)} of {whole} files are in no backup that can be read. "
-            f"{hint}\n{names}"
+            Message(words.FILES_LOST, lost=len(lost), count=whole, names=names)
         )

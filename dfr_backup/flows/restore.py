@@ -1,10 +1,10 @@
 """One restore, from top to bottom, and the drill that proves that one would work."""
 
+from ..engine.messages import Message, _
 from ..engine.outcome import whole_state
 from ..engine.restore.files import unpack_addons
 from .base import Flow
-
-FAILED = "Skipped: a step before it has failed."
+from .words import STEP_FAILED
 
 
 class RestoreFlow(Flow):
@@ -29,8 +29,12 @@ class RestoreFlow(Flow):
         step = self.job._step("finish")
         if not step._is_good():
             step._settle(
-                "Interrupted when the database had its name already: nothing is "
-                "missing."
+                Message(
+                    _(
+                        "Interrupted when the database had its name already: nothing "
+                        "is missing."
+                    )
+                )
             )
         self.job._forget_leftovers()
         self.job._forget_fetched()
@@ -54,7 +58,7 @@ class RestoreFlow(Flow):
         with self.job._open_restore(steps.copy_id) as self.restore:
             for step in steps:
                 failed = "failure" in steps.mapped("state")
-                self._do(step, self._method(step), failed and FAILED)
+                self._do(step, self._method(step), failed and STEP_FAILED)
         self.job._forget_fetched()
 
     def _method(self, step):

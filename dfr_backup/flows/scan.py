@@ -1,8 +1,10 @@
 """The catalogue, rebuilt from what a storage holds."""
 
 from ..engine.catalogue import scan
+from ..engine.messages import Message, _
 from ..engine.retry import persistently
 from .base import Flow
+from .words import PROBLEM_AT
 
 
 class ScanFlow(Flow):
@@ -24,6 +26,12 @@ class ScanFlow(Flow):
             if item.problem:
                 # what has no readable manifest may well be somebody else's
                 tell = progress.warn if item.sidecar else progress.log
-                tell(f"{item.key}: {item.problem}")
+                tell(Message(PROBLEM_AT, where=item.key, problem=item.problem))
         good = sum(not item.problem for item in found)
-        progress.log(f"Complete backups: {good}, other manifests: {len(found) - good}")
+        progress.log(
+            Message(
+                _("Complete backups: %(good)s, other manifests: %(others)s"),
+                good=good,
+                others=len(found) - good,
+            )
+        )

@@ -2,6 +2,7 @@
 
 from ..engine.arrival import compare_found
 from ..engine.errors import Mismatch
+from ..engine.messages import Message, _
 from ..engine.retry import persistently
 from .base import Flow, compare_stored
 
@@ -31,7 +32,7 @@ class VerifyFlow(Flow):
             present = target.stat(copy.key) is not None
             self.job._persist(copy, {"state": "damaged" if present else "missing"})
             raise
-        progress.log(f"{copy.key}: the checksum is right")
+        progress.log(Message(_("%(key)s: the checksum is right"), key=copy.key))
         copy._note_verified(self.job)
 
     def _compare(self, target, copy, progress):

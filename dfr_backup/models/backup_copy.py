@@ -10,10 +10,12 @@ from odoo.tools.misc import babel_locale_parse, get_lang
 from odoo.addons.base.models.res_users import check_identity
 
 from ..engine.catalogue import read_sidecar
-from ..engine.errors import EngineError, PermanentError
+from ..engine.errors import EngineError
+from ..engine.errors.fetch import ArchiveMissing
+from ..engine.errors.storage import ForeignBackup, NotOurs
 from ..engine.manifest import sidecar_key
 from ..engine.retention import Copy
-from .engine_text import explain, say, told
+from .engine_messages import format_error, translate, translate_engine_errors
 from .grants import grant, granted
 
 _logger = logging.getLogger(__name__)
@@ -106,7 +108,7 @@ class BackupCopy(models.Model):
             try:
                 copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
             except EngineError as error:
-                copy.location = say(self.env, error.message)
+                copy.location = translate(self.env, error.message)
 
     @api.depends("contents")
     @api.depends_context("lang")
@@ -173,7 +175,7 @@ class BackupCopy(models.Model):
             try:
                 copy._delete_stored()
             except EngineError as error:
-                failures.append(f"{copy.key}: {explain(self.env, error)}")
+                failures.append(f"{copy.key}: {format_error(self.env, error)}")
                 continue
             _logger.info(
                 "User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name
@@ -199,7 +201,7 @@ class BackupCopy(models.Model):
         if self.state not in PRESENT_STATES:
             raise UserError(self.env._("This backup is not there to be downloaded."))
         copy = self.sudo()
-        with told(self.env):
+        with translate_engine_errors(self.env):
             url = copy.storage_id._get_storage().download_url(
                 copy.key, copy.key, DOWNLOAD_SECONDS
             )
@@ -269,15 +271,9 @@ class BackupCopy(models.Model):
 
     def _require_own(self, database_uuid, database):
         if self.origin == "odoo":
-            raise PermanentError(
-                f"{self.key} was put here by Odoo's database manager, or by somebody.",
-                hint="Delete the file itself, with the tools of the server.",
-            )
+            raise NotOurs(key=self.key)
         if database_uuid not in self.storage_id._own_uuids():
-            raise PermanentError(
-                f"{self.key} was made by another database, “{database}”.",
-                hint="Delete it there, or with the tools of the storage.",
-            )
+            raise ForeignBackup(key=self.key, database=database)
 
     def _as_retention_copy(self):
         """Return what the engine's retention needs to know of this copy.
@@ -340,7 +336,7 @@ class BackupCopy(models.Model):
                 if same and known.state in ("verified", "damaged")
                 else "stored"
             )
-        return "missing" if "missing" in found.problem else "damaged"
+        return "missing" if isinstance(found.problem, ArchiveMissing) else "damaged"
 
     def _is_same(self, sidecar):
         """Tell whether a scan has found what is known; a zip of Odoo's has no

@@ -12,7 +12,7 @@ from odoo.addons.base.models.res_users import check_identity
 from ..engine.browse import look_into
 from ..engine.encryption.files import Passphrase, parse_identities
 from .backup_copy import PRESENT_STATES
-from .engine_text import told
+from .engine_messages import translate_engine_errors
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class BackupCopy(models.Model):
     def _looked_into(self, given=""):
         """Open the archive where it is stored. Raise UserError, also for what the
         body meets."""
-        with told(self.env):
+        with translate_engine_errors(self.env):
             storage = self.storage_id._get_storage()
             with look_into(storage, self.key, self._identities(given)) as reader:
                 yield reader

@@ -8,7 +8,6 @@ from odoo.addons.base.models.res_users import check_identity
 from .. import server
 from ..flows.restore import DrillFlow, RestoreFlow
 from .backup_copy import PRESENT_STATES
-from .engine_text import say
 
 
 class BackupCopy(models.Model):
@@ -91,9 +90,7 @@ class BackupCopy(models.Model):
     def _trouble_with(self, sidecar, made_by_odoo):
         """Return what somebody should know before an archive is restored here, in
         lines."""
-        trouble = [
-            f"{part.part}: {say(self.env, part.reason)}" for part in sidecar.missing
-        ]
+        trouble = [f"{part.part}: {part.reason}" for part in sidecar.missing]
         series = release.series.split(".")[0]
         if sidecar.odoo_version and sidecar.odoo_version.split(".")[0] != series:
             trouble.append(
@@ -107,8 +104,7 @@ class BackupCopy(models.Model):
             trouble.append(
                 self.env._(
                     "Odoo's database manager made it: nobody has counted its rows, and "
-                    "it has no "
-                    "SHA-256 checksums, so that a restore can compare less."
+                    "it has no SHA-256 checksums, so that a restore can compare less."
                 )
             )
         absent = sorted(set(sidecar.module_names) - set(server.modules_on_disk()))

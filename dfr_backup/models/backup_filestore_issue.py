@@ -5,8 +5,9 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL, format_date
 
+from ..engine.messages import to_json
 from .backup_copy import PRESENT_STATES, naive
-from .engine_text import EngineChar
+from .engine_messages import MessageChar
 
 KINDS = [
     ("missing", "Missing"),
@@ -33,7 +34,8 @@ class BackupFilestoreIssue(models.Model):
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     created = fields.Datetime(readonly=True, help="When the attachment was made.")
     kind = fields.Selection(KINDS, "Problem", required=True, readonly=True)
-    reason = EngineChar(readonly=True)
+    reason = MessageChar(values_field="reason_values", readonly=True)
+    reason_values = fields.Json(readonly=True)
     state = fields.Selection(
         STATES, required=True, default="open", readonly=True, index=True
     )
@@ -159,7 +161,8 @@ class BackupFilestoreIssue(models.Model):
             trouble = by_file[row["store_fname"]]
             found = {
                 "kind": trouble.kind,
-                "reason": trouble.reason,
+                "reason": str(trouble.reason),
+                "reason_values": {"reason": to_json(trouble.reason)},
                 "last_seen": moment,
             }
             issue = known.pop((row["attachment"], row["store_fname"]), None)
@@ -177,10 +180,8 @@ class BackupFilestoreIssue(models.Model):
         rows = self.env.execute_query_dict(
             SQL(
                 "SELECT id AS attachment, name, res_model, res_id, store_fname, "
-                "create_date AS"
-                " created, file_size AS size FROM ir_attachment WHERE store_fname = "
-                "ANY(%s)"
-                " ORDER BY id",
+                "create_date AS created, file_size AS size FROM ir_attachment WHERE "
+                "store_fname = ANY(%s) ORDER BY id",
                 names,
             )
         )

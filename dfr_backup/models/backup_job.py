@@ -4,11 +4,10 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
 from .. import server
-from ..engine.errorcodes import error_code
 from ..flows.backup import BackupFlow
 from .backup_copy import PRESENT_STATES
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from .engine_text import EngineText
+from .engine_messages import error_columns
 
 # how much of a run a kind of step usually takes, for the progress bar of the whole
 WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
@@ -16,6 +15,7 @@ WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
 
 class BackupJob(models.Model):
     _name = "backup.job"
+    _inherit = ["backup.error.mixin"]
     _description = "Backup Run"
     _order = "id desc"
 
@@ -74,9 +74,6 @@ class BackupJob(models.Model):
         help="The archive waits on the server until then for a retry."
     )
 
-    error = EngineText()
-    hint = EngineText()
-    error_code = fields.Char(compute="_compute_error_code")
     warning_count = fields.Integer(string="Warnings")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
     current_step = fields.Char(compute="_compute_progress")
@@ -97,11 +94,6 @@ class BackupJob(models.Model):
         "(plan_id, kind, scheduled_at) WHERE scheduled_at IS NOT NULL",
         "This moment of the schedule has been served.",
     )
-
-    @api.depends("error")
-    def _compute_error_code(self):
-        for job in self:
-            job.error_code = error_code(job.error or "")
 
     @api.depends("date_start", "date_end")
     def _compute_duration(self):
@@ -156,9 +148,8 @@ class BackupJob(models.Model):
             raise UserError(
                 self.env._(
                     "These runs still have %(count)s stored backups, for example "
-                    "%(name)s. "
-                    "Deleting the history would hide them. Delete the stored backups "
-                    "first.",
+                    "%(name)s. Deleting the history would hide them. Delete the stored "
+                    "backups first.",
                     count=len(copies),
                     name=copies[0].key,
                 )
@@ -214,8 +205,7 @@ class BackupJob(models.Model):
                 "spawn_count": 0,
                 "spawned_at": False,
                 "date_end": False,
-                "error": False,
-                "hint": False,
+                **error_columns(None),
             }
         )
         job._spawn_after_commit()

@@ -8,11 +8,12 @@ from datetime import timedelta
 from odoo import api, fields, models
 
 from .. import runner
-from ..engine.errorcodes import with_code
 from ..engine.errors import EngineError
+from ..engine.messages import Message
 from ..engine.ping import healthchecks, send_all, uptime_kuma, webhook
+from ..flows import words
 from .backup_step import OPEN_STATES
-from .engine_text import say
+from .engine_messages import displayed, stored_text
 
 _logger = logging.getLogger(__name__)
 
@@ -97,7 +98,9 @@ class BackupJob(models.Model):
     def _update_attention(self, recovered):
         plan = self.plan_id.sudo()
         if self.state in BAD:
-            plan._ask_attention(self.kind, self._summarize, note=self.error or "")
+            plan._ask_attention(
+                self.kind, self._summarize, note=stored_text(self, "error")
+            )
         elif recovered:
             plan._close_attention(self.kind, self.env._("%s ended well.", self.name))
 
@@ -159,8 +162,10 @@ class BackupJob(models.Model):
         return [self._problem(False, self)]
 
     def _problem(self, what, told):
-        why = with_code(say(self.env, told.error), told.error_code)
-        return {"what": what, "why": why, "todo": say(self.env, told.hint)}
+        why = displayed(told, "error")
+        if told.error_code:
+            why = f"{why} [{told.error_code}]"
+        return {"what": what, "why": why, "todo": displayed(told, "hint")}
 
     def _summary(self):
         """Return this run as a JSON object, for monitors. Times are UTC, sizes are
@@ -180,7 +185,7 @@ class BackupJob(models.Model):
             "warnings": self.warning_count,
             "error": self.error or "",
             "hint": self.hint or "",
-            "error_code": self.error_code,
+            "error_code": self.error_code or "",
             "last_good": _iso(self.plan_id.last_success),
             "url": self.plan_id._link_to(self),
             "steps": [
@@ -190,7 +195,7 @@ class BackupJob(models.Model):
                     "state": step.state,
                     "seconds": step.seconds,
                     "error": step.error or "",
-                    "error_code": step.error_code,
+                    "error_code": step.error_code or "",
                 }
                 for step in self.step_ids
             ],
@@ -209,9 +214,11 @@ class BackupJob(models.Model):
         unsent = mails.exists().filtered(lambda mail: mail.state == "exception")
         for mail in unsent:
             self._note_alert(
-                f"The mail to {mail.email_to} could not be sent; Odoo's mail queue "
-                "tries it "
-                f"again. {mail.failure_reason or ''}"
+                Message(
+                    words.MAIL_NOT_SENT,
+                    recipient=mail.email_to,
+                    reason=mail.failure_reason or "",
+                )
             )
         unsent.write({"state": "outgoing"})
 
@@ -231,7 +238,7 @@ class BackupJob(models.Model):
         if self.env.context.get(runner.CONTEXT_KEY):
             self.env.cr.commit()  # pylint: disable=invalid-commit  # do not wait in a transaction
             for problem in send_all(pings, patience, attempts):
-                self._note_alert(problem)
+                self._note_alert(problem.in_full)
         elif pings:
             self._ping_after_commit(pings)
 
@@ -279,7 +286,7 @@ class BackupJob(models.Model):
 
 def _send_and_log(pings):
     for problem in send_all(pings, END_PATIENCE):
-        _logger.warning(problem)
+        _logger.warning("%s", problem.in_full)
 
 
 def _iso(moment):

@@ -3,8 +3,11 @@
 from odoo import fields, models
 
 from ..engine.encryption.files import Passphrase, parse_recipients
-from ..engine.errors import EngineError, PermanentError
+from ..engine.errors import EngineError
+from ..engine.errors.encryption import NoPassphrase
 from ..engine.manifest import sidecar_key
+from ..engine.messages import Joined, Message
+from ..flows import words
 
 STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now
 
@@ -25,10 +28,7 @@ class BackupJob(models.Model):
         if self.encryption == "passphrase":
             secret = self.plan_id._read_secret("age_passphrase")
             if not secret:
-                raise PermanentError(
-                    "The plan encrypts by a passphrase, and has none.",
-                    hint="Set the passphrase in the plan, or choose another encryption.",
-                )
+                raise NoPassphrase()
             return Passphrase(secret)
         return None
 
@@ -55,15 +55,18 @@ class BackupJob(models.Model):
             return
         decision = plan._decide(storage, self._storage_now(storage))
         if decision.refused:
-            progress.warn(f"{storage.name}: {decision.refused} {decision.hint}")
+            problem = Joined([decision.refused, decision.hint])
+            progress.warn(
+                Message(words.PROBLEM_AT, where=storage.name, problem=problem)
+            )
         for identifier in decision.deletions:
             copy = self.env["backup.copy"].browse(int(identifier))
             try:
                 copy._delete_stored()
-                progress.log(f"{storage.name}: deleted {copy.key}, which no rule wants")
+                progress.log(Message(words.DELETED, storage=storage.name, key=copy.key))
             except EngineError as error:
                 progress.warn(
-                    f"{copy.key} could not be deleted: {error.message} {error.hint}"
+                    Message(words.NOT_DELETED, key=copy.key, problem=error.in_full)
                 )
             progress.tick()
 
@@ -120,5 +123,6 @@ class BackupJob(models.Model):
         """Note what became of a copy that the scan did not find, and warn once."""
         state = "damaged" if unreadable else "missing"
         if copy.state != state and copy.job_id.state != "running":
-            progress.warn(f"{copy.key} was stored here, and is {state} now")
+            template = words.NOW_DAMAGED if unreadable else words.NOW_MISSING
+            progress.warn(Message(template, key=copy.key))
             self._persist(copy, {"state": state})

@@ -7,8 +7,10 @@ from odoo import fields, models, release
 
 from .. import runner, server
 from ..engine.errors import EngineError
+from ..engine.messages import Joined, Message
 from ..engine.restore.steps import Restore, RestoreOptions
 from ..engine.restore.target import remove_leftovers
+from ..flows import words
 
 
 class BackupJob(models.Model):
@@ -87,27 +89,19 @@ class BackupJob(models.Model):
         """Say where the addons are, what of it the database needs, and how Odoo gets
         to see it."""
         path = self._addons_path()
-        progress.log(f"Unpacked into {path}: {', '.join(done.unpacked) or 'nothing'}")
+        unpacked = ", ".join(done.unpacked) or Message(words.NONE)
+        progress.log(Message(words.ADDONS_UNPACKED, path=path, names=unpacked))
         needed = sorted(set(archive.modules) - set(server.modules_on_disk()))
         if not needed:
-            progress.log("This server has every module that the database needs.")
+            progress.log(Message(words.ADDONS_COMPLETE))
             return
-        lines = [
-            "The database needs modules that this server does not have: "
-            f"{', '.join(needed)}."
-        ]
+        lines = [Message(words.ADDONS_NEEDED, names=", ".join(needed))]
         if set(needed) & set(done.unpacked):
-            lines.append(
-                "Before the database is opened, look at what was unpacked, let Odoo "
-                "load it by "
-                f"this line of odoo.conf, and restart Odoo:\n{server.addons_line(path)}"
-            )
+            lines.append(Message(words.ADDONS_LINE, line=server.addons_line(path)))
         nowhere = sorted(set(needed) - set(done.unpacked))
         if nowhere:
-            lines.append(
-                f"Not in the archive, to be installed by hand: {', '.join(nowhere)}."
-            )
-        progress.warn("\n".join(lines))
+            lines.append(Message(words.ADDONS_ABSENT, names=", ".join(nowhere)))
+        progress.warn(Joined(lines, "\n"))
 
     def _forget_fetched(self):
         """Remove what was fetched, and the key that was given for this run."""

@@ -13,12 +13,15 @@ from odoo import fields, models, release
 from .. import runner, server
 from ..engine import manifest
 from ..engine.dump import DumpOptions
-from ..engine.errors import Cancelled, EngineError, Postponed
+from ..engine.errors import Cancelled, Postponed
+from ..engine.errors.runs import StepFailed
+from ..engine.messages import Message
 from ..engine.outcome import StepOutcome
-from ..flows import FLOWS
+from ..flows import FLOWS, words
 from .backup_copy import naive
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
+from .engine_messages import error_columns, stored_error
 
 _logger = logging.getLogger(__name__)
 
@@ -81,18 +84,18 @@ class BackupJob(models.Model):
                 "not_before": fields.Datetime.now() + POSTPONE,
                 "spawned_at": False,
                 "spawn_count": 0,
-                "error": error.message,
-                "hint": error.hint,
+                **error_columns(error),
             },
         )
         _logger.info("Backup %s waits: %s", self.name, error.message)
 
     def _leave_to(self, other, error):
-        reason = self.env._("Skipped: run %s takes the place of this one.", other.name)
+        reason = Message(words.REPLACED, run=other.name)
         for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
             step._skip(reason)
         self._hand_over(other)
-        self._close("cancelled", EngineError(error.message, hint=reason))
+        error.hint = reason
+        self._close("cancelled", error)
 
     def _check_cancel(self):
         """Raise ``Cancelled`` when somebody asked for it.
@@ -139,9 +142,7 @@ class BackupJob(models.Model):
         ]
         failed = self.step_ids.filtered(lambda step: step.state == "failure")[:1]
         if error is None and failed:
-            error = EngineError(
-                f"{failed.display_name}: {failed.error}", hint=failed.hint or ""
-            )
+            error = self._step_failed(failed)
         self._close(FLOWS[self.kind].overall_state(outcomes), error)
 
     def _close(self, state, error=None):
@@ -150,14 +151,21 @@ class BackupJob(models.Model):
             {
                 "state": state,
                 "date_end": fields.Datetime.now(),
-                "error": error.message if error is not None else False,
-                "hint": error.hint if error is not None else False,
+                **error_columns(error),
                 "warning_count": len(
                     self.step_ids.filtered(lambda s: s.state == "warning")
                 ),
             },
         )
         _logger.info("Backup %s ended: %s", self.name, state)
+
+    @staticmethod
+    def _step_failed(step):
+        """Return the error of a step as that of its run."""
+        cause = stored_error(step)
+        error = StepFailed(step=step._label(), problem=cause)
+        error.code, error.hint = cause.code, cause.hint
+        return error
 
     # === WHAT THE FLOW ASKS === #
 
@@ -251,7 +259,10 @@ class BackupJob(models.Model):
                 s.kind in ("dump_database", "archive_files") and s.state == "failure"
             )
         )
-        return [{"part": step.kind, "reason": step.error} for step in failed]
+        return [
+            {"part": step.kind, "reason": step.error, "code": step.error_code}
+            for step in failed
+        ]
 
     # === WHAT THE FLOW TELLS === #
 
@@ -321,7 +332,7 @@ class BackupJob(models.Model):
         if self._uploads_missing() and self._is_archived():
             until = fields.Datetime.now() + KEEP_ARCHIVE
             self._persist(self, {"kept_until": until})
-            progress.log(f"The archive is kept until {until} UTC, to be uploaded again")
+            progress.log(Message(words.ARCHIVE_KEPT, until=until))
             for path in self._work_path().iterdir():
                 if path.name != self.archive_name:
                     path.unlink()
@@ -330,7 +341,7 @@ class BackupJob(models.Model):
             self._remove_files()
         for path in self._stale_files():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-            progress.log(f"Removed {path.name}, which an earlier run had left")
+            progress.log(Message(words.LEFTOVER_REMOVED, name=path.name))
 
     def _left_behind(self):
         """Return the closed runs whose own cleanup did not come to its end. What

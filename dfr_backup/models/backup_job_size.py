@@ -66,7 +66,6 @@ class BackupJob(models.Model):
             env._("The archive is %s%% smaller than the ones before.", self.size_drop),
             env._(
                 "If nobody has deleted that much, data is missing: compare it with an "
-                "older "
-                "backup, and protect that one until you know."
+                "older backup, and protect that one until you know."
             ),
         )

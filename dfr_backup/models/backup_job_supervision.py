@@ -10,6 +10,10 @@ from odoo import api, fields, models
 from .. import runner, server
 from ..engine import postgres
 from ..engine.errors import EngineError
+from ..engine.errors.other import CancelledBy, ForeignRun
+from ..engine.errors.runs import Interrupted, NotStarted
+from ..engine.messages import Message
+from ..flows import words
 from .backup_step import OPEN_STATES
 
 _logger = logging.getLogger(__name__)
@@ -86,11 +90,8 @@ class BackupJob(models.Model):
             [("state", "in", OPEN_STATES), ("database_uuid", "!=", mine)]
         ):
             for step in job.step_ids.filtered(lambda step: step.state in OPEN_STATES):
-                step._skip(self.env._("Skipped: this database is a restored copy."))
-            reason = self.env._(
-                "This run belongs to the database that this one is a copy of."
-            )
-            job._close("cancelled", EngineError(reason))
+                step._skip(Message(words.RESTORED_COPY))
+            job._close("cancelled", ForeignRun())
 
     def _hold(self):
         """Lock this row; tell whether it still is what this transaction sees.
@@ -120,9 +121,7 @@ class BackupJob(models.Model):
             if not self._is_starting():
                 self._close_unstartable()
         else:
-            step._note(
-                self.env._("Interrupted in attempt %s: trying again.", self.attempt)
-            )
+            step._note(Message(words.TRYING_AGAIN, attempt=self.attempt))
             self._spawn_after_commit()
 
     def _needs_a_last_runner(self):
@@ -140,7 +139,7 @@ class BackupJob(models.Model):
 
     def _interrupted_step(self):
         step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
-        return step.display_name or self.env._("between two steps")
+        return step._label() if step else Message(words.BETWEEN_STEPS)
 
     @api.model
     def _start_waiting(self):
@@ -175,44 +174,32 @@ class BackupJob(models.Model):
 
     def _close_interrupted(self, where):
         self._close_broken(
-            self.env._(
-                "Interrupted in step “%(step)s”, in attempt %(count)s.",
+            Interrupted(
                 step=where,
-                count=min(self.attempt, MAX_ATTEMPTS),
-            ),
-            self.env._(
-                "Something ends the backup process: look for “out of memory” in the "
-                "kernel log, "
-                "for a container or service limit, and at the end of %s.",
-                self.runner_log,
-            ),
+                attempt=min(self.attempt, MAX_ATTEMPTS),
+                log_file=self.runner_log,
+            )
         )
 
     def _close_unstartable(self):
-        self._close_broken(
-            self.env._("The backup process could not be started."),
-            self.env._(
-                "The reason stands at the end of %s on the server.", self.runner_log
-            ),
-            log=runner.log_tail(self.uuid),
-        )
+        log = runner.log_tail(self.uuid)
+        self._close_broken(NotStarted(log_file=self.runner_log, log=log))
 
-    def _close_broken(self, message, hint, log=""):
-        error = EngineError(message, hint=hint, log=log)
+    def _close_broken(self, error):
         for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
             if step.state == "running":
                 step._fail(error)
             else:
-                step._skip(self.env._("Skipped: the run was interrupted."))
+                step._skip(Message(words.INTERRUPTED))
         self._remove_files()
         self._finish(error)
 
     def _close_cancelled(self):
-        who = self.cancelled_by_id.name or self.env._("an administrator")
+        who = self.cancelled_by_id.name or Message(words.AN_ADMINISTRATOR)
         for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
-            step._skip(self.env._("Skipped: the run was cancelled."))
+            step._skip(Message(words.CANCELLED))
         self._remove_files()
-        self._close("cancelled", EngineError(self.env._("Cancelled by %s.", who)))
+        self._close("cancelled", CancelledBy(who=who))
 
     def _end_deaf_runner(self):
         """End a runner that has been asked to stop and does not listen, because it

@@ -40,10 +40,8 @@ class BackupJob(models.Model):
             raise UserError(
                 self.env._(
                     "%(run)s has not begun, and another change waits for it already: "
-                    "the module "
-                    "%(names)s. Open that backup, go on with its change when it is "
-                    "done, and "
-                    "then ask for this one again.",
+                    "the module %(names)s. Open that backup, go on with its change "
+                    "when it is done, and then ask for this one again.",
                     run=self.name,
                     names=self.then_text,
                 )

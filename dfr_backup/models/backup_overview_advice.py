@@ -73,8 +73,7 @@ class BackupOverview(models.AbstractModel):
         title = self.env._("A copy in another place")
         text = self.env._(
             "Fire, theft, a broken disk or an intruder takes the backups on this "
-            "server "
-            "together with the data."
+            "server together with the data."
         )
         lacking = plans.filtered(
             lambda p: not any(s._is_off_site() for s in p.storage_ids)
@@ -109,8 +108,7 @@ class BackupOverview(models.AbstractModel):
         title = self.env._("The recovery kit is at hand")
         text = self.env._(
             "One page that says where the backups are and how to get the data back. It "
-            "holds no "
-            "secret. Keep it where you find it when the server is gone."
+            "holds no secret. Keep it where you find it when the server is gone."
         )
         lacking = plans.filtered(lambda plan: not plan.kit_downloaded_at)
         action = lacking and lacking[0].action_recovery_kit()

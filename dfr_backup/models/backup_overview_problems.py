@@ -2,7 +2,7 @@
 
 from odoo import api, models
 
-from .engine_text import say
+from .engine_messages import displayed
 
 
 class BackupOverview(models.AbstractModel):
@@ -65,7 +65,7 @@ class BackupOverview(models.AbstractModel):
         ]
 
     def _job_problem(self, tone, title, job):
-        text = _sentences(say(self.env, job.error), say(self.env, job.hint))
+        text = _sentences(displayed(job, "error"), displayed(job, "hint"))
         return self._problem(
             tone, title, text, job._action_open(), job, self.env._("Open Run")
         )
@@ -82,7 +82,7 @@ class BackupOverview(models.AbstractModel):
         used = self._is_used(storage)
         if storage.last_test_error:
             title = self.env._("%s: the last test failed", name)
-            text = say(self.env, storage.last_test_error)
+            text = displayed(storage, "last_test_error")
             tone = "danger" if used else "warning"
             return [self._problem(tone, title, text, action, storage)]
         untried = not storage.last_test and not storage.copy_count

@@ -164,8 +164,7 @@ class BackupPlan(models.Model):
             raise UserError(
                 self.env._(
                     "Stored backups are listed as those of this plan. Archive it "
-                    "instead: its "
-                    "rules then delete nothing more, and the backups stay."
+                    "instead: its rules then delete nothing more, and the backups stay."
                 )
             )
 

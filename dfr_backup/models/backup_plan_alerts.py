@@ -12,7 +12,7 @@ from odoo.tools import groupby, mail
 from .. import runner
 from ..engine.ping import check_url
 from ..engine.schedule import Schedule, next_time
-from .engine_text import say, told
+from .engine_messages import translate, translate_engine_errors
 
 _logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class BackupPlan(models.Model):
         """Keep the address of a monitor, which holds a token, as a secret."""
         for plan in self:
             if plan[name] and set(plan[name]) != {"*"}:
-                with told(self.env, ValidationError):
+                with translate_engine_errors(self.env, ValidationError):
                     check_url(plan[name])
         self._seal_secret(name)
 
@@ -377,7 +377,9 @@ class BackupPlan(models.Model):
             localized = plan.with_context(lang=user.lang, tz=user.tz)
             values = {
                 "summary": summarize(localized),
-                "note": say(localized.env, note) or localized.overdue_reason or "",
+                "note": translate(localized.env, note)
+                or localized.overdue_reason
+                or "",
             }
             open_one = plan.activity_search([activity_type], user_id=user.id)
             if open_one:

@@ -5,7 +5,7 @@ from odoo import api, fields, models
 
 from ..engine.errors import EngineError
 from .backup_retention_mixin import RULES
-from .engine_text import explain
+from .engine_messages import format_error
 
 INTERVALS = {
     "hourly": 1,
@@ -56,8 +56,7 @@ class BackupPlan(models.Model):
         if not self.include_filestore:
             return self.env._(
                 "The attachments are left out: after a restore, documents and pictures "
-                "are "
-                "missing, unless another plan saves them."
+                "are missing, unless another plan saves them."
             )
         return False
 
@@ -93,8 +92,7 @@ class BackupPlan(models.Model):
             )
         return self.env._(
             "All copies are on this server: fire, theft or an intruder takes them "
-            "together with "
-            "the data."
+            "together with the data."
         )
 
     def _caution_retention(self):
@@ -118,10 +116,8 @@ class BackupPlan(models.Model):
         if not self.kit_downloaded_at:
             return self.env._(
                 "Without the key the backups are lost. Download the recovery kit and "
-                "keep it, "
-                "with the key, outside of this server: nobody has since the keys or "
-                "the storages "
-                "changed."
+                "keep it, with the key, outside of this server: nobody has since the "
+                "keys or the storages changed."
             )
         return False
 
@@ -130,7 +126,7 @@ class BackupPlan(models.Model):
             for plan in self._origin:
                 plan._read_secret("age_passphrase")
         except EngineError as error:
-            return explain(self.env, error)
+            return format_error(self.env, error)
         return False
 
     def _caution_proof(self):

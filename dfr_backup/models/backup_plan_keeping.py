@@ -14,7 +14,7 @@ from ..engine.retention import plan_retention
 from .backup_copy import PRESENT_STATES, naive
 from .backup_retention_mixin import RULES
 from .backup_step import ENCRYPTIONS
-from .engine_text import say, told
+from .engine_messages import translate, translate_engine_errors
 
 MIN_PASSPHRASE = 12  # characters
 
@@ -85,7 +85,7 @@ class BackupPlan(models.Model):
     @api.constrains("encryption", "age_recipients")
     def _check_encryption(self):
         for plan in self.filtered(lambda plan: plan.encryption == "recipients"):
-            with told(self.env, ValidationError):
+            with translate_engine_errors(self.env, ValidationError):
                 parse_recipients(plan.age_recipients or "")
 
     def action_recovery_kit(self):
@@ -127,27 +127,22 @@ class BackupPlan(models.Model):
             "title": self.env._("Recovery kit of “%s”", self.name),
             "about": self.env._(
                 "Database %(database)s, written on %(moment)s UTC. This page holds no "
-                "secret. "
-                "Keep it where you find it when the server is gone, and beside it what "
-                "it asks "
-                "for.",
+                "secret. Keep it where you find it when the server is gone, and beside "
+                "it what it asks for.",
                 database=Markup("<strong>%s</strong>") % self.env.cr.dbname,
                 moment=fields.Datetime.now(),
             ),
             "files": self.env._(
                 "A backup is a file %(name)s and a %(sidecar)s of the same name beside "
-                "it, which "
-                "holds its size and SHA-256. Have the credentials of the storages at "
-                "hand: they "
-                "are not on this page.",
+                "it, which holds its size and SHA-256. Have the credentials of the "
+                "storages at hand: they are not on this page.",
                 name=name,
                 sidecar=Markup("<code>.json</code>"),
             ),
             "restore": self.env._("%s. Restore it", 4 if encrypted else 3),
             "place": self.env._(
                 "On a machine with Odoo %(version)s, PostgreSQL and the custom addons, "
-                "which are "
-                "in the folder %(folder)s of the archive:",
+                "which are in the folder %(folder)s of the archive:",
                 version=release.major_version,
                 folder=Markup("<code>addons</code>"),
             ),
@@ -209,7 +204,7 @@ class BackupPlan(models.Model):
         policy = rules._policy()
         if policy.problems():
             return title + Markup("<p class='text-danger'>%s</p>") % " ".join(
-                say(self.env, p) for p in policy.problems()
+                translate(self.env, p) for p in policy.problems()
             )
         decision = plan_retention(
             [c._as_retention_copy() for c in copies], policy, self.tz, _now()
@@ -237,7 +232,7 @@ class BackupPlan(models.Model):
             for verdict in decision.verdicts
         ]
         table = Markup("<table class='table table-sm'>%s</table>") % Markup().join(rows)
-        refused = Markup("<p class='text-danger'>%s</p>") % say(
+        refused = Markup("<p class='text-danger'>%s</p>") % translate(
             self.env, decision.refused
         )
         return (

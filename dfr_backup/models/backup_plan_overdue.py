@@ -8,7 +8,7 @@ from odoo.tools import format_datetime
 
 from ..engine.overdue import PlanFacts, Scheduler, judge, promised_hours
 from .backup_step import OPEN_STATES
-from .engine_text import say
+from .engine_messages import stored_text, translate
 
 NO_FACTS = PlanFacts(timedelta())
 CRON = "dfr_backup.ir_cron_supervise"
@@ -129,7 +129,7 @@ class BackupPlan(models.Model):
             promised_since=_aware(self.promised_since),
             last_good=_aware(ended["success"][0] if "success" in ended else None),
             last_state=last,
-            last_error=last and jobs[ended[last][1]].error or "",
+            last_error=stored_text(jobs[ended[last][1]], "error") if last else "",
             open_state=next(
                 (state for state in ("running", "pending") if state in runs), ""
             ),
@@ -158,15 +158,14 @@ class BackupPlan(models.Model):
         if not verdict.overdue:
             return False
         moment = self._in_words(_naive(verdict.moment))
-        detail = say(self.env, verdict.detail)
+        detail = translate(self.env, verdict.detail)
         words = {
             "switched_off": self.env._(
                 "Odoo's scheduled action for backups is switched off."
             ),
             "blocked": self.env._(
                 "The module “%s” waits to be installed, upgraded or removed: until "
-                "then Odoo "
-                "runs no scheduled action.",
+                "then Odoo runs no scheduled action.",
                 detail,
             ),
             "silent": self.env._(
@@ -191,16 +190,14 @@ class BackupPlan(models.Model):
         return {
             "switched_off": self.env._(
                 "Somebody has switched it off, or Odoo itself after a week of "
-                "failures. Switch "
-                "it on under Settings / Technical / Scheduled Actions."
+                "failures. Switch it on under Settings / Technical / Scheduled Actions."
             ),
             "blocked": self.env._(
                 "Finish that under Apps, or cancel it there; then restart the server."
             ),
             "silent": self.env._(
                 "The server was down, or its scheduled actions are stuck or not "
-                "enabled "
-                "(max_cron_threads). The server's log says which."
+                "enabled (max_cron_threads). The server's log says which."
             ),
             "failing": self.env._("The server's log has the reason."),
             "waiting": self.env._("Look at the runs: another one may be in its way."),

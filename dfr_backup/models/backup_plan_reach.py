@@ -50,10 +50,8 @@ class BackupPlan(models.Model):
             problems.append(
                 self.env._(
                     "No outgoing mail server is set up: Odoo tries one on this very "
-                    "machine, "
-                    "which seldom exists. Add yours under Settings / Technical / "
-                    "Outgoing Mail "
-                    "Servers."
+                    "machine, which seldom exists. Add yours under Settings / "
+                    "Technical / Outgoing Mail Servers."
                 )
             )
         return "\n".join(problems) or False

@@ -1,7 +1,9 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..engine.messages import Joined
 from ..engine.retention import PRESETS, Policy
+from .engine_messages import translate
 
 RULES = {
     "keep_last": "keep_last",
@@ -82,8 +84,8 @@ class BackupRetentionMixin(models.AbstractModel):
         for record in self:
             problems = record._policy().problems()
             if problems:
-                # the engine's text: pylint: disable-next=translation-required
-                raise ValidationError("\n".join(problems))
+                text = translate(record.env, Joined(problems, "\n"))
+                raise ValidationError(text)
 
     def _policy(self):
         """Return the engine's policy of this record."""

@@ -3,6 +3,7 @@ from odoo.orm.models import NO_ACCESS
 
 from .. import server
 from ..engine.errors import PermanentError
+from ..engine.errors.secrets import FieldUnreadable
 
 MASK = "********"  # what a form shows instead of a secret; writing it changes nothing
 
@@ -65,9 +66,10 @@ class BackupSecretMixin(models.AbstractModel):
         try:
             return server.secret_box().open(token, self._secret_context(name))
         except PermanentError as error:
-            label = self._fields[name]._description_string(self.env)
-            raise PermanentError(
-                f"{self.display_name}: {error.message} ({label})", hint=error.hint
+            raise FieldUnreadable(
+                record=self.display_name,
+                problem=error,
+                field=self._fields[name].string,
             ) from error
 
     def _secret_context(self, name):

@@ -5,34 +5,16 @@ import psycopg2
 
 from odoo import api, fields, models
 
-from ..engine.errorcodes import error_code
 from ..engine.errors import Cancelled, EngineError, Postponed, is_out_of_memory
+from ..engine.errors.other import OutOfMemory, Unexpected
+from ..engine.messages import Joined, Message, to_json
 from ..engine.progress import Progress
-from .engine_text import EngineText
+from ..flows.words import MORE_LINES, STEP_NAMES
+from .engine_messages import MessageText, error_columns, translate
 
 _logger = logging.getLogger(__name__)
 
-STEP_KINDS = [
-    ("initialize", "Initialize"),
-    ("dump_database", "Dump database"),
-    ("archive_files", "Archive files"),
-    ("compress", "Compress and seal"),
-    ("upload", "Upload"),
-    ("verify", "Verify"),
-    ("cleanup", "Clean up"),
-    ("scan", "Scan storage"),
-    ("fetch", "Fetch"),
-    ("check", "Check"),
-    ("create_database", "Create database"),
-    ("load", "Load"),
-    ("filestore", "Unpack files"),
-    ("addons", "Unpack addons"),
-    ("finish", "Finish"),
-    ("compare", "Compare"),
-    ("boot", "Boot"),
-    ("drop", "Drop"),
-    ("repair", "Repair files"),
-]
+STEP_KINDS = list(STEP_NAMES.items())
 STEP_STATES = [
     ("pending", "Waiting"),
     ("running", "Running"),
@@ -69,6 +51,7 @@ GOOD_STATES = ("success", "warning")
 
 class BackupStep(models.Model):
     _name = "backup.step"
+    _inherit = ["backup.error.mixin"]
     _description = "Backup Step"
     _order = "job_id, sequence, id"
 
@@ -92,25 +75,14 @@ class BackupStep(models.Model):
     bytes_total = fields.Float(digits=(20, 0))
     speed = fields.Float(help="Bytes per second.")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
-    log = EngineText()
-    error = EngineText()
-    hint = EngineText()
-    error_code = fields.Char(compute="_compute_error_code")
+    log = MessageText(values_field="log_values")
+    log_values = fields.Json()
 
     @api.depends("kind", "storage_id.name", "copy_id.key")
     @api.depends_context("lang")
     def _compute_display_name(self):
-        kinds = dict(self._fields["kind"]._description_selection(self.env))
         for step in self:
-            # a verification may look at many copies in one storage
-            key = step.copy_id.sudo().key if step.kind == "verify" else None
-            about = [step.storage_id.sudo().name, key]
-            step.display_name = ": ".join([kinds[step.kind], *filter(None, about)])
-
-    @api.depends("error")
-    def _compute_error_code(self):
-        for step in self:
-            step.error_code = error_code(step.error or "")
+            step.display_name = translate(self.env, step._label())
 
     @api.depends("date_start", "seconds", "state")
     def _compute_duration(self):
@@ -171,10 +143,16 @@ class BackupStep(models.Model):
             self._close("warning" if progress.warnings else "success", progress)
 
     def _skip(self, reason):
-        """Close the step without having run it."""
+        """Close the step without having run it; ``reason`` is a message."""
         now = fields.Datetime.now()
         self._persist(
-            {"state": "skipped", "log": reason, "date_start": now, "date_end": now}
+            {
+                "state": "skipped",
+                "log": str(reason),
+                "log_values": [to_json(reason)],
+                "date_start": now,
+                "date_end": now,
+            }
         )
 
     def _fail(self, error):
@@ -183,9 +161,8 @@ class BackupStep(models.Model):
             {
                 "state": "failure",
                 "date_end": fields.Datetime.now(),
-                "error": error.message,
-                "hint": error.hint,
-                "log": self._joined(error.log),
+                **error_columns(error),
+                **self._logged([error.log]),
             }
         )
 
@@ -197,25 +174,22 @@ class BackupStep(models.Model):
                     "state": "pending",
                     "date_end": False,
                     "bytes_done": 0,
-                    "error": False,
-                    "hint": False,
+                    **error_columns(None),
                 }
             )
 
     def _postpone(self, error):
         self.job_id._roll_back()
-        self._persist(
-            {"state": "pending", "log": self._joined(f"{error.message}\n{error.log}")}
-        )
+        self._persist({"state": "pending", **self._logged([error.message, error.log])})
 
     def _settle(self, line):
         """Close the step as done: an attempt that was interrupted had done it."""
         now = fields.Datetime.now()
-        self._persist({"state": "success", "date_end": now, "log": self._joined(line)})
+        self._persist({"state": "success", "date_end": now, **self._logged([line])})
 
     def _note(self, line):
         """Add one line to the log."""
-        self._persist({"log": self._joined(line)})
+        self._persist(self._logged([line]))
 
     def _start(self):
         self._persist(
@@ -224,8 +198,7 @@ class BackupStep(models.Model):
                 "date_start": fields.Datetime.now(),
                 "date_end": False,
                 "bytes_done": 0,
-                "error": False,
-                "hint": False,
+                **error_columns(None),
             }
         )
         self.job_id._check_cancel()
@@ -238,20 +211,20 @@ class BackupStep(models.Model):
 
     def _close(self, state, progress, error=None):
         self.job_id._roll_back()
-        values = self._measures(progress)
         lines = list(progress.lines)
         if progress.dropped_lines:
-            lines.append(f"… and {progress.dropped_lines} more lines")
-        if error is not None and error.log:
+            lines.append(Message(MORE_LINES, count=progress.dropped_lines))
+        if error is not None:
             lines.append(error.log)
-        values.update(
-            state=state,
-            date_end=fields.Datetime.now(),
-            log=self._joined("\n".join(lines)),
-            error=error.message if error is not None else False,
-            hint=error.hint if error is not None else False,
+        self._persist(
+            {
+                **self._measures(progress),
+                "state": state,
+                "date_end": fields.Datetime.now(),
+                **error_columns(error),
+                **self._logged(lines),
+            }
         )
-        self._persist(values)
         _logger.info("Backup %s: %s %s", self.job_id.name, self.kind, state)
 
     def _measures(self, progress):
@@ -263,27 +236,29 @@ class BackupStep(models.Model):
             "speed": progress.done / seconds if seconds > 0 else 0,
         }
 
-    def _joined(self, text):
-        return "\n".join(part for part in (self.log, text) if part)
+    def _logged(self, lines):
+        """Return the values of the log with more lines, messages or plain text, at its
+        end."""
+        lines = [line for line in lines if line]
+        if not lines:
+            return {}
+        # a log without values is of a release that kept none
+        before = self.log_values or list(filter(None, [self.log]))
+        values = [*before, *map(to_json, lines)]
+        log = "\n".join(filter(None, [self.log, *map(str, lines)]))
+        return {"log": log, "log_values": values}
 
     def _unexpected(self, error):
         if is_out_of_memory(error):
-            return EngineError(
-                self.env._("Out of memory in step “%s”.", self.display_name),
-                hint=self.env._(
-                    "The backup process may not take more: look for a limit of the "
-                    "service, the "
-                    "container or the system user that runs Odoo, and at what else "
-                    "runs then."
-                ),
-            )
-        return EngineError(
-            self.env._("An unexpected error: %s", type(error).__name__),
-            hint=self.env._(
-                "This is a fault of the program. The runner's log has the details: %s",
-                self.job_id.runner_log,
-            ),
-        )
+            return OutOfMemory(step=self._label())
+        return Unexpected(error=type(error).__name__, log_file=self.job_id.runner_log)
+
+    def _label(self):
+        """Return the name of the step as a message."""
+        # a verification may look at many copies in one storage
+        key = self.copy_id.sudo().key if self.kind == "verify" else None
+        name = Message(STEP_NAMES[self.kind])
+        return Joined([name, self.storage_id.sudo().name, key], ": ")
 
     def _persist(self, values):
         self.job_id._persist(self, values)

@@ -5,12 +5,20 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import server
-from ..engine.errors import EngineError, PermanentError
+from ..engine.errors import EngineError
+from ..engine.errors.storage import ReadOnlyStorage
+from ..engine.messages import Joined, to_json
 from ..engine.retry import Retries
 from ..engine.storages.base import Limits
 from ..engine.storages.local import LocalStorage
 from .backup_copy import PRESENT_STATES
-from .engine_text import EngineChar, EngineText, explain, say, told
+from .engine_messages import (
+    MessageChar,
+    MessageText,
+    format_error,
+    translate,
+    translate_engine_errors,
+)
 
 KIB = 1024
 # Whoever may choose where a storage leads must not get its stored secrets there: they
@@ -86,8 +94,14 @@ class BackupStorage(models.Model):
     copy_count = fields.Integer(compute="_compute_copies")
     copy_size = fields.Float(compute="_compute_copies", string="Stored Bytes")
     last_test = fields.Datetime(readonly=True, copy=False)
-    last_test_error = EngineChar(readonly=True, copy=False)
-    last_test_notes = EngineText(readonly=True, copy=False)
+    last_test_error = MessageChar(
+        values_field="last_test_values", readonly=True, copy=False
+    )
+    last_test_error_code = fields.Char(readonly=True, copy=False)
+    last_test_notes = MessageText(
+        values_field="last_test_values", readonly=True, copy=False
+    )
+    last_test_values = fields.Json(readonly=True, copy=False)
     can_delete = fields.Boolean(default=True, readonly=True, copy=False)
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     last_scan = fields.Datetime(readonly=True, copy=False)
@@ -188,8 +202,7 @@ class BackupStorage(models.Model):
             raise UserError(
                 self.env._(
                     "This storage still holds backups. Archive it instead: the backups "
-                    "stay "
-                    "where they are, and the history keeps telling where that is."
+                    "stay where they are, and the history keeps telling where that is."
                 )
             )
         self.with_context(active_test=False)._refuse_used()
@@ -200,10 +213,8 @@ class BackupStorage(models.Model):
             raise UserError(
                 self.env._(
                     "The history tells of runs and of backups in this storage, though "
-                    "none is "
-                    "there now. Archive it instead: it then disappears from all lists, "
-                    "and the "
-                    "history stays as it was."
+                    "none is there now. Archive it instead: it then disappears from "
+                    "all lists, and the history stays as it was."
                 )
             )
 
@@ -219,7 +230,7 @@ class BackupStorage(models.Model):
         try:
             return self._get_storage().location("")
         except EngineError as error:
-            return say(self.env, error.message)
+            return translate(self.env, error.message)
 
     def _limits(self):
         return Limits(bandwidth=self.bandwidth * KIB, timeout=self.timeout)
@@ -232,21 +243,14 @@ class BackupStorage(models.Model):
         error if given."""
         if error_class is None:
             return self._prepare_storage()
-        with told(self.env, error_class):
+        with translate_engine_errors(self.env, error_class):
             return self._prepare_storage()
 
     def _get_own_storage(self):
         """Return the engine storage, to write or delete in it. Raise PermanentError
         when it belongs to the database that this one is a copy of."""
         if self.is_foreign:
-            raise PermanentError(
-                f"“{self.name}” is read-only here: it belongs to the database that "
-                "this one is a "
-                "copy of.",
-                hint="If this database takes the place of the original, open the "
-                "storage and "
-                "press “Take Over”. If it is a test copy, give it a storage of its own.",
-            )
+            raise ReadOnlyStorage(storage=self.name)
         return self._get_storage()
 
     def _own_uuids(self):
@@ -262,7 +266,7 @@ class BackupStorage(models.Model):
 
     def _ask(self, method):
         """Call a method of the engine for somebody who looks at a form."""
-        with told(self.env):
+        with translate_engine_errors(self.env):
             method()
 
     # === BUTTONS === #
@@ -287,8 +291,7 @@ class BackupStorage(models.Model):
         self.sudo().write(
             {
                 "last_test": fields.Datetime.now(),
-                "last_test_error": error and f"{error.message} {error.hint}",
-                "last_test_notes": "\n".join(found.notes) if found else False,
+                **self._test_columns(error, found),
                 "can_delete": found.can_delete if found else self.can_delete,
                 "free_space": space or 0,
             }
@@ -300,9 +303,22 @@ class BackupStorage(models.Model):
         tried."""
         return False
 
+    @staticmethod
+    def _test_columns(error, found):
+        """Return what a test writes down of its error, or of what it has noticed."""
+        texts = {
+            "last_test_error": error.in_full if error else Joined([]),
+            "last_test_notes": Joined(found.notes if found else [], "\n"),
+        }
+        return {
+            **{name: str(text) or False for name, text in texts.items()},
+            "last_test_values": {name: to_json(text) for name, text in texts.items()},
+            "last_test_error_code": error.code if error else False,
+        }
+
     def _notify_test(self, error, found):
         if error:
-            message = explain(self.env, error)
+            message = format_error(self.env, error)
         elif found.can_delete:
             message = self.env._("A probe was written, read back, listed and deleted.")
         else:

@@ -43,13 +43,10 @@ class BackupStorage(models.Model):
         if self._is_beside_the_data():
             return self.env._(
                 "This directory is on the same disk as Odoo's data: when the disk "
-                "breaks, both "
-                "are gone. It helps against a mistake, and is quick to restore from. "
-                "Add a "
-                "storage in another place."
+                "breaks, both are gone. It helps against a mistake, and is quick to "
+                "restore from. Add a storage in another place."
             )
         return self.env._(
             "This directory is on this server: it survives a broken disk, and neither "
-            "fire, nor "
-            "theft, nor an intruder. Add a storage in another place."
+            "fire, nor theft, nor an intruder. Add a storage in another place."
         )

@@ -1,9 +1,10 @@
 from odoo import api, fields, models
 
 from .. import server
+from ..engine.messages import Message
 from ..engine.storages.s3 import S3Storage
 from ..engine.storages.s3_config import PRESETS, S3Config
-from .engine_text import EngineText
+from .engine_messages import translate
 
 
 class BackupStorage(models.Model):
@@ -21,7 +22,7 @@ class BackupStorage(models.Model):
         string="Account",
         help="The account or project that is a part of the provider's address.",
     )
-    s3_notes = EngineText(compute="_compute_s3_notes")
+    s3_notes = fields.Text(compute="_compute_s3_notes")
     s3_bucket = fields.Char(string="Bucket")
     s3_prefix = fields.Char(
         string="Folder",
@@ -91,10 +92,12 @@ class BackupStorage(models.Model):
     )
 
     @api.depends("s3_preset")
+    @api.depends_context("lang")
     def _compute_s3_notes(self):
         for storage in self:
             preset = PRESETS.get(storage.s3_preset)
-            storage.s3_notes = preset.notes if preset else False
+            notes = Message(preset.notes) if preset else ""
+            storage.s3_notes = translate(self.env, notes) or False
 
     @api.onchange("s3_preset", "s3_region", "s3_account")
     def _onchange_s3_preset(self):

@@ -2,7 +2,7 @@ from odoo import fields, models
 
 from ..engine.storages.sftp import SftpStorage
 from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
-from .engine_text import told
+from .engine_messages import translate_engine_errors
 
 
 class BackupStorage(models.Model):
@@ -64,7 +64,7 @@ class BackupStorage(models.Model):
         trusted yet."""
         self.ensure_one()
         self.check_access("write")
-        with told(self.env):
+        with translate_engine_errors(self.env):
             offered = fetch_host_key(self.sftp_host or "", self.sftp_port, self.timeout)
         self.sudo().write(
             {

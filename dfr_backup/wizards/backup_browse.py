@@ -4,7 +4,7 @@ from odoo import api, fields, models
 
 from ..engine.browse import read_contents
 from ..engine.errors import EngineError
-from ..models.engine_text import explain
+from ..models.engine_messages import format_error
 
 
 class BackupBrowse(models.TransientModel):
@@ -61,7 +61,7 @@ class BackupBrowse(models.TransientModel):
         try:
             found = read_contents(copy.storage_id._get_storage(), copy.key)
         except EngineError as error:
-            self.trouble = explain(self.env, error)
+            self.trouble = format_error(self.env, error)
             return
         self.write(
             {

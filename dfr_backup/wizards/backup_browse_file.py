@@ -54,8 +54,7 @@ class BackupBrowse(models.TransientModel):
                 found, total = self._search_by_file(reader, wanted)
                 note = self.env._(
                     "This archive does not say which attachment is which file: the "
-                    "names are "
-                    "those that this database has today."
+                    "names are those that this database has today."
                 )
         self._show(
             found, " ".join(filter(None, [self._count(len(found), total), note]))
@@ -129,10 +128,9 @@ class BackupBrowse(models.TransientModel):
         rows = self.env.execute_query(
             SQL(
                 "SELECT id, coalesce(name, ''), coalesce(res_model, ''), "
-                "coalesce(res_field, ''),"
-                " coalesce(res_id, 0), store_fname, coalesce(file_size, 0), "
-                "coalesce(mimetype, '')"
-                " FROM ir_attachment WHERE %s ORDER BY id LIMIT %s",
+                "coalesce(res_field, ''), coalesce(res_id, 0), store_fname, "
+                "coalesce(file_size, 0), coalesce(mimetype, '') FROM ir_attachment "
+                "WHERE %s ORDER BY id LIMIT %s",
                 SQL(" AND ").join(conditions),
                 MOST_LIVE,
             )
@@ -192,8 +190,7 @@ class BackupBrowseFile(models.TransientModel):
                 raise UserError(
                     self.env._(
                         "The file of “%s” is not in this backup: it was missing "
-                        "already when the "
-                        "backup was made. Try an older one.",
+                        "already when the backup was made. Try an older one.",
                         self.name or self.store_fname,
                     )
                 )

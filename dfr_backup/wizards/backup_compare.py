@@ -7,7 +7,7 @@ from ..engine.archive.index import find_index, name_files
 from ..engine.browse import read_contents
 from ..engine.compare import compare_addons, compare_files, compare_rows
 from ..engine.errors import EngineError
-from ..models.engine_text import explain
+from ..models.engine_messages import format_error
 
 MOST_FILES = 200  # that are named, of those that came and of those that went
 
@@ -77,7 +77,7 @@ class BackupCompare(models.TransientModel):
                 for copy in (self.before_id, self.after_id)
             )
         except EngineError as error:
-            self._say(explain(self.env, error))
+            self._say(format_error(self.env, error))
             return
         rows = compare_rows(before.rows, after.rows)
         self.table_count = len(rows)

@@ -10,7 +10,7 @@ from .. import server
 from ..engine.arrival import PIECE, append, look_at, require_space
 from ..flows.importing import UPLOADED, ImportFlow
 from ..models.backup_copy import naive
-from ..models.engine_text import told
+from ..models.engine_messages import translate_engine_errors
 from ..models.grants import grant, granted
 
 UPLOAD_SECONDS = 24 * 3600  # for which an upload may go on
@@ -93,7 +93,7 @@ class BackupImportWizard(models.TransientModel):
         self.sudo().write({**values, "made_at": _moment(modified), "facts": False})
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         arrived = (folder / UPLOADED).stat().st_size if known else 0
-        with told(self.env):
+        with translate_engine_errors(self.env):
             require_space(folder, size - arrived)
         return {"url": self._upload_path(), "piece": PIECE, "received": arrived}
 
@@ -106,7 +106,7 @@ class BackupImportWizard(models.TransientModel):
                 self.env._("The file has not arrived as a whole. Upload it again.")
             )
         try:
-            with told(self.env):
+            with translate_engine_errors(self.env):
                 arrival = look_at(
                     path, self.name, self.made_at.replace(tzinfo=timezone.utc)
                 )

@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ..engine.encryption.files import fingerprint, generate_key, parse_recipients
-from ..models.engine_text import told
+from ..models.engine_messages import translate_engine_errors
 
 
 class BackupKeyWizard(models.TransientModel):
@@ -21,7 +21,7 @@ class BackupKeyWizard(models.TransientModel):
     @api.model
     def default_get(self, names):
         values = super().default_get(names)
-        with told(self.env):
+        with translate_engine_errors(self.env):
             pair = generate_key()
         return {**values, "public_key": pair.public, "private_key": pair.private}
 

@@ -6,7 +6,7 @@ from odoo.addons.base.models.res_users import check_identity
 from ..engine.catalogue import describe_stored
 from ..engine.errors import EngineError
 from ..engine.restore.target import check_name
-from ..models.engine_text import explain, told
+from ..models.engine_messages import format_error, translate_engine_errors
 
 
 class BackupRestoreWizard(models.TransientModel):
@@ -64,7 +64,7 @@ class BackupRestoreWizard(models.TransientModel):
         # when it is saved, and not when it starts: the form is gone once the password
         # is asked for
         for wizard in self:
-            with told(self.env, ValidationError):
+            with translate_engine_errors(self.env, ValidationError):
                 check_name(wizard.database)
 
     @api.depends("copy_id")
@@ -79,7 +79,7 @@ class BackupRestoreWizard(models.TransientModel):
         try:
             sidecar = describe_stored(copy.storage_id._get_storage(), copy.key)
         except EngineError as error:
-            return False, explain(self.env, error)
+            return False, format_error(self.env, error)
         return copy._facts_of(sidecar), copy._trouble_with(
             sidecar, sidecar.made_by_odoo
         )

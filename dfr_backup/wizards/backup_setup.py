@@ -16,7 +16,7 @@ from ..engine.retention import PRESETS
 from ..models.backup_overview_advice import SETUP_DONE as DONE
 from ..models.backup_overview_advice import SETUP_STATE as STATE
 from ..models.backup_step import ENCRYPTIONS
-from ..models.engine_text import explain
+from ..models.engine_messages import format_error
 
 PAGES = [
     ("where", "Where"),
@@ -123,8 +123,7 @@ class BackupSetup(models.TransientModel):
             return self.env._("At most about %s backups in each storage.", count)
         return self.env._(
             "At most about %(count)s backups in each storage; like the last one, they "
-            "would take "
-            "%(size)s.",
+            "would take %(size)s.",
             count=count,
             size=str(Size(int(count * size))),
         )
@@ -292,7 +291,9 @@ class BackupSetup(models.TransientModel):
             lambda s: not s.last_test and not s.is_foreign
         ):
             error, _found = storage._test()
-            found += [f"{storage.name}: {explain(self.env, error)}"] if error else []
+            found += (
+                [f"{storage.name}: {format_error(self.env, error)}"] if error else []
+            )
         self.trouble = "\n".join(found) or False
         return self._show() if found else None
 

@@ -8,7 +8,7 @@ from ..engine.browse import read_contents
 from ..engine.contents import describe
 from ..engine.errors import EngineError
 from ..engine.restore.preflight import Surroundings, preflight
-from ..models.engine_text import say
+from ..models.engine_messages import translate
 
 LONGEST = 40  # characters of the original's name: PostgreSQL takes 63 in all
 SQL_RATIO = (
@@ -67,7 +67,7 @@ class BackupStagingWizard(models.TransientModel):
             )
 
     def _in_words(self, finding):
-        return f"{say(self.env, finding.message)} {say(self.env, finding.hint)}"
+        return translate(self.env, finding.error.in_full)
 
     def _findings(self):
         """Return what speaks against this restore, as far as the manifest can tell.

@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
-# The terms to translate: out of the engine's source, out of Odoo's export, into every .po file.
+# The terms to translate: out of Odoo's export, into every .po file.
 source "$(dirname "$0")/common.sh"
 eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
-
-say "The texts of the engine"
-python setup/dev/terms.py
 
 say "The template: Odoo exports what it knows of the addon"
 log=$DEV/log/i18n.log

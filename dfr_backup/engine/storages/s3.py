@@ -14,7 +14,19 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError, PermanentError
+from ..errors import EngineError
+from ..errors.fetch import FileUnreadable
+from ..errors.s3 import (
+    EndlessList,
+    LegalHold,
+    Locked,
+    NotInBucket,
+    NotListed,
+    ObjectProtected,
+    ReadsBackDifferent,
+)
+from ..errors.storage import BadKey
+from ..messages import Message, _
 from ..progress import Progress
 from .base import CHUNK, Abilities, Limits, Storage, StoredObject
 from .s3_config import S3Config
@@ -24,6 +36,17 @@ from .s3_link import Link, require_boto3
 from .s3_proof import fingerprint, proves
 from .s3_upload import Upload, abort, open_uploads
 
+CHECKSUM_RIGHT = _("The checksum that the server computed on receipt is right.")
+MAY_NOT_DELETE = _(
+    "Deleting is not allowed: what is too old must be deleted by the bucket itself."
+)
+KEEPS_VERSIONS = _(
+    "The bucket keeps old versions: a lifecycle rule must remove those of deleted "
+    "backups, or they take space for ever."
+)
+MAY_NOT_LIST_UPLOADS = _(
+    "Open uploads may not be listed: an interrupted upload begins anew."
+)
 LONGEST_LINK = 7 * 24 * 3600  # seconds: a signature is not valid for longer
 
 
@@ -43,7 +66,8 @@ class S3Storage(Storage):
         require_boto3()
 
     def location(self, key: str) -> str:
-        return f"s3://{self._config.bucket}/{self._name(key) if key else self._config.folder}"
+        path = self._name(key) if key else self._config.folder
+        return f"s3://{self._config.bucket}/{path}"
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
         name = self._name(key)
@@ -87,11 +111,7 @@ class S3Storage(Storage):
             if not answer.get("IsTruncated") or not token:
                 return
             if following.get("ContinuationToken") == token:
-                raise PermanentError(
-                    f"The server lists the bucket {self._config.place} without an end.",
-                    hint="It is no complete S3 server. Ask its administrator, or use "
-                    "another one.",
-                )
+                raise EndlessList(bucket=self._config.place)
             following = {"ContinuationToken": token}
 
     @contextmanager
@@ -159,7 +179,7 @@ class S3Storage(Storage):
         ):
             progress.expect(size)
             progress.advance(size)
-            progress.log("The checksum that the server computed on receipt is right.")
+            progress.log(Message(CHECKSUM_RIGHT))
             return
         super().verify(key, size, sha256, progress)
 
@@ -174,10 +194,7 @@ class S3Storage(Storage):
 
     def _name(self, key: str) -> str:
         if not key or "/" in key or "\0" in key or key in (".", ".."):
-            raise PermanentError(
-                f"“{key}” cannot be the name of a stored object.",
-                hint="A name is not empty and has no “/” in it.",
-            )
+            raise BadKey(key=key)
         return self._config.folder + key
 
     def _head(self, name: str) -> dict[str, Any] | None:
@@ -194,10 +211,7 @@ class S3Storage(Storage):
         name = self._name(key)
         found = self._head(name)
         if found is None:
-            raise PermanentError(
-                f"{key} is not in the bucket {self._config.place}.",
-                hint="It was moved or deleted. Scan the storage to see what is there.",
-            )
+            raise NotInBucket(key=key, bucket=self._config.place)
         return Reader(
             self._link,
             name,
@@ -209,7 +223,6 @@ class S3Storage(Storage):
         )
 
     # -- what goes with a new object
-    # -----------------------------------------------------
 
     def _encryption(self) -> dict[str, Any]:
         config = self._config
@@ -245,7 +258,6 @@ class S3Storage(Storage):
         return answer
 
     # -- locks
-    # ---------------------------------------------------------------------------
 
     def _lock(self) -> dict[str, Any]:
         until = datetime.now(timezone.utc) + timedelta(days=self._config.lock_days)
@@ -278,16 +290,9 @@ class S3Storage(Storage):
             name, found
         )
         if until and _utc(until) > datetime.now(timezone.utc):
-            raise PermanentError(
-                f"{name} is protected until {_utc(until):%Y-%m-%d %H:%M} UTC.",
-                hint="An object lock of the bucket keeps it. It can be deleted after "
-                "that.",
-            )
+            raise Locked(name=name, until=f"{_utc(until):%Y-%m-%d %H:%M}")
         if found.get("ObjectLockLegalHoldStatus") == "ON":
-            raise PermanentError(
-                f"{name} is protected by a legal hold.",
-                hint="Whoever set the legal hold in the bucket can end it.",
-            )
+            raise LegalHold(name=name)
 
     def _retained_until(self, name: str, found: dict[str, Any]) -> datetime | None:
         """Ask for the lock by itself: older servers do not tell it with the object.
@@ -297,32 +302,20 @@ class S3Storage(Storage):
             return None
         with contextlib.suppress(EngineError):
             answer = self._link.call("get_object_retention", Key=name)
-            return answer.get("Retention", {}).get("RetainUntilDate")
+            until = answer.get("Retention", {}).get("RetainUntilDate")
+            return cast("datetime | None", until)
         return None
 
     # -- probe
-    # ---------------------------------------------------------------------------
 
     def _require_intact(self, key: str, token: bytes) -> None:
         with self.open(key) as stream:
             if stream.read() != token:
-                raise PermanentError(
-                    f"What was written to the bucket {self._config.place} does not "
-                    "read back "
-                    "the same.",
-                    hint="The server, or something between it and here, changes data. "
-                    "Set the "
-                    "checksums to “when required”; do not use it if this stays.",
-                )
+                raise ReadsBackDifferent(bucket=self._config.place)
 
     def _require_listed(self, key: str) -> None:
         if key not in {found.key for found in self._listed_like(key)}:
-            raise PermanentError(
-                f"What was written to the bucket {self._config.place} is not in its "
-                "list.",
-                hint="Its list comes late, or not at all. Backups could not be found "
-                "in it again.",
-            )
+            raise NotListed(bucket=self._config.place)
 
     def _listed_like(self, key: str) -> Iterator[StoredObject]:
         answer = self._link.call(
@@ -335,35 +328,32 @@ class S3Storage(Storage):
     def _try_delete(self, key: str) -> bool:
         try:
             self.delete(key)
-        except PermanentError as error:
+        except EngineError as error:
             if _is_denied(error) or _is_protected(error):
                 return False
             raise
         return True
 
-    def _notes(self, can_delete: bool, versioned: bool) -> Iterator[str]:
+    def _notes(self, can_delete: bool, versioned: bool) -> Iterator[Message]:
         if not can_delete:
-            yield "Deleting is not allowed: what is too old must be deleted by the bucket itself."
+            yield Message(MAY_NOT_DELETE)
         if versioned:
-            yield (
-                "The bucket keeps old versions: a lifecycle rule must remove those of "
-                "deleted "
-                "backups, or they take space for ever."
-            )
+            yield Message(KEEPS_VERSIONS)
         try:
             next(open_uploads(self._link, self._name("x")), None)
         except EngineError as error:
             if _is_denied(error):
-                yield "Open uploads may not be listed: an interrupted upload begins anew."
+                yield Message(MAY_NOT_LIST_UPLOADS)
 
 
 def _opened(source: Path) -> int:
     try:
         return os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise PermanentError(
-            f"{source.name} cannot be read: {error.strerror}.",
-            hint="The archive is gone or unreadable on this server. Run a new backup.",
+        raise FileUnreadable(
+            file=source.name,
+            reason=error.strerror,
+            remedy=FileUnreadable.remedy_source,
         ) from error
 
 
@@ -385,7 +375,7 @@ def _is_denied(error: EngineError) -> bool:
 
 
 def _is_protected(error: EngineError) -> bool:
-    return "protected" in error.message
+    return isinstance(error, Locked | LegalHold | ObjectProtected)
 
 
 @contextlib.contextmanager

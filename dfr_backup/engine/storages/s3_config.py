@@ -3,7 +3,16 @@
 import re
 from dataclasses import dataclass, field
 
-from ..errors import PermanentError
+from ..errors.s3 import (
+    BadBucketName,
+    BadChoice,
+    BadEndpoint,
+    BadPrefix,
+    HalfOfTheKeys,
+    LockWithoutDays,
+    NothingParallel,
+)
+from ..messages import Message, _
 
 ADDRESSING = ("auto", "path", "virtual")
 CHECKSUMS = ("auto", "when_required")
@@ -61,9 +70,13 @@ class S3Config:
         return self.prefix.rstrip("/") + "/" if self.prefix else ""
 
     @property
-    def place(self) -> str:
+    def place(self) -> Message:
         """Where the bucket is, in words."""
-        return f"“{self.bucket}” at {self.endpoint or 'AWS'}"
+        return Message(
+            _("“%(bucket)s” at %(host)s"),
+            bucket=self.bucket,
+            host=self.endpoint or "AWS",
+        )
 
     @property
     def trusts_checksums(self) -> bool:
@@ -73,41 +86,22 @@ class S3Config:
 
     def _check_bucket(self) -> None:
         if not re.fullmatch(r"[\w.:-]+", self.bucket):
-            raise PermanentError(
-                f"“{self.bucket}” cannot be the name of a bucket.",
-                hint="Give the bare name of the bucket, without s3:// and without a "
-                "folder; "
-                "folders belong into the prefix.",
-            )
+            raise BadBucketName(bucket=self.bucket)
 
     def _check_prefix(self) -> None:
         parts = self.prefix.rstrip("/").split("/")
         bad = {"..", "."} & set(parts) or (self.prefix and "" in parts)
         if bad or re.search(r"[\x00-\x1f\x7f]", self.prefix):
-            raise PermanentError(
-                f"“{self.prefix}” cannot be a prefix.",
-                hint="Give folder names with “/” between them and none in front, "
-                "without “.”, "
-                "“..” and empty names: backups/odoo",
-            )
+            raise BadPrefix(prefix=self.prefix)
 
     def _check_endpoint(self) -> None:
         if self.endpoint and not re.fullmatch(r"https?://[^\s/@?#]+/?", self.endpoint):
             shown = re.sub(r"//[^/]*@", "//…@", self.endpoint)
-            raise PermanentError(
-                f"“{shown}” cannot be the address of an S3 server.",
-                hint="Give it as https://s3.example.com, without the bucket, a path or "
-                "a password.",
-            )
+            raise BadEndpoint(endpoint=shown)
 
     def _check_credentials(self) -> None:
         if bool(self.access_key) != bool(self.secret_key):
-            raise PermanentError(
-                "The access key and the secret key belong together, and one of them is "
-                "missing.",
-                hint="Give both, or leave both blank to use the server's own AWS "
-                "credentials.",
-            )
+            raise HalfOfTheKeys()
 
     def _check_choices(self) -> None:
         choices = [
@@ -119,20 +113,12 @@ class S3Config:
         ]
         for name, value, allowed in choices:
             if value not in allowed:
-                raise PermanentError(
-                    f"“{value}” is not a possible value of {name}.",
-                    hint=f"Choose one of: {', '.join(filter(None, allowed))}.",
-                )
+                possible = ", ".join(filter(None, allowed))
+                raise BadChoice(value=value, setting=name, choices=possible)
         if self.lock_mode and self.lock_days < 1:
-            raise PermanentError(
-                "An object lock needs the number of days that it lasts.",
-                hint="Give at least one day, or switch the object lock off.",
-            )
+            raise LockWithoutDays()
         if self.parallel < 1:
-            raise PermanentError(
-                "At least one part must be under way at a time.",
-                hint="Give 1 to 16; 4 is usual.",
-            )
+            raise NothingParallel()
 
 
 @dataclass(frozen=True)
@@ -146,8 +132,13 @@ class Preset:
     region: str = ""
     addressing: str = "auto"
     checksums: str = "auto"
-    notes: str = ""
+    advice: str = ""  # a template
     source: str = ""
+
+    @property
+    def notes(self) -> Message:
+        """What the administrator has to know, if anything."""
+        return Message(self.advice)
 
     def url(self, region: str = "", account: str = "") -> str:
         """Return the endpoint of a region or an account."""
@@ -158,65 +149,71 @@ PRESETS = {
     "aws": Preset(
         "Amazon S3",
         "",
-        notes="Give the region of the bucket. A lifecycle rule that ends incomplete "
-        "multipart "
-        "uploads after 7 days is a good idea.",
+        advice=_(
+            "Give the region of the bucket. A lifecycle rule that ends incomplete "
+            "multipart uploads after 7 days is a good idea."
+        ),
         source="https://docs.aws.amazon.com/general/latest/gr/s3.html",
     ),
     "backblaze": Preset(
         "Backblaze B2",
         "https://s3.{region}.backblazeb2.com",
-        notes="The region is the middle of the bucket's endpoint, for example "
-        "us-west-004. Use an "
-        "application key, not the master key. Buckets keep all versions unless their "
-        "lifecycle "
-        "says “keep only the last version”.",
+        advice=_(
+            "The region is the middle of the bucket's endpoint, for example "
+            "us-west-004. Use an application key, not the master key. Buckets keep all "
+            "versions unless their lifecycle says “keep only the last version”."
+        ),
         source="https://www.backblaze.com/docs/cloud-storage-call-the-s3-compatible-api",
     ),
     "cloudflare": Preset(
         "Cloudflare R2",
         "https://{account}.r2.cloudflarestorage.com",
         region="auto",
-        notes="The account is the long identifier in the dashboard's address. Buckets "
-        "with a "
-        "jurisdiction have another address: "
-        "https://<account>.eu.r2.cloudflarestorage.com",
+        advice=_(
+            "The account is the long identifier in the dashboard's address. Buckets "
+            "with a jurisdiction have another address: "
+            "https://<account>.eu.r2.cloudflarestorage.com"
+        ),
         source="https://developers.cloudflare.com/r2/api/s3/api/",
     ),
     "wasabi": Preset(
         "Wasabi",
         "https://s3.{region}.wasabisys.com",
-        notes="Deleted objects are charged for a minimum time, so that keeping them "
-        "for less "
-        "saves nothing.",
+        advice=_(
+            "Deleted objects are charged for a minimum time, so that keeping them for "
+            "less saves nothing."
+        ),
         source="https://docs.wasabi.com/docs/service-urls-for-wasabis-storage-regions",
     ),
     "digitalocean": Preset(
         "DigitalOcean Spaces",
         "https://{region}.digitaloceanspaces.com",
-        notes="The region is the short one of the Space, for example fra1.",
+        advice=_("The region is the short one of the Space, for example fra1."),
         source="https://docs.digitalocean.com/products/spaces/reference/aws-sdks/",
     ),
     "hetzner": Preset(
         "Hetzner Object Storage",
         "https://{region}.your-objectstorage.com",
-        notes="The region is the location of the bucket: fsn1, nbg1 or hel1. A pair of "
-        "keys "
-        "reaches every bucket of its project: make a project for backups alone.",
+        advice=_(
+            "The region is the location of the bucket: fsn1, nbg1 or hel1. A pair of "
+            "keys reaches every bucket of its project: make a project for backups "
+            "alone."
+        ),
         source="https://docs.hetzner.com/storage/object-storage/overview",
     ),
     "ovh": Preset(
         "OVHcloud Object Storage",
         "https://s3.{region}.io.cloud.ovh.net",
-        notes="The region in small letters, for example gra.",
+        advice=_("The region in small letters, for example gra."),
         source="https://help.ovhcloud.com/csm/en-public-cloud-storage-s3-location",
     ),
     "scaleway": Preset(
         "Scaleway Object Storage",
         "https://s3.{region}.scw.cloud",
-        notes="The region is fr-par, nl-ams or pl-waw. Do not choose the class "
-        "GLACIER: such "
-        "objects cannot be read back to verify them.",
+        advice=_(
+            "The region is fr-par, nl-ams or pl-waw. Do not choose the class GLACIER: "
+            "such objects cannot be read back to verify them."
+        ),
         source="https://www.scaleway.com/en/docs/object-storage/",
     ),
     "minio": Preset(
@@ -224,9 +221,11 @@ PRESETS = {
         "",
         region="us-east-1",
         addressing="path",
-        notes="Give the address of the server, for example "
-        "https://minio.example.com:9000. For a "
-        "certificate of your own give the file with its authority.",
+        advice=_(
+            "Give the address of the server, for example "
+            "https://minio.example.com:9000. For a certificate of your own give the "
+            "file with its authority."
+        ),
         source="https://min.io/docs/minio/linux/administration/identity-access-management.html",
     ),
     "ceph": Preset(
@@ -234,9 +233,10 @@ PRESETS = {
         "",
         region="us-east-1",
         addressing="path",
-        notes="Give the address of the gateway. Old releases refuse S3's newer "
-        "checksums; this "
-        "is found out by itself.",
+        advice=_(
+            "Give the address of the gateway. Old releases refuse S3's newer "
+            "checksums; this is detected automatically."
+        ),
         source="https://docs.ceph.com/en/latest/radosgw/s3/",
     ),
 }

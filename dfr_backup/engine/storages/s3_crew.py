@@ -68,7 +68,10 @@ class Crew:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _labour(
-        self, work: Callable[[Any], Any], todo: deque, done: queue.SimpleQueue
+        self,
+        work: Callable[[Any], Any],
+        todo: "deque[Any]",
+        done: "queue.SimpleQueue[Any]",
     ) -> None:
         while not self.stopped.is_set():
             try:
@@ -77,11 +80,12 @@ class Crew:
                 return
             try:
                 done.put((work(item), None))
-            except BaseException as error:  # noqa: B036 (it is raised where it can be handled)
+            # it is raised where it can be handled
+            except BaseException as error:  # noqa: BLE001
                 done.put((None, error))
                 return
 
-    def _next(self, done: queue.SimpleQueue) -> Any:
+    def _next(self, done: "queue.SimpleQueue[Any]") -> Any:
         while True:
             try:
                 result, error = done.get(timeout=POLL)

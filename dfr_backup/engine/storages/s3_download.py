@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import PermanentError, RetryableError
+from ..errors import RetryableError
+from ..errors.s3 import AnswerCutOff, NoRanges
 from ..streams import SeekableStream
 from .s3_errors import explain
 from .s3_link import Link
@@ -54,7 +55,7 @@ class Reader(SeekableStream):
         self._spare: list[bytearray] = []  # a new buffer costs its page faults
         self._start_over()
 
-    def readinto(self, buffer: Any) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fill ``buffer``, all of it unless the object ends before. Raise
         EngineError."""
         filled = 0
@@ -137,18 +138,11 @@ class Reader(SeekableStream):
             except Exception as error:
                 raise explain(error, self._link.config) from error
         if piece.ready < piece.end:
-            raise RetryableError(
-                f"The server sent only a part of {self._name}.",
-                hint="Check the network and the storage's server. It is tried again.",
-            )
+            raise AnswerCutOff(name=self._name)
 
     def _require_range(self, answer: dict[str, Any], start: int) -> None:
         if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
-            raise PermanentError(
-                "The server does not send parts of an object.",
-                hint="It is no complete S3 server. Ask its administrator, or use "
-                "another one.",
-            )
+            raise NoRanges()
 
     def _drain(self, body: Any, piece: "_Piece") -> None:
         while not piece.unwanted.is_set():
@@ -207,7 +201,7 @@ class _Piece:
             self._fetch(self)
         except Interrupt:
             pass  # nobody waits for it any more
-        except Exception as error:  # whatever it is, somebody waits for it
+        except Exception as error:  # noqa: BLE001 (somebody waits for it, whatever it is)
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:

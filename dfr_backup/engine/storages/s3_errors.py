@@ -6,22 +6,57 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import EngineError, PermanentError, RetryableError
+from ..errors import EngineError
+from ..errors.s3 import (
+    AccessDenied,
+    AccountSuspended,
+    ArchiveClass,
+    BucketFull,
+    BucketNameRefused,
+    BucketUnusable,
+    CertificateNotTrusted,
+    ClockSkewed,
+    ConnectionRefused,
+    DamagedOnTheWay,
+    EncryptionKeyUnusable,
+    NoBucket,
+    NoCredentials,
+    NoTls,
+    NotS3,
+    ObjectChanged,
+    ObjectMissing,
+    ObjectProtected,
+    RequestRefused,
+    RoleExpired,
+    S3ConnectionLost,
+    S3HostNotFound,
+    S3NotReached,
+    S3Silent,
+    ServerBusy,
+    TokenExpired,
+    UnknownAccessKey,
+    WrongRegion,
+    WrongSecretKey,
+)
+from ..messages import Message, Value, _
 from .s3_config import S3Config
 
 RIGHTS = {
-    "PutObject": ("write to", "s3:PutObject"),
-    "CreateMultipartUpload": ("write to", "s3:PutObject"),
-    "UploadPart": ("write to", "s3:PutObject"),
-    "CompleteMultipartUpload": ("write to", "s3:PutObject"),
-    "GetObject": ("read from", "s3:GetObject"),
-    "HeadObject": ("read from", "s3:GetObject"),
-    "ListObjectsV2": ("list the objects of", "s3:ListBucket"),
-    "DeleteObject": ("delete from", "s3:DeleteObject"),
-    "PutObjectRetention": ("lock objects in", "s3:PutObjectRetention"),
-    "AbortMultipartUpload": ("abort uploads to", "s3:AbortMultipartUpload"),
-    "ListMultipartUploads": ("list open uploads to", "s3:ListBucketMultipartUploads"),
-    "ListParts": ("list parts of uploads to", "s3:ListMultipartUploadParts"),
+    "PutObject": (_("write to"), "s3:PutObject"),
+    "CreateMultipartUpload": (_("write to"), "s3:PutObject"),
+    "UploadPart": (_("write to"), "s3:PutObject"),
+    "CompleteMultipartUpload": (_("write to"), "s3:PutObject"),
+    "GetObject": (_("read from"), "s3:GetObject"),
+    "HeadObject": (_("read from"), "s3:GetObject"),
+    "ListObjectsV2": (_("list the objects of"), "s3:ListBucket"),
+    "DeleteObject": (_("delete from"), "s3:DeleteObject"),
+    "PutObjectRetention": (_("lock objects in"), "s3:PutObjectRetention"),
+    "AbortMultipartUpload": (_("abort uploads to"), "s3:AbortMultipartUpload"),
+    "ListMultipartUploads": (
+        _("list open uploads to"),
+        "s3:ListBucketMultipartUploads",
+    ),
+    "ListParts": (_("list parts of uploads to"), "s3:ListMultipartUploadParts"),
 }
 MISSING = {"NoSuchKey", "NotFound", "404"}
 DENIED = {
@@ -67,7 +102,9 @@ PASSING |= {
     "NoSuchUpload",
     "429",
 }
-PROTECTED = re.compile(r"object.?lock|retention|retain|legal hold|worm", re.I)
+# an object lock has no code of its own: AWS denies access, MinIO calls it invalid
+LOCK_WORDS = re.compile(r"object.?lock|retention|retain|legal hold|worm", re.I)
+NAMES = re.compile(r'arn:\S+|"[^"]*"')  # in the words of a server
 CHECKSUM_REFUSED = {"MissingContentLength", "NotImplemented", "411", "501"}
 CHECKSUM_SUSPECT = {"InvalidArgument", "InvalidRequest", "MalformedTrailerError"}
 CHECKSUM_SUSPECT |= {"XAmzContentSHA256Mismatch", "SignatureDoesNotMatch"}
@@ -117,22 +154,17 @@ def _answered(error: Any, config: S3Config) -> EngineError:
     page = _is_web_page(error)
     if page and status < 500:
         return _not_s3(error, config)
+    if operation == "DeleteObject" and _is_locked(error, config):
+        return ObjectProtected(bucket=config.place, reason=_said(error, config))
     for codes, explanation in _REFUSALS:
         if code in codes:
             return explanation(error, config)
-    said = _said(error, config) or code or f"status {status}"
+    said: Value = _said(error, config) or code
+    said = said or Message(_("status %(status)s"), status=status)
     if code in PASSING or (status >= 500 and status != 501):
-        return RetryableError(
-            f"The server of the bucket {config.place} cannot do it now: {said}",
-            hint="It answers with a web page: is that the address of its S3 interface?"
-            if page
-            else "It is busy or has a fault. The upload is tried again and goes on "
-            "where it was.",
-        )
-    return PermanentError(
-        f"The server refused {operation} in the bucket {config.place}: {said}",
-        hint="Check the settings of the storage against what the provider supports.",
-    )
+        remedy = ServerBusy.remedy_page if page else ServerBusy.remedy
+        return ServerBusy(bucket=config.place, reason=said, remedy=remedy)
+    return RequestRefused(operation=operation, bucket=config.place, reason=said)
 
 
 def _said(error: Any, config: S3Config) -> str:
@@ -150,18 +182,22 @@ def _is_web_page(error: Any) -> bool:
     )
 
 
+def _is_locked(error: Any, config: S3Config) -> bool:
+    """Tell whether a deletion was refused because of a lock. The server's words say so;
+    the name of the bucket, a policy or a user in them says nothing."""
+    words = NAMES.sub("", _said(error, config)).replace(config.bucket, "")
+    return code_of(error) in DENIED | {"InvalidRequest"} and bool(
+        LOCK_WORDS.search(words)
+    )
+
+
 def _denied(error: Any, config: S3Config) -> EngineError:
     operation, said = error.operation_name, _said(error, config)
-    if operation == "DeleteObject" and PROTECTED.search(said):
-        return PermanentError(
-            f"The object is protected in the bucket {config.place}: {said}",
-            hint="An object lock keeps it until its time is over.",
-        )
-    verb, right = RIGHTS.get(operation, ("use", f"s3:{operation}"))
-    return PermanentError(
-        f"The access key may not {verb} the bucket {config.place}.",
-        hint=f"Give it the right {right} for this bucket and prefix, or use another "
-        "key.",
+    verb, right = RIGHTS.get(operation, (_("use"), f"s3:{operation}"))
+    return AccessDenied(
+        action=Message(verb),
+        bucket=config.place,
+        right=right,
         log=f"{operation}: {code_of(error)} {said}",
     )
 
@@ -170,106 +206,40 @@ def _wrong_region(error: Any, config: S3Config) -> EngineError:
     details = error.response.get("Error", {})
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = details.get("Region") or headers.get("x-amz-bucket-region")
-    where = f"in the region {region}" if region else "in another region"
-    used = config.region or "the default one"
-    return PermanentError(
-        f"The bucket {config.place} is {where}, not in {used}.",
-        hint=f"Set the region to {region}."
-        if region
-        else "Set the region of the bucket.",
+    where = _("in the region %(region)s") if region else _("in another region")
+    return WrongRegion(
+        bucket=config.place,
+        where=Message(where, region=region),
+        used=config.region or Message(_("the default one")),
+        region=region,
+        remedy=WrongRegion.remedy_known if region else WrongRegion.remedy,
     )
 
 
-def _stale(error: Any, config: S3Config) -> EngineError:
-    if config.access_key:
-        return PermanentError(
-            "The session token of the access key has expired.",
-            hint="Give new keys; for backups use keys that do not expire, or a role.",
-        )
-    return RetryableError(
-        "The server's own AWS credentials have expired.",
-        hint="They are fetched anew with the next attempt. Check the role if this "
-        "stays.",
-    )
+def _stale(_error: Any, config: S3Config) -> EngineError:
+    return TokenExpired() if config.access_key else RoleExpired()
 
 
-def _always(message: str, hint: str) -> Callable[[Any, S3Config], EngineError]:
-    """Return an explanation that is the same whatever was asked for. ``{place}`` is
-    filled in."""
-    return lambda _error, config: PermanentError(
-        message.format(place=config.place), hint=hint
-    )
+def _always(kind: type[EngineError]) -> Callable[[Any, S3Config], EngineError]:
+    """Return an explanation that is the same whatever was asked for."""
+    return lambda _error, config: kind(bucket=config.place)
 
 
 _REFUSALS: list[tuple[set[str], Callable[[Any, S3Config], EngineError]]] = [
     (DENIED, _denied),
     (REGION, _wrong_region),
     (STALE, _stale),
-    (
-        FULL,
-        _always(
-            "The bucket {place} is full, or its quota is used up.",
-            "Free some space or raise the quota. Nothing was deleted.",
-        ),
-    ),
-    (
-        {"InvalidAccessKeyId", "InvalidToken"},
-        _always(
-            "The server of the bucket {place} does not know this access key.",
-            "Check the access key, and that it belongs to this provider and has not "
-            "been revoked.",
-        ),
-    ),
-    (
-        {"SignatureDoesNotMatch"},
-        _always(
-            "The secret key is wrong for the bucket {place}.",
-            "Enter the secret key again, without spaces around it; check the region, "
-            "too.",
-        ),
-    ),
-    (
-        {"RequestTimeTooSkewed"},
-        _always(
-            "The clock of this server and that of the bucket {place} differ too much.",
-            "Set the clock of this server, for example with systemd-timesyncd or "
-            "chrony.",
-        ),
-    ),
-    (
-        {"NoSuchBucket"},
-        _always(
-            "There is no bucket {place}.",
-            "Check its name and the address, or create it at the provider.",
-        ),
-    ),
-    (
-        {"InvalidBucketName"},
-        _always(
-            "The server does not accept the name of the bucket {place}.",
-            "Check it: 3 to 63 small letters, digits, dots and hyphens.",
-        ),
-    ),
-    (
-        MISSING,
-        _always(
-            "The object is not in the bucket {place}.",
-            "It was moved or deleted. Scan the storage to see what is there.",
-        ),
-    ),
-    (
-        {"PreconditionFailed", "412"},
-        _always(
-            "The object was changed in the bucket {place} while it was read.",
-            "Somebody writes to the same place. Read it again.",
-        ),
-    ),
+    (FULL, _always(BucketFull)),
+    ({"InvalidAccessKeyId", "InvalidToken"}, _always(UnknownAccessKey)),
+    ({"SignatureDoesNotMatch"}, _always(WrongSecretKey)),
+    ({"RequestTimeTooSkewed"}, _always(ClockSkewed)),
+    ({"NoSuchBucket"}, _always(NoBucket)),
+    ({"InvalidBucketName"}, _always(BucketNameRefused)),
+    (MISSING, _always(ObjectMissing)),
+    ({"PreconditionFailed", "412"}, _always(ObjectChanged)),
     (
         {"UserSuspended", "AccountProblem", "InvalidPayer", "NotSignedUp"},
-        _always(
-            "The provider has suspended the account of the bucket {place}.",
-            "Ask the provider, and check whether a bill is open.",
-        ),
+        _always(AccountSuspended),
     ),
     (
         {
@@ -277,19 +247,9 @@ _REFUSALS: list[tuple[set[str], Callable[[Any, S3Config], EngineError]]] = [
             "KMS.DisabledException",
             "KMS.KMSInvalidStateException",
         },
-        _always(
-            "The encryption key of the bucket {place} cannot be used.",
-            "Check the KMS key: does it exist in this region, and is it enabled?",
-        ),
+        _always(EncryptionKeyUnusable),
     ),
-    (
-        {"InvalidObjectState"},
-        _always(
-            "The object is in an archive class of the bucket {place} and cannot be "
-            "read.",
-            "Restore it at the provider first, or choose another storage class.",
-        ),
-    ),
+    ({"InvalidObjectState"}, _always(ArchiveClass)),
 ]
 
 
@@ -301,85 +261,48 @@ def _unanswered(error: Exception, config: S3Config) -> EngineError:
     if isinstance(error, OSError):
         return _lost(error, config)
     said = " ".join(str(error).split())[:300] or type(error).__name__
-    return PermanentError(
-        f"The bucket {config.place} cannot be used: {_without_secrets(said, config)}",
-        hint="Check the settings of the storage.",
-    )
+    reason = _without_secrets(said, config)
+    return BucketUnusable(bucket=config.place, reason=reason)
 
 
 def _unreachable(error: Exception, config: S3Config) -> EngineError:
     host = config.endpoint or "Amazon S3"
     if any(isinstance(cause, socket.gaierror) for cause in _causes(error)):
-        return RetryableError(
-            f"The name of {host} cannot be resolved.",
-            hint="Check the address of the storage, and this server's DNS.",
-        )
+        return S3HostNotFound(host=host)
     if any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error)):
-        return RetryableError(
-            f"{host} refused the connection.",
-            hint="Is the storage's server running, and is the port right?",
-        )
-    return RetryableError(
-        f"{host} cannot be reached.",
-        hint="Check the network, the firewall and the address of the storage.",
-    )
-
-
-def _silent(error: Exception, config: S3Config) -> EngineError:
-    return RetryableError(
-        f"The server of the bucket {config.place} does not answer any more.",
-        hint="Check the network and the storage's server. It is tried again.",
-    )
-
-
-def _lost(error: Exception, config: S3Config) -> EngineError:
-    return RetryableError(
-        f"The connection to the bucket {config.place} broke.",
-        hint="Check the network and the storage's server. It is tried again.",
-    )
+        return ConnectionRefused(host=host)
+    return S3NotReached(host=host)
 
 
 def _untrusted(error: Exception, config: S3Config) -> EngineError:
     text = str(error)
+    host = config.endpoint or "Amazon S3"
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        reason = re.search(r"certificate verify failed: ([^(\[]*)", text)
-        return PermanentError(
-            f"The certificate of {config.endpoint or 'Amazon S3'} is not trusted: "
-            f"{reason[1].strip() if reason else 'it cannot be verified'}.",
-            hint="Give the file with the certificate of its authority (CA bundle), or "
-            "renew it.",
+        found = re.search(r"certificate verify failed: ([^(\[]*)", text)
+        reason = found and found[1].strip()
+        return CertificateNotTrusted(
+            host=host, reason=reason or Message(_("it cannot be verified"))
         )
+    for cause in _causes(error):
+        if type(cause).__name__ == "CertificateError":  # urllib3's, for another name
+            return CertificateNotTrusted(
+                host=host, reason=cause, remedy=CertificateNotTrusted.remedy_name
+            )
     if re.search(
         r"WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|HTTP_REQUEST|RECORD_LAYER", text, re.I
     ):
-        return PermanentError(
-            f"{config.endpoint} does not speak TLS.",
-            hint="Is it the right port? For a server without TLS write http:// in its "
-            "address.",
-        )
-    return _lost(error, config)
+        return NoTls(host=host)
+    return S3ConnectionLost(bucket=config.place)
 
 
-def _no_credentials(error: Exception, config: S3Config) -> EngineError:
-    return PermanentError(
-        f"There are no credentials for the bucket {config.place}.",
-        hint="Enter an access key and a secret key, or give this server an AWS role.",
-    )
+def _not_s3(_error: Exception, config: S3Config) -> EngineError:
+    return NotS3(host=config.endpoint or "AWS")
 
 
-def _not_s3(error: Exception, config: S3Config) -> EngineError:
-    return PermanentError(
-        f"What answers at {config.endpoint or 'AWS'} is not an S3 server.",
-        hint="Check the address: it is that of the S3 interface, not of a web console.",
-    )
-
-
-def _damaged(error: Exception, config: S3Config) -> EngineError:
-    return RetryableError(
-        f"Data were damaged on their way from the bucket {config.place}.",
-        hint="It is tried again. Check the network if it happens often.",
-    )
-
+_silent = _always(S3Silent)
+_lost = _always(S3ConnectionLost)
+_no_credentials = _always(NoCredentials)
+_damaged = _always(DamagedOnTheWay)
 
 # by name, because botocore is an optional package; the first that fits counts
 _FAILURES: list[tuple[str, Callable[[Exception, S3Config], EngineError]]] = [

@@ -2,9 +2,9 @@
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ..errors import PermanentError
+from ..errors.s3 import Boto3Missing, NoCaBundle
 from .base import Limits
 from .s3_config import S3Config
 from .s3_errors import explain, refuses_checksums
@@ -56,10 +56,12 @@ class Link:
         """Return an address that does ``operation`` for whoever has it. Raise
         EngineError."""
         try:
-            return self._client(self._plain).generate_presigned_url(
-                operation,
-                Params={"Bucket": self.config.bucket, **params},
-                ExpiresIn=seconds,
+            return str(
+                self._client(self._plain).generate_presigned_url(
+                    operation,
+                    Params={"Bucket": self.config.bucket, **params},
+                    ExpiresIn=seconds,
+                )
             )
         except Exception as error:
             raise explain(error, self.config) from error
@@ -74,9 +76,8 @@ class Link:
                 params = {**params, "ContentMD5": body.md5().base64}
         self._thread.body = body
         try:
-            return getattr(self._client(plain), operation)(
-                Bucket=self.config.bucket, **params
-            )
+            ask = getattr(self._client(plain), operation)
+            return cast("dict[str, Any]", ask(Bucket=self.config.bucket, **params))
         finally:
             self._thread.body = None
 
@@ -132,10 +133,7 @@ class Link:
     def _require_ca_bundle(self) -> None:
         bundle = self.config.ca_bundle
         if bundle and not Path(bundle).is_file():
-            raise PermanentError(
-                f"The file with the trusted certificates is not there: {bundle}",
-                hint="Correct the path of the CA bundle, or leave it blank.",
-            )
+            raise NoCaBundle(path=bundle)
 
 
 def require_boto3() -> None:
@@ -143,7 +141,4 @@ def require_boto3() -> None:
     try:
         import boto3  # noqa: F401
     except ImportError as error:
-        raise PermanentError(
-            "The Python package boto3 is missing, which S3 storages need.",
-            hint="Install it into Odoo's Python: pip install boto3",
-        ) from error
+        raise Boto3Missing() from error

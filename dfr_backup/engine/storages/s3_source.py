@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import EngineError, PermanentError
+from ..errors import EngineError
+from ..errors.s3 import SourceShrunk, SourceUnreadable
 from ..streams import SeekableStream
 
 # What a read returns, whatever was asked for. urllib3 asks for 16 KiB at a time, and
@@ -136,18 +137,7 @@ class Slice(SeekableStream):
         try:
             data = os.pread(self._file, count, self._offset + position)
         except OSError as error:
-            raise Interrupt(
-                PermanentError(
-                    f"The file that is uploaded cannot be read: {error.strerror}.",
-                    hint="Check the disk of this server.",
-                )
-            ) from error
+            raise Interrupt(SourceUnreadable(reason=error.strerror)) from error
         if len(data) < count:
-            raise Interrupt(
-                PermanentError(
-                    "The file that is uploaded has become shorter meanwhile.",
-                    hint="Something else writes to the working directory. Run a new "
-                    "backup.",
-                )
-            )
+            raise Interrupt(SourceShrunk())
         return data

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..checkpoints import checkpoint
 from ..errors import Cancelled, EngineError, PermanentError
+from ..errors.s3 import UploadForgotten
+from ..messages import Message, _
 from ..progress import Progress
 from .base import Limits
 from .s3_crew import Crew
@@ -98,7 +100,6 @@ class Upload:
             self._crew.stopped.set()
 
     # -- what is there already
-    # -----------------------------------------------------------
 
     def _is_stored(self) -> bool:
         """Tell whether the object is there: stored by a call that was killed, or
@@ -128,7 +129,6 @@ class Upload:
         return dict(self._crew.map(work, parts, os.cpu_count() or 1))
 
     # -- in one piece
-    # --------------------------------------------------------------------
 
     def _store_whole(self) -> None:
         body = self._slice(Part(1, 0, self._size))
@@ -139,7 +139,6 @@ class Upload:
         self._conclude()
 
     # -- in parts
-    # ------------------------------------------------------------------------
 
     def _store_parts(self) -> None:
         stored, others = self._take_up()
@@ -153,11 +152,7 @@ class Upload:
                 if self._is_stored():  # the answer to its completion was lost
                     break
                 if attempt == RESTARTS:
-                    raise PermanentError(
-                        "The server forgets uploads before they are complete.",
-                        hint="Check its storage class, its lifecycle rules and its "
-                        "logs.",
-                    ) from None
+                    raise UploadForgotten() from None
                 self._id, stored, self._kept = "", {}, 0
         self._id = ""
         self._conclude()
@@ -168,7 +163,7 @@ class Upload:
         extras = self._crew.call(self._extras)
         upload = self._patiently("create_multipart_upload", **extras)
         checkpoint("storage.put.begun")
-        return upload["UploadId"]
+        return str(upload["UploadId"])
 
     def _take_up(self) -> tuple[dict[int, dict[str, Any]], list[str]]:
         """Find the open upload of this object whose every part has the bytes of our
@@ -190,7 +185,11 @@ class Upload:
                     self._id = upload
                     self._kept = sum(parts[number].size for number in stored)
                     self._progress.log(
-                        f"Going on after {len(stored)} of {len(parts)} parts."
+                        Message(
+                            _("Going on after %(stored)s of %(parts)s parts."),
+                            stored=len(stored),
+                            parts=len(parts),
+                        )
                     )
                     return stored, [other for other in uploads if other != upload]
             return {}, uploads
@@ -251,7 +250,6 @@ class Upload:
         checkpoint("storage.put.complete.after")
 
     # -- everywhere
-    # ----------------------------------------------------------------------
 
     def _patiently(self, operation: str, **params: Any) -> dict[str, Any]:
         """Do an operation on the object, however long it takes, unless it is

@@ -4,9 +4,15 @@ environment."""
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import PermanentError
+from ..errors.command_line import (
+    AddressUnclear,
+    SftpAddressIncomplete,
+    SftpKeyUnreadable,
+    UnknownScheme,
+)
 from .base import Limits, Storage
 from .local import LocalRules, LocalStorage
 from .s3 import S3Storage
@@ -42,10 +48,7 @@ def storage_at(
         return _s3(parts, place, environ), key
     if parts.scheme == "sftp":
         return _sftp(parts, place, environ), key
-    raise PermanentError(
-        f"“{parts.scheme}://” is no kind of storage that the command line knows.",
-        hint=f"Give a path or an address such as {EXAMPLES}.",
-    )
+    raise UnknownScheme(scheme=parts.scheme, examples=EXAMPLES)
 
 
 def _split(address: str) -> SplitResult:
@@ -55,10 +58,7 @@ def _split(address: str) -> SplitResult:
         parts = urlsplit(address.replace("?", "%3F").replace("#", "%23"))
         _port = parts.port  # raises for what is no number
     except ValueError:  # its text may hold a part of the address, and that a password
-        raise PermanentError(
-            "The host or the port of the address cannot be understood.",
-            hint=f"Give an address such as {EXAMPLES}; a port is a number up to 65535.",
-        ) from None
+        raise AddressUnclear(examples=EXAMPLES) from None
     return parts
 
 
@@ -88,12 +88,7 @@ def _s3(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
 
 def _sftp(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
     if not parts.hostname or not parts.username or parts.password:
-        raise PermanentError(
-            "The address of an SFTP server needs a user and a host, and no password.",
-            hint="For example sftp://user@host/folder/ – the password goes into the "
-            "environment "
-            "variable DFR_BACKUP_SFTP_PASSWORD.",
-        )
+        raise SftpAddressIncomplete()
     port = parts.port or 22
     config = SftpConfig(
         host=parts.hostname,
@@ -119,10 +114,7 @@ def _private_key(environ: Mapping[str, str]) -> str:
     try:
         return path.read_text()
     except OSError as error:
-        raise PermanentError(
-            f"The private key {path} cannot be read: {error.strerror}.",
-            hint="Check the environment variable DFR_BACKUP_SFTP_KEY.",
-        ) from error
+        raise SftpKeyUnreadable(path=path, reason=error.strerror) from error
 
 
 def _known_host(host: str, port: int) -> str:
@@ -135,7 +127,9 @@ def _known_host(host: str, port: int) -> str:
         known.load(str(Path.home() / ".ssh" / "known_hosts"))
     except OSError:
         return ""
-    found = known.lookup(host if port == 22 else f"[{host}]:{port}") or {}
+    found: Mapping[str, Any] = (
+        known.lookup(host if port == 22 else f"[{host}]:{port}") or {}
+    )
     for kind in sorted(found, key=lambda name: "ed25519" not in name):
         return f"{kind} {found[kind].get_base64()}"
     return ""

@@ -1,0 +1,23 @@
+"""Runs: what ends one from outside its steps."""
+
+from ..messages import _
+from . import EngineError
+
+
+class Interrupted(EngineError, code="RUN-01"):
+    template = _("Interrupted in step “%(step)s”, in attempt %(attempt)s.")
+    remedy = _(
+        "Something ends the backup process: look for “out of memory” in the kernel "
+        "log, for a container or service limit, and at the end of %(log_file)s."
+    )
+
+
+class NotStarted(EngineError, code="RUN-02"):
+    template = _("The backup process could not be started.")
+    remedy = _("The reason stands at the end of %(log_file)s on the server.")
+
+
+class StepFailed(EngineError):
+    """The error of a step as that of its run; its code is that of the step's error."""
+
+    template = _("%(step)s: %(problem)s")

@@ -1,0 +1,82 @@
+"""What runs say about their steps: names, and why one was skipped."""
+
+from ..engine.messages import _
+
+STEP_NAMES = {
+    "initialize": _("Initialize"),
+    "dump_database": _("Dump database"),
+    "archive_files": _("Archive files"),
+    "compress": _("Compress and seal"),
+    "upload": _("Upload"),
+    "verify": _("Verify"),
+    "cleanup": _("Clean up"),
+    "scan": _("Scan storage"),
+    "fetch": _("Fetch"),
+    "check": _("Check"),
+    "create_database": _("Create database"),
+    "load": _("Load"),
+    "filestore": _("Unpack files"),
+    "addons": _("Unpack addons"),
+    "finish": _("Finish"),
+    "compare": _("Compare"),
+    "boot": _("Boot"),
+    "drop": _("Drop"),
+    "repair": _("Repair files"),
+}
+
+UNPREPARED = _("Skipped: the preparation failed.")
+NOTHING_SAVED = _("Skipped: neither the database nor the files could be saved.")
+NO_ARCHIVE = _("Skipped: there is no archive.")
+NOT_STORED = _("Skipped: the archive is not in this storage.")
+NOT_KEPT = _("Skipped: this is no archive that can be kept.")
+STEP_FAILED = _("Skipped: a step before it has failed.")
+RESTORED_COPY = _("Skipped: this database is a restored copy.")
+INTERRUPTED = _("Skipped: the run was interrupted.")
+CANCELLED = _("Skipped: the run was cancelled.")
+REPLACED = _("Skipped: run %(run)s takes the place of this one.")
+
+TRYING_AGAIN = _("Interrupted in attempt %(attempt)s: trying again.")
+
+AN_ADMINISTRATOR = _("an administrator")
+BETWEEN_STEPS = _("between two steps")
+MORE_LINES = _("… and %(count)s more lines")
+MAIL_NOT_SENT = _(
+    "The mail to %(recipient)s could not be sent; Odoo's mail queue tries it again. "
+    "%(reason)s"
+)
+DELETED = _("%(storage)s: deleted %(key)s, which no rule wants")
+NOT_DELETED = _("%(key)s could not be deleted: %(problem)s")
+NOW_MISSING = _("%(key)s was stored here, and is missing now")
+NOW_DAMAGED = _("%(key)s was stored here, and is damaged now")
+ARCHIVE_KEPT = _("The archive is kept until %(until)s UTC, to be uploaded again")
+LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left")
+STARTING_AGAIN = _("%(problem)s Starting again.")
+FILES_MISSING = _("%(count)s attachment files are missing:\n%(names)s")
+FILES_DAMAGED = _("%(count)s attachment files are damaged:\n%(names)s")
+SIZE_DROP = _(
+    "The archive is %(drop)s %% smaller than the ones before. If nobody has deleted "
+    "that much, data is missing."
+)
+PUT_BACK = _("%(file)s: put back from %(key)s")
+GOOD_ALREADY = _("%(file)s: is good already")
+FILES_LOST = _(
+    "%(lost)s of %(count)s files are in no backup that can be read. Another storage "
+    "may have older backups: scan it, and try again.\n%(names)s"
+)
+PROBLEM_AT = _("%(where)s: %(problem)s")
+
+ADDONS_UNPACKED = _("Unpacked into %(path)s: %(names)s")
+ODOO_HAS_LOADED = _("Odoo has loaded it and read %(count)s models")
+NONE = _("nothing")
+ADDONS_SKIPPED = _("There already, and left as they are: %(names)s")
+RESTORE_STOPPED = _("the restore was stopped.")
+NOT_LOADED = _("Odoo cannot load the restored one.")
+ADDONS_COMPLETE = _("This server has every module that the database needs.")
+ADDONS_NEEDED = _(
+    "The database needs modules that this server does not have: %(names)s."
+)
+ADDONS_LINE = _(
+    "Before the database is opened, look at what was unpacked, let Odoo load it by "
+    "this line of odoo.conf, and restart Odoo:\n%(line)s"
+)
+ADDONS_ABSENT = _("Not in the archive, to be installed by hand: %(names)s.")

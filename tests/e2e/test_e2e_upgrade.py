@@ -1,0 +1,78 @@
+"""A database of an earlier state upgrades, and shows its old runs."""
+
+import io
+import subprocess
+import tarfile
+import uuid
+
+import pytest
+from conftest import DEV, REPO, Instance, drop_database
+
+BEFORE = "cdfc245"  # the last state before errors became values
+TEXTS = "SELECT id, error, hint, log FROM backup_step ORDER BY id"
+
+
+@pytest.fixture
+def old_instance(tmp_path):
+    """A database that the earlier code has made, with a run whose dump failed."""
+    archived = subprocess.run(
+        ["git", "-C", str(REPO), "archive", BEFORE, "dfr_backup"], capture_output=True
+    )
+    assert archived.returncode == 0, (
+        "The history is needed: git fetch --unshallow\n" + archived.stderr.decode()
+    )
+    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as tar:
+        tar.extractall(tmp_path / "old", filter="data")
+    tmp_path.chmod(0o755)
+    name = f"dfr_e2e_{uuid.uuid4().hex[:10]}"
+    instance = Instance(name, tmp_path)
+    now = instance.options["addons_path"]
+    instance.write_conf(
+        addons_path=now.replace(str(DEV / "addons"), str(tmp_path / "old")),
+        pg_path="/nonexistent",
+    )
+    try:
+        done = instance.odoo(
+            "-d", name, "-i", "dfr_backup", "--load-language", "de_DE",
+            "--stop-after-init", "--no-http",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        instance.old_run = instance.backup()
+        instance.write_conf(addons_path=now, pg_path=None)
+        yield instance
+    finally:
+        drop_database(name)
+
+
+def test_old_runs_keep_their_text_and_get_their_code(old_instance):
+    run = old_instance.old_run
+    assert run.states["dump_database"] == "failure"
+    before = old_instance.sql(TEXTS)
+
+    done = old_instance.odoo(
+        "-d",
+        old_instance.database,
+        "-u",
+        "dfr_backup",
+        "--stop-after-init",
+        "--no-http",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert old_instance.sql(TEXTS) == before
+    codes = old_instance.sql(
+        "SELECT kind, error_code FROM backup_step WHERE error IS NOT NULL"
+    )
+    assert codes == [("dump_database", "DUMP-10")]
+    assert old_instance.sql("SELECT error_code FROM backup_job") == [("DUMP-10",)]
+
+    shown = old_instance.shell(
+        "job = env['backup.job'].with_context(lang='de_DE').search([])\n"
+        "(read,) = job.web_read({'error': {}, 'error_code': {}, 'step_ids': "
+        "{'fields': {'error': {}, 'hint': {}, 'log': {}, 'display_name': {}}}})\n"
+        "print('code', read['error_code'], bool(read['error']), "
+        "len([s for s in read['step_ids'] if s['error'] and s['hint'] and s['log']]))\n"
+    )
+    assert "code DUMP-10 True 1" in shown
+
+    again = old_instance.backup()
+    assert again.state == "success"

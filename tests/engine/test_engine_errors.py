@@ -1,0 +1,130 @@
+"""Errors as values: codes that never change, templates that can be exported."""
+
+import ast
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+
+import polib
+import pytest
+
+from dfr_backup.engine import errors
+from dfr_backup.engine.errors import EngineError, PermanentError
+from dfr_backup.engine.messages import places
+
+ADDON = Path(__file__).resolve().parents[2] / "dfr_backup"
+SOURCES = [
+    path for part in ("engine", "flows") for path in (ADDON / part).rglob("*.py")
+]
+# the codes of release 19.0.1.0.0
+KNOWN = json.loads((ADDON / "migrations/19.0.1.1.0/codes.json").read_text("utf-8"))
+RETIRED: dict[str, str] = {}  # code: why nothing raises it any more
+
+for module in pkgutil.iter_modules(errors.__path__):
+    importlib.import_module(f"{errors.__name__}.{module.name}")
+
+CLASSES = errors.error_classes()
+
+
+def templates_of(cls):
+    names = [
+        name for name in dir(cls) if name == "remedy" or name.startswith("remedy_")
+    ]
+    return [cls.template, *filter(None, (getattr(cls, name) for name in names))]
+
+
+def test_no_code_of_an_earlier_release_is_lost():
+    assert not set(KNOWN) - set(CLASSES) - set(RETIRED)
+
+
+def test_a_code_is_given_once():
+    with pytest.raises(TypeError):
+        type("Another", (PermanentError,), {}, code="DUMP-01")
+    with pytest.raises(TypeError):
+        type("NoCode", (PermanentError,), {}, code="dump 1")
+
+
+@pytest.mark.parametrize("code", CLASSES)
+def test_a_template_is_one(code):
+    for template in templates_of(CLASSES[code]):
+        values = dict.fromkeys(places(template), "value")
+        assert template % values
+        assert "%s" not in template
+
+
+def test_what_is_raised_gives_every_value():
+    """Each call of a class of errors names the values of its template, and of the
+    remedy where that is the class's own."""
+    classes = {cls.__name__: cls for cls in CLASSES.values()}
+    calls, lacking = 0, []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = isinstance(node, ast.Call) and getattr(node.func, "id", None)
+            if name not in classes:
+                continue
+            calls += 1
+            given = {keyword.arg for keyword in node.keywords}
+            needed = places(classes[name].template)
+            if "remedy" not in given:
+                needed |= places(classes[name].remedy)
+            if None not in given and needed - given:
+                lacking.append(f"{path.name}:{node.lineno} {name} {needed - given}")
+            if node.args:
+                lacking.append(f"{path.name}:{node.lineno} {name}: positional")
+    assert calls > 100
+    assert not lacking
+
+
+def literals(path):
+    """Yield each template that stands in a call of ``_``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_":
+            (literal,) = node.args
+            assert isinstance(literal, ast.Constant), f"{path}:{node.lineno}"
+            yield literal.value
+
+
+def test_each_template_is_in_the_pot():
+    terms = {e.msgid for e in polib.pofile(str(ADDON / "i18n" / "dfr_backup.pot"))}
+    found = {text for path in SOURCES for text in literals(path)}
+    assert len(found) > 300
+    assert not found - terms
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ADDON).as_posix())
+def test_messages_are_made_of_templates(path):
+    """An f-string or a bare literal is no term: it would stay English for ever."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if name in ("Message", "log", "warn"):
+            bare = isinstance(node.args[0], ast.JoinedStr | ast.Constant)
+            bare = bare and getattr(node.args[0], "value", True) != ""
+            assert not bare, f"{path.name}:{node.lineno}: a template needs _()"
+
+
+def test_an_error_rewrapped_says_the_same_with_its_code():
+    class Full(PermanentError, code="TEST-01"):
+        template = "%(name)s is full"
+        remedy = "Free some space."
+
+    cause = Full(name="disk", log="ENOSPC")
+    wrapped = errors.Postponed.because(cause)
+    assert isinstance(wrapped, errors.Postponed)
+    assert (wrapped.code, wrapped.log) == ("TEST-01", "ENOSPC")
+    assert (wrapped.message, wrapped.hint) == (cause.message, cause.hint)
+    assert errors.Postponed.code == ""
+    assert errors.error_class("TEST-01") is Full
+
+
+def test_a_remedy_can_be_chosen():
+    class Lost(EngineError, code="TEST-02"):
+        template = "%(name)s is lost"
+        remedy = "Look for it."
+        remedy_known = "Look for it in %(place)s."
+
+    assert str(Lost(name="key").hint) == "Look for it."
+    chosen = Lost(name="key", place="the safe", remedy=Lost.remedy_known)
+    assert chosen.hint.values == {"place": "the safe"}
