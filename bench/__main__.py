@@ -64,10 +64,9 @@ def _round(number, names, database, results):
         places.forget(places.filestore(database))
         results[name] = one = contenders.CONTENDERS[name](database)
         _say(
-            f"round {number + 1} {name:<6} archive {one.get('archiving', 0):7.2f} s"
-            f"  whole {one.get('whole', 0):7.2f} s  foreign CPU "
-            f"{one['cpu_foreign']:6.1f} s"
-            f"  {one.get('problem', '')}"
+            f"round {number + 1} {name:<6} archive {one.get('archiving', 0):7.2f} s  "
+            f"whole {one.get('whole', 0):7.2f} s  foreign CPU "
+            f"{one['cpu_foreign']:6.1f} s  {one.get('problem', '')}"
         )
 
 

@@ -163,8 +163,7 @@ def _fill_filestore(cr, chance, text, size, root):
     execute_values(
         cr,
         "INSERT INTO ir_attachment (name, type, mimetype, checksum, store_fname, "
-        "file_size,"
-        " create_uid, write_uid, create_date, write_date) VALUES %s",
+        "file_size, create_uid, write_uid, create_date, write_date) VALUES %s",
         [(*row, 1, 1, "2024-01-01", "2024-01-01") for row in rows],
         page_size=1000,
     )

@@ -18,10 +18,8 @@ def pre_init_hook(env):
         raise UserError(
             env._(
                 "The addon “%(module)s” already has a model named “%(model)s”, and two "
-                "addons "
-                "cannot share it. Uninstall “%(module)s” first, then install this one. "
-                "Its "
-                "stored backup files stay where they are.",
+                "addons cannot share it. Uninstall “%(module)s” first, then install "
+                "this one. Its stored backup files stay where they are.",
                 module=module,
                 model=model,
             )

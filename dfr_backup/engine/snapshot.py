@@ -68,10 +68,9 @@ class Snapshot:
         """Return about how many bytes of SQL the dump will have: what the tables
         hold."""
         return self._value(
-            "SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', "
-            "'m')"
-            " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+            "SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', "
+            "'m') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
         )
 
     def estimated_filestore_size(self) -> int:
@@ -91,9 +90,8 @@ class Snapshot:
             cr.itersize = FETCH_SIZE
             cr.execute(
                 "SELECT store_fname, min(checksum), max(file_size), min(id), "
-                "min(res_model),"
-                " min(name) FROM ir_attachment WHERE store_fname IS NOT NULL"
-                " GROUP BY store_fname ORDER BY store_fname"
+                "min(res_model), min(name) FROM ir_attachment WHERE store_fname IS NOT "
+                "NULL GROUP BY store_fname ORDER BY store_fname"
             )
             for store_fname, checksum, size, number, model, name in cr:
                 about = f" ({model})" if model else ""
@@ -121,10 +119,8 @@ class Snapshot:
         with self._cursor() as cr:
             cr.execute(
                 "SELECT CASE WHEN db_datas IS NOT NULL THEN 'database' ELSE type END, "
-                "count(*)"
-                " FROM ir_attachment WHERE store_fname IS NULL"
-                " AND (db_datas IS NOT NULL OR type NOT IN ('url', 'binary'))"
-                " GROUP BY 1"
+                "count(*) FROM ir_attachment WHERE store_fname IS NULL AND (db_datas "
+                "IS NOT NULL OR type NOT IN ('url', 'binary')) GROUP BY 1"
             )
             return dict(cr.fetchall())
 
@@ -148,13 +144,12 @@ class Snapshot:
     def _tables(self) -> list[tuple[str, str]]:
         with self._cursor() as cr:
             cr.execute(
-                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
-                " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence "
-                "<> 't'"
-                " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-                " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
-                "'pg_class'::regclass"
-                " AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2"
+                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON "
+                "n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> "
+                "'t' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT "
+                "EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
+                "'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER "
+                "BY 1, 2"
             )
             tables: list[tuple[str, str]] = cr.fetchall()
             return tables

@@ -88,6 +88,7 @@ class BackupJob(models.Model):
             "progress": round(self.progress, 1),
             "seconds_left": round(self.seconds_left),
             "step_id": step.id,
+            "step_kind": step.kind,
             "bytes_done": step.bytes_done,
             "bytes_total": step.bytes_total,
             "speed": round(step.speed),

@@ -184,8 +184,8 @@ class BackupOverview(models.AbstractModel):
     # === VERDICT === #
 
     def _verdict(self, cards, problems, advice):
-        """Return the answer to “Am I safe?”: a tone, a title, and the newest good
-        backup."""
+        """Return the answer to “Am I safe?”: a state, its tone and title, and the newest
+        good backup."""
         goods = [card["good"] for card in cards if card["good"]]
         newest = max(goods, key=lambda good: good["date"], default=False)
         tones = [card["tone"] for card in cards] + [
@@ -194,21 +194,22 @@ class BackupOverview(models.AbstractModel):
         worst = max(tones, key=TONES.index, default="danger")
         alone = any(item["key"] == "off_site" and item["open"] for item in advice)
         if not cards:
-            title = self.env._("Nothing is backed up: there is no plan")
+            state, title = "no_plan", self.env._("Nothing is backed up: there is no plan")
         elif not newest and worst == "danger":
-            title = self.env._("There is no good backup")
+            state, title = "no_good", self.env._("There is no good backup")
         elif not newest:
-            title = self.env._("There is no backup yet")
+            state, title = "none_yet", self.env._("There is no backup yet")
         elif worst == "danger":
+            state = "alarm"
             title = self.env._("There is a good backup, and something is wrong")
         elif worst == "warning":
-            title = self.env._("Your data is backed up, with a gap")
+            state, title = "gap", self.env._("Your data is backed up, with a gap")
         elif alone:
-            worst = "warning"
+            state, worst = "here_only", "warning"
             title = self.env._("Your data is backed up, on this server only")
         else:
-            title = self.env._("Your data is backed up")
-        return {"tone": worst, "title": title, "good": newest}
+            state, title = "good", self.env._("Your data is backed up")
+        return {"state": state, "tone": worst, "title": title, "good": newest}
 
 
 class BackupPlan(models.Model):

@@ -32,21 +32,20 @@ class BackupOverview(models.AbstractModel):
         """Return one problem, however many signs there are of it."""
         if last.state == "failure":
             title = self.env._("%s: the last run failed", plan.name)
-            return [self._job_problem("danger", title, last)]
+            return [self._job_problem("failure", "danger", title, last)]
         if plan.is_overdue:
             title = self.env._("%s: overdue", plan.name)
             text = _sentences(plan.overdue_reason, plan.overdue_remedy)
-            return [self._problem("danger", title, text, self._open(plan), plan)]
+            return [
+                self._problem("overdue", "danger", title, text, self._open(plan), plan)
+            ]
         if last.state == "partial":
             title = self.env._("%s: the last run was partial", plan.name)
-            return [self._job_problem("warning", title, last)]
+            return [self._job_problem("partial", "warning", title, last)]
         if last.size_drop:
             title = self.env._("%s: the last backup is much smaller", plan.name)
             text = _sentences(*last._shrinking_in_words(self.env))
-            button = self.env._("Open Run")
-            return [
-                self._problem("warning", title, text, last._action_open(), last, button)
-            ]
+            return [self._run_problem("size_drop", "warning", title, text, last)]
         return []
 
     def _check_problems(self, plan):
@@ -56,19 +55,23 @@ class BackupOverview(models.AbstractModel):
             "drill": self.env._("%s: the last restore drill failed", plan.name),
         }
         lasts = [
-            (title, self._last_ended(plan, kind)) for kind, title in titles.items()
+            (kind, title, self._last_ended(plan, kind))
+            for kind, title in titles.items()
         ]
         return [
-            self._job_problem("danger", title, job)
-            for title, job in lasts
+            self._job_problem(kind, "danger", title, job)
+            for kind, title, job in lasts
             if job.state in ("failure", "partial")
         ]
 
-    def _job_problem(self, tone, title, job):
+    def _job_problem(self, kind, tone, title, job):
         text = _sentences(displayed(job, "error"), displayed(job, "hint"))
-        return self._problem(
-            tone, title, text, job._action_open(), job, self.env._("Open Run")
-        )
+        problem = self._run_problem(kind, tone, title, text, job)
+        return {**problem, "code": job.error_code}
+
+    def _run_problem(self, kind, tone, title, text, job):
+        button = self.env._("Open Run")
+        return self._problem(kind, tone, title, text, job._action_open(), job, button)
 
     def _storage_problems(self, storage):
         name, action = storage.name, self._open(storage)
@@ -78,20 +81,21 @@ class BackupOverview(models.AbstractModel):
                 "It belongs to the database that this one is a copy of: nothing is "
                 "stored there."
             )
-            return [self._problem("danger", title, text, action, storage)]
+            return [self._problem("foreign", "danger", title, text, action, storage)]
         used = self._is_used(storage)
         if storage.last_test_error:
             title = self.env._("%s: the last test failed", name)
             text = displayed(storage, "last_test_error")
             tone = "danger" if used else "warning"
-            return [self._problem(tone, title, text, action, storage)]
+            problem = self._problem("test", tone, title, text, action, storage)
+            return [{**problem, "code": storage.last_test_error_code}]
         untried = not storage.last_test and not storage.copy_count
         if used and untried and storage._is_off_site():
             title = self.env._("%s: never tested", name)
             text = self.env._(
                 "Whether it works is not known before something was stored there."
             )
-            return [self._problem("warning", title, text, action, storage)]
+            return [self._problem("untested", "warning", title, text, action, storage)]
         return []
 
     def _is_used(self, storage):
@@ -109,9 +113,8 @@ class BackupOverview(models.AbstractModel):
         title = self.env._("Stored backups that are damaged or missing: %s", count)
         text = self.env._("They were there and cannot be restored now.")
         action = {**action, "domain": lost, "context": {}}
-        return [
-            self._problem("danger", title, text, action, None, self.env._("Show Them"))
-        ]
+        button = self.env._("Show Them")
+        return [self._problem("copies", "danger", title, text, action, button=button)]
 
     def _lost_files(self):
         count = self.env["backup.filestore.issue"].search_count(
@@ -126,13 +129,14 @@ class BackupOverview(models.AbstractModel):
         text = self.env._(
             "An older backup may still have the good file, and can put it back."
         )
-        return [
-            self._problem("warning", title, text, action, None, self.env._("Show Them"))
-        ]
+        button = self.env._("Show Them")
+        return [self._problem("files", "warning", title, text, action, button=button)]
 
-    def _problem(self, tone, title, text, action, record=None, button=None):
+    def _problem(self, kind, tone, title, text, action, record=None, button=None):
         return {
-            "key": f"{record}:{title}",
+            "key": f"{kind}:{record}",
+            "kind": kind,
+            "code": False,
             "tone": tone,
             "title": title,
             "text": text or "",

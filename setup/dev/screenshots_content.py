@@ -129,10 +129,8 @@ def clone(job, start, days):
     key = f"oakfield-{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.zip"
     run(
         "UPDATE backup_job SET archive_name = %s, archive_size = archive_size * %s, "
-        "user_id = NULL,"
-        " scheduled_at = date_start, date_end = date_start + duration * %s * interval "
-        "'1 second',"
-        " duration = duration * %s WHERE id = %s",
+        "user_id = NULL, scheduled_at = date_start, date_end = date_start + duration * "
+        "%s * interval '1 second', duration = duration * %s WHERE id = %s",
         key,
         factor,
         slower,

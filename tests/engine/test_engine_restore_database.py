@@ -832,11 +832,10 @@ def test_statistics_that_cannot_be_gathered_are_a_warning(new_database):
     database = new_database()
     run_sql(
         database,
-        "CREATE FUNCTION bad(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
-        " 'BEGIN RETURN 1; END';"
-        " CREATE TABLE t AS SELECT 1 AS i; CREATE INDEX ON t (bad(i));"
-        " CREATE OR REPLACE FUNCTION bad(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
-        " 'BEGIN RAISE EXCEPTION ''no''; END'",
+        "CREATE FUNCTION bad(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN "
+        "RETURN 1; END'; CREATE TABLE t AS SELECT 1 AS i; CREATE INDEX ON t (bad(i)); "
+        "CREATE OR REPLACE FUNCTION bad(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+        "'BEGIN RAISE EXCEPTION ''no''; END'",
     )
     progress = Progress()
     analyze(Connection(database), progress)
