@@ -104,16 +104,12 @@ class FaultyStorage(Storage):
         ]
         fault = due[0] if due else Fault(method, "")
         if fault.kind == "before":
-            raise fault.error(
-                f"{method} failed before it began", hint="a fault of the test"
-            )
+            raise fault.error(log=f"{method} failed before it began")
         if fault.kind == "slow":
             time.sleep(fault.seconds)
         yield fault.kind
         if fault.kind == "after":
-            raise fault.error(
-                f"{method} failed after it was done", hint="a fault of the test"
-            )
+            raise fault.error(log=f"{method} failed after it was done")
 
 
 def _damaged(data):

@@ -99,17 +99,15 @@ class _Handler(BaseHTTPRequestHandler):
         if act.raw:
             self.wfile.write(act.raw)
             self.close_connection = True
-            return
+            return None
         if act.lie:
-            return self._answer(
-                200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
-            )
+            return self._answer(200, b"", {"ETag": _etag(body)})
         answer = (200, b"", {})
         if not act.code or act.stored:
             answer = self._duty(body[:-1] + b"?" if act.alter else body)
         if act.code:
-            text = f"<Error><Code>{act.code}</Code><Message>{act.message}</Message>{act.extra}</Error>"
-            answer = (act.status, text.encode(), act.headers)
+            text = f"<Code>{act.code}</Code><Message>{act.message}</Message>{act.extra}"
+            answer = (act.status, f"<Error>{text}</Error>".encode(), act.headers)
         return self._answer(*answer)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do
@@ -202,4 +200,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _etag(content):
-    return f'"{hashlib.md5(content).hexdigest()}"'
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'

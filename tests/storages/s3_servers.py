@@ -16,6 +16,7 @@ ACCESS_KEY = "TESTACCESSKEY0000001"
 SECRET_KEY = "testsecretkey/testsecretkey+0000000001"
 OTHER_KEY = "TESTACCESSKEY0000002"
 KMS_KEY = "testkey-1"
+KMS_VALUE = "YmluCmJvb3N0CmJvb3N0LWJ1aWxkCmNlcGguY29uZgo="  # 32 bytes
 HOST = "127.0.0.1"
 # what the test machine trusts and who it is must not change what a test shows
 FOREIGN = ("AWS_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_", "CEPH_")
@@ -58,7 +59,7 @@ rgw frontends = beast {frontends}
 rgw thread pool size = 16
 rgw crypt require ssl = false
 rgw crypt s3 kms backend = testing
-rgw crypt s3 kms encryption keys = testkey-1=YmluCmJvb3N0CmJvb3N0LWJ1aWxkCmNlcGguY29uZgo=
+rgw crypt s3 kms encryption keys = {kms}
 rgw dynamic resharding = false
 rgw gc obj min wait = 1
 rgw gc processor period = 1
@@ -125,8 +126,18 @@ def wait_for_port(port, process, seconds):
 def make_certificate(top):
     """Return the paths of a certificate for 127.0.0.1 and of its key."""
     certificate, key = top / "certificate.pem", top / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    options = ["-keyout", key, "-out", certificate, "-subj", "/CN=localhost"]
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1"
+    options = [
+        "-nodes",
+        "-days",
+        "2",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        "-subj",
+        "/CN=localhost",
+    ]
     options += ["-addext", f"subjectAltName=IP:{HOST},DNS:localhost"]
     _run([*command.split(), *options], top)
     return certificate, key
@@ -143,7 +154,13 @@ def rgw(top, size=1 << 30):
     frontends += f" ssl_certificate={certificate} ssl_private_key={key}"
     (top / "ceph.conf").write_text(
         CEPH_CONF.format(
-            host=HOST, top=top, mon=mon, mon1=mon1, size=size, frontends=frontends
+            host=HOST,
+            top=top,
+            mon=mon,
+            mon1=mon1,
+            size=size,
+            frontends=frontends,
+            kms=f"{KMS_KEY}={KMS_VALUE}",
         )
     )
     server = Server(

@@ -39,7 +39,7 @@ class TestFaultyStorage(StorageContract):
 def test_before_and_after(local, source, kind, stored):
     storage = FaultyStorage(local, Fault("put", kind, nth=2))
     storage.put(source, "a", Progress())
-    with pytest.raises(RetryableError, match=f"failed {kind}"):
+    with pytest.raises(RetryableError):
         storage.put(source, "b", Progress())
     assert (local.stat("b") is not None) == stored
     storage.put(source, "b", Progress())
