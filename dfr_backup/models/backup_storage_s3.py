@@ -1,7 +1,6 @@
 from odoo import api, fields, models
 
 from .. import server
-from ..engine.messages import Message
 from ..engine.storages.s3 import S3Storage
 from ..engine.storages.s3_config import PRESETS, S3Config
 from .engine_messages import translate
@@ -96,7 +95,7 @@ class BackupStorage(models.Model):
     def _compute_s3_notes(self):
         for storage in self:
             preset = PRESETS.get(storage.s3_preset)
-            notes = Message(preset.notes) if preset else ""
+            notes = preset.notes if preset else ""
             storage.s3_notes = translate(self.env, notes) or False
 
     @api.onchange("s3_preset", "s3_region", "s3_account")
