@@ -28,8 +28,7 @@ def old_instance(tmp_path):
     instance = Instance(name, tmp_path)
     now = instance.options["addons_path"]
     instance.write_conf(
-        addons_path=now.replace(str(DEV / "addons"), str(tmp_path / "old")),
-        pg_path="/nonexistent",
+        addons_path=now.replace(str(DEV / "addons"), str(tmp_path / "old"))
     )
     try:
         done = instance.odoo(
@@ -37,8 +36,10 @@ def old_instance(tmp_path):
             "--stop-after-init", "--no-http",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
+        instance.superuser("CREATE TABLE secret_table (id int)")
         instance.old_run = instance.backup()
-        instance.write_conf(addons_path=now, pg_path=None)
+        instance.superuser("DROP TABLE secret_table")
+        instance.write_conf(addons_path=now)
         yield instance
     finally:
         drop_database(name)
@@ -62,8 +63,8 @@ def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     codes = old_instance.sql(
         "SELECT kind, error_code FROM backup_step WHERE error IS NOT NULL"
     )
-    assert codes == [("dump_database", "DUMP-10")]
-    assert old_instance.sql("SELECT error_code FROM backup_job") == [("DUMP-10",)]
+    assert codes == [("dump_database", "DUMP-08")]
+    assert old_instance.sql("SELECT error_code FROM backup_job") == [("DUMP-08",)]
 
     shown = old_instance.shell(
         "job = env['backup.job'].with_context(lang='de_DE').search([])\n"
@@ -72,7 +73,7 @@ def test_old_runs_keep_their_text_and_get_their_code(old_instance):
         "print('code', read['error_code'], bool(read['error']), "
         "len([s for s in read['step_ids'] if s['error'] and s['hint'] and s['log']]))\n"
     )
-    assert "code DUMP-10 True 1" in shown
+    assert "code DUMP-08 True 1" in shown
 
     again = old_instance.backup()
     assert again.state == "success"
