@@ -184,8 +184,8 @@ class BackupOverview(models.AbstractModel):
     # === VERDICT === #
 
     def _verdict(self, cards, problems, advice):
-        """Return the answer to “Am I safe?”: a state, its tone and title, and the newest
-        good backup."""
+        """Return the answer to “Am I safe?”: a state, its tone and title, and the
+        newest good backup."""
         goods = [card["good"] for card in cards if card["good"]]
         newest = max(goods, key=lambda good: good["date"], default=False)
         tones = [card["tone"] for card in cards] + [
@@ -194,7 +194,8 @@ class BackupOverview(models.AbstractModel):
         worst = max(tones, key=TONES.index, default="danger")
         alone = any(item["key"] == "off_site" and item["open"] for item in advice)
         if not cards:
-            state, title = "no_plan", self.env._("Nothing is backed up: there is no plan")
+            state = "no_plan"
+            title = self.env._("Nothing is backed up: there is no plan")
         elif not newest and worst == "danger":
             state, title = "no_good", self.env._("There is no good backup")
         elif not newest:

@@ -29,11 +29,14 @@ def format_error(env, error):
 
 @contextmanager
 def translate_engine_errors(env, error_class=UserError):
-    """Let an EngineError within leave as ``error_class``, in the user's language."""
+    """Let an EngineError within leave as ``error_class``, in the user's language; a
+    client of the RPC finds its code in the ``context`` of the answer."""
     try:
         yield
     except EngineError as error:
-        raise error_class(format_error(env, error)) from error
+        refusal = error_class(format_error(env, error))
+        refusal.context = {"error_code": error.code}
+        raise refusal from error
 
 
 def error_columns(error):
