@@ -259,8 +259,8 @@ def test_many_statements_stand_in_the_log(denied, monkeypatch):
 
 def dumped(connection, write=lambda _piece: None, progress=None, **options):
     """Dump a database and count its rows, and return the latter."""
-    tool = postgres.find_client_tool("pg_dump", 15)
     with Snapshot(connection) as snapshot, RowCounter(snapshot) as counter:
+        tool = postgres.find_client_tool("pg_dump", snapshot.server_version)
         progress = progress or Progress()
         dump(tool, connection, snapshot, write, progress, DumpOptions(**options))
     return counter
