@@ -13,6 +13,14 @@ package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 
 from dfr_backup.engine.encryption.files import generate_key  # noqa: E402
+from dfr_backup.engine.errors.fetch import KeyNeeded  # noqa: E402
+
+PLAN = ".o_backup_plan"
+
+
+def cell(text):
+    """Select the cell of a list that holds the whole text."""
+    return f"td[data-tooltip='{text}']"
 
 
 def picture(page, name):
@@ -24,7 +32,7 @@ def picture(page, name):
 
 def prove_who_you_are(page):
     page.fill(".modal [name=password] input", "admin")
-    page.click(".modal button:has-text('Confirm')")
+    page.click(".modal button[name=run_check]")
 
 
 def test_one_attachment_out_of_an_encrypted_backup(instance, page):
@@ -42,26 +50,26 @@ def test_one_attachment_out_of_an_encrypted_backup(instance, page):
         page.click("button[name=action_browse]")
         prove_who_you_are(page)
         page.wait_for_selector(".o_form_view [name=search_text]")
-        page.click(".o_notebook .nav-link:has-text('Custom Addons')")
-        page.wait_for_selector("td:has-text('dfr_backup')")
-        page.click(".o_notebook .nav-link:has-text('Tables')")
-        page.wait_for_selector("td:has-text('backup_copy')")
+        page.click(".o_notebook .nav-link[name=addons]")
+        page.wait_for_selector(f"{cell('dfr_backup')}:visible")
+        page.click(".o_notebook .nav-link[name=tables]")
+        page.wait_for_selector(f"{cell('backup_copy')}:visible")
         picture(page, "browse_tables")
-        page.click(".o_notebook .nav-link:has-text('Facts')")
+        page.click(".o_notebook .nav-link[name=facts]")
         picture(page, "browse_facts")
-        page.click(".o_notebook .nav-link:has-text('Attachments')")
+        page.click(".o_notebook .nav-link[name=attachments]")
         page.fill("[name=search_text] input", "7.bin")
-        page.click("button[name=action_search]")
-        page.wait_for_selector(".modal:has-text('The archive is encrypted')")
-        page.click(".modal button:has-text('Close')")
+        with page.expect_response("**/action_search") as answer:
+            page.click("button[name=action_search]")
+        error = answer.value.json()["error"]["data"]
+        assert error["context"]["error_code"] == KeyNeeded.code
+        page.click(".modal .modal-footer .btn-primary")
         page.fill("[name=key] textarea", pair.private)
         page.click("button[name=action_search]")
-        page.wait_for_selector(".o_data_row:has-text('107.bin')")
+        page.wait_for_selector(cell("107.bin"))
         picture(page, "browse_hits")
         with page.expect_download(timeout=60_000) as download:
-            page.click(
-                ".o_data_row:has(td[data-tooltip='7.bin']) button[name=action_download]"
-            )
+            page.click(f".o_data_row:has({cell('7.bin')}) button[name=action_download]")
         assert download.value.suggested_filename == "7.bin"
         assert Path(download.value.path()).read_bytes() == bytes([7]) * 5000 + b"7"
     assert page.problems == []
@@ -79,8 +87,8 @@ def test_a_deleted_file_is_put_back_by_a_button(instance, page):
     with instance.serve():
         log_in(page, instance)
         page.goto(f"{instance.url}/odoo/filestore-health")
-        row = ".o_data_row:has-text('7.bin')"
-        page.wait_for_selector(f"{row}:has-text('From the backup of')", timeout=60_000)
+        row = f".o_data_row:has({cell('7.bin')})"
+        page.wait_for_selector(f"{row} button[name=action_repair]", timeout=60_000)
         picture(page, "health")
         page.click(f"{row} button[name=action_repair]")
         page.wait_for_selector(".modal button[name=action_repair]")
@@ -90,14 +98,12 @@ def test_a_deleted_file_is_put_back_by_a_button(instance, page):
             ".o_backup_step[data-kind=repair][data-state=success]", timeout=120_000
         )
         page.click(".o_backup_step[data-kind=repair] summary")
-        page.wait_for_selector(
-            f".o_backup_log:has-text('put back from {good.archive.name}')"
+        assert good.archive.name in page.inner_text(
+            ".o_backup_step[data-kind=repair] .o_backup_log"
         )
         picture(page, "health_run")
         page.goto(f"{instance.url}/odoo/filestore-health")
-        page.wait_for_selector(
-            "text=No attachment is known to be missing", timeout=60_000
-        )
+        page.wait_for_selector(".o_view_nocontent", timeout=60_000)
         picture(page, "health_empty")
     assert (instance.filestore / fname).read_bytes() == bytes([7]) * 5000 + b"7"
     assert instance.backup().states["archive_files"] == "success"
@@ -112,7 +118,7 @@ def test_a_staging_copy_in_one_click(instance, page):
         with instance.serve():
             log_in(page, instance)
             page.goto(f"{instance.url}/odoo/backups")
-            page.click("button:has-text('Make a Staging Copy')", timeout=60_000)
+            page.click(f"{PLAN} button[name=action_staging]", timeout=60_000)
             page.wait_for_selector(".modal [name=database] input")
             copies.append(page.input_value(".modal [name=database] input"))
             assert copies[0].startswith(f"{instance.database}_staging_")
@@ -128,7 +134,10 @@ def test_a_staging_copy_in_one_click(instance, page):
         assert instance.sql(uuid) != instance.sql(uuid, database=copies[0])
         plans = "SELECT count(*) FROM backup_plan WHERE active"
         assert instance.sql(plans, database=copies[0]) == [(0,)]
-        neutral = "SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'"
+        neutral = (
+            "SELECT value FROM ir_config_parameter"
+            " WHERE key = 'database.is_neutralized'"
+        )
         assert instance.sql(neutral, database=copies[0])
         assert instance.leftovers() == []
         assert page.problems == []
