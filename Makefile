@@ -1,4 +1,4 @@
-.PHONY: help setup env demo serve test faults lint lock bench docs screenshots i18n clean
+.PHONY: help setup env demo serve test coverage matrix faults lint lock bench docs screenshots i18n clean
 .DEFAULT_GOAL := help
 DEV := setup/dev
 
@@ -19,6 +19,12 @@ serve: ## Serve the demo database on loopback
 
 test: ## Run every test, the fast ones first
 	@$(DEV)/setup.sh && $(DEV)/test.sh $(RINGS)
+
+coverage: ## Measure engine and storages; lines changed since BASE (the last release) reach 95 %
+	@$(DEV)/setup.sh && $(DEV)/test.sh engine storages coverage && $(DEV)/coverage.sh diff $(BASE)
+
+matrix: ## Test dump, load and a whole backup against PostgreSQL 13, 17 and 18 (SERVERS="17")
+	@$(DEV)/setup.sh && $(DEV)/servers.sh whole $(SERVERS)
 
 faults: ## Disturb real runs at every step, and print fault × step → outcome (ROUNDS=30 SEED=7)
 	@$(DEV)/setup.sh && $(DEV)/faults.sh $(or $(ROUNDS),30) $(SEED)

@@ -8,5 +8,8 @@ if [ "${CONFIRM:-}" != yes ]; then
     read -r answer
     [ "$answer" = yes ] || fail "nothing was deleted"
 fi
-"$REPO/setup/dev/postgres.sh" stop
-rm -rf "$(setting PG_SOCKET true)" "$home" "$DEV"
+for server in '' $PG_SERVERS; do
+    PG_SERVER=$server "$REPO/setup/dev/postgres.sh" stop
+    rm -rf "$(PG_SERVER=$server server_setting PG_SOCKET true)"
+done
+rm -rf "$home" "$DEV"

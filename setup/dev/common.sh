@@ -8,6 +8,9 @@ DEV=${DFR_DEV_DIR:-$REPO/.dev}
 VENV=$DEV/venv
 ODOO_PREFIX=$DEV/odoo
 PG_MAJOR=15
+PG_SERVERS="13 17 18"
+# Another server than the system's, by its major version: setup/dev/pg_server.sh has unpacked it.
+PG_SERVER=${PG_SERVER:-}
 # Debian 12's, the oldest that everything here is tested with
 LOCK_PYTHON=3.11
 
@@ -43,6 +46,10 @@ pg_home() {
 }
 pg_bin() {
     local tool
+    if [ -n "$PG_SERVER" ]; then
+        echo "$(pg_home)/servers/$PG_SERVER/usr/lib/postgresql/$PG_SERVER/bin"
+        return
+    fi
     for tool in /usr/lib/postgresql/$PG_MAJOR/bin /usr/lib/postgresql/*/bin; do
         [ -x "$tool/initdb" ] && echo "$tool" && return
     done
@@ -74,4 +81,6 @@ setting() {
     fi
     sed -n "s/^$name=//p" "$file"
 }
+# the same for each server by itself: server_setting NAME COMMAND…
+server_setting() { setting "$1${PG_SERVER:+_$PG_SERVER}" "${@:2}"; }
 random_word() { python3 -c 'import secrets; print(secrets.token_hex(16))'; }

@@ -8,5 +8,5 @@ export NODE_PATH='$DEV/node/node_modules'
 export PATH='$DEV/bin:$VENV/bin:$DEV/node/node_modules/.bin:$(pg_bin)':"\$PATH"
 export PYTHONPATH='$(odoo_root)'
 export ODOO_RC='$DEV/odoo.conf'
-export PGHOST=127.0.0.1 PGPORT=$(setting PG_PORT true) PGUSER=odoo PGPASSFILE='$DEV/pgpass'
+export PGHOST=127.0.0.1 PGPORT=$(server_setting PG_PORT true) PGUSER=odoo PGPASSFILE='$DEV/pgpass'
 SH

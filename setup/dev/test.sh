@@ -1,19 +1,35 @@
 #!/usr/bin/env bash
-# Every test, the fast ones first: test.sh [engine] [storages] [addon] [e2e]
+# Every test, the fast ones first: test.sh [RING…]; the rings stand below.
 source "$(dirname "$0")/common.sh"
 eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
+RINGS=(lint engine storages coverage servers addon e2e faults)
 # two at once: most of them wait for a server or a disk now and then; more disturb each other
 at_once=(-n 2 --dist worksteal)
+export COVERAGE_FILE=$DEV/coverage/data
+
+lint() { setup/dev/lint.sh; }
+
+# engine and storages together are measured, when the ring “coverage” asks for it
+measured=()
+without_odoo() {
+    PYTHONPATH='' python -m pytest -q -p no:odoo "${at_once[@]}" "${measured[@]}" "$@"
+}
 
 engine() {
     say "tests/engine: no Odoo, no database"
-    PYTHONPATH='' python -m pytest -q -p no:odoo "${at_once[@]}" tests/engine
+    without_odoo tests/engine
 }
 
 storages() {
     say "tests/storages: real storage servers on loopback, no Odoo"
-    PYTHONPATH='' python -m pytest -q -p no:odoo "${at_once[@]}" tests/storages
+    without_odoo tests/storages
+}
+
+coverage() { setup/dev/coverage.sh floor; }
+
+servers() {
+    setup/dev/servers.sh
 }
 
 addon() {
@@ -36,17 +52,39 @@ addon() {
 e2e() {
     say "tests/e2e: real server, real PostgreSQL, real browser"
     python -m pytest -q -p no:odoo "${at_once[@]}" tests/e2e
+}
+
+faults() {
     say "tests/faults: the short part of make faults"
     python -m pytest -q -p no:odoo -m short tests/faults
 }
 
-for ring in "${@:-all}"; do
-    case $ring in
-    engine | storages | addon | e2e) "$ring" ;;
-    all) engine
-        storages
-        addon
-        e2e ;;
-    *) fail "usage: test.sh [engine] [storages] [addon] [e2e]" ;;
-    esac
+asked=("$@")
+[ $# -gt 0 ] && [ "$1" != all ] || asked=("${RINGS[@]}")
+for ring in "${asked[@]}"; do
+    [[ " ${RINGS[*]} " = *" $ring "* ]] || fail "there is no ring “$ring”, but: ${RINGS[*]}"
+done
+if [[ " ${asked[*]} " = *" coverage "* ]]; then
+    # added up below, and judged by the ring “coverage” alone
+    measured=(--cov --cov-append --cov-report= --cov-fail-under=0)
+    rm -rf "$DEV/coverage"
+    mkdir -p "$DEV/coverage"
+fi
+
+times=()
+note_time() { times+=("$(printf '%-10s %3d:%02d%s' "$ring" $((took / 60)) $((took % 60)) "$1")"); }
+summary() {
+    local status=$?
+    if [ $status != 0 ] && [ -n "${begin:-}" ]; then
+        took=$((SECONDS - begin))
+        note_time "  failed"
+    fi
+    [ ${#times[@]} = 0 ] || { say "Minutes for each ring" && printf '%s\n' "${times[@]}" >&2; }
+}
+trap summary EXIT
+for ring in "${asked[@]}"; do
+    begin=$SECONDS
+    "$ring"
+    took=$((SECONDS - begin)) begin=''
+    note_time ""
 done
