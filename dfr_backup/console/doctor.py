@@ -24,23 +24,25 @@ def doctor(database, options):
             for storage in env["backup.storage"].search([])
         ]
     if options.json:
-        rows = [
-            {"check": what, "ok": good, "detail": detail}
-            for what, good, detail in found
-        ]
-        print(json.dumps(rows, indent=2))
-    for what, good, detail in [] if options.json else found:
-        print(f"{'OK    ' if good else 'FAILED'}  {what}: {detail}")
-    return 0 if all(good for _what, good, _detail in found) else 1
+        print(json.dumps(found, indent=2))
+    for row in [] if options.json else found:
+        code = f" [{row['error_code']}]" if row["error_code"] else ""
+        mark = "OK    " if row["ok"] else "FAILED"
+        print(f"{mark}  {row['check']}: {row['detail']}{code}")
+    return 0 if all(row["ok"] for row in found) else 1
 
 
 def _looked(what, check, env):
     try:
-        return what, True, check(env)
+        return _row(what, True, check(env))
     except EngineError as error:
-        return what, False, str(error.in_full)
+        return _row(what, False, str(error.in_full), error.code)
     except _Wrong as error:
-        return what, False, str(error)
+        return _row(what, False, str(error))
+
+
+def _row(what, good, detail, code=None):
+    return {"check": what, "ok": good, "detail": detail, "error_code": code or None}
 
 
 class _Wrong(Exception):

@@ -14,7 +14,7 @@ from typing import Any
 from .archive.names import DUMP
 from .archive.reader import Archive, open_archive
 from .checkpoints import checkpoint
-from .directread import sha256_on_disk
+from .directread import open_regular, sha256_on_disk
 from .errors import EngineError, Mismatch, PermanentError
 from .errors.fetch import PgDumpFormat
 from .errors.other import (
@@ -133,7 +133,7 @@ def look_at(path: Path, name: str, modified: datetime) -> Arrival:
     What is encrypted cannot be looked into. Raise PermanentError when it is no backup,
     or is damaged.
     """
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=open_regular) as stream:
         head = stream.read(HEAD)
     require_archive(head)
     moment = _moment_in(name) or modified
@@ -252,7 +252,7 @@ def check_archive(path: Path, progress: Progress) -> str:
     What is encrypted is only read as a whole. Raise PermanentError when it is damaged,
     Cancelled.
     """
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=open_regular) as stream:
         encrypted = stream.read(HEAD).startswith(AGE)
     size = path.stat().st_size
     if not encrypted:

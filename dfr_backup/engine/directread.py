@@ -1,8 +1,10 @@
 """A file read as the disk has it, not as the page cache remembers it."""
 
+import errno
 import hashlib
 import mmap
 import os
+import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +18,16 @@ from .pagecache import BLOCK, direct_or_cached, forget_cached, go_direct
 CHUNK = 4 << 20  # bytes
 # pieces that are read while one is used: with one, the disk waits for us (measured)
 AHEAD = 2
+
+
+def open_regular(path: str | Path, flags: int) -> int:
+    """Open a file, and nothing else that has its name: who may write into a storage's
+    directory must not lead a reader to another file by a link. Raise OSError."""
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
 
 
 def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
@@ -49,7 +61,7 @@ class DirectFile:
     """
 
     def __init__(self, path: Path):
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = open_regular(path, os.O_RDONLY)
         self.size = os.fstat(self._file).st_size
         self._of_thread = threading.local()
         forget_cached(self._file)
@@ -85,7 +97,7 @@ class DirectFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    file = open_regular(path, os.O_RDONLY)
     try:
         forget_cached(file)
         go_direct(file, True)

@@ -1,6 +1,7 @@
 from . import backup_secret_mixin
 from . import backup_retention_mixin
 from . import backup_error_mixin
+from . import backup_readonly_mixin
 from . import backup_copy
 from . import backup_copy_content
 from . import backup_filestore_issue

@@ -29,6 +29,7 @@ DOWNLOAD_SCOPE = "dfr_backup.download"
 
 class BackupCopy(models.Model):
     _name = "backup.copy"
+    _inherit = ["backup.record.mixin"]
     _description = "Backup Copy"
     _order = "date desc, id desc"
     _rec_name = "key"

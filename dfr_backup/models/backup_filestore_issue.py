@@ -23,6 +23,7 @@ STATES = [
 
 class BackupFilestoreIssue(models.Model):
     _name = "backup.filestore.issue"
+    _inherit = ["backup.record.mixin"]
     _description = "Filestore Problem"
     _order = "state, first_seen desc, id desc"
 

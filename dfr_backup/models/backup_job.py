@@ -15,7 +15,7 @@ WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
 
 class BackupJob(models.Model):
     _name = "backup.job"
-    _inherit = ["backup.error.mixin"]
+    _inherit = ["backup.record.mixin", "backup.error.mixin"]
     _description = "Backup Run"
     _order = "id desc"
 

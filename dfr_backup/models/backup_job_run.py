@@ -13,7 +13,7 @@ from odoo import fields, models, release
 from .. import runner, server
 from ..engine import manifest
 from ..engine.dump import DumpOptions
-from ..engine.errors import Cancelled, Postponed
+from ..engine.errors import Cancelled, EngineError, Postponed
 from ..engine.errors.runs import StepFailed
 from ..engine.messages import Message
 from ..engine.outcome import StepOutcome
@@ -162,7 +162,7 @@ class BackupJob(models.Model):
     @staticmethod
     def _step_failed(step):
         """Return the error of a step as that of its run."""
-        cause = stored_error(step)
+        cause = stored_error(step) or EngineError()
         error = StepFailed(step=step._label(), problem=cause)
         error.code, error.hint = cause.code, cause.hint
         return error

@@ -3,7 +3,7 @@ from datetime import timedelta, timezone
 from zoneinfo import available_timezones
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.exceptions import UserError, ValidationError
 
 from .. import server
 from ..engine.schedule import Schedule, next_time
@@ -12,18 +12,6 @@ from .backup_step import JOB_STATES
 _logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = timedelta(hours=3)
-# what only our own methods write: what a plan has shown, and when its turn comes
-OURS = {
-    "next_run",
-    "next_verification",
-    "next_drill",
-    "next_digest",
-    "last_proven",
-    "last_proven_seconds",
-    "promised_since",
-    "overdue_told_at",
-    "alarm_kinds",
-}
 WEEKDAYS = (
     "Monday",
     "Tuesday",
@@ -37,9 +25,28 @@ WEEKDAYS = (
 
 class BackupPlan(models.Model):
     _name = "backup.plan"
-    _inherit = ["backup.secret.mixin", "backup.retention.mixin"]
+    _inherit = [
+        "backup.readonly.mixin",
+        "backup.secret.mixin",
+        "backup.retention.mixin",
+    ]
     _description = "Backup Plan"
     _order = "sequence, id"
+
+    # what a plan has shown, and when its turn comes
+    READONLY_FIELDS = frozenset(
+        {
+            "next_run",
+            "next_verification",
+            "next_drill",
+            "next_digest",
+            "last_proven",
+            "last_proven_seconds",
+            "promised_since",
+            "overdue_told_at",
+            "alarm_kinds",
+        }
+    )
 
     name = fields.Char(required=True)
     active = fields.Boolean(default=True)
@@ -170,14 +177,11 @@ class BackupPlan(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            self._refuse_ours(vals)
         plans = super().create(vals_list)
         plans._wake_up_on_time()
         return plans
 
     def write(self, vals):
-        self._refuse_ours(vals)
         result = super().write(vals)
         if {
             "frequency",
@@ -190,12 +194,6 @@ class BackupPlan(models.Model):
         } & set(vals):
             self._wake_up_on_time()
         return result
-
-    def _refuse_ours(self, vals):
-        if not self.env.su and OURS & vals.keys():
-            raise AccessError(
-                self.env._("These fields are only written by the plan itself.")
-            )
 
     @api.model
     def _create_default(self):

@@ -23,7 +23,7 @@ class BackupPlan(models.Model):
         before = {plan: plan._printed() for plan in self}
         result = super().write(vals)
         changed = self.filtered(lambda plan: plan._printed() != before[plan])
-        changed.filtered("kit_downloaded_at").kit_downloaded_at = False
+        changed.filtered("kit_downloaded_at").sudo().kit_downloaded_at = False
         return result
 
     def _printed(self):

@@ -79,7 +79,7 @@ class BackupPlan(models.Model):
         return {
             "plan": self.name,
             "status": "overdue" if self.is_overdue else "failing" if failing else "ok",
-            "reason": self.overdue_reason or (failing and facts.last_error) or "",
+            "reason": self.overdue_reason or (str(facts.last_error) if failing else ""),
             "last_good": _iso(good),
             "age_seconds": round((now - good).total_seconds()) if good else None,
             "deadline": _iso(self.promise_deadline),

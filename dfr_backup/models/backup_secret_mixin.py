@@ -1,4 +1,7 @@
+import re
+
 from odoo import fields, models
+from odoo.exceptions import ValidationError
 from odoo.orm.models import NO_ACCESS
 
 from .. import server
@@ -6,6 +9,7 @@ from ..engine.errors import PermanentError
 from ..engine.errors.secrets import FieldUnreadable
 
 MASK = "********"  # what a form shows instead of a secret; writing it changes nothing
+STARS = re.compile(r"^\*+$|\*{4}")  # a mask that somebody has typed into
 
 
 class BackupSecretMixin(models.AbstractModel):
@@ -43,6 +47,11 @@ class BackupSecretMixin(models.AbstractModel):
             value = record[name]
             if value == MASK:
                 continue
+            if value and STARS.search(value):
+                # who types into the mask gets a secret that nobody knows
+                raise ValidationError(
+                    self.env._("Clear the field first, then enter the whole secret.")
+                )
             sealed = dict(record.sudo().sealed_secrets or {})
             sealed.pop(name, None)
             if value:

@@ -51,7 +51,7 @@ GOOD_STATES = ("success", "warning")
 
 class BackupStep(models.Model):
     _name = "backup.step"
-    _inherit = ["backup.error.mixin"]
+    _inherit = ["backup.record.mixin", "backup.error.mixin"]
     _description = "Backup Step"
     _order = "job_id, sequence, id"
 

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.exceptions import UserError, ValidationError
 
 from .. import server
 from ..engine.errors import EngineError
@@ -24,21 +24,15 @@ KIB = 1024
 # Whoever may choose where a storage leads must not get its stored secrets there: they
 # are forgotten together with the address.
 ADDRESS = ("s3_endpoint", "sftp_host", "sftp_port")
-# what only our own methods write
-OURS = {
-    "owner_uuid",
-    "former_uuids",
-    "can_delete",
-    "sftp_host_key",
-    "sftp_fingerprint",
-    "sftp_offered_key",
-    "sftp_offered_fingerprint",
-}
 
 
 class BackupStorage(models.Model):
     _name = "backup.storage"
-    _inherit = ["backup.secret.mixin", "backup.retention.mixin"]
+    _inherit = [
+        "backup.readonly.mixin",
+        "backup.secret.mixin",
+        "backup.retention.mixin",
+    ]
     _description = "Backup Storage"
     _order = "sequence, id"
 
@@ -102,6 +96,12 @@ class BackupStorage(models.Model):
         values_field="last_test_values", readonly=True, copy=False
     )
     last_test_values = fields.Json(readonly=True, copy=False)
+    prepared_at = fields.Datetime(
+        readonly=True,
+        copy=False,
+        help="Since then its directory is expected to be there: one that is missing "
+        "is a disk or a share that is not mounted.",
+    )
     can_delete = fields.Boolean(default=True, readonly=True, copy=False)
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     last_scan = fields.Datetime(readonly=True, copy=False)
@@ -142,14 +142,11 @@ class BackupStorage(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            self._refuse_ours(vals)
         storages = super().create(vals_list)
         storages._configured()
         return storages
 
     def write(self, vals):
-        self._refuse_ours(vals)
         if vals.get("active") is False:
             self._refuse_used()
         for storage in self:
@@ -159,12 +156,6 @@ class BackupStorage(models.Model):
         if any(self._is_configuration(name) for name in vals):
             self._configured()
         return result
-
-    def _refuse_ours(self, vals):
-        if not self.env.su and OURS & vals.keys():
-            raise AccessError(
-                self.env._("These fields are only written by the storage itself.")
-            )
 
     def _refuse_used(self):
         plans = self.env["backup.plan"].search([("storage_ids", "in", self.ids)])
@@ -195,6 +186,7 @@ class BackupStorage(models.Model):
             storage._ask(target.require)
             if storage.provider == "local":
                 storage._ask(target.prepare)
+            storage.sudo().prepared_at = False
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
@@ -283,7 +275,8 @@ class BackupStorage(models.Model):
         error, found, space = None, None, None
         try:
             storage = self._get_own_storage()
-            storage.prepare()
+            if not (self.prepared_at or self.copy_ids):
+                storage.prepare()
             found = storage.probe()
             space = storage.free_space()
         except EngineError as failure:
@@ -294,6 +287,7 @@ class BackupStorage(models.Model):
                 **self._test_columns(error, found),
                 "can_delete": found.can_delete if found else self.can_delete,
                 "free_space": space or 0,
+                "prepared_at": self.prepared_at or (found and fields.Datetime.now()),
             }
         )
         return error, found

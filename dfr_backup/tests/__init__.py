@@ -21,3 +21,4 @@ from . import test_translations
 from . import test_backup_lists
 from . import test_backup_cautions
 from . import test_clocks
+from . import test_trust

@@ -1,8 +1,10 @@
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+from odoo.exceptions import UserError
 from odoo.tests import TransactionCase
 
 from .. import runner, server
@@ -34,6 +36,13 @@ class BackupCase(TransactionCase):
                 "tz": "Europe/Paris",
             }
         )
+
+    @contextmanager
+    def assertRefuses(self, error_class):
+        """The body ends in a UserError that an error of the engine has made."""
+        with self.assertRaises(UserError) as caught:
+            yield
+        self.assertIsInstance(caught.exception.__cause__, error_class)
 
     def run_now(self):
         """Press the button; return the run that it shows."""

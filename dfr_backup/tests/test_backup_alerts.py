@@ -11,7 +11,9 @@ from odoo.tools import html2plaintext, mute_logger
 from odoo.tools.translate import code_translations
 
 from .. import runner
-from ..models import engine_text
+from ..engine.errors.dump import MayNotRead
+from ..engine.errors.secrets import SecretUnreadable
+from ..flows.words import STEP_NAMES
 from .common import BackupCase
 
 ALERTS = "odoo.addons.dfr_backup.models.backup_plan_alerts"
@@ -105,11 +107,11 @@ class TestBackupAlerts(AlertCase):
         job = self.run_now()
         step = job.step_ids.filtered(lambda step: step.kind == "dump_database")
         job.step_ids.write({"state": "skipped"})
-        step.write(
-            {"state": "failure", "error": "The database user may not read payslip."}
-        )
+        with step._running():
+            raise MayNotRead(objects="payslip", grants="GRANT")
         mail = self.mails_of(job._finish)
-        self.assertIn("may not read payslip. [DUMP-08]", html2plaintext(mail.body_html))
+        self.assertIn("payslip", html2plaintext(mail.body_html))
+        self.assertIn("[DUMP-08]", html2plaintext(mail.body_html))
         self.assertEqual((step.error_code, job.error_code), ("DUMP-08", "DUMP-08"))
         summary = job._summary()
         self.assertEqual(summary["error_code"], "DUMP-08")
@@ -195,19 +197,16 @@ class TestBackupAlerts(AlertCase):
         self.env.ref("dfr_backup.alert_mail").update_field_translations(
             "arch_db", {"fr_FR": {"What to do:": "À faire :"}}
         )
-        kind = self.env["ir.model.fields.selection"].search(
-            [("value", "=", "dump_database"), ("field_id.model", "=", "backup.step")]
-        )
-        kind.with_context(lang="fr_FR").name = "Sauver la base"
-        words = {"%(kind)s failed: %(plan)s (%(database)s)": "Échec de %(plan)s"}
+        words = {
+            "%(kind)s failed: %(plan)s (%(database)s)": "Échec de %(plan)s",
+            STEP_NAMES["dump_database"]: "Sauver la base",
+        }
         known = code_translations.get_python_translations
 
         def translations(module, lang):
             french = module == "dfr_backup" and lang == "fr_FR"
             return words if french else known(module, lang)
 
-        engine_text._phrasebook.cache_clear()
-        self.addCleanup(engine_text._phrasebook.cache_clear)
         with patch.object(code_translations, "get_python_translations", translations):
             job = self.run_now()
             self.assertEqual(job.step_ids[1].display_name, "Dump database")
@@ -494,10 +493,11 @@ class TestBackupAlerts(AlertCase):
     def test_an_address_that_cannot_be_read_is_noted_on_the_run(self):
         self.plan.ping_url = "http://127.0.0.1:9/x"
         sealed = self.plan.sudo().sealed_secrets
-        self.plan.sudo().sealed_secrets = {name: "v1.broken" for name in sealed}
+        self.plan.sudo().sealed_secrets = dict.fromkeys(sealed, "v1.broken")
         job, _mails = self.ended()
         self.assertEqual(job.state, "success")
-        self.assertIn("cannot be read with this server's key", job.step_ids[-1].log)
+        log = job.step_ids[-1]
+        self.assertIn(SecretUnreadable.template, str(log.log_values))
 
     def test_outside_of_the_runner_mails_are_left_to_the_queue(self):
         cron = self.env.ref("mail.ir_cron_mail_scheduler_action")

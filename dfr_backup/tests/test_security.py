@@ -75,7 +75,7 @@ class TestSecurity(BackupCase):
         ):
             with (
                 self.subTest(name),
-                self.assertRaisesRegex(AccessError, "only written by"),
+                self.assertRaises(AccessError),
             ):
                 plan[name] = "2030-01-01 00:00:00"
         with self.assertRaises(AccessError):
@@ -94,7 +94,7 @@ class TestSecurity(BackupCase):
             {"name": "Other", "local_path": str(self.root / "other")}
         )
         storage = storage.with_user(self.manager)
-        with self.assertRaisesRegex(UserError, "stores into it"):
+        with self.assertRaises(UserError):
             self.storage.with_user(self.manager).unlink()
         copy = self.env["backup.copy"].create(
             {
@@ -105,7 +105,7 @@ class TestSecurity(BackupCase):
             }
         )
         for record in (plan, storage):
-            with self.assertRaisesRegex(UserError, "Archive it instead"):
+            with self.assertRaises(UserError):
                 record.unlink()
         copy.unlink()
         (plan + plan).unlink()

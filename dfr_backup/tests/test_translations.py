@@ -1,19 +1,23 @@
+"""What is stored has no language; who reads it gets a language of their own."""
+
 import io
 from pathlib import Path
 
 import polib
 
-from odoo.tests import new_test_user, tagged
+from odoo.tests import tagged
 from odoo.tools import html2plaintext
 from odoo.tools.translate import trans_export
 
-from ..engine.errors import PermanentError
-from ..engine.postgres import dump_error
-from ..models.engine_text import say
+from ..engine.errors.dump import TableLocked
+from ..engine.errors.other import CancelledBy
+from ..engine.errors.s3 import AccessDenied
+from ..engine.messages import Message
+from ..flows.words import NO_ARCHIVE
+from ..models.engine_messages import displayed, stored_text, translate
 from .test_backup_alerts import AlertCase
 
 FOLDER = Path(__file__).parents[1] / "i18n"
-DENIED = "pg_dump: error: query failed: ERROR:  permission denied for table payslip"
 
 
 @tagged("post_install", "-at_install")
@@ -28,110 +32,86 @@ class TestTranslations(AlertCase):
             ["base", "dfr_backup"], languages
         )
         cls.manager.lang = "de_DE"
-        cls.german = (
-            cls.env["backup.job"].with_user(cls.manager).with_context(lang="de_DE")
-        )
+        cls.german = cls.env(user=cls.manager, context={"lang": "de_DE"})
 
-    def failed(self, kind, error):
-        """Return a run whose step ``kind`` raised ``error``, and the mail about it."""
+    def failed(self, error):
+        """Return a run whose dump raised ``error``, the step, and the mail."""
         job = self.run_now()
-        step = job.step_ids.filtered(lambda step: step.kind == kind)[:1]
+        step = job.step_ids.filtered(lambda step: step.kind == "dump_database")
         with step._running():
             raise error
         for other in job.step_ids - step:
-            other._skip("Skipped: there is no archive.")
-        return job, self.mails_of(job._finish)
+            other._skip(Message(NO_ARCHIVE))
+        return job, step, self.mails_of(job._finish)
 
-    def test_the_mail_about_a_failure_is_german_from_the_subject_to_the_hint(self):
-        job, mail = self.failed("dump_database", dump_error(1, DENIED, "odoo"))
-        subject = f"Sicherung fehlgeschlagen: Nightly ({self.env.cr.dbname})"
-        self.assertEqual(mail.subject, subject)
-        text = html2plaintext(mail.body_html)
-        for expected in (
-            "Datenbank-Dump",
-            "Der Datenbankbenutzer darf payslip nicht lesen.",
-            "Was zu tun ist:",
-            'GRANT SELECT ON payslip TO "odoo"; oder machen Sie diesen Benutzer zum '
-            "Eigentümer.",
-            "Lauf öffnen",
-            "Sie erhalten diese E-Mail",
-        ):
-            self.assertIn(expected, text)
-        self.assertIn("Der Datenbankbenutzer", self.activities().note)
-        self.assertEqual(
-            job.error, "Dump database: The database user may not read payslip."
-        )
+    def said(self, text, lang):
+        """Return a text in a language, which is another one than English."""
+        found = translate(self.env(context={"lang": lang}), text)
+        self.assertNotEqual(found, str(text))
+        return found
 
-    def test_the_form_of_a_run_is_in_the_language_of_its_reader(self):
-        job, _mail = self.failed("dump_database", dump_error(1, DENIED, "odoo"))
+    def test_a_run_is_stored_in_english_and_read_in_the_readers_language(self):
+        error = TableLocked()
+        job, step, _mail = self.failed(error)
+        self.assertEqual((step.error, step.hint), (str(error), str(error.hint)))
+        self.assertEqual((step.error_code, job.error_code), (error.code, error.code))
         shown = {
             "error": {},
-            "step_ids": {"fields": {"error": {}, "hint": {}, "log": {}}},
+            "step_ids": {"fields": {"error": {}, "hint": {}, "log": {}, "kind": {}}},
         }
-        german = self.german.browse(job.id).web_read(shown)[0]
-        self.assertEqual(
-            german["error"],
-            "Datenbank-Dump: Der Datenbankbenutzer darf payslip nicht lesen.",
-        )
-        logs = [step["log"] for step in german["step_ids"]]
-        self.assertIn("Übersprungen: Es gibt kein Archiv.", logs)
-        self.assertIn(DENIED, logs)  # what a program says stays as it is
-        viewer = new_test_user(self.env, "backup-viewer", "dfr_backup.group_viewer")
-        french = job.with_user(viewer).with_context(lang="fr_FR").web_read(shown)[0]
-        self.assertEqual(
-            french["error"],
-            "Dump de la base de données: L'utilisateur de la base de données n'a pas "
-            "le droit de "
-            "lire payslip.",
-        )
-        english = job.with_user(viewer).web_read(shown)[0]
-        self.assertEqual(english["error"], job.error)
+        for lang in ("de_DE", "fr_FR"):
+            read = job.with_context(lang=lang).web_read(shown)[0]
+            self.assertIn(self.said(error.message, lang), read["error"])
+            by_kind = {one["kind"]: one for one in read["step_ids"]}
+            dump = by_kind["dump_database"]
+            self.assertEqual(dump["error"], self.said(error.message, lang))
+            self.assertEqual(dump["hint"], self.said(error.hint, lang))
+            reason = self.said(Message(NO_ARCHIVE), lang)
+            self.assertEqual(by_kind["compress"]["log"], reason)
+        self.assertEqual(job.web_read(shown)[0]["error"], job.error)
 
-    def test_the_overview_and_the_reason_of_being_overdue_are_german(self):
-        self.failed("dump_database", dump_error(1, DENIED, "odoo"))
-        overview = (
-            self.env["backup.overview"]
-            .with_user(self.manager)
-            .with_context(lang="de_DE")
+    def test_values_within_values_are_translated(self):
+        error = AccessDenied(
+            action=Message("list the objects of"), bucket="b", right="s3:ListBucket"
         )
-        texts = [problem["text"] for problem in overview.get_overview()["problems"]]
-        self.assertIn(
-            "Der Datenbankbenutzer darf payslip nicht lesen.", " ".join(texts)
-        )
+        _job, step, _mail = self.failed(error)
+        german = displayed(step.with_env(self.german), "error")
+        self.assertNotIn("list the objects of", german)
+        self.assertNotIn("%(", german)
 
-    def test_texts_within_texts(self):
-        env = self.german.env
-        for english, german in (
-            (
-                "Upload: NAS: Cannot make the directory in /mnt/nas: Permission denied.",
-                "Hochladen: NAS: Es ist nicht möglich, in /mnt/nas das Verzeichnis "
-                "anzulegen: "
-                "Permission denied.",
-            ),
-            (
-                "The access key may not list the objects of the bucket b at AWS.",
-                "Der Zugriffsschlüssel darf im Bucket b at AWS nicht Objekte auflisten.",
-            ),
-            (
-                "The dump gave way to process 7 (unnamed), which waited for a lock.",
-                "Der Dump hat Vorrang gelassen: der Prozess 7 (unbenannt), der auf "
-                "eine Sperre "
-                "wartete.",
-            ),
-            (
-                "WARNING: 3 attachment files are missing:\nab/abcd",
-                "WARNUNG: 3 Dateien von Anhängen – nicht vorhanden:\nab/abcd",
-            ),
-        ):
-            self.assertEqual(say(env, english), german)
+    def test_the_mail_is_in_the_language_of_whoever_gets_it(self):
+        error = TableLocked()
+        _job, _step, mail = self.failed(error)
+        text = " ".join(html2plaintext(mail.body_html).split())
+        for said in (error.message, error.hint):
+            self.assertIn(self.said(said, "de_DE"), text)
+        self.assertIn(f"[{error.code}]", text)
+        self.assertIn(self.said(error.message, "de_DE"), self.activities().note)
+
+    def test_the_overview_is_in_the_language_of_its_reader(self):
+        error = TableLocked()
+        self.failed(error)
+        overview = self.german["backup.overview"].get_overview()
+        texts = " ".join(problem["text"] for problem in overview["problems"])
+        self.assertIn(self.said(error.message, "de_DE"), texts)
+
+    def test_who_cancels_a_waiting_run_leaves_no_language(self):
+        job = self.run_now().with_env(self.german)
+        job.action_cancel()
+        self.assertEqual(job.error_code, CancelledBy.code)
+        self.assertEqual(job.error, str(CancelledBy(who=self.manager.name)))
+        self.assertEqual(stored_text(job, "error").values["who"], self.manager.name)
+        self.assertTrue(all(step.log_values for step in job.step_ids))
+        english = {step.with_context(lang=None).log for step in job.step_ids}
+        german = {displayed(step, "log") for step in job.step_ids}
+        self.assertFalse(english & german)
 
     def test_monitors_and_the_history_stay_english(self):
-        job, _mail = self.failed(
-            "initialize", PermanentError("The archive is missing.")
-        )
-        self.assertEqual(job.error, "Initialize: The archive is missing.")
-        summary = job.with_context(lang="de_DE")._summary()
+        error = TableLocked()
+        job, _step, _mail = self.failed(error)
+        summary = job.with_env(self.german)._summary()
         self.assertEqual(summary["error"], job.error)
+        self.assertIn(str(error), job.error)
 
     def test_the_template_has_all_terms_of_the_addon(self):
         buffer = io.BytesIO()

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from storage_contract import StorageContract
 
-from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.archive.reader import open_archive
+from dfr_backup.engine.directread import DirectFile, sha256_on_disk
+from dfr_backup.engine.errors import EngineError, PermanentError
 from dfr_backup.engine.errors.local import (
     DirectoryMissing,
     LocalNoRoom,
@@ -150,3 +152,36 @@ def test_rules_look_behind_links(tmp_path):
     (tmp_path / "allowed/way out").symlink_to("/etc")
     with pytest.raises(NotAllowed):
         LocalStorage(tmp_path / "allowed/way out", LocalRules([tmp_path / "allowed"]))
+
+
+class TestLinks:
+    """Whoever may write into the directory must not show us another file."""
+
+    @pytest.fixture
+    def storage(self, tmp_path):
+        folder = tmp_path / "storage"
+        folder.mkdir()
+        secret = tmp_path / "secret"
+        secret.write_bytes(b"db_password = hunter2")
+        (folder / "a.zip").symlink_to(secret)
+        (folder / "b.zip").mkdir()
+        os.mkfifo(folder / "c.zip")
+        return LocalStorage(folder, LocalRules([tmp_path]))
+
+    @pytest.mark.parametrize("key", ["a.zip", "b.zip", "c.zip"])
+    def test_what_is_no_regular_file_is_no_object(self, storage, key):
+        assert storage.stat(key) is None
+        assert storage.local_path(key) is None
+        assert list(storage.list()) == []
+        with pytest.raises(EngineError), storage.open(key):
+            pass
+        with pytest.raises(EngineError):
+            storage.verify(key, 21, "0" * 64, Progress())
+
+    def test_a_link_that_comes_after_the_look_is_not_followed(self, storage, tmp_path):
+        path = tmp_path / "storage" / "a.zip"
+        for reading in (DirectFile, lambda path: sha256_on_disk(path, len)):
+            with pytest.raises(OSError, match=r"symbolic link|regular"):
+                reading(path)
+        with pytest.raises(EngineError), open_archive(path):
+            pass

@@ -30,7 +30,12 @@ def read_stamp(journal: Path) -> tuple[int, int]:
 
 def journal_line(member: Member, note: str) -> str:
     m = member
-    return f"{m.method}\t{m.size}\t{m.compressed_size}\t{m.crc}\t{m.sha256}\t{m.offset}\t{m.end}\t{m.streamed:d}\t{_escaped(note)}\t{_escaped(m.name)}\n"
+    numbers = (m.method, m.size, m.compressed_size, m.crc)
+    places = (m.sha256, m.offset, m.end, int(m.streamed))
+    return (
+        "\t".join(map(str, (*numbers, *places, _escaped(note), _escaped(m.name))))
+        + "\n"
+    )
 
 
 def _parsed(line: bytes) -> tuple[Member, str]:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
+from ..directread import open_regular
 from ..encryption.files import Passphrase, open_decrypted
 from ..errors.fetch import (
     ArchiveUnreadable,
@@ -149,7 +150,7 @@ def open_stored(
 
 def _open_file(path: Path) -> io.FileIO:
     try:
-        return io.FileIO(path)
+        return io.FileIO(path, opener=open_regular)
     except FileNotFoundError as error:
         raise FileGone(file=path.name, folder=path.parent) from error
     except OSError as error:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from ..appendfile import AppendFile
 from ..checkpoints import checkpoint
-from ..directread import pieces_on_disk
+from ..directread import open_regular, pieces_on_disk
 from ..errors import EngineError, RetryableError, is_out_of_memory
 from ..errors.encryption import NoKey, NotWritten
 from ..progress import Progress
@@ -96,7 +96,10 @@ def decrypt_file(
     proves nothing.
     """
     progress.expect(source.stat().st_size)
-    with open(source, "rb") as encrypted, _target(target) as decrypted:
+    with (
+        open(source, "rb", opener=open_regular) as encrypted,
+        _target(target) as decrypted,
+    ):
         reader = open_decrypted(encrypted, key)
         with _behind(decrypted.write) as put:
             while piece := reader.read(PIECE):

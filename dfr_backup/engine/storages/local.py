@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ..checkpoints import checkpoint
-from ..directread import sha256_on_disk
+from ..directread import open_regular, sha256_on_disk
 from ..errors import EngineError
 from ..errors.fetch import FileGone
 from ..errors.local import (
@@ -84,7 +85,8 @@ def _is_below(path: Path, root: Path) -> bool:
 
 
 class LocalStorage(Storage):
-    """Objects are files with mode 0600 in one directory, which ``prepare`` makes."""
+    """Objects are files with mode 0600 in one directory, which ``prepare`` makes. What
+    is no regular file, a link for example, is no object."""
 
     def __init__(self, path: Path, rules: LocalRules):
         self._path = rules.check(path)
@@ -130,14 +132,17 @@ class LocalStorage(Storage):
     def stat(self, key: str) -> StoredObject | None:
         with self._explained(doing.looking_at(key)):
             try:
-                return _stored(key, self._file(key).stat())
+                status = self._file(key).lstat()
             except FileNotFoundError:
                 return None
+            return _stored(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def list(self) -> Iterator[StoredObject]:
         with self._explained(doing.LIST_DIRECTORY):
             names = sorted(
-                entry.name for entry in os.scandir(self._path) if entry.is_file()
+                entry.name
+                for entry in os.scandir(self._path)
+                if entry.is_file(follow_symlinks=False)
             )
         for name in names:
             found = None if name.endswith(PARTIAL) else self.stat(name)
@@ -148,7 +153,7 @@ class LocalStorage(Storage):
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
         with self._explained(doing.reading(key)):
             try:
-                stream = open(self._file(key), "rb", buffering=0)  # noqa: SIM115
+                stream = open(self._file(key), "rb", 0, opener=open_regular)  # noqa: SIM115
             except FileNotFoundError as error:
                 raise FileGone(file=key, folder=self._path) from error
             with stream:
@@ -167,7 +172,8 @@ class LocalStorage(Storage):
             self._file(key + PARTIAL).unlink(missing_ok=True)
 
     def local_path(self, key: str) -> Path | None:
-        return self._file(key)
+        path = self._file(key)
+        return path if self.stat(key) else None
 
     def free_space(self) -> int | None:
         with self._explained(doing.LOOK_AT_SPACE):

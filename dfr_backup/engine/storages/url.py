@@ -64,7 +64,7 @@ def _split(address: str) -> SplitResult:
 
 def _local(path: Path, folder: bool) -> tuple[Storage, str]:
     """Whoever uses the command line may read all that the system lets him read."""
-    path = Path(os.path.abspath(path))
+    path = Path(os.path.realpath(path))  # he may name a link, too
     anywhere = LocalRules([Path("/")])
     if folder or path.is_dir():
         return LocalStorage(path, anywhere), ""

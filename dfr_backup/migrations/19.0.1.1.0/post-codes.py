@@ -1,7 +1,5 @@
-"""Give the errors of runs from before this release their code, found by their text.
-
-They keep that text: English, as it was worded then.
-"""
+"""Give the errors of runs from before this release their code, found by their text,
+which they keep; and note which storages have been prepared."""
 
 import json
 import re
@@ -9,12 +7,19 @@ from pathlib import Path
 
 GAP = "…"  # stands in the table for what was filled in
 LETTERS = 7  # a text with fewer of them outside of its gaps would fit anything
+# a storage that has worked is not made again where it is missing
+PREPARED = """
+    UPDATE backup_storage
+       SET prepared_at = coalesce(last_test, now() AT TIME ZONE 'UTC')
+     WHERE last_test IS NOT NULL AND last_test_error IS NULL
+"""
 LONGEST = 2000  # characters of an error that may still be one text
 
 
 def migrate(cr, version):
     if not version:
         return
+    cr.execute(PREPARED)
     codes = json.loads((Path(__file__).parent / "codes.json").read_text("utf-8"))
     patterns = _patterns(codes)
     for table in ("backup_step", "backup_job"):

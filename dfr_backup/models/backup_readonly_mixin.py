@@ -1,0 +1,63 @@
+from odoo import api, models
+from odoo.exceptions import AccessError
+
+
+class BackupReadonlyMixin(models.AbstractModel):
+    """Fields that no user writes: not by values, and not by a default that the context
+    of a call may name.
+
+    They are those that are declared ``readonly`` and stored, and ``READONLY_FIELDS``.
+    Our own methods write them with ``sudo``.
+    """
+
+    _name = "backup.readonly.mixin"
+    _description = "Record with Facts of Its Own"
+
+    READONLY_FIELDS = frozenset()
+
+    @api.model
+    def _own_fields(self):
+        """Return the names of the fields that only our own methods write."""
+        return self.READONLY_FIELDS | {
+            name
+            for name, field in self._fields.items()
+            if field.readonly and field.store and not field.compute
+        }
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            self._refuse_own_fields(vals)
+        context = {
+            name: value
+            for name, value in self.env.context.items()
+            if name.removeprefix("default_") not in self._own_fields()
+        }
+        return super(BackupReadonlyMixin, self.with_context(context)).create(vals_list)
+
+    def write(self, vals):
+        self._refuse_own_fields(vals)
+        return super().write(vals)
+
+    def _refuse_own_fields(self, vals):
+        if not self.env.su and self._own_fields() & vals.keys():
+            raise AccessError(
+                self.env._("These fields are only written by the addon itself.")
+            )
+
+
+class BackupRecordMixin(models.AbstractModel):
+    """A record that only our own methods make: the context of whoever has pressed a
+    button decides nothing in it."""
+
+    _name = "backup.record.mixin"
+    _description = "Record of the Addon's Own"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        context = {
+            name: value
+            for name, value in self.env.context.items()
+            if not name.startswith("default_")
+        }
+        return super(BackupRecordMixin, self.with_context(context)).create(vals_list)
