@@ -18,7 +18,8 @@ from .sample import measure
 
 OCA_SCRIPT = """
 import time
-record = env["db.backup"].create({"folder": %r, "method": "local", "backup_format": "zip"})
+values = {"folder": %r, "method": "local", "backup_format": "zip"}
+record = env["db.backup"].create(values)
 started = time.monotonic()
 record.action_backup()
 print("BENCH", time.monotonic() - started)

@@ -170,7 +170,7 @@ def _fill_filestore(cr, chance, text, size, root):
 
 
 def _store(root, content):
-    digest = hashlib.sha1(content).hexdigest()
+    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
     path = root / digest[:2] / digest
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)

@@ -15,9 +15,19 @@ NAMES = {
     "zlib": "dfr_backup, zlib",
 }
 MIB = 1 << 20
-HEAD = "archive s,x Odoo,x floor,whole s,x Odoo,CPU py,CPU pg,x Odoo,foreign,PSS MiB,RSS MiB".split(
-    ","
-)
+HEAD = [
+    "archive s",
+    "x Odoo",
+    "x floor",
+    "whole s",
+    "x Odoo",
+    "CPU py",
+    "CPU pg",
+    "x Odoo",
+    "foreign",
+    "PSS MiB",
+    "RSS MiB",
+]
 HEAD += ["disk MiB", "zip MiB", "x Odoo"]
 
 

@@ -6,7 +6,20 @@ import random
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-WORDS = "invoice order delivery customer quantity price draft offer stock date total tax".split()
+WORDS = [
+    "invoice",
+    "order",
+    "delivery",
+    "customer",
+    "quantity",
+    "price",
+    "draft",
+    "offer",
+    "stock",
+    "date",
+    "total",
+    "tax",
+]
 random.seed(19)
 
 
@@ -43,9 +56,9 @@ KINDS = [
         lambda n: random.randbytes(1000 * (n + 1)),
     ),
 ]
-partners = env["res.partner"].search([], limit=50)  # noqa: F821
-if not env["ir.attachment"].search_count([("name", "=like", "demo-000-%")]):  # noqa: F821
-    env["ir.attachment"].create(  # noqa: F821
+partners = env["res.partner"].search([], limit=50)
+if not env["ir.attachment"].search_count([("name", "=like", "demo-000-%")]):
+    env["ir.attachment"].create(
         [
             {
                 "name": f"demo-{number:03}-{name}",
@@ -58,4 +71,4 @@ if not env["ir.attachment"].search_count([("name", "=like", "demo-000-%")]):  # 
             for name, mimetype, make in KINDS
         ]
     )
-    env.cr.commit()  # noqa: F821
+    env.cr.commit()
