@@ -25,10 +25,12 @@ PHOTO = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 MODULES = ["base", "web", "mail", "dfr_backup"]
 
 MESSAGES = """
-INSERT INTO bench_mail_message SELECT g, nullif(mod(g, 7), 0), 'Re: ' || left(p.body, 40),
+INSERT INTO bench_mail_message SELECT g, nullif(mod(g, 7), 0),
+  'Re: ' || left(p.body, 40),
   timestamp '2019-01-01' + g * interval '97 seconds',
   '<p>' || p.body || '</p><p>' || q.body || '</p>', left(p.body, 100),
-  (ARRAY['sale.order', 'account.move', 'crm.lead', 'project.task', 'res.partner'])[1 + mod(g, 5)],
+  (ARRAY['sale.order', 'account.move', 'crm.lead', 'project.task', 'res.partner']
+    )[1 + mod(g, 5)],
   g / 3, (random() * 9000)::int, '<' || md5(g::text) || '@example.com>',
   (ARRAY['comment', 'email', 'notification'])[1 + mod(g, 3)],
   'user' || mod(g, 900) || '@example.com', 2, now(), 2, now()
@@ -37,9 +39,11 @@ INSERT INTO bench_mail_message SELECT g, nullif(mod(g, 7), 0), 'Re: ' || left(p.
  JOIN bench_paragraph p ON p.id = a JOIN bench_paragraph q ON q.id = b
 """
 ITEMS = """
-INSERT INTO bench_account_move_line SELECT g, g / 4, 1 + mod(g, 9), 1, (random() * 400)::int,
-  (random() * 9000)::int, 1, 'INV/2024/' || lpad((g / 4)::text, 7, '0'), left(p.body, 48), 'posted',
-  date '2019-01-01' + mod(g, 2000), round(amount, 2), 0, round(amount, 2), round(amount, 2), 0,
+INSERT INTO bench_account_move_line SELECT g, g / 4, 1 + mod(g, 9), 1,
+  (random() * 400)::int, (random() * 9000)::int, 1,
+  'INV/2024/' || lpad((g / 4)::text, 7, '0'), left(p.body, 48), 'posted',
+  date '2019-01-01' + mod(g, 2000), round(amount, 2), 0, round(amount, 2),
+  round(amount, 2), 0,
   (random() * 20)::int, round(amount / 3, 2), round(amount * 0.21, 2), mod(g, 3) = 0,
   mod(g, 11), NULL, 'product', 2, now(), 2, now()
  FROM (SELECT g, (random() * %(last)s)::int a, (random() * 5000)::numeric amount
@@ -53,10 +57,10 @@ CREATE TABLE bench_mail_message (id int PRIMARY KEY, parent_id int, subject varc
   message_id varchar, message_type varchar, email_from varchar, create_uid int,
   create_date timestamp, write_uid int, write_date timestamp);
 CREATE TABLE bench_account_move_line (id int PRIMARY KEY, move_id int, journal_id int,
-  company_id int, account_id int, partner_id int, currency_id int, move_name varchar, name varchar,
-  parent_state varchar, date date, debit numeric, credit numeric, balance numeric,
-  amount_currency numeric, amount_residual numeric, quantity numeric, price_unit numeric,
-  tax_amount numeric, reconciled boolean, tax_line_id int, full_reconcile_id int,
+  company_id int, account_id int, partner_id int, currency_id int, move_name varchar,
+  name varchar, parent_state varchar, date date, debit numeric, credit numeric, balance numeric,
+  amount_currency numeric, amount_residual numeric, quantity numeric,
+  price_unit numeric, tax_amount numeric, reconciled boolean, tax_line_id int, full_reconcile_id int,
   display_type varchar, create_uid int, create_date timestamp, write_uid int,
   write_date timestamp);
 """

@@ -183,7 +183,8 @@ class BackupBrowseFile(models.TransientModel):
         copy = self.browse_id.copy_id
         folder = server.data_root() / "work"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)
+        # its caller reads it
+        target = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115
         with self.browse_id._looked_into() as reader:
             entry = find_file(reader, self.store_fname)
             if entry is None:

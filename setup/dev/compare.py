@@ -58,9 +58,16 @@ def broken_files(database, data_dir):
     return [
         name
         for name in sorted(attachments(database))
-        if not (root / name).is_file()
-        or hashlib.sha1((root / name).read_bytes()).hexdigest() != Path(name).name
+        if not (root / name).is_file() or _sha1(root / name) != Path(name).name
     ]
+
+
+def _sha1(path):
+    return hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _sha1(path):
+    return hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def main(restored, data_dir, manifest):

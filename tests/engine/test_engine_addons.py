@@ -110,7 +110,7 @@ def test_links(tmp_path, addon):
 
 def test_addon_that_is_itself_a_link(tmp_path, addon):
     (tmp_path / "linked").symlink_to(addon)
-    found, content, progress = archive(tmp_path, tmp_path / "linked")
+    _found, content, progress = archive(tmp_path, tmp_path / "linked")
     assert "addons/linked/models/shop.py" in content
     assert progress.warnings == []
 

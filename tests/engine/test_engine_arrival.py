@@ -101,7 +101,7 @@ def test_pieces_become_the_file_and_a_repeated_one_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("head", "error"), [(b"%PDF-1.4", NotAnArchive), (b"PGDMP\1", PgDumpFormat)]
+    "head, error", [(b"%PDF-1.4", NotAnArchive), (b"PGDMP\1", PgDumpFormat)]
 )
 def test_what_is_no_archive_is_refused_with_its_first_piece(tmp_path, head, error):
     with pytest.raises(error):
@@ -199,7 +199,8 @@ def test_encrypted_archive_is_known_by_its_name(tmp_path):
     assert found.key == "shop-20261120T020000Z-5424c813.zip.age"
     assert (found.sidecar.database, found.sidecar.encryption) == ("shop", "passphrase")
     assert found.sidecar.taken_at == datetime(2026, 11, 20, 2, tzinfo=timezone.utc)
-    assert found.sidecar.encrypted and not found.made_by_odoo
+    assert found.sidecar.encrypted
+    assert not found.made_by_odoo
     assert (
         check_archive(path, Progress()) == hashlib.sha256(path.read_bytes()).hexdigest()
     )
@@ -261,10 +262,13 @@ def test_scan_tells_a_missing_archive_from_a_damaged_one(storage):
     storage.put_bytes(b"12", "short.zip")
     storage.put_bytes(b"[]", "strange.json")
     gone, short, strange = scan(storage, Progress())
-    assert isinstance(gone.problem, ArchiveMissing) and gone.sidecar
-    assert isinstance(short.problem, ArchiveSizeDiffers) and short.sidecar
+    assert isinstance(gone.problem, ArchiveMissing)
+    assert gone.sidecar
+    assert isinstance(short.problem, ArchiveSizeDiffers)
+    assert short.sidecar
     assert short.problem.message.values == {"size": 2, "expected": 9}
-    assert isinstance(strange.problem, BadManifest) and strange.sidecar is None
+    assert isinstance(strange.problem, BadManifest)
+    assert strange.sidecar is None
     # the content of a manifest does not stay in memory
     assert strange.problem.__traceback__ is strange.problem.__context__ is None
 

@@ -26,7 +26,8 @@ TEXT = b"".join(
 def inflate(data):
     decompressor = zlib.decompressobj(RAW)
     plain = decompressor.decompress(data) + decompressor.flush()
-    assert decompressor.eof and not decompressor.unused_data
+    assert decompressor.eof
+    assert not decompressor.unused_data
     return plain
 
 

@@ -96,7 +96,7 @@ PARTS = [
 ]
 
 
-@pytest.mark.parametrize(("offset", "size"), PARTS)
+@pytest.mark.parametrize("offset, size", PARTS)
 def test_any_part_can_be_read(direct, content, offset, size):
     assert direct.size == len(content)
     assert direct.read_at(size, offset) == content[offset : offset + size]

@@ -53,7 +53,7 @@ def writer(tmp_path):
 
 def put(root, data, name=None):
     """Store a file as Odoo does; return its attachment."""
-    sha1 = hashlib.sha1(data).hexdigest()
+    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     name = name or f"{sha1[:2]}/{sha1}"
     path = root / name
     path.parent.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ MOMENT = datetime(2026, 11, 24, 3, 30, tzinfo=timezone(timedelta(hours=1)))
 
 
 @pytest.mark.parametrize(
-    ("database", "stem"),
+    "database, stem",
     [
         ("demo", "demo"),
         ("my db/../x", "my_db_.._x"),
@@ -56,7 +56,8 @@ def test_the_seal_is_that_of_both_manifests():
         "dfr_backup": {**beside["dfr_backup"], "import": {"job": "x"}},
     }
     seals = {manifest.seal(known) for known in (inner, beside, imported)}
-    assert len(seals) == 1 and "" not in seals
+    assert len(seals) == 1
+    assert "" not in seals
     changed = {**inner, "modules": {"base": "2"}}
     assert manifest.seal(changed) not in seals
 

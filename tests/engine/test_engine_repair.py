@@ -16,7 +16,7 @@ from dfr_backup.engine.errors.other import (
 from dfr_backup.engine.repair import is_good, put_back, remove_partial
 
 DATA = b"an invoice" * 1000
-NAME = hashlib.sha1(DATA).hexdigest()
+NAME = hashlib.sha1(DATA, usedforsecurity=False).hexdigest()
 FNAME = f"{NAME[:2]}/{NAME}"
 
 

@@ -41,15 +41,11 @@ from dfr_backup.engine.restore.finish import (
     finish_database,
     installed_modules,
 )
+from dfr_backup.engine.restore.leftovers import remove_leftovers
 from dfr_backup.engine.restore.load import load
+from dfr_backup.engine.restore.place import PREFIX, Place
 from dfr_backup.engine.restore.preflight import Surroundings, preflight
-from dfr_backup.engine.restore.target import (
-    PREFIX,
-    Place,
-    RestoreTarget,
-    put_back,
-    remove_leftovers,
-)
+from dfr_backup.engine.restore.target import RestoreTarget, put_back
 from dfr_backup.engine.restore.verify import verify_restored
 
 SERVER = Connection("postgres")
