@@ -58,9 +58,11 @@ CREATE TABLE bench_mail_message (id int PRIMARY KEY, parent_id int, subject varc
   create_date timestamp, write_uid int, write_date timestamp);
 CREATE TABLE bench_account_move_line (id int PRIMARY KEY, move_id int, journal_id int,
   company_id int, account_id int, partner_id int, currency_id int, move_name varchar,
-  name varchar, parent_state varchar, date date, debit numeric, credit numeric, balance numeric,
+  name varchar, parent_state varchar, date date, debit numeric, credit numeric,
+  balance numeric,
   amount_currency numeric, amount_residual numeric, quantity numeric,
-  price_unit numeric, tax_amount numeric, reconciled boolean, tax_line_id int, full_reconcile_id int,
+  price_unit numeric, tax_amount numeric, reconciled boolean, tax_line_id int,
+  full_reconcile_id int,
   display_type varchar, create_uid int, create_date timestamp, write_uid int,
   write_date timestamp);
 """

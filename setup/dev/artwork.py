@@ -24,9 +24,10 @@ PAGE = """
             background: linear-gradient(120deg, #fff 30%, #e6f7f5); color: #1f2937;
             font-family: Inter, "DejaVu Sans", sans-serif; }}
     svg {{ width: 64px; height: 64px; position: absolute; left: 26px; top: 34px; }}
-    h1 {{ font-size: 27px; line-height: 1.15; position: absolute; left: 26px; top: 112px; }}
-    p {{ font-size: 12.5px; line-height: 1.5; position: absolute; left: 26px; top: 186px;
-         width: 190px; color: #4b5563; }}
+    h1 {{ font-size: 27px; line-height: 1.15; position: absolute; left: 26px;
+          top: 112px; }}
+    p {{ font-size: 12.5px; line-height: 1.5; position: absolute; left: 26px;
+         top: 186px; width: 190px; color: #4b5563; }}
     img {{ position: absolute; left: 236px; top: 36px; width: 430px; border-radius: 6px;
            border: 1px solid #cbd5e1; box-shadow: 0 10px 30px rgba(0, 94, 122, .25); }}
 </style>
