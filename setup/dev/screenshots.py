@@ -23,8 +23,10 @@ ARGUMENTS = [
 WIDTH = 1400
 RIM = 14  # pixels around what is cut out
 PATIENCE = 120_000  # milliseconds
-PASSWORD = "admin"
-FAR = "Off-site (MinIO)"
+ADMIN = "admin"  # login and password
+# what screenshots_content.py has called them
+NIGHTLY, HERE, FAR = "Every night", "This server", "Off-site (MinIO)"
+FOUND, LOST = "catalogue-12.pdf", "catalogue-07.pdf"
 
 
 class Camera:
@@ -35,8 +37,8 @@ class Camera:
 
     def log_in(self):
         self.page.goto(f"{self.url}/web/login")
-        self.page.fill("input[name=login]", "admin")
-        self.page.fill("input[name=password]", PASSWORD)
+        self.page.fill("input[name=login]", ADMIN)
+        self.page.fill("input[name=password]", ADMIN)
         self.page.click("button[type=submit]")
         self.page.wait_for_selector(".o_main_navbar")
 
@@ -89,7 +91,8 @@ class Camera:
         answer = self.page.evaluate(
             """async ([model, method, args, kwargs]) => {
                 const body = {jsonrpc: "2.0", params: {model, method, args, kwargs}};
-                const response = await fetch(`/web/dataset/call_kw/${model}/${method}`, {
+                const path = `/web/dataset/call_kw/${model}/${method}`;
+                const response = await fetch(path, {
                     method: "POST", headers: {"Content-Type": "application/json"},
                     body: JSON.stringify(body)});
                 return await response.json();
@@ -103,7 +106,7 @@ class Camera:
     def take_dialog(self, name, button, ready):
         """Press a button, take the picture of the dialog that it opens, and close
         that."""
-        self.page.click(f"button:has-text('{button}')")
+        self.page.click(f"button[name={button}]")
         self.confirm_identity()
         self.page.wait_for_selector(ready)
         self.take(name)
@@ -119,7 +122,7 @@ class Camera:
     def run_nightly(self):
         """Start the nightly plan and return the run's identifier; does not wait for
         its end."""
-        (plan,) = self.call("backup.plan", "search", [[("name", "=", "Every night")]])
+        (plan,) = self.call("backup.plan", "search", [[("name", "=", NIGHTLY)]])
         return self.call("backup.plan", "action_run_now", [[plan]])["res_id"]
 
     def await_run(self, run):
@@ -135,7 +138,7 @@ class Camera:
         field = self.page.locator(".modal input[type=password]")
         self.page.wait_for_timeout(1500)
         if field.count():
-            field.first.fill(PASSWORD)
+            field.first.fill(ADMIN)
             self.page.click(".modal footer .btn-primary")
 
 
@@ -163,7 +166,7 @@ def stored(camera):
 
 
 def plan(camera):
-    camera.open_row("backup-plans", "Every night")
+    camera.open_row("backup-plans", NIGHTLY)
     camera.take("plan")
     for page in ("retention", "notifications", "encryption"):
         camera.tab(page)
@@ -176,7 +179,7 @@ def storages(camera):
     camera.page.wait_for_timeout(4000)
     camera.page.wait_for_selector(".o_field_widget[name=last_test]")
     camera.take("storage-s3", height=980)
-    camera.open_row("backup-storages", "This server")
+    camera.open_row("backup-storages", HERE)
     camera.take("storage-local", height=700)
 
 
@@ -188,7 +191,7 @@ def storage_sftp(camera):
         ".o_field_widget[name=name] input, .o_field_widget[name=name] textarea",
         "Branch office",
     )
-    page.click(".o_field_widget[name=provider] label:has-text('SFTP')")
+    page.click("[name=provider] .o_radio_item:has([data-value=sftp]) label")
     page.fill(".o_field_widget[name=sftp_host] input", "backup.oakfield.example")
     page.fill(".o_field_widget[name=sftp_user] input", "odoo-backup")
     page.fill(".o_field_widget[name=sftp_directory] input", "backups/odoo")
@@ -197,7 +200,7 @@ def storage_sftp(camera):
 
 
 def restore(camera):
-    camera.open_row("stored-backups", "MinIO")
+    camera.open_row("stored-backups", FAR)
     camera.take("stored-backup")
     camera.page.click("button[name=action_restore]")
     camera.confirm_identity()
@@ -223,8 +226,8 @@ def settings(camera):
 def set_up(camera):
     """The guided set-up, over the overview."""
     camera.look("backups", ".o_backup_overview canvas")
-    camera.page.click(".o_menu_sections button:has-text('Configuration')")
-    camera.page.click(".o-dropdown--menu a:has-text('Guided Set-up')")
+    for menu in ("menu_configuration", "menu_setup"):
+        camera.page.click(f"[data-menu-xmlid='dfr_backup.{menu}']")
     camera.page.wait_for_selector(".modal .o_backup_setup_pages")
     camera.page.wait_for_timeout(1000)
     camera.take("set-up")
@@ -270,13 +273,13 @@ def failed(camera):
 def browse(camera):
     """One attachment out of a backup, and what lies between two nights."""
     page = camera.page
-    camera.open_row("stored-backups", "This server")
+    camera.open_row("stored-backups", HERE)
     page.click("button[name=action_browse]")
     camera.confirm_identity()
     page.wait_for_selector(".o_form_view [name=search_text]")
     page.fill("[name=search_text] input", "catalogue-1")
     page.click("button[name=action_search]")
-    page.wait_for_selector(".o_data_row:has-text('catalogue-12.pdf')")
+    page.wait_for_selector(f".o_data_row:has-text('{FOUND}')")
     camera.take("browse", height=980)
     brought = [
         {
@@ -291,8 +294,8 @@ def browse(camera):
     )
     camera.await_run(camera.run_nightly())
     day = [
-        ("plan_id.name", "=", "Every night"),
-        ("storage_id.name", "=", "This server"),
+        ("plan_id.name", "=", NIGHTLY),
+        ("storage_id.name", "=", HERE),
     ]
     copies = camera.call(
         "backup.copy", "search", [[*day, ("state", "=", "verified")]], limit=2
@@ -304,12 +307,12 @@ def browse(camera):
 
 def import_backup(camera):
     camera.look("stored-backups", ".o_data_row")
-    camera.take_dialog("import", "Import Backup", ".o_backup_upload[data-phase=idle]")
+    camera.take_dialog("import", "action_import", ".o_backup_upload[data-phase=idle]")
 
 
 def staging(camera):
     camera.look("backups", ".o_backup_overview canvas")
-    camera.take_dialog("staging", "Make a Staging Copy", ".modal [name=database] input")
+    camera.take_dialog("staging", "action_staging", ".modal [name=database] input")
 
 
 def health(camera):
@@ -318,12 +321,12 @@ def health(camera):
     lost = camera.call(
         "ir.attachment",
         "search_read",
-        [[("name", "=", "catalogue-07.pdf")], ["store_fname"]],
+        [[("name", "=", LOST)], ["store_fname"]],
         limit=1,
     )
     (Path(os.environ["FILESTORE"]) / lost[0]["store_fname"]).unlink()
     camera.await_run(camera.run_nightly())
-    camera.look("filestore-health", ".o_data_row:has-text('catalogue-07.pdf')")
+    camera.look("filestore-health", f".o_data_row:has-text('{LOST}')")
     camera.take("health", height=560)
 
 

@@ -35,7 +35,7 @@ def plans():
     ).unlink()
     env.cr.execute("DELETE FROM mail_notification")
     here = env["backup.storage"].search([], limit=1)
-    here.write({"local_path": os.environ["LOCAL_STORAGE"]})
+    here.write({"name": "This server", "local_path": os.environ["LOCAL_STORAGE"]})
     here.owner_uuid = env["backup.job"]._current_database_uuid()
     far = env["backup.storage"].create(
         {
@@ -55,6 +55,7 @@ def plans():
     nightly = env["backup.plan"].search([], limit=1)
     nightly.write(
         {
+            "name": "Every night",
             "storage_ids": [(6, 0, (here + far).ids)],
             "tz": "Europe/Brussels",
             "drill_every": "7",
