@@ -88,6 +88,12 @@ def log_in(page, instance, login="admin"):
     page.wait_for_selector(".o_main_navbar", timeout=90_000)
 
 
+def choose(page, *menus):
+    """Choose a menu of our app, and each next one within it."""
+    for menu in menus:
+        page.click(f"[data-menu-xmlid='dfr_backup.{menu}']")
+
+
 def serious_findings(page, part):
     """Return what axe-core has against what we draw in ``part`` of a page: one line
     each."""

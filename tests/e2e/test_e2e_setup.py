@@ -1,72 +1,76 @@
 """The first five minutes: from the empty overview to the first good backup."""
 
-from pages import log_in
+from pages import choose, log_in
 from test_e2e_storages import sshd  # noqa: F401
 
-LATER = 60_000  # ms, for what takes a server its time
+LATER = 240_000  # ms, for what takes a server its time
 DIALOG = ".modal .o_backup_setup"
 NEXT = ".modal button[name=action_next]"
+SET_UP = ".o_backup_verdict button[name=action_set_up]"
 
 
-def heading(page, text):
-    page.wait_for_selector(f"{DIALOG} h3:visible:has-text('{text}')", timeout=LATER)
+def await_page(page, name):
+    page.wait_for_selector(f"{DIALOG} [data-page={name}]:visible", timeout=LATER)
+
+
+def choose_value(page, field, value):
+    page.click(f"{DIALOG} [name={field}] .o_radio_item:has([data-value={value}]) label")
 
 
 def test_guided_set_up_ends_on_the_first_backup(instance, page):
+    name = "Second disk"
     with instance.serve():
         log_in(page, instance)
         page.goto(f"{instance.url}/odoo/backups")
-        page.click("button:has-text('Set Up in Two Minutes')", timeout=LATER)
-        heading(page, "Where are the backups kept?")
-        assert page.is_visible(f"{DIALOG} .alert:has-text('a fire, a thief')")
+        page.click(SET_UP, timeout=LATER)
+        await_page(page, "where")
+        assert page.is_visible(f"{DIALOG} [name=only_here_alert]")
 
-        page.click(f"{DIALOG} [name=kind] label:has-text('Local directory')")
+        choose_value(page, "kind", "local")
         page.click(".modal button[name=action_add_storage]")
-        page.click(".modal button:has-text('Back')")
+        page.click(".modal button[name=action_back]")
         page.click(".modal button[name=action_add_storage]")
-        page.fill(".modal [name=name] input", "Second disk")
+        page.fill(".modal [name=name] input", name)
         second = instance.data / "dfr_backup/backups/second"
         page.fill(".modal [name=local_path] input", str(second))
         page.click(".modal button[name=action_use_in_setup]")
-        page.wait_for_selector(
-            f"{DIALOG} input:checked + label:has-text('Second disk')"
-        )
+        page.wait_for_selector(f"{DIALOG} input:checked + label:has-text('{name}')")
         page.click(NEXT)
 
-        heading(page, "When does it run")
-        page.click(".modal button:has-text('Later')")
+        await_page(page, "when")
+        page.click(".modal button[name=later]")
         page.wait_for_selector(DIALOG, state="detached")
-        page.click("button:has-text('Go On with the Set-up')")
-        heading(page, "When does it run")
+        page.click(SET_UP)
+        await_page(page, "when")
         page.fill(f"{DIALOG} [name=time] input", "03:30")
         page.click(NEXT)
 
-        heading(page, "Who hears of a failure?")
-        page.wait_for_selector(f"{DIALOG} .alert:visible:has-text('Nobody hears')")
+        await_page(page, "who")
+        alert = f"{DIALOG} .alert:has([name=alert_trouble])"
+        page.wait_for_selector(f"{alert}:visible")
         place = page.locator(NEXT).bounding_box()
         page.fill(f"{DIALOG} [name=my_email] input", "admin@dfr.org")
         page.press(f"{DIALOG} [name=my_email] input", "Tab")
-        page.wait_for_selector(
-            f"{DIALOG} .alert:has-text('Nobody hears')", state="hidden"
-        )
+        page.wait_for_selector(alert, state="hidden")
         assert (
             page.locator(NEXT).bounding_box() == place
         )  # or whoever presses it misses it
         page.click(NEXT)
 
-        heading(page, "Can others read the backups")
-        page.click(f"{DIALOG} label:has-text('For public keys')")
+        await_page(page, "safety")
+        choose_value(page, "encryption", "recipients")
         page.click(NEXT)
-        page.wait_for_selector(".modal [name=private_key] :text('AGE-SECRET-KEY-1')")
+        private = page.locator(".modal .o_field_widget[name=private_key]")
+        assert "AGE-SECRET-KEY-1" in private.inner_text()
         page.check(".modal [name=kept_elsewhere] input")
         page.click(".modal button[name=action_use]")
-        heading(page, "Can others read the backups")
+        await_page(page, "safety")
         page.click(NEXT)
 
-        heading(page, "This is what will happen")
+        await_page(page, "ready")
         said = page.inner_text(DIALOG)
-        assert "Every day at 03:30" in said and "Second disk" in said
-        assert "admin@dfr.org" in said and "For public keys" in said
+        for value in ("03:30", name, "admin@dfr.org"):
+            assert value in said
         with page.expect_download() as kit:
             page.click(".modal button[name=action_recovery_kit]")
         assert "age1" in kit.value.path().read_text()
@@ -74,9 +78,11 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         page.wait_for_selector(
             ".o_backup_step[data-kind=cleanup][data-state=success]", timeout=LATER
         )
-        page.click(".o_menu_sections >> text=Overview")
+        plan = "SELECT frequency, time, encryption FROM backup_plan"
+        assert instance.sql(plan) == [("daily", 3.5, "recipients")]
+        choose(page, "menu_overview")
         page.wait_for_selector(".o_backup_plan[data-state=good]", timeout=LATER)
-        assert not page.query_selector("button:has-text('Set Up in Two Minutes')")
+        assert not page.query_selector(SET_UP)
         for point in ("recent", "setup", "copies", "kit", "verification"):
             assert page.query_selector(
                 f".o_backup_advice [data-key={point}][data-done]"
@@ -84,36 +90,37 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         stored = [path.suffix for path in second.iterdir()]
         assert sorted(stored) == [".age", ".json"]
 
-        page.click(".o_backup_advice [data-key=drill] button:has-text('Schedule')")
-        heading(page, "Can others read the backups")
+        page.click(".o_backup_advice [data-key=drill] button[name=action_follow]")
+        await_page(page, "safety")
         assert not page.is_visible(f"{DIALOG} .o_backup_setup_pages")
-        page.click(".modal button:has-text('Cancel')")
+        page.click(".modal button[name=cancel]")
     assert page.problems == []
 
 
 def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F811
     use = ".modal button[name=action_use_in_setup]"
+    name = "Branch office"
     with instance.serve():
         log_in(page, instance)
         page.goto(f"{instance.url}/odoo/backups")
-        page.click(".o_backup_advice [data-key=off_site] button", timeout=LATER)
-        heading(page, "Where are the backups kept?")
-        page.click(f"{DIALOG} [name=kind] label:has-text('SFTP')")
+        follow = ".o_backup_advice [data-key=off_site] button[name=action_follow]"
+        page.click(follow, timeout=LATER)
+        await_page(page, "where")
+        choose_value(page, "kind", "sftp")
         page.click(".modal button[name=action_add_storage]")
+        page.fill(".modal [name=name] input", name)
         page.fill(".modal [name=sftp_host] input", "127.0.0.1")
         page.fill(".modal [name=sftp_port] input", str(sshd.port))
         page.fill(".modal [name=sftp_user] input", sshd.user)
         page.fill(".modal [name=sftp_directory] input", "/etc/passwd/nowhere")
         page.fill(".modal [name=sftp_private_key] textarea", sshd.private_key)
         page.click(use)
-        page.wait_for_selector(
-            ".modal [name=sftp_offered_fingerprint]:has-text('SHA256:')"
-        )
+        page.wait_for_selector(".modal button[name=action_trust_host_key]")
+        offered = page.locator(".modal .o_field_widget[name=sftp_offered_fingerprint]")
+        assert "SHA256:" in offered.inner_text()
         page.click(".modal button[name=action_trust_host_key]")
-        page.click(
-            ".modal:has-text('Is this the fingerprint') .modal-footer .btn-primary"
-        )
-        page.wait_for_selector(".modal [name=sftp_fingerprint]:has-text('SHA256:')")
+        page.click(".modal:not(:has(.o_form_view)) .modal-footer .btn-primary")
+        page.wait_for_selector(".modal [name=sftp_fingerprint]")
         page.click(use)
         page.wait_for_selector(
             ".modal .alert-danger [name=last_test_error]", timeout=LATER
@@ -121,9 +128,9 @@ def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F
         page.fill(".modal [name=sftp_directory] input", str(sshd.data / "from-setup"))
         page.click(use)
         page.wait_for_selector(
-            f"{DIALOG} input:checked + label:has-text('SFTP')", timeout=LATER
+            f"{DIALOG} input:checked + label:has-text('{name}')", timeout=LATER
         )
-        page.click(".modal button:has-text('Save')")
+        page.click(NEXT)
         page.wait_for_selector(
             ".o_backup_advice [data-key=off_site][data-done]", timeout=LATER
         )
