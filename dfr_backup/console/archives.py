@@ -30,8 +30,9 @@ from ..engine.fetch import fetch
 from ..engine.messages import Message
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
+from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
-from ..engine.restore.target import put_back, remove_leftovers
+from ..engine.restore.target import put_back
 from ..engine.storages.url import storage_at
 from ..flows import words
 
@@ -75,10 +76,12 @@ def _heed_all_who_stop():
 
 
 def _fail(error, options):
+    accept = error.finding if getattr(error, "acceptable", False) else None
     if options.json:
         facts = {
             "error": str(error.message),
             "hint": str(error.hint) or None,
+            "accept": accept,
             "log": error.log or None,
             "error_code": error.code or None,
         }
@@ -86,7 +89,11 @@ def _fail(error, options):
         return 1
     code = f" [{error.code}]" if error.code else ""
     print(f"ERROR: {error.message}{code}", file=sys.stderr)
-    for line in (error.hint and f"-> {error.hint}", error.log):
+    for line in (
+        error.hint and f"-> {error.hint}",
+        accept and f"-> To go on all the same: --accept {accept}",
+        error.log,
+    ):
         if line:
             print(f"   {line}", file=sys.stderr)
     return 1

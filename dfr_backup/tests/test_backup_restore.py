@@ -1,9 +1,16 @@
+import contextlib
+import io
+import json
+from argparse import Namespace
 from unittest.mock import patch
 
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import tagged
 
 from .. import server
+from ..console.archives import _fail
+from ..engine.errors.fetch import NoDatabase
+from ..engine.errors.restore import OtherSeries
 from ..engine.postgres import Connection
 from .common import BackupCase
 
@@ -94,3 +101,25 @@ class TestBackupRestore(BackupCase):
         job.cancel_requested = True
         job._perform()
         self.assertEqual(job.state, "cancelled")
+
+    def test_command_line_names_what_a_refusal_can_be_accepted_by(self):
+        for error, accept in (
+            (OtherSeries(saved="18.0", here="19.0"), "series"),
+            (NoDatabase(), None),
+        ):
+            said, printed = io.StringIO(), io.StringIO()
+            with (
+                self.subTest(error.code),
+                contextlib.redirect_stderr(said),
+                contextlib.redirect_stdout(printed),
+            ):
+                self.assertEqual(_fail(error, Namespace(json=False)), 1)
+                self.assertEqual(_fail(error, Namespace(json=True)), 1)
+                self.assertIn(f"[{error.code}]\n", said.getvalue())
+                self.assertIn(str(error.hint), said.getvalue())
+                self.assertEqual("--accept series" in said.getvalue(), bool(accept))
+                facts = json.loads(printed.getvalue())
+                self.assertEqual(
+                    (facts["error"], facts["error_code"], facts["accept"]),
+                    (str(error), error.code, accept),
+                )
