@@ -17,7 +17,7 @@ from odoo.tools import config
 
 from .engine import postgres
 from .engine.addons import AddonSource
-from .engine.restore.target import Place
+from .engine.restore.place import Place
 from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
 from .engine.storages.local import LocalRules
 from .engine.storages.rclone import RcloneConfig

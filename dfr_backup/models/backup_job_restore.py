@@ -6,10 +6,9 @@ import shutil
 from odoo import fields, models, release
 
 from .. import runner, server
-from ..engine.errors import EngineError
 from ..engine.messages import Joined, Message
+from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
-from ..engine.restore.target import remove_leftovers
 from ..flows import words
 
 
@@ -122,8 +121,7 @@ class BackupJob(models.Model):
                 job._forget_addons()
         restores = self.filtered(lambda job: job.kind in ("restore", "drill"))
         if restores:
-            with contextlib.suppress(EngineError):  # the next restore tries again
-                restores[0]._forget_leftovers()
+            restores[0]._forget_leftovers()
         return super()._remove_files()
 
     def _boot(self, database, progress):

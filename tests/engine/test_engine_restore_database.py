@@ -25,8 +25,10 @@ from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.restore import (
     BadName,
     FilestoreTaken,
+    LeftoverStays,
     LoadFailed,
     NameTaken,
+    OwnedByAnother,
     ServerLost,
     ServerRefused,
 )
@@ -657,6 +659,72 @@ def test_a_living_restore_is_no_leftover(site):
         assert target.scratch.database in databases()
 
 
+def as_superuser(database, query):
+    script = Path(__file__).parents[1] / "e2e/as_superuser.sh"
+    done = subprocess.run([script, database, query], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no superuser: {done.stderr}")
+
+
+@contextlib.contextmanager
+def owned_by_another(database):
+    """Let the database belong to a role that is not ours."""
+    (user,) = run_sql("postgres", "SELECT current_user")[0]
+    as_superuser("postgres", f'ALTER DATABASE "{database}" OWNER TO postgres')
+    try:
+        yield
+    finally:
+        as_superuser("postgres", f'ALTER DATABASE "{database}" OWNER TO "{user}"')
+
+
+@contextlib.contextmanager
+def used_by_another(database):
+    """Let a session of another role be in the database."""
+    script = Path(__file__).parents[1] / "e2e/as_superuser.sh"
+    sleep = "SELECT pg_sleep(600)"
+    with subprocess.Popen([script, database, sleep], stderr=subprocess.DEVNULL) as user:
+        sessions = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+            " AND usename <> current_user"
+        )
+        while run_sql("postgres", sessions, database) == [(0,)]:
+            if user.poll() is not None:
+                pytest.skip("no superuser")
+            time.sleep(0.1)
+        try:
+            yield
+        finally:
+            as_superuser(
+                "postgres",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                f" WHERE datname = '{database}'",
+            )
+
+
+@pytest.mark.parametrize("kept", [owned_by_another, used_by_another])
+def test_a_leftover_that_cannot_be_removed_is_no_wall(site, caplog, kept):
+    site.killed("restore.load.end")
+    (scratch,) = site.databases()
+    with kept(scratch):
+        assert remove_leftovers(SERVER, site.markers) == []
+        (warning,) = caplog.records
+        assert warning.args[0] == LeftoverStays.code
+        assert (scratch,) not in run_sql("postgres", ODOO_LISTS)
+        site.restore()
+        assert site.databases() == {scratch, site.name}
+    assert remove_leftovers(SERVER, site.markers) == [site.name]
+    assert site.traces() == {site.name}
+    assert len([p for p in site.place.filestore.rglob("*") if p.is_file()]) == 2
+
+
+def test_a_marker_that_cannot_be_read_is_no_wall(site, caplog):
+    site.markers.mkdir()
+    marker = site.markers / f"{PREFIX}{site.stamp}0000.restore"
+    marker.symlink_to(marker.name)
+    assert remove_leftovers(SERVER, site.markers) == []
+    assert [record.args[0] for record in caplog.records] == [LeftoverStays.code]
+
+
 # === REPLACE === #
 
 
@@ -690,6 +758,18 @@ def test_what_is_replaced_is_kept_and_can_be_put_back(occupied):
     assert (before,) not in run_sql("postgres", ODOO_LISTS)
     assert (published.previous.filestore / "old").exists()
     put_back(SERVER, published, occupied.markers)
+    assert is_the_old_one(occupied)
+
+
+def test_what_belongs_to_another_is_not_replaced(occupied):
+    with owned_by_another(occupied.name):
+        surroundings = Surroundings(occupied.place, "19.0", replace_existing=True)
+        found = preflight(description(), surroundings, SERVER)
+        assert [finding.code for finding in found] == ["owner"]
+        with pytest.raises(OwnedByAnother) as caught:
+            occupied.restore(replace_existing=True)
+        assert caught.value.message.values["owner"] == "postgres"
+        assert not list(occupied.markers.glob("*"))
     assert is_the_old_one(occupied)
 
 

@@ -220,3 +220,26 @@ class BootFailed(PermanentError, code="RESTORE-26"):
 class BootTooSlow(PermanentError, code="RESTORE-27"):
     template = _("Odoo did not load the restored database in %(seconds)s s.")
     remedy = _("Look at the load of the server, and try again.")
+
+
+class OwnedByAnother(PermanentError, code="RESTORE-28"):
+    finding = "owner"
+    template = _(
+        "The database “%(database)s” belongs to the database user “%(owner)s”: "
+        "“%(user)s” may not replace it."
+    )
+    remedy = _(
+        "Choose another name, or as a superuser of PostgreSQL: ALTER DATABASE "
+        '"%(database)s" OWNER TO "%(user)s";'
+    )
+
+
+class LeftoverStays(RetryableError, code="RESTORE-29"):
+    template = _(
+        "What an unfinished restore has left cannot be removed: %(database)s "
+        "(%(reason)s)."
+    )
+    remedy = _(
+        "The next restore tries again. If it stays, end the sessions in that database "
+        "and drop it as a superuser of PostgreSQL, and remove %(marker)s."
+    )

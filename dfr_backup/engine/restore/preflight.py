@@ -14,12 +14,9 @@ from ..errors import EngineError
 from ..errors.fetch import NoDatabase
 from ..errors.restore import (
     BackupIncomplete,
-    BadName,
-    FilestoreTaken,
     MayNotCreate,
     ModulesEnclosed,
     ModulesMissing,
-    NameTaken,
     NoChecksums,
     OtherSeries,
     PostgresOlder,
@@ -29,7 +26,8 @@ from ..errors.restore import (
 from ..messages import Message, Size, Text, _
 from ..postgres import Connection
 from .errors import server_error
-from .target import Place, check_name
+from .place import Place
+from .target import check_name, require_free
 
 # What a loaded database takes of its server's disk, with indexes and its transaction
 # log, in bytes per byte of SQL. Rounded up from what was measured.
@@ -137,17 +135,9 @@ def _names(cr: Any, surroundings: Surroundings) -> Iterator[Finding]:
     place = surroundings.place
     try:
         check_name(place.database)
-    except BadName as error:
+        require_free(cr, place, replace_existing=surroundings.replace_existing)
+    except EngineError as error:
         yield Finding(error)
-        return
-    cr.execute(
-        "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [place.database]
-    )
-    taken = cr.fetchone()[0]
-    if taken and not surroundings.replace_existing:
-        yield Finding(NameTaken(database=place.database))
-    if not taken and place.exists:
-        yield Finding(FilestoreTaken(database=place.database, folder=place.filestore))
 
 
 def _server(cr: Any, description: Description) -> Iterator[Finding]:

@@ -7,13 +7,14 @@ earlier leaves nothing of it behind.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..archive.reader import Archive, open_archive
 from ..encryption.files import Passphrase, decrypt_file
-from ..errors import PermanentError
+from ..errors import EngineError, PermanentError
 from ..errors.fetch import KeyNeeded
 from ..errors.restore import RestoredDiffers
 from ..fetch import fetch
@@ -25,10 +26,12 @@ from .errors import may_be_damage
 from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .load import load
+from .place import Place
 from .preflight import Finding, Surroundings, preflight
-from .target import Place, Published, RestoreTarget
+from .target import Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
 
+_logger = logging.getLogger(__name__)
 DECRYPTED = "decrypted.zip"
 LOADED = _("%(statements)s statements, %(tables)s tables with rows")
 READ_AGAIN = _("The dump in the archive is read once more: is it what was saved?")
@@ -83,7 +86,10 @@ class Restore:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
+        try:
+            self.close()
+        except EngineError as error:  # why the restore ended says more
+            _logger.warning("[%s] %s", error.code, error.in_full)
 
     def close(self) -> None:
         """Remove what was made and not finished. Raise EngineError."""

@@ -16,9 +16,6 @@ long as the process lives, so that a later one can tell what a killed one has le
 import os
 import re
 import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,15 +30,15 @@ from ..errors.restore import (
     FilestoreNotRenamed,
     FilestoreTaken,
     NameTaken,
+    OwnedByAnother,
 )
 from ..messages import _
 from ..postgres import Connection
-from .errors import server_error
+from .databases import exists, fence, owner_without_us, quoted, rename, server_session
+from .leftovers import clean_up
 from .marker import Marker
+from .place import MARKER_SUFFIX, PREFIX, SCRATCH, Place
 
-PREFIX = "dfr_restore_"
-SCRATCH = re.compile(PREFIX + r"[0-9a-f]{12}")
-MARKER_SUFFIX = ".restore"
 DATABASE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")  # what Odoo serves
 EXTENSIONS = ("CREATE EXTENSION IF NOT EXISTS pg_trgm",)
 # Odoo's own statements for “unaccent = True”: indexes may only use what is immutable
@@ -50,19 +47,6 @@ UNACCENT = (
     "ALTER FUNCTION unaccent(text) IMMUTABLE",
 )
 PUBLIC_SCHEMA = ("GRANT CREATE ON SCHEMA public TO PUBLIC",)  # as Odoo does
-
-
-@dataclass(frozen=True)
-class Place:
-    """A database and its filestore."""
-
-    database: str
-    filestore: Path
-
-    @property
-    def exists(self) -> bool:
-        """Tell whether the directory is there."""
-        return os.path.lexists(self.filestore)
 
 
 @dataclass(frozen=True)
@@ -114,22 +98,22 @@ class RestoreTarget:
     def __exit__(self, *exc_info: object) -> None:
         try:
             if not self._published:
-                _clean_up(self._server, self._marker.facts)
+                clean_up(self._server, self._marker.facts)
             self._marker.remove()
         finally:
             self._marker.close()
 
     def create(self, *, template: str = "template0", unaccent: bool = False) -> None:
         """Create the scratch database as Odoo creates one. Raise EngineError."""
-        with _session(self._server, _("create the database")) as cr:
+        with server_session(self._server, _("create the database")) as cr:
             collate = sql.SQL("LC_COLLATE 'C'" if template == "template0" else "")
             cr.execute(
                 sql.SQL("CREATE DATABASE {} ENCODING 'unicode' {} TEMPLATE {} "
                         "IS_TEMPLATE true")
-                .format(_name(self.scratch.database), collate, _name(template))
+                .format(quoted(self.scratch.database), collate, quoted(template))
             )  # fmt: skip
         checkpoint("restore.database.created")
-        with _session(self.connection, _("prepare the database")) as cr:
+        with server_session(self.connection, _("prepare the database")) as cr:
             for statements in (EXTENSIONS, UNACCENT if unaccent else (), PUBLIC_SCHEMA):
                 _try(cr, statements)
 
@@ -137,7 +121,7 @@ class RestoreTarget:
         """Return the number (OID) that PostgreSQL has given the database: it is the
         same under whatever name, and proves after a kill that this one was
         published."""
-        with _session(self._server, _("look at the databases")) as cr:
+        with server_session(self._server, _("look at the databases")) as cr:
             cr.execute(
                 "SELECT oid FROM pg_database WHERE datname = %s",
                 [self.scratch.database],
@@ -152,18 +136,18 @@ class RestoreTarget:
         self._marker.add(**_facts_of_publishing(self.filestore, previous))
         checkpoint("restore.publish.before")
         if previous:
-            _fence(self._server, self.place.database)
+            fence(self._server, self.place.database)
         _exchange_files(self.place, self.scratch, previous)
         checkpoint("restore.publish.files")
-        with _session(
+        with server_session(
             self._server, _("give the database its name"), transaction=True
         ) as cr:
             if previous:
-                _rename(cr, self.place.database, previous.database)
-            _rename(cr, self.scratch.database, self.place.database)
+                rename(cr, self.place.database, previous.database)
+            rename(cr, self.scratch.database, self.place.database)
             cr.execute(
                 sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(
-                    _name(self.place.database)
+                    quoted(self.place.database)
                 )
             )
         self._published = True
@@ -172,8 +156,8 @@ class RestoreTarget:
 
     def _previous(self) -> Place | None:
         """Return where what is there now will be kept, if there is anything."""
-        with _session(self._server, _("look at the databases")) as cr:
-            if not self._replace or not _exists(cr, self.place.database):
+        with server_session(self._server, _("look at the databases")) as cr:
+            if not self._replace or not exists(cr, self.place.database):
                 self._require_free()
                 return None
         stamp = datetime.now(timezone.utc).strftime("%Y%m%d_%H%M%S")
@@ -182,14 +166,21 @@ class RestoreTarget:
         return Place(name, self.place.filestore.with_name(name))
 
     def _require_free(self) -> None:
-        with _session(self._server, _("look at the databases")) as cr:
-            taken = _exists(cr, self.place.database)
-        if taken and not self._replace:
-            raise NameTaken(database=self.place.database)
-        if not taken and self.place.exists:
-            raise FilestoreTaken(
-                database=self.place.database, folder=self.place.filestore
-            )
+        with server_session(self._server, _("look at the databases")) as cr:
+            require_free(cr, self.place, replace_existing=self._replace)
+
+
+def require_free(cr: Any, place: Place, *, replace_existing: bool) -> None:
+    """Raise the error of who may not have the place."""
+    name = place.database
+    taken = exists(cr, name)
+    if taken and not replace_existing:
+        raise NameTaken(database=name)
+    if not taken and place.exists:
+        raise FilestoreTaken(database=name, folder=place.filestore)
+    if owner := owner_without_us(cr, name):
+        cr.execute("SELECT current_user")
+        raise OwnedByAnother(database=name, owner=owner, user=cr.fetchone()[0])
 
 
 def check_name(database: str) -> None:
@@ -210,17 +201,17 @@ def put_back(server: Connection, published: Published, markers: Path) -> None:
     facts = _facts(scratch, place) | _facts_of_publishing(place.filestore, previous)
     marker = Marker.create(markers / f"{name}{MARKER_SUFFIX}", facts | {"fenced": True})
     try:
-        _fence(server, place.database)
+        fence(server, place.database)
         checkpoint("restore.put_back.fenced")
-        with _session(
+        with server_session(
             server, _("bring the previous database back"), transaction=True
         ) as cr:
-            _rename(cr, place.database, scratch.database)
-            _rename(cr, previous.database, place.database)
+            rename(cr, place.database, scratch.database)
+            rename(cr, previous.database, place.database)
         checkpoint("restore.put_back.renamed")
     finally:  # from here on it is what an unfinished replacement would have left
         try:
-            _clean_up(server, marker.facts)
+            clean_up(server, marker.facts)
             marker.remove()
         finally:
             marker.close()
@@ -245,65 +236,6 @@ def _facts_of_publishing(filestore: Path, previous: Place | None) -> dict[str, A
     }
 
 
-def remove_leftovers(server: Connection, markers: Path) -> list[str]:
-    """Remove what killed restores have left; return the names of their databases.
-
-    Restores that live are not touched. Raise EngineError when a database cannot be
-    dropped.
-    """
-    removed = []
-    for path in sorted(markers.glob(f"{PREFIX}*{MARKER_SUFFIX}")):
-        marker = Marker.take_over(path)
-        if marker is None:
-            continue
-        try:
-            if SCRATCH.fullmatch(marker.facts.get("scratch", "")):
-                _clean_up(server, marker.facts)
-                removed.append(marker.facts["database"])
-            marker.remove()
-        finally:
-            marker.close()
-    return removed
-
-
-# === CLEANING UP === #
-
-
-def _clean_up(server: Connection, facts: dict[str, Any]) -> None:
-    """Remove what a restore has made, from what its marker says, or leave what it
-    has finished."""
-    scratch = Place(facts["scratch"], Path(facts["scratch_filestore"]))
-    place = Place(facts["database"], Path(facts["filestore"]))
-    with _session(server, _("remove the unfinished database")) as cr:
-        unfinished = _exists(cr, scratch.database)
-        if unfinished or not _exists(cr, place.database):
-            _remove_files(place, facts.get("inode"))
-        if unfinished and facts.get("previous"):
-            _take_back(cr, place, Path(facts["previous"][1]))
-        if unfinished:
-            _drop(cr, scratch.database)
-        elif facts.get("fenced"):
-            _allow_connections(cr, place.database, True)
-    checkpoint("restore.undo.dropped")
-    shutil.rmtree(scratch.filestore, ignore_errors=True)
-
-
-def _remove_files(place: Place, inode: list[int] | None) -> None:
-    """Remove the files under the final name if they are the ones that this restore
-    has made."""
-    if inode and place.exists:
-        status = os.lstat(place.filestore)
-        if [status.st_dev, status.st_ino] == inode:
-            shutil.rmtree(place.filestore)
-
-
-def _take_back(cr: Any, place: Place, previous_filestore: Path) -> None:
-    """Let what was about to be replaced be as it was."""
-    if os.path.lexists(previous_filestore) and not place.exists:
-        previous_filestore.rename(place.filestore)
-    _allow_connections(cr, place.database, True)
-
-
 def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> None:
     try:
         if previous and place.exists:
@@ -318,57 +250,6 @@ def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> Non
         ) from error
 
 
-# === SQL === #
-
-
-def _fence(server: Connection, database: str) -> None:
-    """Let nobody into a database, and end the sessions that are in it."""
-    with _session(server, _("close the existing database")) as cr:
-        _allow_connections(cr, database, False)
-        _end_sessions(cr, database)
-
-
-def _end_sessions(cr: Any, database: str) -> None:
-    cr.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = %s AND usename = current_user",
-        [database],
-    )
-
-
-def _allow_connections(cr: Any, database: str, allowed: bool) -> None:
-    cr.execute(
-        sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
-            _name(database), sql.Literal(allowed)
-        )
-    )
-
-
-def _rename(cr: Any, old: str, new: str) -> None:
-    cr.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(_name(old), _name(new)))
-
-
-def _drop(cr: Any, database: str) -> None:
-    """Drop a database, and end our sessions in it, which a killed restore may have
-    left.
-
-    Not WITH (FORCE): that fails for who is no superuser when autovacuum is in the
-    database, while the plain statement ends autovacuum itself, and waits for it.
-    """
-    cr.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(_name(database)))
-    _end_sessions(cr, database)
-    cr.execute(sql.SQL("DROP DATABASE {}").format(_name(database)))
-
-
-def _exists(cr: Any, database: str) -> bool:
-    cr.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [database])
-    return bool(cr.fetchone()[0])
-
-
-def _name(database: str) -> sql.Identifier:
-    return sql.Identifier(database)
-
-
 def _try(cr: Any, statements: tuple[str, ...]) -> None:
     """Run statements as far as they are allowed: the dump will tell if one was
     needed."""
@@ -377,21 +258,3 @@ def _try(cr: Any, statements: tuple[str, ...]) -> None:
             cr.execute(statement)
     except psycopg2.Error:
         pass
-
-
-@contextmanager
-def _session(
-    server: Connection, doing: str, *, transaction: bool = False
-) -> Iterator[Any]:
-    """Yield a cursor of a session of its own, which commits at its end or at once.
-    ``doing`` is as for ``server_error``."""
-    session = server.connect()
-    try:
-        session.autocommit = not transaction
-        with session.cursor() as cr:
-            yield cr
-        session.commit()
-    except psycopg2.Error as error:
-        raise server_error(error, doing) from error
-    finally:
-        session.close()
