@@ -1,4 +1,5 @@
 from odoo.tests import tagged
+from odoo.tools import html2plaintext
 
 from .test_backup_overview import OverviewCase
 
@@ -34,20 +35,22 @@ class TestBackupSize(OverviewCase):
         small = self.back_up_bytes(400)
         self.assertEqual((small.state, small.size_drop), ("success", 60))
         (problem,) = self.overview()["problems"]
-        self.assertEqual(problem["title"], "Nightly: the last backup is much smaller")
-        self.assertIn("60% smaller", problem["text"])
+        self.assertEqual(problem["kind"], "size_drop")
+        self.assertIn("60%", problem["text"])
         self.assertEqual(
             (problem["tone"], problem["action"]["res_id"]), ("warning", small.id)
         )
         mail = self.mails(small)
         self.assertEqual(len(mail), 1)
-        self.assertIn("60% smaller", mail.subject)
-        self.assertIn("protect that one", mail.body_html)
+        self.assertEqual(mail.subject, small._summarize(self.plan))
+        self.assertIn("60%", mail.subject)
+        _why, remedy = small._shrinking_in_words(self.env)
+        self.assertIn(remedy, " ".join(html2plaintext(mail.body_html).split()))
         again = self.back_up_bytes(400)
         self.assertTrue(again.size_drop)
         self.assertFalse(self.mails(again), "everybody knows")
         self.back_up_bytes(USUAL)
-        self.assertEqual(self.titles(), [])
+        self.assertEqual(self.problems(), [])
 
     def test_first_runs_say_nothing(self):
         for size in (USUAL, 1, 1):

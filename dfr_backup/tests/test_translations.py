@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polib
 
-from odoo.tests import tagged
+from odoo.tests import new_test_user, tagged
 from odoo.tools import html2plaintext
 from odoo.tools.translate import trans_export
 
@@ -79,13 +79,28 @@ class TestTranslations(AlertCase):
         self.assertNotIn("list the objects of", german)
         self.assertNotIn("%(", german)
 
-    def test_the_mail_is_in_the_language_of_whoever_gets_it(self):
+    def test_each_mail_is_in_the_language_of_whoever_gets_it(self):
+        self.plan.alert_emails = "it@example.com"
+        self.plan.alert_user_ids += new_test_user(
+            self.env,
+            "chef",
+            "dfr_backup.group_manager",
+            email="chef@example.com",
+            lang="fr_FR",
+        )
         error = TableLocked()
-        _job, _step, mail = self.failed(error)
-        text = " ".join(html2plaintext(mail.body_html).split())
-        for said in (error.message, error.hint):
-            self.assertIn(self.said(said, "de_DE"), text)
-        self.assertIn(f"[{error.code}]", text)
+        _job, _step, mails = self.failed(error)
+        self.assertEqual(len(set(mails.mapped("subject"))), 3)
+        mails = mails.grouped("email_to")
+        for address, lang in (
+            ("boss@example.com", "de_DE"),
+            ("chef@example.com", "fr_FR"),
+        ):
+            text = " ".join(html2plaintext(mails[address].body_html).split())
+            for said in (error.message, error.hint):
+                self.assertIn(self.said(said, lang), text)
+            self.assertIn(f"[{error.code}]", text)
+        self.assertIn(str(error), html2plaintext(mails["it@example.com"].body_html))
         self.assertIn(self.said(error.message, "de_DE"), self.activities().note)
 
     def test_the_overview_is_in_the_language_of_its_reader(self):
