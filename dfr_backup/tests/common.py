@@ -44,6 +44,10 @@ class BackupCase(TransactionCase):
             yield
         self.assertIsInstance(caught.exception.__cause__, error_class)
 
+    def assertAsksForPassword(self, method):
+        """Odoo asks for the user's password before it runs the method."""
+        self.assertTrue(getattr(method, "__has_check_identity", False))
+
     def run_now(self):
         """Press the button; return the run that it shows."""
         return self.env["backup.job"].browse(self.plan.action_run_now()["res_id"])

@@ -306,7 +306,8 @@ class TestBackupCatalogue(BackupCase):
         self.keep_two()
         copies = [self.store(days) for days in range(4)]
         preview = self.plan.retention_preview
-        self.assertIn("2 of these would go, and 2 would stay", preview)
+        self.assertEqual(preview.count("<tr class='text-danger'>"), 2)
+        self.assertEqual(preview.count("<tr "), 4)
         for copy in copies:
             self.assertIn(copy.key, preview)
         self.assertEqual(bool(copies[3].expires_at), True)

@@ -35,18 +35,25 @@ class TestBackupCautions(BackupCase):
         self.assertEqual(self.cautions(), "")
 
     def test_what_is_dangerous_says_why(self):
-        for values, words in (
-            ({"include_database": False}, "attachments alone"),
-            ({"include_filestore": False}, "documents and pictures are missing"),
-            ({"frequency": "manual"}, "is forgotten"),
-            ({"promise_hours": 0}, "nobody hears"),
-            ({"promise_hours": 24}, "overdue although nothing is wrong"),
-            ({"frequency": "monthly", "promise_hours": 700}, "744"),
-            ({"retention": "none"}, "storage that is full"),
-            ({"verify_every": "0"}, "rots"),
+        said = set()
+        for values in (
+            {"include_database": False},
+            {"include_filestore": False},
+            {"frequency": "manual"},
+            {"promise_hours": 0},
+            {"promise_hours": 24},
+            {"retention": "none"},
+            {"verify_every": "0"},
         ):
             with self.subTest(values):
-                self.assertIn(words, self.cautions(**values))
+                (caution,) = self.cautions(**values).splitlines()
+                self.assertNotIn(caution, said)
+                said.add(caution)
+
+    def test_promise_that_cannot_be_kept_names_both_times(self):
+        said = self.cautions(frequency="monthly", promise_hours=700)
+        for hours in ("700", "744"):
+            self.assertIn(hours, said)
 
     def test_one_copy_is_few(self):
         rules = (
@@ -62,12 +69,15 @@ class TestBackupCautions(BackupCase):
         self.plan.write(
             {"retention": "custom", **none, "keep_last": 1, "keep_minimum": 1}
         )
-        self.assertIn("So few", self.plan.cautions)
+        self.assertTrue(self.plan._caution_retention())
+        self.assertIn(self.plan._caution_retention(), self.plan.cautions)
         self.plan.keep_daily = 2
-        self.assertNotIn("So few", self.plan.cautions)
+        self.assertFalse(self.plan._caution_retention())
 
     def test_all_here(self):
-        self.assertIn("All copies are on", self.plan.cautions)
+        self.assertEqual(self.plan.cautions, self.plan._caution_place())
+        self.plan.storage_ids += self.away
+        self.assertFalse(self.plan._caution_place())
 
     def test_key_that_may_be_lost(self):
         passphrase = {
@@ -75,7 +85,7 @@ class TestBackupCautions(BackupCase):
             "age_passphrase": "a long enough passphrase",
         }
         self.plan.write({**passphrase, "storage_ids": [(4, self.away.id)]})
-        self.assertIn("Download the recovery kit", self.plan.cautions)
+        self.assertEqual(self.plan.cautions, self.plan._caution_encryption())
         self.plan._note_kit()
         self.assertFalse(self.plan.cautions)
         self.plan.sudo().sealed_secrets = {"age_passphrase": "v1:nonsense"}
@@ -86,24 +96,25 @@ class TestBackupCautions(BackupCase):
         recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
         self.plan.write({"encryption": "recipients", "age_recipients": recipient})
         self.plan.drill_every = "7"
-        self.assertIn("Drills will fail", self.plan.cautions)
+        self.assertTrue(self.plan._caution_proof())
+        self.assertIn(self.plan._caution_proof(), self.plan.cautions)
+        self.plan.age_identity = "AGE-SECRET-KEY-1"
+        self.assertFalse(self.plan._caution_proof())
 
     # === STORAGES === #
 
-    def test_directory_on_this_server(self):
-        self.assertFalse(self.storage._is_off_site())
-        self.assertIn("same disk", self.storage.caution)
-        self.assertFalse(self.away.caution)
-
     def test_mounted_share_is_another_place(self):
+        self.assertFalse(self.storage._is_off_site())
+        self.assertFalse(self.away.caution)
         lines = (
             "1 0 8:1 / / rw - ext4 /dev/sda rw",
             f"2 1 {{}} / {self.root}/disk rw - {{}} x rw",
         )
-        for device, kind, off_site, words in (
-            ("0:9", "nfs4", True, ""),
-            ("8:17", "xfs", False, "survives a broken disk"),
-            ("8:1", "ext4", False, "same disk"),
+        said = []
+        for device, kind, off_site, beside in (
+            ("0:9", "nfs4", True, False),
+            ("8:17", "xfs", False, False),
+            ("8:1", "ext4", False, True),
         ):
             found = mounts.parse_mounts("\n".join(lines).format(device, kind))
             with patch.object(
@@ -111,5 +122,9 @@ class TestBackupCautions(BackupCase):
             ):
                 self.storage.invalidate_recordset()
                 self.assertEqual(self.storage._is_off_site(), off_site)
-                self.assertEqual(bool(self.storage.caution), bool(words))
-                self.assertIn(words, self.storage.caution or "")
+                self.assertEqual(self.storage._is_beside_the_data(), beside)
+                said.append(self.storage.caution)
+        share, other_disk, same_disk = said
+        self.assertFalse(share)
+        self.assertTrue(other_disk and same_disk)
+        self.assertNotEqual(other_disk, same_disk)

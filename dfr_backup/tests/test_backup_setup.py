@@ -5,6 +5,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user, tagged
 
 from .. import server
+from ..engine.errors.sftp import NobodyListens
 from ..models.backup_overview_advice import SETUP_STATE
 from ..wizards.backup_setup import ORDER
 from .common import BackupCase
@@ -102,7 +103,8 @@ class TestBackupSetup(BackupCase):
         self.assertEqual(
             plan._read_secret("age_passphrase"), "a long enough passphrase"
         )
-        self.assertIn("Saturday at 22:30", setup.in_words)
+        for part in ("Saturday", "22:30"):
+            self.assertIn(part, setup.in_words)
         overview = setup.action_finish()
         self.assertEqual(overview["tag"], "dfr_backup.overview")
 
@@ -220,7 +222,7 @@ class TestBackupSetup(BackupCase):
         setup.kind = "sftp"
         with socket.socket() as nobody:  # bound and not listening: the port refuses
             nobody.bind(("127.0.0.1", 0))
-            with self.assertRaises(UserError) as refused:
+            with self.assertRefuses(NobodyListens):
                 self.new_storage(
                     setup,
                     sftp_host="127.0.0.1",
@@ -228,7 +230,6 @@ class TestBackupSetup(BackupCase):
                     sftp_user="me",
                     sftp_password="secret",
                 )
-        self.assertIn("refuses", str(refused.exception))
 
     def test_kind_must_be_chosen(self):
         with self.assertRaises(UserError):
@@ -243,14 +244,16 @@ class TestBackupSetup(BackupCase):
         setup = self.turn_to("who")
         with Form(setup) as form:
             form.alert_group_ids.clear()
-            self.assertIn("Nobody hears", form.alert_trouble)
+            (unheard,) = form.alert_trouble.splitlines()
             form.alert_user_ids.add(nobody)
             self.assertIn(nobody.name, form.alert_trouble)
             form.alert_emails = "it@example.com"
-            self.assertIn("no real addresses: it@example.com", form.alert_trouble)
+            self.assertIn("it@example.com", form.alert_trouble)
+            self.assertIn(unheard, form.alert_trouble)
             form.alert_user_ids.clear()
             form.alert_emails = "it@dfr.org, they@myexample.com"
-            self.assertNotIn("Examples", form.alert_trouble or "")
+            self.assertNotIn(unheard, form.alert_trouble or "")
+            self.assertNotIn("they@myexample.com", form.alert_trouble or "")
 
     def test_own_address_can_be_given(self):
         self.manager.email = False
@@ -266,7 +269,7 @@ class TestBackupSetup(BackupCase):
         self.env["ir.mail_server"].search([]).active = False
         self.plan.write({"alert_group_ids": False, "alert_emails": "it@dfr.org"})
         with patch.object(server, "mail_server_is_guessed", lambda: True):
-            self.assertIn("No outgoing mail server", self.open().alert_trouble)
+            self.assertTrue(self.open().alert_trouble)
             self.assertFalse(self.plan._is_reachable())
             self.env["ir.mail_server"].create(
                 {"name": "Post", "smtp_host": "mail.dfr.org"}

@@ -2,6 +2,8 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import new_test_user, tagged
 
 from .. import server
+from ..engine.errors.s3 import Boto3Missing
+from ..engine.errors.sftp import ParamikoMissing
 from .common import BackupCase, patch
 
 
@@ -63,12 +65,16 @@ class TestBackupStorage(BackupCase):
     def test_missing_package_is_said_when_the_storage_is_configured(self):
         s3 = {"name": "Bucket", "provider": "s3", "s3_bucket": "backups"}
         sftp = {"name": "Far", "provider": "sftp", "sftp_host": "h", "sftp_user": "u"}
-        for package, values in (("boto3", s3), ("paramiko", sftp)):
-            with self.subTest(package), patch.dict("sys.modules", {package: None}):
-                with self.assertRaisesRegex(
-                    UserError, f"pip install {package}|{package}"
-                ):
-                    self.env["backup.storage"].create(values)
+        for package, error_class, values in (
+            ("boto3", Boto3Missing, s3),
+            ("paramiko", ParamikoMissing, sftp),
+        ):
+            with (
+                self.subTest(package),
+                patch.dict("sys.modules", {package: None}),
+                self.assertRefuses(error_class),
+            ):
+                self.env["backup.storage"].create(values)
 
     def test_rclone_offers_only_what_is_configured(self):
         config = self.root / "rclone.conf"

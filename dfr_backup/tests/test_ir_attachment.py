@@ -8,20 +8,20 @@ from .common import BackupCase
 @tagged("post_install", "-at_install")
 class TestIrAttachment(BackupCase):
     def test_collector_waits_for_a_run_that_reads_files(self):
-        Attachment = self.env["ir.attachment"]
-        attachment = Attachment.create(
+        attachments = self.env["ir.attachment"]
+        attachment = attachments.create(
             {"name": "x", "raw": b"collect me %s" % self.id().encode()}
         )
-        path = Path(Attachment._full_path(attachment.store_fname))
+        path = Path(attachments._full_path(attachment.store_fname))
         attachment.unlink()
         job = self.run_now()
         job.state = "running"
-        Attachment._gc_file_store_unsafe()
+        attachments._gc_file_store_unsafe()
         self.assertTrue(path.exists())
         job.step_ids.filtered(
             lambda step: step.kind == "archive_files"
         ).state = "success"
-        Attachment._gc_file_store_unsafe()
+        attachments._gc_file_store_unsafe()
         self.assertFalse(path.exists())
 
     def test_collector_is_still_called_by_autovacuum(self):
