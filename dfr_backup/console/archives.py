@@ -34,6 +34,7 @@ from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
 from ..engine.restore.target import put_back
 from ..engine.storages.url import storage_at
+from ..engine.workfolder import work_folder
 from ..flows import words
 
 APPLICATION = "dfr_backup restore"
@@ -189,23 +190,22 @@ def restore(options):
         whole=bool(options.addons),  # else a damaged addon were only found in the end
         **server.database_template(),
     )
-    # one folder for an address: an interrupted restore goes on, and none disturbs
-    # another
+    # named by its address: an interrupted restore goes on, and none disturbs another
     name = hashlib.sha256(storage.location(key).encode()).hexdigest()[:16]
-    work = server.data_root() / "fetched" / name
     started, done = time.monotonic(), []
-    with Restore(connection, wanted, work, server.markers()) as job:
-        with _step("fetch", options, done) as progress:
-            job.fetch(storage, key, progress)
-        for kind in STEPS:
-            with _step(kind, options, done) as progress:
-                result = getattr(job, kind)(progress)
-        published = result  # by the last step
-        if options.addons:
-            with _step("addons", options, done) as progress:
-                _unpack(job.archive, Path(options.addons), progress)
-        facts = job.archive.describe()
-    shutil.rmtree(work, ignore_errors=True)
+    with work_folder(server.data_root() / "fetched", name) as work:
+        with Restore(connection, wanted, work, server.markers()) as job:
+            with _step("fetch", options, done) as progress:
+                job.fetch(storage, key, progress)
+            for kind in STEPS:
+                with _step(kind, options, done) as progress:
+                    result = getattr(job, kind)(progress)
+            published = result  # by the last step
+            if options.addons:
+                with _step("addons", options, done) as progress:
+                    _unpack(job.archive, Path(options.addons), progress)
+            facts = job.archive.describe()
+        shutil.rmtree(work, ignore_errors=True)
     if published.previous:
         with _step("boot", options, done) as progress:
             _boot_or_put_back(connection, published, progress)
