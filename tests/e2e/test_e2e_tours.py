@@ -8,8 +8,11 @@ from pages import log_in
 
 LATER = 240_000  # ms, for what takes a server its time
 BUSY = ".o_backup_running[data-state=running]"
+STOPPING = ".o_backup_running[data-state=stopping]"
+RUN_NOW = ".o_backup_plan button[name=action_run_now]"
 VERDICT = ".o_backup_verdict"
 DIALOG = ".modal-content"
+ERROR = ".o_error_dialog"
 
 
 def go(page, instance, path, part):
@@ -19,7 +22,7 @@ def go(page, instance, path, part):
 
 def await_state(page, state):
     page.wait_for_selector(
-        f".o_arrow_button_current:has-text('{state}')", timeout=LATER
+        f".o_arrow_button_current[data-value={state}]", timeout=LATER
     )
 
 
@@ -33,26 +36,25 @@ def test_cancel_a_run_and_start_it_again(instance, page, tmp_path):
     with instance.serve(env=instance.environ(fault)):
         log_in(page, instance)
         go(page, instance, "backups", VERDICT)
-        page.click("button:has-text('Run Backup Now')")
-        page.wait_for_selector(f"{BUSY}:has-text('Compress and seal')", timeout=LATER)
+        page.click(RUN_NOW)
+        page.wait_for_selector(f"{BUSY}[data-step=compress]", timeout=LATER)
 
-        page.click(f"{BUSY} button:has-text('Cancel')")
-        page.wait_for_selector(f"{DIALOG}:has-text('Stop this run?')")
-        page.click(f"{DIALOG} button:has-text('Let It Run')")
+        page.click(f"{BUSY} button[name=action_cancel]")
+        page.click(f"{DIALOG} .modal-footer .btn-secondary")
         page.wait_for_selector(DIALOG, state="detached")
         assert page.query_selector(BUSY), "it was let run"
 
-        page.click(f"{BUSY} button:has-text('Cancel')")
-        page.click(f"{DIALOG} button:has-text('Cancel Backup')")
-        page.wait_for_selector(f"{BUSY}:has-text('Stopping')", timeout=LATER)
+        page.click(f"{BUSY} button[name=action_cancel]")
+        page.click(f"{DIALOG} .modal-footer .btn-primary")
+        page.wait_for_selector(STOPPING, timeout=LATER)
         go_on.touch()
-        page.wait_for_selector(BUSY, state="detached", timeout=LATER)
+        page.wait_for_selector(STOPPING, state="detached", timeout=LATER)
         page.click(".o_backup_run[data-state=cancelled]", timeout=LATER)
-        await_state(page, "Cancelled")
+        await_state(page, "cancelled")
         assert instance.leftovers() == []
 
-        page.click("button:has-text('Run Again')")
-        await_state(page, "Success")
+        page.click("button[name=action_retry]")
+        await_state(page, "success")
     assert page.problems == []
 
 
@@ -67,13 +69,14 @@ def test_retry_the_upload_of_a_run_that_failed(instance, page):
             f"backup-runs/{newest(instance, 'backup_job')}",
             ".o_backup_step",
         )
-        page.wait_for_selector("text=The archive is kept on the server until")
-        page.wait_for_selector(".o_form_view .alert-danger:has-text('/etc/nowhere')")
+        page.wait_for_selector(".o_form_view [name=kept_until]")
+        error = page.inner_text(".o_form_view .alert-danger [name=error]")
+        assert "/etc/nowhere" in error
         instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
-        page.click("button:has-text('Retry Upload')")
-        await_state(page, "Success")
+        page.click("button[name=action_retry]")
+        await_state(page, "success")
         page.wait_for_selector(".o_backup_step[data-kind=upload][data-state=success]")
-        assert not page.query_selector("button:has-text('Retry Upload'):visible")
+        assert not page.query_selector("button[name=action_retry]")
     assert page.problems == []
 
 
@@ -89,29 +92,28 @@ def test_restore_from_the_browser(instance, page):
             ".o_form_sheet",
         )
         page.click("button[name=action_restore]")
-        page.wait_for_selector(f"{DIALOG}:has-text('Database “{instance.database}”')")
+        assert instance.database in page.inner_text(f"{DIALOG} [name=facts]")
         assert page.input_value(f"{DIALOG} [name=database] input") == copy
         assert page.is_checked(f"{DIALOG} [name=neutralize] input")
         page.uncheck(f"{DIALOG} [name=neutralize] input")
-        page.wait_for_selector(f"{DIALOG}:has-text('will send its mails')")
+        page.wait_for_selector(f"{DIALOG} [name=not_neutralized]")
         page.check(f"{DIALOG} [name=neutralize] input")
-        page.wait_for_selector(
-            f"{DIALOG} >> text=will send its mails", state="detached"
-        )
+        page.wait_for_selector(f"{DIALOG} [name=not_neutralized]", state="detached")
 
         page.fill(f"{DIALOG} [name=database] input", "no such/name")
-        page.click(f"{DIALOG} button:has-text('Restore')")
-        page.click(
-            ".modal:has-text('Validation Error') .modal-footer button", timeout=LATER
-        )
+        page.click(f"{DIALOG} button[name=action_restore]")
+        page.click(f"{ERROR} .modal-footer .btn-primary", timeout=LATER)
         page.fill(f"{DIALOG} [name=database] input", copy)
-        page.click(f"{DIALOG} button:has-text('Restore')")
+        page.click(f"{DIALOG} button[name=action_restore]")
         page.fill(".modal input[type=password]", "admin", timeout=LATER)
-        page.click(".modal button:has-text('Confirm Password')")
-        await_state(page, "Success")
+        page.click(".modal button[name=run_check]")
+        await_state(page, "success")
         attachments = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
         assert instance.sql(attachments, database=copy) == [(200,)]
-        neutral = "SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'"
+        neutral = (
+            "SELECT value FROM ir_config_parameter"
+            " WHERE key = 'database.is_neutralized'"
+        )
         assert instance.sql(neutral, database=copy) == [("true",)]
     assert page.problems == []
 
@@ -136,16 +138,15 @@ def test_an_overdue_plan_is_loud(instance, page):
     with instance.serve():
         log_in(page, instance)
         go(page, instance, "backups", f"{VERDICT}[data-tone=danger]")
-        assert "something is wrong" in page.inner_text(f"{VERDICT} h1")
-        page.wait_for_selector(
-            ".o_backup_plan[data-state=overdue] .o_backup_state:has-text('Overdue')"
-        )
-        page.wait_for_selector(".o_backup_problems >> text=overdue")
+        assert page.get_attribute(VERDICT, "data-state") == "alarm"
+        page.wait_for_selector(".o_backup_plan[data-state=overdue]")
+        overdue = ".o_backup_problems [data-kind=overdue]"
+        page.wait_for_selector(overdue)
         page.wait_for_selector(".o_backup_systray .badge")
-        page.click(".o_backup_problems button:has-text('Open Plan')")
-        page.wait_for_selector(".o_form_view .alert-danger:has-text('Overdue since')")
+        page.click(f"{overdue} button[name=action_open]")
+        page.wait_for_selector(".o_form_view .alert-danger[name=overdue]")
         page.go_back()
-        page.click("button:has-text('Run Backup Now')", timeout=LATER)
+        page.click(RUN_NOW, timeout=LATER)
         page.wait_for_selector(".o_backup_plan[data-state=good]", timeout=LATER)
         page.wait_for_selector(".o_backup_systray .badge", state="detached")
     assert page.problems == []
