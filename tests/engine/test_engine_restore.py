@@ -3,7 +3,9 @@
 import hashlib
 import os
 import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -23,33 +25,67 @@ from dfr_backup.engine.restore.steps import Restore, RestoreOptions
 from dfr_backup.engine.restore.target import Place
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
 
+FETCH_ENCRYPTED = """
+import os, signal, sys, types
+from pathlib import Path
+package = types.ModuleType("dfr_backup")
+package.__path__ = ["dfr_backup"]
+sys.modules["dfr_backup"] = package
+from dfr_backup.engine.checkpoints import EVENT
+from dfr_backup.engine.encryption.files import parse_identities
+from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.restore.place import Place
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
 
-def test_what_was_encrypted_does_not_stay_in_plain(tmp_path):
+def kill(event, arguments):
+    if event == EVENT and arguments[0] == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder, moment = Path(sys.argv[1]), sys.argv[2]
+sys.addaudithook(kill)
+key = parse_identities((folder / "key").read_text())
+options = RestoreOptions(Place("new", folder / "new"), "19.0", identities=key)
+storage = LocalStorage(folder, LocalRules([folder]))
+with Restore(Connection("x"), options, folder / "work", folder / "markers") as restore:
+    restore.fetch(storage, "db.zip.age", Progress())
+    kill(EVENT, [moment])
+"""
+
+
+@pytest.fixture
+def encrypted(tmp_path):
+    """A directory with an encrypted archive and its key."""
     pair = generate_key()
+    (tmp_path / "key").write_text(pair.private)
     plain = tmp_path / "plain.zip"
     with zipfile.ZipFile(plain, "w") as archive:
-        archive.writestr("dump.sql", "SELECT 1;")
-    encrypt_file(
-        plain, tmp_path / "db.zip.age", parse_recipients(pair.public), Progress()
-    )
-    options = RestoreOptions(
-        Place("new", tmp_path / "new"),
-        "19.0",
-        identities=parse_identities(pair.private),
-    )
-    storage, work = LocalStorage(tmp_path, LocalRules([tmp_path])), tmp_path / "work"
-    server, markers = Connection("postgres"), tmp_path / "markers"
+        archive.writestr("dump.sql", b"SELECT 1;\n" * 100_000)
+    recipients = parse_recipients(pair.public)
+    encrypt_file(plain, tmp_path / "db.zip.age", recipients, Progress())
+    return tmp_path
 
-    def fetch_and_stop(restore):
-        restore.fetch(storage, "db.zip.age", Progress())
-        assert list(work.iterdir())
-        raise KeyboardInterrupt
 
-    with (
-        pytest.raises(KeyboardInterrupt),
-        Restore(server, options, work, markers) as restore,
-    ):
-        fetch_and_stop(restore)
+@pytest.mark.parametrize("moment", ["encryption.written", "fetched"])
+def test_a_kill_leaves_nothing_in_plain(encrypted, moment):
+    command = [sys.executable, "-c", FETCH_ENCRYPTED, encrypted, moment]
+    assert subprocess.run(command, cwd=Path(__file__).parents[2]).returncode == -9
+    assert (encrypted / "work").is_dir()
+    assert not list((encrypted / "work").iterdir())
+
+
+def test_what_is_decrypted_has_no_name(encrypted):
+    key = parse_identities((encrypted / "key").read_text())
+    options = RestoreOptions(Place("new", encrypted / "new"), "19.0", identities=key)
+    storage, work = LocalStorage(encrypted, LocalRules([encrypted])), encrypted / "work"
+    seen = []
+    progress = Progress(lambda _progress: seen.extend(work.glob("*")))
+    with Restore(Connection("x"), options, work, encrypted / "markers") as restore:
+        restore.fetch(storage, "db.zip.age", progress)
+        assert progress.done
+        assert b"".join(restore.archive.sql()) == b"SELECT 1;\n" * 100_000
+    assert not seen
     assert not list(work.iterdir())
 
 

@@ -18,10 +18,12 @@ from ..progress import Progress
 from .deflate import Codec
 from .description import Description
 from .names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
+from .source import Source
 from .zipdirectory import TWICE, Entry, refused
 from .zipreader import ZipReader
 
 MOST_MANIFEST = 64 << 20  # bytes: a table of row counts and a list of modules
+HEAD = 64  # bytes, which tell what a file is
 BATCH_MEMBERS = 64
 BATCH_BYTES = 4 << 20
 DUMPED = re.compile(
@@ -92,17 +94,18 @@ def is_addon_file(entry: Entry) -> bool:
 
 
 def open_archive(
-    path: Path, codec: Codec | None = None, *, compared: bool = False
+    place: Path | Source, codec: Codec | None = None, *, compared: bool = False
 ) -> "Archive":
-    """Return the archive, whose directory has been read once and is sound.
+    """Return the archive, whose directory has been read once and is sound. ``place`` is
+    as for ``ZipReader``.
 
     ``compared`` tells that the whole file was compared with the manifest beside it:
     then its members need no more than their CRC-32, in case that the disk has failed
     since. Raise PermanentError when the file is no archive, is damaged, or would do
     harm.
     """
-    _refuse_other_formats(path)
-    reader = ZipReader(path, codec)
+    _refuse_other_formats(place)
+    reader = ZipReader(place, codec)
     try:
         return Archive(reader, compared=compared)
     except BaseException:
@@ -110,16 +113,22 @@ def open_archive(
         raise
 
 
-def _refuse_other_formats(path: Path) -> None:
+def _refuse_other_formats(place: Path | Source) -> None:
     try:
-        with open(path, "rb") as stream:
-            head = stream.read(64)
+        head = _head(place)
     except OSError:
         return  # the reader will say why
     if head.startswith(b"age-encryption.org/"):
         raise KeyNeeded(remedy=KeyNeeded.remedy_first)
     if head.startswith(b"PGDMP"):
         raise PgDumpFormat
+
+
+def _head(place: Path | Source) -> bytes:
+    if not isinstance(place, Path):
+        return bytes(place.read_at(HEAD, 0))
+    with open(place, "rb") as stream:
+        return stream.read(HEAD)
 
 
 class Archive:

@@ -87,19 +87,25 @@ def encrypt_file(
 
 
 def decrypt_file(
-    source: Path, target: Path, key: Sequence[Identity] | Passphrase, progress: Progress
+    source: Path,
+    target: Path,
+    key: Sequence[Identity] | Passphrase,
+    progress: Progress,
+    *,
+    opened: Callable[[], object] = lambda: None,
 ) -> int:
     """Decrypt ``source`` into ``target``, armoured or not; return the size in bytes.
 
-    ``target`` is as with ``encrypt_file``. Raise PermanentError when no key fits, or
-    the file is damaged or cut off: then nothing of it stays, because its beginning
-    proves nothing.
+    ``target`` is as with ``encrypt_file``; ``opened`` is called when it is there and
+    nothing is in it yet. Raise PermanentError when no key fits, or the file is damaged
+    or cut off: then nothing of it stays, because its beginning proves nothing.
     """
     progress.expect(source.stat().st_size)
     with (
         open(source, "rb", opener=open_regular) as encrypted,
         _target(target) as decrypted,
     ):
+        opened()
         reader = open_decrypted(encrypted, key)
         with _behind(decrypted.write) as put:
             while piece := reader.read(PIECE):

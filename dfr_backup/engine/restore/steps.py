@@ -11,8 +11,10 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..archive.reader import Archive, open_archive
+from ..directread import DirectFile
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import KeyNeeded
@@ -105,14 +107,14 @@ class Restore:
         again. Raise EngineError.
         """
         fetched = fetch(storage, key, self._work, progress)
-        path = fetched.path
+        place: Path | DirectFile = fetched.path
         if self._options.whole or key.endswith(".age"):
             fetched = fetched.compare(progress)
         if key.endswith(".age"):
-            path = self._decrypted(path, progress)
+            place = self._decrypted(fetched.path, progress)
         try:
             archive = self._resources.enter_context(
-                open_archive(path, compared=fetched.compared)
+                open_archive(place, compared=fetched.compared)
             )
         except PermanentError:
             fetched.compare(progress)  # that it is not what was stored says more
@@ -121,16 +123,25 @@ class Restore:
             fetched.compare(progress)
         self.archive = archive
 
-    def _decrypted(self, path: Path, progress: Progress) -> Path:
-        if self._options.identities is None:
+    def _decrypted(self, path: Path, progress: Progress) -> DirectFile:
+        keys: Any = self._options.identities
+        if keys is None:
             raise KeyNeeded
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = self._work / DECRYPTED
-        # whatever ends this restore: what was encrypted does not stay in plain
-        self._resources.callback(target.unlink, missing_ok=True)
-        decrypt_file(path, target, self._options.identities, progress)  # type: ignore[arg-type]
+        files: list[DirectFile] = []
+
+        def hide() -> None:
+            """Take the name away before anything is in the file: whatever ends this
+            process, a kill too, what was encrypted does not stay in plain."""
+            files.append(DirectFile(target))
+            self._resources.callback(files[0].close)
+            target.unlink()
+
+        size = decrypt_file(path, target, keys, progress, opened=hide)
         progress.log(Message(_("Decrypted")))
-        return target
+        files[0].size = size
+        return files[0]
 
     def check(self, progress: Progress) -> list[Finding]:
         """Find out early what would fail late: return what speaks against this
