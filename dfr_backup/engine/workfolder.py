@@ -17,7 +17,8 @@ def work_folder(parent: Path, name: str) -> Iterator[Path]:
     it, or dies.
 
     It is ``name``, with what an earlier process has left in it, unless somebody works
-    there: then it is another one. Who is done removes it. Raise OSError.
+    there: then it is another one. Who is done removes it; an empty one goes by itself.
+    Raise OSError.
     """
     folder, lock = _claim(parent, name)
     try:
@@ -25,7 +26,13 @@ def work_folder(parent: Path, name: str) -> Iterator[Path]:
             _remove_dead(other)
         yield folder
     finally:
+        if _names(folder) == [LOCK]:
+            shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _names(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.is_dir() else []
 
 
 def _claim(parent: Path, name: str) -> tuple[Path, int]:

@@ -77,6 +77,12 @@ def test_a_removed_folder_is_made_anew(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_folder_does_not_stay(tmp_path):
+    with work_folder(tmp_path, "a") as folder:
+        assert folder.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
 class Line(LocalStorage):
     """A storage elsewhere, over which two fetches meet in the middle."""
 
