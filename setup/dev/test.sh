@@ -74,8 +74,7 @@ fi
 times=()
 note_time() { times+=("$(printf '%-10s %3d:%02d%s' "$ring" $((took / 60)) $((took % 60)) "$1")"); }
 summary() {
-    local status=$?
-    if [ $status != 0 ] && [ -n "${begin:-}" ]; then
+    if [ -n "${begin:-}" ]; then
         took=$((SECONDS - begin))
         note_time "  failed"
     fi
