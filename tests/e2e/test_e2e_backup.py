@@ -53,9 +53,10 @@ def test_missing_and_damaged_files_are_warnings(instance):
 
 def test_command_line_errors(instance):
     assert instance.odoo("backup", "frobnicate").returncode == 4
-    done = instance.odoo("backup", "run", "--plan", "No such plan")
+    unknown = "No such plan"
+    done = instance.odoo("backup", "run", "--plan", unknown)
     assert done.returncode == 1
-    assert "No such plan" in done.stderr
+    assert unknown in done.stderr
     assert _listed(instance) == []
     assert instance.odoo("backup", "list").stdout
     run = instance.backup()

@@ -15,12 +15,12 @@ def names(run):
         return archive.namelist()
 
 
-def explained(step, *words):
-    """The step says what happened, and what to do about it."""
-    text = f"{step['error']} {step['hint']}"
-    assert step["error"] and step["hint"]
-    for word in words:
-        assert word in text
+def explained(step, code, *values):
+    """The step has that error, with these values of it, and a hint."""
+    assert step["error_code"] == code, step["error"]
+    assert step["hint"]
+    for value in values:
+        assert value in step["error"]
     return True
 
 
@@ -28,9 +28,10 @@ def test_dump_fails_without_permission_on_one_table(instance):
     instance.superuser("CREATE TABLE secret_table (id int)")
     run = instance.backup()
     assert (run.state, run.status) == ("partial", 2)
-    assert explained(run.by_kind["dump_database"], "secret_table", "GRANT SELECT")
+    assert explained(run.by_kind["dump_database"], "DUMP-08", "secret_table")
+    assert "GRANT" in run.by_kind["dump_database"]["hint"]
     (log,) = instance.sql("SELECT log FROM backup_step WHERE kind = 'dump_database'")[0]
-    assert "permission denied for table secret_table" in log
+    assert "secret_table" in log
     assert run.states == {
         "initialize": "success",
         "dump_database": "failure",
@@ -61,7 +62,7 @@ def test_dump_fails_with_a_wrong_pg_dump(instance, tmp_path):
     use_pg_dump(instance, tmp_path, "echo '-- half a dump'", complaint, "exit 1")
     run = instance.backup()
     assert (run.state, run.states["dump_database"]) == ("partial", "failure")
-    assert explained(run.by_kind["dump_database"], "something is rotten")
+    assert explained(run.by_kind["dump_database"], "DUMP-03", "something is rotten")
     assert "dump.sql" not in names(run)
     assert instance.leftovers() == []
 
@@ -70,7 +71,7 @@ def test_a_dump_that_only_seems_complete_fails(instance, tmp_path):
     use_pg_dump(instance, tmp_path, "echo '-- half a dump'")
     run = instance.backup()
     assert (run.state, run.states["dump_database"]) == ("partial", "failure")
-    assert explained(run.by_kind["dump_database"], "not complete")
+    assert explained(run.by_kind["dump_database"], "DUMP-02")
 
 
 def test_files_fail_when_one_cannot_be_read(instance):
@@ -80,7 +81,7 @@ def test_files_fail_when_one_cannot_be_read(instance):
     assert (run.state, run.status) == ("partial", 2)
     assert run.states["archive_files"] == "failure"
     assert run.states["dump_database"] == run.states["verify"] == "success"
-    assert explained(run.by_kind["archive_files"], "cannot be read")
+    assert explained(run.by_kind["archive_files"], "ARCHIVE-08")
     found = names(run)
     assert "dump.sql" in found
     assert f"filestore/{victim.parent.name}/{victim.name}" not in found
@@ -95,7 +96,9 @@ def test_files_fail_without_a_filestore(instance):
     instance.filestore.rename(instance.filestore.with_name("elsewhere"))
     run = instance.backup()
     assert (run.state, run.states["archive_files"]) == ("partial", "failure")
-    assert explained(run.by_kind["archive_files"], "does not exist", "data_dir")
+    assert explained(
+        run.by_kind["archive_files"], "ARCHIVE-05", str(instance.filestore)
+    )
     assert "dump.sql" in names(run)
     assert instance.leftovers() == []
 
@@ -114,7 +117,7 @@ def test_compression_fails_without_space(instance, tmp_path):
         assert run.states["archive_files"] == "success"
         assert run.states["compress"] == "failure"
         assert run.states["upload"] == run.states["verify"] == "skipped"
-        assert explained(run.by_kind["compress"], "No space left")
+        assert explained(run.by_kind["compress"], "ARCHIVE-01")
         assert instance.leftovers() == []
         assert list(instance.storage.iterdir()) == []
     finally:
@@ -130,15 +133,17 @@ def test_too_little_space_is_refused_before_anything_is_dumped(instance):
     try:
         run = instance.backup()
         assert (run.state, run.states["initialize"]) == ("failure", "failure")
-        assert explained(run.by_kind["initialize"], "free")
+        assert explained(run.by_kind["initialize"], "ARCHIVE-03")
         assert run.states["dump_database"] == "skipped"
         assert instance.leftovers() == []
     finally:
         subprocess.run(["umount", instance.work], check=True)
 
 
-@pytest.mark.parametrize("how", ["vanished", "read-only"])
-def test_upload_fails_and_is_retried_from_the_kept_archive(instance, how):
+@pytest.mark.parametrize(
+    "how, code", [("vanished", "LOCAL-07"), ("read-only", "LOCAL-08")]
+)
+def test_upload_fails_and_is_retried_from_the_kept_archive(instance, how, code):
     if how == "vanished":
         instance.storage.rmdir()
     else:
@@ -147,7 +152,7 @@ def test_upload_fails_and_is_retried_from_the_kept_archive(instance, how):
     assert (run.state, run.status) == ("failure", 1)
     assert run.states["compress"] == "success"
     assert (run.states["upload"], run.states["verify"]) == ("failure", "skipped")
-    assert explained(run.by_kind["upload"], str(instance.storage))
+    assert explained(run.by_kind["upload"], code, str(instance.storage))
     assert run.states["initialize"] == "warning"  # it was seen early, and said
     ((job, kept),) = instance.sql("SELECT id, kept_until FROM backup_job")
     assert kept
@@ -180,6 +185,7 @@ def test_everything_fails(instance):
         "verify": "skipped",
         "cleanup": "success",
     }
-    assert run.report["job"]["error"]
+    assert run.report["job"]["error_code"] == "DUMP-08"
+    assert explained(run.by_kind["archive_files"], "ARCHIVE-05")
     assert instance.leftovers() == []
     assert list(instance.storage.iterdir()) == []

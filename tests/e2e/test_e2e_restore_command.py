@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import drop_database
+from conftest import drop_database, message_values
 
 GENERATE = """
 from odoo.addons.dfr_backup.engine.encryption.files import generate_key
@@ -52,9 +52,11 @@ def test_restore_where_no_database_works(instance, copy):
     assert instance.sql("SELECT state FROM backup_job", database=copy) == [
         ("cancelled",)
     ]
-    again = restore(instance, run.archive, copy)
+    again = restore(instance, run.archive, copy, "--json")
     assert again.returncode == 1
-    assert "is a database" in again.stderr and "->" in again.stderr
+    report = json.loads(again.stdout)
+    assert report["error_code"] == "RESTORE-19"
+    assert report["hint"]
     assert list((instance.data / "dfr_backup/restores").glob("*")) == []
 
 
@@ -67,8 +69,7 @@ def test_restored_copy_neither_stores_nor_deletes(instance, copy):
     try:
         second = instance.backup()
         assert second.state == "failure"
-        assert "read-only here" in second.by_kind["upload"]["error"]
-        assert "Take Over" in second.by_kind["upload"]["hint"]
+        assert second.by_kind["upload"]["error_code"] == "STORAGE-09"
         instance.shell(
             "env['backup.storage'].search([]).action_take_over(); env.cr.commit()"
         )
@@ -105,10 +106,8 @@ def test_replacement_that_does_not_boot_is_taken_back(instance, copy):
     changed(run.archive, b"ALTER TABLE public.res_partner DROP COLUMN email CASCADE;")
     done = restore(instance, run.archive, copy, "--replace")
     assert done.returncode == 1
-    assert (
-        "is the former database again" in done.stderr
-        and "res_partner.email" in done.stderr
-    )
+    assert "[CLI-06]" in done.stderr
+    assert "res_partner.email" in done.stderr
     assert databases(instance) == before
     assert instance.sql("SELECT count(*) FROM only_here", database=copy) == [(0,)]
     assert len(list((instance.data / "filestore").iterdir())) == 2
@@ -130,7 +129,7 @@ def test_damaged_archive_is_refused_and_nothing_of_it_stays(instance, copy, tmp_
     before = databases(instance)
     done = restore(instance, damaged(run.archive, tmp_path), copy)
     assert done.returncode == 1
-    assert "The archive is damaged" in done.stderr
+    assert "[FETCH-04]" in done.stderr
     assert databases(instance) == before
 
 
@@ -156,7 +155,8 @@ def test_encrypted_archive(instance, copy, tmp_path):
     run = instance.backup()
     done = restore(instance, run.archive, copy)
     assert done.returncode == 1
-    assert "encrypted" in done.stderr and "--identity" in done.stderr
+    assert "[FETCH-05]" in done.stderr
+    assert "--identity" in done.stderr
     done = restore(instance, run.archive, copy, "--identity", str(tmp_path / "key"))
     assert done.returncode == 0, done.stderr
     assert private not in done.stderr + done.stdout
@@ -178,7 +178,8 @@ def test_drill_proves_and_leaves_nothing(instance):
     ((proven, seconds),) = instance.sql(
         "SELECT last_proven, last_proven_seconds FROM backup_plan"
     )
-    assert proven and seconds > 0
+    assert proven
+    assert seconds > 0
     assert instance.sql("SELECT proven_at IS NOT NULL FROM backup_copy") == [(True,)]
     assert instance.leftovers() == []
 
@@ -192,8 +193,9 @@ def test_drill_fails_loudly(instance):
     done = instance.odoo("backup", "drill", "-d", instance.database, "--json")
     report = json.loads(done.stdout)
     assert (report["job"]["state"], done.returncode) == ("failure", 1)
-    states = {step["kind"]: step["state"] for step in report["steps"]}
-    assert states["load"] == "failure" and states["drop"] == "skipped"
+    steps = {step["kind"]: step for step in report["steps"]}
+    assert (steps["load"]["state"], steps["drop"]["state"]) == ("failure", "skipped")
+    assert steps["load"]["error_code"] == "RESTORE-07"
     assert databases(instance) == before
     assert instance.sql("SELECT last_proven FROM backup_plan") == [(None,)]
     assert instance.leftovers() == []
@@ -245,45 +247,55 @@ def test_killed_drill_goes_on(instance, tmp_path, instant):
 
 def test_doctor_tells_what_is_wrong(instance):
     instance.backup()
-    done = instance.odoo("backup", "doctor", "-d", instance.database)
-    assert done.returncode == 0, done.stdout
-    assert "FAILED" not in done.stdout
+    status, checks = doctor(instance)
+    assert status == 0, checks
+    assert all(check["ok"] for check in checks)
     shutil.rmtree(instance.storage)
     instance.sql("UPDATE backup_plan SET active = false")
-    done = instance.odoo("backup", "doctor", "-d", instance.database)
-    assert done.returncode == 1
-    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    assert len(failed) == 2 and "mounted" in failed[1]
+    status, checks = doctor(instance)
+    assert status == 1
+    failed = [check["error_code"] for check in checks if not check["ok"]]
+    assert failed == [None, "LOCAL-07"]  # no plan is in use; no directory
+    shown = instance.odoo("backup", "doctor", "-d", instance.database)
+    assert shown.returncode == 1
+    assert "[LOCAL-07]" in shown.stdout
+
+
+def doctor(instance):
+    done = instance.odoo("backup", "doctor", "-d", instance.database, "--json")
+    return done.returncode, json.loads(done.stdout)
 
 
 REQUEST = """
+import json
 wizard = env["backup.restore.wizard"].create(
     {{"copy_id": env["backup.copy"].search([]).id, "database": {name!r}}})
-print("FACTS", wizard.facts)
-print("TROUBLE", wizard.trouble)
+print("SAID", json.dumps([wizard.facts, wizard.trouble]))
 job = wizard.copy_id._request_restore(
-    restore_database=wizard.database, restore_neutralize=True, restore_new_identity=True,
-    restore_addons={addons!r}, restore_accepted={accepted!r})
+    restore_database=wizard.database, restore_neutralize=True,
+    restore_new_identity=True, restore_addons={addons!r}, restore_accepted={accepted!r})
 env.cr.commit()
 """
 
 
 def request(instance, copy, addons=False, accepted=(), fault=None):
     """Ask for a restore as the form does; return the number of its run, and what the
-    form said."""
+    form said about the archive: what it holds, and what is wrong with it."""
     code = REQUEST.format(name=copy, addons=addons, accepted=list(accepted))
     done = instance.odoo(
         "shell", "-d", instance.database, "--no-http", text=code, fault=fault
     )
     assert "Traceback" not in done.stderr, done.stderr
     ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'restore'")
-    return job, done.stdout
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("SAID")]
+    return job, *json.loads(said.removeprefix("SAID"))
 
 
 def test_restore_from_the_back_office(instance, copy):
     instance.backup()
-    job, said = request(instance, copy)
-    assert "FACTS Database" in said and "TROUBLE \n" in said
+    job, facts, trouble = request(instance, copy)
+    assert instance.database in facts
+    assert not trouble
     with instance.serve():
         assert instance.await_job(job, timeout=300) == "success"
     assert copy in databases(instance)
@@ -300,7 +312,7 @@ def test_run_that_is_killed_when_its_database_has_its_name_ends_well(
 ):
     instance.backup()
     fault = f"kill:restore.publish.after:{tmp_path}/marker"
-    job, _said = request(instance, copy, fault=fault)
+    job, *_said = request(instance, copy, fault=fault)
     with instance.serve():
         assert instance.await_job(job, timeout=400) == "success"
     assert (tmp_path / "marker").exists()
@@ -308,9 +320,10 @@ def test_run_that_is_killed_when_its_database_has_its_name_ends_well(
         "SELECT kind, state FROM backup_step WHERE job_id = %s AND state != 'success'"
     )
     assert instance.sql(steps, job) == []
-    assert "its name already" in instance.sql(
-        "SELECT log FROM backup_step WHERE job_id = %s AND kind = 'finish'", job
-    )[0][0]  # fmt: skip
+    ((log,),) = instance.sql(
+        "SELECT log_values FROM backup_step WHERE job_id = %s AND kind = 'finish'", job
+    )
+    assert len(log) == 1  # it was not done again, and says so
     assert databases(instance) == {instance.database, copy}
     assert instance.leftovers() == []
 
@@ -326,20 +339,28 @@ def test_custom_addons_are_unpacked_where_no_odoo_loads_them(instance, copy, tmp
     tell(instance, run.archive)
     fault = f"kill:step.addons.end:{tmp_path}/marker"
     accepted = ["modules_missing"]
-    job, said = request(instance, copy, addons=True, accepted=accepted, fault=fault)
-    assert "shop_gone, shop_theme" in said
+    job, _facts, trouble = request(
+        instance, copy, addons=True, accepted=accepted, fault=fault
+    )
+    names = "shop_gone, shop_theme"
+    assert names in trouble
     with instance.serve():
         assert instance.await_job(job, timeout=400) == "success"
     assert (tmp_path / "marker").exists()
     (folder,) = (instance.data / "dfr_backup/addons").iterdir()
     assert {"base", "shop_theme"} < {path.name for path in folder.iterdir()}
     ((state, log),) = instance.sql(
-        "SELECT state, log FROM backup_step WHERE job_id = %s AND kind = 'addons'", job
+        "SELECT state, log_values FROM backup_step"
+        " WHERE job_id = %s AND kind = 'addons'",
+        job,
     )
     assert state == "warning"
-    assert "does not have: shop_gone, shop_theme." in log
-    assert f",{folder}" in log and "addons_path = " in log
-    assert "to be installed by hand: shop_gone." in log
+    noted = [values for line in log for values in message_values(line)]
+    assert {"names": names} in noted  # the database needs them
+    assert {"names": "shop_gone"} in noted  # and the archive does not have it
+    (line,) = [values["line"] for values in noted if "line" in values]
+    assert line.startswith("addons_path = ")
+    assert line.endswith(f",{folder}")
 
 
 def commands(after):
@@ -347,7 +368,8 @@ def commands(after):
     readme = Path(__file__).parents[2].joinpath("README.rst").read_text()
     block = readme.partition(after)[2].partition("::\n\n")[2].partition("\n\n")[0]
     lines = [line.strip() for line in block.splitlines()]
-    assert lines and all(lines), after
+    assert lines, after
+    assert all(lines), after
     return lines
 
 
