@@ -30,7 +30,16 @@ SEED = """
 env["ir.attachment"].create([
     {"name": f"{n}.bin", "raw": bytes([n]) * 5000 + str(n).encode()} for n in range(200)
 ])
-env["ir.attachment"].create({"name": "large", "raw": __import__("random").randbytes(9 << 20)})
+env["ir.attachment"].create(
+    {"name": "large", "raw": __import__("random").randbytes(9 << 20)})
+env.cr.commit()
+"""
+BUNDLES = """
+bundle = env["ir.qweb"]._get_asset_bundle
+for name in ("assets_web", "assets_web_print", "assets_frontend"):
+    bundle(f"web.{name}", css=True, js=False).css()
+for name in ("assets_web", "assets_frontend_minimal", "assets_frontend_lazy"):
+    bundle(f"web.{name}", css=False, js=True).js()
 env.cr.commit()
 """
 
@@ -48,6 +57,16 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+class RpcError(Exception):
+    """What a server has refused: the name of its exception, and our code if it has
+    one."""
+
+    def __init__(self, data):
+        super().__init__(data["message"])
+        self.name = data["name"].rpartition(".")[2]
+        self.code = data["context"].get("error_code")
 
 
 class Instance:
@@ -79,6 +98,9 @@ class Instance:
 
     def environ(self, fault=None, **extra):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "ODOO_"))}
+        # a start of Odoo takes half of its time to compile, where nothing is kept
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        env["PYTHONPYCACHEPREFIX"] = str(DEV / "pycache")
         env.update(ODOO_RC=str(self.conf), **extra)
         if fault:
             env["DFR_TEST_FAULT"] = fault
@@ -174,20 +196,19 @@ class Instance:
     @contextlib.contextmanager
     def serve(self, *args, env=None):
         """Run a real server until the block ends."""
-        log = open(self.folder / "server.log", "ab")
-        process = subprocess.Popen(
-            _ordinary([DEV / "bin/odoo", *args]),
-            env=env or self.environ(),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            self._await_server(process)
-            yield process
-        finally:
-            _end(process)
-            log.close()
+        with open(self.folder / "server.log", "ab") as log:
+            process = subprocess.Popen(
+                _ordinary([DEV / "bin/odoo", *args]),
+                env=env or self.environ(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                self._await_server(process)
+                yield process
+            finally:
+                _end(process)
 
     def _await_server(self, process):
         for _ in range(240):
@@ -228,7 +249,7 @@ class Instance:
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.load(response)
         if "error" in answer:
-            raise RuntimeError(answer["error"]["data"]["message"])
+            raise RpcError(answer["error"]["data"])
         return answer["result"]
 
     def await_job(self, job_id, timeout=300):
@@ -249,6 +270,15 @@ def _end(process):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def message_values(line):
+    """Return the values of each message in a line of a stored log."""
+    if not isinstance(line, dict):
+        return []
+    values = line.get("values", {})
+    parts = [*line.get("joined", []), *values.values()]
+    return [values, *(found for part in parts for found in message_values(part))]
 
 
 class Run:
@@ -321,11 +351,19 @@ def template(tmp_path_factory):
     drop_database(TEMPLATE)
 
 
+@pytest.fixture(scope="session")
+def web_template(template, tmp_path_factory):
+    """The same with what a browser loads first, which takes a server its time."""
+    with clone_of(template, f"{TEMPLATE}_web", tmp_path_factory.mktemp("web")) as clone:
+        clone.shell(BUNDLES)
+        yield clone
+
+
 @contextlib.contextmanager
 def clone_of(template, name, folder):
     """Yield a clone of the template: one database, one data directory, one
     configuration."""
-    _databases(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+    _databases(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
     try:
         clone = Instance(name, folder)
         shutil.copytree(template.filestore, clone.filestore)
@@ -337,10 +375,11 @@ def clone_of(template, name, folder):
 
 
 @pytest.fixture
-def instance(template, tmp_path, request):
+def instance(tmp_path, request):
     """A clone of the template for this test."""
     name = f"dfr_e2e_{os.getpid()}_{abs(hash(request.node.nodeid)) % 10**8}"
-    with clone_of(template, name, tmp_path) as clone:
+    wanted = "web_template" if "page" in request.fixturenames else "template"
+    with clone_of(request.getfixturevalue(wanted), name, tmp_path) as clone:
         yield clone
 
 
@@ -356,10 +395,10 @@ def copy(instance):
 
 
 @pytest.fixture(scope="module")
-def shared_instance(template, tmp_path_factory, request):
+def shared_instance(web_template, tmp_path_factory, request):
     """A clone of the template for the tests of one file, which only look."""
     name = f"dfr_e2e_{os.getpid()}_{request.module.__name__}"
-    with clone_of(template, name, tmp_path_factory.mktemp("shared")) as clone:
+    with clone_of(web_template, name, tmp_path_factory.mktemp("shared")) as clone:
         yield clone
 
 

@@ -50,9 +50,9 @@ def _hold(path):
 def _spy(folder):
     """Copy what other users of the system could see of this process."""
     for name in ("cmdline", "environ"):
-        with open(f"/proc/self/{name}", "rb") as source:
-            with open(os.path.join(folder, name), "wb") as target:
-                target.write(source.read())
+        target = os.path.join(folder, name)
+        with open(f"/proc/self/{name}", "rb") as source, open(target, "wb") as seen:
+            seen.write(source.read())
 
 
 def _fill(folder):
