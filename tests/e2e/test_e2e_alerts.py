@@ -12,6 +12,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.controller import Controller
+from conftest import message_values
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -33,7 +34,7 @@ class Mailbox:
             if len(self.messages) >= count:
                 break
             time.sleep(0.1)
-        return [message["Subject"] for message in self.messages]
+        return list(self.messages)
 
     def __enter__(self):
         self._server.start()
@@ -109,16 +110,28 @@ def use_mail_server(instance, port):
     )
 
 
-def last_log(instance, *words):
-    """Return the log of the last step, as soon as all of the words are in it."""
+def last_noted(instance, *expected):
+    """Return the log of the last step, as soon as each of the ``expected`` values
+    stands in it."""
     for _ in range(200):
-        ((log,),) = instance.sql(
-            "SELECT log FROM backup_step ORDER BY sequence DESC LIMIT 1"
+        ((log, values),) = instance.sql(
+            "SELECT log, log_values FROM backup_step ORDER BY sequence DESC LIMIT 1"
         )
-        if all(word in (log or "") for word in words):
+        noted = [found for line in values or [] for found in message_values(line)]
+        if all(
+            any(found.items() >= some.items() for found in noted) for some in expected
+        ):
             return log
         time.sleep(0.1)
-    raise AssertionError(log)
+    raise AssertionError(values)
+
+
+def told(message, instance):
+    """Return what a mail about the plan says, as plain text and as HTML."""
+    ((plan,),) = instance.sql("SELECT name FROM backup_plan")
+    for name in (plan, instance.database):
+        assert name in message["Subject"]
+    return [message.get_body((kind,)).get_content() for kind in ("plain", "html")]
 
 
 def break_dump(instance):
@@ -135,21 +148,24 @@ def test_failure_and_recovery_arrive_by_mail(instance):
         use_mail_server(instance, mailbox.port)
         run = instance.backup()
         assert run.state == "partial"
-        (subject,) = mailbox.wait_for(1)
-        assert subject == f"Backup only partly good: Every night ({instance.database})"
-        message = mailbox.messages[0]
+        (message,) = mailbox.wait_for(1)
         ((number,),) = instance.sql("SELECT id FROM backup_job")
+        assert instance.sql("SELECT alarm_kinds FROM backup_plan") == [(["backup"],)]
         assert message["To"] == "boss@example.com"
         assert "odoo@example.com" in message["From"]
-        for kind in ("plain", "html"):
-            text = message.get_body((kind,)).get_content()
-            assert "secret_table" in text and "GRANT SELECT" in text
+        for text in told(message, instance):
+            for value in ("[DUMP-08]", "secret_table", "GRANT SELECT"):
+                assert value in text
             assert f"/odoo/backup-runs/{number}" in text
         assert instance.leftovers() == []
         assert instance.sql("SELECT count(*) FROM mail_activity WHERE active") == [(1,)]
         mend_dump(instance)
         assert instance.backup().state == "success"
-        assert "Backup works again" in mailbox.wait_for(2)[1]
+        _failed, recovered = mailbox.wait_for(2)
+        for text in told(recovered, instance):
+            assert f"/odoo/backup-runs/{number + 1}" in text
+            assert "DUMP-08" not in text
+        assert instance.sql("SELECT alarm_kinds FROM backup_plan") == [(None,)]
         assert instance.backup().state == "success"
         assert instance.leftovers() == []
         assert len(mailbox.messages) == 2
@@ -161,7 +177,7 @@ def test_a_dead_mail_server_is_noted_and_the_mail_stays(instance):
     use_mail_server(instance, _free_port())
     run = instance.backup()
     assert run.state == "partial"
-    last_log(instance, "The mail to boss@example.com could not be sent")
+    last_noted(instance, {"recipient": "boss@example.com"})
     assert instance.leftovers() == []
     assert instance.sql("SELECT state FROM mail_mail") == [("outgoing",)]
 
@@ -184,7 +200,8 @@ def test_nobody_waits_for_a_mute_mail_server_or_monitor(instance):
         # one patience of ten seconds before the run, none before it is shown as ended
         assert (ended - started).total_seconds() < 25
         assert time.monotonic() - begin < 40
-    last_log(instance, "The mail to", "could not be sent", "Webhook: 127.0.0.1")
+    monitor = {"service": "Webhook", "host": "127.0.0.1"}
+    last_noted(instance, {"recipient": "boss@example.com"}, monitor)
 
 
 def test_monitors_hear_how_a_run_goes(instance):
@@ -206,9 +223,9 @@ def test_monitors_hear_how_a_run_goes(instance):
             ("POST", "/hc-t0ken"),
             ("POST", "/hook"),
         ]
-        told = {path: body for _method, path, body in heard}
-        assert f"/hc-t0ken?rid={uuid}" in told
-        summary = json.loads(told["/hook"])
+        bodies = {path: body for _method, path, body in heard}
+        assert f"/hc-t0ken?rid={uuid}" in bodies
+        summary = json.loads(bodies["/hook"])
         assert (summary["event"], summary["uuid"]) == ("success", uuid)
         assert summary["size"] == run.archive.stat().st_size
         assert {step["state"] for step in summary["steps"]} == {"success"}
@@ -221,7 +238,8 @@ def test_monitors_hear_how_a_run_goes(instance):
     logs = "".join(
         p.read_text() for p in (instance.data / "dfr_backup/log").glob("*.log")
     )
-    assert logs and "t0ken" not in logs
+    assert logs
+    assert "t0ken" not in logs
     assert "t0ken" not in str(
         instance.sql("SELECT sealed_secrets::text FROM backup_plan")
     )
@@ -234,9 +252,8 @@ def test_a_monitor_that_fails_is_noted(instance):
             f"'{monitor.url}/t0ken'\nenv.cr.commit()"
         )
         assert instance.backup().state == "success"
-        assert "t0ken" not in last_log(
-            instance, "Healthchecks: 127.0.0.1 answered 404."
-        )
+        answer = {"service": "Healthchecks", "host": "127.0.0.1", "status": 404}
+        assert "t0ken" not in last_noted(instance, answer)
 
 
 def test_overdue_is_noticed_by_the_servers_own_cron(instance):
@@ -257,8 +274,13 @@ def test_overdue_is_noticed_by_the_servers_own_cron(instance):
                 wake_cron(instance)  # it looks once a minute otherwise
                 if mailbox.wait_for(1, seconds=1):
                     break
-            (subject,) = mailbox.wait_for(1)
-        assert subject == f"Backup overdue: Every night ({instance.database})"
+            (message,) = mailbox.wait_for(1)
+        ((plan, noticed),) = instance.sql(
+            "SELECT id, overdue_told_at IS NOT NULL FROM backup_plan"
+        )
+        assert noticed
+        for text in told(message, instance):
+            assert f"/odoo/backup-plans/{plan}" in text
     assert instance.sql("SELECT count(*) FROM mail_activity WHERE active") == [(1,)]
 
 

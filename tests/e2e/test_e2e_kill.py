@@ -51,8 +51,8 @@ def test_killed_once_goes_on(instance, tmp_path, instant):
 def test_killed_always_is_closed_after_three_attempts(instance):
     run = instance.backup(fault="kill-always:postgres.dump.first_bytes:-")
     assert (run.state, run.status) == ("failure", 1)
-    assert "Interrupted in step “Dump database”" in run.report["job"]["error"]
-    assert run.report["job"]["hint"]
+    assert run.report["job"]["error_code"] == "RUN-01"
+    assert run.by_kind["dump_database"]["error_code"] == "RUN-01"
     assert instance.sql("SELECT attempt FROM backup_job") == [(3,)]
     assert run.states["dump_database"] == "failure"
     assert instance.leftovers() == []

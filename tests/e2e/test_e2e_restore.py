@@ -29,7 +29,8 @@ from dfr_backup.engine.restore.verify import verify_restored  # noqa: E402
 NEUTRALIZE = """
 from odoo.modules.neutralize import get_installed_modules, get_neutralization_queries
 import json
-print("SQL" + json.dumps(list(get_neutralization_queries(get_installed_modules(env.cr)))))
+installed = get_installed_modules(env.cr)
+print("SQL" + json.dumps(list(get_neutralization_queries(installed))))
 """
 LOOK = """
 attachments = env["ir.attachment"].sudo().search([("name", "like", ".bin")])
@@ -94,7 +95,8 @@ def shell(instance, database, code):
 def test_a_run_is_restored_whole_and_boots(instance, copy):
     run = instance.backup()
     report = restore(instance, run.archive, copy)
-    assert report.is_complete and report.counted
+    assert report.is_complete
+    assert report.counted
     assert report.tables == len(run.manifest["dfr_backup"]["rows"])
     assert (report.missing_count, report.damaged_count) == (0, 0)
     assert report.files == run.manifest["dfr_backup"]["filestore"]["files"]
@@ -119,7 +121,8 @@ def test_an_archive_of_odoo_is_restored_too_and_neutralized(instance, copy, tmp_
 
     statements = json.loads(output.split("SQL", 1)[1].splitlines()[0])
     report = restore(instance, archive, copy, statements)
-    assert not report.counted and report.missing_count == 0
+    assert not report.counted
+    assert report.missing_count == 0
     assert "BOOTED" in shell(instance, copy.database, LOOK)
     active = "SELECT count(*) FROM ir_cron WHERE active"
     assert instance.sql(active, database=copy.database) == [(1,)]

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import RpcError
 
 NICENESS = 10
 MODES = {
@@ -127,7 +128,7 @@ def test_nothing_over_rpc_without_a_group(instance):
             {"name": "E", "login": "employee", "password": "employee-1"},
         )
         for model in ("plan", "storage", "job", "step", "copy"):
-            with pytest.raises(RuntimeError, match="not allowed|access"):
+            with pytest.raises(RpcError) as refusal:
                 instance.rpc(
                     f"backup.{model}",
                     "search_read",
@@ -135,12 +136,14 @@ def test_nothing_over_rpc_without_a_group(instance):
                     login="employee",
                     password="employee-1",
                 )
+            assert refusal.value.name == "AccessError"
         for method in (
             "action_run_now",
             "action_cancel",
             "action_retry",
         ):  # also on no record
-            with pytest.raises(RuntimeError, match="backup manager|not allowed|access"):
+            with pytest.raises(RpcError) as refusal:
                 instance.rpc(
                     "backup.job", method, [], login="employee", password="employee-1"
                 )
+            assert refusal.value.name == "AccessError"

@@ -67,6 +67,6 @@ def _tell(item):
 def lab(template, tmp_path_factory, request):
     """A lab for all tests of a module."""
     name = request.module.__name__.removeprefix("test_")
-    with made_instance(template, tmp_path_factory.mktemp("lab"), name) as instance:
-        with Lab(instance) as made:
-            yield made
+    folder = tmp_path_factory.mktemp("lab")
+    with made_instance(template, folder, name) as instance, Lab(instance) as made:
+        yield made

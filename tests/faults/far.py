@@ -21,7 +21,10 @@ ENCRYPT = """
 from odoo.addons.dfr_backup.engine.encryption.files import generate_key
 pair = generate_key()
 env["backup.plan"].search([]).write({
-    "encryption": "recipients", "age_recipients": pair.public, "age_identity": pair.private})
+    "encryption": "recipients",
+    "age_recipients": pair.public,
+    "age_identity": pair.private,
+})
 result = pair.private
 """
 

@@ -134,21 +134,25 @@ class Outcome:
     def __init__(self, lab, number):
         self.number = number
         row = lab.sql(
-            "SELECT state, attempt, error, hint, uuid, archive_name FROM backup_job "
-            "WHERE id = %s",
+            "SELECT state, attempt, error, error_code, uuid, archive_name"
+            " FROM backup_job WHERE id = %s",
             number,
         )[0]
-        self.state, self.attempt, self.error, self.hint, self.uuid, self.archive = row
+        self.state, self.attempt, self.error, self.code, self.uuid, self.archive = row
         rows = lab.sql(
-            "SELECT kind, state, error, hint, log FROM backup_step WHERE job_id = %s"
-            " ORDER BY sequence",
+            "SELECT kind, state, error, hint, error_code, log_values FROM backup_step"
+            " WHERE job_id = %s ORDER BY sequence",
             number,
         )
         self.steps = {kind: state for kind, state, *_texts in rows}
-        self.errors = {
-            kind: f"{error} {hint}" for kind, _s, error, hint, _l in rows if error
+        self.errors = {  # for a person who reads why a test failed
+            kind: f"{error} {hint}" for kind, _s, error, hint, *_more in rows if error
         }
-        self.logs = {kind: log or "" for kind, _s, _e, _h, log in rows}
+        self.codes = {kind: code for kind, _s, error, _h, code, _l in rows if error}
+        self.noted = {
+            kind: [values for line in log or [] for values in e2e.message_values(line)]
+            for kind, *_facts, log in rows
+        }
 
     def __str__(self):
         text = self.state
@@ -214,7 +218,8 @@ class Lab:
             self._note_scratch()
             with contextlib.suppress(psycopg2.OperationalError):
                 ((state, later),) = self.sql(
-                    "SELECT state, not_before IS NOT NULL FROM backup_job WHERE id = %s",
+                    "SELECT state, not_before IS NOT NULL FROM backup_job"
+                    " WHERE id = %s",
                     number,
                 )
                 if state not in OPEN:

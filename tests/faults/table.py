@@ -30,7 +30,8 @@ class Table:
             f"{fault:<{widths[0]}}  {step:<{widths[1]}}  {outcome}"
             for fault, step, outcome in self.rows.values()
         ]
-        total = f"{len(lines)} cells, {self.rounds} random rounds, {self.violations} violations"
+        total = f"{len(lines)} cells, {self.rounds} random rounds, "
+        total += f"{self.violations} violations"
         return "\n".join([*lines, total])
 
     def save(self, path):

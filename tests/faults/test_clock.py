@@ -45,14 +45,14 @@ def test_in_the_middle_of_a_run(right, tmp_path, cell, name, instant):
     fault = Fault(tmp_path, "wait", instant)
     outcome = right.run(fault, meanwhile=lambda: right.clock.set(JUMPS[name]))
     cell(f"clock moved by {name}", instant, outcome)
-    assert outcome.state == "success" and outcome.attempt == 1, outcome.errors
+    assert (outcome.state, outcome.attempt) == ("success", 1), outcome.errors
     right.check(outcome, restore=instant == "postgres.dump.first_bytes")
     ((seconds,),) = right.sql(
         "SELECT duration FROM backup_job WHERE id = %s", outcome.number
     )
     assert seconds >= 0
     again = right.run()
-    assert again.state == "success" and again.attempt == 1, again.errors
+    assert (again.state, again.attempt) == ("success", 1), again.errors
 
 
 @pytest.mark.parametrize("name", JUMPS)

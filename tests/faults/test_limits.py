@@ -9,7 +9,10 @@ from lab import INJECT, Fault, Lab, Outcome
 
 PAUSE = 150  # seconds; a cron worker may live 120 s, and use 60 s of the processor
 DUE = "UPDATE backup_plan SET next_run = now() AT TIME ZONE 'UTC' - interval '1 minute'"
-CALL = "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute' WHERE id = %s"
+CALL = (
+    "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute'"
+    " WHERE id = %s"
+)
 CRON = 'result = env.ref("dfr_backup.ir_cron_supervise").id'
 
 
@@ -36,5 +39,5 @@ def test_a_run_outlives_the_limits_of_cron_workers(template, tmp_path, cell, wor
             f"{PAUSE} s in archive_files",
             outcome,
         )
-        assert state == "success" and outcome.attempt == 1
+        assert (state, outcome.attempt) == ("success", 1)
         lab.check(outcome)

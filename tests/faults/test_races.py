@@ -16,7 +16,8 @@ result = bool(runner._lock(runner.held, {job}) and runner._claim(runner.held, {j
 """
 LET_GO = """
 from odoo.addons.dfr_backup import runner
-with runner.held.cursor() as cr:  # a session that is closed holds its locks for a moment yet
+# a session that is closed holds its locks for a moment yet
+with runner.held.cursor() as cr:
     cr.execute("SELECT pg_advisory_unlock_all()")
 runner.held.close()
 """
@@ -59,6 +60,6 @@ def test_all_of_them_supervise(lab, starters, cell):
     ):  # two that write the same row: one is refused
         starters(SUPERVISE)
     outcome = lab.settle(number)
-    assert outcome.state == "success" and outcome.attempt == 1, outcome
+    assert (outcome.state, outcome.attempt) == ("success", 1), outcome
     cell(f"{STARTERS} supervisors at once", "start", outcome)
     lab.check(outcome, restore=False)

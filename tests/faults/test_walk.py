@@ -22,20 +22,21 @@ TERMINATE = (
 
 @pytest.fixture(scope="module")
 def place(template, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    with moto(folder) as server, Proxy(int(server.url.rpartition(":")[2])) as proxy:
-        with made_instance(
-            template, tmp_path_factory.mktemp("walk"), "walk"
-        ) as instance:
-            with Lab(instance) as lab:
-                lab.driver.do(LARGE)
-                add_bucket(lab, server.url, f"http://127.0.0.1:{proxy.port}")
-                lab.proxy = proxy
-                begun = time.monotonic()
-                first = lab.run()
-                assert first.state == "success", first.errors
-                lab.longest = time.monotonic() - begun
-                yield lab
+    folder = tmp_path_factory.mktemp("walk")
+    with (
+        moto(tmp_path_factory.mktemp("server")) as server,
+        Proxy(int(server.url.rpartition(":")[2])) as proxy,
+        made_instance(template, folder, "walk") as instance,
+        Lab(instance) as lab,
+    ):
+        lab.driver.do(LARGE)
+        add_bucket(lab, server.url, f"http://127.0.0.1:{proxy.port}")
+        lab.proxy = proxy
+        begun = time.monotonic()
+        first = lab.run()
+        assert first.state == "success", first.errors
+        lab.longest = time.monotonic() - begun
+        yield lab
 
 
 class Round:
