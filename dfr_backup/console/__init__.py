@@ -115,8 +115,8 @@ def _add_restore(commands):
         "--accept",
         action="append",
         default=[],
-        metavar="CODE",
-        help="go on in spite of this",
+        metavar="NAME",
+        help="go on in spite of what the check calls so",
     )
     restore.add_argument(
         "-i", "--identity", metavar="FILE", help="the private key of the archive"

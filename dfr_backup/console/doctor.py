@@ -29,6 +29,8 @@ def doctor(database, options):
         code = f" [{row['error_code']}]" if row["error_code"] else ""
         mark = "OK    " if row["ok"] else "FAILED"
         print(f"{mark}  {row['check']}: {row['detail']}{code}")
+        if row["hint"]:
+            print(f"        -> {row['hint']}")
     return 0 if all(row["ok"] for row in found) else 1
 
 
@@ -36,13 +38,14 @@ def _looked(what, check, env):
     try:
         return _row(what, True, check(env))
     except EngineError as error:
-        return _row(what, False, str(error.in_full), error.code)
+        return _row(what, False, str(error.message), str(error.hint), error.code)
     except _Wrong as error:
-        return _row(what, False, str(error))
+        return _row(what, False, *error.args)
 
 
-def _row(what, good, detail, code=None):
-    return {"check": what, "ok": good, "detail": detail, "error_code": code or None}
+def _row(what, good, detail, hint=None, code=None):
+    facts = {"hint": hint or None, "error_code": code or None}
+    return {"check": what, "ok": good, "detail": detail, **facts}
 
 
 class _Wrong(Exception):
@@ -79,11 +82,12 @@ def _key(_env):
 def _cron(env):
     cron = env.ref("dfr_backup.ir_cron_supervise", raise_if_not_found=False)
     if not cron or not cron.active:
-        raise _Wrong("it is switched off. Switch on “Backup: plan and supervise”.")
+        raise _Wrong("it is switched off.", "Switch on “Backup: plan and supervise”.")
     late = fields.Datetime.now() - timedelta(hours=1)
     if cron.nextcall < late:
         raise _Wrong(
-            f"it should have run at {cron.nextcall} UTC. Is max_cron_threads above 0?"
+            f"it should have run at {cron.nextcall} UTC.",
+            "Is max_cron_threads above 0?",
         )
     return f"next at {cron.nextcall} UTC"
 
@@ -91,7 +95,9 @@ def _cron(env):
 def _plans(env):
     plans = env["backup.plan"].search([])
     if not plans:
-        raise _Wrong("there is none. Create one under Backups / Configuration / Plans.")
+        raise _Wrong(
+            "there is none.", "Create one under Backups / Configuration / Plans."
+        )
     return ", ".join(
         f"{plan.name} (next {plan.next_run or 'by hand'})" for plan in plans
     )
@@ -104,7 +110,7 @@ def _last(env):
         order="date_end desc",
     )
     if not good:
-        raise _Wrong("there is none yet. “odoo backup run” makes one.")
+        raise _Wrong("there is none yet.", "“odoo backup run” makes one.")
     return f"{good.name} of {good.date_end} UTC"
 
 

@@ -83,8 +83,7 @@ def _start(database, options, request):
         with environment(database) as env:
             job_id = request(env).id
     except (UserError, psycopg2.OperationalError, KeyError) as error:
-        print(_reason(error, database), file=sys.stderr)
-        return 1
+        return _refuse(error, database, options)
     try:
         _follow(database, job_id, quiet=options.json or not sys.stderr.isatty())
     except KeyboardInterrupt:
@@ -96,6 +95,18 @@ def _start(database, options, request):
         job = env["backup.job"].browse(job_id)
         print(json.dumps(_as_json(job), indent=2) if options.json else _as_table(job))
         return EXIT[job.state]
+
+
+def _refuse(error, database, options):
+    """Say why nothing was started; return the exit status."""
+    reason = _reason(error, database)
+    code = (getattr(error, "context", None) or {}).get("error_code")
+    if options.json:
+        facts = {"error": reason, "hint": None, "error_code": code}
+        print(json.dumps({"state": "failure", **facts}, indent=2))
+    else:
+        print(_with_code(reason, code), file=sys.stderr)
+    return 1
 
 
 def _reason(error, database):
@@ -200,11 +211,9 @@ def _as_table(job):
         lines.append(
             f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}"
         )
-        if step.error:
-            code = f" [{step.error_code}]" if step.error_code else ""
-            lines.append(f"      {step.error}{code}")
-            if step.hint:
-                lines.append(f"      -> {step.hint}")
+        lines += _explained(step, " " * 6)
+    if not any(job.step_ids.mapped("error")):
+        lines += _explained(job, "  ")
     lines.append(
         f"{dict(job._fields['state'].selection)[job.state]} in {job.duration:.0f} s"
     )
@@ -213,3 +222,15 @@ def _as_table(job):
         for copy in job.copy_ids
     ]
     return "\n".join(lines)
+
+
+def _explained(told, indent):
+    """Return why a step or a run has failed, and what to do, as lines."""
+    if not told.error:
+        return []
+    hint = [f"{indent}-> {told.hint}"] if told.hint else []
+    return [f"{indent}{_with_code(told.error, told.error_code)}", *hint]
+
+
+def _with_code(text, code):
+    return f"{text} [{code}]" if code else text

@@ -87,7 +87,7 @@ class _Part:
         self._stream = stream
         self._left = length
 
-    def read(self, size):
+    def read(self, size):  # pylint: disable=method-required-super
         data = self._stream.read(min(size, self._left))
         self._left -= len(data)
         return data

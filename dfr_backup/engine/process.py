@@ -1,6 +1,7 @@
 """Children that die with us, whose exit status is read and whose last words are
 kept."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -93,12 +94,10 @@ class Child:
 
 
 def _enlarge_pipe(descriptor: int) -> None:
-    try:
+    with contextlib.suppress(ImportError, OSError):  # a smaller one is only slower
         import fcntl
 
         fcntl.fcntl(descriptor, F_SETPIPE_SZ, PIPE_SIZE)
-    except (ImportError, OSError):
-        pass  # a smaller pipe is slower, not wrong
 
 
 def output_of(argv: Sequence[str | Path], *, timeout: float = 20) -> str:

@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 from odoo.addons.base.models.res_users import check_identity
 
 from .. import server
+from ..engine.errors import EngineError
 from ..flows.restore import DrillFlow, RestoreFlow
 from .backup_copy import PRESENT_STATES
 
@@ -66,6 +67,14 @@ class BackupCopy(models.Model):
             return ""
         by_passphrase = (self.job_id.encryption or plan.encryption) == "passphrase"
         return plan._read_secret("age_passphrase" if by_passphrase else "age_identity")
+
+    def _needs_key(self):
+        """Tell whether somebody has to give the key of the archive: this server has
+        none, or cannot read it."""
+        try:
+            return self.encrypted and not self._read_key()
+        except EngineError:
+            return True
 
     def _steps(self, kinds):
         """Return the values of steps on this copy."""

@@ -253,7 +253,11 @@ class BackupJob(models.Model):
             "hint": plan.overdue_remedy or "",
             "last_good": _iso(plan.last_success),
         }
-        pings = self._pings(plan, {"webhook_url": webhook}, "overdue", summary)
+        try:
+            pings = self._pings(plan, {"webhook_url": webhook}, "overdue", summary)
+        except EngineError as error:  # the mail and the activity must not go with it
+            _logger.warning("Plan %s: %s", plan.name, error.message)
+            return
         if pings:
             self._ping_after_commit(pings)
 

@@ -33,7 +33,8 @@ class BackupReadonlyMixin(models.AbstractModel):
             for name, value in self.env.context.items()
             if name.removeprefix("default_") not in self._own_fields()
         }
-        return super(BackupReadonlyMixin, self.with_context(context)).create(vals_list)
+        own = self.with_context(context)  # pylint: disable=context-overridden
+        return super(BackupReadonlyMixin, own).create(vals_list)
 
     def write(self, vals):
         self._refuse_own_fields(vals)
@@ -60,4 +61,5 @@ class BackupRecordMixin(models.AbstractModel):
             for name, value in self.env.context.items()
             if not name.startswith("default_")
         }
-        return super(BackupRecordMixin, self.with_context(context)).create(vals_list)
+        own = self.with_context(context)  # pylint: disable=context-overridden
+        return super(BackupRecordMixin, own).create(vals_list)

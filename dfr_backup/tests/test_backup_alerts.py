@@ -15,6 +15,7 @@ from ..engine.errors.secrets import SecretUnreadable
 from .common import BackupCase
 
 ALERTS = "odoo.addons.dfr_backup.models.backup_plan_alerts"
+JOB_ALERTS = "odoo.addons.dfr_backup.models.backup_job_alerts"
 
 
 class AlertCase(BackupCase):
@@ -354,6 +355,15 @@ class TestBackupAlerts(AlertCase):
             self.assertReason("switched_off")
             text = " ".join(html2plaintext(mail.body_html).split())
             self.assertIn(self.plan.overdue_remedy, text)
+
+    def test_overdue_is_told_though_the_webhook_cannot_be_read(self):
+        self.plan.webhook_url = "http://127.0.0.1:9/x"
+        sealed = self.plan.sudo().sealed_secrets
+        self.plan.sudo().sealed_secrets = dict.fromkeys(sealed, "v1.broken")
+        with self.in_hours(31), self.assertLogs(JOB_ALERTS, "WARNING"):
+            self.assertEqual(len(self.watch()), 1)
+            self.assertTrue(self.plan.overdue_told_at and self.activities())
+            self.assertFalse(self.watch())
 
     def test_archiving_a_plan_ends_its_promise(self):
         with self.in_hours(31):

@@ -1,3 +1,7 @@
+import io
+import json
+from argparse import Namespace
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -7,9 +11,11 @@ from odoo.tests import tagged
 from odoo.tools import config
 
 from .. import server
+from ..console import doctor, runs
 from ..console.runs import _as_table
 from ..engine.errors import Postponed
 from ..engine.errors.dump import GaveWay
+from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import ForeignRun
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
@@ -47,11 +53,70 @@ class TestBackupJob(BackupCase):
         job = self.run_now()
         first, second = job.step_ids[:2]
         first.write({"state": "failure", "error": "It broke.", "hint": "Mend it."})
+        first.error_code = "X-01"
         second.write({"state": "failure", "error": "So did this.", "hint": False})
         table = _as_table(job)
         self.assertEqual(table.count("->"), 1)
-        self.assertIn("It broke.\n      -> Mend it.\n", table)
+        self.assertIn("It broke. [X-01]\n      -> Mend it.\n", table)
         self.assertRegex(table, r"So did this\.\n  \S")
+
+    def test_table_of_the_command_line_says_why_though_no_step_has_begun(self):
+        job = self.run_now()
+        job._close_unstartable()
+        self.assertFalse(any(job.step_ids.mapped("error")))
+        said = f"{job.error} [{NotStarted.code}]\n  -> {job.hint}"
+        self.assertEqual(_as_table(job).count(said), 1)
+
+    def test_command_line_says_why_nothing_was_started(self):
+        def refuse(_env):
+            error = UserError("Not now.")
+            error.context = {"error_code": "X-01"}
+            raise error
+
+        for error, code in ((refuse, "X-01"), ({}.__getitem__, None)):
+            said, printed = io.StringIO(), io.StringIO()
+            with (
+                self.subTest(code),
+                patch.object(runs, "environment", lambda _database: nullcontext()),
+                redirect_stderr(said),
+                redirect_stdout(printed),
+            ):
+                for as_json in (False, True):
+                    options = Namespace(json=as_json)
+                    self.assertEqual(runs._start("db", options, error), 1)
+                facts = json.loads(printed.getvalue())
+                self.assertEqual(
+                    (facts["state"], facts["error_code"]), ("failure", code)
+                )
+                shown = f"{facts['error']} [{code}]" if code else facts["error"]
+                self.assertEqual(said.getvalue(), f"{shown}\n")
+
+    def test_doctor_has_the_hint_below_what_is_wrong(self):
+        def broken(_env):
+            raise DirectoryMissing(folder="/x")
+
+        printed = io.StringIO()
+        checks = [("A", broken), ("B", lambda _env: "fine"), ("C", doctor._plans)]
+        self.env["backup.plan"].search([]).active = False
+        self.env["backup.storage"].search([]).active = False
+        with (
+            patch.object(doctor, "CHECKS", checks),
+            patch.object(doctor, "environment", lambda _db: nullcontext(self.env)),
+            redirect_stdout(printed),
+        ):
+            self.assertEqual(doctor.doctor("db", Namespace(json=True)), 1)
+            rows = json.loads(printed.getvalue())
+            printed.truncate(0)
+            printed.seek(0)
+            doctor.doctor("db", Namespace(json=False))
+        self.assertEqual([row["ok"] for row in rows], [False, True, False])
+        self.assertEqual(rows[0]["error_code"], DirectoryMissing.code)
+        self.assertEqual([bool(row["hint"]) for row in rows], [True, False, True])
+        self.assertIn(
+            f"{rows[0]['detail']} [{DirectoryMissing.code}]\n"
+            f"        -> {rows[0]['hint']}\n",
+            printed.getvalue(),
+        )
 
     def test_button_creates_a_run_with_all_its_steps(self):
         job = self.run_now()
@@ -69,7 +134,7 @@ class TestBackupJob(BackupCase):
             ],
         )
         self.assertEqual(set(job.step_ids.mapped("state")), {"pending"})
-        self.assertTrue(job.step_ids[4].display_name.endswith(": Disk"))
+        self.assertIn(self.storage.name, job.step_ids[4].display_name)
 
     def test_button_twice_shows_the_waiting_run(self):
         first = self.run_now()
@@ -98,9 +163,14 @@ class TestBackupJob(BackupCase):
         self.plan.storage_ids += other
         steps = self.run_now().step_ids.filtered("storage_id")
         self.assertEqual(
-            steps.mapped("display_name"),
-            ["Upload: Disk", "Upload: Other", "Verify: Disk", "Verify: Other"],
+            [(step.kind, step.storage_id) for step in steps],
+            [
+                (kind, storage)
+                for kind in ("upload", "verify")
+                for storage in (self.storage, other)
+            ],
         )
+        self.assertEqual(len(set(steps.mapped("display_name"))), 4)
 
     def test_state_of_the_run_follows_from_its_steps(self):
         job = self.run_now()

@@ -225,8 +225,9 @@ class TestBackupOverview(OverviewCase):
         self.assertEqual(runs, sorted(runs, key=lambda run: run["id"]))
 
     def test_weekly_and_other_schedules_in_words(self):
+        wednesday = dict(self.plan._fields["weekday"].selection)["2"]
         for values, parts in (
-            ({"frequency": "weekly", "weekday": "2"}, ("Wednesday", "02:00")),
+            ({"frequency": "weekly", "weekday": "2"}, (wednesday, "02:00")),
             ({"frequency": "monthly", "monthday": 31}, ("31", "02:00")),
             ({"frequency": "hourly", "time": 0.25}, ("15",)),
             ({"frequency": "manual"}, ()),

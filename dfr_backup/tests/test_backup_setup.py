@@ -5,6 +5,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user, tagged
 
 from .. import server
+from ..engine.errors import EngineError
 from ..engine.errors.sftp import NobodyListens
 from ..models.backup_overview_advice import SETUP_STATE
 from ..wizards.backup_setup import ORDER
@@ -103,7 +104,8 @@ class TestBackupSetup(BackupCase):
         self.assertEqual(
             plan._read_secret("age_passphrase"), "a long enough passphrase"
         )
-        for part in ("Saturday", "22:30"):
+        saturday = dict(plan._fields["weekday"].selection)["5"]
+        for part in (saturday, "22:30"):
             self.assertIn(part, setup.in_words)
         overview = setup.action_finish()
         self.assertEqual(overview["tag"], "dfr_backup.overview")
@@ -293,6 +295,13 @@ class TestBackupSetup(BackupCase):
         self.assertTrue(setup.age_recipients)
         setup.action_next()
         self.assertEqual(setup.page, "ready")
+
+    def test_key_pair_that_is_none_is_refused(self):
+        wizard = self.env["backup.key.wizard"].create(
+            {"plan_id": self.plan.id, "public_key": "none", "kept_elsewhere": True}
+        )
+        with self.assertRefuses(EngineError):
+            wizard.action_use()
 
     def test_passphrase_is_asked_for_and_a_short_one_refused(self):
         setup = self.turn_to("safety")

@@ -12,6 +12,8 @@ from odoo.tools.translate import trans_export
 from ..engine.errors.dump import TableLocked
 from ..engine.errors.other import CancelledBy
 from ..engine.errors.s3 import AccessDenied
+from ..engine.errors.storage import ReadOnlyStorage
+from ..engine.filestore import OTHER_CONTENT, Trouble
 from ..engine.messages import Message
 from ..flows.words import NO_ARCHIVE
 from ..models.engine_messages import displayed, stored_text, translate
@@ -120,6 +122,31 @@ class TestTranslations(AlertCase):
         english = {step.with_context(lang=None).log for step in job.step_ids}
         german = {displayed(step, "log") for step in job.step_ids}
         self.assertFalse(english & german)
+
+    def test_who_tests_a_storage_leaves_no_language(self):
+        self.storage.owner_uuid = "another"
+        storage = self.storage.with_env(self.german)
+        storage.action_test()
+        self.assertEqual(storage.last_test_error_code, ReadOnlyStorage.code)
+        error = ReadOnlyStorage(storage=storage.name)
+        self.assertReadInItsLanguage(storage, "last_test_error", error.in_full)
+
+    def test_why_a_file_is_not_good_is_kept_without_a_language(self):
+        attachment = self.env["ir.attachment"].create({"name": "x", "raw": b"x"})
+        self.env.flush_all()
+        name = attachment.store_fname
+        reason = Message(OTHER_CONTENT, file=name)
+        issues = self.german["backup.filestore.issue"].sudo()
+        issues._record(self.run_now(), [Trouble(name, "damaged", reason)], False)
+        issue = issues.search([("store_fname", "=", name)], limit=1)
+        self.assertReadInItsLanguage(issue, "reason", reason)
+
+    def assertReadInItsLanguage(self, record, name, text):
+        """A field of a record keeps English, and reads as ``text`` in each language."""
+        self.assertEqual(record[name], str(text))
+        for lang in ("de_DE", "fr_FR"):
+            reader = record.with_context(lang=lang)
+            self.assertEqual(displayed(reader, name), self.said(text, lang))
 
     def test_monitors_and_the_history_stay_english(self):
         error = TableLocked()

@@ -57,7 +57,7 @@ class BackupBrowse(models.TransientModel):
         """Fill in what the manifest says. One that cannot be read hides no
         attachment."""
         copy = self.copy_id
-        self.needs_key = copy.encrypted and not copy._read_key()
+        self.needs_key = copy._needs_key()
         try:
             found = read_contents(copy.storage_id._get_storage(), copy.key)
         except EngineError as error:

@@ -66,7 +66,7 @@ class BackupCompare(models.TransientModel):
         counts = ("table_count", "row_difference", "added_count", "removed_count")
         self.write({"trouble": False, **dict.fromkeys(counts, 0)})
         copies = self.before_id | self.after_id
-        self.needs_key = any(copy.encrypted and not copy._read_key() for copy in copies)
+        self.needs_key = any(copy._needs_key() for copy in copies)
         self._compare_manifests()
         self._compare_files()
 

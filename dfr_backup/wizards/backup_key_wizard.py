@@ -52,7 +52,8 @@ class BackupKeyWizard(models.TransientModel):
         keys = [
             line for line in (plan.age_recipients or "").splitlines() if line.strip()
         ]
-        parse_recipients(self.public_key)
+        with translate_engine_errors(self.env):
+            parse_recipients(self.public_key or "")
         plan.write(
             {
                 "encryption": "recipients",

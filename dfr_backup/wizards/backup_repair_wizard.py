@@ -30,9 +30,7 @@ class BackupRepairWizard(models.TransientModel):
                 lines = [*lines[:LISTED], self.env._("and %s more", more)]
             wizard.plan = "\n".join(lines)
             copies = issues.good_copy_id.sudo()
-            wizard.needs_key = any(
-                copy.encrypted and not copy._read_key() for copy in copies
-            )
+            wizard.needs_key = any(copy._needs_key() for copy in copies)
 
     def _inverse_key(self):
         self._seal_secret("key")

@@ -51,8 +51,7 @@ class BackupStagingWizard(models.TransientModel):
     @api.depends("copy_id")
     def _compute_needs_key(self):
         for wizard in self:
-            copy = wizard.copy_id.sudo()
-            wizard.needs_key = copy.encrypted and not copy._read_key()
+            wizard.needs_key = wizard.copy_id.sudo()._needs_key()
 
     @api.depends("copy_id", "database", "accept_missing_modules")
     def _compute_findings(self):

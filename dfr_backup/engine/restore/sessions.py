@@ -202,8 +202,9 @@ class _Session(threading.Thread):
     def _apply_settings(self) -> None:
         for statement in self._sessions.settings_from(self._known):
             self._known += 1
-            try:
-                with self.connection.cursor() as cr:
-                    cr.execute(statement)
-            except psycopg2.errors.UndefinedObject:
-                pass  # a setting of a newer pg_dump that this server does not know
+            # a newer pg_dump may set what this server does not know
+            with (
+                suppress(psycopg2.errors.UndefinedObject),
+                self.connection.cursor() as cr,
+            ):
+                cr.execute(statement)

@@ -13,6 +13,7 @@ long as the process lives, so that a later one can tell what a killed one has le
 # every name in these statements is quoted by psycopg2.sql
 # pylint: disable=sql-injection
 
+import contextlib
 import os
 import re
 import secrets
@@ -253,8 +254,6 @@ def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> Non
 def _try(cr: Any, statements: tuple[str, ...]) -> None:
     """Run statements as far as they are allowed: the dump will tell if one was
     needed."""
-    try:
+    with contextlib.suppress(psycopg2.Error):
         for statement in statements:
             cr.execute(statement)
-    except psycopg2.Error:
-        pass

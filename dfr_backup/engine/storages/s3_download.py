@@ -200,7 +200,7 @@ class _Piece:
         try:
             self._fetch(self)
         except Interrupt:
-            pass  # nobody waits for it any more
+            return  # nobody waits for it any more
         except Exception as error:  # noqa: BLE001 (somebody waits for it, whatever it is)
             self._fail(error)
 

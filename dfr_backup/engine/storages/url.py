@@ -25,7 +25,7 @@ EXAMPLES = "/var/backups/odoo/, s3://bucket/folder/, sftp://user@host/folder/"
 
 
 def storage_at(
-    address: str, environ: Mapping[str, str] = os.environ, *, folder: bool = False
+    address: str, environ: Mapping[str, str] | None = None, *, folder: bool = False
 ) -> tuple[Storage, str]:
     """Return the storage that ``address`` leads to, and the key of the object in it.
 
@@ -39,6 +39,7 @@ def storage_at(
     ~/.ssh/known_hosts, or DFR_BACKUP_SFTP_HOST_KEY must hold its key. Raise
     PermanentError.
     """
+    environ = os.environ if environ is None else environ
     if "://" not in address:
         return _local(Path(address), folder or address.endswith("/"))
     parts = _split(address)
