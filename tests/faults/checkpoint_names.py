@@ -29,11 +29,11 @@ def _names(argument):
 
 
 def _step_kinds():
-    text = (ADDON / "models/backup_step.py").read_text()
-    kinds = next(
+    text = (ADDON / "flows/words.py").read_text()
+    names = next(
         node.value
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Assign)
-        and getattr(node.targets[0], "id", "") == "STEP_KINDS"
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        and "STEP_NAMES" in ast.unparse(node).partition("=")[0]
     )
-    return {kind for kind, _label in ast.literal_eval(kinds)}
+    return {ast.literal_eval(kind) for kind in names.keys}
