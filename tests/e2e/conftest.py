@@ -6,6 +6,7 @@ unreadable file is one here too.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -23,7 +24,9 @@ from pages import browser_page
 
 DEV = Path(os.environ["DFR_DEV_DIR"])
 REPO = Path(__file__).resolve().parents[2]
-TEMPLATE = f"dfr_e2e_template_{os.getpid()}"  # several runs may go on at once
+# one for all workers of a run; several runs may go on at once
+RUN = os.environ.setdefault("DFR_E2E_RUN", str(os.getpid()))
+TEMPLATE = f"dfr_e2e_template_{RUN}"
 FAULTS = str(Path(__file__).with_name("faults"))
 ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-chown,-fowner"]
 SEED = """
@@ -336,39 +339,68 @@ def drop_database(name):
     _databases(f'DROP DATABASE IF EXISTS "{name}"')
 
 
+def made_once(name, tmp_path_factory, make):
+    """Return the instance that the first worker makes; the others wait for it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = Instance(name, folder)
+        if not (folder / "made").exists():
+            drop_database(name)
+            make(instance)
+            (folder / "made").touch()
+    return instance
+
+
+def pytest_sessionfinish(session):
+    # a worker that is done may not drop what another still clones
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        drop_database(f"{TEMPLATE}_web")
+        drop_database(TEMPLATE)
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
     """A database with the addon and some attachments, from which each test gets a
     clone."""
-    drop_database(TEMPLATE)
-    instance = Instance(TEMPLATE, tmp_path_factory.mktemp("template"))
-    done = instance.odoo(
-        "-d", TEMPLATE, "-i", "base,web,dfr_backup", "--stop-after-init", timeout=600
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    instance.shell(SEED)
-    yield instance
-    drop_database(TEMPLATE)
+
+    def make(instance):
+        arguments = ("-i", "base,web,dfr_backup", "--stop-after-init")
+        done = instance.odoo("-d", TEMPLATE, *arguments, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        instance.shell(SEED)
+
+    return made_once(TEMPLATE, tmp_path_factory, make)
 
 
 @pytest.fixture(scope="session")
 def web_template(template, tmp_path_factory):
     """The same with what a browser loads first, which takes a server its time."""
-    with clone_of(template, f"{TEMPLATE}_web", tmp_path_factory.mktemp("web")) as clone:
-        clone.shell(BUNDLES)
-        yield clone
+
+    def make(instance):
+        fill_clone(template, instance)
+        instance.shell(BUNDLES)
+
+    return made_once(f"{TEMPLATE}_web", tmp_path_factory, make)
+
+
+def fill_clone(template, clone):
+    """Give an instance what another has: database, files, and a storage of its own."""
+    _databases(f'CREATE DATABASE "{clone.database}" TEMPLATE "{template.database}"')
+    shutil.copytree(template.filestore, clone.filestore)
+    clone.storage.mkdir(parents=True, mode=0o700)
+    clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
 
 
 @contextlib.contextmanager
 def clone_of(template, name, folder):
     """Yield a clone of the template: one database, one data directory, one
     configuration."""
-    _databases(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
     try:
         clone = Instance(name, folder)
-        shutil.copytree(template.filestore, clone.filestore)
-        clone.storage.mkdir(parents=True, mode=0o700)
-        clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
+        fill_clone(template, clone)
         yield clone
     finally:
         drop_database(name)

@@ -11,6 +11,7 @@ from lab import Lab
 from table import Table
 
 template = e2e.template
+pytest_sessionfinish = e2e.pytest_sessionfinish
 
 
 def pytest_configure(config):

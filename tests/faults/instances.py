@@ -3,7 +3,6 @@ by name."""
 
 import contextlib
 import importlib.util
-import shutil
 import sys
 import types
 from pathlib import Path
@@ -26,11 +25,8 @@ def made_instance(template, folder, name):
     """Yield a clone of the template: one database, one data directory."""
     folder.mkdir(exist_ok=True)
     name = f"{e2e.TEMPLATE.replace('template', 'faults')}_{name}"
-    e2e._databases(f'CREATE DATABASE "{name}" TEMPLATE "{e2e.TEMPLATE}"')
     clone = e2e.Instance(name, folder)
-    shutil.copytree(template.filestore, clone.filestore)
-    clone.storage.mkdir(parents=True, mode=0o700)
-    clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
+    e2e.fill_clone(template, clone)
     clone.sql("UPDATE backup_plan SET retention = 'none'")
     try:
         yield clone
