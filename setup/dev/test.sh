@@ -51,7 +51,8 @@ addon() {
 
 e2e() {
     say "tests/e2e: real server, real PostgreSQL, real browser"
-    python -m pytest -q -p no:odoo "${at_once[@]}" tests/e2e
+    # a run waits for one start of Odoo after the other: three keep two processors busy
+    python -m pytest -q -p no:odoo -n 3 --dist worksteal tests/e2e
 }
 
 faults() {
