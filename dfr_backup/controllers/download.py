@@ -1,6 +1,7 @@
 """A stored archive on its way to a browser: in pieces, from any byte on, never in
 memory."""
 
+import hashlib
 import logging
 
 from werkzeug.exceptions import Conflict, NotFound, RequestedRangeNotSatisfiable
@@ -48,7 +49,7 @@ class Download(http.Controller):
         body = (
             b""
             if request.httprequest.method == "HEAD"
-            else _pieces(copy, start, stop - start)
+            else _pieces(copy, start, stop - start, size)
         )
         return request.make_response(body, headers, status=status)
 
@@ -68,28 +69,39 @@ def _range(asked, etag, size):
     return found
 
 
-def _pieces(copy, start, length):
-    """Return what yields the bytes; opening fails before anything is sent."""
+def _pieces(copy, start, length, size):
+    """Return what yields the bytes; opening fails before anything is sent. All of an
+    archive that is not what the catalogue knows is not sent: its end is left out."""
+    sha256 = copy.sha256 if length == size else ""
     try:
-        source = copy.storage_id._get_storage().open(copy.key, start)
+        source = copy._get_checked_storage().open(copy.key, start)
         stream = source.__enter__()
     except EngineError as error:
         _logger.warning("Download of %s: %s", copy.key, error.message)
         raise Conflict(format_error(copy.env, error)) from error
-    return FileWrapper(_Part(source, stream, length), PIECE)
+    return FileWrapper(_Part(source, stream, length, sha256), PIECE)
 
 
 class _Part:
-    """So many bytes of an open object, as a file that closes its storage."""
+    """So many bytes of an open object, as a file that closes its storage. When their
+    ``sha256`` is known and is another one, the last of them are kept back: whoever
+    fetches them sees that the download has failed."""
 
-    def __init__(self, source, stream, length):
+    def __init__(self, source, stream, length, sha256=""):
         self._source = source
         self._stream = stream
         self._left = length
+        self._sha256 = sha256
+        self._digest = hashlib.sha256()
 
     def read(self, size):  # pylint: disable=method-required-super
         data = self._stream.read(min(size, self._left))
         self._left -= len(data)
+        if self._sha256:
+            self._digest.update(data)
+            if not self._left and self._digest.hexdigest() != self._sha256:
+                self._sha256 = ""
+                raise OSError("The archive is not the one that was stored.")
         return data
 
     def close(self):

@@ -148,9 +148,9 @@ def look_at(path: Path, name: str, modified: datetime) -> Arrival:
 
 def _arrival(path: Path, key: str, content: dict[str, Any]) -> Arrival:
     data = sidecar(content, key, path.stat().st_size, NO_SHA256)
-    return Arrival(
-        key, content, replace(parse_sidecar(data, sidecar_key(key)), sha256="")
-    )
+    sidecar_of = parse_sidecar(data, sidecar_key(key))
+    unread = replace(sidecar_of, sha256="", file_size=0, file_sha256="")
+    return Arrival(key, content, unread)
 
 
 def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from .catalogue import read_sidecar
+from .catalogued import Catalogued, Expected, expected_of
 from .checkpoints import checkpoint
 from .directread import sha256_on_disk
 from .errors import EngineError
@@ -19,28 +19,23 @@ from .errors.fetch import (
     FetchNeedsSpace,
     NotAtStorage,
 )
-from .manifest import sidecar_key
-from .messages import Message, Size, _
+from .messages import Size
 from .progress import Progress
 from .retry import Retries, persistently
-from .sidecar import Sidecar
 from .storages.base import Storage
 
 CHUNK = 1 << 20  # bytes
 RETRIES = Retries()
-NO_MANIFEST = _(
-    "There is no manifest beside the archive: its checksum cannot be compared"
-)
 
 
 @dataclass(frozen=True)
 class Fetched:
     """Where an archive is.
 
-    ``compared`` tells whether all of it was compared with the manifest beside it. What
-    was not copied was not read yet: then ``comparison(progress)`` does it, and raises
-    as ``Storage.verify`` does. ``seal`` is that of the manifest beside it, see
-    ``manifest.seal``.
+    ``compared`` tells whether all of it was compared with what it has to be. What was
+    not copied was not read yet: then ``comparison(progress)`` does it, and raises as
+    ``Storage.verify`` does. ``seal`` is that of the manifest beside it, see
+    ``manifest.seal``; "" when nothing vouches for that manifest.
     """
 
     path: Path
@@ -62,59 +57,53 @@ def fetch(
     folder: Path,
     progress: Progress,
     retries: Retries = RETRIES,
+    known: Catalogued | None = None,
 ) -> Fetched:
     """Return where the archive ``key`` is.
 
     What lies on this server is neither copied nor read. Otherwise it is fetched into
-    ``folder``, going on where an earlier call was interrupted, and compared with its
-    manifest. An archive without a manifest of ours, as Odoo makes them, is taken as it
-    is. Raise PermanentError when it is not there or is not what was stored, when there
-    is no space, and RetryableError, Cancelled.
+    ``folder``, going on where an earlier call was interrupted, and compared with what
+    the catalogue has ``known``, or with its manifest when no catalogue knows it. An
+    archive without a manifest of ours, as Odoo makes them, is taken as it is. Raise
+    PermanentError when it is not there or is not what was stored, when there is no
+    space, and RetryableError, Cancelled.
     """
-    sidecar = _sidecar(storage, key, progress)
+    expected = expected_of(storage, key, known, progress)
     here = storage.local_path(key)
     size = _size(storage, key)
     if here is not None:
-        return _in_place(storage, key, here, sidecar, size, progress)
+        return _in_place(storage, key, here, expected, size, progress)
     target = folder / key
     _require_space(folder, size - _present(target))
     progress.expect(size)
     persistently(lambda: _go_on(storage, key, target, progress), progress, retries)
-    if sidecar and not _is_stored(target, sidecar, progress):
+    if expected and not _is_stored(target, expected, progress):
         target.unlink()
         raise FetchedDiffers(key=key)
-    return Fetched(target, bool(sidecar))
+    return Fetched(target, bool(expected))
 
 
 def _in_place(
     storage: Storage,
     key: str,
     path: Path,
-    sidecar: Sidecar | None,
+    expected: Expected | None,
     size: int,
     progress: Progress,
 ) -> Fetched:
-    if sidecar is None:
+    if expected is None:
         return Fetched(path, compared=False)
     # of this key: a manifest that describes another file beside it must not vouch for
     # this one
-    compare = partial(storage.verify, key, sidecar.size, sidecar.sha256)
-    if size != sidecar.size:
+    compare = partial(storage.verify, key, expected.size, expected.sha256)
+    if size != expected.size:
         compare(progress)  # raises
-    return Fetched(path, compared=False, seal=sidecar.seal, comparison=compare)
+    return Fetched(path, compared=False, seal=expected.seal, comparison=compare)
 
 
-def _is_stored(target: Path, sidecar: Sidecar, progress: Progress) -> bool:
+def _is_stored(target: Path, expected: Expected, progress: Progress) -> bool:
     size = os.path.getsize(target)
-    return size == sidecar.size and _sha256(target, progress) == sidecar.sha256
-
-
-def _sidecar(storage: Storage, key: str, progress: Progress) -> Sidecar | None:
-    """Return what the manifest beside the archive says, None without one."""
-    if storage.stat(sidecar_key(key)) is None:
-        progress.log(Message(NO_MANIFEST))
-        return None
-    return read_sidecar(storage, sidecar_key(key))
+    return size == expected.size and _sha256(target, progress) == expected.sha256
 
 
 def _size(storage: Storage, key: str) -> int:

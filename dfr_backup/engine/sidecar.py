@@ -1,11 +1,12 @@
 """Read the manifest beside a stored archive. Whoever can write to the storage may
 have made it."""
 
+import hashlib
 import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -66,7 +67,9 @@ class Sidecar:
     ``imported_by`` is the database that has taken in an archive from elsewhere, by the
     run ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody
     has counted its rows. ``module_names`` are those of the database, ``addons`` those
-    that are in the archive. ``seal`` is that of ``manifest.seal``.
+    that are in the archive. ``seal`` is that of ``manifest.seal``. ``file_size``
+    (bytes) and ``file_sha256`` are the manifest itself, as it is stored: 0 and "" when
+    it is not.
     """
 
     key: str
@@ -92,6 +95,8 @@ class Sidecar:
     module_names: tuple[str, ...] = ()
     addons: tuple[str, ...] = ()
     seal: str = ""
+    file_size: int = 0
+    file_sha256: str = ""
 
     @property
     def owner_uuid(self) -> str:
@@ -107,9 +112,11 @@ def parse_sidecar(data: bytes, key: str) -> Sidecar:
     wrong, or that a newer version of this addon wrote it.
     """
     try:
-        return _sidecar(_Fields(parse_json(data)), key)
+        sidecar = _sidecar(_Fields(parse_json(data)), key)
     except Unusable as error:
         raise BadManifest(key=_shown(key), reason=error.reason) from None
+    digest = hashlib.sha256(data).hexdigest()
+    return replace(sidecar, file_size=len(data), file_sha256=digest)
 
 
 def parse_json(data: bytes) -> Any:

@@ -7,6 +7,7 @@ from ..engine import listing, manifest
 from ..engine.addons import archive_addons
 from ..engine.archive.journal import journal_path
 from ..engine.archive.names import DUMP, INDEX
+from ..engine.catalogued import compare_stored, manifest_noted
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
 from ..engine.encryption.files import encrypt_file
@@ -33,7 +34,6 @@ from ..engine.retry import persistently
 from ..engine.snapshot import RowCounter, Snapshot
 from . import words
 from .archiving import ArchivingFlow
-from .base import compare_stored
 
 PARTIAL_ENCRYPTED = "archive.part.age"
 ATTACHMENT_LIST = "attachments.jsonl"
@@ -405,21 +405,16 @@ class BackupFlow(ArchivingFlow):
         )
         location = target.location(job.archive_name)
         progress.log(Message(_("Stored as %(location)s"), location=location))
-        job._record_copy(storage, "stored")
+        job._record_copy(storage, "stored", **manifest_noted(content))
 
     def verify(self, progress, storage):
         """Read back what the storage holds, and compare it with what was sealed."""
         job = self.job
         target = storage._get_own_storage()
+        known = job._catalogued(storage)
         try:
-            persistently(
-                lambda: compare_stored(
-                    target,
-                    job.archive_name,
-                    int(job.archive_size),
-                    job.archive_sha256,
-                    progress,
-                ),
+            sidecar = persistently(
+                lambda: compare_stored(target, job.archive_name, known, progress),
                 progress,
                 storage._retries(),
             )
@@ -436,7 +431,8 @@ class BackupFlow(ArchivingFlow):
                 size=Size(int(job.archive_size)),
             )
         )
-        job._record_copy(storage, "verified")
+        noted = job.copy_ids._noted_of(sidecar)
+        job._record_copy(storage, "verified", **noted)
 
     def cleanup(self, progress):
         """Remove what is not needed any more: old copies, where a new one is

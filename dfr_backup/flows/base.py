@@ -1,10 +1,6 @@
 """What all kinds of runs share: steps that are done once, in their order."""
 
-from ..engine.catalogue import read_sidecar
 from ..engine.checkpoints import checkpoint
-from ..engine.errors import Mismatch, PermanentError
-from ..engine.errors.storage import ForeignManifest
-from ..engine.manifest import sidecar_key
 from ..engine.messages import Message
 from ..engine.outcome import checked_state
 
@@ -50,21 +46,3 @@ class Flow:
         with step._running() as progress:
             method(progress, step.storage_id) if step.storage_id else method(progress)
         checkpoint(f"step.{step.kind}.end")
-
-
-def compare_stored(storage, key, size, sha256, progress):
-    """Read an archive back from a storage, and the manifest without which it is no
-    backup.
-
-    Raise Mismatch when one of them is not what was stored, other PermanentErrors,
-    RetryableError and Cancelled.
-    """
-    storage.verify(key, size, sha256, progress)
-    try:
-        sealed = read_sidecar(storage, sidecar_key(key)).sha256
-    except (
-        PermanentError
-    ) as error:  # the archive could be read: it is no question of rights
-        raise Mismatch.because(error) from error
-    if sealed != sha256:
-        raise ForeignManifest(key=key)

@@ -1,5 +1,6 @@
 """One restore, from top to bottom, and the drill that proves that one would work."""
 
+from ..engine.errors import Mismatch
 from ..engine.messages import Message, _
 from ..engine.outcome import whole_state
 from ..engine.restore.files import unpack_addons
@@ -64,12 +65,22 @@ class RestoreFlow(Flow):
     def _method(self, step):
         """Return what does a step: it gets the progress, and the storage of the
         copy."""
-        method = getattr(self, step.kind, None) or getattr(self.restore, step.kind)
         if step.kind == "fetch":
-            return lambda progress, storage: method(
-                storage._get_storage(), step.copy_id.key, progress
+            return lambda progress, storage: self._fetch(
+                step.copy_id, storage, progress
             )
+        method = getattr(self, step.kind, None) or getattr(self.restore, step.kind)
         return lambda progress, _storage: method(progress)
+
+    def _fetch(self, copy, storage, progress):
+        """Get the archive. One that is not what the catalogue knows is noted as
+        damaged: nobody should try it again."""
+        known = copy._catalogued()
+        try:
+            self.restore.fetch(storage._get_storage(), copy.key, progress, known)
+        except Mismatch:
+            self.job._persist(copy, {"state": "damaged"})
+            raise
 
     def addons(self, progress):
         """Unpack the custom addons into a directory of this restore's own, and say

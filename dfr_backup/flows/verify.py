@@ -1,10 +1,11 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
 from ..engine.arrival import compare_found
+from ..engine.catalogued import compare_stored
 from ..engine.errors import Mismatch
 from ..engine.messages import Message, _
 from ..engine.retry import persistently
-from .base import Flow, compare_stored
+from .base import Flow
 
 
 class VerifyFlow(Flow):
@@ -37,7 +38,8 @@ class VerifyFlow(Flow):
 
     def _compare(self, target, copy, progress):
         if copy.origin != "odoo":
-            compare_stored(target, copy.key, int(copy.size), copy.sha256, progress)
+            sidecar = compare_stored(target, copy.key, copy._catalogued(), progress)
+            self.job._persist(copy, copy._noted_of(sidecar))
             return
         known = copy.sha256 or ""
         found = compare_found(target, copy.key, int(copy.size), known, progress)

@@ -48,6 +48,9 @@ DELETED = _("%(storage)s: deleted %(key)s, which no rule wants")
 NOT_DELETED = _("%(key)s could not be deleted: %(problem)s")
 NOW_MISSING = _("%(key)s was stored here, and is missing now")
 NOW_DAMAGED = _("%(key)s was stored here, and is damaged now")
+NOW_REPLACED = _(
+    "%(key)s is not the backup that was stored here: another one is in its place"
+)
 ARCHIVE_KEPT = _("The archive is kept until %(until)s UTC, to be uploaded again")
 LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left")
 STARTING_AGAIN = _("%(problem)s Starting again.")

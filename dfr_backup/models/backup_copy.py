@@ -10,10 +10,11 @@ from odoo.tools.misc import babel_locale_parse, get_lang
 from odoo.addons.base.models.res_users import check_identity
 
 from ..engine.catalogue import read_sidecar
-from ..engine.errors import EngineError
+from ..engine.catalogued import Catalogued, require_catalogued
+from ..engine.errors import EngineError, Mismatch
 from ..engine.errors.fetch import ArchiveMissing
 from ..engine.errors.storage import ForeignBackup, NotOurs
-from ..engine.manifest import sidecar_key
+from ..engine.manifest import seal, sidecar_key
 from ..engine.retention import Copy
 from .engine_messages import format_error, translate, translate_engine_errors
 from .grants import grant, granted
@@ -51,6 +52,8 @@ class BackupCopy(models.Model):
     )
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     sha256 = fields.Char(string="SHA-256", readonly=True)
+    manifest_size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
+    manifest_sha256 = fields.Char("SHA-256 of the Manifest", readonly=True)
     contents = fields.Char("Parts", readonly=True)
     contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
     complete = fields.Boolean(
@@ -203,7 +206,7 @@ class BackupCopy(models.Model):
             raise UserError(self.env._("This backup is not there to be downloaded."))
         copy = self.sudo()
         with translate_engine_errors(self.env):
-            url = copy.storage_id._get_storage().download_url(
+            url = copy._get_checked_storage().download_url(
                 copy.key, copy.key, DOWNLOAD_SECONDS
             )
         _logger.info(
@@ -244,6 +247,33 @@ class BackupCopy(models.Model):
             ._create_run("verify", steps, trigger, **values)
             ._start()
         )
+
+    def _catalogued_manifest(self):
+        return int(self.manifest_size), self.manifest_sha256 or ""
+
+    def _catalogued(self):
+        """Return what the archive and its manifest have to be, whatever the storage
+        says."""
+        known = int(self.size), self.sha256 or ""
+        return Catalogued(*known, *self._catalogued_manifest())
+
+    def _get_checked_storage(self):
+        """Return the storage, to read in it what this copy holds. Raise PermanentError
+        when something else is there than the catalogue knows."""
+        storage = self.storage_id._get_storage()
+        require_catalogued(storage, self.key, self._catalogued())
+        return storage
+
+    def _noted_of(self, sidecar):
+        """Return what the catalogue notes of a manifest that was read: nothing when it
+        is not about the content that the run has saved."""
+        saved = seal((self.job_id.data or {}).get("manifest") or {})
+        if saved and saved != sidecar.seal:
+            return {}
+        return {
+            "manifest_size": sidecar.file_size,
+            "manifest_sha256": sidecar.file_sha256 or False,
+        }
 
     def _note_verified(self, job):
         job._persist(self, {"state": "verified", "verified_at": fields.Datetime.now()})
@@ -308,6 +338,7 @@ class BackupCopy(models.Model):
             "date": naive(sidecar.taken_at),
             "size": sidecar.size,
             "sha256": sidecar.sha256 or False,
+            **self._noted_of(sidecar),
             "contents": ", ".join(sidecar.contents),
             "complete": not sidecar.missing,
             "encrypted": sidecar.encrypted,
@@ -338,6 +369,17 @@ class BackupCopy(models.Model):
                 else "stored"
             )
         return "missing" if isinstance(found.problem, ArchiveMissing) else "damaged"
+
+    def _is_replaced(self, sidecar):
+        """Tell whether a storage holds another backup under the name of one of ours:
+        what we know of it, its storage cannot change."""
+        if not self.is_ours or not self.sha256 or self.origin == "odoo":
+            return False
+        try:
+            self._catalogued().refuse_other(sidecar)
+        except Mismatch:
+            return True
+        return False
 
     def _is_same(self, sidecar):
         """Tell whether a scan has found what is known; a zip of Odoo's has no

@@ -54,8 +54,9 @@ class BackupCopy(models.Model):
         """Open the archive where it is stored. Raise UserError, also for what the
         body meets."""
         with translate_engine_errors(self.env):
-            storage = self.storage_id._get_storage()
-            with look_into(storage, self.key, self._identities(given)) as reader:
+            identities = self._identities(given)
+            storage = self._get_checked_storage()
+            with look_into(storage, self.key, identities) as reader:
                 yield reader
 
     def _moment(self):

@@ -18,7 +18,7 @@ class BackupJob(models.Model):
         facts = self._facts()["uploaded"]
         return facts["name"], datetime.fromisoformat(facts["modified"])
 
-    def _record_copy(self, storage, state):
+    def _record_copy(self, storage, state, **noted):
         """An archive that was lost from its storage, and is imported again, is the
         same copy."""
         if self.kind == "import" and not self.copy_ids:
@@ -27,7 +27,7 @@ class BackupJob(models.Model):
                 [*here, ("state", "!=", "deleted")], limit=1
             )
             self._persist(lost, self._copy_values(storage))
-        return super()._record_copy(storage, state)
+        return super()._record_copy(storage, state, **noted)
 
     def _copy_values(self, storage):
         if self.kind != "import":

@@ -101,7 +101,11 @@ class BackupJob(models.Model):
         }
         for item in found:
             if item.sidecar:
-                self._record_found(storage, item, known.pop(item.key, copies))
+                copy = known.pop(item.key, copies)
+                if copy._is_replaced(item.sidecar):
+                    self._record_replaced(copy, progress)
+                else:
+                    self._record_found(storage, item, copy)
                 progress.tick()
         unreadable = {item.key for item in found if not item.sidecar}
         for copy in known.values():
@@ -113,11 +117,21 @@ class BackupJob(models.Model):
         values["state"] = copy._state_of(item, copy)
         if not item.sidecar.sha256 and copy and copy._is_same(item.sidecar):
             del values["sha256"]  # a verification may have noted it
+        if copy.is_ours and copy.sha256:  # what a verification has compared
+            for name in ("manifest_size", "manifest_sha256"):
+                values.pop(name, None)
         if copy.plan_id:
             del values["plan_id"]  # the manifest has the name that the plan had then
         if not copy:
             copy = copy.create(values)
         self._persist(copy, values)
+
+    def _record_replaced(self, copy, progress):
+        """Note that the storage has another backup in the place of this one, and warn
+        once."""
+        if copy.state != "damaged":
+            progress.warn(Message(words.NOW_REPLACED, key=copy.key))
+            self._persist(copy, {"state": "damaged"})
 
     def _record_lost(self, copy, unreadable, progress):
         """Note what became of a copy that the scan did not find, and warn once."""

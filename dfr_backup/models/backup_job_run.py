@@ -12,6 +12,7 @@ from odoo import fields, models, release
 
 from .. import runner, server
 from ..engine import manifest
+from ..engine.catalogued import Catalogued
 from ..engine.dump import DumpOptions
 from ..engine.errors import Cancelled, EngineError, Postponed
 from ..engine.errors.runs import StepFailed
@@ -285,13 +286,22 @@ class BackupJob(models.Model):
             },
         )
 
-    def _record_copy(self, storage, state):
-        """Create or update the catalogue's record of this run's archive in
-        ``storage``."""
-        copy = self.copy_ids.filtered(
+    def _copy_in(self, storage):
+        return self.copy_ids.filtered(
             lambda copy: copy.storage_id == storage and copy.key == self.archive_name
         )
-        values = {"state": state}
+
+    def _catalogued(self, storage):
+        """Return what this run's archive in ``storage`` has to be."""
+        archive = int(self.archive_size), self.archive_sha256
+        known = self._copy_in(storage)._catalogued_manifest()
+        return Catalogued(*archive, *known)
+
+    def _record_copy(self, storage, state, **noted):
+        """Create or update the catalogue's record of this run's archive in
+        ``storage``, with what is ``noted`` of its manifest."""
+        copy = self._copy_in(storage)
+        values = {"state": state, **noted}
         if state == "verified":
             values["verified_at"] = fields.Datetime.now()
         if not copy:

@@ -164,14 +164,20 @@ class TestBackupBrowse(BackupCase, HttpCase):
     def test_encrypted_archive_needs_its_key(self):
         pair = generate_key()
         store_archive(self.root / "disk", "db-2.zip", FILES)
-        encrypt_file(
+        sealed = encrypt_file(
             self.root / "disk/db-2.zip",
             self.root / "disk/db-2.zip.age",
             parse_recipients(pair.public),
             Progress(),
         )
         copy = self.copy.copy(
-            {"key": "db-2.zip.age", "encrypted": True, "state": "stored"}
+            {
+                "key": "db-2.zip.age",
+                "encrypted": True,
+                "state": "stored",
+                "size": sealed.size,
+                "sha256": sealed.sha256,
+            }
         )
         browser = self.browse(copy)
         self.assertTrue(browser.needs_key)

@@ -2,11 +2,15 @@ import hashlib
 import json
 from datetime import timedelta
 
+from werkzeug.exceptions import Conflict
+
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
+from ..controllers.download import _pieces
 from ..engine import manifest
+from ..engine.errors import Mismatch
 from ..engine.errors.storage import ForeignBackup, ReadOnlyStorage
 from ..engine.messages import to_json
 from ..engine.progress import Progress
@@ -191,6 +195,71 @@ class TestBackupCatalogue(BackupCase):
         job = self.perform(one.action_verify())
         self.assertEqual((job.state, one.state), ("failure", "damaged"))
         self.assertEqual(other.state, "verified")
+
+    def swap(self, copy, content):
+        """Let somebody put another archive, with a manifest that fits it, in the place
+        of the one that was stored."""
+        sidecar = self.sidecar(copy.key, copy.date, self.mine, content)
+        (self.disk / copy.key).write_bytes(content)
+        (self.disk / manifest.sidecar_key(copy.key)).write_bytes(sidecar)
+
+    def test_verify_finds_a_swapped_pair(self):
+        copy = self.store(content=b"first 1")
+        self.swap(copy, b"second ")
+        job = self.perform(copy.action_verify())
+        self.assertEqual((job.state, copy.state), ("failure", "damaged"))
+
+    def test_drill_and_restore_refuse_a_swapped_pair(self):
+        self.patch(type(self.env["backup.job"]), "_forget_leftovers", lambda _job: None)
+        for request in ("_request_drill", "_request_restore"):
+            with self.subTest(request):
+                copy = self.store(content=b"first 1")
+                self.swap(copy, b"second ")
+                values = {"restore_database": "restored", "trigger": "manual"}
+                if request == "_request_restore":
+                    del values["trigger"]
+                job = getattr(copy, request)(**values)
+                job.state = "running"
+                job._perform()
+                self.assertEqual((job.state, copy.state), ("failure", "damaged"))
+                self.assertEqual(job._step("fetch").state, "failure")
+                self.assertEqual(job._step("check").state, "skipped")
+                self.assertFalse(copy.proven_at)
+
+    def test_scan_does_not_believe_a_swapped_pair(self):
+        copy = self.store(content=b"first 1")
+        sha256 = copy.sha256
+        self.swap(copy, b"the second")
+        job = self.perform(self.storage.action_scan())
+        self.assertEqual((copy.state, copy.sha256), ("damaged", sha256))
+        self.assertEqual(job.step_ids.state, "warning")
+        self.perform(self.storage.action_scan())
+        self.assertEqual((copy.state, copy.sha256), ("damaged", sha256))
+
+    def test_verification_notes_the_manifest_of_an_older_release(self):
+        copy = self.store()
+        self.assertFalse(copy.manifest_sha256)
+        self.perform(copy.action_verify())
+        path = self.disk / manifest.sidecar_key(copy.key)
+        self.assertEqual(copy.manifest_sha256, self.sha256(path.read_bytes()))
+        path.write_bytes(path.read_bytes() + b" ")
+        job = self.perform(copy.action_verify())
+        self.assertEqual(job.step_ids.error_code, "FETCH-18")
+        self.assertEqual(copy.state, "damaged")
+
+    def test_what_was_swapped_is_neither_downloaded_nor_looked_into(self):
+        copy = self.store()
+        self.perform(copy.action_verify())
+        self.swap(copy, b"PK brchive")
+        with self.assertRefuses(Mismatch), copy._looked_into():
+            pass
+        size = int(copy.size)
+        with self.assertRaises(Conflict):
+            _pieces(copy, 0, size, size)
+        copy.manifest_sha256 = False  # as an older release has left it
+        with self.assertRaises(OSError):
+            b"".join(_pieces(copy, 0, size, size))
+        self.assertEqual(b"".join(_pieces(copy, 3, 2, size)), b"br")
 
     def test_plan_verifies_its_newest_copies_on_time(self):
         self.plan.write({"verify_every": "7", "verify_newest": 1})

@@ -59,7 +59,7 @@ class BackupBrowse(models.TransientModel):
         copy = self.copy_id
         self.needs_key = copy._needs_key()
         try:
-            found = read_contents(copy.storage_id._get_storage(), copy.key)
+            found = read_contents(copy._get_checked_storage(), copy.key)
         except EngineError as error:
             self.trouble = format_error(self.env, error)
             return

@@ -73,7 +73,7 @@ class BackupCompare(models.TransientModel):
     def _compare_manifests(self):
         try:
             before, after = (
-                read_contents(copy.storage_id._get_storage(), copy.key)
+                read_contents(copy._get_checked_storage(), copy.key)
                 for copy in (self.before_id, self.after_id)
             )
         except EngineError as error:

@@ -77,7 +77,7 @@ class BackupRestoreWizard(models.TransientModel):
         restoring it."""
         copy = self.copy_id.sudo()
         try:
-            sidecar = describe_stored(copy.storage_id._get_storage(), copy.key)
+            sidecar = describe_stored(copy._get_checked_storage(), copy.key)
         except EngineError as error:
             return False, format_error(self.env, error)
         return copy._facts_of(sidecar), copy._trouble_with(

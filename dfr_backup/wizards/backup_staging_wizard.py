@@ -73,7 +73,7 @@ class BackupStagingWizard(models.TransientModel):
         What cannot be looked at now, the run itself will find."""
         copy = self.copy_id.sudo()
         try:
-            contents = read_contents(copy.storage_id._get_storage(), copy.key)
+            contents = read_contents(copy._get_checked_storage(), copy.key)
             steps = copy.job_id.step_ids.filtered(
                 lambda step: step.kind == "dump_database"
             )

@@ -4,9 +4,20 @@ import os
 import pytest
 
 from dfr_backup.engine import manifest
+from dfr_backup.engine.catalogued import (
+    NO_MANIFEST,
+    NOT_OURS,
+    Catalogued,
+    compare_stored,
+    manifest_noted,
+)
 from dfr_backup.engine.errors import Mismatch, RetryableError
-from dfr_backup.engine.errors.fetch import FetchedDiffers, NotAtStorage
-from dfr_backup.engine.fetch import NO_MANIFEST, fetch
+from dfr_backup.engine.errors.fetch import (
+    FetchedDiffers,
+    ManifestReplaced,
+    NotAtStorage,
+)
+from dfr_backup.engine.fetch import fetch
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import Retries
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
@@ -34,6 +45,7 @@ class Far(LocalStorage):
 
     def __init__(self, path):
         super().__init__(path, LocalRules([path]))
+        self.local_folder = path
         self.offsets = []
         self.failures = 0
 
@@ -116,6 +128,76 @@ def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
     progress = Progress()
     assert fetch(far, KEY, folder, progress).path.read_bytes() == CONTENT
     assert progress.lines[0].template == NO_MANIFEST
+
+
+def known(storage):
+    """What a catalogue notes of what the storage holds now."""
+    with storage.open(manifest.sidecar_key(KEY)) as stream:
+        noted = manifest_noted(stream.read())
+    return Catalogued(len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), **noted)
+
+
+def at_hand(far):
+    """The same storage, as a directory of this server."""
+    folder = far.local_folder
+    return LocalStorage(folder, LocalRules([folder]))
+
+
+def swap(storage, content):
+    """Put another archive, and its manifest, in the place of the one that was
+    stored."""
+    storage.put_bytes(content, KEY)
+    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, OURS)
+    digest = hashlib.sha256(content).hexdigest()
+    sealed = manifest.sidecar(about, KEY, len(content), digest)
+    storage.put_bytes(sealed, manifest.sidecar_key(KEY))
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) - 5])
+def test_swapped_pair_is_not_what_the_catalogue_knows(far, folder, size):
+    before = known(far)
+    swap(far, os.urandom(size))
+    with pytest.raises(Mismatch):
+        fetch(far, KEY, folder, Progress(), known=before)
+    assert list(folder.iterdir()) == []
+    here = at_hand(far)
+    with pytest.raises(Mismatch):
+        fetch(here, KEY, folder, Progress(), known=before).compare(Progress())
+    with pytest.raises(Mismatch):
+        compare_stored(here, KEY, before, Progress())
+    fetch(far, KEY, folder, Progress())  # nobody knows better
+
+
+@pytest.mark.parametrize("content", [b"{", None], ids=["damaged", "missing"])
+def test_catalogue_vouches_where_the_manifest_does_not(far, folder, content):
+    before = known(far)
+    far.delete(manifest.sidecar_key(KEY))
+    if content:
+        far.put_bytes(content, manifest.sidecar_key(KEY))
+    progress = Progress()
+    assert fetch(far, KEY, folder, progress, known=before).compared
+    assert [line.template for line in progress.warnings] == [NOT_OURS]
+
+
+def test_manifest_that_was_changed_vouches_for_nothing(far, folder):
+    """Its archive is the one that was stored, and the list of checksums is another."""
+    members = {"count": 1, "sha256sums": "0" * 64}
+    ours = {**OURS, "members": members}
+    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, ours)
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    sealed = manifest.sidecar(about, KEY, len(CONTENT), digest)
+    far.put_bytes(sealed, manifest.sidecar_key(KEY))
+    before = known(far)
+    here = at_hand(far)
+    assert fetch(here, KEY, folder, Progress(), known=before).seal
+    unknown = Catalogued(before.size, before.sha256)
+    assert not fetch(here, KEY, folder, Progress(), known=unknown).seal
+    members["sha256sums"] = "1" * 64
+    sealed = manifest.sidecar(about, KEY, len(CONTENT), digest)
+    far.put_bytes(sealed, manifest.sidecar_key(KEY))
+    assert not fetch(here, KEY, folder, Progress(), known=before).seal
+    with pytest.raises(ManifestReplaced):
+        compare_stored(here, KEY, before, Progress())
 
 
 def test_what_lies_here_is_compared_when_it_is_wanted(far, tmp_path, folder):

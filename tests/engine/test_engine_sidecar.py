@@ -1,3 +1,4 @@
+import hashlib
 import json
 import time
 import tracemalloc
@@ -90,6 +91,8 @@ def test_what_we_write_is_read():
         missing=(MissingPart("archive_files", "The disk\nis broken."),),
         module_names=("base", "web"),
         seal=manifest.seal(json.loads(stored())),
+        file_size=len(stored()),
+        file_sha256=hashlib.sha256(stored()).hexdigest(),
     )
     assert parse_sidecar(stored(), KEY).taken_at.tzinfo is timezone.utc
 

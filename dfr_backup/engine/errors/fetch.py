@@ -1,7 +1,7 @@
 """Reading and fetching an archive."""
 
 from ..messages import _
-from . import PermanentError
+from . import Mismatch, PermanentError
 
 
 class ArchiveNotKept(PermanentError, code="FETCH-01"):
@@ -100,7 +100,7 @@ class FileGone(PermanentError, code="FETCH-13"):
     remedy = _("The file was moved or deleted. Scan the storage to see what is there.")
 
 
-class FetchedDiffers(PermanentError, code="FETCH-14"):
+class FetchedDiffers(Mismatch, code="FETCH-14"):
     template = _("%(key)s is not what was stored: its size or its checksum differs.")
     remedy = _(
         "The stored copy is damaged. Use one of another storage, or an older one."
@@ -124,3 +124,11 @@ class ArchiveMissing(PermanentError, code="FETCH-16"):
 class ArchiveSizeDiffers(PermanentError, code="FETCH-17"):
     template = _("The archive has %(size)s bytes instead of %(expected)s.")
     remedy = _("It was cut off or changed. Use another copy.")
+
+
+class ManifestReplaced(Mismatch, code="FETCH-18"):
+    template = _("The manifest beside %(key)s is not the one that was stored.")
+    remedy = _(
+        "Somebody has changed it, or put another backup in its place. Find out who may "
+        "write into the storage, and use a copy in another one."
+    )

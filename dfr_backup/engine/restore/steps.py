@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..archive.reader import Archive, open_archive
+from ..catalogued import Catalogued
 from ..directread import DirectFile
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
@@ -97,16 +98,22 @@ class Restore:
         """Remove what was made and not finished. Raise EngineError."""
         self._resources.close()
 
-    def fetch(self, storage: Storage, key: str, progress: Progress) -> None:
-        """Get the archive, compare it with its manifest, and decrypt it when it is
-        encrypted.
+    def fetch(
+        self,
+        storage: Storage,
+        key: str,
+        progress: Progress,
+        known: Catalogued | None = None,
+    ) -> None:
+        """Get the archive, compare it with what the catalogue has ``known`` of it, else
+        with its manifest, and decrypt it when it is encrypted.
 
         What lies in a local directory is read where it is. What is read of it is
         compared with the checksums in it, and those with its manifest: as a whole it is
         only compared when it has none. What an interrupted call has fetched is used
         again. Raise EngineError.
         """
-        fetched = fetch(storage, key, self._work, progress)
+        fetched = fetch(storage, key, self._work, progress, known=known)
         place: Path | DirectFile = fetched.path
         if self._options.whole or key.endswith(".age"):
             fetched = fetched.compare(progress)
