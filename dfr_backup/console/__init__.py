@@ -122,6 +122,11 @@ def _add_restore(commands):
         "-i", "--identity", metavar="FILE", help="the private key of the archive"
     )
     restore.add_argument(
+        "--plain-load",
+        action="store_true",
+        help="load the dump in its own order, in one session",
+    )
+    restore.add_argument(
         "--addons", metavar="FOLDER", help="unpack the custom addons there"
     )
 

@@ -187,6 +187,7 @@ def restore(options):
         new_identity=not options.same_identity,
         neutralize=server.neutralization if options.neutralize else None,
         identities=_identities(options, key),
+        plain=options.plain_load,
         whole=bool(options.addons),  # else a damaged addon were only found in the end
         **server.database_template(),
     )

@@ -154,6 +154,20 @@ class Snapshot:
             tables: list[tuple[str, str]] = cr.fetchall()
             return tables
 
+    def partition_roots(self) -> dict[str, int]:
+        """Return the topmost partitioned table of each partition that may have
+        rows of its own: its OID by the partition's quoted full name."""
+        with self._cursor() as cr:
+            cr.execute(
+                "SELECT n.nspname, c.relname, pg_partition_root(c.oid)::oid FROM "
+                "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+                "c.relispartition AND c.relkind = 'r'"
+            )
+            return {
+                sql.Identifier(schema, table).as_string(self._session): root
+                for schema, table, root in cr.fetchall()
+            }
+
     def cancel(self) -> None:
         """Stop the query that another thread runs in this snapshot."""
         self._session.cancel()

@@ -27,6 +27,8 @@ STATEMENTS = [
     b" SELECT 2; END;",
     b"CREATE OR REPLACE PROCEDURE p() LANGUAGE sql\n BEGIN ATOMIC\n DELETE FROM t;\n "
     b"END;",
+    b"CREATE FUNCTION begin(begin int) RETURNS begin LANGUAGE sql\nBEGIN ATOMIC\n "
+    b"SELECT t.begin AS begin, CASE WHEN true THEN begin END FROM t;\n SELECT 1; END;",
     b"CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2);",
     b"CREATE TABLE a$b (begin_date int, weekend int, the_case text DEFAULT 'x$$');",
     b"SELECT 1 /* one ; /* nested ; ' */ $$ ; \" */ + 2;",

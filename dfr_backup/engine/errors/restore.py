@@ -73,6 +73,12 @@ class RefusedByPostgres(PermanentError):
     remedy_install = _(
         "Install what is named on the database server: the dump needs it."
     )
+    remedy_search_path = _(
+        "The function %(function)s looks for something without naming its schema, "
+        "and a dump is loaded with an empty search_path: psql cannot load this one "
+        "either. In the original database, add “SET search_path = public” to the "
+        "function, and make a new backup."
+    )
     remedy_unaccent = _(
         "Restore with an unaccent function that is IMMUTABLE, as the original server "
         "had it: set “unaccent = True” in odoo.conf, or use a db_template that has it."

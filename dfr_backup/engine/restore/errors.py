@@ -20,7 +20,13 @@ CONTEXT = re.compile(
 PRIVATE_DETAIL = "Failing row contains"
 RIGHTS = re.compile(rb"GRANT\s|REVOKE\s|ALTER\s+DEFAULT\s+PRIVILEGES\s")
 FOREIGN_COMMENT = re.compile(rb"COMMENT\s+ON\s+(?:EXTENSION|SCHEMA)\s")
+REFRESH = re.compile(rb"REFRESH\s+MATERIALIZED\s+VIEW\s+(?P<view>.*?)\s*;\Z", re.S)
+FUNCTION = re.compile(r"(?P<name>[^\s()]+\([^()]*\))")
 UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, UNAVAILABLE = "42704", "42501", "0A000"
+# of a table, function, schema or type that is looked for without a schema
+NOT_FOUND = ("42P01", "42883", "3F000", UNDEFINED_OBJECT)
+# by the first two signs: no connection, no room, stopped, the system's
+NOT_OF_SQL = ("08", "53", "57", "58")
 REMEDIES = {
     "53100": RefusedByPostgres.remedy_disk,
     "53200": RefusedByPostgres.remedy_memory,
@@ -29,20 +35,48 @@ REMEDIES = {
     "58P01": RefusedByPostgres.remedy_install,
     "42P17": RefusedByPostgres.remedy_unaccent,
 }
+SKIPPED = _("dump.sql, line %(line)s, was not followed: %(reason)s")
+UNPOPULATED = _(
+    "The materialized view %(view)s has no rows yet (%(reason)s). Once its cause is "
+    "removed: REFRESH MATERIALIZED VIEW %(view)s;"
+)
+UNPOPULATED_BY_SEARCH_PATH = _(
+    "The materialized view %(view)s has no rows yet (%(reason)s): a function of it "
+    "needs a search_path, and a dump is loaded without one. Add “SET search_path = "
+    "public” to the function, then: REFRESH MATERIALIZED VIEW %(view)s;"
+)
 LINE = _("dump.sql, line %(line)s")
 LINE_OF_TABLE = _("dump.sql, line %(line)s, table %(table)s")
 LINE_OF_COLUMN = _("dump.sql, line %(line)s, table %(table)s, column %(column)s")
 
 
-def is_tolerable(statement: bytes, error: psycopg2.Error) -> bool:
-    """Tell whether a restored database is complete without this statement: rights of
-    users that this server does not have, and comments on what belongs to the
-    server's administrator."""
+def excuse(error: psycopg2.Error, statement: bytes, place: Place) -> Message | None:
+    """Return a warning when the data of a restored database are complete without this
+    statement: rights of users that this server does not have, comments on what belongs
+    to the server's administrator, rows that a materialized view takes from tables. Else
+    None."""
+    reason, view = _reason(error), REFRESH.match(statement)
+    if view and is_of_sql(error):
+        by_path = error.pgcode in NOT_FOUND
+        template = UNPOPULATED_BY_SEARCH_PATH if by_path else UNPOPULATED
+        name = view["view"].decode("utf-8", "replace")
+        return Message(template, view=name, reason=reason)
+    tolerable: tuple[str, ...] = ()
     if RIGHTS.match(statement):
-        return error.pgcode in (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE)
-    return (
-        bool(FOREIGN_COMMENT.match(statement))
-        and error.pgcode == INSUFFICIENT_PRIVILEGE
+        tolerable = (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE)
+    elif FOREIGN_COMMENT.match(statement):
+        tolerable = (INSUFFICIENT_PRIVILEGE,)
+    if error.pgcode not in tolerable:
+        return None
+    return Message(SKIPPED, line=place.line, reason=reason)
+
+
+def is_of_sql(error: BaseException | None) -> bool:
+    """Tell whether PostgreSQL refuses a statement itself: it is not short of anything,
+    was not stopped, and grants the right to it."""
+    code = error.pgcode if isinstance(error, psycopg2.Error) else None
+    return bool(
+        code and not code.startswith(NOT_OF_SQL) and code != INSUFFICIENT_PRIVILEGE
     )
 
 
@@ -68,7 +102,19 @@ def load_error(
     log = f"{where}: {reason}\n{_detail(error)}{text}"
     if _is_lost(error):
         return ServerLost(reason=reason, log=log)
-    return LoadFailed(reason=reason, where=where, remedy=_remedy(error), log=log)
+    remedy, function = _remedy(error), _function(error)
+    if not remedy and function:
+        remedy = LoadFailed.remedy_search_path
+    return LoadFailed(
+        reason=reason, where=where, function=function, remedy=remedy, log=log
+    )
+
+
+def _function(error: psycopg2.Error) -> str:
+    """Return the function that did not find what it uses; else nothing."""
+    context = error.diag.context or ""
+    found = error.pgcode in NOT_FOUND and FUNCTION.search(context)
+    return found["name"] if found else ""
 
 
 def _where(error: psycopg2.Error, place: Place, rows: bool) -> Message:

@@ -2,7 +2,7 @@
 
 It is not one transaction: who calls it drops the database when it fails. What each
 statement may share its time with is decided by its kind, and whatever is not known is
-done alone, in order:
+done alone, in order. ``plain`` does everything alone, see ``fallback``:
 
 * rows of any table: in chunks of 4 MiB, in any session. No constraint, index or
   trigger exists yet, because pg_dump writes them after all rows.
@@ -15,47 +15,42 @@ done alone, in order:
 
 import os
 import queue
-import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psycopg2
 
 from ..checkpoints import checkpoint
-from ..messages import Message, _
+from ..messages import Message
 from ..postgres import Connection
 from ..progress import Progress
-from .errors import is_tolerable, load_error
+from .errors import excuse, load_error
+from .kinds import (
+    COMMENT,
+    COPIED,
+    FOREIGN_KEY,
+    IMMUTABLE,
+    INDEX,
+    KEY,
+    ONLY,
+    PARTITIONED,
+    REFERENCED,
+    SETTING,
+    UNACCENT,
+    UNCHECKED,
+    table_of,
+)
 from .sessions import LOOK, Sessions
 from .sqlstream import Rows, Statement, split
 from .vacuumguard import VacuumGuard
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB
-SKIPPED = _("dump.sql, line %(line)s, was not followed: %(reason)s")
 BATCH = 500  # statements of the main session that are handed over together
-
-IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s".;(),]+)'
-TABLE = rb"(?P<table>" + IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")?)"
-SETTING = re.compile(rb"SET\s|SELECT\s+pg_catalog\.set_config\(")
-COPIED = re.compile(rb"COPY\s+" + TABLE)
-INDEX = re.compile(
-    rb"CREATE\s+(?:UNIQUE\s+)?INDEX\s+" + IDENTIFIER + rb"\s+ON\s+" + TABLE + rb"\s"
-)
-ADD = (
-    rb"ALTER\s+TABLE\s+ONLY\s+"
-    + TABLE
-    + rb"\s+ADD\s+CONSTRAINT\s+(?P<name>"
-    + IDENTIFIER
-)
-KEY = re.compile(ADD + rb")\s+(?:PRIMARY\s+KEY|UNIQUE)\s")
-FOREIGN_KEY = re.compile(ADD + rb")\s+FOREIGN\s+KEY\s.*\)[^()]*;\Z", re.S)
-NOT_VALID = re.compile(rb"\sNOT\s+VALID\s*;\Z")
-COMMENT = re.compile(rb"COMMENT\s+ON\s")
-ONLY = b"ONLY"  # of a partitioned table, whose parts are attached to it in order
 
 
 @dataclass
@@ -75,34 +70,41 @@ def load(
     progress: Progress,
     *,
     helpers: int | None = None,
+    unaccent: bool = False,
+    plain: bool = False,
 ) -> LoadReport:
     """Load a plain dump, which comes in pieces, into the empty database of
     ``connection``.
+
+    With ``unaccent``, indexes may use the function of that extension. ``plain`` is
+    psql's way: one session, each statement by itself, in the order of the dump.
 
     Stop at the first error. Raise LoadFailed with the line and the statement,
     ServerLost, what ``split`` raises, Cancelled. The database is then of no use any
     more.
     """
     # one more than there are cores: now and then one of them waits for the disk
-    helpers = helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
+    helpers = 0 if plain else helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
     with (
         _read_ahead(pieces, progress) as ahead,
         Sessions(connection, helpers, progress) as sessions,
     ):
-        loader = _Loader(sessions)
+        loader = (_PlainLoader if plain else _Loader)(sessions, unaccent)
         loader.load(split(ahead))
         return loader.finish(progress)
 
 
 class _Loader:
-    def __init__(self, sessions: Sessions):
+    def __init__(self, sessions: Sessions, unaccent: bool):
         self._sessions = sessions
+        self._unaccent = unaccent
         self._guard = VacuumGuard(sessions)
         self._alone: list[Statement] = []
         self._builds: list[tuple[bytes, Statement]] = []
         self._validations: dict[bytes, list[tuple[bytes, Statement]]] = {}
         self._comments: list[Statement] = []
         self._weights: dict[bytes, int] = {}  # bytes of rows by table
+        self._partitioned: set[bytes] = set()
         self._report = LoadReport()
 
     def load(self, items: Iterable[Statement | Rows]) -> None:
@@ -133,27 +135,45 @@ class _Loader:
             self._sessions.set(text)
         elif statement.is_copy:
             self._flush()
-            self._weights.setdefault(_table(COPIED, text), 0)
+            self._weights.setdefault(table_of(COPIED, text), 0)
         elif COMMENT.match(text) and (self._builds or self._validations):
             self._comments.append(statement)  # nothing depends on it
-        elif table := _table(INDEX, text) or _table(KEY, text):
+        elif table := table_of(INDEX, text) or table_of(KEY, text):
             self._build(table, statement)
-        elif (key := FOREIGN_KEY.match(text)) and not NOT_VALID.search(text):
+        elif (key := FOREIGN_KEY.match(text)) and self._may_be_added_unchecked(text):
             self._add_foreign_key(statement, key["table"], key["name"])
         else:
             self._flush_parallel()
             self._run_alone(statement)
 
+            if table := table_of(PARTITIONED, text):
+                self._partitioned.add(table)
+
+    def _may_be_added_unchecked(self, foreign_key: bytes) -> bool:
+        """Tell whether a foreign key may be added first and validated later: one to a
+        partitioned table has further ones for its parts, which PostgreSQL 15 would
+        leave unvalidated."""
+        found = REFERENCED.search(foreign_key)
+        referenced = found["table"] if found else b""
+        return referenced not in self._partitioned and not UNCHECKED.search(foreign_key)
+
     def _run_alone(self, statement: Statement) -> None:
         if not self._alone:
             self._end_rows()
-        self._alone.append(statement)
+        self._alone += [statement, *self._additions(statement)]
         if len(self._alone) >= BATCH:
             self._flush_alone()
 
+    def _additions(self, statement: Statement) -> Iterator[Statement]:
+        """Yield what of ours follows a statement of the dump."""
+        found = UNACCENT.match(statement.text) if self._unaccent else None
+        if found:
+            text = IMMUTABLE % (found["schema"] or b"public")
+            yield Statement(text, statement.place, optional=True)
+
     def _copy(self, rows: Rows) -> None:
         checkpoint("restore.load.rows")
-        table = _table(COPIED, rows.copy.text)
+        table = table_of(COPIED, rows.copy.text)
         if not self._weights[table]:
             self._guard.hold(table)
         self._weights[table] += rows.size
@@ -244,10 +264,30 @@ class _Loader:
         try:
             cr.execute(statement.text)
         except psycopg2.Error as error:
-            if not is_tolerable(statement.text, error):
+            if statement.optional:
+                return
+            excused = excuse(error, statement.text, statement.place)
+            if not excused:
                 raise load_error(error, statement.text, statement.place) from error
-            line, reason = statement.place.line, error.diag.message_primary
-            self._report.skipped.append(Message(SKIPPED, line=line, reason=reason))
+            self._report.skipped.append(excused)
+
+
+class _PlainLoader(_Loader):
+    """One session that does everything by itself and in the order of the dump."""
+
+    def _do(self, statement: Statement) -> None:
+        if SETTING.match(statement.text):
+            self._sessions.set(statement.text)
+        elif statement.is_copy:
+            self._weights.setdefault(table_of(COPIED, statement.text), 0)
+        else:
+            for one in (statement, *self._additions(statement)):
+                self._sessions.run(partial(self._execute_all, statements=[one]))
+
+    def _copy(self, rows: Rows) -> None:
+        checkpoint("restore.load.rows")
+        self._weights[table_of(COPIED, rows.copy.text)] += rows.size
+        self._sessions.run(lambda session: _copy_rows(session, rows))
 
 
 def _execute_together(cr: Any, statements: list[Statement]) -> bool:
@@ -281,13 +321,6 @@ def _copy_rows(session: Any, rows: Rows) -> None:
             rows.loaded(cr.rowcount)
     except psycopg2.Error as error:
         raise load_error(error, rows.copy.text, rows.place, rows=True) from error
-
-
-def _table(pattern: "re.Pattern[bytes]", text: bytes) -> bytes:
-    """Return the table that a statement of this kind is about, as the dump writes
-    it."""
-    found = pattern.match(text)
-    return found["table"] if found else b""
 
 
 @contextmanager

@@ -28,10 +28,11 @@ TAIL = 256  # bytes in which the last line must be
 HARMLESS = (b"\\restrict ", b"\\unrestrict ")
 NAME = rb"A-Za-z0-9_$\x80-\xff"
 # what ends or hides something; a word of these two kinds must not begin inside another
-# word
+# word. Bodies are not nested, and of these words only “begin” may be a name without
+# quotes.
 TOKEN = re.compile(
     rb"(?<![" + NAME + rb"])(?:[eE]'|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
-    rb"|(?:begin|case|end)(?![" + NAME + rb"]))|['\";()]|--|/\*",
+    rb"|(?:begin(?=\s+atomic)|case|end)(?![" + NAME + rb"]))|['\";()]|--|/\*",
     re.I,
 )
 STRING = re.compile(rb"[^']*'")
@@ -48,10 +49,12 @@ LONGEST_STATEMENT = 64 << 20
 
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement with its semicolon; ``place`` is where it begins."""
+    """One SQL statement with its semicolon; ``place`` is where it begins. One that is
+    ``optional`` is ours, and may fail."""
 
     text: bytes
     place: Place
+    optional: bool = False
 
     @property
     def is_copy(self) -> bool:

@@ -26,9 +26,9 @@ from ..postgres import Connection
 from ..progress import Progress
 from ..storages.base import Storage
 from .errors import may_be_damage
+from .fallback import load_whole
 from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
-from .load import load
 from .place import Place
 from .preflight import Finding, Surroundings, preflight
 from .target import Published, RestoreTarget
@@ -52,6 +52,7 @@ class RestoreOptions:
     names of the installed modules, the SQL statements that make a copy harmless; None:
     the copy takes over. ``identities`` decrypt the archive, see ``encryption``.
     ``whole`` compares all of the archive before, also what a restore does not read.
+    ``plain`` loads the dump in its own order, in one session.
     """
 
     place: Place
@@ -66,6 +67,7 @@ class RestoreOptions:
     unaccent: bool = False
     durable: bool = True
     whole: bool = False
+    plain: bool = False
 
 
 class Restore:
@@ -175,7 +177,7 @@ class Restore:
             replace_existing=options.replace_existing,
         )
         self.target = self._resources.enter_context(target)
-        target.create(template=options.template, unaccent=options.unaccent)
+        target.create(template=options.template)
 
     def load(self, progress: Progress) -> None:
         """Load the dump, stopping at the first error. Raise EngineError, Cancelled.
@@ -190,13 +192,21 @@ class Restore:
             durable=self._options.durable,
         )
         self._extraction = self._resources.enter_context(extraction)
-        try:
-            report = load(self._sql(extraction), self.target.connection, progress)
-        except PermanentError as error:
+
+        def on_failure(error: PermanentError) -> None:
             extraction.raise_error()
             if may_be_damage(error):
                 self._require_sound_dump(progress)
-            raise
+
+        report = load_whole(
+            lambda: self._sql(extraction),
+            self.target,
+            progress,
+            unaccent=self._options.unaccent,
+            plain=self._options.plain,
+            on_failure=on_failure,
+        )
+        self.target.complete(unaccent=self._options.unaccent)
         counts = {"statements": report.statements, "tables": report.tables}
         progress.log(Message(LOADED, **counts))
 

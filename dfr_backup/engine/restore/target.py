@@ -35,14 +35,24 @@ from ..errors.restore import (
 )
 from ..messages import _
 from ..postgres import Connection
-from .databases import exists, fence, owner_without_us, quoted, rename, server_session
+from .databases import (
+    drop,
+    exists,
+    fence,
+    owner_without_us,
+    quoted,
+    rename,
+    server_session,
+)
 from .leftovers import clean_up
 from .marker import Marker
 from .place import MARKER_SUFFIX, PREFIX, SCRATCH, Place
 
 DATABASE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")  # what Odoo serves
+# What Odoo creates in each database. After the load: the dump may have it in another
+# schema, or a function of its own under that name.
 EXTENSIONS = ("CREATE EXTENSION IF NOT EXISTS pg_trgm",)
-# Odoo's own statements for “unaccent = True”: indexes may only use what is immutable
+NO_UNACCENT = "SELECT to_regprocedure('public.unaccent(text)') IS NULL"
 UNACCENT = (
     "CREATE EXTENSION IF NOT EXISTS unaccent",
     "ALTER FUNCTION unaccent(text) IMMUTABLE",
@@ -85,6 +95,7 @@ class RestoreTarget:
         self._server = server
         self._markers = markers
         self._replace = replace_existing
+        self._template = ""
         self._marker: Marker
         self._published = False
 
@@ -104,8 +115,9 @@ class RestoreTarget:
         finally:
             self._marker.close()
 
-    def create(self, *, template: str = "template0", unaccent: bool = False) -> None:
-        """Create the scratch database as Odoo creates one. Raise EngineError."""
+    def create(self, *, template: str = "template0") -> None:
+        """Create the scratch database, empty. Raise EngineError."""
+        self._template = template
         with server_session(self._server, _("create the database")) as cr:
             collate = sql.SQL("LC_COLLATE 'C'" if template == "template0" else "")
             cr.execute(
@@ -115,8 +127,23 @@ class RestoreTarget:
             )  # fmt: skip
         checkpoint("restore.database.created")
         with server_session(self.connection, _("prepare the database")) as cr:
-            for statements in (EXTENSIONS, UNACCENT if unaccent else (), PUBLIC_SCHEMA):
-                _try(cr, statements)
+            _try(cr, PUBLIC_SCHEMA)
+
+    def create_again(self) -> None:
+        """Create the scratch database once more, empty as before. Raise
+        EngineError."""
+        with server_session(self._server, _("create the database")) as cr:
+            drop(cr, self.scratch.database)
+        self.create(template=self._template)
+
+    def complete(self, *, unaccent: bool = False) -> None:
+        """Create what Odoo would have created in a new database and a dump may lack.
+        Raise EngineError."""
+        with server_session(self.connection, _("prepare the database")) as cr:
+            _try(cr, EXTENSIONS)
+            cr.execute(NO_UNACCENT)
+            if unaccent and cr.fetchone()[0]:
+                _try(cr, UNACCENT)
 
     def number(self) -> int:
         """Return the number (OID) that PostgreSQL has given the database: it is the

@@ -1,0 +1,57 @@
+"""What psql can load is loaded: fast, and where that fails, in psql's own way.
+
+The fast load does some things at once or in another order than the dump. Where a
+database needs that order (a CHECK whose function reads another table, for example),
+the dump is loaded once more, from the beginning, by one session.
+"""
+
+from collections.abc import Callable, Iterator
+
+from ..errors import PermanentError
+from ..errors.restore import LoadFailed
+from ..messages import Message, _
+from ..progress import Progress
+from .errors import is_of_sql
+from .load import LoadReport, load
+from .target import RestoreTarget
+
+AGAIN = _(
+    "The fast load ended: %(reason)s. The dump is loaded again, by one session and in "
+    "its own order."
+)
+
+
+def load_whole(
+    dump: Callable[[], Iterator[bytes]],
+    target: RestoreTarget,
+    progress: Progress,
+    *,
+    unaccent: bool = False,
+    plain: bool = False,
+    on_failure: Callable[[PermanentError], None] = lambda _error: None,
+) -> LoadReport:
+    """Load what ``dump`` returns into the new database of ``target``.
+
+    After an SQL error the database is made again, and the dump loaded in its own order,
+    in one session; ``plain`` does so at once. ``on_failure`` gets the error of each
+    load, and may raise what says more. Raise what ``load`` raises.
+    """
+
+    def loaded(plain: bool) -> LoadReport:
+        try:
+            return load(
+                dump(), target.connection, progress, unaccent=unaccent, plain=plain
+            )
+        except PermanentError as error:
+            on_failure(error)
+            raise
+
+    try:
+        return loaded(plain)
+    except LoadFailed as error:
+        if plain or not is_of_sql(error.__cause__):
+            raise
+        progress.log(Message(AGAIN, reason=error.message))
+    target.create_again()
+    progress.done = 0
+    return loaded(True)

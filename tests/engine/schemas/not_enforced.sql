@@ -1,0 +1,4 @@
+-- PostgreSQL 18
+CREATE TABLE n1 (id int PRIMARY KEY);
+CREATE TABLE n2 (id int, n1_id int REFERENCES n1 (id) NOT ENFORCED);
+INSERT INTO n2 VALUES (1, 99);

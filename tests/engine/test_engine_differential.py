@@ -1,0 +1,242 @@
+"""What psql restores, we restore, with the same schema and the same rows.
+
+Comments at the beginning of a file in “schemas” say what is special about it:
+“PostgreSQL 18” (or newer), “PostgreSQL 16 and older”, “unaccent” (as in odoo.conf),
+“psql refuses” (and we do not), “refused” (by both).
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from dfr_backup.engine.errors.restore import LoadFailed
+from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore import errors, fallback
+from dfr_backup.engine.restore.fallback import load_whole
+from dfr_backup.engine.restore.place import Place
+from dfr_backup.engine.restore.target import PUBLIC_SCHEMA, RestoreTarget
+from dfr_backup.engine.restore.verify import verify_restored
+from dfr_backup.engine.snapshot import Snapshot
+
+SCHEMAS = sorted(Path(__file__).with_name("schemas").glob("*.sql"))
+PIECE = 1 << 20
+OF_NO_MATTER = re.compile(rb"\\(un)?restrict |REFRESH |--|$")  # STATES has the views
+# what pg_dump does not write
+STATES = """
+    SELECT 'constraint', conrelid::regclass::text, conname, convalidated
+      FROM pg_constraint WHERE oid >= 16384
+ UNION ALL SELECT 'index', indexrelid::regclass::text, '', indisvalid FROM pg_index
+     WHERE indexrelid >= 16384 AND indexrelid::regclass::text NOT LIKE 'pg_toast.%'
+ UNION ALL SELECT 'view', oid::regclass::text, '', relispopulated FROM pg_class
+     WHERE relkind = 'm'
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def server():
+    if "PGHOST" not in os.environ:
+        pytest.skip('no PostgreSQL: eval "$(make -s env)"')
+
+
+class Schema:
+    """A file of SQL that makes a database."""
+
+    def __init__(self, path):
+        text = path.read_text()
+        self.sql = path
+        self.name = path.stem
+        self.refused = "-- refused\n" in text
+        self.psql_refuses = self.refused or "-- psql refuses\n" in text
+        self.unaccent = "-- unaccent\n" in text
+        of = re.search(r"^-- PostgreSQL (\d+)( and older)?$", text, re.M)
+        first, last = (0, int(of[1])) if of and of[2] else (of and int(of[1]), 99)
+        self.versions = range(first or 0, last + 1)
+
+
+def query(database, text, *parameters):
+    with contextlib.closing(psycopg2.connect(dbname=database)) as session:
+        session.autocommit = True
+        with session.cursor() as cr:
+            cr.execute(text, parameters or None)
+            return cr.fetchall() if cr.description else []
+
+
+def psql(database, *arguments, **options):
+    command = ["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", database, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def dumped(database):
+    command = ["pg_dump", "--no-owner", database]
+    done = subprocess.run(command, check=True, capture_output=True)
+    return done.stdout
+
+
+def content(database):
+    """Count the lines of the dump, less what has no meaning, and the states."""
+    lines = [
+        line for line in dumped(database).splitlines() if not OF_NO_MATTER.match(line)
+    ]
+    return Counter([*lines, *query(database, STATES)])
+
+
+def differences(ours, theirs):
+    ours, theirs = content(ours), content(theirs)
+    return [*(ours - theirs), *(theirs - ours)][:20]
+
+
+@pytest.fixture
+def databases():
+    """Return a function that makes an empty database."""
+    made = []
+
+    def make():
+        name = f"dfr_diff_{os.getpid()}_{len(made)}"
+        made.append(name)
+        query("postgres", f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C'")
+        query(name, *PUBLIC_SCHEMA)
+        return name
+
+    yield make
+    for name in made:
+        query("postgres", f"DROP DATABASE {name}")
+
+
+def version():
+    ((number,),) = query("postgres", "SHOW server_version_num")
+    return int(number) // 10000
+
+
+def made_from(schema, databases):
+    if version() not in schema.versions:
+        pytest.skip(f"not of PostgreSQL {version()}")
+    source = databases()
+    made = psql(source, "-f", schema.sql)
+    assert not made.returncode, made.stderr
+    return source
+
+
+@contextlib.contextmanager
+def restored(dump, schema, folder, **options):
+    """Yield a restored database's name, and what the restore has told."""
+    place = Place(f"dfr_diff_{os.getpid()}", folder / "filestore")
+    target = RestoreTarget(Connection("postgres"), place, folder / "markers")
+    progress = Progress()
+    with target:
+        target.create()
+        load_whole(
+            lambda: (dump[at : at + PIECE] for at in range(0, len(dump), PIECE)),
+            target,
+            progress,
+            unaccent=schema.unaccent,
+            **options,
+        )
+        yield target.connection.database, progress
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.stem)
+def test_what_psql_restores_we_restore(path, databases, tmp_path):
+    schema = Schema(path)
+    source = made_from(schema, databases)
+    dump, theirs = dumped(source), databases()
+    by_psql = psql(theirs, "-1", input=dump.decode())
+    assert bool(by_psql.returncode) == schema.psql_refuses, by_psql.stderr
+    if schema.refused:
+        with pytest.raises(LoadFailed), restored(dump, schema, tmp_path):
+            pass
+        return
+    with restored(dump, schema, tmp_path) as (ours, progress):
+        measure = source if schema.psql_refuses else theirs
+        assert differences(ours, measure) == unpopulated(progress)
+
+
+def unpopulated(progress):
+    """Return the materialized views that the restore could not fill, as states."""
+    views = [one.values["view"].split(".")[1] for one in progress.warnings]
+    return [("view", view, "", full) for full in (False, True) for view in views]
+
+
+# === WHAT THE USER HEARS === #
+
+
+def named(name):
+    return Schema(Path(__file__).with_name("schemas") / f"{name}.sql")
+
+
+def test_a_view_without_search_path_is_named(databases, tmp_path):
+    schema = named("matview")
+    dump = dumped(made_from(schema, databases))
+    with restored(dump, schema, tmp_path) as (ours, progress):
+        by_path, other = progress.warnings
+        assert by_path.template == errors.UNPOPULATED_BY_SEARCH_PATH
+        assert by_path.values["view"] == "public.bi_mentions"
+        assert other.template == errors.UNPOPULATED
+        query(ours, "ALTER FUNCTION count_mentions() SET search_path = public")
+        for warning in progress.warnings:
+            query(ours, f"REFRESH MATERIALIZED VIEW {warning.values['view']}")
+        assert query(ours, "SELECT max FROM over_it") == [(2,)]
+
+
+def test_a_function_without_search_path_is_named(databases, tmp_path):
+    schema = named("generated")
+    dump = dumped(made_from(schema, databases))
+    with pytest.raises(LoadFailed) as caught, restored(dump, schema, tmp_path):
+        pass
+    assert caught.value.hint.template == LoadFailed.remedy_search_path
+    assert caught.value.hint.values["function"] == "public.slugify(text)"
+
+
+def test_why_a_dump_is_loaded_again_is_said(databases, tmp_path):
+    schema = named("check_function")
+    dump = dumped(made_from(schema, databases))
+    with restored(dump, schema, tmp_path) as (_ours, progress):
+        again = [line for line in progress.lines if line.template == fallback.AGAIN]
+        assert len(again) == 1
+        assert "b_chk" in str(again[0].values["reason"])
+        assert progress.done == len(dump)
+    with restored(dump, schema, tmp_path, plain=True) as (_ours, progress):
+        assert progress.lines == []
+
+
+@pytest.mark.parametrize("code", ["53100", "53200", "57014", "42501"])
+def test_what_no_other_order_helps_is_not_loaded_again(databases, tmp_path, code):
+    dump = (
+        b"DO $$ BEGIN RAISE SQLSTATE '%s'; END $$;\n" % code.encode()
+        + b"-- PostgreSQL database dump complete\n"
+    )
+    failures = []
+    with (
+        pytest.raises(LoadFailed),
+        restored(dump, named("generated"), tmp_path, on_failure=failures.append),
+    ):
+        pass
+    assert len(failures) == 1
+
+
+def test_counts_are_compared_for_a_partitioned_table_as_a_whole(databases, tmp_path):
+    schema = named("enum_hash")
+    source = made_from(schema, databases)
+    query(source, "CREATE TABLE ir_attachment (store_fname text, file_size int)")
+    with Snapshot(Connection(source)) as snapshot:
+        rows = snapshot.row_counts()
+    with restored(dumped(source), schema, tmp_path) as (ours, progress):
+        # as it is when the values of the enum have other hashes
+        rows['"public"."moods_0"'] += 3
+        rows['"public"."moods_1"'] -= 3
+
+        def different():
+            manifest = {"dfr_backup": {"rows": rows, "contents": []}}
+            connection = Connection(ours)
+            return verify_restored(connection, manifest, tmp_path, progress).different
+
+        assert different() == []
+        query(ours, "DELETE FROM moods WHERE v = 1")
+        assert {line.values["table"] for line in different()} <= rows.keys()
+        assert different()
