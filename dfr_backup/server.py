@@ -19,6 +19,7 @@ from .engine import postgres
 from .engine.addons import AddonSource
 from .engine.restore.place import Place
 from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
+from .engine.signature import Signer
 from .engine.storages.local import LocalRules
 from .engine.storages.rclone import RcloneConfig
 
@@ -92,6 +93,19 @@ def secret_box() -> SecretBox:
     if loaded.warning:
         _logger.warning(loaded.warning)
     return SecretBox(loaded.key)
+
+
+def signer() -> Signer:
+    """Return what signs the manifests of backups, with a key that is derived from that
+    of the secrets."""
+    return Signer(*secret_box().keys)
+
+
+def known_signer() -> Signer | None:
+    """Return the same without making a key where there is none: a command may run as
+    another user. None without a key. Raise PermanentError when it cannot be read."""
+    set_by_hand = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
+    return signer() if set_by_hand or (data_root() / KEY_FILE).exists() else None
 
 
 def external_secret(name: str, field: str) -> str:

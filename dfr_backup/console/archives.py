@@ -16,8 +16,10 @@ from pathlib import Path
 from odoo import release
 
 from .. import runner, server
+from ..engine import signature
 from ..engine.archive.reader import open_archive
-from ..engine.catalogue import scan
+from ..engine.catalogue import read_sidecar, scan
+from ..engine.catalogued import Catalogued
 from ..engine.encryption.files import Passphrase, parse_identities
 from ..engine.errors import Cancelled, EngineError
 from ..engine.errors.command_line import (
@@ -26,7 +28,9 @@ from ..engine.errors.command_line import (
     IdentityUnreadable,
 )
 from ..engine.errors.fetch import KeyNeeded
+from ..engine.errors.trust import WrongSignature
 from ..engine.fetch import fetch
+from ..engine.manifest import sidecar_key
 from ..engine.messages import Message
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
@@ -133,9 +137,43 @@ def _row(storage, item):
         "odoo_version": sidecar.odoo_version,
         "contents": list(sidecar.contents),
         "encrypted": sidecar.encrypted,
+        "signed": _verdict(sidecar),
         "problem": str(item.problem.message) if item.problem else None,
         "problem_code": item.problem.code if item.problem else None,
     }
+
+
+SIGNED = {
+    signature.HERE: "by this server",
+    signature.ELSEWHERE: "by another server",
+    signature.UNSIGNED: "not signed",
+}
+
+
+def _verdict(sidecar):
+    """Return who has signed a manifest; None when this user cannot tell."""
+    try:
+        signer = server.known_signer()
+    except EngineError:
+        return None
+    if signer is None:
+        return signature.ELSEWHERE if sidecar.signature else signature.UNSIGNED
+    return signer.judge(sidecar.signature)
+
+
+def _look_at(storage, key, options):
+    """Say who has signed an archive, and return what its manifest says that it has to
+    be, None without one. Raise WrongSignature."""
+    verdict, known = signature.UNSIGNED, None
+    if storage.stat(sidecar_key(key)) is not None:
+        sidecar = read_sidecar(storage, sidecar_key(key))
+        verdict, known = _verdict(sidecar), Catalogued.from_sidecar(sidecar)
+    if verdict == signature.WRONG:
+        raise WrongSignature(key=key)
+    if not options.json:
+        text = SIGNED.get(verdict, "cannot be checked: the key is not readable")
+        print(f"{'Signature':<16} {text}", file=sys.stderr)
+    return known, verdict
 
 
 @_explained
@@ -145,7 +183,8 @@ def verify(options):
     storage, key = _addressed(options.archive)
     progress = _Shown("Verify", options)
     with tempfile.TemporaryDirectory(prefix="dfr_backup") as folder:
-        fetched = fetch(storage, key, Path(folder), progress)
+        known, signed = _look_at(storage, key, options)
+        fetched = fetch(storage, key, Path(folder), progress, known=known)
         fetched.compare(progress)
         members = None
         if not key.endswith(".age"):
@@ -158,7 +197,7 @@ def verify(options):
         else "the whole is what it was"
     )
     print(
-        json.dumps({"state": "success", "members": members})
+        json.dumps({"state": "success", "members": members, "signed": signed})
         if options.json
         else f"OK: {text}"
     )
@@ -194,10 +233,11 @@ def restore(options):
     # named by its address: an interrupted restore goes on, and none disturbs another
     name = hashlib.sha256(storage.location(key).encode()).hexdigest()[:16]
     started, done = time.monotonic(), []
+    known, signed = _look_at(storage, key, options)
     with work_folder(server.data_root() / "fetched", name) as work:
         with Restore(connection, wanted, work, server.markers()) as job:
             with _step("fetch", options, done) as progress:
-                job.fetch(storage, key, progress)
+                job.fetch(storage, key, progress, known)
             for kind in STEPS:
                 with _step(kind, options, done) as progress:
                     result = getattr(job, kind)(progress)
@@ -210,7 +250,7 @@ def restore(options):
     if published.previous:
         with _step("boot", options, done) as progress:
             _boot_or_put_back(connection, published, progress)
-    _tell(options, facts, published, done, time.monotonic() - started)
+    _tell(options, facts, published, done, time.monotonic() - started, signed)
     return 0
 
 
@@ -297,13 +337,14 @@ class _Shown(Progress):
             print(f"    {text}", file=sys.stderr)
 
 
-def _tell(options, facts, published, done, seconds):
+def _tell(options, facts, published, done, seconds, signed):
     missing = sorted(set(facts.modules) - set(server.modules_on_disk()))
     former = published.previous
     if options.json:
         result = {
             "state": "success",
             "database": options.to,
+            "signed": signed,
             "seconds": round(seconds, 2),
         }
         if former:

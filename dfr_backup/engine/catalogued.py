@@ -1,6 +1,5 @@
 """What the catalogue knows of a stored archive, which its storage cannot change."""
 
-import hashlib
 from dataclasses import dataclass
 
 from .catalogue import read_sidecar
@@ -32,6 +31,12 @@ class Catalogued:
     manifest_size: int = 0
     manifest_sha256: str = ""
 
+    @classmethod
+    def from_sidecar(cls, sidecar: Sidecar) -> "Catalogued":
+        """Return what somebody notes who believes a manifest."""
+        about = sidecar.file_size, sidecar.file_sha256
+        return cls(sidecar.size, sidecar.sha256, *about)
+
     def is_manifest(self, sidecar: Sidecar) -> bool:
         """Tell whether this is the very manifest that was noted; False when none
         was."""
@@ -55,13 +60,6 @@ class Expected:
     size: int
     sha256: str
     seal: str = ""
-
-
-def manifest_noted(content: bytes) -> dict[str, object]:
-    """Return what a catalogue notes of the manifest that is stored: its bytes and its
-    SHA-256."""
-    digest = hashlib.sha256(content).hexdigest()
-    return {"manifest_size": len(content), "manifest_sha256": digest}
 
 
 def expected_of(

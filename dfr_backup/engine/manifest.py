@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -40,11 +40,17 @@ def build(odoo: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     return {**odoo, "dfr_backup": {"format": FORMAT_VERSION, **ours}}
 
 
-def sidecar(manifest: Mapping[str, Any], key: str, size: int, sha256: str) -> bytes:
+def sidecar(
+    manifest: Mapping[str, Any],
+    key: str,
+    size: int,
+    sha256: str,
+    sign: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> bytes:
     """Return the sidecar: the manifest and what the stored archive must be (bytes,
-    SHA-256)."""
+    SHA-256), as ``sign`` returns it."""
     archive = {"key": key, "size": size, "sha256": sha256}
-    return encode({**manifest, "archive": archive})
+    return encode(sign({**manifest, "archive": archive}))
 
 
 def seal(manifest: Mapping[str, Any]) -> str:
@@ -52,7 +58,8 @@ def seal(manifest: Mapping[str, Any]) -> str:
     when it has no list of checksums, which is what ties the content to it.
 
     The manifest in an archive and the one beside it have the same, as what only the
-    latter knows does not count: where the archive lies, and who has taken it in.
+    latter knows does not count: where the archive lies, who has signed it, and who has
+    taken it in.
     """
     ours = manifest.get("dfr_backup")
     if not isinstance(ours, dict):
@@ -61,6 +68,7 @@ def seal(manifest: Mapping[str, Any]) -> str:
     if not isinstance(members, dict) or not members.get("sha256sums"):
         return ""
     about = {**manifest, "archive": None, "dfr_backup": {**ours, "import": None}}
+    about.pop("signature", None)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 

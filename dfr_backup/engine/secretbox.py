@@ -46,6 +46,14 @@ class Key:
     def name(self) -> str:
         return hashlib.sha256(b"dfr_backup key name " + self.value).hexdigest()[:8]
 
+    def derive(self, purpose: bytes) -> bytes:
+        """Return a key of 32 bytes for another purpose (HKDF with SHA-256), which tells
+        nothing about this one."""
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose).derive(self.value)
+
 
 @dataclass(frozen=True)
 class LoadedKey:
@@ -67,6 +75,11 @@ class SecretBox:
 
     def __init__(self, key: Key, *former: Key):
         self._keys = (key, *former)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The key that seals, then the former ones."""
+        return self._keys
 
     def __repr__(self) -> str:
         return f"SecretBox({', '.join(key.name for key in self._keys)})"

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from .errors.fetch import BadManifest, NewerFormat
 from .manifest import FORMAT_VERSION, seal, sidecar_key
 from .messages import Message, Size, _
+from .signature import Signature, signature_of
 
 MAX_BYTES = 64 << 20
 MOST_VALUES = (
@@ -97,6 +98,7 @@ class Sidecar:
     seal: str = ""
     file_size: int = 0
     file_sha256: str = ""
+    signature: Signature | None = None
 
     @property
     def owner_uuid(self) -> str:
@@ -212,6 +214,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         module_names=odoo.names("modules"),
         addons=tuple(addon.text("name", 255) for addon in addons),
         seal=seal(odoo.values),
+        signature=signature_of(odoo.values),
     )
 
 

@@ -7,7 +7,7 @@ from ..engine import listing, manifest
 from ..engine.addons import archive_addons
 from ..engine.archive.journal import journal_path
 from ..engine.archive.names import DUMP, INDEX
-from ..engine.catalogued import compare_stored, manifest_noted
+from ..engine.catalogued import compare_stored
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
 from ..engine.encryption.files import encrypt_file
@@ -31,6 +31,7 @@ from ..engine.outcome import overall_state
 from ..engine.postgres import find_client_tool
 from ..engine.progress import Progress
 from ..engine.retry import persistently
+from ..engine.sidecar import parse_sidecar
 from ..engine.snapshot import RowCounter, Snapshot
 from . import words
 from .archiving import ArchivingFlow
@@ -396,7 +397,7 @@ class BackupFlow(ArchivingFlow):
         checkpoint("storage.manifest.before")
         facts = job._facts()["manifest"]
         content = manifest.sidecar(
-            facts, key, int(job.archive_size), job.archive_sha256
+            facts, key, int(job.archive_size), job.archive_sha256, job._sign
         )
         persistently(
             lambda: target.put_bytes(content, manifest.sidecar_key(key)),
@@ -405,7 +406,10 @@ class BackupFlow(ArchivingFlow):
         )
         location = target.location(job.archive_name)
         progress.log(Message(_("Stored as %(location)s"), location=location))
-        job._record_copy(storage, "stored", **manifest_noted(content))
+        noted = job.copy_ids._noted_of(
+            parse_sidecar(content, manifest.sidecar_key(key))
+        )
+        job._record_copy(storage, "stored", **noted)
 
     def verify(self, progress, storage):
         """Read back what the storage holds, and compare it with what was sealed."""

@@ -9,6 +9,7 @@ from odoo.tools.misc import babel_locale_parse, get_lang
 
 from odoo.addons.base.models.res_users import check_identity
 
+from .. import server
 from ..engine.catalogue import read_sidecar
 from ..engine.catalogued import Catalogued, require_catalogued
 from ..engine.errors import EngineError, Mismatch
@@ -16,6 +17,7 @@ from ..engine.errors.fetch import ArchiveMissing
 from ..engine.errors.storage import ForeignBackup, NotOurs
 from ..engine.manifest import seal, sidecar_key
 from ..engine.retention import Copy
+from ..engine.signature import HERE
 from .engine_messages import format_error, translate, translate_engine_errors
 from .grants import grant, granted
 
@@ -54,6 +56,17 @@ class BackupCopy(models.Model):
     sha256 = fields.Char(string="SHA-256", readonly=True)
     manifest_size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     manifest_sha256 = fields.Char("SHA-256 of the Manifest", readonly=True)
+    signature = fields.Selection(
+        [
+            ("ours", "Signed by this database"),
+            ("here", "Signed by another database of this server"),
+            ("elsewhere", "Signed by another server"),
+            ("unsigned", "Not signed"),
+            ("wrong", "Wrong signature"),
+        ],
+        readonly=True,
+        help="Who has signed the manifest beside the archive.",
+    )
     contents = fields.Char("Parts", readonly=True)
     contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
     complete = fields.Boolean(
@@ -273,7 +286,22 @@ class BackupCopy(models.Model):
         return {
             "manifest_size": sidecar.file_size,
             "manifest_sha256": sidecar.file_sha256 or False,
+            "signature": self._signature_of(sidecar),
         }
+
+    @api.model
+    def _signature_of(self, sidecar):
+        """Return who has signed a manifest. The signature of another database counts
+        for that one: its backups are not ours."""
+        verdict = server.signer().judge(sidecar.signature)
+        if verdict == HERE and self._is_own_identity(sidecar.signature.identity):
+            return "ours"
+        return verdict
+
+    @api.model
+    def _is_own_identity(self, identity):
+        mine = self.env["backup.job"]._current_database_uuid()
+        return identity.get("uuid") == mine
 
     def _note_verified(self, job):
         job._persist(self, {"state": "verified", "verified_at": fields.Datetime.now()})

@@ -5,6 +5,7 @@ from odoo import fields, models
 from ..engine.encryption.files import Passphrase, parse_recipients
 from ..engine.errors import EngineError
 from ..engine.errors.encryption import NoPassphrase
+from ..engine.errors.trust import WrongSignature
 from ..engine.manifest import sidecar_key
 from ..engine.messages import Joined, Message
 from ..flows import words
@@ -105,20 +106,23 @@ class BackupJob(models.Model):
                 if copy._is_replaced(item.sidecar):
                     self._record_replaced(copy, progress)
                 else:
-                    self._record_found(storage, item, copy)
+                    self._record_found(storage, item, copy, progress)
                 progress.tick()
         unreadable = {item.key for item in found if not item.sidecar}
         for copy in known.values():
             self._record_lost(copy, sidecar_key(copy.key) in unreadable, progress)
         self._persist(storage, {"last_scan": fields.Datetime.now()})
 
-    def _record_found(self, storage, item, copy):
+    def _record_found(self, storage, item, copy, progress):
         values = copy._values_of(storage, item)
         values["state"] = copy._state_of(item, copy)
         if not item.sidecar.sha256 and copy and copy._is_same(item.sidecar):
             del values["sha256"]  # a verification may have noted it
+        if values["signature"] == "wrong":
+            values["state"] = "damaged"
+            progress.warn(WrongSignature(key=item.key).in_full)
         if copy.is_ours and copy.sha256:  # what a verification has compared
-            for name in ("manifest_size", "manifest_sha256"):
+            for name in ("manifest_size", "manifest_sha256", "signature"):
                 values.pop(name, None)
         if copy.plan_id:
             del values["plan_id"]  # the manifest has the name that the plan had then

@@ -243,6 +243,11 @@ class BackupJob(models.Model):
         self.env.cr.commit()  # pylint: disable=invalid-commit  # close the reading transaction
         return manifest.build(odoo, ours)
 
+    def _sign(self, content):
+        """Return the manifest of the stored archive with the signature of this server
+        and database."""
+        return server.signer().sign(content, {"uuid": self.database_uuid})
+
     def _contents(self):
         """Return what the archive holds, for example ["database", "filestore",
         "addons"]."""

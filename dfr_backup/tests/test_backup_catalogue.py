@@ -1,5 +1,6 @@
 import hashlib
 import json
+from argparse import Namespace
 from datetime import timedelta
 
 from werkzeug.exceptions import Conflict
@@ -8,12 +9,17 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
+from .. import server
+from ..console import archives
 from ..controllers.download import _pieces
 from ..engine import manifest
 from ..engine.errors import Mismatch
 from ..engine.errors.storage import ForeignBackup, ReadOnlyStorage
+from ..engine.errors.trust import WrongSignature
 from ..engine.messages import to_json
 from ..engine.progress import Progress
+from ..engine.secretbox import Key
+from ..engine.signature import Signer, signature_of
 from .common import BackupCase
 
 NOW = fields.Datetime.now()
@@ -235,6 +241,63 @@ class TestBackupCatalogue(BackupCase):
         self.assertEqual(job.step_ids.state, "warning")
         self.perform(self.storage.action_scan())
         self.assertEqual((copy.state, copy.sha256), ("damaged", sha256))
+
+    def sign(self, copy, uuid=None, key=None):
+        """Sign what lies beside a copy, as this server does or another one would."""
+        path = self.disk / manifest.sidecar_key(copy.key)
+        signer = Signer(key) if key else server.signer()
+        content = signer.sign(
+            json.loads(path.read_bytes()), {"uuid": uuid or self.mine}
+        )
+        path.write_bytes(manifest.encode(content))
+        return path
+
+    def test_scan_tells_who_has_signed(self):
+        none, ours, neighbour, other, wrong = (self.store(days) for days in range(5))
+        self.sign(ours)
+        self.sign(neighbour, uuid="11111111-2222-3333-4444-555555555555")
+        self.sign(other, key=Key(b"k" * 32))
+        path = self.sign(wrong)
+        content = json.loads(path.read_bytes())
+        content["dfr_backup"]["run"] = "B2"
+        path.write_bytes(manifest.encode(content))
+        keys = [copy.key for copy in (none, ours, neighbour, other, wrong)]
+        self.storage.copy_ids.unlink()
+        job = self.perform(self.storage.action_scan())
+        found = {copy.key: copy for copy in self.storage.copy_ids}
+        self.assertEqual(
+            [found[key].signature for key in keys],
+            ["unsigned", "ours", "here", "elsewhere", "wrong"],
+        )
+        self.assertEqual(
+            [found[key].state for key in keys], ["stored"] * 4 + ["damaged"]
+        )
+        self.assertEqual(job.step_ids.state, "warning")
+
+    def test_command_line_says_who_has_signed(self):
+        none, ours, wrong = (self.store(days) for days in range(3))
+        self.sign(ours)
+        path = self.sign(wrong)
+        path.write_bytes(path.read_bytes().replace(b'"B1"', b'"B2"'))
+        options = Namespace(json=True)
+        storage = self.storage._get_storage()
+        looks = [archives._look_at(storage, c.key, options) for c in (none, ours)]
+        self.assertEqual([signed for _known, signed in looks], ["unsigned", "here"])
+        self.assertEqual(looks[1][0].sha256, ours.sha256)
+        with self.assertRaises(WrongSignature):
+            archives._look_at(storage, wrong.key, options)
+        (server.data_root() / "secret.key").unlink()
+        looks = [archives._look_at(storage, c.key, options) for c in (none, ours)]
+        self.assertEqual([signed for _, signed in looks], ["unsigned", "elsewhere"])
+        self.assertFalse((server.data_root() / "secret.key").exists())
+
+    def test_a_run_signs_for_its_database_and_an_import_does_not(self):
+        run = self.run_now()
+        content = run._sign({"dfr_backup": {}})
+        self.assertEqual(server.signer().judge(signature_of(content)), "here")
+        self.assertEqual(content["signature"]["identity"]["uuid"], self.mine)
+        run.kind = "import"
+        self.assertNotIn("signature", run._sign({"dfr_backup": {}}))
 
     def test_verification_notes_the_manifest_of_an_older_release(self):
         copy = self.store()

@@ -4,12 +4,12 @@ import os
 import pytest
 
 from dfr_backup.engine import manifest
+from dfr_backup.engine.catalogue import read_sidecar
 from dfr_backup.engine.catalogued import (
     NO_MANIFEST,
     NOT_OURS,
     Catalogued,
     compare_stored,
-    manifest_noted,
 )
 from dfr_backup.engine.errors import Mismatch, RetryableError
 from dfr_backup.engine.errors.fetch import (
@@ -132,9 +132,7 @@ def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
 
 def known(storage):
     """What a catalogue notes of what the storage holds now."""
-    with storage.open(manifest.sidecar_key(KEY)) as stream:
-        noted = manifest_noted(stream.read())
-    return Catalogued(len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), **noted)
+    return Catalogued.from_sidecar(read_sidecar(storage, manifest.sidecar_key(KEY)))
 
 
 def at_hand(far):

@@ -1,0 +1,1 @@
+The manifest beside each archive is signed with a key derived from the server's secret key, for the database that has made it. A wrong signature is refused; the command line says who has signed an archive: this server, another one, or nobody.
