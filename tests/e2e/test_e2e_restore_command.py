@@ -187,7 +187,7 @@ def test_drill_proves_and_leaves_nothing(instance):
 def test_drill_fails_loudly(instance):
     """The archive is whole, and what it holds does not restore."""
     run = instance.backup()
-    changed(run.archive, b"SELECT 1 / 0;")
+    changed(run.archive, b"CREATE TABLE t AS SELECT 1 / 0;")
     tell(instance, run.archive)
     before = databases(instance)
     done = instance.odoo("backup", "drill", "-d", instance.database, "--json")

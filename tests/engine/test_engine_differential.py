@@ -208,7 +208,9 @@ def test_why_a_dump_is_loaded_again_is_said(databases, tmp_path):
 @pytest.mark.parametrize("code", ["53100", "53200", "57014", "42501"])
 def test_what_no_other_order_helps_is_not_loaded_again(databases, tmp_path, code):
     dump = (
-        b"DO $$ BEGIN RAISE SQLSTATE '%s'; END $$;\n" % code.encode()
+        b"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE SQLSTATE "
+        b"''%s''; END';\nCREATE TABLE t AS SELECT f();\n"
+        % code.encode()
         + b"-- PostgreSQL database dump complete\n"
     )
     failures = []

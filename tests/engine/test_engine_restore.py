@@ -93,9 +93,11 @@ def test_files_that_find_no_place_end_the_load(tmp_path):
     """A load may take hours, and nobody wants to hear at its end that the disk was
     full."""
     (tmp_path / "file").write_text("")
-    comments = b"-- a long comment\n" * (20 << 16)
+    comments = b"-- a long comment\n" * (20 << 16) + COMPLETE
     with zipfile.ZipFile(tmp_path / "db.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("dump.sql", b"SELECT pg_sleep(1);\n" + comments)
+        archive.writestr(
+            "dump.sql", b"CREATE TABLE t AS SELECT pg_sleep(1) IS NULL;\n" + comments
+        )
         archive.writestr("filestore/aa/b", b"content")
     name = f"dfr_test_steps_{os.getpid()}"
     options = RestoreOptions(Place(name, tmp_path / "file/filestore"), "19.0")
@@ -211,7 +213,7 @@ def stored(tmp_path):
 
 
 COMPLETE = b"\n-- PostgreSQL database dump complete\n"
-GOOD = b"SELECT 1;" + COMPLETE
+GOOD = b"BEGIN;COMMIT;" + COMPLETE
 
 
 def test_what_has_checksums_in_it_is_not_read_twice(stored):
@@ -228,7 +230,7 @@ def test_what_was_exchanged_in_an_archive_is_found(stored, name):
     exchanged(
         stored.archive,
         name,
-        b"SELECT 2;" + COMPLETE if name == "dump.sql" else b"CONTENT",
+        b"COMMIT;BEGIN;" + COMPLETE if name == "dump.sql" else b"CONTENT",
     )
     with pytest.raises(DamagedArchive) as caught:
         stored.restore()
@@ -237,7 +239,7 @@ def test_what_was_exchanged_in_an_archive_is_found(stored, name):
 
 
 def test_a_list_that_was_exchanged_with_its_member_is_found(stored):
-    other = b"SELECT 2;" + COMPLETE
+    other = b"COMMIT;BEGIN;" + COMPLETE
     stored.store(GOOD)
     with zipfile.ZipFile(stored.archive) as archive:
         lists = archive.read("SHA256SUMS")
@@ -252,7 +254,7 @@ def test_a_list_that_was_exchanged_with_its_member_is_found(stored):
 
 def test_another_archive_in_its_place_is_found_before_anything_is_done(stored):
     stored.store(GOOD)
-    zipped(b"SELECT 2;" + COMPLETE, stored.archive)
+    zipped(b"COMMIT;BEGIN;" + COMPLETE, stored.archive)
     with pytest.raises(Mismatch):
         stored.restore()
     assert stored.scratch == ""
@@ -262,7 +264,7 @@ def test_what_has_no_checksums_in_it_is_compared_as_a_whole(stored):
     stored.store(GOOD, sealed=False)
     stored.restore()
     assert stored.comparisons == 1
-    exchanged(stored.archive, "dump.sql", b"SELECT 2;" + COMPLETE)
+    exchanged(stored.archive, "dump.sql", b"COMMIT;BEGIN;" + COMPLETE)
     with pytest.raises(Mismatch):
         stored.restore()
 
@@ -295,7 +297,7 @@ def test_the_manifest_of_another_file_does_not_vouch_for_one(stored, described):
     sha256 = hashlib.sha256(content).hexdigest()
     sidecar.write_bytes(manifest.sidecar(about, described, len(content), sha256))
     foreign = stored.archive.parent / "foreign.zip"
-    zipped(b"SELECT 2;" + COMPLETE, foreign)
+    zipped(b"COMMIT;BEGIN;" + COMPLETE, foreign)
     if described == "db.zip":
         encrypt_file(foreign, encrypted, parse_recipients(pair.public), Progress())
         stored.archive = encrypted
@@ -335,8 +337,8 @@ def long_dump(statement):
 
 
 def test_what_a_damaged_dump_leads_to_is_not_the_error(stored):
-    stored.store(long_dump(b"SELECT 1;"))
-    exchanged(stored.archive, "dump.sql", long_dump(b"SELECT x;"))
+    stored.store(long_dump(b"CREATE TABLE t (x int);"))
+    exchanged(stored.archive, "dump.sql", long_dump(b"CREATE TABLE t (x xxx);"))
     with pytest.raises(DamagedArchive):
         stored.restore()
 
@@ -353,6 +355,6 @@ def test_what_postgresql_has_named_needs_no_second_look(stored, monkeypatch):
 
 
 def test_an_error_of_a_good_archive_is_the_error(stored):
-    stored.store(long_dump(b"SELECT x;"))
+    stored.store(long_dump(b"CREATE TABLE t (x xxx);"))
     with pytest.raises(LoadFailed):
         stored.restore()

@@ -271,7 +271,7 @@ def test_a_bad_row_is_named_with_its_line_and_not_shown(new_database, monkeypatc
 
 
 def test_a_failing_statement_is_named(new_database):
-    dump = b"SELECT 1;\n\n\nCREATE EXTENSION nonexistent;\nSELECT 1;\n" + END
+    dump = b"BEGIN;\n\n\nCREATE EXTENSION nonexistent;\nCOMMIT;\n" + END
     with pytest.raises(LoadFailed) as caught:
         loaded(new_database(), dump)
     assert caught.value.message.values["where"].values == {"line": 4}
@@ -307,10 +307,13 @@ def test_rights_of_unknown_users_and_unknown_settings_are_no_reason_to_fail(
     assert "no_such_user" in progress.warnings[0].values["reason"]
 
 
-@pytest.mark.parametrize("before", [b"", b"SELECT 1;\n"])
+@pytest.mark.parametrize("before", [b"", b"CREATE TABLE t (id int);\n"])
 def test_a_lost_server_is_retryable(new_database, before):
     database = new_database()
-    dump = before + b"SELECT pg_terminate_backend(pg_backend_pid());\n" + END
+    dump = (
+        before + b"CREATE TABLE u AS SELECT pg_terminate_backend(pg_backend_pid());\n"
+    )
+    dump += END
     with pytest.raises(ServerLost) as caught:
         loaded(database, dump)
     assert "closed" in caught.value.message.values["reason"]
@@ -327,9 +330,21 @@ def test_statements_around_one_that_is_not_followed_are_done_once(new_database):
     assert run_sql(database, "SELECT id FROM t ORDER BY id") == [(1,), (2,)]
 
 
+def test_a_transaction_of_the_dump_is_done_once(new_database):
+    """Large objects stand in one: what is sent together with it may fail later."""
+    database = new_database()
+    dump = b"BEGIN;\nSELECT pg_catalog.lo_create('12');\nCOMMIT;\n"
+    dump += (
+        b"CREATE TABLE t (id int);\nGRANT SELECT ON TABLE t TO no_such_user;\n" + END
+    )
+    assert len(loaded(database, dump).skipped) == 1
+    count = "SELECT count(*) FROM pg_largeobject_metadata"
+    assert run_sql(database, count) == [(1,)]
+
+
 def test_whatever_ends_the_reading_ends_the_load(new_database):
     def broken():
-        yield b"SELECT 1;\n"
+        yield b"BEGIN;\n"
         raise MemoryError()
 
     with pytest.raises(MemoryError):
@@ -434,7 +449,7 @@ def cancelling(after):
 @pytest.mark.parametrize(
     "dump",
     [
-        b"SELECT pg_sleep(60);\n",
+        b"CREATE TABLE t AS SELECT pg_sleep(60) IS NULL;\n",
         b"CREATE TABLE t (i int);\nCREATE FUNCTION f(int) RETURNS int IMMUTABLE "
         b"LANGUAGE sql AS"
         b" 'SELECT 1 FROM pg_sleep(60)';\nCOPY t (i) FROM stdin;\n1\n\\.\n"
@@ -1006,6 +1021,32 @@ def test_preflight_finds_what_would_fail(tmp_path, changes, code):
     harmless = ("series_unknown", "modules_enclosed", "incomplete", "no_checksums")
     assert all(f.blocking != (f.code in harmless) and f.hint for f in found)
     assert all(f.error.code and f.error.message == f.message for f in found)
+
+
+@contextlib.contextmanager
+def superuser():
+    """Yield a connection of a superuser."""
+    name, password = f"dfr_super_{os.getpid()}", secrets.token_hex(8)
+    as_superuser(
+        "postgres", f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{password}'"
+    )
+    try:
+        yield Connection("postgres", {"user": name, "password": password})
+    finally:
+        as_superuser("postgres", f"DROP ROLE {name}")
+
+
+def test_no_superuser_loads_what_nobody_vouches_for(tmp_path):
+    def codes(connection, trusted):
+        place = Place("dfr_test_no_such_database", tmp_path / "no")
+        surroundings = Surroundings(place, "19.0", trusted=trusted)
+        found = preflight(description(), surroundings, connection)
+        return [finding.code for finding in found if finding.blocking]
+
+    with superuser() as connection:
+        assert codes(connection, False) == ["untrusted"]
+        assert codes(connection, True) == codes(connection, None) == []
+    assert codes(SERVER, False) == []
 
 
 def test_preflight_looks_at_the_names(tmp_path, new_database):

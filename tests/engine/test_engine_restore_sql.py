@@ -115,7 +115,7 @@ def test_backslashes_escape_where_the_dump_says_so():
 
 @pytest.mark.parametrize(
     "command",
-    [b"\\! touch /tmp/x", b"\\connect other", b"\\i file", b"\\copy t from x", b"\\"],
+    [b"\\! touch /tmp/x", b"\\gexec", b"\\i file", b"\\copy t from x", b"\\"],
 )
 @pytest.mark.parametrize("before", [b"", b"SELECT 1;\n", b"SELECT 1; "])
 def test_commands_of_psql_are_refused(command, before):

@@ -249,3 +249,34 @@ class LeftoverStays(RetryableError, code="RESTORE-29"):
         "The next restore tries again. If it stays, end the sessions in that database "
         "and drop it as a superuser of PostgreSQL, and remove %(marker)s."
     )
+
+
+class ForeignStatement(PermanentError, code="RESTORE-30"):
+    template = _(
+        "The dump in the archive has a statement that no backup has: “%(head)s …” "
+        "(dump.sql, line %(line)s)."
+    )
+    remedy = _(
+        "Nothing was kept. Find out who has made this archive. If you trust it, "
+        "restore it by hand with psql."
+    )
+
+
+class WholeServer(PermanentError, code="RESTORE-31"):
+    template = _(
+        "The dump in the archive makes databases or users by itself: it is of a whole "
+        "server, or was made with “--create”."
+    )
+    remedy = _("Make a dump of the one database, by pg_dump without “--create”.")
+
+
+class UntrustedAsSuperuser(PermanentError, code="RESTORE-32"):
+    finding = "untrusted"
+    template = _(
+        "Nobody vouches for this archive, and the database user “%(user)s” is a "
+        "superuser: functions in the archive could do anything on the database server."
+    )
+    remedy = _(
+        "Say that you trust the file, restore it with “odoo backup restore”, or let "
+        'Odoo use an ordinary user: ALTER ROLE "%(user)s" NOSUPERUSER CREATEDB;'
+    )

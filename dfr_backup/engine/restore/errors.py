@@ -18,11 +18,14 @@ CONTEXT = re.compile(
     r"COPY (?P<table>.+?), line (?P<line>\d+)(?:, column (?P<column>[^:]+))?"
 )
 PRIVATE_DETAIL = "Failing row contains"
-RIGHTS = re.compile(rb"GRANT\s|REVOKE\s|ALTER\s+DEFAULT\s+PRIVILEGES\s")
+RIGHTS = re.compile(
+    rb"GRANT\s|REVOKE\s|ALTER\s+DEFAULT\s+PRIVILEGES\s|SET\s+SESSION\s+AUTHORIZATION\s"
+)
 FOREIGN_COMMENT = re.compile(rb"COMMENT\s+ON\s+(?:EXTENSION|SCHEMA)\s")
 REFRESH = re.compile(rb"REFRESH\s+MATERIALIZED\s+VIEW\s+(?P<view>.*?)\s*;\Z", re.S)
 FUNCTION = re.compile(r"(?P<name>[^\s()]+\([^()]*\))")
 UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, UNAVAILABLE = "42704", "42501", "0A000"
+INVALID_ROLE = "22023"  # of SET SESSION AUTHORIZATION
 # of a table, function, schema or type that is looked for without a schema
 NOT_FOUND = ("42P01", "42883", "3F000", UNDEFINED_OBJECT)
 # by the first two signs: no connection, no room, stopped, the system's
@@ -63,7 +66,7 @@ def excuse(error: psycopg2.Error, statement: bytes, place: Place) -> Message | N
         return Message(template, view=name, reason=reason)
     tolerable: tuple[str, ...] = ()
     if RIGHTS.match(statement):
-        tolerable = (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE)
+        tolerable = (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, INVALID_ROLE)
     elif FOREIGN_COMMENT.match(statement):
         tolerable = (INSUFFICIENT_PRIVILEGE,)
     if error.pgcode not in tolerable:

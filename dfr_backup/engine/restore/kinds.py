@@ -2,9 +2,17 @@
 
 import re
 
-IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s".;(),]+)'
-TABLE = rb"(?P<table>" + IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")?)"
-SETTING = re.compile(rb"SET\s|SELECT\s+pg_catalog\.set_config\(")
+WORD = rb"A-Za-z0-9_$\x80-\xff"
+IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[' + WORD + rb"]+)"
+NAME = IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")?"
+TABLE = rb"(?P<table>" + NAME + rb")"
+COLUMNS = rb"\(" + IDENTIFIER + rb"(?:,\s*" + IDENTIFIER + rb")*\)"
+COPY = re.compile(
+    rb"COPY\s+" + NAME + rb"\s+(?:" + COLUMNS + rb"\s+)?FROM\s+stdin\s*;\Z"
+)
+# besides SET SESSION AUTHORIZATION, which counts for the next statements only
+SETTING = re.compile(rb"SET\s+(?!SESSION\s)|SELECT\s+pg_catalog\.set_config\(")
+TRANSACTION = re.compile(rb"(?P<word>BEGIN|COMMIT)\s*;\Z")  # around large objects
 COPIED = re.compile(rb"COPY\s+" + TABLE)
 INDEX = re.compile(
     rb"CREATE\s+(?:UNIQUE\s+)?INDEX\s+" + IDENTIFIER + rb"\s+ON\s+" + TABLE + rb"\s"

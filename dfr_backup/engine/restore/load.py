@@ -28,6 +28,7 @@ from ..checkpoints import checkpoint
 from ..messages import Message
 from ..postgres import Connection
 from ..progress import Progress
+from .allowed import require_allowed
 from .errors import excuse, load_error
 from .kinds import (
     COMMENT,
@@ -40,6 +41,7 @@ from .kinds import (
     PARTITIONED,
     REFERENCED,
     SETTING,
+    TRANSACTION,
     UNACCENT,
     UNCHECKED,
     table_of,
@@ -80,8 +82,8 @@ def load(
     psql's way: one session, each statement by itself, in the order of the dump.
 
     Stop at the first error. Raise LoadFailed with the line and the statement,
-    ServerLost, what ``split`` raises, Cancelled. The database is then of no use any
-    more.
+    ServerLost, what ``split`` and ``require_allowed`` raise, Cancelled. The database is
+    then of no use any more.
     """
     # one more than there are cores: now and then one of them waits for the disk
     helpers = 0 if plain else helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
@@ -100,6 +102,7 @@ class _Loader:
         self._unaccent = unaccent
         self._guard = VacuumGuard(sessions)
         self._alone: list[Statement] = []
+        self._batch = BATCH
         self._builds: list[tuple[bytes, Statement]] = []
         self._validations: dict[bytes, list[tuple[bytes, Statement]]] = {}
         self._comments: list[Statement] = []
@@ -113,6 +116,7 @@ class _Loader:
             if isinstance(item, Rows):
                 self._copy(item)
             else:
+                require_allowed(item)
                 self._report.statements += 1
                 self._do(item)
         self._flush()
@@ -160,8 +164,12 @@ class _Loader:
     def _run_alone(self, statement: Statement) -> None:
         if not self._alone:
             self._end_rows()
+        border = TRANSACTION.match(statement.text)
+        if border:  # what is handed over together must not be committed by halves
+            self._flush_alone()
+            self._batch = 1 if border["word"] == b"BEGIN" else BATCH
         self._alone += [statement, *self._additions(statement)]
-        if len(self._alone) >= BATCH:
+        if border or len(self._alone) >= self._batch:
             self._flush_alone()
 
     def _additions(self, statement: Statement) -> Iterator[Statement]:

@@ -22,6 +22,7 @@ from ..errors.restore import (
     PostgresOlder,
     RestoreNeedsSpace,
     SeriesUnknown,
+    UntrustedAsSuperuser,
 )
 from ..messages import Message, Size, Text, _
 from ..postgres import Connection
@@ -62,12 +63,14 @@ class Finding:
 @dataclass(frozen=True)
 class Surroundings:
     """Where the archive would be restored to. ``modules`` are the names of those on
-    this disk, None when nobody knows; ``series`` is Odoo's here, for example "19.0"."""
+    this disk, None when nobody knows; ``series`` is Odoo's here, for example "19.0".
+    ``trusted`` is that of ``RestoreOptions``."""
 
     place: Place
     series: str
     modules: Collection[str] | None = None
     replace_existing: bool = False
+    trusted: bool | None = None
 
 
 def preflight(
@@ -88,6 +91,7 @@ def preflight(
                 *_odoo(description, surroundings),
                 *_names(cr, surroundings),
                 *_server(cr, description),
+                *_trust(cr, surroundings),
                 *_space(cr, description, surroundings.place.filestore),
             ]
     except psycopg2.Error as error:
@@ -151,6 +155,13 @@ def _server(cr: Any, description: Description) -> Iterator[Finding]:
     here = cr.connection.server_version // 10000
     if description.pg_version and description.pg_version[0] > here:
         yield Finding(PostgresOlder(saved=description.pg_version[0], here=here))
+
+
+def _trust(cr: Any, surroundings: Surroundings) -> Iterator[Finding]:
+    cr.execute("SELECT rolsuper, rolname FROM pg_roles WHERE rolname = current_user")
+    superuser, user = cr.fetchone()
+    if superuser and surroundings.trusted is False:
+        yield Finding(UntrustedAsSuperuser(user=user))
 
 
 def _space(cr: Any, description: Description, filestore: Path) -> Iterator[Finding]:

@@ -17,29 +17,30 @@ from ..errors.restore import (
     EndlessStatement,
     LastLineMissing,
     PsqlCommands,
+    WholeServer,
 )
 from .dumplines import Place, RowTally, lines_in
+from .kinds import COPY, WORD
 
 ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
 END_OF_ROWS = b"\\.\n"
 END_AFTER_ROWS = re.compile(rb"\n\\\.\n")
 LAST_LINE = b"-- PostgreSQL database dump complete"
 TAIL = 256  # bytes in which the last line must be
+CONNECT = (b"\\connect ", b"\\c ")
 HARMLESS = (b"\\restrict ", b"\\unrestrict ")
-NAME = rb"A-Za-z0-9_$\x80-\xff"
 # what ends or hides something; a word of these two kinds must not begin inside another
 # word. Bodies are not nested, and of these words only “begin” may be a name without
 # quotes.
 TOKEN = re.compile(
-    rb"(?<![" + NAME + rb"])(?:[eE]'|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
-    rb"|(?:begin(?=\s+atomic)|case|end)(?![" + NAME + rb"]))|['\";()]|--|/\*",
+    rb"(?<![" + WORD + rb"])(?:[eE]'|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
+    rb"|(?:begin(?=\s+atomic)|case|end)(?![" + WORD + rb"]))|['\";()]|--|/\*",
     re.I,
 )
 STRING = re.compile(rb"[^']*'")
 ESCAPED_STRING = re.compile(rb"(?:[^'\\]|\\.|'')*'(?!')", re.S)
 COMMENT_BORDER = re.compile(rb"/\*|\*/")
 LEADING = re.compile(rb"(?:\s+|--[^\n]*\n)*")
-COPY = re.compile(rb"COPY\s.*\sFROM\s+stdin\s*;\Z", re.I | re.S)
 ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
 LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
 # bytes: no dump has such a statement, but one flipped quote makes all that follows look
@@ -89,7 +90,8 @@ def split(pieces: Iterator[bytes]) -> Iterator[Statement | Rows]:
     """Yield the statements of a dump and, after each COPY, its rows in chunks of about
     4 MiB.
 
-    Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, PsqlCommands.
+    Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, PsqlCommands,
+    WholeServer.
     """
     return _Splitter(pieces).items()
 
@@ -198,6 +200,8 @@ class _Splitter:
             return
         line = self._buffer[self._at : end if end >= 0 else len(self._buffer)]
         if start.startswith(b"\\") and not line.startswith(HARMLESS):
+            if line.startswith(CONNECT):
+                raise WholeServer(log=self._where())
             shown = line[:200].decode("utf-8", "replace")
             raise PsqlCommands(log=f"{self._where()}: {shown}")
         self._take_lines(self._at + len(line))

@@ -25,6 +25,7 @@ from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
 from ..storages.base import Storage
+from .allowed import require_all_allowed
 from .errors import may_be_damage
 from .fallback import load_whole
 from .files import FilestoreExtraction
@@ -52,7 +53,9 @@ class RestoreOptions:
     names of the installed modules, the SQL statements that make a copy harmless; None:
     the copy takes over. ``identities`` decrypt the archive, see ``encryption``.
     ``whole`` compares all of the archive before, also what a restore does not read.
-    ``plain`` loads the dump in its own order, in one session.
+    ``plain`` loads the dump in its own order, in one session. ``trusted`` tells whether
+    somebody vouches for the archive: one that nobody does (False) is loaded by no
+    superuser. None: the operator of the server restores it, and knows.
     """
 
     place: Place
@@ -68,6 +71,7 @@ class RestoreOptions:
     durable: bool = True
     whole: bool = False
     plain: bool = False
+    trusted: bool | None = None
 
 
 class Restore:
@@ -157,7 +161,11 @@ class Restore:
         restore and was not accepted. Raise the error of what is blocking."""
         options = self._options
         surroundings = Surroundings(
-            options.place, options.series, options.modules, options.replace_existing
+            options.place,
+            options.series,
+            options.modules,
+            options.replace_existing,
+            options.trusted,
         )
         found = preflight(self.archive.describe(), surroundings, self._server)
         for finding in found:
@@ -185,6 +193,8 @@ class Restore:
         The attachment files are unpacked from now on, too: the one waits where the
         other works.
         """
+        if not self._options.trusted:
+            require_all_allowed(self.archive.sql, progress)
         progress.expect(self.archive.describe().sql_bytes)
         extraction = FilestoreExtraction(
             self.archive,
