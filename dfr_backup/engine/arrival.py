@@ -15,8 +15,8 @@ from .archive.names import DUMP
 from .archive.reader import Archive, open_archive
 from .checkpoints import checkpoint
 from .directread import open_regular, sha256_on_disk
-from .errors import EngineError, Mismatch, PermanentError
-from .errors.fetch import PgDumpFormat
+from .errors import Mismatch, PermanentError
+from .errors.fetch import FileUnreadable, PgDumpFormat
 from .errors.other import (
     NotAnArchive,
     NotOdooBackup,
@@ -220,6 +220,11 @@ def _moment_in(name: str) -> datetime | None:
 # === IN A STORAGE === #
 
 
+def is_our_name(key: str) -> bool:
+    """Tell whether an archive has a name that this addon gives."""
+    return bool(OUR_NAME.fullmatch(SUFFIXES.sub("", key)))
+
+
 def free_key(storage: Storage, key: str, identifier: str) -> str:
     """Return ``key``, or one like it when the storage has something under that name."""
     if storage.stat(key) is None and storage.stat(sidecar_key(key)) is None:
@@ -229,15 +234,18 @@ def free_key(storage: Storage, key: str, identifier: str) -> str:
 
 def found_in(storage: Storage, key: str) -> Sidecar | None:
     """Return what a zip of Odoo's database manager is that lies in a directory
-    without a manifest; None for everything else. Its ``sha256`` is "": nobody has
-    read it."""
+    without a manifest; None where nobody can look, and for what this addon has made.
+    Its ``sha256`` is "": nobody has read it. Raise PermanentError when it is no backup
+    or is damaged."""
     path, stored = storage.local_path(key), storage.stat(key)
-    if path is None or stored is None:
+    if path is None or stored is None or not key.endswith(".zip"):
         return None
     try:
         arrival = look_at(path, key, stored.modified)
-    except (EngineError, OSError):
-        return None
+    except OSError as error:
+        raise FileUnreadable(
+            file=path.name, reason=error.strerror, log=str(error)
+        ) from error
     return (
         replace(arrival.sidecar, key=key, made_by_odoo=True)
         if arrival.made_by_odoo

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .archive.names import FILESTORE, MANIFEST
-from .archive.reader import MOST_MANIFEST, is_attachment
+from .archive.reader import is_attachment
 from .archive.source import open_stored
 from .archive.zipdirectory import Entry
 from .archive.zipreader import ZipReader
@@ -15,9 +15,9 @@ from .contents import Contents, parse_contents
 from .encryption.files import Passphrase
 from .errors.other import NoManifest
 from .manifest import sidecar_key
-from .sidecar import MAX_BYTES
 from .storages.base import Storage
 from .streams import read_fully
+from .untrusted import MAX_BYTES
 
 Identities = Sequence[Any] | Passphrase | None
 
@@ -50,7 +50,7 @@ def read_contents(
     with look_into(storage, key, identities) as reader:
         for entry in reader.entries():
             if entry.name == MANIFEST:
-                return parse_contents(reader.read(entry, MOST_MANIFEST))
+                return parse_contents(reader.read(entry, MAX_BYTES))
     raise NoManifest
 
 

@@ -3,53 +3,85 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .arrival import found_in
+from .arrival import found_in, is_our_name
 from .errors import EngineError, PermanentError
-from .errors.fetch import ArchiveMissing, ArchiveSizeDiffers
+from .errors.archive import NameUnusable, NoManifestBeside
+from .errors.fetch import ArchiveMissing, ArchiveSizeDiffers, NoDatabase
+from .errors.other import NotAnArchive, NotOdooBackup
 from .manifest import SIDECAR_SUFFIX, sidecar_key
 from .progress import Progress
-from .sidecar import MAX_BYTES, Sidecar, parse_sidecar
+from .sidecar import Sidecar, parse_sidecar, shown_key
 from .storages.base import Storage
 from .streams import read_fully
+from .untrusted import MAX_BYTES, SURROGATES
+
+ARCHIVES = (".zip", ".zip.age")
 
 
 @dataclass(frozen=True)
 class Found:
     """A manifest that a storage holds: what it says, or ``problem``, which says why
     there is no complete backup (``ArchiveMissing`` when its archive is gone). ``key``
-    is that of the archive, or of the manifest when nothing else can be said."""
+    is that of the archive, or of the manifest when nothing else can be said, and
+    ``size`` the bytes that are stored under it, 0 when nobody knows."""
 
     key: str
     sidecar: Sidecar | None
     problem: EngineError | None = None
+    size: int = 0
 
 
 def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
     """Yield every backup in a storage, in the order of the keys: those with a
-    manifest of ours, then the zips that Odoo's database manager has left in a
-    directory of this server. Objects of others are passed over in silence. Archives
-    are not read, only looked for. Raise RetryableError, Cancelled."""
+    manifest of ours, then the archives without one, and the zips that Odoo's database
+    manager has left in a directory of this server. What cannot be used is yielded with
+    its problem, and ends nothing; objects of others are passed over in silence.
+    Archives are not read, only looked for. Raise RetryableError, Cancelled."""
     sizes = {}
     for found in storage.list():
-        sizes[found.key] = found.size
         progress.tick()
+        if _is_storable(found.key):
+            sizes[found.key] = found.size
+        elif found.key.endswith((SIDECAR_SUFFIX, *ARCHIVES)):
+            key = shown_key(found.key)
+            yield Found(key, None, NameUnusable(key=key), found.size)
     manifests = [key for key in sizes if key.endswith(SIDECAR_SUFFIX)]
     progress.expect(len(manifests))
     for key in manifests:
         yield _look(storage, key, sizes)
         progress.advance(1)
     for key in sizes:
-        if key.endswith(".zip") and sidecar_key(key) not in sizes:
-            if sidecar := found_in(storage, key):
-                yield Found(key, sidecar)
+        if key.endswith(ARCHIVES) and sidecar_key(key) not in sizes:
+            if found_without := _look_inside(storage, key, sizes[key]):
+                yield found_without
             progress.tick()
+
+
+def _is_storable(key: str) -> bool:
+    """Tell whether a key can be written down: names of files need not be text."""
+    return not ("\0" in key or SURROGATES.search(key))
+
+
+def _look_inside(storage: Storage, key: str, size: int) -> Found | None:
+    """Return what an archive without a manifest beside it is, None for a file that
+    is no backup."""
+    try:
+        if sidecar := found_in(storage, key):
+            return Found(key, sidecar, size=size)
+    except (NotAnArchive, NotOdooBackup, NoDatabase):
+        return None
+    except PermanentError as error:
+        return Found(key, None, _alone(error), size)
+    if is_our_name(key) or storage.local_path(key):
+        return Found(key, None, NoManifestBeside(), size)
+    return None
 
 
 def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
     try:
         sidecar = read_sidecar(storage, key)
     except PermanentError as error:
-        return Found(key, None, _alone(error))
+        return Found(key, None, _alone(error), sizes[key])
     size = sizes.get(sidecar.key)
     if size is None:
         return Found(sidecar.key, sidecar, ArchiveMissing())

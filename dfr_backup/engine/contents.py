@@ -10,7 +10,7 @@ from typing import Any
 from .archive.description import Description
 from .errors.other import ManifestUnreadable
 from .messages import _
-from .sidecar import Unusable, parse_json
+from .untrusted import Unusable, parse_json
 
 LARGEST = 1 << 60
 LONGEST = 1000  # characters of a name

@@ -2,8 +2,6 @@
 have made it."""
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,15 +10,11 @@ from typing import Any, TypeVar
 
 from .errors.fetch import BadManifest, NewerFormat
 from .manifest import FORMAT_VERSION, seal, sidecar_key
-from .messages import Message, Size, _
+from .messages import Message, _
 from .signature import Signature, signature_of
+from .untrusted import Unusable, parse_json
 
-MAX_BYTES = 64 << 20
-MOST_VALUES = (
-    2_000_000  # in all of the JSON: a small text must not become gigabytes of objects
-)
 LARGEST_ARCHIVE = 1 << 60  # bytes
-LONGEST_NUMBER = 30  # digits
 YEARS = range(2000, 2200)
 # what manifest.archive_name makes, and nothing that a file system could take for a path
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
@@ -36,14 +30,6 @@ NOT_A: dict[type, str] = {
     str: _("%(place)s is not a text"),
     int: _("%(place)s is not a whole number"),
 }
-
-
-class Unusable(ValueError):
-    """What speaks against a text that should be a manifest: its ``reason``."""
-
-    def __init__(self, template: str, **values: object):
-        self.reason = Message(template, **values)
-        super().__init__(str(self.reason))
 
 
 @dataclass(frozen=True)
@@ -109,75 +95,23 @@ class Sidecar:
 def parse_sidecar(data: bytes, key: str) -> Sidecar:
     """Given what is stored under ``key``, return what it says, checked.
 
-    Nothing of it is believed: not its size (at most 64 MiB), its depth, its numbers,
+    Nothing of it is believed: not its size (at most 4 MiB), its depth, its numbers,
     nor that its archive is the one beside it. Raise PermanentError that names what is
     wrong, or that a newer version of this addon wrote it.
     """
     try:
         sidecar = _sidecar(_Fields(parse_json(data)), key)
     except Unusable as error:
-        raise BadManifest(key=_shown(key), reason=error.reason) from None
+        raise BadManifest(key=shown_key(key), reason=error.reason) from None
     digest = hashlib.sha256(data).hexdigest()
     return replace(sidecar, file_size=len(data), file_sha256=digest)
-
-
-def parse_json(data: bytes) -> Any:
-    """Return what the JSON of somebody unknown says. Raise Unusable."""
-    if len(data) > MAX_BYTES:
-        raise Unusable(_("it is larger than %(most)s"), most=Size(MAX_BYTES))
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
-        raise Unusable(_("it holds too many values"))
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Unusable(_("it is not text in UTF-8")) from None
-    try:
-        return json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_int=_whole,
-            parse_float=_finite,
-            parse_constant=_no_constant,
-        )
-    except json.JSONDecodeError as error:
-        raise Unusable(
-            _("it is not JSON, or it was cut off (line %(line)s, column %(column)s)"),
-            line=error.lineno,
-            column=error.colno,
-        ) from None
-    except RecursionError:
-        raise Unusable(_("it is nested too deeply")) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise Unusable(_("a name stands in it twice"))
-    return found
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > LONGEST_NUMBER:
-        raise Unusable(_("a number in it is too long"))
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise Unusable(_("a number in it is too large"))
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise Unusable(_("%(name)s stands in it, which is no number"), name=name)
 
 
 def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     ours = odoo.fields("dfr_backup")
     version = ours.whole("format", 1, LARGEST_ARCHIVE)
     if version > FORMAT_VERSION:
-        raise NewerFormat(key=_shown(key), format=version)
+        raise NewerFormat(key=shown_key(key), format=version)
     archive = odoo.fields("archive")
     name = archive.matching("key", KEY)
     if sidecar_key(name) != key:
@@ -307,6 +241,6 @@ class _Fields:
         return f"{self._where}.{name}" if self._where else name
 
 
-def _shown(key: str) -> str:
+def shown_key(key: str) -> str:
     """Return a key as it can be shown: short, on one line."""
     return "".join(letter if letter.isprintable() else "?" for letter in key[:120])

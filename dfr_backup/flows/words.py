@@ -48,6 +48,7 @@ DELETED = _("%(storage)s: deleted %(key)s, which no rule wants")
 NOT_DELETED = _("%(key)s could not be deleted: %(problem)s")
 NOW_MISSING = _("%(key)s was stored here, and is missing now")
 NOW_DAMAGED = _("%(key)s was stored here, and is damaged now")
+NOT_USABLE = _("%(key)s cannot be used: %(problem)s")
 NOW_REPLACED = _(
     "%(key)s is not the backup that was stored here: another one is in its place"
 )

@@ -4,6 +4,7 @@ from odoo import fields, models
 
 from ..engine.encryption.files import Passphrase, parse_recipients
 from ..engine.errors import EngineError
+from ..engine.errors.archive import NoManifestBeside
 from ..engine.errors.encryption import NoPassphrase
 from ..engine.errors.trust import WrongSignature
 from ..engine.manifest import sidecar_key
@@ -101,6 +102,9 @@ class BackupJob(models.Model):
             )
         }
         for item in found:
+            if not item.sidecar:
+                problem = item.problem.message
+                progress.log(Message(words.NOT_USABLE, key=item.key, problem=problem))
             if item.sidecar:
                 copy = known.pop(item.key, copies)
                 if copy._is_replaced(item.sidecar):
@@ -108,9 +112,14 @@ class BackupJob(models.Model):
                 else:
                     self._record_found(storage, item, copy, progress)
                 progress.tick()
-        unreadable = {item.key for item in found if not item.sidecar}
+        unreadable = {
+            item.key
+            for item in found
+            if not item.sidecar and not isinstance(item.problem, NoManifestBeside)
+        }
         for copy in known.values():
-            self._record_lost(copy, sidecar_key(copy.key) in unreadable, progress)
+            damaged = not unreadable.isdisjoint({copy.key, sidecar_key(copy.key)})
+            self._record_lost(copy, damaged, progress)
         self._persist(storage, {"last_scan": fields.Datetime.now()})
 
     def _record_found(self, storage, item, copy, progress):

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import zipfile
 from datetime import datetime, timezone
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +23,11 @@ from dfr_backup.engine.arrival import (
 from dfr_backup.engine.catalogue import describe_stored, scan
 from dfr_backup.engine.encryption.files import Passphrase, encrypt_file
 from dfr_backup.engine.errors import Mismatch
+from dfr_backup.engine.errors.archive import (
+    ManifestMalformed,
+    NameUnusable,
+    NoManifestBeside,
+)
 from dfr_backup.engine.errors.fetch import (
     ArchiveMissing,
     ArchiveSizeDiffers,
@@ -217,7 +224,7 @@ def test_what_is_no_backup_is_refused(tmp_path):
 
 @pytest.mark.parametrize("changes", [{"modules": ["base"]}, {"version": "9" * 100}])
 def test_odd_manifest_of_odoo_is_refused_in_words(tmp_path, changes):
-    with pytest.raises(BadManifest):
+    with pytest.raises((BadManifest, ManifestMalformed)):
         look_at(odoos(tmp_path / "a.zip", **changes), "a.zip", NOW)
 
 
@@ -242,14 +249,17 @@ def test_a_name_that_is_taken_gets_an_ending(storage):
     assert free_key(storage, "a.zip.age", "5424c813-0") == "a-5424c813.zip.age"
 
 
-def test_scan_lists_zips_of_odoo_and_nothing_else(storage, tmp_path):
+def test_scan_lists_zips_of_odoo_and_what_is_wrong_with_others(storage, tmp_path):
     odoos(tmp_path / "disk/shop 2026-11-20_02-00-00.zip")
     ours(tmp_path / "disk/unfinished.zip")  # without its manifest it is no backup
     zipped(tmp_path / "disk/photos.zip", photo_dot_jpg="x")
     (tmp_path / "disk/broken.zip").write_bytes(b"PK\3\4")
-    (found,) = scan(storage, Progress())
+    broken, found, unfinished = scan(storage, Progress())
     assert (found.key, found.problem) == ("shop 2026-11-20_02-00-00.zip", None)
     assert found.sidecar.made_by_odoo
+    assert isinstance(broken.problem, DamagedArchive)
+    assert (broken.key, broken.size) == ("broken.zip", 4)
+    assert isinstance(unfinished.problem, NoManifestBeside)
     assert found.sidecar.key == found.key
     assert describe_stored(storage, found.key) == found.sidecar
 
@@ -271,6 +281,51 @@ def test_scan_tells_a_missing_archive_from_a_damaged_one(storage):
     assert strange.sidecar is None
     # the content of a manifest does not stay in memory
     assert strange.problem.__traceback__ is strange.problem.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 200_000,
+        json.dumps({**ODOO, "db_name": "\ud800"}).encode(),
+        json.dumps({**ODOO, "db_name": "a\0b"}).encode(),
+        json.dumps({**ODOO, "version": ["19.0"]}).encode(),
+        json.dumps({**ODOO, "pg_version": "9" * 5000}).encode(),
+        json.dumps({**ODOO, "modules": [1]}).encode(),
+        json.dumps({**ODOO, "dfr_backup": [1]}).encode(),
+        json.dumps({**ODOO, "dfr_backup": {"missing": 5}}).encode(),
+        json.dumps({**ODOO, "dfr_backup": {"missing": [7]}}).encode(),
+        json.dumps({**ODOO, "dfr_backup": {"filestore": [1]}}).encode(),
+        json.dumps({**ODOO, "dfr_backup": {"snapshot_at": 1e300}}).encode(),
+        json.dumps({**ODOO, "dfr_backup": {"rows": {"a": "b"}}}).encode(),
+    ],
+)
+def test_one_bad_manifest_ends_no_scan(storage, tmp_path, content):
+    odoos(tmp_path / "disk/good.zip")
+    zipped(
+        tmp_path / "disk/bad.zip",
+        dump_dot_sql="SELECT 1;",
+        manifest_dot_json=content,
+    )
+    storage.put_bytes(content, "beside.json")
+    found = {item.key: item for item in scan(storage, Progress())}
+    assert found["good.zip"].problem is None
+    assert isinstance(found["beside.json"].problem, BadManifest)
+    bad = found["bad.zip"]
+    # what only this addon has written may also count as Odoo's, or lack its manifest
+    assert bad.problem or bad.sidecar.made_by_odoo
+
+
+@pytest.mark.parametrize("ending", ["zip", "json", "zip.age"])
+def test_names_and_dates_that_nobody_can_write_down(storage, tmp_path, ending):
+    odoos(tmp_path / "disk/good.zip")
+    os.utime(tmp_path / "disk/good.zip", (1e12, 1e12))
+    Path(os.fsdecode(bytes(tmp_path / "disk") + b"/\xff." + ending.encode())).touch()
+    (tmp_path / "disk" / os.fsdecode(b"\xff.txt")).touch()
+    bad, good = scan(storage, Progress())
+    assert isinstance(bad.problem, NameUnusable)
+    assert bad.key == f"?.{ending}"
+    assert (good.key, good.problem) == ("good.zip", None)
 
 
 def test_damage_of_a_found_zip_is_a_mismatch_with_its_code(storage, tmp_path):

@@ -25,6 +25,7 @@ from dfr_backup.engine.archive.zipformat import (
 )
 from dfr_backup.engine.archive.zipreader import ZipReader
 from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.errors.archive import ManifestMalformed
 from dfr_backup.engine.errors.fetch import (
     ArchiveUnreadable,
     DamagedArchive,
@@ -448,8 +449,8 @@ def test_other_files_are_named(tmp_path, content, error):
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b'"x"'])
-def test_a_broken_manifest_is_damage(make_zip, content):
-    with pytest.raises(DamagedArchive):
+def test_a_broken_manifest_is_named(make_zip, content):
+    with pytest.raises(ManifestMalformed):
         open_archive(make_zip([("dump.sql", b"x"), ("manifest.json", content)]))
 
 

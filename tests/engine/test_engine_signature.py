@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dfr_backup.engine import manifest
 from dfr_backup.engine.errors.trust import WrongSignature
 from dfr_backup.engine.secretbox import Key
-from dfr_backup.engine.sidecar import parse_json, parse_sidecar
+from dfr_backup.engine.sidecar import parse_sidecar
 from dfr_backup.engine.signature import (
     ELSEWHERE,
     HERE,
@@ -16,6 +16,7 @@ from dfr_backup.engine.signature import (
     Signer,
     signature_of,
 )
+from dfr_backup.engine.untrusted import parse_json
 
 ONE, TWO = Key(bytes(range(32))), Key(bytes(range(1, 33)))
 WHO = {"uuid": "11111111-2222-3333-4444-555555555555", "oid": 5}

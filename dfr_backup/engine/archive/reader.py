@@ -2,7 +2,6 @@
 database manager."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,15 +14,17 @@ from ..errors.fetch import DamagedArchive, KeyNeeded, NoDatabase, PgDumpFormat
 from ..manifest import seal
 from ..messages import Message, _
 from ..progress import Progress
+from ..untrusted import MAX_BYTES
 from .deflate import Codec
 from .description import Description
+from .manifest_shape import parse_manifest
 from .names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
 from .source import Source
 from .zipdirectory import TWICE, Entry, refused
 from .zipreader import ZipReader
 
-MOST_MANIFEST = 64 << 20  # bytes: a table of row counts and a list of modules
 HEAD = 64  # bytes, which tell what a file is
+LONGEST_LINE = 256 << 10  # bytes: of a name, that has 64 KiB, each may be escaped
 BATCH_MEMBERS = 64
 BATCH_BYTES = 4 << 20
 DUMPED = re.compile(
@@ -215,11 +216,11 @@ class Archive:
             "filestore": found.files,
             "addons": found.addons,
         }
-        version = str(self.manifest.get("version", ""))
+        version = self.manifest.get("version") or ""
         return Description(
             origin="dfr_backup" if ours else "odoo",
-            database=str(self.manifest.get("db_name", "")),
-            taken_at=ours.get("snapshot_at"),
+            database=self.manifest.get("db_name") or "",
+            taken_at=ours.get("snapshot_at") or None,
             size=self.reader.size,
             members=found.members,
             sql_bytes=found.top[DUMP].size if DUMP in found.top else 0,
@@ -228,7 +229,7 @@ class Archive:
             addon_bytes=found.addon_bytes,
             addons=tuple(sorted(found.addons)),
             odoo_version=version,
-            odoo_series=str(self.manifest.get("major_version") or version),
+            odoo_series=self.manifest.get("major_version") or version,
             pg_version=self._pg_version(),
             database_uuid=ours.get("database_uuid"),
             modules=self.manifest.get("modules") or {},
@@ -264,20 +265,14 @@ class Archive:
         head = next(self.reader.pieces(entry), b"")[:4096] if entry else b""
         versions = dict(DUMPED.findall(head))
         text = versions.get(b"from database", b"").decode()
-        text = text or str(self.manifest.get("pg_version", ""))
-        return tuple(int(part) for part in re.findall(r"\d+", text))
+        text = text or self.manifest.get("pg_version") or ""
+        return tuple(int(part) for part in re.findall(r"\d{1,6}", text))
 
     def _read_manifest(self) -> dict[str, Any]:
         entry = self._contents.top.get(MANIFEST)
         if entry is None:
             return {}
-        try:
-            manifest = json.loads(self.reader.read(entry, MOST_MANIFEST))
-        except ValueError as error:
-            raise DamagedArchive(log=f"{MANIFEST}: {error}") from error
-        if not isinstance(manifest, dict):
-            raise DamagedArchive(log=f"{MANIFEST} is not an object")
-        return manifest
+        return parse_manifest(self.reader.read(entry, MAX_BYTES))
 
     # === CHECK === #
 
@@ -377,10 +372,13 @@ def batches_of(members: Iterable[Listed]) -> Iterator[list[Listed]]:
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield whole lines, with their line feeds."""
+    """Yield whole lines, with their line feeds. Raise DamagedArchive for one that is
+    longer than any can be."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise DamagedArchive(log=f"{CHECKSUMS} has a line without an end")
         yield from (line + b"\n" for line in lines)
     if rest:
         yield rest

@@ -52,3 +52,28 @@ class FilesUnreadable(PermanentError, code="ARCHIVE-08"):
         "Give the system user that runs Odoo the right to read them, or check the "
         "disk. The other files are in the archive."
     )
+
+
+class ManifestMalformed(PermanentError, code="ARCHIVE-09"):
+    """The manifest in an archive, which somebody else may have made."""
+
+    template = _("The manifest in the archive cannot be used: %(reason)s.")
+    remedy = _(
+        "It was damaged or changed, or another program made the archive. Use another "
+        "copy of the backup."
+    )
+
+
+class NoManifestBeside(PermanentError, code="ARCHIVE-10"):
+    """An archive of ours in a storage that has no sidecar."""
+
+    template = _("The manifest beside the archive is missing.")
+    remedy = _(
+        "While a backup runs, it is written last. Otherwise it was deleted, or an "
+        "upload was interrupted: the archive can still be restored by its name."
+    )
+
+
+class NameUnusable(PermanentError, code="ARCHIVE-11"):
+    template = _("“%(key)s” has a name that is not text in UTF-8.")
+    remedy = _("Rename the file, or move it elsewhere if it is not a backup.")

@@ -40,6 +40,7 @@ from . import doing
 from .base import Storage, StoredObject
 
 PARTIAL = ".part"
+LATEST = 253_402_300_799  # the last second of the year 9999
 KINDS: dict[int, type[EngineError]] = {
     errno.EACCES: NoPermission,
     errno.EPERM: NoPermission,
@@ -289,9 +290,10 @@ def _sync_directory(path: Path) -> None:
 
 
 def _stored(key: str, status: os.stat_result) -> StoredObject:
-    return StoredObject(
-        key, status.st_size, datetime.fromtimestamp(status.st_mtime, tz=timezone.utc)
-    )
+    # a file may claim to be of a year that no calendar has
+    seconds = min(max(status.st_mtime, 0), LATEST)
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return StoredObject(key, status.st_size, moment)
 
 
 def _explain(error: OSError, what: Message, folder: Path) -> EngineError:
