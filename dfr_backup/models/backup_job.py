@@ -1,9 +1,11 @@
 import uuid
+from dataclasses import replace
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
 from .. import server
+from ..engine.identity import present_identity
 from ..flows.backup import BackupFlow
 from .backup_copy import PRESENT_STATES
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
@@ -279,6 +281,12 @@ class BackupJob(models.Model):
     @api.model
     def _current_database_uuid(self):
         return self.env["ir.config_parameter"].sudo().get_param("database.uuid")
+
+    @api.model
+    def _current_identity(self):
+        """Return who this database is, as the server knows it."""
+        found = present_identity(self.env.cr)
+        return replace(found, uuid=self._current_database_uuid() or "")
 
     def _action_open(self):
         return {
