@@ -17,6 +17,7 @@ from odoo.tools import config
 
 from .engine import postgres
 from .engine.addons import AddonSource
+from .engine.owners import Owners
 from .engine.restore.place import Place
 from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
 from .engine.signature import Signer
@@ -48,9 +49,19 @@ def log_path(job_uuid: str) -> Path:
     return data_root() / "log" / f"{job_uuid}.log"
 
 
-def default_storage_path(database: str) -> Path:
-    """Return where a new installation keeps its backups: below the data directory."""
-    return data_root() / "backups" / re.sub(r"[^\w.-]", "_", database)
+def owners() -> Owners:
+    """Return what this server has written down about who owns which location."""
+    return Owners(data_root() / "owners")
+
+
+def default_storage_path(database: str, uuid: str) -> Path:
+    """Return where a new installation keeps its backups: the first folder below the
+    data directory that is free, of its name and of its name with a part of its uuid.
+    """
+    name = re.sub(r"[^\w.-]", "_", database)
+    paths = [data_root() / "backups" / n for n in (name, f"{name}-{uuid[:8]}")]
+    free = [path for path in paths if not path.exists() or not any(path.iterdir())]
+    return free[0] if free else paths[-1]
 
 
 def filestore_path(database: str) -> Path:

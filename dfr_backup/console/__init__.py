@@ -6,7 +6,7 @@ import sys
 from odoo.tools import config
 
 from .. import runner
-from . import archives, doctor, runs
+from . import archives, doctor, locations, runs
 
 WRONG_USAGE = 4
 PLACES = "a path, s3://bucket/folder/NAME or sftp://user@host/folder/NAME"
@@ -76,6 +76,15 @@ def _add_commands(parser):
         "doctor",
         "look for what would make backups fail",
         call_in=doctor.doctor,
+    )
+    opening = _add(
+        commands,
+        "open",
+        "let a database use a location that it was refused",
+        call_in=locations.open_location,
+    )
+    opening.add_argument(
+        "location", metavar="LOCATION", help="as the refusal has printed it"
     )
     _add_internal(commands)
 

@@ -229,6 +229,12 @@ def free_key(storage: Storage, key: str, identifier: str) -> str:
     """Return ``key``, or one like it when the storage has something under that name."""
     if storage.stat(key) is None and storage.stat(sidecar_key(key)) is None:
         return key
+    return distinct_key(key, identifier)
+
+
+def distinct_key(key: str, identifier: str) -> str:
+    """Return a key like ``key`` that nothing else has, given an identifier of its
+    own."""
     return re.sub(r"(\.zip(\.age)?)$", rf"-{identifier[:8]}\1", key)
 
 

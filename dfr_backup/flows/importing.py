@@ -1,7 +1,8 @@
 """An archive from elsewhere, taken into a storage and its catalogue."""
 
-from ..engine.arrival import check_archive, free_key, look_at
+from ..engine.arrival import check_archive, distinct_key, free_key, look_at
 from ..engine.checkpoints import checkpoint
+from ..engine.errors import EngineError
 from ..engine.errors.storage import UploadedFileGone
 from ..engine.outcome import whole_state
 from . import words
@@ -41,7 +42,10 @@ class ImportFlow(BackupFlow):
         name, moment = job._uploaded()
         arrival = look_at(path, name, moment)
         sha256 = check_archive(path, progress)
-        key = free_key(storage._get_own_storage(), arrival.key, job.uuid)
+        try:
+            key = free_key(storage._get_own_storage(), arrival.key, job.uuid)
+        except EngineError:  # the upload will say why, and may be tried again
+            key = distinct_key(arrival.key, job.uuid)
         content = arrival.taken_in(job.database_uuid, job.uuid)
         job._record_archive(key, path.stat().st_size, sha256, content)
         checkpoint("import.recorded")

@@ -7,10 +7,10 @@ from . import backup_copy_content
 from . import backup_filestore_issue
 from . import backup_copy_restore
 from . import backup_storage
+from . import backup_storage_place
 from . import backup_storage_s3
 from . import backup_storage_sftp
 from . import backup_storage_rclone
-from . import backup_storage_place
 from . import backup_plan
 from . import backup_plan_keeping
 from . import backup_plan_drill

@@ -14,7 +14,7 @@ from ..engine.catalogue import read_sidecar
 from ..engine.catalogued import Catalogued, require_catalogued
 from ..engine.errors import EngineError, Mismatch
 from ..engine.errors.fetch import ArchiveMissing
-from ..engine.errors.storage import ForeignBackup, NotOurs
+from ..engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
 from ..engine.manifest import seal, sidecar_key
 from ..engine.retention import Copy
 from ..engine.signature import HERE
@@ -98,6 +98,7 @@ class BackupCopy(models.Model):
             ("verified", "Verified"),
             ("damaged", "Damaged"),
             ("missing", "Missing"),
+            ("unknown", "Unknown"),
             ("deleted", "Deleted"),
         ],
         required=True,
@@ -322,6 +323,10 @@ class BackupCopy(models.Model):
             sidecar = read_sidecar(storage, manifest)
             self._require_own(sidecar.owner_uuid, sidecar.database)
             storage.delete(manifest)
+        elif self.state == "unknown" and storage.stat(self.key) is None:
+            # nobody has seen it since the storage leads elsewhere
+            self.env["backup.job"]._persist(self, {"state": "missing"})
+            raise CopyMissing(key=self.key, remedy=CopyMissing.remedy_scan)
         storage.delete(self.key)
         self.env["backup.job"]._persist(self, {"state": "deleted"})
 

@@ -198,11 +198,13 @@ class BackupPlan(models.Model):
     @api.model
     def _create_default(self):
         """Create the plan and the storage that a new installation has."""
+        uuid = self.env["backup.job"]._current_database_uuid()
+        path = server.default_storage_path(self.env.cr.dbname, uuid)
         storage = self.env["backup.storage"].create(
             {
                 "name": self.env._("This server"),
                 "provider": "local",
-                "local_path": str(server.default_storage_path(self.env.cr.dbname)),
+                "local_path": str(path),
             }
         )
         admin = self.env.ref("base.user_admin", raise_if_not_found=False)

@@ -21,9 +21,6 @@ from .engine_messages import (
 )
 
 KIB = 1024
-# Whoever may choose where a storage leads must not get its stored secrets there: they
-# are forgotten together with the address.
-ADDRESS = ("s3_endpoint", "sftp_host", "sftp_port")
 
 
 class BackupStorage(models.Model):
@@ -69,6 +66,7 @@ class BackupStorage(models.Model):
     )
     external_name = fields.Char(
         string="Name in the Environment",
+        copy=False,
         groups="base.group_system",
         help="With “OFFSITE” here, the secrets of this storage are looked for on the "
         "server "
@@ -149,9 +147,7 @@ class BackupStorage(models.Model):
     def write(self, vals):
         if vals.get("active") is False:
             self._refuse_used()
-        for storage in self:
-            if any(name in vals and vals[name] != storage[name] for name in ADDRESS):
-                storage.sudo().sealed_secrets = False
+        self._leave_address(vals)
         result = super().write(vals)
         if any(self._is_configuration(name) for name in vals):
             self._configured()
@@ -184,8 +180,12 @@ class BackupStorage(models.Model):
         for storage in self:
             target = storage._get_storage(ValidationError)
             storage._ask(target.require)
+            if storage.sudo().place_id:
+                continue  # it is where it was
+            storage._ask(storage._refuse_same_address)
             if storage.provider == "local":
                 storage._ask(target.prepare)
+                storage._ask(storage._claim)
             storage.sudo().prepared_at = False
 
     @api.ondelete(at_uninstall=False)
@@ -220,7 +220,7 @@ class BackupStorage(models.Model):
     def _where(self):
         """Return where the storage is, in words that a person can use."""
         try:
-            return self._get_storage().location("")
+            return self._prepare_storage().location("")
         except EngineError as error:
             return translate(self.env, error.message)
 
@@ -231,19 +231,20 @@ class BackupStorage(models.Model):
         return Retries(patience=self.retry_minutes * 60)
 
     def _get_storage(self, error_class=None):
-        """Return the engine storage. Raise ``error_class`` instead of an engine
-        error if given."""
+        """Return the engine storage, to read in it. Raise ``error_class`` instead of
+        an engine error if given. Its first use raises an error of ``errors.places``
+        when the location belongs to another database."""
         if error_class is None:
-            return self._prepare_storage()
+            return self._guarded(may_write=False)
         with translate_engine_errors(self.env, error_class):
-            return self._prepare_storage()
+            return self._guarded(may_write=False)
 
     def _get_own_storage(self):
         """Return the engine storage, to write or delete in it. Raise PermanentError
         when it belongs to the database that this one is a copy of."""
         if self.is_foreign:
             raise ReadOnlyStorage(storage=self.name)
-        return self._get_storage()
+        return self._guarded(may_write=True)
 
     def _own_uuids(self):
         """Return the identities whose backups this database may delete here."""
@@ -277,6 +278,7 @@ class BackupStorage(models.Model):
             storage = self._get_own_storage()
             if not (self.prepared_at or self.copy_ids):
                 storage.prepare()
+                self.sudo().place_id = False  # nothing is there yet
             found = storage.probe()
             space = storage.free_space()
         except EngineError as failure:

@@ -1,10 +1,33 @@
-"""Where a storage is: on this server, on the very disk of the data, or in another
-place."""
+"""Where a storage is, and whose that location is: on this server, on the very disk of
+the data, or off-site."""
+
+import os
+import posixpath
+from typing import NamedTuple
 
 from odoo import api, fields, models
 
+from odoo.addons.base.models.res_users import check_identity
+
 from .. import server
+from ..engine.errors.places import (
+    PlaceNotEmpty,
+    PlaceOfAnother,
+    PlaceRaced,
+    SamePlace,
+)
 from ..engine.mounts import current_mounts, mount_of
+from ..engine.places import Door, GuardedStorage, Guest, Stored, open_to
+
+NEWEST = 5  # backups, one of which must be there for a location to be recognised
+
+
+class Address(NamedTuple):
+    """The fields of a kind that say where its storages are: ``host``, where secrets
+    are sent, and ``folder``, the place there."""
+
+    host: tuple = ()
+    folder: tuple = ()
 
 
 class BackupStorage(models.Model):
@@ -13,6 +36,169 @@ class BackupStorage(models.Model):
     caution = fields.Text(
         compute="_compute_caution", help="What this storage cannot protect from."
     )
+
+    place_id = fields.Char(
+        readonly=True, copy=False, help="The random id that its location was given."
+    )
+    was_there = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="Made before locations had owners; it has not been used since.",
+    )
+
+    # === WHOSE THE LOCATION IS === #
+
+    @api.model
+    def _addresses(self):
+        """Return the Address of each kind. Kinds extend it."""
+        return {"local": Address(folder=("local_path",))}
+
+    def _register_hook(self):
+        """Refuse a kind that has secrets and names no host: what is sent there could
+        be redirected."""
+        for kind, _label in self._fields["provider"].selection:
+            secret = any(n.partition("_")[0] == kind for n in self._secret_names())
+            if secret and not self._addresses().get(kind, Address()).host:
+                raise TypeError(f"The storage kind {kind} has secrets and no address")
+        return super()._register_hook()
+
+    def _leave_address(self, vals):
+        """Prepare for another address in ``vals``: it is another location, the stored
+        copies are not known to be there, and whoever may choose where a storage leads
+        must not get its stored secrets there."""
+        for storage in self:
+            kinds = {storage.provider, vals.get("provider", storage.provider)}
+            addresses = [storage._addresses().get(k, Address()) for k in kinds]
+            changed = {n for n in vals if n in self._fields and vals[n] != storage[n]}
+            hosts = {n for one in self._addresses().values() for n in one.host}
+            if changed & hosts:
+                storage.sudo().sealed_secrets = False
+            here = {
+                "provider",
+                *(n for one in addresses for n in one.host + one.folder),
+            }
+            if changed & here:
+                storage._forget_location()
+
+    def _forget_location(self):
+        self.sudo().write({"place_id": False, "was_there": False})
+        here = [("storage_id", "in", self.ids), ("state", "!=", "deleted")]
+        copies = self.env["backup.copy"].sudo().search(here)
+        copies.write({"state": "unknown", "verified_at": False})
+
+    def _canonical_address(self):
+        """Return what is the same for two storages that are surely in one folder."""
+        address = self._addresses().get(self.provider, Address())
+        host = [
+            str(self[name] or "").strip().rstrip("/").lower() for name in address.host
+        ]
+        folder = [self._canonical_folder(name) for name in address.folder]
+        return (*host, *folder)
+
+    def _canonical_folder(self, name):
+        folder = str(self[name] or "").strip()
+        if name == "local_path":
+            return os.path.realpath(folder)
+        return posixpath.normpath(folder.rstrip("/") or ".")
+
+    def _others(self):
+        return (
+            self.sudo().with_context(active_test=False).search([("id", "!=", self.id)])
+        )
+
+    def _refuse_same_address(self):
+        """Raise SamePlace when another storage has this address: an early hint, since
+        one folder may have several."""
+        mine = self._canonical_address()
+        for other in self._others().filtered(lambda one: one.provider == self.provider):
+            if other._canonical_address() == mine:
+                raise SamePlace(location=self._where(), storage=other.name)
+
+    def _claim(self):
+        """Own a new location. Whose it is instead is told by the test."""
+        try:
+            self._guarded(may_write=True).admit()
+        except (PlaceNotEmpty, PlaceOfAnother, PlaceRaced):
+            return
+
+    def _guarded(self, may_write):
+        storage = self._prepare_storage()
+
+        def enter(purpose):
+            return Door(storage, server.owners(), self._guest()).admit(purpose)
+
+        def is_own(uuid):
+            return uuid in self._own_uuids()
+
+        return GuardedStorage(storage, enter, is_own, may_write)
+
+    def _guest(self):
+        """Return who this database is to a location."""
+        storage = self.sudo()
+        return Guest(
+            identity=self.env["backup.job"]._current_identity(),
+            lent=storage._is_lent(),
+            known_id=storage.place_id or "",
+            newest=storage._newest_here,
+            was_there=storage.was_there,
+            former=frozenset(storage.former_uuids or []),
+            welcome=storage._welcome,
+        )
+
+    def _is_lent(self):
+        """Tell whether the server lends the access, so that its operator decides who
+        may use it: it is not by a secret that was typed into this database."""
+        return self.provider == "local" or any(
+            self._external_secret(name)
+            for name in self._secret_names()
+            if name.partition("_")[0] == self.provider
+        )
+
+    def _newest_here(self):
+        copies = self.env["backup.copy"].search(
+            [
+                ("storage_id", "=", self.id),
+                ("state", "!=", "deleted"),
+                ("sha256", "!=", False),
+            ]
+        )
+        own = copies.filtered("is_ours")[:NEWEST]
+        return [Stored(copy.key, copy.sha256) for copy in own]
+
+    def _welcome(self, place_id):
+        """Note the id of the location, at the first time."""
+        if self.place_id == place_id:
+            return
+        twin = self._others().filtered(lambda other: other.place_id == place_id)
+        if twin:
+            raise SamePlace(location=self._where(), storage=twin[0].name)
+        values = {"place_id": place_id, "was_there": False}
+        self.env["backup.job"]._persist(self, values)
+
+    def _let_in(self):
+        """Let this database use the location, as the server's operator wishes."""
+        identity = self.env["backup.job"]._current_identity()
+        open_to(self._prepare_storage(), server.owners(), identity)
+        self.sudo().write({"place_id": False, "was_there": False})
+
+    @check_identity
+    def action_use_location(self):
+        """Use what is at the address now, although it is not what was there."""
+        self.ensure_one()
+        self.check_access("write")
+        self._forget_location()
+        return self._notify_test(*self._test())
+
+    def copy_data(self, default=None):
+        """A duplicate is in a folder of its own."""
+        found = super().copy_data(default)
+        for storage, vals in zip(self, found, strict=True):
+            folder = storage._addresses().get(storage.provider, Address()).folder[-1:]
+            for name in set(folder) - set(default or {}):
+                vals[name] = f"{(storage[name] or '').rstrip('/')}-2".lstrip("-")
+        return found
+
+    # === WHAT IT PROTECTS FROM === #
 
     def _is_off_site(self):
         """Tell whether the storage survives the loss of this server."""

@@ -3,6 +3,7 @@ from odoo import api, fields, models
 from .. import server
 from ..engine.errors import EngineError
 from ..engine.storages.rclone import RcloneStorage, list_remotes
+from .backup_storage_place import Address
 
 
 class BackupStorage(models.Model):
@@ -26,6 +27,14 @@ class BackupStorage(models.Model):
             return [(name, name) for name in list_remotes(server.rclone_config())]
         except EngineError:
             return []  # the form says why, when the kind is chosen
+
+    @api.model
+    def _addresses(self):
+        rclone = Address(("rclone_remote",), ("rclone_directory",))
+        return {**super()._addresses(), "rclone": rclone}
+
+    def _is_lent(self):
+        return self.provider == "rclone" or super()._is_lent()
 
     def _prepare_storage(self):
         if self.provider != "rclone":

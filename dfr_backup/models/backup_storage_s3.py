@@ -3,6 +3,7 @@ from odoo import api, fields, models
 from .. import server
 from ..engine.storages.s3 import S3Storage
 from ..engine.storages.s3_config import PRESETS, S3Config
+from .backup_storage_place import Address
 from .engine_messages import translate
 
 
@@ -111,6 +112,17 @@ class BackupStorage(models.Model):
 
     def _inverse_s3_secret_key(self):
         self._seal_secret("s3_secret_key")
+
+    @api.model
+    def _addresses(self):
+        s3 = Address(("s3_endpoint",), ("s3_bucket", "s3_prefix"))
+        return {**super()._addresses(), "s3": s3}
+
+    def _is_lent(self):
+        if self.provider != "s3":
+            return super()._is_lent()
+        typed = self.s3_access_key and "s3_secret_key" in (self.sealed_secrets or {})
+        return not typed or super()._is_lent()
 
     def _prepare_storage(self):
         if self.provider != "s3":

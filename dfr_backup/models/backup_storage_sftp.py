@@ -1,7 +1,8 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 from ..engine.storages.sftp import SftpStorage
 from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
+from .backup_storage_place import Address
 from .engine_messages import translate_engine_errors
 
 
@@ -34,9 +35,14 @@ class BackupStorage(models.Model):
         "there.",
     )
     sftp_host_key = fields.Char(
-        string="Trusted Host Key", readonly=True, help="Any other host is refused."
+        string="Trusted Host Key",
+        readonly=True,
+        copy=False,
+        help="Any other host is refused.",
     )
-    sftp_fingerprint = fields.Char(string="Trusted Fingerprint", readonly=True)
+    sftp_fingerprint = fields.Char(
+        string="Trusted Fingerprint", readonly=True, copy=False
+    )
     sftp_offered_key = fields.Char(readonly=True, copy=False)
     sftp_offered_fingerprint = fields.Char(
         string="Offered Fingerprint", readonly=True, copy=False
@@ -94,6 +100,11 @@ class BackupStorage(models.Model):
         if not self.sftp_offered_key:
             self.action_fetch_host_key()
         return True
+
+    @api.model
+    def _addresses(self):
+        sftp = Address(("sftp_host", "sftp_port"), ("sftp_user", "sftp_directory"))
+        return {**super()._addresses(), "sftp": sftp}
 
     def _prepare_storage(self):
         if self.provider != "sftp":

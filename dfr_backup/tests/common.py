@@ -8,6 +8,7 @@ from odoo.exceptions import UserError
 from odoo.tests import TransactionCase
 
 from .. import runner, server
+from ..engine.places import MARKER
 from ..engine.storages.local import LocalRules
 
 
@@ -36,6 +37,10 @@ class BackupCase(TransactionCase):
                 "tz": "Europe/Paris",
             }
         )
+
+    def stored(self, folder):
+        """Return the files of a storage's directory, but for what marks it."""
+        return [path for path in folder.iterdir() if path.name != MARKER]
 
     @contextmanager
     def assertRefuses(self, error_class):

@@ -35,7 +35,7 @@ class TestBackupCatalogue(BackupCase):
 
     def setUp(self):
         super().setUp()
-        for path in self.disk.iterdir():
+        for path in self.stored(self.disk):
             path.unlink()
 
     def store(
@@ -49,7 +49,7 @@ class TestBackupCatalogue(BackupCase):
         """Put an archive and its manifest into the storage, and a copy into the
         catalogue."""
         moment = NOW - timedelta(days=days)
-        key = f"db-{moment:%Y%m%dT%H%M%SZ}-{len(list(self.disk.iterdir())):08}.zip"
+        key = f"db-{moment:%Y%m%dT%H%M%SZ}-{len(self.stored(self.disk)):08}.zip"
         owner = database_uuid or self.mine
         (self.disk / key).write_bytes(content)
         (self.disk / manifest.sidecar_key(key)).write_bytes(
@@ -167,7 +167,7 @@ class TestBackupCatalogue(BackupCase):
 
     def test_scan_of_an_empty_storage(self):
         lost = self.store()
-        for path in self.disk.iterdir():
+        for path in self.stored(self.disk):
             path.unlink()
         self.perform(self.storage.action_scan())
         self.assertEqual(lost.state, "missing")
@@ -346,7 +346,8 @@ class TestBackupCatalogue(BackupCase):
         self.patch(type(job), "_storage_now", lambda self, storage: None)
         job._apply_retention(self.storage, progress)
         self.lines = str(list(map(to_json, progress.lines)))
-        return {path.name for path in self.disk.iterdir()}
+        job.state = "success"
+        return {path.name for path in self.stored(self.disk)}
 
     def keep_two(self):
         rules = dict.fromkeys(
@@ -419,6 +420,8 @@ class TestBackupCatalogue(BackupCase):
         self.storage.action_test()
         self.assertEqual(self.storage.last_test_error_code, ReadOnlyStorage.code)
         self.storage.action_take_over()
+        self.assertIn(copies[3].key, self.retain())  # the server lends the directory
+        self.storage._let_in()
         self.assertNotIn(copies[3].key, self.retain())
 
     def test_right_to_delete_missing(self):

@@ -45,7 +45,7 @@ class TestBackupImport(BackupCase):
 
     def setUp(self):
         super().setUp()
-        for path in self.disk.iterdir():
+        for path in self.stored(self.disk):
             path.unlink()
         shutil.rmtree(self.root / "data/work", ignore_errors=True)
 
@@ -170,17 +170,17 @@ class TestBackupImport(BackupCase):
         broken[42] ^= 1
         job = self.imported(bytes(broken))
         self.assertEqual(job.state, "failure")
-        self.assertEqual(list(self.disk.iterdir()), [])
+        self.assertEqual(self.stored(self.disk), [])
         self.assertEqual(self.work(), set())
 
     def test_archive_that_cannot_be_stored_is_kept_for_a_retry(self):
         self.storage.local_path = str(self.root / "gone")
-        (self.root / "gone").rmdir()
+        (self.root / "gone").rename(self.root / "unmounted")
         job = self.imported(self.odoos)
         self.assertEqual(job.state, "failure")
         self.assertEqual(job.error_code, DirectoryMissing.code)
         self.assertTrue(job.can_retry_upload and job.kept_until)
-        (self.root / "gone").mkdir()
+        (self.root / "unmounted").rename(self.root / "gone")
         job.action_retry()
         job.state = "running"
         job._perform()
@@ -195,7 +195,7 @@ class TestBackupImport(BackupCase):
 
     def test_lost_archive_that_is_imported_again_is_the_same_copy(self):
         copy = self.imported(self.odoos).copy_ids
-        for path in self.disk.iterdir():
+        for path in self.stored(self.disk):
             path.unlink()
         self.scan()
         self.assertEqual(copy.state, "missing")
@@ -226,7 +226,7 @@ class TestBackupImport(BackupCase):
             self.assertFalse(copy.plan_id or copy.expires_at)
             copy.action_delete()
             self.assertEqual(copy.state, "deleted")
-        self.assertEqual(list(self.disk.iterdir()), [])
+        self.assertEqual(self.stored(self.disk), [])
 
     def test_new_catalogue_knows_what_was_imported(self):
         copy = self.imported(self.ours(ELSEWHERE)).copy_ids

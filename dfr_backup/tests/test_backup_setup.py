@@ -1,3 +1,4 @@
+import shutil
 import socket
 from unittest.mock import patch
 
@@ -201,7 +202,7 @@ class TestBackupSetup(BackupCase):
         original = type(self.storage)._get_own_storage
 
         def _get_own_storage(storage):
-            path.rmdir()
+            shutil.rmtree(path)
             path.write_text("")
             return original(storage)
 
@@ -209,7 +210,7 @@ class TestBackupSetup(BackupCase):
 
     def test_next_tries_what_nobody_has_tried_and_stays_once(self):
         disk = self.root / "disk"
-        disk.rmdir()
+        shutil.rmtree(disk)
         disk.write_text("")
         setup = self.open()
         self.assertEqual(self.shown(setup.action_next()), setup)

@@ -4,6 +4,7 @@ from odoo.tests import new_test_user, tagged
 from .. import server
 from ..engine.errors.s3 import Boto3Missing
 from ..engine.errors.sftp import ParamikoMissing
+from ..engine.places import MARKER
 from .common import BackupCase, patch
 
 
@@ -33,7 +34,7 @@ class TestBackupStorage(BackupCase):
         self.assertEqual(answer["type"], "success")
         self.assertTrue(self.storage.last_test)
         self.assertFalse(self.storage.last_test_error)
-        self.assertEqual(list((self.root / "disk").iterdir()), [])
+        self.assertEqual([f.name for f in (self.root / "disk").iterdir()], [MARKER])
 
     def test_test_button_says_what_fails(self):
         (self.root / "file").touch()

@@ -41,6 +41,7 @@ class TestTrust(BackupCase):
         ):
             with self.subTest(name):
                 made = storages.with_context(**{f"default_{name}": value})
+                values["local_path"] = str(self.root / name)
                 storage = made.create({**values, "name": name})
                 self.assertNotEqual(storage.sudo()[name], value)
                 with self.assertRaises(AccessError):

@@ -176,6 +176,11 @@ class Instance:
     def storage(self):
         return self.data / "dfr_backup/backups" / self.database
 
+    @staticmethod
+    def stored(folder):
+        """Return the files of a storage's folder, but for what marks it."""
+        return [p for p in folder.iterdir() if p.name != "dfr_backup-location"]
+
     def leftovers(self):
         """Return what a finished run must not leave: files, sessions, open rows.
 
@@ -419,7 +424,9 @@ def fill_clone(template, clone):
     _databases(f'CREATE DATABASE "{clone.database}" TEMPLATE "{template.database}"')
     shutil.copytree(template.filestore, clone.filestore)
     clone.storage.mkdir(parents=True, mode=0o700)
-    clone.sql("UPDATE backup_storage SET local_path = %s", str(clone.storage))
+    clone.sql(
+        "UPDATE backup_storage SET local_path = %s, place_id = NULL", str(clone.storage)
+    )
 
 
 @contextlib.contextmanager

@@ -119,7 +119,7 @@ def test_compression_fails_without_space(instance, tmp_path):
         assert run.states["upload"] == run.states["verify"] == "skipped"
         assert explained(run.by_kind["compress"], "ARCHIVE-01")
         assert instance.leftovers() == []
-        assert list(instance.storage.iterdir()) == []
+        assert instance.stored(instance.storage) == []
     finally:
         subprocess.run(["umount", instance.work], check=True)
 
@@ -188,4 +188,4 @@ def test_everything_fails(instance):
     assert run.report["job"]["error_code"] == "DUMP-08"
     assert explained(run.by_kind["archive_files"], "ARCHIVE-05")
     assert instance.leftovers() == []
-    assert list(instance.storage.iterdir()) == []
+    assert instance.stored(instance.storage) == []

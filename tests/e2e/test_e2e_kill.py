@@ -44,7 +44,7 @@ def test_killed_once_goes_on(instance, tmp_path, instant):
     subprocess.run(
         ["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "x", check=True
     )
-    assert len(list(instance.storage.iterdir())) == 2  # one archive and its manifest
+    assert len(instance.stored(instance.storage)) == 2  # one archive and its manifest
     assert instance.leftovers() == []
 
 
@@ -56,5 +56,5 @@ def test_killed_always_is_closed_after_three_attempts(instance):
     assert instance.sql("SELECT attempt FROM backup_job") == [(3,)]
     assert run.states["dump_database"] == "failure"
     assert instance.leftovers() == []
-    assert list(instance.storage.iterdir()) == []
+    assert instance.stored(instance.storage) == []
     assert instance.backup().state == "success"  # the next run is not in its way

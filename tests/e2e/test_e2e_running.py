@@ -84,7 +84,7 @@ def test_cancel_in_the_middle_leaves_nothing(instance, tmp_path):
     backup.communicate(timeout=60)
     assert backup.returncode == 1
     assert instance.leftovers() == []
-    assert list(instance.storage.iterdir()) == []
+    assert instance.stored(instance.storage) == []
 
 
 def test_requests_while_running_make_one_waiting_run(instance, tmp_path):
@@ -120,7 +120,7 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
         assert instance.sql("SELECT state FROM backup_job", database=copy) == [
             ("cancelled",)
         ]
-        assert len(list(instance.storage.iterdir())) == 2
+        assert len(instance.stored(instance.storage)) == 2
     finally:
         drop_database(copy)
 

@@ -87,7 +87,7 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
             assert page.query_selector(
                 f".o_backup_advice [data-key={point}][data-done]"
             ), point
-        stored = [path.suffix for path in second.iterdir()]
+        stored = [path.suffix for path in instance.stored(second)]
         assert sorted(stored) == [".age", ".json"]
 
         page.click(".o_backup_advice [data-key=drill] button[name=action_follow]")

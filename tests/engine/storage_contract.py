@@ -60,6 +60,18 @@ class StorageContract:
         storage.put_bytes(b"two!", "a.json")
         assert self.content(storage, "a.json") == b"two!"
 
+    def test_create_replaces_nothing(self, storage):
+        assert storage.create(b"one", "first")
+        assert not storage.create(b"two", "first")
+        assert self.content(storage, "first") == b"one"
+        assert [found.key for found in storage.list()] == ["first"]
+
+    def test_peek(self, storage):
+        assert storage.peek("first", 10) is None
+        storage.put_bytes(b"0123456789", "first")
+        assert storage.peek("first", 4) == b"0123"
+        assert storage.peek("first", 100) == b"0123456789"
+
     def test_ranged_read(self, storage):
         storage.put_bytes(b"0123456789", "a")
         assert self.content(storage, "a", 7) == b"789"

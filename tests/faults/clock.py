@@ -60,7 +60,10 @@ def moving_lab(template, folder, name):
         shutil.copytree(template.filestore, instance.filestore)
         instance.storage.mkdir(parents=True, mode=0o700)
         move_in(cluster, template, instance)
-        instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
+        instance.sql(
+            "UPDATE backup_storage SET local_path = %s, place_id = NULL",
+            str(instance.storage),
+        )
         with Lab(instance, **clock.environ) as lab:
             lab.clock = clock
             yield lab

@@ -347,7 +347,9 @@ class Lab:
 
     def earlier_copies_are_untouched(self):
         """What a storage held keeps its content. Archives are never changed."""
-        found = {p: self._identity(p) for p in self.instance.storage.iterdir()}
+        found = {
+            p: self._identity(p) for p in self.instance.stored(self.instance.storage)
+        }
         for path, identity in self._known.items():
             if path in found:
                 assert found[path] == identity, f"{path.name} was changed"
@@ -380,7 +382,7 @@ class Lab:
         found += (data / "dfr_backup/restores").glob("*")
         found += (data / "dfr_backup/fetched").glob("*")
         found += (self.instance.folder / "tmp").glob("*")
-        names = {path.name for path in storage.iterdir()}
+        names = {path.name for path in self.instance.stored(storage)}
         archives = {n for n in names if n.endswith((".zip", ".age"))}
         sidecars = {
             f"{n.removesuffix('.age').removesuffix('.zip')}.json" for n in archives

@@ -31,7 +31,7 @@ def right(moving):
     moving.clock.set(0)
     moving.sql("DELETE FROM backup_copy")
     moving.forget()
-    for path in moving.instance.storage.iterdir():
+    for path in moving.instance.stored(moving.instance.storage):
         path.unlink()
     moving.write("backup.plan", {"frequency": "manual"})
     moving.write("backup.plan", {"frequency": "daily", "retention": "none"})

@@ -31,7 +31,10 @@ def private(template, tmp_path_factory):
         shutil.copytree(template.filestore, instance.filestore)
         instance.storage.mkdir(parents=True, mode=0o700)
         move_in(cluster, template, instance)
-        instance.sql("UPDATE backup_storage SET local_path = %s", str(instance.storage))
+        instance.sql(
+            "UPDATE backup_storage SET local_path = %s, place_id = NULL",
+            str(instance.storage),
+        )
         instance.sql("UPDATE backup_plan SET retention = 'none'")
         with Lab(instance) as lab:
             lab.cluster = cluster

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors.storage import ContentDiffers, CopyMissing, ProbeDiffers, SizeDiffers
 from ..messages import Message, _
 from ..progress import Progress
+from ..streams import read_fully
 
 CHUNK = 1 << 20  # bytes
 CANNOT_DELETE = _(
@@ -40,6 +42,15 @@ class Abilities:
 
     can_delete: bool = True
     notes: tuple[Message, ...] = ()
+
+
+class Unknown(Enum):
+    """What a storage answers that may not tell whether an object is there."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,23 @@ class Storage(ABC):
     @abstractmethod
     def put_bytes(self, data: bytes, key: str) -> None:
         """Store a small object, for example a manifest; visible only when complete."""
+
+    def create(self, data: bytes, key: str) -> bool:
+        """Store a small object unless there is one; tell whether it was stored. Of
+        several who do so at once, only one is told so: where a kind cannot create
+        exclusively, what was written is read back."""
+        if self.stat(key) is not None:
+            return False
+        self.put_bytes(data, key)
+        return self.peek(key, len(data) + 1) == data
+
+    def peek(self, key: str, most: int) -> bytes | Unknown | None:
+        """Return the first ``most`` bytes of an object, None when there is none, and
+        ``UNKNOWN`` when the credentials may not tell."""
+        if self.stat(key) is None:
+            return None
+        with self.open(key) as stream:
+            return read_fully(stream, most)
 
     @abstractmethod
     def stat(self, key: str) -> StoredObject | None:

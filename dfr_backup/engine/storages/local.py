@@ -123,10 +123,17 @@ class LocalStorage(Storage):
         partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
         with self._explained(doing.writing(key)):
             try:
-                with open(partial, "xb", opener=_private) as stream:
-                    stream.write(data)
-                    _sync(stream)
+                _write_new(partial, data)
                 self._publish(partial, key)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def create(self, data: bytes, key: str) -> bool:
+        partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
+        with self._explained(doing.writing(key)):
+            try:
+                _write_new(partial, data)
+                return self._publish_new(partial, key, data)
             finally:
                 partial.unlink(missing_ok=True)
 
@@ -222,12 +229,33 @@ class LocalStorage(Storage):
         checkpoint("storage.rename.after")
         _sync_directory(self._path)
 
+    def _publish_new(self, partial: Path, key: str, data: bytes) -> bool:
+        """Give a file its name unless that is taken, also where the share knows no
+        second names; tell whether it has it."""
+        try:
+            os.link(partial, self._file(key))
+        except FileExistsError:
+            return False
+        except OSError:
+            with contextlib.suppress(FileExistsError):
+                _write_new(self._file(key), data)
+                return True
+            return False
+        _sync_directory(self._path)
+        return True
+
     @contextmanager
     def _explained(self, what: Message) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise _explain(error, what, self._path) from error
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with open(path, "xb", opener=_private) as stream:
+        stream.write(data)
+        _sync(stream)
 
 
 def _private(path: str, flags: int) -> int:

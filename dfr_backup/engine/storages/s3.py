@@ -14,8 +14,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError
-from ..errors.fetch import FileUnreadable
+from ..errors import EngineError, PermanentError
 from ..errors.s3 import (
     EndlessList,
     LegalHold,
@@ -28,12 +27,21 @@ from ..errors.s3 import (
 from ..errors.storage import BadKey
 from ..messages import Message, _
 from ..progress import Progress
-from .base import CHUNK, Abilities, Limits, Storage, StoredObject
+from .base import (
+    CHUNK,
+    UNKNOWN,
+    Abilities,
+    Limits,
+    Storage,
+    StoredObject,
+    Unknown,
+)
 from .s3_config import S3Config
 from .s3_download import Reader
-from .s3_errors import DENIED, MISSING, code_of
-from .s3_link import Link, require_boto3
+from .s3_errors import DENIED, EXISTS, MISSING, code_of
+from .s3_link import Link, require_boto3, utc
 from .s3_proof import fingerprint, proves
+from .s3_source import open_source
 from .s3_upload import Upload, abort, open_uploads
 
 CHECKSUM_RIGHT = _("The checksum that the server computed on receipt is right.")
@@ -71,7 +79,7 @@ class S3Storage(Storage):
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
         name = self._name(key)
-        file = _opened(source)
+        file = open_source(source)
         try:
             progress.expect(os.fstat(file).st_size)
 
@@ -91,11 +99,31 @@ class S3Storage(Storage):
     def put_bytes(self, data: bytes, key: str) -> None:
         self._put_bytes(data, self._name(key), self._extras())
 
+    def create(self, data: bytes, key: str) -> bool:
+        name, extras = self._name(key), self._encryption()
+        if self.peek(key, 1) not in (None, UNKNOWN):
+            return False
+        try:
+            self._put_bytes(data, name, {**extras, "IfNoneMatch": "*"})
+        except PermanentError as error:
+            if _cause_code(error) in EXISTS:
+                return False
+            self._put_bytes(data, name, extras)  # a server without such conditions
+        return self.peek(key, len(data) + 1) in (data, UNKNOWN)
+
+    def peek(self, key: str, most: int) -> bytes | Unknown | None:
+        try:
+            return super().peek(key, most)
+        except EngineError as error:
+            if _is_denied(error):  # also what is missing, without the right to list
+                return UNKNOWN
+            raise
+
     def stat(self, key: str) -> StoredObject | None:
         found = self._head(self._name(key))
         if found is None:
             return None
-        return StoredObject(key, found["ContentLength"], _utc(found["LastModified"]))
+        return StoredObject(key, found["ContentLength"], utc(found["LastModified"]))
 
     def list(self) -> Iterator[StoredObject]:
         folder = self._config.folder
@@ -106,7 +134,7 @@ class S3Storage(Storage):
             )
             for one in answer.get("Contents", []):
                 if key := one["Key"][len(folder) :]:  # a folder may be an object itself
-                    yield StoredObject(key, one["Size"], _utc(one["LastModified"]))
+                    yield StoredObject(key, one["Size"], utc(one["LastModified"]))
             token = answer.get("NextContinuationToken")
             if not answer.get("IsTruncated") or not token:
                 return
@@ -289,8 +317,8 @@ class S3Storage(Storage):
         until = found.get("ObjectLockRetainUntilDate") or self._retained_until(
             name, found
         )
-        if until and _utc(until) > datetime.now(timezone.utc):
-            raise Locked(name=name, until=f"{_utc(until):%Y-%m-%d %H:%M}")
+        if until and utc(until) > datetime.now(timezone.utc):
+            raise Locked(name=name, until=f"{utc(until):%Y-%m-%d %H:%M}")
         if found.get("ObjectLockLegalHoldStatus") == "ON":
             raise LegalHold(name=name)
 
@@ -323,7 +351,7 @@ class S3Storage(Storage):
         )
         for one in answer.get("Contents", []):
             name = one["Key"][len(self._config.folder) :]
-            yield StoredObject(name, one["Size"], _utc(one["LastModified"]))
+            yield StoredObject(name, one["Size"], utc(one["LastModified"]))
 
     def _try_delete(self, key: str) -> bool:
         try:
@@ -344,21 +372,6 @@ class S3Storage(Storage):
         except EngineError as error:
             if _is_denied(error):
                 yield Message(MAY_NOT_LIST_UPLOADS)
-
-
-def _opened(source: Path) -> int:
-    try:
-        return os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise FileUnreadable(
-            file=source.name,
-            reason=error.strerror,
-            remedy=FileUnreadable.remedy_source,
-        ) from error
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(timezone.utc)
 
 
 def _cause_code(error: EngineError) -> str:

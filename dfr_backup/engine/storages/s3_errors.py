@@ -59,6 +59,7 @@ RIGHTS = {
     "ListParts": (_("list parts of uploads to"), "s3:ListMultipartUploadParts"),
 }
 MISSING = {"NoSuchKey", "NotFound", "404"}
+EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "409", "412"}
 DENIED = {
     "AccessDenied",
     "AllAccessDisabled",

@@ -1,6 +1,7 @@
 """Requests to one bucket: the boto3 clients, and what each of them raises."""
 
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, cast
 
@@ -142,3 +143,8 @@ def require_boto3() -> None:
         import boto3  # noqa: F401
     except ImportError as error:
         raise Boto3Missing() from error
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a moment of a server's answer, which has a time zone, in UTC."""
+    return moment.astimezone(timezone.utc)

@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import EngineError
+from ..errors.fetch import FileUnreadable
 from ..errors.s3 import SourceShrunk, SourceUnreadable
 from ..streams import SeekableStream
 
@@ -141,3 +143,15 @@ class Slice(SeekableStream):
         if len(data) < count:
             raise Interrupt(SourceShrunk())
         return data
+
+
+def open_source(source: Path) -> int:
+    """Open the file that is sent; return its descriptor. Raise FileUnreadable."""
+    try:
+        return os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileUnreadable(
+            file=source.name,
+            reason=error.strerror,
+            remedy=FileUnreadable.remedy_source,
+        ) from error

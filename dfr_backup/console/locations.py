@@ -1,0 +1,50 @@
+"""What only the server's operator decides: which database may use which location."""
+
+import json
+import os
+import sys
+
+from ..engine.errors import EngineError
+from ..engine.errors.places import NoSuchLocation
+from .runs import environment
+
+
+def open_location(database, options):
+    """Let a database use a location of its storages that it was refused."""
+    try:
+        with environment(database) as env:
+            storages = _at(env, options.location)
+            if not storages:
+                raise NoSuchLocation(database=database, location=options.location)
+            for storage in storages:
+                storage._let_in()
+            names = storages.mapped("name")
+    except EngineError as error:
+        return _fail(error, options)
+    if options.json:
+        print(json.dumps({"state": "success", "storages": names}, indent=2))
+    for name in [] if options.json else names:
+        print(f"“{database}” may use {options.location} now, as its storage “{name}”.")
+    return 0
+
+
+def _at(env, location):
+    storages = env["backup.storage"].with_context(active_test=False).search([])
+    return storages.filtered(lambda storage: _same(storage._where(), location))
+
+
+def _same(where, location):
+    if where.startswith("/"):
+        return os.path.realpath(where) == os.path.realpath(location)
+    return where.rstrip("/") == location.rstrip("/")
+
+
+def _fail(error, options):
+    if options.json:
+        facts = {"error": str(error.message), "hint": str(error.hint) or None}
+        facts["error_code"] = error.code or None
+        print(json.dumps({"state": "failure", **facts}, indent=2))
+        return 1
+    print(f"ERROR: {error.message} [{error.code}]", file=sys.stderr)
+    print(f"   -> {error.hint}", file=sys.stderr)
+    return 1
