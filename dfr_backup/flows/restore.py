@@ -127,7 +127,7 @@ class DrillFlow(RestoreFlow):
 
     def boot(self, progress):
         """Let an Odoo load the copy and read a record of every model."""
-        self.restore.make_safe()
+        self.restore.make_safe(progress)
         self.job._boot(self.restore.target.connection.database, progress)
 
     def drop(self, _progress):

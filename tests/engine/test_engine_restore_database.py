@@ -28,6 +28,8 @@ from dfr_backup.engine.errors.restore import (
     LeftoverStays,
     LoadFailed,
     NameTaken,
+    NotHarmless,
+    NotHidden,
     OwnedByAnother,
     ServerLost,
     ServerRefused,
@@ -47,6 +49,7 @@ from dfr_backup.engine.restore.leftovers import remove_leftovers
 from dfr_backup.engine.restore.load import load
 from dfr_backup.engine.restore.place import PREFIX, Place
 from dfr_backup.engine.restore.preflight import Surroundings, preflight
+from dfr_backup.engine.restore.safety import require_harmless
 from dfr_backup.engine.restore.target import RestoreTarget, put_back
 from dfr_backup.engine.restore.verify import verify_restored
 
@@ -815,6 +818,97 @@ def test_a_killed_putting_back_is_completed(occupied):
     occupied.killed("restore.put_back.renamed", "replace", "put_back")
     remove_leftovers(SERVER, occupied.markers)
     assert is_the_old_one(occupied)
+
+
+# === WHAT IS LOOKED AT BEFORE === #
+
+ACTIVE = """
+CREATE TABLE ir_cron (id int, cron_name text, active bool);
+CREATE TABLE ir_mail_server (id int, name text, smtp_host text, active bool);
+CREATE TABLE ir_model_data (model text, module text, name text, res_id int);
+ALTER TABLE backup_plan ADD id int, ADD name text;
+ALTER TABLE backup_job ADD id int, ADD name text;
+INSERT INTO ir_cron VALUES (1, 'Vacuum', true), (2, 'Mails', true);
+INSERT INTO ir_mail_server VALUES (1, 'Mail', 'mail.example.com', true);
+INSERT INTO ir_model_data VALUES ('ir.cron', 'base', 'autovacuum_job', 1);
+"""
+NEUTRALIZE = [
+    "UPDATE ir_mail_server SET active = false",
+    "UPDATE ir_cron SET active = false WHERE id NOT IN"
+    " (SELECT res_id FROM ir_model_data WHERE name = 'autovacuum_job')",
+]
+NOTHING = "LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+DEFEATING = [
+    "CREATE RULE r AS ON UPDATE TO ir_cron DO INSTEAD NOTHING",
+    f"CREATE FUNCTION f() RETURNS trigger {NOTHING};"
+    "CREATE TRIGGER t BEFORE UPDATE ON ir_mail_server FOR EACH ROW"
+    " EXECUTE FUNCTION f()",
+    f"CREATE FUNCTION f() RETURNS trigger {NOTHING};"
+    "CREATE TRIGGER t BEFORE UPDATE ON backup_plan FOR EACH ROW EXECUTE FUNCTION f();"
+    "ALTER TABLE backup_plan ENABLE ALWAYS TRIGGER t",
+]
+
+
+@pytest.fixture
+def acting(new_database):
+    """A database in which something acts."""
+    database = new_database()
+    run_sql(database, ODOO)
+    run_sql(database, ACTIVE)
+    return database
+
+
+@pytest.mark.parametrize("defeating", DEFEATING)
+def test_rules_and_triggers_do_not_stand_in_the_way(acting, defeating):
+    run_sql(acting, defeating)
+    states = (
+        "SELECT tgenabled::text FROM pg_trigger WHERE NOT tgisinternal"
+        " UNION ALL SELECT ev_enabled::text FROM pg_rewrite WHERE rulename = 'r'"
+    )
+    before = run_sql(acting, states)
+    names = finish_database(Connection(acting), FinishOptions(statements=NEUTRALIZE))
+    assert len(names) == 1
+    assert run_sql(acting, states) == before
+    require_harmless(Connection(acting), neutralized=True)
+    active = (
+        "SELECT id FROM ir_cron WHERE active"
+        " UNION ALL SELECT id FROM backup_plan WHERE active"
+    )
+    assert run_sql(acting, active) == [(1,)]
+
+
+def test_what_acts_all_the_same_is_found(acting):
+    finish_database(Connection(acting), FinishOptions(statements=NEUTRALIZE[:1]))
+    require_harmless(Connection(acting), neutralized=False)
+    with pytest.raises(NotHarmless) as caught:
+        require_harmless(Connection(acting), neutralized=True)
+    assert caught.value.message.values["tables"] == "ir_cron"
+    assert caught.value.log == "ir_cron, id 2"
+    run_sql(acting, "UPDATE backup_plan SET active = true")
+    with pytest.raises(NotHarmless):
+        require_harmless(Connection(acting), neutralized=False)
+
+
+def test_rows_that_a_policy_hides_are_no_harmless_ones(acting):
+    run_sql(
+        acting,
+        "ALTER TABLE ir_cron ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    )
+    with pytest.raises(ServerRefused):
+        finish_database(Connection(acting), FinishOptions(statements=NEUTRALIZE))
+    with pytest.raises(ServerRefused):
+        require_harmless(Connection(acting), neutralized=True)
+
+
+@pytest.mark.parametrize("change", ["IS_TEMPLATE false", "SET search_path = evil"])
+def test_what_changes_its_own_database_is_not_published(site, change):
+    """A function may do that, when an index is built."""
+    with site.target() as target:
+        site.fill(target)
+        run_sql("postgres", f"ALTER DATABASE {target.scratch.database} {change}")
+        with pytest.raises(NotHidden):
+            target.publish()
+    assert site.traces() == set()
 
 
 # === FINISH, VERIFY, PREFLIGHT === #

@@ -280,3 +280,24 @@ class UntrustedAsSuperuser(PermanentError, code="RESTORE-32"):
         "Say that you trust the file, restore it with “odoo backup restore”, or let "
         'Odoo use an ordinary user: ALTER ROLE "%(user)s" NOSUPERUSER CREATEDB;'
     )
+
+
+class NotHarmless(PermanentError, code="RESTORE-33"):
+    template = _(
+        "The copy would act, although it must not: something in it stays switched on "
+        "in %(tables)s."
+    )
+    remedy = _(
+        "Nothing was kept. The log names what stays on. Functions of the database "
+        "switch it on again: find out who has made this archive."
+    )
+
+
+class NotHidden(PermanentError, code="RESTORE-34"):
+    template = _(
+        "What was loaded has changed the settings of its own database on the server."
+    )
+    remedy = _(
+        "No backup does that: find out who has made this archive. Nothing was kept, "
+        "but an Odoo on this server may have served the database for a moment."
+    )

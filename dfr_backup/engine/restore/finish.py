@@ -13,12 +13,9 @@ from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
 from .errors import server_error
+from .safety import HAS_ADDON, nothing_in_the_way
 from .sessions import Sessions
 
-HAS_ADDON = """
-    SELECT EXISTS (SELECT FROM ir_module_module WHERE name = 'dfr_backup'
-                      AND state IN ('installed', 'to upgrade', 'to remove'))
-"""
 # The dump holds the very run that made it, as running: going on with it would write
 # into the storages of the original. Plans wait until somebody has looked.
 MAKE_SAFE = (
@@ -82,19 +79,23 @@ def _names(connection: Connection, query: str, doing: str) -> list[str]:
 
 def finish_database(
     connection: Connection, options: FinishOptions = FinishOptions()
-) -> None:
+) -> list[str]:
     """Make a restored database safe, in one transaction: its plans are off, and its
-    open runs are closed. Then do what the options say. Raise EngineError."""
+    open runs are closed. Then do what the options say. Return the names of the rules
+    and triggers that were switched off meanwhile. Raise EngineError."""
     session = connection.connect()
     try:
         with session.cursor() as cr:
-            _finish(cr, options)
+            statements = [*MAKE_SAFE, SET_PARAMETER, *options.statements]
+            with nothing_in_the_way(cr, statements) as switched_off:
+                _finish(cr, options)
         session.commit()
     except psycopg2.Error as error:
         raise server_error(error, _("finish the restored database")) from error
     finally:
         session.close()
     checkpoint("restore.finished")
+    return switched_off
 
 
 def analyze(connection: Connection, progress: Progress) -> None:

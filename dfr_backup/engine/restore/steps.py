@@ -32,6 +32,7 @@ from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .place import Place
 from .preflight import Finding, Surroundings, preflight
+from .safety import require_harmless
 from .target import Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
 
@@ -41,6 +42,10 @@ LOADED = _("%(statements)s statements, %(tables)s tables with rows")
 READ_AGAIN = _("The dump in the archive is read once more: is it what was saved?")
 UNPACKED = _("%(count)s attachment files")
 COMPARED = _("%(rows)s rows of %(tables)s tables, %(files)s files")
+IN_THE_WAY = _(
+    "The database has rules or triggers of its own in tables that are changed in a "
+    "copy. They were switched off meanwhile, and are on again: %(names)s"
+)
 KEPT = _("The former database is kept as %(database)s")
 
 
@@ -257,20 +262,30 @@ class Restore:
             raise RestoredDiffers(log=log)
         return report
 
-    def make_safe(self) -> None:
+    def make_safe(self, progress: Progress) -> None:
         """Change in the copy what must not act: always its plans, and more by the
-        options. Raise EngineError."""
+        options. Raise EngineError; NotHarmless when something acts all the same."""
         options, connection = self._options, self.target.connection
         statements: Sequence[str] = ()
         if options.neutralize:
             statements = options.neutralize(installed_modules(connection))
-        finish_database(connection, FinishOptions(options.new_identity, statements))
+        names = finish_database(
+            connection, FinishOptions(options.new_identity, statements)
+        )
+        if names:
+            progress.warn(Message(IN_THE_WAY, names=", ".join(names)))
+        self._require_harmless()
+
+    def _require_harmless(self) -> None:
+        neutralized = self._options.neutralize is not None
+        require_harmless(self.target.connection, neutralized=neutralized)
 
     def finish(self, progress: Progress) -> Published:
         """Make the copy safe, gather its statistics, and give it its name. Raise
         EngineError, Cancelled."""
-        self.make_safe()
+        self.make_safe(progress)
         analyze(self.target.connection, progress)
+        self._require_harmless()  # functions of indexes have run
         published = self.target.publish()
         if published.previous:
             former = published.previous.database

@@ -31,6 +31,7 @@ from ..errors.restore import (
     FilestoreNotRenamed,
     FilestoreTaken,
     NameTaken,
+    NotHidden,
     OwnedByAnother,
 )
 from ..messages import _
@@ -57,6 +58,11 @@ UNACCENT = (
     "CREATE EXTENSION IF NOT EXISTS unaccent",
     "ALTER FUNCTION unaccent(text) IMMUTABLE",
 )
+HIDDEN = """
+    SELECT datistemplate AND datallowconn
+       AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = d.oid)
+      FROM pg_database d WHERE datname = %s
+"""
 PUBLIC_SCHEMA = ("GRANT CREATE ON SCHEMA public TO PUBLIC",)  # as Odoo does
 
 
@@ -161,6 +167,7 @@ class RestoreTarget:
         an error is raised, nothing. Nobody may be connected to the scratch database
         any more."""
         previous = self._previous()
+        self._require_hidden()
         self._marker.add(**_facts_of_publishing(self.filestore, previous))
         checkpoint("restore.publish.before")
         if previous:
@@ -192,6 +199,14 @@ class RestoreTarget:
         suffix = f"_before_{stamp}"
         name = self.place.database[: 63 - len(suffix)] + suffix
         return Place(name, self.place.filestore.with_name(name))
+
+    def _require_hidden(self) -> None:
+        """Raise NotHidden when what was loaded has changed its own database: an Odoo
+        may have found it, or settings in it would count."""
+        with server_session(self._server, _("look at the databases")) as cr:
+            cr.execute(HIDDEN, [self.scratch.database])
+            if not cr.fetchone()[0]:
+                raise NotHidden(log=self.scratch.database)
 
     def _require_free(self) -> None:
         with server_session(self._server, _("look at the databases")) as cr:
