@@ -119,15 +119,22 @@ def known_signer() -> Signer | None:
     return signer() if set_by_hand or (data_root() / KEY_FILE).exists() else None
 
 
-def external_secret(name: str, field: str) -> str:
-    """Return a secret that the server's administrator has set for the storage ``name``,
-    else "".
+def operator_value(name: str, field: str) -> str:
+    """Return what the server's administrator has set for the field of the storage
+    ``name``: a secret, or where it may be sent; else "".
 
     Only names with our prefix are looked up: who administers a database could otherwise
     read any variable of the server by sending it somewhere.
     """
     variable = f"DFR_BACKUP_{name}_{field}"
-    return os.environ.get(variable.upper()) or config.get(variable.lower()) or ""
+    value = os.environ.get(variable.upper()) or config.get(variable.lower()) or ""
+    return str(value)
+
+
+def operator_lines(name: str, values: dict[str, str]) -> str:
+    """Return the lines of odoo.conf that set these fields of the storage ``name``."""
+    prefix = f"dfr_backup_{name}_".lower()
+    return "\n".join(f"{prefix}{field} = {value}" for field, value in values.items())
 
 
 def certificate_path(pem: str | None) -> str:

@@ -30,7 +30,9 @@ class BackupSecretMixin(models.AbstractModel):
             sealed = record.sudo().sealed_secrets or {}
             for name in self._secret_names():
                 record[name] = (
-                    MASK if name in sealed or record._external_secret(name) else False
+                    MASK
+                    if name in sealed or record._has_external_secret(name)
+                    else False
                 )
 
     def _secret_names(self):
@@ -88,5 +90,8 @@ class BackupSecretMixin(models.AbstractModel):
 
     def _external_secret(self, name):
         """Return the secret that the server's administrator has set for this record,
-        if any."""
+        if any. Raise PermanentError when it may not be used here."""
         return ""
+
+    def _has_external_secret(self, name):
+        return False

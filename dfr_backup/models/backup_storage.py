@@ -167,7 +167,7 @@ class BackupStorage(models.Model):
         """Tell whether a field says how a storage is reached: its name begins with
         its kind."""
         return name.partition("_")[0] in dict(self._fields["provider"].selection) or (
-            name == "provider"
+            name in ("provider", "external_name")
         )
 
     def _configured(self):
@@ -178,6 +178,7 @@ class BackupStorage(models.Model):
         tested.
         """
         for storage in self:
+            storage._ask(storage._adopt_operator_address)
             target = storage._get_storage(ValidationError)
             storage._ask(target.require)
             if storage.sudo().place_id:
@@ -254,8 +255,13 @@ class BackupStorage(models.Model):
         }
 
     def _external_secret(self, name):
-        external = self.sudo().external_name
-        return server.external_secret(external, name) if external else ""
+        secret = self._operator_value(name)
+        if secret:
+            self._operator_address()  # raises when it may not be sent there
+        return secret
+
+    def _has_external_secret(self, name):
+        return bool(self._operator_value(name))
 
     def _ask(self, method):
         """Call a method of the engine for somebody who looks at a form."""

@@ -10,11 +10,15 @@ from odoo import api, fields, models
 from odoo.addons.base.models.res_users import check_identity
 
 from .. import server
+from ..engine.errors import EngineError
 from ..engine.errors.places import (
+    BadOperatorValue,
     PlaceNotEmpty,
     PlaceOfAnother,
     PlaceRaced,
     SamePlace,
+    SecretOfOthers,
+    SecretWithoutAddress,
 )
 from ..engine.mounts import current_mounts, mount_of
 from ..engine.places import Door, GuardedStorage, Guest, Stored, open_to
@@ -24,10 +28,13 @@ NEWEST = 5  # backups, one of which must be there for a location to be recognise
 
 class Address(NamedTuple):
     """The fields of a kind that say where its storages are: ``host``, where secrets
-    are sent, and ``folder``, the place there."""
+    are sent, and ``folder``, the place there. ``more`` goes with them; ``needed`` is
+    what the operator gives at least beside a secret of his."""
 
     host: tuple = ()
     folder: tuple = ()
+    more: tuple = ()
+    needed: str = ""
 
 
 class BackupStorage(models.Model):
@@ -39,6 +46,10 @@ class BackupStorage(models.Model):
 
     place_id = fields.Char(
         readonly=True, copy=False, help="The random id that its location was given."
+    )
+    operator_fields = fields.Char(
+        compute="_compute_operator_fields",
+        help="The fields that the server's administrator has set beside a secret.",
     )
     was_there = fields.Boolean(
         readonly=True,
@@ -149,10 +160,81 @@ class BackupStorage(models.Model):
         """Tell whether the server lends the access, so that its operator decides who
         may use it: it is not by a secret that was typed into this database."""
         return self.provider == "local" or any(
-            self._external_secret(name)
-            for name in self._secret_names()
-            if name.partition("_")[0] == self.provider
+            map(self._has_external_secret, self._own_secret_names())
         )
+
+    # === SECRETS OF THE OPERATOR === #
+
+    def _own_secret_names(self):
+        names = self._secret_names()
+        return [name for name in names if name.partition("_")[0] == self.provider]
+
+    def _operator_value(self, name):
+        external = self.sudo().external_name
+        return server.operator_value(external, name) if external else ""
+
+    def _operator_address(self):
+        """Return the values of the address that go with a secret which the server's
+        operator keeps for this storage, {} when he keeps none. Where it is sent is
+        all his; of the rest, what he gives. Raise PermanentError when he does not say
+        where it may be sent, or by which databases."""
+        if not any(map(self._has_external_secret, self._own_secret_names())):
+            return {}
+        address = self._addresses()[self.provider]
+        self._require_bound(address)
+        names = (*address.host, *address.folder, *address.more)
+        given = {name: self._operator_value(name) for name in names}
+        return {
+            name: self._converted(name, value)
+            for name, value in given.items()
+            if value or name in address.host
+        }
+
+    def _require_bound(self, address):
+        database, name = self.env.cr.dbname, self.sudo().external_name
+        allowed = self._operator_value("databases")
+        if not allowed or not self._operator_value(address.needed or address.host[0]):
+            names = (*address.host, *address.folder)
+            values = {n: self[n] for n in names if self[n]}
+            values["databases"] = allowed or database
+            lines = server.operator_lines(name, values)
+            raise SecretWithoutAddress(name=name, lines=lines)
+        databases = [one.strip() for one in allowed.split(",")]
+        if database not in databases:
+            both = {"databases": ",".join([*databases, database])}
+            lines = server.operator_lines(name, both)
+            raise SecretOfOthers(name=name, database=database, lines=lines)
+
+    def _converted(self, name, value):
+        field = self._fields[name]
+        if field.type != "integer":
+            return value
+        try:
+            return int(value) if value else field.default(self)
+        except ValueError:
+            variable = f"DFR_BACKUP_{self.sudo().external_name}_{name}".upper()
+            raise BadOperatorValue(variable=variable) from None
+
+    def _at(self, name):
+        """Return the value of an address field: the operator's beside his secret."""
+        return self._operator_address().get(name, self[name])
+
+    def _adopt_operator_address(self):
+        """Show what is used."""
+        found = self._operator_address()
+        vals = {name: value for name, value in found.items() if value != self[name]}
+        vals = {name: value for name, value in vals.items() if value or self[name]}
+        if vals:
+            self.sudo().write(vals)
+
+    @api.depends("provider", "external_name")
+    def _compute_operator_fields(self):
+        for storage in self:
+            try:
+                names = storage._operator_address()
+            except EngineError:
+                names = {}
+            storage.operator_fields = ",".join(names)
 
     def _newest_here(self):
         copies = self.env["backup.copy"].search(

@@ -115,7 +115,12 @@ class BackupStorage(models.Model):
 
     @api.model
     def _addresses(self):
-        s3 = Address(("s3_endpoint",), ("s3_bucket", "s3_prefix"))
+        s3 = Address(
+            ("s3_endpoint",),
+            ("s3_bucket", "s3_prefix"),
+            more=("s3_region", "s3_access_key"),
+            needed="s3_bucket",
+        )
         return {**super()._addresses(), "s3": s3}
 
     def _is_lent(self):
@@ -132,11 +137,11 @@ class BackupStorage(models.Model):
     def _s3_config(self):
         preset = PRESETS.get(self.s3_preset)
         return S3Config(
-            bucket=self.s3_bucket or "",
-            prefix=self.s3_prefix or "",
-            endpoint=self.s3_endpoint or "",
-            region=self.s3_region or "",
-            access_key=self.s3_access_key or "",
+            bucket=self._at("s3_bucket") or "",
+            prefix=self._at("s3_prefix") or "",
+            endpoint=self._at("s3_endpoint") or "",
+            region=self._at("s3_region") or "",
+            access_key=self._at("s3_access_key") or "",
             secret_key=self._read_secret("s3_secret_key"),
             addressing=self.s3_addressing,
             ca_bundle=server.certificate_path(self.s3_ca_certificate),

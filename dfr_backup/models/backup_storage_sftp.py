@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 
 from ..engine.storages.sftp import SftpStorage
+from ..engine.storages.sftp_keys import HostKey
 from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
 from .backup_storage_place import Address
 from .engine_messages import translate_engine_errors
@@ -71,7 +72,9 @@ class BackupStorage(models.Model):
         self.ensure_one()
         self.check_access("write")
         with translate_engine_errors(self.env):
-            offered = fetch_host_key(self.sftp_host or "", self.sftp_port, self.timeout)
+            offered = fetch_host_key(
+                self._at("sftp_host") or "", self._at("sftp_port"), self.timeout
+            )
         self.sudo().write(
             {
                 "sftp_offered_key": offered.line,
@@ -94,8 +97,14 @@ class BackupStorage(models.Model):
         )
         return True
 
+    def _adopt_operator_address(self):
+        super()._adopt_operator_address()
+        line = self._operator_address().get("sftp_host_key")
+        if line:
+            self.sudo().sftp_fingerprint = HostKey.from_line(line).fingerprint
+
     def _must_answer(self):
-        if self.provider != "sftp" or self.sftp_host_key:
+        if self.provider != "sftp" or self._at("sftp_host_key"):
             return super()._must_answer()
         if not self.sftp_offered_key:
             self.action_fetch_host_key()
@@ -103,20 +112,24 @@ class BackupStorage(models.Model):
 
     @api.model
     def _addresses(self):
-        sftp = Address(("sftp_host", "sftp_port"), ("sftp_user", "sftp_directory"))
+        sftp = Address(
+            ("sftp_host", "sftp_port"),
+            ("sftp_user", "sftp_directory"),
+            more=("sftp_host_key",),
+        )
         return {**super()._addresses(), "sftp": sftp}
 
     def _prepare_storage(self):
         if self.provider != "sftp":
             return super()._prepare_storage()
         config = SftpConfig(
-            host=self.sftp_host or "",
-            port=self.sftp_port,
-            user=self.sftp_user or "",
+            host=self._at("sftp_host") or "",
+            port=self._at("sftp_port"),
+            user=self._at("sftp_user") or "",
             password=self._read_secret("sftp_password"),
             private_key=self._read_secret("sftp_private_key"),
             passphrase=self._read_secret("sftp_passphrase"),
-            directory=self.sftp_directory or "",
-            host_key=self.sftp_host_key or "",
+            directory=self._at("sftp_directory") or "",
+            host_key=self._at("sftp_host_key") or "",
         )
         return SftpStorage(config, self._limits())

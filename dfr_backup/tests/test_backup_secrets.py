@@ -3,7 +3,13 @@ from odoo.tests import new_test_user, tagged
 
 from .. import server
 from ..engine.errors import PermanentError
+from ..engine.errors.places import (
+    BadOperatorValue,
+    SecretOfOthers,
+    SecretWithoutAddress,
+)
 from ..engine.secretbox import SecretBox, key_from_text
+from ..models.backup_secret_mixin import MASK
 from .common import BackupCase, patch
 
 SECRET = "correct horse battery staple"
@@ -98,12 +104,94 @@ class TestBackupSecrets(BackupCase):
 
     def test_environment_and_configuration_come_first(self):
         self.sftp.external_name = "OFFSITE"
-        with patch.dict("os.environ", {"DFR_BACKUP_OFFSITE_SFTP_PASSWORD": "outer"}):
+        beside = {
+            "dfr_backup_offsite_sftp_host": "a.example.com",
+            "dfr_backup_offsite_databases": f"other, {self.env.cr.dbname}",
+        }
+        outer = {**beside, "dfr_backup_offsite_sftp_password": "outer"}
+        outer = {name.upper(): value for name, value in outer.items()}
+        with patch.dict("os.environ", outer):
             self.assertEqual(self.sftp._read_secret("sftp_password"), "outer")
         option = {"dfr_backup_offsite_sftp_password": "from odoo.conf"}
-        with patch.object(server, "config", {**option}):
+        with patch.object(server, "config", {**beside, **option}):
             self.assertEqual(self.sftp._read_secret("sftp_password"), "from odoo.conf")
         self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
+
+    def offsite(self, **values):
+        """Let the server's operator keep these values under the name OFFSITE."""
+        names = {f"dfr_backup_offsite_{name}": v for name, v in values.items()}
+        return patch.dict("os.environ", {n.upper(): v for n, v in names.items()})
+
+    def test_a_secret_of_the_operator_goes_to_his_address_only(self):
+        """A manager who changes host, port or key of the storage gets nothing."""
+        here = self.env.cr.dbname
+        with self.offsite(
+            sftp_password="outer", sftp_host="his.example.com", databases=here
+        ):
+            self.sftp.external_name = "OFFSITE"
+            self.sftp.write({"sftp_host": "evil.example.com", "sftp_port": 2222})
+            self.assertEqual(self.sftp.sftp_host, "his.example.com")
+            self.env.cr.execute(
+                "UPDATE backup_storage SET sftp_host = 'evil', sftp_port = 2222"
+            )
+            self.env.invalidate_all()
+            self.assertEqual(self.sftp._at("sftp_host"), "his.example.com")
+            self.assertEqual(self.sftp._at("sftp_port"), 22)
+            self.assertIn("his.example.com", self.sftp._where())
+            self.assertIn("sftp_host", self.sftp.operator_fields)
+            self.assertTrue(self.sftp._is_lent())
+
+    def test_a_secret_of_the_operator_alone_goes_nowhere(self):
+        self.sftp.external_name = "OFFSITE"
+        here = self.env.cr.dbname
+        for error_class, values in (
+            (SecretWithoutAddress, {}),
+            (SecretWithoutAddress, {"databases": here}),
+            (SecretWithoutAddress, {"sftp_host": "a.example.com"}),
+            (SecretOfOthers, {"sftp_host": "a.example.com", "databases": "shop"}),
+            (
+                BadOperatorValue,
+                {"sftp_host": "a", "databases": here, "sftp_port": "ssh"},
+            ),
+        ):
+            with self.subTest(values), self.offsite(sftp_password="outer", **values):
+                with self.assertRaises(error_class) as caught:
+                    self.sftp._get_storage()
+                self.assertTrue(caught.exception.hint)
+                self.sftp.invalidate_recordset()
+                self.assertFalse(self.sftp.operator_fields)
+                self.assertEqual(self.sftp.sftp_password, MASK)  # the form opens
+        self.assertTrue(self.sftp._get_storage())
+
+    def test_the_lines_to_paste_name_address_and_database(self):
+        self.sftp.external_name = "OFFSITE"
+        secret = self.offsite(sftp_password="outer")
+        with secret, self.assertRaises(SecretWithoutAddress) as caught:
+            self.sftp._get_storage()
+        lines = str(caught.exception.hint)
+        for name in ("sftp_host", "sftp_user", "databases"):
+            self.assertIn(f"dfr_backup_offsite_{name} = ", lines)
+
+    def test_keys_of_a_bucket_do_not_leave_for_another_endpoint(self):
+        values = {
+            "s3_secret_key": "outer",
+            "s3_access_key": "key",
+            "s3_bucket": "his",
+        }
+        with self.offsite(**values, databases=self.env.cr.dbname):
+            bucket = self.env["backup.storage"].create(
+                {
+                    "name": "Bucket",
+                    "provider": "s3",
+                    "s3_bucket": "mine",
+                    "s3_endpoint": "https://evil.example.com",
+                    "external_name": "OFFSITE",
+                }
+            )
+            config = bucket._s3_config()
+        self.assertEqual((config.bucket, config.endpoint), ("his", ""))
+        self.assertEqual(bucket.s3_bucket, "his")
+        self.assertFalse(bucket.s3_endpoint)
 
     def test_name_in_the_environment_cannot_reach_other_variables(self):
         for name in ("offsite", "A B", "../X", "A=B", "", "1X"):
@@ -115,7 +203,7 @@ class TestBackupSecrets(BackupCase):
                 ):
                     self.sftp.external_name = name
         with patch.dict("os.environ", {"PGPASSWORD": "outer"}):
-            self.assertEqual(server.external_secret("PG", "password"), "")
+            self.assertEqual(server.operator_value("PG", "password"), "")
 
     def test_short_passphrase_of_a_plan(self):
         with self.assertRaises(ValidationError):

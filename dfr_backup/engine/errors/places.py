@@ -77,3 +77,29 @@ class RecordUnreadable(PermanentError, code="PLACE-09"):
         "Restore that file from a backup of the data directory, or check the rights "
         "of the directory it is in. Nothing was written or deleted."
     )
+
+
+class SecretWithoutAddress(PermanentError, code="PLACE-10"):
+    template = _(
+        "The server keeps a secret under the name %(name)s, and does not say where it "
+        "may be sent and by which databases."
+    )
+    remedy = _(
+        "The server's administrator adds this beside the secret, if the address is "
+        "right:\n%(lines)s"
+    )
+
+
+class SecretOfOthers(PermanentError, code="PLACE-11"):
+    template = _(
+        "The secrets that the server keeps under the name %(name)s are not for the "
+        "database “%(database)s”."
+    )
+    remedy = _("The server's administrator can add it:\n%(lines)s")
+
+
+class BadOperatorValue(PermanentError, code="PLACE-12"):
+    template = _("%(variable)s is not a whole number.")
+    remedy = _(
+        "The server's administrator corrects it in the environment or odoo.conf."
+    )
