@@ -5,7 +5,7 @@ from ..engine.messages import Message, _
 from ..engine.outcome import whole_state
 from ..engine.restore.files import unpack_addons
 from .base import Flow
-from .words import STEP_FAILED
+from .words import NOT_TRUSTED, STEP_FAILED
 
 
 class RestoreFlow(Flow):
@@ -75,7 +75,11 @@ class RestoreFlow(Flow):
     def _fetch(self, copy, storage, progress):
         """Get the archive. One that is not what the catalogue knows is noted as
         damaged: nobody should try it again."""
-        known = copy._catalogued()
+        if self.job.trigger != "cli":  # who may run commands decides
+            copy._require_trusted()
+        for key in self.job._facts().get("not_trusted", {}).get(str(storage.id), ()):
+            progress.warn(Message(NOT_TRUSTED, key=key))
+        known = copy._catalogued_to_restore()
         try:
             self.restore.fetch(storage._get_storage(), copy.key, progress, known)
         except Mismatch:

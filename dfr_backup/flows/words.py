@@ -52,6 +52,10 @@ NOT_USABLE = _("%(key)s cannot be used: %(problem)s")
 NOW_REPLACED = _(
     "%(key)s is not the backup that was stored here: another one is in its place"
 )
+NOT_TRUSTED = _(
+    "%(key)s is newer, and was not tested: this database has not made it, and nobody "
+    "has said that it can be trusted"
+)
 ARCHIVE_KEPT = _("The archive is kept until %(until)s UTC, to be uploaded again")
 LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left")
 STARTING_AGAIN = _("%(problem)s Starting again.")

@@ -23,6 +23,7 @@ from . import backup_plan_monitor
 from . import backup_step
 from . import backup_job
 from . import backup_job_supervision
+from . import backup_trust
 from . import backup_job_run
 from . import backup_job_keeping
 from . import backup_job_import

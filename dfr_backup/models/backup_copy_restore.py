@@ -9,6 +9,7 @@ from .. import server
 from ..engine.errors import EngineError
 from ..flows.restore import DrillFlow, RestoreFlow
 from .backup_copy import PRESENT_STATES
+from .engine_messages import translate_engine_errors
 
 
 class BackupCopy(models.Model):
@@ -26,6 +27,8 @@ class BackupCopy(models.Model):
         copies = self.filtered(lambda copy: copy.state in PRESENT_STATES)
         if not copies:
             raise UserError(self.env._("This backup is not there to be restored."))
+        with translate_engine_errors(self.env):
+            copies._require_trusted()
         return copies.sudo()._request_drill("manual")._action_open()
 
     def action_restore(self):

@@ -67,19 +67,39 @@ class BackupPlan(models.Model):
         for plan in self.search([("next_drill", "<=", now)]).try_lock_for_update():
             plan.next_drill = plan._after_drill()
             waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
-            copies = plan._newest_of_each_storage()
+            copies = plan._newest_of_each_storage().filtered("is_trusted")
+            facts = {"not_trusted": plan._untrusted_since(copies)}
             if copies and not jobs.search_count(
                 [*waiting, ("state", "=", "pending")], limit=1
             ):
-                copies._request_drill("schedule", plan_id=plan.id)
+                copies._request_drill("schedule", plan_id=plan.id, data=facts)
+
+    def _restorable_copies(self, storage):
+        return self._stored(storage).filtered(
+            lambda copy: "database" in (copy.contents or "")
+        )
 
     def _newest_of_each_storage(self):
+        """Return the newest trusted copy of each storage; where none is trusted, the
+        newest."""
         copies = self.env["backup.copy"]
-        return copies.union(
-            *(
-                self._stored(storage).filtered(
-                    lambda c: "database" in (c.contents or "")
-                )[:1]
-                for storage in self.storage_ids
+        for storage in self.storage_ids:
+            found = self._restorable_copies(storage)
+            copies |= (found.filtered("is_trusted") or found)[:1]
+        return copies
+
+    def _untrusted_since(self, copies):
+        """Return the names of newer copies that nobody vouches for, by the identifier
+        of their storage."""
+        found = {}
+        for storage in self.storage_ids:
+            tested = copies.filtered(
+                lambda copy, where=storage: copy.storage_id == where
             )
-        )
+            newer = self._restorable_copies(storage).filtered(
+                lambda copy, since=tested.date: not since or copy.date > since
+            )
+            keys = newer.filtered(lambda copy: not copy.is_trusted).mapped("key")
+            if keys:
+                found[str(storage.id)] = keys
+        return found

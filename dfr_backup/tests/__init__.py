@@ -16,6 +16,7 @@ from . import test_backup_alerts
 from . import test_backup_health
 from . import test_backup_overview
 from . import test_before_upgrade
+from . import test_believe
 from . import test_backup_setup
 from . import test_backup_size
 from . import test_translations

@@ -219,7 +219,7 @@ class TestBackupCatalogue(BackupCase):
         self.patch(type(self.env["backup.job"]), "_forget_leftovers", lambda _job: None)
         for request in ("_request_drill", "_request_restore"):
             with self.subTest(request):
-                copy = self.store(content=b"first 1")
+                copy = self.store(content=b"first 1", signature="ours")
                 self.swap(copy, b"second ")
                 values = {"restore_database": "restored", "trigger": "manual"}
                 if request == "_request_restore":

@@ -24,7 +24,12 @@ class TestBackupRestore(BackupCase):
             patch.object(server, "connection", lambda *_args: Connection(""))
         )
         cls.copy = cls.env["backup.copy"].create(
-            {"storage_id": cls.storage.id, "key": "db-1.zip", "state": "verified"}
+            {
+                "storage_id": cls.storage.id,
+                "key": "db-1.zip",
+                "state": "verified",
+                "signature": "ours",
+            }
         )
 
     def test_key_of_a_cancelled_restore_is_forgotten(self):

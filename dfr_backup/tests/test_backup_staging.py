@@ -47,6 +47,7 @@ class TestBackupStaging(BackupCase):
             {
                 "storage_id": cls.storage.id,
                 "plan_id": cls.plan.id,
+                "signature": "ours",
                 "key": key,
                 "date": date,
                 "state": "verified",

@@ -47,6 +47,13 @@ class BackupRestoreWizard(models.TransientModel):
         "which of them "
         "the database needs, and which line of odoo.conf lets Odoo load them.",
     )
+    is_trusted = fields.Boolean(related="copy_id.is_trusted")
+    i_trust = fields.Boolean(
+        "I Trust This File",
+        groups="base.group_system",
+        help="A restore runs what is in the dump. Your name and the checksum of the "
+        "file are written down.",
+    )
     key = fields.Text(
         "Private Key or Passphrase", compute="_compute_secrets", inverse="_inverse_key"
     )
@@ -92,7 +99,11 @@ class BackupRestoreWizard(models.TransientModel):
         """Start the restore, and show its run."""
         self.ensure_one()
         self.copy_id._check_manager()
+        if not self.is_trusted and self.sudo().i_trust:
+            self.copy_id._trust()
         copy = self.copy_id.sudo()
+        with translate_engine_errors(self.env):
+            copy._require_trusted()
         job = copy._request_restore(
             restore_database=self.database,
             restore_neutralize=self.neutralize,

@@ -13,3 +13,15 @@ class WrongSignature(PermanentError, code="TRUST-01"):
         "not restore it: use a copy in another storage, and find out who may write "
         "into this one."
     )
+
+
+class NotTrusted(PermanentError, code="TRUST-02"):
+    template = _(
+        "Nobody vouches for %(key)s: this database has not made it, and it is not "
+        "signed by this database."
+    )
+    remedy = _(
+        "A restore runs what is in the dump. If you know where the file comes from, an "
+        "administrator with the right “Settings” can say “I trust this file” on the "
+        "stored backup. On the server, “odoo backup restore” asks nobody."
+    )

@@ -1,0 +1,111 @@
+"""Archives that neither a run of this database has made nor a signature vouches for:
+who has said that they may be restored."""
+
+import logging
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError
+
+from odoo.addons.base.models.res_users import check_identity
+
+from ..engine.catalogued import Catalogued
+from ..engine.errors.trust import NotTrusted
+
+_logger = logging.getLogger(__name__)
+
+
+class BackupTrust(models.Model):
+    _name = "backup.trust"
+    _inherit = ["backup.record.mixin"]
+    _description = "Trusted Archive"
+    _order = "id desc"
+    _rec_name = "key"
+
+    sha256 = fields.Char("SHA-256", required=True, readonly=True)
+    key = fields.Char("Name", required=True, readonly=True)
+    user_id = fields.Many2one("res.users", required=True, readonly=True)
+    date = fields.Datetime(required=True, readonly=True, default=fields.Datetime.now)
+
+    _sha256_uniq = models.UniqueIndex("(sha256)", "An archive is trusted once.")
+
+
+class BackupCopy(models.Model):
+    _inherit = "backup.copy"
+
+    trust_id = fields.Many2one(
+        "backup.trust", string="Trusted by", compute="_compute_trust"
+    )
+    is_trusted = fields.Boolean(
+        compute="_compute_trust",
+        help="Made by a run of this database, signed by it, or trusted by an "
+        "administrator.",
+    )
+
+    @api.depends("sha256", "key", "signature", "job_id")
+    def _compute_trust(self):
+        said = self.env["backup.trust"].sudo()
+        found = {
+            trust.sha256: trust
+            for trust in said.search([("sha256", "in", self.mapped("sha256"))])
+        }
+        made = self._made_here()
+        for copy in self:
+            copy.trust_id = found.get(copy.sha256, said)
+            vouched = copy.sha256 in made or copy.signature == "ours"
+            copy.is_trusted = vouched or bool(copy.trust_id)
+
+    def _made_here(self):
+        """Return the checksums of these copies that runs of this database have noted
+        when they made them, under whatever name somebody has stored them since."""
+        noted = [("kind", "=", "backup"), ("archive_sha256", "!=", False)]
+        wanted = ("archive_sha256", "in", self.filtered("sha256").mapped("sha256"))
+        runs = self.env["backup.job"].sudo().search([*noted, wanted])
+        return set(runs.mapped("archive_sha256"))
+
+    def _require_trusted(self):
+        """Raise NotTrusted for an archive that nobody vouches for."""
+        for copy in self:
+            if not copy.is_trusted:
+                raise NotTrusted(key=copy.key)
+
+    def _catalogued_to_restore(self):
+        """Return what the archive has to be. Somebody trusts the archive, not the
+        manifest beside it: then that vouches for nothing."""
+        known = self._catalogued()
+        job = self.job_id
+        noted = job.kind == "backup" and job.archive_sha256 == self.sha256
+        if noted or self.signature == "ours":
+            return known
+        return Catalogued(known.size, known.sha256)
+
+    @check_identity
+    def action_trust(self):
+        """Let this archive be restored, whoever has made it."""
+        self.ensure_one()
+        self._trust()
+        return True
+
+    def _trust(self):
+        """Write down that this user trusts the archive. Raise AccessError without the
+        right “Settings”, UserError when nobody has read it yet."""
+        if not self.env.user.has_group("base.group_system"):
+            raise AccessError(
+                self.env._(
+                    "Only an administrator with the right “Settings” may trust a file."
+                )
+            )
+        if not self.sha256:
+            raise UserError(
+                self.env._(
+                    "Verify this backup first: its checksum is not known yet, and a "
+                    "file is trusted by its checksum."
+                )
+            )
+        trusts = self.env["backup.trust"].sudo()
+        if not trusts.search_count([("sha256", "=", self.sha256)], limit=1):
+            values = {"sha256": self.sha256, "key": self.key}
+            trusts.create({**values, "user_id": self.env.uid})
+        self.invalidate_recordset(["trust_id", "is_trusted"])
+        _logger.info(
+            "User %s trusts %s (SHA-256 %s)", self.env.uid, self.key, self.sha256
+        )

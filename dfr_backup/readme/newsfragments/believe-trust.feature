@@ -1,0 +1,1 @@
+Imports, and stored backups that this database has neither made nor signed, are restored and tested from the back office only when an administrator with the right “Settings” says “I trust this file”, with his password. Who, when and which checksum are written down. Scheduled restore tests pass them over and say so.
