@@ -18,6 +18,7 @@ class RestoreFlow(Flow):
         "create_database",
         "load",
         "filestore",
+        "compare",
         "addons",
         "finish",
     )

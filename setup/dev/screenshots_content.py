@@ -149,7 +149,8 @@ def clone(job, start, days):
     for stored in job.copy_ids:
         made = copy_row("backup_copy", stored.id, shift, job_id=new, key=key)
         run(
-            "UPDATE backup_copy SET size = size * %s, sha256 = %s WHERE id = %s",
+            "UPDATE backup_copy SET size = size * %s, sha256 = %s, signature = 'ours'"
+            " WHERE id = %s",
             factor,
             uuid.uuid4().hex * 2,
             made,

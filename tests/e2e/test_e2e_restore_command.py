@@ -227,8 +227,9 @@ def changed(archive, statement=b"", modules=(), **files):
 def tell(instance, archive):
     """Let the catalogue take a changed archive for the one that was stored."""
     sealed = json.loads(archive.with_suffix(".json").read_text())["archive"]
-    query = "UPDATE backup_copy SET size = %s, sha256 = %s"
+    query = "UPDATE backup_copy SET size = %s, sha256 = %s, manifest_sha256 = NULL"
     instance.sql(query, sealed["size"], sealed["sha256"])
+    instance.sql("UPDATE backup_job SET archive_sha256 = %s", sealed["sha256"])
 
 
 @pytest.mark.parametrize("instant", ["restore.load.end", "restore.filestore.begin"])
@@ -304,6 +305,27 @@ def test_restore_from_the_back_office(instance, copy):
     ) == [("success",)]
     known = "SELECT count(*) > 50 FROM pg_stats WHERE schemaname = 'public'"
     assert instance.sql(known, database=copy) == [(True,)]
+    assert instance.leftovers() == []
+
+
+ROWS_GONE = b"DELETE FROM ir_attachment WHERE name LIKE '%.bin';"
+
+
+def test_restore_from_the_back_office_compares(instance, copy):
+    """Rows are gone, and the checksums in the archive were made to fit."""
+    run = instance.backup()
+    changed(run.archive, ROWS_GONE)
+    tell(instance, run.archive)
+    job, _facts, _trouble = request(instance, copy)
+    with instance.serve():
+        assert instance.await_job(job, timeout=300) == "failure"
+    states = "SELECT kind, state FROM backup_step WHERE job_id = %s"
+    found = dict(instance.sql(states, job))
+    assert (found["load"], found["compare"]) == ("success", "failure")
+    assert found["finish"] == "skipped"
+    code = "SELECT error_code FROM backup_job WHERE id = %s"
+    assert instance.sql(code, job) == [("RESTORE-17",)]
+    assert copy not in databases(instance)
     assert instance.leftovers() == []
 
 

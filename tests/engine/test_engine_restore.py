@@ -89,6 +89,21 @@ def test_what_is_decrypted_has_no_name(encrypted):
     assert not list(work.iterdir())
 
 
+def test_what_check_finds_without_stopping_is_a_warning(tmp_path):
+    """A terminal shows warnings, and no lines of a log."""
+    with zipfile.ZipFile(tmp_path / "db.zip", "w") as archive:
+        archive.writestr("dump.sql", b"SELECT 1;\n")
+    name = f"dfr_test_steps_{os.getpid()}"
+    options = RestoreOptions(Place(name, tmp_path / "filestore"), "19.0")
+    storage = LocalStorage(tmp_path, LocalRules([tmp_path]))
+    server, progress = Connection("postgres"), Progress()
+    with Restore(server, options, tmp_path / "work", tmp_path / "markers") as restore:
+        restore.fetch(storage, "db.zip", Progress())
+        found = restore.check(progress)
+    assert found
+    assert progress.warnings == [finding.error.in_full for finding in found]
+
+
 def test_files_that_find_no_place_end_the_load(tmp_path):
     """A load may take hours, and nobody wants to hear at its end that the disk was
     full."""

@@ -78,6 +78,8 @@ LOAD = [  # of a copy, in a restore and in a drill
     "restore.filestore.begin",
     "restore.filestore.end",
     "step.filestore.end",
+    "step.compare.begin",
+    "step.compare.end",
 ]
 PUBLISH = [
     "step.finish.begin",
@@ -89,8 +91,6 @@ PUBLISH = [
     "step.finish.end",
 ]
 PROVE = [
-    "step.compare.begin",
-    "step.compare.end",
     "step.boot.begin",
     "step.boot.end",
     "step.drop.begin",

@@ -174,7 +174,8 @@ class Restore:
         )
         found = preflight(self.archive.describe(), surroundings, self._server)
         for finding in found:
-            progress.log(finding.error.in_full)
+            tell = progress.log if finding.blocking else progress.warn
+            tell(finding.error.in_full)
         blocking = [f for f in found if f.blocking and f.code not in options.accepted]
         if blocking:
             raise blocking[0].error
