@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import unicodedata
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,11 +26,13 @@ from .errors.other import (
     UploadNotKept,
 )
 from .errors.storage import CopyMissing
+from .errors.trust import NamesTaken
 from .manifest import build, sidecar, sidecar_key
 from .messages import Message, Size, _
 from .progress import Progress
-from .sidecar import YEARS, Sidecar, parse_sidecar
+from .sidecar import MAX_BYTES, YEARS, Sidecar, parse_sidecar
 from .storages.base import Storage
+from .streams import read_fully
 
 PIECE = 8 << 20  # bytes of one request: far below what proxies and workers allow
 SPARE = 64 << 20  # bytes that an upload leaves on the disk
@@ -225,17 +228,41 @@ def is_our_name(key: str) -> bool:
     return bool(OUR_NAME.fullmatch(SUFFIXES.sub("", key)))
 
 
-def free_key(storage: Storage, key: str, identifier: str) -> str:
-    """Return ``key``, or one like it when the storage has something under that name."""
-    if storage.stat(key) is None and storage.stat(sidecar_key(key)) is None:
-        return key
-    return distinct_key(key, identifier)
+def free_key(storage: Storage, key: str, job: str, begun: Container[str] = ()) -> str:
+    """Return ``key``, or one like it when the storage has something else under that
+    name than the archive of the run ``job`` (its UUID), which may have ``begun`` to
+    store it under some names.
+
+    Ask again before storing: another run may have taken the name meanwhile. Raise
+    PermanentError when all names are taken, and RetryableError.
+    """
+    for name in (key, distinct_key(key, job[:8]), distinct_key(key, job)):
+        if is_free(storage, name, job, name in begun):
+            return name
+    raise NamesTaken(key=key)
+
+
+def is_free(storage: Storage, key: str, job: str, begun: bool) -> bool:
+    """Tell whether nothing but what the run ``job`` has stored lies under a name."""
+    manifest = sidecar_key(key)
+    if storage.stat(manifest) is None:
+        return begun or storage.stat(key) is None
+    try:
+        return read_import_job(storage, manifest) == job
+    except PermanentError:
+        return False  # somebody else's, whatever it is
+
+
+def read_import_job(storage: Storage, manifest: str) -> str:
+    """Return which run has taken in the archive of a stored manifest."""
+    with storage.open(manifest) as stream:
+        return parse_sidecar(read_fully(stream, MAX_BYTES + 1), manifest).import_job
 
 
 def distinct_key(key: str, identifier: str) -> str:
     """Return a key like ``key`` that nothing else has, given an identifier of its
     own."""
-    return re.sub(r"(\.zip(\.age)?)$", rf"-{identifier[:8]}\1", key)
+    return re.sub(r"(\.zip(\.age)?)$", rf"-{identifier}\1", key)
 
 
 def found_in(storage: Storage, key: str) -> Sidecar | None:

@@ -52,6 +52,7 @@ NOT_USABLE = _("%(key)s cannot be used: %(problem)s")
 NOW_REPLACED = _(
     "%(key)s is not the backup that was stored here: another one is in its place"
 )
+NAME_TAKEN = _("Another backup has that name meanwhile: it is stored as %(key)s")
 NOT_TRUSTED = _(
     "%(key)s is newer, and was not tested: this database has not made it, and nobody "
     "has said that it can be trusted"

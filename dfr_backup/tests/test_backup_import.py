@@ -187,6 +187,35 @@ class TestBackupImport(BackupCase):
         self.assertEqual((job.state, job.copy_ids.state), ("success", "verified"))
         self.assertEqual(self.work(), set())
 
+    def test_kept_import_leaves_its_name_to_another_that_took_it(self):
+        """It was free when the archive was checked, and is not when it is stored."""
+        self.storage.local_path = str(self.root / "away")
+        (self.root / "away").rmdir()
+        kept = self.imported(self.odoos)
+        self.assertEqual(kept.state, "failure")
+        # as if the storage had still been there when the name was looked for
+        kept._archive_path().rename(kept._work_path() / NAME)
+        kept.archive_name = NAME
+        self.storage.local_path = str(self.disk)
+        other = self.imported(zipped(json.dumps(ODOO), other="another file"))
+        self.assertEqual((other.state, other.copy_ids.key), ("success", NAME))
+        before = (self.disk / NAME).read_bytes()
+        kept.action_retry()
+        kept.state = "running"
+        kept._perform()
+        self.assertEqual((kept.state, kept.copy_ids.state), ("success", "verified"))
+        self.assertNotEqual(kept.copy_ids, other.copy_ids)
+        self.assertEqual((self.disk / NAME).read_bytes(), before)
+        self.assertEqual((self.disk / kept.copy_ids.key).read_bytes(), self.odoos)
+        self.perform_verification(other.copy_ids)
+        self.assertEqual(other.copy_ids.state, "verified")
+        self.assertEqual(self.work(), set())
+
+    def perform_verification(self, copies):
+        job = self.env["backup.job"].browse(copies.action_verify()["res_id"])
+        job.state = "running"
+        job._perform()
+
     def test_second_import_of_a_name_gets_another(self):
         self.imported(self.odoos)
         key = self.imported(self.odoos).copy_ids.key

@@ -43,6 +43,7 @@ from dfr_backup.engine.errors.other import (
     UploadNotKept,
 )
 from dfr_backup.engine.errors.storage import CopyMissing
+from dfr_backup.engine.errors.trust import NamesTaken
 from dfr_backup.engine.messages import Size
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.sidecar import parse_sidecar
@@ -247,6 +248,26 @@ def test_a_name_that_is_taken_gets_an_ending(storage):
     assert free_key(storage, "a.zip.age", "5424c813-0") == "a.zip.age"
     storage.put_bytes(b"x", "a.json")
     assert free_key(storage, "a.zip.age", "5424c813-0") == "a-5424c813.zip.age"
+
+
+def test_a_name_is_free_for_whoever_has_taken_it(storage):
+    """Also for what a killed upload of the same run has left without a manifest."""
+    job, other = "5424c813-0000", "abcdefgh-0000"
+    storage.put_bytes(b"x", "a.zip")
+    assert free_key(storage, "a.zip", job) == "a-5424c813.zip"
+    assert free_key(storage, "a.zip", job, begun=["a.zip"]) == "a.zip"
+    taken_in = {**OURS, "import": {"database_uuid": "mine", "job": other}}
+    content = manifest.build(ODOO, taken_in)
+    storage.put_bytes(manifest.sidecar(content, "a.zip", 1, "ab" * 32), "a.json")
+    assert free_key(storage, "a.zip", job, begun=["a.zip"]) == "a-5424c813.zip"
+    assert free_key(storage, "a.zip", other) == "a.zip"
+
+
+def test_nothing_is_overwritten_when_all_names_are_taken(storage):
+    for name in ("a", "a-5424c813", "a-5424c813-0"):
+        storage.put_bytes(b"x", f"{name}.zip")
+    with pytest.raises(NamesTaken):
+        free_key(storage, "a.zip", "5424c813-0")
 
 
 def test_scan_lists_zips_of_odoo_and_what_is_wrong_with_others(storage, tmp_path):

@@ -25,3 +25,8 @@ class NotTrusted(PermanentError, code="TRUST-02"):
         "administrator with the right “Settings” can say “I trust this file” on the "
         "stored backup. On the server, “odoo backup restore” asks nobody."
     )
+
+
+class NamesTaken(PermanentError, code="TRUST-03"):
+    template = _("The storage has other files under every name for %(key)s.")
+    remedy = _("Rename the file and import it again. Nothing was overwritten.")
