@@ -43,6 +43,7 @@ class BackupJob(models.Model):
             identities=self._identities(copy),
             durable=self.kind == "restore",
             whole=self.kind == "drill",
+            trusted=self.trigger == "cli" or copy.is_trusted,
             **server.database_template(),
         )
         return Restore(self._server(), options, self._work_path(), server.markers())

@@ -308,13 +308,13 @@ def test_restore_from_the_back_office(instance, copy):
     assert instance.leftovers() == []
 
 
-ROWS_GONE = b"DELETE FROM ir_attachment WHERE name LIKE '%.bin';"
-
-
 def test_restore_from_the_back_office_compares(instance, copy):
     """Rows are gone, and the checksums in the archive were made to fit."""
     run = instance.backup()
-    changed(run.archive, ROWS_GONE)
+    with zipfile.ZipFile(run.archive) as archive:
+        rows = archive.read("dump.sql").splitlines(keepends=True)
+    fewer = b"".join(row for row in rows if b".bin\t" not in row)
+    changed(run.archive, **{"dump.sql": fewer})
     tell(instance, run.archive)
     job, _facts, _trouble = request(instance, copy)
     with instance.serve():
