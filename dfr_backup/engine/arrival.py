@@ -30,9 +30,10 @@ from .errors.trust import NamesTaken
 from .manifest import build, sidecar, sidecar_key
 from .messages import Message, Size, _
 from .progress import Progress
-from .sidecar import MAX_BYTES, YEARS, Sidecar, parse_sidecar
+from .sidecar import YEARS, Sidecar, parse_sidecar
 from .storages.base import Storage
 from .streams import read_fully
+from .untrusted import MAX_BYTES
 
 PIECE = 8 << 20  # bytes of one request: far below what proxies and workers allow
 SPARE = 64 << 20  # bytes that an upload leaves on the disk

@@ -15,6 +15,7 @@ from ..engine.catalogued import Catalogued, require_catalogued
 from ..engine.errors import EngineError, Mismatch
 from ..engine.errors.fetch import ArchiveMissing
 from ..engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
+from ..engine.identity import Identity
 from ..engine.manifest import seal, sidecar_key
 from ..engine.retention import Copy
 from ..engine.signature import HERE
@@ -301,8 +302,8 @@ class BackupCopy(models.Model):
 
     @api.model
     def _is_own_identity(self, identity):
-        mine = self.env["backup.job"]._current_database_uuid()
-        return identity.get("uuid") == mine
+        mine = self.env["backup.job"]._current_identity()
+        return Identity.from_json(identity) == mine
 
     def _note_verified(self, job):
         job._persist(self, {"state": "verified", "verified_at": fields.Datetime.now()})

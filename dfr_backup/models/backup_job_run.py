@@ -246,7 +246,8 @@ class BackupJob(models.Model):
     def _sign(self, content):
         """Return the manifest of the stored archive with the signature of this server
         and database."""
-        return server.signer().sign(content, {"uuid": self.database_uuid})
+        identity = self._current_identity().to_json()
+        return server.signer().sign(content, identity)
 
     def _contents(self):
         """Return what the archive holds, for example ["database", "filestore",

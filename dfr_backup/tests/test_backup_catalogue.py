@@ -242,35 +242,37 @@ class TestBackupCatalogue(BackupCase):
         self.perform(self.storage.action_scan())
         self.assertEqual((copy.state, copy.sha256), ("damaged", sha256))
 
-    def sign(self, copy, uuid=None, key=None):
+    def sign(self, copy, key=None, **who):
         """Sign what lies beside a copy, as this server does or another one would."""
+        identity = self.env["backup.job"]._current_identity().to_json() | who
         path = self.disk / manifest.sidecar_key(copy.key)
         signer = Signer(key) if key else server.signer()
-        content = signer.sign(
-            json.loads(path.read_bytes()), {"uuid": uuid or self.mine}
-        )
+        content = signer.sign(json.loads(path.read_bytes()), identity)
         path.write_bytes(manifest.encode(content))
         return path
 
     def test_scan_tells_who_has_signed(self):
-        none, ours, neighbour, other, wrong = (self.store(days) for days in range(5))
-        self.sign(ours)
+        none, ours, twin, neighbour, other, wrong = (
+            self.store(days) for days in range(6)
+        )
+        self.sign(ours, name="a former name")
+        self.sign(twin, oid=1)  # a raw copy has the same uuid
         self.sign(neighbour, uuid="11111111-2222-3333-4444-555555555555")
         self.sign(other, key=Key(b"k" * 32))
         path = self.sign(wrong)
         content = json.loads(path.read_bytes())
         content["dfr_backup"]["run"] = "B2"
         path.write_bytes(manifest.encode(content))
-        keys = [copy.key for copy in (none, ours, neighbour, other, wrong)]
+        keys = [copy.key for copy in (none, ours, twin, neighbour, other, wrong)]
         self.storage.copy_ids.unlink()
         job = self.perform(self.storage.action_scan())
         found = {copy.key: copy for copy in self.storage.copy_ids}
         self.assertEqual(
             [found[key].signature for key in keys],
-            ["unsigned", "ours", "here", "elsewhere", "wrong"],
+            ["unsigned", "ours", "here", "here", "elsewhere", "wrong"],
         )
         self.assertEqual(
-            [found[key].state for key in keys], ["stored"] * 4 + ["damaged"]
+            [found[key].state for key in keys], ["stored"] * 5 + ["damaged"]
         )
         self.assertEqual(job.step_ids.state, "warning")
 
