@@ -190,7 +190,7 @@ class TestBackupImport(BackupCase):
     def test_kept_import_leaves_its_name_to_another_that_took_it(self):
         """It was free when the archive was checked, and is not when it is stored."""
         self.storage.local_path = str(self.root / "away")
-        (self.root / "away").rmdir()
+        shutil.rmtree(self.root / "away")
         kept = self.imported(self.odoos)
         self.assertEqual(kept.state, "failure")
         # as if the storage had still been there when the name was looked for
