@@ -28,6 +28,7 @@ from dfr_backup.engine.errors.restore import (
     LeftoverStays,
     LoadFailed,
     NameTaken,
+    NeededByServer,
     NotHarmless,
     NotHidden,
     OwnedByAnother,
@@ -898,6 +899,38 @@ def test_rows_that_a_policy_hides_are_no_harmless_ones(acting):
         finish_database(Connection(acting), FinishOptions(statements=NEUTRALIZE))
     with pytest.raises(ServerRefused):
         require_harmless(Connection(acting), neutralized=True)
+
+
+def test_a_session_that_a_pooler_keeps_is_ended(site):
+    with site.target() as target:
+        site.fill(target)
+        scratch = target.scratch.database
+        with contextlib.closing(psycopg2.connect(dbname=scratch)) as kept:
+            target.publish()
+            with pytest.raises(psycopg2.Error):
+                kept.cursor().execute("SELECT 1")
+    assert (site.name,) in run_sql("postgres", ODOO_LISTS)
+
+
+@pytest.mark.parametrize("name", ["postgres", "template0", "template1"])
+def test_databases_of_the_server_are_not_replaced(tmp_path, name):
+    target = RestoreTarget(
+        SERVER,
+        Place(name, tmp_path / "fs"),
+        tmp_path / "markers",
+        replace_existing=True,
+    )
+    with pytest.raises(NeededByServer):
+        target.__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_templates_are_not_replaced(occupied):
+    run_sql("postgres", f'ALTER DATABASE "{occupied.name}" IS_TEMPLATE true')
+    with pytest.raises(NeededByServer):
+        occupied.restore(replace_existing=True)
+    run_sql("postgres", f'ALTER DATABASE "{occupied.name}" IS_TEMPLATE false')
+    assert is_the_old_one(occupied)
 
 
 @pytest.mark.parametrize("change", ["IS_TEMPLATE false", "SET search_path = evil"])

@@ -301,3 +301,12 @@ class NotHidden(PermanentError, code="RESTORE-34"):
         "No backup does that: find out who has made this archive. Nothing was kept, "
         "but an Odoo on this server may have served the database for a moment."
     )
+
+
+class NeededByServer(PermanentError, code="RESTORE-35"):
+    finding = "name"
+    template = _(
+        "“%(database)s” is a database that PostgreSQL itself works with: nothing can "
+        "be restored in its place."
+    )
+    remedy = _("Choose another name.")

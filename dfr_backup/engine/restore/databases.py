@@ -37,10 +37,11 @@ def fence(server: Connection, database: str) -> None:
     """Let nobody into a database, and end the sessions that are in it."""
     with server_session(server, _("close the existing database")) as cr:
         allow_connections(cr, database, False)
-        _end_sessions(cr, database)
+        end_sessions(cr, database)
 
 
-def _end_sessions(cr: Any, database: str) -> None:
+def end_sessions(cr: Any, database: str) -> None:
+    """End the sessions of our own role in a database."""
     cr.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = %s AND usename = current_user",
@@ -82,7 +83,7 @@ def drop(cr: Any, database: str) -> None:
     """
     allow_connections(cr, database, False)
     cr.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted(database)))
-    _end_sessions(cr, database)
+    end_sessions(cr, database)
     cr.execute(sql.SQL("DROP DATABASE {}").format(quoted(database)))
 
 
@@ -90,6 +91,13 @@ def exists(cr: Any, database: str) -> bool:
     """Tell whether there is a database of this name."""
     cr.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [database])
     return bool(cr.fetchone()[0])
+
+
+def is_template(cr: Any, database: str) -> bool:
+    """Tell whether new databases may be copies of this one."""
+    cr.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [database])
+    found = cr.fetchone()
+    return bool(found and found[0])
 
 
 def owner_without_us(cr: Any, database: str) -> str | None:

@@ -31,15 +31,19 @@ from ..errors.restore import (
     FilestoreNotRenamed,
     FilestoreTaken,
     NameTaken,
+    NeededByServer,
     NotHidden,
     OwnedByAnother,
 )
 from ..messages import _
 from ..postgres import Connection
 from .databases import (
+    allow_connections,
     drop,
+    end_sessions,
     exists,
     fence,
+    is_template,
     owner_without_us,
     quoted,
     rename,
@@ -50,6 +54,7 @@ from .marker import Marker
 from .place import MARKER_SUFFIX, PREFIX, SCRATCH, Place
 
 DATABASE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")  # what Odoo serves
+SERVERS_OWN = ("postgres", "template0", "template1")
 # What Odoo creates in each database. After the load: the dump may have it in another
 # schema, or a function of its own under that name.
 EXTENSIONS = ("CREATE EXTENSION IF NOT EXISTS pg_trgm",)
@@ -164,14 +169,17 @@ class RestoreTarget:
 
     def publish(self) -> Published:
         """Give database and filestore their names. Either all of it happens or, when
-        an error is raised, nothing. Nobody may be connected to the scratch database
-        any more."""
+        an error is raised, nothing. Sessions in the scratch database, which a pooler
+        may keep, are ended."""
         previous = self._previous()
         self._require_hidden()
         self._marker.add(**_facts_of_publishing(self.filestore, previous))
         checkpoint("restore.publish.before")
         if previous:
             fence(self._server, self.place.database)
+        with server_session(self._server, _("give the database its name")) as cr:
+            allow_connections(cr, self.scratch.database, False)
+            end_sessions(cr, self.scratch.database)
         _exchange_files(self.place, self.scratch, previous)
         checkpoint("restore.publish.files")
         with server_session(
@@ -185,6 +193,7 @@ class RestoreTarget:
                     quoted(self.place.database)
                 )
             )
+            allow_connections(cr, self.place.database, True)
         self._published = True
         checkpoint("restore.publish.after")
         return Published(self.place, previous)
@@ -219,6 +228,8 @@ def require_free(cr: Any, place: Place, *, replace_existing: bool) -> None:
     taken = exists(cr, name)
     if taken and not replace_existing:
         raise NameTaken(database=name)
+    if is_template(cr, name):
+        raise NeededByServer(database=name)
     if not taken and place.exists:
         raise FilestoreTaken(database=name, folder=place.filestore)
     if owner := owner_without_us(cr, name):
@@ -227,7 +238,10 @@ def require_free(cr: Any, place: Place, *, replace_existing: bool) -> None:
 
 
 def check_name(database: str) -> None:
-    """Raise BadName when Odoo could not serve a database of this name."""
+    """Raise BadName when Odoo could not serve a database of this name, and
+    NeededByServer when PostgreSQL has another use for it."""
+    if database in SERVERS_OWN:
+        raise NeededByServer(database=database)
     if not DATABASE_NAME.fullmatch(database) or SCRATCH.fullmatch(database):
         raise BadName(database=database)
 
