@@ -85,9 +85,15 @@ class Owners:
                 self._write(place_id, record)
         return known or record
 
-    def open_to(self, place_id: str, identity: Identity) -> None:
-        """Let a database in, as the operator wishes. It must have a record."""
-        self._change(place_id, lambda record: _opened(record, identity))
+    def forget(self, place_id: str) -> None:
+        """Remove the record of a location that was not claimed after all."""
+        with self._locked():
+            self._path(place_id).unlink(missing_ok=True)
+
+    def open_to(self, place_id: str, identity: Identity) -> Record:
+        """Let a database in, as the operator wishes. The location must have a
+        record."""
+        return self._change(place_id, lambda record: _opened(record, identity))
 
     def share_with(self, place_id: str, identity: Identity) -> Record:
         """Note that a database has had backups there all along."""
@@ -96,14 +102,15 @@ class Owners:
             lambda record: replace(record, sharers=_with(record.sharers, identity)),
         )
 
-    def hand_over(self, former: Identity, present: Identity) -> int:
-        """Let ``present`` take the place of ``former`` in every record; return in how
-        many. For a database that was moved, or restored as the original."""
+    def move_to(self, identity: Identity) -> int:
+        """Let the database that is the original of its uuid now take the place of the
+        one that was, in every record; return in how many. For a database that was
+        moved, or restored as the original."""
         count = 0
         for path in sorted(self._folder.glob("*.json")):
             record = self.find(path.stem)
-            if record and former in (record.owner, *record.opened, *record.sharers):
-                self._change(path.stem, lambda r: _handed_over(r, former, present))
+            if record and _moved(record, identity) != record:
+                self._change(path.stem, lambda found: _moved(found, identity))
                 count += 1
         return count
 
@@ -168,9 +175,9 @@ def _opened(record: Record, identity: Identity) -> Record:
     return replace(record, opened=_with(record.opened, identity))
 
 
-def _handed_over(record: Record, former: Identity, present: Identity) -> Record:
+def _moved(record: Record, present: Identity) -> Record:
     def now(identity: Identity) -> Identity:
-        return present if identity == former else identity
+        return present if identity.uuid == present.uuid else identity
 
     return Record(
         now(record.owner),

@@ -134,7 +134,7 @@ class Door:
         if guest.known_id and marker.place_id != guest.known_id:
             raise OtherPlace(location=self._location)
         record = self._owners.find(marker.place_id)
-        if record is None and marker.owner == guest.identity:
+        if record is None and self._is_ours(marker):
             record = self._owners.claim(marker.place_id, self._record())
         if record and self._is_let_in(record):
             guest.welcome(marker.place_id)
@@ -144,12 +144,20 @@ class Door:
             guest.welcome(marker.place_id)
             return record
         owner = record.owner if record else marker.owner
-        if not self._may(purpose, owner):
+        # what only a marker says opens nothing that the server lends
+        known = owner if record or not guest.lent else None
+        if not self._may(purpose, known):
             name = owner.name if owner else ""
             raise PlaceOfAnother(**self._values, owner=name)
         if purpose is Purpose.WRITE:
             guest.welcome(marker.place_id)
         return record
+
+    def _is_ours(self, marker: Marker) -> bool:
+        """Tell whether a location that this server has no record of is ours. A marker
+        alone is the word of whoever can write there."""
+        ours = marker.owner == self._guest.identity
+        return ours and (not self._guest.lent or self._holds_ours())
 
     def _is_let_in(self, record: Record) -> bool:
         return self._guest.identity in (record.owner, *record.opened, *record.sharers)
@@ -185,23 +193,23 @@ class Door:
         return self._claim() if purpose is Purpose.WRITE else None
 
     def _claim(self) -> Record:
-        place_id = secrets.token_hex(16)
-        marker = Marker(place_id, self._guest.identity)
-        self._guest.welcome(place_id)
-        if not self._storage.create(marker.to_bytes(), MARKER):
-            return self._lost_race(place_id)
-        return self._owners.claim(place_id, self._record())
-
-    def _lost_race(self, place_id: str) -> Record:
+        """Note the owner first: whoever is killed before the marker is there has
+        claimed nothing, and whoever is killed after it owns the location."""
+        place_id, guest = secrets.token_hex(16), self._guest
+        guest.welcome(place_id)
+        record = self._owners.claim(place_id, self._record())
+        marker = Marker(place_id, guest.identity).to_bytes()
+        if self._storage.create(marker, MARKER):
+            return record
         found = read_marker(self._storage)
-        if isinstance(found, Marker) and found.owner == self._guest.identity:
-            self._guest.welcome(found.place_id)  # by another run of this database
-            return self._owners.claim(found.place_id, self._record())
         if found is None:  # somebody has written over it
-            self._storage.put_bytes(
-                Marker(place_id, self._guest.identity).to_bytes(), MARKER
-            )
-            return self._owners.claim(place_id, self._record())
+            self._storage.put_bytes(marker, MARKER)
+            return record
+        self._owners.forget(place_id)
+        known = isinstance(found, Marker) and self._owners.find(found.place_id)
+        if isinstance(found, Marker) and known and self._is_let_in(known):
+            guest.welcome(found.place_id)  # another run of this database was faster
+            return known
         raise PlaceRaced(location=self._location)
 
     def _mark_again(self) -> Record | None:
@@ -260,10 +268,8 @@ def open_to(storage: Storage, owners: Owners, identity: Identity) -> Record:
             if storage.peek(MARKER, MOST) is UNKNOWN:
                 raise PlaceRaced(location=location)
             storage.put_bytes(found.to_bytes(), MARKER)  # over what is no marker
-    owner = found.owner or identity
-    owners.claim(found.place_id, Record(owner, location))
-    owners.open_to(found.place_id, identity)
-    return owners.find(found.place_id) or Record(owner, location)
+    owners.claim(found.place_id, Record(identity, location))
+    return owners.open_to(found.place_id, identity)
 
 
 class GuardedStorage(Storage):

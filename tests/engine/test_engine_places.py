@@ -26,6 +26,7 @@ from dfr_backup.engine.places import (
     Door,
     GuardedStorage,
     Guest,
+    Marker,
     Purpose,
     Stored,
     open_to,
@@ -170,14 +171,18 @@ def test_a_location_of_another_server(storage, tmp_path):
     for purpose in Purpose:
         with pytest.raises(PlaceOfAnother):
             enter(storage, here, guest(B), purpose)
-    assert enter(storage, here, guest(A)).owner == A  # the data directory was lost
+    with pytest.raises(PlaceOfAnother):  # whoever writes there could say so
+        enter(storage, here, guest(A), Purpose.READ)
+    newest = put_backup(storage, A)  # the data directory was lost
+    assert enter(storage, here, guest(A, newest=lambda: [newest])).owner == A
     assert here.find(known(storage)).owner == A
 
 
 def test_a_database_that_was_moved_goes_on_to_add(storage, owners):
     enter(storage, owners, guest(A))
     assert enter(storage, owners, guest(MOVED)).owner == A
-    assert owners.hand_over(A, MOVED) == 1
+    assert owners.move_to(MOVED) == 1
+    assert owners.move_to(MOVED) == 0
     assert enter(storage, owners, guest(MOVED), Purpose.READ).owner == MOVED
     with pytest.raises(PlaceOfAnother):
         enter(storage, owners, guest(A), Purpose.READ)
@@ -190,7 +195,7 @@ def test_the_operator_opens_a_location(storage, owners, tmp_path, marked):
     put_backup(storage, A)
     open_to(storage, owners, B)
     for purpose in Purpose:
-        assert enter(storage, owners, guest(B), purpose).owner == (A if marked else B)
+        assert enter(storage, owners, guest(B), purpose).owner == B
 
 
 def test_files_without_an_owner_are_opened_to_nobody(storage, owners):
@@ -317,6 +322,34 @@ def test_a_second_claim_of_a_moment_is_refused(storage, owners, monkeypatch):
     with pytest.raises(PlaceRaced):
         enter(storage, owners, guest(A))
     assert owners.find(known(storage)).owner == B
+
+
+def test_a_marker_that_a_writer_has_forged_opens_nothing(storage, owners):
+    enter(storage, owners, guest(A))
+    put_backup(storage, A)
+    storage.put_bytes(Marker("0" * 32, B).to_bytes(), MARKER)
+    for purpose in Purpose:
+        with pytest.raises(PlaceOfAnother):
+            enter(storage, owners, guest(B), purpose)
+
+
+def test_whoever_is_killed_while_claiming_owns_the_location(
+    storage, owners, monkeypatch
+):
+    class Killed(BaseException):
+        pass
+
+    create = storage.create
+
+    def create_and_die(data, key):
+        create(data, key)
+        raise Killed
+
+    monkeypatch.setattr(storage, "create", create_and_die)
+    with pytest.raises(Killed):
+        enter(storage, owners, guest(A))
+    monkeypatch.undo()
+    assert enter(storage, owners, guest(A)).owner == A
 
 
 def test_what_cannot_be_read_opens_nothing(storage, owners, tmp_path):

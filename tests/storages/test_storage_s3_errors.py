@@ -5,7 +5,7 @@ from faulty_server import scripted_server
 from s3_servers import SECRET_KEY, client, config, free_port, new_bucket
 
 from dfr_backup.engine.errors import s3
-from dfr_backup.engine.storages.base import Limits
+from dfr_backup.engine.storages.base import UNKNOWN, Limits
 from dfr_backup.engine.storages.s3 import S3Storage
 from dfr_backup.engine.storages.s3_config import S3Config
 
@@ -89,6 +89,13 @@ def test_refused_rights_are_named(server, operation, right):
     with pytest.raises(s3.AccessDenied) as caught:
         attempts[operation]()
     assert caught.value.hint.values["right"] == right
+
+
+def test_denied_is_not_missing(server):
+    """Without the right to list, S3 denies what is not there."""
+    storage = S3Storage(config(server.url, "bucket"), LIMITS)
+    server.act("HEAD", code="AccessDenied", status=403)
+    assert storage.peek("a", 10) is UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from ..messages import _
 from . import PermanentError
 
 OPEN_LINE = _(
-    "If that is right, the server's administrator opens it by the command: "
-    "%(command)s Otherwise choose a folder of its own."
+    "Choose a folder of its own. If this database may use that one all the same, the "
+    "server's administrator opens it:\n%(command)s"
 )
 
 

@@ -98,6 +98,7 @@ class S3Storage(Storage):
 
     def put_bytes(self, data: bytes, key: str) -> None:
         self._put_bytes(data, self._name(key), self._extras())
+        checkpoint("storage.put.written")
 
     def create(self, data: bytes, key: str) -> bool:
         name, extras = self._name(key), self._encryption()
@@ -279,11 +280,9 @@ class S3Storage(Storage):
         md5 = base64.b64encode(
             hashlib.md5(data, usedforsecurity=False).digest()
         ).decode()
-        answer = self._link.call(
+        return self._link.call(
             "put_object", Key=name, Body=data, ContentMD5=md5, **extras
         )
-        checkpoint("storage.put.written")
-        return answer
 
     # -- locks
 
