@@ -18,6 +18,9 @@ from .zipdirectory import Entry
 from .zipreader import ZipReader
 
 LONGEST_LINE = 1 << 20  # bytes
+# each line has a number and a checksum of its own: that many times it never shrinks
+MOST_RATIO = 50
+SMALL = 1 << 20  # bytes, which may be anything
 STORE_FNAME = re.compile(r'"store_fname":"([^"\\]+)"')
 COLUMNS = (
     "id",
@@ -160,6 +163,8 @@ def name_files(
 
 def _texts(reader: ZipReader, entry: Entry) -> Iterator[str]:
     """Yield the index in texts of whole lines, without the last line feed."""
+    if entry.size > SMALL + MOST_RATIO * entry.compressed_size:
+        raise DamagedArchive(log=f"{INDEX} grows more than names can")
     rest = b""
     for piece in reader.pieces(entry):
         whole, feed, rest = (rest + piece).rpartition(b"\n")

@@ -190,14 +190,13 @@ def _decoded(name: bytes, flags: int) -> str:
 def _sizes_64(extra: bytes, values: list[int]) -> list[int]:
     """Return the values with those that the zip64 field holds instead."""
     try:
-        while extra:
-            kind, length = struct.unpack_from("<2H", extra)
+        at = 0
+        while at < len(extra):
+            kind, length = struct.unpack_from("<2H", extra, at)
             if kind == 1:
-                large = iter(
-                    struct.unpack(f"<{length // 8}Q", extra[4 : 4 + length // 8 * 8])
-                )
+                large = iter(struct.unpack_from(f"<{length // 8}Q", extra, at + 4))
                 return [next(large) if value == LIMIT else value for value in values]
-            extra = extra[4 + length :]
+            at += 4 + length
     except (struct.error, StopIteration) as error:
         raise DamagedArchive(log="a zip64 field is too short") from error
     return values

@@ -1,0 +1,101 @@
+"""Read one small archive, as a process of its own, and say what that has cost:
+``bombs.py KIND PATH`` prints JSON with the error's code, seconds of processor and bytes
+of memory above those of the idle process."""
+
+import json
+import re
+import resource
+import sys
+import types
+from datetime import datetime, timezone
+from pathlib import Path
+
+package = types.ModuleType("dfr_backup")
+package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
+sys.modules["dfr_backup"] = package
+
+from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index  # noqa: E402
+from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
+from dfr_backup.engine.archive.zipreader import ZipReader  # noqa: E402
+from dfr_backup.engine.arrival import look_at  # noqa: E402
+from dfr_backup.engine.browse import read_contents  # noqa: E402
+from dfr_backup.engine.catalogue import read_sidecar  # noqa: E402
+from dfr_backup.engine.errors import EngineError  # noqa: E402
+from dfr_backup.engine.progress import Progress  # noqa: E402
+from dfr_backup.engine.restore.sqlstream import split  # noqa: E402
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage  # noqa: E402
+
+ENDLESS = 10  # seconds of processor
+NOW = datetime(2026, 11, 28, tzinfo=timezone.utc)
+
+
+def check(path: Path) -> None:
+    with open_archive(path) as archive:
+        archive.check(Progress(), workers=1)
+
+
+def describe(path: Path) -> None:
+    with open_archive(path) as archive:
+        archive.describe()
+        list(archive.attachments())
+
+
+def look(path: Path) -> None:
+    look_at(path, path.name, NOW)
+
+
+def search(path: Path) -> None:
+    with ZipReader(path) as reader:
+        for text in ("", "a"):
+            search_index(reader, find_index(reader), Wanted(text), 10)
+
+
+def name(path: Path) -> None:
+    with ZipReader(path) as reader:
+        list(name_files(reader, find_index(reader), {"aa/bb"}))
+
+
+def restore(path: Path) -> None:
+    with open_archive(path) as archive:
+        for _item in split(archive.sql()):
+            pass
+
+
+def _storage(path: Path) -> LocalStorage:
+    return LocalStorage(path.parent, LocalRules([path.parent]))
+
+
+def browse(path: Path) -> None:
+    read_contents(_storage(path), path.name)
+
+
+def beside(path: Path) -> None:
+    read_sidecar(_storage(path), path.name)
+
+
+KINDS = (check, describe, look, search, name, restore, browse, beside)
+
+
+def _memory(name: str) -> int:
+    """Return bytes: "VmHWM" is the most that there ever was since the last reset."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{name}:\s+(\d+)", status)[1]) << 10
+
+
+def main(kind: str, path: str) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (ENDLESS, ENDLESS))
+    Path("/proc/self/clear_refs").write_text("5")
+    idle, code = _memory("VmRSS"), None
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    try:
+        next(one for one in KINDS if one.__name__ == kind)(Path(path))
+    except EngineError as error:
+        code = error.code
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cost = {"code": code, "seconds": seconds, "bytes": _memory("VmHWM") - idle}
+    print(json.dumps(cost))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
