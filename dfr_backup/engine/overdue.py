@@ -37,7 +37,8 @@ class PlanFacts:
     ``promised_since`` is when it began to promise, ``last_good`` when its last good
     backup was complete. ``last_state`` and ``last_error`` tell how its last run ended,
     "" when none did after the last good one; ``open_state`` is the state of a run that
-    has not ended, else "".
+    has not ended, else "". ``gone`` tells that good backups were made, and that none of
+    them exists any more.
     """
 
     promise: timedelta
@@ -46,6 +47,7 @@ class PlanFacts:
     last_state: str = ""
     last_error: Text = ""
     open_state: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Verdict:
     ``reason`` is "" when it is not overdue, else why it has none: "switched_off",
     "blocked", "failing" or "silent" for a scheduled action that does not do its work,
     "running" or "waiting" for a run that comes late, "failure", "partial" or
-    "cancelled" for one that did not end well, "not_started". ``moment`` and ``detail``
-    belong to the reason.
+    "cancelled" for one that did not end well, "gone" when no good backup is left,
+    "not_started". ``moment`` and ``detail`` belong to the reason.
     """
 
     deadline: datetime | None
@@ -99,4 +101,4 @@ def _late(plan: PlanFacts) -> tuple[str, datetime | None, Text]:
         return "running" if plan.open_state == "running" else "waiting", None, ""
     if plan.last_state:
         return plan.last_state, None, plan.last_error
-    return "not_started", None, ""
+    return "gone" if plan.gone else "not_started", None, ""

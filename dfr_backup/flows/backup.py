@@ -444,11 +444,21 @@ class BackupFlow(ArchivingFlow):
         for storage in self.job._storages():
             if self._good("verify", storage):
                 self._apply_retention(progress, storage)
+                self._note_listed(progress, storage)
         try:
             self.job._clean_up(progress)
         except OSError as error:
             progress.warn(
                 Message(_("Something could not be removed: %(reason)s"), reason=error)
+            )
+
+    def _note_listed(self, progress, storage):
+        """See what is still there: somebody else may have deleted it."""
+        try:
+            self.job._note_listed(storage, progress)
+        except EngineError as error:
+            progress.warn(
+                Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
             )
 
     def _apply_retention(self, progress, storage):

@@ -24,6 +24,7 @@ from . import backup_step
 from . import backup_job
 from . import backup_job_supervision
 from . import backup_trust
+from . import backup_copy_counting
 from . import backup_job_run
 from . import backup_job_keeping
 from . import backup_job_import

@@ -306,7 +306,9 @@ class BackupCopy(models.Model):
         return Identity.from_json(identity) == mine
 
     def _note_verified(self, job):
-        job._persist(self, {"state": "verified", "verified_at": fields.Datetime.now()})
+        now = fields.Datetime.now()
+        values = {"state": "verified", "verified_at": now, "seen_at": now}
+        job._persist(self, values)
 
     # === DELETING === #
 

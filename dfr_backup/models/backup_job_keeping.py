@@ -120,11 +120,15 @@ class BackupJob(models.Model):
         for copy in known.values():
             damaged = not unreadable.isdisjoint({copy.key, sidecar_key(copy.key)})
             self._record_lost(copy, damaged, progress)
-        self._persist(storage, {"last_scan": fields.Datetime.now()})
+        self._persist(
+            storage, {"last_scan": (now := fields.Datetime.now()), "listed_at": now}
+        )
 
     def _record_found(self, storage, item, copy, progress):
         values = copy._values_of(storage, item)
         values["state"] = copy._state_of(item, copy)
+        if not item.problem:
+            values["seen_at"] = fields.Datetime.now()
         if not item.sidecar.sha256 and copy and copy._is_same(item.sidecar):
             del values["sha256"]  # a verification may have noted it
         if values["signature"] == "wrong":

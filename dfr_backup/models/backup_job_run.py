@@ -19,7 +19,7 @@ from ..engine.errors.runs import StepFailed
 from ..engine.messages import Message
 from ..engine.outcome import StepOutcome
 from ..flows import FLOWS, words
-from .backup_copy import naive
+from .backup_copy import PRESENT_STATES, naive
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
 from .engine_messages import error_columns, stored_error
@@ -308,6 +308,8 @@ class BackupJob(models.Model):
         ``storage``, with what is ``noted`` of its manifest."""
         copy = self._copy_in(storage)
         values = {"state": state, **noted}
+        if state in PRESENT_STATES:
+            values["seen_at"] = fields.Datetime.now()
         if state == "verified":
             values["verified_at"] = fields.Datetime.now()
         if not copy:

@@ -104,12 +104,12 @@ class BackupOverview(models.AbstractModel):
         """Return the newest backup that is complete, verified and still there, or
         False."""
         copies = self.env["backup.copy"]
-        mine = [("plan_id", "=", plan.id), ("complete", "=", True)]
-        newest = copies.search([*mine, ("state", "=", "verified")], limit=1)
+        countable = copies._countable()
+        newest = copies.search([("plan_id", "=", plan.id), *countable], limit=1)
         if not newest:
             return False
         there = copies.search(
-            [("key", "=", newest.key), ("state", "in", PRESENT_STATES)]
+            [("key", "=", newest.key), *copies._countable(PRESENT_STATES)]
         )
         return {
             "job_id": newest.job_id.id,

@@ -248,6 +248,7 @@ class BackupPlan(models.Model):
         self._create_due_runs()
         self._create_due_verifications()
         self._create_due_drills()
+        self.env["backup.storage"]._create_due_looks()
         self.env["backup.job"]._supervise()
 
     @api.model

@@ -54,7 +54,8 @@ class BackupPlan(models.Model):
         """Return the health of all backups as a JSON object; "ok" is whether all is
         well.
 
-        ``status`` is "ok", "failing" (the last run of a plan did not end well),
+        ``status`` is "ok", "failing" (the last run of a plan did not end well, or
+        none of its backups exists any more),
         "overdue", or "no_plan" when no active plan promises anything. Times are UTC.
         """
         now = fields.Datetime.now()
@@ -75,11 +76,12 @@ class BackupPlan(models.Model):
 
     def _health_of(self, facts, now):
         good = facts.last_good and facts.last_good.replace(tzinfo=None)
-        failing = facts.last_state in ("failure", "partial")
+        failing = facts.last_state in ("failure", "partial") or facts.gone
+        reason = self._gone_words() if facts.gone else str(facts.last_error)
         return {
             "plan": self.name,
             "status": "overdue" if self.is_overdue else "failing" if failing else "ok",
-            "reason": self.overdue_reason or (str(facts.last_error) if failing else ""),
+            "reason": self.overdue_reason or (reason if failing else ""),
             "last_good": _iso(good),
             "age_seconds": round((now - good).total_seconds()) if good else None,
             "deadline": _iso(self.promise_deadline),
@@ -178,7 +180,7 @@ class BackupPlan(models.Model):
         storages = self.env["backup.storage"].search([])
         labels = {s.id: {"storage_id": str(s.id), "storage": s.name} for s in storages}
         stored = self.env["backup.copy"]._read_group(
-            [("storage_id", "in", storages.ids), ("state", "=", "verified")],
+            [("storage_id", "in", storages.ids), *self.env["backup.copy"]._countable()],
             ["storage_id"],
             ["__count", "size:sum"],
         )

@@ -113,10 +113,15 @@ class BackupPlan(models.Model):
             runs[plan][state] = (ended, number)
         numbers = [number for *_group, number in grouped]
         jobs = {job.id: job for job in self.env["backup.job"].sudo().browse(numbers)}
-        return {plan.id: plan._facts_from(runs[plan], jobs) for plan in plans}
+        goods = self.env["backup.copy"]._last_good_by_plan(plans, latest)
+        return {
+            plan.id: plan._facts_from(runs[plan], jobs, goods.get(plan.id))
+            for plan in plans
+        }
 
-    def _facts_from(self, runs, jobs):
-        """Return the facts about this plan.
+    def _facts_from(self, runs, jobs, good):
+        """Return the facts about this plan, whose last backup that still exists was
+        complete at ``good``.
 
         ``runs`` tells the last end and the highest id of its runs, by their state, and
         ``jobs`` has the records of these ids.
@@ -127,7 +132,8 @@ class BackupPlan(models.Model):
         return PlanFacts(
             promise=timedelta(hours=self.promise_hours if self.active else 0),
             promised_since=_aware(self.promised_since),
-            last_good=_aware(ended["success"][0] if "success" in ended else None),
+            last_good=_aware(good),
+            gone="success" in ended and not good,
             last_state=last,
             last_error=stored_text(jobs[ended[last][1]], "error") if last else "",
             open_state=next(
@@ -179,11 +185,18 @@ class BackupPlan(models.Model):
             "failure": self.env._("The last run failed: %s", detail),
             "partial": self.env._("The last run was only partly good: %s", detail),
             "cancelled": self.env._("The last run was cancelled."),
+            "gone": self._gone_words(),
             "not_started": self.env._("No run was started."),
         }
         if verdict.reason == "silent" and not verdict.moment:
             return self.env._("Odoo's scheduled action for backups has never run.")
         return words[verdict.reason]
+
+    def _gone_words(self):
+        return self.env._(
+            "No verified backup of this plan is left in its storages, or none was seen "
+            "there for a week."
+        )
 
     def _overdue_remedies(self):
         """Return what to do about the reasons that lie outside of a run."""
@@ -200,6 +213,9 @@ class BackupPlan(models.Model):
                 "enabled (max_cron_threads). The server's log says which."
             ),
             "failing": self.env._("The server's log has the reason."),
+            "gone": self.env._(
+                "Check the storages of the plan, scan them, and run a backup."
+            ),
             "waiting": self.env._("Look at the runs: another one may be in its way."),
             "not_started": self.env._(
                 "Press “Run Backup Now”, and look at the plan's times."

@@ -50,6 +50,9 @@ class AlertCase(BackupCase):
         """Return a run that ended so, and the mails about it."""
         job = self.run_now()
         job.write({"date_start": fields.Datetime.now(), "state": "running"})
+        if "failure" not in states.values():
+            job.archive_name = f"{job.uuid}.zip"
+            job._record_copy(self.storage, "verified")
         return job, self.mails_of(lambda: self.end(job, **states))
 
     def history(self, count):

@@ -7,6 +7,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, new_test_user, tagged
 
 from ..engine.metrics import exposition
+from ..engine.progress import Progress
 from .test_backup_alerts import AlertCase
 
 
@@ -50,6 +51,86 @@ class TestBackupHealth(AlertCase):
         self.assertEqual((report["ok"], report["status"]), (False, "overdue"))
         self.assertEqual(reason, "silent")
         self.assertTrue(report["plans"][0]["reason"])
+
+    def test_only_copies_that_exist_are_backups(self):
+        """A success in the history is none when nothing is left of it."""
+        job, _mails = self.ended()
+        copy, storage = job.copy_ids, self.storage
+        # one that no plan uses any more may be archived
+        self.plan.storage_ids = storage.copy({"local_path": str(self.root / "new")})
+        changes = [
+            (copy, {"state": "deleted"}),
+            (copy, {"state": "missing"}),
+            (copy, {"state": "damaged"}),
+            (copy, {"complete": False}),
+            (copy, {"seen_at": fields.Datetime.now() - timedelta(days=8)}),
+            (storage, {"active": False}),
+            (storage, {"owner_uuid": "11111111-2222-3333-4444-555555555555"}),
+        ]
+        for record, values in changes:
+            with self.subTest(values):
+                before = record.read(list(values))[0]
+                record.write(values)
+                report = self.health()
+                self.assertEqual((report["ok"], report["status"]), (False, "failing"))
+                self.assertFalse(report["plans"][0]["last_good"])
+                self.assertTrue(report["plans"][0]["reason"])
+                self.assertNotIn(
+                    "dfr_backup_last_successful_timestamp_seconds", self.metrics()
+                )
+                page = self.env["backup.overview"].get_overview()
+                (card,) = page["plans"]
+                self.assertEqual((card["good"], card["tone"]), (False, "danger"))
+                with freeze_time(fields.Datetime.now() + timedelta(hours=31)):
+                    self.plan.invalidate_recordset()
+                    self.assertTrue(self.plan.is_overdue)
+                record.write({name: before[name] for name in values})
+        self.assertTrue(self.health()["ok"])
+
+    def test_why_it_is_overdue_when_the_backups_are_gone(self):
+        job, _mails = self.ended()
+        job.copy_ids.state = "missing"
+        with freeze_time(fields.Datetime.now() + timedelta(hours=31)):
+            self.cron.lastcall = fields.Datetime.now()
+            self.env.invalidate_all()
+            verdict = self.plan._verdicts()[self.plan]
+        self.assertEqual(verdict.reason, "gone")
+
+    def look(self):
+        """Let the scheduled action look for storages; return the run that it makes."""
+        scans = [("kind", "=", "scan"), ("trigger", "=", "schedule")]
+        known = self.env["backup.job"].search(scans)
+        self.env["backup.storage"]._create_due_looks()
+        return self.env["backup.job"].search(scans) - known
+
+    def test_each_storage_is_listed_every_day(self):
+        self.assertFalse(self.look())  # it holds nothing yet
+        job, _mails = self.ended()
+        scan = self.look()
+        self.assertEqual(scan.step_ids.storage_id, self.storage)
+        self.assertFalse(self.look())  # it waits
+        scan.state = "running"
+        scan._perform()
+        self.assertEqual(job.copy_ids.state, "missing")
+        self.assertTrue(self.storage.listed_at)
+        job.copy_ids.state = "verified"
+        self.assertFalse(self.look())
+        with freeze_time(fields.Datetime.now() + timedelta(hours=27)):
+            self.assertTrue(self.look())
+
+    def test_a_backup_sees_what_is_still_there(self):
+        there, gone = (self.ended()[0] for _number in range(2))
+        (self.root / "disk" / there.archive_name).write_bytes(b"PK")
+        yesterday = fields.Datetime.now() - timedelta(days=1)
+        (there + gone).copy_ids.seen_at = yesterday
+        progress = Progress()
+        there._note_listed(self.storage, progress)
+        self.assertEqual(
+            [there.copy_ids.state, gone.copy_ids.state], ["verified", "missing"]
+        )
+        self.assertGreater(there.copy_ids.seen_at, yesterday)
+        self.assertEqual(gone.copy_ids.seen_at, yesterday)
+        self.assertEqual(len(progress.warnings), 1)
 
     def test_no_plan_is_not_well(self):
         self.plan.active = False
