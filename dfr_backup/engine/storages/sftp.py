@@ -122,6 +122,21 @@ class SftpStorage(Storage):
             self._clean_up(partial)
             raise
 
+    def create(self, data: bytes, key: str) -> bool:
+        link, path = self._connected(), self._path(key)
+        with self._storing(link, key):
+            flags = protocol.FOR_WRITING | protocol.CREATE | protocol.EXCLUSIVE
+            try:
+                handle = link.session.open(path, flags)
+            except Refused:
+                if link.session.stat(path) is None:
+                    raise
+                return False
+            writer = Writer(link.session, handle, 0, self._pace())
+            writer.write(memoryview(data))
+            self._seal(link, handle, writer, len(data))
+        return True
+
     def stat(self, key: str) -> StoredObject | None:
         path = self._path(key)
         with self._session(doing.looking_at(key)) as session:
