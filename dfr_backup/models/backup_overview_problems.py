@@ -21,6 +21,7 @@ class BackupOverview(models.AbstractModel):
         for storage in self.env["backup.storage"].search([("active", "=", True)]):
             found += self._storage_problems(storage)
         found += self._lost_copies()
+        found += self._unseen_copies()
         found += self._lost_files()
         return sorted(found, key=lambda problem: problem["tone"] != "danger")
 
@@ -115,6 +116,23 @@ class BackupOverview(models.AbstractModel):
         action = {**action, "domain": lost, "context": {}}
         button = self.env._("Show Them")
         return [self._problem("copies", "danger", title, text, action, button=button)]
+
+    def _unseen_copies(self):
+        unseen = [("state", "=", "unknown"), ("storage_id.active", "=", True)]
+        count = self.env["backup.copy"].search_count(unseen)
+        if not count:
+            return []
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_copy_action"
+        )
+        title = self.env._("Backups that nobody has looked for: %s", count)
+        text = self.env._(
+            "The address of their storage was changed. They do not count until a scan "
+            "has found them."
+        )
+        action = {**action, "domain": unseen, "context": {}}
+        button = self.env._("Show Them")
+        return [self._problem("unseen", "warning", title, text, action, button=button)]
 
     def _lost_files(self):
         count = self.env["backup.filestore.issue"].search_count(

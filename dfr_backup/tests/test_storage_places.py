@@ -171,6 +171,8 @@ class TestStoragePlaces(BackupCase):
         self.storage.local_path = str(self.root / "moved")
         self.assertEqual(job.copy_ids.state, "unknown")
         self.assertFalse(job.copy_ids.verified_at)
+        problems = self.env["backup.overview"]._problems({})
+        self.assertIn("unseen", [problem["kind"] for problem in problems])
 
     def test_what_was_never_seen_is_not_deleted(self):
         job = self.run_now()
