@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import shlex
 from pathlib import Path
 
 from odoo import release
@@ -17,6 +18,7 @@ from odoo.tools import config
 
 from .engine import postgres
 from .engine.addons import AddonSource
+from .engine.originals import Originals
 from .engine.owners import Owners
 from .engine.restore.place import Place
 from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
@@ -190,6 +192,18 @@ def addons_line(path: Path) -> str:
 def markers() -> Path:
     """Return the directory in which restores of this server note what they make."""
     return data_root() / "restores"
+
+
+def originals() -> Originals:
+    """Return what this server knows of which database is the original of which
+    identity."""
+    return Originals(data_root() / "originals")
+
+
+def moved_command(database: str) -> str:
+    """Return the command with which the operator says that a database is the original
+    now."""
+    return f"odoo backup moved -d {shlex.quote(database)}"
 
 
 def modules_on_disk() -> list[str]:

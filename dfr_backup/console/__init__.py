@@ -6,7 +6,7 @@ import sys
 from odoo.tools import config
 
 from .. import runner
-from . import archives, doctor, locations, runs
+from . import archives, doctor, locations, moved, runs
 
 WRONG_USAGE = 4
 PLACES = "a path, s3://bucket/folder/NAME or sftp://user@host/folder/NAME"
@@ -86,6 +86,20 @@ def _add_commands(parser):
     opening.add_argument(
         "location", metavar="LOCATION", help="as the refusal has printed it"
     )
+    moving = _add(
+        commands,
+        "moved",
+        "say that a database is the original, after a move or pg_upgrade",
+        call_in=moved.moved,
+        call=moved.all_moved,
+    )
+    moving.add_argument(
+        "--all", action="store_true", help="every database with this addon"
+    )
+    moving.add_argument(
+        "--dry-run", action="store_true", help="only print what would be noted"
+    )
+    moving.set_defaults(needs_database=lambda options: not options.all)
     _add_internal(commands)
 
 

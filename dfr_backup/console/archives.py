@@ -56,20 +56,21 @@ LABELS = {
 }
 
 
-def _explained(command):
+def explained(command):
     """Print an engine's error as a person wants to read it, and return the exit
     status."""
 
-    def explained(options):
+    def call(*arguments):
+        options = arguments[-1]
         _heed_all_who_stop()
         try:
-            return command(options)
+            return command(*arguments)
         except EngineError as error:
             return _fail(error, options)
         except KeyboardInterrupt:
             return _fail(Cancelled(), options)
 
-    return explained
+    return call
 
 
 def _heed_all_who_stop():
@@ -104,7 +105,7 @@ def _fail(error, options):
     return 1
 
 
-@_explained
+@explained
 def listing(options):
     """List what a storage holds, the newest first."""
     storage, _key = storage_at(options.storage, folder=True)
@@ -176,7 +177,7 @@ def _look_at(storage, key, options):
     return known, verdict
 
 
-@_explained
+@explained
 def verify(options):
     """Compare an archive with its manifest and, where it can be read here, with its
     checksums."""
@@ -211,7 +212,7 @@ def _addressed(address):
     return storage, key
 
 
-@_explained
+@explained
 def restore(options):
     """Restore an archive into a new database. Who stops it leaves nothing behind."""
     storage, key = _addressed(options.archive)

@@ -73,6 +73,9 @@ class Identity:
         )
 
 
+UNKNOWN = Identity("")
+
+
 def present_identity(cr: Any) -> Identity:
     """Return who the database is that ``cr`` is connected to. Raise psycopg2.Error."""
     cr.execute(PRESENT)

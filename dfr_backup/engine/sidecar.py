@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from .errors.fetch import BadManifest, NewerFormat
+from .identity import UNKNOWN, Identity
 from .manifest import FORMAT_VERSION, seal, sidecar_key
 from .messages import Message, _
 from .signature import Signature, signature_of
@@ -54,7 +55,8 @@ class Sidecar:
     ``imported_by`` is the database that has taken in an archive from elsewhere, by the
     run ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody
     has counted its rows. ``module_names`` are those of the database, ``addons`` those
-    that are in the archive. ``seal`` is that of ``manifest.seal``. ``file_size``
+    that are in the archive. ``identity`` is who has made it, unknown in those from
+    before release 19.0.1.1.0. ``seal`` is that of ``manifest.seal``. ``file_size``
     (bytes) and ``file_sha256`` are the manifest itself, as it is stored: 0 and "" when
     it is not.
     """
@@ -85,6 +87,7 @@ class Sidecar:
     file_size: int = 0
     file_sha256: str = ""
     signature: Signature | None = None
+    identity: Identity = UNKNOWN
 
     @property
     def owner_uuid(self) -> str:
@@ -149,6 +152,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         addons=tuple(addon.text("name", 255) for addon in addons),
         seal=seal(odoo.values),
         signature=signature_of(odoo.values),
+        identity=Identity.from_json(ours.values.get("identity")),
     )
 
 

@@ -76,6 +76,10 @@ class BackupCopy(models.Model):
     encrypted = fields.Boolean(readonly=True)
     database = fields.Char(readonly=True)
     database_uuid = fields.Char(readonly=True, index=True)
+    identity = fields.Char(
+        readonly=True,
+        help="The database that has made it, with its cluster and its OID there.",
+    )
     is_ours = fields.Boolean(
         compute="_compute_is_ours",
         help="Made, or taken in from elsewhere, by this database.",
@@ -150,10 +154,12 @@ class BackupCopy(models.Model):
         for copy in self:
             copy.age = copy.date and format_timedelta(now - copy.date, locale=locale)
 
-    @api.depends("database_uuid", "imported_by", "storage_id.former_uuids")
+    @api.depends("database_uuid", "identity", "imported_by", "storage_id.former_uuids")
     def _compute_is_ours(self):
-        for copy in self:
-            copy.is_ours = copy._owner_uuid() in copy.storage_id.sudo()._own_uuids()
+        for (storage, *owner), copies in self.grouped(
+            lambda copy: (copy.storage_id, *copy._owner())
+        ).items():
+            copies.is_ours = storage.sudo()._owns(*owner)
 
     @api.depends("state", "protected", "date")
     def _compute_expires_at(self):
@@ -189,6 +195,9 @@ class BackupCopy(models.Model):
         self._check_manager()
         if self.filtered("protected"):
             raise UserError(self.env._("A protected backup cannot be deleted."))
+        with translate_engine_errors(self.env):
+            for storage in self.storage_id.sudo():
+                self.env["backup.identity"]._require_still_ours(storage)
         failures = []
         for copy in self.sudo().filtered(lambda copy: copy.state != "deleted"):
             try:
@@ -302,8 +311,9 @@ class BackupCopy(models.Model):
 
     @api.model
     def _is_own_identity(self, identity):
-        mine = self.env["backup.job"]._current_identity()
-        return Identity.from_json(identity) == mine
+        found = Identity.from_json(identity)
+        key = found.key if found.is_complete else ""
+        return self.env["backup.identity"]._is_own(found.uuid, key)
 
     def _note_verified(self, job):
         now = fields.Datetime.now()
@@ -319,12 +329,13 @@ class BackupCopy(models.Model):
         database, and what the storage raises.
         """
         self.ensure_one()
+        self.env["backup.identity"]._require_may_delete(self.storage_id)
         storage = self.storage_id._get_own_storage()
-        self._require_own(self._owner_uuid(), self.database)
+        self._require_own(self._owner(), self.database)
         manifest = sidecar_key(self.key)
         if storage.stat(manifest) is not None:
             sidecar = read_sidecar(storage, manifest)
-            self._require_own(sidecar.owner_uuid, sidecar.database)
+            self._require_own(_owner_in(sidecar), sidecar.database)
             storage.delete(manifest)
         elif self.state == "unknown" and storage.stat(self.key) is None:
             # nobody has seen it since the storage leads elsewhere
@@ -333,13 +344,16 @@ class BackupCopy(models.Model):
         storage.delete(self.key)
         self.env["backup.job"]._persist(self, {"state": "deleted"})
 
-    def _owner_uuid(self):
-        return self.imported_by or self.database_uuid
+    def _owner(self):
+        """Return the uuid and the identity of the database that may delete this."""
+        if self.imported_by:
+            return self.imported_by, ""
+        return self.database_uuid, self.identity or ""
 
-    def _require_own(self, database_uuid, database):
+    def _require_own(self, owner, database):
         if self.origin == "odoo":
             raise NotOurs(key=self.key)
-        if database_uuid not in self.storage_id._own_uuids():
+        if not self.storage_id._owns(*owner):
             raise ForeignBackup(key=self.key, database=database)
 
     def _as_retention_copy(self):
@@ -367,7 +381,7 @@ class BackupCopy(models.Model):
         job = self.env["backup.job"].search([("uuid", "=", run)], limit=1)
         plan = job.plan_id or plans.search([("name", "=", sidecar.plan)], limit=1)
         # what was taken in from elsewhere follows no plan's rules
-        ours = sidecar.database_uuid in storage._own_uuids() and not sidecar.imported_by
+        ours = not sidecar.imported_by and storage._owns(*_owner_in(sidecar))
         return {
             "storage_id": storage.id,
             "key": sidecar.key,
@@ -380,6 +394,7 @@ class BackupCopy(models.Model):
             "encrypted": sidecar.encrypted,
             "database": sidecar.database,
             "database_uuid": sidecar.database_uuid,
+            "identity": _identity_in(sidecar) or False,
             "odoo_version": sidecar.odoo_version,
             "job_id": job.id,
             "plan_id": ours and plan.id,
@@ -428,3 +443,18 @@ class BackupCopy(models.Model):
 def naive(moment):
     """Return a moment as the database keeps it: UTC, to the second."""
     return moment.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)
+
+
+def _identity_in(sidecar):
+    """Return the key of the identity that a manifest names, "" for none: also for one
+    that speaks of another database than the manifest does."""
+    found = sidecar.identity
+    known = found.is_complete and found.uuid == sidecar.database_uuid
+    return found.key if known else ""
+
+
+def _owner_in(sidecar):
+    """Return the uuid and the identity of the database that may delete a backup."""
+    if sidecar.imported_by:
+        return sidecar.imported_by, ""
+    return sidecar.database_uuid, _identity_in(sidecar)

@@ -27,6 +27,10 @@ class BackupJob(models.Model):
         required=True,
         help="The database that the run belongs to: a copy has another one.",
     )
+    identity = fields.Char(
+        readonly=True,
+        help="The same with its cluster and its OID there: a raw copy has others.",
+    )
     kind = fields.Selection(JOB_KINDS, required=True, default="backup")
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
     state = fields.Selection(JOB_STATES, required=True, default="pending", index=True)
@@ -129,6 +133,7 @@ class BackupJob(models.Model):
     def _compute_can_retry_upload(self):
         for job in self:
             open_end = job.state in ("partial", "failure") and job.archive_name
+            open_end = open_end and job._is_own()
             path = open_end and job._archive_path()
             job.can_retry_upload = bool(
                 path and job._uploads_missing() and path.exists()
@@ -249,11 +254,13 @@ class BackupJob(models.Model):
     def _create_run(self, kind, steps, trigger, **values):
         """Create a waiting run of any kind. ``steps`` are the values of its steps,
         in order."""
+        self.env["backup.identity"]._remember()
         return self.create(
             {
                 "name": self.env["ir.sequence"].next_by_code("backup.job"),
                 "uuid": str(uuid.uuid4()),
                 "database_uuid": self._current_database_uuid(),
+                "identity": self._current_identity().key,
                 "kind": kind,
                 "trigger": trigger,
                 "user_id": self.env.uid,
@@ -287,6 +294,12 @@ class BackupJob(models.Model):
         """Return who this database is, as the server knows it."""
         found = present_identity(self.env.cr)
         return replace(found, uuid=self._current_database_uuid() or "")
+
+    def _is_own(self):
+        """Tell whether this run is one of this database, and not of the one that it is
+        a copy of."""
+        identities = self.env["backup.identity"]
+        return identities._is_own(self.database_uuid, self.identity)
 
     def _action_open(self):
         return {

@@ -59,8 +59,7 @@ class BackupJob(models.Model):
     def _may_speak(self):
         """Tell whether this run is about a plan of this database, and not of its
         original."""
-        mine = self.database_uuid == self._current_database_uuid()
-        return bool(self.plan_id) and mine and self.plan_id._may_speak()
+        return bool(self.plan_id) and self._is_own() and self.plan_id._may_speak()
 
     def _announce(self):
         """Tell everybody who wants to know how this run ended."""
@@ -235,6 +234,12 @@ class BackupJob(models.Model):
         except EngineError as error:
             self._note_alert(error.message)
             return
+        objection = pings and self.env["backup.identity"]._objection()
+        if objection:
+            if event != "started":  # once is enough
+                problem = objection.in_full
+                self._note_alert(Message(words.NOT_PINGED, problem=problem))
+            return
         if self.env.context.get(runner.CONTEXT_KEY):
             self.env.cr.commit()  # pylint: disable=invalid-commit  # do not wait in a transaction
             for problem in send_all(pings, patience, attempts):
@@ -258,7 +263,7 @@ class BackupJob(models.Model):
         except EngineError as error:  # the mail and the activity must not go with it
             _logger.warning("Plan %s: %s", plan.name, error.message)
             return
-        if pings:
+        if pings and not self.env["backup.identity"]._objection():
             self._ping_after_commit(pings)
 
     def _pings(self, plan, monitors, event, summary):

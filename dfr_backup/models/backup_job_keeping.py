@@ -55,6 +55,7 @@ class BackupJob(models.Model):
         plan = self.plan_id
         if not plan._retention_rules(storage) or not storage.can_delete:
             return
+        self.env["backup.identity"]._require_still_ours(storage)
         decision = plan._decide(storage, self._storage_now(storage))
         if decision.refused:
             problem = Joined([decision.refused, decision.hint])

@@ -4,6 +4,7 @@ happened."""
 import contextlib
 import logging
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from psycopg2.errors import SerializationFailure
@@ -16,6 +17,7 @@ from ..engine.catalogued import Catalogued
 from ..engine.dump import DumpOptions
 from ..engine.errors import Cancelled, EngineError, Postponed
 from ..engine.errors.runs import StepFailed
+from ..engine.identity import Identity
 from ..engine.messages import Message
 from ..engine.outcome import StepOutcome
 from ..flows import FLOWS, words
@@ -228,6 +230,7 @@ class BackupJob(models.Model):
             "run": self.name,
             "plan": self.plan_id.name,
             "database_uuid": self.database_uuid,
+            "identity": self._known_identity().to_json(),
             "snapshot_at": self._taken_at().isoformat(),
             "contents": self._contents(),
             "missing": self._missing_parts(),
@@ -246,8 +249,13 @@ class BackupJob(models.Model):
     def _sign(self, content):
         """Return the manifest of the stored archive with the signature of this server
         and database."""
-        identity = self._current_identity().to_json()
-        return server.signer().sign(content, identity)
+        return server.signer().sign(content, self._known_identity().to_json())
+
+    def _known_identity(self):
+        """Return who has made this run: the uuid alone for one that was waiting when
+        this release was installed."""
+        found = Identity.from_key(self.identity or self.database_uuid)
+        return replace(found, name=self._database())
 
     def _contents(self):
         """Return what the archive holds, for example ["database", "filestore",
@@ -332,6 +340,7 @@ class BackupJob(models.Model):
             "encrypted": self._is_encrypted(),
             "database": self._database(),
             "database_uuid": self.database_uuid,
+            "identity": self.identity,
             "odoo_version": release.version,
         }
 
@@ -390,7 +399,7 @@ class BackupJob(models.Model):
         left = self._left_behind()
         overdue = self.search([*over, ("id", "!=", self.id)])
         self._persist(overdue, {"kept_until": False})
-        for job in overdue | left:
+        for job in (overdue | left).filtered(lambda job: job._is_own()):
             if job._work_path().exists():
                 yield job._work_path()
         month = (now - timedelta(days=30)).timestamp()
@@ -400,6 +409,6 @@ class BackupJob(models.Model):
 
     def _remove_files(self):
         """Remove the working directory."""
-        for job in self:
+        for job in self.filtered(lambda job: job._is_own()):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(job._work_path())

@@ -85,10 +85,9 @@ class BackupJob(models.Model):
 
         They belong to the original: going on with them would write into its storages.
         """
-        mine = self._current_database_uuid()
-        for job in self.search(
-            [("state", "in", OPEN_STATES), ("database_uuid", "!=", mine)]
-        ):
+        for job in self.search([("state", "in", OPEN_STATES)]):
+            if job._is_own():
+                continue
             for step in job.step_ids.filtered(lambda step: step.state in OPEN_STATES):
                 step._skip(Message(words.RESTORED_COPY))
             job._close("cancelled", ForeignRun())

@@ -2,7 +2,8 @@
 
 from odoo import api, models
 
-from .engine_messages import displayed
+from ..engine.errors.identity import NotOriginal
+from .engine_messages import displayed, format_error
 
 
 class BackupOverview(models.AbstractModel):
@@ -15,7 +16,7 @@ class BackupOverview(models.AbstractModel):
 
         ``lasts`` holds the last run that ended of each plan.
         """
-        found = []
+        found = self._identity_problems()
         for plan, last in lasts.items():
             found += self._plan_problems(plan, last)
         for storage in self.env["backup.storage"].search([("active", "=", True)]):
@@ -24,6 +25,25 @@ class BackupOverview(models.AbstractModel):
         found += self._unseen_copies()
         found += self._lost_files()
         return sorted(found, key=lambda problem: problem["tone"] != "danger")
+
+    def _identity_problems(self):
+        """Return why nothing is deleted and nobody pinged, and since when."""
+        identities = self.env["backup.identity"]
+        error = identities._objection()
+        if not error:
+            return []
+        title = self.env._("Backups are added, but none is deleted")
+        since = identities._since() if isinstance(error, NotOriginal) else 0
+        days = self.env._("This has been so for %s days: the storage fills up.", since)
+        text = _sentences(format_error(self.env, error), days if since else "")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_storage_action"
+        )
+        button = self.env._("Open Storages")
+        problem = self._problem(
+            "identity", "danger", title, text, action, button=button
+        )
+        return [{**problem, "code": error.code}]
 
     def _plan_problems(self, plan, last):
         """Return what is wrong with a plan, given the last backup of it that ended."""

@@ -57,6 +57,7 @@ class BackupPlan(models.Model):
         ``status`` is "ok", "failing" (the last run of a plan did not end well, or
         none of its backups exists any more),
         "overdue", or "no_plan" when no active plan promises anything. Times are UTC.
+        ``identity_problem`` is why this database deletes nothing and pings nobody.
         """
         now = fields.Datetime.now()
         plans = self.search([])
@@ -71,8 +72,15 @@ class BackupPlan(models.Model):
             "status": worst,
             "database": self.env.cr.dbname,
             "checked_at": _iso(now),
+            "identity_problem": self._identity_problem(),
             "plans": reports,
         }
+
+    @api.model
+    def _identity_problem(self):
+        """Return why this database pings no monitor, None when it may."""
+        error = self.env["backup.identity"].sudo()._objection()
+        return error and str(error.in_full)
 
     def _health_of(self, facts, now):
         good = facts.last_good and facts.last_good.replace(tzinfo=None)

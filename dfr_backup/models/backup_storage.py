@@ -248,11 +248,19 @@ class BackupStorage(models.Model):
         return self._guarded(may_write=True)
 
     def _own_uuids(self):
-        """Return the identities whose backups this database may delete here."""
-        return {
-            self.env["backup.job"]._current_database_uuid(),
-            *(self.former_uuids or []),
-        }
+        """Return the uuids of the databases whose backups here may be this one's."""
+        mine = self.env["backup.job"]._current_database_uuid()
+        return {mine, *(self.former_uuids or [])}
+
+    def _owns(self, uuid, key):
+        """Tell whether a backup here is one of this database, or of one that it has
+        taken over this storage from, given the uuid and the identity (its key) that the
+        backup carries."""
+        identities = self.env["backup.identity"]
+        mine = self.env["backup.job"]._current_database_uuid()
+        if uuid != mine:
+            return uuid in (self.former_uuids or [])
+        return identities._is_own(uuid, key)
 
     def _external_secret(self, name):
         secret = self._operator_value(name)
@@ -364,6 +372,8 @@ class BackupStorage(models.Model):
         self.check_access("write")
         mine = self.env["backup.job"]._current_database_uuid()
         for storage in self.filtered("is_foreign"):
+            with translate_engine_errors(self.env):
+                self.env["backup.identity"]._require_gone(storage.sudo())
             former = {*(storage.former_uuids or []), storage.owner_uuid}
             storage.sudo().write({"former_uuids": sorted(former), "owner_uuid": mine})
         return True

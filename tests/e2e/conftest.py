@@ -15,12 +15,20 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.request
 from pathlib import Path
 
 import psycopg2
 import pytest
 from pages import browser_page
+
+package = types.ModuleType("dfr_backup")
+package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
+sys.modules.setdefault("dfr_backup", package)
+
+from dfr_backup.engine.identity import present_identity  # noqa: E402
+from dfr_backup.engine.originals import Originals  # noqa: E402
 
 DEV = Path(os.environ["DFR_DEV_DIR"])
 REPO = Path(__file__).resolve().parents[2]
@@ -149,6 +157,12 @@ class Instance:
             session.autocommit = True
             cr.execute(query, params)
             return cr.fetchall() if cr.description else []
+
+    def be_original(self):
+        """Let this server know its database, which is a raw copy, as the original."""
+        with contextlib.closing(self.connect()) as session, session.cursor() as cr:
+            identity = present_identity(cr)
+        Originals(self.data / "dfr_backup/originals").hand_over(identity)
 
     def connect(self, database=None):
         o = self.options
@@ -427,6 +441,7 @@ def fill_clone(template, clone):
     clone.sql(
         "UPDATE backup_storage SET local_path = %s, place_id = NULL", str(clone.storage)
     )
+    clone.be_original()
 
 
 @contextlib.contextmanager

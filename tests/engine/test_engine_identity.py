@@ -1,11 +1,24 @@
 """Who a database is, and who says so."""
 
 import contextlib
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from dfr_backup.engine import manifest
+from dfr_backup.engine.errors.identity import AddonMissing, OriginalsUnusable
 from dfr_backup.engine.identity import Identity, present_identity
+from dfr_backup.engine.originals import (
+    Original,
+    Originals,
+    Standing,
+    find_standing,
+    identity_of,
+    is_living,
+)
 from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.strangers import find_stranger
 
 MINE = Identity("u", "7", 16384, "prod")
 
@@ -62,7 +75,9 @@ class Databases:
         self.make(name)
         self.run(
             "CREATE TABLE ir_config_parameter (key text, value text);"
-            f"INSERT INTO ir_config_parameter VALUES ('database.uuid', '{uuid}')",
+            f"INSERT INTO ir_config_parameter VALUES ('database.uuid', '{uuid}');"
+            "CREATE TABLE ir_module_module (name text, state text);"
+            "INSERT INTO ir_module_module VALUES ('dfr_backup', 'installed')",
             name,
         )
 
@@ -104,3 +119,127 @@ def test_a_raw_copy_is_told_from_the_original_under_any_name(databases):
     databases.made += ["ident_aside"]
     assert databases.identity("ident_aside") == original
     assert databases.identity("ident_prod") == copied
+
+
+SERVER = Connection("postgres")
+
+
+@pytest.fixture
+def originals(tmp_path):
+    return Originals(tmp_path / "originals")
+
+
+def test_the_oldest_living_database_is_the_original(databases, originals):
+    """Also when the copy is the first to be asked."""
+    databases.make_odoo("ident_prod", "u-2")
+    databases.make("ident_copy", template="ident_prod")
+    original, copied = map(databases.identity, ("ident_prod", "ident_copy"))
+    assert not find_standing(copied, None, originals, SERVER).is_original
+    assert find_standing(original, None, originals, SERVER).is_original
+    assert is_living(SERVER, original)
+    databases.run('ALTER DATABASE "ident_prod" ALLOW_CONNECTIONS false')
+    assert not is_living(SERVER, original)
+    # that it sleeps makes nobody else the original
+    assert not find_standing(copied, None, originals, SERVER).is_original
+
+
+def test_a_database_that_remembers_another_place_is_no_original(databases, originals):
+    """A clone in another cluster, or on a server that does not know the original."""
+    databases.make_odoo("ident_moved", "u-3")
+    present = databases.identity("ident_moved")
+    elsewhere = Identity("u-3", "1234", present.oid)
+    standing = find_standing(present, elsewhere, originals, SERVER)
+    assert not standing.is_original
+    assert originals.of("u-3") is None
+    originals.hand_over(present)
+    assert find_standing(present, elsewhere, originals, SERVER).is_original
+
+
+def test_a_uuid_that_was_typed_in_opens_nothing(databases, originals):
+    databases.make_odoo("ident_older", "u-4")
+    databases.make_odoo("ident_victim", "u-5")
+    victim = databases.identity("ident_victim")
+    assert find_standing(victim, None, originals, SERVER).is_original
+    databases.run("UPDATE ir_config_parameter SET value = 'u-5'", "ident_older")
+    thief = databases.identity("ident_older")
+    standing = find_standing(thief, thief, originals, SERVER)
+    assert not standing.is_original
+    assert victim.key not in standing.keys
+    assert standing.original_name == "ident_victim"
+
+
+def test_only_databases_with_this_addon_are_asked(databases):
+    databases.make("ident_other")
+    with pytest.raises(AddonMissing):
+        identity_of(Connection("ident_other"))
+
+
+def test_a_hand_over_keeps_who_it_was_and_can_be_undone(originals):
+    newer = Identity("u", "8", 20000, "new")
+    originals.claim(MINE)
+    assert originals.claim(newer).identity == MINE
+    before = originals.of("u")
+    after = originals.hand_over(newer)
+    assert originals.of("u") == after
+    assert after.keys == {MINE.key, newer.key}
+    originals.put_back("u", before)
+    assert originals.of("u") == before
+    originals.put_back("u", None)
+    assert originals.of("u") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"identity": {}, "former": 1}'])
+def test_a_damaged_note_is_said_and_not_replaced(originals, tmp_path, text):
+    originals.claim(MINE)
+    (path,) = (tmp_path / "originals").iterdir()
+    path.write_text(text)
+    with pytest.raises(OriginalsUnusable):
+        originals.of("u")
+    with pytest.raises(OriginalsUnusable):
+        originals.claim(MINE)
+    assert path.read_text() == text
+
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
+RUN = "5424c813-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A storage, and a function that stores manifests in it."""
+    storage = LocalStorage(tmp_path / "disk", LocalRules([tmp_path], []))
+    storage.prepare()
+
+    def store(job, identity, moment=NOW, **more):
+        key = manifest.archive_name("db", moment, job)
+        ours = {
+            "job": job,
+            "run": "B1",
+            "plan": "",
+            "database_uuid": identity.uuid,
+            "identity": identity.to_json(),
+            "snapshot_at": moment.isoformat(),
+            "contents": [],
+            "missing": [],
+            **more,
+        }
+        odoo = {"db_name": "db", "version": "19.0", "modules": {}}
+        content = manifest.sidecar(manifest.build(odoo, ours), key, 5, "0" * 64)
+        storage.put_bytes(content, manifest.sidecar_key(key))
+        return key
+
+    store.storage = storage
+    return store
+
+
+def test_a_backup_in_our_name_of_a_run_that_we_do_not_know(stored):
+    standing = Standing(MINE, Original(MINE))
+    stored(RUN, MINE)
+    assert find_stranger(stored.storage, [RUN], standing) is None
+    stored("11111111-0000", Identity("u", "7", 9))
+    stored("22222222-0000", MINE, **{"import": {"database_uuid": "u", "job": "x"}})
+    assert find_stranger(stored.storage, [RUN], standing) is None
+    key = stored("33333333-0000", MINE)
+    assert find_stranger(stored.storage, [RUN], standing).key == key
+    settled = Original(MINE, (), NOW + timedelta(seconds=1))
+    assert find_stranger(stored.storage, [RUN], Standing(MINE, settled)) is None

@@ -170,3 +170,4 @@ def move_in(cluster, template, instance):
     load = ["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", instance.database, "-f", dump]
     subprocess.run(load, env=target, check=True, stdout=subprocess.DEVNULL)
     dump.unlink()
+    instance.be_original()

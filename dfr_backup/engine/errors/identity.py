@@ -1,0 +1,63 @@
+"""Who a database is, and what a copy of it may not do."""
+
+from ..messages import _
+from . import PermanentError
+
+
+class NotOriginal(PermanentError, code="IDENTITY-01"):
+    template = _(
+        "This database is a copy of another one, or was moved: it adds backups, but "
+        "deletes none and pings no monitor."
+    )
+    remedy = _(
+        "If it has taken the place of the original, say so on the server: “%(command)s”"
+        ". If it is a copy, switch off its backup plans: its backups are never deleted."
+    )
+
+
+class OriginalsUnusable(PermanentError, code="IDENTITY-02"):
+    template = _(
+        "The server's own note of which database is the original cannot be used: "
+        "%(file)s: %(reason)s."
+    )
+    remedy = _(
+        "Check that file: the system user that runs Odoo must be able to read and "
+        "write it. If it is damaged, delete it and run “odoo backup moved”."
+    )
+
+
+class TwoWriters(PermanentError, code="IDENTITY-03"):
+    template = _(
+        "Nothing was deleted: %(key)s in “%(storage)s” was stored by this database, "
+        "but its history does not know that run. Another server may be running a copy "
+        "of the whole database server, or this database was restored from an older "
+        "backup."
+    )
+    remedy = _(
+        "Stop the other one, then say on the server that this is the original: "
+        "“%(command)s”."
+    )
+
+
+class OriginalAlive(PermanentError, code="IDENTITY-04"):
+    template = _(
+        "“%(storage)s” belongs to the database “%(database)s” of this server, which is "
+        "in use."
+    )
+    remedy = _(
+        "Give this database a storage of its own, or let the original accept no more "
+        "connections first."
+    )
+
+
+class AddonMissing(PermanentError, code="IDENTITY-05"):
+    template = _("This addon is not installed in the database “%(database)s”.")
+    remedy = _("Name a database that makes backups: -d DATABASE.")
+
+
+class SameUuid(PermanentError, code="IDENTITY-06"):
+    template = _(
+        "Several databases have one and the same identity: %(databases)s. Only one of "
+        "them is the original."
+    )
+    remedy = _("Name it: “odoo backup moved -d DATABASE”.")

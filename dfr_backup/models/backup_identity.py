@@ -1,0 +1,141 @@
+"""Who this database is, and what a copy of another one may not do."""
+
+from datetime import timezone
+
+from odoo import api, fields, models
+
+from .. import server
+from ..engine.errors import EngineError
+from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
+from ..engine.identity import Identity
+from ..engine.originals import find_standing, is_living
+from ..engine.strangers import find_stranger
+
+REMEMBERED = "dfr_backup.known_as"
+APPLICATION = "dfr_backup identity"
+
+
+class BackupIdentity(models.AbstractModel):
+    """The server's word about this database: what is in it is copied with it."""
+
+    _name = "backup.identity"
+    _description = "Identity of the Database"
+
+    @api.model
+    def _standing(self):
+        """Return the ``Standing`` of this database. Raise EngineError."""
+        present = self.env["backup.job"]._current_identity()
+        text = self.env["ir.config_parameter"].sudo().get_param(REMEMBERED)
+        remembered = Identity.from_key(text) if text else None
+        connection = server.connection(self.env.cr.dbname, APPLICATION)
+        return find_standing(present, remembered, server.originals(), connection)
+
+    @api.model
+    def _is_own(self, uuid, key):
+        """Tell whether something belongs to this database, given the uuid and the
+        identity (its key) that it carries. What has no identity, because it is from an
+        older release, belongs to the original."""
+        if uuid != self.env["backup.job"]._current_database_uuid():
+            return False
+        try:
+            standing = self._standing()
+        except EngineError:  # then at least nothing is deleted
+            return not key or key == self.env["backup.job"]._current_identity().key
+        return key in standing.keys if key else standing.is_original
+
+    @api.model
+    def _remember(self):
+        """Let the database remember who it is, for a server that does not know it."""
+        params = self.env["ir.config_parameter"].sudo()
+        try:
+            standing = self._standing()
+        except EngineError:  # whoever needs to know it will say so
+            return
+        key = standing.present.key
+        if standing.is_original and params.get_param(REMEMBERED) != key:
+            params.set_param(REMEMBERED, key)
+
+    @api.model
+    def _objection(self, storages=None):
+        """Return why this database deletes nothing and pings nobody, None when it may:
+        an EngineError. ``storages``: those that it is about, else all."""
+        try:
+            standing = self._standing()
+        except EngineError as error:
+            return error
+        command = server.moved_command(self.env.cr.dbname)
+        if not standing.is_original:
+            return NotOriginal(command=command)
+        if storages is None:
+            storages = self.env["backup.storage"].sudo().search([])
+        for storage in storages:
+            if storage._has_stranger(standing.known.settled):
+                return TwoWriters(
+                    key=storage.stranger_key, storage=storage.name, command=command
+                )
+        return None
+
+    @api.model
+    def _since(self):
+        """Return for how many days this database, which may delete nothing, has made
+        backups."""
+        key = self.env["backup.job"]._current_identity().key
+        first = self.env["backup.job"].search([("identity", "=", key)], order="id")[:1]
+        return (fields.Datetime.now() - first.create_date).days if first else 0
+
+    @api.model
+    def _require_may_delete(self, storage):
+        """Raise the EngineError of why nothing may be deleted in ``storage``."""
+        error = self._objection(storage.sudo())
+        if error:
+            raise error
+
+    @api.model
+    def _require_still_ours(self, storage):
+        """Look whether nobody else stores in our name, before anything is deleted in
+        ``storage``. Raise EngineError."""
+        self._require_may_delete(storage)
+        self._look_for_strangers(storage)
+        self._require_may_delete(storage)
+
+    @api.model
+    def _require_gone(self, storage):
+        """Raise OriginalAlive when the database that a storage belongs to is in use on
+        this server."""
+        known = server.originals().of(storage.owner_uuid)
+        connection = server.connection(self.env.cr.dbname, APPLICATION)
+        if known and is_living(connection, known.identity):
+            name = known.identity.name
+            raise OriginalAlive(storage=storage.name, database=name)
+
+    @api.model
+    def _look_for_strangers(self, storage):
+        """Look whether a storage holds a backup that was stored in our name by a run
+        that our history does not know, and note that. Raise EngineError."""
+        self.env.cr.execute("SELECT uuid FROM backup_job")
+        runs = {uuid for (uuid,) in self.env.cr.fetchall()}
+        found = find_stranger(storage._get_storage(), runs, self._standing())
+        values = {"stranger_key": False, "stranger_at": False}
+        if found:
+            taken = found.taken_at.astimezone(timezone.utc).replace(tzinfo=None)
+            values = {"stranger_key": found.key, "stranger_at": taken}
+        self.env["backup.job"]._persist(storage.sudo(), values)
+
+
+class BackupStorage(models.Model):
+    _inherit = "backup.storage"
+
+    stranger_key = fields.Char(
+        readonly=True,
+        copy=False,
+        help="A backup here that was stored in the name of this database by a run that "
+        "it does not know.",
+    )
+    stranger_at = fields.Datetime(readonly=True, copy=False)
+
+    def _has_stranger(self, settled):
+        """Tell whether somebody else stores here in our name, and nobody has said
+        since (``settled``, aware) which database is the original."""
+        if not self.stranger_at:
+            return False
+        return not settled or self.stranger_at.replace(tzinfo=timezone.utc) > settled
