@@ -5,7 +5,8 @@
 source "$(dirname "$0")/common.sh"
 here=$REPO/setup/dev
 cd "$REPO"
-TESTS=(tests/engine/test_engine_postgres.py tests/engine/test_engine_restore_database.py)
+TESTS=(tests/engine/test_engine_postgres.py tests/engine/test_engine_restore_database.py
+    tests/engine/test_engine_differential.py)
 
 
 available() { # available MAJOR
@@ -15,7 +16,12 @@ available() { # available MAJOR
 }
 
 engine() {
-    PYTHONPATH='' python -m pytest -q -p no:odoo -n 2 --dist worksteal "${TESTS[@]}"
+    PYTHONPATH='' python -m pytest -q -p no:odoo -n 2 --dist worksteal "${TESTS[@]}" "$@"
+}
+
+# With every odd schema: what psql restores, we restore.
+engine_with_all_schemas() {
+    engine --all-schemas
 }
 
 # A database with the addon is backed up and restored: the restore test loads it and starts Odoo.
@@ -47,10 +53,17 @@ rotation() {
 
 whole() {
     local major failed=0 results=()
+    say "The system's PostgreSQL: every schema"
+    if (TESTS=(tests/engine/test_engine_differential.py) && eval "$("$here/env.sh")" && engine --all-schemas); then
+        results+=("the system's PostgreSQL: passed")
+    else
+        results+=("the system's PostgreSQL: FAILED")
+        failed=1
+    fi
     for major in "$@"; do
         if ! available "$major"; then
             results+=("PostgreSQL $major: cannot be had here")
-        elif "$0" on "$major" engine backup_and_restore; then
+        elif "$0" on "$major" engine_with_all_schemas backup_and_restore; then
             results+=("PostgreSQL $major: passed")
         else
             results+=("PostgreSQL $major: FAILED")

@@ -16,6 +16,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--slow", action="store_true", help="let Info-ZIP read what is large, too"
     )
+    parser.addoption(
+        "--all-schemas", action="store_true", help="restore every schema, not some"
+    )
 
 
 @pytest.fixture(params=["isal", "zlib"])

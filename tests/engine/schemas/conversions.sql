@@ -1,0 +1,2 @@
+CREATE CONVERSION c FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1;
+CREATE TABLE "ÄÖ" ("ß" text); INSERT INTO "ÄÖ" VALUES ('日本語 €'), (U&'\+01F600');

@@ -1,0 +1,2 @@
+CREATE SCHEMA lib; CREATE EXTENSION pg_trgm SCHEMA lib; CREATE EXTENSION unaccent WITH SCHEMA lib;
+CREATE TABLE t (a text); INSERT INTO t VALUES ('é'); CREATE INDEX ON t USING gin (a lib.gin_trgm_ops);

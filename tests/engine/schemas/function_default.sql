@@ -1,0 +1,2 @@
+CREATE FUNCTION next_code() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN ''c'' || nextval(''public.codes''); END'; CREATE SEQUENCE codes;
+CREATE TABLE t (code text PRIMARY KEY DEFAULT next_code(), EXCLUDE (code WITH =)); INSERT INTO t DEFAULT VALUES; INSERT INTO t DEFAULT VALUES;
