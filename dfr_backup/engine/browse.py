@@ -6,11 +6,13 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .archive.checked import CheckedReader
 from .archive.names import FILESTORE, MANIFEST
 from .archive.reader import is_attachment
 from .archive.source import open_stored
 from .archive.zipdirectory import Entry
 from .archive.zipreader import ZipReader
+from .catalogued import Catalogued, require_catalogued
 from .contents import Contents, parse_contents
 from .encryption.files import Passphrase
 from .errors.other import NoManifest
@@ -24,15 +26,25 @@ Identities = Sequence[Any] | Passphrase | None
 
 @contextmanager
 def look_into(
-    storage: Storage, key: str, identities: Identities = None
-) -> Iterator[ZipReader]:
+    storage: Storage,
+    key: str,
+    identities: Identities = None,
+    known: Catalogued | None = None,
+) -> Iterator[CheckedReader]:
     """Open the archive ``key`` to read members of it; ``identities`` decrypt one that
-    is encrypted.
+    is encrypted, ``known`` is what the catalogue knows of it.
 
-    Raise PermanentError when it is not there, is damaged, or cannot be decrypted, and
-    RetryableError. Reading from it raises the same.
+    What is read is compared with the archive's list of checksums, and that list with
+    the manifest beside the archive. Raise PermanentError when it is not there, is
+    damaged or another one, or cannot be decrypted, and RetryableError. Reading from it
+    raises the same.
     """
-    with open_stored(storage, key, identities) as source, ZipReader(source) as reader:
+    sidecar = require_catalogued(storage, key, known or Catalogued())
+    sums = sidecar.sums_sha256 if sidecar else ""
+    with (
+        open_stored(storage, key, identities) as source,
+        CheckedReader(source, sums) as reader,
+    ):
         yield reader
 
 

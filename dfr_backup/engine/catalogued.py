@@ -110,13 +110,21 @@ def compare_stored(
     return sidecar
 
 
-def require_catalogued(storage: Storage, key: str, known: Catalogued) -> None:
+def require_catalogued(storage: Storage, key: str, known: Catalogued) -> Sidecar | None:
     """Look, without reading the archive, whether a storage still holds what the
-    catalogue knows. Raise Mismatch, NotAtStorage and RetryableError."""
+    catalogue knows; return the manifest beside it, None when none can be used and none
+    was noted. Raise Mismatch, NotAtStorage and RetryableError."""
     found = storage.stat(key)
     if found is None:
         raise NotAtStorage(key=key, location=storage.location(""))
     if known.size and found.size != known.size:
         raise FetchedDiffers(key=key)
+    try:
+        sidecar = read_sidecar(storage, sidecar_key(key))
+    except PermanentError:
+        if known.manifest_sha256:
+            raise
+        return None
     if known.manifest_sha256:
-        known.refuse_other(read_sidecar(storage, sidecar_key(key)))
+        known.refuse_other(sidecar)
+    return sidecar

@@ -58,7 +58,8 @@ class Sidecar:
     that are in the archive. ``identity`` is who has made it, unknown in those from
     before release 19.0.1.1.0. ``seal`` is that of ``manifest.seal``. ``file_size``
     (bytes) and ``file_sha256`` are the manifest itself, as it is stored: 0 and "" when
-    it is not.
+    it is not. ``sums_sha256`` is the SHA-256 of SHA256SUMS
+    in the archive, "" without one.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Sidecar:
     file_sha256: str = ""
     signature: Signature | None = None
     identity: Identity = UNKNOWN
+    sums_sha256: str = ""
 
     @property
     def owner_uuid(self) -> str:
@@ -120,6 +122,7 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     if sidecar_key(name) != key:
         raise Unusable(_("it describes another archive than the one beside it"))
     encryption = ours.fields("encryption") if ours.has("encryption") else _Fields({})
+    members = ours.fields("members") if ours.has("members") else _Fields({})
     taken_in = ours.fields("import") if ours.has("import") else _Fields({})
     addons = ours.list_of_fields("addons") if ours.has("addons") else []
     return Sidecar(
@@ -145,6 +148,9 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
             MissingPart(part.text("part", 64), part.text_if_any("reason", 64 << 10))
             for part in ours.list_of_fields("missing")
         ),
+        sums_sha256=members.matching("sha256sums", SHA256)
+        if members.has("sha256sums")
+        else "",
         imported_by=taken_in.text_if_any("database_uuid", 128),
         import_job=taken_in.text_if_any("job", 64),
         made_by_odoo=taken_in.has("made_by_odoo"),

@@ -54,10 +54,13 @@ class RepairFlow(Flow):
 
     def _repair_from(self, copy, wanted, progress):
         """Put back what this backup holds of the files that are wanted."""
-        storage, identities = copy._get_checked_storage(), self.job._identities(copy)
+        storage, identities = copy.storage_id._get_storage(), self.job._identities(copy)
         progress.tick()
-        with look_into(storage, copy.key, identities) as reader:
-            for store_fname, entry in list(find_files(reader, wanted)):
+        known = copy._catalogued()
+        with look_into(storage, copy.key, identities, known) as reader:
+            found = list(find_files(reader, wanted))
+            reader.want([entry for _name, entry in found])
+            for store_fname, entry in found:
                 progress.tick()
                 try:
                     written = put_back(

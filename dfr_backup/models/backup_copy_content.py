@@ -55,8 +55,8 @@ class BackupCopy(models.Model):
         body meets."""
         with translate_engine_errors(self.env):
             identities = self._identities(given)
-            storage = self._get_checked_storage()
-            with look_into(storage, self.key, identities) as reader:
+            storage, known = self.storage_id._get_storage(), self._catalogued()
+            with look_into(storage, self.key, identities, known) as reader:
                 yield reader
 
     def _moment(self):

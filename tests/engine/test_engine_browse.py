@@ -7,10 +7,11 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 
 import pytest
 
-from dfr_backup.engine import compare
+from dfr_backup.engine import compare, manifest
 from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index
 from dfr_backup.engine.archive.source import StoredFile
 from dfr_backup.engine.archive.writer import ArchiveWriter
@@ -21,6 +22,8 @@ from dfr_backup.engine.browse import (
     look_into,
     read_contents,
 )
+from dfr_backup.engine.catalogue import read_sidecar
+from dfr_backup.engine.catalogued import Catalogued
 from dfr_backup.engine.contents import parse_contents
 from dfr_backup.engine.encryption.files import (
     Passphrase,
@@ -29,8 +32,14 @@ from dfr_backup.engine.encryption.files import (
     parse_identities,
     parse_recipients,
 )
+from dfr_backup.engine.errors import EngineError
 from dfr_backup.engine.errors.encryption import OtherKeys, WrongPassphrase
-from dfr_backup.engine.errors.fetch import DamagedArchive, KeyNeeded, NotAtStorage
+from dfr_backup.engine.errors.fetch import (
+    DamagedArchive,
+    KeyNeeded,
+    ManifestReplaced,
+    NotAtStorage,
+)
 from dfr_backup.engine.errors.other import ManifestUnreadable, NotComparable
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
@@ -207,6 +216,82 @@ def test_damage_in_the_archive_is_an_error_and_not_a_file(far, tmp_path):
     path.write_bytes(data)
     with pytest.raises(DamagedArchive):
         fetched(far, "a.zip", FILES[7])
+
+
+def vouched(far, folder):
+    """Put a manifest beside the archive, as a run does; return what the catalogue
+    notes."""
+    with zipfile.ZipFile(folder / "a.zip") as archive:
+        lines = archive.read("SHA256SUMS")
+    members = {"count": 22, "sha256sums": hashlib.sha256(lines).hexdigest()}
+    ours = {
+        "job": "1",
+        "run": "B1",
+        "snapshot_at": "2026-11-24T02:00:00+00:00",
+        "contents": ["database"],
+        "missing": [],
+        "members": members,
+    }
+    about = manifest.build({"db_name": "shop", "version": "19.0", "modules": {}}, ours)
+    content = (folder / "a.zip").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    beside = manifest.sidecar(about, "a.zip", len(content), digest)
+    far.put_bytes(beside, "a.json")
+    return Catalogued.from_sidecar(read_sidecar(far, "a.json"))
+
+
+def altered(path, **members):
+    """Put other members into an archive, with the CRC-32 that they have."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**content, **members}.items():
+            archive.writestr(name, data)
+
+
+def test_each_member_that_is_read_is_compared(far, tmp_path):
+    """Also where no name is its checksum: the index says which attachment is which."""
+    known = replace(vouched(far, tmp_path), size=0)  # its size gives nothing away
+
+    def index():
+        with look_into(far, "a.zip", None, known) as reader:
+            return search_index(reader, find_index(reader), Wanted(), 100).total
+
+    assert index() == len(FILES)
+    path = tmp_path / "a.zip"
+    other = line(1, FILES[1], name="other.pdf")
+    altered(path, **{"attachments.jsonl": other})
+    with pytest.raises(DamagedArchive):
+        index()
+    with zipfile.ZipFile(path) as archive:
+        lines = archive.read("SHA256SUMS").splitlines(keepends=True)
+    fitting = hashlib.sha256(other).hexdigest().encode() + b"  attachments.jsonl\n"
+    fits = [fitting if b"attachments.jsonl" in each else each for each in lines]
+    altered(path, **{"SHA256SUMS": b"".join(fits)})
+    with pytest.raises(DamagedArchive):
+        index()
+    altered(path, **{"SHA256SUMS": b"".join(fits[:1] + fits[2:])})
+    with pytest.raises(DamagedArchive):
+        index()
+
+
+def test_what_was_swapped_is_not_looked_into(far, tmp_path):
+    known = vouched(far, tmp_path)
+    with look_into(far, "a.zip", None, known) as reader:
+        found = list(find_files(reader, {fname(data) for data in FILES}))
+        reader.want([entry for _name, entry in found])
+        for name, entry in found:
+            pieces = []
+            assert copy_out(reader, entry, pieces.append)
+            assert fname(b"".join(pieces)) == name
+    beside = json.loads((tmp_path / "a.json").read_bytes())
+    beside["dfr_backup"]["members"]["sha256sums"] = "0" * 64
+    far.put_bytes(json.dumps(beside).encode(), "a.json")
+    with pytest.raises(ManifestReplaced), look_into(far, "a.zip", None, known):
+        pass
+    far.delete("a.json")
+    with pytest.raises(EngineError), look_into(far, "a.zip", None, known):
+        pass
 
 
 def test_what_was_damaged_when_it_was_saved_is_told(tmp_path):

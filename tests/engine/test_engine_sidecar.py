@@ -90,6 +90,7 @@ def test_what_we_write_is_read():
         missing=(MissingPart("archive_files", "The disk\nis broken."),),
         module_names=("base", "web"),
         seal=manifest.seal(json.loads(stored())),
+        sums_sha256="cd" * 32,
         file_size=len(stored()),
         file_sha256=hashlib.sha256(stored()).hexdigest(),
     )

@@ -330,10 +330,10 @@ class Archive:
         """Yield (SHA-256, name) of each line; the list itself must be that of the
         manifest."""
         digest, count = hashlib.sha256(), 0
-        for line in _lines(self.reader.pieces(entry)):
+        for line in checksum_lines(self.reader.pieces(entry)):
             digest.update(line)
             count += 1
-            yield _listed_member(line)
+            yield listed_member(line)
         found = {"count": count, "sha256sums": digest.hexdigest()}
         if self._sealed and self._sealed != found:
             raise DamagedArchive(
@@ -371,7 +371,7 @@ def batches_of(members: Iterable[Listed]) -> Iterator[list[Listed]]:
         yield batch
 
 
-def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def checksum_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield whole lines, with their line feeds. Raise DamagedArchive for one that is
     longer than any can be."""
     rest = b""
@@ -384,7 +384,7 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _listed_member(line: bytes) -> tuple[str, str]:
+def listed_member(line: bytes) -> tuple[str, str]:
     """Return (SHA-256, name) of a line of ``sha256sum``."""
     try:
         text = line.decode().removesuffix("\n")
