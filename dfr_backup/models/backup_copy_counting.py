@@ -80,7 +80,7 @@ class BackupStorage(models.Model):
                 and self.env["backup.copy"].search_count(
                     [
                         ("storage_id", "=", storage.id),
-                        ("state", "in", PRESENT_STATES),
+                        ("state", "in", (*PRESENT_STATES, "unknown")),
                     ],
                     limit=1,
                 )

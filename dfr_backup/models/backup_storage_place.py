@@ -92,7 +92,9 @@ class BackupStorage(models.Model):
                 storage._forget_location()
 
     def _forget_location(self):
-        self.sudo().write({"place_id": False, "was_there": False})
+        """Take it for another location, which the next scan looks at."""
+        values = {"place_id": False, "was_there": False, "listed_at": False}
+        self.sudo().write(values)
         here = [("storage_id", "in", self.ids), ("state", "!=", "deleted")]
         copies = self.env["backup.copy"].sudo().search(here)
         copies.write({"state": "unknown", "verified_at": False})

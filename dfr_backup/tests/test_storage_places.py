@@ -173,6 +173,9 @@ class TestStoragePlaces(BackupCase):
         self.assertFalse(job.copy_ids.verified_at)
         problems = self.env["backup.overview"]._problems({})
         self.assertIn("unseen", [problem["kind"] for problem in problems])
+        self.env["backup.storage"]._create_due_looks()
+        scan = self.env["backup.job"].search([("kind", "=", "scan")], limit=1)
+        self.assertIn(self.storage, scan.step_ids.storage_id)
 
     def test_what_was_never_seen_is_not_deleted(self):
         job = self.run_now()
