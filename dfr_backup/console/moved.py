@@ -43,8 +43,7 @@ def _hand_over(identity, options):
     before = originals.of(identity.uuid)
     if not options.dry_run:
         originals.hand_over(identity)
-        if before:
-            server.owners().hand_over(before.identity, identity)
+        server.owners().move_to(identity)
     known = before or Original(identity)
     return {
         "database": identity.name,

@@ -247,11 +247,6 @@ class BackupStorage(models.Model):
             raise ReadOnlyStorage(storage=self.name)
         return self._guarded(may_write=True)
 
-    def _own_uuids(self):
-        """Return the uuids of the databases whose backups here may be this one's."""
-        mine = self.env["backup.job"]._current_database_uuid()
-        return {mine, *(self.former_uuids or [])}
-
     def _owns(self, uuid, key):
         """Tell whether a backup here is one of this database, or of one that it has
         taken over this storage from, given the uuid and the identity (its key) that the
