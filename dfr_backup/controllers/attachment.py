@@ -7,12 +7,14 @@ from odoo import http
 from odoo.exceptions import UserError
 from odoo.http import request
 
+from .numbers import whole_number
+
 PIECE = 256 << 10  # bytes
 
 
 class Attachment(http.Controller):
     @http.route(
-        "/dfr_backup/attachment/<int:number>/<string:token>",
+        "/dfr_backup/attachment/<string:number>/<string:token>",
         type="http",
         auth="user",
         methods=["GET"],
@@ -20,7 +22,9 @@ class Attachment(http.Controller):
     )
     def attachment(self, number, token):
         """Send one file, once all of it was read and found right."""
-        found = request.env["backup.browse.file"]._from_token(number, token)
+        found = request.env["backup.browse.file"]._from_token(
+            whole_number(number), token
+        )
         if not found:
             raise NotFound()
         try:

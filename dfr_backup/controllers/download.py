@@ -12,6 +12,7 @@ from odoo.http import request
 
 from ..engine.errors import EngineError
 from ..models.engine_messages import format_error
+from .numbers import whole_number
 
 _logger = logging.getLogger(__name__)
 PIECE = 256 << 10  # bytes
@@ -19,7 +20,7 @@ PIECE = 256 << 10  # bytes
 
 class Download(http.Controller):
     @http.route(
-        "/dfr_backup/download/<int:number>/<string:token>",
+        "/dfr_backup/download/<string:number>/<string:token>",
         type="http",
         auth="user",
         methods=["GET", "HEAD"],
@@ -27,7 +28,9 @@ class Download(http.Controller):
     )
     def download(self, number, token):
         """Send one archive, or the part of it that the browser asks for."""
-        copy = request.env["backup.copy"]._from_download_token(number, token)
+        copy = request.env["backup.copy"]._from_download_token(
+            whole_number(number), token
+        )
         if not copy:
             raise NotFound()
         copy = copy.sudo()

@@ -5,10 +5,12 @@ from werkzeug.exceptions import NotFound
 from odoo import http
 from odoo.http import request
 
+from .numbers import whole_number
+
 
 class RecoveryKit(http.Controller):
     @http.route(
-        "/dfr_backup/recovery_kit/<int:number>",
+        "/dfr_backup/recovery_kit/<string:number>",
         type="http",
         auth="user",
         methods=["GET"],
@@ -17,7 +19,7 @@ class RecoveryKit(http.Controller):
         """Send the page of one plan."""
         if not request.env.user.has_group("dfr_backup.group_manager"):
             raise NotFound()
-        plan = request.env["backup.plan"].browse(number).exists()
+        plan = request.env["backup.plan"].browse(whole_number(number)).exists()
         if not plan:
             raise NotFound()
         page = request.env["ir.qweb"]._render(

@@ -8,12 +8,13 @@ from odoo.http import request
 from ..engine.arrival import PIECE
 from ..engine.errors import EngineError
 from ..models.engine_messages import translate
+from .numbers import LARGEST_OFFSET, whole_number
 
 
 class Upload(http.Controller):
     # the address is a secret of this user's, so that no other site can know it
     @http.route(
-        "/dfr_backup/upload/<int:number>/<string:token>",
+        "/dfr_backup/upload/<string:number>/<string:token>",
         type="http",
         auth="user",
         methods=["POST"],
@@ -23,13 +24,14 @@ class Upload(http.Controller):
     def upload(self, number, token, offset="0"):
         """Take the piece of the file that begins at ``offset``; answer with what has
         arrived."""
-        wizard = request.env["backup.import.wizard"]._from_upload_token(number, token)
-        if not wizard or not offset.isdecimal():
+        wizard = request.env["backup.import.wizard"]._from_upload_token(
+            whole_number(number), token
+        )
+        start = whole_number(offset, LARGEST_OFFSET)
+        if not wizard:
             raise NotFound()
         try:
-            received = wizard._receive(
-                int(offset), request.httprequest.get_data(cache=False)
-            )
+            received = wizard._receive(start, request.httprequest.get_data(cache=False))
         except EngineError as error:
             told = {
                 "error": translate(request.env, error.message),

@@ -51,6 +51,18 @@ class TestBackupBrowse(BackupCase, HttpCase):
             }
         )
 
+    def test_numbers_that_are_none_are_bad_requests(self):
+        self.authenticate("boss", "boss")
+        digits = "9" * 5000
+        for method, address in (
+            ("GET", f"attachment/{digits}/t"),
+            ("GET", f"download/{2**31}/t"),
+            ("GET", f"recovery_kit/{digits}"),
+            ("POST", f"upload/1/t?offset={digits}"),
+        ):
+            answer = self.url_open(f"/dfr_backup/{address}", method=method)
+            self.assertEqual(answer.status_code, 400, address[:20])
+
     def browse(self, copy=None, user=None):
         copy = (copy or self.copy).with_user(user or self.manager)
         action = type(copy).action_browse.__wrapped__(copy)
