@@ -110,24 +110,39 @@ def listing(options):
     """List what a storage holds, the newest first."""
     storage, _key = storage_at(options.storage, folder=True)
     found = list(scan(storage, Progress()))
-    rows = [_row(storage, item) for item in found if item.sidecar]
-    rows.sort(key=lambda row: row["date"], reverse=True)
+    rows = [_row(storage, item) for item in found if not item.is_foreign]
+    rows.sort(key=lambda row: row["date"] or "", reverse=True)
+    status = int(any(row["problem"] for row in rows))
     if options.json:
         print(json.dumps(rows, indent=2))
-        return 0
+        return status
     for row in rows:
         trouble = f"  {row['problem']}" if row["problem"] else ""
-        size = f"{row['size']:>14,}"
-        print(
-            f"{row['date'][:19]}  {size}  {row['database']:<16} {row['path']}{trouble}"
-        )
+        date, size = (row["date"] or "?")[:19], f"{row['size']:>14,}"
+        print(f"{date:<19}  {size}  {row['database']:<16} {row['path']}{trouble}")
     if not rows:
         print(f"There is no backup at {options.storage}.")
-    return 0
+    return status
 
 
 def _row(storage, item):
     sidecar = item.sidecar
+    problem = {
+        "problem": str(item.problem.message) if item.problem else None,
+        "problem_code": item.problem.code if item.problem else None,
+    }
+    if not sidecar:
+        nothing = dict.fromkeys(("date", "sha256", "odoo_version", "signed"))
+        return {
+            "key": item.key,
+            "path": storage.location(item.key),
+            "size": item.size,
+            "database": "?",
+            "contents": [],
+            "encrypted": item.key.endswith(".age"),
+            **nothing,
+            **problem,
+        }
     return {
         "key": sidecar.key,
         "path": storage.location(sidecar.key),
@@ -139,8 +154,7 @@ def _row(storage, item):
         "contents": list(sidecar.contents),
         "encrypted": sidecar.encrypted,
         "signed": _verdict(sidecar),
-        "problem": str(item.problem.message) if item.problem else None,
-        "problem_code": item.problem.code if item.problem else None,
+        **problem,
     }
 
 

@@ -17,6 +17,7 @@ from .archive.reader import Archive, open_archive
 from .checkpoints import checkpoint
 from .directread import open_regular, sha256_on_disk
 from .errors import Mismatch, PermanentError
+from .errors.archive import CompressedFile, InsideFolder, PlainDump
 from .errors.fetch import FileUnreadable, PgDumpFormat
 from .errors.other import (
     NotAnArchive,
@@ -38,7 +39,10 @@ from .untrusted import MAX_BYTES
 PIECE = 8 << 20  # bytes of one request: far below what proxies and workers allow
 SPARE = 64 << 20  # bytes that an upload leaves on the disk
 ZIP = b"PK\x03\x04"
-AGE = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")
+AGE, ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
+GZIP = b"\x1f\x8b"
+# how pg_dump begins, or whoever has taken its comments away
+SQL = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:--|SET |CREATE |\\restrict )")
 BY_PASSPHRASE = b"\n-> scrypt "
 HEAD = 1024  # bytes: enough to know a format, and age's kind of key
 LONGEST_STEM = 200
@@ -116,11 +120,21 @@ def append(path: Path, offset: int, piece: bytes) -> int:
 
 def require_archive(head: bytes) -> None:
     """Raise PermanentError when a file that begins like this can be no backup."""
-    if head.startswith((ZIP, *AGE)):
+    if head.startswith(ZIP) or is_age(head):
         return
     if head.startswith(b"PGDMP"):
         raise PgDumpFormat
+    if head.startswith(GZIP):
+        raise CompressedFile
+    if SQL.match(head):
+        raise PlainDump
     raise NotAnArchive
+
+
+def is_age(head: bytes) -> bool:
+    """Tell whether a file that begins like this is encrypted by age; before an armour
+    there may be white space."""
+    return head.startswith(AGE) or head.lstrip().startswith(ARMOUR)
 
 
 def _private(path: str, flags: int) -> int:
@@ -143,7 +157,7 @@ def look_at(path: Path, name: str, modified: datetime) -> Arrival:
     moment = _moment_in(name) or modified
     if moment.year not in YEARS:  # a computer whose clock was never set
         moment = datetime.now(timezone.utc)
-    if head.startswith(AGE):
+    if is_age(head):
         return _arrival(path, f"{_stem(name)}.zip.age", _sealed(name, head, moment))
     with open_archive(path) as archive:
         content = _content(archive, name, moment)
@@ -164,6 +178,8 @@ def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
     if found.origin == "dfr_backup":
         return archive.manifest
     if "database" not in found.contents:
+        if folder := _folder_around(archive):
+            raise InsideFolder(folder=folder, member=DUMP)
         raise NotOdooBackup(member=DUMP)
     odoo = {
         **archive.manifest,
@@ -172,6 +188,15 @@ def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
         "modules": found.modules,
     }
     return build(odoo, _ours(moment, found.contents))
+
+
+def _folder_around(archive: Archive) -> str:
+    """Return the folder that has the dump in it, "" when there is none."""
+    for entry in archive.reader.entries():
+        folder, _slash, name = entry.name.rpartition("/")
+        if name == DUMP and "/" not in folder:
+            return folder
+    return ""
 
 
 def _sealed(name: str, head: bytes, moment: datetime) -> dict[str, Any]:
@@ -295,7 +320,7 @@ def check_archive(path: Path, progress: Progress) -> str:
     Cancelled.
     """
     with open(path, "rb", opener=open_regular) as stream:
-        encrypted = stream.read(HEAD).startswith(AGE)
+        encrypted = is_age(stream.read(HEAD))
     size = path.stat().st_size
     if not encrypted:
         with open_archive(path) as archive:

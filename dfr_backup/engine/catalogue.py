@@ -23,12 +23,15 @@ class Found:
     """A manifest that a storage holds: what it says, or ``problem``, which says why
     there is no complete backup (``ArchiveMissing`` when its archive is gone). ``key``
     is that of the archive, or of the manifest when nothing else can be said, and
-    ``size`` the bytes that are stored under it, 0 when nobody knows."""
+    ``size`` the bytes that are stored under it, 0 when nobody knows.
+    ``is_foreign``: a manifest that cannot be read, with no archive beside it and no
+    name of ours, so that it is probably none."""
 
     key: str
     sidecar: Sidecar | None
     problem: EngineError | None = None
     size: int = 0
+    is_foreign: bool = False
 
 
 def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
@@ -81,7 +84,7 @@ def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
     try:
         sidecar = read_sidecar(storage, key)
     except PermanentError as error:
-        return Found(key, None, _alone(error), sizes[key])
+        return _unreadable(key, _alone(error), sizes)
     size = sizes.get(sidecar.key)
     if size is None:
         return Found(sidecar.key, sidecar, ArchiveMissing())
@@ -89,6 +92,13 @@ def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
         problem = ArchiveSizeDiffers(size=size, expected=sidecar.size)
         return Found(sidecar.key, sidecar, problem)
     return Found(sidecar.key, sidecar)
+
+
+def _unreadable(key: str, problem: PermanentError, sizes: dict[str, int]) -> Found:
+    stem = key.removesuffix(SIDECAR_SUFFIX)
+    beside = any(stem + ending in sizes for ending in ARCHIVES)
+    foreign = not (beside or is_our_name(stem))
+    return Found(key, None, problem, sizes[key], foreign)
 
 
 def _alone(error: PermanentError) -> PermanentError:

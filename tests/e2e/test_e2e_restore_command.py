@@ -60,6 +60,19 @@ def test_restore_where_no_database_works(instance, copy):
     assert list((instance.data / "dfr_backup/restores").glob("*")) == []
 
 
+@pytest.mark.parametrize("content, code", [(None, "ARCHIVE-10"), ("[]", "FETCH-11")])
+def test_list_has_archives_without_a_usable_manifest(instance, content, code):
+    run = instance.backup()
+    beside = run.archive.with_suffix(".json")
+    beside.unlink()
+    if content:
+        beside.write_text(content)
+    done = instance.odoo("backup", "list", "--storage", str(instance.storage), "--json")
+    (found,) = json.loads(done.stdout)
+    assert (done.returncode, found["problem_code"]) == (1, code)
+    assert found["key"] in (run.archive.name, beside.name)
+
+
 def test_restored_copy_neither_stores_nor_deletes(instance, copy):
     run = instance.backup()
     assert restore(instance, run.archive, copy).returncode == 0

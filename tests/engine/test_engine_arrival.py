@@ -24,9 +24,12 @@ from dfr_backup.engine.catalogue import describe_stored, scan
 from dfr_backup.engine.encryption.files import Passphrase, encrypt_file
 from dfr_backup.engine.errors import Mismatch
 from dfr_backup.engine.errors.archive import (
+    CompressedFile,
+    InsideFolder,
     ManifestMalformed,
     NameUnusable,
     NoManifestBeside,
+    PlainDump,
 )
 from dfr_backup.engine.errors.fetch import (
     ArchiveMissing,
@@ -109,7 +112,14 @@ def test_pieces_become_the_file_and_a_repeated_one_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "head, error", [(b"%PDF-1.4", NotAnArchive), (b"PGDMP\1", PgDumpFormat)]
+    "head, error",
+    [
+        (b"%PDF-1.4", NotAnArchive),
+        (b"PGDMP\1", PgDumpFormat),
+        (b"--\n-- PostgreSQL database dump\n", PlainDump),
+        (b"\n\nSET statement_timeout = 0;", PlainDump),
+        (b"\x1f\x8b\x08\0", CompressedFile),
+    ],
 )
 def test_what_is_no_archive_is_refused_with_its_first_piece(tmp_path, head, error):
     with pytest.raises(error):
@@ -229,6 +239,19 @@ def test_odd_manifest_of_odoo_is_refused_in_words(tmp_path, changes):
         look_at(odoos(tmp_path / "a.zip", **changes), "a.zip", NOW)
 
 
+def test_armour_may_have_white_space_before_it(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"\r\n  -----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n")
+    assert look_at(path, "a.zip.age", NOW).key == "a.zip.age"
+
+
+def test_a_folder_around_everything_is_named(tmp_path):
+    path = zipped(tmp_path / "a.zip", shop__dump_dot_sql="x", shop__a="y")
+    with pytest.raises(InsideFolder) as caught:
+        look_at(path, "a.zip", NOW)
+    assert caught.value.message.values["folder"] == "shop"
+
+
 def test_check_finds_a_flipped_bit(tmp_path):
     path = odoos(tmp_path / "a.zip")
     assert (
@@ -300,6 +323,10 @@ def test_scan_tells_a_missing_archive_from_a_damaged_one(storage):
     assert short.problem.message.values == {"size": 2, "expected": 9}
     assert isinstance(strange.problem, BadManifest)
     assert strange.sidecar is None
+    assert strange.is_foreign
+    storage.put_bytes(b"12", "strange.zip.age")
+    strange = list(scan(storage, Progress()))[-1]
+    assert not strange.is_foreign
     # the content of a manifest does not stay in memory
     assert strange.problem.__traceback__ is strange.problem.__context__ is None
 

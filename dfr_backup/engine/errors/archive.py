@@ -77,3 +77,27 @@ class NoManifestBeside(PermanentError, code="ARCHIVE-10"):
 class NameUnusable(PermanentError, code="ARCHIVE-11"):
     template = _("“%(key)s” has a name that is not text in UTF-8.")
     remedy = _("Rename the file, or move it elsewhere if it is not a backup.")
+
+
+class PlainDump(PermanentError, code="ARCHIVE-12"):
+    template = _("This is a dump in SQL, not a zip: it has the database and no files.")
+    remedy = _(
+        "Restore it with psql into a new, empty database, or put it into a zip under "
+        "the name dump.sql and import that."
+    )
+
+
+class CompressedFile(PermanentError, code="ARCHIVE-13"):
+    template = _("This is a file compressed by gzip, not a zip.")
+    remedy = _(
+        "Decompress it with gunzip first. A dump in SQL (.sql.gz) is restored with "
+        "psql, or imported as a zip that holds it under the name dump.sql."
+    )
+
+
+class InsideFolder(PermanentError, code="ARCHIVE-14"):
+    template = _("What the zip holds is in a folder, “%(folder)s”.")
+    remedy = _(
+        "Pack it again without that folder: %(member)s, the folder filestore and "
+        "manifest.json must be at the top of the zip."
+    )
