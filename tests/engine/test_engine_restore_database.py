@@ -24,6 +24,8 @@ from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.restore import (
     BadName,
+    EventTriggerRefused,
+    ExtensionRefused,
     FilestoreTaken,
     LeftoverStays,
     LoadFailed,
@@ -32,6 +34,7 @@ from dfr_backup.engine.errors.restore import (
     NotHarmless,
     NotHidden,
     OwnedByAnother,
+    PublicationRefused,
     ServerLost,
     ServerRefused,
 )
@@ -309,6 +312,44 @@ def test_rights_of_unknown_users_and_unknown_settings_are_no_reason_to_fail(
     assert len(report.skipped) == len(progress.warnings) == 1
     assert progress.warnings[0].values["line"] == 3
     assert "no_such_user" in progress.warnings[0].values["reason"]
+
+
+@pytest.mark.parametrize(
+    "statement, error",
+    [
+        (
+            b"CREATE EXTENSION IF NOT EXISTS nonexistent WITH SCHEMA x;",
+            ExtensionRefused,
+        ),
+        (
+            b"CREATE EXTENSION file_fdw;\nCOMMENT ON EXTENSION file_fdw IS 'x';",
+            ExtensionRefused,
+        ),
+        (
+            b"CREATE PUBLICATION p FOR ALL TABLES WITH (publish = 'x');",
+            PublicationRefused,
+        ),
+        (
+            b"CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql"
+            b" AS 'BEGIN END';\n"
+            b"CREATE EVENT TRIGGER f ON ddl_command_end EXECUTE FUNCTION f();\n"
+            b"ALTER EVENT TRIGGER f DISABLE;",
+            EventTriggerRefused,
+        ),
+    ],
+)
+def test_what_holds_no_data_can_be_left_out_by_name(new_database, statement, error):
+    dump = b"CREATE TABLE t (id int);\n" + statement + b"\n" + END
+    with pytest.raises(error) as caught:
+        loaded(new_database(), dump)
+    refused, progress, database = caught.value, Progress(), new_database()
+    assert refused.acceptable
+    assert refused.message.values["name"] in statement.decode()
+    loaded(database, dump, progress, left_out=[refused.finding])
+    assert progress.warnings
+    assert run_sql(database, "SELECT count(*) FROM t") == [(0,)]
+    with pytest.raises(error):
+        loaded(new_database(), dump, left_out=["another"])
 
 
 @pytest.mark.parametrize("before", [b"", b"CREATE TABLE t (id int);\n"])

@@ -310,3 +310,28 @@ class NeededByServer(PermanentError, code="RESTORE-35"):
         "be restored in its place."
     )
     remedy = _("Choose another name.")
+
+
+class ObjectRefused(LoadFailed):
+    """Of an object that holds no data: a restore is complete without it."""
+
+    finding, acceptable = "", True
+    remedy = _(
+        "Nothing was kept. Let an administrator of PostgreSQL see to it, or restore "
+        "without it: none of the data is in it."
+    )
+
+
+class ExtensionRefused(ObjectRefused, code="RESTORE-36"):
+    finding = "extension"
+    template = _("The extension %(name)s cannot be created: %(reason)s (%(where)s)")
+
+
+class PublicationRefused(ObjectRefused, code="RESTORE-37"):
+    finding = "publication"
+    template = _("The publication %(name)s cannot be created: %(reason)s (%(where)s)")
+
+
+class EventTriggerRefused(ObjectRefused, code="RESTORE-38"):
+    finding = "event_trigger"
+    template = _("The event trigger %(name)s cannot be created: %(reason)s (%(where)s)")

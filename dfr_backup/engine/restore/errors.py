@@ -1,15 +1,26 @@
 """What an error of PostgreSQL means while a database is being restored."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import psycopg2
 
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import DamagedArchive
-from ..errors.restore import LoadFailed, RefusedByPostgres, ServerLost, ServerRefused
+from ..errors.restore import (
+    EventTriggerRefused,
+    ExtensionRefused,
+    LoadFailed,
+    ObjectRefused,
+    PublicationRefused,
+    RefusedByPostgres,
+    ServerLost,
+    ServerRefused,
+)
 from ..messages import Message, _
 from .dumplines import Place
+from .kinds import IDENTIFIER
 
 SHOWN = 2000  # characters of a statement
 # The rows themselves follow these words: they may hold anything, and do not belong into
@@ -23,6 +34,15 @@ RIGHTS = re.compile(
 )
 FOREIGN_COMMENT = re.compile(rb"COMMENT\s+ON\s+(?:EXTENSION|SCHEMA)\s")
 REFRESH = re.compile(rb"REFRESH\s+MATERIALIZED\s+VIEW\s+(?P<view>.*?)\s*;\Z", re.S)
+WITHOUT_DATA = re.compile(
+    rb"(?:CREATE|ALTER|COMMENT\s+ON)\s+(?P<kind>EXTENSION|PUBLICATION|EVENT\s+TRIGGER)"
+    rb"\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>" + IDENTIFIER + rb")[\s;]"
+)
+OBJECTS: dict[bytes, type[ObjectRefused]] = {
+    b"EXTENSION": ExtensionRefused,
+    b"PUBLICATION": PublicationRefused,
+    b"EVENT TRIGGER": EventTriggerRefused,
+}
 FUNCTION = re.compile(r"(?P<name>[^\s()]+\([^()]*\))")
 UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, UNAVAILABLE = "42704", "42501", "0A000"
 INVALID_ROLE = "22023"  # of SET SESSION AUTHORIZATION
@@ -53,17 +73,25 @@ LINE_OF_TABLE = _("dump.sql, line %(line)s, table %(table)s")
 LINE_OF_COLUMN = _("dump.sql, line %(line)s, table %(table)s, column %(column)s")
 
 
-def excuse(error: psycopg2.Error, statement: bytes, place: Place) -> Message | None:
+def excuse(
+    error: psycopg2.Error,
+    statement: bytes,
+    place: Place,
+    left_out: Collection[str] = (),
+) -> Message | None:
     """Return a warning when the data of a restored database are complete without this
     statement: rights of users that this server does not have, comments on what belongs
-    to the server's administrator, rows that a materialized view takes from tables. Else
-    None."""
+    to the server's administrator, rows that a materialized view takes from tables, and
+    what may be ``left_out`` (findings of ``ObjectRefused``). Else None."""
     reason, view = _reason(error), REFRESH.match(statement)
     if view and is_of_sql(error):
         by_path = error.pgcode in NOT_FOUND
         template = UNPOPULATED_BY_SEARCH_PATH if by_path else UNPOPULATED
         name = view["view"].decode("utf-8", "replace")
         return Message(template, view=name, reason=reason)
+    refused, _name = _refused(statement)
+    if refused and refused.finding in left_out and not _is_short(error):
+        return Message(SKIPPED, line=place.line, reason=reason)
     tolerable: tuple[str, ...] = ()
     if RIGHTS.match(statement):
         tolerable = (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, INVALID_ROLE)
@@ -108,9 +136,29 @@ def load_error(
     remedy, function = _remedy(error), _function(error)
     if not remedy and function:
         remedy = LoadFailed.remedy_search_path
+    refused, name = _refused(statement)
+    if refused and not _is_short(error):
+        remedy = remedy if refused is ExtensionRefused else None
+        return refused(reason=reason, where=where, name=name, remedy=remedy, log=log)
     return LoadFailed(
         reason=reason, where=where, function=function, remedy=remedy, log=log
     )
+
+
+def _refused(statement: bytes) -> tuple[type[ObjectRefused] | None, str]:
+    """Return the error of the object without data that a statement is about, and its
+    name."""
+    found = WITHOUT_DATA.match(statement)
+    if not found:
+        return None, ""
+    return OBJECTS[b" ".join(found["kind"].split())], found["name"].decode(
+        "utf-8", "replace"
+    )
+
+
+def _is_short(error: psycopg2.Error) -> bool:
+    """Tell whether the server was lost, full, or told to stop."""
+    return (error.pgcode or "08").startswith(("08", "53", "57"))
 
 
 def _function(error: psycopg2.Error) -> str:

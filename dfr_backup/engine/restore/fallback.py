@@ -5,10 +5,10 @@ database needs that order (a CHECK whose function reads another table, for examp
 the dump is loaded once more, from the beginning, by one session.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from ..errors import PermanentError
-from ..errors.restore import LoadFailed
+from ..errors.restore import LoadFailed, ObjectRefused
 from ..messages import Message, _
 from ..progress import Progress
 from .errors import is_of_sql
@@ -28,19 +28,26 @@ def load_whole(
     *,
     unaccent: bool = False,
     plain: bool = False,
+    left_out: Collection[str] = (),
     on_failure: Callable[[PermanentError], None] = lambda _error: None,
 ) -> LoadReport:
     """Load what ``dump`` returns into the new database of ``target``.
 
     After an SQL error the database is made again, and the dump loaded in its own order,
-    in one session; ``plain`` does so at once. ``on_failure`` gets the error of each
-    load, and may raise what says more. Raise what ``load`` raises.
+    in one session; ``plain`` does so at once. ``left_out`` is as for ``load``.
+    ``on_failure`` gets the error of each load, and may raise what says more. Raise what
+    ``load`` raises.
     """
 
     def loaded(plain: bool) -> LoadReport:
         try:
             return load(
-                dump(), target.connection, progress, unaccent=unaccent, plain=plain
+                dump(),
+                target.connection,
+                progress,
+                unaccent=unaccent,
+                plain=plain,
+                left_out=left_out,
             )
         except PermanentError as error:
             on_failure(error)
@@ -49,7 +56,8 @@ def load_whole(
     try:
         return loaded(plain)
     except LoadFailed as error:
-        if plain or not is_of_sql(error.__cause__):
+        helpless = plain or isinstance(error, ObjectRefused)
+        if helpless or not is_of_sql(error.__cause__):
             raise
         progress.log(Message(AGAIN, reason=error.message))
     target.create_again()

@@ -16,7 +16,7 @@ done alone, in order. ``plain`` does everything alone, see ``fallback``:
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -74,12 +74,14 @@ def load(
     helpers: int | None = None,
     unaccent: bool = False,
     plain: bool = False,
+    left_out: Collection[str] = (),
 ) -> LoadReport:
     """Load a plain dump, which comes in pieces, into the empty database of
     ``connection``.
 
     With ``unaccent``, indexes may use the function of that extension. ``plain`` is
-    psql's way: one session, each statement by itself, in the order of the dump.
+    psql's way: one session, each statement by itself, in the order of the dump. What is
+    ``left_out`` when PostgreSQL refuses it are findings of ``ObjectRefused``.
 
     Stop at the first error. Raise LoadFailed with the line and the statement,
     ServerLost, what ``split`` and ``require_allowed`` raise, Cancelled. The database is
@@ -91,14 +93,15 @@ def load(
         _read_ahead(pieces, progress) as ahead,
         Sessions(connection, helpers, progress) as sessions,
     ):
-        loader = (_PlainLoader if plain else _Loader)(sessions, unaccent)
+        loader = (_PlainLoader if plain else _Loader)(sessions, unaccent, left_out)
         loader.load(split(ahead))
         return loader.finish(progress)
 
 
 class _Loader:
-    def __init__(self, sessions: Sessions, unaccent: bool):
+    def __init__(self, sessions: Sessions, unaccent: bool, left_out: Collection[str]):
         self._sessions = sessions
+        self._left_out = left_out
         self._unaccent = unaccent
         self._guard = VacuumGuard(sessions)
         self._alone: list[Statement] = []
@@ -274,7 +277,7 @@ class _Loader:
         except psycopg2.Error as error:
             if statement.optional:
                 return
-            excused = excuse(error, statement.text, statement.place)
+            excused = excuse(error, statement.text, statement.place, self._left_out)
             if not excused:
                 raise load_error(error, statement.text, statement.place) from error
             self._report.skipped.append(excused)

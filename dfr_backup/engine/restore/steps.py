@@ -220,6 +220,7 @@ class Restore:
             progress,
             unaccent=self._options.unaccent,
             plain=self._options.plain,
+            left_out=self._options.accepted,
             on_failure=on_failure,
         )
         self.target.complete(unaccent=self._options.unaccent)
