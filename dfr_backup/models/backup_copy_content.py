@@ -13,6 +13,7 @@ from ..engine.browse import look_into
 from ..engine.encryption.files import Passphrase, parse_identities
 from .backup_copy import PRESENT_STATES
 from .engine_messages import translate_engine_errors
+from .grants import remember_opened
 
 _logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class BackupCopy(models.Model):
             raise UserError(self.env._("This backup is not there to be looked into."))
         browser = self.env["backup.browse"].sudo().create({"copy_id": self.id})
         browser._read_manifest()
+        remember_opened(browser)
         _logger.info("User %s looks into %s", self.env.uid, self.key)
         return {
             "type": "ir.actions.act_window",
@@ -80,6 +82,7 @@ class BackupCopy(models.Model):
             .create({"before_id": older.id, "after_id": newer.id})
         )
         comparison._compare()
+        remember_opened(comparison)
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Compare Backups"),

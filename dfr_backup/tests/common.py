@@ -10,6 +10,7 @@ from odoo.tests import TransactionCase
 from .. import runner, server
 from ..engine.places import MARKER
 from ..engine.storages.local import LocalRules
+from ..models import grants
 
 
 class BackupCase(TransactionCase):
@@ -37,6 +38,11 @@ class BackupCase(TransactionCase):
                 "tz": "Europe/Paris",
             }
         )
+
+    def log_in(self):
+        """Begin a session: what is opened by a password is opened in it."""
+        session = {}
+        self.startPatcher(patch.object(grants, "_session", lambda: session))
 
     def stored(self, folder):
         """Return the files of a storage's directory, but for what marks it."""

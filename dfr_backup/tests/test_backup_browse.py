@@ -7,6 +7,7 @@ from odoo.tests import HttpCase, new_test_user, tagged
 
 from ..engine.encryption.files import encrypt_file, generate_key, parse_recipients
 from ..engine.errors.fetch import KeyNeeded, NotAtStorage
+from ..engine.errors.people import IdentityNotConfirmed
 from ..engine.errors.secrets import FieldUnreadable
 from ..engine.progress import Progress
 from ..wizards import backup_browse_file
@@ -33,6 +34,7 @@ class TestBackupBrowse(BackupCase, HttpCase):
 
     def setUp(self):
         super().setUp()
+        self.log_in()
         self.copy = self.stored("db-1.zip", FILES, rows=ROWS, addons=ADDONS)
 
     @classmethod
@@ -234,6 +236,28 @@ class TestBackupBrowse(BackupCase, HttpCase):
         other = new_test_user(self.env, "other", "dfr_backup.group_manager")
         with self.assertRaises(AccessError):
             self.browse().with_user(other).read(["database"])
+
+    def test_password_is_for_one_backup_and_one_session(self):
+        other = self.stored("db-2.zip", FILES)
+        browser = self.browse()
+        with self.assertRaises(AccessError):
+            browser.copy_id = other
+        with self.assertRaises(AccessError):
+            browser.write({"copy_id": other.id})
+        action = type(other).action_compare.__wrapped__(
+            (self.copy | other).with_user(self.manager)
+        )
+        comparison = self.env["backup.compare"].with_user(self.manager)
+        comparison = comparison.browse(action["res_id"])
+        with self.assertRaises(AccessError):
+            comparison.before_id = other
+        comparison.action_compare()
+        browser.action_search()
+        self.log_in()  # the same user, elsewhere
+        for again in (browser.action_search, comparison.action_compare):
+            with self.assertRaises(AccessError) as caught:
+                again()
+            self.assertIsInstance(caught.exception.__cause__, IdentityNotConfirmed)
 
     def test_the_password_is_asked_for(self):
         hit = self.search(self.browse(), text="photo")

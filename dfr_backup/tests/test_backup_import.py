@@ -11,6 +11,7 @@ from ..engine import manifest
 from ..engine.errors.fetch import DamagedArchive
 from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import NotAnArchive, UploadNeedsSpace
+from ..engine.errors.people import IdentityNotConfirmed
 from ..engine.progress import Progress
 from .common import BackupCase
 
@@ -45,6 +46,7 @@ class TestBackupImport(BackupCase):
 
     def setUp(self):
         super().setUp()
+        self.log_in()
         for path in self.stored(self.disk):
             path.unlink()
         shutil.rmtree(self.root / "data/work", ignore_errors=True)
@@ -300,8 +302,24 @@ class TestBackupImport(BackupCase):
         with self.assertRaises(AccessError):
             wizard.start_upload(NAME, 10, 0)
         with self.assertRaises(AccessError):
-            wizard.is_granted = True
+            wizard.is_ready = True
             self.env.flush_all()
+
+    def test_password_opens_an_import_for_one_session(self):
+        wizard = self.open()
+        self.upload(wizard, self.odoos)
+        token = wizard._upload_path().rpartition("/")[2]
+        self.log_in()  # the same user, elsewhere
+        for action in (
+            lambda: wizard.start_upload(NAME, 10, 0),
+            wizard.finish_upload,
+            wizard.action_import,
+        ):
+            with self.assertRaises(AccessError) as caught:
+                action()
+            self.assertIsInstance(caught.exception.__cause__, IdentityNotConfirmed)
+        wizards = self.env["backup.import.wizard"].with_user(self.manager)
+        self.assertFalse(wizards._from_upload_token(wizard.id, token))
 
     def test_upload_token_is_for_one_user_and_one_import(self):
         wizard, other = self.open(), self.open()

@@ -9,7 +9,7 @@ from ..models.engine_messages import format_error
 
 class BackupBrowse(models.TransientModel):
     _name = "backup.browse"
-    _inherit = ["backup.secret.mixin"]
+    _inherit = ["backup.readonly.mixin", "backup.secret.mixin"]
     _description = "Look into a Backup"
 
     copy_id = fields.Many2one(

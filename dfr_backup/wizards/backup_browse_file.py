@@ -13,7 +13,7 @@ from odoo.addons.base.models.res_users import check_identity
 from .. import server
 from ..engine.archive.index import IndexedAttachment, Wanted, find_index, search_index
 from ..engine.browse import copy_out, files, find_file
-from ..models.grants import grant, granted
+from ..models.grants import grant, granted, require_opened
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class BackupBrowse(models.TransientModel):
         many."""
         self.copy_id._check_manager()
         self.ensure_one()
+        require_opened(self)
         wanted = self._wanted()
         with self._looked_into() as reader:
             index = find_index(reader)

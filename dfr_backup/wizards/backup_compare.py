@@ -8,6 +8,7 @@ from ..engine.browse import read_contents
 from ..engine.compare import compare_addons, compare_files, compare_rows
 from ..engine.errors import EngineError
 from ..models.engine_messages import format_error
+from ..models.grants import require_opened
 
 MOST_FILES = 200  # that are named, of those that came and of those that went
 
@@ -21,7 +22,7 @@ KINDS = [
 
 class BackupCompare(models.TransientModel):
     _name = "backup.compare"
-    _inherit = ["backup.secret.mixin"]
+    _inherit = ["backup.readonly.mixin", "backup.secret.mixin"]
     _description = "Compare two Backups"
 
     before_id = fields.Many2one("backup.copy", "Older", required=True, readonly=True)
@@ -56,6 +57,8 @@ class BackupCompare(models.TransientModel):
     def action_compare(self):
         """Compare again, with the key that was entered."""
         self.before_id._check_manager()
+        self.ensure_one()
+        require_opened(self)
         self.sudo()._compare()
         return True
 

@@ -3,15 +3,21 @@ import shutil
 from datetime import datetime, timezone
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, UserError
-from odoo.orm.models import NO_ACCESS
+from odoo.exceptions import UserError
 
 from .. import server
 from ..engine.arrival import PIECE, append, look_at, require_space
 from ..flows.importing import UPLOADED, ImportFlow
 from ..models.backup_copy import naive
 from ..models.engine_messages import translate_engine_errors
-from ..models.grants import grant, granted
+from ..models.grants import (
+    forget_opened,
+    grant,
+    granted,
+    is_opened,
+    remember_opened,
+    require_opened,
+)
 
 UPLOAD_SECONDS = 24 * 3600  # for which an upload may go on
 UPLOAD_SCOPE = "dfr_backup.upload"
@@ -24,6 +30,7 @@ class BackupImportWizard(models.TransientModel):
     an upload that was interrupted goes on."""
 
     _name = "backup.import.wizard"
+    _inherit = ["backup.readonly.mixin"]
     _description = "Import a Backup"
 
     storage_id = fields.Many2one(
@@ -41,8 +48,6 @@ class BackupImportWizard(models.TransientModel):
     facts = fields.Text("Contents", readonly=True)
     trouble = fields.Text(readonly=True)
     is_ready = fields.Boolean(readonly=True)
-    # only somebody who has just said who he is opens an upload
-    is_granted = fields.Boolean(groups=NO_ACCESS)
 
     def _default_storage(self):
         """Return a storage that this database may write to, one on this server if
@@ -56,7 +61,7 @@ class BackupImportWizard(models.TransientModel):
     def _open(self):
         """Return the form of a new import. The user's identity was checked."""
         wizard = self.create({})
-        wizard.sudo().is_granted = True
+        remember_opened(wizard)
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_import_wizard_action"
         )
@@ -124,10 +129,7 @@ class BackupImportWizard(models.TransientModel):
     def _require_granted(self):
         self.ensure_one()
         self.env["backup.job"]._check_manager()
-        if not self.sudo().is_granted:
-            raise AccessError(
-                self.env._("Open the import with its button, under Stored Backups.")
-            )
+        require_opened(self)
 
     def _describe(self, arrival):
         return self.env["backup.copy"]._facts_of(arrival.sidecar)
@@ -149,7 +151,8 @@ class BackupImportWizard(models.TransientModel):
     def _from_upload_token(self, number, token):
         """Return the import that a token lets this user send to; empty when it does
         not."""
-        return granted(self, UPLOAD_SCOPE, number, token)
+        wizard = granted(self, UPLOAD_SCOPE, number, token)
+        return wizard.filtered(is_opened)
 
     def _receive(self, offset, piece):
         """Add a piece to the file; return how many bytes of it are there. Raise
@@ -179,7 +182,7 @@ class BackupImportWizard(models.TransientModel):
         job = self.sudo()._create_run()
         job._work_path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.rename(job._work_path())
-        self.sudo().is_granted = False
+        forget_opened(self)
         return job._start()._action_open()
 
     def _create_run(self):
