@@ -14,11 +14,11 @@ RULES = """
 CODES = "SELECT error_code FROM backup_step WHERE kind = 'cleanup' ORDER BY id DESC"
 
 
-def copy_raw(database, name):
-    """Let PostgreSQL copy a database, as soon as nobody is in it."""
+def when_alone(statement):
+    """Copy or rename a database as soon as nobody is in it."""
     for tries_left in reversed(range(120)):
         try:
-            _databases(f'CREATE DATABASE "{name}" TEMPLATE "{database}"')
+            _databases(statement)
             return
         except psycopg2.errors.ObjectInUse:
             if not tries_left:
@@ -41,7 +41,7 @@ def test_a_raw_copy_deletes_nothing_until_it_is_the_original(instance, tmp_path)
     copied.data = instance.data
     copied.write_conf(data_dir=str(instance.data))
     try:
-        copy_raw(instance.database, name)
+        when_alone(f'CREATE DATABASE "{name}" TEMPLATE "{instance.database}"')
         run = copied.backup()
         assert run.status == 0, run.report
         assert archives[0].exists(), "the copy has deleted the original's backup"
@@ -65,7 +65,7 @@ def test_a_raw_copy_deletes_nothing_until_it_is_the_original(instance, tmp_path)
             (name, instance.database),
             (aside, name),
         ):
-            _databases(f'ALTER DATABASE "{old}" RENAME TO "{new}"')
+            when_alone(f'ALTER DATABASE "{old}" RENAME TO "{new}"')
         archives.append(instance.backup().archive)  # this is the copy now
         assert [path.exists() for path in archives[1:]] == [True] * 3
 
