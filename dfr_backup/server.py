@@ -18,7 +18,9 @@ from odoo.tools import config
 
 from .engine import postgres
 from .engine.addons import AddonSource
-from .engine.originals import Originals
+from .engine.errors import EngineError
+from .engine.identity import Identity
+from .engine.originals import Original, Originals
 from .engine.owners import Owners
 from .engine.restore.place import Place
 from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
@@ -198,6 +200,21 @@ def originals() -> Originals:
     """Return what this server knows of which database is the original of which
     identity."""
     return Originals(data_root() / "originals")
+
+
+def hand_over(identity: Identity) -> Original | None:
+    """Let a database be the original of its uuid from now on, and let it have the
+    locations of the one that was; return that one, None when there was none. Either
+    both or, when an EngineError is raised, nothing."""
+    known = originals()
+    before = known.of(identity.uuid)
+    known.hand_over(identity)
+    try:
+        owners().move_to(identity)
+    except EngineError:
+        known.put_back(identity.uuid, before)
+        raise
+    return before
 
 
 def moved_command(database: str) -> str:

@@ -28,10 +28,12 @@ from ..engine.errors.command_line import (
     IdentityUnreadable,
 )
 from ..engine.errors.fetch import KeyNeeded
+from ..engine.errors.identity import AddonMissing
 from ..engine.errors.trust import WrongSignature
 from ..engine.fetch import fetch
 from ..engine.manifest import sidecar_key
 from ..engine.messages import Message
+from ..engine.originals import identity_of
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.leftovers import remove_leftovers
@@ -53,6 +55,7 @@ LABELS = {
     "finish": "Finish",
     "addons": "Unpack addons",
     "boot": "Boot",
+    "hand_over": "Hand over",
 }
 
 
@@ -265,7 +268,12 @@ def restore(options):
     if published.previous:
         with _step("boot", options, done) as progress:
             _boot_or_put_back(connection, published, progress)
-    _tell(options, facts, published, done, time.monotonic() - started, signed)
+    is_original = False
+    if options.same_identity:  # from here on, nothing puts the former one back
+        with _step("hand_over", options, done) as progress:
+            is_original = _hand_over(options.to, progress)
+    seconds = time.monotonic() - started
+    _tell(options, facts, published, done, seconds, signed, is_original)
     return 0
 
 
@@ -292,6 +300,21 @@ def _boot_or_put_back(connection, published, progress):
             reason=Message(words.RESTORE_STOPPED if stopped else words.NOT_LOADED),
             log="" if stopped else error.log or str(error),
         ) from error
+
+
+def _hand_over(database, progress):
+    """Let the restored database be the original; tell whether it is. When that fails,
+    it is restored all the same."""
+    try:
+        identity = identity_of(server.connection(database, APPLICATION))
+        server.hand_over(identity)
+        return True
+    except AddonMissing:
+        return False
+    except EngineError as error:
+        command = server.moved_command(database)
+        progress.warn(Message(words.NOT_HANDED_OVER, problem=error, command=command))
+        return False
 
 
 def _identities(options, key):
@@ -352,7 +375,7 @@ class _Shown(Progress):
             print(f"    {text}", file=sys.stderr)
 
 
-def _tell(options, facts, published, done, seconds, signed):
+def _tell(options, facts, published, done, seconds, signed, is_original):
     missing = sorted(set(facts.modules) - set(server.modules_on_disk()))
     former = published.previous
     if options.json:
@@ -360,6 +383,7 @@ def _tell(options, facts, published, done, seconds, signed):
             "state": "success",
             "database": options.to,
             "signed": signed,
+            "original": is_original,
             "seconds": round(seconds, 2),
         }
         if former:
@@ -376,8 +400,11 @@ def _tell(options, facts, published, done, seconds, signed):
         f"{facts.taken_at or 'then'}."
     )
     print(
-        "Its backup plans are off, and its storages are read-only until somebody takes "
-        "them over."
+        "Its backup plans are off. It is the original now, and its storages are its "
+        "own again."
+        if is_original
+        else "Its backup plans are off, and its storages are read-only until somebody "
+        "takes them over."
     )
     if former:
         print(

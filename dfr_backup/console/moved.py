@@ -39,11 +39,10 @@ def all_moved(options):
 def _hand_over(identity, options):
     """Note the database as the original; return what was done. Also one that is it
     already: from now on, what is stored in its name is its own."""
-    originals = server.originals()
-    before = originals.of(identity.uuid)
-    if not options.dry_run:
-        originals.hand_over(identity)
-        server.owners().move_to(identity)
+    if options.dry_run:
+        before = server.originals().of(identity.uuid)
+    else:
+        before = server.hand_over(identity)
     known = before or Original(identity)
     return {
         "database": identity.name,

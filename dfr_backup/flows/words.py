@@ -60,6 +60,10 @@ NOT_TRUSTED = _(
 ARCHIVE_KEPT = _("The archive is kept until %(until)s UTC, to be uploaded again")
 LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left")
 STARTING_AGAIN = _("%(problem)s Starting again.")
+NOT_HANDED_OVER = _(
+    "The database is restored, but it is not known as the original: %(problem)s Say so "
+    "with “%(command)s”."
+)
 NOT_PINGED = _("The monitors of this plan were not told: %(problem)s")
 FILES_MISSING = _("%(count)s attachment files are missing:\n%(names)s")
 FILES_DAMAGED = _("%(count)s attachment files are damaged:\n%(names)s")

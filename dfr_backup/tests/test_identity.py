@@ -11,7 +11,9 @@ from .. import server
 from ..engine import manifest
 from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
 from ..engine.errors.other import ForeignRun
+from ..engine.errors.places import RecordUnreadable
 from ..engine.messages import to_json
+from ..engine.owners import Record
 from ..engine.progress import Progress
 from .test_backup_catalogue import CatalogueCase
 
@@ -133,6 +135,20 @@ class TestIdentity(CatalogueCase):
         self.assertTrue(old.is_ours)
         old.action_delete()
         self.assertEqual(old.state, "deleted")
+
+    def test_a_hand_over_takes_the_locations_along_or_is_none(self):
+        place = "0" * 32
+        server.owners().claim(place, Record(self.original, "there"))
+        self.become_a_copy()
+        broken = server.data_root() / "owners" / f"{'1' * 32}.json"
+        broken.write_text("no record")
+        with self.assertRaises(RecordUnreadable):
+            server.hand_over(self.me)
+        self.assertEqual(server.originals().of(self.me.uuid).identity, self.original)
+        broken.unlink()
+        self.assertEqual(server.hand_over(self.me).identity, self.original)
+        self.assertEqual(server.originals().of(self.me.uuid).identity, self.me)
+        self.assertEqual(server.owners().find(place).owner, self.me)
 
     def test_an_open_run_of_the_original_is_closed_in_a_copy(self):
         """Also a raw copy of the rows must not go on with it."""

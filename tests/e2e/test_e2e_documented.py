@@ -40,8 +40,12 @@ def test_the_original_comes_back_with_its_identity_and_its_addons(instance, tmp_
         str(tmp_path / "addons"),
     ]
     try:
-        done = instance.odoo("backup", "restore", *words)
+        done = instance.odoo("backup", "restore", *words, "--json")
         assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["original"]
+        asked = ("--dry-run", "--json", "-d", copy)
+        told = json.loads(instance.odoo("backup", "moved", *asked).stdout)
+        assert told["databases"][0]["former"] is None, "it is the original already"
         found = instance.sql(
             "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'",
             database=copy,
