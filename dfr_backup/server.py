@@ -23,7 +23,14 @@ from .engine.identity import Identity
 from .engine.originals import Original, Originals
 from .engine.owners import Owners
 from .engine.restore.place import Place
-from .engine.secretbox import SecretBox, key_from_text, load_or_create_key
+from .engine.secretbox import (
+    Key,
+    LoadedKey,
+    SecretBox,
+    key_from_text,
+    load_key,
+    load_or_create_key,
+)
 from .engine.signature import Signer
 from .engine.storages.local import LocalRules
 from .engine.storages.rclone import RcloneConfig
@@ -102,12 +109,30 @@ def secret_box() -> SecretBox:
     of every backup: in the environment, in odoo.conf, or in a file of the data
     directory that is made when it is first needed."""
     text = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
+    former = _former_keys()
     if text:
-        return SecretBox(key_from_text(text))
-    loaded = load_or_create_key(data_root() / KEY_FILE)
+        return SecretBox(key_from_text(text), *former)
+    return SecretBox(_key_in(load_or_create_key(data_root() / KEY_FILE)), *former)
+
+
+def _former_keys() -> list[Key]:
+    """Return the keys that were in use before the present one: what they have sealed
+    and signed is still read. Each is a text, or the absolute path of a key file."""
+    text = os.environ.get("DFR_BACKUP_FORMER_KEYS")
+    texts = str(text or config.get("dfr_backup_former_keys") or "").split(",")
+    return [
+        _key_in(load_key(Path(entry)))
+        if entry.startswith("/")
+        else key_from_text(entry)
+        for entry in map(str.strip, texts)
+        if entry
+    ]
+
+
+def _key_in(loaded: LoadedKey) -> Key:
     if loaded.warning:
         _logger.warning(loaded.warning)
-    return SecretBox(loaded.key)
+    return loaded.key
 
 
 def signer() -> Signer:

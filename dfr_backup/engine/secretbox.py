@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,9 +149,22 @@ def load_or_create_key(file: Path) -> LoadedKey:
     another user, is no plain file or holds no key: a second key is never put in its
     place.
     """
-    try:
+    with _explained(file):
         created = _create(file)
         return _load(file, created)
+
+
+def load_key(file: Path) -> LoadedKey:
+    """Return the key in ``file``, a former one. Raise PermanentError as
+    ``load_or_create_key`` does, and when there is no such file."""
+    with _explained(file):
+        return _load(file, created=False)
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise KeyFileUnusable(

@@ -8,7 +8,9 @@ from ..engine.errors.places import (
     SecretOfOthers,
     SecretWithoutAddress,
 )
+from ..engine.errors.secrets import KeyFileUnusable
 from ..engine.secretbox import SecretBox, key_from_text
+from ..engine.signature import ELSEWHERE, HERE, signature_of
 from ..models.backup_secret_mixin import MASK
 from .common import BackupCase, patch
 
@@ -97,6 +99,24 @@ class TestBackupSecrets(BackupCase):
             self.sftp._read_secret("sftp_password")
         self.assertEqual(caught.exception.message.values["record"], "Far away")
         self.assertTrue(caught.exception.hint)
+
+    def test_a_former_key_still_reads(self):
+        """A key is replaced without entering every secret again."""
+        path = self.root / "data" / "secret.key"
+        signed = server.signer().sign({"a": 1}, {"uuid": "u"})
+        keys = {"DFR_BACKUP_KEY": "the key from now on"}
+        with patch.dict("os.environ", keys):
+            with self.assertRaises(PermanentError):
+                self.sftp._read_secret("sftp_password")
+            self.assertEqual(server.signer().judge(signature_of(signed)), ELSEWHERE)
+        for former in (str(path), f"some other old key, {path}"):
+            rotated = {**keys, "DFR_BACKUP_FORMER_KEYS": former}
+            with self.subTest(former), patch.dict("os.environ", rotated):
+                self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
+                self.assertEqual(server.signer().judge(signature_of(signed)), HERE)
+        gone = {**keys, "DFR_BACKUP_FORMER_KEYS": "/no/such"}
+        with patch.dict("os.environ", gone), self.assertRaises(KeyFileUnusable):
+            server.secret_box()
 
     def test_key_file_is_private_and_outside_the_database(self):
         path = self.root / "data" / "secret.key"
