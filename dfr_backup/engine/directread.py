@@ -82,6 +82,17 @@ class DirectFile:
             count += got
         return bytes(buffer[before : min(count, wanted)])
 
+    def sha256(self, advance: Callable[[int], object]) -> str:
+        """Return the SHA-256 (hexadecimal) of this very file, whatever has its name by
+        now; as ``sha256_on_disk``. One call at a time."""
+        digest = hashlib.sha256()
+        os.lseek(self._file, 0, os.SEEK_SET)
+        with ThreadPoolExecutor(1, "dfr_backup read") as reader:
+            for piece in _pieces(self._file, reader):
+                digest.update(piece)
+                advance(len(piece))
+        return digest.hexdigest()
+
     def close(self) -> None:
         os.close(self._file)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from .catalogued import Catalogued, Expected, expected_of
 from .checkpoints import checkpoint
-from .directread import sha256_on_disk
+from .directread import DirectFile, sha256_on_disk
 from .errors import EngineError
 from .errors.fetch import (
     ArchiveNotKept,
+    ArchiveUnreadable,
     FetchedDiffers,
     FetchNeedsSpace,
     NotAtStorage,
@@ -33,21 +34,23 @@ class Fetched:
     """Where an archive is.
 
     ``compared`` tells whether all of it was compared with what it has to be. What was
-    not copied was not read yet: then ``comparison(progress)`` does it, and raises as
-    ``Storage.verify`` does. ``seal`` is that of the manifest beside it, see
+    not copied was not read yet: then ``comparison(progress, file)`` does it, on the
+    file that is open already if there is one, and raises as ``Storage.verify`` does.
+    ``seal`` is that of the manifest beside it, see
     ``manifest.seal``; "" when nothing vouches for that manifest.
     """
 
     path: Path
     compared: bool
     seal: str = ""
-    comparison: Callable[[Progress], object] | None = None
+    comparison: Callable[[Progress, DirectFile | None], object] | None = None
 
-    def compare(self, progress: Progress) -> "Fetched":
-        """Do the comparison that is still to do, if there is one."""
+    def compare(self, progress: Progress, file: DirectFile | None = None) -> "Fetched":
+        """Do the comparison that is still to do, if there is one. Who reads on in a
+        ``file`` gives it: another one may have its name by then."""
         if self.comparison is None:
             return self
-        self.comparison(progress)
+        self.comparison(progress, file)
         return replace(self, compared=True, comparison=None)
 
 
@@ -95,10 +98,30 @@ def _in_place(
         return Fetched(path, compared=False)
     # of this key: a manifest that describes another file beside it must not vouch for
     # this one
-    compare = partial(storage.verify, key, expected.size, expected.sha256)
+    compare = partial(_compare_in_place, storage, key, expected)
     if size != expected.size:
-        compare(progress)  # raises
+        compare(progress, None)  # raises
     return Fetched(path, compared=False, seal=expected.seal, comparison=compare)
+
+
+def _compare_in_place(
+    storage: Storage,
+    key: str,
+    expected: Expected,
+    progress: Progress,
+    file: DirectFile | None,
+) -> None:
+    if file is None:
+        storage.verify(key, expected.size, expected.sha256, progress)
+        return
+    progress.expect(expected.size)
+    try:
+        same = file.size == expected.size
+        same = same and file.sha256(progress.advance) == expected.sha256
+    except OSError as error:
+        raise ArchiveUnreadable(reason=error.strerror, log=str(error)) from error
+    if not same:
+        raise FetchedDiffers(key=key)
 
 
 def _is_stored(target: Path, expected: Expected, progress: Progress) -> bool:

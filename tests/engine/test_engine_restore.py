@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dfr_backup.engine import manifest
+from dfr_backup.engine.directread import DirectFile
 from dfr_backup.engine.encryption.files import (
     encrypt_file,
     generate_key,
@@ -187,6 +188,7 @@ class Stored:
         self.options = {}
         self.scratch = ""
         self.comparisons = 0
+        self.compared = lambda: None  # called after each comparison
         self._folder = folder
 
     def store(self, dump, **options):
@@ -206,7 +208,9 @@ class Stored:
         )
         places = self._folder / "work", self._folder / "markers"
         with Restore(Connection("postgres"), options, *places) as restore:
-            restore.fetch(storage, self.archive.name, progress)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(DirectFile, "sha256", self._counted(DirectFile.sha256))
+                restore.fetch(storage, self.archive.name, progress)
             restore.create_database(progress)
             self.scratch = restore.target.scratch.database
             assert self.scratch in databases()
@@ -217,7 +221,9 @@ class Stored:
     def _counted(self, verify):
         def counted(*args):
             self.comparisons += 1
-            verify(*args)
+            found = verify(*args)
+            self.compared()
+            return found
 
         return counted
 
@@ -321,6 +327,18 @@ def test_the_manifest_of_another_file_does_not_vouch_for_one(stored, described):
         foreign.replace(stored.archive)
     with pytest.raises(Mismatch):
         stored.restore()
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_is_swapped_after_the_comparison_is_not_read(stored, sealed):
+    """Another file gets its name: the one that is open is restored."""
+    stored.store(GOOD, sealed=sealed)
+    stored.options["whole"] = True
+    other = stored.archive.parent / "other.zip"
+    zipped(b"SELECT 1 / 0;" + COMPLETE, other)
+    stored.compared = lambda: os.replace(other, stored.archive)
+    stored.restore()
+    assert stored.comparisons == 1
 
 
 def test_a_drill_compares_what_it_does_not_read(stored):

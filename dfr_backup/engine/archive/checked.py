@@ -21,6 +21,9 @@ class CheckedReader(ZipReader):
         self._sums = sums
         self._known: dict[str, str] = {}
 
+    def __enter__(self) -> "CheckedReader":
+        return self
+
     def want(self, members: Collection[Entry]) -> None:
         """Look up the checksums of several members at once: the list is read as a
         whole each time. Raise PermanentError when it is not the right one, or a member

@@ -18,7 +18,7 @@ from ..catalogued import Catalogued
 from ..directread import DirectFile
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
-from ..errors.fetch import KeyNeeded
+from ..errors.fetch import ArchiveNotOpened, FetchedDiffers, KeyNeeded
 from ..errors.restore import RestoredDiffers
 from ..fetch import fetch
 from ..messages import Message, _
@@ -119,27 +119,40 @@ class Restore:
         """Get the archive, compare it with what the catalogue has ``known`` of it, else
         with its manifest, and decrypt it when it is encrypted.
 
-        What lies in a local directory is read where it is. What is read of it is
-        compared with the checksums in it, and those with its manifest: as a whole it is
-        only compared when it has none. What an interrupted call has fetched is used
-        again. Raise EngineError.
+        What lies in a local directory is read where it is, all of it in one open file.
+        What is read of it is compared with the checksums in it, and those with its
+        manifest: as a whole it is only compared when it has none. What an interrupted
+        call has fetched is used again. Raise EngineError.
         """
         fetched = fetch(storage, key, self._work, progress, known=known)
-        place: Path | DirectFile = fetched.path
-        if self._options.whole or key.endswith(".age"):
-            fetched = fetched.compare(progress)
         if key.endswith(".age"):
-            place = self._decrypted(fetched.path, progress)
+            before = _stamp(fetched.path)
+            fetched = fetched.compare(progress)
+            file = self._decrypted(fetched.path, progress)
+            if _stamp(fetched.path) != before:
+                raise FetchedDiffers(key=key)
+        else:
+            file = self._opened(fetched.path)
         try:
             archive = self._resources.enter_context(
-                open_archive(place, compared=fetched.compared)
+                # what lies here may change after a comparison: each member has its own
+                open_archive(file, compared=fetched.compared)
             )
         except PermanentError:
-            fetched.compare(progress)  # that it is not what was stored says more
+            fetched.compare(progress, file)  # that it is not what was stored says more
             raise
-        if not archive.seal or archive.seal != fetched.seal:
-            fetched.compare(progress)
+        whole = self._options.whole or not archive.seal
+        if whole or archive.seal != fetched.seal:
+            fetched.compare(progress, file)
         self.archive = archive
+
+    def _opened(self, path: Path) -> DirectFile:
+        try:
+            file = DirectFile(path)
+        except OSError as error:
+            raise ArchiveNotOpened(reason=error.strerror, log=str(error)) from error
+        self._resources.callback(file.close)
+        return file
 
     def _decrypted(self, path: Path, progress: Progress) -> DirectFile:
         keys: Any = self._options.identities
@@ -293,3 +306,9 @@ class Restore:
             former = published.previous.database
             progress.log(Message(KEPT, database=former))
         return published
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written, or another one gets its name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
