@@ -76,7 +76,7 @@ def _parts(store_fname: str) -> tuple[str, str]:
 
 def _make_folder(filestore: Path, folder: str) -> None:
     path = filestore / folder
-    if os.path.islink(path):
+    if os.path.islink(path) and not path.is_dir():
         raise FolderIsLink(path=path)
     with contextlib.suppress(FileExistsError):
         path.mkdir()

@@ -2,18 +2,21 @@
 
 import errno
 import os
+import re
 import stat
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
+SHARD = re.compile(r"[0-9a-f]{2}")  # Odoo's folders: two digits of a file's SHA-1
 NO_ATIME = getattr(os, "O_NOATIME", 0)
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Storeroom:
     """A filestore's directory. The names come from the database: nobody may lead us
-    out of the filestore with one, nor with a link in it."""
+    out of the filestore with one, nor with a link in it. Only one of Odoo's own folders
+    may be a link, as Odoo follows it: an administrator has moved it to another disk."""
 
     def __init__(self, root: Path):
         self._root = os.path.realpath(root)
@@ -48,7 +51,8 @@ class Storeroom:
         plain = not folder or (folder[0] != "/" and folder == os.path.normpath(folder))
         if plain and "\0" not in folder:
             real = os.path.realpath(os.path.join(self._root, folder))
-            if real == self._root or real.startswith(self._root + "/"):
+            inside = real == self._root or real.startswith(self._root + "/")
+            if inside or SHARD.fullmatch(folder):
                 return real
         raise OSError(errno.ENOENT, "the name leads out of the filestore")
 

@@ -246,6 +246,16 @@ def test_filestore_behind_a_link_is_read(root, writer, tmp_path):
     assert report.files == 2
 
 
+def test_folder_that_was_moved_to_another_disk_is_archived(root, writer, tmp_path):
+    moved = [put(root, b"moved"), put(root, b"stayed")]
+    folder = root / moved[0].store_fname[:2]
+    folder.rename(tmp_path / "disk")
+    folder.symlink_to(tmp_path / "disk")
+    report = archive_filestore(writer, root, moved, Progress())
+    assert (report.files, report.missing_count) == (2, 0)
+    assert moved[0].store_fname in seal(writer)
+
+
 def test_filestore_that_is_not_there_is_all_missing(root, writer, tmp_path):
     report = archive_filestore(
         writer, tmp_path / "nothing", [attachment("ab/x")], Progress()

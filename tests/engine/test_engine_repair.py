@@ -1,7 +1,6 @@
 """Attachment files that are put back: whole, right, and never over a good one."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -114,14 +113,21 @@ def test_other_names_are_refused(filestore, name):
         put_back(filestore, name, [DATA])
 
 
-def test_links_are_not_followed(filestore, tmp_path):
+def test_a_folder_on_another_disk_is_repaired_there(filestore, tmp_path):
+    outside = tmp_path / "outside"
+    (filestore / NAME[:2]).symlink_to(outside)
+    with pytest.raises(FolderIsLink):  # it is not mounted
+        put_back(filestore, FNAME, [DATA])
+    assert not outside.exists()
+    outside.mkdir()
+    assert put_back(filestore, FNAME, [DATA])
+    assert (outside / NAME).read_bytes() == DATA
+    assert not put_back(filestore, FNAME, [DATA])
+
+
+def test_links_to_files_are_not_followed(filestore, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
-    (filestore / NAME[:2]).symlink_to(outside)
-    with pytest.raises(FolderIsLink):
-        put_back(filestore, FNAME, [DATA])
-    assert os.listdir(outside) == []
-    (filestore / NAME[:2]).unlink()
     (filestore / NAME[:2]).mkdir()
     (outside / "x").write_bytes(DATA)
     (filestore / FNAME).symlink_to(outside / "x")

@@ -98,8 +98,8 @@ class BadFileName(PermanentError, code="OTHER-14"):
 
 
 class FolderIsLink(PermanentError, code="OTHER-15"):
-    template = _("%(path)s is a link.")
-    remedy = _("A repair writes into the filestore only.")
+    template = _("%(path)s is a link that leads to no directory.")
+    remedy = _("Mount the disk that it leads to, or correct the link.")
 
 
 class OtherFile(Mismatch, code="OTHER-16"):
