@@ -2,6 +2,7 @@ from . import backup_secret_mixin
 from . import backup_retention_mixin
 from . import backup_error_mixin
 from . import backup_readonly_mixin
+from . import backup_audit
 from . import backup_copy
 from . import backup_copy_content
 from . import backup_filestore_issue
@@ -21,6 +22,7 @@ from . import backup_plan_alerts
 from . import backup_plan_reach
 from . import backup_plan_kit
 from . import backup_plan_monitor
+from . import backup_audited
 from . import backup_step
 from . import backup_job
 from . import backup_job_supervision

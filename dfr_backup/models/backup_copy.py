@@ -19,6 +19,7 @@ from ..engine.identity import Identity
 from ..engine.manifest import seal, sidecar_key
 from ..engine.retention import Copy
 from ..engine.signature import HERE
+from .backup_audit import asks_password
 from .engine_messages import format_error, translate, translate_engine_errors
 from .grants import grant, granted
 
@@ -185,11 +186,15 @@ class BackupCopy(models.Model):
         self._check_manager()
         self.sudo().protected = True
 
+    @asks_password
     def action_unprotect(self):
         """Let the rules decide again."""
         self._check_manager()
+        for copy in self.filtered("protected"):
+            self.env["backup.audit"]._note("unprotect", copy)
         self.sudo().protected = False
 
+    @asks_password
     def action_delete(self):
         """Delete the stored archives."""
         self._check_manager()
@@ -205,6 +210,7 @@ class BackupCopy(models.Model):
             except EngineError as error:
                 failures.append(f"{copy.key}: {format_error(self.env, error)}")
                 continue
+            self.env["backup.audit"]._note("delete", copy, copy.storage_id.name)
             _logger.info(
                 "User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name
             )

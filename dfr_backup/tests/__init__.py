@@ -14,6 +14,7 @@ from . import test_backup_import
 from . import test_backup_secrets
 from . import test_backup_staging
 from . import test_backup_alerts
+from . import test_backup_audit
 from . import test_backup_health
 from . import test_backup_overview
 from . import test_before_upgrade

@@ -1,0 +1,151 @@
+"""The audit trail: who has weakened the backups, and the password that this takes."""
+
+import time
+from functools import wraps
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError
+from odoo.http import request
+
+from odoo.addons.base.models.res_users import check_identity
+
+from ..engine.errors.people import PasswordNeeded
+from .engine_messages import translate_engine_errors
+
+CONFIRMED_SECONDS = 600  # as Odoo's check_identity
+
+ACTIONS = [
+    ("delete", "Backup deleted"),
+    ("unprotect", "Protection removed"),
+    ("address", "Storage address changed"),
+    ("rules", "Storage retention changed"),
+    ("storages", "Storage removed from plan"),
+    ("encryption", "Encryption switched off"),
+    ("retention", "Plan retention shortened"),
+]
+
+
+def asks_password(method):
+    """Let a button ask for the password before it runs ``method``, when it is a user
+    who has pressed it and not the addon's own code."""
+    checked = check_identity(method)
+
+    @wraps(checked)
+    def wrapped(self, *args, **kwargs):
+        return (checked if request else method)(self, *args, **kwargs)
+
+    return wrapped
+
+
+class BackupAudit(models.Model):
+    """One line for each change that can cost backups. Only the addon adds lines, and
+    nothing changes or deletes them."""
+
+    _name = "backup.audit"
+    _inherit = ["backup.record.mixin"]
+    _description = "Audit Trail of Backups"
+    _order = "id desc"
+    _rec_name = "record"
+
+    date = fields.Datetime(required=True, readonly=True, default=fields.Datetime.now)
+    user_id = fields.Many2one("res.users", readonly=True, ondelete="set null")
+    login = fields.Char(readonly=True, help="Kept when the user is deleted.")
+    action = fields.Selection(ACTIONS, required=True, readonly=True, index=True)
+    res_model = fields.Char("Model", required=True, readonly=True)
+    res_id = fields.Integer("Record ID", readonly=True)
+    record = fields.Char(readonly=True)
+    old_value = fields.Text(readonly=True)
+    new_value = fields.Text(readonly=True)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        if not self.env.su:
+            self._refuse()
+        return super().create(vals_list)
+
+    def write(self, vals):
+        self._refuse()
+
+    def unlink(self):
+        self._refuse()
+
+    def _refuse(self):
+        raise AccessError(self.env._("Nobody may change the audit trail."))
+
+    @api.model
+    def _note(self, action, record, old="", new=""):
+        """Write down what this user has done to ``record``; ``old`` and ``new`` are
+        texts without secrets."""
+        user = self.env.user
+        self.sudo().create(
+            {
+                "user_id": user.id,
+                "login": user.login,
+                "action": action,
+                "res_model": record._name,
+                "res_id": record.id,
+                "record": record.display_name,
+                "old_value": old,
+                "new_value": new,
+            }
+        )
+
+    @api.model
+    def _require_password(self):
+        """Raise UserError when a user wants something that takes his password, and has
+        not entered it in this session. The addon's own code is not asked."""
+        if self.env.su or not request:
+            return
+        confirmed = request.session.get("identity-check-last", 0)
+        if confirmed <= time.time() - CONFIRMED_SECONDS:
+            with translate_engine_errors(self.env, UserError):
+                raise PasswordNeeded()
+
+    @check_identity
+    def action_confirm_password(self):
+        """Ask for the password, for a web client that was refused without."""
+        closed = {"type": "ir.actions.act_window_close"}
+        return {**closed, "infos": {"confirmed": True}}
+
+
+class BackupAuditMixin(models.AbstractModel):
+    """A record whose changes can cost backups. ``_audited`` says what counts."""
+
+    _name = "backup.audit.mixin"
+    _description = "Record with an Audit Trail"
+
+    def _audited(self):
+        """Return what is written down: {action: text}."""
+        self.ensure_one()
+        return {}
+
+    def _weakens(self, action, before):
+        """Tell whether the record protects less than ``before``, its former value of
+        ``_guarded_values``."""
+        return True
+
+    def _guarded_values(self):
+        """Return what ``_weakens`` compares: {action: value}."""
+        return self._audited()
+
+    def _audited_fields(self):
+        """Return the names of the fields that ``_audited`` reads."""
+        return set()
+
+    def write(self, vals):
+        self.check_access("write")
+        if not self._audited_fields() & vals.keys():
+            return super().write(vals)
+        before = [(one, one._guarded_values(), one._audited()) for one in self]
+        result = super().write(vals)
+        for record, values, texts in before:
+            record._note_weakened(values, texts)
+        return result
+
+    def _note_weakened(self, values, texts):
+        audit, now = self.env["backup.audit"], self._guarded_values()
+        for action, value in values.items():
+            if now[action] != value and self._weakens(action, value):
+                audit._require_password()
+                new = self._audited()[action]
+                audit._note(action, self, texts[action], new)

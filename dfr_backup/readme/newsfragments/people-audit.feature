@@ -1,0 +1,1 @@
+Deleting backups, removing their protection, changing a storage's address or retention, taking a storage off a plan, switching encryption off and shortening retention ask for the password again, and are listed in the new *Audit Trail*. Calls by RPC without it are refused (OTHER-31).

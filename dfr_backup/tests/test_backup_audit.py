@@ -1,0 +1,183 @@
+import json
+import shutil
+import time
+
+from odoo import http
+from odoo.exceptions import AccessError
+from odoo.fields import Command
+from odoo.tests import HttpCase, new_test_user, tagged
+
+from ..engine.errors.people import PasswordNeeded
+from ..models.backup_audit import CONFIRMED_SECONDS
+from .common import BackupCase
+
+
+@tagged("post_install", "-at_install")
+class TestBackupAudit(BackupCase, HttpCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.manager = new_test_user(cls.env, "boss", "dfr_backup.group_manager")
+        cls.other = cls.env["backup.storage"].create(
+            {"name": "Second", "local_path": str(cls.root / "second")}
+        )
+        cls.plan.write(
+            {
+                "storage_ids": [Command.link(cls.other.id)],
+                "encryption": "passphrase",
+                "retention": "year",
+            }
+        )
+        cls.copy = cls.env["backup.copy"].create(
+            {"storage_id": cls.storage.id, "key": "db-1.zip", "protected": True}
+        )
+
+    def setUp(self):
+        super().setUp()
+        self.audit = self.env["backup.audit"]
+        self.before = self.audit.search([])
+        shutil.rmtree(self.root / "third", ignore_errors=True)
+        self.authenticate("boss", "boss")
+        self.enter_password(at=0)
+
+    def enter_password(self, at=None):
+        """Note in the session when the password was entered, as Odoo's dialog does."""
+        self.session["identity-check-last"] = time.time() if at is None else at
+        http.root.session_store.save(self.session)
+
+    def call(self, records, method, *args):
+        """Call a method as the web client does; return the answer."""
+        params = {
+            "model": records._name,
+            "method": method,
+            "args": [records.ids, *args],
+            "kwargs": {},
+        }
+        answer = self.url_open(
+            f"/web/dataset/call_kw/{records._name}/{method}",
+            data=json.dumps({"jsonrpc": "2.0", "method": "call", "params": params}),
+            headers={"Content-Type": "application/json"},
+        ).json()
+        self.env.invalidate_all()
+        return answer
+
+    def noted(self):
+        lines = self.audit.search([]) - self.before
+        return lines.sorted("id")
+
+    def weakenings(self):
+        """Return (records, values, action) for each write that takes the password."""
+        return [
+            (self.storage, {"local_path": str(self.root / "third")}, "address"),
+            (self.storage, {"own_retention": True}, "rules"),
+            (self.plan, {"storage_ids": [[3, self.other.id]]}, "storages"),
+            (self.plan, {"encryption": "none"}, "encryption"),
+            (self.plan, {"retention": "month"}, "retention"),
+            (self.plan, {"retention": "custom", "keep_daily": 1}, "retention"),
+        ]
+
+    def test_weakening_takes_the_password(self):
+        for records, values, _action in self.weakenings():
+            for method in ("write", "web_save"):
+                args = (values, {}) if method == "web_save" else (values,)
+                with self.subTest(method, values=values):
+                    error = self.call(records, method, *args)["error"]
+                    code = error["data"]["context"].get("error_code")
+                    self.assertEqual(code, PasswordNeeded.code)
+        self.assertFalse(self.noted())
+        self.assertEqual(self.plan.encryption, "passphrase")
+        self.assertFalse((self.root / "third").exists())
+
+    def test_the_wizard_is_no_way_round(self):
+        setup = self.env["backup.setup"].with_user(self.manager)
+        setup = setup.create({"plan_id": self.plan.id})
+        for values in (
+            {"retention": "month"},
+            {"storage_ids": [[3, self.other.id]]},
+        ):
+            error = self.call(setup, "write", values)["error"]
+            code = error["data"]["context"].get("error_code")
+            self.assertEqual(code, PasswordNeeded.code)
+        self.assertFalse(self.noted())
+
+    def test_password_of_long_ago_is_asked_for_again(self):
+        self.enter_password(at=time.time() - CONFIRMED_SECONDS - 1)
+        self.assertIn("error", self.call(self.plan, "write", {"encryption": "none"}))
+
+    def test_weakening_is_written_down(self):
+        self.enter_password()
+        for records, values, action in self.weakenings():
+            with self.subTest(values=values):
+                known = self.noted()
+                self.assertTrue(self.call(records, "write", values)["result"])
+                line = self.noted() - known
+                self.assertEqual(
+                    (line.action, line.user_id, line.login, line.res_id),
+                    (action, self.manager, "boss", records.id),
+                )
+                self.assertNotEqual(line.old_value, line.new_value)
+
+    def test_other_changes_are_free(self):
+        for records, values in (
+            (self.plan, {"retention": "ten_years"}),
+            (self.plan, {"name": "Every night"}),
+            (self.plan, {"storage_ids": [[6, 0, self.plan.storage_ids.ids]]}),
+            (self.storage, {"name": "Cellar", "local_path": self.storage.local_path}),
+        ):
+            with self.subTest(values=values):
+                self.assertTrue(self.call(records, "write", values)["result"])
+        self.assertFalse(self.noted())
+
+    def test_buttons_ask(self):
+        for method in ("action_unprotect", "action_delete"):
+            action = self.call(self.copy, method)["result"]
+            self.assertEqual(action["res_model"], "res.users.identitycheck")
+            self.assertTrue(self.copy.protected)
+            self.assertNotEqual(self.copy.state, "deleted")
+        self.enter_password()
+        self.call(self.copy, "action_unprotect")
+        self.assertFalse(self.copy.protected)
+        self.assertEqual(self.noted().action, "unprotect")
+
+    def test_deleting_is_written_down(self):
+        uuid = self.env["backup.job"]._current_database_uuid()
+        self.copy.write({"protected": False, "database_uuid": uuid})
+        (self.root / "disk" / "db-1.zip").write_bytes(b"zip")
+        self.copy.with_user(self.manager).action_delete()
+        line = self.noted()
+        self.assertEqual((line.action, line.record), ("delete", "db-1.zip"))
+        self.assertEqual(line.user_id, self.manager)
+
+    def test_dialog_of_the_web_client(self):
+        action = self.call(self.audit, "action_confirm_password")["result"]
+        self.assertEqual(action["res_model"], "res.users.identitycheck")
+        self.enter_password()
+        action = self.call(self.audit, "action_confirm_password")["result"]
+        self.assertTrue(action["infos"]["confirmed"])
+
+    def test_nobody_writes_the_trail(self):
+        self.audit._note("delete", self.copy)
+        line = self.noted()
+        admin = new_test_user(
+            self.env, "root", "base.group_system,dfr_backup.group_manager"
+        )
+        for user in (self.manager, admin):
+            trail = line.with_user(user)
+            self.assertEqual(trail.read(["record"])[0]["record"], "db-1.zip")
+            values = {"action": "delete", "res_model": "backup.copy"}
+            for attempt in (
+                lambda trail=trail: trail.write({"record": "another"}),
+                lambda trail=trail: trail.unlink(),
+                lambda trail=trail: trail.copy(),
+                lambda trail=trail, values=values: trail.create(values),
+            ):
+                with self.assertRaises(AccessError):
+                    attempt()
+        for attempt in (lambda: line.write({"record": "another"}), line.unlink):
+            with self.assertRaises(AccessError):
+                attempt()  # not even with sudo
+
+    def test_who_reads_the_trail(self):
+        viewer = new_test_user(self.env, "looker", "dfr_backup.group_viewer")
+        with self.assertRaises(AccessError):
+            self.audit.with_user(viewer).search([])
