@@ -14,8 +14,10 @@ package = types.ModuleType("dfr_backup")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules["dfr_backup"] = package
 
+from dfr_backup.engine.archive.checked import CheckedReader  # noqa: E402
 from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index  # noqa: E402
 from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
+from dfr_backup.engine.archive.source import StreamSource  # noqa: E402
 from dfr_backup.engine.archive.zipreader import ZipReader  # noqa: E402
 from dfr_backup.engine.arrival import look_at  # noqa: E402
 from dfr_backup.engine.browse import read_contents  # noqa: E402
@@ -61,6 +63,14 @@ def restore(path: Path) -> None:
             pass
 
 
+def checked(path: Path) -> None:
+    with (
+        path.open("rb") as stream,
+        CheckedReader(StreamSource(stream), "0" * 64) as reader,
+    ):
+        list(reader.pieces(next(reader.entries())))
+
+
 def _storage(path: Path) -> LocalStorage:
     return LocalStorage(path.parent, LocalRules([path.parent]))
 
@@ -73,7 +83,7 @@ def beside(path: Path) -> None:
     read_sidecar(_storage(path), path.name)
 
 
-KINDS = (check, describe, look, search, name, restore, browse, beside)
+KINDS = (check, checked, describe, look, search, name, restore, browse, beside)
 
 
 def _memory(name: str) -> int:

@@ -103,7 +103,7 @@ def test_manifest(tmp_path, kind, content):
 
 
 @pytest.mark.parametrize("content", [b"a", b"\n", b"a  b\n"])
-@pytest.mark.parametrize("kind", ["check", "describe", "restore"])
+@pytest.mark.parametrize("kind", ["check", "checked", "describe", "restore"])
 def test_list_of_checksums(tmp_path, kind, content):
     members = {
         "dump_dot_sql": whole(b"SELECT 1;"),

@@ -44,7 +44,10 @@ class CheckedReader(ZipReader):
         if not names:
             return {}
         digest, found = hashlib.sha256(), {}
-        for line in checksum_lines(super().pieces(self._list())):
+        lines = checksum_lines(super().pieces(self._list()))
+        for number, line in enumerate(lines):
+            if number >= self.directory.count:
+                raise DamagedArchive(log=f"{CHECKSUMS} has more lines than members")
             digest.update(line)
             sha256, name = listed_member(line)
             if name in names:
