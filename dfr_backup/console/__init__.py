@@ -9,6 +9,17 @@ from .. import runner
 from . import archives, doctor, locations, moved, runs
 
 WRONG_USAGE = 4
+# as "odoo db" takes them; runners get them by their environment, because a password in
+# an argument can be read by everybody on the machine
+CONNECTION = {
+    "--db_host": ("the host of PostgreSQL",),
+    "--db_port": ("its port",),
+    "--db_user": ("Odoo's role in PostgreSQL", "-r"),
+    "--db_password": ("its password; better by odoo.conf or PGPASSWORD", "-w"),
+    "--db_sslmode": ("how the connection is encrypted",),
+    "--data-dir": ("Odoo's data directory", "-D"),
+    "--pg_path": ("the directory of PostgreSQL's programs",),
+}
 PLACES = "a path, s3://bucket/folder/NAME or sftp://user@host/folder/NAME"
 
 
@@ -109,6 +120,9 @@ def _add(commands, name, text, **calls):
     command.add_argument("-d", "--database", help="the database")
     command.add_argument("-c", "--config", help="Odoo's configuration file")
     command.add_argument("--json", action="store_true", help="print one JSON document")
+    group = command.add_argument_group("as in odoo.conf")
+    for option, (text, *short) in CONNECTION.items():
+        group.add_argument(*short, option, help=text, metavar="VALUE")
     return command
 
 
@@ -173,4 +187,7 @@ def _odoo_options(options):
     arguments = ["--no-http"]
     arguments += ["-c", options.config] if options.config else []
     arguments += ["-d", options.database] if options.database else []
+    for option in CONNECTION:
+        value = getattr(options, option.strip("-").replace("-", "_"), None)
+        arguments += [] if value is None else [f"{option}={value}"]
     return arguments

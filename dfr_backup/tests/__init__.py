@@ -2,6 +2,7 @@ from . import test_backup_job
 from . import test_backup_plan
 from . import test_backup_storage
 from . import test_storage_places
+from . import test_console
 from . import test_identity
 from . import test_ir_attachment
 from . import test_long_history
