@@ -29,6 +29,7 @@ from odoo.tools import config
 
 from . import server
 from .engine.errors.restore import BootFailed, BootTooSlow
+from .engine.errors.runs import SwitchedOff
 from .engine.messages import Message
 from .engine.process import die_with_parent
 from .engine.progress import Progress
@@ -134,6 +135,9 @@ def main(database: str, job_id: int) -> int:
     process manager, which may be our parent, that is an order to stop the server)."""
     _shed_inherited_limits()
     threading.current_thread().dbname = database  # for the log
+    if not server.is_enabled():  # odoo.conf may say so since this server started
+        _logger.error("%s", SwitchedOff().in_full)
+        return 1
     longest = (
         server.hang_seconds()
     )  # what odoo.conf says wrongly is found before the run begins

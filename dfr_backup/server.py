@@ -42,6 +42,7 @@ STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")
 LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
 HANG_MINUTES = 120
 KEY_FILE = "secret.key"
+SWITCHED_OFF = ("false", "0", "no", "off")
 NOT_LIBPQ = ("database", "dbname", "dsn", "application_name")
 
 
@@ -97,6 +98,13 @@ def hang_seconds() -> float:
     raise ValueError(
         f"dfr_backup_hang_minutes in odoo.conf is no number above 0: {minutes}"
     )
+
+
+def is_enabled() -> bool:
+    """Tell whether backups are switched on: a server for tests or a standby may say
+    ``dfr_backup_enabled = False`` in odoo.conf."""
+    value = config.get("dfr_backup_enabled")
+    return str(value).strip().lower() not in SWITCHED_OFF
 
 
 def pg_path() -> str | None:

@@ -9,6 +9,7 @@ from odoo import fields
 from .. import server
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
+from ..engine.errors.runs import SwitchedOff
 from ..engine.postgres import find_client_tool
 from .runs import environment
 
@@ -79,6 +80,12 @@ def _key(_env):
     return repr(server.secret_box())
 
 
+def _enabled(_env):
+    if not server.is_enabled():
+        raise SwitchedOff
+    return "switched on"
+
+
 def _cron(env):
     cron = env.ref("dfr_backup.ir_cron_supervise", raise_if_not_found=False)
     if not cron or not cron.active:
@@ -124,6 +131,7 @@ def _storage(storage):
 
 
 CHECKS = [
+    ("Backups on this server", _enabled),
     ("pg_dump", _tool("pg_dump")),
     ("psql", _tool("psql")),
     ("Compression", _deflate),

@@ -7,6 +7,7 @@ from odoo import api, fields, models
 from .. import server
 from ..engine.errors import EngineError
 from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
+from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import Identity
 from ..engine.originals import find_standing, is_living
 from ..engine.strangers import find_stranger
@@ -59,6 +60,8 @@ class BackupIdentity(models.AbstractModel):
     def _objection(self, storages=None):
         """Return why this database deletes nothing and pings nobody, None when it may:
         an EngineError. ``storages``: those that it is about, else all."""
+        if not server.is_enabled():
+            return SwitchedOff()
         try:
             standing = self._standing()
         except EngineError as error:

@@ -5,11 +5,12 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
 from .. import server
+from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import present_identity
 from ..flows.backup import BackupFlow
 from .backup_copy import PRESENT_STATES
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from .engine_messages import error_columns
+from .engine_messages import error_columns, translate_engine_errors
 
 # how much of a run a kind of step usually takes, for the progress bar of the whole
 WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
@@ -251,9 +252,17 @@ class BackupJob(models.Model):
         )
 
     @api.model
+    def _require_enabled(self):
+        """Raise a UserError when backups are switched off on this server."""
+        if not server.is_enabled():
+            with translate_engine_errors(self.env):
+                raise SwitchedOff
+
+    @api.model
     def _create_run(self, kind, steps, trigger, **values):
         """Create a waiting run of any kind. ``steps`` are the values of its steps,
         in order."""
+        self._require_enabled()
         self.env["backup.identity"]._remember()
         return self.create(
             {

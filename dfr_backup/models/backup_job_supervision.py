@@ -37,6 +37,8 @@ class BackupJob(models.Model):
     @api.model
     def _supervise(self):
         """Resume or close what lost its runner, then start the next waiting run."""
+        if not server.is_enabled():
+            return
         self._close_foreign()
         for job in self.search([("state", "=", "running")]):
             if job._is_alive():

@@ -3,6 +3,7 @@
 from odoo import api, models
 
 from ..engine.errors.identity import NotOriginal
+from ..engine.errors.runs import SwitchedOff
 from .engine_messages import displayed, format_error
 
 
@@ -32,7 +33,10 @@ class BackupOverview(models.AbstractModel):
         error = identities._objection()
         if not error:
             return []
+        switched_off = isinstance(error, SwitchedOff)
         title = self.env._("Backups are added, but none is deleted")
+        if switched_off:
+            title = self.env._("Backups are switched off on this server")
         since = identities._since() if isinstance(error, NotOriginal) else 0
         days = self.env._("This has been so for %s days: the storage fills up.", since)
         text = _sentences(format_error(self.env, error), days if since else "")
@@ -41,7 +45,12 @@ class BackupOverview(models.AbstractModel):
         )
         button = self.env._("Open Storages")
         problem = self._problem(
-            "identity", "danger", title, text, action, button=button
+            "switched_off" if switched_off else "identity",
+            "danger",
+            title,
+            text,
+            action,
+            button=button,
         )
         return [{**problem, "code": error.code}]
 

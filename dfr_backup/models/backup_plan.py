@@ -315,6 +315,7 @@ class BackupPlan(models.Model):
         """Return the run that serves this request: a new one, or the one that waits
         already."""
         self.ensure_one()
+        self.env["backup.job"]._require_enabled()
         if not self.storage_ids:
             raise UserError(
                 self.env._("The plan has no storage. Choose where backups go first.")

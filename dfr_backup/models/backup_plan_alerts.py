@@ -9,7 +9,7 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import groupby, mail
 
-from .. import runner
+from .. import runner, server
 from ..engine.ping import check_url
 from ..engine.schedule import Schedule, next_time
 from .engine_messages import translate, translate_engine_errors
@@ -145,6 +145,8 @@ class BackupPlan(models.Model):
 
     @api.model
     def _cron_supervise(self):
+        if not server.is_enabled():
+            return None
         result = super()._cron_supervise()
         self.env["backup.job"]._announce_forgotten()
         self._watch_promises()
@@ -207,7 +209,9 @@ class BackupPlan(models.Model):
     def _may_speak(self):
         """Tell whether this is the database that people and monitors know: a copy of
         it, whose storages are still the original's or that was neutralized, keeps
-        quiet."""
+        quiet. So does a server on which backups are switched off."""
+        if not server.is_enabled():
+            return False
         neutralized = (
             self.env["ir.config_parameter"].sudo().get_param("database.is_neutralized")
         )

@@ -7,11 +7,13 @@ import secrets
 
 from odoo import api, fields, models
 
+from .. import server
 from ..engine.metrics import Metric
 
 MONITORS = ("health", "metrics")
 TOKEN_BYTES = 32
 ENDED_STATES = ("success", "partial", "failure")
+BAD_STATUSES = ("switched_off", "no_plan", "overdue", "failing")  # the worst first
 
 
 class BackupPlan(models.Model):
@@ -56,7 +58,8 @@ class BackupPlan(models.Model):
 
         ``status`` is "ok", "failing" (the last run of a plan did not end well, or
         none of its backups exists any more),
-        "overdue", or "no_plan" when no active plan promises anything. Times are UTC.
+        "overdue", "no_plan" when no active plan promises anything, or "switched_off"
+        when odoo.conf says dfr_backup_enabled = False. Times are UTC.
         ``identity_problem`` is why this database deletes nothing and pings nobody.
         """
         now = fields.Datetime.now()
@@ -66,7 +69,9 @@ class BackupPlan(models.Model):
         found = {report["status"] for report in reports}
         if not any(plan.promise_hours for plan in plans):
             found.add("no_plan")
-        worst = next((s for s in ("no_plan", "overdue", "failing") if s in found), "ok")
+        if not server.is_enabled():
+            found.add("switched_off")
+        worst = next((status for status in BAD_STATUSES if status in found), "ok")
         return {
             "ok": worst == "ok",
             "status": worst,

@@ -2,6 +2,8 @@ from datetime import timedelta
 
 from odoo import api, models
 
+from .. import server
+
 PARAMETER = "dfr_backup.backup_before_upgrade"
 FRESH = timedelta(
     minutes=30
@@ -38,4 +40,5 @@ class IrModuleModule(models.Model):
     @api.model
     def _wants_backup(self):
         asked = self.env["ir.config_parameter"].sudo().get_param(PARAMETER)
-        return bool(asked) and not self.env.context.get("dfr_backup_no_backup")
+        wanted = bool(asked) and server.is_enabled()
+        return wanted and not self.env.context.get("dfr_backup_no_backup")

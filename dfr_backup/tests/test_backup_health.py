@@ -1,13 +1,19 @@
 from datetime import timedelta
+from unittest.mock import patch
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, new_test_user, tagged
+from odoo.tools import config
 
+from .. import runner, server
+from ..console import doctor
+from ..engine.errors.runs import SwitchedOff
 from ..engine.metrics import exposition
 from ..engine.progress import Progress
+from .common import BackupCase
 from .test_backup_alerts import AlertCase
 
 
@@ -228,3 +234,54 @@ def _utc(timestamp):
     return fields.Datetime.to_string(
         fields.Datetime.from_string("1970-01-01") + timedelta(seconds=timestamp)
     )
+
+
+@tagged("post_install", "-at_install")
+class TestSwitchedOff(BackupCase):
+    """odoo.conf says that no backups are made on this server."""
+
+    def switch_off(self, value="False"):
+        self.startPatcher(
+            patch.dict(config._file_options, {"dfr_backup_enabled": value})
+        )
+
+    def test_only_a_no_switches_off(self):
+        for value, enabled in (("False", False), ("0", False), ("True", True)):
+            with patch.dict(config._file_options, {"dfr_backup_enabled": value}):
+                self.assertEqual(server.is_enabled(), enabled)
+        self.assertTrue(server.is_enabled())
+
+    def test_nothing_starts(self):
+        self.run_now()
+        self.env.cr.postcommit.run()
+        self.plan.next_run = fields.Datetime.now() - timedelta(hours=1)
+        self.switch_off()
+        jobs, spawned = self.env["backup.job"].search([]), self.spawn.call_count
+        with self.assertRefuses(SwitchedOff):
+            self.plan.action_run_now()
+        with self.assertRefuses(SwitchedOff):
+            self.env["backup.job"]._create_for(self.plan, "manual")
+        self.env["backup.plan"]._cron_supervise()
+        self.env["backup.job"]._supervise()
+        self.env.cr.postcommit.run()
+        self.assertEqual(self.env["backup.job"].search([]), jobs)
+        self.assertEqual(self.spawn.call_count, spawned)
+        self.assertFalse(self.plan._may_speak())
+        with self.assertRaises(SwitchedOff):
+            self.env["backup.identity"]._require_may_delete(self.storage)
+
+    def test_a_runner_ends_at_once(self):
+        self.switch_off()
+        with self.assertLogs("odoo.addons.dfr_backup", "ERROR"):
+            self.assertEqual(runner.main(self.env.cr.dbname, 0), 1)
+
+    def test_overview_health_and_doctor_say_so(self):
+        self.switch_off()
+        found = self.env["backup.overview"]._problems({})
+        self.assertIn(
+            ("switched_off", SwitchedOff.code), [(p["kind"], p["code"]) for p in found]
+        )
+        health = self.env["backup.plan"]._health()
+        self.assertEqual((health["ok"], health["status"]), (False, "switched_off"))
+        with self.assertRaises(SwitchedOff):
+            doctor._enabled(self.env)

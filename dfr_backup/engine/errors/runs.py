@@ -1,7 +1,7 @@
 """Runs: what ends one from outside its steps."""
 
 from ..messages import _
-from . import EngineError
+from . import EngineError, PermanentError
 
 
 class Interrupted(EngineError, code="RUN-01"):
@@ -15,6 +15,17 @@ class Interrupted(EngineError, code="RUN-01"):
 class NotStarted(EngineError, code="RUN-02"):
     template = _("The backup process could not be started.")
     remedy = _("The reason stands at the end of %(log_file)s on the server.")
+
+
+class SwitchedOff(PermanentError, code="RUN-03"):
+    template = _(
+        "Backups are switched off on this server: odoo.conf says "
+        "dfr_backup_enabled = False."
+    )
+    remedy = _(
+        "No run starts here, nothing is deleted and nobody is notified. To switch "
+        "backups on, remove that line and restart Odoo."
+    )
 
 
 class StepFailed(EngineError):
