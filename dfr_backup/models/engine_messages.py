@@ -29,12 +29,14 @@ def format_error(env, error):
 
 @contextmanager
 def translate_engine_errors(env, error_class=UserError):
-    """Let an EngineError within leave as ``error_class``, in the user's language; a
-    client of the RPC finds its code in the ``context`` of the answer."""
+    """Let an EngineError within leave as ``error_class``, in the user's language and
+    with its code, which the documentation lists; a client of the RPC finds the code in
+    the ``context`` of the answer as well."""
     try:
         yield
     except EngineError as error:
-        refusal = error_class(format_error(env, error))
+        shown = f"{format_error(env, error)}\n[{error.code}]"
+        refusal = error_class(shown)
         refusal.context = {"error_code": error.code}
         raise refusal from error
 

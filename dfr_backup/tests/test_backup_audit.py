@@ -84,6 +84,7 @@ class TestBackupAudit(BackupCase, HttpCase):
                     error = self.call(records, method, *args)["error"]
                     code = error["data"]["context"].get("error_code")
                     self.assertEqual(code, PasswordNeeded.code)
+                    self.assertIn(f"[{code}]", error["data"]["message"])
         self.assertFalse(self.noted())
         self.assertEqual(self.plan.encryption, "passphrase")
         self.assertFalse((self.root / "third").exists())

@@ -105,7 +105,9 @@ class BackupCompare(models.TransientModel):
                 self._add_files("added", added, new)
                 self._add_files("removed", removed, old)
         except UserError as error:
-            self._say(str(error))
+            cause = error.__cause__
+            told = isinstance(cause, EngineError) and format_error(self.env, cause)
+            self._say(told or str(error))
 
     def _add_files(self, kind, changes, reader):
         self[f"{kind}_count"], self[f"{kind}_bytes"] = changes.count, changes.bytes
