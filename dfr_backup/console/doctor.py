@@ -9,7 +9,7 @@ from odoo import fields
 from .. import server
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
-from ..engine.errors.runs import SwitchedOff
+from ..engine.errors.runs import ActionTooFar, SwitchedOff
 from ..engine.postgres import find_client_tool
 from .runs import environment
 
@@ -90,6 +90,11 @@ def _cron(env):
     cron = env.ref("dfr_backup.ir_cron_supervise", raise_if_not_found=False)
     if not cron or not cron.active:
         raise _Wrong("it is switched off.", "Switch on “Backup: plan and supervise”.")
+    interval = timedelta(minutes=cron.interval_number)
+    if cron.interval_type == "minutes" and (
+        cron.nextcall > fields.Datetime.now() + 2 * interval
+    ):
+        raise ActionTooFar(next_call=f"{cron.nextcall} UTC")
     late = fields.Datetime.now() - timedelta(hours=1)
     if cron.nextcall < late:
         raise _Wrong(
@@ -133,7 +138,6 @@ def _storage(storage):
 CHECKS = [
     ("Backups on this server", _enabled),
     ("pg_dump", _tool("pg_dump")),
-    ("psql", _tool("psql")),
     ("Compression", _deflate),
     ("Data directory", _space),
     ("Key for secrets", _key),

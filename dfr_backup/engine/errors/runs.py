@@ -28,6 +28,17 @@ class SwitchedOff(PermanentError, code="RUN-03"):
     )
 
 
+class ActionTooFar(PermanentError, code="RUN-04"):
+    template = _(
+        "The scheduled action “Backup: plan and supervise” waits until %(next_call)s: "
+        "the server's clock was probably ahead when it last ran."
+    )
+    remedy = _(
+        "Check the server's clock, then set the action's next execution date to now "
+        "under Settings / Technical / Scheduled Actions."
+    )
+
+
 class StepFailed(EngineError):
     """The error of a step as that of its run; its code is that of the step's error."""
 
