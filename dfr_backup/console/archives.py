@@ -235,6 +235,7 @@ def restore(options):
     storage, key = _addressed(options.archive)
     connection = server.connection("postgres", APPLICATION)
     remove_leftovers(connection, server.markers())
+    known, signed = _look_at(storage, key, options)
     wanted = RestoreOptions(
         place=server.place(options.to),
         series=release.series,
@@ -245,13 +246,14 @@ def restore(options):
         neutralize=server.neutralization if options.neutralize else None,
         identities=_identities(options, key),
         plain=options.plain_load,
+        # what others have made is looked at as a whole before it is loaded
+        trusted=True if signed == signature.HERE else None,
         whole=bool(options.addons),  # else a damaged addon were only found in the end
         **server.database_template(),
     )
     # named by its address: an interrupted restore goes on, and none disturbs another
     name = hashlib.sha256(storage.location(key).encode()).hexdigest()[:16]
     started, done = time.monotonic(), []
-    known, signed = _look_at(storage, key, options)
     with work_folder(server.data_root() / "fetched", name) as work:
         with Restore(connection, wanted, work, server.markers()) as job:
             with _step("fetch", options, done) as progress:
