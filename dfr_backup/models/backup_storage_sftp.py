@@ -98,10 +98,11 @@ class BackupStorage(models.Model):
         return True
 
     def _adopt_operator_address(self):
-        super()._adopt_operator_address()
+        adopted = super()._adopt_operator_address()
         line = self._operator_address().get("sftp_host_key")
         if line:
             self.sudo().sftp_fingerprint = HostKey.from_line(line).fingerprint
+        return adopted
 
     def _must_answer(self):
         if self.provider != "sftp" or self._at("sftp_host_key"):

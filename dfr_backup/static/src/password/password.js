@@ -14,7 +14,9 @@ function wantsPassword(error) {
 async function askForPassword({orm, action}) {
     const asked = await orm.call("backup.audit", "action_confirm_password", [[]]);
     return new Promise((resolve) => {
-        action.doAction(asked, {onClose: (infos) => resolve(Boolean(infos?.confirmed))});
+        action.doAction(asked, {
+            onClose: (infos) => resolve(Boolean(infos?.confirmed)),
+        });
     });
 }
 
@@ -36,9 +38,12 @@ function passwordHandler(env, error, originalError) {
     }
     askForPassword(env.services).then((confirmed) => {
         if (confirmed) {
-            env.services.notification.add(_t("Your password was accepted. Try again."), {
-                type: "success",
-            });
+            env.services.notification.add(
+                _t("Your password was accepted. Try again."),
+                {
+                    type: "success",
+                }
+            );
         }
     });
     return true;
