@@ -28,13 +28,13 @@ class TestBackupJob(BackupCase):
         for said, seconds in ((None, 7200), ("", 7200), ("0.5", 30), ("1e9", 6e10)):
             with (
                 self.subTest(said),
-                patch.dict(config.options, dfr_backup_hang_minutes=said),
+                patch.dict(config._runtime_options, dfr_backup_hang_minutes=said),
             ):
                 self.assertEqual(server.hang_seconds(), seconds)
         for said in ("0", "-1", "never", "nan", "inf"):
             with (
                 self.subTest(said),
-                patch.dict(config.options, dfr_backup_hang_minutes=said),
+                patch.dict(config._runtime_options, dfr_backup_hang_minutes=said),
                 self.assertRaisesRegex(ValueError, "dfr_backup_hang_minutes"),
             ):
                 server.hang_seconds()
