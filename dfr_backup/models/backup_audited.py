@@ -42,6 +42,17 @@ class BackupStorage(models.Model):
         rules = _rules_in_words(storage) if storage.own_retention else ""
         return {"address": ", ".join([storage.provider, *given]), "rules": rules}
 
+    def _guarded_values(self):
+        storage, values = self.sudo(), self._audited()
+        is_used = bool(storage.place_id or storage.prepared_at or storage.copy_ids)
+        return {**values, "address": (values["address"], is_used)}
+
+    def _weakens(self, action, before):
+        if action != "address":
+            return True
+        _address, was_used = before
+        return was_used  # else it has nothing to lose yet
+
 
 class BackupPlan(models.Model):
     _name = "backup.plan"

@@ -89,6 +89,21 @@ class TestBackupAudit(BackupCase, HttpCase):
         self.assertEqual(self.plan.encryption, "passphrase")
         self.assertFalse((self.root / "third").exists())
 
+    def test_a_storage_that_was_never_used_has_nothing_to_lose(self):
+        far = self.env["backup.storage"].create(
+            {
+                "name": "Far",
+                "provider": "sftp",
+                "sftp_host": "far.example",
+                "sftp_user": "keeper",
+                "sftp_password": "secret",
+            }
+        )
+        self.assertTrue(self.call(far, "write", {"sftp_directory": "new"})["result"])
+        self.assertEqual(far.sftp_directory, "new")
+        far.prepared_at = "2026-01-01 00:00:00"
+        self.assertIn("error", self.call(far, "write", {"sftp_directory": "other"}))
+
     def test_the_wizard_is_no_way_round(self):
         setup = self.env["backup.setup"].with_user(self.manager)
         setup = setup.create({"plan_id": self.plan.id})

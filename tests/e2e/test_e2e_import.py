@@ -16,7 +16,11 @@ copy._request_restore(restore_database={name!r}, restore_neutralize=True,
                       restore_new_identity=True)
 env.cr.commit()
 """
+# a shell has no session in which somebody has entered his password
 UPLOAD = """
+session = {{}}
+__import__("odoo.addons.dfr_backup.models.grants", fromlist=["_"])._session = (
+    lambda: session)
 content = open({path!r}, "rb").read()
 wizards = env["backup.import.wizard"]
 wizard = wizards.browse(wizards._open()["res_id"])
@@ -86,6 +90,8 @@ def test_upload_and_restore_in_the_browser(
 
 def test_zip_of_odoo_is_found_beside_our_archives(instance, copy):
     path = odoos(instance, instance.storage)
+    opening = ("backup", "open", str(instance.storage), "-d", instance.database)
+    assert instance.odoo(*opening).returncode == 0
     with instance.serve():
         scan = instance.rpc("backup.storage", "action_scan", [1])["res_id"]
         assert instance.await_job(scan, timeout=240) == "success"

@@ -74,21 +74,31 @@ def test_list_has_archives_without_a_usable_manifest(instance, content, code):
 
 
 def test_restored_copy_neither_stores_nor_deletes(instance, copy):
+    """It takes the place of the original once that is out of use, and the operator
+    has opened the location."""
     run = instance.backup()
     assert restore(instance, run.archive, copy).returncode == 0
     instance.write_conf(db_name=copy)
     instance.sql("UPDATE backup_plan SET active = true", database=copy)
+    location = instance.storage
     original, instance.database = instance.database, copy
+    take_over = "env['backup.storage'].search([]).action_take_over(); env.cr.commit()"
     try:
         second = instance.backup()
         assert second.state == "failure"
         assert second.by_kind["upload"]["error_code"] == "STORAGE-09"
-        instance.shell(
-            "env['backup.storage'].search([]).action_take_over(); env.cr.commit()"
-        )
+        done = instance.odoo("shell", "-d", copy, "--no-http", text=take_over)
+        assert "IDENTITY-04" in done.stderr
+        instance.sql(f'ALTER DATABASE "{original}" ALLOW_CONNECTIONS false')
+        instance.shell(take_over)
+        opening = ("backup", "open", str(location), "-d", copy)
+        assert instance.odoo(*opening).returncode == 0
         assert instance.backup().state == "success"
     finally:
         instance.database = original
+        instance.sql(
+            f'ALTER DATABASE "{original}" ALLOW_CONNECTIONS true', database="postgres"
+        )
 
 
 def test_replace_keeps_the_old_one(instance, copy):
