@@ -401,7 +401,7 @@ class Lab:
         }
         stems = [
             n.removesuffix(".age").removesuffix(".zip").removesuffix(".json")
-            for n in names
+            for n in names - {"dfr_backup-location"}  # says whose the bucket is
         ]
         lonely = sorted(stem for stem in set(stems) if stems.count(stem) != 2)
         return [f"upload of {u['Key']}" for u in uploads] + lonely

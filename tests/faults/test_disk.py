@@ -18,6 +18,7 @@ NO_DISK = {
     "ARCHIVE-03",
     "LOCAL-06",
     "LOCAL-07",
+    "LOCAL-08",  # read-only, before anything is written
     "LOCAL-09",
     "LOCAL-11",
     "STORAGE-02",
@@ -64,15 +65,23 @@ def test_disk(lab, tmp_path, cell, how, where, instant):
     folder = lab.instance.work if where == "work" else lab.instance.storage
     inodes = f",nr_inodes={INODES}" if how == "no inodes" else ""
     with small_disk(folder, f"size={ROOM},mode=700{inodes}"):
+        use_this_location(lab)
         fault = Fault(tmp_path, "wait", instant)
         outcome = lab.run(fault, meanwhile=lambda: break_disk(folder, how))
         mend_disk(folder, how)
         cell(f"{where} {how}", instant, outcome)
         judge(lab, outcome, where)
     lab.forget()
+    use_this_location(lab)
     again = lab.run()
     assert again.state == "success", again.errors
     lab.check(again, restore=False)
+
+
+def use_this_location(lab):
+    """Accept the disk that is mounted now, as a button of the storage does: another
+    one is no place to write to otherwise."""
+    lab.instance.sql("UPDATE backup_storage SET place_id = NULL")
 
 
 def judge(lab, outcome, where):
