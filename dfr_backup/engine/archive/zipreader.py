@@ -21,6 +21,17 @@ BESIDE_CONTENT = (
 )
 
 
+def open_file(path: Path, resources: ExitStack) -> DirectFile:
+    """Return an archive of this server, open until ``resources`` are closed. Raise
+    ArchiveNotOpened."""
+    try:
+        file = DirectFile(path)
+    except OSError as error:
+        raise ArchiveNotOpened(reason=error.strerror, log=str(error)) from error
+    resources.callback(file.close)
+    return file
+
+
 class ZipReader:
     """A zip file: one of this server, given by its path, or wherever a source is. Use
     as a context manager. Threads may share it: nothing of it moves.
@@ -32,7 +43,7 @@ class ZipReader:
     def __init__(self, place: Path | Source, codec: Codec | None = None):
         self.codec = codec or default_codec()
         self._resources = ExitStack()
-        source = self._open(place) if isinstance(place, Path) else place
+        source = open_file(place, self._resources) if isinstance(place, Path) else place
         self.size = source.size
         self._file = source
         try:
@@ -40,14 +51,6 @@ class ZipReader:
         except BaseException:
             self._resources.close()
             raise
-
-    def _open(self, path: Path) -> Source:
-        try:
-            file = DirectFile(path)
-        except OSError as error:
-            raise ArchiveNotOpened(reason=error.strerror, log=str(error)) from error
-        self._resources.callback(file.close)
-        return file
 
     def __enter__(self) -> "ZipReader":
         return self

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ..archive.reader import Archive, open_archive
+from ..archive.zipreader import open_file
 from ..catalogued import Catalogued
 from ..directread import DirectFile
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
-from ..errors.fetch import ArchiveNotOpened, FetchedDiffers, KeyNeeded
+from ..errors.fetch import FetchedDiffers, KeyNeeded
 from ..errors.restore import RestoredDiffers
 from ..fetch import fetch
 from ..messages import Message, _
@@ -132,7 +133,7 @@ class Restore:
             if _stamp(fetched.path) != before:
                 raise FetchedDiffers(key=key)
         else:
-            file = self._opened(fetched.path)
+            file = open_file(fetched.path, self._resources)
         try:
             archive = self._resources.enter_context(
                 # what lies here may change after a comparison: each member has its own
@@ -145,14 +146,6 @@ class Restore:
         if whole or archive.seal != fetched.seal:
             fetched.compare(progress, file)
         self.archive = archive
-
-    def _opened(self, path: Path) -> DirectFile:
-        try:
-            file = DirectFile(path)
-        except OSError as error:
-            raise ArchiveNotOpened(reason=error.strerror, log=str(error)) from error
-        self._resources.callback(file.close)
-        return file
 
     def _decrypted(self, path: Path, progress: Progress) -> DirectFile:
         keys: Any = self._options.identities
