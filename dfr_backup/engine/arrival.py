@@ -12,13 +12,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from .archive.formats import HEAD, ZIP, is_age, refuse_dumps
 from .archive.names import DUMP
 from .archive.reader import Archive, open_archive
 from .checkpoints import checkpoint
 from .directread import open_regular, sha256_on_disk
 from .errors import Mismatch, PermanentError
-from .errors.archive import CompressedFile, InsideFolder, PlainDump
-from .errors.fetch import FileUnreadable, PgDumpFormat
+from .errors.archive import InsideFolder
+from .errors.fetch import FileUnreadable
 from .errors.other import (
     NotAnArchive,
     NotOdooBackup,
@@ -38,13 +39,7 @@ from .untrusted import MAX_BYTES
 
 PIECE = 8 << 20  # bytes of one request: far below what proxies and workers allow
 SPARE = 64 << 20  # bytes that an upload leaves on the disk
-ZIP = b"PK\x03\x04"
-AGE, ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
-GZIP = b"\x1f\x8b"
-# how pg_dump begins, or whoever has taken its comments away
-SQL = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:--|SET |CREATE |\\restrict )")
 BY_PASSPHRASE = b"\n-> scrypt "
-HEAD = 1024  # bytes: enough to know a format, and age's kind of key
 LONGEST_STEM = 200
 ELSEWHERE = "elsewhere"  # the run of an archive that no run of this addon has made
 NO_SHA256 = "0" * 64
@@ -122,19 +117,8 @@ def require_archive(head: bytes) -> None:
     """Raise PermanentError when a file that begins like this can be no backup."""
     if head.startswith(ZIP) or is_age(head):
         return
-    if head.startswith(b"PGDMP"):
-        raise PgDumpFormat
-    if head.startswith(GZIP):
-        raise CompressedFile
-    if SQL.match(head):
-        raise PlainDump
+    refuse_dumps(head)
     raise NotAnArchive
-
-
-def is_age(head: bytes) -> bool:
-    """Tell whether a file that begins like this is encrypted by age; before an armour
-    there may be white space."""
-    return head.startswith(AGE) or head.lstrip().startswith(ARMOUR)
 
 
 def _private(path: str, flags: int) -> int:
@@ -178,8 +162,8 @@ def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
     if found.origin == "dfr_backup":
         return archive.manifest
     if "database" not in found.contents:
-        if folder := _folder_around(archive):
-            raise InsideFolder(folder=folder, member=DUMP)
+        if found.folder:
+            raise InsideFolder(folder=found.folder, member=DUMP)
         raise NotOdooBackup(member=DUMP)
     odoo = {
         **archive.manifest,
@@ -188,15 +172,6 @@ def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
         "modules": found.modules,
     }
     return build(odoo, _ours(moment, found.contents))
-
-
-def _folder_around(archive: Archive) -> str:
-    """Return the folder that has the dump in it, "" when there is none."""
-    for entry in archive.reader.entries():
-        folder, _slash, name = entry.name.rpartition("/")
-        if name == DUMP and "/" not in folder:
-            return folder
-    return ""
 
 
 def _sealed(name: str, head: bytes, moment: datetime) -> dict[str, Any]:

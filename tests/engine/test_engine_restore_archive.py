@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gzip
 import hashlib
 import json
 import os
@@ -25,7 +26,12 @@ from dfr_backup.engine.archive.zipformat import (
 )
 from dfr_backup.engine.archive.zipreader import ZipReader
 from dfr_backup.engine.errors import Cancelled
-from dfr_backup.engine.errors.archive import ManifestMalformed
+from dfr_backup.engine.errors.archive import (
+    CompressedFile,
+    InsideFolder,
+    ManifestMalformed,
+    PlainDump,
+)
 from dfr_backup.engine.errors.fetch import (
     ArchiveUnreadable,
     DamagedArchive,
@@ -440,12 +446,31 @@ def test_other_kinds_of_members_are_refused(make_zip, changes):
 
 @pytest.mark.parametrize(
     "content, error",
-    [(b"age-encryption.org/v1\n", KeyNeeded), (b"PGDMP\1", PgDumpFormat)],
+    [
+        (b"age-encryption.org/v1\n", KeyNeeded),
+        (b"\n-----BEGIN AGE ENCRYPTED FILE-----\n", KeyNeeded),
+        (b"PGDMP\1", PgDumpFormat),
+        (gzip.compress(b"--\n-- PostgreSQL database dump\n"), CompressedFile),
+        (b"--\n-- PostgreSQL database dump\n--\n\nSET x = 0;\n", PlainDump),
+    ],
 )
 def test_other_files_are_named(tmp_path, content, error):
+    """So that the command line says what it was given."""
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(error):
         open_archive(tmp_path / "x")
+
+
+def test_a_folder_around_everything_is_named(make_zip):
+    path = make_zip([("shop/dump.sql", b"x"), ("shop/manifest.json", b"{}")])
+    with open_archive(path) as archive:
+        assert archive.describe().folder == "shop"
+        with pytest.raises(InsideFolder):
+            list(archive.sql())
+    with open_archive(make_zip([("addons/a/dump.sql", b"x")])) as archive:
+        assert archive.describe().folder == ""
+        with pytest.raises(NoDatabase):
+            list(archive.sql())
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b'"x"'])

@@ -22,6 +22,7 @@ from psycopg2 import sql
 from dfr_backup.engine.archive.reader import Description, open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.errors.archive import InsideFolder
 from dfr_backup.engine.errors.restore import (
     BadName,
     EventTriggerRefused,
@@ -1164,6 +1165,13 @@ def description(**changes):
         rows=None, has_checksums=True,
     )  # fmt: skip
     return replace(known, **changes)
+
+
+def test_preflight_names_a_folder_around_everything(tmp_path):
+    where = Surroundings(Place(f"dfr_test_{os.getpid()}", tmp_path / "x"), "19.0")
+    about = description(contents=(), folder="shop")
+    found = preflight(about, where, SERVER)
+    assert [type(one.error) for one in found if one.blocking] == [InsideFolder]
 
 
 @pytest.mark.parametrize(

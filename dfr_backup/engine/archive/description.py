@@ -12,7 +12,8 @@ class Description:
 
     ``origin`` is "dfr_backup" or "odoo"; ``rows`` are the counted rows by quoted table
     name, None when nobody has counted them; ``pg_version`` is that of the dumped
-    server, and ``missing`` says what should be there and is not.
+    server, and ``missing`` says what should be there and is not. ``folder`` is what is
+    around everything in a zip that somebody has packed by hand, else "".
     """
 
     origin: str
@@ -34,6 +35,7 @@ class Description:
     missing: tuple[Message, ...]
     rows: Mapping[str, int] | None
     has_checksums: bool
+    folder: str = ""
 
     @property
     def expanded(self) -> int:

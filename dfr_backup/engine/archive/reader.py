@@ -10,20 +10,21 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from ..crew import Crew
-from ..errors.fetch import DamagedArchive, KeyNeeded, NoDatabase, PgDumpFormat
+from ..errors.archive import InsideFolder
+from ..errors.fetch import DamagedArchive, KeyNeeded, NoDatabase
 from ..manifest import seal
 from ..messages import Message, _
 from ..progress import Progress
 from ..untrusted import MAX_BYTES
 from .deflate import Codec
 from .description import Description
+from .formats import HEAD, is_age, refuse_dumps
 from .manifest_shape import parse_manifest
 from .names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
 from .source import Source
 from .zipdirectory import TWICE, Entry, refused
 from .zipreader import ZipReader
 
-HEAD = 64  # bytes, which tell what a file is
 LONGEST_LINE = 256 << 10  # bytes: of a name, that has 64 KiB, each may be escaped
 BATCH_MEMBERS = 64
 BATCH_BYTES = 4 << 20
@@ -48,6 +49,7 @@ class _Contents:
     file_bytes: int = 0
     addon_bytes: int = 0
     addons: set[str] = field(default_factory=set)
+    folder: str = ""
 
     def add(self, entry: Entry) -> None:
         self.members += 1
@@ -61,6 +63,8 @@ class _Contents:
         elif is_addon_file(entry):
             self.addons.add(entry.name.split("/")[1])
             self.addon_bytes += entry.size
+        elif entry.name.endswith(f"/{DUMP}") and entry.name.count("/") == 1:
+            self.folder = entry.name.removesuffix(f"/{DUMP}")
 
 
 class Listed(NamedTuple):
@@ -119,10 +123,9 @@ def _refuse_other_formats(place: Path | Source) -> None:
         head = _head(place)
     except OSError:
         return  # the reader will say why
-    if head.startswith(b"age-encryption.org/"):
+    if is_age(head):
         raise KeyNeeded(remedy=KeyNeeded.remedy_first)
-    if head.startswith(b"PGDMP"):
-        raise PgDumpFormat
+    refuse_dumps(head)
 
 
 def _head(place: Path | Source) -> bytes:
@@ -159,7 +162,8 @@ class Archive:
         """The member with the database. Raise PermanentError when there is none."""
         entry = self._contents.top.get(DUMP)
         if entry is None:
-            raise NoDatabase
+            folder = self._contents.folder
+            raise InsideFolder(folder=folder, member=DUMP) if folder else NoDatabase
         return entry
 
     @property
@@ -237,6 +241,7 @@ class Archive:
             missing=tuple(self._missing()),
             rows=ours.get("rows"),
             has_checksums=CHECKSUMS in found.top,
+            folder="" if DUMP in found.top else found.folder,
         )
 
     @property

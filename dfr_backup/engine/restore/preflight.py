@@ -10,7 +10,9 @@ from typing import Any
 import psycopg2
 
 from ..archive.description import Description
+from ..archive.names import DUMP
 from ..errors import EngineError
+from ..errors.archive import InsideFolder
 from ..errors.fetch import NoDatabase
 from ..errors.restore import (
     BackupIncomplete,
@@ -103,7 +105,9 @@ def preflight(
 
 def _contents(description: Description) -> Iterator[Finding]:
     if "database" not in description.contents:
-        yield Finding(NoDatabase())
+        folder = description.folder
+        error = InsideFolder(folder=folder, member=DUMP) if folder else NoDatabase()
+        yield Finding(error)
     for missing in description.missing:
         yield Finding(BackupIncomplete(missing=missing), blocking=False)
     if not description.has_checksums:
