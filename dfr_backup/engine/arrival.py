@@ -234,20 +234,66 @@ def free_key(storage: Storage, key: str, job: str, begun: Container[str] = ()) -
     name than the archive of the run ``job`` (its UUID), which may have ``begun`` to
     store it under some names.
 
-    Ask again before storing: another run may have taken the name meanwhile. Raise
+    Another run may take the name meanwhile: ``take_key`` does not let it. Raise
     PermanentError when all names are taken, and RetryableError.
     """
-    for name in (key, distinct_key(key, job[:8]), distinct_key(key, job)):
+    for name in _names_like(key, job):
         if is_free(storage, name, job, name in begun):
             return name
     raise NamesTaken(key=key)
+
+
+def take_key(storage: Storage, key: str, job: str, begun: Container[str] = ()) -> str:
+    """Return a free name as ``free_key`` does, with a reservation of the run ``job``
+    under it where nothing of that run was: of several who want a name at once, one
+    gets it. Raise what ``free_key`` raises."""
+    for name in _names_like(key, job):
+        started = name in begun
+        if is_free(storage, name, job, started) and (
+            started or _reserve(storage, name, job)
+        ):
+            return name
+    raise NamesTaken(key=key)
+
+
+def let_go(storage: Storage, key: str, job: str) -> bool:
+    """Remove the reservation of a run, when nothing was stored in its place; tell
+    whether it was there. Raise EngineError."""
+    if not _is_reserved(storage, key, job):
+        return False
+    storage.delete(key)
+    return True
+
+
+def _names_like(key: str, job: str) -> tuple[str, ...]:
+    return key, distinct_key(key, job[:8]), distinct_key(key, job)
+
+
+def _reserve(storage: Storage, key: str, job: str) -> bool:
+    created = storage.create(_reservation(job), key)
+    return created or _is_reserved(storage, key, job)
+
+
+def _is_reserved(storage: Storage, key: str, job: str) -> bool:
+    mark = _reservation(job)
+    try:
+        return storage.peek(key, len(mark) + 1) == mark
+    except PermanentError:
+        return False  # somebody else's, whatever it is
+
+
+def _reservation(job: str) -> bytes:
+    """Return what lies under a name until the archive of a run takes its place: no
+    archive, so that nobody takes it for one."""
+    return f"dfr_backup: reserved for the import {job}\n".encode()
 
 
 def is_free(storage: Storage, key: str, job: str, begun: bool) -> bool:
     """Tell whether nothing but what the run ``job`` has stored lies under a name."""
     manifest = sidecar_key(key)
     if storage.stat(manifest) is None:
-        return begun or storage.stat(key) is None
+        nothing = begun or storage.stat(key) is None
+        return nothing or _is_reserved(storage, key, job)
     try:
         return read_import_job(storage, manifest) == job
     except PermanentError:

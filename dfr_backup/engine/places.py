@@ -333,7 +333,10 @@ class GuardedStorage(Storage):
         self._entered().put_bytes(data, key)
 
     def create(self, data: bytes, key: str) -> bool:
-        return self._entered().create(data, key)
+        created = self._entered().create(data, key)
+        if created:
+            self._own_keys[key] = True
+        return created
 
     def stat(self, key: str) -> StoredObject | None:
         return self._entered().stat(key)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +19,10 @@ from dfr_backup.engine.arrival import (
     compare_found,
     found_in,
     free_key,
+    let_go,
     look_at,
     require_space,
+    take_key,
 )
 from dfr_backup.engine.catalogue import describe_stored, scan
 from dfr_backup.engine.encryption.files import Passphrase, encrypt_file
@@ -291,6 +295,57 @@ def test_nothing_is_overwritten_when_all_names_are_taken(storage):
         storage.put_bytes(b"x", f"{name}.zip")
     with pytest.raises(NamesTaken):
         free_key(storage, "a.zip", "5424c813-0")
+
+
+JOBS = ("5424c813-0000-0000-0000-000000000000", "6424c813-0000-0000-0000-000000000000")
+
+
+def test_of_two_imports_at_once_one_gets_the_name(tmp_path):
+    """Both have seen that it is free before either of them writes."""
+    both = threading.Barrier(2, timeout=20)
+
+    class Slow(LocalStorage):
+        def create(self, data, key):
+            if key == "a.zip":
+                both.wait()
+            return super().create(data, key)
+
+    storage = Slow(tmp_path, LocalRules([tmp_path]))
+    with ThreadPoolExecutor(2) as pool:
+        names = set(pool.map(lambda job: take_key(storage, "a.zip", job), JOBS))
+    assert len(names) == 2
+    assert "a.zip" in names
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_a_reservation_holds_for_its_run_only(tmp_path):
+    storage = LocalStorage(tmp_path, LocalRules([tmp_path]))
+    first, second = JOBS
+    assert take_key(storage, "a.zip", first) == "a.zip"
+    assert take_key(storage, "a.zip", first) == "a.zip"  # after a kill
+    assert free_key(storage, "a.zip", first) == "a.zip"
+    assert free_key(storage, "a.zip", second) == "a-6424c813.zip"
+    assert list(scan(storage, Progress())) == []
+    assert not let_go(storage, "a.zip", second)
+    assert let_go(storage, "a.zip", first)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.zip").write_bytes(b"stored")
+    assert not let_go(storage, "a.zip", first)
+    assert (tmp_path / "a.zip").exists()
+
+
+def test_a_file_that_is_put_there_meanwhile_is_not_written_over(tmp_path):
+    """Somebody else's, between the look and the reservation."""
+
+    class Busy(LocalStorage):
+        def create(self, data, key):
+            if key == "a.zip":
+                (tmp_path / key).write_bytes(b"theirs")
+            return super().create(data, key)
+
+    storage = Busy(tmp_path, LocalRules([tmp_path]))
+    assert take_key(storage, "a.zip", JOBS[0]) == "a-5424c813.zip"
+    assert (tmp_path / "a.zip").read_bytes() == b"theirs"
 
 
 def test_scan_lists_zips_of_odoo_and_what_is_wrong_with_others(storage, tmp_path):
