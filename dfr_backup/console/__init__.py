@@ -6,6 +6,7 @@ import sys
 from odoo.tools import config
 
 from .. import runner
+from ..engine.errors.restore import acceptable_findings
 from . import archives, doctor, locations, moved, runs
 
 WRONG_USAGE = 4
@@ -152,8 +153,9 @@ def _add_restore(commands):
         "--accept",
         action="append",
         default=[],
+        choices=acceptable_findings(),
         metavar="NAME",
-        help="go on in spite of what the check calls so",
+        help="go on in spite of what the refusal calls so",
     )
     restore.add_argument(
         "-i", "--identity", metavar="FILE", help="the private key of the archive"

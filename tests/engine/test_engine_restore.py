@@ -93,7 +93,7 @@ def test_what_is_decrypted_has_no_name(encrypted):
 def test_what_check_finds_without_stopping_is_a_warning(tmp_path):
     """A terminal shows warnings, and no lines of a log."""
     with zipfile.ZipFile(tmp_path / "db.zip", "w") as archive:
-        archive.writestr("dump.sql", b"SELECT 1;\n")
+        archive.writestr("dump.sql", GOOD)
     name = f"dfr_test_steps_{os.getpid()}"
     options = RestoreOptions(Place(name, tmp_path / "filestore"), "19.0")
     storage = LocalStorage(tmp_path, LocalRules([tmp_path]))

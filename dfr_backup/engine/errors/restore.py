@@ -5,7 +5,7 @@ command line. One that is ``acceptable`` can be accepted by it.
 """
 
 from ..messages import _
-from . import PermanentError, RetryableError
+from . import EngineError, PermanentError, RetryableError, error_classes
 
 CUT_OFF = _("The backup was cut off when it was made. Choose another copy.")
 
@@ -335,3 +335,52 @@ class PublicationRefused(ObjectRefused, code="RESTORE-37"):
 class EventTriggerRefused(ObjectRefused, code="RESTORE-38"):
     finding = "event_trigger"
     template = _("The event trigger %(name)s cannot be created: %(reason)s (%(where)s)")
+
+
+class AttachmentsMissing(PermanentError, code="RESTORE-39"):
+    finding, acceptable = "attachments_missing", True
+    template = _("%(missing)s of %(total)s attachments are missing in the archive.")
+    remedy = _(
+        "Their files were not there when the archive was made. Another backup may have "
+        "them. Restored without them, these attachments cannot be opened."
+    )
+
+
+class NoAttachments(PermanentError, code="RESTORE-40"):
+    finding, acceptable = "no_attachments", True
+    template = _(
+        "The archive holds no attachments, and the database has %(total)s of them."
+    )
+    remedy = _(
+        "It was made without the filestore. If you have the filestore elsewhere, copy "
+        "it into place after the restore. Without it, no attachment can be opened."
+    )
+
+
+class AttachmentsDamaged(PermanentError, code="RESTORE-41"):
+    finding, acceptable = "attachments_damaged", True
+    template = _(
+        "%(damaged)s of %(total)s attachment files are not what was uploaded once."
+    )
+    remedy = _(
+        "They were damaged already when the archive was made: the log names them. "
+        "Another backup may have them undamaged."
+    )
+
+
+# of an archive in which nobody has counted what there should be
+LOST_ATTACHMENTS = tuple(
+    error.finding for error in (AttachmentsMissing, NoAttachments, AttachmentsDamaged)
+)
+
+
+def acceptable_findings() -> tuple[str, ...]:
+    """Return what may be accepted, by name."""
+    classes = error_classes().values()
+    names = (getattr(one, "finding", "") for one in classes if is_acceptable(one))
+    return tuple(sorted(set(filter(None, names))))
+
+
+def is_acceptable(error: EngineError | type[EngineError]) -> bool:
+    """Tell whether somebody may decide that a restore goes on in spite of this."""
+    return bool(getattr(error, "acceptable", False) and getattr(error, "finding", ""))

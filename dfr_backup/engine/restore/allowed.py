@@ -79,14 +79,15 @@ def require_all_allowed(
 ) -> None:
     """Look at every statement of a dump before any of it runs. Raise ForeignStatement,
     WholeServer, what ``split`` raises, Cancelled."""
-    for item in split(_counted(dump(), progress)):
+    for item in split(ticking(dump(), progress)):
         if isinstance(item, Rows):
             item.loaded(-1)
         else:
             require_allowed(item)
 
 
-def _counted(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+def ticking(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+    """Yield the same pieces, and let a cancel end the reading."""
     for piece in pieces:
-        yield piece
         progress.tick()
+        yield piece

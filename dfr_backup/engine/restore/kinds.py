@@ -6,9 +6,11 @@ WORD = rb"A-Za-z0-9_$\x80-\xff"
 IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[' + WORD + rb"]+)"
 NAME = IDENTIFIER + rb"(?:\." + IDENTIFIER + rb")?"
 TABLE = rb"(?P<table>" + NAME + rb")"
-COLUMNS = rb"\(" + IDENTIFIER + rb"(?:,\s*" + IDENTIFIER + rb")*\)"
+LISTED = IDENTIFIER + rb"(?:,\s*" + IDENTIFIER + rb")*"
+COLUMNS = rb"\(" + LISTED + rb"\)"
 COPY = re.compile(
-    rb"COPY\s+" + NAME + rb"\s+(?:" + COLUMNS + rb"\s+)?FROM\s+stdin\s*;\Z"
+    rb"COPY\s+" + NAME + rb"\s+(?:\((?P<columns>" + LISTED + rb")\)\s+)?FROM\s+stdin"
+    rb"\s*;\Z"
 )
 # besides SET SESSION AUTHORIZATION, which counts for the next statements only
 SETTING = re.compile(rb"SET\s+(?!SESSION\s)|SELECT\s+pg_catalog\.set_config\(")
@@ -46,3 +48,10 @@ def table_of(pattern: "re.Pattern[bytes]", text: bytes) -> bytes:
     it."""
     found = pattern.match(text)
     return found["table"] if found else b""
+
+
+def copied_columns(text: bytes) -> list[bytes]:
+    """Return the columns that a COPY names, as the dump writes them."""
+    found = COPY.match(text)
+    named = found["columns"] if found else None
+    return [name.strip() for name in named.split(b",")] if named else []

@@ -25,6 +25,7 @@ from ..errors.restore import (
     RestoreNeedsSpace,
     SeriesUnknown,
     UntrustedAsSuperuser,
+    is_acceptable,
 )
 from ..messages import Message, Size, Text, _
 from ..postgres import Connection
@@ -43,8 +44,8 @@ AND_MORE = _("%(names)s and %(more)s more")
 @dataclass(frozen=True)
 class Finding:
     """Something to know before a restore. ``code`` names its kind, see
-    ``errors.restore``; one that is ``blocking`` may only be accepted explicitly, by
-    its code."""
+    ``errors.restore``; one that is ``blocking`` ends the restore, unless it is
+    ``acceptable`` and was accepted by its code."""
 
     error: EngineError
     blocking: bool = True
@@ -52,6 +53,10 @@ class Finding:
     @property
     def code(self) -> str:
         return str(getattr(self.error, "finding", ""))
+
+    @property
+    def acceptable(self) -> bool:
+        return is_acceptable(self.error)
 
     @property
     def message(self) -> Message:

@@ -20,13 +20,14 @@ from ..directread import DirectFile
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import FetchedDiffers, KeyNeeded
-from ..errors.restore import RestoredDiffers
+from ..errors.restore import AttachmentsDamaged, AttachmentsMissing, RestoredDiffers
 from ..fetch import fetch
 from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
 from ..storages.base import Storage
 from .allowed import require_all_allowed
+from .attachments import Lost, lost_attachments
 from .errors import may_be_damage
 from .fallback import load_whole
 from .files import FilestoreExtraction
@@ -47,6 +48,9 @@ IN_THE_WAY = _(
     "The database has rules or triggers of its own in tables that are changed in a "
     "copy. They were switched off meanwhile, and are on again: %(names)s"
 )
+GOES_ON = _("The restore goes on in spite of: %(names)s")
+ACCEPTED = _("The restore goes on in spite of this: %(problem)s")
+PLAIN = _("As chosen, the dump is loaded by one session and in its own order.")
 KEPT = _("The former database is kept as %(database)s")
 
 
@@ -95,6 +99,8 @@ class Restore:
         self._resources = contextlib.ExitStack()
         self.archive: Archive  # once it was fetched
         self.target: RestoreTarget  # where the copy is being made
+        self.to_accept: list[EngineError] = []  # once it was checked
+        self._lost: Lost | None = None
         self._extraction: FilestoreExtraction
 
     def __enter__(self) -> "Restore":
@@ -169,8 +175,35 @@ class Restore:
 
     def check(self, progress: Progress) -> list[Finding]:
         """Find out early what would fail late: return what speaks against this
-        restore and was not accepted. Raise the error of what is blocking."""
-        options = self._options
+        restore and was not accepted. Raise the error of what is blocking; what of it
+        may be accepted is in ``to_accept`` then."""
+        accepted = self._options.accepted
+        if accepted:
+            names = ", ".join(sorted(accepted))
+            progress.log(Message(GOES_ON, names=names))
+        found = self._found(progress)
+        refused = [
+            one
+            for one in found
+            if one.blocking and not (one.acceptable and one.code in accepted)
+        ]
+        refused.sort(key=lambda one: one.acceptable)  # first what nobody can accept
+        self.to_accept = [one.error for one in refused if one.acceptable]
+        for one in found:
+            if one not in refused:
+                template = ACCEPTED if one.blocking else ""
+                said = one.error.in_full
+                progress.warn(Message(template, problem=said) if template else said)
+        for one in refused[1:]:
+            progress.warn(one.error.in_full)
+        if refused:
+            raise refused[0].error
+        return found
+
+    def _found(self, progress: Progress) -> list[Finding]:
+        """Return what speaks against this restore. The dump is not read when the
+        restore cannot be anyway."""
+        options, description = self._options, self.archive.describe()
         surroundings = Surroundings(
             options.place,
             options.series,
@@ -178,13 +211,12 @@ class Restore:
             options.replace_existing,
             options.trusted,
         )
-        found = preflight(self.archive.describe(), surroundings, self._server)
-        for finding in found:
-            tell = progress.log if finding.blocking else progress.warn
-            tell(finding.error.in_full)
-        blocking = [f for f in found if f.blocking and f.code not in options.accepted]
-        if blocking:
-            raise blocking[0].error
+        found = preflight(description, surroundings, self._server)
+        impossible = any(one.blocking and not one.acceptable for one in found)
+        if description.origin == "odoo" and not impossible:
+            self._lost = lost_attachments(self.archive, progress)
+            if self._lost and self._lost.error:
+                found.insert(0, Finding(self._lost.error))
         return found
 
     def create_database(self, progress: Progress) -> None:
@@ -207,6 +239,8 @@ class Restore:
         """
         if not self._options.trusted:
             require_all_allowed(self.archive.sql, progress)
+        if self._options.plain:
+            progress.log(Message(PLAIN))
         progress.expect(self.archive.describe().sql_bytes)
         extraction = FilestoreExtraction(
             self.archive,
@@ -267,8 +301,35 @@ class Restore:
         if not report.is_complete:
             different = map(str, report.different)
             log = "\n".join([*different, *report.missing, *report.damaged])
-            raise RestoredDiffers(log=log)
+            if report.different or not self._is_counted_nowhere(report):
+                raise RestoredDiffers(log=log)
+            self._require_accepted(report, log, progress)
         return report
+
+    def _is_counted_nowhere(self, report: VerifyReport) -> bool:
+        """Tell whether nothing but the archive itself says how many files it should
+        have, and it had no more of them than were restored."""
+        lost = self._lost
+        was_there = lost and lost.missing_files < report.missing_count
+        return self.archive.describe().origin == "odoo" and not was_there
+
+    def _require_accepted(
+        self, report: VerifyReport, log: str, progress: Progress
+    ) -> None:
+        """Raise what is wrong with the files of an archive of Odoo, unless somebody
+        has accepted it."""
+        total = report.files + report.missing_count + report.damaged_count
+        losses: list[EngineError] = []
+        if report.missing_count and self._lost is None:  # else it was found before
+            missing = report.missing_count
+            losses.append(AttachmentsMissing(missing=missing, total=total, log=log))
+        if report.damaged_count:
+            damaged = report.damaged_count
+            losses.append(AttachmentsDamaged(damaged=damaged, total=total, log=log))
+        for error in losses:
+            if getattr(error, "finding", "") not in self._options.accepted:
+                raise error
+            progress.warn(Message(ACCEPTED, problem=error.message))
 
     def make_safe(self, progress: Progress) -> None:
         """Change in the copy what must not act: always its plans, and more by the

@@ -1,0 +1,100 @@
+"""Attachments whose files are not in the archive, counted before a restore.
+
+Odoo's database manager, and what uses it, archives the files that it finds and counts
+nothing: only the rows of the dump tell what should be there.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..archive.names import FILESTORE
+from ..archive.reader import Archive, is_attachment
+from ..errors import EngineError
+from ..errors.restore import AttachmentsMissing, NoAttachments
+from ..progress import Progress
+from .allowed import ticking
+from .kinds import COPIED, copied_columns, table_of
+from .sqlstream import Rows, Statement, split
+
+TABLES = (b"public.ir_attachment", b"ir_attachment")
+FILE_COLUMN = b"store_fname"
+NULL = b"\\N"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Of ``total`` attachments with a file, how many have none in the archive, and how
+    many files that are: several may share one. ``files`` is what the archive has."""
+
+    total: int
+    missing: int
+    missing_files: int
+    files: int
+
+    @property
+    def error(self) -> EngineError | None:
+        """What somebody has to accept, None when nothing is lost."""
+        if not self.missing:
+            return None
+        if not self.files:
+            return NoAttachments(total=self.total)
+        return AttachmentsMissing(missing=self.missing, total=self.total)
+
+
+def lost_attachments(archive: Archive, progress: Progress) -> Lost | None:
+    """Compare the attachments of the dump with the files of the archive; None where
+    the dump has no such table, or its rows in another form than pg_dump's usual one.
+
+    The dump is read up to those rows. A file in the archive takes 8 bytes of memory.
+    Raise what ``split`` raises, PermanentError when the archive is damaged, Cancelled.
+    """
+    items = split(ticking(archive.sql(), progress))
+    column = _find_column(items)
+    if column is None:
+        return None
+    held = _held(archive)
+    total = missing = 0
+    absent: set[int] = set()
+    for name in _names(items, column):
+        total += 1
+        mark = hash(name)
+        at = bisect_left(held, mark)
+        if at == len(held) or held[at] != mark:
+            missing += 1
+            absent.add(mark)
+    return Lost(total, missing, len(absent), len(held))
+
+
+def _find_column(items: Iterator[Statement | Rows]) -> int | None:
+    """Go on to the rows of the attachments; return which of their columns has the name
+    of the file, None when there are no such rows."""
+    for item in items:
+        if isinstance(item, Rows):
+            item.loaded(-1)
+        elif item.is_copy and table_of(COPIED, item.text) in TABLES:
+            columns = copied_columns(item.text)
+            return columns.index(FILE_COLUMN) if FILE_COLUMN in columns else None
+    return None
+
+
+def _held(archive: Archive) -> "array[int]":
+    names = (
+        entry.name.removeprefix(FILESTORE).encode()
+        for entry in archive.reader.entries()
+        if is_attachment(entry)
+    )
+    return array("q", sorted(map(hash, names)))
+
+
+def _names(items: Iterator[Statement | Rows], column: int) -> Iterator[bytes]:
+    """Yield the file of each row up to the next statement; a row may have none."""
+    for item in items:
+        if not isinstance(item, Rows):
+            return
+        for row in b"".join(item.parts).splitlines():
+            name = row.split(b"\t", column + 1)[column : column + 1]
+            if name and name[0] != NULL:
+                yield name[0]
+        item.loaded(-1)

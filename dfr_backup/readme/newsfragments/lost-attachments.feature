@@ -1,0 +1,1 @@
+Zips of Odoo's database manager and of OCA's auto_backup that lack attachments, or were made without the filestore, are restored after one confirmation that counts what is missing: --accept on the command line, a box in the form. An import says it when the file is taken in.
