@@ -233,6 +233,8 @@ class BackupJob(models.Model):
             return (
                 self.step_ids.copy_id.action_restore()
             )  # its key is not kept: ask for all again
+        if self.kind == "import":  # the file was not kept: ask for it again
+            return self.env["backup.copy"].action_import()
         return self.plan_id.action_run_now()
 
     @api.model
