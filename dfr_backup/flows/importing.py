@@ -3,12 +3,21 @@
 import contextlib
 import os
 
-from ..engine.arrival import check_archive, distinct_key, free_key, look_at
+from ..engine.archive.reader import open_archive
+from ..engine.arrival import (
+    check_archive,
+    distinct_key,
+    free_key,
+    let_go,
+    look_at,
+    take_key,
+)
 from ..engine.checkpoints import checkpoint
-from ..engine.errors import EngineError
+from ..engine.errors import EngineError, PermanentError
 from ..engine.errors.storage import UploadedFileGone
 from ..engine.messages import Message
 from ..engine.outcome import whole_state
+from ..engine.restore.attachments import lost_attachments
 from ..engine.retry import persistently
 from . import words
 from .backup import BackupFlow
@@ -47,6 +56,8 @@ class ImportFlow(BackupFlow):
         name, moment = job._uploaded()
         arrival = look_at(path, name, moment)
         sha256 = check_archive(path, progress)
+        if arrival.made_by_odoo:
+            self._count_attachments(path, progress)
         try:
             key = free_key(storage._get_own_storage(), arrival.key, job.uuid)
         except EngineError:  # the upload will say why, and may be tried again
@@ -56,23 +67,51 @@ class ImportFlow(BackupFlow):
         checkpoint("import.recorded")
         path.rename(self.work / key)
 
+    def _count_attachments(self, path, progress):
+        """Say now what a restore will have to be told to go on without."""
+        try:
+            with open_archive(path) as archive:
+                lost = lost_attachments(archive, progress)
+        except PermanentError as error:  # it cannot be restored, and is taken in
+            progress.warn(error.in_full)
+            return
+        if lost and lost.error:
+            progress.warn(lost.error.in_full)
+            self.job._note_to_accept([lost.error])
+
     def upload(self, progress, storage):
         """Store the archive. A name that another import has taken since this one was
         checked is left to it."""
         self._require_archive()
         key = persistently(
-            lambda: self._free_key(storage), progress, storage._retries()
+            lambda: self._take_key(storage), progress, storage._retries()
         )
         if key != self.job.archive_name:
             self._rename(key)
             progress.log(Message(words.NAME_TAKEN, key=key))
-        self.job._remember(begun=[*self.job._facts().get("begun", ()), key])
-        super().upload(progress, storage)
+        self.job._remember(begun=[*self._begun(), key])
+        try:
+            super().upload(progress, storage)
+        except EngineError:
+            self._let_go(storage, key)
+            raise
 
-    def _free_key(self, storage):
-        job = self.job
-        begun = job._facts().get("begun", ())
-        return free_key(storage._get_own_storage(), job.archive_name, job.uuid, begun)
+    def _begun(self):
+        return self.job._facts().get("begun", ())
+
+    def _take_key(self, storage):
+        job, target = self.job, storage._get_own_storage()
+        # who may not delete may not write over a reservation either
+        take = take_key if storage.can_delete else free_key
+        return take(target, job.archive_name, job.uuid, self._begun())
+
+    def _let_go(self, storage, key):
+        """Let others have a name under which nothing was stored: a later attempt asks
+        for it again."""
+        with contextlib.suppress(EngineError):
+            if let_go(storage._get_own_storage(), key, self.job.uuid):
+                begun = [name for name in self._begun() if name != key]
+                self.job._remember(begun=begun)
 
     def _rename(self, key):
         """Give the archive another name; a kill leaves it under the one or under the

@@ -1,6 +1,7 @@
 """One restore, from top to bottom, and the drill that proves that one would work."""
 
-from ..engine.errors import Mismatch
+from ..engine.errors import EngineError, Mismatch
+from ..engine.errors.restore import is_acceptable
 from ..engine.messages import Message, _
 from ..engine.outcome import whole_state
 from ..engine.restore.files import unpack_addons
@@ -71,7 +72,17 @@ class RestoreFlow(Flow):
                 step.copy_id, storage, progress
             )
         method = getattr(self, step.kind, None) or getattr(self.restore, step.kind)
-        return lambda progress, _storage: method(progress)
+        return lambda progress, _storage: self._noting(method, progress)
+
+    def _noting(self, method, progress):
+        """Do a step, and remember what somebody may accept of what ends it: the form
+        of the next restore asks for that."""
+        try:
+            method(progress)
+        except EngineError as error:
+            found = self.restore.to_accept or [error]
+            self.job._note_to_accept(filter(is_acceptable, found))
+            raise
 
     def _fetch(self, copy, storage, progress):
         """Get the archive. One that is not what the catalogue knows is noted as

@@ -6,10 +6,12 @@ import shutil
 from odoo import fields, models, release
 
 from .. import runner, server
-from ..engine.messages import Joined, Message
+from ..engine.errors.restore import LOST_ATTACHMENTS
+from ..engine.messages import Joined, Message, from_json, to_json
 from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
 from ..flows import words
+from .engine_messages import translate
 
 
 class BackupJob(models.Model):
@@ -22,6 +24,9 @@ class BackupJob(models.Model):
     restore_addons = fields.Boolean("Unpack Custom Addons")
     restore_accepted = fields.Json(
         help="What the preflight found and somebody accepted."
+    )
+    restore_plain = fields.Boolean(
+        "Load in One Session", help="The dump is loaded in its own order, as by psql."
     )
     restore_key = fields.Text(
         "Key of the Archive", compute="_compute_secrets", inverse="_inverse_restore_key"
@@ -37,16 +42,37 @@ class BackupJob(models.Model):
             place=server.place(self.restore_database or f"dfr_drill_{self.uuid[:8]}"),
             series=release.series,
             modules=server.modules_on_disk(),
-            accepted=self.restore_accepted or (),
+            accepted=self._accepted(),
             new_identity=self.restore_new_identity,
             neutralize=server.neutralization if self.restore_neutralize else None,
             identities=self._identities(copy),
             durable=self.kind == "restore",
             whole=self.kind == "drill",
+            plain=self.restore_plain,
             trusted=self.trigger == "cli" or copy.is_trusted,
             **server.database_template(),
         )
         return Restore(self._server(), options, self._work_path(), server.markers())
+
+    def _accepted(self):
+        """Return what does not stop this restore. That an archive of Odoo lacks files
+        does not stop a drill, which nobody could tell to go on: it warns."""
+        accepted = self.restore_accepted or []
+        return [*accepted, *LOST_ATTACHMENTS] if self.kind == "drill" else accepted
+
+    def _note_to_accept(self, errors):
+        """Keep what somebody may accept: what it is called, and what it says."""
+        found = [
+            {"code": error.finding, "text": to_json(error.in_full)} for error in errors
+        ]
+        self._remember(to_accept=found)
+
+    def _to_accept(self):
+        """Return what somebody may accept as it is shown, by what it is called."""
+        found = self._facts().get("to_accept", ())
+        return {
+            one["code"]: translate(self.env, from_json(one["text"])) for one in found
+        }
 
     def _server(self):
         return server.connection("postgres", self._application_name())

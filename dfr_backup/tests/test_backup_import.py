@@ -2,6 +2,7 @@ import io
 import json
 import shutil
 import zipfile
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
@@ -25,10 +26,17 @@ ODOO = {
 }
 
 
-def zipped(content, **more):
+WHOLE = "SELECT 1;\n-- PostgreSQL database dump complete\n"
+TWO_ATTACHMENTS = (
+    "COPY public.ir_attachment (id, store_fname, name) FROM stdin;\n"
+    "1\taa/1\tfirst\n2\t\\N\tlink\n3\tbb/2\tsecond\n\\.\n" + WHOLE
+)
+
+
+def zipped(content, dump=WHOLE, **more):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("dump.sql", "SELECT 1;")
+        archive.writestr("dump.sql", dump)
         archive.writestr("manifest.json", content)
         for name, data in more.items():
             archive.writestr(name, data)
@@ -174,6 +182,34 @@ class TestBackupImport(BackupCase):
         self.assertEqual(job.state, "failure")
         self.assertEqual(self.stored(self.disk), [])
         self.assertEqual(self.work(), set())
+
+    def test_import_that_has_failed_asks_for_the_file_again(self):
+        broken = bytearray(self.odoos)
+        broken[42] ^= 1
+        job = self.imported(bytes(broken))
+        self.assertEqual(job.state, "failure")
+        self.assertFalse(job.can_retry_upload)
+        copies = type(self.env["backup.copy"])
+        self.assertAsksForPassword(copies.action_import)
+        with patch.object(copies, "action_import", return_value="its form"):
+            self.assertEqual(job.with_user(self.manager).action_retry(), "its form")
+
+    def test_attachments_that_an_archive_lacks_are_counted_and_can_be_accepted(self):
+        content = json.dumps(ODOO)
+        for more, code in (
+            ({}, "no_attachments"),
+            ({"filestore/aa/1": "x"}, "attachments_missing"),
+            ({"filestore/aa/1": "x", "filestore/bb/2": "y"}, None),
+        ):
+            with self.subTest(code):
+                job = self.imported(zipped(content, TWO_ATTACHMENTS, **more))
+                step = job.step_ids.filtered(lambda step: step.kind == "check")
+                state = "warning" if code else "success"
+                self.assertEqual((job.state, step.state), ("success", state))
+                values = {"copy_id": job.copy_ids.id, "database": "x"}
+                wizard = self.env["backup.restore.wizard"].create(values)
+                found = wizard._acceptable([])
+                self.assertEqual(set(found), {code} if code else set())
 
     def test_archive_that_cannot_be_stored_is_kept_for_a_retry(self):
         self.storage.local_path = str(self.root / "gone")

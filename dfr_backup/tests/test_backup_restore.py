@@ -5,13 +5,21 @@ from argparse import Namespace
 from unittest.mock import patch
 
 from odoo.modules.neutralize import get_neutralization_queries
-from odoo.tests import tagged
+from odoo.tests import Form, tagged
 
 from .. import server
 from ..console.archives import _fail
 from ..engine.errors.fetch import NoDatabase
-from ..engine.errors.restore import OtherSeries
+from ..engine.errors.restore import (
+    AttachmentsMissing,
+    ExtensionRefused,
+    NameTaken,
+    NoAttachments,
+    OtherSeries,
+    RestoreNeedsSpace,
+)
 from ..engine.postgres import Connection
+from ..flows.restore import RestoreFlow
 from .common import BackupCase
 
 
@@ -53,6 +61,86 @@ class TestBackupRestore(BackupCase):
         action = job.action_retry()
         self.assertEqual(action["res_model"], "backup.restore.wizard")
         self.assertEqual(action["context"], {"default_copy_id": self.copy.id})
+
+    def refused_by(self, *errors, kind="restore"):
+        """Let a restore end because of these."""
+        job = self.copy._request_restore(restore_database="restored")
+        job._note_to_accept(errors)
+        job.write({"state": "failure", "kind": kind})
+        return job
+
+    def form(self):
+        action = self.copy.action_restore()
+        return Form(self.env[action["res_model"]].with_context(**action["context"]))
+
+    def start(self, form):
+        record = form.save()
+        action = type(record).action_restore.__wrapped__(record)
+        return self.env["backup.job"].browse(action["res_id"])
+
+    def test_nothing_is_accepted_that_was_not_found(self):
+        form = self.form()
+        self.assertFalse(form.to_accept or form.may_load_plain)
+        form.save().accept_findings = True
+        self.assertFalse(self.start(form).restore_accepted)
+
+    def test_what_has_ended_a_restore_can_be_accepted(self):
+        for kind in ("restore", "drill"):
+            with self.subTest(kind):
+                error = AttachmentsMissing(missing=3, total=1204)
+                extension = ExtensionRefused(name="far", reason="no", where="line 2")
+                self.refused_by(error, extension, kind=kind)
+                form = self.form()
+                self.assertIn(str(error.in_full), form.to_accept)
+                self.assertIn(str(extension.in_full), form.to_accept)
+                self.assertFalse(self.start(form).restore_accepted)
+                self.refused_by(error, extension, kind=kind)
+                form = self.form()
+                form.accept_findings, form.plain_load = True, True
+                job = self.start(form)
+                accepted = {"attachments_missing", "extension"}
+                self.assertEqual(set(job.restore_accepted), accepted)
+                with job._open_restore(self.copy) as restore:
+                    self.assertEqual(set(restore._options.accepted), accepted)
+                    self.assertTrue(restore._options.plain)
+
+    def test_good_restore_leaves_nothing_to_accept(self):
+        self.refused_by(NoAttachments(total=3))
+        self.copy._request_restore(restore_database="again").state = "success"
+        self.assertFalse(self.form().to_accept)
+
+    def test_load_that_has_failed_may_be_done_by_one_session(self):
+        job = self.refused_by()
+        job.step_ids.filtered(lambda step: step.kind == "load").state = "failure"
+        form = self.form()
+        self.assertFalse(form.to_accept)
+        form.plain_load = True
+        self.assertTrue(self.start(form).restore_plain)
+
+    def test_drill_of_an_odoo_archive_without_files_goes_on(self):
+        """Nobody is there whom it could ask; it warns."""
+        job = self.copy._request_drill("manual")
+        with job._open_restore(self.copy) as restore:
+            self.assertIn("no_attachments", restore._options.accepted)
+
+    def test_flow_remembers_what_may_be_accepted_of_what_ends_a_step(self):
+        job = self.copy._request_restore(restore_database="restored")
+        flow = RestoreFlow(job)
+        flow.restore = Namespace(to_accept=[])
+        space, name = RestoreNeedsSpace(), NameTaken(database="x")
+        for found, error, codes in (
+            ([], space, {"space"}),
+            ([], name, set()),
+            ([space], name, {"space"}),
+        ):
+            flow.restore.to_accept = found
+
+            def end(_progress, error=error):
+                raise error
+
+            with contextlib.suppress(type(error)):  # and no savepoint
+                flow._noting(end, None)
+            self.assertEqual(set(job._to_accept()), codes)
 
     def test_neutralized_copy_has_no_secret(self):
         job = self.copy._request_restore(restore_database="restored")

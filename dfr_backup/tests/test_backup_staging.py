@@ -5,10 +5,15 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, new_test_user, tagged
 
 from .. import server
-from ..engine.errors.restore import ModulesMissing, NoChecksums, RestoreNeedsSpace
+from ..engine.errors.restore import (
+    ModulesMissing,
+    NameTaken,
+    NoChecksums,
+    RestoreNeedsSpace,
+)
 from ..engine.messages import Size
 from ..engine.restore.preflight import Finding
-from ..wizards import backup_staging_wizard
+from ..wizards import backup_restore_wizard
 from .archives import store_archive
 from .common import BackupCase
 
@@ -36,7 +41,7 @@ class TestBackupStaging(BackupCase):
         self.findings = []
         self.startPatcher(
             patch.object(
-                backup_staging_wizard, "preflight", lambda *_args: self.findings
+                backup_restore_wizard, "preflight", lambda *_args: self.findings
             )
         )
 
@@ -103,12 +108,13 @@ class TestBackupStaging(BackupCase):
 
     def test_what_speaks_against_it_is_shown_and_stops_it(self):
         self.findings = [
-            Finding(RestoreNeedsSpace(needed=Size(9 << 20), folder="/x", free=Size(0))),
+            Finding(NameTaken(database="x")),
             Finding(NoChecksums(), blocking=False),
         ]
         wizard = self.wizard(self.new.with_user(self.manager).action_staging())
         self.assertEqual(wizard.obstacles, str(self.findings[0].error.in_full))
         self.assertEqual(wizard.remarks, str(self.findings[1].error.in_full))
+        self.assertFalse(wizard.to_accept or wizard.may_load_plain)
         with self.assertRaises(UserError) as refused:
             wizard.save().action_make()
         self.assertEqual(str(refused.exception), wizard.obstacles)
@@ -119,13 +125,24 @@ class TestBackupStaging(BackupCase):
             good.action_make()
         restore.assert_called_once()
 
-    def test_missing_modules_can_be_accepted(self):
-        self.findings = [Finding(ModulesMissing(count=2, modules="a, b"))]
+    def test_what_is_found_can_be_accepted(self):
+        self.findings = [
+            Finding(ModulesMissing(count=2, modules="a, b")),
+            Finding(RestoreNeedsSpace(needed=Size(9 << 20), folder="/x", free=Size(0))),
+        ]
         wizard = self.wizard(self.new.with_user(self.manager).action_staging())
-        self.assertTrue(wizard.lacks_modules and wizard.obstacles)
-        wizard.accept_missing_modules = True
+        for finding in self.findings:
+            self.assertIn(str(finding.error.in_full), wizard.to_accept)
         self.assertFalse(wizard.obstacles)
-        self.assertEqual(self.start(wizard).restore_accepted, ["modules_missing"])
+        with self.assertRaises(UserError):
+            wizard.save().action_make()
+        wizard = self.wizard(self.new.with_user(self.manager).action_staging())
+        wizard.accept_findings = True
+        with patch.object(type(wizard.save()), "action_restore") as restore:
+            wizard.save().action_make()
+        restore.assert_called_once()
+        job = self.start(wizard)
+        self.assertEqual(set(job.restore_accepted), {"modules_missing", "space"})
 
     def test_without_a_good_backup_there_is_no_copy(self):
         (self.old + self.new).state = "stored"

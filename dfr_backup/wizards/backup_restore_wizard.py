@@ -1,12 +1,23 @@
-from odoo import api, fields, models
+from odoo import api, fields, models, release
 from odoo.exceptions import ValidationError
 
 from odoo.addons.base.models.res_users import check_identity
 
+from .. import server
+from ..engine.browse import read_contents
 from ..engine.catalogue import describe_stored
+from ..engine.contents import describe
 from ..engine.errors import EngineError
+from ..engine.restore.preflight import Surroundings, preflight
 from ..engine.restore.target import check_name
-from ..models.engine_messages import format_error, translate_engine_errors
+from ..models.engine_messages import (
+    format_error,
+    translate,
+    translate_engine_errors,
+)
+
+# bytes of SQL per byte of an archive, rather too many, where nobody has counted
+SQL_RATIO = 5
 
 
 class BackupRestoreWizard(models.TransientModel):
@@ -38,8 +49,18 @@ class BackupRestoreWizard(models.TransientModel):
         "when the "
         "original is gone for good and this one takes its place.",
     )
-    accept_missing_modules = fields.Boolean(
-        help="The database needs them to be served: install them before you open it."
+    obstacles = fields.Text(compute="_compute_findings")
+    remarks = fields.Text(compute="_compute_findings")
+    to_accept = fields.Text(compute="_compute_findings")
+    accept_findings = fields.Boolean(
+        "Restore All the Same",
+        help="The restore goes on in spite of this. What you accept is written into "
+        "the log of its run.",
+    )
+    may_load_plain = fields.Boolean(compute="_compute_findings")
+    plain_load = fields.Boolean(
+        "Load in One Session",
+        help="Slower: the dump is loaded in its own order, as by psql.",
     )
     unpack_addons = fields.Boolean(
         "Unpack Custom Addons",
@@ -91,6 +112,66 @@ class BackupRestoreWizard(models.TransientModel):
             sidecar, sidecar.made_by_odoo
         )
 
+    @api.depends("copy_id", "database")
+    def _compute_findings(self):
+        for wizard in self:
+            found = wizard._findings()
+            acceptable = wizard._acceptable(found)
+            bad = [f for f in found if f.blocking and f.code not in acceptable]
+            remarks = [f for f in found if not f.blocking]
+            wizard.obstacles = "\n".join(map(wizard._in_words, bad))
+            wizard.remarks = "\n".join(map(wizard._in_words, remarks))
+            wizard.to_accept = "\n".join(acceptable.values())
+            wizard.may_load_plain = acceptable or wizard._load_has_failed()
+
+    def _in_words(self, finding):
+        return translate(self.env, finding.error.in_full)
+
+    def _acceptable(self, found):
+        """Return what somebody may accept as it is shown, by what it is called: what
+        was ``found`` now, and what has ended the last restore or was seen when the
+        archive was taken in."""
+        copy = self.copy_id.sudo()
+        jobs = self._last_restore() | copy.job_id
+        known = {code: text for job in jobs for code, text in job._to_accept().items()}
+        return known | {f.code: self._in_words(f) for f in found if f.acceptable}
+
+    def _last_restore(self):
+        """Return the last restore or drill of this backup, if it has failed."""
+        about = [
+            ("step_ids.copy_id", "in", self.copy_id.ids),
+            ("kind", "in", ("restore", "drill")),
+        ]
+        job = self.env["backup.job"].sudo().search(about, order="id desc", limit=1)
+        return job.filtered(lambda job: job.state in ("failure", "partial"))
+
+    def _load_has_failed(self):
+        steps = self._last_restore().step_ids.filtered(lambda s: s.kind == "load")
+        return "failure" in steps.mapped("state")
+
+    def _findings(self):
+        """Return what speaks against this restore, as far as the manifest can tell.
+        What cannot be looked at now, the run itself will find."""
+        copy = self.copy_id.sudo()
+        try:
+            contents = read_contents(copy._get_checked_storage(), copy.key)
+            steps = copy.job_id.step_ids.filtered(
+                lambda step: step.kind == "dump_database"
+            )
+            sql_bytes = sum(steps.mapped("bytes_done")) or copy.size * SQL_RATIO
+            parts = (copy.contents or "").split(", ")
+            surroundings = Surroundings(
+                server.place(self.database or ""),
+                release.series,
+                server.modules_on_disk(),
+            )
+            connection = server.connection("postgres", "dfr_backup preflight")
+            return preflight(
+                describe(contents, parts, int(sql_bytes)), surroundings, connection
+            )
+        except EngineError:
+            return []
+
     def _inverse_key(self):
         self._seal_secret("key")
 
@@ -109,8 +190,13 @@ class BackupRestoreWizard(models.TransientModel):
             restore_neutralize=self.neutralize,
             restore_new_identity=self.new_identity,
             restore_addons=self.unpack_addons,
-            restore_accepted=["modules_missing"] if self.accept_missing_modules else [],
+            restore_accepted=self._accepted(),
+            restore_plain=self.plain_load,
         )
         job.restore_key = self.sudo()._read_secret("key")
         self.sudo().sealed_secrets = False
         return job._action_open()
+
+    def _accepted(self):
+        """Return by their names what whoever fills in this form has accepted."""
+        return list(self._acceptable(self._findings())) if self.accept_findings else []

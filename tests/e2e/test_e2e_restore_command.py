@@ -101,6 +101,34 @@ def test_restored_copy_neither_stores_nor_deletes(instance, copy):
         )
 
 
+def test_zip_of_odoo_without_all_attachments(instance, copy, tmp_path):
+    """They are counted, and what is there is restored when somebody says so."""
+    without, lacking = tmp_path / "without.zip", tmp_path / "lacking.zip"
+    dump = ("db", "dump", instance.database)
+    assert instance.odoo(*dump, str(without), "--no-filestore").returncode == 0
+    names = "SELECT store_fname, count(*) FROM ir_attachment WHERE store_fname IS NOT"
+    rows = instance.sql(f"{names} NULL GROUP BY 1 ORDER BY 2 DESC")
+    path = instance.filestore / rows[0][0]
+    path.rename(tmp_path / "away")
+    assert instance.odoo(*dump, str(lacking)).returncode == 0
+    (tmp_path / "away").rename(path)
+    for archive, accept in (
+        (without, "no_attachments"),
+        (lacking, "attachments_missing"),
+    ):
+        refused = json.loads(restore(instance, archive, copy, "--json").stdout)
+        assert refused["accept"] == accept
+        assert str(sum(count for _name, count in rows)) in refused["error"]
+    said = restore(instance, lacking, copy)
+    assert said.returncode == 1
+    assert f"--accept {accept}" in said.stderr
+    assert f" {rows[0][1]} " in said.stderr
+    done = restore(instance, lacking, copy, "--accept", accept, "--json")
+    assert done.returncode == 0, done.stderr
+    count = "SELECT count(*) FROM ir_attachment"
+    assert instance.sql(count, database=copy) == instance.sql(count)
+
+
 def test_replace_keeps_the_old_one(instance, copy):
     run = instance.backup()
     assert restore(instance, run.archive, copy).returncode == 0

@@ -1,0 +1,1 @@
+What a check has found and you may decide about can be accepted in the restore form, as on the command line, and after a failed load the dump can be loaded in one session. The log of the run names what was accepted. On the command line, --accept takes only what can be accepted.
