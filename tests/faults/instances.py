@@ -11,7 +11,7 @@ TESTS = Path(__file__).resolve().parents[1]
 package = types.ModuleType("dfr_backup")
 package.__path__ = [str(TESTS.parent / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
-sys.path += [str(TESTS / "storages"), str(TESTS / "e2e")]
+sys.path += [str(TESTS / name) for name in ("storages", "e2e", "engine")]
 
 _spec = importlib.util.spec_from_file_location(
     "e2e_instances", TESTS / "e2e/conftest.py"
