@@ -38,12 +38,13 @@ def checked_state(steps: Iterable[StepOutcome]) -> str:
     """Given every step of a run that looks at things, one step each, return
     "success" when all are good, "failure" when none is, else "partial"."""
     good = [step.state in GOOD for step in steps]
-    if all(good):
-        return "success"
-    return "partial" if any(good) else "failure"
+    if not any(good):
+        return "failure"
+    return "success" if all(good) else "partial"
 
 
 def whole_state(steps: Iterable[StepOutcome]) -> str:
     """Given every step of a run that is of use only as a whole, return "success" or
     "failure"."""
-    return "success" if all(step.state in GOOD for step in steps) else "failure"
+    good = [step.state in GOOD for step in steps]
+    return "success" if good and all(good) else "failure"

@@ -2,7 +2,12 @@
 
 import pytest
 
-from dfr_backup.engine.outcome import StepOutcome, overall_state
+from dfr_backup.engine.outcome import (
+    StepOutcome,
+    checked_state,
+    overall_state,
+    whole_state,
+)
 
 OK, BAD, SKIP, WARN = "success", "failure", "skipped", "warning"
 
@@ -40,3 +45,8 @@ def test_table(database, files, compress, verify, expected, cleanup):
         steps.append(StepOutcome("verify", state, f"s{number}"))
     steps.append(StepOutcome("cleanup", cleanup))
     assert overall_state(steps) == expected
+
+
+@pytest.mark.parametrize("state_of", [overall_state, checked_state, whole_state])
+def test_a_run_that_has_done_nothing_is_no_success(state_of):
+    assert state_of([]) == "failure"
