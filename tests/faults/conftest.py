@@ -5,13 +5,24 @@ The long suite is ``make faults``; ``pytest -m short`` is the part that ``make t
 runs.
 """
 
+import contextlib
+
 import pytest
-from instances import e2e, made_instance
-from lab import Lab
+from instances import e2e, made_instance, made_neighbour
+from lab import Lab, Neighbour
 from table import Table
 
 template = e2e.template
 pytest_sessionfinish = e2e.pytest_sessionfinish
+# whose cells there are once more, with a run of another database beside each run
+AT_ONCE = {
+    "test_disk",
+    "test_kills",
+    "test_memory",
+    "test_processes",
+    "test_restore_command",
+}
+BESIDE = "two at once"
 
 
 def pytest_configure(config):
@@ -23,6 +34,25 @@ def pytest_addoption(parser):
     parser.addoption("--rounds", type=int, default=30, help="rounds of the random walk")
     parser.addoption("--seed", type=int, default=None, help="of the random walk")
     parser.addoption("--table", default=None, help="write the table there, as JSON")
+
+
+def pytest_generate_tests(metafunc):
+    if "lab" in metafunc.fixturenames and metafunc.module.__name__ in AT_ONCE:
+        ways = ["alone", BESIDE]
+        metafunc.parametrize("lab", ways, indirect=True, scope="module")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What belongs to the short part belongs to it once."""
+    for item in items:
+        if _is_beside(item):
+            item.own_markers = [m for m in item.own_markers if m.name != "short"]
+
+
+def _is_beside(item):
+    callspec = getattr(item, "callspec", None)
+    return bool(callspec) and callspec.params.get("lab") == BESIDE
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -38,6 +68,8 @@ def cell(request):
     """Call with fault, step and outcome: the test's row of the table."""
 
     def write(fault, step, outcome):
+        if _is_beside(request.node):
+            fault = f"{fault}; {BESIDE}"
         request.node.row = (fault, step, outcome)
         request.config.table.add(request.node.nodeid, fault, step, outcome)
 
@@ -69,5 +101,13 @@ def lab(template, tmp_path_factory, request):
     """A lab for all tests of a module."""
     name = request.module.__name__.removeprefix("test_")
     folder = tmp_path_factory.mktemp("lab")
-    with made_instance(template, folder, name) as instance, Lab(instance) as made:
+    with (
+        made_instance(template, folder, name) as instance,
+        Lab(instance) as made,
+        contextlib.ExitStack() as stack,
+    ):
+        if getattr(request, "param", None) == BESIDE:
+            other = made_neighbour(template, instance, folder / "beside")
+            neighbour = Neighbour(stack.enter_context(other))
+            made.beside = stack.enter_context(neighbour)
         yield made

@@ -13,6 +13,11 @@ package.__path__ = [str(TESTS.parent / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 sys.path += [str(TESTS / name) for name in ("storages", "e2e", "engine")]
 
+KEEP_TWO = """
+    UPDATE backup_plan SET retention = 'custom', keep_last = 2, keep_minimum = 2,
+           keep_hourly = 0, keep_daily = 0, keep_weekly = 0, keep_monthly = 0,
+           keep_yearly = 0, keep_within_days = 0
+"""
 _spec = importlib.util.spec_from_file_location(
     "e2e_instances", TESTS / "e2e/conftest.py"
 )
@@ -30,5 +35,21 @@ def made_instance(template, folder, name):
     clone.sql("UPDATE backup_plan SET retention = 'none'")
     try:
         yield clone
+    finally:
+        e2e.drop_database(name)
+
+
+@contextlib.contextmanager
+def made_neighbour(template, instance, folder):
+    """Yield another database of the server of ``instance``: of its data directory."""
+    folder.mkdir(exist_ok=True)
+    name = instance.database.replace("faults", "beside")
+    other = e2e.Instance(name, folder)
+    other.data = instance.data
+    other.write_conf(data_dir=str(other.data))
+    e2e.fill_clone(template, other)
+    other.sql(KEEP_TWO)
+    try:
+        yield other
     finally:
         e2e.drop_database(name)

@@ -171,6 +171,7 @@ class Lab:
         self.bucket = None  # (client, name)
         self.sftp_folder = None  # where the server keeps what it gets
         self.identity = None  # a file with the key of encrypted archives
+        self.beside = None  # a Neighbour, whose runs go on at the same time
         self.shared = environ
         self._known = {}
         self._scratch = set()  # databases that restores were seen to make
@@ -206,6 +207,8 @@ class Lab:
         ):
             self.settle(earlier)  # a test that failed has left it
         environ = fault.environ if fault else {"DFR_FAULT": None}
+        if self.beside:
+            self.beside.begin(code)
         number = self.driver.do(code, **environ)
         self.driver.do("", DFR_FAULT=environ["DFR_FAULT"])
         return number
@@ -223,6 +226,8 @@ class Lab:
                     number,
                 )
                 if state not in OPEN:
+                    if self.beside:
+                        self.beside.end()
                     return Outcome(self, number)
                 if later:  # nobody waits ten minutes here
                     self.sql(
@@ -261,12 +266,15 @@ class Lab:
         self._note_scratch()
         needles = [name.encode() for name in (self.instance.database, *self._scratch)]
         of_pg_dump = b"PGDATABASE=" + needles[0] + b"\0"
+        # there may be another server with a database of this name
+        conf = b"ODOO_RC=" + os.fsencode(self.instance.conf) + b"\0"
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 command = path.read_bytes()
+                environ = path.with_name("environ").read_bytes()
                 pid = int(path.parent.name)
                 ours = any(needle in command for needle in needles)
-                ours = ours or of_pg_dump in path.with_name("environ").read_bytes()
+                ours = (ours or of_pg_dump in environ) and conf in environ
                 if ours and b"driver.py" not in command and pid != os.getpid():
                     found[pid] = command.replace(b"\0", b" ").decode()
         return {pid: text for pid, text in found.items() if "postgres:" not in text}
@@ -370,9 +378,8 @@ class Lab:
 
     def _files_left(self):
         data, storage = self.instance.data, self.instance.storage
-        kept = self.sql(
-            "SELECT uuid, archive_name FROM backup_job WHERE kept_until IS NOT NULL"
-        )
+        kept = self.kept()
+        kept += self.beside.kept() if self.beside else []
         allowed = {self.instance.work / uuid / name for uuid, name in kept}
         allowed |= {path.parent for path in allowed}
         found = [path for path in self.instance.work.rglob("*") if path not in allowed]
@@ -390,6 +397,12 @@ class Lab:
         found += [storage / name for name in names - archives - sidecars]
         found += [storage / name for name in sidecars - names]
         return [str(path) for path in found] + self._uploads_left()
+
+    def kept(self):
+        """Return the archives that wait for a retry of their upload."""
+        return self.sql(
+            "SELECT uuid, archive_name FROM backup_job WHERE kept_until IS NOT NULL"
+        )
 
     def _uploads_left(self):
         if not self.bucket:
@@ -442,6 +455,47 @@ class Lab:
             "SELECT datname FROM pg_database WHERE datname = ANY(%s)",
             list(self._scratch),
         )
+
+
+class Neighbour(Lab):
+    """Another database of the same server. Whenever something runs in the lab, it does
+    the same, undisturbed, and that ends well."""
+
+    disturbed = False  # as long as a fault is one of the whole server
+
+    def __init__(self, instance):
+        super().__init__(instance)
+        self._number = None
+        self._copy = f"{instance.database}_copy"
+
+    def __enter__(self):
+        super().__enter__()
+        outcome = self.run()  # from which the restores are made
+        assert outcome.state == "success", outcome.errors
+        return self
+
+    def begin(self, code):
+        if "_request_restore" in code:
+            code = RESTORE.format(count=1, name=self._copy)
+        elif "_request_drill" in code:
+            code = DRILL.format(count=1)
+        else:
+            code = REQUEST
+        self._number = self.start(code)
+
+    def end(self):
+        if self._number is None:
+            return
+        number, self._number = self._number, None
+        try:
+            outcome = self.settle(number)
+        finally:
+            self.drop(self._copy)
+        if self.disturbed and outcome.state != "success":
+            assert all(outcome.codes.values()), f"beside: {outcome.errors}"
+            return
+        assert outcome.state == "success", f"beside: {outcome.errors}"
+        assert not self.still_at_work(), f"beside: left behind by {outcome}"
 
 
 def _patiently(look):

@@ -27,6 +27,13 @@ NO_DISK = {
 }
 
 
+@pytest.fixture(autouse=True)
+def disturbed(lab):
+    """The disk is that of the whole server."""
+    if lab.beside:
+        lab.beside.disturbed = True
+
+
 @contextlib.contextmanager
 def small_disk(folder, options):
     """Let ``folder`` lie on a small file system of its own; what was in it comes
@@ -62,6 +69,8 @@ short = pytest.mark.short
 def test_disk(lab, tmp_path, cell, how, where, instant):
     if how == "read-only" and where == "work" and instant != "step.initialize.begin":
         pytest.skip("a file that is open for writing keeps a disk writable")
+    if lab.beside:
+        lab.beside.disturbed = where == "work"  # that one is both databases' own
     folder = lab.instance.work if where == "work" else lab.instance.storage
     inodes = f",nr_inodes={INODES}" if how == "no inodes" else ""
     with small_disk(folder, f"size={ROOM},mode=700{inodes}"):

@@ -4,6 +4,7 @@ leaves nothing behind."""
 
 import contextlib
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lab import INJECT, Fault
@@ -48,7 +49,30 @@ def restore(lab, archive, copy, fault=None):
             **fault.environ,
             "PYTHONPATH": f"{INJECT}:{lab.instance.environ()['PYTHONPATH']}",
         }
-    return lab.instance.odoo("backup", "restore", str(archive), "--to", copy, **environ)
+    with beside(lab, archive):
+        return lab.instance.odoo(
+            "backup", "restore", str(archive), "--to", copy, **environ
+        )
+
+
+@contextlib.contextmanager
+def beside(lab, archive):
+    """Where two things are done at once: restore the same archive meanwhile, under
+    another name."""
+    if not lab.beside:
+        yield
+        return
+    other = lab.beside.instance
+    name = f"{other.database}_copy"
+    with ThreadPoolExecutor(1) as pool:
+        asked = ("backup", "restore", str(archive), "--to", name)
+        done = pool.submit(other.odoo, *asked)
+        try:
+            yield
+        finally:
+            result = done.result()
+            lab.beside.drop(name)
+    assert result.returncode == 0, result.stderr
 
 
 def is_there(lab, copy):
