@@ -9,19 +9,21 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 import types
 import urllib.request
 from pathlib import Path
 
 import psycopg2
 import pytest
-from pages import browser_page
+from pages import launched_browser, new_page
+from ready import ready_odoo
+from waits import until
 
 package = types.ModuleType("dfr_backup")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
@@ -35,6 +37,7 @@ REPO = Path(__file__).resolve().parents[2]
 # one for all workers of a run; several runs may go on at once
 RUN = os.environ.setdefault("DFR_E2E_RUN", str(os.getpid()))
 TEMPLATE = f"dfr_e2e_template_{RUN}"
+PYCACHE = str(DEV / "pycache")
 FAULTS = str(Path(__file__).with_name("faults"))
 ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-chown,-fowner"]
 SEED = """
@@ -47,11 +50,16 @@ env.cr.commit()
 """
 BUNDLES = """
 bundle = env["ir.qweb"]._get_asset_bundle
-for name in ("assets_web", "assets_web_print", "assets_frontend"):
+for name in ("assets_web", "assets_web_print"):
     bundle(f"web.{name}", css=True, js=False).css()
-for name in ("assets_web", "assets_frontend_minimal", "assets_frontend_lazy"):
-    bundle(f"web.{name}", css=False, js=True).js()
+bundle("web.assets_web", css=False, js=True).js()
 env.cr.commit()
+"""
+# all are due in a new database: each first start of a server would do a day's work
+OTHER_CRONS_LATER = """
+UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' + interval '1 day'
+ WHERE id NOT IN (SELECT res_id FROM ir_model_data
+                   WHERE module = 'dfr_backup' AND model = 'ir.cron')
 """
 # the state of a run, and whether its runner lives (LOCK_CLASS of runner.py)
 RUN_AND_LOCK = """
@@ -73,9 +81,13 @@ def _settings():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Return a port that is free, below those that the system gives to outgoing
+    connections: one of them could take it before a server does."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 class RpcError(Exception):
@@ -90,6 +102,8 @@ class RpcError(Exception):
 
 class Instance:
     """One database with its own data directory and configuration file."""
+
+    is_clone = False
 
     def __init__(self, database, folder):
         self.database = database
@@ -119,7 +133,7 @@ class Instance:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "ODOO_"))}
         # a start of Odoo takes half of its time to compile, where nothing is kept
         env.pop("PYTHONDONTWRITEBYTECODE", None)
-        env["PYTHONPYCACHEPREFIX"] = str(DEV / "pycache")
+        env["PYTHONPYCACHEPREFIX"] = PYCACHE
         env.update(ODOO_RC=str(self.conf), **extra)
         if fault:
             env["DFR_TEST_FAULT"] = fault
@@ -136,16 +150,27 @@ class Instance:
             timeout=timeout,
         )
 
-    def shell(self, code):
-        done = self.odoo("shell", "-d", self.database, "--no-http", text=code)
+    def command(self, *args, fault=None, text=None, timeout=900, **extra):
+        """Do the same in a process of an Odoo that has imported its code already, for
+        tests that are not about how the command starts."""
+        if not self.is_clone:
+            return self.odoo(*args, fault=fault, text=text, timeout=timeout, **extra)
+        installed = "SELECT name FROM ir_module_module WHERE state = 'installed'"
+        modules = sorted(name for (name,) in self.sql(installed))
+        ready = ready_odoo(tuple(_ordinary([])), PYCACHE, tuple(modules))
+        argv, environ = [str(DEV / "bin/odoo"), *args], self.environ(fault, **extra)
+        return ready.run(argv, environ, text or "", timeout)
+
+    def shell(self, code, fault=None):
+        args = ("shell", "-d", self.database, "--no-http")
+        done = self.command(*args, text=code, fault=fault)
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout
 
     def backup(self, fault=None, **extra):
         """Run a backup from the command line; return its report and its exit status."""
-        done = self.odoo(
-            "backup", "run", "-d", self.database, "--json", fault=fault, **extra
-        )
+        args = ("backup", "run", "-d", self.database, "--json")
+        done = self.command(*args, fault=fault, **extra)
         assert done.stdout.strip(), done.stderr
         return Run(self, json.loads(done.stdout), done.returncode)
 
@@ -200,12 +225,9 @@ class Instance:
 
         Its process may need a moment to end.
         """
-        for _ in range(240):
-            found = self._leftovers()
-            if not found:
-                break
-            time.sleep(0.25)
-        return found
+        with contextlib.suppress(AssertionError):
+            until(lambda: not self._leftovers(), seconds=120, pause=0.25)
+        return self._leftovers()
 
     def _leftovers(self):
         found = [str(p) for p in self.work.glob("*")]
@@ -241,15 +263,14 @@ class Instance:
                 _end(process)
 
     def _await_server(self, process):
-        for _ in range(240):
-            assert process.poll() is None, (self.folder / "server.log").read_text()[
-                -3000:
-            ]
+        def answers():
+            log = self.folder / "server.log"
+            assert process.poll() is None, log.read_text()[-3000:]
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{self.url}/web/health", timeout=5).close()
-                return
-            time.sleep(0.25)
-        raise AssertionError("the server does not answer")
+                return True
+
+        until(answers, pause=0.25)
 
     def rpc(self, model, method, *args, login="admin", password="admin", **kwargs):
         """Call a method over JSON-RPC, as any client may."""
@@ -289,16 +310,18 @@ class Instance:
         that its thread sleeps is passed over.
         """
         passed = set()
-        for _ in range(timeout * 4):
-            (row,) = self.sql(RUN_AND_LOCK, job_id)
-            state, attempt, held = row
-            if state not in ("pending", "running"):
-                return state
+
+        def ended(cr):
+            cr.execute(RUN_AND_LOCK, [job_id])
+            state, attempt, held = cr.fetchone()
             if state == "running" and not held and attempt not in passed:
                 passed.add(attempt)
                 self.wake_scheduled_action()
-            time.sleep(0.25)
-        raise AssertionError(f"run {job_id} is still {state}")
+            return state not in ("pending", "running") and state
+
+        with contextlib.closing(self.connect()) as session, session.cursor() as cr:
+            session.autocommit = True
+            return until(lambda: ended(cr), timeout, pause=0.25)
 
     def wake_scheduled_action(self):
         self.sql(
@@ -306,10 +329,23 @@ class Instance:
             " SELECT res_id, now() AT TIME ZONE 'UTC' FROM ir_model_data"
             " WHERE module = 'dfr_backup' AND name = 'ir_cron_supervise'"
         )
-        # Odoo's thread looks at most once a minute, unless it is told of a database
+        self.wake_cron()
+
+    def wake_cron(self):
+        """Odoo's thread looks once a minute, unless it is told of a database."""
         self.sql(
             "SELECT pg_notify('cron_trigger', %s)", self.database, database="postgres"
         )
+
+    def until_cron(self, condition):
+        """Wake the cron of a server, which may not listen yet, until it has done
+        something; return what ``condition`` returns."""
+
+        def look():
+            self.wake_cron()
+            return condition()
+
+        return until(look, pause=1)
 
 
 def _end(process):
@@ -404,20 +440,34 @@ def made_once(name, tmp_path_factory, make):
 def pytest_sessionfinish(session):
     # a worker that is done may not drop what another still clones
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        drop_database(f"{TEMPLATE}_web")
-        drop_database(TEMPLATE)
+        for name in (f"{TEMPLATE}_web", f"{TEMPLATE}_plain", TEMPLATE):
+            drop_database(name)
+
+
+def install(instance, *arguments):
+    """Let Odoo install modules."""
+    done = instance.odoo("-d", instance.database, *arguments, "--stop-after-init")
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory):
+def plain_template(tmp_path_factory):
+    """A database with all that the addon depends on, and without the addon."""
+    name = f"{TEMPLATE}_plain"
+    modules = ("-i", "base,web,mail")
+    return made_once(name, tmp_path_factory, lambda made: install(made, *modules))
+
+
+@pytest.fixture(scope="session")
+def template(plain_template, tmp_path_factory):
     """A database with the addon and some attachments, from which each test gets a
     clone."""
 
     def make(instance):
-        arguments = ("-i", "base,web,dfr_backup", "--stop-after-init")
-        done = instance.odoo("-d", TEMPLATE, *arguments, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
+        copy_database(plain_template, instance)
+        install(instance, "-i", "dfr_backup")
         instance.shell(SEED)
+        instance.sql(OTHER_CRONS_LATER)
 
     return made_once(TEMPLATE, tmp_path_factory, make)
 
@@ -433,10 +483,16 @@ def web_template(template, tmp_path_factory):
     return made_once(f"{TEMPLATE}_web", tmp_path_factory, make)
 
 
+def copy_database(template, copy):
+    """Give an instance the database of another, and its files."""
+    _databases(f'CREATE DATABASE "{copy.database}" TEMPLATE "{template.database}"')
+    shutil.copytree(template.filestore, copy.filestore)
+
+
 def fill_clone(template, clone):
-    """Give an instance what another has: database, files, and a storage of its own."""
-    _databases(f'CREATE DATABASE "{clone.database}" TEMPLATE "{template.database}"')
-    shutil.copytree(template.filestore, clone.filestore)
+    """Give an instance what another has, and a storage of its own."""
+    copy_database(template, clone)
+    clone.is_clone = True
     clone.storage.mkdir(parents=True, mode=0o700)
     clone.sql(
         "UPDATE backup_storage SET local_path = %s, place_id = NULL", str(clone.storage)
@@ -514,8 +570,15 @@ def restore():
     return restored
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """One for all pages of a worker: each has cookies and a cache of its own."""
+    with launched_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page():
+def page(browser):
     """A browser's page; ``page.problems`` has what its console complained about."""
-    with browser_page() as page:
+    with new_page(browser) as page:
         yield page

@@ -1,10 +1,10 @@
 """A raw copy of a database, made by PostgreSQL itself, beside its original."""
 
 import json
-import time
 
 import psycopg2
 from conftest import Instance, _databases, drop_database
+from waits import until
 
 RULES = """
     UPDATE backup_plan SET include_filestore = false, retention = 'custom',
@@ -16,14 +16,15 @@ CODES = "SELECT error_code FROM backup_step WHERE kind = 'cleanup' ORDER BY id D
 
 def when_alone(statement):
     """Copy or rename a database as soon as nobody is in it."""
-    for tries_left in reversed(range(120)):
+
+    def done():
         try:
             _databases(statement)
-            return
         except psycopg2.errors.ObjectInUse:
-            if not tries_left:
-                raise
-            time.sleep(0.5)
+            return False
+        return True
+
+    until(done, pause=0.5)
 
 
 def moved(instance, *arguments):
@@ -38,7 +39,7 @@ def test_a_raw_copy_deletes_nothing_until_it_is_the_original(instance, tmp_path)
     instance.sql("UPDATE backup_copy SET date = date - interval '1 day'")
     name = f"{instance.database}_raw"
     copied = Instance(name, tmp_path)
-    copied.data = instance.data
+    copied.data, copied.is_clone = instance.data, True
     copied.write_conf(data_dir=str(instance.data))
     try:
         when_alone(f'CREATE DATABASE "{name}" TEMPLATE "{instance.database}"')

@@ -4,10 +4,9 @@ no room."""
 import pytest
 from pages import (
     await_fit,
-    browser_page,
     choose,
     log_in,
-    page_of_another,
+    new_page,
     serious_findings,
 )
 
@@ -42,9 +41,9 @@ def shop(shared_instance):
 
 
 @pytest.fixture(scope="module")
-def reader(shop):
+def reader(shop, browser):
     """A page of the administrator's browser."""
-    with browser_page() as page:
+    with new_page(browser) as page:
         log_in(page, shop)
         yield page
 
@@ -123,7 +122,8 @@ def test_axe_finds_nothing_serious_with_any_kind_of_storage(show):
     page = show("backup-storages/new", FORM)
     for kind in ("local", "s3", "sftp", "rclone"):
         page.click(f".o_field_radio .o_radio_item:has([data-value={kind}]) label")
-        page.wait_for_timeout(300)  # the groups of fields change places
+        # the groups of fields change places
+        page.wait_for_selector(f".o_field_widget[name^={kind}_]:visible")
         assert serious_findings(page, ".o_action_manager") == [], kind
 
 
@@ -190,9 +190,9 @@ def test_a_telephone_shows_cards(show, reader):
         await_fit(page, ".o_content")
 
 
-def test_viewer_finds_no_button_that_changes_anything(shop, reader):
+def test_viewer_finds_no_button_that_changes_anything(shop, browser):
     make_user(shop, "vera", "dfr_backup.group_viewer")
-    with page_of_another(reader) as page:
+    with new_page(browser) as page:
         log_in(page, shop, "vera")
         for path in (
             "backup-runs",
@@ -213,9 +213,9 @@ def test_viewer_finds_no_button_that_changes_anything(shop, reader):
         assert page.problems == []
 
 
-def test_from_right_to_left(shop, reader):
+def test_from_right_to_left(shop, browser):
     make_user(shop, "hadas", "dfr_backup.group_manager", lang="he_IL")
-    with page_of_another(reader) as page:
+    with new_page(browser) as page:
         log_in(page, shop, "hadas")
         page.goto(f"{shop.url}/odoo/backups")
         page.wait_for_selector(f"{OVERVIEW} .o_backup_trend canvas", timeout=LATER)

@@ -334,12 +334,9 @@ def request(instance, copy, addons=False, accepted=(), fault=None):
     """Ask for a restore as the form does; return the number of its run, and what the
     form said about the archive: what it holds, and what is wrong with it."""
     code = REQUEST.format(name=copy, addons=addons, accepted=list(accepted))
-    done = instance.odoo(
-        "shell", "-d", instance.database, "--no-http", text=code, fault=fault
-    )
-    assert "Traceback" not in done.stderr, done.stderr
+    output = instance.shell(code, fault)
     ((job,),) = instance.sql("SELECT id FROM backup_job WHERE kind = 'restore'")
-    (said,) = [line for line in done.stdout.splitlines() if line.startswith("SAID")]
+    (said,) = [line for line in output.splitlines() if line.startswith("SAID")]
     return job, *json.loads(said.removeprefix("SAID"))
 
 

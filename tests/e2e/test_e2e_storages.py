@@ -107,6 +107,7 @@ def test_three_storages(far, s3, restore):
 
 
 RCLONE = """
+print("OFFERED", env["backup.storage"]._selection_rclone_remotes())
 storage = env["backup.storage"].create(
     {"name": "Cloud", "provider": "rclone",
      "rclone_remote": "cloud", "rclone_directory": "odoo"})
@@ -124,11 +125,9 @@ def test_rclone_remote(instance, tmp_path):
     alias = f"[cloud]\ntype = alias\nremote = {tmp_path}/cloud\n"
     config.write_text(f"{alias}[disk]\ntype = local\n")
     instance.write_conf(dfr_backup_rclone_config=str(config))
-    said = instance.shell(
-        "print('OFFERED', env['backup.storage']._selection_rclone_remotes())"
-    )
+    said = instance.shell(RCLONE)
     assert "OFFERED [('cloud', 'cloud')]" in said
-    assert "TEST False" in instance.shell(RCLONE)
+    assert "TEST False" in said
     run = instance.backup()
     assert (run.state, run.status) == ("success", 0), run.report
     (stored,) = (tmp_path / "cloud/odoo").glob("*.zip")

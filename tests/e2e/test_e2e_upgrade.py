@@ -6,14 +6,14 @@ import tarfile
 import uuid
 
 import pytest
-from conftest import DEV, REPO, Instance, drop_database
+from conftest import DEV, REPO, Instance, copy_database, drop_database, install
 
 BEFORE = "cdfc245"  # the last state before errors became values
 TEXTS = "SELECT id, error, hint, log FROM backup_step ORDER BY id"
 
 
 @pytest.fixture
-def old_instance(tmp_path):
+def old_instance(tmp_path, plain_template):
     """A database that the earlier code has made, with a run whose dump failed."""
     archived = subprocess.run(
         ["git", "-C", str(REPO), "archive", BEFORE, "dfr_backup"], capture_output=True
@@ -31,11 +31,8 @@ def old_instance(tmp_path):
         addons_path=now.replace(str(DEV / "addons"), str(tmp_path / "old"))
     )
     try:
-        done = instance.odoo(
-            "-d", name, "-i", "dfr_backup", "--load-language", "de_DE",
-            "--stop-after-init", "--no-http",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
+        copy_database(plain_template, instance)
+        install(instance, "-i", "dfr_backup", "--load-language", "de_DE", "--no-http")
         instance.superuser("CREATE TABLE secret_table (id int)")
         instance.old_run = instance.backup()
         instance.superuser("DROP TABLE secret_table")
@@ -50,15 +47,7 @@ def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     assert run.states["dump_database"] == "failure"
     before = old_instance.sql(TEXTS)
 
-    done = old_instance.odoo(
-        "-d",
-        old_instance.database,
-        "-u",
-        "dfr_backup",
-        "--stop-after-init",
-        "--no-http",
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    install(old_instance, "-u", "dfr_backup", "--no-http")
     assert old_instance.sql(TEXTS) == before
     codes = old_instance.sql(
         "SELECT kind, error_code FROM backup_step WHERE error IS NOT NULL"

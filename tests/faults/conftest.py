@@ -12,6 +12,7 @@ from instances import e2e, made_instance, made_neighbour
 from lab import Lab, Neighbour
 from table import Table
 
+plain_template = e2e.plain_template
 template = e2e.template
 pytest_sessionfinish = e2e.pytest_sessionfinish
 # whose cells there are once more, with a run of another database beside each run
