@@ -3,6 +3,7 @@
 import re
 
 from pages import await_fit, choose, log_in
+from waits import Hold
 
 LATER = 240_000  # ms, for what takes a server its time
 BUSY = ".o_backup_running[data-state=running]"
@@ -18,13 +19,6 @@ def open_overview(page, instance, login="admin"):
     page.wait_for_selector(VERDICT, timeout=LATER)
 
 
-def slow(instance, tmp_path, seconds):
-    """Return an environment in which a run waits in the middle, once, to be looked
-    at."""
-    fault = f"pause:archive.checksums.written:{tmp_path}/marker:{seconds}"
-    return instance.environ(fault)
-
-
 def make_viewer(instance):
     _model, group = instance.rpc(
         "ir.model.data", "check_object_reference", "dfr_backup", "group_viewer"
@@ -35,7 +29,8 @@ def make_viewer(instance):
 
 def test_first_backup_turns_green_by_itself(instance, page, tmp_path):
     ((storage,),) = instance.sql("SELECT name FROM backup_storage")
-    with instance.serve(env=slow(instance, tmp_path, 6)):
+    hold = Hold(tmp_path, "archive.checksums.written")
+    with instance.serve(env=instance.environ(hold.fault)):
         open_overview(page, instance)
         assert page.get_attribute(VERDICT, "data-state") == "none_yet"
         assert page.is_visible(".o_backup_promise")
@@ -46,6 +41,7 @@ def test_first_backup_turns_green_by_itself(instance, page, tmp_path):
         page.wait_for_selector(f"{BUSY}[data-step=compress]", timeout=LATER)
         assert int(page.get_attribute(f"{BUSY} .progress", "aria-valuenow")) > 50
         assert re.search(r"\d+ %", page.inner_text(".o_backup_systray"))
+        hold.let_go()
         page.wait_for_selector(GOOD, timeout=LATER)
         page.wait_for_selector(BUSY, state="detached")
         page.wait_for_selector(".o_backup_systray button", state="detached")
@@ -57,13 +53,15 @@ def test_first_backup_turns_green_by_itself(instance, page, tmp_path):
 
 
 def test_leaving_the_page_while_a_run_goes_on(instance, page, tmp_path):
-    with instance.serve(env=slow(instance, tmp_path, 4)):
+    hold = Hold(tmp_path, "archive.checksums.written")
+    with instance.serve(env=instance.environ(hold.fault)):
         open_overview(page, instance)
         page.click(RUN_NOW)
         page.wait_for_selector(BUSY, timeout=LATER)
         choose(page, "menu_job")
         state = ".o_data_row [name=state]"
         page.wait_for_selector(f"{state} .text-bg-info", timeout=LATER)
+        hold.let_go()
         page.wait_for_selector(f"{state} .text-bg-success", timeout=LATER)
         choose(page, "menu_overview")
         page.wait_for_selector(GOOD)
@@ -109,11 +107,7 @@ def test_failure_says_why_and_recovery_is_seen(instance, page):
 def test_viewer_sees_and_cannot_do(instance, page):
     assert instance.backup().state == "success"
     with instance.serve():
-        group = instance.rpc(
-            "ir.model.data", "check_object_reference", "dfr_backup", "group_viewer"
-        )
-        values = {"name": "Vera", "login": "vera", "password": "vera"}
-        instance.rpc("res.users", "create", {**values, "group_ids": [(4, group[1])]})
+        make_viewer(instance)
         open_overview(page, instance, "vera")
         assert page.query_selector(GOOD)
         for name in ("action_run_now", "action_dismiss"):

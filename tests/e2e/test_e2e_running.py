@@ -2,14 +2,16 @@
 copy."""
 
 import subprocess
-import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 from conftest import DEV, _ordinary, drop_database
+from waits import Hold, until
 
+# writes, deletes and collects while the run stands still, and until it has ended
 WRITERS = """
-import time
-end = time.time() + 60
+import pathlib, time
+end = time.time() + 300
 n = 0
 Attachment = env["ir.attachment"]
 going_on = [("state", "in", ("pending", "running"))]
@@ -22,7 +24,20 @@ while time.time() < end and env["backup.job"].search_count(going_on):
     Attachment._gc_file_store()
     env.cr.commit()
     env.invalidate_all()
+    if n == 12:
+        pathlib.Path({go_on!r}).touch()
 print("ROUNDS", n)
+Attachment._gc_file_store()
+env.cr.commit()
+"""
+# the dump's watch has seen twice that the upgrade waits, with more than the patience
+# between
+SEEN = """
+SELECT 1 FROM pg_stat_activity watch, pg_stat_activity upgrade
+ WHERE watch.datname = current_database() AND upgrade.datname = current_database()
+   AND watch.application_name = 'dfr_backup watch' AND watch.state = 'idle'
+   AND starts_with(upgrade.query, 'ALTER TABLE') AND upgrade.wait_event_type = 'Lock'
+   AND watch.query_start > upgrade.query_start + interval '5 seconds'
 """
 
 
@@ -37,55 +52,47 @@ def start(instance, *args, fault=None, text=None):
     )
 
 
-def until(condition, timeout=60):
-    for _ in range(timeout * 10):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not happen in time")
-
-
 def test_a_busy_database_still_restores_complete(instance, restore, tmp_path):
-    fault = f"pause:step.archive_files.begin:{tmp_path}/marker:6"
+    hold = Hold(tmp_path, "step.archive_files.begin")
     backup = start(
-        instance, "backup", "run", "-d", instance.database, "--json", fault=fault
+        instance, "backup", "run", "-d", instance.database, "--json", fault=hold.fault
     )
     until(lambda: instance.sql("SELECT 1 FROM backup_job"))
     busy = start(instance, "shell", "-d", instance.database, "--no-http")
-    output, errors = busy.communicate(WRITERS, timeout=120)
+    code = WRITERS.replace("{go_on!r}", repr(str(hold.go_on)))
+    output, errors = busy.communicate(code, timeout=400)
     rounds = int(output.split("ROUNDS ")[1].split()[0])
     assert rounds > 10, errors
-    backup.communicate(timeout=120)
+    assert hold.reached, "the run was over before anybody was busy"
+    backup.communicate(timeout=300)
     assert backup.returncode == 0
+    # the collector did its work again once the run was over
+    assert not list((instance.filestore / "checklist").glob("*/*"))
     (archive,) = instance.storage.glob("*.zip")
     restore(instance, archive)
-    # the collector did its work again once the run was over
-    instance.shell("env['ir.attachment']._gc_file_store(); env.cr.commit()")
-    assert not list((instance.filestore / "checklist").glob("*/*"))
 
 
 def test_cancel_in_the_middle_leaves_nothing(instance, tmp_path):
-    marker, pause = tmp_path / "marker", 12  # a shell takes some seconds to start
-    fault = f"pause:postgres.dump.first_bytes:{marker}:{pause}"
+    hold = Hold(tmp_path, "postgres.dump.first_bytes")
     backup = start(
-        instance, "backup", "run", "-d", instance.database, "--json", fault=fault
+        instance, "backup", "run", "-d", instance.database, "--json", fault=hold.fault
     )
-    until(marker.exists)  # the step begins some time before pg_dump's first bytes
+    hold.await_it()
     instance.shell("env['backup.job'].search([]).action_cancel(); env.cr.commit()")
-    asked = max(time.time(), marker.stat().st_mtime + pause)
+    hold.let_go()
     until(lambda: instance.sql("SELECT 1 FROM backup_job WHERE state = 'cancelled'"))
-    assert time.time() - asked < 8
-    backup.communicate(timeout=60)
+    # at once, and not when the dump was done
+    states = dict(instance.sql("SELECT kind, state FROM backup_step"))
+    assert (states["initialize"], states["dump_database"]) == ("success", "skipped")
+    backup.communicate(timeout=300)
     assert backup.returncode == 1
     assert instance.leftovers() == []
     assert instance.stored(instance.storage) == []
 
 
 def test_requests_while_running_make_one_waiting_run(instance, tmp_path):
-    with instance.serve(
-        env=instance.environ(f"pause:step.compress.begin:{tmp_path}/m:8")
-    ):
+    hold = Hold(tmp_path, "step.compress.begin")
+    with instance.serve(env=instance.environ(hold.fault)):
         plan = instance.rpc("backup.plan", "search", [])
         jobs = [instance.rpc("backup.plan", "action_run_now", plan)["res_id"]]
         until(lambda: instance.sql("SELECT 1 FROM backup_job WHERE state = 'running'"))
@@ -96,8 +103,9 @@ def test_requests_while_running_make_one_waiting_run(instance, tmp_path):
         assert len(set(jobs)) == 2
         states = instance.sql("SELECT state FROM backup_job ORDER BY id")
         assert states == [("running",), ("pending",)]
+        hold.let_go()
         assert instance.await_job(jobs[0]) == "success"
-        assert instance.await_job(jobs[-1], timeout=150) == "success"
+        assert instance.await_job(jobs[-1]) == "success"
     assert instance.leftovers() == []
 
 
@@ -122,16 +130,18 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
 
 def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path):
     instance.sql("UPDATE backup_plan SET patience = 1")
-    fault = f"pause:postgres.dump.first_bytes:{tmp_path}/marker:8"
+    hold = Hold(tmp_path, "postgres.dump.first_bytes")
     backup = start(
-        instance, "backup", "run", "-d", instance.database, "--json", fault=fault
+        instance, "backup", "run", "-d", instance.database, "--json", fault=hold.fault
     )
-    until((tmp_path / "marker").exists)
-    asked = time.monotonic()
-    instance.sql(
-        "ALTER TABLE res_partner ADD COLUMN upgraded int"
-    )  # waits for pg_dump's lock
-    assert time.monotonic() - asked < 20
+    hold.await_it()
+    with ThreadPoolExecutor(1) as another, hold:
+        # waits for pg_dump's lock
+        column = "ALTER TABLE res_partner ADD COLUMN upgraded int"
+        upgrade = another.submit(instance.sql, column)
+        until(lambda: instance.sql(SEEN))
+        hold.let_go()
+        upgrade.result(300)
     until(lambda: instance.sql("SELECT 1 FROM backup_job WHERE state = 'pending'"))
     query = "SELECT error_code, error, not_before FROM backup_job"
     ((code, error, not_before),) = instance.sql(query)
@@ -139,7 +149,7 @@ def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path)
     assert "res_partner" in error
     assert not_before
     instance.sql("UPDATE backup_job SET not_before = now() AT TIME ZONE 'UTC'")
-    backup.communicate(timeout=120)
+    backup.communicate(timeout=300)
     assert backup.returncode == 0
     assert instance.sql("SELECT state, attempt, error FROM backup_job") == [
         ("success", 2, None)
@@ -159,7 +169,7 @@ def test_two_servers_on_one_database_run_it_once(instance, tmp_path):
         node.stdin.write(code)
         node.stdin.close()
     for node in nodes:
-        node.wait(60)
+        node.wait(300)
         node.stdout.close()
         node.stderr.close()
     ((job,),) = instance.sql("SELECT id FROM backup_job")

@@ -1,11 +1,11 @@
 """The button on a real server, in the ways in which servers are really run."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 from conftest import RpcError
+from waits import Hold
 
 NICENESS = 10
 MODES = {
@@ -32,15 +32,13 @@ def test_button(instance, mode):
 
 
 def test_runner_outlives_its_server(instance, tmp_path):
-    fault = f"pause:step.archive_files.begin:{tmp_path}/marker:8"
-    with instance.serve("--workers", "2", env=instance.environ(fault)):
+    hold = Hold(tmp_path, "step.archive_files.begin")
+    with instance.serve("--workers", "2", env=instance.environ(hold.fault)):
         job = press(instance)
-        for _ in range(900):
-            if (tmp_path / "marker").exists():
-                break
-            time.sleep(0.1)
+        hold.await_it()
         [(pid,)] = instance.sql("SELECT pid FROM backup_job")
         assert_steps_back(pid)
+    hold.let_go()
     assert instance.await_job(job) == "success"
     assert instance.sql("SELECT attempt FROM backup_job") == [(1,)]
 
@@ -59,13 +57,11 @@ def test_schedule_runs_by_the_servers_own_cron(instance):
     )
     instance.sql(
         "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute'"
+        " FROM ir_model_data d WHERE d.res_id = ir_cron.id AND d.name = "
+        "'ir_cron_supervise'"
     )
     with instance.serve():
-        for _ in range(300):
-            jobs = instance.sql("SELECT id FROM backup_job")
-            if jobs:
-                break
-            time.sleep(0.25)
+        jobs = instance.until_cron(lambda: instance.sql("SELECT id FROM backup_job"))
         assert len(jobs) == 1  # one, for three missed days
         assert instance.await_job(jobs[0][0]) == "success"
     assert instance.sql("SELECT trigger FROM backup_job") == [("schedule",)]
@@ -98,13 +94,10 @@ def test_options_that_stand_in_no_file(instance, how, tmp_path):
 
 def test_password_is_on_no_command_line(instance, tmp_path):
     password = instance.options["db_password"]
-    fault = f"pause:postgres.dump.first_bytes:{tmp_path}/marker:4"
-    with instance.serve(env=instance.environ(fault)):
+    hold = Hold(tmp_path, "postgres.dump.first_bytes")
+    with instance.serve(env=instance.environ(hold.fault)):
         job = press(instance)
-        for _ in range(900):
-            if (tmp_path / "marker").exists():
-                break
-            time.sleep(0.1)
+        hold.await_it()
         lines = []
         for entry in os.listdir("/proc"):
             try:
@@ -117,6 +110,7 @@ def test_password_is_on_no_command_line(instance, tmp_path):
         ]
         assert any("runner" in line for line in mine)
         assert not [line for line in lines if password in line]
+        hold.let_go()
         assert instance.await_job(job) == "success"
 
 

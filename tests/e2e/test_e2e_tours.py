@@ -5,6 +5,7 @@ import shutil
 
 from conftest import drop_database
 from pages import log_in
+from waits import Hold
 
 LATER = 240_000  # ms, for what takes a server its time
 BUSY = ".o_backup_running[data-state=running]"
@@ -31,9 +32,8 @@ def newest(instance, table):
 
 
 def test_cancel_a_run_and_start_it_again(instance, page, tmp_path):
-    go_on = tmp_path / "go-on"
-    fault = f"hold:archive.checksums.written:{tmp_path}/marker:{go_on}"
-    with instance.serve(env=instance.environ(fault)):
+    hold = Hold(tmp_path, "archive.checksums.written")
+    with instance.serve(env=instance.environ(hold.fault)):
         log_in(page, instance)
         go(page, instance, "backups", VERDICT)
         page.click(RUN_NOW)
@@ -47,7 +47,7 @@ def test_cancel_a_run_and_start_it_again(instance, page, tmp_path):
         page.click(f"{BUSY} button[name=action_cancel]")
         page.click(f"{DIALOG} .modal-footer .btn-primary")
         page.wait_for_selector(STOPPING, timeout=LATER)
-        go_on.touch()
+        hold.let_go()
         page.wait_for_selector(STOPPING, state="detached", timeout=LATER)
         page.click(".o_backup_run[data-state=cancelled]", timeout=LATER)
         await_state(page, "cancelled")
