@@ -38,6 +38,7 @@ from .flows.words import ODOO_HAS_LOADED
 _logger = logging.getLogger(__name__)
 
 CONTEXT_KEY = "dfr_backup_runner"
+_IN_RUNNER = object()  # in a context that came by RPC there is no such value
 NICENESS = (
     10  # a tenth of the share of whoever else wants the processor, not a thirtieth
 )
@@ -121,6 +122,12 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
+def is_runner(env: api.Environment) -> bool:
+    """Tell whether this is the environment of a runner, which commits what it writes.
+    Nobody can say so in the context of a call."""
+    return env.context.get(CONTEXT_KEY) is _IN_RUNNER
+
+
 def log_tail(job_uuid: str) -> str:
     """Return the last lines that a runner wrote."""
     with contextlib.suppress(OSError), open(server.log_path(job_uuid), "rb") as stream:
@@ -153,7 +160,7 @@ def main(database: str, job_id: int) -> int:
         # a step may read a file for longer than the role's transactions may rest
         cr.execute("SET idle_in_transaction_session_timeout = 0")
         cr.commit()  # pylint: disable=invalid-commit
-        env = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: True})
+        env = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: _IN_RUNNER})
         env["backup.job"].browse(job_id)._perform()
     return 0
 

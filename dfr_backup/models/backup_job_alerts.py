@@ -206,7 +206,7 @@ class BackupJob(models.Model):
         """Send at once from the runner, which has the time for it. Leave the mails
         to Odoo's queue elsewhere, and those that could not be sent: it tries them
         once more."""
-        if not self.env.context.get(runner.CONTEXT_KEY):
+        if not runner.is_runner(self.env):
             self.plan_id._queue(mails)
             return
         mails.send(auto_commit=True)
@@ -240,7 +240,7 @@ class BackupJob(models.Model):
                 problem = objection.in_full
                 self._note_alert(Message(words.NOT_PINGED, problem=problem))
             return
-        if self.env.context.get(runner.CONTEXT_KEY):
+        if runner.is_runner(self.env):
             self.env.cr.commit()  # pylint: disable=invalid-commit  # do not wait in a transaction
             for problem in send_all(pings, patience, attempts):
                 self._note_alert(problem.in_full)

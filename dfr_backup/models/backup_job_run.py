@@ -117,7 +117,7 @@ class BackupJob(models.Model):
         itself; between two of them no transaction may stay open. When a user changes
         the same row in the same moment, the write is simply made once more.
         """
-        if not self.env.context.get(runner.CONTEXT_KEY):
+        if not runner.is_runner(self.env):
             records.write(values)
             return
         for tries_left in reversed(range(PERSIST_TRIES)):
@@ -134,7 +134,7 @@ class BackupJob(models.Model):
 
     def _roll_back(self):
         """In the runner, drop what a step that failed has left in its transaction."""
-        if self.env.context.get(runner.CONTEXT_KEY):
+        if runner.is_runner(self.env):
             self.env.cr.rollback()
             self.env.invalidate_all()
 

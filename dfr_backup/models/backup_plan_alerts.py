@@ -223,7 +223,7 @@ class BackupPlan(models.Model):
         """Run the body, which tells somebody something: what it raises is logged,
         and goes no further. The runner commits what it wrote; elsewhere it is kept
         or lost as a whole."""
-        inside_runner = self.env.context.get(runner.CONTEXT_KEY)
+        inside_runner = runner.is_runner(self.env)
         try:
             with nullcontext() if inside_runner else self.env.cr.savepoint():
                 yield

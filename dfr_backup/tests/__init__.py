@@ -27,3 +27,4 @@ from . import test_backup_lists
 from . import test_backup_cautions
 from . import test_clocks
 from . import test_trust
+from . import test_contexts
