@@ -17,6 +17,9 @@ CONFIRMED_SECONDS = 600  # as Odoo's check_identity
 ACTIONS = [
     ("delete", "Backup deleted"),
     ("unprotect", "Protection removed"),
+    ("trust", "File trusted"),
+    ("distrust", "Trust withdrawn"),
+    ("original", "Said to be the original"),
     ("address", "Storage address changed"),
     ("rules", "Storage retention changed"),
     ("storages", "Storage removed from plan"),

@@ -9,7 +9,8 @@ from odoo.exceptions import AccessError, UserError
 from odoo.addons.base.models.res_users import check_identity
 
 from ..engine.catalogued import Catalogued
-from ..engine.errors.trust import NotTrusted
+from ..engine.errors.trust import NeverTrusted, NotTrusted
+from .engine_messages import translate_engine_errors
 
 _logger = logging.getLogger(__name__)
 
@@ -85,15 +86,26 @@ class BackupCopy(models.Model):
         self._trust()
         return True
 
-    def _trust(self):
-        """Write down that this user trusts the archive. Raise AccessError without the
-        right “Settings”, UserError when nobody has read it yet."""
+    @check_identity
+    def action_distrust(self):
+        """Let this archive be restored no more, unless something else vouches for
+        it."""
+        self.ensure_one()
+        self._distrust()
+        return True
+
+    def _require_settings(self):
         if not self.env.user.has_group("base.group_system"):
             raise AccessError(
                 self.env._(
                     "Only an administrator with the right “Settings” may trust a file."
                 )
             )
+
+    def _trust(self):
+        """Write down that this user trusts the archive. Raise AccessError without the
+        right “Settings”, UserError when nobody has read it yet."""
+        self._require_settings()
         if not self.sha256:
             raise UserError(
                 self.env._(
@@ -105,7 +117,33 @@ class BackupCopy(models.Model):
         if not trusts.search_count([("sha256", "=", self.sha256)], limit=1):
             values = {"sha256": self.sha256, "key": self.key}
             trusts.create({**values, "user_id": self.env.uid})
-        self.invalidate_recordset(["trust_id", "is_trusted"])
+            self.env["backup.audit"]._note("trust", self, new=self._in_words())
+        self._trust_has_changed()
         _logger.info(
             "User %s trusts %s (SHA-256 %s)", self.env.uid, self.key, self.sha256
         )
+
+    def _distrust(self):
+        """Take back that somebody trusts the archive, under all of its names, and
+        write that down. Raise AccessError without the right “Settings”, UserError when
+        nobody trusts it."""
+        self._require_settings()
+        trust = self.trust_id.sudo()
+        with translate_engine_errors(self.env):
+            if not trust:
+                raise NeverTrusted(key=self.key)
+        self.env["backup.audit"]._note("distrust", self, old=self._in_words())
+        trust.unlink()
+        self._trust_has_changed()
+        _logger.info(
+            "User %s withdraws the trust in %s (SHA-256 %s)",
+            self.env.uid,
+            self.key,
+            self.sha256,
+        )
+
+    def _in_words(self):
+        return f"{self.key}, SHA-256 {self.sha256}"
+
+    def _trust_has_changed(self):
+        self.env["backup.copy"].invalidate_model(["trust_id", "is_trusted"])

@@ -5,7 +5,7 @@ from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
-from ..engine.errors.trust import NotTrusted
+from ..engine.errors.trust import NeverTrusted, NotTrusted
 from .archives import store_archive
 from .common import BackupCase
 
@@ -101,6 +101,23 @@ class TestBelieve(BackupCase):
         self.assertTrue(trust.date)
         other = self.stored("other.zip", "2026-11-19 02:00:00")
         self.assertEqual((self.found + other).mapped("is_trusted"), [True, False])
+
+    def test_trust_can_be_withdrawn_and_both_are_written_down(self):
+        found = self.found.with_user(self.settings)
+        found._trust()
+        waiting = found.sudo()._request_drill("manual")
+        with self.assertRaises(AccessError):
+            self.found.with_user(self.manager)._distrust()
+        found._distrust()
+        self.assertFalse(found.is_trusted or found.trust_id)
+        self.assertFalse(self.perform(waiting.sudo())._step("fetch")._is_good())
+        lines = self.env["backup.audit"].search([], limit=2)
+        self.assertEqual(lines.mapped("action"), ["distrust", "trust"])
+        self.assertEqual(lines.user_id, self.settings)
+        for line in lines:
+            self.assertIn(self.found.sha256, line.old_value or line.new_value)
+        with self.assertRefuses(NeverTrusted):
+            found._distrust()
 
     def test_trust_is_in_the_checksum(self):
         self.found.with_user(self.settings)._trust()

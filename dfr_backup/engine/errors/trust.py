@@ -30,3 +30,11 @@ class NotTrusted(PermanentError, code="TRUST-02"):
 class NamesTaken(PermanentError, code="TRUST-03"):
     template = _("The storage has other files under every name for %(key)s.")
     remedy = _("Rename the file and import it again. Nothing was overwritten.")
+
+
+class NeverTrusted(PermanentError, code="TRUST-04"):
+    template = _("Nobody has said that %(key)s can be trusted.")
+    remedy = _(
+        "There is nothing to withdraw. What this database has made or signed itself "
+        "needs no trust: delete it, if it is not to be restored."
+    )
