@@ -10,6 +10,7 @@ from . import backup_copy_restore
 from . import backup_storage
 from . import backup_storage_place
 from . import backup_identity
+from . import backup_original
 from . import backup_storage_s3
 from . import backup_storage_sftp
 from . import backup_storage_rclone

@@ -155,7 +155,13 @@ class BackupCopy(models.Model):
         for copy in self:
             copy.age = copy.date and format_timedelta(now - copy.date, locale=locale)
 
-    @api.depends("database_uuid", "identity", "imported_by", "storage_id.former_uuids")
+    @api.depends(
+        "database_uuid",
+        "identity",
+        "imported_by",
+        "storage_id.former_uuids",
+        "storage_id.original_key",
+    )
     def _compute_is_ours(self):
         for (storage, *owner), copies in self.grouped(
             lambda copy: (copy.storage_id, *copy._owner())

@@ -32,14 +32,15 @@ class BackupIdentity(models.AbstractModel):
         return find_standing(present, remembered, server.originals(), connection)
 
     @api.model
-    def _is_own(self, uuid, key):
+    def _is_own(self, uuid, key, storage=None):
         """Tell whether something belongs to this database, given the uuid and the
-        identity (its key) that it carries. What has no identity, because it is from an
-        older release, belongs to the original."""
+        identity (its key) that it carries, and the storage where it is, if any. What
+        has no identity, because it is from an older release, belongs to the
+        original."""
         if uuid != self.env["backup.job"]._current_database_uuid():
             return False
         try:
-            standing = self._standing()
+            standing = self._standing_in(storage)
         except EngineError:  # then at least nothing is deleted
             return not key or key == self.env["backup.job"]._current_identity().key
         return key in standing.keys if key else standing.is_original
@@ -66,16 +67,30 @@ class BackupIdentity(models.AbstractModel):
             standing = self._standing()
         except EngineError as error:
             return error
-        command = server.moved_command(self.env.cr.dbname)
-        if not standing.is_original:
-            return NotOriginal(command=command)
         if storages is None:
             storages = self.env["backup.storage"].sudo().search([])
-        for storage in storages:
-            if storage._has_stranger(standing.known.settled):
-                return TwoWriters(
-                    key=storage.stranger_key, storage=storage.name, command=command
-                )
+        if not storages and not standing.is_original:
+            return NotOriginal(command=server.moved_command(self.env.cr.dbname))
+        problems = (self._objection_in(storage, standing) for storage in storages)
+        return next(filter(None, problems), None)
+
+    @api.model
+    def _objection_in(self, storage, standing):
+        """Return the same of one storage, whose remedy is what its access needs."""
+        here = self._standing_in(storage, standing)
+        remedy = None if storage._is_lent() else "remedy_typed"
+        command = server.moved_command(self.env.cr.dbname)
+        if not here.is_original:
+            return NotOriginal(
+                command=command, remedy=remedy and NotOriginal.remedy_typed
+            )
+        if storage._has_stranger(here.known.settled):
+            return TwoWriters(
+                key=storage.stranger_key,
+                storage=storage.name,
+                command=command,
+                remedy=remedy and TwoWriters.remedy_typed,
+            )
         return None
 
     @api.model
@@ -117,7 +132,8 @@ class BackupIdentity(models.AbstractModel):
         that our history does not know, and note that. Raise EngineError."""
         self.env.cr.execute("SELECT uuid FROM backup_job")
         runs = {uuid for (uuid,) in self.env.cr.fetchall()}
-        found = find_stranger(storage._get_storage(), runs, self._standing())
+        here = self._standing_in(storage)
+        found = find_stranger(storage._get_storage(), runs, here)
         values = {"stranger_key": False, "stranger_at": False}
         if found:
             taken = found.taken_at.astimezone(timezone.utc).replace(tzinfo=None)

@@ -39,7 +39,9 @@ class BackupOverview(models.AbstractModel):
             title = self.env._("Backups are switched off on this server")
         since = identities._since() if isinstance(error, NotOriginal) else 0
         days = self.env._("This has been so for %s days: the storage fills up.", since)
-        text = _sentences(format_error(self.env, error), days if since else "")
+        full = self._days_until_full_in_words() if not switched_off else ""
+        told = format_error(self.env, error)
+        text = _sentences(told, days if since else "", full)
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_storage_action"
         )
@@ -53,6 +55,22 @@ class BackupOverview(models.AbstractModel):
             button=button,
         )
         return [{**problem, "code": error.code}]
+
+    def _days_until_full_in_words(self):
+        storages = self.env["backup.storage"].search([("active", "=", True)])
+        left = {
+            storage: days
+            for storage in storages.filtered("identity_problem")
+            if (days := storage._days_until_full()) is not None
+        }
+        if not left:
+            return ""
+        first = min(left, key=left.get)
+        return self.env._(
+            "At the pace of the last days, “%(storage)s” is full in %(days)s days.",
+            storage=first.name,
+            days=left[first],
+        )
 
     def _plan_problems(self, plan, last):
         """Return what is wrong with a plan, given the last backup of it that ended."""

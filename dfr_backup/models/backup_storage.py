@@ -255,7 +255,7 @@ class BackupStorage(models.Model):
         mine = self.env["backup.job"]._current_database_uuid()
         if uuid != mine:
             return uuid in (self.former_uuids or [])
-        return identities._is_own(uuid, key)
+        return identities._is_own(uuid, key, self)
 
     def _external_secret(self, name):
         secret = self._operator_value(name)
@@ -376,6 +376,7 @@ class BackupStorage(models.Model):
     def action_view_copies(self):
         """Open what this storage holds."""
         self.ensure_one()
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_copy_action"
         )

@@ -13,6 +13,11 @@ class NotOriginal(PermanentError, code="IDENTITY-01"):
         "If it has taken the place of the original, say so on the server: “%(command)s”"
         ". If it is a copy, switch off its backup plans: its backups are never deleted."
     )
+    remedy_typed = _(
+        "If it has taken the place of the original, an administrator with the right "
+        "“Settings” says so in the storage: “This Is the Original”. If it is a copy, "
+        "switch off its backup plans: its backups are never deleted."
+    )
 
 
 class OriginalsUnusable(PermanentError, code="IDENTITY-02"):
@@ -36,6 +41,10 @@ class TwoWriters(PermanentError, code="IDENTITY-03"):
     remedy = _(
         "Stop the other one, then say on the server that this is the original: "
         "“%(command)s”."
+    )
+    remedy_typed = _(
+        "Stop the other one. Then an administrator with the right “Settings” says in "
+        "the storage that this is the original: “This Is the Original”."
     )
 
 
@@ -61,3 +70,27 @@ class SameUuid(PermanentError, code="IDENTITY-06"):
         "them is the original."
     )
     remedy = _("Name it: “odoo backup moved -d DATABASE”.")
+
+
+class OperatorDecides(PermanentError, code="IDENTITY-07"):
+    template = _(
+        "“%(storage)s” is reached by what the server lends: only the server's "
+        "administrator can say that this database is the original."
+    )
+    remedy = _("Ask him to run on the server: “%(command)s”.")
+
+
+class OriginalStillThere(PermanentError, code="IDENTITY-08"):
+    template = _(
+        "The original, the database “%(database)s” of this server, is in use: this one "
+        "is its copy."
+    )
+    remedy = _(
+        "If this one is to take its place, let the other accept no more connections "
+        "first, or run on the server: “%(command)s”."
+    )
+
+
+class AlreadyOriginal(PermanentError, code="IDENTITY-09"):
+    template = _("In “%(storage)s”, this database is the original already.")
+    remedy = _("There is nothing to do.")

@@ -1,0 +1,1 @@
+After a move to another server, an administrator with the right “Settings” can say in a storage whose credentials were typed in that this database is the original, with his password. For what the server lends, the page shows the command. Until then it counts the days until the storage is full.
