@@ -331,6 +331,7 @@ class BackupPlan(models.Model):
     def action_view_jobs(self):
         """Open the history of this plan."""
         self.ensure_one()
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_job_action"
         )

@@ -91,6 +91,7 @@ class BackupPlan(models.Model):
     def action_recovery_kit(self):
         """Download one page that says what is needed to get the data back."""
         self.ensure_one()
+        self.check_access("read")
         url = f"/dfr_backup/recovery_kit/{self.id}"
         return {"type": "ir.actions.act_url", "url": url, "target": "download"}
 

@@ -53,13 +53,15 @@ def keys_read(tree):
     that is no text."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            on, name = node.func.value, node.func.attr
-            if name == "get" and isinstance(on, ast.Attribute) and on.attr == "context":
-                found.add(node.args[0])
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
-            if node.value.attr == "context":
-                found.add(node.slice)
+        of = getattr(node, "value", None) or getattr(
+            getattr(node, "func", None), "value", None
+        )
+        if not isinstance(of, ast.Attribute) or of.attr != "context":
+            continue
+        if isinstance(node, ast.Call) and node.func.attr == "get":
+            found.add(node.args[0])
+        if isinstance(node, ast.Subscript):
+            found.add(node.slice)
     return {
         key.value if isinstance(key, ast.Constant) else ast.unparse(key)
         for key in found

@@ -112,6 +112,7 @@ class BackupBrowse(models.TransientModel):
     def action_view_tables(self):
         """Show the tables in a list that can be searched."""
         self.ensure_one()
+        self.check_access("read")
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Tables"),

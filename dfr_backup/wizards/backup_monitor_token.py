@@ -17,4 +17,5 @@ class BackupMonitorToken(models.TransientModel):
 
     def action_done(self):
         """Back to the settings, which show now that the address is on."""
+        self.check_access("read")
         return {"type": "ir.actions.client", "tag": "reload"}

@@ -99,6 +99,15 @@ def test_page_of_errors_is_of_this_source():
     )
 
 
+def test_tables_of_rights_are_of_this_source():
+    tables = load(REPO / "setup/dev/rights_page.py")
+    assert tables.PAGE.read_text() == tables.page(), "run “make docs”"
+    for who, (outcomes, test) in tables.rights().OUTSIDE.items():
+        assert len(outcomes) == len(tables.rights().ACTS), who
+        path, _colons, name = test.partition("::")
+        assert f"def {name}(" in (REPO / path).read_text(), test
+
+
 def test_readme_of_the_addon_is_of_its_fragments():
     readme = load(REPO / "setup/dev/addon_readme.py")
     assert (REPO / "dfr_backup/README.rst").read_text() == readme.page(), (

@@ -1,0 +1,172 @@
+"""Who may do what: the one table.
+
+``test_rights`` holds the addon to it, by RPC and HTTP, and ``docs/security.rst`` is
+written from it (``make docs``). Plain Python: it is read without Odoo, too.
+"""
+
+from typing import NamedTuple
+
+# from the least to the most: who is further on may do all that those before may
+ROLES = {
+    "public": "No login",
+    "portal": "Portal user",
+    "employee": "Employee",
+    "viewer": "Backup / Viewer",
+    "manager": "Backup / Manager",
+    "system": "Settings",
+}
+
+
+class Right(NamedTuple):
+    """The least role that may do it, and what is asked of that one: "" nothing,
+    "password" the password within ten minutes, "opened" that this form was opened
+    with the password in this session."""
+
+    role: str
+    asks: str = ""
+
+
+VIEWER, MANAGER, SYSTEM = Right("viewer"), Right("manager"), Right("system")
+PASSWORD = Right("manager", "password")
+OPENED = Right("manager", "opened")
+
+METHODS = {
+    "backup.audit.action_confirm_password": Right("portal", "password"),
+    "backup.browse.action_search": OPENED,
+    "backup.browse.action_view_tables": MANAGER,
+    "backup.browse.file.action_download": PASSWORD,
+    "backup.compare.action_compare": OPENED,
+    "backup.copy.action_browse": PASSWORD,
+    "backup.copy.action_compare": PASSWORD,
+    "backup.copy.action_delete": PASSWORD,
+    "backup.copy.action_distrust": Right("system", "password"),
+    "backup.copy.action_download": PASSWORD,
+    "backup.copy.action_drill": MANAGER,
+    "backup.copy.action_import": PASSWORD,
+    "backup.copy.action_protect": MANAGER,
+    "backup.copy.action_restore": MANAGER,
+    "backup.copy.action_staging": MANAGER,
+    "backup.copy.action_trust": Right("system", "password"),
+    "backup.copy.action_unprotect": PASSWORD,
+    "backup.copy.action_verify": MANAGER,
+    "backup.filestore.issue.action_open_record": VIEWER,
+    "backup.filestore.issue.action_repair": MANAGER,
+    "backup.filestore.issue.action_repair_all": MANAGER,
+    "backup.import.wizard.action_import": OPENED,
+    "backup.import.wizard.finish_upload": OPENED,
+    "backup.import.wizard.start_upload": OPENED,
+    "backup.job.action_cancel": MANAGER,
+    "backup.job.action_go_on": SYSTEM,
+    "backup.job.action_restore_imported": MANAGER,
+    "backup.job.action_retry": MANAGER,
+    "backup.job.action_run_now": MANAGER,
+    "backup.key.wizard.action_use": MANAGER,
+    "backup.monitor.token.action_done": SYSTEM,
+    "backup.overview.dismiss_advice": MANAGER,
+    "backup.overview.get_overview": VIEWER,
+    "backup.overview.get_status": VIEWER,
+    "backup.overview.restore_advice": MANAGER,
+    "backup.plan.action_drill": MANAGER,
+    "backup.plan.action_recovery_kit": VIEWER,
+    "backup.plan.action_run_now": MANAGER,
+    "backup.plan.action_staging": MANAGER,
+    "backup.plan.action_test_mail": MANAGER,
+    "backup.plan.action_view_jobs": VIEWER,
+    "backup.repair.wizard.action_repair": MANAGER,
+    "backup.restore.wizard.action_restore": PASSWORD,
+    "backup.setup.action_add_storage": MANAGER,
+    "backup.setup.action_back": MANAGER,
+    "backup.setup.action_finish": MANAGER,
+    "backup.setup.action_generate_key": MANAGER,
+    "backup.setup.action_next": MANAGER,
+    "backup.setup.action_open": MANAGER,
+    "backup.setup.action_recovery_kit": MANAGER,
+    "backup.setup.action_start": MANAGER,
+    "backup.setup.action_test_mail": MANAGER,
+    "backup.staging.wizard.action_make": PASSWORD,
+    "backup.staging.wizard.action_restore": PASSWORD,
+    "backup.storage.action_fetch_host_key": MANAGER,
+    "backup.storage.action_say_original": Right("system", "password"),
+    "backup.storage.action_scan": MANAGER,
+    "backup.storage.action_take_over": MANAGER,
+    "backup.storage.action_test": MANAGER,
+    "backup.storage.action_trust_host_key": MANAGER,
+    "backup.storage.action_use_in_setup": MANAGER,
+    "backup.storage.action_use_location": PASSWORD,
+    "backup.storage.action_view_copies": VIEWER,
+    "backup.storage.copy_data": VIEWER,
+    "ir.http.session_info": Right("portal"),
+    "ir.module.module.button_immediate_uninstall": SYSTEM,
+    "ir.module.module.button_immediate_upgrade": SYSTEM,
+    "res.config.settings.action_dfr_backup_monitor_off": SYSTEM,
+    "res.config.settings.action_dfr_backup_monitor_on": SYSTEM,
+}
+
+# read, write, create, delete; None: nobody, also by RPC
+RECORDS = {
+    "backup.audit": ("manager", None, None, None),
+    "backup.browse": ("manager", "manager", None, None),
+    "backup.browse.addon": ("manager", None, None, None),
+    "backup.browse.file": ("manager", None, None, None),
+    "backup.browse.table": ("manager", None, None, None),
+    "backup.compare": ("manager", "manager", None, None),
+    "backup.compare.line": ("manager", None, None, None),
+    "backup.copy": ("viewer", None, None, None),
+    "backup.filestore.issue": ("viewer", None, None, None),
+    "backup.import.wizard": ("manager", "manager", "manager", None),
+    "backup.job": ("viewer", None, None, "manager"),
+    "backup.key.wizard": ("manager", "manager", "manager", None),
+    "backup.monitor.token": ("system", "system", "system", None),
+    "backup.plan": ("viewer", "manager", "manager", "manager"),
+    "backup.repair.wizard": ("manager", "manager", "manager", None),
+    "backup.restore.wizard": ("manager", "manager", "manager", None),
+    "backup.setup": ("manager", "manager", "manager", None),
+    "backup.staging.wizard": ("manager", "manager", "manager", None),
+    "backup.step": ("viewer", None, None, None),
+    "backup.storage": ("viewer", "manager", "manager", "manager"),
+    "backup.trust": ("viewer", None, None, None),
+}
+
+# with the token that each of them takes; without it nobody gets anything
+ADDRESSES = {
+    "/dfr_backup/attachment": Right("manager", "token"),
+    "/dfr_backup/download": Right("manager", "token"),
+    "/dfr_backup/health": Right("public", "token"),
+    "/dfr_backup/metrics": Right("public", "token"),
+    "/dfr_backup/recovery_kit": Right("manager"),
+    "/dfr_backup/upload": Right("manager", "token"),
+}
+
+# what somebody may want, and the method or record that decides it for the roles above;
+# None: nobody may
+ACTS = {
+    "see the history": RECORDS["backup.copy"][0],
+    "look into a backup": METHODS["backup.copy.action_browse"],
+    "download": METHODS["backup.copy.action_download"],
+    "restore": METHODS["backup.restore.wizard.action_restore"],
+    "delete": METHODS["backup.copy.action_delete"],
+    "overwrite": None,
+    "learn a secret": None,
+}
+NO = "no"
+NOTICED = "yes, and it is noticed"
+CLEAR = "yes, unless encrypted"
+
+# those who are no users of this database: what comes of each act, and the test that
+# shows it
+OUTSIDE = {
+    "Manager or *Settings* of another database of this server": (
+        (NO,) * 7,
+        "tests/e2e/test_e2e_places.py::"
+        "test_the_operator_opens_a_location_of_another_database",
+    ),
+    "Who may write into the storage": (
+        ("what is stored", CLEAR, CLEAR, NO, NOTICED, NOTICED, NO),
+        "tests/engine/test_engine_restore.py::"
+        "test_another_archive_in_its_place_is_found_before_anything_is_done",
+    ),
+    "Who has the token of the health address": (
+        ("names and states of plans", *(NO,) * 6),
+        "dfr_backup/tests/test_rights.py::test_addresses_of_monitors_take_their_token",
+    ),
+}
