@@ -21,6 +21,7 @@ from .engine.addons import AddonSource
 from .engine.errors import EngineError
 from .engine.identity import Identity
 from .engine.originals import Original, Originals
+from .engine.outbound import OutboundRules
 from .engine.owners import Owners
 from .engine.restore.place import Place
 from .engine.secretbox import (
@@ -154,6 +155,15 @@ def known_signer() -> Signer | None:
     another user. None without a key. Raise PermanentError when it cannot be read."""
     set_by_hand = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
     return signer() if set_by_hand or (data_root() / KEY_FILE).exists() else None
+
+
+def outbound_rules() -> OutboundRules:
+    """Return which addresses databases may let this server call. Odoo's own settings
+    let an administrator call any, so the operator says where that is too much."""
+    text = os.environ.get("DFR_BACKUP_PRIVATE_HOSTS")
+    return OutboundRules.from_text(
+        str(text or config.get("dfr_backup_private_hosts") or "")
+    )
 
 
 def operator_value(name: str, field: str) -> str:

@@ -17,6 +17,7 @@ from .errors.monitors import (
     MonitorUnreachable,
     NotAMonitor,
 )
+from .outbound import DEFAULT_RULES, OutboundRules, guarded_pools
 
 TIMEOUT = 10.0  # seconds for the connection, and again for the answer
 PAUSE = 2.0  # seconds before another attempt
@@ -91,7 +92,10 @@ def _encoded(summary: Mapping[str, Any]) -> bytes:
 
 
 def send_all(
-    pings: Sequence[Ping], patience: float, attempts: int = 3
+    pings: Sequence[Ping],
+    patience: float,
+    attempts: int = 3,
+    outbound: OutboundRules = DEFAULT_RULES,
 ) -> list[EngineError]:
     """Send all at once; return an error for each that was not heard.
 
@@ -102,7 +106,7 @@ def send_all(
     answers: dict[Ping, EngineError | None] = {}
 
     def work(ping: Ping) -> None:
-        answers[ping] = _send_patiently(ping, attempts)
+        answers[ping] = _send_patiently(ping, attempts, outbound)
 
     threads = [
         threading.Thread(target=work, args=(ping,), daemon=True) for ping in pings
@@ -121,11 +125,13 @@ def _late(ping: Ping, patience: float) -> EngineError:
     )
 
 
-def _send_patiently(ping: Ping, attempts: int) -> EngineError | None:
+def _send_patiently(
+    ping: Ping, attempts: int, outbound: OutboundRules
+) -> EngineError | None:
     """Return None when the service was told, else why it was not."""
     for left in reversed(range(attempts)):
         try:
-            send(ping)
+            send(ping, outbound)
             return None
         except EngineError as error:
             if not left or isinstance(error, PermanentError):
@@ -134,21 +140,25 @@ def _send_patiently(ping: Ping, attempts: int) -> EngineError | None:
     return None
 
 
-def send(ping: Ping) -> None:
+def send(ping: Ping, outbound: OutboundRules) -> None:
     """Make the request. Raise an EngineError, which does not name the address."""
-    import requests
-
     try:
-        with requests.request(
-            ping.method,
-            ping.url,
-            data=ping.body or None,
-            headers=JSON,
-            timeout=TIMEOUT,
-            allow_redirects=False,  # an address is called, not what it points to
-            stream=True,  # and nobody waits for what it has to say
-        ) as answer:
+        outbound.check(ping.url)
+        with (
+            _session(outbound) as session,
+            session.request(
+                ping.method,
+                ping.url,
+                data=ping.body or None,
+                headers=JSON,
+                timeout=TIMEOUT,
+                allow_redirects=False,  # an address is called, not what it points to
+                stream=True,  # and nobody waits for what it has to say
+            ) as answer,
+        ):
             status = answer.status_code
+    except EngineError:
+        raise
     except Exception as error:  # noqa: BLE001  # whatever it is quotes the address
         reason = type(error).__name__
         raise MonitorUnreachable(
@@ -157,6 +167,18 @@ def send(ping: Ping) -> None:
     if status >= 300:
         answered = MonitorBusy if _may_pass(status) else MonitorRefused
         raise answered(service=ping.service, host=_host(ping), status=status)
+
+
+def _session(outbound: OutboundRules) -> Any:
+    import requests
+    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
+    pools = guarded_pools(outbound, HTTPConnectionPool, HTTPSConnectionPool)
+    session = requests.Session()
+    for scheme in pools:
+        adapter = session.get_adapter(f"{scheme}://")
+        adapter.poolmanager.pool_classes_by_scheme = pools  # type: ignore[attr-defined]
+    return session
 
 
 def _may_pass(status: int) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
-from .. import runner
+from .. import runner, server
 from ..engine.errors import EngineError
 from ..engine.messages import Message
 from ..engine.ping import healthchecks, send_all, uptime_kuma, webhook
@@ -242,7 +242,7 @@ class BackupJob(models.Model):
             return
         if runner.is_runner(self.env):
             self.env.cr.commit()  # pylint: disable=invalid-commit  # do not wait in a transaction
-            for problem in send_all(pings, patience, attempts):
+            for problem in send_all(pings, patience, attempts, server.outbound_rules()):
                 self._note_alert(problem.in_full)
         elif pings:
             self._ping_after_commit(pings)
@@ -294,7 +294,7 @@ class BackupJob(models.Model):
 
 
 def _send_and_log(pings):
-    for problem in send_all(pings, END_PATIENCE):
+    for problem in send_all(pings, END_PATIENCE, outbound=server.outbound_rules()):
         _logger.warning("%s", problem.in_full)
 
 

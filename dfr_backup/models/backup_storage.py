@@ -226,7 +226,7 @@ class BackupStorage(models.Model):
             return translate(self.env, error.message)
 
     def _limits(self):
-        return Limits(bandwidth=self.bandwidth * KIB, timeout=self.timeout)
+        return Limits(self.bandwidth * KIB, self.timeout, self._outbound_rules())
 
     def _retries(self):
         return Retries(patience=self.retry_minutes * 60)

@@ -21,6 +21,7 @@ from ..engine.errors.places import (
     SecretWithoutAddress,
 )
 from ..engine.mounts import current_mounts, mount_of
+from ..engine.outbound import OutboundRules
 from ..engine.places import Door, GuardedStorage, Guest, Stored, open_to
 
 NEWEST = 5  # backups, one of which must be there for a location to be recognised
@@ -221,6 +222,13 @@ class BackupStorage(models.Model):
     def _at(self, name):
         """Return the value of an address field: the operator's beside his secret."""
         return self._operator_address().get(name, self[name])
+
+    def _outbound_rules(self):
+        """Return which addresses the storage may lead to. An address of the operator's
+        is allowed by that."""
+        if self._operator_address():
+            return OutboundRules()
+        return server.outbound_rules()
 
     def _adopt_operator_address(self):
         """Show what is used."""

@@ -73,7 +73,10 @@ class BackupStorage(models.Model):
         self.check_access("write")
         with translate_engine_errors(self.env):
             offered = fetch_host_key(
-                self._at("sftp_host") or "", self._at("sftp_port"), self.timeout
+                self._at("sftp_host") or "",
+                self._at("sftp_port"),
+                self.timeout,
+                self._outbound_rules(),
             )
         self.sudo().write(
             {

@@ -30,3 +30,4 @@ from . import test_trust
 from . import test_contexts
 from . import test_rights
 from . import test_original
+from . import test_outbound

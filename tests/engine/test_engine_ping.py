@@ -18,6 +18,8 @@ from dfr_backup.engine.errors.monitors import (
     MonitorUnreachable,
     NotAMonitor,
 )
+from dfr_backup.engine.errors.outbound import AddressNeverCalled, PrivateNotAllowed
+from dfr_backup.engine.outbound import OutboundRules
 
 SUMMARY = {"uuid": "0b2f", "plan": "Nuit d’été", "error": "", "seconds": 1.5}
 
@@ -162,7 +164,7 @@ def test_no_error_tells_the_address(closed_port):
     url = f"http://user:p4ss@127.0.0.1:{closed_port}/s3cr3t"
     made = ping.webhook(url, "success", SUMMARY)
     with pytest.raises(MonitorUnreachable) as caught:
-        ping.send(made)
+        ping.send(made, OutboundRules())
     texts = [str(caught.value.in_full), caught.value.log, repr(made)]
     assert caught.value.__cause__ is None
     assert not any("s3cr3t" in text or "p4ss" in text for text in texts)
@@ -190,3 +192,43 @@ def test_what_is_no_address(url):
 )
 def test_what_is_one(url):
     ping.check_url(url)
+
+
+def test_an_address_that_may_not_be_called_hears_nothing(monitor):
+    made = [ping.webhook(monitor.url, "success", SUMMARY)]
+    nobody, somebody = map(OutboundRules.from_text, ("none", "127.0.0.0/8"))
+    (error,) = ping.send_all(made, 5, outbound=nobody)
+    assert isinstance(error, PrivateNotAllowed)
+    assert not monitor.heard
+    assert "s3cr3t" not in f"{error.in_full} {error.log}"
+    assert ping.send_all(made, 5, outbound=somebody) == []
+    (error,) = ping.send_all([ping.webhook("http://169.254.1.1/", "", SUMMARY)], 5)
+    assert isinstance(error, AddressNeverCalled)
+
+
+def test_a_monitor_answers_at_length(monitor, monkeypatch):
+    """Nobody reads it: neither a long answer nor one that never ends costs anything."""
+    monkeypatch.setattr(Monitor, "do_POST", _endless_answer)
+    begin = time.monotonic()
+    assert ping.send_all([ping.webhook(monitor.url, "success", SUMMARY)], 5) == []
+    assert time.monotonic() - begin < 2
+
+
+def _endless_answer(self):
+    self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    self.send_response(200)
+    self.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            self.wfile.write(bytes(1 << 16))
+
+
+def test_the_name_of_a_monitor_is_checked_and_its_address_is_called(
+    monitor, monkeypatch
+):
+    """The connection guard by itself, where the name is another at the second look."""
+    monkeypatch.setattr(OutboundRules, "check", lambda *_args: None)
+    made = [ping.webhook(monitor.url, "success", SUMMARY)]
+    (error,) = ping.send_all(made, 5, outbound=OutboundRules.from_text("none"))
+    assert isinstance(error, PrivateNotAllowed)
+    assert not monitor.heard

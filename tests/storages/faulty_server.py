@@ -8,7 +8,7 @@ import hashlib
 import re
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -97,7 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
         act = self.server_state.next_act(f"{self.command} {self.path}")
         time.sleep(act.stall)
         if act.raw:
-            self.wfile.write(act.raw)
+            with suppress(ConnectionError):  # who has heard enough
+                self.wfile.write(act.raw)
             self.close_connection = True
             return None
         if act.lie:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from ..errors.storage import ContentDiffers, CopyMissing, ProbeDiffers, SizeDiffers
 from ..messages import Message, _
+from ..outbound import DEFAULT_RULES, OutboundRules
 from ..progress import Progress
 from ..streams import read_fully
 
@@ -27,11 +28,12 @@ CANNOT_DELETE = _(
 @dataclass(frozen=True)
 class Limits:
     """What a transfer may take: ``bandwidth`` in bytes per second (0: all there is),
-    and ``timeout``, the seconds without any sign of life after which the far end
-    counts as gone."""
+    ``timeout``, the seconds without any sign of life after which the far end
+    counts as gone, and ``outbound``, the addresses that it may lead to."""
 
     bandwidth: int = 0
     timeout: float = 60.0
+    outbound: OutboundRules = DEFAULT_RULES
 
 
 @dataclass(frozen=True)

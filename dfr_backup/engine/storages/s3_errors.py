@@ -132,6 +132,9 @@ def explain(error: Exception, config: S3Config) -> EngineError:
     """Return the EngineError that says what an exception of botocore means."""
     if isinstance(error, EngineError):
         return error
+    ours = getattr(error, "kwargs", {}).get("error")  # in botocore's HTTPClientError
+    if isinstance(ours, EngineError):
+        return ours
     if getattr(error, "response", None):
         found = _answered(error, config)
     else:

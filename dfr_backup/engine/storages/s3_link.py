@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors.s3 import Boto3Missing, NoCaBundle
+from ..outbound import guarded_pools
 from .base import Limits
 from .s3_config import S3Config
 from .s3_errors import explain, refuses_checksums
@@ -120,9 +121,23 @@ class Link:
             verify=self.config.ca_bundle or None,
             config=settings,
         )
+        self._guard(client)
         for operation in SENDING:
             client.meta.events.register(f"before-send.s3.{operation}", self._sending)
         return client
+
+    def _guard(self, client: Any) -> None:
+        """Let the client call allowed addresses only. botocore has no public way to
+        give it connections; a proxy, and what boto3 asks for credentials, are the
+        operator's and not guarded."""
+        from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
+
+        rules = self._limits.outbound
+        pools = guarded_pools(rules, AWSHTTPConnectionPool, AWSHTTPSConnectionPool)
+        session = client._endpoint.http_session
+        session._manager.pool_classes_by_scheme = pools
+        if self.config.endpoint:
+            rules.check(self.config.endpoint)
 
     def _sending(self, **_event: Any) -> None:
         """What is read from the body from now on goes to the server; before, it was

@@ -5,6 +5,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -210,7 +211,7 @@ class SftpStorage(Storage):
         """Return a connection that works. Raise an EngineError."""
         if self._link is None or not self._link.usable:
             self.close()
-            link = Link(self._config, self._limits.timeout)
+            link = Link(self._config, self._limits.timeout, self._limits.outbound)
             link.open()
             self._closer = weakref.finalize(self, link.close)
             self._link = link
@@ -303,7 +304,8 @@ class SftpStorage(Storage):
     def _clean_up(self, partial: str) -> None:
         """Remove a partial file if that can be done soon; a later discard_partial
         does it, too."""
-        quick = Limits(timeout=min(CLEAN_UP_SECONDS, self._limits.timeout))
+        seconds = min(CLEAN_UP_SECONDS, self._limits.timeout)
+        quick = replace(self._limits, timeout=seconds)
         helper = SftpStorage(self._config, quick)
         with contextlib.suppress(EngineError), helper._session(doing.WRITE) as session:
             session.remove(partial)

@@ -29,6 +29,7 @@ from ..errors.sftp import (
     SftpNotReached,
 )
 from ..messages import Joined, Message, _
+from ..outbound import DEFAULT_RULES, OutboundRules
 from .sftp_keys import HostKey, load_private_key, require_paramiko
 from .sftp_protocol import Garbled, Session
 
@@ -124,8 +125,9 @@ class Link:
     second while it waits, from the thread that made it, and may raise an
     EngineError."""
 
-    def __init__(self, config: SftpConfig, timeout: float):
+    def __init__(self, config: SftpConfig, timeout: float, outbound: OutboundRules):
         self._config = config
+        self._outbound = outbound
         self._pulse = Pulse(timeout)
         self._verdict: EngineError | None = None
         self._thread = threading.get_ident()
@@ -163,7 +165,7 @@ class Link:
         self._errors = (OSError, EOFError, paramiko.SSHException)
         timeout = self._pulse.timeout
         self._pulse.wait(True)
-        sock = connect(self._config.host, self._config.port, timeout)
+        sock = connect(self._config.host, self._config.port, timeout, self._outbound)
         sock_like: Any = _Socket(sock, self._pulse, self)
         transport = self.transport = paramiko.Transport(sock_like)
         transport.set_log_channel(LOG)  # what it logs as an error, we raise as one
@@ -284,11 +286,17 @@ class Link:
         return {"host": self._config.host, "user": self._config.user}
 
 
-def connect(host: str, port: int, timeout: float) -> socket.socket:
+def connect(
+    host: str, port: int, timeout: float, outbound: OutboundRules
+) -> socket.socket:
     """Return a TCP connection. Raise RetryableError, or PermanentError for a bad
     address."""
+
+    def dial(address: str) -> socket.socket:
+        return socket.create_connection((address, port), timeout)
+
     try:
-        return socket.create_connection((host, port), timeout)
+        return outbound.connect(host, port, dial)
     except (socket.gaierror, UnicodeError) as error:
         unknown = SftpHostNotFound(host=host, log=str(error))
         if getattr(error, "errno", None) == socket.EAI_AGAIN:
@@ -351,13 +359,18 @@ def _refused(config: SftpConfig, error: Exception) -> CredentialRefused:
     )
 
 
-def fetch_host_key(host: str, port: int, timeout: float = 20.0) -> HostKey:
+def fetch_host_key(
+    host: str,
+    port: int,
+    timeout: float = 20.0,
+    outbound: OutboundRules = DEFAULT_RULES,
+) -> HostKey:
     """Return the host key that a server shows, to be compared and pinned. Nothing is
     sent.
 
     Raise an EngineError when the server cannot be reached.
     """
-    link = Link(SftpConfig(host=host, port=port, user=""), timeout)
+    link = Link(SftpConfig(host=host, port=port, user=""), timeout, outbound)
     link.greet(None)
     link.close()
     return link.host_key
