@@ -9,6 +9,7 @@ from ..engine.messages import to_json
 from .backup_copy import PRESENT_STATES, naive
 from .engine_messages import MessageChar
 
+MANAGER = "dfr_backup.group_manager"
 KINDS = [
     ("missing", "Missing"),
     ("damaged", "Damaged"),
@@ -25,12 +26,16 @@ class BackupFilestoreIssue(models.Model):
     _name = "backup.filestore.issue"
     _inherit = ["backup.record.mixin"]
     _description = "Filestore Problem"
+    _rec_name = "store_fname"
     _order = "state, first_seen desc, id desc"
 
-    attachment = fields.Integer("Attachment ID", readonly=True, index=True)
-    name = fields.Char(readonly=True)
-    res_model = fields.Char("Model", readonly=True)
-    res_id = fields.Integer("Record ID", readonly=True)
+    # what an attachment is called is content of the database
+    attachment = fields.Integer(
+        "Attachment ID", readonly=True, index=True, groups=MANAGER
+    )
+    name = fields.Char(readonly=True, groups=MANAGER)
+    res_model = fields.Char("Model", readonly=True, groups=MANAGER)
+    res_id = fields.Integer("Record ID", readonly=True, groups=MANAGER)
     store_fname = fields.Char("File", required=True, readonly=True, index=True)
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     created = fields.Datetime(readonly=True, help="When the attachment was made.")

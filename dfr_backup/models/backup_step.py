@@ -14,6 +14,7 @@ from .engine_messages import MessageText, error_columns, translate
 
 _logger = logging.getLogger(__name__)
 
+MANAGER = "dfr_backup.group_manager"
 STEP_KINDS = list(STEP_NAMES.items())
 STEP_STATES = [
     ("pending", "Waiting"),
@@ -75,8 +76,9 @@ class BackupStep(models.Model):
     bytes_total = fields.Float(digits=(20, 0))
     speed = fields.Float(help="Bytes per second.")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
-    log = MessageText(values_field="log_values")
-    log_values = fields.Json()
+    # it may quote what is in the database
+    log = MessageText(values_field="log_values", groups=MANAGER)
+    log_values = fields.Json(groups=MANAGER)
 
     @api.depends("kind", "storage_id.name", "copy_id.key")
     @api.depends_context("lang")

@@ -233,7 +233,7 @@ class TestBackupRepair(BackupCase):
 
     def test_viewers_see_and_cannot_repair(self):
         issue = self.notice(("missing", INVOICE)).with_user(self.viewer)
-        self.assertEqual(issue.read(["name", "good_copy"])[0]["name"], "invoice.pdf")
+        self.assertTrue(issue.read(["good_copy"])[0]["good_copy"])
         with self.assertRaises(AccessError):
             issue.action_repair()
         with self.assertRaises(AccessError):

@@ -47,6 +47,50 @@ class TestSecurity(BackupCase):
             with self.assertRaises(AccessError):
                 button()
 
+    def test_viewer_reads_no_content_of_the_database(self):
+        """Logs have lists of files and what PostgreSQL says of a row; problems of the
+        filestore have names of attachments."""
+        job = self.run_now()
+        issue = self.env["backup.filestore.issue"].create(
+            {
+                "name": "offer for Zulu Ltd.pdf",
+                "store_fname": "ab/abcd",
+                "res_model": "res.partner",
+                "res_id": 7,
+                "attachment": 9,
+                "kind": "missing",
+            }
+        )
+        step = job.step_ids[0]
+        step._note("Key (email)=(zulu@example.com) already exists.")
+        self.env.flush_all()
+        self.env.invalidate_all()
+        hidden = {
+            step: ("log", "log_values"),
+            issue: ("name", "res_model", "res_id", "attachment"),
+        }
+        for record, names in hidden.items():
+            for name in names:
+                with self.assertRaises(AccessError):
+                    record.with_user(self.viewer).read([name])
+                with self.assertRaises(AccessError):
+                    record.with_user(self.viewer).search([(name, "!=", False)])
+                self.assertTrue(record.with_user(self.manager).read([name])[0][name])
+            seen = record.with_user(self.viewer).read()
+            self.assertNotIn("zulu", str(seen).lower())
+
+    def test_pages_open_for_a_viewer(self):
+        """No view asks for what he may not read."""
+        models = (*MODELS, "backup.filestore.issue", "backup.trust")
+        for model in models:
+            views = (
+                self.env[model]
+                .with_user(self.viewer)
+                .get_views([(False, "list"), (False, "form"), (False, "search")])
+            )
+            for found in views["models"].values():
+                self.assertFalse({"log", "log_values"} & set(found["fields"]))
+
     def test_history_is_read_only_for_everybody(self):
         for model in HISTORY:
             for user in (self.manager, self.system):

@@ -263,7 +263,7 @@ def test_psql_would_have_loaded_the_same(new_database, tmp_path):
 def test_a_bad_row_is_named_with_its_line_and_not_shown(new_database, monkeypatch):
     monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
     rows = b"".join(b"%d\tsecret%d\n" % (n, n) for n in range(100))
-    rows = rows.replace(b"77\tsecret77\n", b"x\tsecret77\n")
+    rows = rows.replace(b"77\tsecret77\n", b'a "secret" x\tsecret77\n')
     dump = (
         b"CREATE TABLE t (id int, s text);\n\nCOPY t (id, s) FROM stdin;\n"
         + rows
@@ -272,7 +272,7 @@ def test_a_bad_row_is_named_with_its_line_and_not_shown(new_database, monkeypatc
     )
     with pytest.raises(LoadFailed) as caught:
         loaded(new_database(), dump)
-    error, line = caught.value, dump.split(b"\n").index(b"x\tsecret77") + 1
+    error, line = caught.value, dump.split(b"\n").index(b'a "secret" x\tsecret77') + 1
     where = error.message.values["where"].values
     assert where == {"line": line, "table": "t", "column": "id"}
     assert "secret" not in f"{error.in_full} {error.log}"

@@ -45,9 +45,11 @@ OBJECTS: dict[bytes, type[ObjectRefused]] = {
 }
 FUNCTION = re.compile(r"(?P<name>[^\s()]+\([^()]*\))")
 UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, UNAVAILABLE = "42704", "42501", "0A000"
-INVALID_ROLE = "22023"  # of SET SESSION AUTHORIZATION
+INVALID_ROLE = "22023"  # of SET SESSION AUTHORIZATION, and of other settings
 # of a table, function, schema or type that is looked for without a schema
 NOT_FOUND = ("42P01", "42883", "3F000", UNDEFINED_OBJECT)
+DATA = "22"  # what a value is not; by the first two signs
+VALUE = re.compile(r"(?<=[\"“„«»]).+(?=[\"”“«»])", re.S)
 # by the first two signs: no connection, no room, stopped, the system's
 NOT_OF_SQL = ("08", "53", "57", "58")
 REMEDIES = {
@@ -192,8 +194,12 @@ def _remedy(error: psycopg2.Error) -> str | None:
 
 
 def _reason(error: psycopg2.Error) -> str:
+    """Return what PostgreSQL says, without the value of a row that it quotes."""
     text: Any = error.diag.message_primary or str(error)
-    return str(text).strip() or type(error).__name__
+    reason = str(text).strip() or type(error).__name__
+    code = error.pgcode or ""
+    is_about_a_value = code.startswith(DATA) and code != INVALID_ROLE
+    return VALUE.sub("…", reason) if is_about_a_value else reason
 
 
 def _detail(error: psycopg2.Error) -> str:

@@ -97,7 +97,6 @@ registry.category("fields").add("backup_steps", {
             ["bytes_done", "float"],
             ["bytes_total", "float"],
             ["speed", "float"],
-            ["log", "text"],
             ["error", "text"],
             ["hint", "text"],
             ["error_code", "char"],
