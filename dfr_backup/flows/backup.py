@@ -110,6 +110,7 @@ class BackupFlow(ArchivingFlow):
             raise NoStorage()
         self._make_work()
         self._check_tools(progress)
+        self.job._adopt_encryption()
         # one that cannot be used ends the run before anything is saved
         self.job._encryption_key()
         with self._postponing():
@@ -356,6 +357,7 @@ class BackupFlow(ArchivingFlow):
             progress.warn(Message(words.SIZE_DROP, drop=drop))
 
     def _seal(self, progress):
+        self.job._adopt_encryption()
         key = self.job._encryption_key()
         name = manifest.archive_name(
             self.job._database(), self.job._taken_at(), self.job.uuid

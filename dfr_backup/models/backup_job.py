@@ -135,10 +135,17 @@ class BackupJob(models.Model):
         for job in self:
             open_end = job.state in ("partial", "failure") and job.archive_name
             open_end = open_end and job._is_own()
+            open_end = open_end and not job._is_too_open()
             path = open_end and job._archive_path()
             job.can_retry_upload = bool(
                 path and job._uploads_missing() and path.exists()
             )
+
+    def _is_too_open(self):
+        """Tell whether the archive is in the clear, and its plan has been encrypted
+        since."""
+        encrypted = (self.plan_id.encryption or "none") != "none"
+        return encrypted and self.encryption == "none"
 
     @api.depends("uuid")
     def _compute_runner_log(self):

@@ -22,6 +22,13 @@ class BackupJob(models.Model):
     def _is_encrypted(self):
         return self.encryption != "none"
 
+    def _adopt_encryption(self):
+        """Encrypt as the plan says now: it may have been switched on since the run was
+        asked for."""
+        wanted = self.plan_id.encryption
+        if self.encryption != wanted:
+            self._persist(self, {"encryption": wanted})
+
     def _encryption_key(self):
         """Return for whom the archive is encrypted, None when it is not. Raise
         PermanentError."""

@@ -19,6 +19,7 @@ from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import ForeignRun
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
+from ..flows.backup import BackupFlow
 from .common import BackupCase
 
 
@@ -215,6 +216,38 @@ class TestBackupJob(BackupCase):
             "kind"
         )
         self.assertEqual(open_kinds, ["upload", "verify", "cleanup"])
+
+    def test_a_run_that_waited_encrypts_as_the_plan_says_now(self):
+        job = self.run_now()
+        self.encrypt()
+        BackupFlow(job).initialize(Progress())
+        self.assertEqual(job.encryption, "passphrase")
+
+    def test_nothing_is_completed_in_the_clear_once_the_plan_encrypts(self):
+        job = self.run_now()
+        flow = BackupFlow(job)
+        flow.initialize(Progress())
+        self.encrypt()
+        with patch.object(self.env.cr, "commit", lambda: None):
+            flow.compress(Progress())
+        self.assertTrue(job._archive_path().read_bytes().startswith(b"age-encryption"))
+        self.assertEqual(
+            job._facts()["manifest"]["dfr_backup"]["encryption"]["kind"], "passphrase"
+        )
+
+    def test_an_archive_in_the_clear_is_not_uploaded_once_the_plan_encrypts(self):
+        job = self.run_now()
+        job.archive_name = "kept.zip"
+        job._work_path().mkdir(parents=True)
+        job._archive_path().touch()
+        self.end(job, upload="failure", verify="skipped")
+        self.encrypt()
+        self.assertFalse(job.can_retry_upload)
+        again = self.env["backup.job"].browse(job.action_retry()["res_id"])
+        self.assertEqual((again != job, again.encryption), (True, "passphrase"))
+
+    def encrypt(self):
+        self.plan.write({"encryption": "passphrase", "age_passphrase": "long " * 5})
 
     def test_next_run_cleans_up_what_an_earlier_one_could_not(self):
         names = ("failed", "unsent", "stored", "late")
