@@ -1,6 +1,6 @@
 -- a copy makes no backups, and above all not into the storages of the original
 UPDATE backup_plan SET active = false, next_run = NULL;
-UPDATE backup_storage SET active = false, sealed_secrets = NULL;
+UPDATE backup_storage SET active = false, sealed_secrets = NULL, external_name = NULL;
 UPDATE backup_job SET sealed_secrets = NULL;
 -- and nobody outside is told about it, nor may ask
 UPDATE backup_plan SET sealed_secrets = NULL;

@@ -64,6 +64,10 @@ NOT_HANDED_OVER = _(
     "The database is restored, but it is not known as the original: %(problem)s Say so "
     "with “%(command)s”."
 )
+SAME_NAME = _(
+    "“%(plan)s” is the name of several plans: backups that were found here follow the "
+    "rules of none of them, and stay. Give each plan a name of its own, and scan again."
+)
 NOT_PINGED = _("The monitors of this plan were not told: %(problem)s")
 FILES_MISSING = _("%(count)s attachment files are missing:\n%(names)s")
 FILES_DAMAGED = _("%(count)s attachment files are damaged:\n%(names)s")

@@ -388,10 +388,10 @@ class BackupCopy(models.Model):
     def _values_of(self, storage, found):
         """Return the values of a copy from what a scan has found."""
         sidecar = found.sidecar
-        plans = self.env["backup.plan"].with_context(active_test=False)
         run = sidecar.import_job or sidecar.job
         job = self.env["backup.job"].search([("uuid", "=", run)], limit=1)
-        plan = job.plan_id or plans.search([("name", "=", sidecar.plan)], limit=1)
+        named = self._plans_named(sidecar.plan)
+        plan = job.plan_id or (named if len(named) == 1 else named.browse())
         # what was taken in from elsewhere follows no plan's rules
         ours = not sidecar.imported_by and storage._owns(*_owner_in(sidecar))
         return {
@@ -417,6 +417,17 @@ class BackupCopy(models.Model):
             if sidecar.sha256
             else "odoo",
         }
+
+    @api.model
+    def _plans_named(self, name):
+        plans = self.env["backup.plan"].with_context(active_test=False)
+        return plans.search([("name", "=", name)])
+
+    @api.model
+    def _unclear_plans(self, found):
+        """Return the names in what a scan has found that several plans have."""
+        names = {item.sidecar.plan for item in found if item.sidecar}
+        return sorted(name for name in names if len(self._plans_named(name)) > 1)
 
     @api.model
     def _state_of(self, found, known):

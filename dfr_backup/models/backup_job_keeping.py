@@ -125,6 +125,8 @@ class BackupJob(models.Model):
             for item in found
             if not item.sidecar and not isinstance(item.problem, NoManifestBeside)
         }
+        for plan in copies._unclear_plans(found):
+            progress.warn(Message(words.SAME_NAME, plan=plan))
         for copy in known.values():
             damaged = not unreadable.isdisjoint({copy.key, sidecar_key(copy.key)})
             self._record_lost(copy, damaged, progress)

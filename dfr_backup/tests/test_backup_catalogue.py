@@ -20,6 +20,7 @@ from ..engine.messages import to_json
 from ..engine.progress import Progress
 from ..engine.secretbox import Key
 from ..engine.signature import Signer, signature_of
+from ..flows import words
 from .common import BackupCase
 
 NOW = fields.Datetime.now()
@@ -185,6 +186,25 @@ class TestBackupCatalogue(CatalogueCase):
         self.perform(self.storage.action_scan())
         self.assertEqual(copy.plan_id, self.plan)
         self.assertFalse(other._stored(self.storage))
+
+    def test_scan_does_not_choose_between_plans_of_one_name(self):
+        """The rules of the wrong one would delete."""
+        copy = self.store()
+        key = copy.key
+        twin = self.plan.copy({"name": self.plan.name})
+        for active in (True, False):
+            twin.active = active
+            self.env["backup.copy"].search([]).unlink()
+            job = self.perform(self.storage.action_scan())
+            found = self.env["backup.copy"].search([("key", "=", key)])
+            self.assertTrue(found.is_ours)
+            self.assertFalse(found.plan_id)
+            self.assertIn(words.SAME_NAME, str(job.step_ids.log_values))
+        twin.name = "Another"
+        self.env["backup.copy"].search([]).unlink()
+        self.perform(self.storage.action_scan())
+        found = self.env["backup.copy"].search([("key", "=", key)])
+        self.assertEqual(found.plan_id, self.plan)
 
     def test_scan_does_not_overrule_a_verification(self):
         bad = self.store()

@@ -146,6 +146,7 @@ class TestBackupRestore(BackupCase):
         job = self.copy._request_restore(restore_database="restored")
         job.restore_key = "AGE-SECRET-KEY-1"
         self.storage.sealed_secrets = {"sftp_password": "sealed"}
+        self.storage.external_name = "OFFSITE"  # leads to secrets of the operator
         self.env.flush_all()
         for query in get_neutralization_queries(["dfr_backup"]):
             self.env.cr.execute(query)
@@ -153,6 +154,7 @@ class TestBackupRestore(BackupCase):
         self.assertFalse(
             self.storage.active or self.storage.sealed_secrets or job.sealed_secrets
         )
+        self.assertFalse(self.storage.external_name)
 
     def published(self):
         """Return a running restore whose database has its name: here, that of this
