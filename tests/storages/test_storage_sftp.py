@@ -3,15 +3,18 @@ import gc
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import tracemalloc
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from own_folder_server import own_folder_server
 from sftp_servers import Proxy, empty, plain_sshd, small_disk, storage_of
 from storage_contract import SIZE, StorageContract
 
@@ -21,11 +24,13 @@ from dfr_backup.engine.errors.sftp import (
     ServerSilent,
     SftpConnectionLost,
     SftpDiskFull,
+    SftpNoPermission,
     SftpNoRoom,
 )
 from dfr_backup.engine.messages import Size
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.base import CHUNK
+from dfr_backup.engine.storages.base import CHUNK, Abilities, Limits
+from dfr_backup.engine.storages.sftp import SftpStorage
 
 pytest_plugins = ["sftp_fixtures"]
 
@@ -106,6 +111,48 @@ class TestSftpChrooted(StorageContract):
     def storage(self, chrooted):
         empty(chrooted.data)
         return storage_of(chrooted, private_key="", password=chrooted.password)
+
+
+def test_a_login_that_sees_its_own_folder_only(tmp_path):
+    """What is above that folder is nobody's business, and makes no error."""
+    with own_folder_server(tmp_path) as (config, asked):
+        storage = SftpStorage(config, Limits(timeout=10))
+        storage.prepare()
+        assert storage.probe() == Abilities()
+        assert (tmp_path / "backups" / "odoo").is_dir()
+        asked.clear()
+        storage.prepare()  # once more, now that it is there
+        assert {str(path) for path in asked} == {config.directory}
+
+
+def test_a_folder_outside_of_what_a_login_sees(tmp_path):
+    with own_folder_server(tmp_path) as (config, _asked):
+        outside = replace(config, directory="/users/other/backups")
+        with pytest.raises(SftpNoPermission):
+            SftpStorage(outside, Limits(timeout=10)).prepare()
+
+
+def test_folders_above_that_nobody_may_list(chrooted):
+    """sshd: only the last one is of the user."""
+    empty(chrooted.data)
+    users = chrooted.data.parent / "users"
+    own_folder = users / "shop"
+    own_folder.mkdir(parents=True)
+    own(own_folder, chrooted)
+    for folder in (users, chrooted.data.parent):
+        folder.chmod(0o711)
+    try:
+        storage = storage_of(
+            chrooted,
+            private_key="",
+            password=chrooted.password,
+            directory="/users/shop/backups",
+        )
+        storage.prepare()
+        assert storage.probe() == Abilities()
+    finally:
+        chrooted.data.parent.chmod(0o755)
+        shutil.rmtree(users)
 
 
 def part_of(server, content):

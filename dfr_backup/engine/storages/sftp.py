@@ -77,11 +77,8 @@ class SftpStorage(Storage):
         return f"{self._address()}/{key}"
 
     def prepare(self) -> None:
-        path = PurePosixPath(self._directory)
         with self._session(doing.MAKE_DIRECTORY) as session:
-            for folder in [*reversed(path.parents), path]:
-                if session.stat(str(folder)) is None:
-                    session.mkdir(str(folder), 0o700)
+            _make(session, PurePosixPath(self._directory))
         self.check()
 
     def check(self) -> None:
@@ -350,6 +347,17 @@ class SftpStorage(Storage):
 
 def _go_on() -> None:
     """The tick of a call that nobody can cancel."""
+
+
+def _make(session: Session, path: PurePosixPath) -> None:
+    """Make a directory, and what is missing above it: only as far up as that is, since
+    a login may be refused to look at what is above its own folder."""
+    if session.stat(str(path)) is not None:
+        return
+    if path != path.parent:
+        with contextlib.suppress(Refused):  # then the directory cannot be made either
+            _make(session, path.parent)
+    session.mkdir(str(path), 0o700)
 
 
 def _free_space(session: Session, directory: str) -> int | None:
