@@ -16,9 +16,10 @@ from odoo.modules.neutralize import get_neutralization_queries
 from odoo.sql_db import connection_info_for
 from odoo.tools import config
 
-from .engine import postgres
+from .engine import installed, postgres
 from .engine.addons import AddonSource
 from .engine.errors import EngineError
+from .engine.errors.command_line import DataFolderUnusable
 from .engine.identity import Identity
 from .engine.originals import Original, Originals
 from .engine.outbound import OutboundRules
@@ -214,6 +215,25 @@ def connection(database: str, application_name: str) -> postgres.Connection:
     _name, info = connection_info_for(database)
     params = {key: value for key, value in info.items() if key not in NOT_LIBPQ}
     return postgres.Connection(database, params, application_name)
+
+
+def require_installed(database: str) -> None:
+    """Raise an EngineError unless this addon is installed in the database."""
+    name = "dfr_backup check"
+    installed.require_installed(connection(database, name), connection("postgres", name))
+
+
+@contextlib.contextmanager
+def data_folder_explained():
+    """Let what the system refuses in our data directory leave as an EngineError."""
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename or "")
+        if not Path(name).is_relative_to(data_root()):
+            raise
+        reason = os.strerror(error.errno)
+        raise DataFolderUnusable(file=name, reason=reason, log=str(error)) from error
 
 
 def place(database: str) -> Place:

@@ -5,11 +5,13 @@ import sys
 
 from odoo.tools import config
 
-from .. import runner
+from .. import runner, server
+from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
 from . import archives, doctor, locations, moved, runs
 
 WRONG_USAGE = 4
+INTERNAL = ("runner", "boot")  # what the server starts
 # as "odoo db" takes them; runners get them by their environment, because a password in
 # an argument can be read by everybody on the machine
 CONNECTION = {
@@ -34,16 +36,26 @@ def main(parser, cmdargs) -> int:
     config.parse_config(
         _odoo_options(options), setup_logging=options.command == "runner"
     )
+    if options.command in INTERNAL:
+        return options.call_in(config["db_name"][0], options)
     try:
+        return _call(options)
+    except EngineError as error:
+        return archives.fail(error, options)
+    except BrokenPipeError:
+        return 1
+
+
+def _call(options):
+    with server.data_folder_explained():
         if not options.needs_database(options):
             return options.call(options)
         databases = config["db_name"]
         if len(databases) != 1:
             print("Name one database: -d DATABASE", file=sys.stderr)
             return WRONG_USAGE
+        server.require_installed(databases[0])
         return options.call_in(databases[0], options)
-    except BrokenPipeError:
-        return 1
 
 
 def _add_commands(parser):

@@ -69,9 +69,9 @@ def explained(command):
         try:
             return command(*arguments)
         except EngineError as error:
-            return _fail(error, options)
+            return fail(error, options)
         except KeyboardInterrupt:
-            return _fail(Cancelled(), options)
+            return fail(Cancelled(), options)
 
     return call
 
@@ -84,7 +84,7 @@ def _heed_all_who_stop():
             signal.signal(number, signal.default_int_handler)
 
 
-def _fail(error, options):
+def fail(error, options):
     accept = error.finding if getattr(error, "acceptable", False) else None
     if options.json:
         facts = {

@@ -8,7 +8,7 @@ from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import Form, tagged
 
 from .. import server
-from ..console.archives import _fail
+from ..console.archives import fail
 from ..engine.errors.fetch import NoDatabase
 from ..engine.errors.restore import (
     AttachmentsMissing,
@@ -208,8 +208,8 @@ class TestBackupRestore(BackupCase):
                 contextlib.redirect_stderr(said),
                 contextlib.redirect_stdout(printed),
             ):
-                self.assertEqual(_fail(error, Namespace(json=False)), 1)
-                self.assertEqual(_fail(error, Namespace(json=True)), 1)
+                self.assertEqual(fail(error, Namespace(json=False)), 1)
+                self.assertEqual(fail(error, Namespace(json=True)), 1)
                 self.assertIn(f"[{error.code}]\n", said.getvalue())
                 self.assertIn(str(error.hint), said.getvalue())
                 self.assertEqual("--accept series" in said.getvalue(), bool(accept))

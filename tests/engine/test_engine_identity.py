@@ -6,8 +6,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from dfr_backup.engine import manifest
+from dfr_backup.engine.errors.command_line import DatabaseMissing, NotAnOdooDatabase
+from dfr_backup.engine.errors.dump import ServerUnreachable
 from dfr_backup.engine.errors.identity import AddonMissing, OriginalsUnusable
 from dfr_backup.engine.identity import Identity, present_identity
+from dfr_backup.engine.installed import require_installed
 from dfr_backup.engine.originals import (
     Original,
     Originals,
@@ -172,6 +175,31 @@ def test_only_databases_with_this_addon_are_asked(databases):
     databases.make("ident_other")
     with pytest.raises(AddonMissing):
         identity_of(Connection("ident_other"))
+
+
+def test_a_database_that_cannot_be_asked_is_told_apart(databases):
+    databases.make("ident_plain")
+    databases.make_odoo("ident_without", "u-7")
+    databases.run("UPDATE ir_module_module SET state = ''", "ident_without")
+    for name, error in (
+        ("ident_no_such", DatabaseMissing),
+        ("ident_plain", NotAnOdooDatabase),
+        ("ident_without", AddonMissing),
+    ):
+        with pytest.raises(error) as caught:
+            require_installed(Connection(name), SERVER)
+        assert caught.value.message.values["database"] == name
+    databases.make_odoo("ident_with", "u-8")
+    require_installed(Connection("ident_with"), SERVER)
+
+
+def test_a_server_that_does_not_answer_is_not_a_missing_database(databases):
+    nowhere = {"host": "127.0.0.1", "port": 9}
+    for maintenance in (SERVER, Connection("postgres", nowhere)):
+        databases.make(f"ident_{maintenance is SERVER}")
+        here = Connection(f"ident_{maintenance is SERVER}", nowhere)
+        with pytest.raises(ServerUnreachable):
+            require_installed(here, maintenance)
 
 
 def test_a_hand_over_keeps_who_it_was_and_can_be_undone(originals):

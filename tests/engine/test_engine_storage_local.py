@@ -16,6 +16,7 @@ from dfr_backup.engine.errors.local import (
     NotAllowed,
     PartOfOdoo,
     PathIsFile,
+    ReadOnlyDisk,
     SystemRefused,
 )
 from dfr_backup.engine.progress import Progress
@@ -66,6 +67,17 @@ class TestLocalStorage(StorageContract):
         storage.put_bytes(b"x", "a.json")
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
         assert folder.stat().st_mode & 0o777 == 0o700
+
+    def test_read_only_disk_is_told_as_one(self, storage, folder):
+        mount = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(folder)]
+        if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+            pytest.skip("this machine does not let us mount a tmpfs")
+        try:
+            for call in (storage.check, storage.probe):
+                with pytest.raises(ReadOnlyDisk):
+                    call()
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
 
     def test_directory_that_is_gone_is_not_made_again(self, storage, source, folder):
         folder.rmdir()

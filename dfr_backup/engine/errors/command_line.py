@@ -44,3 +44,24 @@ class FormerDatabaseBack(PermanentError, code="CLI-06"):
 class FolderNamed(PermanentError, code="CLI-07"):
     template = _("%(address)s names a folder, not an archive.")
     remedy = _("See what is in it: odoo backup list --storage %(address)s")
+
+
+class DatabaseMissing(PermanentError, code="OTHER-48"):
+    template = _("There is no database “%(database)s” on this PostgreSQL server.")
+    remedy = _(
+        "Check the name after -d, and the server: db_host and db_port in odoo.conf. "
+        "“psql -l” lists the databases."
+    )
+
+
+class NotAnOdooDatabase(PermanentError, code="OTHER-49"):
+    template = _("“%(database)s” is no database of Odoo.")
+    remedy = _("Name a database that makes backups: -d DATABASE.")
+
+
+class DataFolderUnusable(PermanentError, code="OTHER-50"):
+    template = _("Odoo's data directory cannot be used: %(file)s: %(reason)s.")
+    remedy = _(
+        "Run the command as the system user that runs Odoo, with its odoo.conf or "
+        "--data-dir, and see that the disk is mounted read-write and not full."
+    )

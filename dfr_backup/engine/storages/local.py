@@ -104,7 +104,7 @@ class LocalStorage(Storage):
             if not self._path.is_dir():
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             if not os.access(self._path, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise _why_not_writable(self._path)
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
         size = source.stat().st_size
@@ -250,6 +250,14 @@ class LocalStorage(Storage):
             yield
         except OSError as error:
             raise _explain(error, what, self._path) from error
+
+
+def _why_not_writable(path: Path) -> OSError:
+    """Return the error that writing would give: asking for the right to write tells
+    only that there is none."""
+    read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    number = errno.EROFS if read_only else errno.EACCES
+    return OSError(number, os.strerror(number))
 
 
 def _write_new(path: Path, data: bytes) -> None:
