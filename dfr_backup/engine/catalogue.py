@@ -40,6 +40,11 @@ def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
     manager has left in a directory of this server. What cannot be used is yielded with
     its problem, and ends nothing; objects of others are passed over in silence.
     Archives are not read, only looked for. Raise RetryableError, Cancelled."""
+    with storage.reporting_to(progress):
+        yield from _scanned(storage, progress)
+
+
+def _scanned(storage: Storage, progress: Progress) -> Iterator[Found]:
     sizes = {}
     for found in storage.list():
         progress.tick()

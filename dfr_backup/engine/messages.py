@@ -14,6 +14,9 @@ Translate: TypeAlias = Callable[[str], str]
 
 PLACE = re.compile(r"%\((\w+)\)s|%%")
 MISSING = "…"  # shown for a value that nobody gave: an error must not hide another
+# what came from outside may hold: PostgreSQL keeps no NUL, UTF-8 no half a character
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+LONGEST_VALUE = 1000  # characters
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -23,6 +26,13 @@ def _(template: str) -> str:
     A template is a literal with named places, ``%(name)s``; a percent sign is ``%%``.
     """
     return template
+
+
+def storable(text: str, most: int) -> str:
+    """Return a text as it can be stored and shown: at most so many characters."""
+    if len(text) > most:
+        text = f"{text[: most - 1]}{MISSING}"
+    return UNSTORABLE.sub("\ufffd", text)
 
 
 def places(template: str) -> set[str]:
@@ -154,10 +164,10 @@ def _mapping(data: Any) -> Mapping[str, Any]:
 def _value(given: object) -> Value:
     if isinstance(given, bool):
         return str(given)
-    if isinstance(given, str | int | float | Size | Message | Joined):
+    if isinstance(given, int | float | Size | Message | Joined):
         return given
     said = getattr(given, "message", None)  # of an EngineError
-    return said if isinstance(said, Message) else str(given)
+    return said if isinstance(said, Message) else storable(str(given), LONGEST_VALUE)
 
 
 def _to_json(value: Value) -> object:

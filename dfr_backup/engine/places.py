@@ -13,7 +13,7 @@ import secrets
 import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -345,6 +345,11 @@ class GuardedStorage(Storage):
         for found in self._entered().list():
             if found.key != MARKER and (not self._shared or self._owns(found.key)):
                 yield found
+
+    @contextmanager
+    def reporting_to(self, progress: Progress) -> Iterator[None]:
+        with self.inner.reporting_to(progress):
+            yield
 
     def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         return self._entered_for(key).open(key, offset)

@@ -5,8 +5,10 @@ eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
 
 mkdir -p "$DEV/log"
-say "tests/engine/test_engine_fuzz.py: 100,000 changed inputs of each kind"
-PYTHONPATH="" FUZZ_EXAMPLES=100000 python -m pytest -q -p no:odoo tests/engine/test_engine_fuzz.py
+say "${FUZZ_EXAMPLES:=100000} changed inputs of each kind, seed ${FUZZ_SEED:=20261128}, from number ${FUZZ_FROM:=0}"
+export FUZZ_EXAMPLES FUZZ_SEED FUZZ_FROM
+PYTHONPATH="" python -m pytest -q -s -p no:odoo tests/engine/test_engine_fuzz.py \
+    tests/storages/test_storage_fuzz.py
 
 say "tests/faults: every fault × every step"
 python -m pytest -q -p no:odoo tests/faults --table "$DEV/log/faults.json" \

@@ -73,9 +73,7 @@ class Vector:
         return keys
 
 
-VECTORS = {
-    name: Vector(content) for name, content in (packed() or unpacked()).items()
-}
+VECTORS = {name: Vector(content) for name, content in (packed() or unpacked()).items()}
 # post-quantum keys, which we do not have
 FOREIGN = [name for name, one in VECTORS.items() if "-PQ-" in str(one.private)]
 KNOWN = [name for name in VECTORS if name not in FOREIGN]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfr_backup.engine.errors import EngineError
 from dfr_backup.engine.messages import (
     NOTHING,
     Joined,
@@ -113,3 +114,14 @@ def test_what_is_no_message_is_refused(broken):
 
 def test_places():
     assert places("%(a)s %% %(b)s") == {"a", "b"}
+
+
+def test_what_came_from_outside_can_be_stored():
+    """PostgreSQL keeps no NUL, UTF-8 no half of a character, and nobody reads a
+    megabyte."""
+    message = Message("%(said)s", said="a\0b\ud800" + "c" * 5000)
+    assert str(message).startswith("a�b�c")
+    assert len(str(message)) == 1000
+    error = EngineError(log="d\0" * 50_000)
+    assert len(error.log) == 20_000
+    assert "\0" not in error.log

@@ -9,8 +9,9 @@ import errno
 import re
 from typing import Any, ClassVar, TypeVar
 
-from ..messages import NOTHING, Joined, Message, _
+from ..messages import NOTHING, Joined, Message, _, storable
 
+LONGEST_LOG = 20_000  # characters
 CODE = re.compile(r"[A-Z][A-Z0-9]*-\d{2,}")
 Error = TypeVar("Error", bound="EngineError")
 
@@ -47,6 +48,14 @@ class EngineError(Exception):
 
     def __str__(self) -> str:
         return str(self.message)
+
+    @property
+    def log(self) -> str:
+        return self._log
+
+    @log.setter
+    def log(self, text: str) -> None:
+        self._log = storable(text, LONGEST_LOG)
 
     @property
     def in_full(self) -> Joined:

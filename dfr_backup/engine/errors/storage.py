@@ -96,6 +96,11 @@ class BadKey(PermanentError, code="LOCAL-02"):
     remedy = _("A name is not empty and has no “/” in it.")
 
 
+class TooManyObjects(PermanentError, code="ARCHIVE-15"):
+    template = _("%(location)s holds more than %(most)s objects.")
+    remedy = _("Give the backups a folder or a bucket of their own.")
+
+
 class NoRoom(PermanentError):
     """Found before anything is sent. Each kind of storage has a code for it."""
 

@@ -5,7 +5,7 @@ import hashlib
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -19,6 +19,8 @@ from ..progress import Progress
 from ..streams import read_fully
 
 CHUNK = 1 << 20  # bytes
+LARGEST = (1 << 63) - 1  # bytes: what a file can have, and a column can hold
+MOST_OBJECTS = 500_000  # in one storage: of an hourly plan, those of 25 years
 CANNOT_DELETE = _(
     "Nothing can be deleted in %(location)s: old backups have to be removed by its "
     "owner, and so has the test file %(key)s."
@@ -63,6 +65,16 @@ class StoredObject:
     key: str
     size: int
     modified: datetime
+
+
+def is_size(value: object) -> bool:
+    """Tell whether a far end has given a number of bytes."""
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def is_key(key: str) -> bool:
+    """Tell whether a name can be that of an object."""
+    return bool(key) and key not in (".", "..") and not set(key) & set("/\0")
 
 
 class Storage(ABC):
@@ -110,7 +122,14 @@ class Storage(ABC):
 
     @abstractmethod
     def list(self) -> Iterator[StoredObject]:
-        """Yield every complete object, in the order of their keys."""
+        """Yield every complete object, in the order of their keys. Raise
+        TooManyObjects when there are more than ``MOST_OBJECTS``."""
+
+    @contextmanager
+    def reporting_to(self, progress: Progress) -> Iterator[None]:
+        """Meanwhile, let calls that have no progress of their own be cancelled by
+        this one, where a kind can."""
+        yield
 
     @abstractmethod
     def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:

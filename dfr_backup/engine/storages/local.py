@@ -32,12 +32,12 @@ from ..errors.local import (
     ShareLost,
     SystemRefused,
 )
-from ..errors.storage import BadKey
+from ..errors.storage import BadKey, TooManyObjects
 from ..messages import Joined, Message, Size
 from ..pagecache import forget_cached
 from ..progress import Progress
 from . import doing
-from .base import Storage, StoredObject
+from .base import MOST_OBJECTS, Storage, StoredObject
 
 PARTIAL = ".part"
 LATEST = 253_402_300_799  # the last second of the year 9999
@@ -147,15 +147,19 @@ class LocalStorage(Storage):
 
     def list(self) -> Iterator[StoredObject]:
         with self._explained(doing.LIST_DIRECTORY):
-            names = sorted(
-                entry.name
-                for entry in os.scandir(self._path)
-                if entry.is_file(follow_symlinks=False)
-            )
+            names = sorted(self._names())
         for name in names:
             found = None if name.endswith(PARTIAL) else self.stat(name)
             if found:
                 yield found
+
+    def _names(self) -> Iterator[str]:
+        with os.scandir(self._path) as entries:
+            for number, entry in enumerate(entries):
+                if number == MOST_OBJECTS:
+                    raise TooManyObjects(location=self._path, most=MOST_OBJECTS)
+                if entry.is_file(follow_symlinks=False):
+                    yield entry.name
 
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:

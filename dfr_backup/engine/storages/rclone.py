@@ -10,7 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,22 +19,26 @@ from ..checkpoints import checkpoint
 from ..errors import Cancelled, EngineError, PermanentError
 from ..errors.fetch import FileGone
 from ..errors.rclone import (
+    RcloneFailed,
     RcloneNoRoom,
     RcloneNotADirectory,
     RemoteNotAllowed,
     StorageFull,
 )
+from ..errors.storage import TooManyObjects
 from ..messages import Joined, Message, Size, _
 from ..process import Child
 from ..progress import Progress
 from . import doing
-from .base import Limits, Storage, StoredObject
+from .base import LARGEST, MOST_OBJECTS, Limits, Storage, StoredObject, is_size
 from .rclone_errors import MISSING, Failed, explain, meaning_of
 from .rclone_process import Rclone
 from .rclone_rules import RcloneConfig, checked_directory, checked_key, checked_remote
 
 PARTIAL = ".part"
 ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
+NOTHING_THERE = (b"", b"null")  # how rclone says that a file is missing
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 LOCAL = "local"  # the kind of remote that is the whole file system of this server
 READ_CONFIGURATION = Message(_("read the configuration"))
 ASK_REMOTE = Message(_("ask what the remote can"))
@@ -85,15 +89,15 @@ class RcloneStorage(Storage):
         if not self._features.get("CanHaveEmptyDirectories"):
             return
         what, path = doing.LOOK_AT_DIRECTORY, self._path()
-        found = json.loads(self._run(what, "lsjson", path, options=["--stat"]))
-        if not found.get("IsDir"):
+        shown = self._run(what, "lsjson", path, options=["--stat"])
+        if not self._told(shown, what, dict).get("IsDir"):
             raise RcloneNotADirectory(location=path)
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
         checked_key(key)
         size = source.stat().st_size
         progress.expect(size)
-        with self._reporting_to(progress):
+        with self.reporting_to(progress):
             self._require_space(size)
             self._store(
                 source, key, PARTIAL, lambda sent: _advance(progress, min(sent, size))
@@ -111,19 +115,20 @@ class RcloneStorage(Storage):
     def stat(self, key: str) -> StoredObject | None:
         path = self._path(checked_key(key))
         try:
-            found = json.loads(
-                self._call("lsjson", path, options=["--stat", "--no-mimetype"])
-            )
+            shown = self._call("lsjson", path, options=["--stat", "--no-mimetype"])
         except Failed as failure:
             if failure.status in MISSING:
                 return None
             raise self._explain(failure, doing.looking_at(key)) from failure
-        return None if not found or found.get("IsDir") else _stored(key, found)
+        if shown.strip() in NOTHING_THERE:
+            return None
+        found = self._told(shown, doing.looking_at(key), dict)
+        return None if found.get("IsDir") else self._stored(key, found)
 
     def list(self) -> Iterator[StoredObject]:
-        for found in sorted(self._entries(), key=lambda entry: entry["Name"]):
-            if not found["Name"].endswith(PARTIAL):
-                yield _stored(found["Name"], found)
+        for name, found in sorted(self._entries().items()):
+            if not name.endswith(PARTIAL):
+                yield self._stored(name, found)
 
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
@@ -156,12 +161,12 @@ class RcloneStorage(Storage):
         if not self._features.get("About"):
             return None
         what, path = doing.LOOK_AT_SPACE, self._path()
-        found = json.loads(self._run(what, "about", path, options=["--json"]))
-        free: int | None = found.get("free")
-        return free
+        shown = self._run(what, "about", path, options=["--json"])
+        free = self._told(shown, what, dict).get("free")
+        return min(free, LARGEST) if type(free) is int and free >= 0 else None
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
-        with self._reporting_to(progress):
+        with self.reporting_to(progress):
             return super().verify(key, size, sha256, progress)
 
     @cached_property
@@ -175,7 +180,8 @@ class RcloneStorage(Storage):
             )
         except Failed as failure:
             raise self._explain(failure, ASK_REMOTE) from failure
-        features: dict[str, bool] = json.loads(shown)["Features"]
+        told = self._told(shown, ASK_REMOTE, dict).get("Features")
+        features: dict[str, bool] = told if isinstance(told, dict) else {}
         return features
 
     def _require_remote(self) -> None:
@@ -203,7 +209,26 @@ class RcloneStorage(Storage):
     def _explain(self, failure: Failed, what: Message) -> EngineError:
         return explain(failure, what, self._path())
 
-    def _entries(self) -> Sequence[dict[str, Any]]:
+    def _told(self, shown: bytes, what: Message, kind: type[Any]) -> Any:
+        """Return what rclone has said in JSON, a value of this kind. Raise
+        RcloneFailed."""
+        try:
+            told = json.loads(shown)
+        except (ValueError, RecursionError):
+            told = None
+        if isinstance(told, kind):
+            return told
+        answer = shown[:100].decode("utf-8", "replace")
+        raise RcloneFailed(doing=what, location=self._path(), answer=answer)
+
+    def _stored(self, key: str, entry: dict[str, Any]) -> StoredObject:
+        """Return an object as rclone describes it; some backends know no size, which
+        they call -1."""
+        size = entry.get("Size")
+        size = size if is_size(size) else 0
+        return StoredObject(key, cast(int, size), _moment(entry.get("ModTime")))
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
         try:
             options = ["--files-only", "--no-mimetype"]
             shown = self._call("lsjson", self._path(), options=options)
@@ -211,10 +236,16 @@ class RcloneStorage(Storage):
             has_directories = self._features.get("CanHaveEmptyDirectories")
             if failure.status in MISSING and not has_directories:
                 # in an object store, a directory is there once something is in it
-                return []
+                return {}
             raise self._explain(failure, doing.LIST_DIRECTORY) from failure
-        entries: Sequence[dict[str, Any]] = json.loads(shown)
-        return entries
+        entries = self._told(shown, doing.LIST_DIRECTORY, list)
+        if len(entries) > MOST_OBJECTS:
+            raise TooManyObjects(location=self._path(), most=MOST_OBJECTS)
+        return {
+            entry["Name"]: entry
+            for entry in entries
+            if isinstance(entry, dict) and isinstance(entry.get("Name"), str)
+        }
 
     def _store(
         self, source: Path, key: str, partial: str, report: Callable[[int], None]
@@ -275,12 +306,12 @@ class RcloneStorage(Storage):
             )
 
     @contextmanager
-    def _reporting_to(self, progress: Progress) -> Iterator[None]:
-        self._rclone.tick = progress.tick
+    def reporting_to(self, progress: Progress) -> Iterator[None]:
+        before, self._rclone.tick = self._rclone.tick, progress.tick
         try:
             yield
         finally:
-            self._rclone.tick = _go_on
+            self._rclone.tick = before
 
     def _deletes(self, key: str) -> bool:
         try:
@@ -340,11 +371,12 @@ def _advance(progress: Progress, done: int) -> None:
     progress.advance(max(0, done - progress.done))
 
 
-def _stored(key: str, entry: dict[str, Any]) -> StoredObject:
-    found = TIME.match(entry.get("ModTime") or "")
-    text = (
-        found[1] + found[2].replace("Z", "+00:00")
-        if found
-        else "1970-01-01T00:00:00+00:00"
-    )
-    return StoredObject(key, max(0, entry["Size"]), datetime.fromisoformat(text))
+def _moment(told: object) -> datetime:
+    """Return the time of a file, which some backends do not know."""
+    found = TIME.match(told) if isinstance(told, str) else None
+    if not found:
+        return EPOCH
+    try:
+        return datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00"))
+    except ValueError:
+        return EPOCH

@@ -29,6 +29,7 @@ INPLACE = (
     63,
 )  # since then rclone makes a temporary name of its own, unless told not to
 SLICE = 0.5  # seconds between two looks at whether to go on
+MOST_OUTPUT = 64 << 20  # bytes: a list of some 400,000 files
 PATIENCE = 10  # times the timeout: rclone itself gives up long before
 
 # of each program that was asked, until it is replaced by another one
@@ -78,9 +79,18 @@ class Rclone:
     def output(self, command: str, *options: str, paths: Sequence[str] = ()) -> bytes:
         """Return what a command prints. Raise Failed, or an EngineError."""
         with self._child(command, *options, paths=paths) as child:
-            printed = b"".join(self.printed(child))
+            printed = b"".join(self._most_of(self.printed(child)))
             self.finish(child)
         return printed
+
+    def _most_of(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what a command prints, which is no endless stream. Raise Failed."""
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+            if size > MOST_OUTPUT:
+                raise Failed(1, f"it printed more than {MOST_OUTPUT} bytes")
+            yield piece
 
     def transfer(
         self, source: Path, target: str, report: Callable[[int], None]
@@ -99,7 +109,7 @@ class Rclone:
         with self._child("copyto", *options, paths=paths) as child:
             for entry in _log_entries(self.printed(child)):
                 if "stats" in entry:
-                    before, sent = sent, int(entry["stats"].get("bytes", 0))
+                    before, sent = sent, _sent(entry["stats"])
                     end = self._deadline() if sent != before else end
                     self._require_before(end)
                     report(sent)
@@ -190,6 +200,12 @@ class Rclone:
             raise ConfigurationMissing(path=path)
 
 
+def _sent(stats: object) -> int:
+    """Return the bytes that rclone's statistics say were sent."""
+    told = stats.get("bytes") if isinstance(stats, dict) else None
+    return told if type(told) is int else 0
+
+
 def _log_entries(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
     """Yield the entries of a log in JSON; a line that is something else is left out."""
     rest = b""
@@ -198,7 +214,7 @@ def _log_entries(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
         for line in lines:
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(entry, dict):
                 yield entry

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -24,11 +24,12 @@ from ..errors.s3 import (
     ObjectProtected,
     ReadsBackDifferent,
 )
-from ..errors.storage import BadKey
+from ..errors.storage import BadKey, TooManyObjects
 from ..messages import Message, _
 from ..progress import Progress
 from .base import (
     CHUNK,
+    MOST_OBJECTS,
     UNKNOWN,
     Abilities,
     Limits,
@@ -39,7 +40,7 @@ from .base import (
 from .s3_config import S3Config
 from .s3_download import Reader
 from .s3_errors import DENIED, EXISTS, MISSING, code_of
-from .s3_link import Link, require_boto3, utc
+from .s3_link import MOST_PAGES, Link, require_boto3, utc
 from .s3_proof import fingerprint, proves
 from .s3_source import open_source
 from .s3_upload import Upload, abort, open_uploads
@@ -128,20 +129,30 @@ class S3Storage(Storage):
 
     def list(self) -> Iterator[StoredObject]:
         folder = self._config.folder
+        entries = (one for page in self._pages() for one in page)
+        for number, one in enumerate(entries):
+            if number == MOST_OBJECTS:
+                raise TooManyObjects(location=self.location(""), most=MOST_OBJECTS)
+            if key := one["Key"][len(folder) :]:  # a folder may be an object itself
+                yield StoredObject(key, one["Size"], utc(one["LastModified"]))
+
+    def _pages(self) -> Iterator[Sequence[dict[str, Any]]]:
         following: dict[str, str] = {}
-        while True:
+        for _number in range(MOST_PAGES):
             answer = self._link.call(
-                "list_objects_v2", Prefix=folder, Delimiter="/", **following
+                "list_objects_v2",
+                Prefix=self._config.folder,
+                Delimiter="/",
+                **following,
             )
-            for one in answer.get("Contents", []):
-                if key := one["Key"][len(folder) :]:  # a folder may be an object itself
-                    yield StoredObject(key, one["Size"], utc(one["LastModified"]))
+            yield answer.get("Contents", [])
             token = answer.get("NextContinuationToken")
             if not answer.get("IsTruncated") or not token:
                 return
             if following.get("ContinuationToken") == token:
-                raise EndlessList(bucket=self._config.place)
+                break
             following = {"ContinuationToken": token}
+        raise EndlessList(bucket=self._config.place)
 
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:

@@ -1,13 +1,14 @@
 """Requests to one bucket: the boto3 clients, and what each of them raises."""
 
 import threading
-from datetime import datetime, timezone
+from collections.abc import Callable
+from datetime import MAXYEAR, MINYEAR, datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
-from ..errors.s3 import Boto3Missing, NoCaBundle
+from ..errors.s3 import Boto3Missing, NoCaBundle, NotS3
 from ..outbound import guarded_pools
-from .base import Limits
+from .base import Limits, is_size
 from .s3_config import S3Config
 from .s3_errors import explain, refuses_checksums
 from .s3_source import Slice
@@ -15,6 +16,7 @@ from .s3_source import Slice
 # of one request, by botocore, with short pauses; the caller of a storage has longer
 # ones
 ATTEMPTS = 3
+MOST_PAGES = 10_000  # of a list, however few entries each of them has
 SENDING = ("PutObject", "UploadPart")
 
 
@@ -38,7 +40,7 @@ class Link:
         """
         plain = self._plain
         try:
-            return self._ask(operation, params, plain)
+            return self._checked(operation, self._ask(operation, params, plain))
         except Exception as error:
             body = params.get("Body")
             if (
@@ -48,7 +50,7 @@ class Link:
             ):
                 raise explain(error, self.config) from error
         try:
-            answer = self._ask(operation, params, plain=True)
+            answer = self._checked(operation, self._ask(operation, params, plain=True))
         except Exception as error:
             raise explain(error, self.config) from error
         self._plain = True
@@ -82,6 +84,20 @@ class Link:
             return cast("dict[str, Any]", ask(Bucket=self.config.bucket, **params))
         finally:
             self._thread.body = None
+
+    def _checked(self, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return an answer that has what is read of it. Raise NotS3."""
+        entries, needed = NEEDED.get(operation, ("", {}))
+        for found in answer.get(entries, []) if entries else [answer]:
+            for name, is_right in needed.items():
+                if not is_right(found.get(name)):
+                    self._refuse(answer, f"{operation}: {name} is missing, or is none")
+        return answer
+
+    def _refuse(self, answer: dict[str, Any], why: str) -> NoReturn:
+        if body := answer.get("Body"):
+            body.close()
+        raise NotS3(host=self.config.endpoint or "AWS", log=why)
 
     def _client(self, plain: bool) -> Any:
         with self._lock:
@@ -150,6 +166,29 @@ class Link:
         bundle = self.config.ca_bundle
         if bundle and not Path(bundle).is_file():
             raise NoCaBundle(path=bundle)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, datetime) and MINYEAR < value.year < MAXYEAR
+
+
+_FILE = {"Size": is_size, "LastModified": _is_moment}
+# what is read of an answer, or of each entry of a list in it, and what it has to be
+NEEDED: dict[str, tuple[str, dict[str, Callable[[object], bool]]]] = {
+    "head_object": ("", {"ContentLength": is_size, "LastModified": _is_moment}),
+    "upload_part": ("", {"ETag": _is_text}),
+    "create_multipart_upload": ("", {"UploadId": _is_text}),
+    "list_objects_v2": ("Contents", {"Key": _is_text, **_FILE}),
+    "list_multipart_uploads": ("Uploads", {"Key": _is_text, "UploadId": _is_text}),
+    "list_parts": (
+        "Parts",
+        {"PartNumber": is_size, "Size": is_size, "ETag": _is_text},
+    ),
+}
 
 
 def require_boto3() -> None:

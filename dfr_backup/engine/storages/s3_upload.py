@@ -16,7 +16,7 @@ from ..progress import Progress
 from .base import Limits
 from .s3_crew import Crew
 from .s3_errors import MISSING, code_of
-from .s3_link import Link
+from .s3_link import MOST_PAGES, Link
 from .s3_source import Md5, Slice, Throttle, composite_etag
 
 PART = 16 << 20  # bytes, at least
@@ -301,7 +301,7 @@ def open_uploads(link: Link, name: str) -> Iterator[str]:
     """Yield the identifiers of the open uploads of an object, the latest first."""
     found: dict[str, Any] = {}
     marker: dict[str, str] = {}
-    while True:
+    for _page in range(MOST_PAGES):
         try:
             answer = link.call("list_multipart_uploads", Prefix=name, **marker)
         except EngineError as error:
@@ -325,7 +325,7 @@ def stored_parts(link: Link, name: str, upload: str) -> dict[int, dict[str, Any]
     has none."""
     found: dict[int, dict[str, Any]] = {}
     marker = 0
-    while True:
+    for _page in range(MOST_PAGES):
         try:
             answer = link.call(
                 "list_parts", Key=name, UploadId=upload, PartNumberMarker=marker
@@ -337,8 +337,9 @@ def stored_parts(link: Link, name: str, upload: str) -> dict[int, dict[str, Any]
         found.update({one["PartNumber"]: one for one in answer.get("Parts", [])})
         following = int(answer.get("NextPartNumberMarker") or 0)
         if not answer.get("IsTruncated") or following <= marker:
-            return found
+            break
         marker = following
+    return found
 
 
 def abort(link: Link, name: str, upload: str) -> None:

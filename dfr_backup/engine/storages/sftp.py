@@ -24,12 +24,20 @@ from ..errors.sftp import (
     SftpNoRoom,
     SftpNotADirectory,
 )
-from ..errors.storage import BadKey
+from ..errors.storage import BadKey, TooManyObjects
 from ..messages import Message, Size
 from ..progress import Progress
 from . import doing
 from . import sftp_protocol as protocol
-from .base import CHUNK, Limits, Storage, StoredObject
+from .base import (
+    CHUNK,
+    LARGEST,
+    MOST_OBJECTS,
+    Limits,
+    Storage,
+    StoredObject,
+    is_key,
+)
 from .sftp_keys import require_paramiko
 from .sftp_link import Link, SftpConfig
 from .sftp_protocol import Attributes, Garbled, Refused, Session
@@ -95,7 +103,7 @@ class SftpStorage(Storage):
         progress.expect(size)
         link = self._connected()
         try:
-            with self._reporting_to(progress), self._storing(link, key):
+            with self.reporting_to(progress), self._storing(link, key):
                 done = resumable(link.session, source, partial, size)
                 self._require_space(link.session, size - done)
                 self._upload(link, source, partial, done, progress)
@@ -143,13 +151,19 @@ class SftpStorage(Storage):
 
     def list(self) -> Iterator[StoredObject]:
         with self._session(doing.LIST_DIRECTORY) as session:
-            entries = [
-                entry for entry in session.scan(self._directory) if entry[1].is_file
-            ]
+            entries = list(self._entries(session))
         for name, found in sorted(entries, key=lambda entry: entry[0]):
             with contextlib.suppress(UnicodeDecodeError):  # not one of ours
-                if not name.endswith(PARTIAL.encode()):
+                if not name.endswith(PARTIAL.encode()) and is_key(name.decode()):
                     yield _stored(name.decode(), found)
+
+    def _entries(self, session: Session) -> Iterator[tuple[bytes, Attributes]]:
+        for number, entry in enumerate(session.scan(self._directory)):
+            if number == MOST_OBJECTS:
+                raise TooManyObjects(location=self._address(), most=MOST_OBJECTS)
+            self._tick()
+            if entry[1].is_file:
+                yield entry
 
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
@@ -184,7 +198,7 @@ class SftpStorage(Storage):
             return _free_space(session, self._directory)
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
-        with self._reporting_to(progress):
+        with self.reporting_to(progress):
             return super().verify(key, size, sha256, progress)
 
     def _address(self) -> str:
@@ -209,6 +223,7 @@ class SftpStorage(Storage):
         if self._link is None or not self._link.usable:
             self.close()
             link = Link(self._config, self._limits.timeout, self._limits.outbound)
+            link.tick = self._tick
             link.open()
             self._closer = weakref.finalize(self, link.close)
             self._link = link
@@ -250,12 +265,12 @@ class SftpStorage(Storage):
             link.tick = before
 
     @contextmanager
-    def _reporting_to(self, progress: Progress) -> Iterator[None]:
-        self._tick = progress.tick
+    def reporting_to(self, progress: Progress) -> Iterator[None]:
+        before, self._tick = self._tick, progress.tick
         try:
             yield
         finally:
-            self._tick = _go_on
+            self._tick = before
 
     def _require_space(self, session: Session, needed: int) -> None:
         free = _free_space(session, self._directory)
@@ -363,7 +378,7 @@ def _make(session: Session, path: PurePosixPath) -> None:
 def _free_space(session: Session, directory: str) -> int | None:
     if protocol.STATVFS not in session.extensions:
         return None
-    return session.free_space(directory)
+    return min(session.free_space(directory), LARGEST)
 
 
 def _publish(session: Session, partial: str, path: str) -> None:

@@ -31,7 +31,7 @@ from ..errors.sftp import (
 from ..messages import Joined, Message, _
 from ..outbound import DEFAULT_RULES, OutboundRules
 from .sftp_keys import HostKey, load_private_key, require_paramiko
-from .sftp_protocol import Garbled, Session
+from .sftp_protocol import Garbled, Refused, Session
 
 SLICE = 0.5  # seconds between two looks at whether the transfer shall go on
 PRIVATE_KEY = Message(_("private key"))
@@ -275,9 +275,12 @@ class Link:
                 raise self._lost(error) from error
             raise NoSftp(**self._login(), log=str(error)) from error
         self.transport.set_keepalive(KEEPALIVE)
+        self._begin()
+
+    def _begin(self) -> None:
         try:
             self.session = Session(self)
-        except (Garbled, RetryableError) as error:
+        except (Garbled, Refused, RetryableError) as error:
             if self._pulse.stalled:
                 raise
             raise SftpNotBegun(**self._login(), log=str(error)) from error

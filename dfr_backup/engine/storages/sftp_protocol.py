@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from .base import LARGEST
+
 VERSION = 3
 INIT, VERSION_REPLY, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT = 1, 2, 3, 4, 5, 6, 7, 8
 OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME = 11, 12, 13, 14, 17, 18
@@ -139,6 +141,8 @@ class Fields:
     def attributes(self) -> Attributes:
         flags = self.number()
         size = self.take(">Q")[0] if flags & ATTR_SIZE else None
+        if size and size > LARGEST:
+            raise Garbled(f"a file of {size} bytes")
         if flags & ATTR_OWNER:
             self.take(">II")
         mode = self.number() if flags & ATTR_MODE else None
