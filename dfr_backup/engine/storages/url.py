@@ -40,6 +40,8 @@ def storage_at(
     PermanentError.
     """
     environ = os.environ if environ is None else environ
+    if "\0" in address:
+        raise AddressUnclear(examples=EXAMPLES)
     if "://" not in address:
         return _local(Path(address), folder or address.endswith("/"))
     parts = _split(address)
