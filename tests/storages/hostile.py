@@ -34,8 +34,9 @@ class Server:
                 threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
-        with sock, contextlib.suppress(OSError, EOFError):
-            sock.settimeout(5)
+        # what was spoiled comes back in requests, and this is no good server
+        with sock, contextlib.suppress(Exception):
+            sock.settimeout(60)
             self.serve(sock)
 
     def serve(self, sock):

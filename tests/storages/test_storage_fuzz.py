@@ -164,7 +164,7 @@ def s3_server(monkeypatch):
 
 
 def test_s3(s3_server):
-    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=5))
+    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=30))
 
     def read(data, chance):
         spoil_at, count = chance.randrange(2), iter(range(1000))
@@ -199,7 +199,7 @@ def test_s3_without_what_is_read(s3_server, request_is, lost):
         return re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % size, spoiled)
 
     s3_server.answer = answer
-    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=5))
+    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=30))
     with pytest.raises(NotS3):
         storage.stat(KEY) if request_is == "HEAD" else list(storage.list())
 
@@ -218,7 +218,7 @@ def endless(pages):
 
 def test_s3_list_without_an_end(s3_server, monkeypatch):
     s3_server.answer = endless(itertools.count())
-    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=5))
+    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=30))
     monkeypatch.setattr(s3, "MOST_OBJECTS", 50)
     with pytest.raises(TooManyObjects):
         list(storage.list())
@@ -260,7 +260,7 @@ def sftp_server(monkeypatch):
 
 def sftp_storage(server):
     where = sftp_link.SftpConfig("127.0.0.1", "user", server.port, directory="/upload")
-    return SftpStorage(where, Limits(timeout=5))
+    return SftpStorage(where, Limits(timeout=30))
 
 
 def test_sftp(sftp_server):
