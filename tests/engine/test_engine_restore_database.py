@@ -21,7 +21,7 @@ from psycopg2 import sql
 
 from dfr_backup.engine.archive.reader import Description, open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.errors import Cancelled, error_class
 from dfr_backup.engine.errors.archive import InsideFolder
 from dfr_backup.engine.errors.restore import (
     BadName,
@@ -39,6 +39,8 @@ from dfr_backup.engine.errors.restore import (
     ServerLost,
     ServerRefused,
 )
+from dfr_backup.engine.errors.runs import OpenInBackup
+from dfr_backup.engine.messages import from_json
 from dfr_backup.engine.postgres import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore import sqlstream, verify
@@ -1008,6 +1010,22 @@ def test_a_restored_copy_is_safe(site):
     assert values["database.uuid"] != "old"
     assert values["a"] == "100%"
     assert len(values["database.secret"]) == 36
+
+
+def test_an_open_run_says_why_with_its_code(site):
+    columns = "ADD hint text, ADD error_code text, ADD error_values jsonb"
+    with site.target() as target:
+        site.fill(target)
+        run_sql(target.scratch.database, f"ALTER TABLE backup_job {columns}")
+        finish_database(target.connection, FinishOptions())
+        target.publish()
+    # the literal in SQL is the error's own words, else its code finds no row
+    query = "SELECT error_code, hint, error_values FROM backup_job WHERE state = %s"
+    ((code, hint, values),) = run_sql(site.name, query.replace("%s", "'cancelled'"))
+    assert error_class(code) is OpenInBackup
+    assert str(from_json(values["hint"])) == hint == str(OpenInBackup().hint)
+    rest = run_sql(site.name, query.replace("%s", "'success'"))
+    assert rest == [(None, None, None)]
 
 
 def test_finish_changes_all_or_nothing(site):

@@ -39,6 +39,17 @@ class ActionTooFar(PermanentError, code="RUN-04"):
     )
 
 
+class OpenInBackup(EngineError, code="ARCHIVE-16"):
+    """What the run that made a backup says in the database restored from it."""
+
+    template = _(
+        "This run was open in the backup from which this database was restored."
+    )
+    remedy = _(
+        "Nothing is to be done: usually it is the very run that made that backup."
+    )
+
+
 class StepFailed(EngineError):
     """The error of a step as that of its run; its code is that of the step's error."""
 

@@ -1,5 +1,6 @@
 """The last changes inside a restored database, before anybody can act in it."""
 
+import json
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -9,6 +10,8 @@ from typing import Any
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..errors import EngineError
+from ..errors.runs import OpenInBackup
 from ..messages import Message, _
 from ..postgres import Connection
 from ..progress import Progress
@@ -16,6 +19,7 @@ from .errors import server_error
 from .safety import HAS_ADDON, nothing_in_the_way
 from .sessions import Sessions
 
+OPEN = OpenInBackup()
 # The dump holds the very run that made it, as running: going on with it would write
 # into the storages of the original. Plans wait until somebody has looked.
 MAKE_SAFE = (
@@ -26,6 +30,17 @@ MAKE_SAFE = (
     " error = 'This run was open in the backup from which this database was restored.'"
     " WHERE state IN ('pending', 'running')",
 )
+# a backup of an older release of the addon has no such columns
+HAS_CODES = """
+    SELECT count(*) = 3 FROM pg_attribute
+     WHERE attrelid = 'backup_job'::regclass AND NOT attisdropped
+       AND attname IN ('hint', 'error_code', 'error_values')
+"""
+SET_CODE = """
+    UPDATE backup_job SET hint = %(hint)s, error_code = %(code)s,
+                          error_values = %(values)s
+     WHERE state = 'cancelled' AND error = %(error)s
+"""
 INSTALLED = """
     SELECT name FROM ir_module_module
      WHERE state IN ('installed', 'to upgrade', 'to remove') ORDER BY name
@@ -153,10 +168,21 @@ def _finish(cr: Any, options: FinishOptions) -> None:
     if cr.fetchone()[0]:
         for statement in MAKE_SAFE:
             cr.execute(statement)
+        cr.execute(HAS_CODES)
+        if cr.fetchone()[0]:
+            cr.execute(SET_CODE, _columns(OPEN))
     if options.new_identity:
         _renew_identity(cr)
     for statement in options.statements:
         cr.execute(statement)
+
+
+def _columns(error: EngineError) -> dict[str, object]:
+    """Return what the models store of an error."""
+    texts = {"error": error.message, "hint": error.hint}
+    values = {name: text.to_json() for name, text in texts.items()}
+    shown = {name: str(text) for name, text in texts.items()}
+    return {**shown, "code": error.code, "values": json.dumps(values)}
 
 
 def _renew_identity(cr: Any) -> None:
