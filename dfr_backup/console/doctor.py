@@ -10,7 +10,7 @@ from .. import server
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.errors.runs import ActionTooFar, SwitchedOff
-from ..engine.postgres import find_client_tool
+from ..engine.postgres import find_client_tool, require_sessions
 from .runs import environment
 
 
@@ -86,6 +86,10 @@ def _enabled(_env):
     return "switched on"
 
 
+def _sessions(env):
+    return require_sessions(env.cr) or "not limited"
+
+
 def _cron(env):
     cron = env.ref("dfr_backup.ir_cron_supervise", raise_if_not_found=False)
     if not cron or not cron.active:
@@ -141,6 +145,7 @@ CHECKS = [
     ("Compression", _deflate),
     ("Data directory", _space),
     ("Key for secrets", _key),
+    ("Database sessions", _sessions),
     ("Scheduled action", _cron),
     ("Plans", _plans),
     ("Last good backup", _last),

@@ -27,6 +27,7 @@ TAIL = 256  # bytes in which the last line must be
 FULL_READ = PIPE_SIZE // 2  # bytes
 PAUSE = 0.001  # seconds
 WAITER = _("process %(pid)s (%(name)s), which waited for %(table)s")
+WATCHING = 2  # sessions: pg_dump's, and that of who watches it
 WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
 
 
@@ -61,9 +62,10 @@ def dump(
         f"--snapshot={snapshot.name}",
         f"--lock-wait-timeout={options.lock_timeout}s",
     ]
+    watches = snapshot.has_room(WATCHING)
     with (
         Child(argv, connection.environ()) as child,
-        _Courtesy(connection, options) as courtesy,
+        _Courtesy(connection, options, watches) as courtesy,
     ):
         size, tail = _drain(child, write, progress, courtesy)
         status = child.wait()
@@ -123,9 +125,9 @@ class _Courtesy:
                SELECT pid FROM pg_stat_activity WHERE application_name = %s)
     """
 
-    def __init__(self, connection: Connection, options: DumpOptions):
+    def __init__(self, connection: Connection, options: DumpOptions, watches: bool):
         self._connection = connection
-        self._patience = options.patience
+        self._patience = options.patience if watches else 0
         self._stop = threading.Event()
         self._waiter: Message | None = None
 
@@ -148,7 +150,7 @@ class _Courtesy:
     def _watch(self) -> None:
         since: dict[int, float] = {}
         try:
-            session = self._connection.named("dfr_backup watch").connect()
+            session = self._connection.named("dfr_backup watch").connect(patience=0)
         except ServerUnreachable:
             return  # the dump itself will tell why
         try:

@@ -1,8 +1,10 @@
 """PostgreSQL: how to reach it, which of its programs to use, and what its errors
 mean."""
 
+import math
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from glob import glob
@@ -18,11 +20,13 @@ from .errors.dump import (
     DumpFailed,
     DumpKilled,
     DumpLostServer,
+    FewSessions,
     MayNotRead,
     ProgramMissing,
     ProgramTooOld,
     ServerUnreachable,
     TableLocked,
+    TooManySessions,
 )
 from .process import output_of
 
@@ -36,6 +40,23 @@ DENIED = re.compile(
     r"permission denied for (?:(?:table|relation|sequence) |(?=schema |large object ))"
     r"(?P<object>.*)"
 )
+FULL = re.compile(
+    r"(?P<reason>(?:sorry, )?too many (?:connections|clients)[^\n]*|"
+    r"remaining connection slots are reserved[^\n]*)"
+)
+# a session that was closed counts until its process has ended
+FULL_PATIENCE = 3.0  # seconds
+BACKUP_SESSIONS = 5  # the lock, Odoo's two, the snapshot, pg_dump
+LIMITS = """
+    SELECT 'ROLE', quote_ident(rolname), rolconnlimit,
+           (SELECT count(*) FROM pg_stat_activity WHERE usesysid = r.oid)
+      FROM pg_roles r WHERE rolname = current_user AND NOT rolsuper
+ UNION ALL
+    SELECT 'DATABASE', quote_ident(d.datname), datconnlimit,
+           (SELECT count(*) FROM pg_stat_activity WHERE datid = d.oid)
+      FROM pg_database d, pg_roles r
+     WHERE d.datname = current_database() AND rolname = current_user AND NOT rolsuper
+"""
 LOST = re.compile(r"connection to server|server closed the connection|terminating conn")
 NAMED = 5  # objects that are named in a message
 SHOWN = 1000  # characters of GRANT statements in a remedy: more of them are logged
@@ -84,15 +105,30 @@ class Connection:
         "sslkey": "PGSSLKEY",
     }
 
-    def connect(self) -> Any:
-        """Return a new psycopg2 connection. Raise ServerUnreachable."""
+    def connect(self, patience: float = FULL_PATIENCE) -> Any:
+        """Return a new psycopg2 connection. Wait ``patience`` seconds for a session
+        that is free where the server limits them. Raise ServerUnreachable, of which
+        TooManySessions is one."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return self._connected()
+            except TooManySessions:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.05)
+
+    def _connected(self) -> Any:
         arguments = {key: value for key, value in self.params.items() if value}
         arguments.update(dbname=self.database, application_name=self.application_name)
         arguments.setdefault("connect_timeout", 15)
         try:
             return psycopg2.connect(**arguments)
         except psycopg2.OperationalError as error:
-            raise ServerUnreachable(log=str(error).strip()) from error
+            said = str(error).strip()
+            if full := FULL.search(said):
+                raise TooManySessions(reason=full["reason"], log=said) from error
+            raise ServerUnreachable(log=said) from error
 
     def environ(self) -> dict[str, str]:
         """Return the environment for a client program."""
@@ -175,6 +211,8 @@ def dump_error(
     reason = _reason(stderr) or f"exit status {status}"
     if denied := DENIED.search(stderr):
         return _may_not_read(denied["object"], connection, log)
+    if full := FULL.search(stderr):
+        return TooManySessions(reason=full["reason"], log=log)
     if "lock timeout" in stderr or "could not obtain lock" in stderr:
         return TableLocked(log=log)
     if status < 0:
@@ -232,6 +270,40 @@ def missing_rights(connection: Connection) -> tuple[list[str], list[str]]:
         name if kind == "TABLE" else f"{kind.lower()} {name}" for _, kind, name in rows
     ]
     return named, statements
+
+
+def require_sessions(cr: Any, needed: int = BACKUP_SESSIONS) -> str:
+    """Return the limits of sessions that hold for the user of a cursor, in words, ""
+    without any. Raise FewSessions when fewer than ``needed`` are free; the cursor's
+    own counts as free."""
+    limited = _limits(cr)
+    for kind, name, limit, used in limited:
+        if limit - used + 1 < needed:
+            statement = f"ALTER {kind} {name} CONNECTION LIMIT {used - 1 + needed};"
+            raise FewSessions(
+                whose=f"{kind.lower()} {name}",
+                limit=limit,
+                used=used - 1,
+                needed=needed,
+                statement=statement,
+            )
+    return ", ".join(
+        f"{kind.lower()} {name}: {used - 1} of {limit}"
+        for kind, name, limit, used in limited
+    )
+
+
+def free_sessions(cr: Any) -> float:
+    """Return how many sessions more the user of a cursor may have; infinite where
+    nobody has limited them."""
+    return min((limit - used for *_, limit, used in _limits(cr)), default=math.inf)
+
+
+def _limits(cr: Any) -> list[tuple[str, str, int, int]]:
+    cr.execute("SELECT pg_stat_clear_snapshot()")  # else it is one per transaction
+    cr.execute(LIMITS)
+    found: list[tuple[str, str, int, int]] = cr.fetchall()
+    return [row for row in found if row[2] >= 0]
 
 
 def end_sessions(connection: Connection, application_name: str) -> int:

@@ -13,12 +13,13 @@ from psycopg2 import sql
 from .archive.index import COLUMNS, IndexWriter
 from .checkpoints import checkpoint
 from .errors import EngineError, RetryableError
-from .errors.dump import QueryRefused
+from .errors.dump import QueryRefused, TooManySessions
 from .filestore import Attachment
 from .messages import Text
-from .postgres import Connection, dump_error
+from .postgres import Connection, dump_error, free_sessions
 
 FETCH_SIZE = 5000  # rows
+COUNTING = 3  # sessions: ours, pg_dump's, and that of who watches it
 INDEX_PIECE = 1 << 20  # bytes
 # a format in which COPY leaves JSON as it is: neither of these is ever in it
 COPY_PLAIN = "(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01', ENCODING 'UTF8')"
@@ -63,6 +64,11 @@ class Snapshot:
     def another(self) -> "Snapshot":
         """Return one more session, not entered yet, that looks at the same moment."""
         return Snapshot(self._connection, shared=self.name)
+
+    def has_room(self, sessions: int) -> bool:
+        """Tell whether the server takes so many sessions more."""
+        with self._cursor() as cr:
+            return free_sessions(cr) >= sessions
 
     def estimated_dump_size(self) -> int:
         """Return about how many bytes of SQL the dump will have: what the tables
@@ -197,24 +203,36 @@ class RowCounter:
 
     Use as a context manager around the dump; read ``counts`` after it. Counting is a
     second net, not the backup: when it fails, ``counts`` is None and ``problem`` says
-    why.
+    why. Where the server takes no session more, the rows are counted after the dump.
     """
 
     def __init__(self, snapshot: Snapshot):
+        self._dumped = snapshot
         # a session of its own: an error here would end the one whose snapshot pg_dump
         # imports
         self._snapshot = snapshot.another()
+        self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self.counts: dict[str, int] | None = None
         self.problem: Text = ""
 
     def __enter__(self) -> "RowCounter":
-        self._snapshot.__enter__()
+        try:
+            if not self._dumped.has_room(COUNTING):
+                raise TooManySessions
+            self._snapshot.__enter__()
+        except TooManySessions:
+            self._snapshot = self._dumped
+            return self
         self._thread = threading.Thread(target=self._count, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
+        if self._thread is None:
+            if kind is None:
+                self._count()
+            return
         if kind is not None:
             self._stop.set()
             self._snapshot.cancel()

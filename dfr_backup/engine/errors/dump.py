@@ -47,6 +47,24 @@ class ServerUnreachable(RetryableError, code="DUMP-06"):
     remedy = SERVER_DOWN
 
 
+class TooManySessions(ServerUnreachable, code="OTHER-40"):
+    template = _("PostgreSQL takes no further session of Odoo: %(reason)s.")
+    remedy = _(
+        "Raise the limit that it names (CONNECTION LIMIT of the role or the database, "
+        "or max_connections). Beside those of the Odoo server, a "
+        "backup needs 5 sessions at the same time, a restore from the back office 4, "
+        "and one from the command line 1."
+    )
+
+
+class FewSessions(PermanentError, code="OTHER-41"):
+    template = _(
+        "PostgreSQL lets %(whose)s have %(limit)s sessions at the same time, and "
+        "%(used)s are in use: a backup needs %(needed)s more."
+    )
+    remedy = _("Raise the limit: %(statement)s")
+
+
 class QueryRefused(PermanentError, code="DUMP-07"):
     template = _("The database server refused to answer.")
     remedy = _("Look at the PostgreSQL log. The backup can be run again.")

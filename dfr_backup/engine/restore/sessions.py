@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 
 from ..errors import EngineError
+from ..errors.dump import TooManySessions
 from ..errors.restore import UnexpectedFailure
 from ..messages import _
 from ..postgres import Connection
@@ -35,6 +36,8 @@ Work = Callable[[Any], None]
 
 class Sessions:
     """One main session, whose work is done in order, and ``helpers`` that share theirs.
+    They are fewer where the server limits sessions; without any, the main session does
+    all.
 
     Use as a context manager: leaving it with an error cancels what runs. The first
     error of any session is raised by the next call from the caller's thread, which also
@@ -53,11 +56,18 @@ class Sessions:
         self._limit = 2 * helpers
         self._threads: list[_Session] = []
         try:
-            for queue in [self._main] + helpers * [self._shared]:
-                self._threads.append(_Session(connection.connect(), queue, self))
+            self._add(connection.connect(), self._main)
+            with suppress(TooManySessions):
+                for _number in range(helpers):
+                    self._add(connection.connect(patience=0), self._shared)
         except BaseException:
             self._close_connections()
             raise
+        if helpers and len(self._threads) == 1:
+            self._shared = self._main
+
+    def _add(self, connection: Any, queue: deque[Work]) -> None:
+        self._threads.append(_Session(connection, queue, self))
 
     def __enter__(self) -> "Sessions":
         for thread in self._threads:

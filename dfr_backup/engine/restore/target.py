@@ -202,7 +202,7 @@ class RestoreTarget:
         """Return where what is there now will be kept, if there is anything."""
         with server_session(self._server, _("look at the databases")) as cr:
             if not self._replace or not exists(cr, self.place.database):
-                self._require_free()
+                require_free(cr, self.place, replace_existing=self._replace)
                 return None
         stamp = datetime.now(timezone.utc).strftime("%Y%m%d_%H%M%S")
         suffix = f"_before_{stamp}"

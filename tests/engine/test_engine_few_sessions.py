@@ -1,0 +1,167 @@
+"""A role, or a database, that PostgreSQL lets have few sessions at the same time."""
+
+import contextlib
+import os
+import secrets
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dfr_backup.engine import postgres
+from dfr_backup.engine.dump import DumpOptions, dump
+from dfr_backup.engine.errors.dump import FewSessions, TooManySessions
+from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore.place import Place
+from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.snapshot import RowCounter, Snapshot
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+
+ROWS = 200_000
+# each kind of statement that the fast load shares among its sessions
+DUMP = b"".join(
+    [
+        b"CREATE TABLE public.parent (id int NOT NULL, name text);\n",
+        b"CREATE TABLE public.ir_module_module (name text, state text);\n",
+        b"CREATE TABLE public.child (id int NOT NULL, parent int);\n",
+        b"COPY public.parent (id, name) FROM stdin;\n",
+        *(b"%d\t%s\n" % (number, b"x" * 50) for number in range(ROWS)),
+        b"\\.\n\nCOPY public.child (id, parent) FROM stdin;\n",
+        *(b"%d\t%d\n" % (number, number) for number in range(100)),
+        b"\\.\n\n",
+        b"ALTER TABLE ONLY public.parent ADD CONSTRAINT p PRIMARY KEY (id);\n",
+        b"ALTER TABLE ONLY public.child ADD CONSTRAINT c PRIMARY KEY (id);\n",
+        b"CREATE INDEX name ON public.parent USING btree (name);\n",
+        b"ALTER TABLE ONLY public.child ADD CONSTRAINT f FOREIGN KEY (parent)"
+        b" REFERENCES public.parent(id);\n",
+        b"\n--\n-- PostgreSQL database dump complete\n--\n",
+    ]
+)
+
+
+def as_superuser(database, query):
+    script = Path(__file__).parents[1] / "e2e/as_superuser.sh"
+    done = subprocess.run([script, database, query], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no superuser: {done.stderr}")
+
+
+@pytest.fixture
+def limited(tmp_path):
+    """Return a function that connects as a role with so few sessions, to a database of
+    its own or to another one."""
+    if "PGHOST" not in os.environ:
+        pytest.skip('no PostgreSQL: eval "$(make -s env)"')
+    name, password = f"dfr_few_{secrets.token_hex(4)}", secrets.token_hex(8)
+    params = {"user": name, "password": password}
+    as_superuser("postgres", f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{password}'")
+    as_superuser("postgres", f"CREATE DATABASE {name} OWNER {name}")
+
+    def connect(limit, database=name):
+        as_superuser("postgres", f"ALTER ROLE {name} CONNECTION LIMIT {limit}")
+        return Connection(database, params)
+
+    try:
+        yield connect
+    finally:
+        for database in (f"{name}_restored", name):
+            as_superuser("postgres", f"DROP DATABASE IF EXISTS {database}")
+        as_superuser("postgres", f"DROP ROLE {name}")
+
+
+def asked(connection, query):
+    with contextlib.closing(connection.connect()) as session, session.cursor() as cr:
+        cr.execute(query)
+        return cr.fetchone()[0]
+
+
+def restored(server, folder):
+    """Restore ``DUMP`` from its first step to its last; return the new database."""
+    with zipfile.ZipFile(folder / "db.zip", "w") as archive:
+        archive.writestr("dump.sql", DUMP)
+    name = f"{server.params['user']}_restored"
+    place = Place(name, folder / "filestore")
+    options = RestoreOptions(place, "19.0", new_identity=False)
+    storage = LocalStorage(folder, LocalRules([folder]))
+    with Restore(server, options, folder / "work", folder / "markers") as restore:
+        restore.fetch(storage, "db.zip", Progress())
+        restore.check(Progress())
+        restore.create_database(Progress())
+        restore.load(Progress())
+        restore.filestore(Progress())
+        restore.finish(Progress())
+    return Connection(name, server.params)
+
+
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_a_restore_needs_one(limited, tmp_path, sessions):
+    copy = restored(limited(sessions, "postgres"), tmp_path)
+    assert asked(copy, "SELECT count(*) FROM parent") == ROWS
+    keys = "SELECT count(*) FROM pg_constraint WHERE convalidated AND conname IN "
+    assert asked(copy, f"{keys} ('p', 'c', 'f')") == 3
+    assert asked(copy, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name'") == 1
+
+
+def dumped(connection):
+    with Snapshot(connection) as snapshot, RowCounter(snapshot) as counter:
+        tool = postgres.find_client_tool("pg_dump", snapshot.server_version)
+        written = []
+        dump(
+            tool,
+            connection,
+            snapshot,
+            lambda piece: written.append(bytes(piece)),
+            Progress(),
+            DumpOptions(),
+        )
+    return b"".join(written), counter
+
+
+@pytest.mark.parametrize("sessions", [2, 3, 4])
+def test_a_dump_needs_two_and_counts_the_rows_all_the_same(limited, sessions):
+    owner = limited(-1)
+    with contextlib.closing(owner.connect()) as session, session.cursor() as cr:
+        cr.execute("CREATE TABLE three AS SELECT generate_series(1, 3) AS number")
+        session.commit()
+    for _time in range(3):  # pg_dump and the others begin at the same moment
+        text, counter = dumped(limited(sessions))
+        assert b"three" in text
+        assert counter.counts == {'"public"."three"': 3}
+        assert not counter.problem
+
+
+def test_what_is_refused_names_the_limit(limited):
+    with pytest.raises(TooManySessions) as caught:
+        dumped(limited(1))
+    reason = caught.value.message.values["reason"]
+    assert limited(1).params["user"] in reason
+    assert caught.value.hint
+
+
+def test_a_session_that_was_closed_counts_for_a_moment(limited):
+    connection = limited(1)
+    for _time in range(50):
+        connection.connect().close()
+    with (
+        contextlib.closing(connection.connect()),
+        pytest.raises(TooManySessions),
+    ):
+        connection.connect(patience=0)
+
+
+@pytest.mark.parametrize("kind", ["ROLE", "DATABASE"])
+def test_what_a_backup_needs_is_known_before(limited, kind):
+    connection = limited(-1)
+    name = connection.database
+    as_superuser("postgres", f"ALTER {kind} {name} CONNECTION LIMIT 3")
+    with contextlib.closing(connection.connect()) as session, session.cursor() as cr:
+        with pytest.raises(FewSessions) as caught:
+            postgres.require_sessions(cr)
+        values = caught.value.message.values
+        assert (values["limit"], values["used"]) == (3, 0)
+        as_superuser("postgres", caught.value.hint.values["statement"])
+        assert postgres.require_sessions(cr)
+        as_superuser("postgres", f"ALTER {kind} {name} CONNECTION LIMIT -1")
+        assert postgres.require_sessions(cr) == ""
