@@ -2,14 +2,11 @@
 
 import json
 import shutil
-from datetime import timedelta
-
-from odoo import fields
 
 from .. import server
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
-from ..engine.errors.runs import ActionTooFar, SwitchedOff
+from ..engine.errors.runs import SwitchedOff
 from ..engine.postgres import find_client_tool, require_sessions
 from .runs import environment
 
@@ -91,20 +88,10 @@ def _sessions(env):
 
 
 def _cron(env):
-    cron = env.ref("dfr_backup.ir_cron_supervise", raise_if_not_found=False)
-    if not cron or not cron.active:
-        raise _Wrong("it is switched off.", "Switch on “Backup: plan and supervise”.")
-    interval = timedelta(minutes=cron.interval_number)
-    if cron.interval_type == "minutes" and (
-        cron.nextcall > fields.Datetime.now() + 2 * interval
-    ):
-        raise ActionTooFar(next_call=f"{cron.nextcall} UTC")
-    late = fields.Datetime.now() - timedelta(hours=1)
-    if cron.nextcall < late:
-        raise _Wrong(
-            f"it should have run at {cron.nextcall} UTC.",
-            "Is max_cron_threads above 0?",
-        )
+    problem = env["backup.scheduler"]._look()
+    if problem:
+        raise problem
+    cron = env["backup.scheduler"]._cron()
     return f"next at {cron.nextcall} UTC"
 
 

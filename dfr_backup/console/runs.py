@@ -132,6 +132,7 @@ def _follow(database, job_id, quiet):
             ended = job.state in EXIT
             if time.monotonic() >= next_supervision:  # Odoo's cron may not be running
                 next_supervision = time.monotonic() + SUPERVISE
+                env["backup.scheduler"]._heal()
                 env["backup.job"]._supervise()
         if not quiet:
             print(
@@ -148,6 +149,7 @@ def _follow(database, job_id, quiet):
 def listing(database, options):
     """List the stored backups that the catalogue knows."""
     with environment(database) as env:
+        env["backup.scheduler"]._heal()
         copies = env["backup.copy"].search([("state", "!=", "deleted")])
         rows = [_copy_as_json(copy) for copy in copies]
     if options.json:

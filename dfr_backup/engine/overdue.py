@@ -9,7 +9,7 @@ from .messages import Text
 # the longest interval of the schedule (a day has 25 hours once a year), and time for
 # the run
 PROMISES = {"hourly": 3, "daily": 30, "weekly": 180, "monthly": 768}
-SILENCE = timedelta(hours=1)  # the scheduled action runs every ten minutes
+SILENCE = timedelta(hours=2)  # the scheduled action runs every hour at least
 
 
 def promised_hours(frequency: str) -> int:
@@ -89,7 +89,7 @@ def _broken(
         return "switched_off", scheduler.last_run, ""
     if scheduler.blocking_module:
         return "blocked", scheduler.last_run, scheduler.blocking_module
-    if scheduler.last_run is None or now - scheduler.last_run > SILENCE:
+    if scheduler.last_run is None or abs(now - scheduler.last_run) > SILENCE:
         return "silent", scheduler.last_run, ""
     if scheduler.failing_since:
         return "failing", scheduler.failing_since, ""

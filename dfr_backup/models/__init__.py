@@ -36,6 +36,7 @@ from . import backup_job_restore
 from . import backup_job_repair
 from . import backup_job_alerts
 from . import backup_job_live
+from . import backup_scheduler
 from . import backup_overview
 from . import backup_overview_problems
 from . import backup_overview_advice

@@ -12,6 +12,7 @@ from .backup_copy import PRESENT_STATES
 
 SEEN_DAYS = 7  # after which nobody knows whether a copy still exists
 LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
+CLOCK_TOLERANCE = timedelta(days=1)
 
 
 class BackupCopy(models.Model):
@@ -31,12 +32,15 @@ class BackupCopy(models.Model):
         seen in the last days, in an active storage that is ours."""
         storages = self.env["backup.storage"].sudo().search([])
         mine = storages.filtered(lambda storage: not storage.is_foreign)
-        since = fields.Datetime.now() - timedelta(days=SEEN_DAYS)
+        now = fields.Datetime.now()
+        since = now - timedelta(days=SEEN_DAYS)
         return [
             ("state", "in", states),
             ("complete", "=", True),
             ("storage_id", "in", mine.ids),
             ("seen_at", ">=", since),
+            # what was seen in the future was so under a clock that was ahead
+            ("seen_at", "<=", now + CLOCK_TOLERANCE),
         ]
 
     @api.model
@@ -72,24 +76,31 @@ class BackupStorage(models.Model):
         waiting = [("kind", "=", "scan"), ("state", "in", ("pending", "running"))]
         if jobs.search_count(waiting, limit=1):
             return
-        since = fields.Datetime.now() - LOOK_AGAIN
-        due = self.search(["|", ("listed_at", "=", False), ("listed_at", "<", since)])
-        due = due.filtered(
+        now = fields.Datetime.now()
+        due = self._looked_after().filtered(
+            # what was listed in the future was so under a clock that was ahead
             lambda storage: (
-                not storage.is_foreign
-                and self.env["backup.copy"].search_count(
-                    [
-                        ("storage_id", "=", storage.id),
-                        ("state", "in", (*PRESENT_STATES, "unknown")),
-                    ],
-                    limit=1,
-                )
+                not storage.listed_at
+                or not now - LOOK_AGAIN <= storage.listed_at <= now + CLOCK_TOLERANCE
             )
         )
         if due:
             due.listed_at = fields.Datetime.now()  # one that fails is not tried at once
             steps = [{"kind": "scan", "storage_id": storage.id} for storage in due]
             jobs._create_run("scan", steps, "schedule")
+
+    @api.model
+    def _looked_after(self):
+        """Return the storages of ours that hold something."""
+        stored = [("state", "in", (*PRESENT_STATES, "unknown"))]
+        holding = self.env["backup.copy"]._read_group(stored, ["storage_id"])
+        mine = self.search([("id", "in", [storage.id for (storage,) in holding])])
+        return mine.filtered(lambda storage: not storage.is_foreign)
+
+    @api.model
+    def _due_moments(self):
+        times = self._looked_after().mapped("listed_at")
+        return [moment + LOOK_AGAIN for moment in times if moment]
 
 
 class BackupJob(models.Model):

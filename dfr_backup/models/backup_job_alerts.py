@@ -50,11 +50,21 @@ class BackupJob(models.Model):
     def _announce_forgotten(self):
         """Tell how those runs ended whose runner died, or was killed, before it
         could."""
-        since = fields.Datetime.now() - ANNOUNCE_PATIENCE
-        closed = [("to_announce", "=", True), ("state", "not in", OPEN_STATES)]
-        for job in self.search([*closed, ("date_end", "<", since)]):
-            if not job._is_alive() and job._hold():
+        now = fields.Datetime.now()
+        for job in self._unannounced():
+            # a run of the future has ended under a clock that was ahead
+            waits = now - ANNOUNCE_PATIENCE <= job.date_end <= now + ANNOUNCE_PATIENCE
+            if not waits and not job._is_alive() and job._hold():
                 job._announce()
+
+    @api.model
+    def _unannounced(self):
+        closed = [("to_announce", "=", True), ("state", "not in", OPEN_STATES)]
+        return self.search([*closed, ("date_end", "!=", False)])
+
+    @api.model
+    def _due_moments(self):
+        return [job.date_end + ANNOUNCE_PATIENCE for job in self._unannounced()]
 
     def _may_speak(self):
         """Tell whether this run is about a plan of this database, and not of its

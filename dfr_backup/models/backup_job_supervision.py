@@ -47,12 +47,16 @@ class BackupJob(models.Model):
                 job._take_over()
         self._start_waiting()
         if self.search_count([("state", "in", OPEN_STATES)], limit=1):
-            self._supervise_again()
+            soon = fields.Datetime.now() + SUPERVISE_EVERY
+            self.env["backup.scheduler"]._wake_at(soon)
 
     @api.model
-    def _supervise_again(self, delay=SUPERVISE_EVERY):
-        cron = self.env.ref("dfr_backup.ir_cron_supervise").sudo()
-        cron._trigger(fields.Datetime.now() + delay)
+    def _supervise_again(self):
+        """Let the action look at a run that is about to be committed. What wakes it
+        before may come too early to see that."""
+        cron = self.env["backup.scheduler"]._cron()
+        if cron:
+            cron._trigger(fields.Datetime.now() + SUPERVISE_EVERY)
 
     def _spawn_after_commit(self):
         """Start a runner as soon as other processes can see this run."""

@@ -48,12 +48,13 @@ class BackupOverview(models.AbstractModel):
         self.env["backup.plan"].check_access("read")
         page = self.sudo()
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
-        alarms = [
+        problems = [
             problem
             for plan in plans
             for problem in page._plan_problems(plan, page._last_ended(plan))
-            if problem["tone"] == "danger"
         ]
+        problems = page._scheduler_problems() + problems
+        alarms = [problem for problem in problems if problem["tone"] == "danger"]
         running = page._running()
         return {"running": running[0] if running else False, "alarms": alarms}
 

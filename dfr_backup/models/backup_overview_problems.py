@@ -3,8 +3,8 @@
 from odoo import api, models
 
 from ..engine.errors.identity import NotOriginal
-from ..engine.errors.runs import SwitchedOff
-from .engine_messages import displayed, format_error
+from ..engine.errors.runs import ActionOff, SwitchedOff
+from .engine_messages import displayed, format_error, translate
 
 
 class BackupOverview(models.AbstractModel):
@@ -17,7 +17,7 @@ class BackupOverview(models.AbstractModel):
 
         ``lasts`` holds the last run that ended of each plan.
         """
-        found = self._identity_problems()
+        found = self._identity_problems() + self._scheduler_problems()
         for plan, last in lasts.items():
             found += self._plan_problems(plan, last)
         for storage in self.env["backup.storage"].search([("active", "=", True)]):
@@ -71,6 +71,34 @@ class BackupOverview(models.AbstractModel):
             storage=first.name,
             days=left[first],
         )
+
+    def _scheduler_problems(self):
+        """Return what is wrong with the action that starts all runs. Looking heals it,
+        but for one that somebody has switched off: a button does that."""
+        error = self.env["backup.scheduler"]._look()
+        if not error:
+            return []
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_plan_action"
+        )
+        problem = self._problem(
+            "scheduler",
+            "danger",
+            translate(self.env, error.message),
+            translate(self.env, error.hint),
+            action,
+            button=self.env._("Open Plans"),
+        )
+        if isinstance(error, ActionOff):
+            button = self.env._("Switch It On")
+            problem.update(call="switch_scheduler_on", button=button)
+        return [{**problem, "code": error.code}]
+
+    @api.model
+    def switch_scheduler_on(self):
+        """Switch the scheduled action on again: the button of the overview."""
+        self.env["backup.job"]._check_manager()
+        self.env["backup.scheduler"]._switch_on()
 
     def _plan_problems(self, plan, last):
         """Return what is wrong with a plan, given the last backup of it that ended."""
@@ -202,6 +230,7 @@ class BackupOverview(models.AbstractModel):
             "key": f"{kind}:{record}",
             "kind": kind,
             "code": False,
+            "call": False,
             "tone": tone,
             "title": title,
             "text": text or "",

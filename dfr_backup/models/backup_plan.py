@@ -237,9 +237,9 @@ class BackupPlan(models.Model):
     def _wake_up_on_time(self):
         """Let the supervisor's cron run at the next time of these plans."""
         moments = [plan.next_run for plan in self if plan.next_run]
-        cron = self.env.ref("dfr_backup.ir_cron_supervise", raise_if_not_found=False)
+        cron = self.env["backup.scheduler"]._cron()
         if moments and cron:
-            cron.sudo()._trigger(moments)
+            cron._trigger(moments)
 
     @api.model
     def _cron_supervise(self):
@@ -256,13 +256,11 @@ class BackupPlan(models.Model):
         """Create one run for each plan whose time has come, however often it was
         missed."""
         now = fields.Datetime.now()
-        self._forget_wrong_clocks(now)
         for plan in self.search([("next_run", "<=", now)]).try_lock_for_update():
             moment = plan.next_run
             if moment > now:
                 continue
             plan.next_run = plan._next_after(now)
-            plan._wake_up_on_time()
             plan._create_due_run(moment)
 
     @api.model
@@ -270,19 +268,31 @@ class BackupPlan(models.Model):
         """Bring back plans that wait for a moment which a clock has set that was
         ahead."""
         for plan in self.search([]):
-            following = plan._next_after(now)
-            latest = {
-                "next_run": (
-                    following and plan._latest_next_run(now, following),
-                    following,
-                ),
-                "next_verification": (plan._after_verification(),) * 2,
-                "next_drill": (plan._after_drill(),) * 2,
-            }
-            for name, (last, right) in latest.items():
-                if right and plan[name] and plan[name] > max(last, right):
+            wrong = plan._wrong_moments(now)
+            if wrong and plan.try_lock_for_update():
+                for name in wrong:
                     _logger.warning("%s of plan %s was %s", name, plan.name, plan[name])
-                    plan[name] = right
+                plan.write(wrong)
+
+    def _wrong_moments(self, now):
+        """Return the right moments of this plan for those that only a wrong clock can
+        have set, by their field."""
+        following = self._next_after(now)
+        known = {
+            "next_run": (
+                following and self._latest_next_run(now, following),
+                following,
+            ),
+            "next_verification": (self._after_verification(),) * 2,
+            "next_drill": (self._after_drill(),) * 2,
+            "next_digest": (self._after_digest(),) * 2,
+            "promised_since": (now + CLOCK_TOLERANCE, now),
+        }
+        return {
+            name: right
+            for name, (last, right) in known.items()
+            if right and self[name] and self[name] > max(last, right)
+        }
 
     def _latest_next_run(self, now, following):
         """Return the latest moment that a right clock can have set: a clock that is
@@ -316,6 +326,7 @@ class BackupPlan(models.Model):
         already."""
         self.ensure_one()
         self.env["backup.job"]._require_enabled()
+        self.env["backup.scheduler"]._heal()
         if not self.storage_ids:
             raise UserError(
                 self.env._("The plan has no storage. Choose where backups go first.")

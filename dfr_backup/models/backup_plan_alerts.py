@@ -145,8 +145,6 @@ class BackupPlan(models.Model):
 
     @api.model
     def _cron_supervise(self):
-        if not server.is_enabled():
-            return None
         result = super()._cron_supervise()
         self.env["backup.job"]._announce_forgotten()
         self._watch_promises()
@@ -156,7 +154,8 @@ class BackupPlan(models.Model):
     @api.autovacuum
     def _gc_watch_promises(self):
         """Odoo's nightly maintenance notices when our own scheduled action is
-        switched off."""
+        switched off, and heals it when it waits for years."""
+        self.env["backup.scheduler"]._heal()
         self._watch_promises()
 
     @api.model

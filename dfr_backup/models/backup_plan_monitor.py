@@ -13,7 +13,8 @@ from ..engine.metrics import Metric
 MONITORS = ("health", "metrics")
 TOKEN_BYTES = 32
 ENDED_STATES = ("success", "partial", "failure")
-BAD_STATUSES = ("switched_off", "no_plan", "overdue", "failing")  # the worst first
+# the worst first
+BAD_STATUSES = ("switched_off", "no_plan", "overdue", "failing", "scheduler")
 
 
 class BackupPlan(models.Model):
@@ -58,9 +59,11 @@ class BackupPlan(models.Model):
 
         ``status`` is "ok", "failing" (the last run of a plan did not end well, or
         none of its backups exists any more),
-        "overdue", "no_plan" when no active plan promises anything, or "switched_off"
-        when odoo.conf says dfr_backup_enabled = False. Times are UTC.
-        ``identity_problem`` is why this database deletes nothing and pings nobody.
+        "overdue", "no_plan" when no active plan promises anything, "switched_off"
+        when odoo.conf says dfr_backup_enabled = False, or "scheduler" when the
+        scheduled action does not do its work. Times are UTC.
+        ``identity_problem`` is why this database deletes nothing and pings nobody,
+        ``scheduler_problem`` what is wrong with the action, with its code.
         """
         now = fields.Datetime.now()
         plans = self.search([])
@@ -71,6 +74,9 @@ class BackupPlan(models.Model):
             found.add("no_plan")
         if not server.is_enabled():
             found.add("switched_off")
+        problem = self.env["backup.scheduler"]._look()
+        if problem:
+            found.add("scheduler")
         worst = next((status for status in BAD_STATUSES if status in found), "ok")
         return {
             "ok": worst == "ok",
@@ -78,6 +84,8 @@ class BackupPlan(models.Model):
             "database": self.env.cr.dbname,
             "checked_at": _iso(now),
             "identity_problem": self._identity_problem(),
+            "scheduler_problem": problem and str(problem.in_full),
+            "scheduler_code": problem and problem.code,
             "plans": reports,
         }
 
@@ -114,6 +122,18 @@ class BackupPlan(models.Model):
             *self._promise_metrics(plans, labels),
             *self._run_metrics(plans, labels),
             *self._storage_metrics(),
+            *self._scheduler_metrics(),
+        ]
+
+    def _scheduler_metrics(self):
+        problem = self.env["backup.scheduler"]._look()
+        return [
+            Metric(
+                "dfr_backup_scheduler_ok",
+                "gauge",
+                "Whether the scheduled action that starts the runs does its work.",
+                [({}, problem is None)],
+            ),
         ]
 
     def _promise_metrics(self, plans, labels):

@@ -11,7 +11,6 @@ from .backup_step import OPEN_STATES
 from .engine_messages import stored_text, translate
 
 NO_FACTS = PlanFacts(timedelta())
-CRON = "dfr_backup.ir_cron_supervise"
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
@@ -144,10 +143,9 @@ class BackupPlan(models.Model):
     @api.model
     def _scheduler(self):
         """Return how the scheduled action is that starts the runs."""
-        cron = self.env.ref(CRON, raise_if_not_found=False)
+        cron = self.env["backup.scheduler"]._cron()
         if not cron:
             return Scheduler(active=False)
-        cron = cron.sudo()
         waiting = [("state", "in", ("to install", "to upgrade", "to remove"))]
         module = self.env["ir.module.module"].sudo().search(waiting, limit=1)
         return Scheduler(
@@ -203,7 +201,7 @@ class BackupPlan(models.Model):
         return {
             "switched_off": self.env._(
                 "Somebody has switched it off, or Odoo itself after a week of "
-                "failures. Switch it on under Settings / Technical / Scheduled Actions."
+                "failures. Switch it on with the button on the overview."
             ),
             "blocked": self.env._(
                 "Finish that under Apps, or cancel it there; then restart the server."

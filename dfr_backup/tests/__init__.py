@@ -6,6 +6,7 @@ from . import test_console
 from . import test_identity
 from . import test_ir_attachment
 from . import test_long_history
+from . import test_scheduler
 from . import test_security
 from . import test_backup_browse
 from . import test_backup_catalogue

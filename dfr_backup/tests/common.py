@@ -1,9 +1,11 @@
 import shutil
 import tempfile
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import TransactionCase
 
@@ -28,6 +30,9 @@ class BackupCase(TransactionCase):
         )
         cls.spawn = cls.startClassPatcher(patch.object(runner, "spawn"))
         cls.env["backup.plan"].search([]).active = False
+        # no server runs the scheduled action of a test database
+        cls.cron = cls.env.ref("dfr_backup.ir_cron_supervise")
+        cls.cron.nextcall = fields.Datetime.now() + timedelta(minutes=30)
         cls.storage = cls.env["backup.storage"].create(
             {"name": "Disk", "local_path": str(cls.root / "disk")}
         )

@@ -35,7 +35,6 @@ class AlertCase(BackupCase):
                 "attention_user_ids": [(6, 0, cls.manager.ids)],
             }
         )
-        cls.cron = cls.env.ref("dfr_backup.ir_cron_supervise")
         cls.cron.write({"active": True, "lastcall": fields.Datetime.now()})
         cls.env["ir.module.module"].search(
             [("state", "like", "to %")]
@@ -331,7 +330,7 @@ class TestBackupAlerts(AlertCase):
         with self.in_hours(31):
             self.cron.first_failure_date = fields.Datetime.now()
             self.assertReason("failing")
-            self.cron.lastcall = fields.Datetime.now() - timedelta(hours=2)
+            self.cron.lastcall = fields.Datetime.now() - timedelta(hours=3)
             self.assertReason("silent")
             since = self.plan.overdue_reason
             self.cron.lastcall = False

@@ -3,8 +3,6 @@ from datetime import timedelta
 from odoo import fields
 from odoo.tests import freeze_time, tagged
 
-from ..console import doctor
-from ..engine.errors.runs import ActionTooFar
 from .common import BackupCase
 
 NOW = "2026-06-15 12:00:00"  # the plan runs at midnight, in UTC
@@ -79,11 +77,3 @@ class TestClocks(BackupCase):
         job.step_ids[0].seconds = 5
         job.write({"date_start": self.now, "date_end": self.now - timedelta(days=1)})
         self.assertEqual(job.duration, 5)
-
-    def test_the_doctor_names_an_action_that_waits_for_years(self):
-        cron = self.env.ref("dfr_backup.ir_cron_supervise")
-        cron.nextcall = self.now + timedelta(minutes=10)
-        self.assertTrue(doctor._cron(self.env))
-        cron.nextcall = self.now + timedelta(days=16 * 365)
-        with self.assertRaises(ActionTooFar):
-            doctor._cron(self.env)

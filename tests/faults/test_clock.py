@@ -77,11 +77,52 @@ def test_the_schedule(right, cell, name):
     assert found == [1, 1, 1]
 
 
-def look(lab):
+# as a worker of Odoo looks for what is ready, of our action alone
+ODOOS_CRON = """
+from odoo.addons.base.models.ir_cron import IrCron
+env.cr.execute("UPDATE ir_cron SET active = (id = %s)",
+               [env.ref("dfr_backup.ir_cron_supervise").id])
+env.cr.commit()
+IrCron._process_jobs(env.cr.dbname)
+"""
+WAITS = """
+    SELECT nextcall > now() AT TIME ZONE 'UTC' + interval '9 years' FROM ir_cron
+     WHERE active
+"""
+
+
+@pytest.mark.parametrize(
+    "heal",
+    [
+        'env["backup.overview"].get_overview()',
+        'env["backup.plan"]._health()',
+        'env["backup.plan"].search([], limit=1)._request_run("manual")',
+    ],
+)
+def test_the_action_that_waits_for_years(right, cell, heal):
+    """Odoo calls it under a clock that is ahead, and then for years no more. Whoever
+    looks at the backups wakes it up."""
+    right.clock.set(YEARS)
+    look(right, ODOOS_CRON)
+    right.clock.set(0)
+    assert look(right, ODOOS_CRON) == []
+    assert right.sql(WAITS) == [(True,)]
+    healed = look(right, heal)
+    assert all(outcome.state == "success" for outcome in healed)
+    assert right.sql(WAITS) == [(False,)]
+    found = []
+    for day in (1, 2):
+        right.clock.set(DAY * day)
+        found.append([outcome.state for outcome in look(right, ODOOS_CRON)])
+    cell("clock ahead by 10 years, then right", "scheduled action", f"{found}")
+    assert found == [["success"], ["success"]]
+
+
+def look(lab, code=CRON):
     """Let the scheduled action look, and what it starts end; return the backups'
     outcomes."""
     last = lab.sql("SELECT coalesce(max(id), 0) FROM backup_job")[0][0]
-    lab.driver.do(CRON)
+    lab.driver.do(code)
     new = lab.sql("SELECT id, kind FROM backup_job WHERE id > %s ORDER BY id", last)
     outcomes = [(kind, lab.settle(number)) for number, kind in new]
     return [outcome for kind, outcome in outcomes if kind == "backup"]

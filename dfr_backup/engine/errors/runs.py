@@ -34,8 +34,55 @@ class ActionTooFar(PermanentError, code="RUN-04"):
         "the server's clock was probably ahead when it last ran."
     )
     remedy = _(
-        "Check the server's clock, then set the action's next execution date to now "
-        "under Settings / Technical / Scheduled Actions."
+        "Check the server's clock. The date is set right by whoever has found this; "
+        "the action runs within a minute."
+    )
+
+
+class ActionOff(PermanentError, code="RUN-05"):
+    template = _(
+        "The scheduled action “Backup: plan and supervise” is switched off: no backup "
+        "starts by itself, and a run that is interrupted is not resumed."
+    )
+    remedy = _(
+        "Switch it on with the button on the overview. Somebody has switched it off, "
+        "or Odoo itself after a week of failures: the server's log says which."
+    )
+
+
+class ActionFailing(PermanentError, code="RUN-06"):
+    template = _(
+        "The scheduled action “Backup: plan and supervise” has failed %(count)s times "
+        "in a row, since %(since)s."
+    )
+    remedy = _("The server's log has the reason.")
+
+
+class ActionLate(PermanentError, code="RUN-07"):
+    template = _(
+        "The scheduled action “Backup: plan and supervise” should have run at "
+        "%(next_call)s."
+    )
+    remedy = _(
+        "Odoo runs no scheduled actions of this database: max_cron_threads may be 0, "
+        "db_name may name other databases, or a module may be waiting under Apps to be "
+        "installed, upgraded or removed."
+    )
+
+
+class ActionMissing(PermanentError, code="RUN-08"):
+    template = _("The scheduled action “Backup: plan and supervise” was deleted.")
+    remedy = _("Upgrade the addon: odoo -u dfr_backup creates it again.")
+
+
+class ActionSlow(PermanentError, code="RUN-09"):
+    template = _(
+        "The scheduled action “Backup: plan and supervise” runs less often than the "
+        "plans need: next at %(next_call)s."
+    )
+    remedy = _(
+        "Let it run every hour: Settings / Technical / Scheduled Actions. It wakes up "
+        "by itself for what is due before."
     )
 
 

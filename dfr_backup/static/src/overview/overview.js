@@ -88,6 +88,16 @@ export class BackupOverview extends Component {
         return this.action.doAction(action);
     }
 
+    /** Do what a problem's button says. */
+    async mend(problem) {
+        if (problem.call) {
+            await this.orm.call("backup.overview", problem.call);
+            await this.load();
+        } else {
+            await this.open(problem.action);
+        }
+    }
+
     openRun(id) {
         return this.openForm("backup.job", id);
     }

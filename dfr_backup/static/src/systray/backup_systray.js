@@ -50,8 +50,9 @@ export class BackupSystray extends Component {
         const {running, alarms} = this.status;
         if (!running) {
             const [first] = alarms;
+            const one = alarms.length === 1 && !first.call; // its button is there
             return this.action.doAction(
-                alarms.length === 1 ? first.action : "dfr_backup.backup_overview_action"
+                one ? first.action : "dfr_backup.backup_overview_action"
             );
         }
         return this.action.doAction({

@@ -1,0 +1,208 @@
+"""The scheduled action that plans and supervises: when it sleeps, how it is, and what
+heals it from outside.
+
+A clock that was ahead leaves it waiting for years, and then it cannot heal itself. So
+whoever looks at the backups (overview, health, metrics, commands, the end of a run)
+judges it, and sets right what only a wrong clock can have done. An administrator who
+has switched it off is told, and not overruled.
+"""
+
+import logging
+from datetime import timedelta, timezone
+
+from dateutil.relativedelta import relativedelta
+from psycopg2.errors import SerializationFailure
+
+from odoo import api, fields, models
+
+from .. import server
+from ..engine.scheduler import (
+    Action,
+    is_too_far,
+    judge_action,
+    next_wake,
+    retry_pause,
+)
+
+_logger = logging.getLogger(__name__)
+
+CRON = "dfr_backup.ir_cron_supervise"
+GAPS = {  # between two runs of a plan
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(weeks=1),
+    "monthly": timedelta(days=28),
+}
+NEXT_FIELDS = ("next_run", "next_verification", "next_drill", "next_digest")
+FAR_TRIGGER = timedelta(days=70)  # no plan waits for longer
+BEAT = timedelta(minutes=1)  # while a run is open
+AGAIN = timedelta(minutes=10)  # for what was due and could not be done
+
+
+class BackupScheduler(models.AbstractModel):
+    _name = "backup.scheduler"
+    _description = "Scheduled Action of the Backups"
+
+    @api.model
+    def _cron(self):
+        """Return the scheduled action; empty when somebody has deleted it."""
+        found = self.env.ref(CRON, raise_if_not_found=False)
+        return (found or self.env["ir.cron"]).sudo()
+
+    # === HOW IT IS === #
+
+    @api.model
+    def _look(self):
+        """Return what is wrong with the action, an EngineError or None, and set right
+        what a wrong clock has left. What was set right is told this once."""
+        problem = self._problem()
+        self._heal()
+        return problem
+
+    @api.model
+    def _problem(self):
+        """Return what is wrong with the action: an EngineError, or None."""
+        if not server.is_enabled():
+            return None
+        now = fields.Datetime.now().replace(tzinfo=timezone.utc)
+        return judge_action(self._action(), self._shortest_gap(), now)
+
+    @api.model
+    def _action(self):
+        """Return the action as the engine sees it, None when it was deleted."""
+        cron = self._cron()
+        if not cron:
+            return None
+        now = fields.Datetime.now()
+        later = now + relativedelta(**{cron.interval_type: cron.interval_number})
+        return Action(
+            active=cron.active,
+            next_call=_aware(cron.nextcall),
+            interval=later - now,
+            failures=cron.failure_count,
+            failing_since=_aware(cron.first_failure_date),
+        )
+
+    @api.model
+    def _shortest_gap(self):
+        plans = self.env["backup.plan"].sudo().search([("next_run", "!=", False)])
+        return min((GAPS[plan.frequency] for plan in plans), default=None)
+
+    # === WHAT HEALS IT === #
+
+    @api.model
+    def _heal(self):
+        """Set right what a clock that was ahead has left: plans, triggers, and the
+        next call. In the action itself the last is done by whoever looks next."""
+        if not server.is_enabled():
+            return
+        now = fields.Datetime.now()
+        self.env["backup.plan"].sudo()._forget_wrong_clocks(now)
+        cron = self._cron()
+        far = [("cron_id", "=", cron.id), ("call_at", ">", now + FAR_TRIGGER)]
+        self.env["ir.cron.trigger"].sudo().search(far).unlink()
+        action = self._action()
+        if not action or not action.active or not is_too_far(action, _aware(now)):
+            return
+        if self._hold(cron):
+            _logger.warning("The scheduled action was to run at %s", cron.nextcall)
+            cron.nextcall = now
+
+    def _hold(self, cron):
+        """Lock the action; tell whether it is neither at work nor just changed."""
+        try:
+            with self.env.cr.savepoint():
+                return bool(cron.try_lock_for_update(allow_referencing=True))
+        except SerializationFailure:
+            return False
+
+    @api.model
+    def _switch_on(self):
+        """Switch the action on, and let it run now."""
+        cron = self._cron()
+        if cron and not cron.active:
+            cron.write({"active": True, "nextcall": fields.Datetime.now()})
+            _logger.info("%s has switched the action on", self.env.user.login)
+
+    # === WHEN IT SLEEPS === #
+
+    @api.model
+    def _wake_at(self, moment):
+        """Let the action run by then; what wakes it before is enough."""
+        cron = self._cron()
+        mine = [("cron_id", "=", cron.id), ("call_at", "<=", moment)]
+        before = [*mine, ("call_at", ">", fields.Datetime.now())]
+        if cron and not self.env["ir.cron.trigger"].sudo().search(before, limit=1):
+            cron._trigger(moment)
+
+    @api.model
+    def _sleep(self):
+        """Let the action run again when the next thing is due. The hourly call is its
+        net; while that is lost to a wrong clock, a trigger stands for it."""
+        cron, now = self._cron(), fields.Datetime.now()
+        wake = next_wake(min(self._due_moments(now), default=None), now, BEAT)
+        call = cron.nextcall
+        if call <= now:  # Odoo adds the interval when this call has ended
+            call = now + self._action().interval
+        if call > wake:
+            self._wake_at(wake)
+
+    @api.model
+    def _due_moments(self, now):
+        """Return when the action has something to do that no run of another kind
+        brings with it. What is due and could not be done is tried again in a while."""
+        moments = [
+            *self.env["backup.plan"]._due_moments(),
+            *self.env["backup.storage"]._due_moments(),
+            *self.env["backup.job"]._due_moments(),
+        ]
+        return [m if m > now else now + AGAIN for m in moments if m]
+
+    @api.model
+    def _retry_soon(self):
+        """Let the action run again soon after a call that failed, whose transaction is
+        lost: Odoo itself would wait for an hour."""
+        with self.env.registry.cursor() as cr:
+            cron = self.with_env(self.env(cr=cr))._cron()
+            if cron:
+                pause = retry_pause(cron.failure_count)
+                cron._trigger(fields.Datetime.now() + pause)
+
+
+class BackupPlan(models.Model):
+    _inherit = "backup.plan"
+
+    @api.model
+    def _cron_supervise(self):
+        """Do what is due; then sleep until the next thing is."""
+        if not server.is_enabled():
+            return
+        scheduler = self.env["backup.scheduler"]
+        try:
+            scheduler._heal()
+            super()._cron_supervise()
+            scheduler._sleep()
+        except Exception:
+            scheduler._retry_soon()
+            raise
+
+    @api.model
+    def _due_moments(self):
+        names = [f"{name}:min" for name in NEXT_FIELDS]
+        ((*moments,),) = self._read_group([("active", "=", True)], [], names)
+        waiting = self.search([("overdue_told_at", "=", False)])
+        deadlines = filter(None, waiting.mapped("promise_deadline"))
+        return [*moments, *(moment + timedelta(seconds=1) for moment in deadlines)]
+
+
+class BackupJob(models.Model):
+    _inherit = "backup.job"
+
+    def _perform(self):
+        super()._perform()
+        with self.env["backup.plan"]._harmless():
+            self.env["backup.scheduler"]._heal()
+
+
+def _aware(moment):
+    return moment.replace(tzinfo=timezone.utc) if moment else None
