@@ -40,6 +40,7 @@ from . import backup_scheduler
 from . import backup_overview
 from . import backup_overview_problems
 from . import backup_overview_advice
+from . import backup_overview_runs
 from . import backup_job_upgrade
 from . import backup_job_size
 from . import backup_plan_cautions

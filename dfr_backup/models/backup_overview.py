@@ -53,7 +53,7 @@ class BackupOverview(models.AbstractModel):
             for plan in plans
             for problem in page._plan_problems(plan, page._last_ended(plan))
         ]
-        problems = page._scheduler_problems() + problems
+        problems = page._scheduler_problems() + problems + page._loose_problems()
         alarms = [problem for problem in problems if problem["tone"] == "danger"]
         running = page._running()
         return {"running": running[0] if running else False, "alarms": alarms}

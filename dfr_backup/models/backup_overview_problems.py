@@ -22,6 +22,7 @@ class BackupOverview(models.AbstractModel):
             found += self._plan_problems(plan, last)
         for storage in self.env["backup.storage"].search([("active", "=", True)]):
             found += self._storage_problems(storage)
+        found += self._loose_problems()
         found += self._lost_copies()
         found += self._unseen_copies()
         found += self._lost_files()
@@ -231,6 +232,7 @@ class BackupOverview(models.AbstractModel):
             "kind": kind,
             "code": False,
             "call": False,
+            "dismiss": False,
             "tone": tone,
             "title": title,
             "text": text or "",

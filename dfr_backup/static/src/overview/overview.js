@@ -165,6 +165,12 @@ export class BackupOverview extends Component {
         });
     }
 
+    /** A run that did not end well was seen: it is shown no longer. */
+    async dismissRun(problem) {
+        await this.orm.call("backup.overview", "dismiss_run", [problem.dismiss]);
+        await this.load();
+    }
+
     async dismiss(key) {
         await this.orm.call("backup.overview", "dismiss_advice", [key]);
         await this.load();
