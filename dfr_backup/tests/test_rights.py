@@ -24,6 +24,7 @@ OPERATIONS = ("read", "write", "create", "unlink")
 ARGUMENTS = {
     "backup.import.wizard.start_upload": ["a.zip", 5, 0],
     "backup.overview.dismiss_advice": ["drill"],
+    "backup.overview.dismiss_run": [0],
 }
 GROUPS = {
     "portal": "base.group_portal",
