@@ -88,7 +88,7 @@ LIST = (
     b"</ListBucketResult>"
 ) % (KEY.encode(), KEY.replace(".zip", ".json").encode())
 HEAD = (
-    b'HTTP/1.1 %s\r\nContent-Length: %d\r\nETag: "0123"\r\n'
+    b'HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\nETag: "0123"\r\n'
     b"Last-Modified: Mon, 23 Nov 2026 10:00:00 GMT\r\n%s\r\n"
 )
 
