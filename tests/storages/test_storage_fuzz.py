@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import socket
 import struct
 import time
 
@@ -236,7 +237,7 @@ class PlainLink(sftp_link.Link):
 
     def open(self):
         self._errors = (OSError, EOFError)
-        self._channel = sftp_link.connect("127.0.0.1", self._config.port, 5)
+        self._channel = socket.create_connection(("127.0.0.1", self._config.port), 5)
         self._channel.settimeout(sftp_link.SLICE)
         self.transport = _Plain(self._channel)
         self._begin()
