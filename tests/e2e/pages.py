@@ -65,6 +65,7 @@ def new_page(browser):
     warning of its console."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.set_default_timeout(PATIENCE)
+    page.set_default_navigation_timeout(240_000)  # it may compile style sheets first
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("console", lambda message: _note(page, message))
