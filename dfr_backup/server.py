@@ -220,7 +220,9 @@ def connection(database: str, application_name: str) -> postgres.Connection:
 def require_installed(database: str) -> None:
     """Raise an EngineError unless this addon is installed in the database."""
     name = "dfr_backup check"
-    installed.require_installed(connection(database, name), connection("postgres", name))
+    installed.require_installed(
+        connection(database, name), connection("postgres", name)
+    )
 
 
 @contextlib.contextmanager
