@@ -197,7 +197,7 @@ def _guarded_connection(rules: OutboundRules, connection: Any) -> Any:
 
         def _connect_to(self, address: str) -> socket.socket:
             self.host = address
-            sock: socket.socket = super()._new_conn()
+            sock: socket.socket = connection._new_conn(self)
             return sock
 
     return Guarded

@@ -199,9 +199,10 @@ class BackupJob(models.Model):
     _inherit = "backup.job"
 
     def _perform(self):
-        super()._perform()
+        result = super()._perform()
         with self.env["backup.plan"]._harmless():
             self.env["backup.scheduler"]._heal()
+        return result
 
 
 def _aware(moment):

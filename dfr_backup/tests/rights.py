@@ -49,7 +49,7 @@ METHODS = {
     "backup.copy.action_trust": Right("system", "password"),
     "backup.copy.action_unprotect": PASSWORD,
     "backup.copy.action_verify": MANAGER,
-    "backup.filestore.issue.action_open_record": VIEWER,
+    "backup.filestore.issue.action_open_record": MANAGER,
     "backup.filestore.issue.action_repair": MANAGER,
     "backup.filestore.issue.action_repair_all": MANAGER,
     "backup.import.wizard.action_import": OPENED,
