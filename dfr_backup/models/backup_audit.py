@@ -1,5 +1,6 @@
 """The audit trail: who has weakened the backups, and the password that this takes."""
 
+import threading
 import time
 from functools import wraps
 
@@ -35,9 +36,18 @@ def asks_password(method):
 
     @wraps(checked)
     def wrapped(self, *args, **kwargs):
-        return (checked if request else method)(self, *args, **kwargs)
+        if request:
+            return checked(self, *args, **kwargs)
+        self.env["backup.audit"]._require_password()
+        return method(self, *args, **kwargs)
 
     return wrapped
+
+
+def _is_called_over_http():
+    """Tell whether this thread answers a request, also where ``request`` is hidden
+    from the models: in XML-RPC and JSON-RPC, where an API key is enough to call."""
+    return bool(request or getattr(threading.current_thread(), "url", None))
 
 
 class BackupAudit(models.Model):
@@ -97,9 +107,9 @@ class BackupAudit(models.Model):
     def _require_password(self):
         """Raise UserError when a user wants something that takes his password, and has
         not entered it in this session. The addon's own code is not asked."""
-        if self.env.su or not request:
+        if self.env.su or not _is_called_over_http():
             return
-        confirmed = request.session.get("identity-check-last", 0)
+        confirmed = request.session.get("identity-check-last", 0) if request else 0
         if confirmed <= time.time() - CONFIRMED_SECONDS:
             with translate_engine_errors(self.env, UserError):
                 raise PasswordNeeded()

@@ -1,8 +1,9 @@
 import json
 import shutil
 import time
+from datetime import timedelta
 
-from odoo import http
+from odoo import fields, http
 from odoo.exceptions import AccessError
 from odoo.fields import Command
 from odoo.tests import HttpCase, new_test_user, tagged
@@ -88,6 +89,38 @@ class TestBackupAudit(BackupCase, HttpCase):
         self.assertFalse(self.noted())
         self.assertEqual(self.plan.encryption, "passphrase")
         self.assertFalse((self.root / "third").exists())
+
+    def test_an_api_key_is_no_password(self):
+        """XML-RPC and JSON-RPC have no session in which it could be entered."""
+        calls = [(one, "write", values) for one, values, _action in self.weakenings()]
+        calls += [(self.copy, name) for name in ("action_delete", "action_unprotect")]
+        self.copy.protected = True
+        for records, method, *args in calls:
+            with self.subTest(method, args=args):
+                error = self.call_from_outside(records, method, *args)["error"]
+                self.assertIn(PasswordNeeded.code, error["data"]["message"])
+        self.assertFalse(self.noted())
+        self.assertTrue(self.copy.exists() and self.copy.protected)
+        self.assertEqual(self.plan.encryption, "passphrase")
+
+    def call_from_outside(self, records, method, *args):
+        key = self.env["res.users.apikeys"].with_user(self.manager)
+        expiry = fields.Datetime.now() + timedelta(hours=1)
+        made = key._generate("rpc", "test", expiry)
+        database = self.env.cr.dbname
+        call = [database, self.manager.id, made, records._name, method]
+        params = {
+            "service": "object",
+            "method": "execute_kw",
+            "args": [*call, [records.ids, *args]],
+        }
+        answer = self.url_open(
+            "/jsonrpc",
+            data=json.dumps({"jsonrpc": "2.0", "params": params}),
+            headers={"Content-Type": "application/json"},
+        ).json()
+        self.env.invalidate_all()
+        return answer
 
     def test_a_storage_that_was_never_used_has_nothing_to_lose(self):
         far = self.env["backup.storage"].create(
