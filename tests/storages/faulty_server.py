@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         found = ""
         for name, content in sorted(self.server_state.objects.items()):
             key = name[len(bucket) :]
-            if key.startswith(query.get("prefix", "")):
+            if name.startswith(bucket) and key.startswith(query.get("prefix", "")):
                 found += f"<Contents><Key>{key}</Key><Size>{len(content)}</Size>"
                 found += f"<LastModified>{ISO}</LastModified></Contents>"
         return 200, f"<ListBucketResult>{found}</ListBucketResult>".encode(), {}
