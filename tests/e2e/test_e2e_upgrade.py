@@ -32,6 +32,9 @@ def old_instance(tmp_path, plain_template):
     )
     try:
         copy_database(plain_template, instance)
+        # of several databases with one identity the upgrade takes the oldest
+        own = "UPDATE ir_config_parameter SET value = %s WHERE key = 'database.uuid'"
+        instance.sql(own, str(uuid.uuid4()))
         install(instance, "-i", "dfr_backup", "--load-language", "de_DE", "--no-http")
         instance.superuser("CREATE TABLE secret_table (id int)")
         instance.old_run = instance.backup()
