@@ -1,1 +1,1 @@
-The scheduled action sleeps until the next thing is due, for an hour at most, instead of looking every ten minutes; while a run waits or goes on it looks each minute, and after a failed call it is tried again soon. An idle database costs a sixth of what it did.
+The scheduled action sleeps until the next thing is due, for an hour at most, instead of looking every ten minutes; while a run waits or goes on it looks each minute, and after a failed call it is tried again soon.
