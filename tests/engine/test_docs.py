@@ -2,7 +2,9 @@
 named."""
 
 import ast
+import importlib
 import importlib.util
+import pkgutil
 import re
 import struct
 from functools import lru_cache
@@ -97,6 +99,16 @@ def test_page_of_errors_is_of_this_source():
     assert errors.PAGE.read_text() == errors.page(), (
         "an error was added or reworded: run “make docs”"
     )
+
+
+def test_every_code_has_its_place_on_the_page():
+    engine = load(REPO / "setup/dev/errors_page.py").engine()
+    for module in pkgutil.iter_modules(engine.__path__):
+        importlib.import_module(f"{engine.__name__}.{module.name}")
+    anchors = re.findall(
+        r"(?m)^\.\. _([A-Z0-9-]+):$", (REPO / "docs/errors.rst").read_text()
+    )
+    assert sorted(anchors) == sorted(engine.error_classes())
 
 
 def test_tables_of_rights_are_of_this_source():
