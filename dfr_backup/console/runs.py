@@ -12,7 +12,9 @@ from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
 
+from ..engine.errors import EngineError
 from ..models.backup_copy import PRESENT_STATES
+from .archives import fail
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
 POLL = 1.0  # seconds
@@ -99,6 +101,8 @@ def _start(database, options, request):
 
 def _refuse(error, database, options):
     """Say why nothing was started; return the exit status."""
+    if isinstance(error.__cause__, EngineError):
+        return fail(error.__cause__, options)
     reason = _reason(error, database)
     code = (getattr(error, "context", None) or {}).get("error_code")
     if options.json:

@@ -1,11 +1,18 @@
 """The command line: what it hands to Odoo."""
 
 import argparse
+import contextlib
+import io
+import json
 
+from odoo.exceptions import UserError
 from odoo.tests import TransactionCase, tagged
 from odoo.tools import config
 
 from .. import console, runner
+from ..console.runs import _refuse
+from ..engine.errors.runs import SwitchedOff
+from ..models.engine_messages import translate_engine_errors
 
 GIVEN = {
     "db_host": ("--db_host", "db.example"),
@@ -63,3 +70,15 @@ class TestConsole(TransactionCase):
         for name, (_option, value) in GIVEN.items():
             variable = config.options_index[name].env_name
             self.assertEqual(env[variable], str(value), name)
+
+    def test_a_refusal_has_its_code_and_its_remedy_once(self):
+        with self.assertRaises(UserError) as caught, translate_engine_errors(self.env):
+            raise SwitchedOff()
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            _refuse(caught.exception, "any", argparse.Namespace(json=True))
+        told = json.loads(output.getvalue())
+        self.assertEqual(told["error_code"], SwitchedOff.code)
+        self.assertTrue(told["hint"])
+        self.assertNotIn(SwitchedOff.code, told["error"])
+        self.assertNotIn(told["hint"], told["error"])
