@@ -159,8 +159,7 @@ CLEAR = "yes, unless encrypted"
 OUTSIDE = {
     "Manager or *Settings* of another database of this server": (
         (NO,) * 7,
-        "tests/e2e/test_e2e_places.py::"
-        "test_the_operator_opens_a_location_of_another_database",
+        "tests/e2e/test_e2e_rights.py::test_another_database_of_the_server",
     ),
     "Who may write into the storage": (
         ("what is stored", CLEAR, CLEAR, NO, NOTICED, NOTICED, NO),
