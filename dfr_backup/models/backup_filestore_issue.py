@@ -7,9 +7,9 @@ from odoo.tools import SQL, format_date
 
 from ..engine.messages import to_json
 from .backup_copy import PRESENT_STATES, naive
+from .backup_step import MANAGER
 from .engine_messages import MessageChar
 
-MANAGER = "dfr_backup.group_manager"
 KINDS = [
     ("missing", "Missing"),
     ("damaged", "Damaged"),

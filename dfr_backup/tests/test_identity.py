@@ -18,8 +18,9 @@ from ..engine.progress import Progress
 from .test_backup_catalogue import CatalogueCase
 
 
-@tagged("post_install", "-at_install")
-class TestIdentity(CatalogueCase):
+class IdentityCase(CatalogueCase):
+    """A server that knows no original yet, and who that may be but for us."""
+
     def setUp(self):
         super().setUp()
         self.identities = self.env["backup.identity"]
@@ -27,6 +28,12 @@ class TestIdentity(CatalogueCase):
         self.original = replace(self.me, oid=self.me.oid + 1, name="prod")
         for path in server.data_root().glob("originals/*"):
             path.unlink()
+
+
+@tagged("post_install", "-at_install")
+class TestIdentity(IdentityCase):
+    def setUp(self):
+        super().setUp()
         # the runs that have stored what the tests store
         self.env["backup.job"].create(
             [

@@ -16,18 +16,13 @@ from ..engine.errors.identity import (
     OriginalStillThere,
     TwoWriters,
 )
-from .test_backup_catalogue import CatalogueCase
+from .test_identity import IdentityCase
 
 
 @tagged("post_install", "-at_install")
-class TestOriginal(CatalogueCase):
+class TestOriginal(IdentityCase):
     def setUp(self):
         super().setUp()
-        self.identities = self.env["backup.identity"]
-        self.me = self.env["backup.job"]._current_identity()
-        self.original = replace(self.me, oid=self.me.oid + 1, name="prod")
-        for path in server.data_root().glob("originals/*"):
-            path.unlink()
         self.settings = new_test_user(self.env, "settings", "base.group_system")
         self.boss = new_test_user(self.env, "boss", "dfr_backup.group_manager")
         self.asked = self.storage.with_user(self.settings)
