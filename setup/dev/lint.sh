@@ -17,6 +17,7 @@ mapfile -t scripts < <(git ls-files --cached --others --exclude-standard '*.sh' 
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
 check "tests that Odoo runs" setup/dev/addon_tests.py
+check "names of tests" setup/dev/test_names.sh
 check "codespell" codespell
 check "import-linter" lint-imports --no-logo --no-cache
 check "shellcheck" shellcheck "${scripts[@]}"

@@ -52,7 +52,11 @@ addon() {
 e2e() {
     say "tests/e2e: real server, real PostgreSQL, real browser"
     # a run waits for one start of Odoo after the other: three keep two processors busy
-    python -m pytest -q -p no:odoo -n 3 --dist worksteal tests/e2e
+    python -m pytest -q -p no:odoo -n 3 --dist worksteal tests/e2e && return
+    # beside two others on a busy machine a server can be later than a test waits: one that passes
+    # alone is named, so that it is looked at, and fails nothing; with none to repeat this fails
+    say "Failed beside others: once more, one at a time"
+    python -m pytest -v -p no:odoo --last-failed --last-failed-no-failures none tests/e2e
 }
 
 faults() {
