@@ -86,8 +86,8 @@ def _opened(lines):
 
 
 def _line(line):
-    if match := re.match(r"#+ (.*)", line):
-        return _heading(match[1], "-")
+    if match := re.match(r"(#+) (.*)", line):
+        return _heading(match[2], "-" if len(match[1]) < 3 else "~")
     return [_inline(line)]
 
 

@@ -12,11 +12,16 @@ check() { # check NAME COMMAND…
     say "$name"
     "$@" || failed+=("$name")
 }
+quietly() { # quietly COMMAND…: what it prints is shown when it fails
+    local printed
+    printed=$("$@" 2>&1) || { printf '%s\n' "$printed" >&2 && return 1; }
+}
 mapfile -t scripts < <(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
 check "tests that Odoo runs" setup/dev/addon_tests.py
+check "news fragments" quietly towncrier build --draft --version next
 check "names of tests" setup/dev/test_names.sh
 check "codespell" codespell
 check "import-linter" lint-imports --no-logo --no-cache
