@@ -1,8 +1,10 @@
+import importlib.util
 import io
 import json
 from argparse import Namespace
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from datetime import timedelta
+from pathlib import Path
 from unittest.mock import patch
 
 from odoo import fields
@@ -49,6 +51,30 @@ class TestBackupJob(BackupCase):
         self.assertEqual((job.state, waiting.state), ("cancelled", "pending"))
         self.assertIn(waiting.name, job.hint)
         self.assertEqual(set(job.step_ids.mapped("state")), {"skipped"})
+
+    def test_the_upgrade_gives_a_run_the_code_of_its_step(self):
+        path = Path(__file__).parents[1] / "migrations/19.0.1.1.0/post-codes.py"
+        spec = importlib.util.spec_from_file_location("migration", path)
+        migration = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(migration)
+        unreachable = "PostgreSQL cannot be reached."
+        for said, by_step, code in (
+            (f"Initialize: {unreachable}", unreachable, "DUMP-06"),
+            ("Upload: a: h cannot be reached.", "h cannot be reached.", "S3-33"),
+            ("Initialize: Nobody knows.", "Nobody knows.", False),
+            # no step says it
+            (f"Initialize: {unreachable}", False, False),
+            (unreachable, False, "DUMP-06"),
+        ):
+            with self.subTest(said):
+                job = self.run_now()
+                job.step_ids[0].write({"state": "failure", "error": by_step})
+                job.write({"state": "failure", "error": said})
+                self.env.flush_all()
+                migration.migrate(self.env.cr, "19.0.1.0.0")
+                self.env.invalidate_all()
+                self.assertEqual(job.error_code, code)
+                self.assertEqual(job.step_ids[0].error_code, by_step and code)
 
     def test_table_of_the_command_line_has_a_hint_where_there_is_one(self):
         job = self.run_now()
