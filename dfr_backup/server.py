@@ -154,8 +154,13 @@ def signer() -> Signer:
 def known_signer() -> Signer | None:
     """Return the same without making a key where there is none: a command may run as
     another user. None without a key. Raise PermanentError when it cannot be read."""
+    return signer() if has_secret_key() else None
+
+
+def has_secret_key() -> bool:
+    """Tell whether there is a key for secrets: the first use makes one."""
     set_by_hand = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
-    return signer() if set_by_hand or (data_root() / KEY_FILE).exists() else None
+    return bool(set_by_hand or (data_root() / KEY_FILE).exists())
 
 
 def outbound_rules() -> OutboundRules:

@@ -18,6 +18,8 @@ from .errors.secrets import (
     KeyFileForeign,
     KeyFileUnusable,
     KeyTooShort,
+    NoOwner,
+    SecretOfAnother,
     SecretUnreadable,
 )
 from .messages import NOTHING, Message, _
@@ -25,7 +27,8 @@ from .messages import NOTHING, Message, _
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-PREFIX = "v1."  # of a token, so that a later form can be told apart
+PREFIX = "v2."  # of a token, so that a later form can be told apart
+UNBOUND = "v1."  # one of an older release, which opens in any database
 KEY_BYTES = 32
 NONCE_BYTES = 12
 ENCODING = ("utf-8", "surrogatepass")  # its errors would quote the secret
@@ -70,8 +73,8 @@ class SecretBox:
     """Seal and open short texts with AES-256-GCM.
 
     The first key seals; the others are former ones, which still open. A token works
-    only in the context it was sealed in: nobody can move it to another record to see it
-    used there.
+    only in the context it was sealed in: nobody can move it to another record, or into
+    another database, to see it used there.
     """
 
     def __init__(self, key: Key, *former: Key):
@@ -85,46 +88,73 @@ class SecretBox:
     def __repr__(self) -> str:
         return f"SecretBox({', '.join(key.name for key in self._keys)})"
 
-    def seal(self, secret: str, context: str) -> str:
-        """Return the token for ``secret``, which says nothing but its length.
+    def seal(self, secret: str, context: str, owner: str) -> str:
+        """Return the token for ``secret``, which says nothing but its length and a
+        short checksum of its owner.
 
         ``context`` names the place of the secret, for example
-        "backup.storage,7,secret_key".
+        "backup.storage,7,secret_key"; ``owner`` is the uuid of the database. Raise
+        PermanentError without one.
         """
+        if not owner:
+            raise NoOwner()
         nonce = os.urandom(NONCE_BYTES)
-        sealed = _cipher(self._keys[0]).encrypt(
-            nonce, secret.encode(*ENCODING), context.encode()
-        )
-        return PREFIX + base64.urlsafe_b64encode(nonce + sealed).decode()
+        bound = _bound(context, owner)
+        sealed = _cipher(self._keys[0]).encrypt(nonce, secret.encode(*ENCODING), bound)
+        return f"{_prefix(owner)}{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
-    def open(self, token: str, context: str) -> str:
+    def open(self, token: str, context: str, owner: str) -> str:
         """Return the secret in ``token``.
 
-        Raise PermanentError when no key opens it in this context, or it is damaged.
+        Raise PermanentError when no key opens it in this context and database, or it is
+        damaged.
         """
-        secret = self._try(token, context)
-        if secret is None:
-            names = ", ".join(key.name for key in self._keys)
+        secret = self._try(token, context, owner)
+        if secret is not None:
+            return secret
+        names = ", ".join(key.name for key in self._keys)
+        if not is_bound(token) or token.startswith(_prefix(owner)):
             raise SecretUnreadable(log=f"Keys tried: {names}.")
-        return secret
+        raise SecretOfAnother(log=f"Keys tried: {names}.") if owner else NoOwner()
 
-    def _try(self, token: str, context: str) -> str | None:
+    def _try(self, token: str, context: str, owner: str) -> str | None:
+        if token.startswith(UNBOUND):
+            return self._decrypt(token, UNBOUND, context.encode())
+        return self._decrypt(token, _prefix(owner), _bound(context, owner))
+
+    def _decrypt(self, token: str, prefix: str, bound: bytes) -> str | None:
         from cryptography.exceptions import InvalidTag
 
         try:
-            if not token.startswith(PREFIX):
+            if not token.startswith(prefix):
                 return None
-            data = base64.b64decode(token[len(PREFIX) :], altchars=b"-_", validate=True)
+            data = base64.b64decode(token[len(prefix) :], altchars=b"-_", validate=True)
         except (ValueError, binascii.Error):
             return None
-        if PREFIX + base64.urlsafe_b64encode(data).decode() != token:
+        if prefix + base64.urlsafe_b64encode(data).decode() != token:
             return None  # its last character has bits that no byte is made of
         for key in self._keys if len(data) > NONCE_BYTES else ():
             with contextlib.suppress(InvalidTag, ValueError):
                 nonce, sealed = data[:NONCE_BYTES], data[NONCE_BYTES:]
-                opened = _cipher(key).decrypt(nonce, sealed, context.encode())
-                return opened.decode(*ENCODING)
+                return _cipher(key).decrypt(nonce, sealed, bound).decode(*ENCODING)
         return None
+
+
+def is_bound(token: str) -> bool:
+    """Tell whether a token opens in one database only: those of older releases do in
+    any."""
+    return token.startswith(PREFIX)
+
+
+def _bound(context: str, owner: str) -> bytes:
+    return f"{owner}\0{context}".encode()
+
+
+def _prefix(owner: str) -> str:
+    """Return how a token of this owner begins. It only tells one owner from another,
+    for a better error: what binds is the encryption."""
+    name = hashlib.sha256(b"dfr_backup owner name " + owner.encode()).hexdigest()[:8]
+    return f"{PREFIX}{name}."
 
 
 def key_from_text(text: str) -> Key:

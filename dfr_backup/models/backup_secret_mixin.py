@@ -1,12 +1,18 @@
+import logging
 import re
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.orm.models import NO_ACCESS
+from odoo.tools import SQL
 
 from .. import server
 from ..engine.errors import PermanentError
-from ..engine.errors.secrets import FieldUnreadable
+from ..engine.errors.secrets import FieldUnreadable, NoOwner, SecretOfAnother
+from ..engine.secretbox import is_bound
+from .engine_messages import translate_engine_errors
+
+_logger = logging.getLogger(__name__)
 
 MASK = "********"  # what a form shows instead of a secret; writing it changes nothing
 STARS = re.compile(r"^\*+$|\*{4}")  # a mask that somebody has typed into
@@ -57,9 +63,8 @@ class BackupSecretMixin(models.AbstractModel):
             sealed = dict(record.sudo().sealed_secrets or {})
             sealed.pop(name, None)
             if value:
-                sealed[name] = server.secret_box().seal(
-                    value, record._secret_context(name)
-                )
+                with translate_engine_errors(self.env):
+                    sealed[name] = record._sealed(name, value)
             record.sudo().sealed_secrets = sealed
 
     def _read_secret(self, name):
@@ -75,18 +80,64 @@ class BackupSecretMixin(models.AbstractModel):
         if external or not token:
             return external
         try:
-            return server.secret_box().open(token, self._secret_context(name))
+            return self._opened(name, token)
         except PermanentError as error:
-            raise FieldUnreadable(
-                record=self.display_name,
-                problem=error,
-                field=self._fields[name].string,
-            ) from error
+            raise self._unreadable(name, error) from error
+
+    def _unreadable(self, name, problem):
+        field = self._fields[name].string
+        error = FieldUnreadable(record=self.display_name, problem=problem, field=field)
+        if isinstance(problem, (NoOwner, SecretOfAnother)):
+            error.code, error.hint = problem.code, problem.hint
+        return error
+
+    def _sealed(self, name, value):
+        owner = self._secret_owner()
+        return server.secret_box().seal(value, self._secret_context(name), owner)
+
+    def _opened(self, name, token):
+        owner = self._secret_owner()
+        return server.secret_box().open(token, self._secret_context(name), owner)
+
+    def _secret_owner(self):
+        """Return the identity of the database, without which nothing of it opens: it
+        goes with the data when they are moved or restored, and no copy has it."""
+        return self.env["backup.job"]._current_database_uuid() or ""
 
     def _secret_context(self, name):
         """Return what binds an encrypted secret to its place: it is of no use in
         another."""
         return f"{self._name}:{self.id}:{name}"
+
+    @api.autovacuum
+    def _bind_secrets(self):
+        """Bind the secrets of older releases to this database. One that cannot be
+        opened stays as it is, until its key is there again: each day tries it."""
+        if self._abstract or not self._secret_owner() or not server.has_secret_key():
+            return
+        self.flush_model(["sealed_secrets"])
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM %s WHERE sealed_secrets IS NOT NULL"
+                " FOR UPDATE SKIP LOCKED",
+                SQL.identifier(self._table),
+            )
+        )
+        ids = [identifier for (identifier,) in self.env.cr.fetchall()]
+        for record in self.sudo().browse(ids):
+            sealed = record.sealed_secrets or {}
+            bound = {name: record._rebound(name, t) for name, t in sealed.items()}
+            if bound != sealed:
+                record.sealed_secrets = bound
+
+    def _rebound(self, name, token):
+        if is_bound(token):
+            return token
+        try:
+            return self._sealed(name, self._opened(name, token))
+        except PermanentError as error:
+            _logger.warning("%s %s, %s: %s", self._name, self.id, name, error.message)
+            return token
 
     def _external_secret(self, name):
         """Return the secret that the server's administrator has set for this record,

@@ -1,3 +1,8 @@
+import base64
+import os
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import new_test_user, tagged
 
@@ -8,8 +13,13 @@ from ..engine.errors.places import (
     SecretOfOthers,
     SecretWithoutAddress,
 )
-from ..engine.errors.secrets import KeyFileUnusable
-from ..engine.secretbox import SecretBox, key_from_text
+from ..engine.errors.secrets import (
+    KeyFileUnusable,
+    NoOwner,
+    SecretOfAnother,
+    SecretUnreadable,
+)
+from ..engine.secretbox import UNBOUND, SecretBox, is_bound, key_from_text
 from ..engine.signature import ELSEWHERE, HERE, signature_of
 from ..models.backup_secret_mixin import MASK
 from .common import BackupCase, patch
@@ -89,6 +99,91 @@ class TestBackupSecrets(BackupCase):
         other.sudo().sealed_secrets = self.sftp.sudo().sealed_secrets
         with self.assertRaises(PermanentError):
             other._read_secret("sftp_password")
+
+    def set_uuid(self, uuid):
+        query = "UPDATE ir_config_parameter SET value = %s WHERE key = 'database.uuid'"
+        self.env.flush_all()
+        self.env.cr.execute(query, [uuid])
+        self.env.invalidate_all()
+        self.env.registry.clear_cache("stable")
+
+    def assertUnreadable(self, error_class):
+        """The password cannot be read, and the form says why and what to do."""
+        with self.assertRaises(PermanentError) as caught:
+            self.sftp._read_secret("sftp_password")
+        error = caught.exception
+        self.assertIsInstance(error.__cause__, error_class)
+        self.assertEqual(error.hint, error.__cause__.hint)
+        self.assertIn("Far away", str(error))
+        self.sftp.invalidate_recordset()
+        self.assertEqual(self.sftp.sftp_password, MASK)
+        self.sftp.owner_uuid = False  # of nobody, so that the button comes this far
+        self.sftp.action_test()
+        self.assertEqual(self.sftp.last_test_error_code, error.code)
+        return error.code
+
+    def test_another_database_cannot_open_it(self):
+        """Odoo gives the duplicate of a database another uuid."""
+        uuid = self.env["backup.job"]._current_database_uuid()
+        for other, error_class in (("another", SecretOfAnother), ("", NoOwner)):
+            self.set_uuid(other)
+            self.assertEqual(self.assertUnreadable(error_class), error_class.code)
+        with self.assertRefuses(NoOwner):
+            self.sftp.sftp_password = "entered meanwhile"
+        self.set_uuid(uuid)
+        self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
+
+    def older(self, key):
+        """Let the password be as release 19.0.1.0.0 has stored it."""
+        nonce = os.urandom(12)
+        context = self.sftp._secret_context("sftp_password").encode()
+        sealed = nonce + AESGCM(key.value).encrypt(nonce, SECRET.encode(), context)
+        token = UNBOUND + base64.urlsafe_b64encode(sealed).decode()
+        self.sftp.sudo().sealed_secrets = {"sftp_password": token}
+
+    def bind(self):
+        """Do what an upgrade does; return whether the secret is bound now."""
+        for model in self.env.values():
+            if hasattr(model, "_bind_secrets"):
+                model._bind_secrets()
+        return is_bound(self.sftp.sudo().sealed_secrets["sftp_password"])
+
+    def test_upgrade_binds_what_older_releases_have_stored(self):
+        self.older(server.secret_box().keys[0])
+        self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
+        self.assertTrue(self.bind())
+        self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
+        token = self.sftp.sudo().sealed_secrets
+        self.assertTrue(self.bind())
+        self.assertEqual(self.sftp.sudo().sealed_secrets, token)
+        self.set_uuid("another")
+        self.assertUnreadable(SecretOfAnother)
+
+    def test_upgrade_loses_no_secret(self):
+        """Without the key or the identity it stays as it is, until they are back."""
+        uuid = self.env["backup.job"]._current_database_uuid()
+        former = "the key of years ago"
+        self.older(key_from_text(former))
+        token = self.sftp.sudo().sealed_secrets
+        self.assertFalse(self.bind())
+        self.assertUnreadable(SecretUnreadable)
+        self.set_uuid("")
+        with patch.dict("os.environ", {"DFR_BACKUP_FORMER_KEYS": former}):
+            self.assertFalse(self.bind())
+            self.assertEqual(self.sftp.sudo().sealed_secrets, token)
+            self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
+            self.set_uuid(uuid)
+            self.assertTrue(self.bind())
+        self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
+
+    def test_upgrade_makes_no_key(self):
+        """It may run as another user, whose key file Odoo could not read."""
+        self.older(key_from_text("some key of long ago"))
+        path = self.root / "data" / "secret.key"
+        aside = path.rename(path.with_suffix(".aside"))
+        self.addCleanup(aside.rename, path)
+        self.assertFalse(self.bind())
+        self.assertFalse(path.exists())
 
     def test_another_key_is_a_clear_error(self):
         box = SecretBox(key_from_text("the key of another server"))

@@ -7,7 +7,6 @@ import time
 from odoo import http
 from odoo.tests import HttpCase, new_test_user, tagged
 
-from .. import server
 from ..engine.errors.people import IdentityNotConfirmed, PasswordNeeded
 from ..models.backup_copy import DOWNLOAD_SCOPE
 from ..models.grants import grant
@@ -281,10 +280,7 @@ class TestRights(RightsCase):
                         self.keeps_from_who_guesses(record, name)
 
     def seal(self, record, names):
-        sealed = {
-            name: server.secret_box().seal(SECRET, record._secret_context(name))
-            for name in names
-        }
+        sealed = {name: record._sealed(name, SECRET) for name in names}
         record.sudo().sealed_secrets = sealed
         self.env.flush_all()
         self.told = [SECRET, *(token[:40] for token in sealed.values())]

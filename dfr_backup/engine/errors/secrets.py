@@ -44,3 +44,19 @@ class FieldUnreadable(PermanentError, code="SECRET-06"):
 
     template = _("%(record)s: %(problem)s (%(field)s)")
     remedy = ENTER_AGAIN
+
+
+class SecretOfAnother(SecretUnreadable, code="KEY-22"):
+    template = _("A stored secret was entered in a database with another identity.")
+    remedy = _(
+        "In a copy of a database, enter the secret again. If the parameter "
+        "database.uuid of this one was changed, put its former value back."
+    )
+
+
+class NoOwner(SecretUnreadable, code="KEY-23"):
+    template = _("This database has no identity that a secret could be bound to.")
+    remedy = _(
+        "The parameter database.uuid is empty or was deleted. Put its former value "
+        "back: stored secrets open with that one only. Nothing was lost."
+    )
