@@ -523,7 +523,7 @@ class Monitor:
 
     def wait_for(self, count):
         with self._changed:
-            self._changed.wait_for(lambda: len(self.heard) >= count, timeout=10)
+            self._changed.wait_for(lambda: len(self.heard) >= count, timeout=120)
 
     def close(self):
         self._server.shutdown()

@@ -16,6 +16,13 @@ without_odoo() {
     PYTHONPATH='' python -m pytest -q -p no:odoo "${at_once[@]}" "${measured[@]}" "$@"
 }
 
+# Beside others on a busy machine a server can be later than a test waits: one that passes alone is
+# named, so that it is looked at, and fails nothing. With none to repeat this fails.
+alone() {
+    say "Failed beside others: once more, one at a time"
+    python -m pytest -v -p no:odoo --last-failed --last-failed-no-failures none "$@"
+}
+
 engine() {
     say "tests/engine: no Odoo, no database"
     without_odoo tests/engine
@@ -23,7 +30,7 @@ engine() {
 
 storages() {
     say "tests/storages: real storage servers on loopback, no Odoo"
-    without_odoo tests/storages
+    without_odoo tests/storages || alone tests/storages
 }
 
 coverage() { setup/dev/coverage.sh floor; }
@@ -52,11 +59,7 @@ addon() {
 e2e() {
     say "tests/e2e: real server, real PostgreSQL, real browser"
     # a run waits for one start of Odoo after the other: three keep two processors busy
-    python -m pytest -q -p no:odoo -n 3 --dist worksteal tests/e2e && return
-    # beside two others on a busy machine a server can be later than a test waits: one that passes
-    # alone is named, so that it is looked at, and fails nothing; with none to repeat this fails
-    say "Failed beside others: once more, one at a time"
-    python -m pytest -v -p no:odoo --last-failed --last-failed-no-failures none tests/e2e
+    python -m pytest -q -p no:odoo -n 3 --dist worksteal tests/e2e || alone tests/e2e
 }
 
 faults() {

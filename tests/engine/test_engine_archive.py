@@ -320,7 +320,7 @@ class Waiting(Codec):
     may = threading.Event()
 
     def block(self, data):
-        assert self.may.wait(10)
+        assert self.may.wait(120)
         return super().block(data)
 
 

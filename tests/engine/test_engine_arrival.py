@@ -302,7 +302,7 @@ JOBS = ("5424c813-0000-0000-0000-000000000000", "6424c813-0000-0000-0000-0000000
 
 def test_of_two_imports_at_once_one_gets_the_name(tmp_path):
     """Both have seen that it is free before either of them writes."""
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=120)
 
     class Slow(LocalStorage):
         def create(self, data, key):

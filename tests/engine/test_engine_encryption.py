@@ -123,7 +123,7 @@ def age_with_passphrase(*args, times):
     pid, terminal = pty.fork()
     if not pid:
         os.execv(AGE, [AGE, *map(str, args)])  # noqa: S606
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     typed, seen = 0, b""
     try:
         while time.monotonic() < deadline:
@@ -432,9 +432,9 @@ def test_a_file_may_not_ask_for_all_memory(tmp_path):
     path, _result = encrypted(tmp_path, b"x", FAST)
     for factor in (b"21", b"63", b"99", b"9" * 99):
         data = path.read_bytes().replace(b" 10\n", b" " + factor + b"\n", 1)
-        started = time.monotonic()
+        started = time.process_time()
         refused(tmp_path, data, FAST, TooMuchMemory)
-        assert time.monotonic() - started < 1
+        assert time.process_time() - started < 1
 
 
 def test_cancel_leaves_nothing(tmp_path, monkeypatch):

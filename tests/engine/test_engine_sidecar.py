@@ -219,10 +219,10 @@ def test_a_newer_format_says_so():
     ],
 )
 def test_what_is_no_json_of_ours(data):
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(Unusable):
         parse_json(data)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     refused(data)
 
 

@@ -76,7 +76,7 @@ def pooler(cluster):
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for_port(port, process, 20)
+        wait_for_port(port, process, 90)
         yield Pooler(port)
     finally:
         process.kill()

@@ -169,8 +169,8 @@ def rgw(top, size=1 << 30):
     try:
         _start_cluster(server, mon, mon1)
         gateway = _start(server, ["radosgw", "-n", "client.rgw", "-f"])
-        wait_for_port(secure, gateway, 40)
-        wait_for_port(plain, gateway, 5)
+        wait_for_port(secure, gateway, 90)
+        wait_for_port(plain, gateway, 90)
         yield server
     finally:
         server.kill()
@@ -207,7 +207,7 @@ def _start_cluster(server, mon, mon1):
     )
     make = ["ceph-mon", "-i", "a", "--mkfs", "--monmap", monmap, "--keyring", keyring]
     _run(make, top, env)
-    wait_for_port(mon, _start(server, ["ceph-mon", "-i", "a", "-f"]), 20)
+    wait_for_port(mon, _start(server, ["ceph-mon", "-i", "a", "-f"]), 90)
     osd = "22222222-2222-3333-4444-555555555555"
     _run(["ceph", "osd", "new", osd], top, env)
     _run(["ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd], top, env)
@@ -242,7 +242,7 @@ def rclone(top, secure=False, port=None):
         command += ["--cert", str(certificate), "--key", str(key)]
         server.url, server.ca = f"https://{HOST}:{port}", str(certificate)
     try:
-        wait_for_port(port, _start(server, command), 20)
+        wait_for_port(port, _start(server, command), 90)
         yield server
     finally:
         server.kill()

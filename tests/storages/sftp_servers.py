@@ -21,7 +21,7 @@ from dfr_backup.engine.storages.sftp import SftpStorage
 from dfr_backup.engine.storages.sftp_link import SftpConfig
 
 SSHD = "/usr/sbin/sshd"
-START_SECONDS = 10
+START_SECONDS = 60
 CONFIG = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -122,7 +122,7 @@ class Sshd:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, signal.SIGSTOP)
         _kill([*_children(self.process.pid), self.process.pid])
-        self.process.wait(10)
+        self.process.wait(60)
 
     def kill_sessions(self):
         """Kill the processes that serve somebody; the server itself stays."""

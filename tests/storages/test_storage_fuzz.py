@@ -316,7 +316,7 @@ def test_sftp_list_hears_a_cancel(sftp_server):
     progress.tick = tick
     with pytest.raises(Cancelled):
         list(scan(sftp_storage(sftp_server), progress))
-    assert time.monotonic() < begun + 5
+    assert time.monotonic() < begun + 60
 
 
 def test_sftp_server_that_refuses_its_limits(sftp_server):

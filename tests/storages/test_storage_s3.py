@@ -220,8 +220,8 @@ def test_bandwidth(rgw_server, bucket, tmp_path):
     storage.verify(
         "a", 6 * MIB, hashlib.sha256(source.read_bytes()).hexdigest(), Progress()
     )
-    assert 1.4 < sent - started < 10  # a loaded machine takes its time
-    assert 1.4 < time.monotonic() - sent < 10
+    assert sent - started > 1.4
+    assert time.monotonic() - sent > 1.4
 
 
 # -- reading
