@@ -55,11 +55,6 @@ def go_direct(file: int, wanted: bool) -> None:
         fcntl.fcntl(file, fcntl.F_SETFL, flags | O_DIRECT if wanted else flags)
 
 
-def is_direct(file: int) -> bool:
-    """Tell whether an open file goes round the page cache."""
-    return bool(fcntl.fcntl(file, fcntl.F_GETFL) & O_DIRECT)
-
-
 def direct_or_cached(operate: Callable[..., int], file: int, *args: object) -> int:
     """Return ``operate(file, *args)``; where direct I/O is refused, without it from
     then on.

@@ -490,7 +490,7 @@ def test_too_little_memory_is_not_taken_for_a_bad_disk(tmp_path, monkeypatch):
 
     source, target = tmp_path / "plain", tmp_path / "plain.age"
     source.write_bytes(b"x")
-    monkeypatch.setattr(appendfile.mmap, "mmap", no_memory)
+    monkeypatch.setattr(appendfile.os, "open", no_memory)
     with pytest.raises(OSError, match=os.strerror(errno.ENOMEM)) as caught:
         encrypt_file(source, target, FAST, Progress())
     assert is_out_of_memory(caught.value)

@@ -3,11 +3,11 @@ says?"""
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..pagecache import BLOCK, forget_cached
+from ..pagecache import forget_cached
 from ..progress import Progress
 from .deflate import Codec
 from .journal import journal_path, read_journal, stamp_line
@@ -19,11 +19,10 @@ CHUNK = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class State:
-    """Where the archive and its journal agree: sizes in bytes, what the archive has
-    in a block that is not full, and the hash up to there."""
+    """Where the archive and its journal agree: sizes in bytes, the number of members,
+    and the hash up to there."""
 
     position: int
-    tail: bytes
     journal: int
     count: int
     digest: Any
@@ -34,7 +33,7 @@ def find_intact(
 ) -> State:
     """Read an archive again, up to the first member that is not what it should be."""
     journal = journal_path(path)
-    safe = State(0, b"", len(stamp_line(journal)), 0, hashlib.sha256())
+    safe = State(0, len(stamp_line(journal)), 0, hashlib.sha256())
     with open(path, "rb", buffering=CHUNK) as archive:
         reader = MemberReader(archive, stamp, codec, progress)
         for line_end, member, _note in read_journal(journal):
@@ -43,11 +42,9 @@ def find_intact(
                 break
             if not reader.is_intact(member, digest):
                 break
-            safe = State(member.end, b"", line_end, safe.count + 1, digest)
-        archive.seek(safe.position - safe.position % BLOCK)
-        tail = archive.read(safe.position % BLOCK)
+            safe = State(member.end, line_end, safe.count + 1, digest)
         forget_cached(archive.fileno())
-    return replace(safe, tail=tail)
+    return safe
 
 
 class MemberReader:

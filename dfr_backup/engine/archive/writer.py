@@ -80,7 +80,7 @@ class ArchiveWriter:
         self._lines: list[str] = []
         self._stamp = (0, 0)
         self._threads = Threads()
-        self._safe = State(0, b"", 0, 0, self._digest.copy())
+        self._safe = State(0, 0, 0, self._digest.copy())
 
     @classmethod
     def create(cls, path: Path, *, codec: Codec | None = None) -> "ArchiveWriter":
@@ -124,7 +124,7 @@ class ArchiveWriter:
         )
         self._write_lines()
         self._archive = AppendFile(self._path, os.O_CREAT | os.O_EXCL, self._hash)
-        self._mark_safe(b"")
+        self._mark_safe()
 
     # === MEMBERS === #
 
@@ -308,9 +308,9 @@ class ArchiveWriter:
         except OSError as error:
             raise explain(self._path.parent, error) from error
 
-    def _flush(self) -> bytes:
+    def _flush(self) -> None:
         with self._explained():
-            return self._file.flush()
+            self._file.flush()
 
     def _hash(self, view: memoryview) -> None:
         self._digest.update(view)
@@ -324,11 +324,11 @@ class ArchiveWriter:
         """Write what is complete: first the bytes, then their lines in the journal."""
         if not self._lines:
             return
-        tail = self._flush()
+        self._flush()
         checkpoint("archive.member.written")
         self._write_lines()
         checkpoint("archive.journal.written")
-        self._mark_safe(tail)
+        self._mark_safe()
 
     def _write_lines(self) -> None:
         text = "".join(self._lines).encode()
@@ -337,9 +337,9 @@ class ArchiveWriter:
         self._lines.clear()
         self._journal_size += len(text)
 
-    def _mark_safe(self, tail: bytes) -> None:
+    def _mark_safe(self) -> None:
         position, digest = self._position, self._digest.copy()
-        self._safe = State(position, tail, self._journal_size, self._count, digest)
+        self._safe = State(position, self._journal_size, self._count, digest)
 
     def _roll_back(self) -> None:
         """Forget everything since the last commit. When that fails, nobody knows
@@ -349,7 +349,7 @@ class ArchiveWriter:
         self._count = safe.count
         self._digest, self._journal_size = safe.digest.copy(), safe.journal
         with self._explained(), self._released_on_error():
-            self._file.return_to(safe.position, safe.tail)
+            self._file.return_to(safe.position)
             os.ftruncate(self._journal, safe.journal)
         checkpoint("archive.rollback")
 
