@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from .catalogue import read_sidecar
 from .errors import Mismatch, PermanentError
-from .errors.fetch import FetchedDiffers, ManifestReplaced, NotAtStorage
+from .errors.fetch import (
+    FetchedDiffers,
+    ManifestReplaced,
+    NewerFormat,
+    NotAtStorage,
+)
 from .errors.storage import ForeignManifest
 from .manifest import sidecar_key
 from .messages import Message, _
@@ -113,7 +118,7 @@ def compare_stored(
 def require_catalogued(storage: Storage, key: str, known: Catalogued) -> Sidecar | None:
     """Look, without reading the archive, whether a storage still holds what the
     catalogue knows; return the manifest beside it, None when none can be used and none
-    was noted. Raise Mismatch, NotAtStorage and RetryableError."""
+    was noted. Raise Mismatch, NotAtStorage, NewerFormat and RetryableError."""
     found = storage.stat(key)
     if found is None:
         raise NotAtStorage(key=key, location=storage.location(""))
@@ -121,8 +126,8 @@ def require_catalogued(storage: Storage, key: str, known: Catalogued) -> Sidecar
         raise FetchedDiffers(key=key)
     try:
         sidecar = read_sidecar(storage, sidecar_key(key))
-    except PermanentError:
-        if known.manifest_sha256:
+    except PermanentError as error:
+        if known.manifest_sha256 or isinstance(error, NewerFormat):
             raise
         return None
     if known.manifest_sha256:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .archive.description import Description
+from .archive.names import MANIFEST
 from .errors.other import ManifestUnreadable
+from .manifest import refuse_newer
 from .messages import _
 from .untrusted import Unusable, parse_json
 
@@ -53,7 +55,7 @@ class Contents:
 def parse_contents(data: bytes) -> Contents:
     """Return what ``manifest.json``, or the manifest beside an archive, says.
 
-    Raise ManifestUnreadable when it is not JSON or no object.
+    Raise ManifestUnreadable when it is not JSON or no object, and NewerFormat.
     """
     try:
         manifest = parse_json(data)
@@ -61,6 +63,7 @@ def parse_contents(data: bytes) -> Contents:
             raise Unusable(_("it is not an object"))
     except Unusable as error:
         raise ManifestUnreadable(reason=error.reason) from None
+    refuse_newer(manifest, MANIFEST)
     ours = _mapping(manifest.get("dfr_backup"))
     filestore, attachments = (
         _mapping(ours.get(name)) for name in ("filestore", "attachments")

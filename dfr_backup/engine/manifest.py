@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from .errors.fetch import NewerFormat
+
 FORMAT_VERSION = 1
 SIDECAR_SUFFIX = ".json"
 
@@ -70,6 +72,15 @@ def seal(manifest: Mapping[str, Any]) -> str:
     about = {**manifest, "archive": None, "dfr_backup": {**ours, "import": None}}
     about.pop("signature", None)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_newer(manifest: Mapping[str, Any], name: str) -> None:
+    """Raise NewerFormat when a manifest, called ``name`` for people, says that it is
+    of a format that came after this release: what it has may mean something else."""
+    ours = manifest.get("dfr_backup")
+    version = ours.get("format") if isinstance(ours, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise NewerFormat(key=name, format=version)
 
 
 def encode(manifest: Mapping[str, Any]) -> bytes:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors.archive import ManifestMalformed
+from ..manifest import refuse_newer
 from ..messages import _
 from ..untrusted import Unusable, parse_json
+from .names import MANIFEST
 
 LARGEST = 1 << 60
 LONGEST = 64 << 10  # characters of a text: a reason may have a whole output in it
@@ -49,11 +51,12 @@ SHAPE: dict[str, Any] = {
 
 def parse_manifest(data: bytes) -> dict[str, Any]:
     """Return ``manifest.json``, whose values have the types that ``SHAPE`` names; what
-    is not named there may be anything. Raise ManifestMalformed."""
+    is not named there may be anything. Raise ManifestMalformed, NewerFormat."""
     try:
         manifest = parse_json(data)
         if not isinstance(manifest, dict):
             raise Unusable(_("it is not an object"))
+        refuse_newer(manifest, MANIFEST)
         _check(manifest, SHAPE, "")
     except Unusable as error:
         raise ManifestMalformed(reason=error.reason) from None

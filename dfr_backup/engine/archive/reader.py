@@ -340,7 +340,8 @@ class Archive:
             count += 1
             yield listed_member(line)
         found = {"count": count, "sha256sums": digest.hexdigest()}
-        if self._sealed and self._sealed != found:
+        named = {name: self._sealed.get(name) for name in found}
+        if self._sealed and named != found:
             raise DamagedArchive(
                 log=f"{CHECKSUMS} is not the one that {MANIFEST} names"
             )

@@ -1,0 +1,111 @@
+"""The rules of the published format (docs/format.rst): what is newer is refused in
+words, what is unknown is ignored and kept."""
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from dfr_backup.engine import manifest
+from dfr_backup.engine.archive.reader import open_archive
+from dfr_backup.engine.archive.writer import ArchiveWriter
+from dfr_backup.engine.arrival import look_at
+from dfr_backup.engine.browse import look_into, read_contents
+from dfr_backup.engine.catalogue import read_sidecar
+from dfr_backup.engine.errors.fetch import DamagedArchive, NewerFormat
+from dfr_backup.engine.manifest import FORMAT_VERSION
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.sidecar import parse_sidecar
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+
+KEY = "shop-20261124T020000Z-5424c813.zip"
+NOW = datetime(2026, 11, 24, tzinfo=timezone.utc)
+ODOO = {"db_name": "shop", "version": "19.0", "modules": {"base": "19.0.1.3"}}
+OURS = {
+    "job": "5424c813-0000",
+    "run": "B1",
+    "snapshot_at": "2026-11-24T02:00:00+00:00",
+    "contents": ["database"],
+    "missing": [],
+}
+
+
+@pytest.fixture
+def storage(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    return LocalStorage(folder, LocalRules([folder], []))
+
+
+def store(storage, odoo=None, ours=None, members=None):
+    """Store an archive and its manifest with some keys more, or with others."""
+    path = Path(storage.location(KEY))
+    writer = ArchiveWriter.create(path)
+    writer.add_bytes("dump.sql", b"-- PostgreSQL database dump\n")
+    count, digest = writer.write_checksums()
+    listed = {"count": count, "sha256sums": digest, **(members or {})}
+    about = {**OURS, "members": listed, **(ours or {})}
+    content = manifest.build({**ODOO, **(odoo or {})}, about)
+    writer.add_bytes("manifest.json", manifest.encode(content))
+    sealed = writer.close()
+    beside = manifest.sidecar(content, KEY, sealed.size, sealed.sha256)
+    storage.put_bytes(beside, manifest.sidecar_key(KEY))
+    return path
+
+
+NEWER = {"format": FORMAT_VERSION + 1}
+
+
+def test_newer_archive_is_refused_wherever_it_is_opened(storage):
+    path = store(storage, ours=NEWER)
+    with pytest.raises(NewerFormat):
+        open_archive(path)
+    with pytest.raises(NewerFormat):
+        look_at(path, "sent by mail.zip", NOW)
+    with pytest.raises(NewerFormat), look_into(storage, KEY):
+        pass
+    for beside in (True, False):
+        with pytest.raises(NewerFormat):
+            read_contents(storage, KEY)
+        if beside:
+            storage.delete(manifest.sidecar_key(KEY))
+
+
+def test_today_s_format_is_not_newer(storage):
+    with open_archive(store(storage)) as archive:
+        assert archive.check(Progress()) == 1
+    assert read_contents(storage, KEY).database == "shop"
+
+
+MORE = {"later": {"deep": [1, {"x": None}]}}
+
+
+def test_unknown_keys_are_ignored(storage):
+    path = store(storage, odoo=MORE, ours=MORE, members=MORE)
+    with open_archive(path) as archive:
+        assert archive.check(Progress()) == 1
+        assert b"".join(archive.sql()).startswith(b"--")
+        assert list(archive.attachments()) == []
+        assert archive.seal == read_sidecar(storage, manifest.sidecar_key(KEY)).seal
+    with look_into(storage, KEY) as reader:
+        assert [b"".join(reader.pieces(entry)) for entry in reader.entries()]
+    assert read_contents(storage, KEY).database == "shop"
+
+
+def test_unknown_keys_are_kept_by_an_import(storage):
+    path = store(storage, odoo=MORE, ours=MORE, members=MORE)
+    content = look_at(path, KEY, NOW).taken_in("11111111-2222", "7777")
+    beside = manifest.sidecar(content, KEY, 5, "ab" * 32)
+    assert parse_sidecar(beside, manifest.sidecar_key(KEY)).imported_by
+    kept = json.loads(beside)
+    ours = kept["dfr_backup"]
+    for place in (kept, ours, ours["members"]):
+        assert place["later"] == MORE["later"]
+
+
+@pytest.mark.parametrize("other", [{"count": 5}, {"sha256sums": "ab" * 32}])
+def test_list_of_checksums_must_be_the_one_that_is_named(storage, other):
+    path = store(storage, members=other)
+    with open_archive(path) as archive, pytest.raises(DamagedArchive):
+        archive.check(Progress())
