@@ -20,9 +20,11 @@ from ..engine.errors import (
 )
 from ..engine.errors.archive import (
     ArchiveNeedsSpace,
+    EncryptedMeanwhile,
     FilestoreMissing,
     FilesUnreadable,
     NoStorage,
+    StaysInTheClear,
     WorkFolderNotMade,
 )
 from ..engine.filestore import archive_filestore, walk_filestore
@@ -66,6 +68,7 @@ class BackupFlow(ArchivingFlow):
         return [*steps, ("cleanup", nowhere)]
 
     def run(self):
+        self.job._adopt_plan()
         try:
             self._run_steps(self.job._storages())
         finally:
@@ -74,6 +77,7 @@ class BackupFlow(ArchivingFlow):
     def _run_steps(self, storages):
         step = self.job._step
         self._do(step("initialize"), self.initialize)
+        self._restart_if_too_open()
         self._restart_if_archive_is_lost()
         self._do(step("dump_database"), self.dump_database, self._unprepared())
         self._do(step("archive_files"), self.archive_files, self._unprepared())
@@ -83,6 +87,18 @@ class BackupFlow(ArchivingFlow):
         for storage in storages:
             self._do(step("verify", storage), self.verify, self._not_uploaded(storage))
         self._do(step("cleanup"), self.cleanup)
+
+    def _restart_if_too_open(self):
+        """An archive that an earlier attempt has completed in the clear is not uploaded
+        any more once its plan encrypts."""
+        job = self.job
+        uploads = [job._step("upload", storage) for storage in job._storages()]
+        missing = any(not step._is_closed() for step in uploads)
+        if job.archive_name and missing and job._is_too_open():
+            self._undo_uploads("verify")
+            problem = EncryptedMeanwhile()
+            job._restart(Message(words.STARTING_AGAIN, problem=problem))
+            self._forget_archive()
 
     # === WHY A STEP CANNOT RUN === #
 
@@ -394,6 +410,7 @@ class BackupFlow(ArchivingFlow):
         target = storage._get_own_storage()
         job = self.job
         self._require_archive()
+        self._require_closed()
         path, key, retries = job._archive_path(), job.archive_name, storage._retries()
         persistently(lambda: target.put(path, key, progress), progress, retries)
         checkpoint("storage.manifest.before")
@@ -412,6 +429,13 @@ class BackupFlow(ArchivingFlow):
             parse_sidecar(content, manifest.sidecar_key(key))
         )
         job._record_copy(storage, "stored", **noted)
+
+    def _require_closed(self):
+        """Raise an EngineError when the archive may not be uploaded as it is: it was
+        completed before its plan was encrypted."""
+        if self.job._is_too_open():
+            again = self.job._may_try_again()
+            raise EncryptedMeanwhile() if again else StaysInTheClear()
 
     def verify(self, progress, storage):
         """Read back what the storage holds, and compare it with what was sealed."""

@@ -35,6 +35,10 @@ INTERRUPTED = _("Skipped: the run was interrupted.")
 CANCELLED = _("Skipped: the run was cancelled.")
 REPLACED = _("Skipped: run %(run)s takes the place of this one.")
 
+TAKEN_OFF = _(
+    "“%(storage)s” was taken off the plan meanwhile: nothing is stored there."
+)
+
 TRYING_AGAIN = _("Interrupted in attempt %(attempt)s: trying again.")
 
 AN_ADMINISTRATOR = _("an administrator")

@@ -247,18 +247,26 @@ class BackupJob(models.Model):
     @api.model
     def _create_for(self, plan, trigger, **values):
         """Create a waiting backup of ``plan``, with every step that it will have."""
-        steps = BackupFlow.planned_steps(plan, plan.storage_ids)
+        planned = BackupFlow.planned_steps(plan, plan.storage_ids)
+        about = self._plan_values(plan, planned)
         return self._create_run(
-            "backup",
-            [{"kind": kind, "storage_id": storage.id} for kind, storage in steps],
-            trigger,
-            plan_id=plan.id,
-            include_database=plan.include_database,
-            include_filestore=plan.include_filestore,
-            include_addons=plan.include_addons,
-            encryption=plan.encryption,
-            **values,
+            "backup", [], trigger, plan_id=plan.id, **{**about, **values}
         )
+
+    @api.model
+    def _plan_values(self, plan, planned):
+        """Return what a backup takes over from its plan, with its ``planned`` steps."""
+        steps = [
+            {"sequence": number, "kind": kind, "storage_id": storage.id}
+            for number, (kind, storage) in enumerate(planned)
+        ]
+        return {
+            "include_database": plan.include_database,
+            "include_filestore": plan.include_filestore,
+            "include_addons": plan.include_addons,
+            "encryption": plan.encryption,
+            "step_ids": [fields.Command.create(step) for step in steps],
+        }
 
     @api.model
     def _require_enabled(self):

@@ -10,6 +10,8 @@ from ..engine.errors.trust import WrongSignature
 from ..engine.manifest import sidecar_key
 from ..engine.messages import Joined, Message
 from ..flows import words
+from ..flows.backup import BackupFlow
+from .backup_step import OPEN_STATES
 
 STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now
 
@@ -28,6 +30,32 @@ class BackupJob(models.Model):
         wanted = self.plan_id.encryption
         if self.encryption != wanted:
             self._persist(self, {"encryption": wanted})
+
+    def _adopt_plan(self):
+        """Do what the plan says now: a run that waits was asked for under an earlier
+        one. One that has begun stores nothing more where the plan stores no longer."""
+        plan = self.plan_id
+        begun = self.step_ids.filtered(lambda step: step.state != "pending")
+        if begun or self.archive_name:
+            self._drop_storages(self._storages() - plan.storage_ids)
+            return
+        steps = BackupFlow.planned_steps(plan, plan.storage_ids)
+        if steps == [(step.kind, step.storage_id) for step in self.step_ids]:
+            return
+        self.step_ids.unlink()
+        self._persist(self, self._plan_values(plan, steps))
+
+    def _drop_storages(self, storages):
+        """Take the open steps of storages off this run, and say so."""
+        for storage in storages:
+            steps = self.step_ids.filtered(lambda s, at=storage: s.storage_id == at)
+            uploaded = steps.filtered(lambda s: s.kind == "upload" and s._is_good())
+            waiting = steps.filtered(lambda s: s.state in OPEN_STATES)
+            if uploaded or not waiting:
+                continue  # then it is verified, too
+            waiting.unlink()
+            line = Message(words.TAKEN_OFF, storage=storage.name)
+            self._step("initialize")._note(line)
 
     def _encryption_key(self):
         """Return for whom the archive is encrypted, None when it is not. Raise

@@ -16,12 +16,14 @@ from .. import server
 from ..console import doctor, runs
 from ..console.runs import _as_table
 from ..engine.errors import Postponed
+from ..engine.errors.archive import EncryptedMeanwhile, StaysInTheClear
 from ..engine.errors.dump import GaveWay
 from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import ForeignRun
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
 from ..flows.backup import BackupFlow
+from ..models.backup_job_supervision import MAX_ATTEMPTS
 from .common import BackupCase
 
 
@@ -271,6 +273,90 @@ class TestBackupJob(BackupCase):
         self.assertFalse(job.can_retry_upload)
         again = self.env["backup.job"].browse(job.action_retry()["res_id"])
         self.assertEqual((again != job, again.encryption), (True, "passphrase"))
+
+    def sealed_run(self):
+        """Return the flow of a run that was interrupted after it had completed its
+        archive, in the clear."""
+        self.addCleanup(self.empty, self.root / "disk")
+        job = self.run_now()
+        job._work_path().mkdir(parents=True)
+        flow = BackupFlow(job)
+        flow.initialize(Progress())
+        with patch.object(self.env.cr, "commit", lambda: None):
+            flow.compress(Progress())
+        closed = ("initialize", "dump_database", "archive_files", "compress")
+        job.step_ids.filtered(lambda s: s.kind in closed).state = "success"
+        job.write({"state": "running", "attempt": 1})
+        return flow
+
+    def test_a_run_that_goes_on_uploads_nothing_in_the_clear(self):
+        flow = self.sealed_run()
+        job, clear = flow.job, flow.job.archive_name
+        self.assertFalse(job._is_encrypted())
+        self.encrypt()
+        files = job.step_ids.filtered(lambda s: s.kind == "archive_files")
+        dump = job.step_ids.filtered(lambda s: s.kind == "dump_database")
+        (files | dump).unlink()  # neither is what this is about
+        with (
+            patch.object(self.env.cr, "commit", lambda: None),
+            patch.object(BackupFlow, "_has_saved", lambda flow: True),
+        ):
+            flow.run()
+        (stored,) = self.stored_archives()
+        self.assertNotEqual(stored.name, clear)
+        self.assertTrue(stored.read_bytes().startswith(b"age-encryption.org"))
+        self.assertEqual(
+            job.step_ids.filtered(lambda s: s.kind == "verify").state, "success"
+        )
+
+    def empty(self, folder):
+        for path in self.stored(folder):
+            path.unlink()
+
+    def stored_archives(self):
+        files = self.stored(self.root / "disk")
+        return [path for path in files if path.suffix != ".json"]
+
+    def test_a_run_that_is_uploading_sends_no_more_in_the_clear(self):
+        flow = self.sealed_run()
+        self.encrypt()
+        with self.assertRaises(EncryptedMeanwhile):
+            flow.upload(Progress(), self.storage)
+        flow.job.attempt = MAX_ATTEMPTS
+        with self.assertRaises(StaysInTheClear):
+            flow.upload(Progress(), self.storage)
+        self.assertEqual(self.stored_archives(), [])
+
+    def test_a_waiting_run_does_what_the_plan_says_now(self):
+        job = self.run_now()
+        other = self.env["backup.storage"].create(
+            {"name": "Other", "local_path": str(self.root / "other")}
+        )
+        self.plan.write({"storage_ids": [(6, 0, other.ids)], "include_addons": True})
+        job._adopt_plan()
+        self.assertEqual(job._storages(), other)
+        self.assertTrue(job.include_addons)
+        self.assertEqual(
+            [(step.kind, step.storage_id) for step in job.step_ids],
+            BackupFlow.planned_steps(self.plan, other),
+        )
+        steps = job.step_ids
+        job._adopt_plan()
+        self.assertEqual(job.step_ids, steps)
+
+    def test_a_run_that_goes_on_stores_nothing_where_the_plan_does_not(self):
+        other = self.env["backup.storage"].create(
+            {"name": "Other", "local_path": str(self.root / "other")}
+        )
+        self.plan.storage_ids |= other
+        flow = self.sealed_run()
+        self.plan.storage_ids = other
+        flow.run()
+        job = flow.job
+        self.assertEqual(self.stored_archives(), [])
+        self.assertTrue(self.stored(self.root / "other"))
+        self.assertEqual(job._storages(), other)
+        self.assertIn(self.storage.name, str(job._step("initialize").log))
 
     def encrypt(self):
         self.plan.write({"encryption": "passphrase", "age_passphrase": "long " * 5})

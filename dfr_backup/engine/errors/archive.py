@@ -1,7 +1,7 @@
 """The archive under construction, and the working directory."""
 
 from ..messages import _
-from . import PermanentError
+from . import PermanentError, Postponed
 
 
 class ArchiveDiskFull(PermanentError, code="ARCHIVE-01"):
@@ -101,3 +101,18 @@ class InsideFolder(PermanentError, code="ARCHIVE-14"):
         "Pack it again without that folder: %(member)s, the folder filestore and "
         "manifest.json must be at the top of the zip."
     )
+
+
+class EncryptedMeanwhile(Postponed, code="OTHER-55"):
+    template = _(
+        "The archive was completed in the clear, and its plan has been encrypted since."
+    )
+    remedy = _("Nothing has to be done: the backup is made again, encrypted.")
+
+
+class StaysInTheClear(PermanentError, code="OTHER-56"):
+    template = _(
+        "The archive was completed in the clear, and its plan has been encrypted "
+        "since: it is not uploaded."
+    )
+    remedy = _("Start a new backup: “Try Again” does so.")
