@@ -4,6 +4,8 @@ import threading
 import time
 from functools import wraps
 
+from lxml import etree
+
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.http import request
@@ -21,10 +23,15 @@ ACTIONS = [
     ("trust", "File trusted"),
     ("distrust", "Trust withdrawn"),
     ("original", "Said to be the original"),
+    ("takeover", "Storage taken over"),
+    ("location", "Other location accepted"),
+    ("host_key", "Host key trusted"),
     ("address", "Storage address changed"),
     ("rules", "Storage retention changed"),
+    ("lock", "Object Lock weakened"),
     ("storages", "Storage removed from plan"),
     ("encryption", "Encryption switched off"),
+    ("keys", "Encryption keys changed"),
     ("retention", "Plan retention shortened"),
 ]
 
@@ -38,7 +45,7 @@ def asks_password(method):
     def wrapped(self, *args, **kwargs):
         if request:
             return checked(self, *args, **kwargs)
-        self.env["backup.audit"]._require_password()
+        self.env["backup.audit"]._require_password(self, method.__name__)
         return method(self, *args, **kwargs)
 
     return wrapped
@@ -104,15 +111,29 @@ class BackupAudit(models.Model):
         )
 
     @api.model
-    def _require_password(self):
-        """Raise UserError when a user wants something that takes his password, and has
-        not entered it in this session. The addon's own code is not asked."""
+    def _require_password(self, records, button=None):
+        """Raise UserError when a user wants something of ``records`` that takes his
+        password, and has not entered it in this session: it says in which form, and by
+        which ``button`` (the name of its method), he is asked. The addon's own code is
+        not asked."""
         if self.env.su or not _is_called_over_http():
             return
         confirmed = request.session.get("identity-check-last", 0) if request else 0
         if confirmed <= time.time() - CONFIRMED_SECONDS:
             with translate_engine_errors(self.env, UserError):
-                raise PasswordNeeded()
+                raise PasswordNeeded(
+                    record=", ".join(records.mapped("display_name")),
+                    form=self.env["ir.model"]._get(records._name).name,
+                    button=button and self._button_label(records, button),
+                    remedy=PasswordNeeded.remedy_button if button else None,
+                )
+
+    @api.model
+    def _button_label(self, records, name):
+        """Return what is written on a button of the records' form."""
+        arch = etree.fromstring(records.get_view(view_type="form")["arch"])
+        found = arch.xpath("//button[@name=$name]/@string", name=name)
+        return found[0] if found else name
 
     @check_identity
     def action_confirm_password(self):
@@ -159,6 +180,6 @@ class BackupAuditMixin(models.AbstractModel):
         audit, now = self.env["backup.audit"], self._guarded_values()
         for action, value in values.items():
             if now[action] != value and self._weakens(action, value):
-                audit._require_password()
+                audit._require_password(self)
                 new = self._audited()[action]
                 audit._note(action, self, texts[action], new)

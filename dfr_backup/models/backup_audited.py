@@ -5,12 +5,33 @@ from odoo import models
 from .backup_retention_mixin import RULES
 from .backup_storage_place import Address
 
+LOCKS = [False, "GOVERNANCE", "COMPLIANCE"]  # from the weakest on
+
 
 def _keeps(record):
     """Return how much the rules of a record keep, None when that is everything."""
     if record.retention == "none":
         return None
     return {name: record[name] for name in RULES}
+
+
+def _readers(plan):
+    """Return who can read the backups that a plan makes: the kind of its encryption,
+    and the keys, without a secret."""
+    if plan.encryption == "recipients":
+        return "recipients", frozenset(_keys(plan))
+    sealed = (plan.sealed_secrets or {}).get("age_passphrase")
+    return plan.encryption, sealed if plan.encryption == "passphrase" else None
+
+
+def _keys(plan):
+    lines = (line.strip() for line in (plan.age_recipients or "").splitlines())
+    return sorted(line for line in lines if line and not line.startswith("#"))
+
+
+def _readers_in_words(plan):
+    kind, keys = _readers(plan)
+    return ", ".join([kind, *sorted(keys)]) if kind == "recipients" else kind
 
 
 def _rules_in_words(record):
@@ -29,6 +50,7 @@ class BackupStorage(models.Model):
         addresses = self._addresses().values()
         places = (n for one in addresses for n in one.host + one.folder)
         named = {"provider", "external_name", "own_retention", "retention"}
+        named |= {"s3_lock_mode", "s3_lock_days"}
         return {*named, *RULES, *places}
 
     def _address_names(self):
@@ -40,18 +62,27 @@ class BackupStorage(models.Model):
         names = ["external_name", *storage._address_names()]
         given = [f"{name}: {storage[name]}" for name in names if storage[name]]
         rules = _rules_in_words(storage) if storage.own_retention else ""
-        return {"address": ", ".join([storage.provider, *given]), "rules": rules}
+        lock = f"{storage.s3_lock_mode or 'none'} ({storage.s3_lock_days})"
+        address = ", ".join([storage.provider, *given])
+        return {"address": address, "rules": rules, "lock": lock}
 
     def _guarded_values(self):
         storage, values = self.sudo(), self._audited()
         is_used = bool(storage.place_id or storage.prepared_at or storage.copy_ids)
-        return {**values, "address": (values["address"], is_used)}
+        lock = LOCKS.index(storage.s3_lock_mode), storage.s3_lock_days
+        return {
+            **values,
+            "address": (values["address"], is_used),
+            "lock": (lock, is_used),
+        }
 
     def _weakens(self, action, before):
-        if action != "address":
+        if action == "rules":
             return True
-        _address, was_used = before
-        return was_used  # else it has nothing to lose yet
+        (was, was_used), (now, _) = before, self._guarded_values()[action]
+        if action == "lock" and was[0]:
+            return was_used and (now[0] < was[0] or now[1] < was[1])
+        return action == "address" and was_used  # else it has nothing to lose yet
 
 
 class BackupPlan(models.Model):
@@ -59,7 +90,8 @@ class BackupPlan(models.Model):
     _inherit = ["backup.plan", "backup.audit.mixin"]
 
     def _audited_fields(self):
-        return {"storage_ids", "encryption", "retention", *RULES}
+        keys = {"encryption", "age_recipients", "age_passphrase"}
+        return {"storage_ids", "retention", *keys, *RULES}
 
     def _audited(self):
         plan = self.sudo()
@@ -67,6 +99,7 @@ class BackupPlan(models.Model):
         return {
             "storages": ", ".join(names),
             "encryption": plan.encryption,
+            "keys": _readers_in_words(plan),
             "retention": _rules_in_words(plan),
         }
 
@@ -75,6 +108,7 @@ class BackupPlan(models.Model):
         return {
             "storages": set(plan.storage_ids.ids),
             "encryption": plan.encryption,
+            "keys": _readers(plan),
             "retention": _keeps(plan),
         }
 
@@ -84,6 +118,9 @@ class BackupPlan(models.Model):
             return bool(before - now)
         if action == "encryption":
             return now == "none"
+        if action == "keys":
+            had_some = before[0] != "none" and before[1]
+            return bool(had_some and now[0] != "none")
         if now is None:
             return False
         return before is None or any(now[name] < before[name] for name in RULES)

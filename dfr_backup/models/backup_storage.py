@@ -11,6 +11,7 @@ from ..engine.messages import Joined, to_json
 from ..engine.retry import Retries
 from ..engine.storages.base import Limits
 from ..engine.storages.local import LocalStorage
+from .backup_audit import asks_password
 from .backup_copy import PRESENT_STATES
 from .engine_messages import (
     MessageChar,
@@ -361,6 +362,7 @@ class BackupStorage(models.Model):
             ._action_open()
         )
 
+    @asks_password
     def action_take_over(self):
         """Let this database write and delete here: it takes the place of the
         original."""
@@ -369,6 +371,9 @@ class BackupStorage(models.Model):
         for storage in self.filtered("is_foreign"):
             with translate_engine_errors(self.env):
                 self.env["backup.identity"]._require_gone(storage.sudo())
+            self.env["backup.audit"]._note(
+                "takeover", storage, storage.owner_uuid, mine
+            )
             former = {*(storage.former_uuids or []), storage.owner_uuid}
             storage.sudo().write({"former_uuids": sorted(former), "owner_uuid": mine})
         return True

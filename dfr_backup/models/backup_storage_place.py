@@ -279,6 +279,8 @@ class BackupStorage(models.Model):
         """Use what is at the address now, although it is not what was there."""
         self.ensure_one()
         self.check_access("write")
+        known = self.sudo().place_id or ""
+        self.env["backup.audit"]._note("location", self, known, self._where())
         self._forget_location()
         return self._notify_test(*self._test())
 

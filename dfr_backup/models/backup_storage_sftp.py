@@ -3,6 +3,7 @@ from odoo import api, fields, models
 from ..engine.storages.sftp import SftpStorage
 from ..engine.storages.sftp_keys import HostKey
 from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
+from .backup_audit import asks_password
 from .backup_storage_place import Address
 from .engine_messages import translate_engine_errors
 
@@ -87,9 +88,22 @@ class BackupStorage(models.Model):
         return True
 
     def action_trust_host_key(self):
-        """Trust the key that the server has offered, and from now on no other."""
+        """Trust the key that the server has offered, and from now on no other.
+        Another one than was trusted before takes the password: whoever has it gets
+        the secrets of this storage."""
         self.ensure_one()
         self.check_access("write")
+        if self.sftp_host_key:
+            return self._trust_other_host_key()
+        return self._trust_offered_key()
+
+    @asks_password
+    def _trust_other_host_key(self):
+        return self._trust_offered_key()
+
+    def _trust_offered_key(self):
+        before, now = self.sftp_fingerprint, self.sftp_offered_fingerprint
+        self.env["backup.audit"]._note("host_key", self, before or "", now or "")
         self.sudo().write(
             {
                 "sftp_host_key": self.sftp_offered_key,

@@ -90,7 +90,7 @@ METHODS = {
     "backup.storage.action_fetch_host_key": MANAGER,
     "backup.storage.action_say_original": Right("system", "password"),
     "backup.storage.action_scan": MANAGER,
-    "backup.storage.action_take_over": MANAGER,
+    "backup.storage.action_take_over": PASSWORD,
     "backup.storage.action_test": MANAGER,
     "backup.storage.action_trust_host_key": MANAGER,
     "backup.storage.action_use_in_setup": MANAGER,

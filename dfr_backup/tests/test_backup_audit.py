@@ -3,13 +3,17 @@ import shutil
 import time
 from datetime import timedelta
 
+from lxml import etree
+
 from odoo import fields, http
 from odoo.exceptions import AccessError
 from odoo.fields import Command
 from odoo.tests import HttpCase, new_test_user, tagged
 
+from ..engine.encryption.files import generate_key
 from ..engine.errors.people import PasswordNeeded
 from ..models.backup_audit import CONFIRMED_SECONDS
+from ..models.backup_secret_mixin import MASK
 from .common import BackupCase
 
 
@@ -122,8 +126,134 @@ class TestBackupAudit(BackupCase, HttpCase):
         self.env.invalidate_all()
         return answer
 
-    def test_a_storage_that_was_never_used_has_nothing_to_lose(self):
-        far = self.env["backup.storage"].create(
+    def test_the_refusal_leads_to_the_form_and_the_button(self):
+        """A list, a wizard or a call from outside cannot ask by itself."""
+        form = self.env["ir.model"]._get("backup.plan").name
+        error = self.call(self.plan, "write", {"encryption": "none"})["error"]
+        for told in (self.plan.name, form):
+            self.assertIn(told, error["data"]["message"])
+        arch = self.env["backup.copy"].get_view(view_type="form")["arch"]
+        for name in ("action_delete", "action_unprotect"):
+            (label,) = set(
+                etree.fromstring(arch).xpath("//button[@name=$n]/@string", n=name)
+            )
+            error = self.call_from_outside(self.copy, name)["error"]
+            for told in (label, self.copy.display_name):
+                self.assertIn(told, error["data"]["message"])
+
+    def test_taking_over_asks_and_is_written_down(self):
+        mine = self.env["backup.job"]._current_database_uuid()
+        self.storage.owner_uuid = "another"
+        action = self.call(self.storage, "action_take_over")["result"]
+        self.assertEqual(action["res_model"], "res.users.identitycheck")
+        error = self.call_from_outside(self.storage, "action_take_over")["error"]
+        self.assertIn(PasswordNeeded.code, error["data"]["message"])
+        self.assertTrue(self.storage.is_foreign)
+        self.assertFalse(self.noted())
+        self.enter_password()
+        self.call(self.storage, "action_take_over")
+        self.assertFalse(self.storage.is_foreign)
+        line = self.noted()
+        self.assertEqual(
+            (line.action, line.user_id, line.old_value, line.new_value),
+            ("takeover", self.manager, "another", mine),
+        )
+
+    def test_another_location_is_written_down(self):
+        self.enter_password()
+        self.call(self.storage, "action_use_location")
+        line = self.noted()
+        self.assertEqual((line.action, line.res_id), ("location", self.storage.id))
+
+    def test_another_host_key_asks_and_is_written_down(self):
+        sftp = self.far()
+        offered = {"sftp_offered_key": "key", "sftp_offered_fingerprint": "first"}
+        sftp.write(offered)
+        self.call(sftp, "action_trust_host_key")
+        self.assertEqual(sftp.sftp_fingerprint, "first")
+        sftp.write({**offered, "sftp_offered_fingerprint": "second"})
+        action = self.call(sftp, "action_trust_host_key")["result"]
+        self.assertEqual(action["res_model"], "res.users.identitycheck")
+        self.assertEqual(sftp.sftp_fingerprint, "first")
+        self.enter_password()
+        self.call(sftp, "action_trust_host_key")
+        self.assertEqual(sftp.sftp_fingerprint, "second")
+        self.assertEqual(self.noted().mapped("action"), ["host_key"] * 2)
+        self.assertEqual(self.noted()[-1].old_value, "first")
+
+    def test_other_keys_take_the_password(self):
+        """Who adds a key of his own can read all later backups."""
+        keys = [generate_key().public for _ in range(2)]
+        self.plan.age_passphrase = "a long enough passphrase"
+        self.enter_password()
+        recipients = {"encryption": "recipients", "age_recipients": keys[0]}
+        self.call(self.plan, "write", recipients)
+        self.assertEqual(self.noted().mapped("action"), ["keys"])
+        self.enter_password(at=0)
+        wizard = self.env["backup.key.wizard"].with_user(self.manager)
+        wizard = wizard.create(
+            {
+                "plan_id": self.plan.id,
+                "public_key": keys[1],
+                "kept_elsewhere": True,
+            }
+        )
+        self.assertIn("error", self.call(wizard, "action_use"))
+        for values in (
+            {"age_recipients": "\n".join(keys)},
+            {"age_recipients": keys[1]},
+            {"encryption": "passphrase"},
+        ):
+            self.assertIn("error", self.call(self.plan, "write", values))
+        same = {"age_recipients": f"# mine\n{keys[0]}\n"}
+        self.assertTrue(self.call(self.plan, "write", same)["result"])
+        self.enter_password()
+        self.call(self.plan, "write", {"age_recipients": "\n".join(keys)})
+        line = self.noted()[-1]
+        self.assertEqual(
+            (line.action, line.old_value), ("keys", f"recipients, {keys[0]}")
+        )
+        self.assertIn(keys[1], line.new_value)
+
+    def test_another_passphrase_takes_the_password(self):
+        first = {"age_passphrase": "a long enough passphrase"}
+        self.plan.write(first)
+        other = {"age_passphrase": "another long passphrase"}
+        self.assertIn("error", self.call(self.plan, "write", other))
+        self.assertTrue(self.call(self.plan, "write", {"age_passphrase": MASK}))
+        self.assertFalse(self.noted())
+        self.enter_password()
+        self.call(self.plan, "write", other)
+        self.assertEqual(self.noted().action, "keys")
+
+    def test_a_weaker_lock_takes_the_password(self):
+        bucket = self.env["backup.storage"].create(
+            {
+                "name": "Bucket",
+                "provider": "s3",
+                "s3_bucket": "b",
+                "s3_access_key": "k",
+                "s3_secret_key": "s",
+                "s3_lock_mode": "COMPLIANCE",
+                "s3_lock_days": 14,
+            }
+        )
+        weaker = (
+            {"s3_lock_days": 1},
+            {"s3_lock_mode": "GOVERNANCE"},
+            {"s3_lock_mode": False},
+        )
+        bucket.place_id = "some id"
+        for values in weaker:
+            self.assertIn("error", self.call(bucket, "write", values))
+        self.assertTrue(self.call(bucket, "write", {"s3_lock_days": 30})["result"])
+        self.assertFalse(self.noted())
+        self.enter_password()
+        self.call(bucket, "write", {"s3_lock_mode": False})
+        self.assertEqual(self.noted().action, "lock")
+
+    def far(self):
+        return self.env["backup.storage"].create(
             {
                 "name": "Far",
                 "provider": "sftp",
@@ -132,6 +262,9 @@ class TestBackupAudit(BackupCase, HttpCase):
                 "sftp_password": "secret",
             }
         )
+
+    def test_a_storage_that_was_never_used_has_nothing_to_lose(self):
+        far = self.far()
         self.assertTrue(self.call(far, "write", {"sftp_directory": "new"})["result"])
         self.assertEqual(far.sftp_directory, "new")
         far.prepared_at = "2026-01-01 00:00:00"

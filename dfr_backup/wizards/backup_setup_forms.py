@@ -21,8 +21,8 @@ class BackupStorage(models.Model):
     def action_fetch_host_key(self):
         return self._stay_in_setup(super().action_fetch_host_key())
 
-    def action_trust_host_key(self):
-        return self._stay_in_setup(super().action_trust_host_key())
+    def _trust_offered_key(self):
+        return self._stay_in_setup(super()._trust_offered_key())
 
     def _setup(self):
         setup = (

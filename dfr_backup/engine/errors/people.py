@@ -10,5 +10,15 @@ class IdentityNotConfirmed(PermanentError, code="OTHER-30"):
 
 
 class PasswordNeeded(PermanentError, code="OTHER-31"):
-    template = _("This change can cost backups: enter your password first.")
-    remedy = _("Make it in the web client, which asks for the password.")
+    template = _(
+        "This change of “%(record)s” can cost backups: it takes your password, entered "
+        "within the last ten minutes."
+    )
+    remedy = _(
+        "Change it in its form in the web client (%(form)s): saving there asks for "
+        "your password and goes on. A call by RPC or with an API key cannot do it."
+    )
+    remedy_button = _(
+        "Press “%(button)s” in its form in the web client (%(form)s): the button asks "
+        "for your password. A call by RPC or with an API key cannot do it."
+    )

@@ -39,7 +39,9 @@ function passwordHandler(env, error, originalError) {
     askForPassword(env.services).then((confirmed) => {
         if (confirmed) {
             env.services.notification.add(
-                _t("Your password was accepted. Try again."),
+                _t(
+                    "Your password was accepted, for ten minutes. Make the change again: it is not asked for now."
+                ),
                 {
                     type: "success",
                 }
