@@ -1,9 +1,11 @@
 """PostgreSQL: how to reach it, which of its programs to use, and what its errors
 mean."""
 
+import ctypes
 import math
 import os
 import re
+import select
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +16,8 @@ from subprocess import SubprocessError
 from typing import Any, ClassVar
 
 import psycopg2
+import psycopg2.extensions
+from psycopg2 import _psycopg
 
 from .errors import EngineError
 from .errors.dump import (
@@ -57,6 +61,13 @@ LIMITS = """
       FROM pg_database d, pg_roles r
      WHERE d.datname = current_database() AND rolname = current_user AND NOT rolsuper
 """
+TOO_MANY_CONNECTIONS, MAY_NOT, LOCK_NOT_AVAILABLE = "53300", "42501", "55P03"
+# pg_dump's own words, which are English, and its SQL
+NOT_LET_IN = re.compile(r"connection to server .* failed:")
+QUERY_FAILED = re.compile(r"query failed:|Error message from server:")
+LOCKING = re.compile(r"(?i)(?:query|command) was: LOCK TABLE")
+SQLSTATE = re.compile(r"(?m):\s+(?P<code>[0-9A-Z]{5})$")
+ONLY_SQLSTATE = 3  # libpq's PQERRORS_SQLSTATE
 LOST = re.compile(r"connection to server|server closed the connection|terminating conn")
 NAMED = 5  # objects that are named in a message
 SHOWN = 1000  # characters of GRANT statements in a remedy: more of them are logged
@@ -118,16 +129,23 @@ class Connection:
                     raise
                 time.sleep(0.05)
 
-    def _connected(self) -> Any:
+    def arguments(self) -> dict[str, Any]:
+        """Return what psycopg2 connects with."""
         arguments = {key: value for key, value in self.params.items() if value}
         arguments.update(dbname=self.database, application_name=self.application_name)
         arguments.setdefault("connect_timeout", 15)
+        return arguments
+
+    def _connected(self) -> Any:
+        arguments = self.arguments()
         try:
             return psycopg2.connect(**arguments)
         except psycopg2.OperationalError as error:
             said = str(error).strip()
-            if full := FULL.search(said):
-                raise TooManySessions(reason=full["reason"], log=said) from error
+            full = FULL.search(said)
+            if full or sqlstate_of_refusal(arguments) == TOO_MANY_CONNECTIONS:
+                reason = full["reason"] if full else _words_of_server(said)
+                raise TooManySessions(reason=reason, log=said) from error
             raise ServerUnreachable(log=said) from error
 
     def environ(self) -> dict[str, str]:
@@ -138,11 +156,52 @@ class Connection:
                 env[name] = str(self.params[key])
         # as an argument, a name with "=" in it would be read as connection options
         env.update(PGDATABASE=self.database, PGAPPNAME=self.application_name)
+        env.update(LC_ALL="C", LANGUAGE="")  # its own words, not those of the server
         return env
 
     def named(self, application_name: str) -> "Connection":
         """Return the same connection under another application name."""
         return replace(self, application_name=application_name)
+
+
+def sqlstate_of_refusal(arguments: Mapping[str, Any]) -> str:
+    """Return the SQLSTATE with which a server refuses a new connection, "" when it
+    lets it in now, or cannot be reached.
+
+    psycopg2 keeps the words only, and they are in the server's language; libpq can be
+    asked to tell the code instead.
+    """
+    session = None
+    try:
+        tell = ctypes.CDLL(_psycopg.__file__).PQsetErrorVerbosity
+        tell.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        session = psycopg2.connect(**arguments, async_=True)
+        tell(session.pgconn_ptr, ONLY_SQLSTATE)
+        _wait_for(session, float(arguments["connect_timeout"]))
+    except (psycopg2.OperationalError, OSError, AttributeError) as error:
+        found = SQLSTATE.search(str(error))
+        return found["code"] if found else ""
+    finally:
+        if session:
+            session.close()
+    return ""
+
+
+def _wait_for(session: Any, seconds: float) -> None:
+    """Let a connection be made, or not; at most so long."""
+    until = time.monotonic() + seconds
+    while (state := session.poll()) != psycopg2.extensions.POLL_OK:
+        reads = [session] if state == psycopg2.extensions.POLL_READ else []
+        writes = [] if reads else [session]
+        left = until - time.monotonic()
+        if left <= 0 or not any(select.select(reads, writes, [], left)):
+            return
+
+
+def _words_of_server(said: str) -> str:
+    """Return what the server said, of what libpq makes of it: "connection to server at
+    …, port 5432 failed: FATAL:  …"."""
+    return said.splitlines()[0].rpartition(":  ")[2]
 
 
 @dataclass(frozen=True)
@@ -202,11 +261,18 @@ def _version_of(path: Path) -> tuple[int, ...] | None:
 
 
 def dump_error(
-    status: int, stderr: str, connection: Connection | None = None
+    status: int,
+    stderr: str,
+    connection: Connection | None = None,
+    sqlstate: str | None = None,
 ) -> EngineError:
     """Return the error that says why pg_dump failed, from its exit status and its
-    stderr. With a connection, a missing right comes with the statements that grant
-    it."""
+    stderr, or why a query of ours did, from its ``sqlstate`` as well. With a
+    connection, a missing right comes with the statements that grant it.
+
+    pg_dump tells no SQLSTATE, and the server's words are in its language: where they
+    are not English, the server is asked what can be the matter.
+    """
     log = stderr or f"exit status {status}, and nothing on stderr"
     reason = _reason(stderr) or f"exit status {status}"
     if denied := DENIED.search(stderr):
@@ -215,6 +281,8 @@ def dump_error(
         return TooManySessions(reason=full["reason"], log=log)
     if "lock timeout" in stderr or "could not obtain lock" in stderr:
         return TableLocked(log=log)
+    if known := _by_facts(stderr, connection, sqlstate, reason, log):
+        return known
     if status < 0:
         return DumpKilled(signal=-status, log=log)
     if LOST.search(stderr):
@@ -223,6 +291,28 @@ def dump_error(
         remedy = DumpFailed.remedy_postgres
         return DumpFailed(reason=reason, advice=advice["words"], remedy=remedy, log=log)
     return DumpFailed(reason=reason, log=log)
+
+
+def _by_facts(
+    stderr: str,
+    connection: Connection | None,
+    sqlstate: str | None,
+    reason: str,
+    log: str,
+) -> EngineError | None:
+    """Return the same of what needs no words of the server, None when that tells
+    nothing."""
+    if sqlstate == LOCK_NOT_AVAILABLE:
+        return TableLocked(log=log)
+    if connection and NOT_LET_IN.search(stderr):
+        if sqlstate_of_refusal(connection.arguments()) == TOO_MANY_CONNECTIONS:
+            return TooManySessions(reason=_words_of_server(stderr), log=log)
+        return None
+    if connection and (sqlstate == MAY_NOT or QUERY_FAILED.search(stderr)):
+        denied = _may_not_read("", connection, log)
+        if denied.message.values["objects"]:
+            return denied
+    return TableLocked(log=log) if LOCKING.search(stderr) else None
 
 
 def _reason(stderr: str) -> str:

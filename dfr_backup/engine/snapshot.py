@@ -190,7 +190,7 @@ class Snapshot:
             with self._session.cursor(name) as cr:
                 yield cr
         except psycopg2.errors.InsufficientPrivilege as error:
-            raise dump_error(1, str(error), self._connection) from error
+            raise dump_error(1, str(error), self._connection, error.pgcode) from error
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             lost = QueryRefused(log=str(error).strip())
             raise RetryableError.because(lost) from error

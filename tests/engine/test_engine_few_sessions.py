@@ -3,7 +3,10 @@
 import contextlib
 import os
 import secrets
+import socketserver
+import struct
 import subprocess
+import threading
 import zipfile
 from pathlib import Path
 
@@ -11,7 +14,13 @@ import pytest
 
 from dfr_backup.engine import postgres
 from dfr_backup.engine.dump import DumpOptions, dump
-from dfr_backup.engine.errors.dump import FewSessions, TooManySessions
+from dfr_backup.engine.errors.dump import (
+    FewSessions,
+    MayNotRead,
+    ServerUnreachable,
+    TableLocked,
+    TooManySessions,
+)
 from dfr_backup.engine.postgres import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.place import Place
@@ -165,3 +174,73 @@ def test_what_a_backup_needs_is_known_before(limited, kind):
         assert postgres.require_sessions(cr)
         as_superuser("postgres", f"ALTER {kind} {name} CONNECTION LIMIT -1")
         assert postgres.require_sessions(cr) == ""
+
+
+REFUSAL = "zu viele Verbindungen für Rolle »odoo«"
+
+
+@contextlib.contextmanager
+def refusing(sqlstate, words):
+    """Yield the address of a server that refuses every session as PostgreSQL does, in
+    its own language."""
+    fields = {b"S": "FATAL", b"V": "FATAL", b"C": sqlstate, b"M": words}
+    body = b"".join(name + text.encode() + b"\0" for name, text in fields.items())
+    answer = b"E" + struct.pack("!I", len(body) + 5) + body + b"\0"
+
+    class Session(socketserver.BaseRequestHandler):
+        def handle(self):
+            while True:
+                size, code = struct.unpack("!II", self.request.recv(8))
+                self.request.recv(size - 8)
+                if code == 196608:  # a session of version 3.0, and no question before
+                    break
+                self.request.sendall(b"N")
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            host, port = server.server_address
+            yield {"host": host, "port": port, "user": "odoo", "password": "x"}
+        finally:
+            server.shutdown()
+
+
+def test_the_limit_is_known_in_every_language():
+    with refusing("53300", REFUSAL) as params:
+        with pytest.raises(TooManySessions) as caught:
+            Connection("shop", params).connect(patience=0)
+        assert caught.value.message.values["reason"] == REFUSAL
+    with refusing("28000", "Rolle »odoo« existiert nicht") as params:
+        with pytest.raises(ServerUnreachable) as caught:
+            Connection("shop", params).connect(patience=0)
+        assert not isinstance(caught.value, TooManySessions)
+
+
+def test_a_server_that_lets_us_in_has_no_sqlstate(limited):
+    connection = limited(2)
+    arguments = {**connection.params, "dbname": connection.database}
+    arguments["connect_timeout"] = 15
+    assert postgres.sqlstate_of_refusal(arguments) == ""
+    as_superuser("postgres", f"ALTER ROLE {connection.database} CONNECTION LIMIT 0")
+    assert postgres.sqlstate_of_refusal(arguments) == "53300"
+
+
+QUERY = "pg_dump: error: query failed: FEHLER:  keine Berechtigung für Tabelle three\n"
+LOCK = "pg_dump: detail: Query was: LOCK TABLE public.three IN ACCESS SHARE MODE\n"
+
+
+def test_what_pg_dump_says_is_understood_in_every_language(limited):
+    owner = limited(-1)
+    assert type(postgres.dump_error(1, QUERY + LOCK, owner)) is TableLocked
+    as_superuser(owner.database, "CREATE TABLE three (id int)")
+    error = postgres.dump_error(1, QUERY + LOCK, owner)
+    assert isinstance(error, MayNotRead)
+    assert error.message.values["objects"] == "public.three"
+    with refusing("53300", REFUSAL) as params:
+        said = "pg_dump: error: connection to server at x, port 5 failed: FEHLER:  "
+        error = postgres.dump_error(1, said + REFUSAL, Connection("shop", params))
+    assert isinstance(error, TooManySessions)
+    assert error.message.values["reason"] == REFUSAL
+    locked = postgres.dump_error(1, "Sperre", owner, "55P03")
+    assert isinstance(locked, TableLocked)
