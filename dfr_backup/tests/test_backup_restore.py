@@ -13,11 +13,13 @@ from ..engine.errors.fetch import NoDatabase
 from ..engine.errors.restore import (
     AttachmentsMissing,
     ExtensionRefused,
+    ModulesMissing,
     NameTaken,
     NoAttachments,
     OtherSeries,
     RestoreNeedsSpace,
 )
+from ..engine.messages import Size
 from ..engine.postgres import Connection
 from ..flows.restore import RestoreFlow
 from .common import BackupCase
@@ -103,6 +105,47 @@ class TestBackupRestore(BackupCase):
                 with job._open_restore(self.copy) as restore:
                     self.assertEqual(set(restore._options.accepted), accepted)
                     self.assertTrue(restore._options.plain)
+
+    def test_only_what_was_shown_is_accepted(self):
+        """What is found at the click, or is worse than it was, is asked for."""
+        few, more = (AttachmentsMissing(missing=n, total=1204) for n in (3, 900))
+        gone = ModulesMissing(count=1, modules="a")
+        space = [
+            RestoreNeedsSpace(needed=Size(9 << 20), folder="/x", free=Size(free))
+            for free in (1, 2)
+        ]
+        for shown, now, unseen in (
+            ([few], [few, gone], True),
+            ([], [few], True),
+            ([few], [more], True),
+            ([few, gone], [few], False),
+            ([space[0]], [space[1]], False),
+        ):
+            with self.subTest(shown=shown, now=now):
+                self.refused_by(*shown)
+                wizard = self.form().save()
+                wizard.accept_findings = True
+                self.refused_by(*now)
+                runs = self.env["backup.job"].search([])
+                action = type(wizard).action_restore.__wrapped__(wizard)
+                if unseen:
+                    self.assertEqual(action["res_id"], wizard.id)
+                    self.assertEqual(self.env["backup.job"].search([]), runs)
+                    wizard.invalidate_recordset()
+                    self.assertIn(str(now[-1].in_full), wizard.to_accept)
+                    self.assertFalse(wizard.accept_findings)
+                    wizard.accept_findings = True
+                    action = type(wizard).action_restore.__wrapped__(wizard)
+                job = self.env["backup.job"].browse(action["res_id"])
+                names = {error.finding for error in now}
+                self.assertEqual(set(job.restore_accepted), names)
+
+    def test_another_name_is_another_question(self):
+        self.refused_by(NoAttachments(total=3))
+        form = self.form()
+        form.accept_findings = True
+        form.database = "another"
+        self.assertFalse(form.accept_findings)
 
     def test_good_restore_leaves_nothing_to_accept(self):
         self.refused_by(NoAttachments(total=3))

@@ -18,6 +18,7 @@ from ..models.engine_messages import (
 
 # bytes of SQL per byte of an archive, rather too many, where nobody has counted
 SQL_RATIO = 5
+CHANGING = {"space"}  # the texts of these findings tell what changes by itself
 
 
 class BackupRestoreWizard(models.TransientModel):
@@ -52,8 +53,15 @@ class BackupRestoreWizard(models.TransientModel):
     obstacles = fields.Text(compute="_compute_findings")
     remarks = fields.Text(compute="_compute_findings")
     to_accept = fields.Text(compute="_compute_findings")
+    acceptable = fields.Json(compute="_compute_findings")
+    # what the client has shown comes back with the form: {what it is called: its text}
+    shown = fields.Json(compute="_compute_shown", store=True, readonly=False)
+    asked_again = fields.Boolean(readonly=True)
     accept_findings = fields.Boolean(
         "Restore All the Same",
+        compute="_compute_accept_findings",
+        store=True,
+        readonly=False,
         help="The restore goes on in spite of this. What you accept is written into "
         "the log of its run.",
     )
@@ -122,7 +130,17 @@ class BackupRestoreWizard(models.TransientModel):
             wizard.obstacles = "\n".join(map(wizard._in_words, bad))
             wizard.remarks = "\n".join(map(wizard._in_words, remarks))
             wizard.to_accept = "\n".join(acceptable.values())
+            wizard.acceptable = acceptable
             wizard.may_load_plain = acceptable or wizard._load_has_failed()
+
+    @api.depends("copy_id", "database")
+    def _compute_shown(self):
+        for wizard in self:
+            wizard.shown = wizard.acceptable
+
+    @api.depends("copy_id", "database")
+    def _compute_accept_findings(self):
+        self.accept_findings = False  # it was said of what was shown before
 
     def _in_words(self, finding):
         return translate(self.env, finding.error.in_full)
@@ -180,6 +198,9 @@ class BackupRestoreWizard(models.TransientModel):
         """Start the restore, and show its run."""
         self.ensure_one()
         self.copy_id._check_manager()
+        found = self._acceptable(self._findings())
+        if self._has_unseen(found):
+            return self._ask_again(found)
         if not self.is_trusted and self.sudo().i_trust:
             self.copy_id._trust()
         copy = self.copy_id.sudo()
@@ -190,13 +211,30 @@ class BackupRestoreWizard(models.TransientModel):
             restore_neutralize=self.neutralize,
             restore_new_identity=self.new_identity,
             restore_addons=self.unpack_addons,
-            restore_accepted=self._accepted(),
+            restore_accepted=list(found) if self.accept_findings else [],
             restore_plain=self.plain_load,
         )
         job.restore_key = self.sudo()._read_secret("key")
         self.sudo().sealed_secrets = False
         return job._action_open()
 
-    def _accepted(self):
-        """Return by their names what whoever fills in this form has accepted."""
-        return list(self._acceptable(self._findings())) if self.accept_findings else []
+    def _has_unseen(self, found):
+        """Tell whether something that can be accepted was not shown, or not as it is
+        now; but for the free space, which changes all the time."""
+        shown = self.shown or {}
+        return any(
+            code not in shown or (code not in CHANGING and shown[code] != text)
+            for code, text in found.items()
+        )
+
+    def _ask_again(self, found):
+        """Show the form again with what was ``found``, and nothing of it accepted."""
+        self.write({"shown": found, "accept_findings": False, "asked_again": True})
+        return {
+            "type": "ir.actions.act_window",
+            "name": self._description,
+            "res_model": self._name,
+            "res_id": self.id,
+            "views": [(False, "form")],
+            "target": "new",
+        }

@@ -46,6 +46,9 @@ class BackupStagingWizard(models.TransientModel):
         """Start the restore, unless it is known already that it would fail."""
         self.ensure_one()
         self.copy_id._check_manager()
+        found = self._acceptable(self._findings())
+        if self._has_unseen(found):
+            return self._ask_again(found)
         refused = self.obstacles or (not self.accept_findings and self.to_accept)
         if refused:
             raise UserError(refused)
