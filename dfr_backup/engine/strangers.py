@@ -2,7 +2,7 @@
 database server has the identity of its original."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from .catalogue import read_sidecar
 from .errors import PermanentError
@@ -15,18 +15,19 @@ RUN = re.compile(r"-\d{8}T\d{6}Z-([0-9a-f]{8})\.json")
 
 
 def find_stranger(
-    storage: Storage, runs: Collection[str], standing: Standing
+    storage: Storage,
+    names: Iterable[str],
+    runs: Collection[str],
+    standing: Standing,
 ) -> Sidecar | None:
     """Return the manifest of the newest backup that was stored under one of our own
     identities since the original was last settled, by a run that is not in our history:
     its uuid is none of ``runs``. None without any.
 
-    Only manifests whose name is of an unknown run are read. One that cannot be used
-    says nothing. Raise RetryableError, and PermanentError when the storage cannot be
-    listed.
+    ``names`` are those of all objects there. Only manifests whose name is of an unknown
+    run are read. One that cannot be used says nothing. Raise RetryableError.
     """
     short = {uuid[:8] for uuid in runs}
-    names = [entry.key for entry in storage.list()]
     found = [
         sidecar
         for name in names

@@ -469,8 +469,7 @@ class BackupFlow(ArchivingFlow):
         verified, and temporary files. A failure here is a warning, never a failure."""
         for storage in self.job._storages():
             if self._good("verify", storage):
-                self._apply_retention(progress, storage)
-                self._note_listed(progress, storage)
+                self._look_after(progress, storage)
         try:
             self.job._clean_up(progress)
         except OSError as error:
@@ -478,23 +477,28 @@ class BackupFlow(ArchivingFlow):
                 Message(_("Something could not be removed: %(reason)s"), reason=error)
             )
 
-    def _note_listed(self, progress, storage):
-        """See what is still there: somebody else may have deleted it."""
+    def _look_after(self, progress, storage):
+        """List a storage, once: delete what no rule wants any more, and see what else
+        is gone: somebody else may have deleted it."""
+        with self._warning(progress, storage):
+            listing = self.job._listing(storage, progress)
+            self._apply_retention(progress, storage, listing)
+            self.job._note_listed(storage, progress, listing)
+
+    @contextlib.contextmanager
+    def _warning(self, progress, storage):
+        """Let what fails in a storage be a warning."""
         try:
-            self.job._note_listed(storage, progress)
+            yield
         except EngineError as error:
             progress.warn(
                 Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
             )
 
-    def _apply_retention(self, progress, storage):
+    def _apply_retention(self, progress, storage, listing):
         """Delete what the plan's rules want nowhere any more, and say for each why."""
-        try:
-            self.job._apply_retention(storage, progress)
-        except EngineError as error:
-            progress.warn(
-                Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
-            )
+        with self._warning(progress, storage):
+            self.job._apply_retention(storage, progress, listing)
 
     def abandon(self):
         """After a cancel: remove every trace of this run but the copies already

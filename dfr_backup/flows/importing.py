@@ -123,5 +123,5 @@ class ImportFlow(BackupFlow):
         job._record_archive(key, size, job.archive_sha256, content)
         former.unlink()
 
-    def _apply_retention(self, progress, storage):
+    def _apply_retention(self, progress, storage, listing):
         """An archive from elsewhere takes no other's place."""

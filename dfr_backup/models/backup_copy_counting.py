@@ -106,14 +106,18 @@ class BackupStorage(models.Model):
 class BackupJob(models.Model):
     _inherit = "backup.job"
 
-    def _note_listed(self, storage, progress):
-        """Ask a storage what it holds, and note which copies are there. What is gone is
-        noted as missing."""
-        target = storage._get_storage()
+    def _listing(self, storage, progress):
+        """Ask a storage what it holds: the size of each object, by its name. Raise
+        EngineError."""
         sizes = {}
-        for found in target.list():
+        for found in storage._get_storage().list():
             sizes[found.key] = found.size
             progress.tick()
+        return sizes
+
+    def _note_listed(self, storage, progress, sizes):
+        """Note which copies are there, given the listing of their storage. What is gone
+        is noted as missing."""
         copies = self.env["backup.copy"].search(
             [("storage_id", "=", storage.id), ("state", "in", PRESENT_STATES)]
         )

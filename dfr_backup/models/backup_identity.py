@@ -109,11 +109,11 @@ class BackupIdentity(models.AbstractModel):
             raise error
 
     @api.model
-    def _require_still_ours(self, storage):
+    def _require_still_ours(self, storage, listing=None):
         """Look whether nobody else stores in our name, before anything is deleted in
-        ``storage``. Raise EngineError."""
+        ``storage``, in its ``listing`` if somebody has it. Raise EngineError."""
         self._require_may_delete(storage)
-        self._look_for_strangers(storage)
+        self._look_for_strangers(storage, listing)
         self._require_may_delete(storage)
 
     @api.model
@@ -127,13 +127,16 @@ class BackupIdentity(models.AbstractModel):
             raise OriginalAlive(storage=storage.name, database=name)
 
     @api.model
-    def _look_for_strangers(self, storage):
+    def _look_for_strangers(self, storage, listing=None):
         """Look whether a storage holds a backup that was stored in our name by a run
         that our history does not know, and note that. Raise EngineError."""
         self.env.cr.execute("SELECT uuid FROM backup_job")
         runs = {uuid for (uuid,) in self.env.cr.fetchall()}
         here = self._standing_in(storage)
-        found = find_stranger(storage._get_storage(), runs, here)
+        target = storage._get_storage()
+        if listing is None:
+            listing = [entry.key for entry in target.list()]
+        found = find_stranger(target, listing, runs, here)
         values = {"stranger_key": False, "stranger_at": False}
         if found:
             taken = found.taken_at.astimezone(timezone.utc).replace(tzinfo=None)

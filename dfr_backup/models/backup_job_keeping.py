@@ -81,16 +81,16 @@ class BackupJob(models.Model):
 
     # === RETENTION === #
 
-    def _apply_retention(self, storage, progress):
-        """Delete what the rules of this run's plan want no more in ``storage``, and log
-        why.
+    def _apply_retention(self, storage, progress, listing=None):
+        """Delete what the rules of this run's plan want no more in ``storage``, whose
+        ``listing`` somebody may have, and log why.
 
         A copy that cannot be deleted is a warning and stays in the catalogue.
         """
         plan = self.plan_id
         if not plan._retention_rules(storage) or not storage.can_delete:
             return
-        self.env["backup.identity"]._require_still_ours(storage)
+        self.env["backup.identity"]._require_still_ours(storage, listing)
         decision = plan._decide(storage, self._storage_now(storage))
         if decision.refused:
             problem = Joined([decision.refused, decision.hint])

@@ -20,7 +20,9 @@ from ..engine.messages import to_json
 from ..engine.progress import Progress
 from ..engine.secretbox import Key
 from ..engine.signature import Signer, signature_of
+from ..engine.storages.local import LocalStorage
 from ..flows import words
+from ..flows.backup import BackupFlow
 from .common import BackupCase
 
 NOW = fields.Datetime.now()
@@ -454,6 +456,28 @@ class TestBackupCatalogue(CatalogueCase):
         self.assertIn(copies[3].key, self.retain())  # the server lends the directory
         self.storage._let_in()
         self.assertNotIn(copies[3].key, self.retain())
+
+    def test_a_clean_up_lists_a_storage_once(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(4)]
+        gone = self.store(1)
+        (self.disk / gone.key).unlink()
+        (self.disk / manifest.sidecar_key(gone.key)).unlink()
+        job = self.run_now()
+        self.patch(type(job), "_storage_now", lambda self, storage: None)
+        job._step("verify").state = "success"
+        calls = []
+        listing = LocalStorage.list
+
+        def counted(storage):
+            calls.append(storage)
+            return listing(storage)
+
+        self.patch(LocalStorage, "list", counted)
+        BackupFlow(job).cleanup(Progress())
+        self.assertEqual(len(calls), 1)
+        states = [copies[0].state, copies[3].state, gone.state]
+        self.assertEqual(states, ["verified", "deleted", "missing"])
 
     def test_right_to_delete_missing(self):
         self.keep_two()

@@ -260,14 +260,19 @@ def stored(tmp_path):
     return store
 
 
+def strange(storage, runs, standing):
+    names = [entry.key for entry in storage.list()]
+    return find_stranger(storage, names, runs, standing)
+
+
 def test_a_backup_in_our_name_of_a_run_that_we_do_not_know(stored):
     standing = Standing(MINE, Original(MINE))
     stored(RUN, MINE)
-    assert find_stranger(stored.storage, [RUN], standing) is None
+    assert strange(stored.storage, [RUN], standing) is None
     stored("11111111-0000", Identity("u", "7", 9))
     stored("22222222-0000", MINE, **{"import": {"database_uuid": "u", "job": "x"}})
-    assert find_stranger(stored.storage, [RUN], standing) is None
+    assert strange(stored.storage, [RUN], standing) is None
     key = stored("33333333-0000", MINE)
-    assert find_stranger(stored.storage, [RUN], standing).key == key
+    assert strange(stored.storage, [RUN], standing).key == key
     settled = Original(MINE, (), NOW + timedelta(seconds=1))
-    assert find_stranger(stored.storage, [RUN], Standing(MINE, settled)) is None
+    assert strange(stored.storage, [RUN], Standing(MINE, settled)) is None
