@@ -4,16 +4,24 @@ import argparse
 import contextlib
 import io
 import json
+import os
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
 
 from odoo.exceptions import UserError
 from odoo.tests import TransactionCase, tagged
 from odoo.tools import config
 
-from .. import console, runner
+from .. import console, runner, server
+from ..console import archives, doctor
 from ..console.runs import _refuse
+from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.runs import SwitchedOff
+from ..engine.workfolder import work_folder
 from ..models.engine_messages import translate_engine_errors
 
+NOBODY = 65534
 GIVEN = {
     "db_host": ("--db_host", "db.example"),
     "db_port": ("--db_port", 5433),
@@ -70,6 +78,61 @@ class TestConsole(TransactionCase):
         for name, (_option, value) in GIVEN.items():
             variable = config.options_index[name].env_name
             self.assertEqual(env[variable], str(value), name)
+
+    def test_a_data_directory_that_is_read_only_is_named(self):
+        """Whatever of it a command wants to write first."""
+        root = Path(tempfile.mkdtemp(prefix="dfr_backup_test"))
+        self.addCleanup(root.rmdir)
+        root.chmod(0o555)
+        wants = {
+            "work": lambda: work_folder(
+                server.data_root() / "fetched", "x"
+            ).__enter__(),
+            "space": lambda: doctor._space(None),
+            "certificates": lambda: server.certificate_path("PEM"),
+        }
+        for name, want in wants.items():
+            with self.subTest(name):
+                answer = self.as_nobody(self.refused_in, root / "data", want)
+                self.assertEqual(answer["error_code"], DataFolderUnusable.code)
+                self.assertIn(str(root / "data"), answer["error"])
+                self.assertTrue(answer["hint"])
+
+    def refused_in(self, folder, want):
+        """Let a command want something of a data directory; return its answer."""
+        output = io.StringIO()
+        options = argparse.Namespace(
+            json=True, needs_database=lambda _options: False, call=lambda _o: want()
+        )
+        with (
+            patch.object(server, "data_root", lambda: folder),
+            contextlib.redirect_stdout(output),
+        ):
+            try:
+                console._call(options)
+            except DataFolderUnusable as error:
+                archives.fail(error, options)
+        return json.loads(output.getvalue())
+
+    def as_nobody(self, call, *args):
+        """Return what a function returns in a process that is not root, which may
+        write anywhere."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(NOBODY)
+                    os.setuid(NOBODY)
+                os.write(writing, json.dumps(call(*args)).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with open(reading, "rb") as answer:
+            said = answer.read()
+        os.waitpid(child, 0)
+        return json.loads(said)
 
     def test_a_refusal_has_its_code_and_its_remedy_once(self):
         with self.assertRaises(UserError) as caught, translate_engine_errors(self.env):
