@@ -1,0 +1,213 @@
+"""Backups that earlier releases have written (``golden/README.rst``): each must be read
+by this one."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfr_backup.engine.archive.index import Wanted, find_index, search_index
+from dfr_backup.engine.archive.reader import open_archive
+from dfr_backup.engine.archive.source import open_stored
+from dfr_backup.engine.arrival import look_at
+from dfr_backup.engine.browse import copy_out, find_file, look_into, read_contents
+from dfr_backup.engine.catalogue import describe_stored, read_sidecar, scan
+from dfr_backup.engine.catalogued import Catalogued, compare_stored
+from dfr_backup.engine.encryption.files import Passphrase, parse_identities
+from dfr_backup.engine.identity import Identity
+from dfr_backup.engine.manifest import sidecar_key
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.secretbox import Key
+from dfr_backup.engine.signature import ELSEWHERE, HERE, UNSIGNED, Signer
+from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+
+GOLDEN = Path(__file__).with_name("golden")
+KEYS = json.loads((GOLDEN / "keys.json").read_text())
+UUID = "0f5bd1f6-9d1c-4d3e-8a75-6b7a2f1c9e10"
+RELEASES = sorted(path.name for path in GOLDEN.glob("[0-9]*"))
+UNSIGNED_RELEASES = {"19.0.1.0.0"}
+WHOLE, PUBLIC, PASSPHRASE, PARTIAL = "5424c813", "5424c814", "5424c815", "5424c816"
+ODOO = "shop_2026-11-27_08-30-41.zip"
+NAMED = "Grüße – 数据.txt"
+CONTENT = "Grüße, 数据\n".encode()
+STORED = [
+    (release, path.name)
+    for release in RELEASES
+    for path in sorted((GOLDEN / release).iterdir())
+    if path.suffix != ".json"
+]
+
+
+def storage_of(release):
+    folder = GOLDEN / release
+    return LocalStorage(folder, LocalRules([folder], []))
+
+
+def key_of(key):
+    """Return what opens an archive: nothing, a private key, a passphrase."""
+    if not key.endswith(".age"):
+        return None
+    if PASSPHRASE in key:
+        return Passphrase(KEYS["passphrase"])
+    return parse_identities(KEYS["private"])
+
+
+@pytest.fixture(params=STORED, ids="-".join)
+def stored(request):
+    """Yield (storage, key of an archive, what opens it)."""
+    release, key = request.param
+    return storage_of(release), key, key_of(key)
+
+
+def has_dump(key):
+    return PARTIAL not in key
+
+
+def has_index(key):
+    return has_dump(key) and not key.startswith("shop_")
+
+
+def test_each_release_is_here():
+    assert {"19.0.1.0.0", "19.0.1.1.0"} <= set(RELEASES)
+    for release in RELEASES:
+        kinds = [key for name, key in STORED if name == release]
+        assert len(kinds) == 5, release
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_storage_is_listed(release):
+    found = list(scan(storage_of(release), Progress()))
+    assert [item.problem for item in found] == [None] * 5
+    assert {item.key for item in found} == {k for r, k in STORED if r == release}
+
+
+def test_sidecar(stored):
+    storage, key, _opens = stored
+    said = read_sidecar(storage, sidecar_key(key))
+    assert (said.key, said.format, said.database) == (key, 1, "shop")
+    assert said.encrypted == key.endswith(".age")
+    assert said.taken_at.isoformat() == "2026-11-27T08:30:41+00:00"
+    assert set(said.module_names) == {"base", "golden", "web"}
+    assert [part.part for part in said.missing] == (
+        [] if has_dump(key) else ["dump_database"]
+    )
+    kinds = {PUBLIC: "recipients", PASSPHRASE: "passphrase"}
+    assert said.encryption == next((k for job, k in kinds.items() if job in key), "")
+    assert said.recipients == ((KEYS["public"],) if PUBLIC in key else ())
+    assert said.owner_uuid == UUID
+    assert said.made_by_odoo == key.startswith("shop_")
+    if not said.made_by_odoo:
+        assert (said.plan, said.addons) == ("Nightly", ("golden",))
+        assert said.sums_sha256
+        assert said.seal
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_identity(release):
+    said = read_sidecar(storage_of(release), sidecar_key(key_in(release, WHOLE)))
+    known = Identity(UUID, "7577000000000000001", 16384)
+    assert said.identity == (Identity("") if release in UNSIGNED_RELEASES else known)
+
+
+def key_in(release, job):
+    return next(key for name, key in STORED if name == release and job in key)
+
+
+@pytest.mark.parametrize("release, key", STORED, ids=lambda text: text)
+def test_signature(release, key):
+    said = read_sidecar(storage_of(release), sidecar_key(key)).signature
+    ours = Signer(Key(bytes.fromhex(KEYS["server_key"])))
+    other = Signer(Key(bytes(32)))
+    if release in UNSIGNED_RELEASES:
+        assert ours.judge(said) == UNSIGNED
+        return
+    assert (ours.judge(said), other.judge(said)) == (HERE, ELSEWHERE)
+    assert Identity.from_json(said.identity) == Identity(
+        UUID, "7577000000000000001", 16384
+    )
+
+
+def test_verification(stored):
+    storage, key, _opens = stored
+    said = read_sidecar(storage, sidecar_key(key))
+    known = Catalogued.from_sidecar(said)
+    assert compare_stored(storage, key, known, Progress()) == said
+
+
+def test_description_and_checksums(stored):
+    storage, key, opens = stored
+    with open_stored(storage, key, opens) as source, open_archive(source) as archive:
+        found = archive.describe()
+        assert archive.check(Progress()) >= 4
+        assert archive.seal == read_sidecar(storage, sidecar_key(key)).seal
+        if has_dump(key):
+            dump = b"".join(archive.sql())
+            assert b"COPY public.res_partner" in dump
+            assert "Grüße".encode() in dump
+            assert found.pg_version == (15, 18)
+    imported = key.startswith("shop_")
+    assert found.origin == ("odoo" if imported else "dfr_backup")
+    assert (found.database, found.odoo_series, found.files) == ("shop", "19.0", 3)
+    assert found.modules["golden"] == "19.0.1.0.0"
+    assert ("database" in found.contents) == has_dump(key)
+    assert found.has_checksums != imported
+    assert found.addons == (() if imported else ("golden",))
+    if has_index(key):
+        assert found.rows == {
+            '"public"."ir_attachment"': 3,
+            '"public"."res_partner"': 2,
+        }
+
+
+def test_one_attachment_is_found_and_fetched(stored):
+    storage, key, opens = stored
+    sha1 = hashlib.sha1(CONTENT, usedforsecurity=False).hexdigest()
+    with look_into(storage, key, opens) as reader:
+        index = find_index(reader)
+        assert bool(index) == has_index(key)
+        if index:
+            hits = search_index(reader, index, Wanted("GRÜSSE – 数据"), 10)
+            assert [hit.name for hit in hits.first] == [NAMED]
+            assert (hits.first[0].model, hits.first[0].record) == ("res.partner", 3)
+            assert hits.first[0].store_fname == f"{sha1[:2]}/{sha1}"
+        pieces = []
+        entry = find_file(reader, f"{sha1[:2]}/{sha1}")
+        assert copy_out(reader, entry, pieces.append)
+        assert b"".join(pieces) == CONTENT
+
+
+def test_contents(stored):
+    storage, key, opens = stored
+    found = read_contents(storage, key, opens)
+    assert (found.database, found.pg_version) == ("shop", "15.14")
+    if not key.startswith("shop_"):
+        (addon,) = found.addons
+        assert (addon.name, addon.revision, addon.files) == ("golden", "ab" * 20, 2)
+        assert (found.files, found.trouble) == (3, {"missing": 1})
+        assert found.elsewhere == {"database": 1}
+        assert ("res_partner" in found.rows) == has_dump(key)
+
+
+def test_archive_comes_alone(stored, tmp_path):
+    storage, key, opens = stored
+    moment = read_sidecar(storage, sidecar_key(key)).taken_at
+    found = look_at(Path(storage.location(key)), key, moment)
+    assert found.key == key
+    assert found.made_by_odoo == key.startswith("shop_")
+    if opens is None:
+        assert found.sidecar.database == "shop"
+
+
+def test_zip_of_odoo():
+    storage = storage_of("odoo")
+    said = describe_stored(storage, ODOO)
+    assert said.made_by_odoo
+    assert (said.database, said.contents) == ("shop", ("database", "filestore"))
+    with open_archive(GOLDEN / "odoo" / ODOO) as archive:
+        # files of the filestore, the notes about them, dump and manifest
+        assert archive.check(Progress()) == 3 + 3 + 2
+        assert len(list(archive.attachments())) == 3
+        assert archive.seal == ""
+    assert replace(said, sha256="") == said
