@@ -33,3 +33,4 @@ from . import test_contexts
 from . import test_rights
 from . import test_original
 from . import test_outbound
+from . import test_format

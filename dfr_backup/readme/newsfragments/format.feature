@@ -1,0 +1,1 @@
+The format of a backup is published (docs/format.rst): every member, key, checksum and signature, how versions are told apart, and what a program has to do that reads one. Small backups of each release, plain and encrypted, come with the source, and every later release is tested to read them.
