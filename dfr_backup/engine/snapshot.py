@@ -3,7 +3,7 @@
 import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -217,16 +217,20 @@ class RowCounter:
         self.problem: Text = ""
 
     def __enter__(self) -> "RowCounter":
-        try:
-            if not self._dumped.has_room(COUNTING):
-                raise TooManySessions
-            self._snapshot.__enter__()
-        except TooManySessions:
+        if not self._opens():
             self._snapshot = self._dumped
             return self
         self._thread = threading.Thread(target=self._count, daemon=True)
         self._thread.start()
         return self
+
+    def _opens(self) -> bool:
+        """Open the session that counts; tell whether the server took it."""
+        with suppress(TooManySessions):
+            if self._dumped.has_room(COUNTING):
+                self._snapshot.__enter__()
+                return True
+        return False
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
         if self._thread is None:

@@ -15,8 +15,8 @@ from .. import runner, server
 from ..engine import manifest
 from ..engine.catalogued import Catalogued
 from ..engine.dump import DumpOptions
-from ..engine.errors import Cancelled, EngineError, Postponed
-from ..engine.errors.runs import StepFailed
+from ..engine.errors import Cancelled, Postponed
+from ..engine.errors.runs import NoReason, StepFailed
 from ..engine.identity import Identity
 from ..engine.messages import Message
 from ..engine.outcome import StepOutcome
@@ -165,7 +165,7 @@ class BackupJob(models.Model):
     @staticmethod
     def _step_failed(step):
         """Return the error of a step as that of its run."""
-        cause = stored_error(step) or EngineError()
+        cause = stored_error(step) or NoReason(log_file=step.job_id.runner_log)
         error = StepFailed(step=step._label(), problem=cause)
         error.code, error.hint = cause.code, cause.hint
         return error
@@ -275,7 +275,7 @@ class BackupJob(models.Model):
             )
         )
         return [
-            {"part": step.kind, "reason": step.error, "code": step.error_code}
+            {"part": step.kind, "reason": step.error, "code": step.error_code or None}
             for step in failed
         ]
 

@@ -30,3 +30,23 @@ def codec(request):
     if chosen.name != request.param:
         pytest.skip("the package isal is not installed")
     return chosen
+
+
+@pytest.fixture(autouse=True)
+def complete_errors(monkeypatch):
+    """Each error that a test meets has a value for every place of its template and its
+    remedy, also where a table chose its class."""
+    from dfr_backup.engine.errors import EngineError
+    from dfr_backup.engine.messages import places
+
+    incomplete, construct = set(), EngineError.__init__
+
+    def checked(error, **values):
+        construct(error, **values)
+        for text in (error.message, error.hint):
+            for name in places(text.template) - set(text.values):
+                incomplete.add(f"{type(error).__name__}: {name}")
+
+    monkeypatch.setattr(EngineError, "__init__", checked)
+    yield
+    assert not incomplete

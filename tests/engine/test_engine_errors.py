@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import pkgutil
+import re
 from pathlib import Path
 
 import polib
@@ -17,6 +18,15 @@ ADDON = Path(__file__).resolve().parents[2] / "dfr_backup"
 SOURCES = [
     path for part in ("engine", "flows") for path in (ADDON / part).rglob("*.py")
 ]
+RAISING = [
+    path
+    for path in ADDON.rglob("*.py")
+    if not {"tests", "migrations"} & set(path.relative_to(ADDON).parts)
+]
+# what says whether to try again; what is raised has a code
+KINDS = {"EngineError", "PermanentError", "RetryableError", "Mismatch", "Postponed"}
+# a sentence, a question, a value (in parentheses at times), or what is to be typed
+ENDS = re.compile(r"(?s:.*)([.?]|%\(\w+\)s\)?|: [^.?]+)")
 # the codes of release 19.0.1.0.0
 KNOWN = json.loads((ADDON / "migrations/19.0.1.1.0/codes.json").read_text("utf-8"))
 RETIRED: dict[str, str] = {}  # code: why nothing raises it any more
@@ -45,9 +55,15 @@ def test_a_code_is_given_once():
         type("NoCode", (PermanentError,), {}, code="dump 1")
 
 
+def test_each_error_has_a_remedy():
+    assert [code for code, cls in CLASSES.items() if not cls.remedy.strip()] == []
+
+
 @pytest.mark.parametrize("code", CLASSES)
 def test_a_template_is_one(code):
     for template in templates_of(CLASSES[code]):
+        assert ENDS.fullmatch(template)
+        assert template == template.strip()
         values = dict.fromkeys(places(template), "value")
         assert template % values
         assert "%s" not in template
@@ -58,9 +74,15 @@ def test_what_is_raised_gives_every_value():
     remedy where that is the class's own."""
     classes = {cls.__name__: cls for cls in CLASSES.values()}
     calls, lacking = 0, []
-    for path in SOURCES:
+    for path in RAISING:
         for node in ast.walk(ast.parse(path.read_text())):
-            name = isinstance(node, ast.Call) and getattr(node.func, "id", None)
+            if isinstance(node, ast.Raise) and not isinstance(node.exc, ast.Call):
+                raised = classes.get(getattr(node.exc, "id", ""))
+                if raised and places(raised.template + raised.remedy):
+                    lacking.append(f"{path.name}:{node.lineno} {node.exc.id}")
+            name = isinstance(node, ast.Call) and called(node)
+            if name in KINDS:
+                lacking.append(f"{path.name}:{node.lineno} {name}: no code")
             if name not in classes:
                 continue
             calls += 1
@@ -74,6 +96,11 @@ def test_what_is_raised_gives_every_value():
                 lacking.append(f"{path.name}:{node.lineno} {name}: positional")
     assert calls > 100
     assert not lacking
+
+
+def called(call):
+    """Return the name of what is called, without where it is from."""
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
 
 
 def literals(path):
@@ -94,14 +121,16 @@ def test_each_template_is_in_the_pot():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ADDON).as_posix())
 def test_messages_are_made_of_templates(path):
-    """An f-string or a bare literal is no term: it would stay English for ever."""
+    """An f-string, a bare literal or what something has said is no term: it would stay
+    English for ever."""
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call) or not node.args:
             continue
-        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        if name in ("Message", "log", "warn"):
-            bare = isinstance(node.args[0], ast.JoinedStr | ast.Constant)
-            bare = bare and getattr(node.args[0], "value", True) != ""
+        if called(node) in ("Message", "log", "warn"):
+            said = node.args[0]
+            bare = isinstance(said, ast.JoinedStr | ast.Constant)
+            bare = bare and getattr(said, "value", True) != ""
+            bare |= isinstance(said, ast.Call) and called(said) in ("str", "repr")
             assert not bare, f"{path.name}:{node.lineno}: a template needs _()"
 
 

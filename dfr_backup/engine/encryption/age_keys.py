@@ -225,8 +225,8 @@ def _recipient(line: str, where: Message = THIS) -> AgeRecipient | SshRecipient:
         return _ssh_recipient(line, where)
     try:
         public = bech32.decode(PUBLIC, line)
-    except ValueError as error:
-        raise NotAPublicKey(line=where, problem=Message(str(error))) from None
+    except bech32.NotBech32 as error:
+        raise NotAPublicKey(line=where, problem=error.problem) from None
     return AgeRecipient(bech32.encode(PUBLIC, public), public)
 
 
@@ -254,7 +254,7 @@ def _age_identity(text: str) -> AgeIdentity:
         raise KeyKindUnknown(line=THIS)
     try:
         return AgeIdentity(bech32.decode(PRIVATE.lower(), text.strip()))
-    except ValueError:
+    except bech32.NotBech32:
         raise NotAPrivateKey() from None
 
 

@@ -2,9 +2,17 @@
 
 from collections.abc import Sequence
 
-from ..messages import _
+from ..messages import Message, _
 
 LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+class NotBech32(ValueError):
+    """What is wrong with a text, as ``problem``, which says nothing of its content."""
+
+    def __init__(self, template: str):
+        super().__init__(template)
+        self.problem = Message(template)
 
 
 def encode(prefix: str, data: bytes) -> str:
@@ -17,19 +25,18 @@ def encode(prefix: str, data: bytes) -> str:
 
 
 def decode(prefix: str, text: str) -> bytes:
-    """Return the 32 bytes of a key. Raise ValueError with a template that says nothing
-    of its content."""
+    """Return the 32 bytes of a key. Raise NotBech32."""
     if text not in (text.lower(), text.upper()):
-        raise ValueError(_("small and capital letters are mixed"))
+        raise NotBech32(_("small and capital letters are mixed"))
     head, _one, tail = text.lower().rpartition("1")
     if head != prefix or not set(tail) <= set(LETTERS):
-        raise ValueError(_("it does not look like one"))
+        raise NotBech32(_("it does not look like one"))
     values = [LETTERS.index(letter) for letter in tail]
     if len(values) < 6 or _sum(prefix, values) != 1:
-        raise ValueError(_("a character is wrong or missing"))
+        raise NotBech32(_("a character is wrong or missing"))
     data = bytes(_regroup(values[:-6], 5, 8, pad=False))
     if len(data) != 32:
-        raise ValueError(_("its length is wrong"))
+        raise NotBech32(_("its length is wrong"))
     return data
 
 
@@ -46,13 +53,13 @@ def _sum(prefix: str, values: Sequence[int]) -> int:
 
 
 def _regroup(data: Sequence[int], width: int, into: int, pad: bool) -> list[int]:
-    """Cut numbers of ``width`` bits into numbers of ``into`` bits. Raise ValueError."""
+    """Cut numbers of ``width`` bits into numbers of ``into`` bits. Raise NotBech32."""
     bits = "".join(f"{value:0{width}b}" for value in data)
     rest = len(bits) % into
     if pad:
         bits += "0" * (-len(bits) % into)
     elif rest >= width or "1" in bits[len(bits) - rest :]:
-        raise ValueError(_("a character is wrong"))
+        raise NotBech32(_("a character is wrong"))
     else:
         bits = bits[: len(bits) - rest]
     return [int(bits[at : at + into], 2) for at in range(0, len(bits), into)]

@@ -4,6 +4,11 @@ carries a token."""
 from ..messages import _
 from . import PermanentError, RetryableError
 
+NEXT_RUN = _(
+    "Look at that service. Nothing was lost but this one notice: the next run "
+    "notifies it again."
+)
+
 
 class NotAMonitor(PermanentError, code="PING-01"):
     template = _("This is not the address of a monitoring service.")
@@ -14,10 +19,15 @@ class NotAMonitor(PermanentError, code="PING-01"):
 
 class MonitorUnreachable(RetryableError, code="PING-02"):
     template = _("%(service)s: %(host)s cannot be reached (%(reason)s).")
+    remedy = _(
+        "Check that this server can reach it: name, firewall, certificate. The next "
+        "run notifies it again."
+    )
 
 
 class MonitorBusy(RetryableError, code="PING-03"):
     template = _("%(service)s: %(host)s answered %(status)s.")
+    remedy = NEXT_RUN
 
 
 class MonitorRefused(PermanentError, code="PING-04"):
@@ -27,3 +37,4 @@ class MonitorRefused(PermanentError, code="PING-04"):
 
 class MonitorLate(RetryableError, code="PING-05"):
     template = _("%(service)s: %(host)s did not answer within %(seconds)s seconds.")
+    remedy = NEXT_RUN

@@ -17,6 +17,7 @@ class Unexpected(EngineError, code="OTHER-01"):
 
 class CancelledBy(Cancelled, code="OTHER-02"):
     template = _("Cancelled by %(who)s.")
+    remedy = _("To start it again, press “Run Again”.")
 
 
 class ClocksDisagree(PermanentError, code="OTHER-03"):
@@ -83,6 +84,10 @@ class NotAnArchive(PermanentError, code="OTHER-11"):
 
 class ForeignRun(EngineError, code="OTHER-12"):
     template = _("This run belongs to the database that this one is a copy of.")
+    remedy = _(
+        "Nothing is to be done: it continues in that database. This one makes its own "
+        "backups with its next run."
+    )
 
 
 class NotOdooBackup(PermanentError, code="OTHER-13"):

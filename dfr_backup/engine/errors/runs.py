@@ -97,6 +97,11 @@ class OpenInBackup(EngineError, code="ARCHIVE-16"):
     )
 
 
+class NoReason(EngineError, code="OTHER-51"):
+    template = _("The step failed without a recorded reason.")
+    remedy = _("Its log may have more, and the runner's log: %(log_file)s")
+
+
 class StepFailed(EngineError):
     """The error of a step as that of its run; its code is that of the step's error."""
 

@@ -18,6 +18,10 @@ class ArchiveGone(PermanentError, code="STORAGE-02"):
 
 class PartialArchiveGone(PermanentError, code="STORAGE-03"):
     template = _("The archive under construction is gone.")
+    remedy = _(
+        "The run starts again by itself. If this happens often, check what empties "
+        "Odoo's data directory, and that all servers share it."
+    )
 
 
 class ContentDiffers(Mismatch, code="STORAGE-04"):
