@@ -192,19 +192,19 @@ class BackupJob(models.Model):
             "size": int(self.archive_size),
             "smaller_by": self.size_drop,
             "warnings": self.warning_count,
-            "error": self.error or "",
-            "hint": self.hint or "",
-            "error_code": self.error_code or "",
+            "error": self.error or None,
+            "hint": self.hint or None,
+            "error_code": self.error_code or None,
             "last_good": _iso(self.plan_id.last_success),
             "url": self.plan_id._link_to(self),
             "steps": [
                 {
                     "kind": step.kind,
-                    "storage": step.storage_id.name or "",
+                    "storage": step.storage_id.name or None,
                     "state": step.state,
                     "seconds": step.seconds,
-                    "error": step.error or "",
-                    "error_code": step.error_code or "",
+                    "error": step.error or None,
+                    "error_code": step.error_code or None,
                 }
                 for step in self.step_ids
             ],
@@ -265,7 +265,8 @@ class BackupJob(models.Model):
             "database": self.env.cr.dbname,
             "plan": plan.name,
             "error": plan.overdue_reason,
-            "hint": plan.overdue_remedy or "",
+            "hint": plan.overdue_remedy or None,
+            "error_code": None,
             "last_good": _iso(plan.last_success),
         }
         try:

@@ -144,7 +144,7 @@ class BackupOverview(models.AbstractModel):
     def _job_problem(self, kind, tone, title, job):
         text = _sentences(displayed(job, "error"), displayed(job, "hint"))
         problem = self._run_problem(kind, tone, title, text, job)
-        return {**problem, "code": job.error_code}
+        return {**problem, "code": job.error_code or None}
 
     def _run_problem(self, kind, tone, title, text, job):
         button = self.env._("Open Run")
@@ -165,7 +165,7 @@ class BackupOverview(models.AbstractModel):
             text = displayed(storage, "last_test_error")
             tone = "danger" if used else "warning"
             problem = self._problem("test", tone, title, text, action, storage)
-            return [{**problem, "code": storage.last_test_error_code}]
+            return [{**problem, "code": storage.last_test_error_code or None}]
         untried = not storage.last_test and not storage.copy_count
         if used and untried and storage._is_off_site():
             title = self.env._("%s: never tested", name)

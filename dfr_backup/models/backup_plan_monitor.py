@@ -85,7 +85,7 @@ class BackupPlan(models.Model):
             "checked_at": _iso(now),
             "identity_problem": self._identity_problem(),
             "scheduler_problem": problem and str(problem.in_full),
-            "scheduler_code": problem and problem.code,
+            "scheduler_code": problem and (problem.code or None),
             "plans": reports,
         }
 

@@ -319,7 +319,7 @@ class BackupStorage(models.Model):
         return {
             **{name: str(text) or False for name, text in texts.items()},
             "last_test_values": {name: to_json(text) for name, text in texts.items()},
-            "last_test_error_code": error.code if error else False,
+            "last_test_error_code": (error and error.code) or False,
         }
 
     def _notify_test(self, error, found):

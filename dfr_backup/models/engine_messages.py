@@ -35,9 +35,9 @@ def translate_engine_errors(env, error_class=UserError):
     try:
         yield
     except EngineError as error:
-        shown = f"{format_error(env, error)}\n[{error.code}]"
-        refusal = error_class(shown)
-        refusal.context = {"error_code": error.code}
+        shown = format_error(env, error)
+        refusal = error_class(f"{shown}\n[{error.code}]" if error.code else shown)
+        refusal.context = {"error_code": error.code or None}
         raise refusal from error
 
 
@@ -48,7 +48,7 @@ def error_columns(error):
     return {
         "error": str(error.message),
         "hint": str(error.hint),
-        "error_code": error.code,
+        "error_code": error.code or False,
         "error_values": {
             "error": to_json(error.message),
             "hint": to_json(error.hint),

@@ -5,13 +5,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
 from odoo import fields
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.tests import RecordCapturer, freeze_time, new_test_user, tagged
 from odoo.tools import html2plaintext, mute_logger
 
 from .. import runner
+from ..console import runs
+from ..engine.errors import Cancelled
 from ..engine.errors.dump import MayNotRead
+from ..engine.errors.runs import NoReason
 from ..engine.errors.secrets import SecretUnreadable
+from ..models.engine_messages import error_columns, translate_engine_errors
 from .common import BackupCase
 
 ALERTS = "odoo.addons.dfr_backup.models.backup_plan_alerts"
@@ -118,6 +122,50 @@ class TestBackupAlerts(AlertCase):
         summary = job._summary()
         self.assertEqual(summary["error_code"], "DUMP-08")
         self.assertIn("DUMP-08", [one["error_code"] for one in summary["steps"]])
+        self.assertIsNone(
+            next(s for s in summary["steps"] if not s["error"])["storage"]
+        )
+
+    def test_a_code_that_there_is_not_is_null(self):
+        """In what machines read: an empty text, or false, would be a third form."""
+        job = self.run_now()
+        step = job.step_ids.filtered(lambda step: step.kind == "dump_database")
+        job.step_ids.write({"state": "skipped"})
+        step.write({"state": "failure", **error_columns(Cancelled())})
+        self.assertTrue(step.error)
+        self.assertIs(step.error_code, False)
+        job._close("failure", Cancelled())
+        summary, printed = job._summary(), runs._as_json(job)
+        self.assertTrue(summary["error"])
+        codes = [summary["error_code"], printed["job"]["error_code"]]
+        for steps in (summary["steps"], printed["steps"]):
+            codes += [one["error_code"] for one in steps]
+        codes += [part["code"] for part in job._missing_parts()]
+        problems = self.env["backup.overview"].get_overview()["problems"]
+        codes += [p["code"] for p in problems if "code" in p]
+        self.assertEqual(set(codes), {None})
+        with (
+            self.assertRaises(UserError) as caught,
+            translate_engine_errors(self.env),
+        ):
+            raise Cancelled()
+        self.assertEqual(caught.exception.context, {"error_code": None})
+        self.assertNotIn("[", str(caught.exception))
+        good = self.run_now()
+        good.step_ids.state = "success"
+        good._finish()
+        empty = {
+            name: good._summary()[name] for name in ("error", "hint", "error_code")
+        }
+        self.assertEqual(empty, dict.fromkeys(empty))
+
+    def test_a_step_that_failed_without_a_reason_has_a_code(self):
+        job = self.run_now()
+        job.step_ids.state = "success"
+        job.step_ids[0].state = "failure"
+        job._finish()
+        self.assertEqual(job.error_code, NoReason.code)
+        self.assertIn(job.runner_log, job.hint)
 
     def test_partial_is_told(self):
         job, mail = self.ended(archive_files="failure")
