@@ -122,6 +122,10 @@ class Joined:
         return {"joined": list(map(_to_json, self.parts)), "by": self.separator}
 
 
+class NotAMessage(ValueError):
+    """Something that ``to_json`` has not written."""
+
+
 Value: TypeAlias = str | int | float | Size | Message | Joined
 Text: TypeAlias = str | Message | Joined
 NOTHING = Message("")
@@ -140,7 +144,7 @@ def to_json(text: Text) -> object:
 
 
 def from_json(data: Any) -> Value:
-    """Return what ``to_json`` has written. Raise ValueError for anything else."""
+    """Return what ``to_json`` has written. Raise NotAMessage for anything else."""
     if isinstance(data, str | int | float):
         return data
     if isinstance(data, dict):
@@ -152,12 +156,12 @@ def from_json(data: Any) -> Value:
             return Joined(map(from_json, data["joined"]), str(data.get("by", " ")))
         if isinstance(data.get("bytes"), int):
             return Size(data["bytes"])
-    raise ValueError("not a message")
+    raise NotAMessage()
 
 
 def _mapping(data: Any) -> Mapping[str, Any]:
     if not isinstance(data, dict):
-        raise ValueError("not a message")
+        raise NotAMessage()
     return cast(Mapping[str, Any], data)
 
 

@@ -35,6 +35,14 @@ PERIODS: dict[str, Callable[[datetime], str]] = {
 }
 
 
+class EqualCopies(ValueError):
+    """Two copies have the same identifier."""
+
+
+class NaiveTime(ValueError):
+    """A copy's time has no time zone."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """How many copies to keep, per rule; 0 is a rule that is not used.
@@ -276,9 +284,9 @@ def _minimum(verified: Sequence[Copy]) -> dict[str, list[Reason]]:
 def _newest_first(copies: Iterable[Copy]) -> list[Copy]:
     ordered = sorted(copies, key=lambda c: (c.taken_at, c.identifier), reverse=True)
     if len({c.identifier for c in ordered}) != len(ordered):
-        raise ValueError("two copies have the same identifier")
+        raise EqualCopies()
     if any(c.taken_at.tzinfo is None for c in ordered):
-        raise ValueError("a copy's time has no time zone")
+        raise NaiveTime()
     return ordered
 
 

@@ -6,6 +6,10 @@ from datetime import date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 
+class UnknownFrequency(ValueError):
+    """Nobody has said what a schedule of this frequency is."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """A repeated moment in a time zone.
@@ -59,7 +63,7 @@ def _matches(schedule: Schedule, day: date) -> bool:
     if schedule.frequency == "monthly":
         last = calendar.monthrange(day.year, day.month)[1]
         return day.day == min(schedule.monthday, last)
-    raise ValueError(f"unknown frequency {schedule.frequency!r}")
+    raise UnknownFrequency(schedule.frequency)
 
 
 def _instant(day: date, minute_of_day: int, zone: ZoneInfo) -> datetime:

@@ -173,7 +173,7 @@ def test_what_is_not_a_regular_file_is_missing(root, writer, tmp_path, kind):
         writer, root, [attachment(f"ab/{path.name}")], Progress()
     )
     assert report.missing_count == 1
-    assert "attachment of ab/" in report.missing[0].values["file"]
+    assert f"ab/{path.name}" in report.missing[0].values["file"]
     reason = report.troubles[0].reason.values["reason"]
     assert reason == Message(filestore.NOT_REGULAR)
     assert seal(writer) == {}

@@ -11,6 +11,7 @@ from dfr_backup.engine.messages import (
     NOTHING,
     Joined,
     Message,
+    NotAMessage,
     Size,
     _,
     from_json,
@@ -108,7 +109,7 @@ def test_json_and_back(value):
     ],
 )
 def test_what_is_no_message_is_refused(broken):
-    with pytest.raises(ValueError, match="not a message"):
+    with pytest.raises(NotAMessage):
         from_json(broken)
 
 

@@ -18,7 +18,11 @@ from dfr_backup.engine.encryption.files import (
     parse_recipients,
 )
 from dfr_backup.engine.errors import Mismatch
-from dfr_backup.engine.errors.fetch import DamagedArchive
+from dfr_backup.engine.errors.fetch import (
+    DamagedArchive,
+    ListDiffers,
+    MemberDiffers,
+)
 from dfr_backup.engine.errors.restore import FilesNotWritten, LoadFailed
 from dfr_backup.engine.postgres import Connection
 from dfr_backup.engine.progress import Progress
@@ -253,9 +257,9 @@ def test_what_was_exchanged_in_an_archive_is_found(stored, name):
         name,
         b"COMMIT;BEGIN;" + COMPLETE if name == "dump.sql" else b"CONTENT",
     )
-    with pytest.raises(DamagedArchive) as caught:
+    with pytest.raises(MemberDiffers) as caught:
         stored.restore()
-    assert caught.value.log == f"{name}: its SHA-256 is not that of SHA256SUMS"
+    assert name in caught.value.log
     assert stored.scratch not in databases()
 
 
@@ -267,9 +271,8 @@ def test_a_list_that_was_exchanged_with_its_member_is_found(stored):
     changed = [hashlib.sha256(dump).hexdigest().encode() for dump in (GOOD, other)]
     exchanged(stored.archive, "dump.sql", other)
     exchanged(stored.archive, "SHA256SUMS", lists.replace(*changed))
-    with pytest.raises(DamagedArchive) as caught:
+    with pytest.raises(ListDiffers):
         stored.restore()
-    assert "SHA256SUMS is not the one" in caught.value.log
     assert stored.scratch not in databases()
 
 

@@ -36,6 +36,9 @@ from dfr_backup.engine.errors.fetch import (
     ArchiveUnreadable,
     DamagedArchive,
     KeyNeeded,
+    ListDiffers,
+    ListMissing,
+    MemberDiffers,
     NoDatabase,
     PgDumpFormat,
     RefusedArchive,
@@ -202,7 +205,7 @@ def test_a_swapped_member_is_found_by_its_sha256(tmp_path, ours):
             target.writestr(member.filename, content[::-1] if changed else content)
     with (
         open_archive(tmp_path / "x.zip") as archive,
-        pytest.raises(DamagedArchive) as caught,
+        pytest.raises(MemberDiffers) as caught,
     ):
         archive.check(Progress())
     assert stored_name(FILES[3]) in caught.value.log
@@ -220,10 +223,10 @@ def test_a_swapped_dump_is_found_while_it_is_read(tmp_path, ours):
             target.writestr(member, content.replace(b"SELECT 1", b"SELECT 2"))
     with (
         open_archive(tmp_path / "x.zip") as archive,
-        pytest.raises(DamagedArchive) as caught,
+        pytest.raises(MemberDiffers) as caught,
     ):
         list(archive.sql())
-    assert "dump.sql: its SHA-256" in caught.value.log
+    assert "dump.sql" in caught.value.log
 
 
 def test_a_compared_dump_is_not_hashed_again_but_still_checked(ours):
@@ -239,12 +242,8 @@ def test_a_compared_dump_is_not_hashed_again_but_still_checked(ours):
 
 def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
     seal(tmp_path / "x.zip", sums={"count": 22, "sha256sums": "0" * 64})
-    with (
-        open_archive(tmp_path / "x.zip") as archive,
-        pytest.raises(DamagedArchive) as caught,
-    ):
+    with open_archive(tmp_path / "x.zip") as archive, pytest.raises(ListDiffers):
         archive.check(Progress())
-    assert "SHA256SUMS is not the one" in caught.value.log
 
 
 def test_a_list_that_was_taken_out_is_missed(tmp_path, ours):
@@ -256,9 +255,8 @@ def test_a_list_that_was_taken_out_is_missed(tmp_path, ours):
             if member.filename != "SHA256SUMS":
                 target.writestr(member.filename, source.read(member))
     with open_archive(tmp_path / "x.zip") as archive:
-        with pytest.raises(DamagedArchive) as caught:
+        with pytest.raises(ListMissing):
             archive.check(Progress())
-        assert "SHA256SUMS, which manifest.json names" in caught.value.log
         with pytest.raises(DamagedArchive):
             extract_filestore(archive, tmp_path / "fs", Progress())
 
@@ -279,10 +277,10 @@ def test_an_exchanged_file_is_not_unpacked(tmp_path, ours, part):
     unpack = {"filestore": extract_filestore, "addons": unpack_addons}[part]
     with (
         open_archive(tmp_path / "x.zip") as archive,
-        pytest.raises(DamagedArchive) as caught,
+        pytest.raises(MemberDiffers) as caught,
     ):
         unpack(archive, tmp_path / "fs", Progress())
-    assert caught.value.log == f"{name}: its SHA-256 is not that of SHA256SUMS"
+    assert name in caught.value.log
 
 
 def test_members_added_or_removed_later_are_found(tmp_path, ours):
@@ -617,14 +615,15 @@ def test_a_disk_that_refuses_a_file_when_it_is_closed(tmp_path, monkeypatch, err
     def refuse(file):
         close(file)
         if file in files:
-            raise OSError(errno.EDQUOT, f"{files.index(file)} refused")
+            raise OSError(errno.EDQUOT, "refused", files.index(file))
 
     behind = WriteBehind(10)
     for file in files:
         behind.close(file)
     monkeypatch.setattr("os.close", refuse)
-    with pytest.raises(error or OSError, match=None if error else "0 refused"):
+    with pytest.raises(error or OSError) as caught:
         with_error(behind, error)
+    assert error or caught.value.filename == 0
     monkeypatch.undo()
     assert len(os.listdir("/proc/self/fd")) == before
 

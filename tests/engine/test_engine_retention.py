@@ -13,7 +13,15 @@ from dfr_backup.engine.errors.other import (
     PolicyUnusable,
 )
 from dfr_backup.engine.expiry import expires_at
-from dfr_backup.engine.retention import PRESETS, Copy, Policy, Reason, plan_retention
+from dfr_backup.engine.retention import (
+    PRESETS,
+    Copy,
+    EqualCopies,
+    NaiveTime,
+    Policy,
+    Reason,
+    plan_retention,
+)
 
 UTC = timezone.utc
 ZONES = [
@@ -185,10 +193,10 @@ def test_every_preset_can_be_used():
 
 
 def test_what_is_no_history_is_an_error():
-    with pytest.raises(ValueError, match="same identifier"):
+    with pytest.raises(EqualCopies):
         plan_retention([Copy("a", NOW, True)] * 2, Policy(), "UTC", NOW)
     naive = Copy("a", NOW.replace(tzinfo=None), True)
-    with pytest.raises(ValueError, match="time zone"):
+    with pytest.raises(NaiveTime):
         plan_retention([naive], Policy(), "UTC", NOW)
 
 

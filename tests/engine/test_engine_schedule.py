@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfr_backup.engine.schedule import Schedule, next_time
+from dfr_backup.engine.schedule import Schedule, UnknownFrequency, next_time
 
 UTC = timezone.utc
 ZONES = [
@@ -94,5 +94,5 @@ def test_always_later_and_never_far(after, zone, frequency, minute, weekday, mon
 
 
 def test_unknown_frequency():
-    with pytest.raises(ValueError, match="never"):
+    with pytest.raises(UnknownFrequency):
         next_time(Schedule("never"), utc(2026, 1, 1))

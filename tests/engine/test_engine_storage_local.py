@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -193,7 +194,8 @@ class TestLinks:
     def test_a_link_that_comes_after_the_look_is_not_followed(self, storage, tmp_path):
         path = tmp_path / "storage" / "a.zip"
         for reading in (DirectFile, lambda path: sha256_on_disk(path, len)):
-            with pytest.raises(OSError, match=r"symbolic link|regular"):
+            with pytest.raises(OSError) as caught:  # noqa: PT011  # its number tells
                 reading(path)
+            assert caught.value.errno in (errno.ELOOP, errno.EINVAL)
         with pytest.raises(EngineError), open_archive(path):
             pass

@@ -4,7 +4,7 @@ checksums, and that list with what vouches for it."""
 import hashlib
 from collections.abc import Collection, Iterator
 
-from ..errors.fetch import DamagedArchive
+from ..errors.fetch import DamagedArchive, ListDiffers, ListMissing
 from .names import CHECKSUMS, MANIFEST
 from .reader import Listed, as_listed, checksum_lines, listed_member
 from .source import Source
@@ -55,7 +55,7 @@ class CheckedReader(ZipReader):
             if name in names:
                 found[name] = sha256
         if digest.hexdigest() != self._sums:
-            raise DamagedArchive(log=f"{CHECKSUMS} is not the one that was stored")
+            raise ListDiffers(log=f"{CHECKSUMS} is not the one that was stored")
         if missing := set(names) - found.keys():
             raise DamagedArchive(log=f"{min(missing)} is not in {CHECKSUMS}")
         return found
@@ -64,4 +64,4 @@ class CheckedReader(ZipReader):
         for entry in self.entries():
             if entry.name == CHECKSUMS:
                 return entry
-        raise DamagedArchive(log=f"{CHECKSUMS} is not there")
+        raise ListMissing(log=f"{CHECKSUMS} is not there")

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 from ..crew import Crew
 from ..errors.archive import InsideFolder
-from ..errors.fetch import DamagedArchive, KeyNeeded, NoDatabase
+from ..errors.fetch import (
+    DamagedArchive,
+    KeyNeeded,
+    ListDiffers,
+    ListMissing,
+    MemberDiffers,
+    NoDatabase,
+)
 from ..manifest import seal
 from ..messages import Message, _
 from ..progress import Progress
@@ -313,7 +320,7 @@ class Archive:
         """
         if CHECKSUMS not in self._contents.top:
             if self.seal:
-                raise DamagedArchive(
+                raise ListMissing(
                     log=f"{CHECKSUMS}, which {MANIFEST} names, is not there"
                 )
             yield from (Listed(entry, None) for entry in self.reader.entries())
@@ -342,9 +349,7 @@ class Archive:
         found = {"count": count, "sha256sums": digest.hexdigest()}
         named = {name: self._sealed.get(name) for name in found}
         if self._sealed and named != found:
-            raise DamagedArchive(
-                log=f"{CHECKSUMS} is not the one that {MANIFEST} names"
-            )
+            raise ListDiffers(log=f"{CHECKSUMS} is not the one that {MANIFEST} names")
 
 
 def as_listed(listed: Listed, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -358,7 +363,7 @@ def as_listed(listed: Listed, pieces: Iterator[bytes]) -> Iterator[bytes]:
         digest.update(piece)
         yield piece
     if digest.hexdigest() != listed.sha256:
-        raise DamagedArchive(
+        raise MemberDiffers(
             log=f"{listed.entry.name}: its SHA-256 is not that of {CHECKSUMS}"
         )
 

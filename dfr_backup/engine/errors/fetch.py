@@ -32,6 +32,18 @@ class DamagedArchive(PermanentError, code="FETCH-04"):
     )
 
 
+class MemberDiffers(DamagedArchive):
+    """A member is not what the archive's own list of checksums says."""
+
+
+class ListDiffers(DamagedArchive):
+    """The list of checksums is not the one that the manifest names."""
+
+
+class ListMissing(DamagedArchive):
+    """The list of checksums that the manifest names is not in the archive."""
+
+
 class KeyNeeded(PermanentError, code="FETCH-05"):
     template = _("The archive is encrypted.")
     remedy = _("Give the private key, or the passphrase, that opens it.")
