@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .archive.disk import read_up_to
+from .archive.names import without_odd_characters
 from .archive.prepared import SMALL, prepare
 from .archive.writer import ArchiveWriter
 from .messages import Message, Text, _
@@ -141,12 +142,12 @@ class _Addon:
         return len(data)
 
     def _member_name(self, path: Path) -> str:
-        """Return the name in the archive, which is UTF-8 whatever the file's name
-        is."""
+        """Return the name in the archive, which every reader takes whatever the file's
+        name is."""
         name = path.relative_to(self._root).as_posix()
-        plain = _plain(name)
+        plain = without_odd_characters(name)
         if plain != name:
-            words = _("its name is not UTF-8, archived as %(name)s")
+            words = _("its name has odd characters, archived as %(name)s")
             self._warn(path, Message(words, name=plain))
         return f"{FOLDER}{self._name}/{plain}"
 

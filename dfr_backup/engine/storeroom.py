@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
+from .archive.names import FILESTORE, is_safe_name
+
 SHARD = re.compile(r"[0-9a-f]{2}")  # Odoo's folders: two digits of a file's SHA-1
 NO_ATIME = getattr(os, "O_NOATIME", 0)
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -35,7 +37,8 @@ class Storeroom:
 
     def _open(self, store_fname: str) -> int:
         folder, _slash, name = store_fname.rpartition("/")
-        if not _is_file_name(name):
+        # a name that no reader takes would make all of the archive unusable
+        if not _is_file_name(name) or not is_safe_name(FILESTORE + store_fname):
             raise OSError(errno.ENOENT, "not the name of a file")
         path, flags = f"{self._folder(folder)}/{name}", self._flags
         try:

@@ -10,6 +10,7 @@ import pytest
 
 from dfr_backup.engine.addons import AddonSource, archive_addons, git_revision
 from dfr_backup.engine.archive.prepared import SMALL
+from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.progress import Progress
@@ -125,9 +126,24 @@ def test_names_that_are_not_utf_8(tmp_path, addon):
     with open(os.fsencode(addon) + b"/caf\xe9.txt", "wb") as stream:
         stream.write(b"x")
     _found, content, progress = archive(tmp_path, addon)
-    assert content["addons/shop/caf\\xe9.txt"] == b"x"
+    assert content["addons/shop/caf%E9.txt"] == b"x"
     assert len(progress.warnings) == 1
     str(progress.warnings[0]).encode()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"caf\xe9.txt", b"a\\b.txt", b"new\nline", b"a\x7f", b"C:x", b"..."],
+)
+def test_whatever_a_file_is_called_the_archive_can_be_read(tmp_path, addon, name):
+    with open(os.fsencode(addon) + b"/" + name, "wb") as stream:
+        stream.write(b"x")
+    writer = ArchiveWriter.create(tmp_path / "odd.zip")
+    found = archive_addons(writer, [AddonSource("shop", addon)], Progress())
+    writer.write_checksums()
+    writer.close()
+    with open_archive(tmp_path / "odd.zip") as opened:
+        assert opened.check(Progress()) == found[0]["files"] == 3
 
 
 def test_addon_that_is_gone_is_a_warning(tmp_path):

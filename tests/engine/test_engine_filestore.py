@@ -239,6 +239,16 @@ def test_no_name_leads_out_of_the_filestore(root, writer, tmp_path, name):
     assert seal(writer) == {}
 
 
+@pytest.mark.parametrize("name", ["ab/back\\slash", "ab/new\nline"])
+def test_name_that_no_reader_takes_is_left_out(root, writer, tmp_path, name):
+    (root / "ab").mkdir()
+    (root / name).write_bytes(b"x")
+    attachments = [attachment(name), put(root, b"y")]
+    report = archive_filestore(writer, root, attachments, Progress())
+    assert (report.files, report.missing_count) == (1, 1)
+    assert len(seal(writer)) == 1
+
+
 def test_filestore_behind_a_link_is_read(root, writer, tmp_path):
     (tmp_path / "link").symlink_to(root)
     attachments = [put(root, b"x"), put(root, b"y", name="at the root")]

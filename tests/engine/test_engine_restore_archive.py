@@ -363,6 +363,16 @@ def test_names_that_lead_out_are_refused(make_zip, name):
     assert refused_name(caught) == name
 
 
+def test_backslash_in_the_name_of_an_addon_s_file(make_zip, tmp_path):
+    """Releases before 19.0.1.1.0 have written such names for those that are not
+    UTF-8."""
+    name = "addons/shop/caf\\xe9.txt"
+    archive = make_zip([("dump.sql", b"x"), (name, b"y")])
+    with open_archive(archive) as opened:
+        unpack_addons(opened, tmp_path / "addons", Progress())
+    assert (tmp_path / name).read_bytes() == b"y"
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
 def test_links_and_devices_are_refused(make_zip, kind):
     link = zipfile.ZipInfo("filestore/aa/link")

@@ -1,5 +1,8 @@
 """What the members of an archive are called."""
 
+import os
+import re
+
 DUMP = "dump.sql"
 INDEX = "attachments.jsonl"  # see index.py
 FILESTORE = "filestore/"
@@ -7,3 +10,24 @@ ADDONS = "addons/"
 CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 CLOSING = (CHECKSUMS, MANIFEST)  # about the others: always written anew
+# control characters, backslashes, drives, and parts that are empty, "." or ".."
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:|(?:\A|/)\.{0,2}(?:/|\Z)")
+# what of it the name of a file can have, and bytes of one that are not UTF-8
+ODD = re.compile(r"[\x00-\x1f\x7f\\\udc80-\udcff]")
+
+
+def is_safe_name(name: str) -> bool:
+    """Tell whether a member's name stays below the directory that it is unpacked
+    into. No other name is archived, and none is unpacked."""
+    if name.startswith(ADDONS):
+        # releases before 19.0.1.1.0 have written them there for what is not UTF-8
+        name = name.replace("\\", "_")
+    return not UNSAFE.search(name.removesuffix("/"))
+
+
+def without_odd_characters(name: str) -> str:
+    """Return the name of a file, as the system has it, so that every reader takes it:
+    what cannot stay is written as in addresses, "%E9"."""
+    return ODD.sub(
+        lambda odd: "".join(f"%{byte:02X}" for byte in os.fsencode(odd[0])), name
+    )

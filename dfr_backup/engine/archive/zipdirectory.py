@@ -5,7 +5,6 @@ What comes from elsewhere is not trusted: every entry is looked at before any of
 used. Source: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3.
 """
 
-import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ..errors.fetch import DamagedArchive, RefusedArchive
 from ..messages import Message, _
+from .names import is_safe_name
 from .source import Source, read_from
 from .zipformat import (
     DEFLATED,
@@ -34,9 +34,7 @@ LONGEST_COMMENT = LIMIT_16
 ENCRYPTED = 0x0041  # the two flags of encryption
 MOST_MEMBERS = 20_000_000
 DEFLATE_RATIO = 1040  # nothing that deflate makes grows more than 1032 times
-# control characters, backslashes, drives, and parts that are empty, "." or ".."
 TWICE = _("“%(name)s” is in it twice")
-UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:|(?:\A|/)\.{0,2}(?:/|\Z)")
 
 
 class Entry(
@@ -218,9 +216,3 @@ def _check(entry: Entry, mode: int) -> None:
     most = entry.compressed_size * (DEFLATE_RATIO if entry.method == DEFLATED else 1)
     if entry.size > most:
         raise refused(_("“%(name)s” claims to be larger than it can be"), entry.name)
-
-
-def is_safe_name(name: str) -> bool:
-    """Tell whether a member's name stays below the directory that it is unpacked
-    into."""
-    return not UNSAFE.search(name.removesuffix("/"))
