@@ -2,7 +2,10 @@
 by this one."""
 
 import hashlib
+import hmac
 import json
+import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,3 +214,102 @@ def test_zip_of_odoo():
         assert len(list(archive.attachments())) == 3
         assert archive.seal == ""
     assert replace(said, sha256="") == said
+
+
+# === BY THE PAGE ALONE === #
+
+
+def hkdf(key, info):
+    """Return 32 bytes of HKDF-SHA-256 without a salt."""
+    extracted = hmac.digest(bytes(32), key, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
+
+
+def canonical(content):
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+PLAIN = [(release, key) for release, key in STORED if key.endswith(".zip")]
+SIGNED = [about for about in PLAIN if about[0] not in UNSIGNED_RELEASES]
+OURS = [(release, key) for release, key in PLAIN if not key.startswith("shop_")]
+
+
+@pytest.mark.parametrize("release, key", SIGNED, ids=lambda text: text)
+def test_signature_is_as_the_page_says(release, key):
+    content = json.loads((GOLDEN / release / sidecar_key(key)).read_text())
+    value = content["signature"].pop("value")
+    signing_key = hkdf(
+        bytes.fromhex(KEYS["server_key"]), b"dfr_backup manifest signature 1"
+    )
+    digest = hashlib.sha256(canonical(content)).hexdigest()
+    assert value == hmac.new(signing_key, digest.encode(), "sha256").hexdigest()
+    named = hashlib.sha256(b"dfr_backup signing key name " + signing_key).hexdigest()
+    assert content["signature"]["key"] == named[:16]
+
+
+@pytest.mark.parametrize("release, key", OURS, ids=lambda text: text)
+def test_archive_is_as_the_page_says(release, key):
+    path = GOLDEN / release / key
+    beside = json.loads(path.with_suffix(".json").read_text())
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        content = {member.filename: archive.read(member) for member in members}
+    assert len(content) == len(members)
+    sums = "".join(
+        f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+        for name, data in list(content.items())[:-2]
+    ).encode()
+    assert list(content)[-2:] == ["SHA256SUMS", "manifest.json"]
+    assert content["SHA256SUMS"] == sums
+    inside = json.loads(content["manifest.json"])
+    assert inside["dfr_backup"]["members"] == {
+        "count": len(members) - 2,
+        "sha256sums": hashlib.sha256(sums).hexdigest(),
+    }
+    stored = path.read_bytes()
+    assert beside.pop("archive") == {
+        "key": key,
+        "size": len(stored),
+        "sha256": hashlib.sha256(stored).hexdigest(),
+    }
+    beside.pop("signature", None)
+    assert beside == inside
+    first = ["dump.sql", "attachments.jsonl"] if has_dump(key) else []
+    assert list(content)[: len(first)] == first
+    for name, data in content.items():
+        if name.startswith("filestore/"):
+            sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+            assert name == f"filestore/{sha1[:2]}/{sha1}"
+
+
+STREAMED = {"dump.sql", "attachments.jsonl", "SHA256SUMS"}
+
+
+@pytest.mark.parametrize("release, key", OURS, ids=lambda text: text)
+def test_records_of_the_zip_are_as_the_page_says(release, key):
+    data = (GOLDEN / release / key).read_bytes()
+    with zipfile.ZipFile(GOLDEN / release / key) as archive:
+        members, start = archive.infolist(), archive.start_dir
+        assert archive.comment == b""
+    assert len({member.date_time for member in members}) == 1
+    at = 0
+    for member in members:
+        about = (member.create_system, member.create_version, member.extract_version)
+        assert about == (3, 45, 45)
+        assert member.external_attr == 0o100644 << 16
+        assert (member.header_offset, member.extra, member.comment) == (at, b"", b"")
+        streamed = bool(member.flag_bits & 8)
+        assert member.flag_bits == 0x800 | 8 * streamed
+        assert streamed or member.filename not in STREAMED
+        crc, packed, size, name, extra = struct.unpack_from("<3L2H", data, at + 14)
+        real = member.CRC, member.compress_size, member.file_size
+        assert (crc, packed, size) == ((0, 2**32 - 1, 2**32 - 1) if streamed else real)
+        at += 30 + name
+        field = struct.pack("<2H2Q", 1, 16, 0, 0) if streamed else b""
+        assert data[at : at + extra] == field
+        at += extra + member.compress_size
+        if streamed:
+            descriptor = struct.pack("<4sL2Q", b"PK\7\x08", *real)
+            assert data[at : at + len(descriptor)] == descriptor
+            at += len(descriptor)
+    assert at == start
