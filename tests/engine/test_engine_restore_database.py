@@ -242,6 +242,42 @@ def test_a_nasty_database_is_loaded_as_it_was(new_database, helpers, monkeypatch
     assert report.skipped == []
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_long_row_is_loaded_while_it_is_read(new_database, plain):
+    dump = b"CREATE TABLE t (id int, body text);\nCOPY t (id, body) FROM stdin;\n0\ta\n"
+    dump += b"1\t" + b"x" * (40 << 20) + b"\n2\tb\n\\.\nSELECT pg_catalog.lo_create(1);"
+    data, copy = dump + END, new_database()
+    load(pieces(data, 1 << 20), Connection(copy), Progress(), plain=plain)
+    rows = run_sql(copy, "SELECT id, length(body) FROM t ORDER BY 1")
+    assert rows == [(0, 1), (1, 40 << 20), (2, 1)]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_long_row_that_is_refused_ends_the_load(new_database, plain):
+    dump = b"CREATE TABLE t (id int);\nCOPY t (id) FROM stdin;\n" + b"x" * (40 << 20)
+    data, copy = dump + b"\n\\.\n" + END, new_database()
+    with pytest.raises(LoadFailed) as refused:
+        load(pieces(data, 1 << 20), Connection(copy), Progress(), plain=plain)
+    assert "line 3" in str(refused.value)
+
+
+def test_a_cancel_ends_a_long_row(new_database):
+    def cancel(progress):
+        if progress.done > 30 << 20:
+            raise Cancelled
+
+    progress = Progress(cancel)
+
+    def endless():
+        yield b"CREATE TABLE t (id text);\nCOPY t (id) FROM stdin;\n"
+        for _each in range(5000):
+            progress._next_report = 0
+            yield b"x" * (1 << 20)
+
+    with pytest.raises(Cancelled):
+        load(endless(), Connection(new_database()), progress)
+
+
 def test_psql_would_have_loaded_the_same(new_database, tmp_path):
     """The same dump by PostgreSQL's own program is the measure."""
     source, ours, theirs = new_database(), new_database(), new_database()

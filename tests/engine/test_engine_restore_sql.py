@@ -1,5 +1,8 @@
 """A dump taken apart: no content may end a statement too early or too late."""
 
+import time
+import tracemalloc
+
 import pytest
 
 from dfr_backup.engine.errors.restore import (
@@ -11,7 +14,12 @@ from dfr_backup.engine.errors.restore import (
 )
 from dfr_backup.engine.restore import sqlstream
 from dfr_backup.engine.restore.dumplines import RowTally
-from dfr_backup.engine.restore.sqlstream import Rows, Statement, split
+from dfr_backup.engine.restore.sqlstream import (
+    Rows,
+    Statement,
+    longest_statement,
+    split,
+)
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 STATEMENTS = [
@@ -146,8 +154,7 @@ def test_a_dump_that_was_cut_off_is_not_taken_for_a_whole_one(cut, error):
         list(split(pieces(b"SELECT 0;\n" + cut, 4)))
 
 
-def test_a_statement_that_never_ends_does_not_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(sqlstream, "LONGEST_STATEMENT", 1 << 20)
+def test_a_statement_that_never_ends_does_not_fill_the_memory():
     taken = []
 
     def damaged():
@@ -157,9 +164,108 @@ def test_a_statement_that_never_ends_does_not_fill_the_memory(monkeypatch):
             yield b"x;\n" * (1 << 16)
 
     with pytest.raises(EndlessStatement) as caught:
-        list(split(damaged()))
+        list(split(damaged(), 1 << 20))
     assert "dump.sql, line 2" in caught.value.log
     assert len(taken) < 16  # of 64 pieces
+
+
+def test_a_large_archive_may_have_long_statements():
+    """A function body, or the row of an INSERT; what PostgreSQL takes at most is the
+    end of it."""
+    text = b"INSERT INTO a VALUES ('" + b"ab;''" * (2 << 20) + b"');"
+    assert longest_statement(1) < len(text) < longest_statement(2 << 20)
+    with pytest.raises(EndlessStatement):
+        list(split(pieces(text + END, 1 << 20), longest_statement(1)))
+    items = list(split(pieces(text + END, 1 << 20), longest_statement(2 << 20)))
+    assert [item.text for item in items] == [text]
+    assert longest_statement(1 << 40) == 1 << 30
+
+
+MIB = 1 << 20
+
+
+def drain(dump):
+    """Take everything, and hold nothing."""
+    for item in split(dump):
+        if isinstance(item, Rows):
+            for _part in item.parts:
+                pass
+            item.loaded(-1)
+
+
+@pytest.mark.parametrize(
+    "begin, more",
+    [
+        (b"", b"a"),
+        (b"SELECT '", b"a"),
+        (b"SELECT '", b"''"),
+        (b"SELECT '", b"''a"),
+        (b"SELECT E'", b"a"),
+        (b"SELECT E'", b"\\\\"),
+        (b"SELECT E'", b"\\a"),
+        (b"SELECT ", b"("),
+        (b"SELECT ", b"$$"),
+        (b"SELECT $a$", b"$"),
+        (b"/*", b"a"),
+        (b"/*", b"/*"),
+        (b"--", b"a"),
+        (b"\\restrict ", b"a"),
+        (b"CREATE FUNCTION ", b"e"),
+        (COPY + b"\n", b"a"),
+    ],
+)
+def test_what_never_ends_is_bounded(begin, more):
+    """What a zip of some KiB may hold: it does not fill the memory, and a cancel, which
+    is heard between two pieces, need not wait for long."""
+    gaps, last = [], time.process_time()
+
+    def endless():
+        nonlocal last
+        yield begin
+        for _each in range(100):
+            now = time.process_time()
+            gaps.append(now - last)
+            last = now
+            yield more * (MIB // len(more))
+
+    tracemalloc.start()
+    try:
+        with pytest.raises((EndlessStatement, CutInTable, LastLineMissing)):
+            drain(endless())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * MIB
+    assert max(gaps) < 5
+
+
+@pytest.mark.parametrize("size", [1 << 20, 3 << 20, 100 << 20])
+def test_a_long_row_is_handed_on_in_parts(size):
+    short, row = b"1\ta\n" * 1000, b"2\t" + b"x" * (40 << 20) + b"\n"
+    data = COPY + b"\n" + short + row + short + b"\\.\nSELECT 1;" + END
+    found, longest, item = [], 0, None
+    for item in split(pieces(data, size)):
+        if isinstance(item, Rows):
+            parts = list(item.parts)
+            longest = max(longest, *map(len, parts))
+            assert item.place.line == 2 + b"".join(found).count(b"\n")
+            found.append(b"".join(parts))
+            item.loaded(-1)
+    assert b"".join(found) == short + row + short
+    assert item.text == b"SELECT 1;"
+    assert item.place.line == 3 + 2001
+    assert longest <= (16 << 20) + size
+
+
+def test_of_a_long_row_that_nobody_reads_nothing_is_left():
+    data = COPY + b"\n" + b"x" * (40 << 20) + b"\n\\.\nSELECT 1;" + END
+    found = [item for item in split(pieces(data, MIB)) if isinstance(item, Statement)]
+    assert [item.text for item in found] == [COPY, b"SELECT 1;"]
+
+
+def test_the_end_in_the_middle_of_a_long_row_is_found():
+    with pytest.raises(CutInTable):
+        drain(pieces(COPY + b"\n" + b"x" * (40 << 20), MIB))
 
 
 # === LINES === #

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..errors.restore import ForeignStatement, WholeServer
 from ..progress import Progress
 from .kinds import COLUMNS, IDENTIFIER, WORD
-from .sqlstream import Rows, Statement, split
+from .sqlstream import SHORT_ENOUGH, Rows, Statement, split
 
 SHOWN = re.compile(rb"[\w.\s]{1,60}")
 OBJECTS = (
@@ -75,11 +75,14 @@ def require_allowed(statement: Statement) -> None:
 
 
 def require_all_allowed(
-    dump: Callable[[], Iterator[bytes]], progress: Progress
+    dump: Callable[[], Iterator[bytes]],
+    progress: Progress,
+    longest: int = SHORT_ENOUGH,
 ) -> None:
-    """Look at every statement of a dump before any of it runs. Raise ForeignStatement,
+    """Look at every statement of a dump before any of it runs. ``longest`` is as for
+    ``split``. Raise ForeignStatement,
     WholeServer, what ``split`` raises, Cancelled."""
-    for item in split(ticking(dump(), progress)):
+    for item in split(ticking(dump(), progress), longest):
         if isinstance(item, Rows):
             item.loaded(-1)
         else:

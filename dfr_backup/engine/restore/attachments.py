@@ -16,11 +16,12 @@ from ..errors.restore import AttachmentsMissing, NoAttachments
 from ..progress import Progress
 from .allowed import ticking
 from .kinds import COPIED, copied_columns, table_of
-from .sqlstream import Rows, Statement, split
+from .sqlstream import Rows, Statement, longest_statement, split
 
 TABLES = (b"public.ir_attachment", b"ir_attachment")
 FILE_COLUMN = b"store_fname"
 NULL = b"\\N"
+LONGEST_NAME = 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def lost_attachments(archive: Archive, progress: Progress) -> Lost | None:
     The dump is read up to those rows. A file in the archive takes 8 bytes of memory.
     Raise what ``split`` raises, PermanentError when the archive is damaged, Cancelled.
     """
-    items = split(ticking(archive.sql(), progress))
+    longest = longest_statement(archive.reader.size)
+    items = split(ticking(archive.sql(), progress), longest)
     column = _find_column(items)
     if column is None:
         return None
@@ -93,8 +95,27 @@ def _names(items: Iterator[Statement | Rows], column: int) -> Iterator[bytes]:
     for item in items:
         if not isinstance(item, Rows):
             return
-        for row in b"".join(item.parts).splitlines():
-            name = row.split(b"\t", column + 1)[column : column + 1]
-            if name and name[0] != NULL:
-                yield name[0]
+        if item.is_long:
+            names = [_field(item, column)]
+        else:
+            rows = b"".join(item.parts).splitlines()
+            fields = (row.split(b"\t", column + 1) for row in rows)
+            names = [row[column] for row in fields if len(row) > column]
+        yield from (name for name in names if name != NULL)
         item.loaded(-1)
+
+
+def _field(row: Rows, column: int) -> bytes:
+    """Return one field of a long row, of which nobody holds more than a part."""
+    before, found = 0, b""
+    for part in row.parts:
+        wanted = column - before
+        fields = part.split(b"\t", wanted + 1)
+        if len(fields) <= wanted:
+            before += len(fields) - 1
+            continue
+        found = (found + fields[wanted])[:LONGEST_NAME]
+        if len(fields) > wanted + 1:
+            break
+        before = column  # the next part may go on with it
+    return found.removesuffix(b"\n")

@@ -13,6 +13,7 @@ from ..messages import Message, _
 from ..progress import Progress
 from .errors import is_of_sql
 from .load import LoadReport, load
+from .sqlstream import SHORT_ENOUGH
 from .target import RestoreTarget
 
 AGAIN = _(
@@ -29,12 +30,14 @@ def load_whole(
     unaccent: bool = False,
     plain: bool = False,
     left_out: Collection[str] = (),
+    longest: int = SHORT_ENOUGH,
     on_failure: Callable[[PermanentError], None] = lambda _error: None,
 ) -> LoadReport:
     """Load what ``dump`` returns into the new database of ``target``.
 
     After an SQL error the database is made again, and the dump loaded in its own order,
-    in one session; ``plain`` does so at once. ``left_out`` is as for ``load``.
+    in one session; ``plain`` does so at once. ``left_out`` and ``longest`` are as for
+    ``load``.
     ``on_failure`` gets the error of each load, and may raise what says more. Raise what
     ``load`` raises.
     """
@@ -48,6 +51,7 @@ def load_whole(
                 unaccent=unaccent,
                 plain=plain,
                 left_out=left_out,
+                longest=longest,
             )
         except PermanentError as error:
             on_failure(error)

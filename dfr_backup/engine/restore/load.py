@@ -20,11 +20,13 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..errors import Cancelled
 from ..messages import Message
 from ..postgres import Connection
 from ..progress import Progress
@@ -47,11 +49,12 @@ from .kinds import (
     table_of,
 )
 from .sessions import LOOK, Sessions
-from .sqlstream import Rows, Statement, split
+from .sqlstream import SHORT_ENOUGH, Rows, Statement, split
 from .vacuumguard import VacuumGuard
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB
+END = b""  # in place of a further part
 BATCH = 500  # statements of the main session that are handed over together
 
 
@@ -75,13 +78,15 @@ def load(
     unaccent: bool = False,
     plain: bool = False,
     left_out: Collection[str] = (),
+    longest: int = SHORT_ENOUGH,
 ) -> LoadReport:
     """Load a plain dump, which comes in pieces, into the empty database of
     ``connection``.
 
     With ``unaccent``, indexes may use the function of that extension. ``plain`` is
     psql's way: one session, each statement by itself, in the order of the dump. What is
-    ``left_out`` when PostgreSQL refuses it are findings of ``ObjectRefused``.
+    ``left_out`` when PostgreSQL refuses it are findings of ``ObjectRefused``, and
+    ``longest`` is as for ``split``.
 
     Stop at the first error. Raise LoadFailed with the line and the statement,
     ServerLost, what ``split`` and ``require_allowed`` raise, Cancelled. The database is
@@ -94,7 +99,7 @@ def load(
         Sessions(connection, helpers, progress) as sessions,
     ):
         loader = (_PlainLoader if plain else _Loader)(sessions, unaccent, left_out)
-        loader.load(split(ahead))
+        loader.load(split(ahead, longest))
         return loader.finish(progress)
 
 
@@ -188,7 +193,19 @@ class _Loader:
         if not self._weights[table]:
             self._guard.hold(table)
         self._weights[table] += rows.size
-        self._sessions.share(lambda session: _copy_rows(session, rows))
+        if rows.is_long:
+            self._copy_long(rows)
+        else:
+            self._sessions.share(lambda session: _copy_rows(session, rows, rows.parts))
+
+    def _copy_long(self, rows: Rows) -> None:
+        """Hand a row on while it is read, here: who reads hears a cancel."""
+        with _Pipe() as pipe:
+            self._sessions.order(lambda session: _copy_rows(session, rows, pipe.parts))
+            for part in chain(rows.parts, (END,)):
+                while not pipe.put(part):
+                    self._sessions.look()
+            self._sessions.wait()
 
     def _end_rows(self) -> None:
         """What is no COPY may want to see all rows, and to lock their tables."""
@@ -298,7 +315,10 @@ class _PlainLoader(_Loader):
     def _copy(self, rows: Rows) -> None:
         checkpoint("restore.load.rows")
         self._weights[table_of(COPIED, rows.copy.text)] += rows.size
-        self._sessions.run(lambda session: _copy_rows(session, rows))
+        if rows.is_long:
+            self._copy_long(rows)
+        else:
+            self._sessions.run(lambda session: _copy_rows(session, rows, rows.parts))
 
 
 def _execute_together(cr: Any, statements: list[Statement]) -> bool:
@@ -325,10 +345,43 @@ class _Parts:
         return next(self._parts, b"")
 
 
-def _copy_rows(session: Any, rows: Rows) -> None:
+class _Pipe:
+    """Parts from one thread to another, a few at a time, up to ``END``. Leaving it as
+    a context manager lets the other thread fail that still waits for more."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[bytes] = queue.Queue(READ_AHEAD)
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> "_Pipe":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stopped.set()
+
+    def put(self, part: bytes) -> bool:
+        """Hand a part on; return False when the other has enough for now."""
+        try:
+            self._queue.put(part, timeout=LOOK)
+        except queue.Full:
+            return False
+        return True
+
+    @property
+    def parts(self) -> Iterator[bytes]:
+        while not self._stopped.is_set():
+            with suppress(queue.Empty):
+                part = self._queue.get(timeout=LOOK)
+                if part == END:
+                    return
+                yield part
+        raise Cancelled
+
+
+def _copy_rows(session: Any, rows: Rows, parts: Iterable[bytes]) -> None:
     try:
         with session.cursor() as cr:
-            cr.copy_expert(rows.copy.text, _Parts(rows.parts))
+            cr.copy_expert(rows.copy.text, _Parts(parts))
             rows.loaded(cr.rowcount)
     except psycopg2.Error as error:
         raise load_error(error, rows.copy.text, rows.place, rows=True) from error

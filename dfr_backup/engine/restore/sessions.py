@@ -117,6 +117,12 @@ class Sessions:
             self._progress.tick()
         self._submit(self._shared, work)
 
+    def look(self) -> None:
+        """Raise the error that has ended the work of a session, and Cancelled."""
+        with self._changed:
+            self._raise_error()
+        self._progress.tick()
+
     def wait(self) -> None:
         """Wait until everything that was handed out is done. Raise Cancelled."""
         while True:

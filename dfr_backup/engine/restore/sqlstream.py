@@ -8,8 +8,10 @@ of psql itself are not followed but refused: a dump of one database has none but
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 from ..errors.restore import (
     CutInStatement,
@@ -34,18 +36,23 @@ HARMLESS = (b"\\restrict ", b"\\unrestrict ")
 # quotes.
 TOKEN = re.compile(
     rb"(?<![" + WORD + rb"])(?:[eE]'|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
-    rb"|(?:begin(?=\s+atomic)|case|end)(?![" + WORD + rb"]))|['\";()]|--|/\*",
+    rb"|(?:begin(?=\s+atomic)|case|end)(?![" + WORD + rb"]))|['\";]|[()]+|--|/\*",
     re.I,
 )
-STRING = re.compile(rb"[^']*'")
-ESCAPED_STRING = re.compile(rb"(?:[^'\\]|\\.|'')*'(?!')", re.S)
+QUOTES = re.compile(rb"'+")
+# of what a backslash escapes, only these two mean anything without it
+ESCAPES = re.compile(rb"\\(?:['\\]|\Z)|'+")
 COMMENT_BORDER = re.compile(rb"/\*|\*/")
 LEADING = re.compile(rb"(?:\s+|--[^\n]*\n)*")
 ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
 LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
-# bytes: no dump has such a statement, but one flipped quote makes all that follows look
-# like one
-LONGEST_STATEMENT = 64 << 20
+# A statement is held in memory as a whole, a row is not. One flipped quote makes all
+# that follows look like a statement: then this ends it, see ``longest_statement``.
+SHORT_ENOUGH = 8 << 20  # bytes of a statement, whatever the archive is
+EXPANSION = 8  # bytes of a statement for each byte of the archive
+LARGEST_OF_ALL = 1 << 30  # bytes that PostgreSQL takes
+LONG_ROW = 16 << 20  # bytes of a row from which on it is handed on in parts
+HEAD_OF_LINE = 200  # bytes of a line that tell what it is
 
 
 @dataclass(frozen=True)
@@ -65,17 +72,18 @@ class Statement:
 @dataclass(frozen=True)
 class Rows:
     """Some whole rows of the COPY before, in ``parts``; ``place`` is where they
-    begin, and they are the chunk ``number`` of its tally."""
+    begin, and they are the chunk ``number`` of its tally. ``size`` is their bytes.
+
+    A single row that ``is_long`` is read while its ``parts`` are taken, which is
+    possible once and before the next item; ``size`` is what has been read of it.
+    """
 
     copy: Statement
-    parts: tuple[bytes, ...]
+    parts: Iterable[bytes]
     place: Place
     number: int
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return sum(map(len, self.parts))
+    size: int
+    is_long: bool = False
 
     def loaded(self, rows: int) -> None:
         """Note that they were loaded, and how many there were: -1 for who knows."""
@@ -86,19 +94,29 @@ class _NeedMore(Exception):
     """The statement does not end in what has been read."""
 
 
-def split(pieces: Iterator[bytes]) -> Iterator[Statement | Rows]:
-    """Yield the statements of a dump and, after each COPY, its rows in chunks of about
-    4 MiB.
+def longest_statement(archive_size: int) -> int:
+    """Return how many bytes a statement may have in an archive of so many: a small
+    file must not fill the memory."""
+    return min(max(SHORT_ENOUGH, EXPANSION * archive_size), LARGEST_OF_ALL)
 
+
+def split(
+    pieces: Iterator[bytes], longest: int = SHORT_ENOUGH
+) -> Iterator[Statement | Rows]:
+    """Yield the statements of a dump and, after each COPY, its rows in chunks of about
+    4 MiB. ``longest`` are the bytes that a statement may have.
+
+    No more is held in memory than the chunks, and twice the ``longest`` statement.
     Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, PsqlCommands,
     WholeServer.
     """
-    return _Splitter(pieces).items()
+    return _Splitter(pieces, longest).items()
 
 
 class _Splitter:
-    def __init__(self, pieces: Iterator[bytes]):
+    def __init__(self, pieces: Iterator[bytes], longest: int):
         self._pieces = pieces
+        self._longest = longest
         self._buffer = b""
         self._at = 0  # what is before has been handed on
         self._lines = 0  # besides rows
@@ -154,13 +172,12 @@ class _Splitter:
     # === STATEMENTS === #
 
     def _next_statement(self) -> Statement | None:
+        if not self._skip_blank():
+            return None
+        scanner = _Scanner(self._backslash_escapes)
         while True:
             try:
-                if not self._skip_blank():
-                    return None
-                end = _Scanner(
-                    self._buffer, self._at, self._ended, self._backslash_escapes
-                ).end()
+                end = scanner.end(self._buffer, self._at, self._ended)
             except _NeedMore:
                 self._read_more()
                 continue
@@ -168,14 +185,15 @@ class _Splitter:
             return Statement(self._take_lines(end), place)
 
     def _read_more(self) -> None:
-        """Double what is in the buffer: a long statement must not be scanned again
-        and again."""
+        """Read a good part of what a statement has already: to join the bytes of a
+        long one again and again would take long, and more than a part is long to
+        scan without hearing a cancel."""
         if self._ended:
             raise CutInStatement(log=self._where())
         size = len(self._buffer) - self._at
-        if size >= LONGEST_STATEMENT:
+        if size >= self._longest:
             raise EndlessStatement(log=self._where())
-        self._read(size)
+        self._read(size // 8 + 1)
 
     def _skip_blank(self) -> bool:
         """Go on to the next statement, over comments and ``\\restrict``; tell if
@@ -193,18 +211,31 @@ class _Splitter:
                 return True
 
     def _skip_line(self, start: bytes) -> None:
-        """Skip a line of which the buffer may hold only the beginning."""
-        end = self._buffer.find(b"\n", self._at)
-        if end < 0 and not self._ended:
+        """Skip a line, of which the buffer may hold only the beginning."""
+        if start == b"-":  # of a comment, perhaps
             self._read()
             return
-        line = self._buffer[self._at : end if end >= 0 else len(self._buffer)]
-        if start.startswith(b"\\") and not line.startswith(HARMLESS):
-            if line.startswith(CONNECT):
-                raise WholeServer(log=self._where())
-            shown = line[:200].decode("utf-8", "replace")
+        if start.startswith(b"\\"):
+            self._require_harmless()
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            self._take(len(self._buffer))
+            if not self._read():
+                return
+        self._take_lines(end)
+
+    def _require_harmless(self) -> None:
+        while (
+            b"\n" not in (head := self._buffer[self._at : self._at + HEAD_OF_LINE])
+            and len(head) < HEAD_OF_LINE
+            and self._read()
+        ):
+            pass
+        line = head.partition(b"\n")[0]
+        if line.startswith(CONNECT):
+            raise WholeServer(log=self._where())
+        if not line.startswith(HARMLESS):
+            shown = line.decode("utf-8", "replace")
             raise PsqlCommands(log=f"{self._where()}: {shown}")
-        self._take_lines(self._at + len(line))
 
     def _where(self, parts: Iterable[bytes] = ()) -> str:
         """Name the line where we are, after ``parts`` that were not handed on."""
@@ -227,8 +258,10 @@ class _Splitter:
                 parts.append(part)
                 size += len(part)
             if not self._read():
-                text = copy.text.decode("utf-8", "replace")
-                raise CutInTable(log=f"{self._where(parts)}: {text}")
+                raise self._cut_in(copy, parts)
+            if size >= LONG_ROW and not parts[-1].endswith(b"\n"):
+                yield from self._long_row(copy, parts)
+                parts, size = [], 0
         if part := self._take(end):
             parts.append(part)
         if parts:
@@ -237,7 +270,35 @@ class _Splitter:
 
     def _chunk(self, copy: Statement, parts: list[bytes]) -> Rows:
         place, rows = self._place(), tuple(parts)
-        return Rows(copy, rows, place, self._tally.add(rows))
+        size = sum(map(len, rows))
+        return Rows(copy, rows, place, self._tally.add(rows), size)
+
+    def _long_row(self, copy: Statement, parts: list[bytes]) -> Iterator[Rows]:
+        """Yield the whole rows in ``parts``, and then the long one that begins in
+        them: PostgreSQL takes a row of up to 1 GiB, and nobody else needs to hold
+        it."""
+        begun = b"".join(parts)
+        border = begun.rfind(b"\n") + 1
+        if border:
+            yield self._chunk(copy, [begun[:border]])
+        begun = begun[border:]
+        rest = self._rest_of_row(copy)
+        place, number = self._place(), self._tally.add((b"\n",))
+        yield Rows(copy, chain((begun,), rest), place, number, len(begun), is_long=True)
+        for _part in rest:  # of which nobody wanted anything
+            pass
+
+    def _rest_of_row(self, copy: Statement) -> Iterator[bytes]:
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            if part := self._take(len(self._buffer)):
+                yield part
+            if not self._read():
+                raise self._cut_in(copy, ())
+        yield self._take(end + 1)
+
+    def _cut_in(self, copy: Statement, parts: Iterable[bytes]) -> CutInTable:
+        text = copy.text.decode("utf-8", "replace")
+        return CutInTable(log=f"{self._where(parts)}: {text}")
 
     def _end_of_rows(self, starts_line: bool) -> int:
         """Return where the line is that ends the rows, -1 when it has not been read
@@ -263,26 +324,49 @@ class _Splitter:
 
 
 class _Scanner:
-    """Finds the end of the statement that begins at ``at``, as psql would."""
+    """Finds the end of one statement, as psql would. What it has seen it does not look
+    at again when more is there."""
 
-    def __init__(self, data: bytes, at: int, complete: bool, backslash_escapes: bool):
-        self._data = data
-        self._at = at
-        self._complete = complete
-        self._plain_string = ESCAPED_STRING if backslash_escapes else STRING
+    def __init__(self, backslash_escapes: bool):
+        self._data = b""
+        self._complete = False
+        self._at = 0  # after where the statement begins
+        self._in_string = self._escaped if backslash_escapes else self._plain
+        self._inside: Callable[[], None] | None = None  # of what it looks for the end
         self._parentheses = 0
-        self._is_routine = bool(ROUTINE.match(data, at))
+        self._is_routine = False
         self._blocks = 0  # BEGIN ATOMIC and CASE that are open in the body of a routine
+        self._depth = 0  # of comments
 
-    def end(self) -> int:
-        """Return the place after the semicolon. Raise _NeedMore."""
-        while True:
-            found = TOKEN.search(self._data, self._at)
-            if not found or self._may_go_on(found):
-                raise _NeedMore
-            self._at = found.end()
-            if self._follow(found[0]):
-                return self._at
+    def end(self, data: bytes, begin: int, complete: bool) -> int:
+        """Return the place after the semicolon of the statement that begins at
+        ``begin``, in ``data`` that is ``complete`` or not. Raise _NeedMore: then call
+        again, with more of the same."""
+        self._data, self._complete = data, complete
+        self._is_routine = bool(ROUTINE.match(data, begin))
+        self._at += begin
+        try:
+            while not self._next():
+                pass
+            return self._at
+        finally:
+            self._at -= begin
+
+    def _next(self) -> bool:
+        """Step over the next token and what it begins; tell whether it has ended the
+        statement."""
+        if self._inside:
+            self._inside()
+            self._inside = None
+        found = TOKEN.search(self._data, self._at)
+        if not found:
+            self._at = max(self._at, len(self._data) - LONGEST_TOKEN)
+            raise _NeedMore
+        if self._may_go_on(found):
+            self._at = found.start()
+            raise _NeedMore
+        self._at = found.end()
+        return self._follow(found[0])
 
     def _may_go_on(self, found: "re.Match[bytes]") -> bool:
         """Tell whether the token is only the part of one that has been read."""
@@ -290,24 +374,25 @@ class _Scanner:
         return near_end and not self._complete and found[0] != b";"
 
     def _follow(self, token: bytes) -> bool:
-        """Step over what ``token`` begins; tell whether it ends the statement."""
+        """Begin what ``token`` begins; tell whether it ends the statement."""
         first = token[:1]
         if first == b";":
             return self._parentheses <= 0 and not self._blocks
         if first in b"()":
-            self._parentheses += 1 if first == b"(" else -1
+            self._parentheses += token.count(b"(") - token.count(b")")
         elif first == b"'":
-            self._skip(self._plain_string)
+            self._inside = self._in_string
         elif token.endswith(b"'"):
-            self._skip(ESCAPED_STRING)
+            self._inside = self._escaped
         elif first == b'"':
-            self._skip_to(b'"')
+            self._inside = partial(self._up_to, b'"')
         elif first == b"$":
-            self._skip_to(token)
+            self._inside = partial(self._up_to, token)
         elif token == b"--":
-            self._skip_to(b"\n")
+            self._inside = partial(self._up_to, b"\n")
         elif token == b"/*":
-            self._skip_comment()
+            self._depth = 1
+            self._inside = self._comment
         elif first.isalpha():
             self._count_block(token.lower())
         return False
@@ -320,24 +405,43 @@ class _Scanner:
         elif word == b"end" and self._blocks:
             self._blocks -= 1
 
-    def _skip(self, pattern: "re.Pattern[bytes]") -> None:
-        found = pattern.match(self._data, self._at)
-        if not found or (found.end() == len(self._data) and not self._complete):
-            # another quote may follow, and would be a part of the string
-            raise _NeedMore
-        self._at = found.end()
+    # === UP TO THE END OF WHAT IS OPEN, OR AS FAR AS IT IS CLEAR === #
 
-    def _skip_to(self, end: bytes) -> None:
+    def _plain(self) -> None:
+        self._string(QUOTES)
+
+    def _escaped(self) -> None:
+        self._string(ESCAPES)
+
+    def _string(self, pattern: "re.Pattern[bytes]") -> None:
+        """Two quotes are one that belongs to the string: of those that stand together,
+        an odd number ends it. What else is found has an even number of bytes."""
+        size = len(self._data)
+        for found in pattern.finditer(self._data, self._at):
+            start, end = found.span()
+            if end == size and not self._complete:
+                self._at = start
+                raise _NeedMore
+            if (end - start) % 2:
+                self._at = end
+                return
+        self._at = size
+        raise _NeedMore
+
+    def _up_to(self, end: bytes) -> None:
         found = self._data.find(end, self._at)
         if found < 0:
+            self._at = max(self._at, len(self._data) - len(end) + 1)
             raise _NeedMore
         self._at = found + len(end)
 
-    def _skip_comment(self) -> None:
-        depth = 1
-        while depth:
-            found = COMMENT_BORDER.search(self._data, self._at)
-            if not found:
-                raise _NeedMore
+    def _comment(self) -> None:
+        depth = self._depth
+        for found in COMMENT_BORDER.finditer(self._data, self._at):
             depth += 1 if found[0] == b"/*" else -1
+            if not depth:
+                self._at = found.end()
+                return
             self._at = found.end()
+        self._depth, self._at = depth, max(self._at, len(self._data) - 1)
+        raise _NeedMore

@@ -35,6 +35,7 @@ from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .place import Place
 from .preflight import Finding, Surroundings, preflight
 from .safety import require_harmless
+from .sqlstream import longest_statement
 from .target import Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
 
@@ -238,7 +239,7 @@ class Restore:
         other works.
         """
         if not self._options.trusted:
-            require_all_allowed(self.archive.sql, progress)
+            require_all_allowed(self.archive.sql, progress, self._longest)
         if self._options.plain:
             progress.log(Message(PLAIN))
         progress.expect(self.archive.describe().sql_bytes)
@@ -261,11 +262,16 @@ class Restore:
             unaccent=self._options.unaccent,
             plain=self._options.plain,
             left_out=self._options.accepted,
+            longest=self._longest,
             on_failure=on_failure,
         )
         self.target.complete(unaccent=self._options.unaccent)
         counts = {"statements": report.statements, "tables": report.tables}
         progress.log(Message(LOADED, **counts))
+
+    @property
+    def _longest(self) -> int:
+        return longest_statement(self.archive.reader.size)
 
     def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
         """Yield the dump, as long as what is done beside it goes well: a load may
