@@ -58,8 +58,8 @@ def psql(database, *arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
-def dumped(database):
-    command = ["pg_dump", "--no-owner", database]
+def dumped(database, *options):
+    command = ["pg_dump", "--no-owner", *options, database]
     done = subprocess.run(command, check=True, capture_output=True)
     return done.stdout
 

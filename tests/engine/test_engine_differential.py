@@ -6,10 +6,12 @@ Comments at the beginning of a file in “schemas” say what is special about i
 """
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 from differential import (
+    PIECE,
     SCHEMAS,
     Schema,
     differences,
@@ -24,7 +26,10 @@ from differential import (
 
 from dfr_backup.engine.errors.restore import LoadFailed
 from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore import errors, fallback
+from dfr_backup.engine.restore.allowed import require_all_allowed
+from dfr_backup.engine.restore.sqlstream import Longest
 from dfr_backup.engine.restore.verify import verify_restored
 from dfr_backup.engine.snapshot import Snapshot
 
@@ -106,6 +111,20 @@ def test_why_a_dump_is_loaded_again_is_said(databases, tmp_path):
         assert progress.done == len(dump)
     with restored(dump, schema, tmp_path, plain=True) as (_ours, progress):
         assert progress.lines == []
+
+
+@pytest.mark.parametrize("options", [(), ("--inserts",), ("--rows-per-insert=30000",)])
+def test_long_statements_are_restored(databases, tmp_path, options):
+    """However small the archive is. Before the database is made, they are not held."""
+    schema = named("long_statements")
+    source = made_from(schema, databases)
+    dump = dumped(source, *options)
+    longest = Longest.of_archive(len(zlib.compress(dump, 1)))
+    pieces = (dump[at : at + PIECE] for at in range(0, len(dump), PIECE))
+    require_all_allowed(lambda: pieces, Progress(), longest)
+    with restored(dump, schema, tmp_path, longest=longest) as (ours, progress):
+        assert [line.template for line in progress.lines] == [fallback.LONG]
+        assert differences(ours, source) == []
 
 
 @pytest.mark.parametrize("code", ["53100", "53200", "57014", "42501"])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..errors.restore import ForeignStatement, WholeServer
 from ..progress import Progress
 from .kinds import COLUMNS, IDENTIFIER, WORD
-from .sqlstream import SHORT_ENOUGH, Rows, Statement, split
+from .sqlstream import USUAL, Longest, Rows, Statement, split
 
 SHOWN = re.compile(rb"[\w.\s]{1,60}")
 OBJECTS = (
@@ -77,11 +77,10 @@ def require_allowed(statement: Statement) -> None:
 def require_all_allowed(
     dump: Callable[[], Iterator[bytes]],
     progress: Progress,
-    longest: int = SHORT_ENOUGH,
+    longest: Longest = USUAL,
 ) -> None:
     """Look at every statement of a dump before any of it runs. ``longest`` is as for
-    ``split``. Raise ForeignStatement,
-    WholeServer, what ``split`` raises, Cancelled."""
+    ``split``. Raise ForeignStatement, WholeServer, what ``split`` raises, Cancelled."""
     for item in split(ticking(dump(), progress), longest):
         if isinstance(item, Rows):
             item.loaded(-1)

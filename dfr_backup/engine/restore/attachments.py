@@ -16,7 +16,7 @@ from ..errors.restore import AttachmentsMissing, NoAttachments
 from ..progress import Progress
 from .allowed import ticking
 from .kinds import COPIED, copied_columns, table_of
-from .sqlstream import Rows, Statement, longest_statement, split
+from .sqlstream import Longest, Rows, Statement, split
 
 TABLES = (b"public.ir_attachment", b"ir_attachment")
 FILE_COLUMN = b"store_fname"
@@ -51,7 +51,7 @@ def lost_attachments(archive: Archive, progress: Progress) -> Lost | None:
     The dump is read up to those rows. A file in the archive takes 8 bytes of memory.
     Raise what ``split`` raises, PermanentError when the archive is damaged, Cancelled.
     """
-    longest = longest_statement(archive.reader.size)
+    longest = Longest.of_archive(archive.reader.size)
     items = split(ticking(archive.sql(), progress), longest)
     column = _find_column(items)
     if column is None:

@@ -12,13 +12,17 @@ from ..errors.restore import LoadFailed, ObjectRefused
 from ..messages import Message, _
 from ..progress import Progress
 from .errors import is_of_sql
-from .load import LoadReport, load
-from .sqlstream import SHORT_ENOUGH
+from .load import LoadReport, LongStatement, load
+from .sqlstream import SHORT_ENOUGH, USUAL, Longest
 from .target import RestoreTarget
 
 AGAIN = _(
     "The fast load ended: %(reason)s. The dump is loaded again, by one session and in "
     "its own order."
+)
+LONG = _(
+    "The dump has a statement of unusual length, which needs much memory. The load "
+    "begins again, with enough of it."
 )
 
 
@@ -30,19 +34,19 @@ def load_whole(
     unaccent: bool = False,
     plain: bool = False,
     left_out: Collection[str] = (),
-    longest: int = SHORT_ENOUGH,
+    longest: Longest = USUAL,
     on_failure: Callable[[PermanentError], None] = lambda _error: None,
 ) -> LoadReport:
     """Load what ``dump`` returns into the new database of ``target``.
 
     After an SQL error the database is made again, and the dump loaded in its own order,
     in one session; ``plain`` does so at once. ``left_out`` and ``longest`` are as for
-    ``load``.
+    ``load``. A long statement is held in memory only when its end was found before.
     ``on_failure`` gets the error of each load, and may raise what says more. Raise what
     ``load`` raises.
     """
 
-    def loaded(plain: bool) -> LoadReport:
+    def loaded(plain: bool, held: int) -> LoadReport:
         try:
             return load(
                 dump(),
@@ -52,18 +56,24 @@ def load_whole(
                 plain=plain,
                 left_out=left_out,
                 longest=longest,
+                held=held,
             )
         except PermanentError as error:
             on_failure(error)
             raise
 
-    try:
-        return loaded(plain)
-    except LoadFailed as error:
-        helpless = plain or isinstance(error, ObjectRefused)
-        if helpless or not is_of_sql(error.__cause__):
-            raise
-        progress.log(Message(AGAIN, reason=error.message))
-    target.create_again()
-    progress.done = 0
-    return loaded(True)
+    held = SHORT_ENOUGH
+    while True:
+        try:
+            return loaded(plain, held)
+        except LongStatement:
+            progress.log(Message(LONG))
+            held = longest.size
+        except LoadFailed as error:
+            helpless = plain or isinstance(error, ObjectRefused)
+            if helpless or not is_of_sql(error.__cause__):
+                raise
+            progress.log(Message(AGAIN, reason=error.message))
+            plain = True
+        target.create_again()
+        progress.done = 0

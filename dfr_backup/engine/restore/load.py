@@ -49,13 +49,17 @@ from .kinds import (
     table_of,
 )
 from .sessions import LOOK, Sessions
-from .sqlstream import SHORT_ENOUGH, Rows, Statement, split
+from .sqlstream import SHORT_ENOUGH, USUAL, Longest, Rows, Statement, split
 from .vacuumguard import VacuumGuard
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB
 END = b""  # in place of a further part
 BATCH = 500  # statements of the main session that are handed over together
+
+
+class LongStatement(Exception):
+    """A statement is longer than what may be held, and it has an end."""
 
 
 @dataclass
@@ -78,7 +82,8 @@ def load(
     unaccent: bool = False,
     plain: bool = False,
     left_out: Collection[str] = (),
-    longest: int = SHORT_ENOUGH,
+    longest: Longest = USUAL,
+    held: int = SHORT_ENOUGH,
 ) -> LoadReport:
     """Load a plain dump, which comes in pieces, into the empty database of
     ``connection``.
@@ -86,11 +91,11 @@ def load(
     With ``unaccent``, indexes may use the function of that extension. ``plain`` is
     psql's way: one session, each statement by itself, in the order of the dump. What is
     ``left_out`` when PostgreSQL refuses it are findings of ``ObjectRefused``, and
-    ``longest`` is as for ``split``.
+    ``longest`` and ``held`` are as for ``split``.
 
     Stop at the first error. Raise LoadFailed with the line and the statement,
-    ServerLost, what ``split`` and ``require_allowed`` raise, Cancelled. The database is
-    then of no use any more.
+    ServerLost, LongStatement, what ``split`` and ``require_allowed`` raise, Cancelled.
+    The database is then of no use any more.
     """
     # one more than there are cores: now and then one of them waits for the disk
     helpers = 0 if plain else helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
@@ -99,7 +104,7 @@ def load(
         Sessions(connection, helpers, progress) as sessions,
     ):
         loader = (_PlainLoader if plain else _Loader)(sessions, unaccent, left_out)
-        loader.load(split(ahead, longest))
+        loader.load(split(ahead, longest, held))
         return loader.finish(progress)
 
 
@@ -125,6 +130,8 @@ class _Loader:
                 self._copy(item)
             else:
                 require_allowed(item)
+                if not item.whole:
+                    raise LongStatement
                 self._report.statements += 1
                 self._do(item)
         self._flush()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 from ..errors.restore import (
     CutInStatement,
@@ -31,26 +32,49 @@ LAST_LINE = b"-- PostgreSQL database dump complete"
 TAIL = 256  # bytes in which the last line must be
 CONNECT = (b"\\connect ", b"\\c ")
 HARMLESS = (b"\\restrict ", b"\\unrestrict ")
-# what ends or hides something; a word of these two kinds must not begin inside another
-# word. Bodies are not nested, and of these words only “begin” may be a name without
-# quotes.
-TOKEN = re.compile(
-    rb"(?<![" + WORD + rb"])(?:[eE]'|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
-    rb"|(?:begin(?=\s+atomic)|case|end)(?![" + WORD + rb"]))|['\";]|[()]+|--|/\*",
-    re.I,
+# What ends or hides something. Each kind begins with a plain character: that lets “re”
+# skip all others at once. A dollar quote, and a word, must not begin inside another
+# word.
+INSIDE_WORD = rb"(?<![" + WORD + rb"].)"
+MARKS = (
+    rb"'|\"|;|\([()]*|\)[()]*|--|/\*|\$" + INSIDE_WORD
+    + rb"(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
+)  # fmt: skip
+# Bodies are not nested, and of these words only “begin” may be a name without quotes.
+WORDS = b"".join(
+    rb"|" + bytes([first]) + INSIDE_WORD + rest + rb"(?![" + WORD + rb"])"
+    for firsts, rest in (
+        (b"bB", rb"(?i:egin)(?=\s+(?i:atomic))"),
+        (b"cC", rb"(?i:ase)"),
+        (b"eE", rb"(?i:nd)"),
+    )
+    for first in firsts
 )
-QUOTES = re.compile(rb"'+")
-# of what a backslash escapes, only these two mean anything without it
-ESCAPES = re.compile(rb"\\(?:['\\]|\Z)|'+")
+TOKEN = re.compile(MARKS, re.S)
+TOKEN_OF_ROUTINE = re.compile(MARKS + WORDS, re.S)
+# what needs no look, as the rows of an INSERT: plain text, names, and strings that
+# begin with no E; in the second kind, a backslash may escape
+SIMPLE, SIMPLE_ESCAPED = (
+    re.compile(
+        rb"(?:[^'\"$();/-]+|(?<![eE])'[^'"
+        + backslash
+        + rb"]*'(?=[^'])|\"[^\"]*\"|-(?=[^-])|/(?=[^*])){1,9999}"
+    )
+    for backslash in (b"", rb"\\")
+)
+ESCAPING = re.compile(rb"(?<![" + WORD + rb"])[eE]\Z")  # before a string
+# of a string, what does not end it; not too much at once, “re” remembers each step
+STRING = re.compile(rb"(?:[^']+|''){1,9999}")
+ESCAPED_STRING = re.compile(rb"(?:[^'\\]+|\\.|''){1,9999}", re.S)
 COMMENT_BORDER = re.compile(rb"/\*|\*/")
-LEADING = re.compile(rb"(?:\s+|--[^\n]*\n)*")
+LEADING = re.compile(rb"(?:\s+|--[^\n]*\n){0,9999}")
 ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
 LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
-# A statement is held in memory as a whole, a row is not. One flipped quote makes all
-# that follows look like a statement: then this ends it, see ``longest_statement``.
-SHORT_ENOUGH = 8 << 20  # bytes of a statement, whatever the archive is
-EXPANSION = 8  # bytes of a statement for each byte of the archive
-LARGEST_OF_ALL = 1 << 30  # bytes that PostgreSQL takes
+SHORT_ENOUGH = 8 << 20  # bytes of a statement that are held before its end is known
+SIGNS_OF_TOKEN = 64  # signs that take as long as a token
+BYTES_OF_TOKEN = 1 << 10
+BYTES_IN_ROUTINE = 64
+HEAD = 64 << 10  # bytes that are left of a longer one
 LONG_ROW = 16 << 20  # bytes of a row from which on it is handed on in parts
 HEAD_OF_LINE = 200  # bytes of a line that tell what it is
 
@@ -58,11 +82,13 @@ HEAD_OF_LINE = 200  # bytes of a line that tell what it is
 @dataclass(frozen=True)
 class Statement:
     """One SQL statement with its semicolon; ``place`` is where it begins. One that is
-    ``optional`` is ours, and may fail."""
+    ``optional`` is ours, and may fail. Of one that is not ``whole``, ``text`` is the
+    beginning."""
 
     text: bytes
     place: Place
     optional: bool = False
+    whole: bool = True
 
     @property
     def is_copy(self) -> bool:
@@ -91,32 +117,51 @@ class Rows:
 
 
 class _NeedMore(Exception):
-    """The statement does not end in what has been read."""
+    """What is open does not end in what has been read."""
 
 
-def longest_statement(archive_size: int) -> int:
-    """Return how many bytes a statement may have in an archive of so many: a small
-    file must not fill the memory."""
-    return min(max(SHORT_ENOUGH, EXPANSION * archive_size), LARGEST_OF_ALL)
+class Longest(NamedTuple):
+    """What a statement may have at most. One flipped quote makes all that follows look
+    like a statement, and a small archive must not cost much.
+
+    ``tokens`` are those that are looked at one by one, and what takes as long: a string
+    of an INSERT is none, a row has two to four.
+    """
+
+    size: int = 256 << 20  # bytes
+    tokens: int = 300_000
+
+    @classmethod
+    def of_archive(cls, size: int) -> "Longest":
+        """Return what is right for an archive of ``size`` bytes: PostgreSQL takes up to
+        1 GiB."""
+        least = cls()
+        longest = min(max(least.size, 64 * size), 1 << 30)
+        return cls(longest, least.tokens + max(size - (1 << 20), 0))
+
+
+USUAL = Longest()  # of a small archive
 
 
 def split(
-    pieces: Iterator[bytes], longest: int = SHORT_ENOUGH
+    pieces: Iterator[bytes], longest: Longest = USUAL, held: int = SHORT_ENOUGH
 ) -> Iterator[Statement | Rows]:
     """Yield the statements of a dump and, after each COPY, its rows in chunks of about
-    4 MiB. ``longest`` are the bytes that a statement may have.
+    4 MiB.
 
-    No more is held in memory than the chunks, and twice the ``longest`` statement.
+    No more is held in memory than the chunks, and twice ``held`` bytes of a statement:
+    a longer one is not ``whole``.
     Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, PsqlCommands,
     WholeServer.
     """
-    return _Splitter(pieces, longest).items()
+    return _Splitter(pieces, longest, held).items()
 
 
 class _Splitter:
-    def __init__(self, pieces: Iterator[bytes], longest: int):
+    def __init__(self, pieces: Iterator[bytes], longest: Longest, held: int):
         self._pieces = pieces
         self._longest = longest
+        self._held = held
         self._buffer = b""
         self._at = 0  # what is before has been handed on
         self._lines = 0  # besides rows
@@ -174,26 +219,23 @@ class _Splitter:
     def _next_statement(self) -> Statement | None:
         if not self._skip_blank():
             return None
-        scanner = _Scanner(self._backslash_escapes)
-        while True:
-            try:
-                end = scanner.end(self._buffer, self._at, self._ended)
-            except _NeedMore:
-                self._read_more()
-                continue
-            place = self._place()
-            return Statement(self._take_lines(end), place)
-
-    def _read_more(self) -> None:
-        """Read a good part of what a statement has already: to join the bytes of a
-        long one again and again would take long, and more than a part is long to
-        scan without hearing a cancel."""
-        if self._ended:
-            raise CutInStatement(log=self._where())
-        size = len(self._buffer) - self._at
-        if size >= self._longest:
-            raise EndlessStatement(log=self._where())
-        self._read(size // 8 + 1)
+        place, head, dropped = self._place(), b"", 0
+        longest = self._longest
+        scanner = _Scanner(self._backslash_escapes, longest.tokens)
+        while (end := scanner.end(self._buffer, self._at, self._ended)) is None:
+            size = len(self._buffer) - self._at
+            if head or size >= self._held:
+                head = head or self._buffer[self._at : self._at + HEAD]
+                dropped += len(self._take_lines(self._at + scanner.forget()))
+            if dropped + size >= longest.size or scanner.tokens >= longest.tokens:
+                raise EndlessStatement(log=f"dump.sql, line {place.line}")
+            if self._ended:
+                raise CutInStatement(log=f"dump.sql, line {place.line}")
+            # to join the bytes of a long one again and again would take long, and more
+            # than a part is long to scan without hearing a cancel
+            self._read((len(self._buffer) - self._at) // 8 + 1)
+        text = self._take_lines(end)
+        return Statement(head or text, place, whole=not head)
 
     def _skip_blank(self) -> bool:
         """Go on to the next statement, over comments and ``\\restrict``; tell if
@@ -327,30 +369,43 @@ class _Scanner:
     """Finds the end of one statement, as psql would. What it has seen it does not look
     at again when more is there."""
 
-    def __init__(self, backslash_escapes: bool):
+    def __init__(self, backslash_escapes: bool, most_tokens: int):
+        self.tokens = 0
+        self._most_tokens = most_tokens
         self._data = b""
         self._complete = False
         self._at = 0  # after where the statement begins
-        self._in_string = self._escaped if backslash_escapes else self._plain
+        self._string = ESCAPED_STRING if backslash_escapes else STRING
+        self._simple = SIMPLE_ESCAPED if backslash_escapes else SIMPLE
         self._inside: Callable[[], None] | None = None  # of what it looks for the end
         self._parentheses = 0
-        self._is_routine = False
+        self._is_routine: bool | None = None
         self._blocks = 0  # BEGIN ATOMIC and CASE that are open in the body of a routine
         self._depth = 0  # of comments
 
-    def end(self, data: bytes, begin: int, complete: bool) -> int:
+    def end(self, data: bytes, begin: int, complete: bool) -> int | None:
         """Return the place after the semicolon of the statement that begins at
-        ``begin``, in ``data`` that is ``complete`` or not. Raise _NeedMore: then call
-        again, with more of the same."""
+        ``begin``, in ``data`` that is ``complete`` or not. None when it is not there:
+        then call again, with more of the same, unless there were too many tokens."""
         self._data, self._complete = data, complete
-        self._is_routine = bool(ROUTINE.match(data, begin))
+        if not self._is_routine and self._at < LONGEST_TOKEN:
+            self._is_routine = bool(ROUTINE.match(data, begin))
         self._at += begin
         try:
             while not self._next():
                 pass
             return self._at
+        except _NeedMore:
+            return None
         finally:
             self._at -= begin
+
+    def forget(self) -> int:
+        """Return how many bytes at the beginning are not needed any more, and let the
+        next call begin after them."""
+        unneeded = max(self._at - LONGEST_TOKEN, 0)
+        self._at -= unneeded
+        return unneeded
 
     def _next(self) -> bool:
         """Step over the next token and what it begins; tell whether it has ended the
@@ -358,7 +413,10 @@ class _Scanner:
         if self._inside:
             self._inside()
             self._inside = None
-        found = TOKEN.search(self._data, self._at)
+        if self.tokens >= self._most_tokens:
+            raise _NeedMore
+        self.tokens += 1
+        found = self._find()
         if not found:
             self._at = max(self._at, len(self._data) - LONGEST_TOKEN)
             raise _NeedMore
@@ -366,24 +424,41 @@ class _Scanner:
             self._at = found.start()
             raise _NeedMore
         self._at = found.end()
-        return self._follow(found[0])
+        return self._follow(found)
+
+    def _find(self) -> "re.Match[bytes] | None":
+        begin = self._at
+        if self._is_routine:
+            found = TOKEN_OF_ROUTINE.search(self._data, begin)
+        else:
+            while simple := self._simple.match(self._data, self._at):
+                self._count(*simple.span(), b"'", b'"')
+                self._at = simple.end()
+            found = TOKEN.search(self._data, self._at)
+        end = found.start() if found else len(self._data)
+        self._count(begin, end, b"$", b"-", b"/")
+        if self._is_routine:
+            self.tokens += (end - begin) // BYTES_IN_ROUTINE
+        return found
 
     def _may_go_on(self, found: "re.Match[bytes]") -> bool:
         """Tell whether the token is only the part of one that has been read."""
         near_end = found.end() + LONGEST_TOKEN > len(self._data)
-        return near_end and not self._complete and found[0] != b";"
+        return near_end and not self._complete and found[0][:1] not in b";()"
 
-    def _follow(self, token: bytes) -> bool:
-        """Begin what ``token`` begins; tell whether it ends the statement."""
+    def _follow(self, found: "re.Match[bytes]") -> bool:
+        """Begin what a token begins; tell whether it ends the statement."""
+        token = found[0]
         first = token[:1]
         if first == b";":
             return self._parentheses <= 0 and not self._blocks
         if first in b"()":
             self._parentheses += token.count(b"(") - token.count(b")")
         elif first == b"'":
-            self._inside = self._in_string
-        elif token.endswith(b"'"):
-            self._inside = self._escaped
+            before = self._data[max(found.start() - 2, 0) : found.start()]
+            escaped = ESCAPING.search(before)
+            string = ESCAPED_STRING if escaped else self._string
+            self._inside = partial(self._up_to_quote, string)
         elif first == b'"':
             self._inside = partial(self._up_to, b'"')
         elif first == b"$":
@@ -393,12 +468,12 @@ class _Scanner:
         elif token == b"/*":
             self._depth = 1
             self._inside = self._comment
-        elif first.isalpha():
+        else:
             self._count_block(token.lower())
         return False
 
     def _count_block(self, word: bytes) -> None:
-        if not self._is_routine or self._parentheses:
+        if self._parentheses:
             return
         if word == b"begin" or (word == b"case" and self._blocks):
             self._blocks += 1
@@ -407,26 +482,20 @@ class _Scanner:
 
     # === UP TO THE END OF WHAT IS OPEN, OR AS FAR AS IT IS CLEAR === #
 
-    def _plain(self) -> None:
-        self._string(QUOTES)
+    def _up_to_quote(self, string: "re.Pattern[bytes]") -> None:
+        """Two quotes are one that belongs to the string."""
+        while found := string.match(self._data, self._at):
+            self._count(*found.span(), b"'", b"\\")
+            self._at = found.end()
+        quote = self._data[self._at : self._at + 2]
+        if quote[:1] != b"'" or (quote == b"'" and not self._complete):
+            raise _NeedMore
+        self._at += 1
 
-    def _escaped(self) -> None:
-        self._string(ESCAPES)
-
-    def _string(self, pattern: "re.Pattern[bytes]") -> None:
-        """Two quotes are one that belongs to the string: of those that stand together,
-        an odd number ends it. What else is found has an even number of bytes."""
-        size = len(self._data)
-        for found in pattern.finditer(self._data, self._at):
-            start, end = found.span()
-            if end == size and not self._complete:
-                self._at = start
-                raise _NeedMore
-            if (end - start) % 2:
-                self._at = end
-                return
-        self._at = size
-        raise _NeedMore
+    def _count(self, begin: int, end: int, *signs: bytes) -> None:
+        """Many bytes or signs that are passed at once take time, too."""
+        count = sum(self._data.count(sign, begin, end) for sign in signs)
+        self.tokens += count // SIGNS_OF_TOKEN + (end - begin) // BYTES_OF_TOKEN
 
     def _up_to(self, end: bytes) -> None:
         found = self._data.find(end, self._at)
@@ -438,10 +507,12 @@ class _Scanner:
     def _comment(self) -> None:
         depth = self._depth
         for found in COMMENT_BORDER.finditer(self._data, self._at):
+            self.tokens += 1
             depth += 1 if found[0] == b"/*" else -1
             if not depth:
                 self._at = found.end()
                 return
             self._at = found.end()
+        self._count(self._at, len(self._data))
         self._depth, self._at = depth, max(self._at, len(self._data) - 1)
         raise _NeedMore

@@ -35,7 +35,7 @@ from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .place import Place
 from .preflight import Finding, Surroundings, preflight
 from .safety import require_harmless
-from .sqlstream import longest_statement
+from .sqlstream import Longest
 from .target import Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
 
@@ -270,8 +270,8 @@ class Restore:
         progress.log(Message(LOADED, **counts))
 
     @property
-    def _longest(self) -> int:
-        return longest_statement(self.archive.reader.size)
+    def _longest(self) -> Longest:
+        return Longest.of_archive(self.archive.reader.size)
 
     def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
         """Yield the dump, as long as what is done beside it goes well: a load may
