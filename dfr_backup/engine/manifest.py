@@ -13,6 +13,10 @@ from .errors.fetch import NewerFormat
 
 FORMAT_VERSION = 1
 SIDECAR_SUFFIX = ".json"
+LONGEST_NAME, LONGEST_REASON = 1000, 64 << 10  # characters
+BAD_CHARACTERS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]"
+)  # no database takes them
 
 
 def archive_name(database: str, moment: datetime, identifier: str) -> str:
@@ -37,9 +41,33 @@ def build(odoo: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest: Odoo's own keys, and ours under ``dfr_backup``.
 
     ``odoo`` are the keys that Odoo's database manager writes (``odoo_dump``,
-    ``db_name``, ``version``, ``modules``…). Datetimes become ISO 8601 in UTC.
+    ``db_name``, ``version``, ``modules``…). Datetimes become ISO 8601 in UTC. What a
+    person or another program has said is made readable: no reader takes a manifest
+    with odd characters in it.
     """
-    return {**odoo, "dfr_backup": {"format": FORMAT_VERSION, **ours}}
+    return {**odoo, "dfr_backup": {"format": FORMAT_VERSION, **ours, **_said(ours)}}
+
+
+def _said(ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the texts of a manifest that may have anything in them, as they are
+    read."""
+    said: dict[str, Any] = {
+        name: _readable(ours[name], LONGEST_NAME)
+        for name in ("plan", "run")
+        if name in ours
+    }
+    if "missing" in ours:
+        said["missing"] = [
+            {**part, "reason": _readable(part.get("reason"), LONGEST_REASON)}
+            for part in ours["missing"]
+        ]
+    return said
+
+
+def _readable(text: Any, most: int) -> Any:
+    if not isinstance(text, str):
+        return text
+    return BAD_CHARACTERS.sub("\ufffd", text[:most])
 
 
 def sidecar(

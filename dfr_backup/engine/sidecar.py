@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 
 from .errors.fetch import BadManifest, NewerFormat
 from .identity import UNKNOWN, Identity
-from .manifest import FORMAT_VERSION, seal, sidecar_key
+from .manifest import (
+    BAD_CHARACTERS,
+    FORMAT_VERSION,
+    LONGEST_NAME,
+    LONGEST_REASON,
+    seal,
+    sidecar_key,
+)
 from .messages import Message, _
 from .signature import Signature, signature_of
 from .untrusted import Unusable, parse_json
@@ -21,9 +28,6 @@ YEARS = range(2000, 2200)
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-BAD_CHARACTERS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]"
-)  # no database takes them
 Kind = TypeVar("Kind")
 NOT_A: dict[type, str] = {
     dict: _("%(place)s is not an object"),
@@ -136,8 +140,8 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         odoo_version=odoo.text_if_any("version", 64),
         modules=len(odoo.mapping("modules")),
         contents=ours.texts("contents", 64),
-        plan=ours.text_if_any("plan", 1000),
-        run=ours.text("run", 1000),
+        plan=ours.text_if_any("plan", LONGEST_NAME),
+        run=ours.text("run", LONGEST_NAME),
         job=ours.text("job", 64),
         encrypted=name.endswith(".age"),
         encryption=encryption.text_if_any("kind", 64),
@@ -145,7 +149,9 @@ def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
         if encryption.has("recipients")
         else (),
         missing=tuple(
-            MissingPart(part.text("part", 64), part.text_if_any("reason", 64 << 10))
+            MissingPart(
+                part.text("part", 64), part.text_if_any("reason", LONGEST_REASON)
+            )
             for part in ours.list_of_fields("missing")
         ),
         sums_sha256=members.matching("sha256sums", SHA256)

@@ -6,8 +6,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dfr_backup.engine import manifest
+from dfr_backup.engine.archive.manifest_shape import parse_manifest
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.arrival import look_at
@@ -102,6 +105,23 @@ def test_unknown_keys_are_kept_by_an_import(storage):
     ours = kept["dfr_backup"]
     for place in (kept, ours, ours["members"]):
         assert place["later"] == MORE["later"]
+
+
+ANY_TEXT = st.text() | st.sampled_from(["", "\x00", "\x1b[2J", "a\r\nb", "x" * 70_000])
+
+
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
+def test_what_people_and_programs_say_makes_no_backup_unusable(plan, run, reason):
+    missing = [{"part": "dump_database", "reason": reason, "code": "DUMP-03"}]
+    content = manifest.build(
+        ODOO, {**OURS, "plan": plan, "run": run or "B1", "missing": missing}
+    )
+    stored = manifest.sidecar(content, KEY, 5, "ab" * 32)
+    found = parse_sidecar(stored, manifest.sidecar_key(KEY))
+    assert parse_manifest(manifest.encode(content)) == json.loads(json.dumps(content))
+    assert len(found.missing) == 1
+    if plan.isprintable() and len(plan) < 1000:
+        assert found.plan == plan
 
 
 @pytest.mark.parametrize("other", [{"count": 5}, {"sha256sums": "ab" * 32}])
