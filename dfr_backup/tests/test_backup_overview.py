@@ -181,7 +181,7 @@ class TestBackupOverview(OverviewCase):
             )
             (problem,) = self.overview()["problems"]
             self.assertEqual(problem["key"], f"{kind}:{check}")
-            self.assertIn("Nightly", problem["title"])
+            self.assertIn(self.plan.name, problem["title"])
             self.assertEqual((problem["tone"], problem["text"]), ("danger", "Bad."))
             check.state = "success"
             self.assertEqual(self.problems(), [])

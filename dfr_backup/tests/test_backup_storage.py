@@ -136,7 +136,7 @@ class TestBackupStorage(BackupCase):
         self.assertEqual(sftp._read_secret("sftp_password"), "secret two")
 
     def test_storage_of_a_plan_is_not_archived(self):
-        with self.assertRaisesRegex(UserError, "Nightly"):
+        with self.assertRaisesRegex(UserError, self.plan.name):
             self.storage.active = False
         self.plan.active = False
         self.storage.active = False

@@ -112,7 +112,8 @@ def test_lent_access_opens_nothing_of_another_database(storage, owners, purpose)
     enter(storage, owners, guest(A))
     with pytest.raises(PlaceOfAnother) as caught:
         enter(storage, owners, guest(B), purpose)
-    assert "backup open" in str(caught.value.hint)
+    assert caught.value.hint.template is PlaceOfAnother.remedy
+    assert "backup open" in caught.value.hint.values["command"]
     # nor to one that calls itself so: read is what another system or OID does not
     if purpose is Purpose.READ:
         with pytest.raises(PlaceOfAnother):

@@ -964,7 +964,7 @@ def test_what_acts_all_the_same_is_found(acting):
     with pytest.raises(NotHarmless) as caught:
         require_harmless(Connection(acting), neutralized=True)
     assert caught.value.message.values["tables"] == "ir_cron"
-    assert caught.value.log == "ir_cron, id 2"
+    assert re.fullmatch(r"ir_cron\W.*\b2", caught.value.log)
     run_sql(acting, "UPDATE backup_plan SET active = true")
     with pytest.raises(NotHarmless):
         require_harmless(Connection(acting), neutralized=False)
