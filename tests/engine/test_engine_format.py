@@ -124,6 +124,16 @@ def test_what_people_and_programs_say_makes_no_backup_unusable(plan, run, reason
         assert found.plan == plan
 
 
+def test_tables_of_any_name_make_no_archive_unusable(storage):
+    rows = {'"public"."a\rb"': 3, '"public"."\x1b[2J"': 4}
+    elsewhere = {"files": 0, "bytes": 0, "elsewhere": {"o\x01dd": 1}}
+    path = store(storage, ours={"rows": rows, "attachments": elsewhere})
+    with open_archive(path) as archive:
+        assert archive.describe().rows == rows
+    shown = read_contents(storage, KEY)
+    assert all(map(str.isprintable, [*shown.rows, *shown.elsewhere]))
+
+
 @pytest.mark.parametrize("other", [{"count": 5}, {"sha256sums": "ab" * 32}])
 def test_list_of_checksums_must_be_the_one_that_is_named(storage, other):
     path = store(storage, members=other)

@@ -83,8 +83,11 @@ def _check(value: Any, shape: Any, place: str) -> None:
 def _check_values(value: Mapping[str, Any], shape: Mapping[str, Any], at: str) -> None:
     if ANY in shape:
         for name, inner in value.items():
-            # Odoo knows no version of some modules; a count is a count
-            _require(_is_text(name) and (inner is not None or shape[ANY] is str), at)
+            # Odoo knows no version of some modules; a count is a count, and what is
+            # counted in a database has any name that PostgreSQL takes
+            counts = shape[ANY] is int
+            named = _is_name(name) if counts else _is_text(name)
+            _require(named and not (counts and inner is None), at)
             _check(inner, shape[ANY], at)
         return
     for name in value.keys() & shape.keys():
@@ -94,6 +97,10 @@ def _check_values(value: Mapping[str, Any], shape: Mapping[str, Any], at: str) -
 def _require(good: bool, place: str) -> None:
     if not good:
         raise Unusable(_("%(place)s is not what it should be"), place=place)
+
+
+def _is_name(value: str) -> bool:
+    return len(value) <= LONGEST and "\0" not in value
 
 
 def _is_text(value: str) -> bool:

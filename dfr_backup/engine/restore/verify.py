@@ -108,7 +108,7 @@ def _compare_rows(
         moved = root is not None and then_by_root[root] == now_by_root[root]
         if then != now and not moved:
             counts = {"saved": _rows(then), "restored": _rows(now)}
-            report.different.append(Message(DIFFERENT, table=table, **counts))
+            report.different.append(Message(DIFFERENT, table=_shown(table), **counts))
 
 
 def _summed(counts: Mapping[str, int], roots: Mapping[str, int]) -> Counter[int]:
@@ -133,6 +133,11 @@ def _counted(snapshot: Snapshot, progress: Progress) -> dict[str, int]:
             snapshot.cancel()
             raise
     return counting.result()
+
+
+def _shown(table: str) -> str:
+    """Return the name of a table as it can be printed: it may have anything in it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in table)
 
 
 def _rows(count: int | None) -> Message:
