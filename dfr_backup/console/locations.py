@@ -2,10 +2,10 @@
 
 import json
 import os
-import sys
 
 from ..engine.errors import EngineError
 from ..engine.errors.places import NoSuchLocation
+from .archives import fail
 from .runs import environment
 
 
@@ -20,7 +20,7 @@ def open_location(database, options):
                 storage._let_in()
             names = storages.mapped("name")
     except EngineError as error:
-        return _fail(error, options)
+        return fail(error, options)
     if options.json:
         print(json.dumps({"state": "success", "storages": names}, indent=2))
     for name in [] if options.json else names:
@@ -37,14 +37,3 @@ def _same(where, location):
     if where.startswith("/"):
         return os.path.realpath(where) == os.path.realpath(location)
     return where.rstrip("/") == location.rstrip("/")
-
-
-def _fail(error, options):
-    if options.json:
-        facts = {"error": str(error.message), "hint": str(error.hint) or None}
-        facts["error_code"] = error.code or None
-        print(json.dumps({"state": "failure", **facts}, indent=2))
-        return 1
-    print(f"ERROR: {error.message} [{error.code}]", file=sys.stderr)
-    print(f"   -> {error.hint}", file=sys.stderr)
-    return 1

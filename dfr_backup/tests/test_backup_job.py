@@ -13,13 +13,14 @@ from odoo.tests import tagged
 from odoo.tools import config
 
 from .. import server
-from ..console import doctor, runs
+from ..console import doctor, locations, runs
 from ..console.runs import _as_table
 from ..engine.errors import Postponed
 from ..engine.errors.archive import EncryptedMeanwhile, StaysInTheClear
 from ..engine.errors.dump import GaveWay
 from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import ForeignRun
+from ..engine.errors.places import NoSuchLocation
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
 from ..flows.backup import BackupFlow
@@ -77,6 +78,17 @@ class TestBackupJob(BackupCase):
                 self.env.invalidate_all()
                 self.assertEqual(job.error_code, code)
                 self.assertEqual(job.step_ids[0].error_code, by_step and code)
+
+    def test_a_location_of_no_storage_is_not_opened(self):
+        asked = Namespace(location="/nowhere", json=True)
+        with (
+            patch.object(locations, "environment", lambda _name: nullcontext(self.env)),
+            redirect_stdout(io.StringIO()) as printed,
+        ):
+            self.assertEqual(locations.open_location("x", asked), 1)
+        self.assertEqual(
+            json.loads(printed.getvalue())["error_code"], NoSuchLocation.code
+        )
 
     def test_table_of_the_command_line_has_a_hint_where_there_is_one(self):
         job = self.run_now()
