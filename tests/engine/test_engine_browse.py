@@ -6,14 +6,16 @@ import hashlib
 import io
 import json
 import os
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
 import pytest
 
 from dfr_backup.engine import compare, manifest
+from dfr_backup.engine.archive.checked import CheckedReader
 from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index
-from dfr_backup.engine.archive.source import StoredFile
+from dfr_backup.engine.archive.source import StoredFile, open_stored
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.browse import (
     copy_out,
@@ -433,3 +435,48 @@ def test_rows_that_differ():
         ("gone", 3, None, -3),
         ("new", None, 0, 0),
     ]
+
+
+MANY = 30_000
+
+
+@pytest.fixture
+def crowded(tmp_path):
+    """A storage with an archive of many small files, what it lists, and the SHA-256 of
+    its list of checksums."""
+    names, lines = [], []
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(MANY):
+            content = str(number).encode()
+            names.append(fname(content))
+            archive.writestr(f"filestore/{names[-1]}", content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            lines.append(f"{sha256}  filestore/{names[-1]}\n")
+        sums = "".join(lines).encode()
+        archive.writestr("SHA256SUMS", sums, zipfile.ZIP_DEFLATED)
+    return Far(tmp_path, LocalRules([tmp_path])), names, hashlib.sha256(sums)
+
+
+def test_one_of_many_files_takes_the_list_once_and_no_memory(crowded, tmp_path):
+    """The list of checksums is compared as a whole, since it vouches for its lines
+    only as a whole; it is never held."""
+    storage, names, sums = crowded
+    wanted = names[:: MANY // 20]
+    tracemalloc.start()
+    with (
+        open_stored(storage, "a.zip") as source,
+        CheckedReader(source, sums.hexdigest()) as reader,
+    ):
+        entries = [entry for _name, entry in find_files(reader, {*wanted})]
+        reader.want(entries)
+        read = storage.read
+        for entry in entries:
+            assert copy_out(reader, entry, bytes)
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        size = archive.getinfo("SHA256SUMS").compress_size
+        directory = (tmp_path / "a.zip").stat().st_size - archive.start_dir
+    assert peak < 7 << 20
+    assert read < 1.1 * (size + 3 * directory) + (1 << 20)
+    assert storage.read - read < 20 * (300 << 10)
