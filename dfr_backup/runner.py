@@ -19,6 +19,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import psycopg2
 
@@ -28,6 +29,7 @@ from odoo.modules.registry import Registry
 from odoo.tools import config
 
 from . import server
+from .engine.errors.command_line import DataFolderUnusable
 from .engine.errors.restore import BootFailed, BootTooSlow
 from .engine.errors.runs import SwitchedOff
 from .engine.messages import Message
@@ -68,12 +70,16 @@ def spawn(database: str, job_id: int, job_uuid: str) -> None:
     """Start a runner for a committed run, and return at once.
 
     The database name and the run's number are its only arguments: what is secret goes
-    by the environment or stands in the configuration file.
+    by the environment or stands in the configuration file. Where the data directory
+    cannot be used, nothing is started: the run waits, and says so when it is given up.
     """
-    log = server.log_path(job_uuid)
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        output = open_log(job_uuid)
+    except DataFolderUnusable as error:
+        _logger.error("Run %s was not started: %s", job_id, error.in_full)
+        return
     argv = [sys.executable, "-m", "odoo", "backup", "runner", f"--database={database}"]
-    with open(log, "ab", opener=_private) as output:
+    with output:
         process = subprocess.Popen(
             [*argv, f"--job={job_id}"],
             env=child_environment(f"dfr_backup {job_uuid[:8]} runner"),
@@ -86,6 +92,15 @@ def spawn(database: str, job_id: int, job_uuid: str) -> None:
     # somebody must read its exit status, or it stays a zombie while this server lives
     threading.Thread(target=process.wait, name="dfr_backup reaper", daemon=True).start()
     _logger.info("Started the backup process %s for run %s", process.pid, job_id)
+
+
+def open_log(job_uuid: str) -> IO[bytes]:
+    """Return the file into which the runner of a run writes. Raise
+    DataFolderUnusable."""
+    log = server.log_path(job_uuid)
+    with server.data_folder_explained():
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open(log, "ab", opener=_private)
 
 
 def child_environment(application_name: str) -> dict[str, str]:

@@ -20,6 +20,10 @@ CONFIRMED_SECONDS = 600  # as Odoo's check_identity
 ACTIONS = [
     ("delete", "Backup deleted"),
     ("unprotect", "Protection removed"),
+    ("download", "Backup downloaded"),
+    ("browse", "Backup looked into"),
+    ("fetch", "File taken out of a backup"),
+    ("restore", "Backup restored"),
     ("trust", "File trusted"),
     ("distrust", "Trust withdrawn"),
     ("original", "Said to be the original"),
@@ -58,7 +62,8 @@ def _is_called_over_http():
 
 
 class BackupAudit(models.Model):
-    """One line for each change that can cost backups. Only the addon adds lines, and
+    """One line for each change that can cost backups, and for each time that somebody
+    opens one. Only the addon adds lines, and
     nothing changes or deletes them."""
 
     _name = "backup.audit"

@@ -245,6 +245,7 @@ class BackupCopy(models.Model):
             url = copy._get_checked_storage().download_url(
                 copy.key, copy.key, DOWNLOAD_SECONDS
             )
+        self.env["backup.audit"]._note("download", self, copy.storage_id.name)
         _logger.info(
             "User %s downloads %s from %s", self.env.uid, copy.key, copy.storage_id.name
         )

@@ -31,6 +31,7 @@ class BackupCopy(models.Model):
         browser = self.env["backup.browse"].sudo().create({"copy_id": self.id})
         browser._read_manifest()
         remember_opened(browser)
+        self.env["backup.audit"]._note("browse", self)
         _logger.info("User %s looks into %s", self.env.uid, self.key)
         return {
             "type": "ir.actions.act_window",
@@ -76,6 +77,8 @@ class BackupCopy(models.Model):
                 self.env._("Select two backups that are there, and compare them.")
             )
         older, newer = self.sorted("date")
+        for copy in self:
+            self.env["backup.audit"]._note("browse", copy)
         comparison = (
             self.env["backup.compare"]
             .sudo()

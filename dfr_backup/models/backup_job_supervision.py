@@ -10,6 +10,7 @@ from odoo import api, fields, models
 from .. import runner, server
 from ..engine import postgres
 from ..engine.errors import EngineError
+from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.other import CancelledBy, ForeignRun
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.messages import Message
@@ -188,7 +189,12 @@ class BackupJob(models.Model):
 
     def _close_unstartable(self):
         log = runner.log_tail(self.uuid)
-        self._close_broken(NotStarted(log_file=self.runner_log, log=log))
+        error = NotStarted(log_file=self.runner_log, log=log)
+        try:
+            runner.open_log(self.uuid).close()
+        except DataFolderUnusable as reason:
+            error = reason
+        self._close_broken(error)
 
     def _close_broken(self, error):
         for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):

@@ -198,7 +198,9 @@ class TestBackupAudit(BackupCase, HttpCase):
                 "kept_elsewhere": True,
             }
         )
-        self.assertIn("error", self.call(wizard, "action_use"))
+        action = self.call(wizard, "action_use")["result"]
+        self.assertEqual(action["res_model"], "res.users.identitycheck")
+        self.assertEqual(self.plan.age_recipients, keys[0])
         for values in (
             {"age_recipients": "\n".join(keys)},
             {"age_recipients": keys[1]},
@@ -320,6 +322,22 @@ class TestBackupAudit(BackupCase, HttpCase):
         self.call(self.copy, "action_unprotect")
         self.assertFalse(self.copy.protected)
         self.assertEqual(self.noted().action, "unprotect")
+
+    def test_opening_is_written_down(self):
+        """Who has the password of a manager can read all that a backup holds."""
+        self.enter_password()
+        self.copy.write({"state": "verified", "signature": "ours"})
+        (self.root / "disk" / "db-1.zip").write_bytes(b"zip")
+        self.call(self.copy, "action_browse")
+        self.call(self.copy, "action_download")
+        wizard = self.env["backup.restore.wizard"].with_user(self.manager)
+        wizard = wizard.create({"copy_id": self.copy.id, "database": "elsewhere"})
+        self.call(wizard, "action_restore")
+        lines = self.noted()
+        self.assertEqual(lines.mapped("action"), ["browse", "download", "restore"])
+        self.assertEqual(lines.user_id, self.manager)
+        self.assertEqual(lines.mapped("record"), ["db-1.zip"] * 3)
+        self.assertEqual(lines[-1].new_value, "elsewhere")
 
     def test_deleting_is_written_down(self):
         uuid = self.env["backup.job"]._current_database_uuid()

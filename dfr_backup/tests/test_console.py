@@ -89,6 +89,7 @@ class TestConsole(TransactionCase):
                 server.data_root() / "fetched", "x"
             ).__enter__(),
             "space": lambda: doctor._space(None),
+            "log": lambda: runner.open_log("u"),
             "certificates": lambda: server.certificate_path("PEM"),
         }
         for name, want in wants.items():
@@ -97,6 +98,16 @@ class TestConsole(TransactionCase):
                 self.assertEqual(answer["error_code"], DataFolderUnusable.code)
                 self.assertIn(str(root / "data"), answer["error"])
                 self.assertTrue(answer["hint"])
+
+    def test_a_run_that_cannot_be_started_for_it_waits(self):
+        root = Path(tempfile.mkdtemp(prefix="dfr_backup_test"))
+        self.addCleanup(root.rmdir)
+        root.chmod(0o555)
+        self.assertEqual(self.as_nobody(self.spawned_in, root / "data"), None)
+
+    def spawned_in(self, folder):
+        with patch.object(server, "data_root", lambda: folder):
+            return runner.spawn(self.env.cr.dbname, 1, "u")
 
     def refused_in(self, folder, want):
         """Let a command want something of a data directory; return its answer."""

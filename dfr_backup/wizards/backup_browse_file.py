@@ -161,6 +161,8 @@ class BackupBrowseFile(models.TransientModel):
         """Fetch this file out of the archive."""
         self.ensure_one()
         self.browse_id.copy_id._check_manager()
+        copy, name = self.browse_id.copy_id, self.store_fname
+        self.env["backup.audit"]._note("fetch", copy, new=name)
         token = grant(self, FETCH_SCOPE, FETCH_SECONDS)
         return {
             "type": "ir.actions.act_url",

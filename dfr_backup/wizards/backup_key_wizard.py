@@ -2,6 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ..engine.encryption.files import fingerprint, generate_key, parse_recipients
+from ..models.backup_audit import asks_password
 from ..models.engine_messages import translate_engine_errors
 
 
@@ -48,6 +49,14 @@ class BackupKeyWizard(models.TransientModel):
                     "Nobody can read the backups without it, and it is shown only now."
                 )
             )
+        return self._use_besides() if self.plan_id.encryption != "none" else self._use()
+
+    @asks_password
+    def _use_besides(self):
+        """A plan that encrypts already gets another reader of its backups."""
+        return self._use()
+
+    def _use(self):
         plan = self.plan_id
         keys = [
             line for line in (plan.age_recipients or "").splitlines() if line.strip()

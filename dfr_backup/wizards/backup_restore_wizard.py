@@ -206,6 +206,7 @@ class BackupRestoreWizard(models.TransientModel):
         copy = self.copy_id.sudo()
         with translate_engine_errors(self.env):
             copy._require_trusted()
+        self.env["backup.audit"]._note("restore", self.copy_id, new=self.database)
         job = copy._request_restore(
             restore_database=self.database,
             restore_neutralize=self.neutralize,

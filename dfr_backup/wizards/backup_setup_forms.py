@@ -61,8 +61,8 @@ class BackupStorage(models.Model):
 class BackupKeyWizard(models.TransientModel):
     _inherit = "backup.key.wizard"
 
-    def action_use(self):
-        result = super().action_use()
+    def _use(self):
+        result = super()._use()
         setup = (
             self.env["backup.setup"]
             .browse(self.env.context.get("backup_setup"))

@@ -20,10 +20,16 @@ async function askForPassword({orm, action}) {
     });
 }
 
+/* A dialog of the action service takes the place of the one that is open, with what was
+   typed there: then the error says where the change can be made. */
+function isDialogOpen() {
+    return Boolean(document.querySelector(".o_dialog"));
+}
+
 /* A form that is saved goes on by itself once the password is there. */
 patch(FormController.prototype, {
     async onSaveError(error, options, leaving) {
-        if (leaving || !wantsPassword(error)) {
+        if (leaving || !wantsPassword(error) || isDialogOpen()) {
             return super.onSaveError(...arguments);
         }
         const confirmed = await askForPassword(this.env.services);
@@ -34,6 +40,9 @@ patch(FormController.prototype, {
 /* Whatever else was refused can be done again then. */
 function passwordHandler(env, error, originalError) {
     if (!(originalError instanceof RPCError) || !wantsPassword(originalError)) {
+        return false;
+    }
+    if (isDialogOpen()) {
         return false;
     }
     askForPassword(env.services).then((confirmed) => {
