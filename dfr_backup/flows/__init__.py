@@ -1,3 +1,4 @@
+from .base import Flow
 from .backup import BackupFlow
 from .repair import RepairFlow
 from .importing import ImportFlow
@@ -6,7 +7,7 @@ from .scan import ScanFlow
 from .verify import VerifyFlow
 
 # the flow of each kind of ``backup.job``
-FLOWS = {
+FLOWS: dict[str, type[Flow]] = {
     "backup": BackupFlow,
     "verify": VerifyFlow,
     "scan": ScanFlow,

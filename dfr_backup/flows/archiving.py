@@ -10,7 +10,8 @@ from ..engine.errors.storage import ArchiveGone, PartialArchiveGone, WorkDeleted
 from ..engine.messages import Message
 from ..engine.progress import Progress
 from . import words
-from .base import Flow
+from .base import Flow, Work
+from .records import JobRecord, StepRecord, StorageRecord
 
 PARTIAL_ARCHIVE = "archive.part"
 IN_WORK = ("dump_database", "archive_files", "compress", "upload")
@@ -22,22 +23,22 @@ class ArchivingFlow(Flow):
 
     BEGINS_AGAIN = True  # what is lost can be made once more
 
-    def __init__(self, job):
+    def __init__(self, job: JobRecord):
         super().__init__(job)
         self.work = job._work_path()
         self.partial = self.work / PARTIAL_ARCHIVE
-        self._writer = None
+        self._writer: ArchiveWriter | None = None
 
-    def _do(self, step, method, obstacle=None):
-        if step.kind not in IN_WORK:
-            return super()._do(step, method, obstacle)
-        return super()._do(step, lambda *about: self._in_work(method, *about), obstacle)
+    def _do(self, step: StepRecord, work: Work, obstacle: str | None = None) -> None:
+        in_work = step.kind in IN_WORK
+        inner = (lambda progress: self._in_work(work, progress)) if in_work else work
+        super()._do(step, inner, obstacle)
 
-    def _in_work(self, method, *about):
+    def _in_work(self, work: Work, progress: Progress) -> None:
         """Do a step. When its files are deleted meanwhile, put the run off: the next
         attempt begins with a new dump."""
         try:
-            method(*about)
+            work(progress)
         except (Cancelled, Postponed):
             raise
         except (EngineError, OSError) as error:
@@ -47,13 +48,13 @@ class ArchivingFlow(Flow):
             self._undo_uploads("upload")
             raise WorkDeleted(folder=self.work, log=str(error)) from error
 
-    def _good(self, kind, storage=None):
+    def _good(self, kind: str, storage: StorageRecord | None = None) -> bool:
         return self.job._step(kind, storage)._is_good()
 
-    def _has_saved(self):
+    def _has_saved(self) -> bool:
         return self._good("dump_database") or self._good("archive_files")
 
-    def _is_lost(self):
+    def _is_lost(self) -> bool:
         """Tell whether somebody else removed what was saved."""
         if not self.work.exists():
             return True
@@ -61,11 +62,11 @@ class ArchivingFlow(Flow):
             self.partial.exists() or self.job._is_archived()
         )
 
-    def _is_stored(self):
+    def _is_stored(self) -> bool:
         """Tell whether a storage holds the archive already."""
         return any(self._good("upload", storage) for storage in self.job._storages())
 
-    def _archive(self):
+    def _archive(self) -> ArchiveWriter:
         """The writer, one for all steps. What another process has begun is read
         again first."""
         if self._writer is None and self.partial.exists():
@@ -77,21 +78,21 @@ class ArchivingFlow(Flow):
             self._writer = ArchiveWriter.create(self.partial)
         return self._writer
 
-    def _watch(self):
+    def _watch(self) -> Progress:
         """Return a progress that only listens to a cancel: reading again is no step."""
         return Progress(lambda _progress: self.job._check_cancel())
 
-    def _release(self):
+    def _release(self) -> None:
         if self._writer is not None:
             self._writer.release()
             self._writer = None
 
-    def _forget_archive(self):
+    def _forget_archive(self) -> None:
         self._release()
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(mode=0o700, parents=True)
 
-    def _restart_if_archive_is_lost(self):
+    def _restart_if_archive_is_lost(self) -> None:
         """A later attempt may find the working directory gone or damaged, or be on
         another server: then nothing of what the closed steps have saved counts any
         more, unless a storage holds it."""
@@ -112,12 +113,12 @@ class ArchivingFlow(Flow):
             self.job._restart(Message(words.STARTING_AGAIN, problem=error))
             self._forget_archive()
 
-    def _require_archive(self):
+    def _require_archive(self) -> None:
         """Raise PermanentError when there is nothing to upload any more."""
         if not self.job._is_archived():
             raise ArchiveGone(folder=self.work)
 
-    def _undo_uploads(self, unless):
+    def _undo_uploads(self, unless: str) -> None:
         """Remove what was uploaded to each storage, unless its step of that kind
         ended well."""
         for storage in self.job._storages():
@@ -129,7 +130,7 @@ class ArchivingFlow(Flow):
                 with contextlib.suppress(EngineError):
                     self._remove_from(storage)
 
-    def _remove_from(self, storage):
+    def _remove_from(self, storage: StorageRecord) -> None:
         target = storage._get_own_storage()
         target.delete(manifest.sidecar_key(self.job.archive_name))
         target.discard_partial(self.job.archive_name)

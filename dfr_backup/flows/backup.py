@@ -2,15 +2,18 @@
 
 import contextlib
 import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from ..engine import listing, manifest
 from ..engine.addons import archive_addons
 from ..engine.archive.journal import journal_path
 from ..engine.archive.names import DUMP, INDEX
+from ..engine.archive.writer import ArchiveWriter, Sealed
 from ..engine.catalogued import compare_stored
 from ..engine.checkpoints import checkpoint
 from ..engine.dump import dump
-from ..engine.encryption.files import encrypt_file
+from ..engine.encryption.files import Encrypted, encrypt_file
 from ..engine.errors import (
     Cancelled,
     EngineError,
@@ -27,16 +30,22 @@ from ..engine.errors.archive import (
     StaysInTheClear,
     WorkFolderNotMade,
 )
-from ..engine.filestore import archive_filestore, walk_filestore
+from ..engine.filestore import (
+    Attachment,
+    FilestoreReport,
+    archive_filestore,
+    walk_filestore,
+)
 from ..engine.messages import Joined, Message, Size, _
 from ..engine.outcome import overall_state
-from ..engine.postgres import find_client_tool
+from ..engine.postgres import ClientTool, find_client_tool
 from ..engine.progress import Progress
 from ..engine.retry import persistently
 from ..engine.sidecar import parse_sidecar
 from ..engine.snapshot import RowCounter, Snapshot
 from . import words
 from .archiving import ArchivingFlow
+from .records import JobRecord, Listing, PlanRecord, StorageRecord
 
 PARTIAL_ENCRYPTED = "archive.part.age"
 ATTACHMENT_LIST = "attachments.jsonl"
@@ -50,12 +59,14 @@ class BackupFlow(ArchivingFlow):
 
     overall_state = staticmethod(overall_state)
 
-    def __init__(self, job):
+    def __init__(self, job: JobRecord):
         super().__init__(job)
         self.list = self.work / ATTACHMENT_LIST
 
     @staticmethod
-    def planned_steps(plan, storages):
+    def planned_steps(
+        plan: PlanRecord, storages: StorageRecord
+    ) -> list[tuple[str, StorageRecord]]:
         """Return the steps that a run of ``plan`` will have, as (kind, storage)."""
         nowhere = storages.browse()
         steps = [("initialize", nowhere)]
@@ -67,14 +78,14 @@ class BackupFlow(ArchivingFlow):
         steps += [("verify", storage) for storage in storages]
         return [*steps, ("cleanup", nowhere)]
 
-    def run(self):
+    def run(self) -> None:
         self.job._adopt_plan()
         try:
             self._run_steps(self.job._storages())
         finally:
             self._release()
 
-    def _run_steps(self, storages):
+    def _run_steps(self, storages: StorageRecord) -> None:
         step = self.job._step
         self._do(step("initialize"), self.initialize)
         self._restart_if_too_open()
@@ -83,12 +94,14 @@ class BackupFlow(ArchivingFlow):
         self._do(step("archive_files"), self.archive_files, self._unprepared())
         self._do(step("compress"), self.compress, self._nothing_to_compress())
         for storage in storages:
-            self._do(step("upload", storage), self.upload, self._not_sealed())
+            upload = step("upload", storage)
+            self._do_stored(upload, self.upload, self._not_sealed())
         for storage in storages:
-            self._do(step("verify", storage), self.verify, self._not_uploaded(storage))
+            verify = step("verify", storage)
+            self._do_stored(verify, self.verify, self._not_uploaded(storage))
         self._do(step("cleanup"), self.cleanup)
 
-    def _restart_if_too_open(self):
+    def _restart_if_too_open(self) -> None:
         """An archive that an earlier attempt has completed in the clear is not uploaded
         any more once its plan encrypts."""
         job = self.job
@@ -102,25 +115,25 @@ class BackupFlow(ArchivingFlow):
 
     # === WHY A STEP CANNOT RUN === #
 
-    def _unprepared(self):
+    def _unprepared(self) -> str | None:
         return None if self._good("initialize") else words.UNPREPARED
 
-    def _nothing_to_compress(self):
+    def _nothing_to_compress(self) -> str | None:
         if self._has_saved():
             return None
         return words.NOTHING_SAVED
 
-    def _not_sealed(self):
+    def _not_sealed(self) -> str | None:
         return None if self._good("compress") else words.NO_ARCHIVE
 
-    def _not_uploaded(self, storage):
+    def _not_uploaded(self, storage: StorageRecord) -> str | None:
         if self._good("upload", storage):
             return None
         return words.NOT_STORED
 
     # === THE STEPS === #
 
-    def initialize(self, progress):
+    def initialize(self, progress: Progress) -> None:
         """Make the working directory, and find out early what would fail late."""
         if not self.job._storages():
             raise NoStorage()
@@ -133,7 +146,7 @@ class BackupFlow(ArchivingFlow):
             self._check_space(progress)
         self._check_storages(progress)
 
-    def _make_work(self):
+    def _make_work(self) -> None:
         try:
             self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -141,7 +154,7 @@ class BackupFlow(ArchivingFlow):
                 folder=self.work.parent, reason=error.strerror, log=str(error)
             ) from error
 
-    def _check_tools(self, progress):
+    def _check_tools(self, progress: Progress) -> None:
         """Only log: a missing pg_dump fails the dump, and the files are still saved."""
         if not self.job.include_database:
             return
@@ -149,11 +162,11 @@ class BackupFlow(ArchivingFlow):
             tool = self._find_pg_dump()
             progress.log(Message(_("Using %(program)s"), program=tool.label))
 
-    def _find_pg_dump(self):
-        major = self.job.env.cr.connection.server_version // 10000
-        return find_client_tool("pg_dump", major, self.job._pg_path())
+    def _find_pg_dump(self) -> ClientTool:
+        job = self.job
+        return find_client_tool("pg_dump", job._server_version(), job._pg_path())
 
-    def _check_space(self, progress):
+    def _check_space(self, progress: Progress) -> None:
         needed = self._estimated_size()
         free = shutil.disk_usage(self.work).free
         progress.log(
@@ -169,7 +182,7 @@ class BackupFlow(ArchivingFlow):
                 needed=Size(needed), free=Size(free), folder=self.work
             )
 
-    def _estimated_size(self):
+    def _estimated_size(self) -> int:
         """Return about how many bytes the archive will have, rather too many."""
         size = 0
         with Snapshot(self.job._connection()) as snapshot:
@@ -181,7 +194,7 @@ class BackupFlow(ArchivingFlow):
                     size += snapshot.estimated_filestore_size()
         return 2 * size if self.job._is_encrypted() else size
 
-    def _check_storages(self, progress):
+    def _check_storages(self, progress: Progress) -> None:
         for storage in self.job._storages():
             try:
                 storage._get_own_storage().check()
@@ -190,14 +203,14 @@ class BackupFlow(ArchivingFlow):
                     Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
                 )
 
-    def dump_database(self, progress):
+    def dump_database(self, progress: Progress) -> None:
         """Dump one snapshot of the database straight into the archive."""
         self._forget_archive()
         with self._postponing():
             self._dump(progress)
 
     @contextlib.contextmanager
-    def _postponing(self):
+    def _postponing(self) -> Iterator[None]:
         """Let what PostgreSQL refuses for a while put the run off, as long as it has
         attempts."""
         try:
@@ -207,7 +220,7 @@ class BackupFlow(ArchivingFlow):
                 raise Postponed.because(error) from error
             raise
 
-    def _dump(self, progress):
+    def _dump(self, progress: Progress) -> None:
         connection = self.job._connection()
         with Snapshot(connection) as snapshot:
             self._save_list(snapshot, progress)
@@ -246,13 +259,15 @@ class BackupFlow(ArchivingFlow):
             saved=saved,
         )
 
-    def _index_attachments(self, snapshot, writer, progress):
+    def _index_attachments(
+        self, snapshot: Snapshot, writer: ArchiveWriter, progress: Progress
+    ) -> None:
         """Let the archive say which attachment is which file. Without that it is a
         backup, too."""
         try:
             with writer.stream_member(INDEX) as member:
 
-                def write(piece):
+                def write(piece: bytes) -> None:
                     member.write(piece)
                     progress.tick()
 
@@ -267,7 +282,7 @@ class BackupFlow(ArchivingFlow):
                 )
             )
 
-    def _save_list(self, snapshot, progress):
+    def _save_list(self, snapshot: Snapshot, progress: Progress) -> None:
         files, size = listing.save(self.list, snapshot.attachments())
         elsewhere = snapshot.attachments_elsewhere()
         progress.log(
@@ -289,7 +304,7 @@ class BackupFlow(ArchivingFlow):
             attachments={"files": files, "bytes": size, "elsewhere": elsewhere},
         )
 
-    def archive_files(self, progress):
+    def archive_files(self, progress: Progress) -> None:
         """Archive the attachment files of the same snapshot, and the custom addons."""
         writer, report = self._archive(), None
         if self.job.include_addons:
@@ -305,7 +320,9 @@ class BackupFlow(ArchivingFlow):
                 log="\n".join(map(str, report.unreadable)),
             )
 
-    def _archive_filestore(self, writer, progress):
+    def _archive_filestore(
+        self, writer: ArchiveWriter, progress: Progress
+    ) -> FilestoreReport:
         root = self.job._filestore_path()
         attachments = self._attachments(root, progress)
         if not root.is_dir() and self.job._facts().get("attachments", {}).get(
@@ -342,7 +359,7 @@ class BackupFlow(ArchivingFlow):
         )
         return report
 
-    def _attachments(self, root, progress):
+    def _attachments(self, root: Path, progress: Progress) -> Iterable[Attachment]:
         """Return the files to archive: those of the dump's snapshot, or of one just for
         them.
 
@@ -363,7 +380,7 @@ class BackupFlow(ArchivingFlow):
         progress.expect(self.job._facts()["attachments"]["bytes"])
         return listing.load(self.list)
 
-    def compress(self, progress):
+    def compress(self, progress: Progress) -> None:
         """Complete the archive: checksums, manifest, directory. From here on it
         never changes."""
         if not self.job._is_archived():
@@ -372,7 +389,7 @@ class BackupFlow(ArchivingFlow):
         if drop:
             progress.warn(Message(words.SIZE_DROP, drop=drop))
 
-    def _seal(self, progress):
+    def _seal(self, progress: Progress) -> None:
         self.job._adopt_encryption()
         key = self.job._encryption_key()
         name = manifest.archive_name(
@@ -392,20 +409,21 @@ class BackupFlow(ArchivingFlow):
                 members=sealed.members,
             )
         )
+        stored: Sealed | Encrypted = sealed
         complete = self.partial
         if key:
             name, complete = f"{name}.age", self.work / PARTIAL_ENCRYPTED
-            sealed = encrypt_file(self.partial, complete, key, progress)
+            stored = encrypt_file(self.partial, complete, key, progress)
             progress.log(Message(_("Encrypted by age")))
-        self.job._record_archive(name, sealed.size, sealed.sha256, content)
+        self.job._record_archive(name, stored.size, stored.sha256, content)
         checkpoint("archive.recorded")
         complete.rename(self.work / name)
         checkpoint("archive.renamed")
         self.partial.unlink(missing_ok=True)
         journal_path(self.partial).unlink(missing_ok=True)
-        progress.done = progress.total = sealed.size
+        progress.done = progress.total = stored.size
 
-    def upload(self, progress, storage):
+    def upload(self, progress: Progress, storage: StorageRecord) -> None:
         """Store the archive and, last of all, the manifest that makes it a backup."""
         target = storage._get_own_storage()
         job = self.job
@@ -430,14 +448,14 @@ class BackupFlow(ArchivingFlow):
         )
         job._record_copy(storage, "stored", **noted)
 
-    def _require_closed(self):
+    def _require_closed(self) -> None:
         """Raise an EngineError when the archive may not be uploaded as it is: it was
         completed before its plan was encrypted."""
         if self.job._is_too_open():
             again = self.job._may_try_again()
             raise EncryptedMeanwhile() if again else StaysInTheClear()
 
-    def verify(self, progress, storage):
+    def verify(self, progress: Progress, storage: StorageRecord) -> None:
         """Read back what the storage holds, and compare it with what was sealed."""
         job = self.job
         target = storage._get_own_storage()
@@ -464,7 +482,7 @@ class BackupFlow(ArchivingFlow):
         noted = job.copy_ids._noted_of(sidecar)
         job._record_copy(storage, "verified", **noted)
 
-    def cleanup(self, progress):
+    def cleanup(self, progress: Progress) -> None:
         """Remove what is not needed any more: old copies, where a new one is
         verified, and temporary files. A failure here is a warning, never a failure."""
         for storage in self.job._storages():
@@ -477,7 +495,7 @@ class BackupFlow(ArchivingFlow):
                 Message(_("Something could not be removed: %(reason)s"), reason=error)
             )
 
-    def _look_after(self, progress, storage):
+    def _look_after(self, progress: Progress, storage: StorageRecord) -> None:
         """List a storage, once: delete what no rule wants any more, and see what else
         is gone: somebody else may have deleted it."""
         with self._warning(progress, storage):
@@ -486,7 +504,7 @@ class BackupFlow(ArchivingFlow):
             self.job._note_listed(storage, progress, listing)
 
     @contextlib.contextmanager
-    def _warning(self, progress, storage):
+    def _warning(self, progress: Progress, storage: StorageRecord) -> Iterator[None]:
         """Let what fails in a storage be a warning."""
         try:
             yield
@@ -495,17 +513,19 @@ class BackupFlow(ArchivingFlow):
                 Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
             )
 
-    def _apply_retention(self, progress, storage, listing):
+    def _apply_retention(
+        self, progress: Progress, storage: StorageRecord, listing: Listing
+    ) -> None:
         """Delete what the plan's rules want nowhere any more, and say for each why."""
         with self._warning(progress, storage):
             self.job._apply_retention(storage, progress, listing)
 
-    def abandon(self):
+    def abandon(self) -> None:
         """After a cancel: remove every trace of this run but the copies already
         verified."""
         self._undo_uploads("verify")
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def give_up(self):
+    def give_up(self) -> None:
         """After too many interruptions: remove what no storage holds as a whole."""
         self._undo_uploads("upload")

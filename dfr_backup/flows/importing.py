@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from ..engine.archive.reader import open_archive
 from ..engine.arrival import (
@@ -17,10 +19,12 @@ from ..engine.errors import EngineError, PermanentError
 from ..engine.errors.storage import UploadedFileGone
 from ..engine.messages import Message
 from ..engine.outcome import whole_state
+from ..engine.progress import Progress
 from ..engine.restore.attachments import lost_attachments
 from ..engine.retry import persistently
 from . import words
 from .backup import BackupFlow
+from .records import Listing, StorageRecord
 
 UPLOADED = "uploaded"  # the file, until it has the name of an archive
 
@@ -35,18 +39,18 @@ class ImportFlow(BackupFlow):
 
     overall_state = staticmethod(whole_state)
 
-    def run(self):
+    def run(self) -> None:
         step = self.job._step
         storage = self.job._storages()
         self._do(step("check"), lambda progress: self.check(progress, storage))
-        self._do(step("upload"), self.upload, self._not_sealed())
-        self._do(step("verify"), self.verify, self._not_uploaded(storage))
+        self._do_stored(step("upload"), self.upload, self._not_sealed())
+        self._do_stored(step("verify"), self.verify, self._not_uploaded(storage))
         self._do(step("cleanup"), self.cleanup)
 
-    def _not_sealed(self):
+    def _not_sealed(self) -> str | None:
         return None if self._good("check") else words.NOT_KEPT
 
-    def check(self, progress, storage):
+    def check(self, progress: Progress, storage: StorageRecord) -> None:
         """Read all of the file, and decide under which name it is stored."""
         job, path = self.job, self.work / UPLOADED
         if job._is_archived():
@@ -67,7 +71,7 @@ class ImportFlow(BackupFlow):
         checkpoint("import.recorded")
         path.rename(self.work / key)
 
-    def _count_attachments(self, path, progress):
+    def _count_attachments(self, path: Path, progress: Progress) -> None:
         """Say now what a restore will have to be told to go on without."""
         try:
             with open_archive(path) as archive:
@@ -79,7 +83,7 @@ class ImportFlow(BackupFlow):
             progress.warn(lost.error.in_full)
             self.job._note_to_accept([lost.error])
 
-    def upload(self, progress, storage):
+    def upload(self, progress: Progress, storage: StorageRecord) -> None:
         """Store the archive. A name that another import has taken since this one was
         checked is left to it."""
         self._require_archive()
@@ -96,16 +100,16 @@ class ImportFlow(BackupFlow):
             self._let_go(storage, key)
             raise
 
-    def _begun(self):
+    def _begun(self) -> Sequence[str]:
         return self.job._facts().get("begun", ())
 
-    def _take_key(self, storage):
+    def _take_key(self, storage: StorageRecord) -> str:
         job, target = self.job, storage._get_own_storage()
         # who may not delete may not write over a reservation either
         take = take_key if storage.can_delete else free_key
         return take(target, job.archive_name, job.uuid, self._begun())
 
-    def _let_go(self, storage, key):
+    def _let_go(self, storage: StorageRecord, key: str) -> None:
         """Let others have a name under which nothing was stored: a later attempt asks
         for it again."""
         with contextlib.suppress(EngineError):
@@ -113,7 +117,7 @@ class ImportFlow(BackupFlow):
                 begun = [name for name in self._begun() if name != key]
                 self.job._remember(begun=begun)
 
-    def _rename(self, key):
+    def _rename(self, key: str) -> None:
         """Give the archive another name; a kill leaves it under the one or under the
         other, as the run knows it."""
         job, former = self.job, self.job._archive_path()
@@ -123,5 +127,7 @@ class ImportFlow(BackupFlow):
         job._record_archive(key, size, job.archive_sha256, content)
         former.unlink()
 
-    def _apply_retention(self, progress, storage, listing):
+    def _apply_retention(
+        self, progress: Progress, storage: StorageRecord, listing: Listing
+    ) -> None:
         """An archive from elsewhere takes no other's place."""

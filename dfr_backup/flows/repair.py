@@ -6,9 +6,11 @@ from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.errors.storage import NoGoodFile
 from ..engine.messages import Message, _
 from ..engine.outcome import checked_state
+from ..engine.progress import Progress
 from ..engine.repair import put_back, remove_partial
 from . import words
 from .base import Flow
+from .records import CopyRecord
 
 NAMED = 50  # files that no backup has, by name
 
@@ -16,11 +18,11 @@ NAMED = 50  # files that no backup has, by name
 class RepairFlow(Flow):
     overall_state = staticmethod(checked_state)
 
-    def run(self):
+    def run(self) -> None:
         self._do(self.job._step("repair"), self.repair)
         self.abandon()
 
-    def abandon(self):
+    def abandon(self) -> None:
         """Leave nothing, also of an attempt that was killed."""
         for store_fname in self.job._names_to_repair():
             remove_partial(self.job._filestore_path(), store_fname)
@@ -28,7 +30,7 @@ class RepairFlow(Flow):
 
     give_up = abandon
 
-    def repair(self, progress):
+    def repair(self, progress: Progress) -> None:
         """Look through the backups, newest first, until every file was put back."""
         wanted = self.job._files_to_repair()
         progress.expect(sum(wanted.values()))
@@ -52,7 +54,9 @@ class RepairFlow(Flow):
         if wanted:
             self._report_unrecoverable(wanted, whole, progress)
 
-    def _repair_from(self, copy, wanted, progress):
+    def _repair_from(
+        self, copy: CopyRecord, wanted: dict[str, int], progress: Progress
+    ) -> None:
         """Put back what this backup holds of the files that are wanted."""
         storage, identities = copy.storage_id._get_storage(), self.job._identities(copy)
         progress.tick()
@@ -76,7 +80,9 @@ class RepairFlow(Flow):
                 template = words.PUT_BACK if written else words.GOOD_ALREADY
                 progress.log(Message(template, file=store_fname, key=copy.key))
 
-    def _report_unrecoverable(self, lost, whole, progress):
+    def _report_unrecoverable(
+        self, lost: dict[str, int], whole: int, progress: Progress
+    ) -> None:
         names = "\n".join([*lost][:NAMED])
         if len(lost) == whole:
             raise NoGoodFile(count=whole, log=names)

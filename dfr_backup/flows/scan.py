@@ -2,19 +2,21 @@
 
 from ..engine.catalogue import scan
 from ..engine.messages import Message, _
+from ..engine.progress import Progress
 from ..engine.retry import persistently
 from .base import Flow
+from .records import StorageRecord
 from .words import PROBLEM_AT
 
 
 class ScanFlow(Flow):
     """One step for each storage."""
 
-    def run(self):
+    def run(self) -> None:
         for step in self.job.step_ids:
-            self._do(step, self.scan)
+            self._do_stored(step, self.scan)
 
-    def scan(self, progress, storage):
+    def scan(self, progress: Progress, storage: StorageRecord) -> None:
         """Read every manifest, compare it with its archive, and write down what is
         there."""
         target = storage._get_storage()

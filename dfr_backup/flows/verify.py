@@ -1,26 +1,26 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
+from functools import partial
+
 from ..engine.arrival import compare_found
 from ..engine.catalogued import compare_stored
 from ..engine.errors import Mismatch
 from ..engine.messages import Message, _
+from ..engine.progress import Progress
 from ..engine.retry import persistently
+from ..engine.storages.base import Storage
 from .base import Flow
+from .records import CopyRecord
 
 
 class VerifyFlow(Flow):
     """One step for each copy."""
 
-    def run(self):
+    def run(self) -> None:
         for step in self.job.step_ids:
-            self._do(
-                step,
-                lambda progress, storage, copy=step.copy_id: self.verify(
-                    progress, copy
-                ),
-            )
+            self._do(step, partial(self.verify, copy=step.copy_id))
 
-    def verify(self, progress, copy):
+    def verify(self, progress: Progress, copy: CopyRecord) -> None:
         """Read one copy back, and note what was found."""
         target = copy.storage_id._get_storage()
         try:
@@ -36,7 +36,7 @@ class VerifyFlow(Flow):
         progress.log(Message(_("%(key)s: the checksum is right"), key=copy.key))
         copy._note_verified(self.job)
 
-    def _compare(self, target, copy, progress):
+    def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
         if copy.origin != "odoo":
             sidecar = compare_stored(target, copy.key, copy._catalogued(), progress)
             self.job._persist(copy, copy._noted_of(sidecar))

@@ -203,6 +203,10 @@ class BackupJob(models.Model):
     def _filestore_path(self):
         return server.filestore_path(self._database())
 
+    def _server_version(self):
+        """Return the major version of the PostgreSQL server."""
+        return self.env.cr.connection.server_version // 10000
+
     def _pg_path(self):
         return server.pg_path()
 

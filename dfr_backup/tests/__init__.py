@@ -12,6 +12,7 @@ from . import test_backup_browse
 from . import test_backup_catalogue
 from . import test_backup_repair
 from . import test_backup_restore
+from . import test_flow_records
 from . import test_backup_import
 from . import test_backup_secrets
 from . import test_backup_staging

@@ -1,0 +1,63 @@
+"""The models have what the flows, whose types are checked, take for granted."""
+
+import inspect
+
+from odoo.tests import TransactionCase
+
+from ..flows.records import (
+    CopyRecord,
+    JobRecord,
+    PlanRecord,
+    StepRecord,
+    StorageRecord,
+)
+
+MODELS = {
+    PlanRecord: "backup.plan",
+    StorageRecord: "backup.storage",
+    CopyRecord: "backup.copy",
+    StepRecord: "backup.step",
+    JobRecord: "backup.job",
+}
+TYPES = {  # of fields
+    str: ("char", "selection", "text"),
+    int: ("integer",),
+    float: ("float",),
+    bool: ("boolean",),
+}
+
+
+class TestFlowRecords(TransactionCase):
+    def test_fields_are_there_and_of_their_type(self):
+        for records, name in MODELS.items():
+            for field, kind in inspect.get_annotations(records).items():
+                with self.subTest(model=name, field=field):
+                    self.assert_is(self.env[name], field, kind)
+
+    def assert_is(self, model, name, kind):
+        if name == "id":
+            return
+        field = model._fields[name]
+        if kind in MODELS:
+            self.assertEqual(field.comodel_name, MODELS[kind])
+        else:  # a text that may be empty is str | Literal[False]
+            plain = kind if kind in TYPES else kind.__args__[0]
+            self.assertIn(field.type, TYPES[plain])
+
+    def test_methods_take_what_the_flows_give(self):
+        for records, name in MODELS.items():
+            for method, declared in inspect.getmembers(records, inspect.isfunction):
+                if method.startswith("__") or method in ("browse", "filtered"):
+                    continue
+                with self.subTest(model=name, method=method):
+                    given = self.parameters(declared)
+                    taken = self.parameters(getattr(type(self.env[name]), method))
+                    self.assertEqual(taken[: len(given)], given)
+                    # what a flow never gives has a value of its own
+                    self.assertTrue(all(one[2] for one in taken[len(given) :]))
+
+    def parameters(self, function):
+        return [
+            (one.name, one.kind, one.default is not one.empty)
+            for one in inspect.signature(function).parameters.values()
+        ]
