@@ -26,6 +26,7 @@ from dfr_backup.engine.encryption.files import (
     parse_identities,
 )
 from dfr_backup.engine.errors import EngineError
+from dfr_backup.engine.errors.fetch import DamagedArchive
 from dfr_backup.engine.restore.sqlstream import split
 from dfr_backup.engine.sidecar import parse_sidecar
 from dfr_backup.engine.untrusted import Unusable, parse_json
@@ -144,6 +145,14 @@ def read_index(data, _chance):
         entry = find_index(reader)
         search_index(reader, entry, Wanted("a", "b", 1), 5)
         list(name_files(reader, entry, {"aa/bb"}))
+
+
+@pytest.mark.parametrize("odd", [b"1e999", b"-1e999", b"NaN", b"[" * 100_000, b'"a"'])
+@pytest.mark.parametrize("column", [b"id", b"res_id", b"file_size"])
+def test_a_number_that_is_none(odd, column):
+    line = LINE.replace(b'"%s":1' % column, b'"%s":%s' % (column, odd))
+    with pytest.raises(DamagedArchive):
+        read_index(line, None)
 
 
 def is_json(data, _error):

@@ -183,6 +183,10 @@ def _decoded(lines: bytes) -> str:
         raise DamagedArchive(log=f"{INDEX} is not UTF-8") from error
 
 
+# 1e999 is JSON, and no number of bytes; so are brackets without an end
+NOT_ONE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
+
 def parse_line(line: str) -> IndexedAttachment:
     """Return what a line says. Raise DamagedArchive when it is none of ours."""
     try:
@@ -200,5 +204,5 @@ def parse_line(line: str) -> IndexedAttachment:
             int(size or 0),
             str(mimetype or ""),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except NOT_ONE as error:
         raise DamagedArchive(log=f"a line of {INDEX} is not one: {error}") from error
