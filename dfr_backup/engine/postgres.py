@@ -32,7 +32,9 @@ from .errors.dump import (
     TableLocked,
     TooManySessions,
 )
+from .hearing import cursor_heard_by
 from .process import output_of
+from .progress import Progress
 
 DEBIAN_TOOLS = "/usr/lib/postgresql/*/bin"
 RED_HAT_TOOLS = "/usr/pgsql-*/bin"
@@ -104,6 +106,7 @@ class Connection:
     database: str
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     application_name: str = "dfr_backup"
+    progress: Progress | None = field(default=None, repr=False, compare=False)
 
     ENVIRONMENT: ClassVar = {
         "host": "PGHOST",
@@ -139,7 +142,7 @@ class Connection:
     def _connected(self) -> Any:
         arguments = self.arguments()
         try:
-            return psycopg2.connect(**arguments)
+            session = psycopg2.connect(**arguments)
         except psycopg2.OperationalError as error:
             said = str(error).strip()
             full = FULL.search(said)
@@ -147,6 +150,9 @@ class Connection:
                 reason = full["reason"] if full else _words_of_server(said)
                 raise TooManySessions(reason=reason, log=said) from error
             raise ServerUnreachable(log=said) from error
+        if self.progress:
+            session.cursor_factory = cursor_heard_by(self.progress)
+        return session
 
     def environ(self) -> dict[str, str]:
         """Return the environment for a client program."""
@@ -158,6 +164,11 @@ class Connection:
         env.update(PGDATABASE=self.database, PGAPPNAME=self.application_name)
         env.update(LC_ALL="C", LANGUAGE="")  # its own words, not those of the server
         return env
+
+    def heard_by(self, progress: Progress | None) -> "Connection":
+        """Return the same connection, whose statements end when somebody cancels:
+        only for the thread that reports to ``progress``."""
+        return replace(self, progress=progress)
 
     def named(self, application_name: str) -> "Connection":
         """Return the same connection under another application name."""

@@ -12,11 +12,13 @@ from psycopg2 import sql
 
 from .archive.index import COLUMNS, IndexWriter
 from .checkpoints import checkpoint
-from .errors import EngineError, RetryableError
+from .errors import Cancelled, EngineError, RetryableError
 from .errors.dump import QueryRefused, TooManySessions
 from .filestore import Attachment
+from .hearing import join
 from .messages import Text
 from .postgres import Connection, dump_error, free_sessions
+from .progress import Progress
 
 FETCH_SIZE = 5000  # rows
 COUNTING = 3  # sessions: ours, pg_dump's, and that of who watches it
@@ -62,8 +64,9 @@ class Snapshot:
         self._session.close()
 
     def another(self) -> "Snapshot":
-        """Return one more session, not entered yet, that looks at the same moment."""
-        return Snapshot(self._connection, shared=self.name)
+        """Return one more session, not entered yet, that looks at the same moment, for
+        another thread."""
+        return Snapshot(self._connection.heard_by(None), shared=self.name)
 
     def has_room(self, sessions: int) -> bool:
         """Tell whether the server takes so many sessions more."""
@@ -206,8 +209,9 @@ class RowCounter:
     why. Where the server takes no session more, the rows are counted after the dump.
     """
 
-    def __init__(self, snapshot: Snapshot):
+    def __init__(self, snapshot: Snapshot, progress: Progress):
         self._dumped = snapshot
+        self._progress = progress
         # a session of its own: an error here would end the one whose snapshot pg_dump
         # imports
         self._snapshot = snapshot.another()
@@ -237,14 +241,19 @@ class RowCounter:
             if kind is None:
                 self._count()
             return
-        if kind is not None:
+        try:
+            if kind is None:
+                join(self._thread, self._progress)
+        finally:
             self._stop.set()
             self._snapshot.cancel()
-        self._thread.join()
-        self._snapshot.__exit__()
+            self._thread.join()
+            self._snapshot.__exit__()
 
     def _count(self) -> None:
         try:
             self.counts = self._snapshot.row_counts(self._stop)
+        except Cancelled:
+            raise
         except EngineError as error:
             self.problem = error.log or error.message

@@ -18,6 +18,7 @@ from ..engine.errors import (
     Cancelled,
     EngineError,
     Mismatch,
+    PermanentError,
     Postponed,
     RetryableError,
 )
@@ -167,7 +168,7 @@ class BackupFlow(ArchivingFlow):
         return find_client_tool("pg_dump", job._server_version(), job._pg_path())
 
     def _check_space(self, progress: Progress) -> None:
-        needed = self._estimated_size()
+        needed = self._estimated_size(progress)
         free = shutil.disk_usage(self.work).free
         progress.log(
             Message(
@@ -182,15 +183,15 @@ class BackupFlow(ArchivingFlow):
                 needed=Size(needed), free=Size(free), folder=self.work
             )
 
-    def _estimated_size(self) -> int:
+    def _estimated_size(self, progress: Progress) -> int:
         """Return about how many bytes the archive will have, rather too many."""
         size = 0
-        with Snapshot(self.job._connection()) as snapshot:
+        with Snapshot(self.job._connection().heard_by(progress)) as snapshot:
             if self.job.include_database:
                 size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
             if self.job.include_filestore:
                 # the dump will tell what is the matter
-                with contextlib.suppress(EngineError):
+                with contextlib.suppress(PermanentError, RetryableError):
                     size += snapshot.estimated_filestore_size()
         return 2 * size if self.job._is_encrypted() else size
 
@@ -222,12 +223,15 @@ class BackupFlow(ArchivingFlow):
 
     def _dump(self, progress: Progress) -> None:
         connection = self.job._connection()
-        with Snapshot(connection) as snapshot:
+        with Snapshot(connection.heard_by(progress)) as snapshot:
             self._save_list(snapshot, progress)
             tool = self._find_pg_dump()
             progress.expect(snapshot.estimated_dump_size())
             writer = self._archive()
-            with RowCounter(snapshot) as rows, writer.stream_member(DUMP) as member:
+            with (
+                RowCounter(snapshot, progress) as rows,
+                writer.stream_member(DUMP) as member,
+            ):
                 size = dump(
                     tool,
                     connection,
@@ -367,8 +371,11 @@ class BackupFlow(ArchivingFlow):
         """
         if not self.list.exists():
             try:
-                with Snapshot(self.job._connection()) as snapshot:
+                connection = self.job._connection().heard_by(progress)
+                with Snapshot(connection) as snapshot:
                     self._save_list(snapshot, progress)
+            except Cancelled:
+                raise
             except EngineError as error:
                 progress.warn(
                     Message(
@@ -508,6 +515,8 @@ class BackupFlow(ArchivingFlow):
         """Let what fails in a storage be a warning."""
         try:
             yield
+        except Cancelled:
+            raise
         except EngineError as error:
             progress.warn(
                 Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)

@@ -17,6 +17,7 @@ from ..engine.errors.fetch import ArchiveMissing
 from ..engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
 from ..engine.identity import Identity
 from ..engine.manifest import seal, sidecar_key
+from ..engine.progress import Progress
 from ..engine.retention import Copy
 from ..engine.signature import HERE
 from .backup_audit import asks_password
@@ -335,7 +336,7 @@ class BackupCopy(models.Model):
 
     # === DELETING === #
 
-    def _delete_stored(self):
+    def _delete_stored(self, progress=None):
         """Delete the archive: first the manifest, without which it is no backup.
 
         Raise PermanentError when what the storage holds under this name is of another
@@ -345,6 +346,11 @@ class BackupCopy(models.Model):
         self.env["backup.identity"]._require_may_delete(self.storage_id)
         storage = self.storage_id._get_own_storage()
         self._require_own(self._owner(), self.database)
+        with storage.reporting_to(progress or Progress()):
+            self._delete_in(storage)
+        self.env["backup.job"]._persist(self, {"state": "deleted"})
+
+    def _delete_in(self, storage):
         manifest = sidecar_key(self.key)
         if storage.stat(manifest) is not None:
             sidecar = read_sidecar(storage, manifest)
@@ -355,7 +361,6 @@ class BackupCopy(models.Model):
             self.env["backup.job"]._persist(self, {"state": "missing"})
             raise CopyMissing(key=self.key, remedy=CopyMissing.remedy_scan)
         storage.delete(self.key)
-        self.env["backup.job"]._persist(self, {"state": "deleted"})
 
     def _owner(self):
         """Return the uuid and the identity of the database that may delete this."""

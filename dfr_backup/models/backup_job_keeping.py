@@ -3,7 +3,7 @@
 from odoo import fields, models
 
 from ..engine.encryption.files import Passphrase, parse_recipients
-from ..engine.errors import EngineError
+from ..engine.errors import Cancelled, EngineError
 from ..engine.errors.archive import NoManifestBeside
 from ..engine.errors.encryption import NoPassphrase
 from ..engine.errors.trust import WrongSignature
@@ -100,8 +100,10 @@ class BackupJob(models.Model):
         for identifier in decision.deletions:
             copy = self.env["backup.copy"].browse(int(identifier))
             try:
-                copy._delete_stored()
+                copy._delete_stored(progress)
                 progress.log(Message(words.DELETED, storage=storage.name, key=copy.key))
+            except Cancelled:
+                raise
             except EngineError as error:
                 progress.warn(
                     Message(words.NOT_DELETED, key=copy.key, problem=error.in_full)

@@ -13,7 +13,7 @@ from .. import server
 from ..console import archives
 from ..controllers.download import _pieces
 from ..engine import manifest
-from ..engine.errors import EngineError, Mismatch
+from ..engine.errors import Cancelled, EngineError, Mismatch
 from ..engine.errors.storage import ForeignBackup, ReadOnlyStorage
 from ..engine.errors.trust import WrongSignature
 from ..engine.messages import to_json
@@ -124,6 +124,26 @@ class CatalogueCase(BackupCase):
 
 @tagged("post_install", "-at_install")
 class TestBackupCatalogue(CatalogueCase):
+    def test_cancel_ends_the_clean_up(self):
+        """It is no warning, after which the next copy goes."""
+
+        class Cancelling(Progress):
+            def tick(self):
+                raise Cancelled
+
+        self.keep_two()
+        for days in range(1, 6):
+            self.store(days)
+        job = self.run_now()
+        job.state = "running"
+        self.patch(type(job), "_storage_now", lambda self, storage: None)
+        self.patch(type(job), "_listing", lambda self, storage, progress: None)
+        before = len(self.stored(self.disk))
+        with self.assertRaises(Cancelled):
+            BackupFlow(job)._look_after(Cancelling(), self.storage)
+        self.assertGreaterEqual(len(self.stored(self.disk)), before - 2)
+        job.state = "success"
+
     # === SCAN === #
 
     def test_scan_rebuilds_the_catalogue(self):

@@ -114,7 +114,7 @@ def test_a_restore_needs_one(limited, tmp_path, sessions):
 
 
 def dumped(connection):
-    with Snapshot(connection) as snapshot, RowCounter(snapshot) as counter:
+    with Snapshot(connection) as snapshot, RowCounter(snapshot, Progress()) as counter:
         tool = postgres.find_client_tool("pg_dump", snapshot.server_version)
         written = []
         dump(

@@ -259,7 +259,7 @@ def test_many_statements_stand_in_the_log(denied, monkeypatch):
 
 def dumped(connection, write=lambda _piece: None, progress=None, **options):
     """Dump a database and count its rows, and return the latter."""
-    with Snapshot(connection) as snapshot, RowCounter(snapshot) as counter:
+    with Snapshot(connection) as snapshot, RowCounter(snapshot, Progress()) as counter:
         tool = postgres.find_client_tool("pg_dump", snapshot.server_version)
         progress = progress or Progress()
         dump(tool, connection, snapshot, write, progress, DumpOptions(**options))
@@ -275,7 +275,10 @@ def test_a_dump_that_is_refused_says_what_to_grant(denied):
 
 
 def test_rows_that_cannot_be_counted_are_a_problem_and_no_error(denied):
-    with Snapshot(denied.connection) as snapshot, RowCounter(snapshot) as counter:
+    with (
+        Snapshot(denied.connection) as snapshot,
+        RowCounter(snapshot, Progress()) as counter,
+    ):
         pass
     assert counter.counts is None
     assert "Metrics" in str(counter.problem)

@@ -296,6 +296,21 @@ def test_cancel_while_reading_from_a_silent_server(server, scripted, source):
     assert time.monotonic() - until < 45
 
 
+@pytest.mark.parametrize("what", ["list", "stat", "delete"])
+def test_cancel_of_what_is_small_from_a_silent_server(server, scripted, source, what):
+    scripted.put(source, "a.zip", Progress())
+    server.act({"list": "GET", "stat": "HEAD", "delete": "DELETE"}[what], stall=120)
+    progress, until = cancelled_after(0.5)
+    calls = {
+        "list": lambda: list(scripted.list()),
+        "stat": lambda: scripted.stat("a.zip"),
+        "delete": lambda: scripted.delete("a.zip"),
+    }
+    with scripted.reporting_to(progress), pytest.raises(Cancelled):
+        calls[what]()
+    assert time.monotonic() - until < 5
+
+
 def test_cancel_leaves_no_part_that_was_taken_up(rgw_server, bucket, source):
     raw, data = client(rgw_server.url), source.read_bytes()
     upload = raw.create_multipart_upload(Bucket=bucket, Key="a.zip")["UploadId"]

@@ -75,5 +75,5 @@ def load_whole(
                 raise
             progress.log(Message(AGAIN, reason=error.message))
             plain = True
-        target.create_again()
+        target.create_again(progress)
         progress.done = 0

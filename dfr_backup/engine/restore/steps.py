@@ -230,7 +230,7 @@ class Restore:
             replace_existing=options.replace_existing,
         )
         self.target = self._resources.enter_context(target)
-        target.create(template=options.template)
+        target.create(template=options.template, progress=progress)
 
     def load(self, progress: Progress) -> None:
         """Load the dump, stopping at the first error. Raise EngineError, Cancelled.
@@ -265,7 +265,7 @@ class Restore:
             longest=self._longest,
             on_failure=on_failure,
         )
-        self.target.complete(unaccent=self._options.unaccent)
+        self.target.complete(unaccent=self._options.unaccent, progress=progress)
         counts = {"statements": report.statements, "tables": report.tables}
         progress.log(Message(LOADED, **counts))
 
@@ -340,7 +340,7 @@ class Restore:
     def make_safe(self, progress: Progress) -> None:
         """Change in the copy what must not act: always its plans, and more by the
         options. Raise EngineError; NotHarmless when something acts all the same."""
-        options, connection = self._options, self.target.connection
+        options, connection = self._options, self.target.connection.heard_by(progress)
         statements: Sequence[str] = ()
         if options.neutralize:
             statements = options.neutralize(installed_modules(connection))
@@ -349,18 +349,19 @@ class Restore:
         )
         if names:
             progress.warn(Message(IN_THE_WAY, names=", ".join(names)))
-        self._require_harmless()
+        self._require_harmless(progress)
 
-    def _require_harmless(self) -> None:
+    def _require_harmless(self, progress: Progress) -> None:
         neutralized = self._options.neutralize is not None
-        require_harmless(self.target.connection, neutralized=neutralized)
+        connection = self.target.connection.heard_by(progress)
+        require_harmless(connection, neutralized=neutralized)
 
     def finish(self, progress: Progress) -> Published:
         """Make the copy safe, gather its statistics, and give it its name. Raise
         EngineError, Cancelled."""
         self.make_safe(progress)
         analyze(self.target.connection, progress)
-        self._require_harmless()  # functions of indexes have run
+        self._require_harmless(progress)  # functions of indexes have run
         published = self.target.publish()
         if published.previous:
             former = published.previous.database

@@ -37,6 +37,7 @@ from ..errors.restore import (
 )
 from ..messages import _
 from ..postgres import Connection
+from ..progress import Progress
 from .databases import (
     allow_connections,
     drop,
@@ -126,10 +127,13 @@ class RestoreTarget:
         finally:
             self._marker.close()
 
-    def create(self, *, template: str = "template0") -> None:
-        """Create the scratch database, empty. Raise EngineError."""
+    def create(
+        self, *, template: str = "template0", progress: Progress | None = None
+    ) -> None:
+        """Create the scratch database, empty. Raise EngineError, Cancelled."""
         self._template = template
-        with server_session(self._server, _("create the database")) as cr:
+        server = self._server.heard_by(progress)
+        with server_session(server, _("create the database")) as cr:
             collate = sql.SQL("LC_COLLATE 'C'" if template == "template0" else "")
             cr.execute(
                 sql.SQL("CREATE DATABASE {} ENCODING 'unicode' {} TEMPLATE {} "
@@ -140,17 +144,21 @@ class RestoreTarget:
         with server_session(self.connection, _("prepare the database")) as cr:
             _try(cr, PUBLIC_SCHEMA)
 
-    def create_again(self) -> None:
+    def create_again(self, progress: Progress | None = None) -> None:
         """Create the scratch database once more, empty as before. Raise
-        EngineError."""
-        with server_session(self._server, _("create the database")) as cr:
+        EngineError, Cancelled."""
+        server = self._server.heard_by(progress)
+        with server_session(server, _("create the database")) as cr:
             drop(cr, self.scratch.database)
-        self.create(template=self._template)
+        self.create(template=self._template, progress=progress)
 
-    def complete(self, *, unaccent: bool = False) -> None:
+    def complete(
+        self, *, unaccent: bool = False, progress: Progress | None = None
+    ) -> None:
         """Create what Odoo would have created in a new database and a dump may lack.
-        Raise EngineError."""
-        with server_session(self.connection, _("prepare the database")) as cr:
+        Raise EngineError, Cancelled."""
+        connection = self.connection.heard_by(progress)
+        with server_session(connection, _("prepare the database")) as cr:
             _try(cr, EXTENSIONS)
             cr.execute(NO_UNACCENT)
             if unaccent and cr.fetchone()[0]:

@@ -2,16 +2,14 @@
 
 import hashlib
 import os
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..crew import LOOK, Crew
+from ..crew import Crew
 from ..filestore import Attachment
 from ..messages import Message, _
 from ..postgres import Connection
@@ -74,9 +72,9 @@ def verify_restored(
     ours = manifest.get("dfr_backup") or {}
     saved = ours.get("filestore") or {}
     report.known = int(saved.get("missing") or 0) + int(saved.get("damaged") or 0)
-    with Snapshot(connection) as snapshot:
+    with Snapshot(connection.heard_by(progress)) as snapshot:
         progress.expect(snapshot.estimated_filestore_size())
-        _compare_rows(snapshot, ours.get("rows"), report, progress)
+        _compare_rows(snapshot, ours.get("rows"), report)
         if "filestore" in ours.get(
             "contents", ("filestore",)
         ):  # else the plan left them out
@@ -93,9 +91,8 @@ def _compare_rows(
     snapshot: Snapshot,
     saved: Mapping[str, int] | None,
     report: VerifyReport,
-    progress: Progress,
 ) -> None:
-    found = _counted(snapshot, progress)
+    found = snapshot.row_counts()
     report.tables, report.rows = len(found), sum(found.values())
     report.counted = saved is not None
     if not saved:
@@ -118,21 +115,6 @@ def _summed(counts: Mapping[str, int], roots: Mapping[str, int]) -> Counter[int]
         if table in roots:
             summed[roots[table]] += rows
     return summed
-
-
-def _counted(snapshot: Snapshot, progress: Progress) -> dict[str, int]:
-    """Return the rows of every table, and let a cancel end the counting."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(1, "dfr_backup count") as pool:
-        counting = pool.submit(snapshot.row_counts, stop)
-        try:
-            while not wait([counting], LOOK).done:
-                progress.tick()
-        except BaseException:
-            stop.set()
-            snapshot.cancel()
-            raise
-    return counting.result()
 
 
 def _shown(table: str) -> str:

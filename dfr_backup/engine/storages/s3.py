@@ -127,6 +127,11 @@ class S3Storage(Storage):
             return None
         return StoredObject(key, found["ContentLength"], utc(found["LastModified"]))
 
+    @contextmanager
+    def reporting_to(self, progress: Progress) -> Iterator[None]:
+        with self._link.ticking(progress.tick):
+            yield
+
     def list(self) -> Iterator[StoredObject]:
         folder = self._config.folder
         entries = (one for page in self._pages() for one in page)

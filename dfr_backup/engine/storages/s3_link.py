@@ -1,7 +1,8 @@
 """Requests to one bucket: the boto3 clients, and what each of them raises."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import MAXYEAR, MINYEAR, datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -10,6 +11,7 @@ from ..errors.s3 import Boto3Missing, NoCaBundle, NotS3
 from ..outbound import guarded_pools
 from .base import Limits, is_size
 from .s3_config import S3Config
+from .s3_crew import Crew
 from .s3_errors import explain, refuses_checksums
 from .s3_source import Slice
 
@@ -31,13 +33,21 @@ class Link:
         self._clients: dict[bool, Any] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()
+        self._tick: Callable[[], object] | None = None
+        self._ticking = 0
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
         """Do a boto3 operation ("put_object") on the bucket; return the answer.
 
         Where a server refuses S3's newer checksums it is asked again without them, and
-        from then on at once. Raise EngineError, with botocore's error as its cause.
+        from then on at once. Raise EngineError, with botocore's error as its cause,
+        and what a tick raises.
         """
+        if self._tick and threading.get_ident() == self._ticking:
+            return Crew(self._tick).call(lambda: self._call(operation, params))
+        return self._call(operation, params)
+
+    def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         plain = self._plain
         try:
             return self._checked(operation, self._ask(operation, params, plain))
@@ -55,6 +65,16 @@ class Link:
             raise explain(error, self.config) from error
         self._plain = True
         return answer
+
+    @contextmanager
+    def ticking(self, tick: Callable[[], object]) -> Iterator[None]:
+        """Meanwhile, call ``tick`` while this thread waits for an answer."""
+        before = self._tick, self._ticking
+        self._tick, self._ticking = tick, threading.get_ident()
+        try:
+            yield
+        finally:
+            self._tick, self._ticking = before
 
     def presigned(self, operation: str, seconds: int, **params: Any) -> str:
         """Return an address that does ``operation`` for whoever has it. Raise
