@@ -4,8 +4,6 @@ no database can write."""
 import contextlib
 import hashlib
 import json
-import os
-import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import psycopg2
 
+from .durable import write_private
 from .errors import EngineError
 from .errors.identity import AddonMissing, OriginalsUnusable
 from .identity import Identity, present_identity
@@ -91,24 +90,10 @@ class Originals:
             self._path(uuid).unlink(missing_ok=True)
 
     def _store(self, original: Original, *, over: bool) -> None:
-        """Write the file at once or not at all."""
+        """Write the file, without ``over`` only where there is none."""
         path = self._path(original.identity.uuid)
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         with self._explained(path):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-                with open(os.open(partial, flags, 0o600), "wb") as file:
-                    file.write(_text(original))
-                    file.flush()
-                    os.fsync(file.fileno())
-                if over:
-                    partial.replace(path)
-                else:
-                    with contextlib.suppress(FileExistsError):
-                        os.link(partial, path)  # never replaces what another has said
-            finally:
-                partial.unlink(missing_ok=True)
+            write_private(path, _text(original), over=over)
 
     @contextlib.contextmanager
     def _explained(self, path: Path) -> Any:

@@ -7,12 +7,12 @@ import fcntl
 import json
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .durable import make_directory, open_private, write_private
 from .errors.places import RecordUnreadable
 from .identity import Identity
 
@@ -130,39 +130,19 @@ class Owners:
         return self._folder / f"{place_id}.json"
 
     def _write(self, place_id: str, record: Record) -> None:
-        path = self._path(place_id)
-        partial = path.with_name(f"{place_id}.{secrets.token_hex(4)}.part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            with open(os.open(partial, flags, 0o600), "w", encoding="utf-8") as stream:
-                json.dump(record.to_json(), stream, indent=1)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync_folder(self._folder)
+        content = json.dumps(record.to_json(), indent=1).encode()
+        write_private(self._path(place_id), content, over=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One process at a time writes."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(
-            self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        make_directory(self._folder)
+        lock = open_private(self._folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _with(identities: tuple[Identity, ...], one: Identity) -> tuple[Identity, ...]:

@@ -6,13 +6,13 @@ import binascii
 import contextlib
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .durable import write_private
 from .errors.secrets import (
     KeyFileEmpty,
     KeyFileForeign,
@@ -203,28 +203,11 @@ def _explained(file: Path) -> Iterator[None]:
 
 
 def _create(file: Path) -> bool:
-    """Make the key file, unless there is one. It appears under its name only when
-    complete."""
+    """Make the key file, unless there is one."""
     if os.path.lexists(file):
         return False
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(
-            partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
-        )
-        with open(descriptor, "wb") as stream:
-            stream.write(base64.urlsafe_b64encode(os.urandom(KEY_BYTES)) + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.link(
-            partial, file
-        )  # unlike a rename, it never replaces the key of another process
-    except FileExistsError:
-        return False
-    finally:
-        partial.unlink(missing_ok=True)
-    return True
+    content = base64.urlsafe_b64encode(os.urandom(KEY_BYTES)) + b"\n"
+    return write_private(file, content, over=False)
 
 
 def _load(file: Path, created: bool) -> LoadedKey:

@@ -13,11 +13,17 @@ from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.encryption.age_keys import generate_key, parse_recipients
 from dfr_backup.engine.encryption.files import encrypt_file
 from dfr_backup.engine.errors import Mismatch
+from dfr_backup.engine.identity import Identity
+from dfr_backup.engine.originals import Originals
+from dfr_backup.engine.owners import Owners, Record
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore.marker import Marker
+from dfr_backup.engine.secretbox import load_or_create_key
 from dfr_backup.engine.storages import local
 from dfr_backup.engine.storages.local import LocalRules, LocalStorage
 
 KEY, MANIFEST = "db.zip", "db.json"
+IDENTITY = Identity("u-1")
 
 
 @pytest.fixture
@@ -139,3 +145,59 @@ def test_an_encrypted_archive_stays(tmp_path, source):
                 for state in recorder.at_the_end}  # fmt: skip
     assert sealed.sha256 in contents
     assert len(contents) <= 2
+
+
+# === WHAT THE SERVER KNOWS === #
+
+
+def original_in(folder):
+    Originals(folder).claim(IDENTITY)
+
+
+def handed_over_in(folder):
+    Originals(folder).hand_over(IDENTITY)
+
+
+def owner_in(folder):
+    Owners(folder).claim("0" * 32, Record(IDENTITY))
+
+
+def key_in(folder):
+    load_or_create_key(folder / "key")
+
+
+def restore_in(folder):
+    Marker.create(folder / "dfr_restore_1", {"database": "new"}).close()
+
+
+@pytest.mark.parametrize(
+    "write", [original_in, handed_over_in, owner_in, key_in, restore_in]
+)
+def test_what_the_server_knows_stays(tmp_path, write):
+    """The key that secrets are sealed with, who is whose, what a restore is about to
+    make: nobody could tell them again."""
+    (tmp_path / "known").mkdir()
+    with recorded(tmp_path / "known") as recorder:
+        write(tmp_path / "known")
+    written = {path.name for path in (tmp_path / "known").iterdir()} - {"lock"}
+    (name,) = written
+    content = (tmp_path / "known" / name).read_bytes()
+    assert content
+    assert all(state.get(name) == content for state in recorder.at_the_end)
+
+
+@pytest.mark.parametrize("write", [original_in, handed_over_in, owner_in, key_in])
+def test_what_the_server_knows_is_whole(tmp_path, write):
+    (tmp_path / "known").mkdir()
+    with recorded(tmp_path / "known") as recorder:
+        write(tmp_path / "known")
+    (end,) = recorder.at_the_end
+    for state in recorder.crashes:
+        assert all(end[name] == state[name] for name in end.keys() & state.keys())
+
+
+@pytest.mark.parametrize("write", [original_in, owner_in, key_in, restore_in])
+def test_the_folder_of_what_the_server_knows_stays(tmp_path, write):
+    with recorded(tmp_path) as recorder:
+        write(tmp_path / "known")
+    assert all("known" in state for state in recorder.at_the_end)

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..durable import make_directory, open_private, sync_directory
+
 
 class Marker:
     """A locked file: one JSON object per line, the later ones add to the earlier
@@ -19,11 +21,12 @@ class Marker:
 
     @classmethod
     def create(cls, path: Path, facts: dict[str, Any]) -> "Marker":
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        marker = cls(path, os.open(path, flags, 0o600))
+        make_directory(path.parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        marker = cls(path, open_private(path, flags))
         fcntl.flock(marker._file, fcntl.LOCK_EX)
         marker.add(**facts)
+        sync_directory(path.parent)
         return marker
 
     @classmethod

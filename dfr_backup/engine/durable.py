@@ -1,0 +1,73 @@
+"""Files that nobody else may read, and that are there after a loss of power."""
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import IO, Any
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# what file systems answer that cannot sync a directory
+UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EPERM)
+
+
+def open_private(path: str | Path, flags: int) -> int:
+    """Open a file, whose mode is 0600 if it is made. An opener for ``open``. Raise
+    OSError, also for a link."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether the disk, or what this user may have of it, is used up."""
+    return error.errno in NO_ROOM
+
+
+def sync(stream: IO[Any]) -> None:
+    """Let what was written to a file reach the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Let the names in a directory reach the disk, where the file system can do so:
+    some of the network's cannot."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in UNABLE:
+            raise
+    finally:
+        os.close(directory)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, with mode 0700, and those around it that are missing."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # where we may write, and not read
+        sync_directory(path.parent)
+
+
+def write_private(path: Path, data: bytes, *, over: bool) -> bool:
+    """Let ``path`` have this content, as a whole or not at all. ``over`` replaces what
+    is there; without it, tell whether nobody was faster. Raise OSError."""
+    make_directory(path.parent)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(partial, "xb", opener=open_private) as stream:
+            stream.write(data)
+            sync(stream)
+        if over:
+            partial.replace(path)
+        else:
+            os.link(partial, path)  # unlike a rename, it never replaces anything
+    except FileExistsError:
+        return False
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    return True
