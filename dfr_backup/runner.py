@@ -133,10 +133,6 @@ def child_environment(application_name: str) -> dict[str, str]:
     return env
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def is_runner(env: api.Environment) -> bool:
     """Tell whether this is the environment of a runner, which commits what it writes.
     Nobody can say so in the context of a call."""

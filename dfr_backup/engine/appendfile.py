@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from .durable import open_private
 from .pagecache import BEHIND, advise
 
 BUFFER = 4 << 20  # bytes: a disk that turns wants large writes
@@ -28,8 +29,7 @@ class AppendFile:
         self._written = 0  # bytes that the file has
         self._released = 0  # what is before need not be in the page cache
         self._added = added
-        mode = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(path, mode | flags, 0o600)
+        self._file = open_private(path, os.O_RDWR | flags)
 
     @property
     def position(self) -> int:

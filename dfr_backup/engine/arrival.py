@@ -1,7 +1,6 @@
 """Archives that come from elsewhere: uploaded ones, and those of Odoo's database
 manager."""
 
-import errno
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from .archive.names import DUMP
 from .archive.reader import Archive, open_archive
 from .checkpoints import checkpoint
 from .directread import open_regular, sha256_on_disk
+from .durable import is_full, open_private
 from .errors import Mismatch, PermanentError
 from .errors.archive import InsideFolder
 from .errors.fetch import FileUnreadable
@@ -97,7 +97,7 @@ def append(path: Path, offset: int, piece: bytes) -> int:
     go on. The first bytes must be those of an archive. Raise PermanentError.
     """
     try:
-        with open(path, "ab", opener=_private) as target:
+        with open(path, "ab", opener=open_private) as target:
             if target.tell() == offset:
                 if offset == 0:
                     require_archive(piece[:HEAD])
@@ -105,11 +105,9 @@ def append(path: Path, offset: int, piece: bytes) -> int:
         checkpoint("upload.piece")
         return path.stat().st_size
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = UploadNotKept.remedy_full if is_full(error) else None
         raise UploadNotKept(
-            folder=path.parent,
-            reason=error.strerror,
-            remedy=UploadNotKept.remedy_full if full else None,
+            folder=path.parent, reason=error.strerror, remedy=remedy
         ) from error
 
 
@@ -119,10 +117,6 @@ def require_archive(head: bytes) -> None:
         return
     refuse_dumps(head)
     raise NotAnArchive
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 # === LOOK === #

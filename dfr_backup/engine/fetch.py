@@ -1,8 +1,6 @@
 """A stored archive, brought to a directory of this server."""
 
 import contextlib
-import errno
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +10,7 @@ from pathlib import Path
 from .catalogued import Catalogued, Expected, expected_of
 from .checkpoints import checkpoint
 from .directread import DirectFile, sha256_on_disk
+from .durable import is_full, open_private
 from .errors import EngineError
 from .errors.fetch import (
     ArchiveNotKept,
@@ -125,7 +124,7 @@ def _compare_in_place(
 
 
 def _is_stored(target: Path, expected: Expected, progress: Progress) -> bool:
-    size = os.path.getsize(target)
+    size = target.stat().st_size
     return size == expected.size and _sha256(target, progress) == expected.sha256
 
 
@@ -151,7 +150,7 @@ def _require_space(folder: Path, needed: int) -> None:
 
 
 def _go_on(storage: Storage, key: str, target: Path, progress: Progress) -> None:
-    with _explained(target), open(target, "ab", opener=_private) as writer:
+    with _explained(target), open(target, "ab", opener=open_private) as writer:
         done = writer.tell()
         progress.advance(done)
         with storage.open(key, done) as reader:
@@ -175,13 +174,7 @@ def _explained(target: Path) -> Iterator[None]:
     except EngineError:
         raise
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = ArchiveNotKept.remedy_full if is_full(error) else None
         raise ArchiveNotKept(
-            folder=target.parent,
-            reason=error.strerror,
-            remedy=ArchiveNotKept.remedy_full if full else None,
+            folder=target.parent, reason=error.strerror, remedy=remedy
         ) from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

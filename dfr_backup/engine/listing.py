@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple
 from pathlib import Path
 
+from .durable import open_private
 from .filestore import Attachment
 
 
@@ -18,7 +19,7 @@ def save(path: Path, attachments: Iterable[Attachment]) -> tuple[int, int]:
     """
     files = size = 0
     partial = path.with_name(path.name + ".part")
-    with open(partial, "w", encoding="utf-8", opener=_private) as stream:
+    with open(partial, "w", encoding="utf-8", opener=open_private) as stream:
         for attachment in attachments:
             stream.write(json.dumps(astuple(attachment)) + "\n")
             files += 1
@@ -32,7 +33,3 @@ def load(path: Path) -> Iterator[Attachment]:
     with open(path, encoding="utf-8") as stream:
         for line in stream:
             yield Attachment(*json.loads(line))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

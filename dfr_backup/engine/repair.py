@@ -9,6 +9,7 @@ from io import RawIOBase
 from pathlib import Path
 
 from .checkpoints import checkpoint
+from .durable import sync, sync_directory
 from .errors import PermanentError
 from .errors.other import BadFileName, FileUnusable, FolderIsLink, OtherContent
 
@@ -89,8 +90,7 @@ def _write(partial: Path, pieces: Iterable[bytes], store_fname: str) -> None:
         for piece in pieces:
             sha1.update(piece)
             stream.write(piece)
-        stream.flush()
-        os.fsync(stream.fileno())
+        sync(stream)
     _inherit(partial)
     if sha1.hexdigest() != store_fname.rpartition("/")[2]:
         raise OtherContent(file=store_fname)
@@ -104,11 +104,7 @@ def _publish(partial: Path, filestore: Path, store_fname: str) -> bool:
             return False
         os.replace(partial, target)
         checkpoint("repair.published")
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_directory(target.parent)
     return True
 
 

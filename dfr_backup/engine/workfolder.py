@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .durable import open_private
+
 LOCK = ".lock"
 
 
@@ -63,8 +65,7 @@ def _locked(folder: Path) -> int | None:
 
 
 def _open_lock(folder: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(folder / LOCK, flags, 0o600)
+    return open_private(folder / LOCK, os.O_RDWR | os.O_CREAT)
 
 
 def _is_in(folder: Path, lock: int) -> bool:

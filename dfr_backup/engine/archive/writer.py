@@ -20,18 +20,12 @@ from typing import Any
 
 from ..appendfile import BUFFER, AppendFile, Bytes
 from ..checkpoints import checkpoint
+from ..durable import open_private, sync_directory
 from ..errors import is_out_of_memory
 from ..pagecache import Passage, advise
 from ..progress import Progress
 from .deflate import TRIAL, Codec, default_codec
-from .disk import (
-    explain,
-    lost,
-    open_private,
-    read_up_to,
-    sync_directory,
-    write_all,
-)
+from .disk import explain, lost, read_up_to, write_all
 from .journal import journal_line, journal_path, read_journal, read_stamp
 from .memberstream import MemberStream, Target, Threads
 from .names import CHECKSUMS
@@ -120,7 +114,7 @@ class ArchiveWriter:
         self._lines.append(json.dumps(self._stamp) + "\n")
         # first the journal: an archive without one would be an archive that lost it
         self._journal = open_private(
-            self._journal_path, os.O_APPEND | os.O_CREAT | os.O_EXCL
+            self._journal_path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
         )
         self._write_lines()
         self._archive = AppendFile(self._path, os.O_CREAT | os.O_EXCL, self._hash)
@@ -358,7 +352,7 @@ class ArchiveWriter:
     def _reopen(self, progress: Progress, at_least: int) -> None:
         try:
             self._archive = AppendFile(self._path, 0, self._hash)
-            self._journal = open_private(self._journal_path, os.O_APPEND)
+            self._journal = open_private(self._journal_path, os.O_RDWR | os.O_APPEND)
             self._stamp = read_stamp(self._journal_path)
         except (OSError, ValueError, TypeError) as error:
             if is_out_of_memory(error):

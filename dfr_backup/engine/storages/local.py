@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 from ..checkpoints import checkpoint
 from ..directread import open_regular, sha256_on_disk
+from ..durable import make_directory, open_private, sync, sync_directory
 from ..errors import EngineError
 from ..errors.fetch import FileGone
 from ..errors.local import (
@@ -97,7 +98,7 @@ class LocalStorage(Storage):
 
     def prepare(self) -> None:
         with self._explained(doing.MAKE_DIRECTORY):
-            _make(self._path)
+            make_directory(self._path)
 
     def check(self) -> None:
         with self._explained(doing.WRITE):
@@ -177,7 +178,7 @@ class LocalStorage(Storage):
         with self._explained(doing.deleting(key)):
             checkpoint("storage.delete")
             self._file(key).unlink(missing_ok=True)
-            _sync_directory(self._path)
+            sync_directory(self._path)
 
     def discard_partial(self, key: str) -> None:
         with self._explained(doing.deleting(key)):
@@ -211,7 +212,7 @@ class LocalStorage(Storage):
         done = _same_so_far(source, partial, progress)
         with (
             open(source, "rb") as reader,
-            open(partial, "ab", opener=_private) as writer,
+            open(partial, "ab", opener=open_private) as writer,
         ):
             writer.truncate(done)
             reader.seek(done)
@@ -220,7 +221,7 @@ class LocalStorage(Storage):
                     writer.write(chunk)
                     checkpoint("storage.put.part")
                     progress.advance(len(chunk))
-                _sync(writer)
+                sync(writer)
             except (EngineError, OSError):
                 # a full disk or a cancel: what is there is only in the way. After a
                 # kill it stays
@@ -231,7 +232,7 @@ class LocalStorage(Storage):
         checkpoint("storage.rename.before")
         os.replace(partial, self._file(key))
         checkpoint("storage.rename.after")
-        _sync_directory(self._path)
+        sync_directory(self._path)
 
     def _publish_new(self, partial: Path, key: str, data: bytes) -> bool:
         """Give a file its name unless that is taken, also where the share knows no
@@ -245,7 +246,7 @@ class LocalStorage(Storage):
                 _write_new(self._file(key), data)
                 return True
             return False
-        _sync_directory(self._path)
+        sync_directory(self._path)
         return True
 
     @contextmanager
@@ -265,13 +266,9 @@ def _why_not_writable(path: Path) -> OSError:
 
 
 def _write_new(path: Path, data: bytes) -> None:
-    with open(path, "xb", opener=_private) as stream:
+    with open(path, "xb", opener=open_private) as stream:
         stream.write(data)
-        _sync(stream)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+        sync(stream)
 
 
 def _link(source: Path, target: Path) -> bool:
@@ -296,37 +293,11 @@ def _same_so_far(source: Path, partial: Path, progress: Progress) -> int:
     done = 0
     if not partial.exists():
         return done
-    with open(source, "rb") as reader, open(partial, "rb", opener=_private) as copy:
+    with open(source, "rb") as reader, open(partial, "rb", opener=open_private) as copy:
         while (chunk := copy.read(COPY_CHUNK)) and chunk == reader.read(len(chunk)):
             done += len(chunk)
             progress.advance(len(chunk))
     return done
-
-
-def _make(path: Path) -> None:
-    """Make a directory that is there after a loss of power, too."""
-    if path.is_dir():
-        return
-    _make(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
-    with contextlib.suppress(PermissionError):  # where we may write, and not read
-        _sync_directory(path.parent)
-
-
-def _sync(stream: BinaryIO) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with contextlib.suppress(
-            OSError
-        ):  # some network file systems cannot sync a directory
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _stored(key: str, status: os.stat_result) -> StoredObject:
