@@ -22,9 +22,12 @@ class Crew:
     """Some threads, one progress. Workers call ``count``; only the caller's thread
     reports."""
 
-    def __init__(self, progress: Progress, workers: int | None = None):
+    def __init__(
+        self, progress: Progress, workers: int | None = None, ahead: int = AHEAD
+    ):
         self._progress = progress
         self._workers = workers or max(2, min(MAX_WORKERS, os.cpu_count() or 1))
+        self._most = ahead * self._workers
         self._lock = threading.Lock()
         self._counted = 0
         self._stopped = threading.Event()
@@ -55,7 +58,7 @@ class Crew:
             try:
                 for task in tasks:
                     waiting.append(pool.submit(work, task))
-                    if len(waiting) >= AHEAD * self._workers:
+                    if len(waiting) >= self._most:
                         yield self._await(waiting.popleft())
                 while waiting:
                     yield self._await(waiting.popleft())
@@ -74,3 +77,20 @@ class Crew:
             except NotYet:
                 if future.done():
                     raise
+
+
+def batches(
+    items: Iterable[Task], size: Callable[[Task], int], most: int, most_bytes: int
+) -> Iterator[list[Task]]:
+    """Yield items in groups that are worth handing to a thread: each ends with the
+    item that makes it ``most``, or makes their sizes ``most_bytes``."""
+    batch: list[Task] = []
+    held = 0
+    for item in items:
+        batch.append(item)
+        held += size(item)
+        if len(batch) >= most or held >= most_bytes:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

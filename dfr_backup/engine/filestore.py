@@ -9,10 +9,7 @@ import errno
 import hashlib
 import os
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +19,7 @@ from .archive.disk import read_up_to
 from .archive.prepared import SMALL, Prepared, prepare
 from .archive.writer import ArchiveWriter
 from .checkpoints import checkpoint
+from .crew import Crew, batches
 from .messages import Message, _
 from .pagecache import Passage, advise
 from .progress import Progress
@@ -32,6 +30,7 @@ MAX_WORKERS = 4
 # (measured).
 BATCH_FILES = 64
 BATCH_BYTES = 2 << 20
+AHEAD = 2  # tasks per worker: each holds what it has read until it is written
 ROOM = (
     BATCH_BYTES + SMALL
 )  # bytes of a task in memory at once, whatever the database claims
@@ -242,19 +241,6 @@ class _Archived:
             self._next = next(self._members, None)
 
 
-def _batches(attachments: Iterable[Attachment]) -> Iterator[list[Attachment]]:
-    batch: list[Attachment] = []
-    size = 0
-    for attachment in attachments:
-        batch.append(attachment)
-        size += attachment.size or UNKNOWN_SIZE
-        if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
 # === READING === #
 
 
@@ -269,26 +255,14 @@ def _read_ahead(
     # one more than there are cores: each waits for the disk or for Python at times
     # (measured)
     count = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) + 1)
-    with ThreadPoolExecutor(count, "dfr_backup read") as pool:
-        waiting: deque[Future[list[_Read]]] = deque()
-        try:
-            for batch in _batches(attachments):
-                waiting.append(pool.submit(_read_batch, store, batch, codec))
-                if len(waiting) > 2 * count:
-                    yield from _result(waiting.popleft(), progress)
-            while waiting:
-                yield from _result(waiting.popleft(), progress)
-        finally:
-            for future in waiting:
-                future.cancel()
+    crew = Crew(progress, count, ahead=AHEAD)
+    tasks = batches(attachments, _expected_size, BATCH_FILES, BATCH_BYTES)
+    for reads in crew.map(lambda batch: _read_batch(store, batch, codec), tasks):
+        yield from reads
 
 
-def _result(future: "Future[list[_Read]]", progress: Progress) -> list[_Read]:
-    while True:
-        try:
-            return future.result(timeout=0.5)
-        except NotYet:
-            progress.tick()
+def _expected_size(attachment: Attachment) -> int:
+    return attachment.size or UNKNOWN_SIZE
 
 
 def _read_batch(store: Storeroom, batch: list[Attachment], codec: Codec) -> list[_Read]:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..crew import Crew
+from ..crew import Crew, batches
 from ..errors.archive import InsideFolder
 from ..errors.fetch import (
     DamagedArchive,
@@ -156,13 +155,8 @@ class Archive:
     def __enter__(self) -> "Archive":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.reader.__exit__(kind, error, trace)
+    def __exit__(self, *exc_info: object) -> None:
+        self.reader.__exit__(*exc_info)
 
     @property
     def dump(self) -> Entry:
@@ -369,17 +363,8 @@ def as_listed(listed: Listed, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def batches_of(members: Iterable[Listed]) -> Iterator[list[Listed]]:
-    """Yield members in groups that are worth handing to a thread."""
-    batch: list[Listed] = []
-    size = 0
-    for listed in members:
-        batch.append(listed)
-        size += listed.entry.size
-        if size >= BATCH_BYTES or len(batch) >= BATCH_MEMBERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    """Return members in groups that are worth handing to a thread."""
+    return batches(members, lambda one: one.entry.size, BATCH_MEMBERS, BATCH_BYTES)
 
 
 def checksum_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:

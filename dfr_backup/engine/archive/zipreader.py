@@ -4,7 +4,6 @@ trusted."""
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from ..directread import DirectFile
 from ..errors.fetch import ArchiveNotOpened, DamagedArchive
@@ -55,12 +54,7 @@ class ZipReader:
     def __enter__(self) -> "ZipReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._resources.close()
 
     def entries(self) -> Iterator[Entry]:
