@@ -44,19 +44,7 @@ from ..engine.workfolder import work_folder
 from ..flows import words
 
 APPLICATION = "dfr_backup restore"
-STEPS = ("check", "create_database", "load", "filestore", "compare", "finish")
-LABELS = {
-    "fetch": "Fetch",
-    "check": "Check",
-    "create_database": "Create database",
-    "load": "Load",
-    "filestore": "Unpack files",
-    "compare": "Compare",
-    "finish": "Finish",
-    "addons": "Unpack addons",
-    "boot": "Boot",
-    "hand_over": "Hand over",
-}
+LABELS = {**words.STEP_NAMES, "hand_over": "Hand over"}
 
 
 def explained(command):
@@ -258,10 +246,9 @@ def restore(options):
         with Restore(connection, wanted, work, server.markers()) as job:
             with _step("fetch", options, done) as progress:
                 job.fetch(storage, key, progress, known)
-            for kind in STEPS:
+            for kind, work_of in job.works().items():
                 with _step(kind, options, done) as progress:
-                    result = getattr(job, kind)(progress)
-            published = result  # by the last step
+                    published = work_of(progress)  # by the last of them
             if options.addons:
                 with _step("addons", options, done) as progress:
                     _unpack(job.archive, Path(options.addons), progress)

@@ -11,21 +11,21 @@ from .base import Flow, Work
 from .records import CopyRecord, StepRecord
 from .words import NOT_TRUSTED, STEP_FAILED
 
+MADE_AND_COMPARED = (
+    "fetch",
+    "check",
+    "create_database",
+    "load",
+    "filestore",
+    "compare",
+)
+
 
 class RestoreFlow(Flow):
     """An archive becomes a database. A restore that was interrupted begins again:
     what it had fetched is still there, and what it had made is removed."""
 
-    STEPS = (
-        "fetch",
-        "check",
-        "create_database",
-        "load",
-        "filestore",
-        "compare",
-        "addons",
-        "finish",
-    )
+    STEPS = (*MADE_AND_COMPARED, "addons", "finish")
 
     overall_state = staticmethod(whole_state)
     restore: Restore  # the one whose steps are being done
@@ -77,16 +77,8 @@ class RestoreFlow(Flow):
 
     def _works(self) -> dict[str, Work]:
         """Return what does each step that comes after the first."""
-        restore = self.restore
-        return {
-            "check": restore.check,
-            "create_database": restore.create_database,
-            "load": restore.load,
-            "filestore": restore.filestore,
-            "compare": restore.compare,
-            "addons": self.addons,
-            "finish": self.finish,
-        }
+        ours: dict[str, Work] = {"addons": self.addons, "finish": self.finish}
+        return {**self.restore.works(), **ours}
 
     def _noting(self, work: Work, progress: Progress) -> None:
         """Do a step, and remember what somebody may accept of what ends it: the form
@@ -132,16 +124,7 @@ class DrillFlow(RestoreFlow):
     """Each copy is restored under a name that nobody serves, compared with its
     manifest, booted, and dropped."""
 
-    STEPS = (
-        "fetch",
-        "check",
-        "create_database",
-        "load",
-        "filestore",
-        "compare",
-        "boot",
-        "drop",
-    )
+    STEPS = (*MADE_AND_COMPARED, "boot", "drop")
 
     def run(self) -> None:
         for copy in self.job.step_ids.copy_id:

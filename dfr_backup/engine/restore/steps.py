@@ -174,6 +174,17 @@ class Restore:
         files[0].size = size
         return files[0]
 
+    def works(self) -> dict[str, Callable[[Progress], object]]:
+        """Return what does each step that comes after ``fetch``, in their order."""
+        return {
+            "check": self.check,
+            "create_database": self.create_database,
+            "load": self.load,
+            "filestore": self.filestore,
+            "compare": self.compare,
+            "finish": self.finish,
+        }
+
     def check(self, progress: Progress) -> list[Finding]:
         """Find out early what would fail late: return what speaks against this
         restore and was not accepted. Raise the error of what is blocking; what of it
