@@ -29,6 +29,7 @@ from odoo.modules.registry import Registry
 from odoo.tools import config
 
 from . import server
+from .engine.durable import open_private
 from .engine.errors.command_line import DataFolderUnusable
 from .engine.errors.restore import BootFailed, BootTooSlow
 from .engine.errors.runs import SwitchedOff
@@ -100,7 +101,7 @@ def open_log(job_uuid: str) -> IO[bytes]:
     log = server.log_path(job_uuid)
     with server.data_folder_explained():
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return open(log, "ab", opener=_private)
+        return open(log, "ab", opener=open_private)
 
 
 def child_environment(application_name: str) -> dict[str, str]:

@@ -197,12 +197,8 @@ class BackupFlow(ArchivingFlow):
 
     def _check_storages(self, progress: Progress) -> None:
         for storage in self.job._storages():
-            try:
+            with _warning(progress, storage):
                 storage._get_own_storage().check()
-            except EngineError as error:
-                progress.warn(
-                    Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
-                )
 
     def dump_database(self, progress: Progress) -> None:
         """Dump one snapshot of the database straight into the archive."""
@@ -505,28 +501,16 @@ class BackupFlow(ArchivingFlow):
     def _look_after(self, progress: Progress, storage: StorageRecord) -> None:
         """List a storage, once: delete what no rule wants any more, and see what else
         is gone: somebody else may have deleted it."""
-        with self._warning(progress, storage):
+        with _warning(progress, storage):
             listing = self.job._listing(storage, progress)
             self._apply_retention(progress, storage, listing)
             self.job._note_listed(storage, progress, listing)
-
-    @contextlib.contextmanager
-    def _warning(self, progress: Progress, storage: StorageRecord) -> Iterator[None]:
-        """Let what fails in a storage be a warning."""
-        try:
-            yield
-        except Cancelled:
-            raise
-        except EngineError as error:
-            progress.warn(
-                Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
-            )
 
     def _apply_retention(
         self, progress: Progress, storage: StorageRecord, listing: Listing
     ) -> None:
         """Delete what the plan's rules want nowhere any more, and say for each why."""
-        with self._warning(progress, storage):
+        with _warning(progress, storage):
             self.job._apply_retention(storage, progress, listing)
 
     def abandon(self) -> None:
@@ -538,3 +522,16 @@ class BackupFlow(ArchivingFlow):
     def give_up(self) -> None:
         """After too many interruptions: remove what no storage holds as a whole."""
         self._undo_uploads("upload")
+
+
+@contextlib.contextmanager
+def _warning(progress: Progress, storage: StorageRecord) -> Iterator[None]:
+    """Let what goes wrong with a storage be a warning."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except EngineError as error:
+        progress.warn(
+            Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
+        )

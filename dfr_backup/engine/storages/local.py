@@ -121,20 +121,21 @@ class LocalStorage(Storage):
             self._publish(partial, key)
 
     def put_bytes(self, data: bytes, key: str) -> None:
-        partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
-        with self._explained(doing.writing(key)):
-            try:
-                _write_new(partial, data)
-                self._publish(partial, key)
-            finally:
-                partial.unlink(missing_ok=True)
+        with self._written(data, key) as partial:
+            self._publish(partial, key)
 
     def create(self, data: bytes, key: str) -> bool:
+        with self._written(data, key) as partial:
+            return self._publish_new(partial, key, data)
+
+    @contextmanager
+    def _written(self, data: bytes, key: str) -> Iterator[Path]:
+        """Yield a new file with these bytes, which is to get the name ``key``."""
         partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
         with self._explained(doing.writing(key)):
             try:
                 _write_new(partial, data)
-                return self._publish_new(partial, key, data)
+                yield partial
             finally:
                 partial.unlink(missing_ok=True)
 
