@@ -226,13 +226,13 @@ def _find_engine():
 def _make_archive(database, path):
     """Archive the database and its files, as a run does, with a manifest beside."""
     _find_engine()
-    from dfr_backup.engine import manifest
     from dfr_backup.engine.archive.writer import ArchiveWriter
-    from dfr_backup.engine.dump import dump
-    from dfr_backup.engine.filestore import archive_filestore
-    from dfr_backup.engine.postgres import Connection, find_client_tool
+    from dfr_backup.engine.manifest import model as manifest
+    from dfr_backup.engine.postgres.connection import Connection, find_client_tool
+    from dfr_backup.engine.postgres.dump import dump
+    from dfr_backup.engine.postgres.snapshot import Snapshot
     from dfr_backup.engine.progress import Progress
-    from dfr_backup.engine.snapshot import Snapshot
+    from dfr_backup.engine.sources.filestore import archive_filestore
 
     connection, writer = Connection(database), ArchiveWriter.create(path)
     with Snapshot(connection) as snapshot:
@@ -270,11 +270,11 @@ def _make_archive(database, path):
 def _child(archive, target=None):
     """Restore as a run does, in a process of its own. Without a target, only start."""
     _find_engine()
-    from dfr_backup.engine.postgres import Connection
+    from dfr_backup.engine.postgres.connection import Connection
     from dfr_backup.engine.progress import Progress
     from dfr_backup.engine.restore.steps import Restore, RestoreOptions
     from dfr_backup.engine.restore.target import Place
-    from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+    from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
     if not target:
         return

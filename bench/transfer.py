@@ -25,8 +25,8 @@ sys.path.append(str(ROOT / "tests" / "storages"))
 import s3_servers  # noqa: E402
 
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.storages.base import CHUNK, Limits  # noqa: E402
-from dfr_backup.engine.storages.s3 import S3Storage  # noqa: E402
+from dfr_backup.engine.storages.base import CHUNK, TransferLimits  # noqa: E402
+from dfr_backup.engine.storages.s3.storage import S3Storage  # noqa: E402
 
 MIB = 1 << 20
 TARGET = 1.10  # times the better of the others
@@ -37,7 +37,7 @@ class Ours:
     name = "dfr_backup"
 
     def __init__(self, url, ca, bucket):
-        self._storage = S3Storage(s3_servers.config(url, bucket, ca), Limits())
+        self._storage = S3Storage(s3_servers.config(url, bucket, ca), TransferLimits())
         self._storage.check()  # boto3's client is made before the clock runs, too
 
     def upload(self, source):

@@ -28,15 +28,15 @@ from odoo import SUPERUSER_ID, api
 from odoo.modules.registry import Registry
 from odoo.tools import config
 
-from . import server
-from .engine.durable import open_private
+from . import odoo_config
+from .engine.concurrency.process import die_with_parent
 from .engine.errors.command_line import DataFolderUnusable
 from .engine.errors.restore import BootFailed, BootTooSlow
 from .engine.errors.runs import SwitchedOff
+from .engine.fileio.durable import open_private
 from .engine.messages import Message
-from .engine.process import die_with_parent
 from .engine.progress import Progress
-from .flows.words import ODOO_HAS_LOADED
+from .runs.words import ODOO_HAS_LOADED
 
 _logger = logging.getLogger(__name__)
 
@@ -98,8 +98,8 @@ def spawn(database: str, job_id: int, job_uuid: str) -> None:
 def open_log(job_uuid: str) -> IO[bytes]:
     """Return the file into which the runner of a run writes. Raise
     DataFolderUnusable."""
-    log = server.log_path(job_uuid)
-    with server.data_folder_explained():
+    log = odoo_config.log_path(job_uuid)
+    with odoo_config.data_folder_explained():
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open(log, "ab", opener=open_private)
 
@@ -142,7 +142,10 @@ def is_runner(env: api.Environment) -> bool:
 
 def log_tail(job_uuid: str) -> str:
     """Return the last lines that a runner wrote."""
-    with contextlib.suppress(OSError), open(server.log_path(job_uuid), "rb") as stream:
+    with (
+        contextlib.suppress(OSError),
+        open(odoo_config.log_path(job_uuid), "rb") as stream,
+    ):
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, size - LOG_TAIL))
         return stream.read().decode("utf-8", "replace").strip()
@@ -152,20 +155,20 @@ def log_tail(job_uuid: str) -> str:
 def main(database: str, job_id: int) -> int:
     """Perform a run in this process; return the exit status (never 3: to Odoo's own
     process manager, which may be our parent, that is an order to stop the server)."""
-    _shed_inherited_limits()
+    _reset_rlimits()
     threading.current_thread().dbname = database  # for the log
-    if not server.is_enabled():  # odoo.conf may say so since this server started
+    if not odoo_config.is_enabled():  # odoo.conf may say so since this server started
         _logger.error("%s", SwitchedOff().in_full)
         return 1
     longest = (
-        server.hang_seconds()
+        odoo_config.hang_seconds()
     )  # what odoo.conf says wrongly is found before the run begins
-    connection = server.connection(database, "dfr_backup lock").connect()
+    connection = odoo_config.connection(database, "dfr_backup lock").connect()
     connection.autocommit = True
     if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
     watch = threading.Thread(
-        target=_die_with, args=[connection, longest], name="lock", daemon=True
+        target=_exit_with_lock, args=[connection, longest], name="lock", daemon=True
     )
     watch.start()
     with Registry(database).cursor() as cr:
@@ -240,12 +243,12 @@ def _lock(connection, job_id: int) -> bool:
     return False
 
 
-def show_life() -> None:
+def heartbeat() -> None:
     """Call this at least once in so many minutes as a run may hang, see ``server``."""
     _life.at = time.monotonic()
 
 
-def _die_with(connection, longest: float) -> None:
+def _exit_with_lock(connection, longest: float) -> None:
     """End this process as soon as the connection with the lock ends: another runner may
     take the run up from then on, and two must not work in the same files. End it as
     well when the run shows no sign of life for ``longest`` seconds: no runner may wait
@@ -253,7 +256,7 @@ def _die_with(connection, longest: float) -> None:
 
     A server that ends a session makes its socket readable, and nothing else does here.
     """
-    show_life()
+    heartbeat()
     while not select.select([connection], [], [], min(LOOK_SECONDS, longest))[0]:
         if time.monotonic() - _life.at > longest:
             _logger.error("No sign of life for %s seconds: giving up", longest)
@@ -287,7 +290,7 @@ def _claim(connection, job_id: int) -> bool:
     return False
 
 
-def _shed_inherited_limits() -> None:
+def _reset_rlimits() -> None:
     """Undo what an Odoo worker passes on: limits meant for requests, and blocked
     signals."""
     for limit in (resource.RLIMIT_AS, resource.RLIMIT_CPU):
@@ -296,10 +299,10 @@ def _shed_inherited_limits() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _step_back()
+    _lower_priority()
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Leave the processor to whoever wants it, and the disk with it (Linux: by
     niceness).
 

@@ -5,7 +5,7 @@ import sys
 
 from odoo.tools import config
 
-from .. import runner, server
+from .. import runner, odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
 from . import archives, doctor, locations, moved, runs
@@ -47,14 +47,14 @@ def main(parser, cmdargs) -> int:
 
 
 def _call(options):
-    with server.data_folder_explained():
+    with odoo_config.data_folder_explained():
         if not options.needs_database(options):
             return options.call(options)
         databases = config["db_name"]
         if len(databases) != 1:
             print("Name one database: -d DATABASE", file=sys.stderr)
             return WRONG_USAGE
-        server.require_installed(databases[0])
+        odoo_config.require_installed(databases[0])
         return options.call_in(databases[0], options)
 
 

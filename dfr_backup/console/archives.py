@@ -15,11 +15,11 @@ from pathlib import Path
 
 from odoo import release
 
-from .. import runner, server
-from ..engine import signature
+from .. import odoo_config, runner
 from ..engine.archive.reader import open_archive
-from ..engine.catalogue import read_sidecar, scan
-from ..engine.catalogued import Catalogued
+from ..engine.catalog.catalogued import Catalogued
+from ..engine.catalog.fetch import fetch
+from ..engine.catalog.scan import read_sidecar, scan
 from ..engine.encryption.files import Passphrase, parse_identities
 from ..engine.errors import Cancelled, EngineError
 from ..engine.errors.command_line import (
@@ -30,18 +30,18 @@ from ..engine.errors.command_line import (
 from ..engine.errors.fetch import KeyNeeded
 from ..engine.errors.identity import AddonMissing
 from ..engine.errors.trust import WrongSignature
-from ..engine.fetch import fetch
-from ..engine.manifest import sidecar_key
+from ..engine.fileio.work_folder import work_folder
+from ..engine.manifest import signature
+from ..engine.manifest.model import sidecar_key
 from ..engine.messages import Message
-from ..engine.originals import identity_of
+from ..engine.ownership.originals import identity_of
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
 from ..engine.restore.target import put_back
 from ..engine.storages.url import storage_at
-from ..engine.workfolder import work_folder
-from ..flows import words
+from ..runs import words
 
 APPLICATION = "dfr_backup restore"
 LABELS = {**words.STEP_NAMES, "hand_over": "Hand over"}
@@ -159,7 +159,7 @@ SIGNED = {
 def _verdict(sidecar):
     """Return who has signed a manifest; None when this user cannot tell."""
     try:
-        signer = server.known_signer()
+        signer = odoo_config.known_signer()
     except EngineError:
         return None
     if signer is None:
@@ -221,29 +221,29 @@ def _addressed(address):
 def restore(options):
     """Restore an archive into a new database. Who stops it leaves nothing behind."""
     storage, key = _addressed(options.archive)
-    connection = server.connection("postgres", APPLICATION)
-    remove_leftovers(connection, server.markers())
+    connection = odoo_config.connection("postgres", APPLICATION)
+    remove_leftovers(connection, odoo_config.markers())
     known, signed = _look_at(storage, key, options)
     wanted = RestoreOptions(
-        place=server.place(options.to),
+        place=odoo_config.place(options.to),
         series=release.series,
-        modules=server.modules_on_disk(),
+        modules=odoo_config.modules_on_disk(),
         replace_existing=options.replace,
         accepted=options.accept,
         new_identity=not options.same_identity,
-        neutralize=server.neutralization if options.neutralize else None,
+        neutralize=odoo_config.neutralization if options.neutralize else None,
         identities=_identities(options, key),
         plain=options.plain_load,
         # what others have made is looked at as a whole before it is loaded
         trusted=True if signed == signature.HERE else None,
         whole=bool(options.addons),  # else a damaged addon were only found in the end
-        **server.database_template(),
+        **odoo_config.database_template(),
     )
     # named by its address: an interrupted restore goes on, and none disturbs another
     name = hashlib.sha256(storage.location(key).encode()).hexdigest()[:16]
     started, done = time.monotonic(), []
-    with work_folder(server.data_root() / "fetched", name) as work:
-        with Restore(connection, wanted, work, server.markers()) as job:
+    with work_folder(odoo_config.data_root() / "fetched", name) as work:
+        with Restore(connection, wanted, work, odoo_config.markers()) as job:
             with _step("fetch", options, done) as progress:
                 job.fetch(storage, key, progress, known)
             for kind, work_of in job.works().items():
@@ -282,7 +282,7 @@ def _boot_or_put_back(connection, published, progress):
     try:
         runner.boot_apart(name, f"{APPLICATION} boot", progress)
     except (EngineError, KeyboardInterrupt) as error:
-        put_back(connection, published, server.markers())
+        put_back(connection, published, odoo_config.markers())
         stopped = isinstance(error, KeyboardInterrupt)
         raise FormerDatabaseBack(
             database=name,
@@ -295,13 +295,13 @@ def _hand_over(database, progress):
     """Let the restored database be the original; tell whether it is. When that fails,
     it is restored all the same."""
     try:
-        identity = identity_of(server.connection(database, APPLICATION))
-        server.hand_over(identity)
+        identity = identity_of(odoo_config.connection(database, APPLICATION))
+        odoo_config.hand_over(identity)
         return True
     except AddonMissing:
         return False
     except EngineError as error:
-        command = server.moved_command(database)
+        command = odoo_config.moved_command(database)
         progress.warn(Message(words.NOT_HANDED_OVER, problem=error, command=command))
         return False
 
@@ -365,7 +365,7 @@ class _Shown(Progress):
 
 
 def _tell(options, facts, published, done, seconds, signed, is_original):
-    missing = sorted(set(facts.modules) - set(server.modules_on_disk()))
+    missing = sorted(set(facts.modules) - set(odoo_config.modules_on_disk()))
     former = published.previous
     if options.json:
         result = {
@@ -407,4 +407,6 @@ def _tell(options, facts, published, done, seconds, signed, is_original):
         print(f"Not on this disk, and needed by it: {', '.join(missing)}")
     if options.addons:
         folder = Path(options.addons).absolute()
-        print(f"To load the addons that were unpacked: {server.addons_line(folder)}")
+        print(
+            f"To load the addons that were unpacked: {odoo_config.addons_line(folder)}"
+        )

@@ -3,11 +3,11 @@
 import json
 import shutil
 
-from .. import server
+from .. import odoo_config
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.errors.runs import SwitchedOff
-from ..engine.postgres import find_client_tool, require_sessions
+from ..engine.postgres.connection import find_client_tool, require_sessions
 from .runs import environment
 
 
@@ -53,7 +53,7 @@ class _Wrong(Exception):
 def _tool(name):
     def look(env):
         major = env.cr.connection.server_version // 10000
-        return find_client_tool(name, major, server.pg_path()).label
+        return find_client_tool(name, major, odoo_config.pg_path()).label
 
     return look
 
@@ -68,17 +68,17 @@ def _deflate(_env):
 
 
 def _space(_env):
-    root = server.data_root()
+    root = odoo_config.data_root()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     return f"{shutil.disk_usage(root).free >> 20:,} MiB free in {root}"
 
 
 def _key(_env):
-    return repr(server.secret_box())
+    return repr(odoo_config.secret_box())
 
 
 def _enabled(_env):
-    if not server.is_enabled():
+    if not odoo_config.is_enabled():
         raise SwitchedOff
     return "switched on"
 

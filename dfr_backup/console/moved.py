@@ -4,9 +4,9 @@ server, after pg_upgrade, after a restore by other means."""
 import json
 import sys
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.identity import SameUuid
-from ..engine.originals import Original, identity_of, living_databases
+from ..engine.ownership.originals import Original, identity_of, living_databases
 from .archives import explained
 
 APPLICATION = "dfr_backup moved"
@@ -15,14 +15,14 @@ APPLICATION = "dfr_backup moved"
 @explained
 def moved(database, options):
     """Let one database be the original of its identity."""
-    identity = identity_of(server.connection(database, APPLICATION))
+    identity = identity_of(odoo_config.connection(database, APPLICATION))
     return _print([_hand_over(identity, options)], [], options)
 
 
 @explained
 def all_moved(options):
     """Do the same for every database that has an identity of its own."""
-    found = living_databases(server.connection("postgres", APPLICATION))
+    found = living_databases(odoo_config.connection("postgres", APPLICATION))
     by_uuid = {}
     for identity in found:
         by_uuid.setdefault(identity.uuid, []).append(identity)
@@ -40,9 +40,9 @@ def _hand_over(identity, options):
     """Note the database as the original; return what was done. Also one that is it
     already: from now on, what is stored in its name is its own."""
     if options.dry_run:
-        before = server.originals().of(identity.uuid)
+        before = odoo_config.originals().of(identity.uuid)
     else:
-        before = server.hand_over(identity)
+        before = odoo_config.hand_over(identity)
     known = before or Original(identity)
     return {
         "database": identity.name,

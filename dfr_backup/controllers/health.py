@@ -7,7 +7,7 @@ from werkzeug.exceptions import NotFound, Unauthorized
 from odoo import SUPERUSER_ID, http
 from odoo.http import request
 
-from ..engine.metrics import CONTENT_TYPE, exposition
+from ..engine.monitoring.metrics import CONTENT_TYPE, exposition
 
 NO_STORE = ("Cache-Control", "no-store")
 

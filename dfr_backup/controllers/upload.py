@@ -5,7 +5,7 @@ from werkzeug.exceptions import NotFound
 from odoo import http
 from odoo.http import request
 
-from ..engine.arrival import PIECE
+from ..engine.catalog.upload_receiver import PIECE
 from ..engine.errors import EngineError
 from ..models.engine_messages import translate
 from .numbers import LARGEST_OFFSET, whole_number

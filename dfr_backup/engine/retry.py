@@ -16,7 +16,7 @@ GIVING_UP = _("Attempt %(attempt)s failed, giving up: %(problem)s")
 
 
 @dataclass(frozen=True)
-class Retries:
+class RetryPolicy:
     """How long to go on: ``patience`` seconds without any progress, with pauses that
     double from ``first`` to ``longest`` seconds."""
 
@@ -25,10 +25,10 @@ class Retries:
     longest: float = 120.0
 
 
-def persistently(
+def with_retries(
     operation: Callable[[], Result],
     progress: Progress,
-    retries: Retries = Retries(),
+    retries: RetryPolicy = RetryPolicy(),
 ) -> Result:
     """Return what ``operation`` returns, calling it again after each RetryableError.
 

@@ -9,17 +9,17 @@ from odoo.tools.misc import babel_locale_parse, get_lang
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import server
-from ..engine.catalogue import read_sidecar
-from ..engine.catalogued import Catalogued, require_catalogued
+from .. import odoo_config
+from ..engine.catalog.catalogued import Catalogued, require_catalogued
+from ..engine.catalog.scan import read_sidecar
 from ..engine.errors import EngineError, Mismatch
 from ..engine.errors.fetch import ArchiveMissing
 from ..engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
 from ..engine.identity import Identity
-from ..engine.manifest import seal, sidecar_key
+from ..engine.manifest.model import seal, sidecar_key
+from ..engine.manifest.signature import HERE
+from ..engine.policy.retention import Copy
 from ..engine.progress import Progress
-from ..engine.retention import Copy
-from ..engine.signature import HERE
 from .backup_audit import asks_password
 from .engine_messages import format_error, translate, translate_engine_errors
 from .grants import grant, granted
@@ -318,7 +318,7 @@ class BackupCopy(models.Model):
     def _signature_of(self, sidecar):
         """Return who has signed a manifest. The signature of another database counts
         for that one: its backups are not ours."""
-        verdict = server.signer().judge(sidecar.signature)
+        verdict = odoo_config.signer().judge(sidecar.signature)
         if verdict == HERE and self._is_own_identity(sidecar.signature.identity):
             return "ours"
         return verdict

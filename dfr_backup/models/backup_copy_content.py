@@ -9,7 +9,7 @@ from odoo.tools import format_datetime
 
 from odoo.addons.base.models.res_users import check_identity
 
-from ..engine.browse import look_into
+from ..engine.catalog.browse import look_into
 from ..engine.encryption.files import Passphrase, parse_identities
 from .backup_copy import PRESENT_STATES
 from .engine_messages import translate_engine_errors

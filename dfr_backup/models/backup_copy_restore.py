@@ -5,9 +5,9 @@ from odoo.exceptions import UserError
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors import EngineError
-from ..flows.restore import DrillFlow, RestoreFlow
+from ..runs.restore import DrillFlow, RestoreFlow
 from .backup_copy import PRESENT_STATES
 from .engine_messages import translate_engine_errors
 
@@ -119,7 +119,7 @@ class BackupCopy(models.Model):
                     "it has no SHA-256 checksums, so that a restore can compare less."
                 )
             )
-        absent = sorted(set(sidecar.module_names) - set(server.modules_on_disk()))
+        absent = sorted(set(sidecar.module_names) - set(odoo_config.modules_on_disk()))
         if absent:
             trouble.append(self._missing_modules(absent, sidecar.addons))
         return "\n".join(trouble)

@@ -4,13 +4,13 @@ from datetime import timezone
 
 from odoo import api, fields, models
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
 from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import Identity
-from ..engine.originals import find_standing, is_living
-from ..engine.strangers import find_stranger
+from ..engine.ownership.originals import find_standing, is_living
+from ..engine.ownership.strangers import find_stranger
 
 REMEMBERED = "dfr_backup.known_as"
 APPLICATION = "dfr_backup identity"
@@ -28,8 +28,8 @@ class BackupIdentity(models.AbstractModel):
         present = self.env["backup.job"]._current_identity()
         text = self.env["ir.config_parameter"].sudo().get_param(REMEMBERED)
         remembered = Identity.from_key(text) if text else None
-        connection = server.connection(self.env.cr.dbname, APPLICATION)
-        return find_standing(present, remembered, server.originals(), connection)
+        connection = odoo_config.connection(self.env.cr.dbname, APPLICATION)
+        return find_standing(present, remembered, odoo_config.originals(), connection)
 
     @api.model
     def _is_own(self, uuid, key, storage=None):
@@ -61,7 +61,7 @@ class BackupIdentity(models.AbstractModel):
     def _objection(self, storages=None):
         """Return why this database deletes nothing and pings nobody, None when it may:
         an EngineError. ``storages``: those that it is about, else all."""
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             return SwitchedOff()
         try:
             standing = self._standing()
@@ -70,7 +70,7 @@ class BackupIdentity(models.AbstractModel):
         if storages is None:
             storages = self.env["backup.storage"].sudo().search([])
         if not storages and not standing.is_original:
-            return NotOriginal(command=server.moved_command(self.env.cr.dbname))
+            return NotOriginal(command=odoo_config.moved_command(self.env.cr.dbname))
         problems = (self._objection_in(storage, standing) for storage in storages)
         return next(filter(None, problems), None)
 
@@ -79,7 +79,7 @@ class BackupIdentity(models.AbstractModel):
         """Return the same of one storage, whose remedy is what its access needs."""
         here = self._standing_in(storage, standing)
         remedy = None if storage._is_lent() else "remedy_typed"
-        command = server.moved_command(self.env.cr.dbname)
+        command = odoo_config.moved_command(self.env.cr.dbname)
         if not here.is_original:
             return NotOriginal(
                 command=command, remedy=remedy and NotOriginal.remedy_typed
@@ -120,8 +120,8 @@ class BackupIdentity(models.AbstractModel):
     def _require_gone(self, storage):
         """Raise OriginalAlive when the database that a storage belongs to is in use on
         this server."""
-        known = server.originals().of(storage.owner_uuid)
-        connection = server.connection(self.env.cr.dbname, APPLICATION)
+        known = odoo_config.originals().of(storage.owner_uuid)
+        connection = odoo_config.connection(self.env.cr.dbname, APPLICATION)
         if known and is_living(connection, known.identity):
             name = known.identity.name
             raise OriginalAlive(storage=storage.name, database=name)

@@ -4,10 +4,10 @@ from dataclasses import replace
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import present_identity
-from ..flows.backup import BackupFlow
+from ..runs.backup import BackupFlow
 from .backup_copy import PRESENT_STATES
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 from .engine_messages import error_columns, translate_engine_errors
@@ -150,7 +150,7 @@ class BackupJob(models.Model):
     @api.depends("uuid")
     def _compute_runner_log(self):
         for job in self:
-            job.runner_log = str(server.log_path(job.uuid))
+            job.runner_log = str(odoo_config.log_path(job.uuid))
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_meaningful(self):
@@ -271,7 +271,7 @@ class BackupJob(models.Model):
     @api.model
     def _require_enabled(self):
         """Raise a UserError when backups are switched off on this server."""
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             with translate_engine_errors(self.env):
                 raise SwitchedOff
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
-from .. import runner, server
+from .. import odoo_config, runner
 from ..engine.errors import EngineError
 from ..engine.messages import Message
-from ..engine.ping import healthchecks, send_all, uptime_kuma, webhook
-from ..flows import words
+from ..engine.monitoring.ping import healthchecks, send_all, uptime_kuma, webhook
+from ..runs import words
 from .backup_step import OPEN_STATES
 from .engine_messages import displayed, stored_text
 
@@ -252,7 +252,9 @@ class BackupJob(models.Model):
             return
         if runner.is_runner(self.env):
             self.env.cr.commit()  # pylint: disable=invalid-commit  # do not wait in a transaction
-            for problem in send_all(pings, patience, attempts, server.outbound_rules()):
+            for problem in send_all(
+                pings, patience, attempts, odoo_config.outbound_rules()
+            ):
                 self._note_alert(problem.in_full)
         elif pings:
             self._ping_after_commit(pings)
@@ -305,7 +307,7 @@ class BackupJob(models.Model):
 
 
 def _send_and_log(pings):
-    for problem in send_all(pings, END_PATIENCE, outbound=server.outbound_rules()):
+    for problem in send_all(pings, END_PATIENCE, outbound=odoo_config.outbound_rules()):
         _logger.warning("%s", problem.in_full)
 
 

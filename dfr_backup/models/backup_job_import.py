@@ -4,9 +4,9 @@ from datetime import datetime
 
 from odoo import models
 
-from ..engine import manifest
-from ..engine.catalogue import Found
-from ..engine.sidecar import parse_sidecar
+from ..engine.catalog.scan import Found
+from ..engine.manifest import model as manifest
+from ..engine.manifest.sidecar import parse_sidecar
 
 
 class BackupJob(models.Model):

@@ -7,10 +7,10 @@ from ..engine.errors import Cancelled, EngineError
 from ..engine.errors.archive import NoManifestBeside
 from ..engine.errors.encryption import NoPassphrase
 from ..engine.errors.trust import WrongSignature
-from ..engine.manifest import sidecar_key
+from ..engine.manifest.model import sidecar_key
 from ..engine.messages import Joined, Message
-from ..flows import words
-from ..flows.backup import BackupFlow
+from ..runs import words
+from ..runs.backup import BackupFlow
 from .backup_step import OPEN_STATES
 
 STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now

@@ -8,7 +8,7 @@ import psycopg2
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.sql_db import PoolError
 
-from ..engine.estimate import StepTime, seconds_left
+from ..engine.policy.eta import StepTime, seconds_left
 
 _logger = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ import shutil
 
 from odoo import fields, models, release
 
-from .. import runner, server
+from .. import odoo_config, runner
 from ..engine.errors.restore import LOST_ATTACHMENTS
 from ..engine.messages import Joined, Message, from_json, to_json
 from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
-from ..flows import words
+from ..runs import words
 from .engine_messages import translate
 
 
@@ -39,20 +39,24 @@ class BackupJob(models.Model):
         """Return the engine's restore of ``copy``, as this run wants it."""
         options = RestoreOptions(
             # a drill is never published: any name does that nobody has
-            place=server.place(self.restore_database or f"dfr_drill_{self.uuid[:8]}"),
+            place=odoo_config.place(
+                self.restore_database or f"dfr_drill_{self.uuid[:8]}"
+            ),
             series=release.series,
-            modules=server.modules_on_disk(),
+            modules=odoo_config.modules_on_disk(),
             accepted=self._accepted(),
             new_identity=self.restore_new_identity,
-            neutralize=server.neutralization if self.restore_neutralize else None,
+            neutralize=odoo_config.neutralization if self.restore_neutralize else None,
             identities=self._identities(copy),
             durable=self.kind == "restore",
             whole=self.kind == "drill",
             plain=self.restore_plain,
             trusted=self.trigger == "cli" or copy.is_trusted,
-            **server.database_template(),
+            **odoo_config.database_template(),
         )
-        return Restore(self._server(), options, self._work_path(), server.markers())
+        return Restore(
+            self._server(), options, self._work_path(), odoo_config.markers()
+        )
 
     def _accepted(self):
         """Return what does not stop this restore. That an archive of Odoo lacks files
@@ -75,7 +79,7 @@ class BackupJob(models.Model):
         }
 
     def _server(self):
-        return server.connection("postgres", self._application_name())
+        return odoo_config.connection("postgres", self._application_name())
 
     def _identities(self, copy):
         """Return what decrypts the archive, None when nothing was given."""
@@ -101,10 +105,10 @@ class BackupJob(models.Model):
         return self.env.cr.fetchone()[0]
 
     def _forget_leftovers(self):
-        remove_leftovers(self._server(), server.markers())
+        remove_leftovers(self._server(), odoo_config.markers())
 
     def _addons_path(self):
-        return server.restored_addons_path(self.restore_database, self.uuid)
+        return odoo_config.restored_addons_path(self.restore_database, self.uuid)
 
     def _forget_addons(self):
         """Remove the custom addons of a restore that did not come to its end."""
@@ -117,13 +121,13 @@ class BackupJob(models.Model):
         path = self._addons_path()
         unpacked = ", ".join(done.unpacked) or Message(words.NONE)
         progress.log(Message(words.ADDONS_UNPACKED, path=path, names=unpacked))
-        needed = sorted(set(archive.modules) - set(server.modules_on_disk()))
+        needed = sorted(set(archive.modules) - set(odoo_config.modules_on_disk()))
         if not needed:
             progress.log(Message(words.ADDONS_COMPLETE))
             return
         lines = [Message(words.ADDONS_NEEDED, names=", ".join(needed))]
         if set(needed) & set(done.unpacked):
-            lines.append(Message(words.ADDONS_LINE, line=server.addons_line(path)))
+            lines.append(Message(words.ADDONS_LINE, line=odoo_config.addons_line(path)))
         nowhere = sorted(set(needed) - set(done.unpacked))
         if nowhere:
             lines.append(Message(words.ADDONS_ABSENT, names=", ".join(nowhere)))

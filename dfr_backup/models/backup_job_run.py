@@ -11,16 +11,16 @@ from psycopg2.errors import SerializationFailure
 
 from odoo import fields, models, release
 
-from .. import runner, server
-from ..engine import manifest
-from ..engine.catalogued import Catalogued
-from ..engine.dump import DumpOptions
-from ..engine.errors import Cancelled, Postponed
+from .. import odoo_config, runner
+from ..engine.catalog.catalogued import Catalogued
+from ..engine.errors import Cancelled, Deferred
 from ..engine.errors.runs import NoReason, StepFailed
 from ..engine.identity import Identity
+from ..engine.manifest import model as manifest
 from ..engine.messages import Message
-from ..engine.outcome import StepOutcome
-from ..flows import FLOWS, words
+from ..engine.policy.outcome import StepOutcome
+from ..engine.postgres.dump import DumpOptions
+from ..runs import FLOWS, words
 from .backup_copy import PRESENT_STATES, naive
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
@@ -53,7 +53,7 @@ class BackupJob(models.Model):
         except Cancelled:
             flow.abandon()
             self._close_cancelled()
-        except Postponed as error:
+        except Deferred as error:
             self._wait(error)
         else:
             self._finish()
@@ -78,7 +78,7 @@ class BackupJob(models.Model):
         same = [("plan_id", "=", self.plan_id.id), ("kind", "=", self.kind)]
         other = self.search([*same, ("state", "=", "pending")], limit=1)
         if other:
-            self._leave_to(other, error)
+            self._yield_to(other, error)
             return
         self._persist(
             self,
@@ -92,7 +92,7 @@ class BackupJob(models.Model):
         )
         _logger.info("Backup %s waits: %s", self.name, error.message)
 
-    def _leave_to(self, other, error):
+    def _yield_to(self, other, error):
         reason = Message(words.REPLACED, run=other.name)
         for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
             step._skip(reason)
@@ -106,7 +106,7 @@ class BackupJob(models.Model):
         A runner writes its sign of life into its steps, never into this row: otherwise
         whoever asks would have to be quicker than the runner between two of its writes.
         """
-        runner.show_life()
+        runner.heartbeat()
         if self.cancel_requested:
             raise Cancelled()
 
@@ -195,23 +195,23 @@ class BackupJob(models.Model):
         return missing and missing | self._step("cleanup")
 
     def _work_path(self):
-        return server.work_path(self.uuid)
+        return odoo_config.work_path(self.uuid)
 
     def _archive_path(self):
         return self._work_path() / self.archive_name
 
     def _filestore_path(self):
-        return server.filestore_path(self._database())
+        return odoo_config.filestore_path(self._database())
 
     def _server_version(self):
         """Return the major version of the PostgreSQL server."""
         return self.env.cr.connection.server_version // 10000
 
     def _pg_path(self):
-        return server.pg_path()
+        return odoo_config.pg_path()
 
     def _custom_addons(self):
-        return server.custom_addons(self.env)
+        return odoo_config.custom_addons(self.env)
 
     def _dump_options(self):
         plan = self.plan_id
@@ -246,14 +246,14 @@ class BackupJob(models.Model):
             "addons": data.get("addons"),
             "encryption": self._encryption_facts(),
         }
-        odoo = server.odoo_manifest(self.env.cr)
+        odoo = odoo_config.odoo_manifest(self.env.cr)
         self.env.cr.commit()  # pylint: disable=invalid-commit  # close the reading transaction
         return manifest.build(odoo, ours)
 
     def _sign(self, content):
         """Return the manifest of the stored archive with the signature of this server
         and database."""
-        return server.signer().sign(content, self._known_identity().to_json())
+        return odoo_config.signer().sign(content, self._known_identity().to_json())
 
     def _known_identity(self):
         """Return who has made this run: the uuid alone for one that was waiting when
@@ -377,7 +377,7 @@ class BackupJob(models.Model):
     def _left_behind(self):
         """Return the closed runs whose own cleanup did not come to its end. What
         they have not stored yet is kept from now on, as it should have been."""
-        names = [path.name for path in server.data_root().glob("work/*")]
+        names = [path.name for path in odoo_config.data_root().glob("work/*")]
         closed = [("uuid", "in", names), ("state", "not in", OPEN_STATES)]
         left = self.search([*closed, ("kept_until", "=", False), ("id", "!=", self.id)])
         unsent = left.filtered(
@@ -392,7 +392,7 @@ class BackupJob(models.Model):
     def _stale_files(self):
         """Yield working directories and logs that no run of this database needs any
         more."""
-        root = server.data_root()
+        root = odoo_config.data_root()
         now = fields.Datetime.now()
         # one that is too far away was set under a clock that was ahead
         over = [

@@ -3,7 +3,7 @@ little."""
 
 from odoo import fields, models
 
-from ..engine.sizes import LOOK_BACK, shrinkage
+from ..engine.policy.size_drop import LOOK_BACK, shrinkage
 
 
 class BackupPlan(models.Model):

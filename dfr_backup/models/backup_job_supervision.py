@@ -7,14 +7,14 @@ from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
 
-from .. import runner, server
-from ..engine import postgres
+from .. import odoo_config, runner
 from ..engine.errors import EngineError
 from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.other import CancelledBy, ForeignRun
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.messages import Message
-from ..flows import words
+from ..engine.postgres import connection as postgres
+from ..runs import words
 from .backup_step import OPEN_STATES
 
 _logger = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ class BackupJob(models.Model):
     @api.model
     def _supervise(self):
         """Resume or close what lost its runner, then start the next waiting run."""
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             return
-        self._close_foreign()
+        self._close_inherited_runs()
         for job in self.search([("state", "=", "running")]):
             if job._is_alive():
-                job._end_deaf_runner()
+                job._terminate_unresponsive()
             elif job._hold():
-                job._take_over()
+                job._resume_or_close()
         self._start_waiting()
         if self.search_count([("state", "in", OPEN_STATES)], limit=1):
             soon = fields.Datetime.now() + SUPERVISE_EVERY
@@ -86,7 +86,7 @@ class BackupJob(models.Model):
         return not self.env.cr.fetchone()[0]
 
     @api.model
-    def _close_foreign(self):
+    def _close_inherited_runs(self):
         """Close the runs that were open in the dump from which this database was
         restored.
 
@@ -111,7 +111,7 @@ class BackupJob(models.Model):
         except SerializationFailure:
             return False
 
-    def _take_over(self):
+    def _resume_or_close(self):
         """Go on with a run whose runner died, or close it after too many attempts."""
         step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
         where = self._interrupted_step()
@@ -212,7 +212,7 @@ class BackupJob(models.Model):
         self._remove_files()
         self._close("cancelled", CancelledBy(who=who))
 
-    def _end_deaf_runner(self):
+    def _terminate_unresponsive(self):
         """End a runner that has been asked to stop and does not listen, because it
         hangs: it dies with the session that holds its lock."""
         if (
@@ -234,7 +234,7 @@ class BackupJob(models.Model):
             )
 
     def _connection(self):
-        return server.connection(self._database(), self._application_name())
+        return odoo_config.connection(self._database(), self._application_name())
 
     def _application_name(self):
         return f"dfr_backup {self.uuid[:8]}"

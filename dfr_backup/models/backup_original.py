@@ -14,7 +14,7 @@ from odoo.exceptions import AccessError
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.identity import (
     AlreadyOriginal,
     NotOriginal,
@@ -22,7 +22,7 @@ from ..engine.errors.identity import (
     OriginalStillThere,
     TwoWriters,
 )
-from ..engine.originals import Original, is_living
+from ..engine.ownership.originals import Original, is_living
 from .backup_copy import PRESENT_STATES
 from .backup_identity import APPLICATION
 from .engine_messages import format_error, translate_engine_errors
@@ -53,11 +53,11 @@ class BackupIdentity(models.AbstractModel):
         standing = self._standing()
         if standing.is_original or not standing.known:
             return
-        connection = server.connection(self.env.cr.dbname, APPLICATION)
+        connection = odoo_config.connection(self.env.cr.dbname, APPLICATION)
         if is_living(connection, standing.known.identity):
             raise OriginalStillThere(
                 database=standing.known.identity.name,
-                command=server.moved_command(self.env.cr.dbname),
+                command=odoo_config.moved_command(self.env.cr.dbname),
             )
 
 
@@ -151,7 +151,7 @@ class BackupStorage(models.Model):
     def _require_to_say(self):
         """Raise the EngineError of why nobody may say in this database that it is the
         original here."""
-        command = server.moved_command(self.env.cr.dbname)
+        command = odoo_config.moved_command(self.env.cr.dbname)
         if self._is_lent():
             raise OperatorDecides(storage=self.name, command=command)
         if not self._identity_error():

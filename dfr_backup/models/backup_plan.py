@@ -5,8 +5,8 @@ from zoneinfo import available_timezones
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
-from .. import server
-from ..engine.schedule import Schedule, next_time
+from .. import odoo_config
+from ..engine.policy.schedule import Schedule, next_time
 from .backup_step import JOB_STATES
 
 _logger = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class BackupPlan(models.Model):
     def _create_default(self):
         """Create the plan and the storage that a new installation has."""
         uuid = self.env["backup.job"]._current_database_uuid()
-        path = server.default_storage_path(self.env.cr.dbname, uuid)
+        path = odoo_config.default_storage_path(self.env.cr.dbname, uuid)
         storage = self.env["backup.storage"].create(
             {
                 "name": self.env._("This server"),

@@ -9,9 +9,9 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import groupby, mail
 
-from .. import runner, server
-from ..engine.ping import check_url
-from ..engine.schedule import Schedule, next_time
+from .. import odoo_config, runner
+from ..engine.monitoring.ping import check_url
+from ..engine.policy.schedule import Schedule, next_time
 from .engine_messages import translate, translate_engine_errors
 
 _logger = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ class BackupPlan(models.Model):
         """Tell whether this is the database that people and monitors know: a copy of
         it, whose storages are still the original's or that was neutralized, keeps
         quiet. So does a server on which backups are switched off."""
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             return False
         neutralized = (
             self.env["ir.config_parameter"].sudo().get_param("database.is_neutralized")

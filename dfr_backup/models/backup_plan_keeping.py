@@ -9,8 +9,8 @@ from odoo import api, fields, models, release
 from odoo.exceptions import ValidationError
 
 from ..engine.encryption.files import fingerprint, parse_recipients
-from ..engine.expiry import expires_at
-from ..engine.retention import plan_retention
+from ..engine.policy.expiry import expires_at
+from ..engine.policy.retention import plan_retention
 from .backup_copy import PRESENT_STATES, naive
 from .backup_retention_mixin import RULES
 from .backup_step import ENCRYPTIONS

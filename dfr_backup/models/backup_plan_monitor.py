@@ -7,8 +7,8 @@ import secrets
 
 from odoo import api, fields, models
 
-from .. import server
-from ..engine.metrics import Metric
+from .. import odoo_config
+from ..engine.monitoring.metrics import Metric
 
 MONITORS = ("health", "metrics")
 TOKEN_BYTES = 32
@@ -72,7 +72,7 @@ class BackupPlan(models.Model):
         found = {report["status"] for report in reports}
         if not any(plan.promise_hours for plan in plans):
             found.add("no_plan")
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             found.add("switched_off")
         problem = self.env["backup.scheduler"]._look()
         if problem:

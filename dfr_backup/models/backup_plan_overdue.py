@@ -6,7 +6,7 @@ from datetime import timedelta, timezone
 from odoo import api, fields, models
 from odoo.tools import format_datetime
 
-from ..engine.overdue import PlanFacts, Scheduler, judge, promised_hours
+from ..engine.policy.overdue import PlanFacts, Scheduler, judge, promised_hours
 from .backup_step import OPEN_STATES
 from .engine_messages import stored_text, translate
 

@@ -4,7 +4,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import mail
 
-from .. import server
+from .. import odoo_config
 
 # reserved by RFC 2606: nobody lives there
 NOWHERE = (
@@ -65,7 +65,7 @@ class BackupPlan(models.Model):
     @api.model
     def _has_mail_server(self):
         return bool(
-            not server.mail_server_is_guessed()
+            not odoo_config.mail_server_is_guessed()
             or self.env["ir.mail_server"].sudo().search_count([], limit=1)
         )
 

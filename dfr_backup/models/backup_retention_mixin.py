@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..engine.messages import Joined
-from ..engine.retention import PRESETS, Policy
+from ..engine.policy.retention import PRESETS, Policy
 from .engine_messages import translate
 
 RULES = {

@@ -15,8 +15,8 @@ from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
 
-from .. import server
-from ..engine.scheduler import (
+from .. import odoo_config
+from ..engine.policy.scheduler import (
     Action,
     is_too_far,
     judge_action,
@@ -62,7 +62,7 @@ class BackupScheduler(models.AbstractModel):
     @api.model
     def _problem(self):
         """Return what is wrong with the action: an EngineError, or None."""
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             return None
         now = fields.Datetime.now().replace(tzinfo=timezone.utc)
         return judge_action(self._action(), self._shortest_gap(), now)
@@ -94,7 +94,7 @@ class BackupScheduler(models.AbstractModel):
     def _heal(self):
         """Set right what a clock that was ahead has left: plans, triggers, and the
         next call. In the action itself the last is done by whoever looks next."""
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             return
         now = fields.Datetime.now()
         self.env["backup.plan"].sudo()._forget_wrong_clocks(now)
@@ -175,7 +175,7 @@ class BackupPlan(models.Model):
     @api.model
     def _cron_supervise(self):
         """Do what is due; then sleep until the next thing is."""
-        if not server.is_enabled():
+        if not odoo_config.is_enabled():
             return
         scheduler = self.env["backup.scheduler"]
         try:

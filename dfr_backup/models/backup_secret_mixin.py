@@ -6,10 +6,10 @@ from odoo.exceptions import ValidationError
 from odoo.orm.models import NO_ACCESS
 from odoo.tools import SQL
 
-from .. import server
+from .. import odoo_config
+from ..engine.encryption.secret_box import is_bound
 from ..engine.errors import PermanentError
 from ..engine.errors.secrets import FieldUnreadable, NoOwner, SecretOfAnother
-from ..engine.secretbox import is_bound
 from .engine_messages import translate_engine_errors
 
 _logger = logging.getLogger(__name__)
@@ -93,11 +93,11 @@ class BackupSecretMixin(models.AbstractModel):
 
     def _sealed(self, name, value):
         owner = self._secret_owner()
-        return server.secret_box().seal(value, self._secret_context(name), owner)
+        return odoo_config.secret_box().seal(value, self._secret_context(name), owner)
 
     def _opened(self, name, token):
         owner = self._secret_owner()
-        return server.secret_box().open(token, self._secret_context(name), owner)
+        return odoo_config.secret_box().open(token, self._secret_context(name), owner)
 
     def _secret_owner(self):
         """Return the identity of the database, without which nothing of it opens: it
@@ -113,7 +113,11 @@ class BackupSecretMixin(models.AbstractModel):
     def _bind_secrets(self):
         """Bind the secrets of older releases to this database. One that cannot be
         opened stays as it is, until its key is there again: each day tries it."""
-        if self._abstract or not self._secret_owner() or not server.has_secret_key():
+        if (
+            self._abstract
+            or not self._secret_owner()
+            or not odoo_config.has_secret_key()
+        ):
             return
         self.flush_model(["sealed_secrets"])
         self.env.cr.execute(

@@ -5,11 +5,11 @@ import psycopg2
 
 from odoo import api, fields, models
 
-from ..engine.errors import Cancelled, EngineError, Postponed, is_out_of_memory
+from ..engine.errors import Cancelled, Deferred, EngineError, is_out_of_memory
 from ..engine.errors.other import OutOfMemory, Unexpected
 from ..engine.messages import Joined, Message, to_json
 from ..engine.progress import Progress
-from ..flows.words import MORE_LINES, STEP_NAMES
+from ..runs.words import MORE_LINES, STEP_NAMES
 from .engine_messages import MessageText, error_columns, translate
 
 _logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class BackupStep(models.Model):
         except Cancelled as error:
             self._close("skipped", progress, error)
             raise
-        except Postponed as error:
+        except Deferred as error:
             self._postpone(error)
             raise
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
@@ -184,7 +184,7 @@ class BackupStep(models.Model):
         self.job_id._roll_back()
         self._persist({"state": "pending", **self._logged([error.message, error.log])})
 
-    def _settle(self, line):
+    def _mark_done(self, line):
         """Close the step as done: an attempt that was interrupted had done it."""
         now = fields.Datetime.now()
         self._persist({"state": "success", "date_end": now, **self._logged([line])})

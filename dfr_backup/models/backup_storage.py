@@ -4,13 +4,13 @@ from pathlib import Path
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.storage import ReadOnlyStorage
 from ..engine.messages import Joined, to_json
-from ..engine.retry import Retries
-from ..engine.storages.base import Limits
-from ..engine.storages.local import LocalStorage
+from ..engine.retry import RetryPolicy
+from ..engine.storages.base import TransferLimits
+from ..engine.storages.local.storage import LocalStorage
 from .backup_audit import asks_password
 from .backup_copy import PRESENT_STATES
 from .engine_messages import (
@@ -217,7 +217,7 @@ class BackupStorage(models.Model):
     def _prepare_storage(self):
         """Return the engine storage of this record. Providers extend it."""
         self.ensure_one()
-        return LocalStorage(Path(self.local_path or ""), server.local_rules())
+        return LocalStorage(Path(self.local_path or ""), odoo_config.local_rules())
 
     def _where(self):
         """Return where the storage is, in words that a person can use."""
@@ -227,10 +227,12 @@ class BackupStorage(models.Model):
             return translate(self.env, error.message)
 
     def _limits(self):
-        return Limits(self.bandwidth * KIB, self.timeout, self._outbound_rules())
+        return TransferLimits(
+            self.bandwidth * KIB, self.timeout, self._outbound_rules()
+        )
 
     def _retries(self):
-        return Retries(patience=self.retry_minutes * 60)
+        return RetryPolicy(patience=self.retry_minutes * 60)
 
     def _get_storage(self, error_class=None):
         """Return the engine storage, to read in it. Raise ``error_class`` instead of

@@ -9,7 +9,7 @@ from odoo import api, fields, models
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.places import (
     BadOperatorValue,
@@ -20,9 +20,9 @@ from ..engine.errors.places import (
     SecretOfOthers,
     SecretWithoutAddress,
 )
-from ..engine.mounts import current_mounts, mount_of
+from ..engine.fileio.mounts import current_mounts, mount_of
 from ..engine.outbound import OutboundRules
-from ..engine.places import Door, GuardedStorage, Guest, Stored, open_to
+from ..engine.ownership.locations import Door, GuardedStorage, Guest, Stored, open_to
 
 NEWEST = 5  # backups, one of which must be there for a location to be recognised
 
@@ -139,7 +139,7 @@ class BackupStorage(models.Model):
         storage = self._prepare_storage()
 
         def enter(purpose):
-            return Door(storage, server.owners(), self._guest()).admit(purpose)
+            return Door(storage, odoo_config.owners(), self._guest()).admit(purpose)
 
         def is_own(uuid):
             mine = self.env["backup.job"]._current_database_uuid()
@@ -175,7 +175,7 @@ class BackupStorage(models.Model):
 
     def _operator_value(self, name):
         external = self.sudo().external_name
-        return server.operator_value(external, name) if external else ""
+        return odoo_config.operator_value(external, name) if external else ""
 
     def _operator_address(self):
         """Return the values of the address that go with a secret which the server's
@@ -201,12 +201,12 @@ class BackupStorage(models.Model):
             names = (*address.host, *address.folder)
             values = {n: self[n] for n in names if self[n]}
             values["databases"] = allowed or database
-            lines = server.operator_lines(name, values)
+            lines = odoo_config.operator_lines(name, values)
             raise SecretWithoutAddress(name=name, lines=lines)
         databases = [one.strip() for one in allowed.split(",")]
         if database not in databases:
             both = {"databases": ",".join([*databases, database])}
-            lines = server.operator_lines(name, both)
+            lines = odoo_config.operator_lines(name, both)
             raise SecretOfOthers(name=name, database=database, lines=lines)
 
     def _converted(self, name, value):
@@ -228,7 +228,7 @@ class BackupStorage(models.Model):
         is allowed by that."""
         if self._operator_address():
             return OutboundRules()
-        return server.outbound_rules()
+        return odoo_config.outbound_rules()
 
     def _adopt_operator_address(self):
         """Show what is used."""
@@ -271,7 +271,7 @@ class BackupStorage(models.Model):
     def _let_in(self):
         """Let this database use the location, as the server's operator wishes."""
         identity = self.env["backup.job"]._current_identity()
-        open_to(self._prepare_storage(), server.owners(), identity)
+        open_to(self._prepare_storage(), odoo_config.owners(), identity)
         self.sudo().write({"place_id": False, "was_there": False})
 
     @check_identity
@@ -307,7 +307,7 @@ class BackupStorage(models.Model):
         mounts = current_mounts()
         mine, data = (
             mount_of(path or "/", mounts)
-            for path in (self.local_path, str(server.data_root()))
+            for path in (self.local_path, str(odoo_config.data_root()))
         )
         return bool(
             self.provider == "local" and mine and data and mine.device == data.device

@@ -1,8 +1,8 @@
 from odoo import api, fields, models
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors import EngineError
-from ..engine.storages.rclone import RcloneStorage, list_remotes
+from ..engine.storages.rclone.storage import RcloneStorage, list_remotes
 from .backup_storage_place import Address
 
 
@@ -24,7 +24,7 @@ class BackupStorage(models.Model):
     @api.model
     def _selection_rclone_remotes(self):
         try:
-            return [(name, name) for name in list_remotes(server.rclone_config())]
+            return [(name, name) for name in list_remotes(odoo_config.rclone_config())]
         except EngineError:
             return []  # the form says why, when the kind is chosen
 
@@ -39,7 +39,7 @@ class BackupStorage(models.Model):
     def _prepare_storage(self):
         if self.provider != "rclone":
             return super()._prepare_storage()
-        config = server.rclone_config(
+        config = odoo_config.rclone_config(
             self.rclone_remote or "", self.rclone_directory or ""
         )
         return RcloneStorage(config, self._limits())

@@ -1,8 +1,8 @@
 from odoo import api, fields, models
 
-from .. import server
-from ..engine.storages.s3 import S3Storage
-from ..engine.storages.s3_config import PRESETS, S3Config
+from .. import odoo_config
+from ..engine.storages.s3.config import PRESETS, S3Config
+from ..engine.storages.s3.storage import S3Storage
 from .backup_storage_place import Address
 from .engine_messages import translate
 
@@ -144,7 +144,7 @@ class BackupStorage(models.Model):
             access_key=self._at("s3_access_key") or "",
             secret_key=self._read_secret("s3_secret_key"),
             addressing=self.s3_addressing,
-            ca_bundle=server.certificate_path(self.s3_ca_certificate),
+            ca_bundle=odoo_config.certificate_path(self.s3_ca_certificate),
             storage_class=self.s3_storage_class or "",
             encryption=self.s3_encryption or "",
             kms_key=self.s3_kms_key or "",

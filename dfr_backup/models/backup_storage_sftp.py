@@ -1,8 +1,8 @@
 from odoo import api, fields, models
 
-from ..engine.storages.sftp import SftpStorage
-from ..engine.storages.sftp_keys import HostKey
-from ..engine.storages.sftp_link import SftpConfig, fetch_host_key
+from ..engine.storages.sftp.keys import HostKey
+from ..engine.storages.sftp.link import SftpConfig, fetch_host_key
+from ..engine.storages.sftp.storage import SftpStorage
 from .backup_audit import asks_password
 from .backup_storage_place import Address
 from .engine_messages import translate_engine_errors

@@ -8,7 +8,7 @@ from odoo.exceptions import AccessError, UserError
 
 from odoo.addons.base.models.res_users import check_identity
 
-from ..engine.catalogued import Catalogued
+from ..engine.catalog.catalogued import Catalogued
 from ..engine.errors.trust import NeverTrusted, NotTrusted
 from .engine_messages import translate_engine_errors
 

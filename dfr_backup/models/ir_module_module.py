@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from odoo import api, models
 
-from .. import server
+from .. import odoo_config
 
 PARAMETER = "dfr_backup.backup_before_upgrade"
 FRESH = timedelta(
@@ -40,5 +40,5 @@ class IrModuleModule(models.Model):
     @api.model
     def _wants_backup(self):
         asked = self.env["ir.config_parameter"].sudo().get_param(PARAMETER)
-        wanted = bool(asked) and server.is_enabled()
+        wanted = bool(asked) and odoo_config.is_enabled()
         return wanted and not self.env.context.get("dfr_backup_no_backup")

@@ -3,8 +3,8 @@
 import hashlib
 import json
 
-from ..engine import manifest
 from ..engine.archive.writer import ArchiveWriter
+from ..engine.manifest import model as manifest
 
 
 def store_fname(data):

@@ -9,9 +9,9 @@ from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import TransactionCase
 
-from .. import runner, server
-from ..engine.places import MARKER
-from ..engine.storages.local import LocalRules
+from .. import odoo_config, runner
+from ..engine.ownership.locations import MARKER
+from ..engine.storages.local.storage import LocalRules
 from ..models import grants
 
 
@@ -24,9 +24,9 @@ class BackupCase(TransactionCase):
         cls.root = Path(tempfile.mkdtemp(prefix="dfr_backup_test"))
         cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
         rules = LocalRules([cls.root], [cls.root / "filestore"])
-        cls.startClassPatcher(patch.object(server, "local_rules", lambda: rules))
+        cls.startClassPatcher(patch.object(odoo_config, "local_rules", lambda: rules))
         cls.startClassPatcher(
-            patch.object(server, "data_root", lambda: cls.root / "data")
+            patch.object(odoo_config, "data_root", lambda: cls.root / "data")
         )
         cls.spawn = cls.startClassPatcher(patch.object(runner, "spawn"))
         cls.env["backup.plan"].search([]).active = False

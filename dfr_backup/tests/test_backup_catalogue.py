@@ -9,20 +9,20 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..console import archives
 from ..controllers.download import _pieces
-from ..engine import manifest
+from ..engine.encryption.secret_box import Key
 from ..engine.errors import Cancelled, EngineError, Mismatch
 from ..engine.errors.storage import ForeignBackup, ReadOnlyStorage
 from ..engine.errors.trust import WrongSignature
+from ..engine.manifest import model as manifest
+from ..engine.manifest.signature import Signer, signature_of
 from ..engine.messages import to_json
 from ..engine.progress import Progress
-from ..engine.secretbox import Key
-from ..engine.signature import Signer, signature_of
-from ..engine.storages.local import LocalStorage
-from ..flows import words
-from ..flows.backup import BackupFlow
+from ..engine.storages.local.storage import LocalStorage
+from ..runs import words
+from ..runs.backup import BackupFlow
 from .common import BackupCase
 
 NOW = fields.Datetime.now()
@@ -316,7 +316,7 @@ class TestBackupCatalogue(CatalogueCase):
         """Sign what lies beside a copy, as this server does or another one would."""
         identity = self.env["backup.job"]._current_identity().to_json() | who
         path = self.disk / manifest.sidecar_key(copy.key)
-        signer = Signer(key) if key else server.signer()
+        signer = Signer(key) if key else odoo_config.signer()
         content = signer.sign(json.loads(path.read_bytes()), identity)
         path.write_bytes(manifest.encode(content))
         return path
@@ -358,15 +358,15 @@ class TestBackupCatalogue(CatalogueCase):
         self.assertEqual(looks[1][0].sha256, ours.sha256)
         with self.assertRaises(WrongSignature):
             archives._look_at(storage, wrong.key, options)
-        (server.data_root() / "secret.key").unlink()
+        (odoo_config.data_root() / "secret.key").unlink()
         looks = [archives._look_at(storage, c.key, options) for c in (none, ours)]
         self.assertEqual([signed for _, signed in looks], ["unsigned", "elsewhere"])
-        self.assertFalse((server.data_root() / "secret.key").exists())
+        self.assertFalse((odoo_config.data_root() / "secret.key").exists())
 
     def test_a_run_signs_for_its_database_and_an_import_does_not(self):
         run = self.run_now()
         content = run._sign({"dfr_backup": {}})
-        self.assertEqual(server.signer().judge(signature_of(content)), "here")
+        self.assertEqual(odoo_config.signer().judge(signature_of(content)), "here")
         self.assertEqual(content["signature"]["identity"]["uuid"], self.mine)
         run.kind = "import"
         self.assertNotIn("signature", run._sign({"dfr_backup": {}}))
@@ -471,7 +471,7 @@ class TestBackupCatalogue(CatalogueCase):
         self.storage.action_test()
         self.assertEqual(self.storage.last_test_error_code, ReadOnlyStorage.code)
         # the server knows of no other database
-        server.originals().put_back(self.mine, None)
+        odoo_config.originals().put_back(self.mine, None)
         self.storage.action_take_over()
         self.assertIn(copies[3].key, self.retain())  # the server lends the directory
         self.storage._let_in()

@@ -2,7 +2,7 @@ from unittest.mock import patch
 
 from odoo.tests import Form, tagged
 
-from ..engine import mounts
+from ..engine.fileio import mounts
 from ..models import backup_storage_place
 from .common import BackupCase
 

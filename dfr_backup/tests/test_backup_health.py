@@ -8,10 +8,10 @@ from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, new_test_user, tagged
 from odoo.tools import config
 
-from .. import runner, server
+from .. import odoo_config, runner
 from ..console import doctor
 from ..engine.errors.runs import SwitchedOff
-from ..engine.metrics import exposition
+from ..engine.monitoring.metrics import exposition
 from ..engine.progress import Progress
 from .common import BackupCase
 from .test_backup_alerts import AlertCase
@@ -250,8 +250,8 @@ class TestSwitchedOff(BackupCase):
     def test_only_a_no_switches_off(self):
         for value, enabled in (("False", False), ("0", False), ("True", True)):
             with patch.dict(config._file_options, {"dfr_backup_enabled": value}):
-                self.assertEqual(server.is_enabled(), enabled)
-        self.assertTrue(server.is_enabled())
+                self.assertEqual(odoo_config.is_enabled(), enabled)
+        self.assertTrue(odoo_config.is_enabled())
 
     def test_nothing_starts(self):
         self.run_now()

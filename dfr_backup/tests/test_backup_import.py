@@ -8,11 +8,11 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
-from ..engine import manifest
 from ..engine.errors.fetch import DamagedArchive
 from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import NotAnArchive, UploadNeedsSpace
 from ..engine.errors.people import IdentityNotConfirmed
+from ..engine.manifest import model as manifest
 from ..engine.progress import Progress
 from .common import BackupCase
 

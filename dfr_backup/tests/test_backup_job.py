@@ -12,10 +12,10 @@ from odoo.exceptions import UserError
 from odoo.tests import tagged
 from odoo.tools import config
 
-from .. import server
+from .. import odoo_config
 from ..console import doctor, locations, runs
 from ..console.runs import _as_table
-from ..engine.errors import Postponed
+from ..engine.errors import Deferred
 from ..engine.errors.archive import EncryptedMeanwhile, StaysInTheClear
 from ..engine.errors.dump import GaveWay
 from ..engine.errors.local import DirectoryMissing
@@ -23,8 +23,8 @@ from ..engine.errors.other import ForeignRun
 from ..engine.errors.places import NoSuchLocation
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
-from ..flows.backup import BackupFlow
 from ..models.backup_job_supervision import MAX_ATTEMPTS
+from ..runs.backup import BackupFlow
 from .common import BackupCase
 
 
@@ -36,21 +36,21 @@ class TestBackupJob(BackupCase):
                 self.subTest(said),
                 patch.dict(config._runtime_options, dfr_backup_hang_minutes=said),
             ):
-                self.assertEqual(server.hang_seconds(), seconds)
+                self.assertEqual(odoo_config.hang_seconds(), seconds)
         for said in ("0", "-1", "never", "nan", "inf"):
             with (
                 self.subTest(said),
                 patch.dict(config._runtime_options, dfr_backup_hang_minutes=said),
                 self.assertRaisesRegex(ValueError, "dfr_backup_hang_minutes"),
             ):
-                server.hang_seconds()
+                odoo_config.hang_seconds()
 
     def test_run_that_gives_way_leaves_its_place_to_one_that_waits(self):
         job = self.run_now()
         job.state = "running"
         waiting = self.run_now()
         self.assertNotEqual(waiting, job)
-        job._wait(Postponed.because(GaveWay(session="process 7")))
+        job._wait(Deferred.because(GaveWay(session="process 7")))
         self.assertEqual((job.state, waiting.state), ("cancelled", "pending"))
         self.assertIn(waiting.name, job.hint)
         self.assertEqual(set(job.step_ids.mapped("state")), {"skipped"})
@@ -391,7 +391,7 @@ class TestBackupJob(BackupCase):
                     lambda step: step.kind == "verify"
                 ).state = "skipped"
         runs["late"].kept_until = fields.Datetime.now() - timedelta(hours=1)
-        strange = server.work_path("of another database")
+        strange = odoo_config.work_path("of another database")
         strange.mkdir()
         last = self.run_now()
         last._work_path().mkdir()

@@ -5,11 +5,11 @@ from unittest.mock import patch
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.fetch import NotAtStorage
 from ..engine.errors.storage import NoGoodFile
-from ..engine.filestore import FilestoreReport, Trouble
-from ..flows.words import PUT_BACK
+from ..engine.sources.filestore import FileIssue, FilestoreReport
+from ..runs.words import PUT_BACK
 from .archives import store_archive, store_fname
 from .common import BackupCase
 
@@ -24,7 +24,7 @@ class TestBackupRepair(BackupCase):
         super().setUpClass()
         cls.files = cls.root / "files"
         cls.startClassPatcher(
-            patch.object(server, "filestore_path", lambda _db: cls.files)
+            patch.object(odoo_config, "filestore_path", lambda _db: cls.files)
         )
         cls.manager = new_test_user(cls.env, "boss", "dfr_backup.group_manager")
         cls.viewer = new_test_user(cls.env, "looker", "dfr_backup.group_viewer")
@@ -75,7 +75,7 @@ class TestBackupRepair(BackupCase):
         job.data = {"snapshot_at": snapshot}
         report = FilestoreReport()
         for kind, content in troubles:
-            report.troubles.append(Trouble(store_fname(content), kind, "gone"))
+            report.troubles.append(FileIssue(store_fname(content), kind, "gone"))
             setattr(report, f"{kind}_count", getattr(report, f"{kind}_count") + 1)
         job._note_filestore(report, complete)
         self.end(job)

@@ -7,7 +7,7 @@ from unittest.mock import patch
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import Form, tagged
 
-from .. import server
+from .. import odoo_config
 from ..console.archives import fail
 from ..engine.errors.fetch import NoDatabase
 from ..engine.errors.restore import (
@@ -20,8 +20,8 @@ from ..engine.errors.restore import (
     RestoreNeedsSpace,
 )
 from ..engine.messages import Size
-from ..engine.postgres import Connection
-from ..flows.restore import RestoreFlow
+from ..engine.postgres.connection import Connection
+from ..runs.restore import RestoreFlow
 from .common import BackupCase
 
 
@@ -31,7 +31,7 @@ class TestBackupRestore(BackupCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.startClassPatcher(
-            patch.object(server, "connection", lambda *_args: Connection(""))
+            patch.object(odoo_config, "connection", lambda *_args: Connection(""))
         )
         cls.copy = cls.env["backup.copy"].create(
             {
@@ -230,7 +230,7 @@ class TestBackupRestore(BackupCase):
     def test_published_restore_gets_a_last_runner(self):
         job = self.published()
         job.write({"cancel_requested": True, "attempt": 3})
-        job._take_over()
+        job._resume_or_close()
         self.assertEqual((job.state, job.spawn_count), ("running", 2))
 
     def test_database_of_the_same_name_is_not_the_restored_one(self):

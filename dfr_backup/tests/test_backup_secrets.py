@@ -6,7 +6,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
+from ..engine.encryption.secret_box import UNBOUND, SecretBox, is_bound, key_from_text
 from ..engine.errors import PermanentError
 from ..engine.errors.places import (
     BadOperatorValue,
@@ -19,8 +20,7 @@ from ..engine.errors.secrets import (
     SecretOfAnother,
     SecretUnreadable,
 )
-from ..engine.secretbox import UNBOUND, SecretBox, is_bound, key_from_text
-from ..engine.signature import ELSEWHERE, HERE, signature_of
+from ..engine.manifest.signature import ELSEWHERE, HERE, signature_of
 from ..models.backup_secret_mixin import MASK
 from .common import BackupCase, patch
 
@@ -149,7 +149,7 @@ class TestBackupSecrets(BackupCase):
         return is_bound(self.sftp.sudo().sealed_secrets["sftp_password"])
 
     def test_upgrade_binds_what_older_releases_have_stored(self):
-        self.older(server.secret_box().keys[0])
+        self.older(odoo_config.secret_box().keys[0])
         self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
         self.assertTrue(self.bind())
         self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
@@ -188,7 +188,7 @@ class TestBackupSecrets(BackupCase):
     def test_another_key_is_a_clear_error(self):
         box = SecretBox(key_from_text("the key of another server"))
         with (
-            patch.object(server, "secret_box", lambda: box),
+            patch.object(odoo_config, "secret_box", lambda: box),
             self.assertRaises(PermanentError) as caught,
         ):
             self.sftp._read_secret("sftp_password")
@@ -198,20 +198,22 @@ class TestBackupSecrets(BackupCase):
     def test_a_former_key_still_reads(self):
         """A key is replaced without entering every secret again."""
         path = self.root / "data" / "secret.key"
-        signed = server.signer().sign({"a": 1}, {"uuid": "u"})
+        signed = odoo_config.signer().sign({"a": 1}, {"uuid": "u"})
         keys = {"DFR_BACKUP_KEY": "the key from now on"}
         with patch.dict("os.environ", keys):
             with self.assertRaises(PermanentError):
                 self.sftp._read_secret("sftp_password")
-            self.assertEqual(server.signer().judge(signature_of(signed)), ELSEWHERE)
+            self.assertEqual(
+                odoo_config.signer().judge(signature_of(signed)), ELSEWHERE
+            )
         for former in (str(path), f"some other old key, {path}"):
             rotated = {**keys, "DFR_BACKUP_FORMER_KEYS": former}
             with self.subTest(former), patch.dict("os.environ", rotated):
                 self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
-                self.assertEqual(server.signer().judge(signature_of(signed)), HERE)
+                self.assertEqual(odoo_config.signer().judge(signature_of(signed)), HERE)
         gone = {**keys, "DFR_BACKUP_FORMER_KEYS": "/no/such"}
         with patch.dict("os.environ", gone), self.assertRaises(KeyFileUnusable):
-            server.secret_box()
+            odoo_config.secret_box()
 
     def test_key_file_is_private_and_outside_the_database(self):
         path = self.root / "data" / "secret.key"
@@ -228,7 +230,7 @@ class TestBackupSecrets(BackupCase):
         with patch.dict("os.environ", outer):
             self.assertEqual(self.sftp._read_secret("sftp_password"), "outer")
         option = {"dfr_backup_offsite_sftp_password": "from odoo.conf"}
-        with patch.object(server, "config", {**beside, **option}):
+        with patch.object(odoo_config, "config", {**beside, **option}):
             self.assertEqual(self.sftp._read_secret("sftp_password"), "from odoo.conf")
         self.assertEqual(self.sftp._read_secret("sftp_password"), SECRET)
 
@@ -318,7 +320,7 @@ class TestBackupSecrets(BackupCase):
                 ):
                     self.sftp.external_name = name
         with patch.dict("os.environ", {"PGPASSWORD": "outer"}):
-            self.assertEqual(server.operator_value("PG", "password"), "")
+            self.assertEqual(odoo_config.operator_value("PG", "password"), "")
 
     def test_short_passphrase_of_a_plan(self):
         with self.assertRaises(ValidationError):

@@ -5,7 +5,7 @@ from unittest.mock import patch
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.sftp import NobodyListens
 from ..models.backup_overview_advice import SETUP_STATE
@@ -271,7 +271,7 @@ class TestBackupSetup(BackupCase):
     def test_missing_mail_server_is_told(self):
         self.env["ir.mail_server"].search([]).active = False
         self.plan.write({"alert_group_ids": False, "alert_emails": "it@dfr.org"})
-        with patch.object(server, "mail_server_is_guessed", lambda: True):
+        with patch.object(odoo_config, "mail_server_is_guessed", lambda: True):
             self.assertTrue(self.open().alert_trouble)
             self.assertFalse(self.plan._is_reachable())
             self.env["ir.mail_server"].create(

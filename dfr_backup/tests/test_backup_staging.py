@@ -4,7 +4,7 @@ from unittest.mock import patch
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.restore import (
     ModulesMissing,
     NameTaken,
@@ -27,7 +27,9 @@ class TestBackupStaging(BackupCase):
         cls.viewer = new_test_user(cls.env, "looker", "dfr_backup.group_viewer")
         cls.startClassPatcher(
             patch.object(
-                server, "filestore_path", lambda name: cls.root / "filestore" / name
+                odoo_config,
+                "filestore_path",
+                lambda name: cls.root / "filestore" / name,
             )
         )
         cls.old = cls.stored("old.zip", "2026-10-12 02:00:00")

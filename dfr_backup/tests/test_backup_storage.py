@@ -1,10 +1,10 @@
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.s3 import Boto3Missing
 from ..engine.errors.sftp import ParamikoMissing
-from ..engine.places import MARKER
+from ..engine.ownership.locations import MARKER
 from .common import BackupCase, patch
 
 
@@ -83,7 +83,7 @@ class TestBackupStorage(BackupCase):
             "[cloud]\ntype = alias\nremote = /tmp\n[disk]\ntype = local\n"
         )
         paths = {"dfr_backup_rclone_config": str(config)}
-        with patch.object(server, "config", paths):
+        with patch.object(odoo_config, "config", paths):
             self.assertEqual(
                 self.env["backup.storage"]._selection_rclone_remotes(),
                 [("cloud", "cloud")],

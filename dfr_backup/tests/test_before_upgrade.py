@@ -4,7 +4,7 @@ from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import new_test_user, tagged
 
-from ..engine.errors import Postponed
+from ..engine.errors import Deferred
 from ..engine.errors.dump import GaveWay
 from .common import BackupCase, patch
 
@@ -79,7 +79,7 @@ class TestBeforeUpgrade(BackupCase):
         job = self.press()
         job.state = "running"
         waiting = self.run_now()
-        job._wait(Postponed.because(GaveWay(session="process 7")))
+        job._wait(Deferred.because(GaveWay(session="process 7")))
         self.assertFalse(job.then_operation)
         self.assertEqual(
             (waiting.then_operation, waiting.then_text), ("upgrade", "web")
@@ -89,7 +89,7 @@ class TestBeforeUpgrade(BackupCase):
         job = self.press()
         job.state = "running"
         waiting = self.press("uninstall", self.other_module())
-        job._wait(Postponed.because(GaveWay(session="process 7")))
+        job._wait(Deferred.because(GaveWay(session="process 7")))
         self.assertEqual((job.then_operation, job.then_text), ("upgrade", "web"))
         self.assertEqual(
             (waiting.then_operation, waiting.then_text), ("uninstall", "base")

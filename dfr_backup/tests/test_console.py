@@ -13,12 +13,12 @@ from odoo.exceptions import UserError
 from odoo.tests import TransactionCase, tagged
 from odoo.tools import config
 
-from .. import console, runner, server
+from .. import console, odoo_config, runner
 from ..console import archives, doctor
 from ..console.runs import _refuse
 from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.runs import SwitchedOff
-from ..engine.workfolder import work_folder
+from ..engine.fileio.work_folder import work_folder
 from ..models.engine_messages import translate_engine_errors
 
 NOBODY = 65534
@@ -86,11 +86,11 @@ class TestConsole(TransactionCase):
         root.chmod(0o555)
         wants = {
             "work": lambda: work_folder(
-                server.data_root() / "fetched", "x"
+                odoo_config.data_root() / "fetched", "x"
             ).__enter__(),
             "space": lambda: doctor._space(None),
             "log": lambda: runner.open_log("u"),
-            "certificates": lambda: server.certificate_path("PEM"),
+            "certificates": lambda: odoo_config.certificate_path("PEM"),
         }
         for name, want in wants.items():
             with self.subTest(name):
@@ -106,7 +106,7 @@ class TestConsole(TransactionCase):
         self.assertEqual(self.as_nobody(self.spawned_in, root / "data"), None)
 
     def spawned_in(self, folder):
-        with patch.object(server, "data_root", lambda: folder):
+        with patch.object(odoo_config, "data_root", lambda: folder):
             return runner.spawn(self.env.cr.dbname, 1, "u")
 
     def refused_in(self, folder, want):
@@ -116,7 +116,7 @@ class TestConsole(TransactionCase):
             json=True, needs_database=lambda _options: False, call=lambda _o: want()
         )
         with (
-            patch.object(server, "data_root", lambda: folder),
+            patch.object(odoo_config, "data_root", lambda: folder),
             contextlib.redirect_stdout(output),
         ):
             try:

@@ -1,16 +1,10 @@
-"""The models have what the flows, whose types are checked, take for granted."""
+"""The models have what runs, whose types are checked, take for granted."""
 
 import inspect
 
 from odoo.tests import TransactionCase
 
-from ..flows.records import (
-    CopyRecord,
-    JobRecord,
-    PlanRecord,
-    StepRecord,
-    StorageRecord,
-)
+from ..runs.records import CopyRecord, JobRecord, PlanRecord, StepRecord, StorageRecord
 
 MODELS = {
     PlanRecord: "backup.plan",

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 from odoo.tests import new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..engine.encryption.files import generate_key
 from .common import BackupCase
 from .test_backup_import import ODOO, zipped
@@ -75,7 +75,9 @@ class TestFormat(BackupCase):
         return self.perform(self.run_now())
 
     def partial(self):
-        with patch.object(server, "filestore_path", lambda _name: self.root / "gone"):
+        with patch.object(
+            odoo_config, "filestore_path", lambda _name: self.root / "gone"
+        ):
             return self.perform(self.run_now())
 
     def imported(self):

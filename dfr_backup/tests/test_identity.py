@@ -7,13 +7,13 @@ from unittest.mock import patch
 from odoo.exceptions import UserError
 from odoo.tests import tagged
 
-from .. import server
-from ..engine import manifest
+from .. import odoo_config
 from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
 from ..engine.errors.other import ForeignRun
 from ..engine.errors.places import RecordUnreadable
+from ..engine.manifest import model as manifest
 from ..engine.messages import to_json
-from ..engine.owners import Record
+from ..engine.ownership.owners import Record
 from ..engine.progress import Progress
 from .test_backup_catalogue import CatalogueCase
 
@@ -26,7 +26,7 @@ class IdentityCase(CatalogueCase):
         self.identities = self.env["backup.identity"]
         self.me = self.env["backup.job"]._current_identity()
         self.original = replace(self.me, oid=self.me.oid + 1, name="prod")
-        for path in server.data_root().glob("originals/*"):
+        for path in odoo_config.data_root().glob("originals/*"):
             path.unlink()
 
 
@@ -49,7 +49,7 @@ class TestIdentity(IdentityCase):
 
     def become_a_copy(self):
         """The server knows another database as the one with our uuid."""
-        server.originals().hand_over(self.original)
+        odoo_config.originals().hand_over(self.original)
 
     def of_original(self, days, **values):
         """Store what the original has made."""
@@ -137,7 +137,7 @@ class TestIdentity(IdentityCase):
     def test_who_has_taken_the_place_owns_what_the_original_has_stored(self):
         old = self.of_original(1)
         self.become_a_copy()
-        server.originals().hand_over(self.me)
+        odoo_config.originals().hand_over(self.me)
         old.invalidate_recordset(["is_ours"])
         self.assertTrue(old.is_ours)
         old.action_delete()
@@ -145,17 +145,19 @@ class TestIdentity(IdentityCase):
 
     def test_a_hand_over_takes_the_locations_along_or_is_none(self):
         place = "0" * 32
-        server.owners().claim(place, Record(self.original, "there"))
+        odoo_config.owners().claim(place, Record(self.original, "there"))
         self.become_a_copy()
-        broken = server.data_root() / "owners" / f"{'1' * 32}.json"
+        broken = odoo_config.data_root() / "owners" / f"{'1' * 32}.json"
         broken.write_text("no record")
         with self.assertRaises(RecordUnreadable):
-            server.hand_over(self.me)
-        self.assertEqual(server.originals().of(self.me.uuid).identity, self.original)
+            odoo_config.hand_over(self.me)
+        self.assertEqual(
+            odoo_config.originals().of(self.me.uuid).identity, self.original
+        )
         broken.unlink()
-        self.assertEqual(server.hand_over(self.me).identity, self.original)
-        self.assertEqual(server.originals().of(self.me.uuid).identity, self.me)
-        self.assertEqual(server.owners().find(place).owner, self.me)
+        self.assertEqual(odoo_config.hand_over(self.me).identity, self.original)
+        self.assertEqual(odoo_config.originals().of(self.me.uuid).identity, self.me)
+        self.assertEqual(odoo_config.owners().find(place).owner, self.me)
 
     def test_an_open_run_of_the_original_is_closed_in_a_copy(self):
         """Also a raw copy of the rows must not go on with it."""
@@ -189,26 +191,26 @@ class TestIdentity(IdentityCase):
         with self.assertRefuses(TwoWriters):
             copies[3].action_delete()
         # until it is said which one is the original
-        server.originals().hand_over(self.me)
+        odoo_config.originals().hand_over(self.me)
         self.assertIsNone(self.identities._objection())
         progress = Progress()
         job._apply_retention(self.storage, progress)
         self.assertEqual(copies[3].state, "deleted", list(map(to_json, progress.lines)))
 
     def test_a_storage_of_a_living_database_is_not_taken_over(self):
-        server.originals().claim(self.me)
+        odoo_config.originals().claim(self.me)
         self.env["ir.config_parameter"].set_param("database.uuid", "another identity")
         self.assertTrue(self.storage.is_foreign)
         with self.assertRefuses(OriginalAlive):
             self.storage.action_take_over()
         self.assertTrue(self.storage.is_foreign)
-        server.originals().put_back(self.me.uuid, None)
+        odoo_config.originals().put_back(self.me.uuid, None)
         self.storage.action_take_over()
         self.assertFalse(self.storage.is_foreign)
 
     def test_a_uuid_that_an_administrator_types_in_opens_nothing(self):
         victim = replace(self.me, uuid="of the victim", oid=self.me.oid + 1)
-        server.originals().claim(victim)
+        odoo_config.originals().claim(victim)
         copy = self.store_as(victim, 1, database_uuid=victim.uuid)
         old = self.store(2, database_uuid=victim.uuid)
         self.env["ir.config_parameter"].set_param("database.uuid", victim.uuid)

@@ -8,7 +8,7 @@ from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.identity import (
     AlreadyOriginal,
     NotOriginal,
@@ -26,7 +26,7 @@ class TestOriginal(IdentityCase):
         self.settings = new_test_user(self.env, "settings", "base.group_system")
         self.boss = new_test_user(self.env, "boss", "dfr_backup.group_manager")
         self.asked = self.storage.with_user(self.settings)
-        server.originals().hand_over(self.original)
+        odoo_config.originals().hand_over(self.original)
         (self.env["backup.storage"].search([]) - self.storage).active = False
 
     def with_typed_credentials(self):
@@ -37,7 +37,7 @@ class TestOriginal(IdentityCase):
         with self.assertRaises(Exception) as caught:
             self.asked._say_original()
         self.assertIsInstance(caught.exception.__cause__, OperatorDecides)
-        command = server.moved_command(self.env.cr.dbname)
+        command = odoo_config.moved_command(self.env.cr.dbname)
         for text in (str(caught.exception), self.asked.identity_problem):
             self.assertIn(command, text)
         self.assertFalse(self.asked.may_say_original)
@@ -74,7 +74,7 @@ class TestOriginal(IdentityCase):
         self.assertIsInstance(objection(other), NotOriginal)
         self.assertIsInstance(objection(), NotOriginal)
         # the server's own word is the same as before: it lends no more
-        known = server.originals().of(self.me.uuid)
+        known = odoo_config.originals().of(self.me.uuid)
         self.assertEqual(known.identity, self.original)
         # in a copy, the row says it of another database
         self.storage.original_key = replace(self.me, oid=self.me.oid + 2).key
@@ -90,7 +90,7 @@ class TestOriginal(IdentityCase):
 
     def test_not_while_the_original_is_in_use_here(self):
         self.with_typed_credentials()
-        originals = server.originals()
+        originals = odoo_config.originals()
         originals.put_back(self.me.uuid, None)
         originals.claim(self.me)
         self.env["ir.config_parameter"].set_param("database.uuid", "another")
@@ -102,15 +102,15 @@ class TestOriginal(IdentityCase):
 
     def test_it_ends_the_doubt_about_a_second_writer(self):
         self.with_typed_credentials()
-        server.originals().hand_over(self.me)
+        odoo_config.originals().hand_over(self.me)
         self.storage.write(
             {"stranger_key": "a.json", "stranger_at": "2038-01-01 00:00:00"}
         )
         self.assertIsInstance(self.identities._objection(), TwoWriters)
         self.assertTrue(self.asked.may_say_original)
         self.storage.stranger_at = "2026-01-01 00:00:00"
-        server.originals().put_back(self.me.uuid, None)
-        server.originals().claim(self.me)
+        odoo_config.originals().put_back(self.me.uuid, None)
+        odoo_config.originals().claim(self.me)
         self.assertIsInstance(self.identities._objection(), TwoWriters)
         self.asked._say_original()
         self.assertIsNone(self.identities._objection())

@@ -3,9 +3,9 @@
 from odoo.tests import tagged
 from odoo.tools import config
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.outbound import AddressNeverCalled, PrivateNotAllowed
-from ..engine.ping import webhook
+from ..engine.monitoring.ping import webhook
 from ..models.backup_job_alerts import _send_and_log
 from .common import BackupCase, patch
 
@@ -75,7 +75,7 @@ class TestOutbound(BackupCase):
 
     def test_monitors(self):
         self.allow("none")
-        self.assertEqual(server.outbound_rules().private, ())
+        self.assertEqual(odoo_config.outbound_rules().private, ())
         self.plan.webhook_url = "http://127.0.0.1:9/x"
         job = self.run_now()
         pings = job._pings(self.plan, {"webhook_url": webhook}, "failure", {})

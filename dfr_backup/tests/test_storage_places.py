@@ -5,11 +5,11 @@ from unittest.mock import patch
 
 from odoo.tests import new_test_user, tagged
 
-from .. import server
+from .. import odoo_config
 from ..engine.errors.places import PlaceLost, PlaceOfAnother, SamePlace
 from ..engine.errors.storage import CopyMissing
 from ..engine.identity import Identity
-from ..engine.places import MARKER, read_marker
+from ..engine.ownership.locations import MARKER, read_marker
 from .common import BackupCase
 
 OTHER = Identity("11111111-2222-3333-4444-555555555555", "1", 2, "shop")
@@ -49,7 +49,9 @@ class TestStoragePlaces(BackupCase):
     def test_a_new_storage_owns_its_directory(self):
         found = read_marker(self.storage._prepare_storage())
         self.assertEqual(found.place_id, self.storage.place_id)
-        self.assertEqual(server.owners().find(found.place_id).owner, self.identity())
+        self.assertEqual(
+            odoo_config.owners().find(found.place_id).owner, self.identity()
+        )
 
     def test_the_directory_of_another_database_is_closed(self):
         storage = self.theirs()
@@ -157,11 +159,11 @@ class TestStoragePlaces(BackupCase):
             storage._get_storage().admit()
 
     def test_the_default_directory_is_not_a_neighbours(self):
-        first = server.default_storage_path("a b", OTHER.uuid)
+        first = odoo_config.default_storage_path("a b", OTHER.uuid)
         first.mkdir(parents=True)
-        self.assertEqual(server.default_storage_path("a_b", OTHER.uuid), first)
+        self.assertEqual(odoo_config.default_storage_path("a_b", OTHER.uuid), first)
         (first / "x.zip").touch()
-        second = server.default_storage_path("a_b", OTHER.uuid)
+        second = odoo_config.default_storage_path("a_b", OTHER.uuid)
         self.assertEqual(second.name, "a_b-11111111")
 
     def test_another_address_is_another_location(self):

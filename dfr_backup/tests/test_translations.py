@@ -13,10 +13,10 @@ from ..engine.errors.dump import TableLocked
 from ..engine.errors.other import CancelledBy
 from ..engine.errors.s3 import AccessDenied
 from ..engine.errors.storage import ReadOnlyStorage
-from ..engine.filestore import OTHER_CONTENT, Trouble
 from ..engine.messages import Message
-from ..flows.words import NO_ARCHIVE
+from ..engine.sources.filestore import OTHER_CONTENT, FileIssue
 from ..models.engine_messages import displayed, stored_text, translate
+from ..runs.words import NO_ARCHIVE
 from .test_backup_alerts import AlertCase
 
 FOLDER = Path(__file__).parents[1] / "i18n"
@@ -137,7 +137,7 @@ class TestTranslations(AlertCase):
         name = attachment.store_fname
         reason = Message(OTHER_CONTENT, file=name)
         issues = self.german["backup.filestore.issue"].sudo()
-        issues._record(self.run_now(), [Trouble(name, "damaged", reason)], False)
+        issues._record(self.run_now(), [FileIssue(name, "damaged", reason)], False)
         issue = issues.search([("store_fname", "=", name)], limit=1)
         self.assertReadInItsLanguage(issue, "reason", reason)
 

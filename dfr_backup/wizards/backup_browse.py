@@ -2,7 +2,7 @@
 
 from odoo import api, fields, models
 
-from ..engine.browse import read_contents
+from ..engine.catalog.browse import read_contents
 from ..engine.errors import EngineError
 from ..models.engine_messages import format_error
 

@@ -10,9 +10,14 @@ from odoo.tools import SQL
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import server
-from ..engine.archive.index import IndexedAttachment, Wanted, find_index, search_index
-from ..engine.browse import copy_out, files, find_file
+from .. import odoo_config
+from ..engine.archive.attachment_index import (
+    AttachmentQuery,
+    IndexedAttachment,
+    find_index,
+    search_index,
+)
+from ..engine.catalog.browse import copy_out, files, find_file
 from ..models.grants import grant, granted, require_opened
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +74,7 @@ class BackupBrowse(models.TransientModel):
         )
         if record and not record.isdecimal():
             raise UserError(self.env._("The ID of a record is a number."))
-        return Wanted(text, model, int(record or 0))
+        return AttachmentQuery(text, model, int(record or 0))
 
     def _looked_into(self):
         """Open the archive, with the key that was entered."""
@@ -95,7 +100,7 @@ class BackupBrowse(models.TransientModel):
     def _search_by_file(self, reader, wanted):
         """Return the first files that fit and the number of all. What they are
         called is what the database of today calls files with the same content."""
-        everything = wanted == Wanted()
+        everything = wanted == AttachmentQuery()
         known = {} if everything else self._live_attachments(wanted)
         text = "" if wanted.model or wanted.record else wanted.text
         found, total = [], 0
@@ -184,7 +189,7 @@ class BackupBrowseFile(models.TransientModel):
         """
         self.ensure_one()
         copy = self.browse_id.copy_id
-        folder = server.data_root() / "work"
+        folder = odoo_config.data_root() / "work"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # its caller reads it
         target = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115

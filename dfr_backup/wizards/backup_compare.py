@@ -3,9 +3,9 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from ..engine.archive.index import find_index, name_files
-from ..engine.browse import read_contents
-from ..engine.compare import compare_addons, compare_files, compare_rows
+from ..engine.archive.attachment_index import find_index, name_files
+from ..engine.catalog.browse import read_contents
+from ..engine.catalog.compare import compare_addons, compare_files, compare_rows
 from ..engine.errors import EngineError
 from ..models.engine_messages import format_error
 from ..models.grants import require_opened

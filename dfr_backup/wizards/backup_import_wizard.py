@@ -5,9 +5,8 @@ from datetime import datetime, timezone
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from .. import server
-from ..engine.arrival import PIECE, append, look_at, require_space
-from ..flows.importing import UPLOADED, ImportFlow
+from .. import odoo_config
+from ..engine.catalog.upload_receiver import PIECE, append, look_at, require_space
 from ..models.backup_copy import naive
 from ..models.engine_messages import translate_engine_errors
 from ..models.grants import (
@@ -18,6 +17,7 @@ from ..models.grants import (
     remember_opened,
     require_opened,
 )
+from ..runs.importing import UPLOADED, ImportFlow
 
 UPLOAD_SECONDS = 24 * 3600  # for which an upload may go on
 UPLOAD_SCOPE = "dfr_backup.upload"
@@ -74,7 +74,7 @@ class BackupImportWizard(models.TransientModel):
 
     def _folder(self):
         database = re.sub(r"[^\w.-]", "_", self.env.cr.dbname)
-        return server.work_path(f"upload-{database}-{self.id}")
+        return odoo_config.work_path(f"upload-{database}-{self.id}")
 
     # === CALLED BY THE BROWSER === #
 

@@ -3,18 +3,14 @@ from odoo.exceptions import ValidationError
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import server
-from ..engine.browse import read_contents
-from ..engine.catalogue import describe_stored
-from ..engine.contents import describe
+from .. import odoo_config
+from ..engine.catalog.browse import read_contents
+from ..engine.catalog.scan import describe_stored
 from ..engine.errors import EngineError
+from ..engine.manifest.contents import describe
 from ..engine.restore.preflight import Surroundings, preflight
 from ..engine.restore.target import check_name
-from ..models.engine_messages import (
-    format_error,
-    translate,
-    translate_engine_errors,
-)
+from ..models.engine_messages import format_error, translate, translate_engine_errors
 
 # bytes of SQL per byte of an archive, rather too many, where nobody has counted
 SQL_RATIO = 5
@@ -179,11 +175,11 @@ class BackupRestoreWizard(models.TransientModel):
             sql_bytes = sum(steps.mapped("bytes_done")) or copy.size * SQL_RATIO
             parts = (copy.contents or "").split(", ")
             surroundings = Surroundings(
-                server.place(self.database or ""),
+                odoo_config.place(self.database or ""),
                 release.series,
-                server.modules_on_disk(),
+                odoo_config.modules_on_disk(),
             )
-            connection = server.connection("postgres", "dfr_backup preflight")
+            connection = odoo_config.connection("postgres", "dfr_backup preflight")
             return preflight(
                 describe(contents, parts, int(sql_bytes)), surroundings, connection
             )

@@ -12,7 +12,7 @@ from odoo.fields import Domain
 from odoo.tools.mail import email_normalize
 
 from ..engine.messages import Size
-from ..engine.retention import PRESETS
+from ..engine.policy.retention import PRESETS
 from ..models.backup_overview_advice import SETUP_DONE as DONE
 from ..models.backup_overview_advice import SETUP_STATE as STATE
 from ..models.backup_step import ENCRYPTIONS

@@ -3,7 +3,7 @@ from pathlib import Path
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from .. import server
+from .. import odoo_config
 
 LONGEST = 40  # characters of the original's name: PostgreSQL takes 63 in all
 
@@ -32,7 +32,7 @@ class BackupStagingWizard(models.TransientModel):
         self.env.cr.execute("SELECT datname FROM pg_database")
         taken = {row[0] for row in self.env.cr.fetchall()}
         number, free = 1, name
-        while free in taken or Path(server.filestore_path(free)).exists():
+        while free in taken or Path(odoo_config.filestore_path(free)).exists():
             number += 1
             free = f"{name}_{number}"
         return free

@@ -64,7 +64,7 @@ def engine():
 def page():
     """Return the page."""
     errors = engine()
-    again = (errors.RetryableError, errors.Postponed)
+    again = (errors.RetryableError, errors.Deferred)
     parts = [HEAD]
     for name, title in SUBJECTS.items():
         module = importlib.import_module(f"{errors.__name__}.{name}")

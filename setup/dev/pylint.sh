@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 status=0
-pylint -j 2 --ignore-paths='^dfr_backup/(engine|flows)/' dfr_backup || status=$?
+pylint -j 2 --ignore-paths='^dfr_backup/(engine|runs)/' dfr_backup || status=$?
 pylint -j 2 --disable=prefer-env-translation,method-required-super,missing-return \
-    dfr_backup/engine dfr_backup/flows || status=$?
+    dfr_backup/engine dfr_backup/runs || status=$?
 exit $status

@@ -30,7 +30,7 @@ package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 
 from dfr_backup.engine.identity import present_identity  # noqa: E402
-from dfr_backup.engine.originals import Originals  # noqa: E402
+from dfr_backup.engine.ownership.originals import Originals  # noqa: E402
 
 DEV = Path(os.environ["DFR_DEV_DIR"])
 REPO = Path(__file__).resolve().parents[2]

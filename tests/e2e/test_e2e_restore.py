@@ -13,7 +13,7 @@ package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 
 from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
-from dfr_backup.engine.postgres import Connection  # noqa: E402
+from dfr_backup.engine.postgres.connection import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
 from dfr_backup.engine.restore.files import extract_filestore  # noqa: E402
 from dfr_backup.engine.restore.finish import (  # noqa: E402

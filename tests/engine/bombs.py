@@ -14,18 +14,23 @@ package = types.ModuleType("dfr_backup")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules["dfr_backup"] = package
 
+from dfr_backup.engine.archive.attachment_index import (  # noqa: E402
+    AttachmentQuery,
+    find_index,
+    name_files,
+    search_index,
+)
 from dfr_backup.engine.archive.checked import CheckedReader  # noqa: E402
-from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index  # noqa: E402
+from dfr_backup.engine.archive.random_access import StreamSource  # noqa: E402
 from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
-from dfr_backup.engine.archive.source import StreamSource  # noqa: E402
-from dfr_backup.engine.archive.zipreader import ZipReader  # noqa: E402
-from dfr_backup.engine.arrival import look_at  # noqa: E402
-from dfr_backup.engine.browse import read_contents  # noqa: E402
-from dfr_backup.engine.catalogue import read_sidecar  # noqa: E402
+from dfr_backup.engine.archive.zip_reader import ZipReader  # noqa: E402
+from dfr_backup.engine.catalog.browse import read_contents  # noqa: E402
+from dfr_backup.engine.catalog.scan import read_sidecar  # noqa: E402
+from dfr_backup.engine.catalog.upload_receiver import look_at  # noqa: E402
 from dfr_backup.engine.errors import EngineError  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.restore.sqlstream import split  # noqa: E402
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage  # noqa: E402
+from dfr_backup.engine.restore.sql_stream import split  # noqa: E402
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage  # noqa: E402
 
 ENDLESS = 10  # seconds of processor
 NOW = datetime(2026, 11, 28, tzinfo=timezone.utc)
@@ -49,7 +54,7 @@ def look(path: Path) -> None:
 def search(path: Path) -> None:
     with ZipReader(path) as reader:
         for text in ("", "a"):
-            search_index(reader, find_index(reader), Wanted(text), 10)
+            search_index(reader, find_index(reader), AttachmentQuery(text), 10)
 
 
 def name(path: Path) -> None:

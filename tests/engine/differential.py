@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.fallback import load_whole
 from dfr_backup.engine.restore.place import Place

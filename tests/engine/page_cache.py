@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dfr_backup.engine.pagecache import forget_cached, is_cached
+from dfr_backup.engine.fileio.page_cache import forget_cached, is_cached
 
 
 def forget(path):

@@ -14,7 +14,7 @@ sys.modules["dfr_backup"] = package
 
 from dfr_backup.engine.errors import PermanentError  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage  # noqa: E402
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage  # noqa: E402
 
 folder, source = map(Path, sys.argv[1:])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

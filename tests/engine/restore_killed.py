@@ -19,7 +19,7 @@ sys.modules["dfr_backup"] = package
 
 from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
 from dfr_backup.engine.checkpoints import EVENT  # noqa: E402
-from dfr_backup.engine.postgres import Connection  # noqa: E402
+from dfr_backup.engine.postgres.connection import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
 from dfr_backup.engine.restore import target as target_module  # noqa: E402
 from dfr_backup.engine.restore.files import FilestoreExtraction  # noqa: E402

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from dfr_backup.engine.browse import find_file, look_into
+from dfr_backup.engine.catalog.browse import find_file, look_into
 from dfr_backup.engine.encryption.files import (
     encrypt_file,
     generate_key,

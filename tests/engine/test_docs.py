@@ -108,7 +108,13 @@ def test_every_code_has_its_place_on_the_page():
     anchors = re.findall(
         r"(?m)^\.\. _([A-Z0-9-]+):$", (REPO / "docs/errors.rst").read_text()
     )
-    assert sorted(anchors) == sorted(engine.error_classes())
+    # tests may have made classes of their own
+    codes = [
+        code
+        for code, kind in engine.error_classes().items()
+        if kind.__module__.startswith("dfr_backup.")
+    ]
+    assert sorted(anchors) == sorted(codes)
 
 
 def test_tables_of_rights_are_of_this_source():

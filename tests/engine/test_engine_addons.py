@@ -8,12 +8,12 @@ import zipfile
 
 import pytest
 
-from dfr_backup.engine.addons import AddonSource, archive_addons, git_revision
 from dfr_backup.engine.archive.prepared import SMALL
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.sources.addons import AddonSource, archive_addons, git_revision
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from dfr_backup.engine.addons import AddonSource, archive_addons
+from dfr_backup.engine.sources.addons import AddonSource, archive_addons
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.progress import Progress
 progress, addon = Progress(), Path(sys.argv[2])

@@ -8,9 +8,9 @@ import random
 import pytest
 from page_cache import holds, need_page_cache
 
-from dfr_backup.engine import appendfile
-from dfr_backup.engine.appendfile import BUFFER, AppendFile
-from dfr_backup.engine.pagecache import BEHIND
+from dfr_backup.engine.fileio import append_file
+from dfr_backup.engine.fileio.append_file import BUFFER, AppendFile
+from dfr_backup.engine.fileio.page_cache import BEHIND
 
 NOISE = random.Random(3).randbytes(BUFFER + 4097)
 SIZES = (0, 1, 30, 4095, 4096, 4097, 70_000, BUFFER - 1, BUFFER, BUFFER + 1)
@@ -78,7 +78,7 @@ def test_an_error_loses_nothing(tmp_path, monkeypatch, code):
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(appendfile.os, "pwrite", pwrite)
+        patch.setattr(append_file.os, "pwrite", pwrite)
         with pytest.raises(OSError, match=os.strerror(code)):
             file.flush()
     file.sync()
@@ -93,7 +93,7 @@ def test_writes_that_are_cut_short(tmp_path, monkeypatch):
     def pwrite(file, view, offset):
         return really_write(file, view[: max(1, len(view) // 3)], offset)
 
-    monkeypatch.setattr(appendfile.os, "pwrite", pwrite)
+    monkeypatch.setattr(append_file.os, "pwrite", pwrite)
     file = opened(tmp_path / "file")
     file.write(NOISE)
     file.sync()

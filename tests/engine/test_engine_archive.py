@@ -19,22 +19,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_cache import holds, need_page_cache
 
-from dfr_backup.engine import appendfile
 from dfr_backup.engine.archive import writer as archive_writer
 from dfr_backup.engine.archive.deflate import ZLIB, Codec
 from dfr_backup.engine.archive.journal import journal_path
-from dfr_backup.engine.archive.memberstream import MemberStream
-from dfr_backup.engine.archive.names import CHECKSUMS
+from dfr_backup.engine.archive.member_stream import MemberStream
 from dfr_backup.engine.archive.prepared import SMALL, prepare
 from dfr_backup.engine.archive.writer import CHUNK, ArchiveWriter
-from dfr_backup.engine.archive.zipformat import local_header
+from dfr_backup.engine.archive.zip_format import local_header
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.archive import (
     ArchiveDiskFull,
     ArchiveNotContinued,
     ArchiveNotWritten,
 )
-from dfr_backup.engine.pagecache import BLOCK
+from dfr_backup.engine.fileio import append_file
+from dfr_backup.engine.fileio.page_cache import BLOCK
+from dfr_backup.engine.manifest.names import CHECKSUMS
 from dfr_backup.engine.progress import Progress
 
 GIB = 1 << 30
@@ -300,7 +300,7 @@ def test_what_cannot_be_undone_is_not_written_on(tmp_path, monkeypatch):
     writer = ArchiveWriter.create(path)
     add(writer, "before", TEXT, "deflated")
     with monkeypatch.context() as patch:
-        patch.setattr(appendfile.os, "ftruncate", failing(errno.EIO))
+        patch.setattr(append_file.os, "ftruncate", failing(errno.EIO))
         with pytest.raises(ArchiveNotWritten), writer.stream_member("bad") as stream:
             stream.write(NOISE)
             raise Cancelled
@@ -809,13 +809,13 @@ def test_more_members_than_16_bits_count(tmp_path):
 def leave_holes(monkeypatch):
     """Leave holes where zeros would be written, so that a large test needs no large
     disk."""
-    really_write = appendfile.write_at
+    really_write = append_file.write_at
 
     def write_at(file, view, offset):
         if view != bytes(len(view)):
             really_write(file, view, offset)
 
-    monkeypatch.setattr(appendfile, "write_at", write_at)
+    monkeypatch.setattr(append_file, "write_at", write_at)
 
 
 def test_members_and_offsets_beyond_4_gib(tmp_path, request, monkeypatch):

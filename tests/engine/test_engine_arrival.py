@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dfr_backup.engine import manifest
-from dfr_backup.engine.arrival import (
+from dfr_backup.engine.catalog.scan import describe_stored, scan
+from dfr_backup.engine.catalog.upload_receiver import (
     append,
     check_archive,
     compare_found,
@@ -24,7 +24,6 @@ from dfr_backup.engine.arrival import (
     require_space,
     take_key,
 )
-from dfr_backup.engine.catalogue import describe_stored, scan
 from dfr_backup.engine.encryption.files import Passphrase, encrypt_file
 from dfr_backup.engine.errors import Mismatch
 from dfr_backup.engine.errors.archive import (
@@ -51,10 +50,11 @@ from dfr_backup.engine.errors.other import (
 )
 from dfr_backup.engine.errors.storage import CopyMissing
 from dfr_backup.engine.errors.trust import NamesTaken
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest.sidecar import parse_sidecar
 from dfr_backup.engine.messages import Size
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.sidecar import parse_sidecar
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 ODOO = {

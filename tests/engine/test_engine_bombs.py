@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dfr_backup.engine.archive.zipformat import Member, central_entry, local_header
+from dfr_backup.engine.archive.zip_format import Member, central_entry, local_header
 from dfr_backup.engine.untrusted import MAX_BYTES, MOST_VALUES
 
 REPO = Path(__file__).parents[2]

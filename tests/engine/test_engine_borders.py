@@ -1,4 +1,4 @@
-"""Arrows only downward: the engine knows no Odoo, the flows know no model."""
+"""Arrows only downward: the engine knows no Odoo, the runs know no model."""
 
 import ast
 import pkgutil
@@ -10,7 +10,7 @@ import pytest
 
 ADDON = Path(__file__).resolve().parents[2] / "dfr_backup"
 ENGINE = sorted((ADDON / "engine").rglob("*.py"))
-FLOWS = sorted((ADDON / "flows").rglob("*.py"))
+RUNS = sorted((ADDON / "runs").rglob("*.py"))
 IMPORT_ALL = """
 import importlib, pkgutil, sys, types
 package = types.ModuleType("dfr_backup")
@@ -58,13 +58,13 @@ def test_engine_imports_only_itself_and_libraries(path):
 
 
 @pytest.mark.parametrize(
-    "path", FLOWS, ids=lambda path: path.relative_to(ADDON).as_posix()
+    "path", RUNS, ids=lambda path: path.relative_to(ADDON).as_posix()
 )
-def test_flows_import_the_engine_and_no_model(path):
+def test_runs_import_the_engine_and_no_model(path):
     for name in imported(path):
         assert name.split(".")[0] != "odoo"
         assert not name.startswith("dfr_backup.") or name.startswith(
-            ("dfr_backup.engine.", "dfr_backup.flows.")
+            ("dfr_backup.engine.", "dfr_backup.runs.")
         )
 
 

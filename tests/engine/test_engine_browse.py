@@ -12,21 +12,25 @@ from dataclasses import replace
 
 import pytest
 
-from dfr_backup.engine import compare, manifest
+from dfr_backup.engine.archive.attachment_index import (
+    AttachmentQuery,
+    find_index,
+    name_files,
+    search_index,
+)
 from dfr_backup.engine.archive.checked import CheckedReader
-from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index
-from dfr_backup.engine.archive.source import StoredFile, open_stored
+from dfr_backup.engine.archive.random_access import StoredFile, open_stored
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.browse import (
+from dfr_backup.engine.catalog import compare
+from dfr_backup.engine.catalog.browse import (
     copy_out,
     find_file,
     find_files,
     look_into,
     read_contents,
 )
-from dfr_backup.engine.catalogue import read_sidecar
-from dfr_backup.engine.catalogued import Catalogued
-from dfr_backup.engine.contents import parse_contents
+from dfr_backup.engine.catalog.catalogued import Catalogued
+from dfr_backup.engine.catalog.scan import read_sidecar
 from dfr_backup.engine.encryption.files import (
     Passphrase,
     encrypt_file,
@@ -43,8 +47,10 @@ from dfr_backup.engine.errors.fetch import (
     NotAtStorage,
 )
 from dfr_backup.engine.errors.other import ManifestUnreadable, NotComparable
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest.contents import parse_contents
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 SQL = b"".join(b"INSERT INTO t VALUES (%d);\n" % n for n in range(200_000))
 FILES = [bytes([n]) * 50 + os.urandom(200_000) for n in range(20)]
@@ -257,7 +263,9 @@ def test_each_member_that_is_read_is_compared(far, tmp_path):
 
     def index():
         with look_into(far, "a.zip", None, known) as reader:
-            return search_index(reader, find_index(reader), Wanted(), 100).total
+            return search_index(
+                reader, find_index(reader), AttachmentQuery(), 100
+            ).total
 
     assert index() == len(FILES)
     path = tmp_path / "a.zip"
@@ -312,7 +320,7 @@ def test_what_was_damaged_when_it_was_saved_is_told(tmp_path):
 
 def search(far, most=100, **wanted):
     with look_into(far, "a.zip") as reader:
-        return search_index(reader, find_index(reader), Wanted(**wanted), most)
+        return search_index(reader, find_index(reader), AttachmentQuery(**wanted), most)
 
 
 def test_attachments_are_found_by_name_model_and_record(far, tmp_path):

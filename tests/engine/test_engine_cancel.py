@@ -9,7 +9,8 @@ import pytest
 from differential import made_databases, query
 
 from dfr_backup.engine.errors import Cancelled
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.finish import (
     FinishOptions,
@@ -19,7 +20,6 @@ from dfr_backup.engine.restore.finish import (
 from dfr_backup.engine.restore.place import Place
 from dfr_backup.engine.restore.target import RestoreTarget
 from dfr_backup.engine.restore.verify import verify_restored
-from dfr_backup.engine.snapshot import RowCounter, Snapshot
 
 FOR_EVER = "SELECT pg_sleep(60)"
 HEARD_WITHIN = 2 + 2  # seconds: the second is this machine's, which may be busy

@@ -25,13 +25,13 @@ from differential import (
 )
 
 from dfr_backup.engine.errors.restore import LoadFailed
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.postgres.snapshot import Snapshot
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore import errors, fallback
 from dfr_backup.engine.restore.allowed import require_all_allowed
-from dfr_backup.engine.restore.sqlstream import Longest
+from dfr_backup.engine.restore.sql_stream import Longest
 from dfr_backup.engine.restore.verify import verify_restored
-from dfr_backup.engine.snapshot import Snapshot
 
 # those that are tried each time; “--all-schemas” tries them all
 FEW = {

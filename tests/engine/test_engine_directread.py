@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from dfr_backup.engine import directread
-from dfr_backup.engine.directread import CHUNK, DirectFile, sha256_on_disk
-from dfr_backup.engine.pagecache import BLOCK
+from dfr_backup.engine.fileio import direct_read
+from dfr_backup.engine.fileio.direct_read import CHUNK, DirectFile, sha256_on_disk
+from dfr_backup.engine.fileio.page_cache import BLOCK
 
 
 def is_direct(file):
@@ -32,7 +32,7 @@ def test_piece_stays_as_it_is_while_it_is_hashed(tmp_path, monkeypatch):
     content = os.urandom(7 * CHUNK + 5)
     path = tmp_path / "file"
     path.write_bytes(content)
-    monkeypatch.setattr(directread, "hashlib", SimpleNamespace(sha256=SlowHash))
+    monkeypatch.setattr(direct_read, "hashlib", SimpleNamespace(sha256=SlowHash))
     assert sha256_on_disk(path, ignore) == hashlib.sha256(content).hexdigest()
 
 

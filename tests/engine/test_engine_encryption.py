@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from page_cache import forget, holds, need_page_cache
 
-from dfr_backup.engine import appendfile
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.encryption import age_keys
 from dfr_backup.engine.encryption import files as encryption
@@ -62,6 +61,7 @@ from dfr_backup.engine.errors.encryption import (
     TooMuchMemory,
     WrongPassphrase,
 )
+from dfr_backup.engine.fileio import append_file
 from dfr_backup.engine.progress import Progress
 
 AGE = shutil.which("age")
@@ -490,7 +490,7 @@ def test_too_little_memory_is_not_taken_for_a_bad_disk(tmp_path, monkeypatch):
 
     source, target = tmp_path / "plain", tmp_path / "plain.age"
     source.write_bytes(b"x")
-    monkeypatch.setattr(appendfile.os, "open", no_memory)
+    monkeypatch.setattr(append_file.os, "open", no_memory)
     with pytest.raises(OSError, match=os.strerror(errno.ENOMEM)) as caught:
         encrypt_file(source, target, FAST, Progress())
     assert is_out_of_memory(caught.value)

@@ -15,16 +15,14 @@ from dfr_backup.engine.errors import EngineError, PermanentError
 from dfr_backup.engine.messages import places
 
 ADDON = Path(__file__).resolve().parents[2] / "dfr_backup"
-SOURCES = [
-    path for part in ("engine", "flows") for path in (ADDON / part).rglob("*.py")
-]
+SOURCES = [path for part in ("engine", "runs") for path in (ADDON / part).rglob("*.py")]
 RAISING = [
     path
     for path in ADDON.rglob("*.py")
     if not {"tests", "migrations"} & set(path.relative_to(ADDON).parts)
 ]
 # what says whether to try again; what is raised has a code
-KINDS = {"EngineError", "PermanentError", "RetryableError", "Mismatch", "Postponed"}
+KINDS = {"EngineError", "PermanentError", "RetryableError", "Mismatch", "Deferred"}
 # a sentence, a question, a value (in parentheses at times), or what is to be typed
 ENDS = re.compile(r"(?s:.*)([.?]|%\(\w+\)s\)?|: [^.?]+)")
 # the codes of release 19.0.1.0.0
@@ -140,11 +138,11 @@ def test_an_error_rewrapped_says_the_same_with_its_code():
         remedy = "Free some space."
 
     cause = Full(name="disk", log="ENOSPC")
-    wrapped = errors.Postponed.because(cause)
-    assert isinstance(wrapped, errors.Postponed)
+    wrapped = errors.Deferred.because(cause)
+    assert isinstance(wrapped, errors.Deferred)
     assert (wrapped.code, wrapped.log) == ("TEST-01", "ENOSPC")
     assert (wrapped.message, wrapped.hint) == (cause.message, cause.hint)
-    assert errors.Postponed.code == ""
+    assert errors.Deferred.code == ""
     assert errors.error_class("TEST-01") is Full
 
 

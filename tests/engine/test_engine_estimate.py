@@ -1,6 +1,6 @@
 import pytest
 
-from dfr_backup.engine.estimate import StepTime, seconds_left
+from dfr_backup.engine.policy.eta import StepTime, seconds_left
 
 
 def test_nothing_left_takes_no_time():

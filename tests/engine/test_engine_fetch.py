@@ -3,24 +3,24 @@ import os
 
 import pytest
 
-from dfr_backup.engine import manifest
-from dfr_backup.engine.catalogue import read_sidecar
-from dfr_backup.engine.catalogued import (
+from dfr_backup.engine.catalog.catalogued import (
     NO_MANIFEST,
     NOT_OURS,
     Catalogued,
     compare_stored,
 )
+from dfr_backup.engine.catalog.fetch import fetch
+from dfr_backup.engine.catalog.scan import read_sidecar
 from dfr_backup.engine.errors import Mismatch, RetryableError
 from dfr_backup.engine.errors.fetch import (
     FetchedDiffers,
     ManifestReplaced,
     NotAtStorage,
 )
-from dfr_backup.engine.fetch import fetch
+from dfr_backup.engine.manifest import model as manifest
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.retry import Retries
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.retry import RetryPolicy
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 KEY = "db-20261124T020000Z-5424c813.zip"
 CONTENT = os.urandom((3 << 20) + 11)
@@ -97,7 +97,7 @@ def test_interrupted_fetch_goes_on(far, folder):
 def test_broken_line_is_tried_again(far, folder):
     far.failures = 2
     progress = Progress()
-    path = fetch(far, KEY, folder, progress, Retries(first=0.01, longest=0.02)).path
+    path = fetch(far, KEY, folder, progress, RetryPolicy(first=0.01, longest=0.02)).path
     assert path.read_bytes() == CONTENT
     problems = [line.values["problem"] for line in progress.lines]
     assert problems == [LineDead().message] * 2

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from dfr_backup.engine import postgres
-from dfr_backup.engine.dump import DumpOptions, dump
 from dfr_backup.engine.errors.dump import (
     FewSessions,
     MayNotRead,
@@ -21,12 +19,14 @@ from dfr_backup.engine.errors.dump import (
     TableLocked,
     TooManySessions,
 )
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.postgres import connection as postgres
+from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.postgres.dump import DumpOptions, dump
+from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.place import Place
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
-from dfr_backup.engine.snapshot import RowCounter, Snapshot
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 ROWS = 200_000
 # each kind of statement that the fast load shares among its sessions

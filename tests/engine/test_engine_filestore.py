@@ -18,11 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_cache import forget, holds, need_page_cache
 
-from dfr_backup.engine import filestore
 from dfr_backup.engine.archive.prepared import SMALL
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors import Cancelled
-from dfr_backup.engine.filestore import (
+from dfr_backup.engine.fileio.page_cache import BEHIND
+from dfr_backup.engine.messages import Message
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.sources import filestore
+from dfr_backup.engine.sources.filestore import (
     BATCH_FILES,
     NAMED,
     ROOM,
@@ -30,9 +33,6 @@ from dfr_backup.engine.filestore import (
     archive_filestore,
     walk_filestore,
 )
-from dfr_backup.engine.messages import Message
-from dfr_backup.engine.pagecache import BEHIND
-from dfr_backup.engine.progress import Progress
 
 MIB = 1 << 20
 
@@ -279,7 +279,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.filestore import archive_filestore, walk_filestore
+from dfr_backup.engine.sources.filestore import archive_filestore, walk_filestore
 from dfr_backup.engine.progress import Progress
 root = Path(sys.argv[2])
 writer = ArchiveWriter.create(Path(sys.argv[3]))
@@ -370,7 +370,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.filestore import archive_filestore, walk_filestore
+from dfr_backup.engine.sources.filestore import archive_filestore, walk_filestore
 from dfr_backup.engine.progress import Progress
 root = Path(sys.argv[2])
 files = [dataclasses.replace(a, size={size}) for a in walk_filestore(root)]
@@ -401,7 +401,9 @@ def test_large_file_that_changes_its_size_is_damaged_not_endless(root, writer, c
     victim = put(root, content(9 * MIB, shrinks=False))
 
     def resize(progress):
-        os.truncate(root / victim.store_fname, 9 * MIB + change)
+        if progress.done:  # while it is read
+            os.truncate(root / victim.store_fname, 9 * MIB + change)
+        progress._next_report = 0
 
     progress = Progress(resize)
     progress._next_report = 0

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfr_backup.engine import manifest
-from dfr_backup.engine.archive.manifest_shape import parse_manifest
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.arrival import look_at
-from dfr_backup.engine.browse import look_into, read_contents
-from dfr_backup.engine.catalogue import read_sidecar
+from dfr_backup.engine.catalog.browse import look_into, read_contents
+from dfr_backup.engine.catalog.scan import read_sidecar
+from dfr_backup.engine.catalog.upload_receiver import look_at
 from dfr_backup.engine.errors.fetch import DamagedArchive, NewerFormat
-from dfr_backup.engine.manifest import FORMAT_VERSION
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest.model import FORMAT_VERSION
+from dfr_backup.engine.manifest.shape import parse_manifest
+from dfr_backup.engine.manifest.sidecar import parse_sidecar
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.sidecar import parse_sidecar
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 KEY = "shop-20261124T020000Z-5424c813.zip"
 NOW = datetime(2026, 11, 24, tzinfo=timezone.utc)

@@ -11,24 +11,26 @@ import zipfile
 import pytest
 from fuzzing import changed, changed_json, either, fuzz, impatient
 
-from dfr_backup.engine import manifest
+from dfr_backup.engine.archive.attachment_index import (
+    AttachmentQuery,
+    find_index,
+    name_files,
+    search_index,
+)
 from dfr_backup.engine.archive.checked import CheckedReader
-from dfr_backup.engine.archive.index import Wanted, find_index, name_files, search_index
-from dfr_backup.engine.archive.manifest_shape import parse_manifest
+from dfr_backup.engine.archive.random_access import StreamSource
 from dfr_backup.engine.archive.reader import open_archive
-from dfr_backup.engine.archive.source import StreamSource
-from dfr_backup.engine.archive.zipreader import ZipReader
-from dfr_backup.engine.contents import parse_contents
+from dfr_backup.engine.archive.zip_reader import ZipReader
 from dfr_backup.engine.encryption import age_format
 from dfr_backup.engine.encryption.armour import Source
-from dfr_backup.engine.encryption.files import (
-    open_decrypted,
-    parse_identities,
-)
+from dfr_backup.engine.encryption.files import open_decrypted, parse_identities
 from dfr_backup.engine.errors import EngineError
 from dfr_backup.engine.errors.fetch import DamagedArchive
-from dfr_backup.engine.restore.sqlstream import split
-from dfr_backup.engine.sidecar import parse_sidecar
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest.contents import parse_contents
+from dfr_backup.engine.manifest.shape import parse_manifest
+from dfr_backup.engine.manifest.sidecar import parse_sidecar
+from dfr_backup.engine.restore.sql_stream import split
 from dfr_backup.engine.untrusted import Unusable, parse_json
 
 KEY = "shop-20261124T023000Z-abcdefgh.json"
@@ -143,7 +145,7 @@ def read_index(data, _chance):
         archive.writestr("attachments.jsonl", data)
     with ZipReader(StreamSource(stream)) as reader:
         entry = find_index(reader)
-        search_index(reader, entry, Wanted("a", "b", 1), 5)
+        search_index(reader, entry, AttachmentQuery("a", "b", 1), 5)
         list(name_files(reader, entry, {"aa/bb"}))
 
 

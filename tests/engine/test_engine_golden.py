@@ -11,20 +11,29 @@ from pathlib import Path
 
 import pytest
 
-from dfr_backup.engine.archive.index import Wanted, find_index, search_index
+from dfr_backup.engine.archive.attachment_index import (
+    AttachmentQuery,
+    find_index,
+    search_index,
+)
+from dfr_backup.engine.archive.random_access import open_stored
 from dfr_backup.engine.archive.reader import open_archive
-from dfr_backup.engine.archive.source import open_stored
-from dfr_backup.engine.arrival import look_at
-from dfr_backup.engine.browse import copy_out, find_file, look_into, read_contents
-from dfr_backup.engine.catalogue import describe_stored, read_sidecar, scan
-from dfr_backup.engine.catalogued import Catalogued, compare_stored
+from dfr_backup.engine.catalog.browse import (
+    copy_out,
+    find_file,
+    look_into,
+    read_contents,
+)
+from dfr_backup.engine.catalog.catalogued import Catalogued, compare_stored
+from dfr_backup.engine.catalog.scan import describe_stored, read_sidecar, scan
+from dfr_backup.engine.catalog.upload_receiver import look_at
 from dfr_backup.engine.encryption.files import Passphrase, parse_identities
+from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.identity import Identity
-from dfr_backup.engine.manifest import sidecar_key
+from dfr_backup.engine.manifest.model import sidecar_key
+from dfr_backup.engine.manifest.signature import ELSEWHERE, HERE, UNSIGNED, Signer
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.secretbox import Key
-from dfr_backup.engine.signature import ELSEWHERE, HERE, UNSIGNED, Signer
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 GOLDEN = Path(__file__).with_name("golden")
 KEYS = json.loads((GOLDEN / "keys.json").read_text())
@@ -171,7 +180,7 @@ def test_one_attachment_is_found_and_fetched(stored):
         index = find_index(reader)
         assert bool(index) == has_index(key)
         if index:
-            hits = search_index(reader, index, Wanted("GRÜSSE – 数据"), 10)
+            hits = search_index(reader, index, AttachmentQuery("GRÜSSE – 数据"), 10)
             assert [hit.name for hit in hits.first] == [NAMED]
             assert (hits.first[0].model, hits.first[0].record) == ("res.partner", 3)
             assert hits.first[0].store_fname == f"{sha1[:2]}/{sha1}"

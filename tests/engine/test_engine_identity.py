@@ -5,13 +5,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dfr_backup.engine import manifest
 from dfr_backup.engine.errors.command_line import DatabaseMissing, NotAnOdooDatabase
 from dfr_backup.engine.errors.dump import ServerUnreachable
 from dfr_backup.engine.errors.identity import AddonMissing, OriginalsUnusable
 from dfr_backup.engine.identity import Identity, present_identity
-from dfr_backup.engine.installed import require_installed
-from dfr_backup.engine.originals import (
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.ownership.originals import (
     Original,
     Originals,
     Standing,
@@ -19,9 +18,10 @@ from dfr_backup.engine.originals import (
     identity_of,
     is_living,
 )
-from dfr_backup.engine.postgres import Connection
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
-from dfr_backup.engine.strangers import find_stranger
+from dfr_backup.engine.ownership.strangers import find_stranger
+from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.postgres.installed import require_installed
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 MINE = Identity("u", "7", 16384, "prod")
 

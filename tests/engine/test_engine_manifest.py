@@ -3,7 +3,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dfr_backup.engine import manifest
+from dfr_backup.engine.manifest import model as manifest
 
 MOMENT = datetime(2026, 11, 24, 3, 30, tzinfo=timezone(timedelta(hours=1)))
 

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dfr_backup.engine.metrics import Metric, exposition
+from dfr_backup.engine.monitoring.metrics import Metric, exposition
 
 
 def parsed(*metrics):

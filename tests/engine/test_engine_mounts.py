@@ -1,4 +1,4 @@
-from dfr_backup.engine.mounts import current_mounts, mount_of, parse_mounts
+from dfr_backup.engine.fileio.mounts import current_mounts, mount_of, parse_mounts
 
 MOUNTINFO = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw

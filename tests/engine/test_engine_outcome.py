@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfr_backup.engine.outcome import (
+from dfr_backup.engine.policy.outcome import (
     StepOutcome,
     checked_state,
     overall_state,

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dfr_backup.engine.overdue import PlanFacts, Scheduler, judge, promised_hours
-from dfr_backup.engine.schedule import Schedule, next_time
+from dfr_backup.engine.policy.overdue import PlanFacts, Scheduler, judge, promised_hours
+from dfr_backup.engine.policy.schedule import Schedule, next_time
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=timezone.utc)
 DAY = timedelta(hours=30)

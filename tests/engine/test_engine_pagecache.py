@@ -5,8 +5,8 @@ import os
 import pytest
 from page_cache import forget, need_page_cache
 
-from dfr_backup.engine import pagecache
-from dfr_backup.engine.pagecache import BEHIND, Passage, is_cached
+from dfr_backup.engine.fileio import page_cache
+from dfr_backup.engine.fileio.page_cache import BEHIND, Passage, is_cached
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_large_file_is_let_go_on_the_way(file):
 
 
 def test_where_nobody_knows_nothing_is_let_go(file, monkeypatch):
-    monkeypatch.setattr(pagecache, "NO_WAIT", 0)
+    monkeypatch.setattr(page_cache, "NO_WAIT", 0)
     with Passage(file):
         read(file)
     monkeypatch.undo()

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dfr_backup.engine import ping
 from dfr_backup.engine.errors.monitors import (
     MonitorBusy,
     MonitorLate,
@@ -19,6 +18,7 @@ from dfr_backup.engine.errors.monitors import (
     NotAMonitor,
 )
 from dfr_backup.engine.errors.outbound import AddressNeverCalled, PrivateNotAllowed
+from dfr_backup.engine.monitoring import ping
 from dfr_backup.engine.outbound import OutboundRules
 
 SUMMARY = {"uuid": "0b2f", "plan": "Nuit d’été", "error": "", "seconds": 1.5}

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 
 import pytest
 
-from dfr_backup.engine import manifest
 from dfr_backup.engine.errors.local import DirectoryMissing
 from dfr_backup.engine.errors.places import (
     NotOwnInShared,
@@ -20,8 +19,8 @@ from dfr_backup.engine.errors.places import (
     RecordUnreadable,
 )
 from dfr_backup.engine.identity import Identity
-from dfr_backup.engine.owners import Owners, Record
-from dfr_backup.engine.places import (
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.ownership.locations import (
     MARKER,
     Door,
     GuardedStorage,
@@ -32,9 +31,10 @@ from dfr_backup.engine.places import (
     open_to,
     read_marker,
 )
+from dfr_backup.engine.ownership.owners import Owners, Record
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.base import UNKNOWN
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 A = Identity("aaaa", "7001", 16001, "shop")
 B = Identity("bbbb", "7001", 16002, "office")

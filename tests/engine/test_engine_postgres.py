@@ -10,8 +10,6 @@ import time
 import psycopg2
 import pytest
 
-from dfr_backup.engine import postgres
-from dfr_backup.engine.dump import DumpOptions, dump
 from dfr_backup.engine.errors.dump import (
     DumpFailed,
     DumpKilled,
@@ -23,8 +21,10 @@ from dfr_backup.engine.errors.dump import (
     ServerUnreachable,
     TableLocked,
 )
+from dfr_backup.engine.postgres import connection as postgres
+from dfr_backup.engine.postgres.dump import DumpOptions, dump
+from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.snapshot import RowCounter, Snapshot
 
 
 @pytest.fixture

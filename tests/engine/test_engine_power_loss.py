@@ -12,15 +12,15 @@ from power import recorded
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.encryption.age_keys import generate_key, parse_recipients
 from dfr_backup.engine.encryption.files import encrypt_file
+from dfr_backup.engine.encryption.secret_box import load_or_create_key
 from dfr_backup.engine.errors import Mismatch
 from dfr_backup.engine.identity import Identity
-from dfr_backup.engine.originals import Originals
-from dfr_backup.engine.owners import Owners, Record
+from dfr_backup.engine.ownership.originals import Originals
+from dfr_backup.engine.ownership.owners import Owners, Record
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.marker import Marker
-from dfr_backup.engine.secretbox import load_or_create_key
-from dfr_backup.engine.storages import local
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local import storage as local
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 KEY, MANIFEST = "db.zip", "db.json"
 IDENTITY = Identity("u-1")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from dfr_backup.engine.process import Child
+from dfr_backup.engine.concurrency.process import Child
 
 
 def test_output_status_and_last_words():
@@ -41,7 +41,7 @@ def test_it_dies_with_us(tmp_path):
         import os, sys, types, time
         package = types.ModuleType("dfr_backup"); package.__path__ = [sys.argv[1]]
         sys.modules["dfr_backup"] = package
-        from dfr_backup.engine.process import Child
+        from dfr_backup.engine.concurrency.process import Child
         with Child(["sleep", "60"], os.environ) as child:
             print(child.process.pid, flush=True)
             time.sleep(60)

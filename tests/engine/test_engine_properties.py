@@ -9,14 +9,14 @@ import json
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dfr_backup.engine.archive.manifest_shape import parse_manifest
 from dfr_backup.engine.archive.reader import checksum_lines, listed_member
 from dfr_backup.engine.encryption import age_format
 from dfr_backup.engine.encryption.armour import Source
 from dfr_backup.engine.errors import PermanentError
 from dfr_backup.engine.errors.archive import ManifestMalformed
 from dfr_backup.engine.errors.fetch import NewerFormat
-from dfr_backup.engine.restore.sqlstream import Rows, split
+from dfr_backup.engine.manifest.shape import parse_manifest
+from dfr_backup.engine.restore.sql_stream import Rows, split
 from dfr_backup.engine.storages.url import storage_at
 
 ENVIRON = {"DFR_BACKUP_SFTP_PASSWORD": "x", "DFR_BACKUP_SFTP_HOST_KEY": "a b"}

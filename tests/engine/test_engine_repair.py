@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dfr_backup.engine.catalog.filestore_repair import is_good, put_back, remove_partial
 from dfr_backup.engine.errors.fetch import DamagedArchive
 from dfr_backup.engine.errors.other import (
     BadFileName,
@@ -12,7 +13,6 @@ from dfr_backup.engine.errors.other import (
     FolderIsLink,
     OtherContent,
 )
-from dfr_backup.engine.repair import is_good, put_back, remove_partial
 
 DATA = b"an invoice" * 1000
 NAME = hashlib.sha1(DATA, usedforsecurity=False).hexdigest()

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from dfr_backup.engine import manifest
-from dfr_backup.engine.directread import DirectFile
 from dfr_backup.engine.encryption.files import (
     encrypt_file,
     generate_key,
@@ -18,17 +16,15 @@ from dfr_backup.engine.encryption.files import (
     parse_recipients,
 )
 from dfr_backup.engine.errors import Mismatch
-from dfr_backup.engine.errors.fetch import (
-    DamagedArchive,
-    ListDiffers,
-    MemberDiffers,
-)
+from dfr_backup.engine.errors.fetch import DamagedArchive, ListDiffers, MemberDiffers
 from dfr_backup.engine.errors.restore import FilesNotWritten, LoadFailed
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.fileio.direct_read import DirectFile
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
 from dfr_backup.engine.restore.target import Place
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 FETCH_ENCRYPTED = """
 import os, signal, sys, types
@@ -38,11 +34,11 @@ package.__path__ = ["dfr_backup"]
 sys.modules["dfr_backup"] = package
 from dfr_backup.engine.checkpoints import EVENT
 from dfr_backup.engine.encryption.files import parse_identities
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
 from dfr_backup.engine.restore.place import Place
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 def kill(event, arguments):
     if event == EVENT and arguments[0] == moment:

@@ -5,12 +5,8 @@ import subprocess
 
 import pytest
 
-from dfr_backup.engine.errors.restore import (
-    ForeignStatement,
-    PsqlCommands,
-    WholeServer,
-)
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.errors.restore import ForeignStatement, PsqlCommands, WholeServer
+from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.allowed import require_all_allowed
 from dfr_backup.engine.restore.load import load

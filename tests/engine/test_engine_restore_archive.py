@@ -15,16 +15,15 @@ import zipfile
 
 import pytest
 
-from dfr_backup.engine import manifest
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.archive.zipformat import (
+from dfr_backup.engine.archive.zip_format import (
     LOCAL_HEADER,
     Member,
     central_entry,
     end_records,
 )
-from dfr_backup.engine.archive.zipreader import ZipReader
+from dfr_backup.engine.archive.zip_reader import ZipReader
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.archive import (
     CompressedFile,
@@ -44,13 +43,14 @@ from dfr_backup.engine.errors.fetch import (
     RefusedArchive,
 )
 from dfr_backup.engine.errors.restore import FileExists, FilesNotWritten
+from dfr_backup.engine.manifest import model as manifest
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.files import (
     FilestoreExtraction,
     extract_filestore,
     unpack_addons,
 )
-from dfr_backup.engine.restore.ondisk import WriteBehind
+from dfr_backup.engine.restore.write_behind import WriteBehind
 
 SQL = b"-- Dumped from database version 15.18 (Debian 15.18-1)\n"
 SQL += b"-- Dumped by pg_dump version 17.2\n"
@@ -596,7 +596,7 @@ class LostDisk:
 
 
 def test_what_did_not_reach_the_disk_is_an_error(ours, tmp_path, monkeypatch):
-    monkeypatch.setattr("dfr_backup.engine.restore.ondisk.libc", LostDisk())
+    monkeypatch.setattr("dfr_backup.engine.restore.write_behind.libc", LostDisk())
     with open_archive(ours) as archive:
         with pytest.raises(FilesNotWritten) as caught:
             extract_filestore(archive, tmp_path / "fs", Progress())

@@ -41,9 +41,9 @@ from dfr_backup.engine.errors.restore import (
 )
 from dfr_backup.engine.errors.runs import OpenInBackup
 from dfr_backup.engine.messages import from_json
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore import sqlstream, verify
+from dfr_backup.engine.restore import sql_stream, verify
 from dfr_backup.engine.restore import target as target_module
 from dfr_backup.engine.restore.files import extract_filestore
 from dfr_backup.engine.restore.finish import (
@@ -226,7 +226,7 @@ def loaded(database, dump, progress=None, **options):
 
 @pytest.mark.parametrize("helpers", [1, 3])
 def test_a_nasty_database_is_loaded_as_it_was(new_database, helpers, monkeypatch):
-    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 20_000)  # the rows in many parts
+    monkeypatch.setattr(sql_stream, "ROWS_CHUNK", 20_000)  # the rows in many parts
     source, copy = new_database(), new_database()
     make_nasty(source)
     dump = dumped(source)
@@ -299,7 +299,7 @@ def test_psql_would_have_loaded_the_same(new_database, tmp_path):
 
 
 def test_a_bad_row_is_named_with_its_line_and_not_shown(new_database, monkeypatch):
-    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
+    monkeypatch.setattr(sql_stream, "ROWS_CHUNK", 50)
     rows = b"".join(b"%d\tsecret%d\n" % (n, n) for n in range(100))
     rows = rows.replace(b"77\tsecret77\n", b'a "secret" x\tsecret77\n')
     dump = (
@@ -460,7 +460,7 @@ def within_a_minute(happens):
 
 
 def test_autovacuum_passes_over_a_table_while_its_rows_come(new_database, monkeypatch):
-    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
+    monkeypatch.setattr(sql_stream, "ROWS_CHUNK", 50)
     database, held = new_database(), []
 
     def slowly():
@@ -480,7 +480,7 @@ def test_autovacuum_passes_over_a_table_while_its_rows_come(new_database, monkey
 def test_an_unknown_setting_between_rows_is_no_reason_to_fail(
     new_database, monkeypatch
 ):
-    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 50)
+    monkeypatch.setattr(sql_stream, "ROWS_CHUNK", 50)
     database = new_database()
 
     def slowly():

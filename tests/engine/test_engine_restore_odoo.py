@@ -18,12 +18,12 @@ from dfr_backup.engine.errors.restore import (
     NoAttachments,
     RestoredDiffers,
 )
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.attachments import lost_attachments
 from dfr_backup.engine.restore.place import Place
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 CONTENTS = [b"first", b"second", b"third"]
 MANIFEST = '{"odoo_dump": "1", "version": "19.0", "modules": {}}'

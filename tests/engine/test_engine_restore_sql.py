@@ -14,14 +14,9 @@ from dfr_backup.engine.errors.restore import (
     LastLineMissing,
     PsqlCommands,
 )
-from dfr_backup.engine.restore import sqlstream
-from dfr_backup.engine.restore.dumplines import RowTally
-from dfr_backup.engine.restore.sqlstream import (
-    Longest,
-    Rows,
-    Statement,
-    split,
-)
+from dfr_backup.engine.restore import sql_stream
+from dfr_backup.engine.restore.dump_lines import RowTally
+from dfr_backup.engine.restore.sql_stream import Longest, Rows, Statement, split
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 STATEMENTS = [
@@ -80,7 +75,7 @@ def test_lines_are_those_of_the_dump(size):
 
 @pytest.mark.parametrize("size", [1, 2, 5, 13, 1 << 20])
 def test_rows_follow_their_copy_and_end_at_their_end(size, monkeypatch):
-    monkeypatch.setattr(sqlstream, "ROWS_CHUNK", 10)
+    monkeypatch.setattr(sql_stream, "ROWS_CHUNK", 10)
     data = b"SELECT 1;\n" + COPY + b"\n" + ROWS + b"\\.\n\n\nSELECT 2;\n"
     data += COPY + b"\n\\.\n\nSELECT 3;" + END
     items = list(split(pieces(data, size)))

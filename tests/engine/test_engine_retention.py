@@ -7,13 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfr_backup.engine.errors.other import (
-    ClockBehind,
-    ClocksDisagree,
-    PolicyUnusable,
-)
-from dfr_backup.engine.expiry import expires_at
-from dfr_backup.engine.retention import (
+from dfr_backup.engine.errors.other import ClockBehind, ClocksDisagree, PolicyUnusable
+from dfr_backup.engine.policy.expiry import expires_at
+from dfr_backup.engine.policy.retention import (
     PRESETS,
     Copy,
     EqualCopies,

@@ -2,9 +2,9 @@ import pytest
 
 from dfr_backup.engine.errors import Cancelled, PermanentError, RetryableError
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.retry import AGAIN, GIVING_UP, Retries, persistently
+from dfr_backup.engine.retry import AGAIN, GIVING_UP, RetryPolicy, with_retries
 
-QUICK = Retries(patience=0.2, first=0.01, longest=0.04)
+QUICK = RetryPolicy(patience=0.2, first=0.01, longest=0.04)
 
 
 class Busy(RetryableError):
@@ -32,14 +32,14 @@ class Operation:
 
 def test_first_success_is_returned_and_nothing_logged():
     progress = Progress()
-    assert persistently(Operation(progress, []), progress, QUICK) == "result"
+    assert with_retries(Operation(progress, []), progress, QUICK) == "result"
     assert progress.lines == []
 
 
 def test_retryable_errors_are_counted_and_explained():
     progress = Progress()
     operation = Operation(progress, [Busy(who=1), Busy(who=2)])
-    assert persistently(operation, progress, QUICK) == "result"
+    assert with_retries(operation, progress, QUICK) == "result"
     told = [line.values for line in progress.lines]
     assert [values["attempt"] for values in told] == [1, 2]
     assert [values["problem"].values["who"] for values in told] == [1, 2]
@@ -49,7 +49,7 @@ def test_retryable_errors_are_counted_and_explained():
 def test_bytes_of_a_failed_attempt_are_not_counted_twice():
     progress = Progress()
     operation = Operation(progress, [RetryableError()], done=[70, 100])
-    persistently(operation, progress, QUICK)
+    with_retries(operation, progress, QUICK)
     assert progress.done == 100
 
 
@@ -57,7 +57,7 @@ def test_permanent_error_is_not_tried_again():
     progress = Progress()
     operation = Operation(progress, [PermanentError(), None])
     with pytest.raises(PermanentError):
-        persistently(operation, progress, QUICK)
+        with_retries(operation, progress, QUICK)
     assert operation.calls == 1
 
 
@@ -65,7 +65,7 @@ def test_patience_ends():
     progress = Progress()
     operation = Operation(progress, [RetryableError()] * 1000)
     with pytest.raises(RetryableError):
-        persistently(operation, progress, QUICK)
+        with_retries(operation, progress, QUICK)
     assert 3 < operation.calls < 50
     assert progress.lines[-1].template is GIVING_UP
 
@@ -73,7 +73,7 @@ def test_patience_ends():
 def test_progress_renews_the_patience():
     progress = Progress()
     operation = Operation(progress, [RetryableError()] * 30, done=range(1, 40))
-    assert persistently(operation, progress, Retries(0.05, 0.01, 0.04)) == "result"
+    assert with_retries(operation, progress, RetryPolicy(0.05, 0.01, 0.04)) == "result"
 
 
 def test_cancel_while_waiting():
@@ -83,8 +83,8 @@ def test_cancel_while_waiting():
     progress = Progress(report)
     progress._next_report = 0
     with pytest.raises(Cancelled):
-        persistently(
+        with_retries(
             Operation(progress, [RetryableError()]),
             progress,
-            Retries(900, 600, 600),
+            RetryPolicy(900, 600, 600),
         )

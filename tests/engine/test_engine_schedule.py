@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfr_backup.engine.schedule import Schedule, UnknownFrequency, next_time
+from dfr_backup.engine.policy.schedule import Schedule, UnknownFrequency, next_time
 
 UTC = timezone.utc
 ZONES = [

@@ -12,7 +12,7 @@ from dfr_backup.engine.errors.runs import (
     ActionSlow,
     ActionTooFar,
 )
-from dfr_backup.engine.scheduler import (
+from dfr_backup.engine.policy.scheduler import (
     Action,
     is_too_far,
     judge_action,

@@ -9,6 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfr_backup.engine.encryption.secret_box import (
+    Key,
+    SecretBox,
+    is_bound,
+    key_from_text,
+    load_or_create_key,
+)
 from dfr_backup.engine.errors.secrets import (
     KeyFileEmpty,
     KeyFileForeign,
@@ -17,13 +24,6 @@ from dfr_backup.engine.errors.secrets import (
     NoOwner,
     SecretOfAnother,
     SecretUnreadable,
-)
-from dfr_backup.engine.secretbox import (
-    Key,
-    SecretBox,
-    is_bound,
-    key_from_text,
-    load_or_create_key,
 )
 
 HERE = "backup.storage,7,secret_key"
@@ -215,7 +215,7 @@ def test_processes_that_race_get_the_same_key(tmp_path):
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import "
         "conftest\n"
         "from pathlib import Path\n"
-        "from dfr_backup.engine.secretbox import load_or_create_key\n"
+        "from dfr_backup.engine.encryption.secret_box import load_or_create_key\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "for n in range(50):\n"
         "    print(load_or_create_key(Path(sys.argv[1]) / str(n)).key.name)\n"

@@ -8,13 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfr_backup.engine import manifest, untrusted
+from dfr_backup.engine import untrusted
 from dfr_backup.engine.errors.fetch import BadManifest, NewerFormat
-from dfr_backup.engine.sidecar import (
-    MissingPart,
-    Sidecar,
-    parse_sidecar,
-)
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest.sidecar import MissingPart, Sidecar, parse_sidecar
 from dfr_backup.engine.untrusted import Unusable, parse_json
 
 ARCHIVE = "demo-20261124T023000Z-abcdefgh.zip"

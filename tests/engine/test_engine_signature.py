@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfr_backup.engine import manifest
+from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors.trust import WrongSignature
-from dfr_backup.engine.secretbox import Key
-from dfr_backup.engine.sidecar import parse_sidecar
-from dfr_backup.engine.signature import (
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest.sidecar import parse_sidecar
+from dfr_backup.engine.manifest.signature import (
     ELSEWHERE,
     HERE,
     UNSIGNED,

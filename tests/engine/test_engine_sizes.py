@@ -1,6 +1,6 @@
 import pytest
 
-from dfr_backup.engine.sizes import shrinkage
+from dfr_backup.engine.policy.size_drop import shrinkage
 
 
 @pytest.mark.parametrize(

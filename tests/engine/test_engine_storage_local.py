@@ -8,7 +8,6 @@ import pytest
 from storage_contract import StorageContract
 
 from dfr_backup.engine.archive.reader import open_archive
-from dfr_backup.engine.directread import DirectFile, sha256_on_disk
 from dfr_backup.engine.errors import EngineError, PermanentError
 from dfr_backup.engine.errors.local import (
     DirectoryMissing,
@@ -20,8 +19,9 @@ from dfr_backup.engine.errors.local import (
     ReadOnlyDisk,
     SystemRefused,
 )
+from dfr_backup.engine.fileio.direct_read import DirectFile, sha256_on_disk
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 
 @pytest.fixture

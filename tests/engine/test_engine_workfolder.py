@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Barrier, Thread
 
-from dfr_backup.engine.fetch import fetch
+from dfr_backup.engine.catalog.fetch import fetch
+from dfr_backup.engine.fileio.work_folder import work_folder
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
-from dfr_backup.engine.workfolder import work_folder
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 REPO = Path(__file__).parents[2]
 HOLD = """
@@ -19,7 +19,7 @@ from pathlib import Path
 package = types.ModuleType("dfr_backup")
 package.__path__ = ["dfr_backup"]
 sys.modules["dfr_backup"] = package
-from dfr_backup.engine.workfolder import work_folder
+from dfr_backup.engine.fileio.work_folder import work_folder
 
 with work_folder(Path(sys.argv[1]), "a") as folder:
     (folder / "fetched").write_text("half")

@@ -25,10 +25,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dfr_backup.engine.appendfile import BUFFER
 from dfr_backup.engine.archive.journal import journal_path
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.errors.archive import ArchiveDiskFull
+from dfr_backup.engine.fileio.append_file import BUFFER
 
 NOISE = random.Random(11).randbytes(BUFFER + (2 << 20))
 TEXT = (b"INSERT INTO res_partner VALUES (%d);\n" * 40_000)[: 1 << 20]

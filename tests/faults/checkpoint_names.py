@@ -29,7 +29,7 @@ def _names(argument):
 
 
 def _step_kinds():
-    text = (ADDON / "flows/words.py").read_text()
+    text = (ADDON / "runs/words.py").read_text()
     names = next(
         node.value
         for node in ast.walk(ast.parse(text))

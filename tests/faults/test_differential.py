@@ -26,12 +26,12 @@ from differential import (
 from instances import e2e, made_instance
 from office import Office
 
-from dfr_backup.engine import manifest
-from dfr_backup.engine.archive.names import DUMP
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.postgres import Connection
+from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest.names import DUMP
+from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.postgres.snapshot import Snapshot
 from dfr_backup.engine.restore.target import EXTENSIONS, NO_UNACCENT, UNACCENT
-from dfr_backup.engine.snapshot import Snapshot
 
 SHORT = "check_function"
 TIMES = 10

@@ -7,7 +7,7 @@ import stat
 import struct
 import threading
 
-from dfr_backup.engine.storages import sftp_protocol as sftp
+from dfr_backup.engine.storages.sftp import protocol as sftp
 
 
 class Server:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 import paramiko
 
-from dfr_backup.engine.storages.sftp_link import SftpConfig
+from dfr_backup.engine.storages.sftp.link import SftpConfig
 
 OWN = PurePosixPath("/users/shop")
 

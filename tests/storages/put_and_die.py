@@ -14,10 +14,10 @@ sys.modules["dfr_backup"] = package
 
 from dfr_backup.engine.checkpoints import EVENT  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.storages import s3_upload  # noqa: E402
-from dfr_backup.engine.storages.base import Limits  # noqa: E402
-from dfr_backup.engine.storages.s3 import S3Storage  # noqa: E402
-from dfr_backup.engine.storages.s3_config import S3Config  # noqa: E402
+from dfr_backup.engine.storages.base import TransferLimits  # noqa: E402
+from dfr_backup.engine.storages.s3 import upload as s3_upload  # noqa: E402
+from dfr_backup.engine.storages.s3.config import S3Config  # noqa: E402
+from dfr_backup.engine.storages.s3.storage import S3Storage  # noqa: E402
 
 told = json.load(sys.stdin)
 seen = []
@@ -32,5 +32,5 @@ def listen(event, arguments):
 
 sys.addaudithook(listen)
 s3_upload.PART = told["part"]
-storage = S3Storage(S3Config(**told["config"]), Limits(timeout=20))
+storage = S3Storage(S3Config(**told["config"]), TransferLimits(timeout=20))
 storage.put(Path(told["source"]), told["key"], Progress())

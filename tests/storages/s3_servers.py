@@ -330,7 +330,7 @@ def new_bucket(url, ca="", **options):
 
 def config(url, bucket, ca="", **values):
     """Return the configuration of a storage of ours."""
-    from dfr_backup.engine.storages.s3_config import S3Config
+    from dfr_backup.engine.storages.s3.config import S3Config
 
     keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "addressing": "path"}
     return S3Config(

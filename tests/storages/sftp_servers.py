@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from dfr_backup.engine.storages.base import Limits
-from dfr_backup.engine.storages.sftp import SftpStorage
-from dfr_backup.engine.storages.sftp_link import SftpConfig
+from dfr_backup.engine.storages.base import TransferLimits
+from dfr_backup.engine.storages.sftp.link import SftpConfig
+from dfr_backup.engine.storages.sftp.storage import SftpStorage
 
 SSHD = "/usr/sbin/sshd"
 START_SECONDS = 60
@@ -299,7 +299,7 @@ def config_of(server, **changes):
 
 
 def storage_of(server, timeout=20.0, bandwidth=0, **changes):
-    limits = Limits(bandwidth=bandwidth, timeout=timeout)
+    limits = TransferLimits(bandwidth=bandwidth, timeout=timeout)
     return SftpStorage(config_of(server, **changes), limits)
 
 

@@ -11,7 +11,7 @@ from storage_contract import StorageContract
 
 from dfr_backup.engine.errors import PermanentError, RetryableError
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.local import LocalRules, LocalStorage
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 
 @pytest.fixture

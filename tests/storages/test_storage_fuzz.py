@@ -24,21 +24,24 @@ from fuzzing import (
 from hostile import HttpServer, SftpServer, entry, packet, spoiled
 from s3_servers import config
 
-from dfr_backup.engine.catalogue import scan
+from dfr_backup.engine.catalog.scan import scan
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.rclone import RcloneFailed
 from dfr_backup.engine.errors.s3 import EndlessList, NotS3, S3ConnectionLost
 from dfr_backup.engine.errors.sftp import SftpNotBegun
 from dfr_backup.engine.errors.storage import TooManyObjects
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages import s3, s3_download, s3_link, sftp_link
-from dfr_backup.engine.storages import sftp_protocol as sftp
-from dfr_backup.engine.storages.base import Limits
-from dfr_backup.engine.storages.rclone import RcloneStorage
-from dfr_backup.engine.storages.rclone_process import Rclone
-from dfr_backup.engine.storages.rclone_rules import RcloneConfig
-from dfr_backup.engine.storages.s3 import S3Storage
-from dfr_backup.engine.storages.sftp import SftpStorage
+from dfr_backup.engine.storages.base import TransferLimits
+from dfr_backup.engine.storages.rclone.process import Rclone
+from dfr_backup.engine.storages.rclone.rules import RcloneConfig
+from dfr_backup.engine.storages.rclone.storage import RcloneStorage
+from dfr_backup.engine.storages.s3 import download as s3_download
+from dfr_backup.engine.storages.s3 import link as s3_link
+from dfr_backup.engine.storages.s3 import storage as s3
+from dfr_backup.engine.storages.s3.storage import S3Storage
+from dfr_backup.engine.storages.sftp import link as sftp_link
+from dfr_backup.engine.storages.sftp import protocol as sftp
+from dfr_backup.engine.storages.sftp.storage import SftpStorage
 
 KEY = "shop-20261124T023000Z-abcdefgh.zip"
 SIDECAR = json.dumps({"format": 1, "dfr_backup": {}}).encode()
@@ -165,7 +168,7 @@ def s3_server(monkeypatch):
 
 
 def test_s3(s3_server):
-    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=30))
+    storage = S3Storage(config(s3_server.url, "bucket"), TransferLimits(timeout=30))
 
     def read(data, chance):
         spoil_at, count = chance.randrange(2), iter(range(1000))
@@ -200,7 +203,7 @@ def test_s3_without_what_is_read(s3_server, request_is, lost):
         return re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % size, spoiled)
 
     s3_server.answer = answer
-    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=30))
+    storage = S3Storage(config(s3_server.url, "bucket"), TransferLimits(timeout=30))
     with pytest.raises(NotS3):
         storage.stat(KEY) if request_is == "HEAD" else list(storage.list())
 
@@ -219,7 +222,7 @@ def endless(pages):
 
 def test_s3_list_without_an_end(s3_server, monkeypatch):
     s3_server.answer = endless(itertools.count())
-    storage = S3Storage(config(s3_server.url, "bucket"), Limits(timeout=30))
+    storage = S3Storage(config(s3_server.url, "bucket"), TransferLimits(timeout=30))
     monkeypatch.setattr(s3, "MOST_OBJECTS", 50)
     with pytest.raises(TooManyObjects):
         list(storage.list())
@@ -253,7 +256,7 @@ class _Plain:
 
 @pytest.fixture
 def sftp_server(monkeypatch):
-    monkeypatch.setattr("dfr_backup.engine.storages.sftp.Link", PlainLink)
+    monkeypatch.setattr("dfr_backup.engine.storages.sftp.storage.Link", PlainLink)
     with SftpServer() as server:
         server.files = {KEY: b"123456789", KEY.replace("zip", "json"): SIDECAR}
         yield server
@@ -261,7 +264,7 @@ def sftp_server(monkeypatch):
 
 def sftp_storage(server):
     where = sftp_link.SftpConfig("127.0.0.1", "user", server.port, directory="/upload")
-    return SftpStorage(where, Limits(timeout=30))
+    return SftpStorage(where, TransferLimits(timeout=30))
 
 
 def test_sftp(sftp_server):
@@ -298,7 +301,7 @@ def never_ending(kind, body):
 
 
 def test_sftp_directory_without_an_end(sftp_server, monkeypatch):
-    monkeypatch.setattr("dfr_backup.engine.storages.sftp.MOST_OBJECTS", 50)
+    monkeypatch.setattr("dfr_backup.engine.storages.sftp.storage.MOST_OBJECTS", 50)
     sftp_server.spoil = never_ending
     with pytest.raises(TooManyObjects):
         list(sftp_storage(sftp_server).list())
@@ -391,7 +394,7 @@ def test_rclone_that_says_something_else(said, shown, size):
     said["version"] = b"rclone v1.75.2\n", 0
     said |= {"listremotes": (b"far: dav\n", 0), "backend": (features, 0)}
     said["lsjson"] = shown, 0
-    storage = RcloneStorage(RcloneConfig("far"), Limits())
+    storage = RcloneStorage(RcloneConfig("far"), TransferLimits())
     if size is None and shown != b"[1]":
         with pytest.raises(RcloneFailed):
             list(storage.list())
@@ -419,7 +422,7 @@ def test_rclone(said):
         return repr(said)
 
     def read(_data, chance):
-        use(RcloneStorage(RcloneConfig("far"), Limits()), chance)
+        use(RcloneStorage(RcloneConfig("far"), TransferLimits()), chance)
 
     def is_json(_data, _error):
         try:

@@ -12,14 +12,14 @@ from dfr_backup.engine.errors.outbound import (
 )
 from dfr_backup.engine.errors.s3 import S3HostNotFound, WrongRegion
 from dfr_backup.engine.outbound import OutboundRules
-from dfr_backup.engine.storages.base import Limits
-from dfr_backup.engine.storages.s3 import S3Storage
-from dfr_backup.engine.storages.sftp import SftpStorage
-from dfr_backup.engine.storages.sftp_link import fetch_host_key
+from dfr_backup.engine.storages.base import TransferLimits
+from dfr_backup.engine.storages.s3.storage import S3Storage
+from dfr_backup.engine.storages.sftp.link import fetch_host_key
+from dfr_backup.engine.storages.sftp.storage import SftpStorage
 
 pytest_plugins = ["sftp_fixtures"]
-NOBODY = Limits(timeout=5, outbound=OutboundRules.from_text("none"))
-LISTED = Limits(timeout=5, outbound=OutboundRules.from_text("localhost"))
+NOBODY = TransferLimits(timeout=5, outbound=OutboundRules.from_text("none"))
+LISTED = TransferLimits(timeout=5, outbound=OutboundRules.from_text("localhost"))
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def test_s3_by_a_listed_name(s3):
 
 
 def test_s3_of_the_provider():
-    storage = S3Storage(config("http://169.254.169.254", "latest"), Limits(timeout=5))
+    storage = S3Storage(
+        config("http://169.254.169.254", "latest"), TransferLimits(timeout=5)
+    )
     with pytest.raises(AddressNeverCalled):
         list(storage.list())
 
@@ -67,7 +69,7 @@ def test_s3_follows_no_redirect(s3):
     with scripted_server() as other:
         headers = {"Location": f"{other.url}/bucket/a"}
         s3.act("GET|PUT", code="TemporaryRedirect", status=307, headers=headers)
-        storage = S3Storage(config(s3.url, "bucket"), Limits(timeout=5))
+        storage = S3Storage(config(s3.url, "bucket"), TransferLimits(timeout=5))
         for call in (lambda: list(storage.list()), lambda: storage.put_bytes(b"", "a")):
             with pytest.raises(WrongRegion):
                 call()
@@ -78,7 +80,7 @@ def test_s3_follows_no_redirect(s3):
 def test_s3_answer_that_does_not_end(s3):
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\n\r\n<a>"
     s3.act("GET", raw=head + bytes(20 << 20))
-    storage = S3Storage(config(s3.url, "bucket"), Limits(timeout=5))
+    storage = S3Storage(config(s3.url, "bucket"), TransferLimits(timeout=5))
     with pytest.raises(AnswerTooLong):
         list(storage.list())
 

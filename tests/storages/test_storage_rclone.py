@@ -36,10 +36,10 @@ from dfr_backup.engine.errors.rclone import (
 )
 from dfr_backup.engine.messages import Size
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.base import Abilities, Limits
-from dfr_backup.engine.storages.rclone import RcloneStorage, list_remotes
-from dfr_backup.engine.storages.rclone_errors import without_secrets
-from dfr_backup.engine.storages.rclone_rules import RcloneConfig, environment
+from dfr_backup.engine.storages.base import Capabilities, TransferLimits
+from dfr_backup.engine.storages.rclone.errors import without_secrets
+from dfr_backup.engine.storages.rclone.rules import RcloneConfig, environment
+from dfr_backup.engine.storages.rclone.storage import RcloneStorage, list_remotes
 
 MIB = 1 << 20
 RCLONE = os.environ.get("TESTED_RCLONE", "rclone")  # or the path of another version
@@ -153,7 +153,7 @@ def make(config_file):
         values = {"remote": remote, "directory": directory, "config_file": config_file}
         values["binary"] = Path(RCLONE) if "/" in RCLONE else None
         return RcloneStorage(
-            RcloneConfig(**(values | changes)), Limits(bandwidth, timeout)
+            RcloneConfig(**(values | changes)), TransferLimits(bandwidth, timeout)
         )
 
     return make
@@ -595,7 +595,7 @@ def test_directory_that_is_a_file(make, folder):
 
 
 def test_probe(make, folder):
-    assert make("folder").probe() == Abilities()
+    assert make("folder").probe() == Capabilities()
 
 
 def test_free_space(make, folder):

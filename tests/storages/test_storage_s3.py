@@ -16,14 +16,15 @@ from dfr_backup.engine.errors import PermanentError
 from dfr_backup.engine.errors import s3 as s3_errors
 from dfr_backup.engine.errors.storage import ContentDiffers
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages import s3, s3_upload
-from dfr_backup.engine.storages.base import Limits
-from dfr_backup.engine.storages.s3 import S3Storage
-from dfr_backup.engine.storages.s3_config import PRESETS, S3Config
-from dfr_backup.engine.storages.s3_upload import MOST_PARTS, part_size, parts_of
+from dfr_backup.engine.storages.base import TransferLimits
+from dfr_backup.engine.storages.s3 import storage as s3
+from dfr_backup.engine.storages.s3 import upload as s3_upload
+from dfr_backup.engine.storages.s3.config import PRESETS, S3Config
+from dfr_backup.engine.storages.s3.storage import S3Storage
+from dfr_backup.engine.storages.s3.upload import MOST_PARTS, part_size, parts_of
 
 MIB = 1 << 20
-LIMITS = Limits(timeout=20)
+LIMITS = TransferLimits(timeout=20)
 
 
 @pytest.fixture(autouse=True)
@@ -213,7 +214,7 @@ def test_discard_partial(rgw_server, bucket, storage):
 def test_bandwidth(rgw_server, bucket, tmp_path):
     source = tmp_path / "source"
     source.write_bytes(os.urandom(6 * MIB))
-    storage = S3Storage(config(rgw_server.url, bucket), Limits(4 * MIB, 20))
+    storage = S3Storage(config(rgw_server.url, bucket), TransferLimits(4 * MIB, 20))
     started = time.monotonic()
     storage.put(source, "a", Progress())
     sent = time.monotonic()

@@ -5,11 +5,11 @@ from faulty_server import scripted_server
 from s3_servers import SECRET_KEY, client, config, free_port, new_bucket
 
 from dfr_backup.engine.errors import s3
-from dfr_backup.engine.storages.base import UNKNOWN, Limits
-from dfr_backup.engine.storages.s3 import S3Storage
-from dfr_backup.engine.storages.s3_config import S3Config
+from dfr_backup.engine.storages.base import UNKNOWN, TransferLimits
+from dfr_backup.engine.storages.s3.config import S3Config
+from dfr_backup.engine.storages.s3.storage import S3Storage
 
-LIMITS = Limits(timeout=5)
+LIMITS = TransferLimits(timeout=5)
 TOKEN = "session-token-of-the-test"
 REGION = "<Region>eu-west-3</Region>"
 CASES = [

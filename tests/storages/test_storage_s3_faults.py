@@ -23,9 +23,10 @@ from dfr_backup.engine.errors import Cancelled, RetryableError
 from dfr_backup.engine.errors import s3 as s3_errors
 from dfr_backup.engine.errors.storage import ContentDiffers, CopyMissing
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages import s3_link, s3_upload
-from dfr_backup.engine.storages.base import Limits
-from dfr_backup.engine.storages.s3 import S3Storage
+from dfr_backup.engine.storages.base import TransferLimits
+from dfr_backup.engine.storages.s3 import link as s3_link
+from dfr_backup.engine.storages.s3 import upload as s3_upload
+from dfr_backup.engine.storages.s3.storage import S3Storage
 
 MIB = 1 << 20
 PARTS = 4
@@ -53,7 +54,7 @@ def proxy(rgw_server):
 @pytest.fixture
 def through_proxy(proxy, bucket):
     url = f"http://127.0.0.1:{proxy.port}"
-    return S3Storage(config(url, bucket, parallel=1), Limits(timeout=1))
+    return S3Storage(config(url, bucket, parallel=1), TransferLimits(timeout=1))
 
 
 @pytest.fixture
@@ -64,7 +65,9 @@ def server():
 
 @pytest.fixture
 def scripted(server):
-    return S3Storage(config(server.url, "bucket", parallel=2), Limits(timeout=5))
+    return S3Storage(
+        config(server.url, "bucket", parallel=2), TransferLimits(timeout=5)
+    )
 
 
 def content(storage, key):
@@ -118,7 +121,7 @@ def test_put_goes_on_after_a_kill(
     command = [sys.executable, str(script)]
     done = subprocess.run(command, input=json.dumps(told).encode(), timeout=60)
     assert done.returncode == -signal.SIGKILL
-    storage = S3Storage(settings, Limits(timeout=20))
+    storage = S3Storage(settings, TransferLimits(timeout=20))
     operations = counted(storage)
     progress = Progress()
     storage.put(source, "a.zip", progress)
@@ -133,7 +136,9 @@ def test_server_that_forgets_its_uploads(tmp_path, source, monkeypatch):
     """rclone's server knows no upload any more when it was started again."""
     with rclone(tmp_path) as first, contextlib.ExitStack() as second:
         bucket = new_bucket(first.url)
-        storage = S3Storage(config(first.url, bucket, parallel=1), Limits(timeout=5))
+        storage = S3Storage(
+            config(first.url, bucket, parallel=1), TransferLimits(timeout=5)
+        )
         passed = []
 
         def restart(checkpoint):
@@ -223,7 +228,7 @@ def test_broken_read_goes_on(proxy, through_proxy, source, kind):
 
 
 def test_read_that_always_breaks_ends(proxy, through_proxy, source, monkeypatch):
-    monkeypatch.setattr("dfr_backup.engine.storages.s3_download.PAUSE", 0.05)
+    monkeypatch.setattr("dfr_backup.engine.storages.s3.download.PAUSE", 0.05)
     through_proxy.put(source, "a.zip", Progress())
     with through_proxy.open("a.zip") as stream:
         proxy.rule = Rule("cut", direction="down")
@@ -246,7 +251,7 @@ def test_flipped_bit_that_is_stored_is_noticed(rclone_server, source):
     rule = Rule("flip", after=3 * MIB, times=1)
     with Proxy(int(rclone_server.url.rpartition(":")[2]), rule) as proxy:
         url = f"http://127.0.0.1:{proxy.port}"
-        storage = S3Storage(config(url, bucket), Limits(timeout=10))
+        storage = S3Storage(config(url, bucket), TransferLimits(timeout=10))
         storage.put(source, "a.zip", Progress())
         assert rule.done == 1
         with pytest.raises(ContentDiffers):
@@ -257,7 +262,7 @@ def test_flipped_bit_that_is_stored_is_noticed(rclone_server, source):
 
 
 def test_cancel_with_parts_under_way(rgw_server, bucket, source):
-    storage = S3Storage(config(rgw_server.url, bucket), Limits(MIB // 4, 20))
+    storage = S3Storage(config(rgw_server.url, bucket), TransferLimits(MIB // 4, 20))
     progress, until = cancelled_after(1)
     with pytest.raises(Cancelled):
         storage.put(source, "a.zip", progress)
@@ -317,7 +322,7 @@ def test_cancel_leaves_no_part_that_was_taken_up(rgw_server, bucket, source):
     raw.upload_part(
         Bucket=bucket, Key="a.zip", UploadId=upload, PartNumber=1, Body=data[: 5 * MIB]
     )
-    storage = S3Storage(config(rgw_server.url, bucket), Limits(timeout=20))
+    storage = S3Storage(config(rgw_server.url, bucket), TransferLimits(timeout=20))
     with pytest.raises(Cancelled):
         storage.put(source, "a.zip", cancelled_at(6 * MIB))
     assert open_uploads(raw, bucket) == []
@@ -387,7 +392,9 @@ def test_upload_that_is_forgotten_again_and_again_ends(server, scripted, source)
 
 def test_source_that_becomes_shorter(server, scripted, source):
     server.act("PUT .*partNumber=1", stall=0.5)
-    storage = S3Storage(config(server.url, "bucket", parallel=1), Limits(timeout=5))
+    storage = S3Storage(
+        config(server.url, "bucket", parallel=1), TransferLimits(timeout=5)
+    )
     timer = threading.Timer(0.2, os.truncate, (source, 6 * MIB))
     timer.start()
     with pytest.raises(s3_errors.SourceShrunk):

@@ -29,8 +29,8 @@ from dfr_backup.engine.errors.sftp import (
 )
 from dfr_backup.engine.messages import Size
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.base import CHUNK, Abilities, Limits
-from dfr_backup.engine.storages.sftp import SftpStorage
+from dfr_backup.engine.storages.base import CHUNK, Capabilities, TransferLimits
+from dfr_backup.engine.storages.sftp.storage import SftpStorage
 
 pytest_plugins = ["sftp_fixtures"]
 
@@ -116,9 +116,9 @@ class TestSftpChrooted(StorageContract):
 def test_a_login_that_sees_its_own_folder_only(tmp_path):
     """What is above that folder is nobody's business, and makes no error."""
     with own_folder_server(tmp_path) as (config, asked):
-        storage = SftpStorage(config, Limits(timeout=10))
+        storage = SftpStorage(config, TransferLimits(timeout=10))
         storage.prepare()
-        assert storage.probe() == Abilities()
+        assert storage.probe() == Capabilities()
         assert (tmp_path / "backups" / "odoo").is_dir()
         asked.clear()
         storage.prepare()  # once more, now that it is there
@@ -129,7 +129,7 @@ def test_a_folder_outside_of_what_a_login_sees(tmp_path):
     with own_folder_server(tmp_path) as (config, _asked):
         outside = replace(config, directory="/users/other/backups")
         with pytest.raises(SftpNoPermission):
-            SftpStorage(outside, Limits(timeout=10)).prepare()
+            SftpStorage(outside, TransferLimits(timeout=10)).prepare()
 
 
 def test_folders_above_that_nobody_may_list(chrooted):
@@ -149,7 +149,7 @@ def test_folders_above_that_nobody_may_list(chrooted):
             directory="/users/shop/backups",
         )
         storage.prepare()
-        assert storage.probe() == Abilities()
+        assert storage.probe() == Capabilities()
     finally:
         chrooted.data.parent.chmod(0o755)
         shutil.rmtree(users)
@@ -219,10 +219,11 @@ package = types.ModuleType("dfr_backup"); package.__path__ = [sys.argv[1]]
 sys.modules["dfr_backup"] = package
 from pathlib import Path
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.base import Limits
-from dfr_backup.engine.storages.sftp import SftpStorage
-from dfr_backup.engine.storages.sftp_link import SftpConfig
-storage = SftpStorage(eval(sys.stdin.read(), {"SftpConfig": SftpConfig}), Limits())
+from dfr_backup.engine.storages.base import TransferLimits
+from dfr_backup.engine.storages.sftp.storage import SftpStorage
+from dfr_backup.engine.storages.sftp.link import SftpConfig
+config = eval(sys.stdin.read(), {"SftpConfig": SftpConfig})
+storage = SftpStorage(config, TransferLimits())
 """
 DIE_AT_THE_TWELFTH = """
 left = iter(range(12))

@@ -37,16 +37,12 @@ from dfr_backup.engine.errors.sftp import (
 )
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages import doing
-from dfr_backup.engine.storages import sftp_protocol as protocol
-from dfr_backup.engine.storages.base import Abilities
-from dfr_backup.engine.storages.sftp import SftpStorage
-from dfr_backup.engine.storages.sftp_keys import HostKey
-from dfr_backup.engine.storages.sftp_link import (
-    PASSWORD,
-    PRIVATE_KEY,
-    fetch_host_key,
-)
-from dfr_backup.engine.storages.sftp_transfer import Pace, Reader, Writer
+from dfr_backup.engine.storages.base import Capabilities
+from dfr_backup.engine.storages.sftp import protocol
+from dfr_backup.engine.storages.sftp.keys import HostKey
+from dfr_backup.engine.storages.sftp.link import PASSWORD, PRIVATE_KEY, fetch_host_key
+from dfr_backup.engine.storages.sftp.storage import SftpStorage
+from dfr_backup.engine.storages.sftp.transfer import Pace, Reader, Writer
 
 pytest_plugins = ["sftp_fixtures"]
 KINDS = ("ed25519", "ecdsa", "rsa")
@@ -321,7 +317,7 @@ def test_server_where_nothing_can_be_deleted(user, tmp_path):
 
 
 def test_probe_of_a_server_where_all_is_allowed(server):
-    assert storage_of(server).probe() == Abilities()
+    assert storage_of(server).probe() == Capabilities()
 
 
 def test_secrets_are_not_shown(server):
@@ -421,7 +417,7 @@ def test_one_refused_write_among_many_is_noticed():
     session = protocol.Session(ScriptedServer(answer))
     writer = Writer(session, b"h", 0, Pace(0, lambda: None))
     writer.write(memoryview(CONTENT))
-    with pytest.raises(protocol.Refused):
+    with pytest.raises(protocol.SftpStatusError):
         writer.finish()
 
 
@@ -432,5 +428,5 @@ def test_garbage(packet):
     channel = ScriptedServer(lambda kind, number, body: [])
     session = protocol.Session(channel)
     channel._out = packet
-    with pytest.raises(protocol.Garbled):
+    with pytest.raises(protocol.ProtocolError):
         session.pump()

@@ -5,11 +5,11 @@ import hashlib
 from collections.abc import Collection, Iterator
 
 from ..errors.fetch import DamagedArchive, ListDiffers, ListMissing
-from .names import CHECKSUMS, MANIFEST
+from ..manifest.names import CHECKSUMS, MANIFEST
+from .random_access import Source
 from .reader import Listed, as_listed, checksum_lines, listed_member
-from .source import Source
-from .zipdirectory import Entry
-from .zipreader import ZipReader
+from .zip_directory import Entry
+from .zip_reader import ZipReader
 
 
 class CheckedReader(ZipReader):

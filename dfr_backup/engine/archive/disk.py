@@ -5,9 +5,9 @@ import errno
 import os
 from pathlib import Path
 
-from ..durable import is_full
 from ..errors import PermanentError
 from ..errors.archive import ArchiveDiskFull, ArchiveNotContinued, ArchiveNotWritten
+from ..fileio.durable import is_full
 
 
 def read_up_to(file: int, size: int) -> bytes:

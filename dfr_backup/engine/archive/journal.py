@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from .zipformat import Member
+from .zip_format import Member
 
 
 def journal_path(path: Path) -> Path:

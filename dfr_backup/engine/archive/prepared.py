@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from .deflate import Codec
-from .zipformat import DEFLATED, STORED
+from .zip_format import DEFLATED, STORED
 
 SMALL = 4 << 20  # bytes: up to here a file is handled in one piece
 

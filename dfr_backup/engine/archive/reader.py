@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..crew import Crew, batches
+from ..concurrency.worker_pool import WorkerPool, batches
 from ..errors.archive import InsideFolder
 from ..errors.fetch import (
     DamagedArchive,
@@ -18,18 +18,18 @@ from ..errors.fetch import (
     MemberDiffers,
     NoDatabase,
 )
-from ..manifest import seal
+from ..manifest.description import Description
+from ..manifest.model import seal
+from ..manifest.names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
+from ..manifest.shape import parse_manifest
 from ..messages import Message, _
 from ..progress import Progress
 from ..untrusted import MAX_BYTES
 from .deflate import Codec
-from .description import Description
 from .formats import HEAD, is_age, refuse_dumps
-from .manifest_shape import parse_manifest
-from .names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
-from .source import Source
-from .zipdirectory import TWICE, Entry, refused
-from .zipreader import ZipReader
+from .random_access import Source
+from .zip_directory import TWICE, Entry, refused
+from .zip_reader import ZipReader
 
 LONGEST_LINE = 256 << 10  # bytes: of a name, that has 64 KiB, each may be escaped
 BATCH_MEMBERS = 64
@@ -291,7 +291,7 @@ class Archive:
         Cancelled.
         """
         progress.expect(self._contents_bytes())
-        crew = Crew(progress, workers)
+        crew = WorkerPool(progress, workers)
 
         def check_batch(batch: list[Listed]) -> int:
             members = self.reader.members([listed.entry for listed in batch])

@@ -18,20 +18,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..appendfile import BUFFER, AppendFile, Bytes
 from ..checkpoints import checkpoint
-from ..durable import open_private, sync_directory
 from ..errors import is_out_of_memory
-from ..pagecache import Passage, advise
+from ..fileio.append_file import BUFFER, AppendFile, Bytes
+from ..fileio.durable import open_private, sync_directory
+from ..fileio.page_cache import Passage, advise
+from ..manifest.names import CHECKSUMS
 from ..progress import Progress
 from .deflate import TRIAL, Codec, default_codec
 from .disk import explain, lost, read_up_to, write_all
 from .journal import journal_line, journal_path, read_journal, read_stamp
-from .memberstream import MemberStream, Target, Threads
-from .names import CHECKSUMS
+from .member_reader import State, find_intact
+from .member_stream import MemberStream, Target, Threads
 from .prepared import Prepared, prepare
-from .reading import State, find_intact
-from .zipformat import (
+from .zip_format import (
     LOCAL_HEADER,
     Member,
     central_entry,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..appendfile import AppendFile
 from ..checkpoints import checkpoint
-from ..directread import open_regular, pieces_on_disk
 from ..errors import EngineError, RetryableError, is_out_of_memory
 from ..errors.encryption import NoKey, NotWritten
+from ..fileio.append_file import AppendFile
+from ..fileio.direct_read import open_regular, pieces_on_disk
 from ..progress import Progress
 from .age_format import CHUNK, EncryptedReader, EncryptedWriter, Identity, Recipient
 from .age_keys import (

@@ -90,7 +90,7 @@ class Cancelled(EngineError):
     template = _("Cancelled by request.")
 
 
-class Postponed(EngineError):
+class Deferred(EngineError):
     """The run stops here and is taken up again later from the same step."""
 
 

@@ -1,7 +1,7 @@
 """The archive under construction, and the working directory."""
 
 from ..messages import _
-from . import PermanentError, Postponed
+from . import Deferred, PermanentError
 
 
 class ArchiveDiskFull(PermanentError, code="ARCHIVE-01"):
@@ -103,7 +103,7 @@ class InsideFolder(PermanentError, code="ARCHIVE-14"):
     )
 
 
-class EncryptedMeanwhile(Postponed, code="OTHER-55"):
+class EncryptedMeanwhile(Deferred, code="OTHER-55"):
     template = _(
         "The archive was completed in the clear, and its plan has been encrypted since."
     )

@@ -1,7 +1,7 @@
 """Every storage."""
 
 from ..messages import _
-from . import Mismatch, PermanentError, Postponed
+from . import Deferred, Mismatch, PermanentError
 
 
 class NoGoodFile(PermanentError, code="STORAGE-01"):
@@ -45,7 +45,7 @@ class UploadedFileGone(PermanentError, code="STORAGE-06"):
     remedy = _("Upload it again: nothing else was changed.")
 
 
-class WorkDeleted(Postponed, code="STORAGE-07"):
+class WorkDeleted(Deferred, code="STORAGE-07"):
     template = _(
         "The working directory %(folder)s was deleted while the backup was running."
     )

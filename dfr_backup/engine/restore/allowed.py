@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..errors.restore import ForeignStatement, WholeServer
 from ..progress import Progress
 from .kinds import COLUMNS, IDENTIFIER, WORD
-from .sqlstream import USUAL, Longest, Rows, Statement, split
+from .sql_stream import USUAL, Longest, Rows, Statement, split
 
 SHOWN = re.compile(rb"[\w.\s]{1,60}")
 OBJECTS = (

@@ -9,14 +9,14 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..archive.names import FILESTORE
 from ..archive.reader import Archive, is_attachment
 from ..errors import EngineError
 from ..errors.restore import AttachmentsMissing, NoAttachments
+from ..manifest.names import FILESTORE
 from ..progress import Progress
 from .allowed import ticking
 from .kinds import COPIED, copied_columns, table_of
-from .sqlstream import Longest, Rows, Statement, split
+from .sql_stream import Longest, Rows, Statement, split
 
 TABLES = (b"public.ir_attachment", b"ir_attachment")
 FILE_COLUMN = b"store_fname"

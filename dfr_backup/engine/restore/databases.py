@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2 import sql
 
 from ..messages import _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from .errors import server_error
 
 

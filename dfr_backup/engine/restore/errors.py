@@ -19,7 +19,7 @@ from ..errors.restore import (
     ServerRefused,
 )
 from ..messages import Message, _
-from .dumplines import Place
+from .dump_lines import Place
 from .kinds import IDENTIFIER
 
 SHOWN = 2000  # characters of a statement

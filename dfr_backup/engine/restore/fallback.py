@@ -13,7 +13,7 @@ from ..messages import Message, _
 from ..progress import Progress
 from .errors import is_of_sql
 from .load import LoadReport, LongStatement, load
-from .sqlstream import SHORT_ENOUGH, USUAL, Longest
+from .sql_stream import SHORT_ENOUGH, USUAL, Longest
 from .target import RestoreTarget
 
 AGAIN = _(

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..archive.names import ADDONS, FILESTORE
 from ..archive.reader import Archive, Listed, as_listed, batches_of
-from ..archive.zipdirectory import TWICE, refused
-from ..archive.zipreader import ZipReader
-from ..background import Background
+from ..archive.zip_directory import TWICE, refused
+from ..archive.zip_reader import ZipReader
 from ..checkpoints import checkpoint
-from ..crew import Crew
+from ..concurrency.background import Background
+from ..concurrency.worker_pool import WorkerPool
+from ..manifest.names import ADDONS, FILESTORE
 from ..messages import Message, _
 from ..progress import Progress
-from .ondisk import WriteBehind, explained, files_behind, reaching_the_disk
+from .write_behind import WriteBehind, explained, files_behind, reaching_the_disk
 
 NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{40})")
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -129,7 +129,7 @@ class FilestoreExtraction:
     def _extract(self, progress: Progress) -> Unpacked:
         with explained(self._target):
             self._target.mkdir(parents=True)
-        crew = Crew(progress, self._workers)
+        crew = WorkerPool(progress, self._workers)
         reader, names_tell = self._archive.reader, not self._archive.names_are_proven()
         behind = WriteBehind(files_behind() if self._durable else 0)
         unpacker = _Unpacker(
@@ -152,7 +152,7 @@ def unpack_addons(archive: Archive, target: Path, progress: Progress) -> Unpacke
     try:
         with explained(target):
             folder.mkdir(parents=True)
-        unpacker = _Unpacker(archive.reader, ADDONS, folder, Crew(progress))
+        unpacker = _Unpacker(archive.reader, ADDONS, folder, WorkerPool(progress))
         with reaching_the_disk(folder):
             unpacker.unpack(archive.addon_files())
         with explained(target):
@@ -183,7 +183,7 @@ class _Unpacker:
         reader: ZipReader,
         prefix: str,
         root: Path,
-        crew: Crew,
+        crew: WorkerPool,
         *,
         behind: WriteBehind | None = None,
         names_tell: bool = False,
@@ -194,7 +194,7 @@ class _Unpacker:
         self._crew = crew
         self._behind = behind or WriteBehind(0)
         self._names_tell = names_tell
-        self._owner = _heir(root)
+        self._owner = _parent_owner(root)
         if self._owner:
             os.chown(root, *self._owner)
 
@@ -257,7 +257,7 @@ class _Unpacker:
                     os.chown(folder, *self._owner)
 
 
-def _heir(path: Path) -> tuple[int, int] | None:
+def _parent_owner(path: Path) -> tuple[int, int] | None:
     """Return (user, group) to whom files made by root are to belong: Odoo must be
     able to use them, and whose the directory around is, is whose Odoo runs as. None
     for anybody else."""

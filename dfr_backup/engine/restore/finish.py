@@ -13,7 +13,7 @@ from ..checkpoints import checkpoint
 from ..errors import EngineError
 from ..errors.runs import OpenInBackup
 from ..messages import Message, _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from ..progress import Progress
 from .errors import server_error
 from .safety import HAS_ADDON, nothing_in_the_way

@@ -10,7 +10,7 @@ from ..checkpoints import checkpoint
 from ..errors import EngineError
 from ..errors.restore import LeftoverStays
 from ..messages import Message, Text, _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from .databases import (
     allow_connections,
     allows_connections,

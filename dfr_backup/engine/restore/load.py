@@ -28,7 +28,7 @@ import psycopg2
 from ..checkpoints import checkpoint
 from ..errors import Cancelled
 from ..messages import Message
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from ..progress import Progress
 from .allowed import require_allowed
 from .errors import excuse, load_error
@@ -49,8 +49,8 @@ from .kinds import (
     table_of,
 )
 from .sessions import LOOK, Sessions
-from .sqlstream import SHORT_ENOUGH, USUAL, Longest, Rows, Statement, split
-from .vacuumguard import VacuumGuard
+from .sql_stream import SHORT_ENOUGH, USUAL, Longest, Rows, Statement, split
+from .vacuum_guard import VacuumGuard
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB

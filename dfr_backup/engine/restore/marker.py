@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..durable import make_directory, open_private, sync_directory
+from ..fileio.durable import make_directory, open_private, sync_directory
 
 
 class Marker:

@@ -9,8 +9,6 @@ from typing import Any
 
 import psycopg2
 
-from ..archive.description import Description
-from ..archive.names import DUMP
 from ..errors import EngineError
 from ..errors.archive import InsideFolder
 from ..errors.fetch import NoDatabase
@@ -27,8 +25,10 @@ from ..errors.restore import (
     UntrustedAsSuperuser,
     is_acceptable,
 )
+from ..manifest.description import Description
+from ..manifest.names import DUMP
 from ..messages import Message, Size, Text, _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from .errors import server_error
 from .place import Place
 from .target import check_name, require_free

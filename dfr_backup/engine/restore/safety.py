@@ -15,7 +15,7 @@ from psycopg2 import sql
 
 from ..errors.restore import NotHarmless
 from ..messages import _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from .errors import server_error
 
 CHANGED = re.compile(r"(?i)\b(?:UPDATE|INTO|FROM|TRUNCATE(?:\s+TABLE)?)\s+\"?(\w+)")

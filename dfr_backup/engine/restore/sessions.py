@@ -14,7 +14,7 @@ from ..errors import EngineError
 from ..errors.dump import TooManySessions
 from ..errors.restore import UnexpectedFailure
 from ..messages import _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from ..progress import Progress
 from .errors import server_error
 

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from ..archive.reader import Archive, open_archive
-from ..archive.zipreader import open_file
-from ..catalogued import Catalogued
-from ..directread import DirectFile
+from ..archive.zip_reader import open_file
+from ..catalog.catalogued import Catalogued
+from ..catalog.fetch import fetch
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import FetchedDiffers, KeyNeeded
 from ..errors.restore import AttachmentsDamaged, AttachmentsMissing, RestoredDiffers
-from ..fetch import fetch
+from ..fileio.direct_read import DirectFile
 from ..messages import Message, _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from ..progress import Progress
 from ..storages.base import Storage
 from .allowed import require_all_allowed
@@ -35,7 +35,7 @@ from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .place import Place
 from .preflight import Finding, Surroundings, preflight
 from .safety import require_harmless
-from .sqlstream import Longest
+from .sql_stream import Longest
 from .target import Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
 

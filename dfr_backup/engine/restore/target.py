@@ -36,7 +36,7 @@ from ..errors.restore import (
     OwnedByAnother,
 )
 from ..messages import _
-from ..postgres import Connection
+from ..postgres.connection import Connection
 from ..progress import Progress
 from .databases import (
     allow_connections,

@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..crew import Crew
-from ..filestore import Attachment
+from ..concurrency.worker_pool import WorkerPool
 from ..messages import Message, _
-from ..postgres import Connection
+from ..postgres.connection import Connection
+from ..postgres.snapshot import Snapshot
 from ..progress import Progress
-from ..snapshot import Snapshot
+from ..sources.filestore import Attachment
 
 CHUNK = 1 << 20  # bytes
 BATCH = 64  # files
@@ -79,7 +79,7 @@ def verify_restored(
             "contents", ("filestore",)
         ):  # else the plan left them out
             _compare_files(
-                snapshot.attachments(), filestore, report, Crew(progress, workers)
+                snapshot.attachments(), filestore, report, WorkerPool(progress, workers)
             )
     for template, names in ((MISSING, report.missing), (DAMAGED, report.damaged)):
         for name in names:
@@ -127,7 +127,10 @@ def _rows(count: int | None) -> Message:
 
 
 def _compare_files(
-    attachments: Iterable[Attachment], root: Path, report: VerifyReport, crew: Crew
+    attachments: Iterable[Attachment],
+    root: Path,
+    report: VerifyReport,
+    crew: WorkerPool,
 ) -> None:
     def look(batch: list[Attachment]) -> list[tuple[str, Attachment]]:
         return [(_state(root / one.store_fname, crew), one) for one in batch]
@@ -142,7 +145,7 @@ def _in_batches(attachments: Iterator[Attachment]) -> Iterator[list[Attachment]]
         yield batch
 
 
-def _state(path: Path, crew: Crew) -> str:
+def _state(path: Path, crew: WorkerPool) -> str:
     """Return "missing", "damaged", or nothing when the content's SHA-1 is the name."""
     digest = hashlib.sha1(usedforsecurity=False)
     try:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors.storage import ContentDiffers, CopyMissing, ProbeDiffers, SizeDiffers
+from ..fileio.streams import read_fully
 from ..messages import Message, _
 from ..outbound import DEFAULT_RULES, OutboundRules
 from ..progress import Progress
-from ..streams import read_fully
 
 CHUNK = 1 << 20  # bytes
 LARGEST = (1 << 63) - 1  # bytes: what a file can have, and a column can hold
@@ -28,7 +28,7 @@ CANNOT_DELETE = _(
 
 
 @dataclass(frozen=True)
-class Limits:
+class TransferLimits:
     """What a transfer may take: ``bandwidth`` in bytes per second (0: all there is),
     ``timeout``, the seconds without any sign of life after which the far end
     counts as gone, and ``outbound``, the addresses that it may lead to."""
@@ -39,7 +39,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Abilities:
+class Capabilities:
     """What a probe found out that is no failure. ``can_delete``: False where the
     credentials may add and read but not delete, so that retention is the storage's
     own business; ``notes`` are for the administrator."""
@@ -139,7 +139,7 @@ class Storage(ABC):
     def delete(self, key: str) -> None:
         """Delete an object. One that does not exist is no error."""
 
-    def probe(self) -> Abilities:
+    def probe(self) -> Capabilities:
         """Write, read back, list and delete a small object; return what is possible.
 
         Raise an error that names the missing right when writing, reading or listing
@@ -156,9 +156,9 @@ class Storage(ABC):
         finally:
             can_delete = self._deletes(key)
         if can_delete:
-            return Abilities()
+            return Capabilities()
         note = Message(CANNOT_DELETE, location=self.location(""), key=key)
-        return Abilities(can_delete=False, notes=(note,))
+        return Capabilities(can_delete=False, notes=(note,))
 
     def _deletes(self, key: str) -> bool:
         """Delete an object; tell whether that is allowed."""

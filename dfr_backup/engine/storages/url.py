@@ -13,13 +13,13 @@ from ..errors.command_line import (
     SftpKeyUnreadable,
     UnknownScheme,
 )
-from .base import Limits, Storage
-from .local import LocalRules, LocalStorage
-from .s3 import S3Storage
-from .s3_config import S3Config
-from .sftp import SftpStorage
-from .sftp_keys import require_paramiko
-from .sftp_link import SftpConfig
+from .base import Storage, TransferLimits
+from .local.storage import LocalRules, LocalStorage
+from .s3.config import S3Config
+from .s3.storage import S3Storage
+from .sftp.keys import require_paramiko
+from .sftp.link import SftpConfig
+from .sftp.storage import SftpStorage
 
 EXAMPLES = "/var/backups/odoo/, s3://bucket/folder/, sftp://user@host/folder/"
 
@@ -86,7 +86,7 @@ def _s3(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
         ca_bundle=environ.get("AWS_CA_BUNDLE") or "",
         addressing="path" if endpoint else "auto",
     )
-    return S3Storage(config, Limits())
+    return S3Storage(config, TransferLimits())
 
 
 def _sftp(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
@@ -104,7 +104,7 @@ def _sftp(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage
         host_key=environ.get("DFR_BACKUP_SFTP_HOST_KEY")
         or _known_host(parts.hostname, port),
     )
-    return SftpStorage(config, Limits())
+    return SftpStorage(config, TransferLimits())
 
 
 def _private_key(environ: Mapping[str, str]) -> str:

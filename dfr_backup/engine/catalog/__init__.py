@@ -1,0 +1,1 @@
+"""Stored backups: listed, fetched, received, looked into, compared."""

@@ -1,0 +1,180 @@
+"""A stored archive, brought to a directory of this server."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ..checkpoints import checkpoint
+from ..errors import EngineError
+from ..errors.fetch import (
+    ArchiveNotKept,
+    ArchiveUnreadable,
+    FetchedDiffers,
+    FetchNeedsSpace,
+    NotAtStorage,
+)
+from ..fileio.direct_read import DirectFile, sha256_on_disk
+from ..fileio.durable import is_full, open_private
+from ..messages import Size
+from ..progress import Progress
+from ..retry import RetryPolicy, with_retries
+from ..storages.base import Storage
+from .catalogued import Catalogued, Expected, expected_of
+
+CHUNK = 1 << 20  # bytes
+RETRIES = RetryPolicy()
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Where an archive is.
+
+    ``compared`` tells whether all of it was compared with what it has to be. What was
+    not copied was not read yet: then ``comparison(progress, file)`` does it, on the
+    file that is open already if there is one, and raises as ``Storage.verify`` does.
+    ``seal`` is that of the manifest beside it, see
+    ``manifest.seal``; "" when nothing vouches for that manifest.
+    """
+
+    path: Path
+    compared: bool
+    seal: str = ""
+    comparison: Callable[[Progress, DirectFile | None], object] | None = None
+
+    def compare(self, progress: Progress, file: DirectFile | None = None) -> "Fetched":
+        """Do the comparison that is still to do, if there is one. Who reads on in a
+        ``file`` gives it: another one may have its name by then."""
+        if self.comparison is None:
+            return self
+        self.comparison(progress, file)
+        return replace(self, compared=True, comparison=None)
+
+
+def fetch(
+    storage: Storage,
+    key: str,
+    folder: Path,
+    progress: Progress,
+    retries: RetryPolicy = RETRIES,
+    known: Catalogued | None = None,
+) -> Fetched:
+    """Return where the archive ``key`` is.
+
+    What lies on this server is neither copied nor read. Otherwise it is fetched into
+    ``folder``, going on where an earlier call was interrupted, and compared with what
+    the catalogue has ``known``, or with its manifest when no catalogue knows it. An
+    archive without a manifest of ours, as Odoo makes them, is taken as it is. Raise
+    PermanentError when it is not there or is not what was stored, when there is no
+    space, and RetryableError, Cancelled.
+    """
+    expected = expected_of(storage, key, known, progress)
+    here = storage.local_path(key)
+    size = _size(storage, key)
+    if here is not None:
+        return _in_place(storage, key, here, expected, size, progress)
+    target = folder / key
+    _require_space(folder, size - _present(target))
+    progress.expect(size)
+    with_retries(lambda: _go_on(storage, key, target, progress), progress, retries)
+    if expected and not _is_stored(target, expected, progress):
+        target.unlink()
+        raise FetchedDiffers(key=key)
+    return Fetched(target, bool(expected))
+
+
+def _in_place(
+    storage: Storage,
+    key: str,
+    path: Path,
+    expected: Expected | None,
+    size: int,
+    progress: Progress,
+) -> Fetched:
+    if expected is None:
+        return Fetched(path, compared=False)
+    # of this key: a manifest that describes another file beside it must not vouch for
+    # this one
+    compare = partial(_compare_in_place, storage, key, expected)
+    if size != expected.size:
+        compare(progress, None)  # raises
+    return Fetched(path, compared=False, seal=expected.seal, comparison=compare)
+
+
+def _compare_in_place(
+    storage: Storage,
+    key: str,
+    expected: Expected,
+    progress: Progress,
+    file: DirectFile | None,
+) -> None:
+    if file is None:
+        storage.verify(key, expected.size, expected.sha256, progress)
+        return
+    progress.expect(expected.size)
+    try:
+        same = file.size == expected.size
+        same = same and file.sha256(progress.advance) == expected.sha256
+    except OSError as error:
+        raise ArchiveUnreadable(reason=error.strerror, log=str(error)) from error
+    if not same:
+        raise FetchedDiffers(key=key)
+
+
+def _is_stored(target: Path, expected: Expected, progress: Progress) -> bool:
+    size = target.stat().st_size
+    return size == expected.size and _sha256(target, progress) == expected.sha256
+
+
+def _size(storage: Storage, key: str) -> int:
+    found = storage.stat(key)
+    if found is None:
+        location = storage.location("")
+        raise NotAtStorage(
+            key=key, location=location, remedy=NotAtStorage.remedy_address
+        )
+    return found.size
+
+
+def _present(target: Path) -> int:
+    return target.stat().st_size if target.exists() else 0
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise FetchNeedsSpace(folder=folder, free=Size(free), needed=Size(needed))
+
+
+def _go_on(storage: Storage, key: str, target: Path, progress: Progress) -> None:
+    with _explained(target), open(target, "ab", opener=open_private) as writer:
+        done = writer.tell()
+        progress.advance(done)
+        with storage.open(key, done) as reader:
+            while piece := reader.read(CHUNK):
+                writer.write(piece)
+                checkpoint("fetch.piece")
+                progress.advance(len(piece))
+
+
+def _sha256(path: Path, progress: Progress) -> str:
+    """Return the SHA-256 of what reached the disk. Its bytes are counted already:
+    only tick."""
+    with _explained(path):
+        return sha256_on_disk(path, lambda _count: progress.tick())
+
+
+@contextlib.contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except EngineError:
+        raise
+    except OSError as error:
+        remedy = ArchiveNotKept.remedy_full if is_full(error) else None
+        raise ArchiveNotKept(
+            folder=target.parent, reason=error.strerror, remedy=remedy
+        ) from error

@@ -1,0 +1,1 @@
+"""Threads and child processes: the one place that starts them."""

@@ -1,0 +1,1 @@
+"""Files: durable writes, reads past the page cache, folders of one process."""

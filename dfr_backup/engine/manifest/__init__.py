@@ -1,0 +1,1 @@
+"""The manifest in an archive and the sidecar beside it: written, read, signed."""

@@ -1,0 +1,1 @@
+"""What monitoring services are told."""

@@ -1,0 +1,1 @@
+"""Who a database is, and which locations belong to it."""

@@ -1,0 +1,389 @@
+"""Whose a location is, looked at before anything in it is read, written or deleted.
+
+A small object in the location, its marker, holds a random id, by which the location is
+recognised, and a copy of who owns it. What counts is the record of that id on this
+server (``owners``). Access that the server lends (a directory, a remote, keys of the
+operator) opens nothing of another database; with credentials that were typed into the
+database, reading is open.
+"""
+
+import json
+import re
+import secrets
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..catalog.scan import read_sidecar
+from ..errors import PermanentError
+from ..errors.places import (
+    NotOwnInShared,
+    OtherPlace,
+    PlaceLost,
+    PlaceNotEmpty,
+    PlaceOfAnother,
+    PlaceRaced,
+)
+from ..identity import Identity
+from ..manifest.model import SIDECAR_SUFFIX, sidecar_key
+from ..progress import Progress
+from ..storages.base import UNKNOWN, Capabilities, Storage, StoredObject, Unknown
+from .owners import PLACE_ID, Owners, Record
+
+MARKER = "dfr_backup-location"
+MOST = 16 << 10  # bytes of a marker that is read
+
+
+class Purpose(Enum):
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What the marker of a location says; ``owner`` is None when it names nobody."""
+
+    place_id: str
+    owner: Identity | None
+
+    def to_bytes(self) -> bytes:
+        owner = self.owner.to_json() if self.owner else None
+        facts = {"dfr_backup": "location", "id": self.place_id, "owner": owner}
+        return json.dumps(facts, indent=1).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Marker | None":
+        """Return what a marker says, None for anything else: somebody may have
+        written over it."""
+        try:
+            facts = json.loads(data)
+            place_id = facts["id"]
+            owner = None
+            if facts["owner"] is not None:
+                owner = Identity.from_json(facts["owner"])
+            if not PLACE_ID.fullmatch(place_id) or (owner and not owner.uuid):
+                return None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        return cls(place_id, owner)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A backup that the catalogue knows: the key and the SHA-256 of its archive."""
+
+    key: str
+    sha256: str
+
+
+def _nothing(_place_id: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The database that wants to use a location.
+
+    ``lent``: the server lends the access. ``known_id`` is that of the location when it
+    was last seen, "" before. ``newest`` returns its own newest backups there, by the
+    catalogue. ``was_there``: the storage is older than the owners of locations.
+    ``former`` are the uuids of databases whose place it has taken. ``welcome`` is
+    called with the id of each location that is let in to: it notes the id, and raises
+    SamePlace when another storage of the database has it.
+    """
+
+    identity: Identity
+    lent: bool
+    known_id: str = ""
+    newest: Callable[[], Sequence[Stored]] = tuple
+    was_there: bool = False
+    former: frozenset[str] = frozenset()
+    welcome: Callable[[str], None] = _nothing
+
+
+def open_command(location: str, database: str) -> str:
+    """Return the line with which the operator lets a database into a location."""
+    return f"odoo backup open {shlex.quote(location)} -d {shlex.quote(database)}"
+
+
+class Door:
+    """Lets a database into a location, or raises one of ``errors.places``."""
+
+    def __init__(self, storage: Storage, owners: Owners, guest: Guest):
+        self._storage = storage
+        self._owners = owners
+        self._guest = guest
+
+    def admit(self, purpose: Purpose) -> Record | None:
+        """Return the record of the location; None when it has no owner yet and is
+        only read, or when nobody can tell. Whoever writes first, owns it."""
+        found = read_marker(self._storage)
+        if isinstance(found, Unknown):
+            return self._unknown(purpose)
+        if found is None:
+            return self._unmarked(purpose)
+        return self._marked(found, purpose)
+
+    def _marked(self, marker: Marker, purpose: Purpose) -> Record | None:
+        guest = self._guest
+        if guest.known_id and marker.place_id != guest.known_id:
+            raise OtherPlace(location=self._location)
+        record = self._owners.find(marker.place_id)
+        if record is None and self._is_ours(marker):
+            record = self._owners.claim(marker.place_id, self._record())
+        if record and self._is_let_in(record):
+            guest.welcome(marker.place_id)
+            return record
+        if record and guest.was_there and self._holds_ours():
+            record = self._owners.share_with(marker.place_id, guest.identity)
+            guest.welcome(marker.place_id)
+            return record
+        owner = record.owner if record else marker.owner
+        # what only a marker says opens nothing that the server lends
+        known = owner if record or not guest.lent else None
+        if not self._may(purpose, known):
+            name = owner.name if owner else ""
+            raise PlaceOfAnother(**self._values, owner=name)
+        if purpose is Purpose.WRITE:
+            guest.welcome(marker.place_id)
+        return record
+
+    def _is_ours(self, marker: Marker) -> bool:
+        """Tell whether a location that this server has no record of is ours. A marker
+        alone is the word of whoever can write there."""
+        ours = marker.owner == self._guest.identity
+        return ours and (not self._guest.lent or self._holds_ours())
+
+    def _is_let_in(self, record: Record) -> bool:
+        return self._guest.identity in (record.owner, *record.opened, *record.sharers)
+
+    def _may(self, purpose: Purpose, owner: Identity | None) -> bool:
+        """Tell what somebody may who is not let in. A database that was moved goes on
+        to add its backups; what it may delete is decided elsewhere."""
+        guest = self._guest
+        if purpose is Purpose.READ:
+            return not guest.lent
+        if owner is None:
+            return not guest.lent
+        same = owner.uuid == guest.identity.uuid
+        return same or (not guest.lent and owner.uuid in guest.former)
+
+    def _unmarked(self, purpose: Purpose) -> Record | None:
+        self._storage.check()  # a directory that is missing has an error of its own
+        guest = self._guest
+        if guest.known_id:
+            if not self._holds_ours():
+                raise PlaceLost(location=self._location)
+            return self._mark_again()
+        if guest.lent and not self._is_empty() and not self._holds_ours():
+            raise PlaceNotEmpty(**self._values)
+        return self._claim() if purpose is Purpose.WRITE else None
+
+    def _unknown(self, purpose: Purpose) -> Record | None:
+        """Nobody tells whether there is a marker: that is not the same as none."""
+        if self._guest.known_id:
+            return self._owners.find(self._guest.known_id)
+        if self._guest.lent:
+            raise PlaceNotEmpty(**self._values)
+        return self._claim() if purpose is Purpose.WRITE else None
+
+    def _claim(self) -> Record:
+        """Note the owner first: whoever is killed before the marker is there has
+        claimed nothing, and whoever is killed after it owns the location."""
+        place_id, guest = secrets.token_hex(16), self._guest
+        guest.welcome(place_id)
+        record = self._owners.claim(place_id, self._record())
+        marker = Marker(place_id, guest.identity).to_bytes()
+        if self._storage.create(marker, MARKER):
+            return record
+        found = read_marker(self._storage)
+        if found is None:  # somebody has written over it
+            self._storage.put_bytes(marker, MARKER)
+            return record
+        self._owners.forget(place_id)
+        known = isinstance(found, Marker) and self._owners.find(found.place_id)
+        if isinstance(found, Marker) and known and self._is_let_in(known):
+            guest.welcome(found.place_id)  # another run of this database was faster
+            return known
+        raise PlaceRaced(location=self._location)
+
+    def _mark_again(self) -> Record | None:
+        guest = self._guest
+        record = self._owners.find(guest.known_id)
+        owner = record.owner if record else guest.identity
+        if owner != guest.identity and record and not self._is_let_in(record):
+            raise PlaceOfAnother(**self._values, owner=owner.name)
+        self._storage.put_bytes(Marker(guest.known_id, owner).to_bytes(), MARKER)
+        return self._owners.claim(guest.known_id, record or self._record())
+
+    def _record(self) -> Record:
+        return Record(self._guest.identity, self._location)
+
+    def _is_empty(self) -> bool:
+        return all(found.key == MARKER for found in self._storage.list())
+
+    def _holds_ours(self) -> bool:
+        """Tell whether one of our newest backups is there: its manifest says so."""
+        return any(self._is_there(stored) for stored in self._guest.newest())
+
+    def _is_there(self, stored: Stored) -> bool:
+        key = sidecar_key(stored.key)
+        if self._storage.stat(key) is None:
+            return False
+        try:
+            return read_sidecar(self._storage, key).sha256 == stored.sha256
+        except PermanentError:
+            return False
+
+    @property
+    def _location(self) -> str:
+        return self._storage.location("")
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        command = open_command(self._location, self._guest.identity.name)
+        return {"location": self._location, "command": command}
+
+
+def read_marker(storage: Storage) -> Marker | Unknown | None:
+    """Return the marker of a location, None when it has none that can be used, and
+    ``UNKNOWN`` when the storage does not tell."""
+    data = storage.peek(MARKER, MOST)
+    return data if isinstance(data, Unknown) else (data and Marker.parse(data)) or None
+
+
+def open_to(storage: Storage, owners: Owners, identity: Identity) -> Record:
+    """Let a database in, as the server's operator wishes; mark the location when it
+    has no marker. It belongs to the first who is let in."""
+    found = read_marker(storage)
+    location = storage.location("")
+    if not isinstance(found, Marker):
+        found = Marker(secrets.token_hex(16), identity)
+        if not storage.create(found.to_bytes(), MARKER):
+            if storage.peek(MARKER, MOST) is UNKNOWN:
+                raise PlaceRaced(location=location)
+            storage.put_bytes(found.to_bytes(), MARKER)  # over what is no marker
+    owners.claim(found.place_id, Record(identity, location))
+    return owners.open_to(found.place_id, identity)
+
+
+class GuardedStorage(Storage):
+    """A storage that is entered before its first use: ``enter`` is ``Door.admit``. In
+    a location that several databases share, each reads its own backups only;
+    ``is_own`` tells whether a uuid is its own."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        enter: Callable[[Purpose], Record | None],
+        is_own: Callable[[str], bool],
+        may_write: bool,
+    ):
+        self.inner = storage
+        self._enter = enter
+        self._is_own = is_own
+        self._purpose = Purpose.WRITE if may_write else Purpose.READ
+        self._lock = threading.Lock()
+        self._admitted = False
+        self._shared = False
+        self._own_keys: dict[str, bool] = {}
+
+    def admit(self) -> None:
+        """Ask the door now. Raise what it raises."""
+        with self._lock:
+            if not self._admitted:
+                record = self._enter(self._purpose)
+                self._shared = bool(record and record.is_shared)
+                self._admitted = True
+
+    def _entered(self) -> Storage:
+        self.admit()
+        return self.inner
+
+    def _entered_for(self, key: str) -> Storage:
+        storage = self._entered()
+        if self._shared and not self._owns(key):
+            raise NotOwnInShared(key=key, location=storage.location(""))
+        return storage
+
+    def _owns(self, key: str) -> bool:
+        """Tell whether a manifest says that the object belongs to this database. What
+        has no manifest yet is being written."""
+        manifest = key if key.endswith(SIDECAR_SUFFIX) else sidecar_key(key)
+        if manifest not in self._own_keys:
+            if self.inner.stat(manifest) is None:
+                return not re.search(r"\.zip(\.age)?$", key) or key in self._own_keys
+            try:
+                owner = read_sidecar(self.inner, manifest).owner_uuid
+                self._own_keys[manifest] = self._is_own(owner)
+            except PermanentError:
+                self._own_keys[manifest] = False
+        return self._own_keys[manifest]
+
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        self._entered().put(source, key, progress)
+        self._own_keys[key] = True
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        self._entered().put_bytes(data, key)
+
+    def create(self, data: bytes, key: str) -> bool:
+        created = self._entered().create(data, key)
+        if created:
+            self._own_keys[key] = True
+        return created
+
+    def stat(self, key: str) -> StoredObject | None:
+        return self._entered().stat(key)
+
+    def list(self) -> Iterator[StoredObject]:
+        for found in self._entered().list():
+            if found.key != MARKER and (not self._shared or self._owns(found.key)):
+                yield found
+
+    @contextmanager
+    def reporting_to(self, progress: Progress) -> Iterator[None]:
+        with self.inner.reporting_to(progress):
+            yield
+
+    def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        return self._entered_for(key).open(key, offset)
+
+    def delete(self, key: str) -> None:
+        self._entered().delete(key)
+
+    def probe(self) -> Capabilities:
+        return self._entered().probe()
+
+    def require(self) -> None:
+        self.inner.require()
+
+    def prepare(self) -> None:
+        self.inner.prepare()
+
+    def check(self) -> None:
+        self.inner.check()
+        self.admit()
+
+    def discard_partial(self, key: str) -> None:
+        self._entered().discard_partial(key)
+
+    def free_space(self) -> int | None:
+        return self._entered().free_space()
+
+    def local_path(self, key: str) -> Path | None:
+        return self._entered_for(key).local_path(key)
+
+    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
+        return self._entered_for(key).download_url(key, filename, seconds)
+
+    def location(self, key: str) -> str:
+        return self.inner.location(key)
+
+    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+        self._entered_for(key).verify(key, size, sha256, progress)

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, client programs, the snapshot and the dump of it."""

@@ -1,0 +1,518 @@
+"""A plain dump of pg_dump, taken apart while it streams: statements, and the rows
+between them.
+
+It follows the rules of psql's own scanner (strings, dollar quotes, nested comments,
+bodies of ``BEGIN ATOMIC``), because psql is what such a dump is written for. Commands
+of psql itself are not followed but refused: a dump of one database has none but
+``\\restrict``, and one that came from elsewhere must not start programs.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+
+from ..errors.restore import (
+    CutInStatement,
+    CutInTable,
+    EndlessStatement,
+    LastLineMissing,
+    PsqlCommands,
+    WholeServer,
+)
+from .dump_lines import Place, RowTally, lines_in
+from .kinds import COPY, WORD
+
+ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
+END_OF_ROWS = b"\\.\n"
+END_AFTER_ROWS = re.compile(rb"\n\\\.\n")
+LAST_LINE = b"-- PostgreSQL database dump complete"
+TAIL = 256  # bytes in which the last line must be
+CONNECT = (b"\\connect ", b"\\c ")
+HARMLESS = (b"\\restrict ", b"\\unrestrict ")
+# What ends or hides something. Each kind begins with a plain character: that lets “re”
+# skip all others at once. A dollar quote, and a word, must not begin inside another
+# word.
+INSIDE_WORD = rb"(?<![" + WORD + rb"].)"
+MARKS = (
+    rb"'|\"|;|\([()]*|\)[()]*|--|/\*|\$" + INSIDE_WORD
+    + rb"(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
+)  # fmt: skip
+# Bodies are not nested, and of these words only “begin” may be a name without quotes.
+WORDS = b"".join(
+    rb"|" + bytes([first]) + INSIDE_WORD + rest + rb"(?![" + WORD + rb"])"
+    for firsts, rest in (
+        (b"bB", rb"(?i:egin)(?=\s+(?i:atomic))"),
+        (b"cC", rb"(?i:ase)"),
+        (b"eE", rb"(?i:nd)"),
+    )
+    for first in firsts
+)
+TOKEN = re.compile(MARKS, re.S)
+TOKEN_OF_ROUTINE = re.compile(MARKS + WORDS, re.S)
+# what needs no look, as the rows of an INSERT: plain text, names, and strings that
+# begin with no E; in the second kind, a backslash may escape
+SIMPLE, SIMPLE_ESCAPED = (
+    re.compile(
+        rb"(?:[^'\"$();/-]+|(?<![eE])'[^'"
+        + backslash
+        + rb"]*'(?=[^'])|\"[^\"]*\"|-(?=[^-])|/(?=[^*])){1,9999}"
+    )
+    for backslash in (b"", rb"\\")
+)
+ESCAPING = re.compile(rb"(?<![" + WORD + rb"])[eE]\Z")  # before a string
+# of a string, what does not end it; not too much at once, “re” remembers each step
+STRING = re.compile(rb"(?:[^']+|''){1,9999}")
+ESCAPED_STRING = re.compile(rb"(?:[^'\\]+|\\.|''){1,9999}", re.S)
+COMMENT_BORDER = re.compile(rb"/\*|\*/")
+LEADING = re.compile(rb"(?:\s+|--[^\n]*\n){0,9999}")
+ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
+LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
+SHORT_ENOUGH = 8 << 20  # bytes of a statement that are held before its end is known
+SIGNS_OF_TOKEN = 64  # signs that take as long as a token
+BYTES_OF_TOKEN = 1 << 10
+BYTES_IN_ROUTINE = 64
+HEAD = 64 << 10  # bytes that are left of a longer one
+LONG_ROW = 16 << 20  # bytes of a row from which on it is handed on in parts
+HEAD_OF_LINE = 200  # bytes of a line that tell what it is
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL statement with its semicolon; ``place`` is where it begins. One that is
+    ``optional`` is ours, and may fail. Of one that is not ``whole``, ``text`` is the
+    beginning."""
+
+    text: bytes
+    place: Place
+    optional: bool = False
+    whole: bool = True
+
+    @property
+    def is_copy(self) -> bool:
+        return bool(COPY.match(self.text))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some whole rows of the COPY before, in ``parts``; ``place`` is where they
+    begin, and they are the chunk ``number`` of its tally. ``size`` is their bytes.
+
+    A single row that ``is_long`` is read while its ``parts`` are taken, which is
+    possible once and before the next item; ``size`` is what has been read of it.
+    """
+
+    copy: Statement
+    parts: Iterable[bytes]
+    place: Place
+    number: int
+    size: int
+    is_long: bool = False
+
+    def loaded(self, rows: int) -> None:
+        """Note that they were loaded, and how many there were: -1 for who knows."""
+        self.place.tally.loaded(self.number, rows)
+
+
+class _NeedMore(Exception):
+    """What is open does not end in what has been read."""
+
+
+class Longest(NamedTuple):
+    """What a statement may have at most. One flipped quote makes all that follows look
+    like a statement, and a small archive must not cost much.
+
+    ``tokens`` are those that are looked at one by one, and what takes as long: a string
+    of an INSERT is none, a row has two to four.
+    """
+
+    size: int = 256 << 20  # bytes
+    tokens: int = 300_000
+
+    @classmethod
+    def of_archive(cls, size: int) -> "Longest":
+        """Return what is right for an archive of ``size`` bytes: PostgreSQL takes up to
+        1 GiB."""
+        least = cls()
+        longest = min(max(least.size, 64 * size), 1 << 30)
+        return cls(longest, least.tokens + max(size - (1 << 20), 0))
+
+
+USUAL = Longest()  # of a small archive
+
+
+def split(
+    pieces: Iterator[bytes], longest: Longest = USUAL, held: int = SHORT_ENOUGH
+) -> Iterator[Statement | Rows]:
+    """Yield the statements of a dump and, after each COPY, its rows in chunks of about
+    4 MiB.
+
+    No more is held in memory than the chunks, and twice ``held`` bytes of a statement:
+    a longer one is not ``whole``.
+    Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, PsqlCommands,
+    WholeServer.
+    """
+    return _Splitter(pieces, longest, held).items()
+
+
+class _Splitter:
+    def __init__(self, pieces: Iterator[bytes], longest: Longest, held: int):
+        self._pieces = pieces
+        self._longest = longest
+        self._held = held
+        self._buffer = b""
+        self._at = 0  # what is before has been handed on
+        self._lines = 0  # besides rows
+        self._tally = RowTally()
+        self._tail = b""
+        self._ended = False
+        self._backslash_escapes = False
+
+    def items(self) -> Iterator[Statement | Rows]:
+        while (statement := self._next_statement()) is not None:
+            if re.match(
+                rb"SET\s+standard_conforming_strings\s*=\s*off", statement.text, re.I
+            ):
+                self._backslash_escapes = True
+            yield statement
+            if statement.is_copy:
+                yield from self._rows(statement)
+        if LAST_LINE not in self._tail:
+            raise LastLineMissing
+
+    # === BYTES === #
+
+    def _read(self, wanted: int = 1) -> bool:
+        """Append ``wanted`` bytes to the buffer, or what there is; tell if that was
+        anything."""
+        rest = self._buffer[self._at :]
+        parts = [rest] if rest else []
+        while wanted > 0 and not self._ended:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._ended = True
+            else:
+                parts.append(piece)
+                wanted -= len(piece)
+                self._tail = (self._tail + piece[-TAIL:])[-TAIL:]
+        self._buffer, self._at = b"".join(parts), 0  # one part alone is not copied
+        return len(self._buffer) > len(rest)
+
+    def _take(self, end: int) -> bytes:
+        """Return what is up to ``end``, as handed on."""
+        data = self._buffer[self._at : end]
+        self._at = end
+        return data
+
+    def _take_lines(self, end: int) -> bytes:
+        data = self._take(end)
+        self._lines += data.count(b"\n")
+        return data
+
+    def _place(self) -> Place:
+        return Place(self._lines, len(self._tally), self._tally)
+
+    # === STATEMENTS === #
+
+    def _next_statement(self) -> Statement | None:
+        if not self._skip_blank():
+            return None
+        place, head, dropped = self._place(), b"", 0
+        longest = self._longest
+        scanner = _Scanner(self._backslash_escapes, longest.tokens)
+        while (end := scanner.end(self._buffer, self._at, self._ended)) is None:
+            size = len(self._buffer) - self._at
+            if head or size >= self._held:
+                head = head or self._buffer[self._at : self._at + HEAD]
+                dropped += len(self._take_lines(self._at + scanner.forget()))
+            if dropped + size >= longest.size or scanner.tokens >= longest.tokens:
+                raise EndlessStatement(log=f"dump.sql, line {place.line}")
+            if self._ended:
+                raise CutInStatement(log=f"dump.sql, line {place.line}")
+            # to join the bytes of a long one again and again would take long, and more
+            # than a part is long to scan without hearing a cancel
+            self._read((len(self._buffer) - self._at) // 8 + 1)
+        text = self._take_lines(end)
+        return Statement(head or text, place, whole=not head)
+
+    def _skip_blank(self) -> bool:
+        """Go on to the next statement, over comments and ``\\restrict``; tell if
+        there is one."""
+        while True:
+            found = LEADING.match(self._buffer, self._at)
+            self._take_lines(found.end() if found else self._at)
+            left = self._buffer[self._at : self._at + 16]
+            if not left:
+                if not self._read():
+                    return False
+            elif left.startswith((b"--", b"\\")) or (left == b"-" and not self._ended):
+                self._skip_line(left)
+            else:
+                return True
+
+    def _skip_line(self, start: bytes) -> None:
+        """Skip a line, of which the buffer may hold only the beginning."""
+        if start == b"-":  # of a comment, perhaps
+            self._read()
+            return
+        if start.startswith(b"\\"):
+            self._require_harmless()
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            self._take(len(self._buffer))
+            if not self._read():
+                return
+        self._take_lines(end)
+
+    def _require_harmless(self) -> None:
+        while (
+            b"\n" not in (head := self._buffer[self._at : self._at + HEAD_OF_LINE])
+            and len(head) < HEAD_OF_LINE
+            and self._read()
+        ):
+            pass
+        line = head.partition(b"\n")[0]
+        if line.startswith(CONNECT):
+            raise WholeServer(log=self._where())
+        if not line.startswith(HARMLESS):
+            shown = line.decode("utf-8", "replace")
+            raise PsqlCommands(log=f"{self._where()}: {shown}")
+
+    def _where(self, parts: Iterable[bytes] = ()) -> str:
+        """Name the line where we are, after ``parts`` that were not handed on."""
+        return f"dump.sql, line {self._place().line + lines_in(parts)}"
+
+    # === ROWS === #
+
+    def _rows(self, copy: Statement) -> Iterator[Rows]:
+        """Yield the rows after a COPY. What was read is handed on as it is: to join
+        megabytes would cost more than to look for the end in them."""
+        self._skip_rest_of_line()
+        parts: list[bytes] = []
+        size = 0
+        while (end := self._end_of_rows(not parts or parts[-1].endswith(b"\n"))) < 0:
+            border = self._buffer.rfind(b"\n", self._at) + 1
+            if size + border - self._at >= ROWS_CHUNK and border > self._at:
+                yield self._chunk(copy, [*parts, self._take(border)])
+                parts, size = [], 0
+            if part := self._take(self._decided()):
+                parts.append(part)
+                size += len(part)
+            if not self._read():
+                raise self._cut_in(copy, parts)
+            if size >= LONG_ROW and not parts[-1].endswith(b"\n"):
+                yield from self._long_row(copy, parts)
+                parts, size = [], 0
+        if part := self._take(end):
+            parts.append(part)
+        if parts:
+            yield self._chunk(copy, parts)
+        self._take_lines(end + len(END_OF_ROWS))
+
+    def _chunk(self, copy: Statement, parts: list[bytes]) -> Rows:
+        place, rows = self._place(), tuple(parts)
+        size = sum(map(len, rows))
+        return Rows(copy, rows, place, self._tally.add(rows), size)
+
+    def _long_row(self, copy: Statement, parts: list[bytes]) -> Iterator[Rows]:
+        """Yield the whole rows in ``parts``, and then the long one that begins in
+        them: PostgreSQL takes a row of up to 1 GiB, and nobody else needs to hold
+        it."""
+        begun = b"".join(parts)
+        border = begun.rfind(b"\n") + 1
+        if border:
+            yield self._chunk(copy, [begun[:border]])
+        begun = begun[border:]
+        rest = self._rest_of_row(copy)
+        place, number = self._place(), self._tally.add((b"\n",))
+        yield Rows(copy, chain((begun,), rest), place, number, len(begun), is_long=True)
+        for _part in rest:  # of which nobody wanted anything
+            pass
+
+    def _rest_of_row(self, copy: Statement) -> Iterator[bytes]:
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            if part := self._take(len(self._buffer)):
+                yield part
+            if not self._read():
+                raise self._cut_in(copy, ())
+        yield self._take(end + 1)
+
+    def _cut_in(self, copy: Statement, parts: Iterable[bytes]) -> CutInTable:
+        text = copy.text.decode("utf-8", "replace")
+        return CutInTable(log=f"{self._where(parts)}: {text}")
+
+    def _end_of_rows(self, starts_line: bool) -> int:
+        """Return where the line is that ends the rows, -1 when it has not been read
+        yet."""
+        if starts_line and self._buffer.startswith(END_OF_ROWS, self._at):
+            return self._at
+        found = END_AFTER_ROWS.search(self._buffer, self._at)  # faster than bytes.find
+        return found.start() + 1 if found else -1
+
+    def _decided(self) -> int:
+        """Return up to where the buffer is rows, whatever comes: the line that ends
+        them may be cut in two."""
+        for start in (b"\\.", b"\\"):
+            if self._buffer.endswith(start, self._at):
+                return len(self._buffer) - len(start)
+        return len(self._buffer)
+
+    def _skip_rest_of_line(self) -> None:
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            if not self._read():
+                return
+        self._take_lines(end + 1)
+
+
+class _Scanner:
+    """Finds the end of one statement, as psql would. What it has seen it does not look
+    at again when more is there."""
+
+    def __init__(self, backslash_escapes: bool, most_tokens: int):
+        self.tokens = 0
+        self._most_tokens = most_tokens
+        self._data = b""
+        self._complete = False
+        self._at = 0  # after where the statement begins
+        self._string = ESCAPED_STRING if backslash_escapes else STRING
+        self._simple = SIMPLE_ESCAPED if backslash_escapes else SIMPLE
+        self._inside: Callable[[], None] | None = None  # of what it looks for the end
+        self._parentheses = 0
+        self._is_routine: bool | None = None
+        self._blocks = 0  # BEGIN ATOMIC and CASE that are open in the body of a routine
+        self._depth = 0  # of comments
+
+    def end(self, data: bytes, begin: int, complete: bool) -> int | None:
+        """Return the place after the semicolon of the statement that begins at
+        ``begin``, in ``data`` that is ``complete`` or not. None when it is not there:
+        then call again, with more of the same, unless there were too many tokens."""
+        self._data, self._complete = data, complete
+        if not self._is_routine and self._at < LONGEST_TOKEN:
+            self._is_routine = bool(ROUTINE.match(data, begin))
+        self._at += begin
+        try:
+            while not self._next():
+                pass
+            return self._at
+        except _NeedMore:
+            return None
+        finally:
+            self._at -= begin
+
+    def forget(self) -> int:
+        """Return how many bytes at the beginning are not needed any more, and let the
+        next call begin after them."""
+        unneeded = max(self._at - LONGEST_TOKEN, 0)
+        self._at -= unneeded
+        return unneeded
+
+    def _next(self) -> bool:
+        """Step over the next token and what it begins; tell whether it has ended the
+        statement."""
+        if self._inside:
+            self._inside()
+            self._inside = None
+        if self.tokens >= self._most_tokens:
+            raise _NeedMore
+        self.tokens += 1
+        found = self._find()
+        if not found:
+            self._at = max(self._at, len(self._data) - LONGEST_TOKEN)
+            raise _NeedMore
+        if self._may_go_on(found):
+            self._at = found.start()
+            raise _NeedMore
+        self._at = found.end()
+        return self._follow(found)
+
+    def _find(self) -> "re.Match[bytes] | None":
+        begin = self._at
+        if self._is_routine:
+            found = TOKEN_OF_ROUTINE.search(self._data, begin)
+        else:
+            while simple := self._simple.match(self._data, self._at):
+                self._count(*simple.span(), b"'", b'"')
+                self._at = simple.end()
+            found = TOKEN.search(self._data, self._at)
+        end = found.start() if found else len(self._data)
+        self._count(begin, end, b"$", b"-", b"/")
+        if self._is_routine:
+            self.tokens += (end - begin) // BYTES_IN_ROUTINE
+        return found
+
+    def _may_go_on(self, found: "re.Match[bytes]") -> bool:
+        """Tell whether the token is only the part of one that has been read."""
+        near_end = found.end() + LONGEST_TOKEN > len(self._data)
+        return near_end and not self._complete and found[0][:1] not in b";()"
+
+    def _follow(self, found: "re.Match[bytes]") -> bool:
+        """Begin what a token begins; tell whether it ends the statement."""
+        token = found[0]
+        first = token[:1]
+        if first == b";":
+            return self._parentheses <= 0 and not self._blocks
+        if first in b"()":
+            self._parentheses += token.count(b"(") - token.count(b")")
+        elif first == b"'":
+            before = self._data[max(found.start() - 2, 0) : found.start()]
+            escaped = ESCAPING.search(before)
+            string = ESCAPED_STRING if escaped else self._string
+            self._inside = partial(self._up_to_quote, string)
+        elif first == b'"':
+            self._inside = partial(self._up_to, b'"')
+        elif first == b"$":
+            self._inside = partial(self._up_to, token)
+        elif token == b"--":
+            self._inside = partial(self._up_to, b"\n")
+        elif token == b"/*":
+            self._depth = 1
+            self._inside = self._comment
+        else:
+            self._count_block(token.lower())
+        return False
+
+    def _count_block(self, word: bytes) -> None:
+        if self._parentheses:
+            return
+        if word == b"begin" or (word == b"case" and self._blocks):
+            self._blocks += 1
+        elif word == b"end" and self._blocks:
+            self._blocks -= 1
+
+    # === UP TO THE END OF WHAT IS OPEN, OR AS FAR AS IT IS CLEAR === #
+
+    def _up_to_quote(self, string: "re.Pattern[bytes]") -> None:
+        """Two quotes are one that belongs to the string."""
+        while found := string.match(self._data, self._at):
+            self._count(*found.span(), b"'", b"\\")
+            self._at = found.end()
+        quote = self._data[self._at : self._at + 2]
+        if quote[:1] != b"'" or (quote == b"'" and not self._complete):
+            raise _NeedMore
+        self._at += 1
+
+    def _count(self, begin: int, end: int, *signs: bytes) -> None:
+        """Many bytes or signs that are passed at once take time, too."""
+        count = sum(self._data.count(sign, begin, end) for sign in signs)
+        self.tokens += count // SIGNS_OF_TOKEN + (end - begin) // BYTES_OF_TOKEN
+
+    def _up_to(self, end: bytes) -> None:
+        found = self._data.find(end, self._at)
+        if found < 0:
+            self._at = max(self._at, len(self._data) - len(end) + 1)
+            raise _NeedMore
+        self._at = found + len(end)
+
+    def _comment(self) -> None:
+        depth = self._depth
+        for found in COMMENT_BORDER.finditer(self._data, self._at):
+            self.tokens += 1
+            depth += 1 if found[0] == b"/*" else -1
+            if not depth:
+                self._at = found.end()
+                return
+            self._at = found.end()
+        self._count(self._at, len(self._data))
+        self._depth, self._at = depth, max(self._at, len(self._data) - 1)
+        raise _NeedMore

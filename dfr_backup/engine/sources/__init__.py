@@ -1,0 +1,1 @@
+"""What a backup holds besides the database: attachment files and custom addons."""

@@ -1,0 +1,35 @@
+"""The list of attachment files of one snapshot, kept on disk: it may have a million
+lines."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple
+from pathlib import Path
+
+from ..fileio.durable import open_private
+from .filestore import Attachment
+
+
+def save(path: Path, attachments: Iterable[Attachment]) -> tuple[int, int]:
+    """Write the list to ``path``; return the number of files and the sum of their
+    bytes.
+
+    The file appears under its name only when it is complete.
+    """
+    files = size = 0
+    partial = path.with_name(path.name + ".part")
+    with open(partial, "w", encoding="utf-8", opener=open_private) as stream:
+        for attachment in attachments:
+            stream.write(json.dumps(astuple(attachment)) + "\n")
+            files += 1
+            size += attachment.size
+    os.replace(partial, path)
+    return files, size
+
+
+def load(path: Path) -> Iterator[Attachment]:
+    """Yield the attachments of a saved list, in the same order."""
+    with open(path, encoding="utf-8") as stream:
+        for line in stream:
+            yield Attachment(*json.loads(line))

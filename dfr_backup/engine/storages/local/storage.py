@@ -1,0 +1,314 @@
+"""A directory of the server: a disk of its own, or a mounted NFS or SMB share."""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ...checkpoints import checkpoint
+from ...errors import EngineError
+from ...errors.fetch import FileGone
+from ...errors.local import (
+    DirectoryMissing,
+    DiskBroken,
+    DiskFull,
+    LocalNoRoom,
+    NoPermission,
+    NotAbsolute,
+    NotAllowed,
+    PartOfOdoo,
+    PathIsFile,
+    QuotaUsedUp,
+    ReadOnlyDisk,
+    ShareLost,
+    SystemRefused,
+)
+from ...errors.storage import BadKey, TooManyObjects
+from ...fileio.direct_read import open_regular, sha256_on_disk
+from ...fileio.durable import make_directory, open_private, sync, sync_directory
+from ...fileio.page_cache import forget_cached
+from ...messages import Joined, Message, Size
+from ...progress import Progress
+from .. import doing
+from ..base import MOST_OBJECTS, Storage, StoredObject
+
+PARTIAL = ".part"
+LATEST = 253_402_300_799  # the last second of the year 9999
+KINDS: dict[int, type[EngineError]] = {
+    errno.EACCES: NoPermission,
+    errno.EPERM: NoPermission,
+    errno.EROFS: ReadOnlyDisk,
+    errno.ENOSPC: DiskFull,
+    errno.EDQUOT: QuotaUsedUp,
+    errno.ENOTDIR: PathIsFile,
+    errno.ENOENT: DirectoryMissing,
+    errno.EIO: DiskBroken,
+    errno.ESTALE: ShareLost,
+}
+COPY_CHUNK = 8 << 20  # bytes: short enough for a cancel within a second on a slow disk
+
+
+@dataclass(frozen=True)
+class LocalRules:
+    """Where a local storage may be.
+
+    ``allowed``: below these directories only, because who administers a database does
+    not administer the server. ``forbidden``: never in or around these (filestores,
+    addons paths).
+    """
+
+    allowed: Sequence[Path]
+    forbidden: Sequence[Path] = ()
+
+    def check(self, path: Path) -> Path:
+        """Return the real path of ``path``. Raise PermanentError when the rules
+        forbid it."""
+        if not path.is_absolute() or ".." in path.parts:
+            raise NotAbsolute(folder=path)
+        real = Path(os.path.realpath(path))
+        if not any(_is_below(real, root) for root in self.allowed):
+            raise NotAllowed(folder=path, roots=Joined(map(str, self.allowed), ", "))
+        for root in self.forbidden:
+            if _is_below(real, root) or _is_below(Path(os.path.realpath(root)), real):
+                raise PartOfOdoo(folder=path, root=root)
+        return real
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    return path.is_relative_to(os.path.realpath(root))
+
+
+class LocalStorage(Storage):
+    """Objects are files with mode 0600 in one directory, which ``prepare`` makes. What
+    is no regular file, a link for example, is no object."""
+
+    def __init__(self, path: Path, rules: LocalRules):
+        self._path = rules.check(path)
+
+    def location(self, key: str) -> str:
+        return str(self._file(key)) if key else f"{self._path}/"
+
+    def prepare(self) -> None:
+        with self._explained(doing.MAKE_DIRECTORY):
+            make_directory(self._path)
+
+    def check(self) -> None:
+        with self._explained(doing.WRITE):
+            if not self._path.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if not os.access(self._path, os.W_OK | os.X_OK):
+                raise _why_not_writable(self._path)
+
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        size = source.stat().st_size
+        progress.expect(size)
+        partial = self._file(key + PARTIAL)
+        with self._explained(doing.writing(key)):
+            if _link(source, partial):
+                progress.advance(size)
+            else:
+                self._require_space(size, partial)
+                self._copy(source, partial, progress)
+            checkpoint("storage.put.written")
+            self._publish(partial, key)
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        with self._written(data, key) as partial:
+            self._publish(partial, key)
+
+    def create(self, data: bytes, key: str) -> bool:
+        with self._written(data, key) as partial:
+            return self._publish_new(partial, key, data)
+
+    @contextmanager
+    def _written(self, data: bytes, key: str) -> Iterator[Path]:
+        """Yield a new file with these bytes, which is to get the name ``key``."""
+        partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
+        with self._explained(doing.writing(key)):
+            try:
+                _write_new(partial, data)
+                yield partial
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def stat(self, key: str) -> StoredObject | None:
+        with self._explained(doing.looking_at(key)):
+            try:
+                status = self._file(key).lstat()
+            except FileNotFoundError:
+                return None
+            return _stored(key, status) if stat.S_ISREG(status.st_mode) else None
+
+    def list(self) -> Iterator[StoredObject]:
+        with self._explained(doing.LIST_DIRECTORY):
+            names = sorted(self._names())
+        for name in names:
+            found = None if name.endswith(PARTIAL) else self.stat(name)
+            if found:
+                yield found
+
+    def _names(self) -> Iterator[str]:
+        with os.scandir(self._path) as entries:
+            for number, entry in enumerate(entries):
+                if number == MOST_OBJECTS:
+                    raise TooManyObjects(location=self._path, most=MOST_OBJECTS)
+                if entry.is_file(follow_symlinks=False):
+                    yield entry.name
+
+    @contextmanager
+    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
+        with self._explained(doing.reading(key)):
+            try:
+                stream = open(self._file(key), "rb", 0, opener=open_regular)  # noqa: SIM115
+            except FileNotFoundError as error:
+                raise FileGone(file=key, folder=self._path) from error
+            with stream:
+                forget_cached(stream.fileno())
+                stream.seek(offset)
+                yield cast(BinaryIO, stream)
+
+    def delete(self, key: str) -> None:
+        with self._explained(doing.deleting(key)):
+            checkpoint("storage.delete")
+            self._file(key).unlink(missing_ok=True)
+            sync_directory(self._path)
+
+    def discard_partial(self, key: str) -> None:
+        with self._explained(doing.deleting(key)):
+            self._file(key + PARTIAL).unlink(missing_ok=True)
+
+    def local_path(self, key: str) -> Path | None:
+        path = self._file(key)
+        return path if self.stat(key) else None
+
+    def free_space(self) -> int | None:
+        with self._explained(doing.LOOK_AT_SPACE):
+            return shutil.disk_usage(self._path).free
+
+    def _digest(self, key: str, progress: Progress) -> str:
+        with self._explained(doing.reading(key)):
+            return sha256_on_disk(self._file(key), progress.advance)
+
+    def _file(self, key: str) -> Path:
+        if not key or "/" in key or "\0" in key or key in (".", ".."):
+            raise BadKey(key=key)
+        return self._path / key
+
+    def _require_space(self, size: int, partial: Path) -> None:
+        present = partial.stat().st_size if partial.exists() else 0
+        free = self.free_space() or 0
+        if free < size - present:
+            needed = Size(size - present)
+            raise LocalNoRoom(location=self._path, free=Size(free), needed=needed)
+
+    def _copy(self, source: Path, partial: Path, progress: Progress) -> None:
+        done = _same_so_far(source, partial, progress)
+        with (
+            open(source, "rb") as reader,
+            open(partial, "ab", opener=open_private) as writer,
+        ):
+            writer.truncate(done)
+            reader.seek(done)
+            try:
+                while chunk := reader.read(COPY_CHUNK):
+                    writer.write(chunk)
+                    checkpoint("storage.put.part")
+                    progress.advance(len(chunk))
+                sync(writer)
+            except (EngineError, OSError):
+                # a full disk or a cancel: what is there is only in the way. After a
+                # kill it stays
+                partial.unlink(missing_ok=True)
+                raise
+
+    def _publish(self, partial: Path, key: str) -> None:
+        checkpoint("storage.rename.before")
+        os.replace(partial, self._file(key))
+        checkpoint("storage.rename.after")
+        sync_directory(self._path)
+
+    def _publish_new(self, partial: Path, key: str, data: bytes) -> bool:
+        """Give a file its name unless that is taken, also where the share knows no
+        second names; tell whether it has it."""
+        try:
+            os.link(partial, self._file(key))
+        except FileExistsError:
+            return False
+        except OSError:
+            with contextlib.suppress(FileExistsError):
+                _write_new(self._file(key), data)
+                return True
+            return False
+        sync_directory(self._path)
+        return True
+
+    @contextmanager
+    def _explained(self, what: Message) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _explain(error, what, self._path) from error
+
+
+def _why_not_writable(path: Path) -> OSError:
+    """Return the error that writing would give: asking for the right to write tells
+    only that there is none."""
+    read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    number = errno.EROFS if read_only else errno.EACCES
+    return OSError(number, os.strerror(number))
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with open(path, "xb", opener=open_private) as stream:
+        stream.write(data)
+        sync(stream)
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Make ``target`` a second name of ``source`` instead of a copy, once per source.
+
+    The archive is complete and never written again, and its first name goes away with
+    the run. A second storage on the same disk gets a real copy: two names are not two
+    backups.
+    """
+    if source.stat().st_nlink > 1:
+        return False
+    with contextlib.suppress(OSError):
+        target.unlink(missing_ok=True)
+        os.link(source, target)
+        return True
+    return False
+
+
+def _same_so_far(source: Path, partial: Path, progress: Progress) -> int:
+    """Return how many bytes of an interrupted copy are those of its source: after a
+    loss of power a file may have its size and not its content."""
+    done = 0
+    if not partial.exists():
+        return done
+    with open(source, "rb") as reader, open(partial, "rb", opener=open_private) as copy:
+        while (chunk := copy.read(COPY_CHUNK)) and chunk == reader.read(len(chunk)):
+            done += len(chunk)
+            progress.advance(len(chunk))
+    return done
+
+
+def _stored(key: str, status: os.stat_result) -> StoredObject:
+    # a file may claim to be of a year that no calendar has
+    seconds = min(max(status.st_mtime, 0), LATEST)
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return StoredObject(key, status.st_size, moment)
+
+
+def _explain(error: OSError, what: Message, folder: Path) -> EngineError:
+    kind = KINDS.get(error.errno or 0, SystemRefused)
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return kind(doing=what, folder=folder, reason=reason, log=f"{what}: {error}")

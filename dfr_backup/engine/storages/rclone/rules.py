@@ -1,0 +1,75 @@
+"""What an administrator of a database may tell rclone: a remote, a directory and
+nothing else."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors.rclone import BadRemote, BadRemoteDirectory
+from ...errors.storage import BadKey
+
+REMOTE = re.compile(r"[\w.+@](?:[\w.+@ -]*[\w.+@-])?")
+KEPT_VARIABLES = ("RCLONE_CONFIG", "RCLONE_PASSWORD_COMMAND")
+
+
+@dataclass(frozen=True)
+class RcloneConfig:
+    """Which of the remotes that the server's operator has configured, and which
+    directory in it.
+
+    ``config_file`` None is rclone's own default for the system user that runs Odoo,
+    ``binary`` None what is found on the PATH.
+    """
+
+    remote: str = ""
+    directory: str = ""
+    config_file: Path | None = None
+    binary: Path | None = None
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for rclone: ours, without options that a variable would
+    set.
+
+    What tells where the configuration is, what is in it and how it is opened, stays.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RCLONE_") or name.startswith(KEPT_VARIABLES)
+    }
+
+
+def checked_remote(remote: str) -> str:
+    """Return ``remote`` when it can be the name of one. Raise PermanentError."""
+    if not REMOTE.fullmatch(remote):
+        raise BadRemote(remote=remote)
+    return remote
+
+
+def checked_directory(directory: str) -> str:
+    """Return ``directory`` when it is a plain path within a remote. Raise
+    PermanentError."""
+    parts = directory.split("/") if directory else []
+    if not all(map(_is_plain, parts)):
+        raise BadRemoteDirectory(directory=directory)
+    return directory
+
+
+def checked_key(key: str) -> str:
+    """Return ``key`` when it can be the name of an object. Raise PermanentError."""
+    if key in ("", ".", "..") or "/" in key or not _is_printable(key):
+        raise BadKey(key=key)
+    return key
+
+
+def _is_plain(part: str) -> bool:
+    tricks = (
+        part in ("", ".", "..") or part.startswith(("-", "~")) or part != part.strip()
+    )
+    return not tricks and _is_printable(part) and not set(part) & set(":\\")
+
+
+def _is_printable(text: str) -> bool:
+    return all(character.isprintable() for character in text)

@@ -1,0 +1,157 @@
+"""The file that is uploaded, in slices that several threads send."""
+
+import base64
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import EngineError
+from ...errors.fetch import FileUnreadable
+from ...errors.s3 import SourceShrunk, SourceUnreadable
+from ...fileio.streams import SeekableStream
+
+# What a read returns, whatever was asked for. urllib3 asks for 16 KiB at a time, and
+# botocore's chunked encoding copies the rest of its chunk for each of those: a chunk
+# may not be large
+BLOCK = 128 << 10  # bytes
+PAUSE = 0.2  # seconds between two looks at whether to go on
+
+
+class Interrupt(BaseException):
+    """Ends a request from within its body. No Exception: botocore would try again.
+
+    ``cause`` is what the caller shall hear, if it does not know yet.
+    """
+
+    def __init__(self, cause: EngineError | None = None):
+        super().__init__()
+        self.cause = cause
+
+
+class Throttle:
+    """Holds all threads of a transfer together to ``bandwidth`` bytes per second (0:
+    does not)."""
+
+    def __init__(self, bandwidth: int, stopped: threading.Event):
+        self._bandwidth = bandwidth
+        self._stopped = stopped
+        self._lock = threading.Lock()
+        self._free_at = time.monotonic()
+        self.block = min(BLOCK, max(1 << 12, bandwidth // 4)) if bandwidth else BLOCK
+
+    def spend(self, count: int) -> None:
+        """Wait until ``count`` bytes may pass. Raise Interrupt when all is stopped."""
+        self.check()
+        if not self._bandwidth:
+            return
+        with self._lock:
+            self._free_at = (
+                max(self._free_at, time.monotonic()) + count / self._bandwidth
+            )
+            until = self._free_at
+        while (left := until - time.monotonic()) > 0:
+            if self._stopped.wait(min(left, PAUSE)):
+                raise Interrupt()
+
+    def check(self) -> None:
+        """Raise Interrupt when all is stopped."""
+        if self._stopped.is_set():
+            raise Interrupt()
+
+
+@dataclass(frozen=True)
+class Md5:
+    """An MD5 in the two forms in which S3 has it."""
+
+    digest: bytes
+
+    @property
+    def base64(self) -> str:
+        return base64.b64encode(self.digest).decode()
+
+    @property
+    def hex(self) -> str:
+        return self.digest.hex()
+
+
+def composite_etag(digests: list[Md5]) -> str:
+    """Return the ETag of an object that was uploaded in parts with these MD5s."""
+    whole = hashlib.md5(b"".join(one.digest for one in digests), usedforsecurity=False)
+    return f"{whole.hexdigest()}-{len(digests)}"
+
+
+class Slice(SeekableStream):
+    """``size`` bytes of an open file from ``offset`` on, as the body of a request.
+
+    ``sent`` is how many of them the attempt under way has sent. Slices of a file may be
+    read by several threads at a time. Reading raises Interrupt when the file cannot be
+    read, has become shorter, or the transfer is stopped.
+    """
+
+    def __init__(self, file: int, offset: int, size: int, throttle: Throttle):
+        super().__init__()
+        self._file = file
+        self._offset = offset
+        self._size = size
+        self._throttle = throttle
+        self._position = 0
+        self._sending = False
+        self.sent = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._sending = False
+        return super().seek(offset, whence)
+
+    def begin(self) -> None:
+        """Count what is read from now on as sent."""
+        self._sending = True
+
+    def read(self, amount: int | None = -1) -> bytes:
+        left = self._size - self._position
+        if self._sending:
+            amount = self._throttle.block
+        elif amount is None or amount < 0:
+            amount = left
+        data = self._read_at(self._position, min(left, amount))
+        self._position += len(data)
+        if self._sending:
+            self._throttle.spend(len(data))
+            self.sent = self._position
+        return data
+
+    def md5(self, tick: Callable[[], object] = lambda: None) -> Md5:
+        """Return the MD5 of the whole slice."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for start in range(0, self._size, 1 << 20):
+            digest.update(self._read_at(start, min(1 << 20, self._size - start)))
+            tick()
+        return Md5(digest.digest())
+
+    def _read_at(self, position: int, count: int) -> bytes:
+        self._throttle.check()  # the caller closes the file once all is stopped
+        try:
+            data = os.pread(self._file, count, self._offset + position)
+        except OSError as error:
+            raise Interrupt(SourceUnreadable(reason=error.strerror)) from error
+        if len(data) < count:
+            raise Interrupt(SourceShrunk())
+        return data
+
+
+def open_source(source: Path) -> int:
+    """Open the file that is sent; return its descriptor. Raise FileUnreadable."""
+    try:
+        return os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileUnreadable(
+            file=source.name,
+            reason=error.strerror,
+            remedy=FileUnreadable.remedy_source,
+        ) from error

@@ -1,0 +1,371 @@
+"""What this Odoo server is: the one place that reads its configuration and its
+addons path."""
+
+import contextlib
+import hashlib
+import logging
+import math
+import os
+import re
+import shlex
+from pathlib import Path
+
+from odoo import release
+from odoo.modules import Manifest
+from odoo.modules.neutralize import get_neutralization_queries
+from odoo.sql_db import connection_info_for
+from odoo.tools import config
+
+from .engine.encryption.secret_box import (
+    Key,
+    LoadedKey,
+    SecretBox,
+    key_from_text,
+    load_key,
+    load_or_create_key,
+)
+from .engine.errors import EngineError
+from .engine.errors.command_line import DataFolderUnusable
+from .engine.identity import Identity
+from .engine.manifest.signature import Signer
+from .engine.outbound import OutboundRules
+from .engine.ownership.originals import Original, Originals
+from .engine.ownership.owners import Owners
+from .engine.postgres import connection as postgres
+from .engine.postgres import installed
+from .engine.restore.place import Place
+from .engine.sources.addons import AddonSource
+from .engine.storages.local.storage import LocalRules
+from .engine.storages.rclone.storage import RcloneConfig
+
+# rclone
+_logger = logging.getLogger(__name__)
+
+STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")
+LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
+HANG_MINUTES = 120
+KEY_FILE = "secret.key"
+SWITCHED_OFF = ("false", "0", "no", "off")
+NOT_LIBPQ = ("database", "dbname", "dsn", "application_name")
+
+
+def data_root() -> Path:
+    """Return the directory below which everything of this addon lies."""
+    return Path(config["data_dir"], "dfr_backup")
+
+
+def work_path(job_uuid: str) -> Path:
+    """Return the directory of a run's archive under construction."""
+    return data_root() / "work" / job_uuid
+
+
+def log_path(job_uuid: str) -> Path:
+    """Return the file into which a detached runner writes."""
+    return data_root() / "log" / f"{job_uuid}.log"
+
+
+def owners() -> Owners:
+    """Return what this server has written down about who owns which location."""
+    return Owners(data_root() / "owners")
+
+
+def default_storage_path(database: str, uuid: str) -> Path:
+    """Return where a new installation keeps its backups: the first folder below the
+    data directory that is free, of its name and of its name with a part of its uuid.
+    """
+    name = re.sub(r"[^\w.-]", "_", database)
+    paths = [data_root() / "backups" / n for n in (name, f"{name}-{uuid[:8]}")]
+    free = [path for path in paths if not path.exists() or not any(path.iterdir())]
+    return free[0] if free else paths[-1]
+
+
+def filestore_path(database: str) -> Path:
+    """Return the directory of a database's attachment files."""
+    return Path(config.filestore(database))
+
+
+def mail_server_is_guessed() -> bool:
+    """Tell whether odoo.conf names no outgoing mail server, so that Odoo tries
+    localhost."""
+    return config["smtp_server"] in (None, "", "localhost")
+
+
+def hang_seconds() -> float:
+    """Return how long a run may show no sign of life before its process is ended.
+    Raise ValueError when odoo.conf says no such time: with it, no run would live or
+    none would end."""
+    minutes = config.get("dfr_backup_hang_minutes") or HANG_MINUTES
+    with contextlib.suppress(ValueError):
+        if 0 < float(minutes) < math.inf:
+            return 60 * float(minutes)
+    raise ValueError(
+        f"dfr_backup_hang_minutes in odoo.conf is no number above 0: {minutes}"
+    )
+
+
+def is_enabled() -> bool:
+    """Tell whether backups are switched on: a server for tests or a standby may say
+    ``dfr_backup_enabled = False`` in odoo.conf."""
+    value = config.get("dfr_backup_enabled")
+    return str(value).strip().lower() not in SWITCHED_OFF
+
+
+def pg_path() -> str | None:
+    """Return the directory that odoo.conf names for PostgreSQL's programs, if any."""
+    return config["pg_path"] or None
+
+
+def secret_box() -> SecretBox:
+    """Return what encrypts secrets at rest. Its key lies outside of the database and
+    of every backup: in the environment, in odoo.conf, or in a file of the data
+    directory that is made when it is first needed."""
+    text = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
+    former = _former_keys()
+    if text:
+        return SecretBox(key_from_text(text), *former)
+    return SecretBox(_key_in(load_or_create_key(data_root() / KEY_FILE)), *former)
+
+
+def _former_keys() -> list[Key]:
+    """Return the keys that were in use before the present one: what they have sealed
+    and signed is still read. Each is a text, or the absolute path of a key file."""
+    text = os.environ.get("DFR_BACKUP_FORMER_KEYS")
+    texts = str(text or config.get("dfr_backup_former_keys") or "").split(",")
+    return [
+        _key_in(load_key(Path(entry)))
+        if entry.startswith("/")
+        else key_from_text(entry)
+        for entry in map(str.strip, texts)
+        if entry
+    ]
+
+
+def _key_in(loaded: LoadedKey) -> Key:
+    if loaded.warning:
+        _logger.warning(loaded.warning)
+    return loaded.key
+
+
+def signer() -> Signer:
+    """Return what signs the manifests of backups, with a key that is derived from that
+    of the secrets."""
+    return Signer(*secret_box().keys)
+
+
+def known_signer() -> Signer | None:
+    """Return the same without making a key where there is none: a command may run as
+    another user. None without a key. Raise PermanentError when it cannot be read."""
+    return signer() if has_secret_key() else None
+
+
+def has_secret_key() -> bool:
+    """Tell whether there is a key for secrets: the first use makes one."""
+    set_by_hand = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
+    return bool(set_by_hand or (data_root() / KEY_FILE).exists())
+
+
+def outbound_rules() -> OutboundRules:
+    """Return which addresses databases may let this server call. Odoo's own settings
+    let an administrator call any, so the operator says where that is too much."""
+    text = os.environ.get("DFR_BACKUP_PRIVATE_HOSTS")
+    return OutboundRules.from_text(
+        str(text or config.get("dfr_backup_private_hosts") or "")
+    )
+
+
+def operator_value(name: str, field: str) -> str:
+    """Return what the server's administrator has set for the field of the storage
+    ``name``: a secret, or where it may be sent; else "".
+
+    Only names with our prefix are looked up: who administers a database could otherwise
+    read any variable of the server by sending it somewhere.
+    """
+    variable = f"DFR_BACKUP_{name}_{field}"
+    value = os.environ.get(variable.upper()) or config.get(variable.lower()) or ""
+    return str(value)
+
+
+def operator_lines(name: str, values: dict[str, str]) -> str:
+    """Return the lines of odoo.conf that set these fields of the storage ``name``."""
+    prefix = f"dfr_backup_{name}_".lower()
+    return "\n".join(f"{prefix}{field} = {value}" for field, value in values.items())
+
+
+def certificate_path(pem: str | None) -> str:
+    """Return the path of a file with these certificates, "" for none: libraries want
+    a file."""
+    if not pem:
+        return ""
+    content = pem.encode()
+    path = data_root() / "certificates" / f"{hashlib.sha256(content).hexdigest()}.pem"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return str(path)
+
+
+def rclone_config(remote: str = "", directory: str = "") -> RcloneConfig:
+    """Return how to reach a remote that the server's administrator has configured.
+    The system user's own configuration of rclone is used, unless odoo.conf names
+    another."""
+    names = ("dfr_backup_rclone_config", "dfr_backup_rclone")
+    config_file, binary = (
+        Path(path) if (path := config.get(name)) else None for name in names
+    )
+    return RcloneConfig(remote, directory, config_file, binary)
+
+
+def connection(database: str, application_name: str) -> postgres.Connection:
+    """Return how this server reaches ``database``, for connections outside Odoo's
+    pool."""
+    _name, info = connection_info_for(database)
+    params = {key: value for key, value in info.items() if key not in NOT_LIBPQ}
+    return postgres.Connection(database, params, application_name)
+
+
+def require_installed(database: str) -> None:
+    """Raise an EngineError unless this addon is installed in the database."""
+    name = "dfr_backup check"
+    installed.require_installed(
+        connection(database, name), connection("postgres", name)
+    )
+
+
+@contextlib.contextmanager
+def data_folder_explained():
+    """Let what the system refuses in our data directory leave as an EngineError."""
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename or "")
+        if not Path(name).is_relative_to(data_root()):
+            raise
+        reason = os.strerror(error.errno)
+        raise DataFolderUnusable(file=name, reason=reason, log=str(error)) from error
+
+
+def place(database: str) -> Place:
+    """Return where a restored database, and its filestore, go."""
+    return Place(database, filestore_path(database))
+
+
+def restored_addons_path(database: str, job_uuid: str) -> Path:
+    """Return where the custom addons of a restored database are unpacked: a
+    directory that no Odoo loads from, because who administers a database does not
+    administer the server."""
+    return data_root() / "addons" / f"{database}-{job_uuid[:8]}"
+
+
+def addons_line(path: Path) -> str:
+    """Return the line of odoo.conf with which this Odoo loads addons from ``path``,
+    too."""
+    return f"addons_path = {','.join([*config['addons_path'], str(path)])}"
+
+
+def markers() -> Path:
+    """Return the directory in which restores of this server note what they make."""
+    return data_root() / "restores"
+
+
+def originals() -> Originals:
+    """Return what this server knows of which database is the original of which
+    identity."""
+    return Originals(data_root() / "originals")
+
+
+def hand_over(identity: Identity) -> Original | None:
+    """Let a database be the original of its uuid from now on, and let it have the
+    locations of the one that was; return that one, None when there was none. Either
+    both or, when an EngineError is raised, nothing."""
+    known = originals()
+    before = known.of(identity.uuid)
+    known.hand_over(identity)
+    try:
+        owners().move_to(identity)
+    except EngineError:
+        known.put_back(identity.uuid, before)
+        raise
+    return before
+
+
+def moved_command(database: str) -> str:
+    """Return the command with which the operator says that a database is the original
+    now."""
+    return f"odoo backup moved -d {shlex.quote(database)}"
+
+
+def modules_on_disk() -> list[str]:
+    """Return the names of all modules that this server could load."""
+    return sorted(manifest.name for manifest in Manifest.all_addon_manifests())
+
+
+def neutralization(modules: list[str]) -> list[str]:
+    """Return Odoo's SQL that makes a copy with these modules harmless."""
+    return [query for query in get_neutralization_queries(modules) if query]
+
+
+def database_template() -> dict:
+    """Return how this server makes new databases, as options of a restore."""
+    return {"template": config["db_template"], "unaccent": bool(config["unaccent"])}
+
+
+def local_rules() -> LocalRules:
+    """Return where local storages may be, with the roots that odoo.conf adds."""
+    extra = str(config.get("dfr_backup_local_roots") or "").split(",")
+    allowed = [data_root() / "backups", *LOCAL_ROOTS, *(root.strip() for root in extra)]
+    forbidden = [Path(config["data_dir"], "filestore"), *_addons_paths()]
+    return LocalRules([Path(root) for root in allowed if root], forbidden)
+
+
+def _addons_paths() -> list[str]:
+    paths = [
+        config.addons_base_dir,
+        config.addons_community_dir,
+        config.addons_data_dir,
+    ]
+    return [path for path in [*paths, *config["addons_path"]] if os.path.isdir(path)]
+
+
+def custom_addons(env) -> list[AddonSource]:
+    """Return the installed addons that do not come with Odoo, and where they lie on
+    disk.
+
+    Odoo's own rule (``odoo.tools.cloc``): a directory that holds "base" or "web" is
+    standard.
+    """
+    modules = env["ir.module.module"].search(
+        [("state", "=", "installed")], order="name"
+    )
+    manifests = [
+        Manifest.for_addon(name, display_warning=False)
+        for name in modules.mapped("name")
+    ]
+    return [
+        AddonSource(manifest.name, Path(manifest.path).resolve())
+        for manifest in manifests
+        if manifest and not _is_standard(manifest.addons_path)
+    ]
+
+
+def _is_standard(addons_path: str) -> bool:
+    return any(
+        os.path.isdir(os.path.join(addons_path, name)) for name in STANDARD_ADDONS
+    )
+
+
+def odoo_manifest(cr) -> dict:
+    """Return the keys that Odoo's own database manager writes into
+    ``manifest.json``."""
+    cr.execute(
+        "SELECT name, latest_version FROM ir_module_module WHERE state = 'installed'"
+    )
+    version = cr.connection.server_version
+    return {
+        "odoo_dump": "1",
+        "db_name": cr.dbname,
+        "version": release.version,
+        "version_info": release.version_info,
+        "major_version": release.major_version,
+        "pg_version": f"{version // 10000}.{version % 10000}",
+        "modules": dict(sorted(cr.fetchall())),
+    }

@@ -1,0 +1,138 @@
+"""The archive under construction, and what becomes of a run that has lost it."""
+
+import contextlib
+import shutil
+
+from ..engine.archive.writer import ArchiveWriter
+from ..engine.errors import Cancelled, Deferred, EngineError, PermanentError
+from ..engine.errors.storage import ArchiveGone, PartialArchiveGone, WorkDeleted
+from ..engine.manifest import model as manifest
+from ..engine.messages import Message
+from ..engine.progress import Progress
+from . import words
+from .base import Flow, Work
+from .records import JobRecord, StepRecord, StorageRecord
+
+PARTIAL_ARCHIVE = "archive.part"
+IN_WORK = ("dump_database", "archive_files", "compress", "upload")
+
+
+class ArchivingFlow(Flow):
+    """A flow that makes an archive in a working directory, in several steps and
+    attempts."""
+
+    BEGINS_AGAIN = True  # what is lost can be made once more
+
+    def __init__(self, job: JobRecord):
+        super().__init__(job)
+        self.work = job._work_path()
+        self.partial = self.work / PARTIAL_ARCHIVE
+        self._writer: ArchiveWriter | None = None
+
+    def _do(self, step: StepRecord, work: Work, obstacle: str | None = None) -> None:
+        in_work = step.kind in IN_WORK
+        inner = (lambda progress: self._in_work(work, progress)) if in_work else work
+        super()._do(step, inner, obstacle)
+
+    def _in_work(self, work: Work, progress: Progress) -> None:
+        """Do a step. When its files are deleted meanwhile, put the run off: the next
+        attempt begins with a new dump."""
+        try:
+            work(progress)
+        except (Cancelled, Deferred):
+            raise
+        except (EngineError, OSError) as error:
+            again = self.BEGINS_AGAIN and self.job._may_try_again()
+            if not again or not self._is_lost() or self._is_stored():
+                raise
+            self._undo_uploads("upload")
+            raise WorkDeleted(folder=self.work, log=str(error)) from error
+
+    def _good(self, kind: str, storage: StorageRecord | None = None) -> bool:
+        return self.job._step(kind, storage)._is_good()
+
+    def _has_saved(self) -> bool:
+        return self._good("dump_database") or self._good("archive_files")
+
+    def _is_lost(self) -> bool:
+        """Tell whether somebody else removed what was saved."""
+        if not self.work.exists():
+            return True
+        return self._has_saved() and not (
+            self.partial.exists() or self.job._is_archived()
+        )
+
+    def _is_stored(self) -> bool:
+        """Tell whether a storage holds the archive already."""
+        return any(self._good("upload", storage) for storage in self.job._storages())
+
+    def _archive(self) -> ArchiveWriter:
+        """The writer, one for all steps. What another process has begun is read
+        again first."""
+        if self._writer is None and self.partial.exists():
+            saved = self.job._facts().get("saved", 0)
+            self._writer = ArchiveWriter.resume(
+                self.partial, at_least=saved, progress=self._watch()
+            )
+        elif self._writer is None:
+            self._writer = ArchiveWriter.create(self.partial)
+        return self._writer
+
+    def _watch(self) -> Progress:
+        """Return a progress that only listens to a cancel: reading again is no step."""
+        return Progress(lambda _progress: self.job._check_cancel())
+
+    def _release(self) -> None:
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+
+    def _forget_archive(self) -> None:
+        self._release()
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(mode=0o700, parents=True)
+
+    def _restart_if_archive_is_lost(self) -> None:
+        """A later attempt may find the working directory gone or damaged, or be on
+        another server: then nothing of what the closed steps have saved counts any
+        more, unless a storage holds it."""
+        if (
+            self.job._is_archived()
+            or not self.job._uploads_missing()
+            or not self._has_saved()
+        ):
+            return
+        if self._is_stored():
+            return
+        try:
+            if not self.partial.exists():
+                raise PartialArchiveGone()
+            self._archive()  # reads it again
+        except PermanentError as error:
+            self._undo_uploads("upload")
+            self.job._restart(Message(words.STARTING_AGAIN, problem=error))
+            self._forget_archive()
+
+    def _require_archive(self) -> None:
+        """Raise PermanentError when there is nothing to upload any more."""
+        if not self.job._is_archived():
+            raise ArchiveGone(folder=self.work)
+
+    def _undo_uploads(self, unless: str) -> None:
+        """Remove what was uploaded to each storage, unless its step of that kind
+        ended well."""
+        for storage in self.job._storages():
+            uploaded = self.job._step("upload", storage).state not in (
+                "pending",
+                "skipped",
+            )
+            if uploaded and not self._good(unless, storage):
+                with contextlib.suppress(EngineError):
+                    self._remove_from(storage)
+
+    def _remove_from(self, storage: StorageRecord) -> None:
+        target = storage._get_own_storage()
+        target.delete(manifest.sidecar_key(self.job.archive_name))
+        target.discard_partial(self.job.archive_name)
+        target.delete(self.job.archive_name)
+        self.job._record_copy(storage, "deleted")

@@ -1,0 +1,538 @@
+"""One backup, from top to bottom: the sequence diagram in code."""
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..engine.archive.journal import journal_path
+from ..engine.archive.writer import ArchiveWriter, Sealed
+from ..engine.catalog.catalogued import compare_stored
+from ..engine.checkpoints import checkpoint
+from ..engine.encryption.files import Encrypted, encrypt_file
+from ..engine.errors import (
+    Cancelled,
+    Deferred,
+    EngineError,
+    Mismatch,
+    PermanentError,
+    RetryableError,
+)
+from ..engine.errors.archive import (
+    ArchiveNeedsSpace,
+    EncryptedMeanwhile,
+    FilestoreMissing,
+    FilesUnreadable,
+    NoStorage,
+    StaysInTheClear,
+    WorkFolderNotMade,
+)
+from ..engine.manifest import model as manifest
+from ..engine.manifest.names import DUMP, INDEX
+from ..engine.manifest.sidecar import parse_sidecar
+from ..engine.messages import Joined, Message, Size, _
+from ..engine.policy.outcome import overall_state
+from ..engine.postgres.connection import ClientTool, find_client_tool
+from ..engine.postgres.dump import dump
+from ..engine.postgres.snapshot import RowCounter, Snapshot
+from ..engine.progress import Progress
+from ..engine.retry import with_retries
+from ..engine.sources import attachment_list as listing
+from ..engine.sources.addons import archive_addons
+from ..engine.sources.filestore import (
+    Attachment,
+    FilestoreReport,
+    archive_filestore,
+    walk_filestore,
+)
+from . import words
+from .archiving import ArchivingFlow
+from .records import JobRecord, Listing, PlanRecord, StorageRecord
+
+PARTIAL_ENCRYPTED = "archive.part.age"
+ATTACHMENT_LIST = "attachments.jsonl"
+# share of the tables' size that the compressed dump takes, rounded up from what was
+# measured
+DUMP_RATIO = 0.4
+
+
+class BackupFlow(ArchivingFlow):
+    """Performs a backup. Each public method is one step of it."""
+
+    overall_state = staticmethod(overall_state)
+
+    def __init__(self, job: JobRecord):
+        super().__init__(job)
+        self.list = self.work / ATTACHMENT_LIST
+
+    @staticmethod
+    def planned_steps(
+        plan: PlanRecord, storages: StorageRecord
+    ) -> list[tuple[str, StorageRecord]]:
+        """Return the steps that a run of ``plan`` will have, as (kind, storage)."""
+        nowhere = storages.browse()
+        steps = [("initialize", nowhere)]
+        steps += [("dump_database", nowhere)] if plan.include_database else []
+        files = plan.include_filestore or plan.include_addons
+        steps += [("archive_files", nowhere)] if files else []
+        steps += [("compress", nowhere)]
+        steps += [("upload", storage) for storage in storages]
+        steps += [("verify", storage) for storage in storages]
+        return [*steps, ("cleanup", nowhere)]
+
+    def run(self) -> None:
+        self.job._adopt_plan()
+        try:
+            self._run_steps(self.job._storages())
+        finally:
+            self._release()
+
+    def _run_steps(self, storages: StorageRecord) -> None:
+        step = self.job._step
+        self._do(step("initialize"), self.initialize)
+        self._restart_if_too_open()
+        self._restart_if_archive_is_lost()
+        self._do(step("dump_database"), self.dump_database, self._unprepared())
+        self._do(step("archive_files"), self.archive_files, self._unprepared())
+        self._do(step("compress"), self.compress, self._nothing_to_compress())
+        for storage in storages:
+            upload = step("upload", storage)
+            self._do_stored(upload, self.upload, self._not_sealed())
+        for storage in storages:
+            verify = step("verify", storage)
+            self._do_stored(verify, self.verify, self._not_uploaded(storage))
+        self._do(step("cleanup"), self.cleanup)
+
+    def _restart_if_too_open(self) -> None:
+        """An archive that an earlier attempt has completed in the clear is not uploaded
+        any more once its plan encrypts."""
+        job = self.job
+        uploads = [job._step("upload", storage) for storage in job._storages()]
+        missing = any(not step._is_closed() for step in uploads)
+        if job.archive_name and missing and job._is_too_open():
+            self._undo_uploads("verify")
+            problem = EncryptedMeanwhile()
+            job._restart(Message(words.STARTING_AGAIN, problem=problem))
+            self._forget_archive()
+
+    # === WHY A STEP CANNOT RUN === #
+
+    def _unprepared(self) -> str | None:
+        return None if self._good("initialize") else words.UNPREPARED
+
+    def _nothing_to_compress(self) -> str | None:
+        if self._has_saved():
+            return None
+        return words.NOTHING_SAVED
+
+    def _not_sealed(self) -> str | None:
+        return None if self._good("compress") else words.NO_ARCHIVE
+
+    def _not_uploaded(self, storage: StorageRecord) -> str | None:
+        if self._good("upload", storage):
+            return None
+        return words.NOT_STORED
+
+    # === THE STEPS === #
+
+    def initialize(self, progress: Progress) -> None:
+        """Make the working directory, and find out early what would fail late."""
+        if not self.job._storages():
+            raise NoStorage()
+        self._make_work()
+        self._check_tools(progress)
+        self.job._adopt_encryption()
+        # one that cannot be used ends the run before anything is saved
+        self.job._encryption_key()
+        with self._postponing():
+            self._check_space(progress)
+        self._check_storages(progress)
+
+    def _make_work(self) -> None:
+        try:
+            self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkFolderNotMade(
+                folder=self.work.parent, reason=error.strerror, log=str(error)
+            ) from error
+
+    def _check_tools(self, progress: Progress) -> None:
+        """Only log: a missing pg_dump fails the dump, and the files are still saved."""
+        if not self.job.include_database:
+            return
+        with contextlib.suppress(EngineError):
+            tool = self._find_pg_dump()
+            progress.log(Message(_("Using %(program)s"), program=tool.label))
+
+    def _find_pg_dump(self) -> ClientTool:
+        job = self.job
+        return find_client_tool("pg_dump", job._server_version(), job._pg_path())
+
+    def _check_space(self, progress: Progress) -> None:
+        needed = self._estimated_size(progress)
+        free = shutil.disk_usage(self.work).free
+        progress.log(
+            Message(
+                _("About %(needed)s needed, %(free)s free in %(folder)s"),
+                needed=Size(needed),
+                free=Size(free),
+                folder=self.work,
+            )
+        )
+        if free < needed:
+            raise ArchiveNeedsSpace(
+                needed=Size(needed), free=Size(free), folder=self.work
+            )
+
+    def _estimated_size(self, progress: Progress) -> int:
+        """Return about how many bytes the archive will have, rather too many."""
+        size = 0
+        with Snapshot(self.job._connection().heard_by(progress)) as snapshot:
+            if self.job.include_database:
+                size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
+            if self.job.include_filestore:
+                # the dump will tell what is the matter
+                with contextlib.suppress(PermanentError, RetryableError):
+                    size += snapshot.estimated_filestore_size()
+        return 2 * size if self.job._is_encrypted() else size
+
+    def _check_storages(self, progress: Progress) -> None:
+        for storage in self.job._storages():
+            with _warning(progress, storage):
+                storage._get_own_storage().check()
+
+    def dump_database(self, progress: Progress) -> None:
+        """Dump one snapshot of the database straight into the archive."""
+        self._forget_archive()
+        with self._postponing():
+            self._dump(progress)
+
+    @contextlib.contextmanager
+    def _postponing(self) -> Iterator[None]:
+        """Let what PostgreSQL refuses for a while put the run off, as long as it has
+        attempts."""
+        try:
+            yield
+        except RetryableError as error:
+            if self.job._may_try_again():
+                raise Deferred.because(error) from error
+            raise
+
+    def _dump(self, progress: Progress) -> None:
+        connection = self.job._connection()
+        with Snapshot(connection.heard_by(progress)) as snapshot:
+            self._save_list(snapshot, progress)
+            tool = self._find_pg_dump()
+            progress.expect(snapshot.estimated_dump_size())
+            writer = self._archive()
+            with (
+                RowCounter(snapshot, progress) as rows,
+                writer.stream_member(DUMP) as member,
+            ):
+                size = dump(
+                    tool,
+                    connection,
+                    snapshot,
+                    member.write,
+                    progress,
+                    self.job._dump_options(),
+                )
+            self._index_attachments(snapshot, writer, progress)
+        saved = writer.save()
+        if rows.problem:
+            progress.warn(
+                Message(
+                    _("The rows could not be counted: %(problem)s"),
+                    problem=rows.problem,
+                )
+            )
+        progress.log(
+            Message(
+                _("%(size)s of SQL, %(tables)s tables"),
+                size=Size(size),
+                tables=len(rows.counts or {}),
+            )
+        )
+        self.job._remember(
+            snapshot_at=snapshot.taken_at.isoformat(),
+            pg_dump=tool.label,
+            rows=rows.counts,
+            saved=saved,
+        )
+
+    def _index_attachments(
+        self, snapshot: Snapshot, writer: ArchiveWriter, progress: Progress
+    ) -> None:
+        """Let the archive say which attachment is which file. Without that it is a
+        backup, too."""
+        try:
+            with writer.stream_member(INDEX) as member:
+
+                def write(piece: bytes) -> None:
+                    member.write(piece)
+                    progress.tick()
+
+                snapshot.index_attachments(write)
+        except Cancelled:
+            raise
+        except EngineError as error:
+            progress.warn(
+                Message(
+                    _("The attachments could not be listed by name: %(problem)s"),
+                    problem=error,
+                )
+            )
+
+    def _save_list(self, snapshot: Snapshot, progress: Progress) -> None:
+        files, size = listing.save(self.list, snapshot.attachments())
+        elsewhere = snapshot.attachments_elsewhere()
+        progress.log(
+            Message(
+                _("The database refers to %(count)s attachment files, %(size)s"),
+                count=files,
+                size=Size(size),
+            )
+        )
+        for where, count in elsewhere.items():
+            progress.log(
+                Message(
+                    _("%(count)s attachments are kept elsewhere: %(where)s"),
+                    count=count,
+                    where=where,
+                )
+            )
+        self.job._remember(
+            attachments={"files": files, "bytes": size, "elsewhere": elsewhere},
+        )
+
+    def archive_files(self, progress: Progress) -> None:
+        """Archive the attachment files of the same snapshot, and the custom addons."""
+        writer, report = self._archive(), None
+        if self.job.include_addons:
+            addons = archive_addons(writer, self.job._custom_addons(), progress)
+            self.job._remember(addons=addons)
+        if self.job.include_filestore:
+            report = self._archive_filestore(writer, progress)
+        self.job._remember(saved=writer.save())
+        if report and report.unreadable_count:
+            raise FilesUnreadable(
+                count=report.unreadable_count,
+                total=report.files,
+                log="\n".join(map(str, report.unreadable)),
+            )
+
+    def _archive_filestore(
+        self, writer: ArchiveWriter, progress: Progress
+    ) -> FilestoreReport:
+        root = self.job._filestore_path()
+        attachments = self._attachments(root, progress)
+        if not root.is_dir() and self.job._facts().get("attachments", {}).get(
+            "files", 1
+        ):
+            raise FilestoreMissing(folder=root)
+        report = archive_filestore(writer, root, attachments, progress)
+        self.job._note_filestore(report, complete=self.list.exists())
+        progress.log(
+            Message(
+                _("%(count)s attachment files, %(size)s"),
+                count=report.files,
+                size=Size(report.bytes),
+            )
+        )
+        for template, count, names in (
+            (words.FILES_MISSING, report.missing_count, report.missing),
+            (words.FILES_DAMAGED, report.damaged_count, report.damaged),
+        ):
+            if count:
+                lines = Joined(names, "\n")
+                progress.warn(Message(template, count=count, names=lines))
+        self.job._remember(
+            filestore={
+                "files": report.files,
+                "bytes": report.bytes,
+                "missing": report.missing_count,
+                "damaged": report.damaged_count,
+                "unreadable": report.unreadable_count,
+                "missing_names": list(map(str, report.missing)),
+                "damaged_names": list(map(str, report.damaged)),
+                "unreadable_names": list(map(str, report.unreadable)),
+            }
+        )
+        return report
+
+    def _attachments(self, root: Path, progress: Progress) -> Iterable[Attachment]:
+        """Return the files to archive: those of the dump's snapshot, or of one just for
+        them.
+
+        Without any list, because the database cannot be read, everything that is there.
+        """
+        if not self.list.exists():
+            try:
+                connection = self.job._connection().heard_by(progress)
+                with Snapshot(connection) as snapshot:
+                    self._save_list(snapshot, progress)
+            except Cancelled:
+                raise
+            except EngineError as error:
+                progress.warn(
+                    Message(
+                        _("No list of attachments, taking all files: %(problem)s"),
+                        problem=error,
+                    )
+                )
+                return walk_filestore(root)
+        progress.expect(self.job._facts()["attachments"]["bytes"])
+        return listing.load(self.list)
+
+    def compress(self, progress: Progress) -> None:
+        """Complete the archive: checksums, manifest, directory. From here on it
+        never changes."""
+        if not self.job._is_archived():
+            self._seal(progress)
+        drop = self.job._note_size()
+        if drop:
+            progress.warn(Message(words.SIZE_DROP, drop=drop))
+
+    def _seal(self, progress: Progress) -> None:
+        self.job._adopt_encryption()
+        key = self.job._encryption_key()
+        name = manifest.archive_name(
+            self.job._database(), self.job._taken_at(), self.job.uuid
+        )
+        writer = self._archive()
+        count, digest = writer.write_checksums()
+        content = self.job._manifest({"count": count, "sha256sums": digest})
+        writer.add_bytes("manifest.json", manifest.encode(content))
+        sealed = writer.close()
+        self._release()
+        progress.log(
+            Message(
+                _("%(name)s: %(size)s, %(members)s members"),
+                name=name,
+                size=Size(sealed.size),
+                members=sealed.members,
+            )
+        )
+        stored: Sealed | Encrypted = sealed
+        complete = self.partial
+        if key:
+            name, complete = f"{name}.age", self.work / PARTIAL_ENCRYPTED
+            stored = encrypt_file(self.partial, complete, key, progress)
+            progress.log(Message(_("Encrypted by age")))
+        self.job._record_archive(name, stored.size, stored.sha256, content)
+        checkpoint("archive.recorded")
+        complete.rename(self.work / name)
+        checkpoint("archive.renamed")
+        self.partial.unlink(missing_ok=True)
+        journal_path(self.partial).unlink(missing_ok=True)
+        progress.done = progress.total = stored.size
+
+    def upload(self, progress: Progress, storage: StorageRecord) -> None:
+        """Store the archive and, last of all, the manifest that makes it a backup."""
+        target = storage._get_own_storage()
+        job = self.job
+        self._require_archive()
+        self._require_closed()
+        path, key, retries = job._archive_path(), job.archive_name, storage._retries()
+        with_retries(lambda: target.put(path, key, progress), progress, retries)
+        checkpoint("storage.manifest.before")
+        facts = job._facts()["manifest"]
+        content = manifest.sidecar(
+            facts, key, int(job.archive_size), job.archive_sha256, job._sign
+        )
+        with_retries(
+            lambda: target.put_bytes(content, manifest.sidecar_key(key)),
+            Progress(),
+            retries,
+        )
+        location = target.location(job.archive_name)
+        progress.log(Message(_("Stored as %(location)s"), location=location))
+        noted = job.copy_ids._noted_of(
+            parse_sidecar(content, manifest.sidecar_key(key))
+        )
+        job._record_copy(storage, "stored", **noted)
+
+    def _require_closed(self) -> None:
+        """Raise an EngineError when the archive may not be uploaded as it is: it was
+        completed before its plan was encrypted."""
+        if self.job._is_too_open():
+            again = self.job._may_try_again()
+            raise EncryptedMeanwhile() if again else StaysInTheClear()
+
+    def verify(self, progress: Progress, storage: StorageRecord) -> None:
+        """Read back what the storage holds, and compare it with what was sealed."""
+        job = self.job
+        target = storage._get_own_storage()
+        known = job._catalogued(storage)
+        try:
+            sidecar = with_retries(
+                lambda: compare_stored(target, job.archive_name, known, progress),
+                progress,
+                storage._retries(),
+            )
+        except Mismatch:
+            job._record_copy(storage, "damaged")
+            # a retry must not take it for the real one
+            with contextlib.suppress(EngineError):
+                target.delete(manifest.sidecar_key(job.archive_name))
+                target.delete(job.archive_name)
+            raise
+        progress.log(
+            Message(
+                _("%(size)s are there, and their checksum is right"),
+                size=Size(int(job.archive_size)),
+            )
+        )
+        noted = job.copy_ids._noted_of(sidecar)
+        job._record_copy(storage, "verified", **noted)
+
+    def cleanup(self, progress: Progress) -> None:
+        """Remove what is not needed any more: old copies, where a new one is
+        verified, and temporary files. A failure here is a warning, never a failure."""
+        for storage in self.job._storages():
+            if self._good("verify", storage):
+                self._look_after(progress, storage)
+        try:
+            self.job._clean_up(progress)
+        except OSError as error:
+            progress.warn(
+                Message(_("Something could not be removed: %(reason)s"), reason=error)
+            )
+
+    def _look_after(self, progress: Progress, storage: StorageRecord) -> None:
+        """List a storage, once: delete what no rule wants any more, and see what else
+        is gone: somebody else may have deleted it."""
+        with _warning(progress, storage):
+            listing = self.job._listing(storage, progress)
+            self._apply_retention(progress, storage, listing)
+            self.job._note_listed(storage, progress, listing)
+
+    def _apply_retention(
+        self, progress: Progress, storage: StorageRecord, listing: Listing
+    ) -> None:
+        """Delete what the plan's rules want nowhere any more, and say for each why."""
+        with _warning(progress, storage):
+            self.job._apply_retention(storage, progress, listing)
+
+    def abandon(self) -> None:
+        """After a cancel: remove every trace of this run but the copies already
+        verified."""
+        self._undo_uploads("verify")
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def give_up(self) -> None:
+        """After too many interruptions: remove what no storage holds as a whole."""
+        self._undo_uploads("upload")
+
+
+@contextlib.contextmanager
+def _warning(progress: Progress, storage: StorageRecord) -> Iterator[None]:
+    """Let what goes wrong with a storage be a warning."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except EngineError as error:
+        progress.warn(
+            Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
+        )

@@ -1,0 +1,133 @@
+"""An archive from elsewhere, taken into a storage and its catalogue."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..engine.archive.reader import open_archive
+from ..engine.catalog.upload_receiver import (
+    check_archive,
+    distinct_key,
+    free_key,
+    let_go,
+    look_at,
+    take_key,
+)
+from ..engine.checkpoints import checkpoint
+from ..engine.errors import EngineError, PermanentError
+from ..engine.errors.storage import UploadedFileGone
+from ..engine.messages import Message
+from ..engine.policy.outcome import whole_state
+from ..engine.progress import Progress
+from ..engine.restore.attachments import lost_attachments
+from ..engine.retry import with_retries
+from . import words
+from .backup import BackupFlow
+from .records import Listing, StorageRecord
+
+UPLOADED = "uploaded"  # the file, until it has the name of an archive
+
+
+class ImportFlow(BackupFlow):
+    """What was uploaded to this server is checked, and then stored and verified as a
+    backup's archive is. When it cannot be stored it is kept for a while, as a
+    backup's is."""
+
+    STEPS = ("check", "upload", "verify", "cleanup")
+    BEGINS_AGAIN = False
+
+    overall_state = staticmethod(whole_state)
+
+    def run(self) -> None:
+        step = self.job._step
+        storage = self.job._storages()
+        self._do(step("check"), lambda progress: self.check(progress, storage))
+        self._do_stored(step("upload"), self.upload, self._not_sealed())
+        self._do_stored(step("verify"), self.verify, self._not_uploaded(storage))
+        self._do(step("cleanup"), self.cleanup)
+
+    def _not_sealed(self) -> str | None:
+        return None if self._good("check") else words.NOT_KEPT
+
+    def check(self, progress: Progress, storage: StorageRecord) -> None:
+        """Read all of the file, and decide under which name it is stored."""
+        job, path = self.job, self.work / UPLOADED
+        if job._is_archived():
+            return
+        if not path.exists():
+            raise UploadedFileGone()
+        name, moment = job._uploaded()
+        arrival = look_at(path, name, moment)
+        sha256 = check_archive(path, progress)
+        if arrival.made_by_odoo:
+            self._count_attachments(path, progress)
+        try:
+            key = free_key(storage._get_own_storage(), arrival.key, job.uuid)
+        except EngineError:  # the upload will say why, and may be tried again
+            key = distinct_key(arrival.key, job.uuid[:8])
+        content = arrival.taken_in(job.database_uuid, job.uuid)
+        job._record_archive(key, path.stat().st_size, sha256, content)
+        checkpoint("import.recorded")
+        path.rename(self.work / key)
+
+    def _count_attachments(self, path: Path, progress: Progress) -> None:
+        """Say now what a restore will have to be told to go on without."""
+        try:
+            with open_archive(path) as archive:
+                lost = lost_attachments(archive, progress)
+        except PermanentError as error:  # it cannot be restored, and is taken in
+            progress.warn(error.in_full)
+            return
+        if lost and lost.error:
+            progress.warn(lost.error.in_full)
+            self.job._note_to_accept([lost.error])
+
+    def upload(self, progress: Progress, storage: StorageRecord) -> None:
+        """Store the archive. A name that another import has taken since this one was
+        checked is left to it."""
+        self._require_archive()
+        key = with_retries(
+            lambda: self._take_key(storage), progress, storage._retries()
+        )
+        if key != self.job.archive_name:
+            self._rename(key)
+            progress.log(Message(words.NAME_TAKEN, key=key))
+        self.job._remember(begun=[*self._begun(), key])
+        try:
+            super().upload(progress, storage)
+        except EngineError:
+            self._let_go(storage, key)
+            raise
+
+    def _begun(self) -> Sequence[str]:
+        return self.job._facts().get("begun", ())
+
+    def _take_key(self, storage: StorageRecord) -> str:
+        job, target = self.job, storage._get_own_storage()
+        # who may not delete may not write over a reservation either
+        take = take_key if storage.can_delete else free_key
+        return take(target, job.archive_name, job.uuid, self._begun())
+
+    def _let_go(self, storage: StorageRecord, key: str) -> None:
+        """Let others have a name under which nothing was stored: a later attempt asks
+        for it again."""
+        with contextlib.suppress(EngineError):
+            if let_go(storage._get_own_storage(), key, self.job.uuid):
+                begun = [name for name in self._begun() if name != key]
+                self.job._remember(begun=begun)
+
+    def _rename(self, key: str) -> None:
+        """Give the archive another name; a kill leaves it under the one or under the
+        other, as the run knows it."""
+        job, former = self.job, self.job._archive_path()
+        with contextlib.suppress(FileExistsError):
+            os.link(former, self.work / key)
+        size, content = int(job.archive_size), job._facts()["manifest"]
+        job._record_archive(key, size, job.archive_sha256, content)
+        former.unlink()
+
+    def _apply_retention(
+        self, progress: Progress, storage: StorageRecord, listing: Listing
+    ) -> None:
+        """An archive from elsewhere takes no other's place."""

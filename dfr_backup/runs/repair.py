@@ -1,0 +1,91 @@
+"""Files of the filestore that are not good, put back from the backups that still
+have them."""
+
+from ..engine.catalog.browse import find_files, look_into
+from ..engine.catalog.filestore_repair import put_back, remove_partial
+from ..engine.errors import Cancelled, EngineError, PermanentError
+from ..engine.errors.storage import NoGoodFile
+from ..engine.messages import Message, _
+from ..engine.policy.outcome import checked_state
+from ..engine.progress import Progress
+from . import words
+from .base import Flow
+from .records import CopyRecord
+
+NAMED = 50  # files that no backup has, by name
+
+
+class RepairFlow(Flow):
+    overall_state = staticmethod(checked_state)
+
+    def run(self) -> None:
+        self._do(self.job._step("repair"), self.repair)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Leave nothing, also of an attempt that was killed."""
+        for store_fname in self.job._names_to_repair():
+            remove_partial(self.job._filestore_path(), store_fname)
+        self.job._forget_key()
+
+    give_up = abandon
+
+    def repair(self, progress: Progress) -> None:
+        """Look through the backups, newest first, until every file was put back."""
+        wanted = self.job._files_to_repair()
+        progress.expect(sum(wanted.values()))
+        whole = len(wanted)
+        for copy in self.job._repair_sources():
+            if not wanted:
+                break
+            try:
+                self._repair_from(copy, wanted, progress)
+            except Cancelled:
+                raise
+            except EngineError as error:
+                progress.log(
+                    Message(
+                        _("%(key)s in %(storage)s: %(problem)s"),
+                        key=copy.key,
+                        storage=copy.storage_id.name,
+                        problem=error.in_full,
+                    )
+                )
+        if wanted:
+            self._report_unrecoverable(wanted, whole, progress)
+
+    def _repair_from(
+        self, copy: CopyRecord, wanted: dict[str, int], progress: Progress
+    ) -> None:
+        """Put back what this backup holds of the files that are wanted."""
+        storage, identities = copy.storage_id._get_storage(), self.job._identities(copy)
+        progress.tick()
+        known = copy._catalogued()
+        with look_into(storage, copy.key, identities, known) as reader:
+            found = list(find_files(reader, wanted))
+            reader.want([entry for _name, entry in found])
+            for store_fname, entry in found:
+                progress.tick()
+                try:
+                    written = put_back(
+                        self.job._filestore_path(), store_fname, reader.pieces(entry)
+                    )
+                except PermanentError as error:
+                    progress.log(
+                        Message(words.PROBLEM_AT, where=copy.key, problem=error)
+                    )
+                    continue
+                progress.advance(wanted.pop(store_fname))
+                self.job._note_repaired(store_fname, copy if written else None)
+                template = words.PUT_BACK if written else words.GOOD_ALREADY
+                progress.log(Message(template, file=store_fname, key=copy.key))
+
+    def _report_unrecoverable(
+        self, lost: dict[str, int], whole: int, progress: Progress
+    ) -> None:
+        names = "\n".join([*lost][:NAMED])
+        if len(lost) == whole:
+            raise NoGoodFile(count=whole, log=names)
+        progress.warn(
+            Message(words.FILES_LOST, lost=len(lost), count=whole, names=names)
+        )

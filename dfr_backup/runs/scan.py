@@ -1,0 +1,39 @@
+"""The catalogue, rebuilt from what a storage holds."""
+
+from ..engine.catalog.scan import scan
+from ..engine.messages import Message, _
+from ..engine.progress import Progress
+from ..engine.retry import with_retries
+from .base import Flow
+from .records import StorageRecord
+from .words import PROBLEM_AT
+
+
+class ScanFlow(Flow):
+    """One step for each storage."""
+
+    def run(self) -> None:
+        for step in self.job.step_ids:
+            self._do_stored(step, self.scan)
+
+    def scan(self, progress: Progress, storage: StorageRecord) -> None:
+        """Read every manifest, compare it with its archive, and write down what is
+        there."""
+        target = storage._get_storage()
+        found = with_retries(
+            lambda: list(scan(target, progress)), progress, storage._retries()
+        )
+        self.job._record_scan(storage, found, progress)
+        for item in found:
+            if item.problem:
+                # what has no readable manifest may well be somebody else's
+                tell = progress.warn if item.sidecar else progress.log
+                tell(Message(PROBLEM_AT, where=item.key, problem=item.problem))
+        good = sum(not item.problem for item in found)
+        progress.log(
+            Message(
+                _("Complete backups: %(good)s, other manifests: %(others)s"),
+                good=good,
+                others=len(found) - good,
+            )
+        )

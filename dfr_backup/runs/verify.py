@@ -1,0 +1,46 @@
+"""Stored copies, looked at again: are they there, and are they what was stored?"""
+
+from functools import partial
+
+from ..engine.catalog.catalogued import compare_stored
+from ..engine.catalog.upload_receiver import compare_found
+from ..engine.errors import Mismatch
+from ..engine.messages import Message, _
+from ..engine.progress import Progress
+from ..engine.retry import with_retries
+from ..engine.storages.base import Storage
+from .base import Flow
+from .records import CopyRecord
+
+
+class VerifyFlow(Flow):
+    """One step for each copy."""
+
+    def run(self) -> None:
+        for step in self.job.step_ids:
+            self._do(step, partial(self.verify, copy=step.copy_id))
+
+    def verify(self, progress: Progress, copy: CopyRecord) -> None:
+        """Read one copy back, and note what was found."""
+        target = copy.storage_id._get_storage()
+        try:
+            with_retries(
+                lambda: self._compare(target, copy, progress),
+                progress,
+                copy.storage_id._retries(),
+            )
+        except Mismatch:
+            present = target.stat(copy.key) is not None
+            self.job._persist(copy, {"state": "damaged" if present else "missing"})
+            raise
+        progress.log(Message(_("%(key)s: the checksum is right"), key=copy.key))
+        copy._note_verified(self.job)
+
+    def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
+        if copy.origin != "odoo":
+            sidecar = compare_stored(target, copy.key, copy._catalogued(), progress)
+            self.job._persist(copy, copy._noted_of(sidecar))
+            return
+        known = copy.sha256 or ""
+        found = compare_found(target, copy.key, int(copy.size), known, progress)
+        self.job._persist(copy, {"sha256": found})
