@@ -177,3 +177,18 @@ def test_deleted_marker(world, cell):
     assert (world.share / MARKER).exists()
     client.head_object(Bucket=bucket, Key=MARKER)
     cell("deleted marker", "backup, schedule, drill, restore", summary(states))
+
+
+def test_share_that_is_not_mounted(world, cell):
+    """Neither marker nor backups: nothing is written there, nothing is forgotten."""
+    aside = world.folder / "aside"
+    world.share.rename(aside)
+    world.share.mkdir(mode=0o700)
+    world.lost.add("local")
+    states = world.live("original", good=False)
+    assert list(world.share.iterdir()) == []
+    world.share.rmdir()
+    aside.rename(world.share)
+    world.lost.clear()
+    states += world.live("original")
+    cell("share not mounted", "backup, schedule, drill, restore", summary(states))
