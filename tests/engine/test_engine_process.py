@@ -61,7 +61,7 @@ def test_it_dies_with_us(tmp_path):
             with open(f"/proc/{pid}/stat") as stat:
                 if stat.read().split()[2] == "Z":
                     return
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return
         time.sleep(0.1)
     raise AssertionError("the child outlived its parent")

@@ -268,11 +268,12 @@ class Lab:
         of_pg_dump = b"PGDATABASE=" + needles[0] + b"\0"
         # there may be another server with a database of this name
         conf = b"ODOO_RC=" + os.fsencode(self.instance.conf) + b"\0"
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
+        # no further than the names: a process may end between two looks at it
+        for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                command = path.read_bytes()
-                environ = path.with_name("environ").read_bytes()
-                pid = int(path.parent.name)
+                command = (process / "cmdline").read_bytes()
+                environ = (process / "environ").read_bytes()
+                pid = int(process.name)
                 ours = any(needle in command for needle in needles)
                 ours = (ours or of_pg_dump in environ) and conf in environ
                 if ours and b"driver.py" not in command and pid != os.getpid():

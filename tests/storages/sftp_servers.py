@@ -150,11 +150,12 @@ def _kill(pids):
 
 def _children(pid):
     found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
+    # no further than the names: a process may end between two looks at it
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
-            fields = status.read_text().rpartition(")")[2].split()
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
             if int(fields[1]) == pid:
-                child = int(status.parent.name)
+                child = int(process.name)
                 found += [child, *_children(child)]
     return found
 
