@@ -483,7 +483,7 @@ def test_cancel_is_prompt_and_leaves_no_thread(root, writer, mixed):
     with pytest.raises(Cancelled):
         archive_filestore(writer, root, mixed, progress)
     assert not [
-        thread for thread in threading.enumerate() if "dfr_backup read" in thread.name
+        thread for thread in threading.enumerate() if "dfr_backup" in thread.name
     ]
     whole = archive_filestore(writer, root, mixed, Progress())
     assert len(seal(writer)) == whole.files == len(mixed) - 1
