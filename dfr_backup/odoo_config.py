@@ -38,7 +38,6 @@ from .engine.sources.addons import AddonSource
 from .engine.storages.local.storage import LocalRules
 from .engine.storages.rclone.storage import RcloneConfig
 
-# rclone
 _logger = logging.getLogger(__name__)
 
 STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")

@@ -244,7 +244,8 @@ def _lock(connection, job_id: int) -> bool:
 
 
 def heartbeat() -> None:
-    """Call this at least once in so many minutes as a run may hang, see ``server``."""
+    """Call this at least once in so many minutes as a run may hang, see
+    ``odoo_config``."""
     _life.at = time.monotonic()
 
 

@@ -63,8 +63,7 @@ def _is_called_over_http():
 
 class BackupAudit(models.Model):
     """One line for each change that can cost backups, and for each time that somebody
-    opens one. Only the addon adds lines, and
-    nothing changes or deletes them."""
+    opens one. Only the addon adds lines, and nothing changes or deletes them."""
 
     _name = "backup.audit"
     _inherit = ["backup.record.mixin"]

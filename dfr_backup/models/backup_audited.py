@@ -19,14 +19,14 @@ def _readers(plan):
     """Return who can read the backups that a plan makes: the kind of its encryption,
     and the keys, without a secret."""
     if plan.encryption == "recipients":
-        return "recipients", frozenset(_keys(plan))
+        return "recipients", _keys(plan)
     sealed = (plan.sealed_secrets or {}).get("age_passphrase")
     return plan.encryption, sealed if plan.encryption == "passphrase" else None
 
 
 def _keys(plan):
     lines = (line.strip() for line in (plan.age_recipients or "").splitlines())
-    return sorted(line for line in lines if line and not line.startswith("#"))
+    return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 def _readers_in_words(plan):

@@ -12,7 +12,6 @@ from ..engine.monitoring.metrics import Metric
 
 MONITORS = ("health", "metrics")
 TOKEN_BYTES = 32
-ENDED_STATES = ("success", "partial", "failure")
 # the worst first
 BAD_STATUSES = ("switched_off", "no_plan", "overdue", "failing", "scheduler")
 

@@ -1,10 +1,10 @@
-from ..runs.base import Flow
-from ..runs.backup import BackupFlow
-from ..runs.repair import RepairFlow
-from ..runs.importing import ImportFlow
-from ..runs.restore import DrillFlow, RestoreFlow
-from ..runs.scan import ScanFlow
-from ..runs.verify import VerifyFlow
+from .base import Flow
+from .backup import BackupFlow
+from .repair import RepairFlow
+from .importing import ImportFlow
+from .restore import DrillFlow, RestoreFlow
+from .scan import ScanFlow
+from .verify import VerifyFlow
 
 # the flow of each kind of ``backup.job``
 FLOWS: dict[str, type[Flow]] = {

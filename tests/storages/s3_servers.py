@@ -255,7 +255,7 @@ def moto(top):
     server = Server(f"http://{HOST}:{port}", top=top)
     try:
         wait_for_port(
-            port, _start(server, ["moto_server", "-H", HOST, "-p", str(port)]), 20
+            port, _start(server, ["moto_server", "-H", HOST, "-p", str(port)]), 90
         )
         yield server
     finally:

@@ -291,16 +291,16 @@ class Archive:
         Cancelled.
         """
         progress.expect(self._contents_bytes())
-        crew = WorkerPool(progress, workers)
+        pool = WorkerPool(progress, workers)
 
         def check_batch(batch: list[Listed]) -> int:
             members = self.reader.members([listed.entry for listed in batch])
             for (_entry, pieces), listed in zip(members, batch, strict=True):
                 for piece in as_listed(listed, pieces):
-                    crew.count(len(piece))
+                    pool.count(len(piece))
             return len(batch)
 
-        return sum(crew.map(check_batch, batches_of(self._listed_members())))
+        return sum(pool.map(check_batch, batches_of(self._listed_members())))
 
     def _contents_bytes(self) -> int:
         found = self._contents

@@ -1,1 +1,1 @@
-"""Threads and child processes: the one place that starts them."""
+"""Threads that share work, work beside the caller's, and child processes."""

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from ..errors import Cancelled
 from ..progress import Progress
-from .worker_pool import LOOK
+from .worker_pool import POLL_INTERVAL
 
 Result = TypeVar("Result")
 
@@ -46,7 +46,7 @@ class Background(Generic[Result]):
         """
         if self._result is None:
             raise RuntimeError("nothing was begun")
-        while not wait([self._result], LOOK).done:
+        while not wait([self._result], POLL_INTERVAL).done:
             report(self._progress.done)
         return self._result.result()
 

@@ -15,7 +15,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 MAX_WORKERS = 4
 AHEAD = 4  # tasks per worker that are handed out before the first result is awaited
-LOOK = 0.25  # seconds between two reports while a result is awaited
+POLL_INTERVAL = 0.25  # seconds between two reports while a result is awaited
 
 
 class WorkerPool:
@@ -54,7 +54,7 @@ class WorkerPool:
         end at their next ``count``, and the error is raised here.
         """
         waiting: deque[Future[Result]] = deque()
-        with ThreadPoolExecutor(self._workers, "dfr_backup crew") as pool:
+        with ThreadPoolExecutor(self._workers, "dfr_backup worker") as pool:
             try:
                 for task in tasks:
                     waiting.append(pool.submit(work, task))
@@ -73,7 +73,7 @@ class WorkerPool:
         while True:
             self.report()
             try:
-                return future.result(LOOK)
+                return future.result(POLL_INTERVAL)
             except NotYet:
                 if future.done():
                     raise

@@ -107,7 +107,13 @@ def refuse_newer(manifest: Mapping[str, Any], name: str) -> None:
     of a format that came after this release: what it has may mean something else."""
     ours = manifest.get("dfr_backup")
     version = ours.get("format") if isinstance(ours, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if isinstance(version, int):
+        refuse_newer_version(version, name)
+
+
+def refuse_newer_version(version: int, name: str) -> None:
+    """The same for the number of a format."""
+    if version > FORMAT_VERSION:
         raise NewerFormat(key=name, format=version)
 
 

@@ -4,7 +4,7 @@ import os
 import re
 
 DUMP = "dump.sql"
-INDEX = "attachments.jsonl"  # see index.py
+INDEX = "attachments.jsonl"  # see archive/attachment_index.py
 FILESTORE = "filestore/"
 ADDONS = "addons/"
 CHECKSUMS = "SHA256SUMS"

@@ -7,12 +7,10 @@ from typing import Any
 from ..errors.archive import ManifestMalformed
 from ..messages import _
 from ..untrusted import Unusable, parse_json
-from .model import refuse_newer
+from .model import BAD_CHARACTERS, LONGEST_REASON, refuse_newer
 from .names import MANIFEST
 
 LARGEST = 1 << 60
-LONGEST = 64 << 10  # characters of a text: a reason may have a whole output in it
-BAD_CHARACTERS = frozenset(map(chr, [*range(9), *range(11, 32), 127]))
 ANY = "*"  # the name of a key that may be any
 # a type, or a mapping by key, or a list of one shape; each of them may be missing, null
 # or false, as Odoo has it
@@ -100,8 +98,8 @@ def _require(good: bool, place: str) -> None:
 
 
 def _is_name(value: str) -> bool:
-    return len(value) <= LONGEST and "\0" not in value
+    return len(value) <= LONGEST_REASON and "\0" not in value
 
 
 def _is_text(value: str) -> bool:
-    return len(value) <= LONGEST and BAD_CHARACTERS.isdisjoint(value)
+    return len(value) <= LONGEST_REASON and not BAD_CHARACTERS.search(value)

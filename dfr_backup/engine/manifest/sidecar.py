@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
-from ..errors.fetch import BadManifest, NewerFormat
+from ..errors.fetch import BadManifest
 from ..identity import UNKNOWN, Identity
 from ..messages import Message, _
 from ..untrusted import Unusable, parse_json
 from .model import (
     BAD_CHARACTERS,
-    FORMAT_VERSION,
     LONGEST_NAME,
     LONGEST_REASON,
+    refuse_newer_version,
     seal,
     sidecar_key,
 )
@@ -24,7 +24,7 @@ from .signature import Signature, signature_of
 
 LARGEST_ARCHIVE = 1 << 60  # bytes
 YEARS = range(2000, 2200)
-# what manifest.archive_name makes, and nothing that a file system could take for a path
+# what model.archive_name makes, and nothing that a file system could take for a path
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -119,8 +119,7 @@ def parse_sidecar(data: bytes, key: str) -> Sidecar:
 def _sidecar(odoo: "_Fields", key: str) -> Sidecar:
     ours = odoo.fields("dfr_backup")
     version = ours.whole("format", 1, LARGEST_ARCHIVE)
-    if version > FORMAT_VERSION:
-        raise NewerFormat(key=shown_key(key), format=version)
+    refuse_newer_version(version, shown_key(key))
     archive = odoo.fields("archive")
     name = archive.matching("key", KEY)
     if sidecar_key(name) != key:

@@ -292,7 +292,7 @@ def dump_error(
         return TooManySessions(reason=full["reason"], log=log)
     if "lock timeout" in stderr or "could not obtain lock" in stderr:
         return TableLocked(log=log)
-    if known := _by_facts(stderr, connection, sqlstate, reason, log):
+    if known := _by_facts(stderr, connection, sqlstate, log):
         return known
     if status < 0:
         return DumpKilled(signal=-status, log=log)
@@ -308,7 +308,6 @@ def _by_facts(
     stderr: str,
     connection: Connection | None,
     sqlstate: str | None,
-    reason: str,
     log: str,
 ) -> EngineError | None:
     """Return the same of what needs no words of the server, None when that tells

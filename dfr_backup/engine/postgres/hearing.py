@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2.extensions import cursor
 
+from ..concurrency.worker_pool import POLL_INTERVAL
 from ..progress import Progress
 
 Result = TypeVar("Result")
-LOOK = 0.25  # seconds between two reports
 AT_ONCE = 0.05  # seconds in which most statements are done
 WAIT_FOR_END = 10.0  # seconds that a cancelled statement may take to say so
 
@@ -22,7 +22,7 @@ WAIT_FOR_END = 10.0  # seconds that a cancelled statement may take to say so
 def join(thread: threading.Thread, progress: Progress) -> None:
     """Wait for a thread. Raise Cancelled."""
     while thread.is_alive():
-        thread.join(LOOK)
+        thread.join(POLL_INTERVAL)
         progress.tick()
 
 
@@ -37,7 +37,7 @@ def hear(
             wait([doing], AT_ONCE)
             while not doing.done():
                 progress.tick()
-                wait([doing], LOOK)
+                wait([doing], POLL_INTERVAL)
         except BaseException:
             _stop(doing, stop)
             raise
@@ -50,7 +50,7 @@ def _stop(doing: "Future[Any]", stop: Callable[[], object]) -> None:
     while not doing.done() and time.monotonic() < deadline:
         with suppress(psycopg2.Error):  # it is gone already
             stop()
-        wait([doing], LOOK / 5)
+        wait([doing], POLL_INTERVAL / 5)
 
 
 def cursor_heard_by(progress: Progress) -> type[Any]:

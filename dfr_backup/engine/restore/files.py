@@ -129,11 +129,11 @@ class FilestoreExtraction:
     def _extract(self, progress: Progress) -> Unpacked:
         with explained(self._target):
             self._target.mkdir(parents=True)
-        crew = WorkerPool(progress, self._workers)
+        pool = WorkerPool(progress, self._workers)
         reader, names_tell = self._archive.reader, not self._archive.names_are_proven()
         behind = WriteBehind(files_behind() if self._durable else 0)
         unpacker = _Unpacker(
-            reader, FILESTORE, self._target, crew, behind=behind, names_tell=names_tell
+            reader, FILESTORE, self._target, pool, behind=behind, names_tell=names_tell
         )
         # here, where nobody waits for the disk yet
         with reaching_the_disk(self._target) if self._durable else nullcontext():
@@ -183,7 +183,7 @@ class _Unpacker:
         reader: ZipReader,
         prefix: str,
         root: Path,
-        crew: WorkerPool,
+        pool: WorkerPool,
         *,
         behind: WriteBehind | None = None,
         names_tell: bool = False,
@@ -191,7 +191,7 @@ class _Unpacker:
         self._reader = reader
         self._prefix = prefix
         self._root = root
-        self._crew = crew
+        self._pool = pool
         self._behind = behind or WriteBehind(0)
         self._names_tell = names_tell
         self._owner = _parent_owner(root)
@@ -202,7 +202,7 @@ class _Unpacker:
         files, size = 0, 0
         damaged: list[str] = []
         with explained(self._root), self._behind:
-            for batch in self._crew.map(self._unpack_batch, batches_of(members)):
+            for batch in self._pool.map(self._unpack_batch, batches_of(members)):
                 files += batch.files
                 size += batch.bytes
                 damaged += batch.damaged
@@ -232,7 +232,7 @@ class _Unpacker:
                 if digest:
                     digest.update(piece)
                 _write_all(file, piece)
-                self._crew.count(len(piece))
+                self._pool.count(len(piece))
         finally:
             self._behind.close(file)
         return not by_content or digest.hexdigest() == by_content[1]

@@ -26,6 +26,7 @@ from typing import Any
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..concurrency.worker_pool import POLL_INTERVAL
 from ..errors import Cancelled
 from ..messages import Message
 from ..postgres.connection import Connection
@@ -48,7 +49,7 @@ from .kinds import (
     UNCHECKED,
     table_of,
 )
-from .sessions import LOOK, Sessions
+from .sessions import Sessions
 from .sql_stream import SHORT_ENOUGH, USUAL, Longest, Rows, Statement, split
 from .vacuum_guard import VacuumGuard
 
@@ -369,7 +370,7 @@ class _Pipe:
     def put(self, part: bytes) -> bool:
         """Hand a part on; return False when the other has enough for now."""
         try:
-            self._queue.put(part, timeout=LOOK)
+            self._queue.put(part, timeout=POLL_INTERVAL)
         except queue.Full:
             return False
         return True
@@ -378,7 +379,7 @@ class _Pipe:
     def parts(self) -> Iterator[bytes]:
         while not self._stopped.is_set():
             with suppress(queue.Empty):
-                part = self._queue.get(timeout=LOOK)
+                part = self._queue.get(timeout=POLL_INTERVAL)
                 if part == END:
                     return
                 yield part
@@ -428,14 +429,14 @@ def _fill(
 def _put(ready: "queue.Queue[Any]", item: Any, stopped: threading.Event) -> None:
     while not stopped.is_set():
         with suppress(queue.Full):
-            ready.put(item, timeout=LOOK)
+            ready.put(item, timeout=POLL_INTERVAL)
             return
 
 
 def _received(ready: "queue.Queue[Any]", progress: Progress) -> Iterator[bytes]:
     while True:
         try:
-            item = ready.get(timeout=LOOK)
+            item = ready.get(timeout=POLL_INTERVAL)
         except queue.Empty:
             progress.tick()
             continue

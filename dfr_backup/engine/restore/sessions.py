@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg2
 
+from ..concurrency.worker_pool import POLL_INTERVAL
 from ..errors import EngineError
 from ..errors.dump import TooManySessions
 from ..errors.restore import UnexpectedFailure
@@ -18,7 +19,6 @@ from ..postgres.connection import Connection
 from ..progress import Progress
 from .errors import server_error
 
-LOOK = 0.25  # seconds between two reports while a session works
 WAIT_FOR_END = 10.0  # seconds that a cancelled session may take to say so
 MEMORY = (
     "256MB"  # for one index build; the server's own default, 64 MB, sorts on the disk
@@ -107,7 +107,7 @@ class Sessions:
                 self._raise_error()
                 if len(self._shared) < self._limit:
                     break
-                self._changed.wait(LOOK)
+                self._changed.wait(POLL_INTERVAL)
             self._progress.tick()
         self._submit(self._shared, work)
 
@@ -124,7 +124,7 @@ class Sessions:
                 self._raise_error()
                 if not self._busy:
                     return
-                self._changed.wait(LOOK)
+                self._changed.wait(POLL_INTERVAL)
             self._progress.tick()
 
     def _submit(self, queue: deque[Work], work: Work) -> None:
@@ -173,7 +173,7 @@ class Sessions:
             for thread in self._threads:
                 thread.cancel()
             for thread in self._threads:
-                thread.join(LOOK / 5)
+                thread.join(POLL_INTERVAL / 5)
 
     def _close_connections(self) -> None:
         for thread in self._threads:

@@ -130,12 +130,12 @@ def _compare_files(
     attachments: Iterable[Attachment],
     root: Path,
     report: VerifyReport,
-    crew: WorkerPool,
+    pool: WorkerPool,
 ) -> None:
     def look(batch: list[Attachment]) -> list[tuple[str, Attachment]]:
-        return [(_state(root / one.store_fname, crew), one) for one in batch]
+        return [(_state(root / one.store_fname, pool), one) for one in batch]
 
-    for batch in crew.map(look, _in_batches(iter(attachments))):
+    for batch in pool.map(look, _in_batches(iter(attachments))):
         for state, attachment in batch:
             _note(report, state, attachment)
 
@@ -145,7 +145,7 @@ def _in_batches(attachments: Iterator[Attachment]) -> Iterator[list[Attachment]]
         yield batch
 
 
-def _state(path: Path, crew: WorkerPool) -> str:
+def _state(path: Path, pool: WorkerPool) -> str:
     """Return "missing", "damaged", or nothing when the content's SHA-1 is the name."""
     digest = hashlib.sha1(usedforsecurity=False)
     try:
@@ -155,7 +155,7 @@ def _state(path: Path, crew: WorkerPool) -> str:
     try:
         while piece := os.read(file, CHUNK):
             digest.update(piece)
-            crew.count(len(piece))
+            pool.count(len(piece))
     except OSError:
         return "damaged"
     finally:

@@ -255,9 +255,9 @@ def _read_ahead(
     # one more than there are cores: each waits for the disk or for Python at times
     # (measured)
     count = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) + 1)
-    crew = WorkerPool(progress, count, ahead=AHEAD)
+    pool = WorkerPool(progress, count, ahead=AHEAD)
     tasks = batches(attachments, _expected_size, BATCH_FILES, BATCH_BYTES)
-    for reads in crew.map(lambda batch: _read_batch(store, batch, codec), tasks):
+    for reads in pool.map(lambda batch: _read_batch(store, batch, codec), tasks):
         yield from reads
 
 

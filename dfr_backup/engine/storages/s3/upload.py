@@ -76,8 +76,8 @@ class Upload:
         self._size = os.fstat(file).st_size
         self._progress = progress
         self._extras = extras
-        self._crew = PartPool(self._report)
-        self._throttle = Throttle(limits.bandwidth, self._crew.stopped)
+        self._pool = PartPool(self._report)
+        self._throttle = Throttle(limits.bandwidth, self._pool.stopped)
         self._slices: dict[int, Slice] = {}
         self._kept = 0  # bytes in parts that are stored already
         self._counted = 0  # bytes that the progress knows of
@@ -97,7 +97,7 @@ class Upload:
             self._clean_up()
             raise
         finally:
-            self._crew.stopped.set()
+            self._pool.stopped.set()
 
     # -- what is there already
 
@@ -126,14 +126,14 @@ class Upload:
         def work(part: Part) -> tuple[int, Md5]:
             return part.number, self._slice(part).md5()
 
-        return dict(self._crew.map(work, parts, os.cpu_count() or 1))
+        return dict(self._pool.map(work, parts, os.cpu_count() or 1))
 
     # -- in one piece
 
     def _store_whole(self) -> None:
         body = self._slice(Part(1, 0, self._size))
-        md5 = self._crew.call(body.md5).base64
-        extras = self._crew.call(self._extras)
+        md5 = self._pool.call(body.md5).base64
+        extras = self._pool.call(self._extras)
         self._patiently("put_object", Body=body, ContentMD5=md5, **extras)
         checkpoint("storage.put.written")
         self._conclude()
@@ -160,7 +160,7 @@ class Upload:
             self._abort(other)
 
     def _begin(self) -> str:
-        extras = self._crew.call(self._extras)
+        extras = self._pool.call(self._extras)
         upload = self._patiently("create_multipart_upload", **extras)
         checkpoint("storage.put.begun")
         return str(upload["UploadId"])
@@ -176,7 +176,7 @@ class Upload:
         with contextlib.suppress(
             PermanentError
         ):  # without the right to list, all begins anew
-            uploads = self._crew.call(
+            uploads = self._pool.call(
                 lambda: list(open_uploads(self._link, self._name))
             )
             for upload in uploads:
@@ -200,7 +200,7 @@ class Upload:
     ) -> dict[int, dict[str, Any]]:
         """Return the stored parts of an upload, or nothing if one of them is not of
         our file."""
-        stored = self._crew.call(lambda: stored_parts(self._link, self._name, upload))
+        stored = self._pool.call(lambda: stored_parts(self._link, self._name, upload))
         for number, found in stored.items():
             if number not in parts or found["Size"] != parts[number].size:
                 return {}
@@ -221,7 +221,7 @@ class Upload:
         def work(part: Part) -> tuple[int, dict[str, Any]]:
             return part.number, self._send_part(upload, part)
 
-        for number, answer in self._crew.map(work, missing, self._link.config.parallel):
+        for number, answer in self._pool.map(work, missing, self._link.config.parallel):
             named[number] = _named(number, answer)
             checkpoint("storage.put.part")
             self._report()
@@ -254,7 +254,7 @@ class Upload:
     def _patiently(self, operation: str, **params: Any) -> dict[str, Any]:
         """Do an operation on the object, however long it takes, unless it is
         cancelled."""
-        return self._crew.call(
+        return self._pool.call(
             lambda: self._link.call(operation, Key=self._name, **params)
         )
 
@@ -281,10 +281,10 @@ class Upload:
         """Leave no parts behind. A part that was under way may be stored after its
         upload was aborted: abort again, but do not wait for a server that has fallen
         silent."""
-        quiet = self._crew.dismiss(GRACE)
+        quiet = self._pool.dismiss(GRACE)
         if not self._id or not self._abort(self._id) or quiet:
             return
-        self._crew.dismiss(GRACE)
+        self._pool.dismiss(GRACE)
         self._abort(self._id)
 
     def _abort(self, upload: str) -> bool:

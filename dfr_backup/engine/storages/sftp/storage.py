@@ -370,9 +370,8 @@ def _make(session: Session, path: PurePosixPath) -> None:
     if session.stat(str(path)) is not None:
         return
     if path != path.parent:
-        with contextlib.suppress(
-            SftpStatusError
-        ):  # then the directory cannot be made either
+        # then the directory cannot be made either
+        with contextlib.suppress(SftpStatusError):
             _make(session, path.parent)
     session.mkdir(str(path), 0o700)
 
