@@ -36,7 +36,7 @@ CANCELLED = _("Skipped: the run was cancelled.")
 REPLACED = _("Skipped: run %(run)s takes the place of this one.")
 
 TAKEN_OFF = _(
-    "“%(storage)s” was taken off the plan meanwhile: nothing is stored there."
+    "“%(storage)s” was removed from the plan in the meantime: nothing is stored there."
 )
 
 TRYING_AGAIN = _("Interrupted in attempt %(attempt)s: trying again.")

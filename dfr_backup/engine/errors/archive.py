@@ -105,14 +105,14 @@ class InsideFolder(PermanentError, code="ARCHIVE-14"):
 
 class EncryptedMeanwhile(Deferred, code="OTHER-55"):
     template = _(
-        "The archive was completed in the clear, and its plan has been encrypted since."
+        "The archive was completed without encryption, but its plan now requires it."
     )
-    remedy = _("Nothing has to be done: the backup is made again, encrypted.")
+    remedy = _("No action needed: the backup is made again, encrypted.")
 
 
 class StaysInTheClear(PermanentError, code="OTHER-56"):
     template = _(
-        "The archive was completed in the clear, and its plan has been encrypted "
-        "since: it is not uploaded."
+        "The archive was completed without encryption, but its plan now requires it: "
+        "it was not uploaded."
     )
-    remedy = _("Start a new backup: “Try Again” does so.")
+    remedy = _("Start a new backup: press “Try Again”.")

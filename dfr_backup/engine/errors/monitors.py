@@ -5,8 +5,8 @@ from ..messages import _
 from . import PermanentError, RetryableError
 
 NEXT_RUN = _(
-    "Look at that service. Nothing was lost but this one notice: the next run "
-    "notifies it again."
+    "Check that service. Only this notification was lost: the next run notifies it "
+    "again."
 )
 
 

@@ -85,8 +85,8 @@ class NotAnArchive(PermanentError, code="OTHER-11"):
 class ForeignRun(EngineError, code="OTHER-12"):
     template = _("This run belongs to the database that this one is a copy of.")
     remedy = _(
-        "Nothing is to be done: it continues in that database. This one makes its own "
-        "backups with its next run."
+        "No action needed: it continues in that database. This one makes its own "
+        "backups from its next run on."
     )
 
 

@@ -11,14 +11,14 @@ class IdentityNotConfirmed(PermanentError, code="OTHER-30"):
 
 class PasswordNeeded(PermanentError, code="OTHER-31"):
     template = _(
-        "This change of “%(record)s” can cost backups: it takes your password, entered "
-        "within the last ten minutes."
+        "This change to “%(record)s” can cost you backups: it requires your password, "
+        "entered within the last ten minutes."
     )
     remedy = _(
-        "Change it in its form in the web client (%(form)s): saving there asks for "
-        "your password and goes on. A call by RPC or with an API key cannot do it."
+        "Make it on the form in the web client (%(form)s): saving asks for your "
+        "password and continues. It is not possible by RPC or with an API key."
     )
     remedy_button = _(
-        "Press “%(button)s” in its form in the web client (%(form)s): the button asks "
-        "for your password. A call by RPC or with an API key cannot do it."
+        "Press “%(button)s” on the form in the web client (%(form)s): it asks for your "
+        "password. It is not possible by RPC or with an API key."
     )

@@ -99,7 +99,7 @@ class OpenInBackup(EngineError, code="ARCHIVE-16"):
 
 class NoReason(EngineError, code="OTHER-51"):
     template = _("The step failed without a recorded reason.")
-    remedy = _("Its log may have more, and the runner's log: %(log_file)s")
+    remedy = _("See the log of the step, and the runner's log: %(log_file)s")
 
 
 class StepFailed(EngineError):

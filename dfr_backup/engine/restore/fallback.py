@@ -21,8 +21,8 @@ AGAIN = _(
     "its own order."
 )
 LONG = _(
-    "The dump has a statement of unusual length, which needs much memory. The load "
-    "begins again, with enough of it."
+    "The dump contains an unusually long statement, which needs more memory. The load "
+    "starts again."
 )
 
 

@@ -147,7 +147,7 @@ class _Addon:
         name = path.relative_to(self._root).as_posix()
         plain = without_odd_characters(name)
         if plain != name:
-            words = _("its name has odd characters, archived as %(name)s")
+            words = _("its name has unusual characters, archived as %(name)s")
             self._warn(path, Message(words, name=plain))
         return f"{FOLDER}{self._name}/{plain}"
 

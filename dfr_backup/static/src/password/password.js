@@ -49,7 +49,7 @@ function passwordHandler(env, error, originalError) {
         if (confirmed) {
             env.services.notification.add(
                 _t(
-                    "Your password was accepted, for ten minutes. Make the change again: it is not asked for now."
+                    "Your password was accepted for ten minutes. Make the change again."
                 ),
                 {
                     type: "success",
