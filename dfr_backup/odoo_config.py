@@ -24,7 +24,7 @@ from .engine.encryption.secret_box import (
     load_key,
     load_or_create_key,
 )
-from .engine.errors import EngineError
+from .engine.errors import EngineError, reason_of
 from .engine.errors.command_line import DataFolderUnusable
 from .engine.identity import Identity
 from .engine.manifest.signature import Signer
@@ -239,7 +239,7 @@ def data_folder_explained():
         name = os.fsdecode(error.filename or "")
         if not Path(name).is_relative_to(data_root()):
             raise
-        reason = os.strerror(error.errno)
+        reason = reason_of(error)
         raise DataFolderUnusable(file=name, reason=reason, log=str(error)) from error
 
 

@@ -21,7 +21,7 @@ from ..engine.catalog.catalogued import Catalogued
 from ..engine.catalog.fetch import fetch
 from ..engine.catalog.scan import read_sidecar, scan
 from ..engine.encryption.files import Passphrase, parse_identities
-from ..engine.errors import Cancelled, EngineError
+from ..engine.errors import Cancelled, EngineError, reason_of
 from ..engine.errors.command_line import (
     FolderNamed,
     FormerDatabaseBack,
@@ -316,7 +316,7 @@ def _identities(options, key):
             return parse_identities(Path(options.identity).read_text())
         except OSError as error:
             raise IdentityUnreadable(
-                path=options.identity, reason=error.strerror
+                path=options.identity, reason=reason_of(error)
             ) from error
     if not sys.stdin.isatty():
         raise KeyNeeded(remedy=KeyNeeded.remedy_option)

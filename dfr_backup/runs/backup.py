@@ -17,6 +17,7 @@ from ..engine.errors import (
     Mismatch,
     PermanentError,
     RetryableError,
+    reason_of,
 )
 from ..engine.errors.archive import (
     ArchiveNeedsSpace,
@@ -153,7 +154,7 @@ class BackupFlow(ArchivingFlow):
             self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise WorkFolderNotMade(
-                folder=self.work.parent, reason=error.strerror, log=str(error)
+                folder=self.work.parent, reason=reason_of(error), log=str(error)
             ) from error
 
     def _check_tools(self, progress: Progress) -> None:

@@ -155,3 +155,28 @@ def test_a_remedy_can_be_chosen():
     assert str(Lost(name="key").hint) == "Look for it."
     chosen = Lost(name="key", place="the safe", remedy=Lost.remedy_known)
     assert chosen.hint.values == {"place": "the safe"}
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("the tape ends here"), "the tape ends here"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_what_the_system_refuses_always_has_words(error, words):
+    assert errors.reason_of(error) == words
+
+
+def test_nobody_asks_an_error_for_words_that_it_may_not_have():
+    """``strerror`` is None in an error that a library has made."""
+    asking = [
+        f"{path.relative_to(ADDON)}:{node.lineno}"
+        for path in RAISING
+        if path != ADDON / "engine/errors/__init__.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "strerror"
+        if not (isinstance(node.value, ast.Name) and node.value.id == "os")
+    ]
+    assert not asking

@@ -5,7 +5,7 @@ import errno
 import os
 from pathlib import Path
 
-from ..errors import PermanentError
+from ..errors import PermanentError, reason_of
 from ..errors.archive import ArchiveDiskFull, ArchiveNotContinued, ArchiveNotWritten
 from ..fileio.durable import is_full
 
@@ -30,4 +30,4 @@ def lost(path: Path, why: str) -> ArchiveNotContinued:
 def explain(folder: Path, error: OSError) -> PermanentError:
     if is_full(error) or error.errno == errno.EFBIG:
         return ArchiveDiskFull(folder=folder, log=str(error))
-    return ArchiveNotWritten(folder=folder, reason=error.strerror, log=str(error))
+    return ArchiveNotWritten(folder=folder, reason=reason_of(error), log=str(error))

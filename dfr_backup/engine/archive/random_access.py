@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from ..encryption.files import Passphrase, open_decrypted
+from ..errors import reason_of
 from ..errors.fetch import (
     ArchiveUnreadable,
     FileGone,
@@ -39,7 +40,7 @@ def read_from(source: Source, size: int, offset: int) -> bytes | memoryview:
     try:
         return source.read_at(size, offset)
     except OSError as error:
-        raise ArchiveUnreadable(reason=error.strerror, log=str(error)) from error
+        raise ArchiveUnreadable(reason=reason_of(error), log=str(error)) from error
 
 
 class Window:
@@ -155,5 +156,5 @@ def _open_file(path: Path) -> io.FileIO:
         raise FileGone(file=path.name, folder=path.parent) from error
     except OSError as error:
         raise FileUnreadable(
-            file=path.name, reason=error.strerror, log=str(error)
+            file=path.name, reason=reason_of(error), log=str(error)
         ) from error

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ..errors import reason_of
 from ..errors.fetch import ArchiveNotOpened, DamagedArchive
 from ..fileio.direct_read import DirectFile
 from .deflate import Codec, default_codec
@@ -26,7 +27,7 @@ def open_file(path: Path, resources: ExitStack) -> DirectFile:
     try:
         file = DirectFile(path)
     except OSError as error:
-        raise ArchiveNotOpened(reason=error.strerror, log=str(error)) from error
+        raise ArchiveNotOpened(reason=reason_of(error), log=str(error)) from error
     resources.callback(file.close)
     return file
 

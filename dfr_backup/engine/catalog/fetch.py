@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError
+from ..errors import EngineError, reason_of
 from ..errors.fetch import (
     ArchiveNotKept,
     ArchiveUnreadable,
@@ -118,7 +118,7 @@ def _compare_in_place(
         same = file.size == expected.size
         same = same and file.sha256(progress.advance) == expected.sha256
     except OSError as error:
-        raise ArchiveUnreadable(reason=error.strerror, log=str(error)) from error
+        raise ArchiveUnreadable(reason=reason_of(error), log=str(error)) from error
     if not same:
         raise FetchedDiffers(key=key)
 
@@ -176,5 +176,5 @@ def _explained(target: Path) -> Iterator[None]:
     except OSError as error:
         remedy = ArchiveNotKept.remedy_full if is_full(error) else None
         raise ArchiveNotKept(
-            folder=target.parent, reason=error.strerror, remedy=remedy
+            folder=target.parent, reason=reason_of(error), remedy=remedy
         ) from error

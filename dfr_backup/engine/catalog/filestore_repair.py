@@ -9,7 +9,7 @@ from io import RawIOBase
 from pathlib import Path
 
 from ..checkpoints import checkpoint
-from ..errors import PermanentError
+from ..errors import PermanentError, reason_of
 from ..errors.other import BadFileName, FileUnusable, FolderIsLink, OtherContent
 from ..fileio.durable import sync, sync_directory
 
@@ -134,4 +134,4 @@ def _explained(store_fname: str) -> Iterator[None]:
 
 
 def _unusable(store_fname: str, error: OSError) -> FileUnusable:
-    return FileUnusable(file=store_fname, reason=error.strerror, log=str(error))
+    return FileUnusable(file=store_fname, reason=reason_of(error), log=str(error))

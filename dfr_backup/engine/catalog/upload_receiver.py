@@ -14,7 +14,7 @@ from typing import Any
 from ..archive.formats import HEAD, ZIP, is_age, refuse_dumps
 from ..archive.reader import Archive, open_archive
 from ..checkpoints import checkpoint
-from ..errors import Mismatch, PermanentError
+from ..errors import Mismatch, PermanentError, reason_of
 from ..errors.archive import InsideFolder
 from ..errors.fetch import FileUnreadable
 from ..errors.other import (
@@ -107,7 +107,7 @@ def append(path: Path, offset: int, piece: bytes) -> int:
     except OSError as error:
         remedy = UploadNotKept.remedy_full if is_full(error) else None
         raise UploadNotKept(
-            folder=path.parent, reason=error.strerror, remedy=remedy
+            folder=path.parent, reason=reason_of(error), remedy=remedy
         ) from error
 
 
@@ -318,7 +318,7 @@ def found_in(storage: Storage, key: str) -> Sidecar | None:
         arrival = look_at(path, key, stored.modified)
     except OSError as error:
         raise FileUnreadable(
-            file=path.name, reason=error.strerror, log=str(error)
+            file=path.name, reason=reason_of(error), log=str(error)
         ) from error
     return (
         replace(arrival.sidecar, key=key, made_by_odoo=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError, RetryableError, is_out_of_memory
+from ..errors import EngineError, RetryableError, is_out_of_memory, reason_of
 from ..errors.encryption import NoKey, NotWritten
 from ..fileio.append_file import AppendFile
 from ..fileio.direct_read import open_regular, pieces_on_disk
@@ -180,6 +180,6 @@ def _target(
 
 
 def _explain(error: OSError, path: Path) -> EngineError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
+    reason = reason_of(error)
     failed = NotWritten(file=path.name, directory=path.parent, reason=reason)
     return RetryableError.because(failed) if error.errno == errno.EIO else failed

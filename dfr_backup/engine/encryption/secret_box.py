@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import reason_of
 from ..errors.secrets import (
     KeyFileEmpty,
     KeyFileForeign,
@@ -196,7 +197,7 @@ def _explained(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = reason_of(error)
         raise KeyFileUnusable(
             file=file.name, directory=file.parent, reason=reason
         ) from error

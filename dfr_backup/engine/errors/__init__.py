@@ -94,6 +94,12 @@ class Deferred(EngineError):
     """The run stops here and is taken up again later from the same step."""
 
 
+def reason_of(error: OSError) -> str:
+    """Return what the system says about an error. One that a library has made may have
+    no number, and then no ``strerror`` either."""
+    return error.strerror or str(error) or type(error).__name__
+
+
 def error_class(code: str) -> type[EngineError] | None:
     """Return the class of a code, None for one that nobody has defined."""
     return _CLASSES.get(code)

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg2
 
-from ..errors import EngineError
+from ..errors import EngineError, reason_of
 from ..errors.identity import AddonMissing, OriginalsUnusable
 from ..fileio.durable import write_private
 from ..identity import Identity, present_identity
@@ -61,7 +61,7 @@ class Originals:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise OriginalsUnusable(file=path, reason=error.strerror) from error
+            raise OriginalsUnusable(file=path, reason=reason_of(error)) from error
         return _parsed(text, path)
 
     def claim(self, identity: Identity) -> Original:
@@ -100,7 +100,7 @@ class Originals:
         try:
             yield
         except OSError as error:
-            raise OriginalsUnusable(file=path, reason=error.strerror) from error
+            raise OriginalsUnusable(file=path, reason=reason_of(error)) from error
 
     def _path(self, uuid: str) -> Path:
         return self._folder / f"{hashlib.sha256(uuid.encode()).hexdigest()[:32]}.json"

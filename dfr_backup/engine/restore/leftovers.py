@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError
+from ..errors import EngineError, reason_of
 from ..errors.restore import LeftoverStays
 from ..messages import Message, Text, _
 from ..postgres.connection import Connection
@@ -59,9 +59,7 @@ def _removed(server: Connection, path: Path) -> str | None:
 
 def _tell(error: EngineError | OSError, marker: Path, facts: dict[str, Any]) -> None:
     """Write into the log what a restore leaves, and why."""
-    reason: Text = (
-        error.message if isinstance(error, EngineError) else error.strerror or ""
-    )
+    reason: Text = error.message if isinstance(error, EngineError) else reason_of(error)
     database = facts.get("scratch") or Message(UNKNOWN)
     stays = LeftoverStays(database=database, marker=marker, reason=reason)
     _logger.warning("[%s] %s", stays.code, stays.in_full)

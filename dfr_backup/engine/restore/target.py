@@ -26,6 +26,7 @@ import psycopg2
 from psycopg2 import sql
 
 from ..checkpoints import checkpoint
+from ..errors import reason_of
 from ..errors.restore import (
     BadName,
     FilestoreNotRenamed,
@@ -311,7 +312,7 @@ def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> Non
     except OSError as error:
         folder = place.filestore.parent
         raise FilestoreNotRenamed(
-            reason=error.strerror, folder=folder, log=str(error)
+            reason=reason_of(error), folder=folder, log=str(error)
         ) from error
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..concurrency.process import libc
+from ..errors import reason_of
 from ..errors.restore import FileExists, FilesNotWritten
 from ..fileio.page_cache import advise
 
@@ -113,7 +114,7 @@ def explained(folder: Path) -> Iterator[None]:
         full = shutil.disk_usage(_existing(folder)).free < SPARE
         remedy = FilesNotWritten.remedy_full if full else None
         raise FilesNotWritten(
-            folder=folder, reason=error.strerror, remedy=remedy, log=str(error)
+            folder=folder, reason=reason_of(error), remedy=remedy, log=str(error)
         ) from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..archive.disk import read_up_to
 from ..archive.prepared import SMALL, prepare
 from ..archive.writer import ArchiveWriter
+from ..errors import reason_of
 from ..manifest.names import without_odd_characters
 from ..messages import Message, Text, _
 from ..progress import Progress
@@ -75,7 +76,7 @@ class _Addon:
                 size += self._add(path)
                 files += 1
             except OSError as error:
-                self._warn(path, error.strerror or "")
+                self._warn(path, reason_of(error))
         revision = git_revision(self._root)
         self._progress.log(
             Message(
@@ -152,7 +153,7 @@ class _Addon:
         return f"{FOLDER}{self._name}/{plain}"
 
     def _warn_of_folder(self, error: OSError) -> None:
-        self._warn(Path(error.filename), error.strerror or "")
+        self._warn(Path(error.filename), reason_of(error))
 
     def _warn(self, path: Path, reason: Text) -> None:
         words = _("Addon %(name)s, %(path)s: %(reason)s")

@@ -20,6 +20,7 @@ from ..archive.prepared import SMALL, Prepared, prepare
 from ..archive.writer import ArchiveWriter
 from ..checkpoints import checkpoint
 from ..concurrency.worker_pool import WorkerPool, batches
+from ..errors import reason_of
 from ..fileio.page_cache import Passage, advise
 from ..messages import Message, _
 from ..progress import Progress
@@ -352,6 +353,6 @@ def _compared(store_fname: str, sha1: str) -> str:
 
 def _trouble(attachment: Attachment, error: OSError) -> _Read:
     kind = "missing" if error.errno in ABSENT + IRREGULAR else "unreadable"
-    what = Message(NOT_REGULAR) if error.errno in IRREGULAR else error.strerror
+    what = Message(NOT_REGULAR) if error.errno in IRREGULAR else reason_of(error)
     reason = Message(LINE, file=attachment.store_fname, reason=what)
     return _Read(attachment, trouble=kind, reason=reason)

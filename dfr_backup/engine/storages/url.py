@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from ..errors import reason_of
 from ..errors.command_line import (
     AddressUnclear,
     SftpAddressIncomplete,
@@ -117,7 +118,7 @@ def _private_key(environ: Mapping[str, str]) -> str:
     try:
         return path.read_text()
     except OSError as error:
-        raise SftpKeyUnreadable(path=path, reason=error.strerror) from error
+        raise SftpKeyUnreadable(path=path, reason=reason_of(error)) from error
 
 
 def _known_host(host: str, port: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ...checkpoints import checkpoint
-from ...errors import EngineError
+from ...errors import EngineError, reason_of
 from ...errors.fetch import FileGone
 from ...errors.local import (
     DirectoryMissing,
@@ -310,5 +310,5 @@ def _stored(key: str, status: os.stat_result) -> StoredObject:
 
 def _explain(error: OSError, what: Message, folder: Path) -> EngineError:
     kind = KINDS.get(error.errno or 0, SystemRefused)
-    reason = os.strerror(error.errno) if error.errno else str(error)
+    reason = reason_of(error)
     return kind(doing=what, folder=folder, reason=reason, log=f"{what}: {error}")

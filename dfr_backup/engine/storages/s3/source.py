@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import EngineError
+from ...errors import EngineError, reason_of
 from ...errors.fetch import FileUnreadable
 from ...errors.s3 import SourceShrunk, SourceUnreadable
 from ...fileio.streams import SeekableStream
@@ -139,7 +139,7 @@ class Slice(SeekableStream):
         try:
             data = os.pread(self._file, count, self._offset + position)
         except OSError as error:
-            raise Interrupt(SourceUnreadable(reason=error.strerror)) from error
+            raise Interrupt(SourceUnreadable(reason=reason_of(error))) from error
         if len(data) < count:
             raise Interrupt(SourceShrunk())
         return data
@@ -152,6 +152,6 @@ def open_source(source: Path) -> int:
     except OSError as error:
         raise FileUnreadable(
             file=source.name,
-            reason=error.strerror,
+            reason=reason_of(error),
             remedy=FileUnreadable.remedy_source,
         ) from error
