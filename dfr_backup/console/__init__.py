@@ -1,6 +1,7 @@
 """The command line: parse, ask the models or the engine, print. Exit status 0
 success, 1 failure, 2 partial, 4 wrong usage; never 3."""
 
+import argparse
 import sys
 
 from odoo.tools import config
@@ -29,6 +30,8 @@ PLACES = "a path, s3://bucket/folder/NAME or sftp://user@host/folder/NAME"
 def main(parser, cmdargs) -> int:
     """Run one command; return the exit status."""
     _add_commands(parser)
+    # the entry point of the official image appends them to whatever it is given
+    _add_connection(parser)
     try:
         options = parser.parse_args(cmdargs)
     except SystemExit as stop:
@@ -133,10 +136,16 @@ def _add(commands, name, text, **calls):
     command.add_argument("-d", "--database", help="the database")
     command.add_argument("-c", "--config", help="Odoo's configuration file")
     command.add_argument("--json", action="store_true", help="print one JSON document")
-    group = command.add_argument_group("as in odoo.conf")
-    for option, (text, *short) in CONNECTION.items():
-        group.add_argument(*short, option, help=text, metavar="VALUE")
+    _add_connection(command)
     return command
+
+
+def _add_connection(parser):
+    group = parser.add_argument_group("as in odoo.conf")
+    for option, (text, *short) in CONNECTION.items():
+        group.add_argument(
+            *short, option, help=text, metavar="VALUE", default=argparse.SUPPRESS
+        )
 
 
 def _add_restore(commands):
@@ -192,6 +201,7 @@ def _add_internal(commands):
     boot = commands.add_parser("boot")
     boot.set_defaults(call_in=lambda database, options: runner.boot(database))
     for command in (performer, boot):
+        _add_connection(command)
         command.set_defaults(needs_database=lambda options: True)
         command.add_argument("-d", "--database")
         command.add_argument("-c", "--config")

@@ -70,6 +70,22 @@ class TestConsole(TransactionCase):
                 for name, (_option, value) in GIVEN.items():
                     self.assertEqual(str(getattr(options, name)), str(value))
 
+    def test_what_the_entry_point_appends_is_understood_everywhere(self):
+        """Also where no command is named, and where Odoo starts itself."""
+        appended = []
+        for name in ("db_host", "db_port", "db_user", "db_password"):
+            appended += [f"--{name}", str(GIVEN[name][1]).lstrip("-")]
+        options = self._options("runner", "--job", "1", *appended)
+        self.assertEqual(options.db_host, GIVEN["db_host"][1])
+        for words, status in ((["--help"], 0), ([], console.WRONG_USAGE)):
+            said = io.StringIO()
+            parser = argparse.ArgumentParser()
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+                self.assertEqual(console.main(parser, [*words, *appended]), status)
+            self.assertEqual("--db_password" in said.getvalue(), not status)
+            for _option, value in (GIVEN[name] for name in ("db_host", "db_password")):
+                self.assertNotIn(value.lstrip("-"), said.getvalue())
+
     def test_a_runner_gets_them_by_its_environment(self):
         config._cli_options.update(
             {name: value for name, (_option, value) in GIVEN.items()}

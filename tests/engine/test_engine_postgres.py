@@ -101,6 +101,41 @@ def test_no_server_is_retryable(tmp_path):
         connection.connect()
 
 
+LOGIN = ("PGHOST", "PGPORT", "PGUSER")
+
+
+@pytest.fixture
+def nobody_names_a_server(monkeypatch):
+    """Return what the environment named before."""
+    if "PGHOST" not in os.environ:
+        pytest.skip("needs a PostgreSQL")
+    params = {name[2:].lower(): os.environ[name] for name in LOGIN}
+    for name in [n for n in os.environ if n.startswith("PG")]:
+        monkeypatch.delenv(name)
+    return params
+
+
+def remedy_of(**params):
+    with pytest.raises(ServerUnreachable) as caught:
+        postgres.Connection("postgres", params).connect()
+    return caught.value.hint.template
+
+
+def test_a_server_that_nobody_has_named(nobody_names_a_server, monkeypatch, tmp_path):
+    """As in a container, whose entry point names it on the server's command line."""
+    monkeypatch.setenv("PGPORT", "1")  # no server of this machine listens there
+    assert remedy_of() == ServerUnreachable.remedy_no_host
+    assert remedy_of(host=str(tmp_path)) == ServerUnreachable.remedy
+    monkeypatch.setenv("PGHOST", str(tmp_path))
+    assert remedy_of() == ServerUnreachable.remedy
+
+
+@pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"passfile": "/dev/null"}])
+def test_a_login_that_is_refused(nobody_names_a_server, wrong):
+    remedy = remedy_of(**nobody_names_a_server, **wrong)
+    assert remedy == ServerUnreachable.remedy_login
+
+
 TOO_LONG = """\
 pg_dump: error: Dumping the contents of table "notes" failed: PQgetResult() failed.
 pg_dump: detail: Error message from server: ERROR:  invalid memory alloc request size 1

@@ -45,6 +45,16 @@ class DumpKilled(RetryableError, code="DUMP-05"):
 class ServerUnreachable(RetryableError, code="DUMP-06"):
     template = _("PostgreSQL cannot be reached.")
     remedy = SERVER_DOWN
+    remedy_no_host = _(
+        "No host is named, so PostgreSQL was looked for on this machine: check that it "
+        "runs here. When it runs elsewhere, set db_host in odoo.conf or give --db_host. "
+        "In a container of the official image, put the entry point before the command: "
+        "/entrypoint.sh odoo backup …"
+    )
+    remedy_login = _(
+        "PostgreSQL answers, and refuses the role or its password: check db_user and "
+        "db_password in odoo.conf, -r and -w of the command, PGUSER and PGPASSWORD."
+    )
 
 
 class TooManySessions(ServerUnreachable, code="OTHER-40"):

@@ -63,6 +63,8 @@ LIMITS = """
       FROM pg_database d, pg_roles r
      WHERE d.datname = current_database() AND rolname = current_user AND NOT rolsuper
 """
+NOT_AUTHORIZED = "28"  # the class of SQLSTATE
+NO_PASSWORD = "no password supplied"  # libpq's own words, which are English
 TOO_MANY_CONNECTIONS, MAY_NOT, LOCK_NOT_AVAILABLE = "53300", "42501", "55P03"
 # pg_dump's own words, which are English, and its SQL
 NOT_LET_IN = re.compile(r"connection to server .* failed:")
@@ -146,10 +148,12 @@ class Connection:
         except psycopg2.OperationalError as error:
             said = str(error).strip()
             full = FULL.search(said)
-            if full or sqlstate_of_refusal(arguments) == TOO_MANY_CONNECTIONS:
+            state = "" if full else sqlstate_of_refusal(arguments)
+            if full or state == TOO_MANY_CONNECTIONS:
                 reason = full["reason"] if full else _words_of_server(said)
                 raise TooManySessions(reason=reason, log=said) from error
-            raise ServerUnreachable(log=said) from error
+            remedy = _remedy(arguments, said, state)
+            raise ServerUnreachable(remedy=remedy, log=said) from error
         if self.progress:
             session.cursor_factory = cursor_heard_by(self.progress)
         return session
@@ -196,6 +200,17 @@ def sqlstate_of_refusal(arguments: Mapping[str, Any]) -> str:
         if session:
             session.close()
     return ""
+
+
+def _remedy(arguments: Mapping[str, Any], said: str, state: str) -> str | None:
+    """Return what helps against a refusal that is told with ``state``, or made by libpq
+    itself."""
+    if state.startswith(NOT_AUTHORIZED) or NO_PASSWORD in said:
+        return ServerUnreachable.remedy_login
+    named = map(os.environ.get, ("PGHOST", "PGHOSTADDR", "PGSERVICE"))
+    if arguments.get("host") or any(named):
+        return None
+    return ServerUnreachable.remedy_no_host
 
 
 def _wait_for(session: Any, seconds: float) -> None:
