@@ -47,7 +47,7 @@ class ServerUnreachable(RetryableError, code="DUMP-06"):
     remedy = SERVER_DOWN
     remedy_no_host = _(
         "No host is named, so PostgreSQL was looked for on this machine: check that it "
-        "runs here. When it runs elsewhere, set db_host in odoo.conf or give --db_host. "
+        "runs here. If it runs elsewhere, set db_host in odoo.conf or give --db_host. "
         "In a container of the official image, put the entry point before the command: "
         "/entrypoint.sh odoo backup …"
     )

@@ -64,7 +64,7 @@ LIMITS = """
      WHERE d.datname = current_database() AND rolname = current_user AND NOT rolsuper
 """
 NOT_AUTHORIZED = "28"  # the class of SQLSTATE
-NO_PASSWORD = "no password supplied"  # libpq's own words, which are English
+NONE_GIVEN = "no password supplied"  # libpq's own words, which are English
 TOO_MANY_CONNECTIONS, MAY_NOT, LOCK_NOT_AVAILABLE = "53300", "42501", "55P03"
 # pg_dump's own words, which are English, and its SQL
 NOT_LET_IN = re.compile(r"connection to server .* failed:")
@@ -205,7 +205,7 @@ def sqlstate_of_refusal(arguments: Mapping[str, Any]) -> str:
 def _remedy(arguments: Mapping[str, Any], said: str, state: str) -> str | None:
     """Return what helps against a refusal that is told with ``state``, or made by libpq
     itself."""
-    if state.startswith(NOT_AUTHORIZED) or NO_PASSWORD in said:
+    if state.startswith(NOT_AUTHORIZED) or NONE_GIVEN in said:
         return ServerUnreachable.remedy_login
     named = map(os.environ.get, ("PGHOST", "PGHOSTADDR", "PGSERVICE"))
     if arguments.get("host") or any(named):
