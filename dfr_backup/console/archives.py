@@ -32,7 +32,7 @@ from ..engine.errors.identity import AddonMissing
 from ..engine.errors.trust import WrongSignature
 from ..engine.fileio.work_folder import work_folder
 from ..engine.manifest import signature
-from ..engine.manifest.model import sidecar_key
+from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Message
 from ..engine.ownership.originals import identity_of
 from ..engine.progress import Progress

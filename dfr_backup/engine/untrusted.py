@@ -34,7 +34,7 @@ def parse_json(data: bytes) -> Any:
     """
     if len(data) > MAX_BYTES:
         raise Unusable(_("it is larger than %(most)s"), most=Size(MAX_BYTES))
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+    if _values(data) > MOST_VALUES:
         raise Unusable(_("it holds too many values"))
     try:
         text = data.decode("utf-8")
@@ -58,6 +58,17 @@ def parse_json(data: bytes) -> Any:
         raise Unusable(TOO_DEEP) from None
     _check_levels(value)
     return value
+
+
+def is_within_bounds(data: bytes, spare_bytes: int, spare_values: int) -> bool:
+    """Tell whether ``parse_json`` takes this text for its size, also when so many bytes
+    and values come to it."""
+    small = len(data) + spare_bytes <= MAX_BYTES
+    return small and _values(data) + spare_values <= MOST_VALUES
+
+
+def _values(data: bytes) -> int:
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def _check_levels(value: Any) -> None:

@@ -11,12 +11,14 @@ from odoo.addons.base.models.res_users import check_identity
 
 from .. import odoo_config
 from ..engine.catalog.catalogued import Catalogued, require_catalogued
+from ..engine.catalog.facts import facts_of, owner_of
 from ..engine.catalog.scan import read_sidecar
 from ..engine.errors import EngineError, Mismatch
 from ..engine.errors.fetch import ArchiveMissing
 from ..engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
 from ..engine.identity import Identity
-from ..engine.manifest.model import seal, sidecar_key
+from ..engine.manifest.model import Manifest
+from ..engine.manifest.names import sidecar_key
 from ..engine.manifest.signature import HERE
 from ..engine.policy.retention import Copy
 from ..engine.progress import Progress
@@ -27,6 +29,8 @@ from .grants import grant, granted
 _logger = logging.getLogger(__name__)
 
 PRESENT_STATES = ("stored", "verified")
+# what the catalogue notes of the manifest itself, which a verification compares
+MANIFEST_FACTS = ("manifest_size", "manifest_sha256")
 DOWNLOAD_SECONDS = (
     3600  # for which an address can be used: an interrupted download goes on
 )
@@ -305,14 +309,12 @@ class BackupCopy(models.Model):
     def _noted_of(self, sidecar):
         """Return what the catalogue notes of a manifest that was read: nothing when it
         is not about the content that the run has saved."""
-        saved = seal((self.job_id.data or {}).get("manifest") or {})
+        saved = Manifest((self.job_id.data or {}).get("manifest") or {}).seal
         if saved and saved != sidecar.seal:
             return {}
-        return {
-            "manifest_size": sidecar.file_size,
-            "manifest_sha256": sidecar.file_sha256 or False,
-            "signature": self._signature_of(sidecar),
-        }
+        facts = facts_of(sidecar)
+        about = {name: facts[name] for name in MANIFEST_FACTS}
+        return {**about, "signature": self._signature_of(sidecar)}
 
     @api.model
     def _signature_of(self, sidecar):
@@ -354,7 +356,7 @@ class BackupCopy(models.Model):
         manifest = sidecar_key(self.key)
         if storage.stat(manifest) is not None:
             sidecar = read_sidecar(storage, manifest)
-            self._require_own(_owner_in(sidecar), sidecar.database)
+            self._require_own(owner_of(sidecar), sidecar.database)
             storage.delete(manifest)
         elif self.state == "unknown" and storage.stat(self.key) is None:
             # nobody has seen it since the storage leads elsewhere
@@ -391,37 +393,22 @@ class BackupCopy(models.Model):
     # === THE CATALOGUE, FROM A STORAGE === #
 
     @api.model
-    def _values_of(self, storage, found):
-        """Return the values of a copy from what a scan has found."""
-        sidecar = found.sidecar
+    def _values_of(self, storage, sidecar):
+        """Return the values of a copy in a storage, as its manifest has them, whoever
+        has found or written that."""
         run = sidecar.import_job or sidecar.job
         job = self.env["backup.job"].search([("uuid", "=", run)], limit=1)
         named = self._plans_named(sidecar.plan)
         plan = job.plan_id or (named if len(named) == 1 else named.browse())
         # what was taken in from elsewhere follows no plan's rules
-        ours = not sidecar.imported_by and storage._owns(*_owner_in(sidecar))
+        ours = not sidecar.imported_by and storage._owns(*owner_of(sidecar))
         return {
             "storage_id": storage.id,
             "key": sidecar.key,
-            "date": naive(sidecar.taken_at),
-            "size": sidecar.size,
-            "sha256": sidecar.sha256 or False,
-            **self._noted_of(sidecar),
-            "contents": ", ".join(sidecar.contents),
-            "complete": not sidecar.missing,
-            "encrypted": sidecar.encrypted,
-            "database": sidecar.database,
-            "database_uuid": sidecar.database_uuid,
-            "identity": _identity_in(sidecar) or False,
-            "odoo_version": sidecar.odoo_version,
             "job_id": job.id,
             "plan_id": ours and plan.id,
-            "imported_by": sidecar.imported_by or False,
-            "origin": "import"
-            if sidecar.imported_by
-            else "run"
-            if sidecar.sha256
-            else "odoo",
+            **_without_manifest(facts_of(sidecar)),
+            **self._noted_of(sidecar),
         }
 
     @api.model
@@ -474,16 +461,5 @@ def naive(moment):
     return moment.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
-def _identity_in(sidecar):
-    """Return the key of the identity that a manifest names, "" for none: also for one
-    that speaks of another database than the manifest does."""
-    found = sidecar.identity
-    known = found.is_complete and found.uuid == sidecar.database_uuid
-    return found.key if known else ""
-
-
-def _owner_in(sidecar):
-    """Return the uuid and the identity of the database that may delete a backup."""
-    if sidecar.imported_by:
-        return sidecar.imported_by, ""
-    return sidecar.database_uuid, _identity_in(sidecar)
+def _without_manifest(facts):
+    return {name: fact for name, fact in facts.items() if name not in MANIFEST_FACTS}

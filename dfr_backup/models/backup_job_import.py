@@ -4,10 +4,6 @@ from datetime import datetime
 
 from odoo import models
 
-from ..engine.catalog.scan import Found
-from ..engine.manifest import model as manifest
-from ..engine.manifest.sidecar import parse_sidecar
-
 
 class BackupJob(models.Model):
     _inherit = "backup.job"
@@ -32,15 +28,6 @@ class BackupJob(models.Model):
     def _sign(self, content):
         """What comes from elsewhere is not signed as ours."""
         return content if self.kind == "import" else super()._sign(content)
-
-    def _copy_values(self, storage):
-        if self.kind != "import":
-            return super()._copy_values(storage)
-        key = self.archive_name
-        size, sha256 = int(self.archive_size), self.archive_sha256
-        content = manifest.sidecar(self._facts()["manifest"], key, size, sha256)
-        sidecar = parse_sidecar(content, manifest.sidecar_key(key))
-        return self.env["backup.copy"]._values_of(storage, Found(key, sidecar))
 
     def action_restore_imported(self):
         """Ask what the imported archive is to become."""

@@ -7,7 +7,7 @@ from ..engine.errors import Cancelled, EngineError
 from ..engine.errors.archive import NoManifestBeside
 from ..engine.errors.encryption import NoPassphrase
 from ..engine.errors.trust import WrongSignature
-from ..engine.manifest.model import sidecar_key
+from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Joined, Message
 from ..runs import words
 from ..runs.backup import BackupFlow
@@ -165,7 +165,7 @@ class BackupJob(models.Model):
         )
 
     def _record_found(self, storage, item, copy, progress):
-        values = copy._values_of(storage, item)
+        values = copy._values_of(storage, item.sidecar)
         values["state"] = copy._state_of(item, copy)
         if not item.problem:
             values["seen_at"] = fields.Datetime.now()

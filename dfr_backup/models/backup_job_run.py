@@ -9,19 +9,22 @@ from datetime import datetime, timedelta, timezone
 
 from psycopg2.errors import SerializationFailure
 
-from odoo import fields, models, release
+from odoo import fields, models
 
 from .. import odoo_config, runner
 from ..engine.catalog.catalogued import Catalogued
 from ..engine.errors import Cancelled, Deferred
 from ..engine.errors.runs import NoReason, StepFailed
 from ..engine.identity import Identity
-from ..engine.manifest import model as manifest
+from ..engine.manifest import write as manifest
+from ..engine.manifest.model import Manifest
+from ..engine.manifest.names import sidecar_key
+from ..engine.manifest.read import parse_sidecar
 from ..engine.messages import Message
 from ..engine.policy.outcome import StepOutcome
 from ..engine.postgres.dump import DumpOptions
 from ..runs import FLOWS, words
-from .backup_copy import PRESENT_STATES, naive
+from .backup_copy import MANIFEST_FACTS, PRESENT_STATES
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
 from .engine_messages import error_columns, stored_error
@@ -300,7 +303,7 @@ class BackupJob(models.Model):
                 "archive_name": name,
                 "archive_size": size,
                 "archive_sha256": sha256,
-                "data": {**self._facts(), "manifest": content},
+                "data": {**self._facts(), "manifest": content.to_json()},
             },
         )
 
@@ -330,23 +333,19 @@ class BackupJob(models.Model):
         self._persist(copy, values)
 
     def _copy_values(self, storage):
-        """Return what the catalogue notes of this run's archive in ``storage``."""
-        return {
-            "job_id": self.id,
-            "plan_id": self.plan_id.id,
-            "storage_id": storage.id,
-            "key": self.archive_name,
-            "date": naive(self._taken_at()),
-            "size": self.archive_size,
-            "sha256": self.archive_sha256,
-            "contents": ", ".join(self._contents()),
-            "complete": not self._missing_parts(),
-            "encrypted": self._is_encrypted(),
-            "database": self._database(),
-            "database_uuid": self.database_uuid,
-            "identity": self.identity,
-            "odoo_version": release.version,
-        }
+        """Return what the catalogue notes of this run's archive in ``storage``, before
+        anything is known of the manifest beside it."""
+        values = self.env["backup.copy"]._values_of(storage, self._sidecar())
+        for name in (*MANIFEST_FACTS, "signature"):
+            values.pop(name)
+        return values
+
+    def _sidecar(self):
+        """Return what this run's archive is, once it is sealed."""
+        about = Manifest(self._facts()["manifest"])
+        key, size = self.archive_name, int(self.archive_size)
+        content = manifest.sidecar(about, key, size, self.archive_sha256)
+        return parse_sidecar(content, sidecar_key(key))
 
     def _restart(self, reason):
         """Begin again from the dump: what was saved before is gone."""

@@ -6,7 +6,7 @@ import shutil
 from ..engine.archive.writer import ArchiveWriter
 from ..engine.errors import Cancelled, Deferred, EngineError, PermanentError
 from ..engine.errors.storage import ArchiveGone, PartialArchiveGone, WorkDeleted
-from ..engine.manifest import model as manifest
+from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Message
 from ..engine.progress import Progress
 from . import words
@@ -132,7 +132,7 @@ class ArchivingFlow(Flow):
 
     def _remove_from(self, storage: StorageRecord) -> None:
         target = storage._get_own_storage()
-        target.delete(manifest.sidecar_key(self.job.archive_name))
+        target.delete(sidecar_key(self.job.archive_name))
         target.discard_partial(self.job.archive_name)
         target.delete(self.job.archive_name)
         self.job._record_copy(storage, "deleted")

@@ -28,9 +28,10 @@ from ..engine.errors.archive import (
     StaysInTheClear,
     WorkFolderNotMade,
 )
-from ..engine.manifest import model as manifest
-from ..engine.manifest.names import DUMP, INDEX
-from ..engine.manifest.sidecar import parse_sidecar
+from ..engine.manifest import write as manifest
+from ..engine.manifest.model import Manifest
+from ..engine.manifest.names import DUMP, INDEX, MANIFEST, archive_name, sidecar_key
+from ..engine.manifest.read import parse_sidecar
 from ..engine.messages import Joined, Message, Size, _
 from ..engine.policy.outcome import overall_state
 from ..engine.postgres.connection import ClientTool, find_client_tool
@@ -397,13 +398,12 @@ class BackupFlow(ArchivingFlow):
     def _seal(self, progress: Progress) -> None:
         self.job._adopt_encryption()
         key = self.job._encryption_key()
-        name = manifest.archive_name(
-            self.job._database(), self.job._taken_at(), self.job.uuid
-        )
+        name = archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
         writer = self._archive()
         count, digest = writer.write_checksums()
         content = self.job._manifest({"count": count, "sha256sums": digest})
-        writer.add_bytes("manifest.json", manifest.encode(content))
+        content = self._within_bounds(content, progress)
+        writer.add_bytes(MANIFEST, manifest.encode(content))
         sealed = writer.close()
         self._release()
         progress.log(
@@ -428,6 +428,14 @@ class BackupFlow(ArchivingFlow):
         journal_path(self.partial).unlink(missing_ok=True)
         progress.done = progress.total = stored.size
 
+    def _within_bounds(self, content: Manifest, progress: Progress) -> Manifest:
+        """Return a manifest that every reader takes: a backup is kept that lacks the
+        numbers of rows, one that is refused is none."""
+        content, left_out = manifest.within_bounds(content)
+        if left_out:
+            progress.warn(Message(words.LEFT_OUT, what=Joined(left_out, ", ")))
+        return content
+
     def upload(self, progress: Progress, storage: StorageRecord) -> None:
         """Store the archive and, last of all, the manifest that makes it a backup."""
         target = storage._get_own_storage()
@@ -437,20 +445,18 @@ class BackupFlow(ArchivingFlow):
         path, key, retries = job._archive_path(), job.archive_name, storage._retries()
         with_retries(lambda: target.put(path, key, progress), progress, retries)
         checkpoint("storage.manifest.before")
-        facts = job._facts()["manifest"]
+        about = Manifest(job._facts()["manifest"])
         content = manifest.sidecar(
-            facts, key, int(job.archive_size), job.archive_sha256, job._sign
+            about, key, int(job.archive_size), job.archive_sha256, job._sign
         )
         with_retries(
-            lambda: target.put_bytes(content, manifest.sidecar_key(key)),
+            lambda: target.put_bytes(content, sidecar_key(key)),
             Progress(),
             retries,
         )
         location = target.location(job.archive_name)
         progress.log(Message(_("Stored as %(location)s"), location=location))
-        noted = job.copy_ids._noted_of(
-            parse_sidecar(content, manifest.sidecar_key(key))
-        )
+        noted = job.copy_ids._noted_of(parse_sidecar(content, sidecar_key(key)))
         job._record_copy(storage, "stored", **noted)
 
     def _require_closed(self) -> None:
@@ -475,7 +481,7 @@ class BackupFlow(ArchivingFlow):
             job._record_copy(storage, "damaged")
             # a retry must not take it for the real one
             with contextlib.suppress(EngineError):
-                target.delete(manifest.sidecar_key(job.archive_name))
+                target.delete(sidecar_key(job.archive_name))
                 target.delete(job.archive_name)
             raise
         progress.log(

@@ -17,7 +17,8 @@ from ..engine.catalog.upload_receiver import (
 from ..engine.checkpoints import checkpoint
 from ..engine.errors import EngineError, PermanentError
 from ..engine.errors.storage import UploadedFileGone
-from ..engine.messages import Message
+from ..engine.manifest.model import Manifest
+from ..engine.messages import Joined, Message
 from ..engine.policy.outcome import whole_state
 from ..engine.progress import Progress
 from ..engine.restore.attachments import lost_attachments
@@ -60,6 +61,9 @@ class ImportFlow(BackupFlow):
         name, moment = job._uploaded()
         arrival = look_at(path, name, moment)
         sha256 = check_archive(path, progress)
+        if arrival.left_out:
+            what = Joined(arrival.left_out, ", ")
+            progress.warn(Message(words.LEFT_OUT, what=what))
         if arrival.made_by_odoo:
             self._count_attachments(path, progress)
         try:
@@ -123,7 +127,7 @@ class ImportFlow(BackupFlow):
         job, former = self.job, self.job._archive_path()
         with contextlib.suppress(FileExistsError):
             os.link(former, self.work / key)
-        size, content = int(job.archive_size), job._facts()["manifest"]
+        size, content = int(job.archive_size), Manifest(job._facts()["manifest"])
         job._record_archive(key, size, job.archive_sha256, content)
         former.unlink()
 

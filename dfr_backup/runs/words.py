@@ -28,6 +28,10 @@ UNPREPARED = _("Skipped: the preparation failed.")
 NOTHING_SAVED = _("Skipped: neither the database nor the files could be saved.")
 NO_ARCHIVE = _("Skipped: there is no archive.")
 NOT_STORED = _("Skipped: the archive is not in this storage.")
+LEFT_OUT = _(
+    "The manifest would be too large to be read again, so it lacks %(what)s. The "
+    "backup is complete; a restore can compare less."
+)
 NOT_KEPT = _("Skipped: this is no archive that can be kept.")
 STEP_FAILED = _("Skipped: a step before it has failed.")
 RESTORED_COPY = _("Skipped: this database is a restored copy.")

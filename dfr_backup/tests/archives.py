@@ -4,7 +4,8 @@ import hashlib
 import json
 
 from ..engine.archive.writer import ArchiveWriter
-from ..engine.manifest import model as manifest
+from ..engine.manifest import write as manifest
+from ..engine.manifest.names import sidecar_key
 
 
 def store_fname(data):
@@ -41,7 +42,7 @@ def store_archive(folder, key, files, index=True, rows=(), addons=()):
     writer.add_bytes("manifest.json", manifest.encode(content))
     sealed = writer.close()
     sidecar = manifest.sidecar(content, key, sealed.size, sealed.sha256)
-    (folder / manifest.sidecar_key(key)).write_bytes(sidecar)
+    (folder / sidecar_key(key)).write_bytes(sidecar)
     return sealed
 
 

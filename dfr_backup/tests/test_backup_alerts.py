@@ -55,7 +55,7 @@ class AlertCase(BackupCase):
         job.write({"date_start": fields.Datetime.now(), "state": "running"})
         if "failure" not in states.values():
             job.archive_name = f"{job.uuid}.zip"
-            job._record_copy(self.storage, "verified")
+            self.record_copy(job)
         return job, self.mails_of(lambda: self.end(job, **states))
 
     def history(self, count):

@@ -16,7 +16,8 @@ from ..engine.encryption.secret_box import Key
 from ..engine.errors import Cancelled, EngineError, Mismatch
 from ..engine.errors.storage import ForeignBackup, ReadOnlyStorage
 from ..engine.errors.trust import WrongSignature
-from ..engine.manifest import model as manifest
+from ..engine.manifest import write as manifest
+from ..engine.manifest.names import sidecar_key
 from ..engine.manifest.signature import Signer, signature_of
 from ..engine.messages import to_json
 from ..engine.progress import Progress
@@ -56,7 +57,7 @@ class CatalogueCase(BackupCase):
         key = f"db-{moment:%Y%m%dT%H%M%SZ}-{len(self.stored(self.disk)):08}.zip"
         owner = database_uuid or self.mine
         (self.disk / key).write_bytes(content)
-        (self.disk / manifest.sidecar_key(key)).write_bytes(
+        (self.disk / sidecar_key(key)).write_bytes(
             self.sidecar(key, moment, owner, content)
         )
         return self.env["backup.copy"].create(
@@ -177,8 +178,8 @@ class TestBackupCatalogue(CatalogueCase):
         run.write({"archive_name": values["key"]})
         run.data = {"snapshot_at": f"{moment.isoformat()}+00:00"}
         content = self.sidecar(values["key"], moment, self.mine, b"PK archive")
-        (self.disk / manifest.sidecar_key(values["key"])).write_bytes(content)
-        run._record_copy(self.storage, "verified")
+        (self.disk / sidecar_key(values["key"])).write_bytes(content)
+        self.record_copy(run)
         noted = self.storage.copy_ids.date
         self.storage.copy_ids.unlink()
         self.perform(self.storage.action_scan())
@@ -188,7 +189,7 @@ class TestBackupCatalogue(CatalogueCase):
         good, gone, short, broken = (self.store(days) for days in range(4))
         (self.disk / gone.key).unlink()
         (self.disk / short.key).write_bytes(b"PK")
-        (self.disk / manifest.sidecar_key(broken.key)).write_text("{")
+        (self.disk / sidecar_key(broken.key)).write_text("{")
         (self.disk / "somebody elses.json").write_text("[1, 2]")
         (self.disk / "notes.txt").write_text("mine")
         job = self.perform(self.storage.action_scan())
@@ -277,7 +278,7 @@ class TestBackupCatalogue(CatalogueCase):
         of the one that was stored."""
         sidecar = self.sidecar(copy.key, copy.date, self.mine, content)
         (self.disk / copy.key).write_bytes(content)
-        (self.disk / manifest.sidecar_key(copy.key)).write_bytes(sidecar)
+        (self.disk / sidecar_key(copy.key)).write_bytes(sidecar)
 
     def test_verify_finds_a_swapped_pair(self):
         copy = self.store(content=b"first 1")
@@ -315,7 +316,7 @@ class TestBackupCatalogue(CatalogueCase):
     def sign(self, copy, key=None, **who):
         """Sign what lies beside a copy, as this server does or another one would."""
         identity = self.env["backup.job"]._current_identity().to_json() | who
-        path = self.disk / manifest.sidecar_key(copy.key)
+        path = self.disk / sidecar_key(copy.key)
         signer = Signer(key) if key else odoo_config.signer()
         content = signer.sign(json.loads(path.read_bytes()), identity)
         path.write_bytes(manifest.encode(content))
@@ -375,7 +376,7 @@ class TestBackupCatalogue(CatalogueCase):
         copy = self.store()
         self.assertFalse(copy.manifest_sha256)
         self.perform(copy.action_verify())
-        path = self.disk / manifest.sidecar_key(copy.key)
+        path = self.disk / sidecar_key(copy.key)
         self.assertEqual(copy.manifest_sha256, self.sha256(path.read_bytes()))
         path.write_bytes(path.read_bytes() + b" ")
         job = self.perform(copy.action_verify())
@@ -416,7 +417,7 @@ class TestBackupCatalogue(CatalogueCase):
         left = self.retain()
         self.assertEqual(
             left,
-            {name for c in copies[:2] for name in (c.key, manifest.sidecar_key(c.key))},
+            {name for c in copies[:2] for name in (c.key, sidecar_key(c.key))},
         )
         self.assertEqual([c.state for c in copies], ["verified"] * 2 + ["deleted"] * 2)
         for copy in copies[2:]:
@@ -445,7 +446,7 @@ class TestBackupCatalogue(CatalogueCase):
         self.keep_two()
         self.store(0), self.store(1)
         old = self.store(2)
-        path = self.disk / manifest.sidecar_key(old.key)
+        path = self.disk / sidecar_key(old.key)
         content = json.loads(path.read_text())
         content["dfr_backup"]["database_uuid"] = "11111111-2222-3333-4444-555555555555"
         path.write_text(json.dumps(content))
@@ -455,7 +456,7 @@ class TestBackupCatalogue(CatalogueCase):
 
     def test_archive_of_another_database_is_not_deleted_without_its_manifest(self):
         foreign = self.store(database_uuid="11111111-2222-3333-4444-555555555555")
-        (self.disk / manifest.sidecar_key(foreign.key)).unlink()
+        (self.disk / sidecar_key(foreign.key)).unlink()
         with self.assertRaises(UserError):
             foreign.action_delete()
         self.assertTrue((self.disk / foreign.key).exists())
@@ -482,7 +483,7 @@ class TestBackupCatalogue(CatalogueCase):
         copies = [self.store(days) for days in range(4)]
         gone = self.store(1)
         (self.disk / gone.key).unlink()
-        (self.disk / manifest.sidecar_key(gone.key)).unlink()
+        (self.disk / sidecar_key(gone.key)).unlink()
         job = self.run_now()
         self.patch(type(job), "_storage_now", lambda self, storage: None)
         job._step("verify").state = "success"

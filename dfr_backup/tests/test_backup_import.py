@@ -12,7 +12,7 @@ from ..engine.errors.fetch import DamagedArchive
 from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import NotAnArchive, UploadNeedsSpace
 from ..engine.errors.people import IdentityNotConfirmed
-from ..engine.manifest import model as manifest
+from ..engine.manifest import write as manifest
 from ..engine.progress import Progress
 from .common import BackupCase
 

@@ -428,7 +428,7 @@ class TestBackupJob(BackupCase):
         with self.assertRaises(UserError):
             job.unlink()
         job.archive_name = "a.zip"
-        job._record_copy(self.storage, "verified")
+        self.record_copy(job)
         self.end(job)
         with self.assertRaisesRegex(UserError, "a.zip"):
             job.unlink()

@@ -26,9 +26,9 @@ class TestBackupLists(BackupCase):
     def setUp(self):
         super().setUp()
         job = self.run_now()
-        job._record_archive(f"{job.uuid}.zip", 5000, "0", {})
+        self.seal(job, 5000)
         self.end(job)
-        job._record_copy(self.storage, "verified")
+        self.record_copy(job)
 
     def models(self):
         users = (self.viewer, self.manager)

@@ -50,7 +50,7 @@ class OverviewCase(BackupCase):
         self.end(job, **states)
         job.date_end = ended
         if job.state == "success":
-            job._record_copy(self.storage, "verified")
+            self.record_copy(job)
             job.copy_ids.date = ended
         return job
 

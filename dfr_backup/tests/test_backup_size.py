@@ -18,11 +18,11 @@ class TestBackupSize(OverviewCase):
         job = self.run_now()
         for kind, state in states.items():
             job._step(kind).state = state
-        job._record_archive(f"{job.uuid}.zip", size, "0", {})
+        self.seal(job, size)
         job._note_size()
         self.end(job, **states)
         if job.state == "success":
-            job._record_copy(self.storage, "verified")
+            self.record_copy(job)
         return job
 
     def mails(self, job):

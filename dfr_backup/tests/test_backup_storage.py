@@ -51,14 +51,14 @@ class TestBackupStorage(BackupCase):
     def test_storage_with_backups_is_not_deleted(self):
         job = self.run_now()
         job.archive_name = "a.zip"
-        job._record_copy(self.storage, "verified")
+        self.record_copy(job)
         with self.assertRaises(UserError):
             self.storage.unlink()
 
     def test_protected_copy_is_not_deleted(self):
         job = self.run_now()
         job.archive_name = "a.zip"
-        job._record_copy(self.storage, "verified")
+        self.record_copy(job)
         job.copy_ids.protected = True
         with self.assertRaises(UserError):
             job.copy_ids.action_delete()

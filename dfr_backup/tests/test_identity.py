@@ -11,7 +11,7 @@ from .. import odoo_config
 from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
 from ..engine.errors.other import ForeignRun
 from ..engine.errors.places import RecordUnreadable
-from ..engine.manifest import model as manifest
+from ..engine.manifest.names import sidecar_key
 from ..engine.messages import to_json
 from ..engine.ownership.owners import Record
 from ..engine.progress import Progress
@@ -57,7 +57,7 @@ class TestIdentity(IdentityCase):
 
     def store_as(self, identity, days, **values):
         copy = self.store(days, identity=identity.key, **values)
-        path = self.disk / manifest.sidecar_key(copy.key)
+        path = self.disk / sidecar_key(copy.key)
         content = json.loads(path.read_text())
         content["dfr_backup"]["identity"] = identity.to_json()
         path.write_text(json.dumps(content))
@@ -66,6 +66,7 @@ class TestIdentity(IdentityCase):
     def test_a_run_and_its_copies_carry_the_full_identity(self):
         job = self.run_now()
         self.assertEqual(job.identity, self.me.key)
+        self.seal(job)
         self.assertEqual(job._copy_values(self.storage)["identity"], self.me.key)
         self.assertEqual(job._sign({})["signature"]["identity"], self.me.to_json())
 

@@ -52,7 +52,7 @@ class SchedulerCase(BackupCase):
         """Return a run that has stored a backup."""
         job = self.run_now()
         job.archive_name = f"{job.uuid}.zip"
-        job._record_copy(self.storage, "verified")
+        self.record_copy(job)
         self.storage.listed_at = self.now
         self.end(job)
         self.forget_triggers()

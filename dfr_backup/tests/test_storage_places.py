@@ -169,7 +169,7 @@ class TestStoragePlaces(BackupCase):
     def test_another_address_is_another_location(self):
         job = self.run_now()
         job.archive_name = "a.zip"
-        job._record_copy(self.storage, "verified")
+        self.record_copy(job)
         self.storage.local_path = str(self.root / "moved")
         self.assertEqual(job.copy_ids.state, "unknown")
         self.assertFalse(job.copy_ids.verified_at)
@@ -182,7 +182,7 @@ class TestStoragePlaces(BackupCase):
     def test_what_was_never_seen_is_not_deleted(self):
         job = self.run_now()
         job.archive_name = "a.zip"
-        job._record_copy(self.storage, "verified")
+        self.record_copy(job)
         copy = job.copy_ids
         self.storage.local_path = str(self.root / "elsewhere")
         with self.assertRaises(CopyMissing):

@@ -63,6 +63,7 @@ class BackupBrowse(models.TransientModel):
         except EngineError as error:
             self.trouble = format_error(self.env, error)
             return
+        rows, elsewhere = found.shown_rows(), found.shown_elsewhere()
         self.write(
             {
                 "database": found.database,
@@ -70,15 +71,15 @@ class BackupBrowse(models.TransientModel):
                 "pg_version": found.pg_version,
                 "tool": found.tool,
                 "module_count": len(found.modules),
-                "table_count": len(found.rows),
-                "row_count": sum(found.rows.values()),
+                "table_count": len(rows),
+                "row_count": sum(rows.values()),
                 "file_count": found.files,
                 "file_bytes": found.bytes,
                 "trouble": self._trouble_in_words(found.trouble),
-                "elsewhere": ", ".join(f"{k}: {v}" for k, v in found.elsewhere.items()),
+                "elsewhere": ", ".join(f"{k}: {v}" for k, v in elsewhere.items()),
                 "table_ids": [
                     fields.Command.create({"name": name, "row_count": rows})
-                    for name, rows in sorted(found.rows.items())
+                    for name, rows in sorted(rows.items())
                 ],
                 "addon_ids": [
                     fields.Command.create(

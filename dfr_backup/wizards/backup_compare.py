@@ -82,7 +82,7 @@ class BackupCompare(models.TransientModel):
         except EngineError as error:
             self._say(format_error(self.env, error))
             return
-        rows = compare_rows(before.rows, after.rows)
+        rows = compare_rows(before.shown_rows(), after.shown_rows())
         self.table_count = len(rows)
         self.row_difference = sum(change.difference for change in rows)
         self._add_lines("table", [_of_change(change) for change in rows])

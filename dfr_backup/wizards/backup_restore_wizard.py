@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from odoo import api, fields, models, release
 from odoo.exceptions import ValidationError
 
@@ -7,7 +9,6 @@ from .. import odoo_config
 from ..engine.catalog.browse import read_contents
 from ..engine.catalog.scan import describe_stored
 from ..engine.errors import EngineError
-from ..engine.manifest.contents import describe
 from ..engine.restore.preflight import Surroundings, preflight
 from ..engine.restore.target import check_name
 from ..models.engine_messages import format_error, translate, translate_engine_errors
@@ -173,16 +174,18 @@ class BackupRestoreWizard(models.TransientModel):
                 lambda step: step.kind == "dump_database"
             )
             sql_bytes = sum(steps.mapped("bytes_done")) or copy.size * SQL_RATIO
-            parts = (copy.contents or "").split(", ")
             surroundings = Surroundings(
                 odoo_config.place(self.database or ""),
                 release.series,
                 odoo_config.modules_on_disk(),
             )
             connection = odoo_config.connection("postgres", "dfr_backup preflight")
-            return preflight(
-                describe(contents, parts, int(sql_bytes)), surroundings, connection
+            description = replace(
+                contents.describe(),
+                contents=tuple((copy.contents or "").split(", ")),
+                sql_bytes=int(sql_bytes),
             )
+            return preflight(description, surroundings, connection)
         except EngineError:
             return []
 

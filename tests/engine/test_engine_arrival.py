@@ -50,8 +50,9 @@ from dfr_backup.engine.errors.other import (
 )
 from dfr_backup.engine.errors.storage import CopyMissing
 from dfr_backup.engine.errors.trust import NamesTaken
-from dfr_backup.engine.manifest import model as manifest
-from dfr_backup.engine.manifest.sidecar import parse_sidecar
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.names import sidecar_key
+from dfr_backup.engine.manifest.read import parse_sidecar
 from dfr_backup.engine.messages import Size
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
@@ -164,7 +165,7 @@ def test_archive_of_ours_keeps_what_its_manifest_says(tmp_path):
     assert not found.made_by_odoo
     assert found.key == "renamed.zip"
     content = found.taken_in("of this database", "of this run")
-    key = manifest.sidecar_key(found.key)
+    key = sidecar_key(found.key)
     sidecar = parse_sidecar(manifest.sidecar(content, found.key, 9, "0" * 64), key)
     assert (sidecar.run, sidecar.plan, sidecar.database_uuid) == (
         "B00001",

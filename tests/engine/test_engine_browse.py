@@ -47,8 +47,8 @@ from dfr_backup.engine.errors.fetch import (
     NotAtStorage,
 )
 from dfr_backup.engine.errors.other import ManifestUnreadable, NotComparable
-from dfr_backup.engine.manifest import model as manifest
-from dfr_backup.engine.manifest.contents import parse_contents
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.read import parse_any
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
@@ -380,7 +380,7 @@ def test_a_broken_index_is_an_error(far, tmp_path, text):
 
 def test_contents_come_from_beside_the_archive_or_from_inside(far, tmp_path):
     inside = read_contents(far, "a.zip")
-    assert inside.rows == {"res_partner": 3, 'other.a"b': 4}
+    assert inside.shown_rows() == {"res_partner": 3, 'other.a"b': 4}
     assert inside.addons[0].name == "mine"
     assert inside.trouble == {"missing": 1}
     assert inside.elsewhere == {"database": 2}
@@ -393,19 +393,22 @@ def test_contents_come_from_beside_the_archive_or_from_inside(far, tmp_path):
 )
 def test_a_manifest_that_is_none_is_refused(text):
     with pytest.raises(ManifestUnreadable):
-        parse_contents(text)
+        parse_any(text)
 
 
-def test_what_is_odd_in_a_manifest_is_left_out():
-    odd = {
-        "rows": {"a": "many", "b": -5, "c": 2},
-        "addons": [7, {}],
-        "filestore": [],
-        "pg_dump": 1,
-    }
-    found = parse_contents(json.dumps({"dfr_backup": odd, "modules": 3}).encode())
-    assert found.rows == {"b": 0, "c": 2}
-    assert (found.addons, found.files, found.modules, found.tool) == ((), 0, {}, "")
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"rows": {"a": "many"}},
+        {"rows": {"b": -5}},
+        {"addons": [7]},
+        {"filestore": []},
+        {"pg_dump": 1},
+    ],
+)
+def test_a_manifest_of_another_shape_is_refused(odd):
+    with pytest.raises(ManifestUnreadable):
+        parse_any(json.dumps({"dfr_backup": odd}).encode())
 
 
 # === TWO BACKUPS === #

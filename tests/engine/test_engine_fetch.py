@@ -17,7 +17,8 @@ from dfr_backup.engine.errors.fetch import (
     ManifestReplaced,
     NotAtStorage,
 )
-from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import RetryPolicy
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
@@ -70,7 +71,7 @@ def far(tmp_path):
     sealed = manifest.sidecar(
         about, KEY, len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
     )
-    storage.put_bytes(sealed, manifest.sidecar_key(KEY))
+    storage.put_bytes(sealed, sidecar_key(KEY))
     return storage
 
 
@@ -124,7 +125,7 @@ def test_archive_that_is_not_there(far, folder):
 
 
 def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
-    far.delete(manifest.sidecar_key(KEY))
+    far.delete(sidecar_key(KEY))
     progress = Progress()
     assert fetch(far, KEY, folder, progress).path.read_bytes() == CONTENT
     assert progress.lines[0].template == NO_MANIFEST
@@ -132,7 +133,7 @@ def test_archive_without_a_manifest_is_taken_as_it_is(far, folder):
 
 def known(storage):
     """What a catalogue notes of what the storage holds now."""
-    return Catalogued.from_sidecar(read_sidecar(storage, manifest.sidecar_key(KEY)))
+    return Catalogued.from_sidecar(read_sidecar(storage, sidecar_key(KEY)))
 
 
 def at_hand(far):
@@ -148,7 +149,7 @@ def swap(storage, content):
     about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, OURS)
     digest = hashlib.sha256(content).hexdigest()
     sealed = manifest.sidecar(about, KEY, len(content), digest)
-    storage.put_bytes(sealed, manifest.sidecar_key(KEY))
+    storage.put_bytes(sealed, sidecar_key(KEY))
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) - 5])
@@ -169,9 +170,9 @@ def test_swapped_pair_is_not_what_the_catalogue_knows(far, folder, size):
 @pytest.mark.parametrize("content", [b"{", None], ids=["damaged", "missing"])
 def test_catalogue_vouches_where_the_manifest_does_not(far, folder, content):
     before = known(far)
-    far.delete(manifest.sidecar_key(KEY))
+    far.delete(sidecar_key(KEY))
     if content:
-        far.put_bytes(content, manifest.sidecar_key(KEY))
+        far.put_bytes(content, sidecar_key(KEY))
     progress = Progress()
     assert fetch(far, KEY, folder, progress, known=before).compared
     assert [line.template for line in progress.warnings] == [NOT_OURS]
@@ -184,15 +185,16 @@ def test_manifest_that_was_changed_vouches_for_nothing(far, folder):
     about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, ours)
     digest = hashlib.sha256(CONTENT).hexdigest()
     sealed = manifest.sidecar(about, KEY, len(CONTENT), digest)
-    far.put_bytes(sealed, manifest.sidecar_key(KEY))
+    far.put_bytes(sealed, sidecar_key(KEY))
     before = known(far)
     here = at_hand(far)
     assert fetch(here, KEY, folder, Progress(), known=before).seal
     unknown = Catalogued(before.size, before.sha256)
     assert not fetch(here, KEY, folder, Progress(), known=unknown).seal
     members["sha256sums"] = "1" * 64
+    about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, ours)
     sealed = manifest.sidecar(about, KEY, len(CONTENT), digest)
-    far.put_bytes(sealed, manifest.sidecar_key(KEY))
+    far.put_bytes(sealed, sidecar_key(KEY))
     assert not fetch(here, KEY, folder, Progress(), known=before).seal
     with pytest.raises(ManifestReplaced):
         compare_stored(here, KEY, before, Progress())

@@ -15,10 +15,10 @@ from dfr_backup.engine.catalog.browse import look_into, read_contents
 from dfr_backup.engine.catalog.scan import read_sidecar
 from dfr_backup.engine.catalog.upload_receiver import look_at
 from dfr_backup.engine.errors.fetch import DamagedArchive, NewerFormat
-from dfr_backup.engine.manifest import model as manifest
-from dfr_backup.engine.manifest.model import FORMAT_VERSION
-from dfr_backup.engine.manifest.shape import parse_manifest
-from dfr_backup.engine.manifest.sidecar import parse_sidecar
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.model import FORMAT_VERSION, Manifest
+from dfr_backup.engine.manifest.names import sidecar_key
+from dfr_backup.engine.manifest.read import parse_manifest, parse_sidecar
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
@@ -48,12 +48,13 @@ def store(storage, odoo=None, ours=None, members=None):
     writer.add_bytes("dump.sql", b"-- PostgreSQL database dump\n")
     count, digest = writer.write_checksums()
     listed = {"count": count, "sha256sums": digest, **(members or {})}
-    about = {**OURS, "members": listed, **(ours or {})}
-    content = manifest.build({**ODOO, **(odoo or {})}, about)
+    known = manifest.build({**ODOO, **(odoo or {})}, {**OURS, "members": listed})
+    about = {**known.ours, **(ours or {})}  # also what no release has written yet
+    content = Manifest({**known.values, "dfr_backup": about})
     writer.add_bytes("manifest.json", manifest.encode(content))
     sealed = writer.close()
     beside = manifest.sidecar(content, KEY, sealed.size, sealed.sha256)
-    storage.put_bytes(beside, manifest.sidecar_key(KEY))
+    storage.put_bytes(beside, sidecar_key(KEY))
     return path
 
 
@@ -72,7 +73,7 @@ def test_newer_archive_is_refused_wherever_it_is_opened(storage):
         with pytest.raises(NewerFormat):
             read_contents(storage, KEY)
         if beside:
-            storage.delete(manifest.sidecar_key(KEY))
+            storage.delete(sidecar_key(KEY))
 
 
 def test_today_s_format_is_not_newer(storage):
@@ -90,7 +91,7 @@ def test_unknown_keys_are_ignored(storage):
         assert archive.check(Progress()) == 1
         assert b"".join(archive.sql()).startswith(b"--")
         assert list(archive.attachments()) == []
-        assert archive.seal == read_sidecar(storage, manifest.sidecar_key(KEY)).seal
+        assert archive.seal == read_sidecar(storage, sidecar_key(KEY)).seal
     with look_into(storage, KEY) as reader:
         assert [b"".join(reader.pieces(entry)) for entry in reader.entries()]
     assert read_contents(storage, KEY).database == "shop"
@@ -100,7 +101,7 @@ def test_unknown_keys_are_kept_by_an_import(storage):
     path = store(storage, odoo=MORE, ours=MORE, members=MORE)
     content = look_at(path, KEY, NOW).taken_in("11111111-2222", "7777")
     beside = manifest.sidecar(content, KEY, 5, "ab" * 32)
-    assert parse_sidecar(beside, manifest.sidecar_key(KEY)).imported_by
+    assert parse_sidecar(beside, sidecar_key(KEY)).imported_by
     kept = json.loads(beside)
     ours = kept["dfr_backup"]
     for place in (kept, ours, ours["members"]):
@@ -117,8 +118,8 @@ def test_what_people_and_programs_say_makes_no_backup_unusable(plan, run, reason
         ODOO, {**OURS, "plan": plan, "run": run or "B1", "missing": missing}
     )
     stored = manifest.sidecar(content, KEY, 5, "ab" * 32)
-    found = parse_sidecar(stored, manifest.sidecar_key(KEY))
-    assert parse_manifest(manifest.encode(content)) == json.loads(json.dumps(content))
+    found = parse_sidecar(stored, sidecar_key(KEY))
+    assert parse_manifest(manifest.encode(content)) == content
     assert len(found.missing) == 1
     if plan.isprintable() and len(plan) < 1000:
         assert found.plan == plan
@@ -131,7 +132,8 @@ def test_tables_of_any_name_make_no_archive_unusable(storage):
     with open_archive(path) as archive:
         assert archive.describe().rows == rows
     shown = read_contents(storage, KEY)
-    assert all(map(str.isprintable, [*shown.rows, *shown.elsewhere]))
+    names = [*shown.shown_rows(), *shown.shown_elsewhere()]
+    assert all(map(str.isprintable, names))
 
 
 @pytest.mark.parametrize("other", [{"count": 5}, {"sha256sums": "ab" * 32}])

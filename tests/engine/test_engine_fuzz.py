@@ -26,10 +26,8 @@ from dfr_backup.engine.encryption.armour import Source
 from dfr_backup.engine.encryption.files import open_decrypted, parse_identities
 from dfr_backup.engine.errors import EngineError
 from dfr_backup.engine.errors.fetch import DamagedArchive
-from dfr_backup.engine.manifest import model as manifest
-from dfr_backup.engine.manifest.contents import parse_contents
-from dfr_backup.engine.manifest.shape import parse_manifest
-from dfr_backup.engine.manifest.sidecar import parse_sidecar
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.read import parse_any, parse_manifest, parse_sidecar
 from dfr_backup.engine.restore.sql_stream import split
 from dfr_backup.engine.untrusted import Unusable, parse_json
 
@@ -194,7 +192,7 @@ def has_statements(data, _error):
 
 def read_manifest(data, _chance):
     parse_manifest(data)
-    parse_contents(data)
+    parse_any(data)
 
 
 def read_described(data, _chance):

@@ -9,7 +9,8 @@ from dfr_backup.engine.errors.command_line import DatabaseMissing, NotAnOdooData
 from dfr_backup.engine.errors.dump import ServerUnreachable
 from dfr_backup.engine.errors.identity import AddonMissing, OriginalsUnusable
 from dfr_backup.engine.identity import Identity, present_identity
-from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.names import archive_name, sidecar_key
 from dfr_backup.engine.ownership.originals import (
     Original,
     Originals,
@@ -239,7 +240,7 @@ def stored(tmp_path):
     storage.prepare()
 
     def store(job, identity, moment=NOW, **more):
-        key = manifest.archive_name("db", moment, job)
+        key = archive_name("db", moment, job)
         ours = {
             "job": job,
             "run": "B1",
@@ -253,7 +254,7 @@ def stored(tmp_path):
         }
         odoo = {"db_name": "db", "version": "19.0", "modules": {}}
         content = manifest.sidecar(manifest.build(odoo, ours), key, 5, "0" * 64)
-        storage.put_bytes(content, manifest.sidecar_key(key))
+        storage.put_bytes(content, sidecar_key(key))
         return key
 
     store.storage = storage

@@ -19,7 +19,8 @@ from dfr_backup.engine.errors.places import (
     RecordUnreadable,
 )
 from dfr_backup.engine.identity import Identity
-from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.ownership.locations import (
     MARKER,
     Door,
@@ -81,7 +82,7 @@ def put_backup(storage, identity):
     odoo = {"db_name": identity.name, "modules": {}}
     storage.put_bytes(b"x", key)
     sidecar = manifest.sidecar(manifest.build(odoo, ours), key, 1, SHA)
-    storage.put_bytes(sidecar, manifest.sidecar_key(key))
+    storage.put_bytes(sidecar, sidecar_key(key))
     return Stored(key, SHA)
 
 
@@ -151,9 +152,7 @@ def test_a_guard_refuses_whatever_it_is_asked(storage, owners, tmp_path):
             use()
     assert theirs.location(key) == storage.location(key)
     ours = guarded(storage, owners, guest(A))
-    assert [found.key for found in ours.list()] == sorted(
-        [key, manifest.sidecar_key(key)]
-    )
+    assert [found.key for found in ours.list()] == sorted([key, sidecar_key(key)])
 
 
 def test_typed_credentials_read_and_do_not_write(storage, owners):
@@ -259,11 +258,11 @@ def test_a_folder_that_was_shared_stays_shared(storage, owners):
         seen = guarded(storage, owners, visitor)
         assert {found.key for found in seen.list()} == {
             own.key,
-            manifest.sidecar_key(own.key),
+            sidecar_key(own.key),
         }
         with seen.open(own.key) as stream:
             assert stream.read() == b"x"
-        for key in (foreign.key, manifest.sidecar_key(foreign.key)):
+        for key in (foreign.key, sidecar_key(foreign.key)):
             with pytest.raises(NotOwnInShared):
                 seen.open(key)
         with pytest.raises(NotOwnInShared):

@@ -19,7 +19,7 @@ from dfr_backup.engine.errors import Mismatch
 from dfr_backup.engine.errors.fetch import DamagedArchive, ListDiffers, MemberDiffers
 from dfr_backup.engine.errors.restore import FilesNotWritten, LoadFailed
 from dfr_backup.engine.fileio.direct_read import DirectFile
-from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions

@@ -43,7 +43,7 @@ from dfr_backup.engine.errors.fetch import (
     RefusedArchive,
 )
 from dfr_backup.engine.errors.restore import FileExists, FilesNotWritten
-from dfr_backup.engine.manifest import model as manifest
+from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.files import (
     FilestoreExtraction,

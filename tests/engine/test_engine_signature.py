@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors.trust import WrongSignature
-from dfr_backup.engine.manifest import model as manifest
-from dfr_backup.engine.manifest.sidecar import parse_sidecar
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.model import Manifest
+from dfr_backup.engine.manifest.names import sidecar_key
+from dfr_backup.engine.manifest.read import parse_sidecar
 from dfr_backup.engine.manifest.signature import (
     ELSEWHERE,
     HERE,
@@ -44,13 +46,13 @@ def judged(content, *keys):
 
 
 def test_a_manifest_is_signed_for_an_identity():
-    found = parse_sidecar(stored(), manifest.sidecar_key(KEY))
+    found = parse_sidecar(stored(), sidecar_key(KEY))
     assert Signer(ONE).judge(found.signature) == HERE
     assert found.signature.identity == WHO
 
 
 def test_without_a_signature():
-    found = parse_sidecar(stored(dict), manifest.sidecar_key(KEY))
+    found = parse_sidecar(stored(dict), sidecar_key(KEY))
     assert found.signature is None
     assert Signer(ONE).judge(None) == UNSIGNED
 
@@ -104,7 +106,7 @@ def test_identity_of_another_is_noticed():
 
 
 def test_signature_does_not_change_what_the_content_is():
-    assert manifest.seal(json.loads(stored())) == manifest.seal(ABOUT)
+    assert Manifest(json.loads(stored())).seal == ABOUT.seal
 
 
 def test_signing_key_is_not_the_key_of_the_secrets():

@@ -27,8 +27,8 @@ from instances import e2e, made_instance
 from office import Office
 
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.manifest import model as manifest
-from dfr_backup.engine.manifest.names import DUMP
+from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.names import DUMP, sidecar_key
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.snapshot import Snapshot
 from dfr_backup.engine.restore.target import EXTENSIONS, NO_UNACCENT, UNACCENT
@@ -101,7 +101,7 @@ class Case:
         sealed = writer.close()
         (storage / "archive.part").rename(self.archive)
         beside = manifest.sidecar(content, self.key, sealed.size, sealed.sha256)
-        (storage / manifest.sidecar_key(self.key)).write_bytes(beside)
+        (storage / sidecar_key(self.key)).write_bytes(beside)
 
     def complete(self):
         """Let psql's database have what Odoo creates in each; a whole restore does,

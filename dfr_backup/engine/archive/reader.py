@@ -3,10 +3,10 @@ database manager."""
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..concurrency.worker_pool import WorkerPool, batches
 from ..errors.archive import InsideFolder
@@ -19,10 +19,9 @@ from ..errors.fetch import (
     NoDatabase,
 )
 from ..manifest.description import Description
-from ..manifest.model import seal
+from ..manifest.model import Manifest, numbers_in
 from ..manifest.names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
-from ..manifest.shape import parse_manifest
-from ..messages import Message, _
+from ..manifest.read import parse_manifest
 from ..progress import Progress
 from ..untrusted import MAX_BYTES
 from .deflate import Codec
@@ -37,12 +36,6 @@ BATCH_BYTES = 4 << 20
 DUMPED = re.compile(
     rb"^-- Dumped (from database|by pg_dump) version (\d+(?:\.\d+)*)", re.M
 )
-TROUBLE = {
-    "missing": _("%(count)s attachment files were missing when it was made"),
-    "damaged": _("%(count)s attachment files were damaged when it was made"),
-    "unreadable": _("%(count)s attachment files were unreadable when it was made"),
-}
-MISSING_PART = _("%(part)s: %(reason)s")
 
 
 @dataclass
@@ -150,7 +143,7 @@ class Archive:
         self._contents = _Contents()
         for entry in reader.entries():
             self._contents.add(entry)
-        self.manifest: dict[str, Any] = self._read_manifest()
+        self.manifest = self._read_manifest()
 
     def __enter__(self) -> "Archive":
         return self
@@ -169,9 +162,9 @@ class Archive:
 
     @property
     def seal(self) -> str:
-        """That of the manifest in the archive, see ``manifest.seal``: what is read
-        here is compared with the list of checksums, and the list with that manifest."""
-        return seal(self.manifest)
+        """That of the manifest in the archive: what is read here is compared with the
+        list of checksums, and the list with that manifest."""
+        return self.manifest.seal
 
     def sql(self) -> Iterator[bytes]:
         """Yield the dump in pieces; after the last one its SHA-256, too, is known to be
@@ -201,9 +194,8 @@ class Archive:
     def names_are_proven(self) -> bool:
         """Tell whether each attachment file had the SHA-1 of its name when it was
         archived, and is known to be the same once it was read."""
-        filestore = self._ours.get("filestore")
-        was_proven = isinstance(filestore, dict) and filestore.get("damaged") == 0
-        return was_proven and (self._is_compared or bool(self.seal))
+        known = self._is_compared or bool(self.seal)
+        return self.manifest.is_proven and known
 
     def _to_compare(self) -> Iterator[Listed]:
         """Yield every member; when the list of checksums has no end that the
@@ -215,17 +207,14 @@ class Archive:
     def describe(self) -> Description:
         """Return what the archive holds. Reads no more than the manifest and the
         dump's head."""
-        found, ours = self._contents, self._ours
+        found = self._contents
         parts = {
             "database": DUMP in found.top,
             "filestore": found.files,
             "addons": found.addons,
         }
-        version = self.manifest.get("version") or ""
-        return Description(
-            origin="dfr_backup" if ours else "odoo",
-            database=self.manifest.get("db_name") or "",
-            taken_at=ours.get("snapshot_at") or None,
+        return replace(
+            self.manifest.describe(),
             size=self.reader.size,
             members=found.members,
             sql_bytes=found.top[DUMP].size if DUMP in found.top else 0,
@@ -233,36 +222,11 @@ class Archive:
             file_bytes=found.file_bytes,
             addon_bytes=found.addon_bytes,
             addons=tuple(sorted(found.addons)),
-            odoo_version=version,
-            odoo_series=self.manifest.get("major_version") or version,
             pg_version=self._pg_version(),
-            database_uuid=ours.get("database_uuid"),
-            modules=self.manifest.get("modules") or {},
             contents=tuple(part for part, present in parts.items() if present),
-            missing=tuple(self._missing()),
-            rows=ours.get("rows"),
             has_checksums=CHECKSUMS in found.top,
             folder="" if DUMP in found.top else found.folder,
         )
-
-    @property
-    def _ours(self) -> Mapping[str, Any]:
-        ours = self.manifest.get("dfr_backup")
-        return ours if isinstance(ours, dict) else {}
-
-    @property
-    def _sealed(self) -> Mapping[str, Any]:
-        sealed = self._ours.get("members")
-        return sealed if isinstance(sealed, dict) else {}
-
-    def _missing(self) -> Iterator[Message]:
-        for part in self._ours.get("missing") or ():
-            values = {name: part.get(name) or "" for name in ("part", "reason")}
-            yield Message(MISSING_PART, **values)
-        filestore = self._ours.get("filestore") or {}
-        for kind, template in TROUBLE.items():
-            if filestore.get(kind):
-                yield Message(template, count=filestore[kind])
 
     def _pg_version(self) -> tuple[int, ...]:
         """Return the version of the dumped server: from the dump itself, else the
@@ -271,13 +235,12 @@ class Archive:
         head = next(self.reader.pieces(entry), b"")[:4096] if entry else b""
         versions = dict(DUMPED.findall(head))
         text = versions.get(b"from database", b"").decode()
-        text = text or self.manifest.get("pg_version") or ""
-        return tuple(int(part) for part in re.findall(r"\d{1,6}", text))
+        return numbers_in(text or self.manifest.pg_version)
 
-    def _read_manifest(self) -> dict[str, Any]:
+    def _read_manifest(self) -> Manifest:
         entry = self._contents.top.get(MANIFEST)
         if entry is None:
-            return {}
+            return Manifest()
         return parse_manifest(self.reader.read(entry, MAX_BYTES))
 
     # === CHECK === #
@@ -341,8 +304,8 @@ class Archive:
             count += 1
             yield listed_member(line)
         found = {"count": count, "sha256sums": digest.hexdigest()}
-        named = {name: self._sealed.get(name) for name in found}
-        if self._sealed and named != found:
+        sealed = self.manifest.members
+        if sealed and {name: sealed.get(name) for name in found} != found:
             raise ListDiffers(log=f"{CHECKSUMS} is not the one that {MANIFEST} names")
 
 

@@ -14,9 +14,9 @@ from ..archive.zip_reader import ZipReader
 from ..encryption.files import Passphrase
 from ..errors.other import NoManifest
 from ..fileio.streams import read_fully
-from ..manifest.contents import Contents, parse_contents
-from ..manifest.model import sidecar_key
-from ..manifest.names import FILESTORE, MANIFEST
+from ..manifest.model import Manifest
+from ..manifest.names import FILESTORE, MANIFEST, sidecar_key
+from ..manifest.read import parse_any
 from ..storages.base import Storage
 from ..untrusted import MAX_BYTES
 from .catalogued import Catalogued, require_catalogued
@@ -50,19 +50,19 @@ def look_into(
 
 def read_contents(
     storage: Storage, key: str, identities: Identities = None
-) -> Contents:
-    """Return what the manifest of an archive says: the one beside it, else the one in
+) -> Manifest:
+    """Return the manifest of an archive: the one beside it, else the one in
     it.
 
     Raise PermanentError when there is none that can be used, and RetryableError.
     """
     if storage.stat(sidecar_key(key)) is not None:
         with storage.open(sidecar_key(key)) as stream:
-            return parse_contents(read_fully(stream, MAX_BYTES + 1))
+            return parse_any(read_fully(stream, MAX_BYTES + 1))
     with look_into(storage, key, identities) as reader:
         for entry in reader.entries():
             if entry.name == MANIFEST:
-                return parse_contents(reader.read(entry, MAX_BYTES))
+                return parse_any(reader.read(entry, MAX_BYTES))
     raise NoManifest
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ..errors import Mismatch, PermanentError
 from ..errors.fetch import FetchedDiffers, ManifestReplaced, NewerFormat, NotAtStorage
 from ..errors.storage import ForeignManifest
-from ..manifest.model import sidecar_key
-from ..manifest.sidecar import Sidecar
+from ..manifest.model import Sidecar
+from ..manifest.names import sidecar_key
 from ..messages import Message, _
 from ..progress import Progress
 from ..storages.base import Storage
@@ -54,7 +54,7 @@ class Catalogued:
 
 @dataclass(frozen=True)
 class Expected:
-    """What an archive has to be; ``seal`` as in ``manifest.seal``, "" when the manifest
+    """What an archive has to be; ``seal`` as in ``Manifest.seal``, "" when the manifest
     beside it is not the one that was stored."""
 
     size: int

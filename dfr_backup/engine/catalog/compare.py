@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..archive.zip_reader import ZipReader
 from ..errors.other import NotComparable
-from ..manifest.contents import Addon
+from ..manifest.model import Addon
 from .browse import files
 
 

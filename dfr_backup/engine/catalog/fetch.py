@@ -36,7 +36,7 @@ class Fetched:
     not copied was not read yet: then ``comparison(progress, file)`` does it, on the
     file that is open already if there is one, and raises as ``Storage.verify`` does.
     ``seal`` is that of the manifest beside it, see
-    ``manifest.seal``; "" when nothing vouches for that manifest.
+    ``Manifest.seal``; "" when nothing vouches for that manifest.
     """
 
     path: Path

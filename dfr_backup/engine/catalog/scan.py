@@ -8,8 +8,9 @@ from ..errors.archive import NameUnusable, NoManifestBeside
 from ..errors.fetch import ArchiveMissing, ArchiveSizeDiffers, NoDatabase
 from ..errors.other import NotAnArchive, NotOdooBackup
 from ..fileio.streams import read_fully
-from ..manifest.model import SIDECAR_SUFFIX, sidecar_key
-from ..manifest.sidecar import Sidecar, parse_sidecar, shown_key
+from ..manifest.model import Sidecar, shown_key
+from ..manifest.names import SIDECAR_SUFFIX, sidecar_key
+from ..manifest.read import parse_sidecar
 from ..progress import Progress
 from ..storages.base import Storage
 from ..untrusted import MAX_BYTES, SURROGATES

@@ -29,9 +29,11 @@ from ..errors.trust import NamesTaken
 from ..fileio.direct_read import open_regular, sha256_on_disk
 from ..fileio.durable import is_full, open_private
 from ..fileio.streams import read_fully
-from ..manifest.model import build, sidecar, sidecar_key
-from ..manifest.names import DUMP
-from ..manifest.sidecar import YEARS, Sidecar, parse_sidecar
+from ..manifest.model import Manifest, Sidecar
+from ..manifest.names import DUMP, sidecar_key
+from ..manifest.read import parse_sidecar
+from ..manifest.shape import YEARS
+from ..manifest.write import build, sidecar, taken_in, within_bounds
 from ..messages import Message, Size, _
 from ..progress import Progress
 from ..storages.base import Storage
@@ -56,28 +58,27 @@ SUFFIXES = re.compile(r"(\.dump)?(\.zip)?(\.age)?$", re.I)
 @dataclass(frozen=True)
 class Arrival:
     """An archive that was looked at. ``key`` is the name that it may have in a
-    storage, ``manifest`` what its own says or what can be said without one;
+    storage, ``manifest`` what its own says or what can be said without one, but for
+    what is ``left_out`` because no reader would take so much;
     ``sidecar`` the same as of a stored archive, without its checksum."""
 
     key: str
-    manifest: dict[str, Any]
+    manifest: Manifest
     sidecar: Sidecar
+    left_out: tuple[Message, ...] = ()
 
     @property
     def made_by_odoo(self) -> bool:
         """Tell whether it has no manifest of ours, and could be looked into."""
         return self.sidecar.run == ELSEWHERE and not self.sidecar.encrypted
 
-    def taken_in(self, database_uuid: str, job: str) -> dict[str, Any]:
+    def taken_in(self, database_uuid: str, job: str) -> Manifest:
         """Return the manifest for the storage of the database that takes it in by a
         run."""
         facts: dict[str, Any] = {"database_uuid": database_uuid, "job": job}
         if self.made_by_odoo:
             facts["made_by_odoo"] = True
-        return {
-            **self.manifest,
-            "dfr_backup": {**self.manifest["dfr_backup"], "import": facts},
-        }
+        return taken_in(self.manifest, facts)
 
 
 # === UPLOAD === #
@@ -142,14 +143,15 @@ def look_at(path: Path, name: str, modified: datetime) -> Arrival:
     return _arrival(path, f"{_stem(name)}.zip", content)
 
 
-def _arrival(path: Path, key: str, content: dict[str, Any]) -> Arrival:
+def _arrival(path: Path, key: str, whole: Manifest) -> Arrival:
+    content, left_out = within_bounds(whole)
     data = sidecar(content, key, path.stat().st_size, NO_SHA256)
     sidecar_of = parse_sidecar(data, sidecar_key(key))
     unread = replace(sidecar_of, sha256="", file_size=0, file_sha256="")
-    return Arrival(key, content, unread)
+    return Arrival(key, content, unread, left_out)
 
 
-def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
+def _content(archive: Archive, name: str, moment: datetime) -> Manifest:
     """Return the manifest of an archive of ours as it is; of one of Odoo's, with
     what ours has."""
     found = archive.describe()
@@ -160,7 +162,7 @@ def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
             raise InsideFolder(folder=found.folder, member=DUMP)
         raise NotOdooBackup(member=DUMP)
     odoo = {
-        **archive.manifest,
+        **archive.manifest.values,
         "db_name": found.database or _database_in(name),
         "version": found.odoo_version,
         "modules": found.modules,
@@ -168,7 +170,7 @@ def _content(archive: Archive, name: str, moment: datetime) -> dict[str, Any]:
     return build(odoo, _ours(moment, found.contents))
 
 
-def _sealed(name: str, head: bytes, moment: datetime) -> dict[str, Any]:
+def _sealed(name: str, head: bytes, moment: datetime) -> Manifest:
     """Return what can be said about an archive that nobody here can read."""
     odoo = {"db_name": _database_in(name), "version": "", "modules": {}}
     kind = "passphrase" if BY_PASSPHRASE in head else "recipients"

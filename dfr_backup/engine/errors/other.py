@@ -130,3 +130,11 @@ class FileUnusable(PermanentError, code="OTHER-18"):
 class PolicyUnusable(PermanentError, code="OTHER-19"):
     template = _("Nothing was deleted: %(problems)s")
     remedy = _("Correct the plan's retention.")
+
+
+class ManifestTooLarge(PermanentError, code="OTHER-70"):
+    template = _(
+        "The manifest of the backup is too large to be read again, even without the "
+        "numbers of rows."
+    )
+    remedy = _("Take keys off the plan that nobody needs: it names each of them.")

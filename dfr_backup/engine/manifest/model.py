@@ -1,129 +1,407 @@
-"""``manifest.json`` of an archive, and the sidecar that makes a stored archive a
-backup."""
+"""The one model of ``manifest.json`` in an archive, and of the sidecar that makes a
+stored archive a backup."""
 
 import hashlib
 import json
 import re
-import unicodedata
-from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ..errors.fetch import NewerFormat
+from ..identity import UNKNOWN, Identity
+from ..messages import Message, _
+from ..untrusted import Unusable
+from .description import Description
+from .names import MANIFEST, sidecar_key
+from .shape import SHAPE, SIDECAR_SHAPE, check_shape, moment_of, require_sidecar
+from .signature import Signature, signature_of
 
 FORMAT_VERSION = 1
-SIDECAR_SUFFIX = ".json"
-LONGEST_NAME, LONGEST_REASON = 1000, 64 << 10  # characters
-BAD_CHARACTERS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]"
-)  # no database takes them
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+QUOTED = re.compile(r'"((?:[^"]|"")*)"\."((?:[^"]|"")*)"')
+LONGEST_SHOWN = 1000  # characters
+MISSING_PART = _("%(part)s: %(reason)s")
+TROUBLE = {
+    "missing": _("%(count)s attachment files were missing when it was made"),
+    "damaged": _("%(count)s attachment files were damaged when it was made"),
+    "unreadable": _("%(count)s attachment files were unreadable when it was made"),
+}
 
 
-def archive_name(database: str, moment: datetime, identifier: str) -> str:
-    """Return ``<database>-<UTC timestamp>-<short id>.zip``, safe as a file name and a
-    key.
+@dataclass(frozen=True)
+class MissingPart:
+    """What an archive should hold and does not: "dump_database" or "archive_files",
+    and why."""
 
-    What is not a letter, a digit, "_", "." or "-" becomes "_". ``moment`` is aware and
-    ``identifier`` the job's UUID, of which eight characters are used.
+    part: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Addon:
+    """A custom addon in an archive. ``revision`` is that of git, "" when unknown."""
+
+    name: str
+    revision: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an archive says about itself. ``values`` are its JSON, of the right shape:
+    also what this release does not know, so that it is kept. Texts are "" and numbers
+    0 when it does not say them."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(
+        cls, data: Any, name: str = MANIFEST, shape: Mapping[str, Any] = SHAPE
+    ) -> "Manifest":
+        """Return the manifest that JSON is, which people know by ``name``. Raise
+        NewerFormat for one that came after this release, as what it has may mean
+        something else, and Unusable for what has another shape."""
+        _refuse_newer(data, name)
+        check_shape(data, shape)
+        return cls(data)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, with all that it was made from."""
+        return {**self.values}
+
+    @property
+    def ours(self) -> Mapping[str, Any]:
+        """What this addon has written, empty in an archive of Odoo's."""
+        return self._in("dfr_backup")
+
+    def _in(self, name: str) -> Mapping[str, Any]:
+        return self.values.get(name) or {}
+
+    def _ours_in(self, name: str) -> Mapping[str, Any]:
+        return self.ours.get(name) or {}
+
+    def _text(self, name: str) -> str:
+        return self.values.get(name) or ""
+
+    def _our_text(self, name: str) -> str:
+        return self.ours.get(name) or ""
+
+    # === WHAT ODOO SAYS === #
+
+    @property
+    def database(self) -> str:
+        return self._text("db_name")
+
+    @property
+    def odoo_version(self) -> str:
+        return self._text("version")
+
+    @property
+    def odoo_series(self) -> str:
+        return self._text("major_version") or self.odoo_version
+
+    @property
+    def pg_version(self) -> str:
+        return self._text("pg_version")
+
+    @property
+    def modules(self) -> Mapping[str, str]:
+        """Versions by name."""
+        return self._in("modules")
+
+    # === WHAT THIS ADDON SAYS === #
+
+    @property
+    def format(self) -> int:
+        return self.ours.get("format") or 0
+
+    @property
+    def job(self) -> str:
+        return self._our_text("job")
+
+    @property
+    def run(self) -> str:
+        return self._our_text("run")
+
+    @property
+    def plan(self) -> str:
+        return self._our_text("plan")
+
+    @property
+    def database_uuid(self) -> str:
+        return self._our_text("database_uuid")
+
+    @property
+    def identity(self) -> Identity:
+        """Who has made it: unknown in those from before release 19.0.1.1.0."""
+        return Identity.from_json(self.ours.get("identity"))
+
+    @property
+    def snapshot_at(self) -> str:
+        """The moment of its data, as it is written."""
+        return self._our_text("snapshot_at")
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        return tuple(self.ours.get("contents") or ())
+
+    @property
+    def missing(self) -> tuple[MissingPart, ...]:
+        return tuple(
+            MissingPart(part.get("part") or "", part.get("reason") or "")
+            for part in self.ours.get("missing") or ()
+        )
+
+    def may_hold(self, part: str) -> bool:
+        """Tell whether it does not say that a part is left out."""
+        contents = self.ours.get("contents")
+        return contents is None or part in self.contents
+
+    @property
+    def tool(self) -> str:
+        return self._our_text("pg_dump")
+
+    @property
+    def rows(self) -> Mapping[str, int] | None:
+        """Rows by quoted name of the table; None when nobody has counted them."""
+        rows = self.ours.get("rows")
+        return rows if isinstance(rows, dict) else None
+
+    @property
+    def elsewhere(self) -> Mapping[str, int]:
+        """How many attachments are not in the filestore, by where they are."""
+        return self._ours_in("attachments").get("elsewhere") or {}
+
+    @property
+    def files(self) -> int:
+        return self._ours_in("filestore").get("files") or 0
+
+    @property
+    def bytes(self) -> int:
+        return self._ours_in("filestore").get("bytes") or 0
+
+    @property
+    def trouble(self) -> Mapping[str, int]:
+        """The numbers of attachment files that were "missing", "damaged" or
+        "unreadable"."""
+        filestore = self._ours_in("filestore")
+        return {kind: filestore[kind] for kind in TROUBLE if filestore.get(kind)}
+
+    @property
+    def is_proven(self) -> bool:
+        """Tell whether each attachment file had the SHA-1 of its name when it was
+        archived."""
+        return self._ours_in("filestore").get("damaged") == 0
+
+    @property
+    def addons(self) -> tuple[Addon, ...]:
+        return tuple(
+            Addon(
+                addon["name"],
+                addon.get("revision") or "",
+                addon.get("files") or 0,
+                addon.get("bytes") or 0,
+            )
+            for addon in self.ours.get("addons") or ()
+            if addon.get("name")
+        )
+
+    @property
+    def encryption(self) -> Mapping[str, Any]:
+        return self._ours_in("encryption")
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """What it says about SHA256SUMS: "count", its lines, and "sha256sums"."""
+        return self._ours_in("members")
+
+    @property
+    def sums_sha256(self) -> str:
+        return self.members.get("sha256sums") or ""
+
+    @property
+    def seal(self) -> str:
+        """The SHA-256 of what it says about the content of its archive: "" when it has
+        no list of checksums, which is what ties the content to it.
+
+        The manifest in an archive and the one beside it have the same, as what only
+        the latter knows does not count: where the archive lies, who has signed it, and
+        who has taken it in.
+        """
+        if not self.sums_sha256:
+            return ""
+        about = {
+            **self.values,
+            "archive": None,
+            "dfr_backup": {**self.ours, "import": None},
+        }
+        about.pop("signature", None)
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+    # === FOR PEOPLE, AND FOR A PREFLIGHT === #
+
+    def shown_rows(self) -> Mapping[str, int]:
+        """Return the rows by the names of tables as people write them."""
+        return {_table_name(name): rows for name, rows in (self.rows or {}).items()}
+
+    def shown_elsewhere(self) -> Mapping[str, int]:
+        return {_shown(where): count for where, count in self.elsewhere.items()}
+
+    def describe(self) -> Description:
+        """Return what the archive holds as far as its manifest says it."""
+        return Description(
+            origin="dfr_backup" if self.ours else "odoo",
+            database=self.database,
+            taken_at=self.snapshot_at or None,
+            size=0,
+            members=0,
+            sql_bytes=0,
+            files=self.files,
+            file_bytes=self.bytes,
+            addon_bytes=sum(addon.bytes for addon in self.addons),
+            addons=tuple(addon.name for addon in self.addons),
+            odoo_version=self.odoo_version,
+            odoo_series=self.odoo_series,
+            pg_version=numbers_in(self.pg_version),
+            database_uuid=self.database_uuid or None,
+            modules=self.modules,
+            contents=self.contents,
+            missing=tuple(self._missing_in_words()),
+            rows=self.rows,
+            has_checksums=True,
+        )
+
+    def _missing_in_words(self) -> Iterator[Message]:
+        for part in self.missing:
+            yield Message(MISSING_PART, part=part.part, reason=part.reason)
+        for kind, count in self.trouble.items():
+            yield Message(TROUBLE[kind], count=count)
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a manifest says about its archive.
+
+    It is what is listed by the thousand, so it keeps no count of rows and no version
+    of a module.
+
+    ``key``, ``size`` (bytes) and ``sha256`` (hexadecimal) are the archive as it was
+    stored, ``taken_at`` (UTC) the moment of its data. ``modules`` is their number.
+    ``database_uuid`` and ``plan`` are "" when there is none. ``encryption`` is "" or
+    what an encrypted archive needs, "recipients" or "passphrase"; ``recipients`` are
+    its public keys.
+
+    ``imported_by`` is the database that has taken in an archive from elsewhere, by the
+    run ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody
+    has counted its rows. ``module_names`` are those of the database, ``addons`` those
+    that are in the archive. ``identity`` is who has made it, unknown in those from
+    before release 19.0.1.1.0. ``seal`` is that of ``Manifest.seal``. ``file_size``
+    (bytes) and ``file_sha256`` are the manifest itself, as it is stored: 0 and "" when
+    it is not. ``sums_sha256`` is the SHA-256 of SHA256SUMS
+    in the archive, "" without one.
     """
-    plain = unicodedata.normalize("NFKD", database).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", plain).strip("-.") or "database"
-    stamp = moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    return f"{plain[:80]}-{stamp}-{identifier[:8]}.zip"
+
+    key: str
+    size: int
+    sha256: str
+    format: int
+    taken_at: datetime
+    database: str
+    database_uuid: str
+    odoo_version: str
+    modules: int
+    contents: tuple[str, ...]
+    plan: str
+    run: str
+    job: str
+    encrypted: bool
+    encryption: str
+    recipients: tuple[str, ...]
+    missing: tuple[MissingPart, ...]
+    imported_by: str = ""
+    import_job: str = ""
+    made_by_odoo: bool = False
+    module_names: tuple[str, ...] = ()
+    addons: tuple[str, ...] = ()
+    seal: str = ""
+    file_size: int = 0
+    file_sha256: str = ""
+    signature: Signature | None = None
+    identity: Identity = UNKNOWN
+    sums_sha256: str = ""
+
+    @classmethod
+    def from_json(cls, data: Any, key: str) -> "Sidecar":
+        """Return what the manifest that is stored under ``key`` says. Raise NewerFormat
+        and Unusable, also when its archive is not the one beside it."""
+        manifest = Manifest.from_json(data, shown_key(key), SIDECAR_SHAPE)
+        require_sidecar(data)
+        archive, taken_in = data["archive"], manifest.ours.get("import") or {}
+        if sidecar_key(archive["key"]) != key:
+            raise Unusable(_("it describes another archive than the one beside it"))
+        return cls(
+            key=archive["key"],
+            size=archive["size"],
+            sha256=archive["sha256"],
+            format=manifest.format,
+            taken_at=moment_of(manifest.snapshot_at),
+            database=manifest.database,
+            database_uuid=manifest.database_uuid,
+            odoo_version=manifest.odoo_version,
+            modules=len(manifest.modules),
+            contents=manifest.contents,
+            plan=manifest.plan,
+            run=manifest.run,
+            job=manifest.job,
+            encrypted=archive["key"].endswith(".age"),
+            encryption=manifest.encryption.get("kind") or "",
+            recipients=tuple(manifest.encryption.get("recipients") or ()),
+            missing=manifest.missing,
+            imported_by=taken_in.get("database_uuid") or "",
+            import_job=taken_in.get("job") or "",
+            made_by_odoo=bool(taken_in.get("made_by_odoo")),
+            module_names=tuple(filter(NAME.fullmatch, manifest.modules)),
+            addons=tuple(addon.name for addon in manifest.addons),
+            seal=manifest.seal,
+            signature=signature_of(data),
+            identity=manifest.identity,
+            sums_sha256=manifest.sums_sha256,
+        )
+
+    @property
+    def owner_uuid(self) -> str:
+        """The database that may delete it."""
+        return self.imported_by or self.database_uuid
 
 
-def sidecar_key(key: str) -> str:
-    """Return the key of the manifest that lies beside the archive ``key``."""
-    return re.sub(r"\.zip(\.age)?$", "", key) + SIDECAR_SUFFIX
-
-
-def build(odoo: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest: Odoo's own keys, and ours under ``dfr_backup``.
-
-    ``odoo`` are the keys that Odoo's database manager writes (``odoo_dump``,
-    ``db_name``, ``version``, ``modules``…). Datetimes become ISO 8601 in UTC. What a
-    person or another program has said is made readable: no reader takes a manifest
-    with odd characters in it.
-    """
-    return {**odoo, "dfr_backup": {"format": FORMAT_VERSION, **ours, **_said(ours)}}
-
-
-def _said(ours: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the texts of a manifest that may have anything in them, as they are
-    read."""
-    said: dict[str, Any] = {
-        name: _readable(ours[name], LONGEST_NAME)
-        for name in ("plan", "run")
-        if name in ours
-    }
-    if "missing" in ours:
-        said["missing"] = [
-            {**part, "reason": _readable(part.get("reason"), LONGEST_REASON)}
-            for part in ours["missing"]
-        ]
-    return said
-
-
-def _readable(text: Any, most: int) -> Any:
-    if not isinstance(text, str):
-        return text
-    return BAD_CHARACTERS.sub("\ufffd", text[:most])
-
-
-def sidecar(
-    manifest: Mapping[str, Any],
-    key: str,
-    size: int,
-    sha256: str,
-    sign: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
-) -> bytes:
-    """Return the sidecar: the manifest and what the stored archive must be (bytes,
-    SHA-256), as ``sign`` returns it."""
-    archive = {"key": key, "size": size, "sha256": sha256}
-    return encode(sign({**manifest, "archive": archive}))
-
-
-def seal(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a manifest says about the content of its archive: ""
-    when it has no list of checksums, which is what ties the content to it.
-
-    The manifest in an archive and the one beside it have the same, as what only the
-    latter knows does not count: where the archive lies, who has signed it, and who has
-    taken it in.
-    """
-    ours = manifest.get("dfr_backup")
-    if not isinstance(ours, dict):
-        return ""
-    members = ours.get("members")
-    if not isinstance(members, dict) or not members.get("sha256sums"):
-        return ""
-    about = {**manifest, "archive": None, "dfr_backup": {**ours, "import": None}}
-    about.pop("signature", None)
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-def refuse_newer(manifest: Mapping[str, Any], name: str) -> None:
-    """Raise NewerFormat when a manifest, called ``name`` for people, says that it is
-    of a format that came after this release: what it has may mean something else."""
-    ours = manifest.get("dfr_backup")
+def _refuse_newer(data: Any, name: str) -> None:
+    ours = data.get("dfr_backup") if isinstance(data, dict) else None
     version = ours.get("format") if isinstance(ours, dict) else None
-    if isinstance(version, int):
-        refuse_newer_version(version, name)
-
-
-def refuse_newer_version(version: int, name: str) -> None:
-    """The same for the number of a format."""
-    if version > FORMAT_VERSION:
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise NewerFormat(key=name, format=version)
 
 
-def encode(manifest: Mapping[str, Any]) -> bytes:
-    """Return the manifest as JSON in UTF-8, with a line feed at its end."""
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=_plain)
-    return text.encode() + b"\n"
+def numbers_in(version: str) -> tuple[int, ...]:
+    """Return the parts of a version of PostgreSQL."""
+    return tuple(int(part) for part in re.findall(r"\d{1,6}", version))
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a manifest")
+def shown_key(key: str) -> str:
+    """Return a key as it can be shown: short, on one line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in key[:120])
+
+
+def _table_name(quoted: str) -> str:
+    """Return a table's name as people write it."""
+    found = QUOTED.fullmatch(quoted)
+    if not found:
+        return _shown(quoted)
+    schema, table = (part.replace('""', '"') for part in found.groups())
+    return _shown(table if schema == "public" else f"{schema}.{table}")
+
+
+def _shown(text: str) -> str:
+    return "".join(filter(str.isprintable, text[:LONGEST_SHOWN]))

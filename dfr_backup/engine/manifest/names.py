@@ -1,7 +1,9 @@
-"""What the members of an archive are called."""
+"""What archives, their sidecars and their members are called."""
 
 import os
 import re
+import unicodedata
+from datetime import datetime, timezone
 
 DUMP = "dump.sql"
 INDEX = "attachments.jsonl"  # see archive/attachment_index.py
@@ -9,11 +11,30 @@ FILESTORE = "filestore/"
 ADDONS = "addons/"
 CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
+SIDECAR_SUFFIX = ".json"
 CLOSING = (CHECKSUMS, MANIFEST)  # about the others: always written anew
 # control characters, backslashes, drives, and parts that are empty, "." or ".."
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:|(?:\A|/)\.{0,2}(?:/|\Z)")
 # what of it the name of a file can have, and bytes of one that are not UTF-8
 ODD = re.compile(r"[\x00-\x1f\x7f\\\udc80-\udcff]")
+
+
+def archive_name(database: str, moment: datetime, identifier: str) -> str:
+    """Return ``<database>-<UTC timestamp>-<short id>.zip``, safe as a file name and a
+    key.
+
+    What is not a letter, a digit, "_", "." or "-" becomes "_". ``moment`` is aware and
+    ``identifier`` the job's UUID, of which eight characters are used.
+    """
+    plain = unicodedata.normalize("NFKD", database).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", plain).strip("-.") or "database"
+    stamp = moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return f"{plain[:80]}-{stamp}-{identifier[:8]}.zip"
+
+
+def sidecar_key(key: str) -> str:
+    """Return the key of the manifest that lies beside the archive ``key``."""
+    return re.sub(r"\.zip(\.age)?$", "", key) + SIDECAR_SUFFIX
 
 
 def is_safe_name(name: str) -> bool:

@@ -30,7 +30,7 @@ from ..errors.places import (
     PlaceRaced,
 )
 from ..identity import Identity
-from ..manifest.model import SIDECAR_SUFFIX, sidecar_key
+from ..manifest.names import SIDECAR_SUFFIX, sidecar_key
 from ..progress import Progress
 from ..storages.base import UNKNOWN, Capabilities, Storage, StoredObject, Unknown
 from .owners import PLACE_ID, Owners, Record

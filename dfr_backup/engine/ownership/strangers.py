@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from ..catalog.scan import read_sidecar
 from ..errors import PermanentError
-from ..manifest.sidecar import Sidecar
+from ..manifest.model import Sidecar
 from ..storages.base import Storage
 from .originals import Standing
 

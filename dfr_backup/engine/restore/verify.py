@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from ..concurrency.worker_pool import WorkerPool
+from ..manifest.model import Manifest
 from ..messages import Message, _
 from ..postgres.connection import Connection
 from ..postgres.snapshot import Snapshot
@@ -56,7 +56,7 @@ class VerifyReport:
 
 def verify_restored(
     connection: Connection,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     filestore: Path,
     progress: Progress,
     *,
@@ -69,15 +69,12 @@ def verify_restored(
     Raise RetryableError when the database cannot be read, and Cancelled.
     """
     report = VerifyReport()
-    ours = manifest.get("dfr_backup") or {}
-    saved = ours.get("filestore") or {}
-    report.known = int(saved.get("missing") or 0) + int(saved.get("damaged") or 0)
+    trouble = manifest.trouble
+    report.known = trouble.get("missing", 0) + trouble.get("damaged", 0)
     with Snapshot(connection.heard_by(progress)) as snapshot:
         progress.expect(snapshot.estimated_filestore_size())
-        _compare_rows(snapshot, ours.get("rows"), report)
-        if "filestore" in ours.get(
-            "contents", ("filestore",)
-        ):  # else the plan left them out
+        _compare_rows(snapshot, manifest.rows, report)
+        if manifest.may_hold("filestore"):
             _compare_files(
                 snapshot.attachments(), filestore, report, WorkerPool(progress, workers)
             )

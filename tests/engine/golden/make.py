@@ -116,7 +116,9 @@ class Maker:
     def __init__(self, target):
         self.target = target
         self.dump, self.tool = dumped()
-        self.manifest = engine("manifest.model", "manifest")
+        self.manifest = engine("manifest.write", "manifest.model", "manifest")
+        names = engine("manifest.names")
+        self.names = names if hasattr(names, "sidecar_key") else self.manifest
         self.signature = engine("manifest.signature", "signature")
 
     def ours(self, kind, members):
@@ -183,7 +185,7 @@ class Maker:
     def archive(self, kind):
         """Write an archive as a run does, and its sidecar."""
         writer_class = engine("archive.writer").ArchiveWriter
-        name = self.manifest.archive_name("shop", MOMENT, JOBS[kind])
+        name = self.names.archive_name("shop", MOMENT, JOBS[kind])
         path = self.target / name
         writer = writer_class.create(path)
         if kind != "partial":
@@ -229,7 +231,7 @@ class Maker:
             content = self.manifest.sidecar(content, key, size, sha256, self.sign)
         else:
             content = self.manifest.sidecar(content, key, size, sha256)
-        (self.target / self.manifest.sidecar_key(key)).write_bytes(content)
+        (self.target / self.names.sidecar_key(key)).write_bytes(content)
 
     def imported(self, source):
         """Take in an archive of Odoo's, as an import does."""
