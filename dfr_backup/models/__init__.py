@@ -24,6 +24,7 @@ from . import backup_plan_reach
 from . import backup_plan_kit
 from . import backup_plan_monitor
 from . import backup_audited
+from . import backup_audited_settings
 from . import backup_step
 from . import backup_job
 from . import backup_job_supervision

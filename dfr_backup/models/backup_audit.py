@@ -37,6 +37,13 @@ ACTIONS = [
     ("encryption", "Encryption switched off"),
     ("keys", "Encryption keys changed"),
     ("retention", "Plan retention shortened"),
+    ("contents", "Less saved by plan"),
+    ("schedule", "Schedule switched off"),
+    ("active", "Archived or unarchived"),
+    ("removed", "Plan or storage deleted"),
+    ("repair", "Filestore repaired"),
+    ("monitor", "Monitor token changed"),
+    ("settings", "Setting changed"),
 ]
 
 
@@ -169,6 +176,16 @@ class BackupAuditMixin(models.AbstractModel):
     def _audited_fields(self):
         """Return the names of the fields that ``_audited`` reads."""
         return set()
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_when_confirmed(self):
+        """Note who deletes it. Odoo calls what is to be called before by name: what is
+        refused anyway asks nobody for a password."""
+        audit = self.env["backup.audit"]
+        audit._require_password(self)
+        for record in self:
+            old = ", ".join(filter(None, record._audited().values()))
+            audit._note("removed", record, old)
 
     def write(self, vals):
         self.check_access("write")

@@ -5,7 +5,17 @@ from odoo import models
 from .backup_retention_mixin import RULES
 from .backup_storage_place import Address
 
+PARTS = ("include_database", "include_filestore", "include_addons")
 LOCKS = [False, "GOVERNANCE", "COMPLIANCE"]  # from the weakest on
+
+
+def _is_active(record):
+    return "active" if record.active else "archived"
+
+
+def _contents(plan):
+    """Return which parts a plan saves, in order."""
+    return [name.removeprefix("include_") for name in PARTS if plan[name]]
 
 
 def _keeps(record):
@@ -49,7 +59,7 @@ class BackupStorage(models.Model):
     def _audited_fields(self):
         addresses = self._addresses().values()
         places = (n for one in addresses for n in one.host + one.folder)
-        named = {"provider", "external_name", "own_retention", "retention"}
+        named = {"provider", "external_name", "own_retention", "retention", "active"}
         named |= {"s3_lock_mode", "s3_lock_days"}
         return {*named, *RULES, *places}
 
@@ -64,7 +74,12 @@ class BackupStorage(models.Model):
         rules = _rules_in_words(storage) if storage.own_retention else ""
         lock = f"{storage.s3_lock_mode or 'none'} ({storage.s3_lock_days})"
         address = ", ".join([storage.provider, *given])
-        return {"address": address, "rules": rules, "lock": lock}
+        return {
+            "address": address,
+            "rules": rules,
+            "lock": lock,
+            "active": _is_active(storage),
+        }
 
     def _guarded_values(self):
         storage, values = self.sudo(), self._audited()
@@ -77,7 +92,7 @@ class BackupStorage(models.Model):
         }
 
     def _weakens(self, action, before):
-        if action == "rules":
+        if action in ("rules", "active"):
             return True
         (was, was_used), (now, _) = before, self._guarded_values()[action]
         if action == "lock" and was[0]:
@@ -91,7 +106,8 @@ class BackupPlan(models.Model):
 
     def _audited_fields(self):
         keys = {"encryption", "age_recipients", "age_passphrase"}
-        return {"storage_ids", "retention", *keys, *RULES}
+        when = {"frequency", "active"}
+        return {"storage_ids", "retention", *keys, *when, *PARTS, *RULES}
 
     def _audited(self):
         plan = self.sudo()
@@ -101,6 +117,9 @@ class BackupPlan(models.Model):
             "encryption": plan.encryption,
             "keys": _readers_in_words(plan),
             "retention": _rules_in_words(plan),
+            "contents": ", ".join(_contents(plan)),
+            "schedule": plan.frequency,
+            "active": _is_active(plan),
         }
 
     def _guarded_values(self):
@@ -110,12 +129,19 @@ class BackupPlan(models.Model):
             "encryption": plan.encryption,
             "keys": _readers(plan),
             "retention": _keeps(plan),
+            "contents": set(_contents(plan)),
+            "schedule": plan.frequency,
+            "active": plan.active,
         }
 
     def _weakens(self, action, before):
         now = self._guarded_values()[action]
-        if action == "storages":
+        if action == "active":
+            return True
+        if action in ("storages", "contents"):
             return bool(before - now)
+        if action == "schedule":
+            return now == "manual"
         if action == "encryption":
             return now == "none"
         if action == "keys":

@@ -26,23 +26,23 @@ class BackupPlan(models.Model):
         """Switch a monitor's address on with a new token, and return that. Only its
         hash is kept; the one before stops working."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        self._monitor_params().set_param(_param(monitor), _hash(token))
+        self._monitor_params().set_param(monitor_param(monitor), _hash(token))
         return token
 
     @api.model
     def _switch_monitor_off(self, monitor):
-        self._monitor_params().set_param(_param(monitor), False)
+        self._monitor_params().set_param(monitor_param(monitor), False)
 
     @api.model
     def _is_monitor_on(self, monitor):
-        return bool(self._monitor_params().get_param(_param(monitor)))
+        return bool(self._monitor_params().get_param(monitor_param(monitor)))
 
     @api.model
     def _is_monitor_token(self, monitor, token):
         """Tell whether ``token`` is the monitor's, in a time that does not depend on
         it."""
         return hmac.compare_digest(
-            _hash(token), self._monitor_params().get_param(_param(monitor))
+            _hash(token), self._monitor_params().get_param(monitor_param(monitor))
         )
 
     @api.model
@@ -241,7 +241,7 @@ class BackupPlan(models.Model):
         ]
 
 
-def _param(monitor):
+def monitor_param(monitor):
     if monitor not in MONITORS:
         raise ValueError(f"no monitor {monitor!r}")
     return f"dfr_backup.{monitor}_token"

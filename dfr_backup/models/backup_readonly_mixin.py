@@ -18,11 +18,13 @@ class BackupReadonlyMixin(models.AbstractModel):
     @api.model
     def _own_fields(self):
         """Return the names of the fields that only our own methods write."""
-        return self.READONLY_FIELDS | {
+        found = {
             name
             for name, field in self._fields.items()
             if field.readonly and field.store and not field.compute
         }
+        # an import names records by it; the ORM writes none
+        return (self.READONLY_FIELDS | found) - {"id"}
 
     @api.model_create_multi
     def create(self, vals_list):

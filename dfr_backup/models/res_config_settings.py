@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from .backup_audit import asks_password
 from .backup_plan_monitor import MONITORS
 
 
@@ -19,6 +20,7 @@ class ResConfigSettings(models.TransientModel):
             for monitor in MONITORS:
                 settings[f"dfr_backup_{monitor}"] = plans._is_monitor_on(monitor)
 
+    @asks_password
     def action_dfr_backup_monitor_on(self):
         """Make a token for the monitor that the context names, and show it, once."""
         monitor = self._dfr_backup_monitor()
@@ -35,6 +37,7 @@ class ResConfigSettings(models.TransientModel):
             },
         }
 
+    @asks_password
     def action_dfr_backup_monitor_off(self):
         self.env["backup.plan"]._switch_monitor_off(self._dfr_backup_monitor())
         return {"type": "ir.actions.client", "tag": "reload"}

@@ -1,3 +1,4 @@
+from . import test_audited_paths
 from . import test_backup_job
 from . import test_backup_plan
 from . import test_backup_storage

@@ -74,7 +74,7 @@ METHODS = {
     "backup.plan.action_staging": MANAGER,
     "backup.plan.action_test_mail": MANAGER,
     "backup.plan.action_view_jobs": VIEWER,
-    "backup.repair.wizard.action_repair": MANAGER,
+    "backup.repair.wizard.action_repair": PASSWORD,
     "backup.restore.wizard.action_restore": PASSWORD,
     "backup.setup.action_add_storage": MANAGER,
     "backup.setup.action_back": MANAGER,
@@ -100,8 +100,8 @@ METHODS = {
     "ir.http.session_info": Right("portal"),
     "ir.module.module.button_immediate_uninstall": SYSTEM,
     "ir.module.module.button_immediate_upgrade": SYSTEM,
-    "res.config.settings.action_dfr_backup_monitor_off": SYSTEM,
-    "res.config.settings.action_dfr_backup_monitor_on": SYSTEM,
+    "res.config.settings.action_dfr_backup_monitor_off": Right("system", "password"),
+    "res.config.settings.action_dfr_backup_monitor_on": Right("system", "password"),
 }
 
 # read, write, create, delete; None: nobody, also by RPC

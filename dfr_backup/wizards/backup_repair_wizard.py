@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from ..models.backup_audit import asks_password
+
 LISTED = 20
 
 
@@ -35,10 +37,12 @@ class BackupRepairWizard(models.TransientModel):
     def _inverse_key(self):
         self._seal_secret("key")
 
+    @asks_password
     def action_repair(self):
         """Start the repair, and show its run."""
         self.ensure_one()
         job = self.env["backup.job"]._request_repair(self.issue_ids)
+        self.env["backup.audit"]._note("repair", job, new=self.plan)
         job.restore_key = self.sudo()._read_secret("key")
         self.sudo().sealed_secrets = False
         return job._start()._action_open()

@@ -94,6 +94,7 @@ def test_a_deleted_file_is_put_back_by_a_button(instance, page):
         page.wait_for_selector(".modal button[name=action_repair]")
         picture(page, "health_dialog")
         page.click(".modal button[name=action_repair]")
+        prove_who_you_are(page)
         page.wait_for_selector(
             ".o_backup_step[data-kind=repair][data-state=success]", timeout=120_000
         )

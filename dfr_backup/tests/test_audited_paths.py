@@ -1,0 +1,301 @@
+"""Whatever can cost backups takes the password and leaves one line, whichever way it is
+called."""
+
+from odoo.fields import Command
+from odoo.tests import new_test_user, tagged
+
+from .audited import AuditCase
+
+
+@tagged("post_install", "-at_install")
+class TestAuditedPaths(AuditCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.admin = new_test_user(cls.env, "chief", "base.group_system")
+        storages = cls.env["backup.storage"]
+        cls.spare, cls.shelved = storages.create(
+            [{"name": n, "local_path": str(cls.root / n)} for n in ("spare", "shelved")]
+        )
+        cls.shelved.active = False
+        fresh = {"storage_ids": [Command.set(cls.spare.ids)]}
+        cls.fresh, cls.retired = cls.env["backup.plan"].create(
+            [{"name": name, **fresh} for name in ("fresh", "retired")]
+        )
+        cls.retired.active = False
+        cls.bucket = storages.create(
+            {
+                "name": "Bucket",
+                "provider": "s3",
+                "s3_bucket": "b",
+                "s3_access_key": "k",
+                "s3_secret_key": "s",
+                "s3_lock_mode": "COMPLIANCE",
+                "s3_lock_days": 14,
+            }
+        )
+        cls.bucket.place_id = "some id"
+
+    def changes(self):
+        """Return (record, values, action) for each change of a field that takes the
+        password."""
+        off = {f"include_{part}": False for part in ("database", "filestore", "addons")}
+        unpacked = self.storage.copy({"local_path": str(self.root / "free")})
+        return [
+            (self.storage, {"local_path": str(self.root / "third")}, "address"),
+            (self.storage, {"own_retention": True}, "rules"),
+            (unpacked, {"active": False}, "active"),
+            (self.shelved, {"active": True}, "active"),
+            (self.bucket, {"s3_lock_days": 1}, "lock"),
+            (self.bucket, {"s3_lock_mode": "GOVERNANCE"}, "lock"),
+            (self.bucket, {"s3_lock_mode": False}, "lock"),
+            (self.plan, {"storage_ids": [[3, self.other.id]]}, "storages"),
+            (self.plan, {"encryption": "none"}, "encryption"),
+            (self.plan, {"retention": "month"}, "retention"),
+            (self.plan, {"retention": "custom", "keep_daily": 1}, "retention"),
+            *((self.plan, {name: value}, "contents") for name, value in off.items()),
+            (self.plan, {"frequency": "manual"}, "schedule"),
+            (self.plan, {"active": False}, "active"),
+            (self.retired, {"active": True}, "active"),
+        ]
+
+    def paths(self, record, values):
+        """Return {name: call} for each way to make a change by RPC."""
+        found = {
+            "write": lambda: self.call(record, "write", values),
+            "web_save": lambda: self.call(record, "web_save", values, {}),
+            "web_save_multi": lambda: self.call(record, "web_save_multi", [values], {}),
+            "load": lambda: self.load(record, values),
+            "API key": lambda: self.call_from_outside(record, "write", values),
+        }
+        setups = self.env["backup.setup"]
+        asked = [name for name in values if name in setups._fields]
+        if record._name == "backup.plan" and asked == [*values]:
+            found["set-up"] = lambda: self.set_up(record, values)
+        if "active" in values:
+            name = "action_unarchive" if values["active"] else "action_archive"
+            found[name] = lambda: self.call(record, name)
+            found["toggle_active"] = lambda: self.call(record, "toggle_active")
+        return found
+
+    def load(self, record, values):
+        """Import a CSV file with the ID of a record that is there."""
+        row = {".id": str(record.id)}
+        for name, value in values.items():
+            if name == "storage_ids":
+                kept = record.storage_ids - record.storage_ids.browse(value[0][1])
+                row[f"{name}/.id"] = ",".join(map(str, kept.ids))
+            else:
+                boolean = record._fields[name].type == "boolean"
+                row[name] = str(int(value) if boolean else value or "")
+        rows = [[*row.values()]]
+        return self.call_model(record, "load", [*row], rows, active_test=False)
+
+    def set_up(self, plan, values):
+        setup = self.env["backup.setup"].with_user(self.user)
+        setup = setup.create({"plan_id": plan.id})
+        answer = self.call(setup, "write", values)
+        if "encryption" in values and "error" not in answer:  # when the page is left
+            self.call(setup, "write", {"page": "safety", "alone": True})
+            return self.call(setup, "action_next")
+        return answer
+
+    def test_changes(self):
+        for record, values, action in self.changes():
+            for path, change in self.paths(record, values).items():
+                with self.subTest(path, model=record._name, values=values):
+                    self.takes_the_password(change, action, record, path)
+
+    def takes_the_password(self, change, action, record, path=""):
+        """Without it the change is refused and nothing is noted; with it, there is
+        one line."""
+        savepoint = self.env.cr.savepoint()
+        try:
+            self.enter_password(at=0)
+            self.assertAsked(change())
+            self.assertFalse(self.noted())
+            if path == "API key":
+                return
+            self.enter_password()
+            answer = change()
+            self.assertFalse(self.wanted(answer), answer)
+            line = self.noted()
+            self.assertEqual(line.mapped("action"), [action])
+            self.assertEqual((line.user_id, line.login), (self.user, self.user.login))
+            self.assertEqual((line.res_model, line.res_id), (record._name, record.id))
+            self.assertNotEqual(line.old_value, line.new_value)
+        finally:
+            savepoint.close(rollback=True)
+            self.env.invalidate_all(flush=False)
+
+    def test_what_protects_more_is_free(self):
+        self.plan.write({"include_addons": False, "frequency": "manual"})
+        self.before = self.audit.search([])
+        for record, values in (
+            (self.bucket, {"s3_lock_days": 30}),
+            (self.plan, {"include_addons": True}),
+            (self.plan, {"frequency": "weekly"}),
+            (self.plan, {"active": True, "include_database": True}),
+        ):
+            with self.subTest(values=values):
+                self.assertTrue(self.call(record, "write", values)["result"])
+        self.assertFalse(self.noted())
+
+    def test_deleting_a_record(self):
+        unused = self.spare.copy({"local_path": str(self.root / "unused")})
+        for record in (self.fresh, unused):
+            for path, caller in (("", self.call), ("API key", self.call_from_outside)):
+                with self.subTest(path, model=record._name):
+                    self.takes_the_password(
+                        lambda caller=caller, one=record: caller(one, "unlink"),
+                        "removed",
+                        record,
+                        path,
+                    )
+
+    def test_several_at_once(self):
+        """Each of them gets its line."""
+        both = self.plan + self.fresh
+        values = {"frequency": "manual"}
+        self.assertAsked(self.call(both, "write", values))
+        self.assertFalse(self.noted())
+        self.enter_password()
+        self.assertTrue(self.call(both, "write", values)["result"])
+        self.assertEqual(self.noted().mapped("res_id"), both.ids)
+
+    def test_a_field_that_is_put_in_order(self):
+        """The web client lets every whole number be a sequence."""
+        self.plan.retention = "custom"
+        for name in ("keep_daily", "keep_minimum"):
+            answer = self.call(self.plan, "web_resequence", {}, name, 1)
+            self.assertAsked(answer)
+
+    def test_records_below(self):
+        """The commands of a relation change nothing that its own model would not
+        let be changed."""
+        command = [[[1, self.copy.id, {"protected": False}]], [[2, self.copy.id]]]
+        self.enter_password()
+        for one in command:
+            answer = self.call(self.storage, "write", {"copy_ids": one})
+            self.assertIn("AccessError", answer["error"]["data"]["name"])
+        self.assertTrue(self.copy.exists() and self.copy.protected)
+
+    # === SETTINGS === #
+
+    def test_settings(self):
+        self.become(self.admin)
+        for path, change in self.settings_paths().items():
+            with self.subTest(path):
+                self.enter_password(at=0)
+                savepoint = self.env.cr.savepoint()
+                self.assertAsked(change())
+                self.assertFalse(self.noted())
+                if path != "API key":
+                    self.enter_password()
+                    self.assertFalse(self.wanted(change()))
+                    line = self.noted()
+                    self.assertEqual(line.action, "settings")
+                    self.assertEqual(line.user_id, self.admin)
+                    self.assertEqual((line.old_value, line.new_value), ("True", ""))
+                savepoint.close(rollback=True)
+                self.env.invalidate_all(flush=False)
+
+    def settings_paths(self):
+        params = self.env["ir.config_parameter"]
+        name = "dfr_backup.backup_before_upgrade"
+        params.set_param(name, "True")
+        self.before = self.audit.search([])
+        found = params.search([("key", "=", name)])
+        return {
+            "settings": self.execute_settings,
+            "set_param": lambda: self.call_model(params, "set_param", name, False),
+            "rename": lambda: self.call(found, "write", {"key": "another"}),
+            "unlink": lambda: self.call(found, "unlink"),
+            "load": lambda: self.call_model(
+                found, "load", [".id", "key"], [[str(found.id), "another"]]
+            ),
+            "API key": lambda: self.call_from_outside(found, "unlink"),
+        }
+
+    def execute_settings(self):
+        settings = self.env["res.config.settings"].with_user(self.admin)
+        settings = settings.create({"dfr_backup_before_upgrade": False})
+        return self.call(settings, "execute")
+
+    def test_the_settings_of_others_are_free(self):
+        self.become(self.admin)
+        params = self.env["ir.config_parameter"]
+        for key in ("another.one", "dfr_backup.setup"):
+            answer = self.call_model(params, "set_param", key, "x")
+            self.assertFalse(self.wanted(answer), answer)
+        self.assertFalse(self.noted())
+
+    def test_tokens_of_monitors(self):
+        self.become(self.admin)
+        settings = self.env["res.config.settings"].with_user(self.admin).create({})
+        self.env["backup.plan"].sudo()._switch_monitor_off("health")
+        self.before = self.audit.search([])
+        buttons = [f"action_dfr_backup_monitor_{name}" for name in ("on", "on", "off")]
+        values = []
+        for button in buttons:
+            self.enter_password(at=0)
+            known = self.noted()
+            self.assertAsked(self.call(settings, button, monitor="health"))
+            self.assertFalse(self.noted() - known)
+            self.enter_password()
+            answer = self.call(settings, button, monitor="health")
+            line = self.noted() - known
+            self.assertEqual((line.action, line.user_id), ("monitor", self.admin))
+            values.append((line.old_value, line.new_value))
+            self.tells_no_token(answer["result"], line)
+        (first, second), (third, fourth), (fifth, sixth) = values
+        self.assertFalse(first or sixth)
+        self.assertEqual((second, fourth), (third, fifth))
+        self.assertNotEqual(second, fourth)
+
+    def tells_no_token(self, action, line):
+        token = (action.get("context") or {}).get("default_token")
+        if token:
+            said = f"{line.old_value} {line.new_value}"
+            self.assertNotIn(token[:6], said)
+            [stored] = self.env["ir.config_parameter"].search(
+                [("key", "=", "dfr_backup.health_token")]
+            )
+            self.assertNotIn(stored.value, said)
+
+    def test_a_token_of_ones_own_takes_the_password(self):
+        """Its hash is a parameter, which an administrator can write."""
+        self.become(self.admin)
+        params = self.env["ir.config_parameter"]
+        for name in ("dfr_backup.health_token", "dfr_backup.metrics_token"):
+            values = {"key": name, "value": "0" * 64}
+            self.env["backup.plan"].sudo()._switch_monitor_off(name.split(".")[1][:-6])
+            self.assertAsked(self.call_model(params, "create", [values]))
+            self.assertAsked(self.call_model(params, "set_param", name, "0" * 64))
+            row = [[name, "0" * 64]]
+            self.assertAsked(self.call_model(params, "load", ["key", "value"], row))
+
+    # === BUTTONS === #
+
+    def test_repairing_the_filestore(self):
+        issue = self.env["backup.filestore.issue"].create(
+            {
+                "attachment": 1,
+                "name": "invoice.pdf",
+                "store_fname": "aa/bb",
+                "kind": "missing",
+                "first_seen": "2026-01-01",
+            }
+        )
+        wizards = self.env["backup.repair.wizard"].with_user(self.manager)
+        wizard = wizards.create({"issue_ids": issue.ids})
+        for caller in (self.call, self.call_from_outside):
+            self.assertAsked(caller(wizard, "action_repair"))
+        repairs = [("kind", "=", "repair")]
+        self.assertFalse(self.env["backup.job"].search_count(repairs))
+        self.enter_password()
+        self.call(wizard, "action_repair")
+        line = self.noted()
+        job = self.env["backup.job"].search(repairs)
+        self.assertEqual((line.action, line.res_id), ("repair", job.id))
+        self.assertIn(issue.name, line.new_value)
