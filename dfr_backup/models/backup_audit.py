@@ -129,8 +129,7 @@ class BackupAudit(models.Model):
         not asked."""
         if self.env.su or not _is_called_over_http():
             return
-        confirmed = request.session.get("identity-check-last", 0) if request else 0
-        if confirmed <= time.time() - CONFIRMED_SECONDS:
+        if not self._is_confirmed():
             with translate_engine_errors(self.env, UserError):
                 raise PasswordNeeded(
                     record=", ".join(records.mapped("display_name")),
@@ -138,6 +137,12 @@ class BackupAudit(models.Model):
                     button=button and self._button_label(records, button),
                     remedy=PasswordNeeded.remedy_button if button else None,
                 )
+
+    @api.model
+    def _is_confirmed(self):
+        """Tell whether the user has just entered his password in this session."""
+        confirmed = request.session.get("identity-check-last", 0) if request else 0
+        return confirmed > time.time() - CONFIRMED_SECONDS
 
     @api.model
     def _button_label(self, records, name):

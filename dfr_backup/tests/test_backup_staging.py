@@ -15,6 +15,7 @@ from ..engine.messages import Size
 from ..engine.restore.preflight import Finding
 from ..wizards import backup_restore_wizard
 from .archives import store_archive
+from .audited import AuditCase
 from .common import BackupCase
 
 
@@ -155,3 +156,24 @@ class TestBackupStaging(BackupCase):
         for record in (self.plan, self.new):
             with self.assertRaises(AccessError):
                 record.with_user(self.viewer).action_staging()
+
+
+@tagged("post_install", "-at_install")
+class TestStagingByHttp(AuditCase):
+    def test_looked_at_once(self):
+        """What was found is what is decided on: it takes a while, and may change."""
+        store_archive(self.root / "disk", "db-1.zip", [])
+        self.copy.write({"state": "verified", "signature": "ours"})
+        wizard = self.env["backup.staging.wizard"].with_user(self.manager)
+        wizard = wizard.create({"copy_id": self.copy.id, "database": "elsewhere"})
+        preflight = self.startPatcher(
+            patch.object(backup_restore_wizard, "preflight", return_value=[])
+        )
+        asked = self.call(wizard, "action_make")
+        self.assertAsked(asked)
+        self.enter_password()
+        preflight.reset_mock()
+        made = self.call(wizard, "action_make")
+        self.assertEqual(made["result"]["res_model"], "backup.job")
+        self.assertEqual(preflight.call_count, 1)
+        self.assertEqual(self.noted().mapped("action"), ["restore"])

@@ -122,9 +122,8 @@ class BackupRestoreWizard(models.TransientModel):
         for wizard in self:
             found = wizard._findings()
             acceptable = wizard._acceptable(found)
-            bad = [f for f in found if f.blocking and f.code not in acceptable]
             remarks = [f for f in found if not f.blocking]
-            wizard.obstacles = "\n".join(map(wizard._in_words, bad))
+            wizard.obstacles = wizard._obstacles(found, acceptable)
             wizard.remarks = "\n".join(map(wizard._in_words, remarks))
             wizard.to_accept = "\n".join(acceptable.values())
             wizard.acceptable = acceptable
@@ -150,6 +149,11 @@ class BackupRestoreWizard(models.TransientModel):
         jobs = self._last_restore() | copy.job_id
         known = {code: text for job in jobs for code, text in job._to_accept().items()}
         return known | {f.code: self._in_words(f) for f in found if f.acceptable}
+
+    def _obstacles(self, found, acceptable):
+        """Return in lines what was ``found`` that nobody can accept."""
+        bad = [f for f in found if f.blocking and f.code not in acceptable]
+        return "\n".join(map(self._in_words, bad))
 
     def _last_restore(self):
         """Return the last restore or drill of this backup, if it has failed."""
@@ -197,7 +201,11 @@ class BackupRestoreWizard(models.TransientModel):
         """Start the restore, and show its run."""
         self.ensure_one()
         self.copy_id._check_manager()
-        found = self._acceptable(self._findings())
+        return self._restore(self._acceptable(self._findings()))
+
+    def _restore(self, found):
+        """Start the restore, and show its run, unless something was ``found`` that
+        this user has not seen: then show that."""
         if self._has_unseen(found):
             return self._ask_again(found)
         if not self.is_trusted and self.sudo().i_trust:

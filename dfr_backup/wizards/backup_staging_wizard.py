@@ -43,13 +43,19 @@ class BackupStagingWizard(models.TransientModel):
             wizard.needs_key = wizard.copy_id.sudo()._needs_key()
 
     def action_make(self):
-        """Start the restore, unless it is known already that it would fail."""
+        """Start the restore, unless it is known already that it would fail: said while
+        the form is there, before somebody is asked for his password."""
         self.ensure_one()
         self.copy_id._check_manager()
-        found = self._acceptable(self._findings())
-        if self._has_unseen(found):
-            return self._ask_again(found)
-        refused = self.obstacles or (not self.accept_findings and self.to_accept)
+        found = self._findings()
+        acceptable = self._acceptable(found)
+        if self._has_unseen(acceptable):
+            return self._ask_again(acceptable)
+        refused = self._obstacles(found, acceptable)
+        if not self.accept_findings:
+            refused = refused or "\n".join(acceptable.values())
         if refused:
             raise UserError(refused)
-        return self.action_restore()
+        if self.env["backup.audit"]._is_confirmed():
+            return self._restore(acceptable)
+        return self.action_restore()  # asks, and looks again then
