@@ -13,7 +13,7 @@ from odoo.modules.registry import Registry
 from odoo.service.model import retrying
 
 from ..engine.errors import EngineError
-from ..models.backup_copy import PRESENT_STATES
+from ..models.copy.states import PRESENT_STATES
 from .archives import fail
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}

@@ -3,10 +3,8 @@ from . import backup_retention_mixin
 from . import backup_error_mixin
 from . import backup_readonly_mixin
 from . import backup_audit
-from . import backup_copy
-from . import backup_copy_content
+from . import copy
 from . import backup_filestore_issue
-from . import backup_copy_restore
 from . import backup_storage
 from . import backup_storage_place
 from . import backup_identity
@@ -28,8 +26,6 @@ from . import backup_audited_settings
 from . import backup_step
 from . import backup_job
 from . import backup_job_supervision
-from . import backup_trust
-from . import backup_copy_counting
 from . import backup_job_run
 from . import backup_job_keeping
 from . import backup_job_import

@@ -6,8 +6,8 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL, format_date
 
 from ..engine.messages import to_json
-from .backup_copy import PRESENT_STATES, naive
 from .backup_step import MANAGER
+from .copy.states import PRESENT_STATES, naive
 from .engine_messages import MessageChar
 
 KINDS = [

@@ -8,8 +8,8 @@ from .. import odoo_config
 from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import present_identity
 from ..runs.backup import BackupFlow
-from .backup_copy import PRESENT_STATES
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
+from .copy.states import PRESENT_STATES
 from .engine_messages import error_columns, translate_engine_errors
 
 # how much of a run a kind of step usually takes, for the progress bar of the whole

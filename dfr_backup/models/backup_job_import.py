@@ -4,6 +4,8 @@ from datetime import datetime
 
 from odoo import models
 
+from .copy.catalogue import Catalogue
+
 
 class BackupJob(models.Model):
     _inherit = "backup.job"
@@ -18,11 +20,7 @@ class BackupJob(models.Model):
         """An archive that was lost from its storage, and is imported again, is the
         same copy."""
         if self.kind == "import" and not self.copy_ids:
-            here = [("storage_id", "=", storage.id), ("key", "=", self.archive_name)]
-            lost = self.env["backup.copy"].search(
-                [*here, ("state", "!=", "deleted")], limit=1
-            )
-            self._persist(lost, self._copy_values(storage))
+            Catalogue(self).record_again(storage, self._sidecar())
         return super()._record_copy(storage, state, **noted)
 
     def _sign(self, content):

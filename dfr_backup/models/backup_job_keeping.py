@@ -4,14 +4,13 @@ from odoo import fields, models
 
 from ..engine.encryption.files import Passphrase, parse_recipients
 from ..engine.errors import Cancelled, EngineError
-from ..engine.errors.archive import NoManifestBeside
 from ..engine.errors.encryption import NoPassphrase
-from ..engine.errors.trust import WrongSignature
 from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Joined, Message
 from ..runs import words
 from ..runs.backup import BackupFlow
 from .backup_step import OPEN_STATES
+from .copy.catalogue import Catalogue
 
 STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now
 
@@ -132,68 +131,18 @@ class BackupJob(models.Model):
     def _record_scan(self, storage, found, progress):
         """Write down what a storage holds: new copies, and what became of known
         ones."""
-        copies = self.env["backup.copy"]
-        known = {
-            copy.key: copy
-            for copy in copies.search(
-                [("storage_id", "=", storage.id), ("state", "!=", "deleted")]
-            )
-        }
-        for item in found:
-            if not item.sidecar:
-                problem = item.problem.message
-                progress.log(Message(words.NOT_USABLE, key=item.key, problem=problem))
-            if item.sidecar:
-                copy = known.pop(item.key, copies)
-                if copy._is_replaced(item.sidecar):
-                    self._record_replaced(copy, progress)
-                else:
-                    self._record_found(storage, item, copy, progress)
-                progress.tick()
-        unreadable = {
-            item.key
-            for item in found
-            if not item.sidecar and not isinstance(item.problem, NoManifestBeside)
-        }
-        for plan in copies._unclear_plans(found):
-            progress.warn(Message(words.SAME_NAME, plan=plan))
-        for copy in known.values():
-            damaged = not unreadable.isdisjoint({copy.key, sidecar_key(copy.key)})
-            self._record_lost(copy, damaged, progress)
-        self._persist(
-            storage, {"last_scan": (now := fields.Datetime.now()), "listed_at": now}
-        )
+        Catalogue(self).record_scan(storage, found, progress)
 
-    def _record_found(self, storage, item, copy, progress):
-        values = copy._values_of(storage, item.sidecar)
-        values["state"] = copy._state_of(item, copy)
-        if not item.problem:
-            values["seen_at"] = fields.Datetime.now()
-        if not item.sidecar.sha256 and copy and copy._is_same(item.sidecar):
-            del values["sha256"]  # a verification may have noted it
-        if values["signature"] == "wrong":
-            values["state"] = "damaged"
-            progress.warn(WrongSignature(key=item.key).in_full)
-        if copy.is_ours and copy.sha256:  # what a verification has compared
-            for name in ("manifest_size", "manifest_sha256", "signature"):
-                values.pop(name, None)
-        if copy.plan_id:
-            del values["plan_id"]  # the manifest has the name that the plan had then
-        if not copy:
-            copy = copy.create(values)
-        self._persist(copy, values)
+    def _listing(self, storage, progress):
+        """Ask a storage what it holds: the size of each object, by its name. Raise
+        EngineError."""
+        sizes = {}
+        for found in storage._get_storage().list():
+            sizes[found.key] = found.size
+            progress.tick()
+        return sizes
 
-    def _record_replaced(self, copy, progress):
-        """Note that the storage has another backup in the place of this one, and warn
-        once."""
-        if copy.state != "damaged":
-            progress.warn(Message(words.NOW_REPLACED, key=copy.key))
-            self._persist(copy, {"state": "damaged"})
-
-    def _record_lost(self, copy, unreadable, progress):
-        """Note what became of a copy that the scan did not find, and warn once."""
-        state = "damaged" if unreadable else "missing"
-        if copy.state != state and copy.job_id.state != "running":
-            template = words.NOW_DAMAGED if unreadable else words.NOW_MISSING
-            progress.warn(Message(template, key=copy.key))
-            self._persist(copy, {"state": state})
+    def _note_listed(self, storage, progress, sizes):
+        """Note which copies are there, given the listing of their storage. What is gone
+        is noted as missing."""
+        Catalogue(self).note_listed(storage, progress, sizes)

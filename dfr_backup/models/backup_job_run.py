@@ -24,9 +24,10 @@ from ..engine.messages import Message
 from ..engine.policy.outcome import StepOutcome
 from ..engine.postgres.dump import DumpOptions
 from ..runs import FLOWS, words
-from .backup_copy import MANIFEST_FACTS, PRESENT_STATES
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
+from .copy.catalogue import Catalogue
+from .copy.states import PRESENT_STATES
 from .engine_messages import error_columns, stored_error
 
 _logger = logging.getLogger(__name__)
@@ -321,24 +322,13 @@ class BackupJob(models.Model):
     def _record_copy(self, storage, state, **noted):
         """Create or update the catalogue's record of this run's archive in
         ``storage``, with what is ``noted`` of its manifest."""
-        copy = self._copy_in(storage)
         values = {"state": state, **noted}
         if state in PRESENT_STATES:
             values["seen_at"] = fields.Datetime.now()
         if state == "verified":
             values["verified_at"] = fields.Datetime.now()
-        if not copy:
-            values = {**self._copy_values(storage), **values}
-            copy = self.env["backup.copy"].create(values)
-        self._persist(copy, values)
-
-    def _copy_values(self, storage):
-        """Return what the catalogue notes of this run's archive in ``storage``, before
-        anything is known of the manifest beside it."""
-        values = self.env["backup.copy"]._values_of(storage, self._sidecar())
-        for name in (*MANIFEST_FACTS, "signature"):
-            values.pop(name)
-        return values
+        known = self._copy_in(storage)
+        Catalogue(self).record_stored(storage, self._sidecar, known, values)
 
     def _sidecar(self):
         """Return what this run's archive is, once it is sealed."""

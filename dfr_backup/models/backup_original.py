@@ -23,8 +23,8 @@ from ..engine.errors.identity import (
     TwoWriters,
 )
 from ..engine.ownership.originals import Original, is_living
-from .backup_copy import PRESENT_STATES
 from .backup_identity import APPLICATION
+from .copy.states import PRESENT_STATES
 from .engine_messages import format_error, translate_engine_errors
 
 PACE_DAYS = 30  # of which the backups say how quickly a storage fills up

@@ -3,8 +3,8 @@ runs now."""
 
 from odoo import api, models
 
-from .backup_copy import PRESENT_STATES
 from .backup_step import OPEN_STATES
+from .copy.states import PRESENT_STATES
 
 STRIP = 30  # runs of a plan that the overview shows
 TONES = ("success", "warning", "danger")  # from good to bad

@@ -11,9 +11,9 @@ from odoo.exceptions import ValidationError
 from ..engine.encryption.files import fingerprint, parse_recipients
 from ..engine.policy.expiry import expires_at
 from ..engine.policy.retention import plan_retention
-from .backup_copy import PRESENT_STATES, naive
 from .backup_retention_mixin import RULES
 from .backup_step import ENCRYPTIONS
+from .copy.states import PRESENT_STATES, naive
 from .engine_messages import translate, translate_engine_errors
 
 MIN_PASSPHRASE = 12  # characters

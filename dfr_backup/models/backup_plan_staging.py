@@ -3,8 +3,6 @@
 from odoo import models
 from odoo.exceptions import UserError
 
-from .backup_copy import PRESENT_STATES
-
 
 class BackupPlan(models.Model):
     _inherit = "backup.plan"
@@ -36,18 +34,3 @@ class BackupPlan(models.Model):
         )
         same = verified.filtered(lambda copy: copy.key == verified[0].key)
         return same.sorted(lambda copy: copy.storage_id.provider != "local")[:1]
-
-
-class BackupCopy(models.Model):
-    _inherit = "backup.copy"
-
-    def action_staging(self):
-        """Ask whether this backup is to become a staging copy."""
-        self._check_manager()
-        self.ensure_one()
-        if self.state not in PRESENT_STATES:
-            raise UserError(self.env._("This backup is not there to be restored."))
-        action = self.env["ir.actions.act_window"]._for_xml_id(
-            "dfr_backup.backup_staging_wizard_action"
-        )
-        return {**action, "context": {"default_copy_id": self.id}}

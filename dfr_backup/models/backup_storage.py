@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 from pathlib import Path
 
 from odoo import api, fields, models
@@ -12,7 +13,7 @@ from ..engine.retry import RetryPolicy
 from ..engine.storages.base import TransferLimits
 from ..engine.storages.local.storage import LocalStorage
 from .backup_audit import asks_password
-from .backup_copy import PRESENT_STATES
+from .copy.states import CLOCK_TOLERANCE, PRESENT_STATES
 from .engine_messages import (
     MessageChar,
     MessageText,
@@ -22,6 +23,7 @@ from .engine_messages import (
 )
 
 KIB = 1024
+LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
 
 
 class BackupStorage(models.Model):
@@ -104,6 +106,7 @@ class BackupStorage(models.Model):
     can_delete = fields.Boolean(default=True, readonly=True, copy=False)
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     last_scan = fields.Datetime(readonly=True, copy=False)
+    listed_at = fields.Datetime(readonly=True, copy=False)
 
     _limits_positive = models.Constraint(
         "CHECK (timeout > 0 AND bandwidth >= 0 AND retry_minutes >= 0)",
@@ -388,3 +391,38 @@ class BackupStorage(models.Model):
             "dfr_backup.backup_copy_action"
         )
         return {**action, "domain": [("storage_id", "=", self.id)]}
+
+    # === LOOKED AT === #
+
+    @api.model
+    def _create_due_looks(self):
+        """Create a scan of the storages of ours that nobody has listed for a day."""
+        jobs = self.env["backup.job"]
+        waiting = [("kind", "=", "scan"), ("state", "in", ("pending", "running"))]
+        if jobs.search_count(waiting, limit=1):
+            return
+        now = fields.Datetime.now()
+        due = self._looked_after().filtered(
+            # what was listed in the future was so under a clock that was ahead
+            lambda storage: (
+                not storage.listed_at
+                or not now - LOOK_AGAIN <= storage.listed_at <= now + CLOCK_TOLERANCE
+            )
+        )
+        if due:
+            due.listed_at = fields.Datetime.now()  # one that fails is not tried at once
+            steps = [{"kind": "scan", "storage_id": storage.id} for storage in due]
+            jobs._create_run("scan", steps, "schedule")
+
+    @api.model
+    def _looked_after(self):
+        """Return the storages of ours that hold something."""
+        stored = [("state", "in", (*PRESENT_STATES, "unknown"))]
+        holding = self.env["backup.copy"]._read_group(stored, ["storage_id"])
+        mine = self.search([("id", "in", [storage.id for (storage,) in holding])])
+        return mine.filtered(lambda storage: not storage.is_foreign)
+
+    @api.model
+    def _due_moments(self):
+        times = self._looked_after().mapped("listed_at")
+        return [moment + LOOK_AGAIN for moment in times if moment]

@@ -83,14 +83,14 @@ class TestBelieve(BackupCase):
         self.assertAsksForPassword(found.action_trust)
         self.assertAsksForPassword(self.env["backup.restore.wizard"].action_restore)
         with self.assertRaises(AccessError):
-            found._trust()
+            found.env["backup.trust"]._trust(found)
         with self.assertRaises(AccessError):
             self.restore(self.found, self.manager, i_trust=True)
         with self.assertRaises(AccessError):
             self.env["backup.trust"].with_user(self.settings).create(
                 {"sha256": "0" * 64, "key": "x", "user_id": self.settings.id}
             )
-        with self.assertLogs("odoo.addons.dfr_backup.models.backup_trust") as log:
+        with self.assertLogs("odoo.addons.dfr_backup.models.copy.backup_trust") as log:
             job = self.restore(self.found, self.settings, i_trust=True)
         self.assertIn(self.found.sha256, log.output[0])
         self.assertEqual(job.kind, "restore")
@@ -104,11 +104,13 @@ class TestBelieve(BackupCase):
 
     def test_trust_can_be_withdrawn_and_both_are_written_down(self):
         found = self.found.with_user(self.settings)
-        found._trust()
+        found.env["backup.trust"]._trust(found)
         waiting = found.sudo()._request_drill("manual")
         with self.assertRaises(AccessError):
-            self.found.with_user(self.manager)._distrust()
-        found._distrust()
+            self.env["backup.trust"].with_user(self.manager)._distrust(
+                self.found.with_user(self.manager)
+            )
+        found.env["backup.trust"]._distrust(found)
         self.assertFalse(found.is_trusted or found.trust_id)
         self.assertFalse(self.perform(waiting.sudo())._step("fetch")._is_good())
         lines = self.env["backup.audit"].search([], limit=2)
@@ -117,10 +119,12 @@ class TestBelieve(BackupCase):
         for line in lines:
             self.assertIn(self.found.sha256, line.old_value or line.new_value)
         with self.assertRefuses(NeverTrusted):
-            found._distrust()
+            found.env["backup.trust"]._distrust(found)
 
     def test_trust_is_in_the_checksum(self):
-        self.found.with_user(self.settings)._trust()
+        self.env["backup.trust"].with_user(self.settings)._trust(
+            self.found.with_user(self.settings)
+        )
         self.assertTrue(self.found.is_trusted)
         self.found.sha256 = "0" * 64  # another file has its name
         self.assertFalse(self.found.is_trusted)

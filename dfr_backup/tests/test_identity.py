@@ -67,7 +67,7 @@ class TestIdentity(IdentityCase):
         job = self.run_now()
         self.assertEqual(job.identity, self.me.key)
         self.seal(job)
-        self.assertEqual(job._copy_values(self.storage)["identity"], self.me.key)
+        self.assertEqual(job._sidecar().identity, self.me)
         self.assertEqual(job._sign({})["signature"]["identity"], self.me.to_json())
 
     def test_a_copy_of_the_database_deletes_nothing(self):

@@ -8,7 +8,7 @@ from odoo import http
 from odoo.tests import HttpCase, new_test_user, tagged
 
 from ..engine.errors.people import IdentityNotConfirmed, PasswordNeeded
-from ..models.backup_copy import DOWNLOAD_SCOPE
+from ..models.copy.backup_copy import DOWNLOAD_SCOPE
 from ..models.grants import grant
 from ..wizards.backup_import_wizard import UPLOAD_SCOPE
 from .archives import store_archive

@@ -7,7 +7,8 @@ from odoo.exceptions import UserError
 
 from .. import odoo_config
 from ..engine.catalog.upload_receiver import PIECE, append, look_at, require_space
-from ..models.backup_copy import naive
+from ..models.copy.preview import facts_in_words, trouble_in_words
+from ..models.copy.states import naive
 from ..models.engine_messages import translate_engine_errors
 from ..models.grants import (
     forget_opened,
@@ -121,9 +122,7 @@ class BackupImportWizard(models.TransientModel):
         values = {"is_ready": True, "facts": self._describe(arrival)}
         sidecar = arrival.sidecar
         values["date"] = naive(sidecar.taken_at)
-        values["trouble"] = self.env["backup.copy"]._trouble_with(
-            sidecar, arrival.made_by_odoo
-        )
+        values["trouble"] = trouble_in_words(self.env, sidecar, arrival.made_by_odoo)
         self.sudo().write(values)
 
     def _require_granted(self):
@@ -132,7 +131,7 @@ class BackupImportWizard(models.TransientModel):
         require_opened(self)
 
     def _describe(self, arrival):
-        return self.env["backup.copy"]._facts_of(arrival.sidecar)
+        return facts_in_words(self.env, arrival.sidecar)
 
     def _forget(self):
         shutil.rmtree(self._folder(), ignore_errors=True)

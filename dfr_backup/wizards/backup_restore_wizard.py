@@ -11,6 +11,7 @@ from ..engine.catalog.scan import describe_stored
 from ..engine.errors import EngineError
 from ..engine.restore.preflight import Surroundings, preflight
 from ..engine.restore.target import check_name
+from ..models.copy.preview import facts_in_words, trouble_in_words
 from ..models.engine_messages import format_error, translate, translate_engine_errors
 
 # bytes of SQL per byte of an archive, rather too many, where nobody has counted
@@ -113,8 +114,8 @@ class BackupRestoreWizard(models.TransientModel):
             sidecar = describe_stored(copy._get_checked_storage(), copy.key)
         except EngineError as error:
             return False, format_error(self.env, error)
-        return copy._facts_of(sidecar), copy._trouble_with(
-            sidecar, sidecar.made_by_odoo
+        return facts_in_words(self.env, sidecar), trouble_in_words(
+            self.env, sidecar, sidecar.made_by_odoo
         )
 
     @api.depends("copy_id", "database")
@@ -209,7 +210,7 @@ class BackupRestoreWizard(models.TransientModel):
         if self._has_unseen(found):
             return self._ask_again(found)
         if not self.is_trusted and self.sudo().i_trust:
-            self.copy_id._trust()
+            self.env["backup.trust"]._trust(self.copy_id)
         copy = self.copy_id.sudo()
         with translate_engine_errors(self.env):
             copy._require_trusted()

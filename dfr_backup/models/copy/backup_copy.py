@@ -1,36 +1,36 @@
 import logging
-from datetime import timezone
+from datetime import timedelta, timezone
 
 from babel.dates import format_timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
+from odoo.tools import SQL, format_datetime
 from odoo.tools.misc import babel_locale_parse, get_lang
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import odoo_config
-from ..engine.catalog.catalogued import Catalogued, require_catalogued
-from ..engine.catalog.facts import facts_of, owner_of
-from ..engine.catalog.scan import read_sidecar
-from ..engine.errors import EngineError, Mismatch
-from ..engine.errors.fetch import ArchiveMissing
-from ..engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
-from ..engine.identity import Identity
-from ..engine.manifest.model import Manifest
-from ..engine.manifest.names import sidecar_key
-from ..engine.manifest.signature import HERE
-from ..engine.policy.retention import Copy
-from ..engine.progress import Progress
-from .backup_audit import asks_password
-from .engine_messages import format_error, translate, translate_engine_errors
-from .grants import grant, granted
+from ... import odoo_config
+from ...engine.catalog.catalogued import Catalogued, require_catalogued
+from ...engine.catalog.facts import facts_of
+from ...engine.errors import EngineError
+from ...engine.errors.trust import NotTrusted
+from ...engine.identity import Identity
+from ...engine.manifest.model import Manifest
+from ...engine.manifest.signature import HERE
+from ...engine.policy.retention import Copy
+from ...engine.progress import Progress
+from ...runs.restore import DrillFlow, RestoreFlow
+from ..backup_audit import asks_password
+from ..engine_messages import format_error, translate, translate_engine_errors
+from ..grants import grant, granted, remember_opened
+from .deleting import delete_stored
+from .opening import identities_of, key_of, looked_into
+from .states import CLOCK_TOLERANCE, MANIFEST_FACTS, PRESENT_STATES
 
 _logger = logging.getLogger(__name__)
 
-PRESENT_STATES = ("stored", "verified")
-# what the catalogue notes of the manifest itself, which a verification compares
-MANIFEST_FACTS = ("manifest_size", "manifest_sha256")
+SEEN_DAYS = 7  # after which nobody knows whether a copy still exists
 DOWNLOAD_SECONDS = (
     3600  # for which an address can be used: an interrupted download goes on
 )
@@ -125,6 +125,22 @@ class BackupCopy(models.Model):
     proven_at = fields.Datetime("Proven Restorable", readonly=True)
     proven_seconds = fields.Float("Restored in", readonly=True)
     protected = fields.Boolean(readonly=True, help="Never deleted by retention.")
+
+    trust_id = fields.Many2one(
+        "backup.trust", string="Trusted by", compute="_compute_trust"
+    )
+    is_trusted = fields.Boolean(
+        compute="_compute_trust",
+        help="Made by a run of this database, signed by it, or trusted by an "
+        "administrator.",
+    )
+    seen_at = fields.Datetime(
+        "Last Seen",
+        readonly=True,
+        default=fields.Datetime.now,
+        help="When its storage last said that it is there. After seven days without, "
+        "it does not count.",
+    )
 
     _storage_key_uniq = models.UniqueIndex(
         "(storage_id, key) WHERE state != 'deleted'",
@@ -339,42 +355,17 @@ class BackupCopy(models.Model):
     # === DELETING === #
 
     def _delete_stored(self, progress=None):
-        """Delete the archive: first the manifest, without which it is no backup.
-
-        Raise PermanentError when what the storage holds under this name is of another
-        database, and what the storage raises.
-        """
-        self.ensure_one()
-        self.env["backup.identity"]._require_may_delete(self.storage_id)
-        storage = self.storage_id._get_own_storage()
-        self._require_own(self._owner(), self.database)
-        with storage.reporting_to(progress or Progress()):
-            self._delete_in(storage)
+        """Delete the archive, and note that. Raise PermanentError when what the
+        storage holds under this name is of another database, and what the storage
+        raises."""
+        delete_stored(self, progress or Progress())
         self.env["backup.job"]._persist(self, {"state": "deleted"})
-
-    def _delete_in(self, storage):
-        manifest = sidecar_key(self.key)
-        if storage.stat(manifest) is not None:
-            sidecar = read_sidecar(storage, manifest)
-            self._require_own(owner_of(sidecar), sidecar.database)
-            storage.delete(manifest)
-        elif self.state == "unknown" and storage.stat(self.key) is None:
-            # nobody has seen it since the storage leads elsewhere
-            self.env["backup.job"]._persist(self, {"state": "missing"})
-            raise CopyMissing(key=self.key, remedy=CopyMissing.remedy_scan)
-        storage.delete(self.key)
 
     def _owner(self):
         """Return the uuid and the identity of the database that may delete this."""
         if self.imported_by:
             return self.imported_by, ""
         return self.database_uuid, self.identity or ""
-
-    def _require_own(self, owner, database):
-        if self.origin == "odoo":
-            raise NotOurs(key=self.key)
-        if not self.storage_id._owns(*owner):
-            raise ForeignBackup(key=self.key, database=database)
 
     def _as_retention_copy(self):
         """Return what the engine's retention needs to know of this copy.
@@ -390,76 +381,220 @@ class BackupCopy(models.Model):
             running=self.job_id.state == "running" and self.state != "verified",
         )
 
-    # === THE CATALOGUE, FROM A STORAGE === #
+    # === WHAT COUNTS === #
 
     @api.model
-    def _values_of(self, storage, sidecar):
-        """Return the values of a copy in a storage, as its manifest has them, whoever
-        has found or written that."""
-        run = sidecar.import_job or sidecar.job
-        job = self.env["backup.job"].search([("uuid", "=", run)], limit=1)
-        named = self._plans_named(sidecar.plan)
-        plan = job.plan_id or (named if len(named) == 1 else named.browse())
-        # what was taken in from elsewhere follows no plan's rules
-        ours = not sidecar.imported_by and storage._owns(*owner_of(sidecar))
+    def _countable(self, states=("verified",)):
+        """Return the domain of the copies that count as a backup: verified, complete,
+        seen in the last days, in an active storage that is ours."""
+        storages = self.env["backup.storage"].sudo().search([])
+        mine = storages.filtered(lambda storage: not storage.is_foreign)
+        now = fields.Datetime.now()
+        since = now - timedelta(days=SEEN_DAYS)
+        return [
+            ("state", "in", states),
+            ("complete", "=", True),
+            ("storage_id", "in", mine.ids),
+            ("seen_at", ">=", since),
+            # what was seen in the future was so under a clock that was ahead
+            ("seen_at", "<=", now + CLOCK_TOLERANCE),
+        ]
+
+    @api.model
+    def _last_good_by_plan(self, plans, latest):
+        """Return when the last backup that still exists was complete, by the id of its
+        plan. What a wrong clock has set after ``latest`` does not count. A copy that a
+        rebuilt catalogue knows without its run counts from the moment of its data."""
+        domain = [("plan_id", "in", plans.ids), *self._countable()]
+        query = self.sudo()._search(domain)
+        rows = self.env.execute_query(
+            SQL(
+                "SELECT c.plan_id, max(coalesce(j.date_end, c.date)) "
+                "FROM backup_copy c LEFT JOIN backup_job j ON j.id = c.job_id "
+                "WHERE c.id IN %s AND coalesce(j.date_end, c.date) <= %s "
+                "AND (j.id IS NULL OR j.state = 'success' OR j.kind != 'backup') "
+                "GROUP BY c.plan_id",
+                query.subselect(),
+                latest,
+            )
+        )
+        return dict(rows)
+
+    # === OPENED === #
+
+    @check_identity
+    def action_browse(self):
+        """Show what this backup holds."""
+        self._check_manager()
+        self.ensure_one()
+        if self.state not in PRESENT_STATES:
+            raise UserError(self.env._("This backup is not there to be looked into."))
+        browser = self.env["backup.browse"].sudo().create({"copy_id": self.id})
+        browser._read_manifest()
+        remember_opened(browser)
+        self.env["backup.audit"]._note("browse", self)
+        _logger.info("User %s looks into %s", self.env.uid, self.key)
         return {
-            "storage_id": storage.id,
-            "key": sidecar.key,
-            "job_id": job.id,
-            "plan_id": ours and plan.id,
-            **_without_manifest(facts_of(sidecar)),
-            **self._noted_of(sidecar),
+            "type": "ir.actions.act_window",
+            "name": self.env._("Browse Backup"),
+            "res_model": "backup.browse",
+            "res_id": browser.id,
+            "views": [(False, "form")],
         }
 
-    @api.model
-    def _plans_named(self, name):
-        plans = self.env["backup.plan"].with_context(active_test=False)
-        return plans.search([("name", "=", name)])
+    def _identities(self, given=""):
+        """Return what decrypts the archive: the key that somebody has ``given``, or
+        the one of this server. None when there is none. Raise PermanentError when it
+        is not one."""
+        return identities_of(self, given)
 
-    @api.model
-    def _unclear_plans(self, found):
-        """Return the names in what a scan has found that several plans have."""
-        names = {item.sidecar.plan for item in found if item.sidecar}
-        return sorted(name for name in names if len(self._plans_named(name)) > 1)
+    def _looked_into(self, given=""):
+        """Open the archive where it is stored, see ``opening``."""
+        return looked_into(self, given)
 
-    @api.model
-    def _state_of(self, found, known):
-        """Return the state of a copy after a scan, which looks at sizes but reads no
-        archive."""
-        if not found.problem:
-            same = known and known._is_same(found.sidecar)
-            # what was read back says more than a size: only another verification
-            # overrules it
-            return (
-                known.state
-                if same and known.state in ("verified", "damaged")
-                else "stored"
+    def _moment(self):
+        """Return when the data was saved, as people say it."""
+        return format_datetime(self.env, self.date, dt_format="medium")
+
+    @check_identity
+    def action_compare(self):
+        """Show what differs between two backups."""
+        self._check_manager()
+        if len(self) != 2 or self.filtered(
+            lambda copy: copy.state not in PRESENT_STATES
+        ):
+            raise UserError(
+                self.env._("Select two backups that are there, and compare them.")
             )
-        return "missing" if isinstance(found.problem, ArchiveMissing) else "damaged"
+        older, newer = self.sorted("date")
+        for copy in self:
+            self.env["backup.audit"]._note("browse", copy)
+        comparison = (
+            self.env["backup.compare"]
+            .sudo()
+            .create({"before_id": older.id, "after_id": newer.id})
+        )
+        comparison._compare()
+        remember_opened(comparison)
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Compare Backups"),
+            "res_model": "backup.compare",
+            "res_id": comparison.id,
+            "views": [(False, "form")],
+        }
 
-    def _is_replaced(self, sidecar):
-        """Tell whether a storage holds another backup under the name of one of ours:
-        what we know of it, its storage cannot change."""
-        if not self.is_ours or not self.sha256 or self.origin == "odoo":
-            return False
+    # === RESTORED === #
+
+    @check_identity
+    def action_import(self):
+        """Ask for an archive that lies on somebody's computer, whatever is selected."""
+        self._check_manager()
+        return self.env["backup.import.wizard"]._open()
+
+    def action_drill(self):
+        """Prove that these copies restore, as a run of its own, and show it."""
+        self._check_manager()
+        copies = self.filtered(lambda copy: copy.state in PRESENT_STATES)
+        if not copies:
+            raise UserError(self.env._("This backup is not there to be restored."))
+        with translate_engine_errors(self.env):
+            copies._require_trusted()
+        return copies.sudo()._request_drill("manual")._action_open()
+
+    def action_restore(self):
+        """Ask what the archive is to become."""
+        self._check_manager()
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_restore_wizard_action"
+        )
+        return {**action, "context": {"default_copy_id": self.id}}
+
+    def _request_drill(self, trigger, **values):
+        """Start a drill of these copies. A copy that boots must not act: it is
+        neutralized."""
+        steps = [step for copy in self for step in copy._steps(DrillFlow.STEPS)]
+        values = {"restore_neutralize": True, "restore_new_identity": True, **values}
+        return (
+            self.env["backup.job"]
+            ._create_run("drill", steps, trigger, **values)
+            ._start()
+        )
+
+    def _request_restore(self, **values):
+        addons = values.get("restore_addons")
+        steps = self._steps(
+            kind for kind in RestoreFlow.STEPS if kind != "addons" or addons
+        )
+        return (
+            self.env["backup.job"]
+            ._create_run("restore", steps, "manual", **values)
+            ._start()
+        )
+
+    def _needs_key(self):
+        """Tell whether somebody has to give the key of the archive: this server has
+        none, or cannot read it."""
         try:
-            self._catalogued().refuse_other(sidecar)
-        except Mismatch:
+            return self.encrypted and not key_of(self)
+        except EngineError:
             return True
-        return False
 
-    def _is_same(self, sidecar):
-        """Tell whether a scan has found what is known; a zip of Odoo's has no
-        checksum to tell."""
-        if sidecar.sha256:
-            return self.sha256 == sidecar.sha256
-        return self.size == sidecar.size and self.date == naive(sidecar.taken_at)
+    def _steps(self, kinds):
+        """Return the values of steps on this copy."""
+        about = {"storage_id": self.storage_id.id, "copy_id": self.id}
+        return [{"kind": kind, **about} for kind in kinds]
 
+    def action_staging(self):
+        """Ask whether this backup is to become a staging copy."""
+        self._check_manager()
+        self.ensure_one()
+        if self.state not in PRESENT_STATES:
+            raise UserError(self.env._("This backup is not there to be restored."))
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_staging_wizard_action"
+        )
+        return {**action, "context": {"default_copy_id": self.id}}
 
-def naive(moment):
-    """Return a moment as the database keeps it: UTC, to the second."""
-    return moment.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)
+    # === TRUST === #
 
+    @api.depends("sha256", "key", "signature", "job_id")
+    def _compute_trust(self):
+        trusts = self.env["backup.trust"].sudo()
+        said, made = trusts._said_of(self), trusts._made_here(self)
+        for copy in self:
+            copy.trust_id = said.get(copy.sha256, trusts)
+            vouched = copy.sha256 in made or copy.signature == "ours"
+            copy.is_trusted = vouched or bool(copy.trust_id)
 
-def _without_manifest(facts):
-    return {name: fact for name, fact in facts.items() if name not in MANIFEST_FACTS}
+    def _require_trusted(self):
+        """Raise NotTrusted for an archive that nobody vouches for."""
+        for copy in self:
+            if not copy.is_trusted:
+                raise NotTrusted(key=copy.key)
+
+    def _catalogued_to_restore(self):
+        """Return what the archive has to be. Somebody trusts the archive, not the
+        manifest beside it: then that vouches for nothing."""
+        known = self._catalogued()
+        job = self.job_id
+        noted = job.kind == "backup" and job.archive_sha256 == self.sha256
+        if noted or self.signature == "ours":
+            return known
+        return Catalogued(known.size, known.sha256)
+
+    @check_identity
+    def action_trust(self):
+        """Let this archive be restored, whoever has made it."""
+        self.ensure_one()
+        self.env["backup.trust"]._trust(self)
+        return True
+
+    @check_identity
+    def action_distrust(self):
+        """Let this archive be restored no more, unless something else vouches for
+        it."""
+        self.ensure_one()
+        self.env["backup.trust"]._distrust(self)
+        return True

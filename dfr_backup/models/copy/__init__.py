@@ -1,0 +1,2 @@
+from . import backup_copy
+from . import backup_trust

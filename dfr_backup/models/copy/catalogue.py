@@ -1,0 +1,182 @@
+"""The one place where the catalogue notes what a storage holds: for runs, imports and
+scans."""
+
+from odoo import fields
+
+from ...engine.catalog.facts import facts_of, owner_of
+from ...engine.errors import Mismatch
+from ...engine.errors.archive import NoManifestBeside
+from ...engine.errors.fetch import ArchiveMissing
+from ...engine.errors.trust import WrongSignature
+from ...engine.manifest.names import sidecar_key
+from ...engine.messages import Message
+from ...runs import words
+from .states import MANIFEST_FACTS, PRESENT_STATES, naive
+
+SIGNED = (*MANIFEST_FACTS, "signature")
+
+
+class Catalogue:
+    """What a run writes into the catalogue."""
+
+    def __init__(self, job):
+        self._job, self._copies = job, job.env["backup.copy"]
+        self._persist = job._persist
+
+    # === OF A RUN === #
+
+    def record_stored(self, storage, sidecar, known, values):
+        """Create the record of an archive in a storage, or update the one that is
+        ``known``."""
+        if not known:
+            about = self._values_of(storage, sidecar(), known)
+            # nothing is known of the manifest beside it but what the run has noted
+            about = {name: fact for name, fact in about.items() if name not in SIGNED}
+            values = {**about, **values}
+            known = self._copies.create(values)
+        self._persist(known, values)
+
+    def record_again(self, storage, sidecar):
+        """Note that an archive that was lost from its storage is stored again: it is
+        the same copy."""
+        here = [("storage_id", "=", storage.id), ("key", "=", sidecar.key)]
+        lost = self._copies.search([*here, ("state", "!=", "deleted")], limit=1)
+        values = self._values_of(storage, sidecar, lost.browse())
+        self._persist(lost, {k: v for k, v in values.items() if k not in SIGNED})
+
+    # === OF A SCAN === #
+
+    def record_scan(self, storage, found, progress):
+        """Write down what a storage holds: new copies, and what became of known
+        ones."""
+        here = [("storage_id", "=", storage.id), ("state", "!=", "deleted")]
+        known = {copy.key: copy for copy in self._copies.search(here)}
+        for item in found:
+            if item.sidecar:
+                copy = known.pop(item.key, self._copies)
+                if _is_replaced(copy, item.sidecar):
+                    self._record_replaced(copy, progress)
+                else:
+                    self._record_found(storage, item, copy, progress)
+                progress.tick()
+            else:
+                problem = item.problem.message
+                progress.log(Message(words.NOT_USABLE, key=item.key, problem=problem))
+        unreadable = {
+            item.key
+            for item in found
+            if not item.sidecar and not isinstance(item.problem, NoManifestBeside)
+        }
+        for plan in self._unclear_plans(found):
+            progress.warn(Message(words.SAME_NAME, plan=plan))
+        for copy in known.values():
+            damaged = not unreadable.isdisjoint({copy.key, sidecar_key(copy.key)})
+            self._record_lost(copy, damaged, progress)
+        now = fields.Datetime.now()
+        self._persist(storage, {"last_scan": now, "listed_at": now})
+
+    def note_listed(self, storage, progress, sizes):
+        """Note which copies are there, given the listing of their storage. What is gone
+        is noted as missing."""
+        here = [("storage_id", "=", storage.id), ("state", "in", PRESENT_STATES)]
+        copies = self._copies.search(here)
+        there = copies.filtered(lambda copy: copy.key in sizes)
+        now = fields.Datetime.now()
+        self._persist(there, {"seen_at": now})
+        for copy in copies - there:
+            self._record_lost(copy, False, progress)
+        self._persist(storage, {"listed_at": now})
+
+    def _record_found(self, storage, item, copy, progress):
+        values = self._values_of(storage, item.sidecar, copy)
+        values["state"] = _state_of(item, copy)
+        if not item.problem:
+            values["seen_at"] = fields.Datetime.now()
+        if not item.sidecar.sha256 and copy and _is_same(copy, item.sidecar):
+            del values["sha256"]  # a verification may have noted it
+        if values.get("signature") == "wrong":
+            values["state"] = "damaged"
+            progress.warn(WrongSignature(key=item.key).in_full)
+        if copy.is_ours and copy.sha256:  # what a verification has compared
+            for name in SIGNED:
+                values.pop(name, None)
+        if copy.plan_id:
+            del values["plan_id"]  # the manifest has the name that the plan had then
+        if not copy:
+            copy = copy.create(values)
+        self._persist(copy, values)
+
+    def _record_replaced(self, copy, progress):
+        """Note that the storage has another backup in the place of this one, and warn
+        once."""
+        if copy.state != "damaged":
+            progress.warn(Message(words.NOW_REPLACED, key=copy.key))
+            self._persist(copy, {"state": "damaged"})
+
+    def _record_lost(self, copy, unreadable, progress):
+        """Note what became of a copy that was not found, and warn once."""
+        state = "damaged" if unreadable else "missing"
+        if copy.state != state and copy.job_id.state != "running":
+            template = words.NOW_DAMAGED if unreadable else words.NOW_MISSING
+            progress.warn(Message(template, key=copy.key))
+            self._persist(copy, {"state": state})
+
+    # === WHAT A MANIFEST SAYS === #
+
+    def _values_of(self, storage, sidecar, copy):
+        """Return the values of a copy in a storage, as its manifest has them, whoever
+        has found or written that."""
+        run = sidecar.import_job or sidecar.job
+        job = self._job.search([("uuid", "=", run)], limit=1)
+        named = self._plans_named(sidecar.plan)
+        plan = job.plan_id or (named if len(named) == 1 else named.browse())
+        # what was taken in from elsewhere follows no plan's rules
+        ours = not sidecar.imported_by and storage._owns(*owner_of(sidecar))
+        facts = facts_of(sidecar)
+        return {
+            "storage_id": storage.id,
+            "key": sidecar.key,
+            "job_id": job.id,
+            "plan_id": ours and plan.id,
+            **{name: facts[name] for name in facts if name not in MANIFEST_FACTS},
+            **copy._noted_of(sidecar),
+        }
+
+    def _plans_named(self, name):
+        plans = self._job.env["backup.plan"].with_context(active_test=False)
+        return plans.search([("name", "=", name)])
+
+    def _unclear_plans(self, found):
+        """Return the names in what a scan has found that several plans have."""
+        names = {item.sidecar.plan for item in found if item.sidecar}
+        return sorted(name for name in names if len(self._plans_named(name)) > 1)
+
+
+def _state_of(found, known):
+    """Return the state of a copy after a scan, which looks at sizes but reads no
+    archive."""
+    if found.problem:
+        return "missing" if isinstance(found.problem, ArchiveMissing) else "damaged"
+    # what was read back says more than a size: only another verification overrules it
+    read = known and known.state in ("verified", "damaged")
+    return known.state if read and _is_same(known, found.sidecar) else "stored"
+
+
+def _is_replaced(copy, sidecar):
+    """Tell whether a storage holds another backup under the name of one of ours: what
+    we know of it, its storage cannot change."""
+    if not copy.is_ours or not copy.sha256 or copy.origin == "odoo":
+        return False
+    try:
+        copy._catalogued().refuse_other(sidecar)
+    except Mismatch:
+        return True
+    return False
+
+
+def _is_same(copy, sidecar):
+    """Tell whether a scan has found what is known; a zip of Odoo's has no checksum to
+    tell."""
+    if sidecar.sha256:
+        return copy.sha256 == sidecar.sha256
+    return copy.size == sidecar.size and copy.date == naive(sidecar.taken_at)

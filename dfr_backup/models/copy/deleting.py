@@ -1,0 +1,40 @@
+"""A stored archive, deleted: only what is ours."""
+
+from ...engine.catalog.facts import owner_of
+from ...engine.catalog.scan import read_sidecar
+from ...engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
+from ...engine.manifest.names import sidecar_key
+
+
+def delete_stored(copy, progress):
+    """Delete the archive of a copy: first the manifest, without which it is no backup.
+
+    Raise PermanentError when what the storage holds under this name is of another
+    database, and what the storage raises.
+    """
+    copy.ensure_one()
+    copy.env["backup.identity"]._require_may_delete(copy.storage_id)
+    storage = copy.storage_id._get_own_storage()
+    _require_own(copy, copy._owner(), copy.database)
+    with storage.reporting_to(progress):
+        _delete_in(storage, copy)
+
+
+def _delete_in(storage, copy):
+    manifest = sidecar_key(copy.key)
+    if storage.stat(manifest) is not None:
+        sidecar = read_sidecar(storage, manifest)
+        _require_own(copy, owner_of(sidecar), sidecar.database)
+        storage.delete(manifest)
+    elif copy.state == "unknown" and storage.stat(copy.key) is None:
+        # nobody has seen it since the storage leads elsewhere
+        copy.env["backup.job"]._persist(copy, {"state": "missing"})
+        raise CopyMissing(key=copy.key, remedy=CopyMissing.remedy_scan)
+    storage.delete(copy.key)
+
+
+def _require_own(copy, owner, database):
+    if copy.origin == "odoo":
+        raise NotOurs(key=copy.key)
+    if not copy.storage_id._owns(*owner):
+        raise ForeignBackup(key=copy.key, database=database)
