@@ -11,7 +11,7 @@ wizard = env["backup.restore.wizard"].create(
     {{"copy_id": copy.id, "database": {name!r}}})
 print("WARNED", bool(wizard.trouble))
 print("TRUSTED", copy.is_trusted)
-copy._trust()
+env["backup.trust"]._trust(copy)
 copy._request_restore(restore_database={name!r}, restore_neutralize=True,
                       restore_new_identity=True)
 env.cr.commit()
