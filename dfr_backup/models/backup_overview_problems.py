@@ -166,6 +166,10 @@ class BackupOverview(models.AbstractModel):
             tone = "danger" if used else "warning"
             problem = self._problem("test", tone, title, text, action, storage)
             return [{**problem, "code": storage.last_test_error_code or None}]
+        if used and storage.is_shared:
+            title = self.env._("%s: shared with other databases", name)
+            text = storage._sharing_in_words()
+            return [self._problem("shared", "warning", title, text, action, storage)]
         untried = not storage.last_test and not storage.copy_count
         if used and untried and storage._is_off_site():
             title = self.env._("%s: never tested", name)

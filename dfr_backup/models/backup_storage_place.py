@@ -52,6 +52,10 @@ class BackupStorage(models.Model):
         compute="_compute_operator_fields",
         help="The fields that the server's administrator has set beside a secret.",
     )
+    is_shared = fields.Boolean(
+        compute="_compute_is_shared",
+        help="Several databases keep their backups in its location.",
+    )
     was_there = fields.Boolean(
         readonly=True,
         copy=False,
@@ -139,7 +143,7 @@ class BackupStorage(models.Model):
         storage = self._prepare_storage()
 
         def enter(purpose):
-            return Door(storage, odoo_config.owners(), self._guest()).admit(purpose)
+            return Door(storage, odoo_config.owners(), self._guest()).enter(purpose)
 
         def is_own(uuid):
             mine = self.env["backup.job"]._current_database_uuid()
@@ -158,6 +162,25 @@ class BackupStorage(models.Model):
             was_there=storage.was_there,
             former=frozenset(storage.former_uuids or []),
             welcome=storage._welcome,
+        )
+
+    @api.depends("place_id")
+    def _compute_is_shared(self):
+        mine = self.env["backup.job"]._current_identity()
+        owners = odoo_config.owners()
+        for storage in self:
+            try:
+                record = storage.place_id and owners.find(storage.place_id)
+            except EngineError:  # what uses the storage says that
+                record = None
+            storage.is_shared = bool(record and record.is_shared_for(mine))
+
+    def _sharing_in_words(self):
+        return self.env._(
+            "Other databases keep backups in the same location. Each of them sees and "
+            "deletes only its own. Create a storage with a location of its own for "
+            "this database, select it in the plan instead of this one, and keep this "
+            "one until its last backup has expired."
         )
 
     def _is_lent(self):
@@ -313,10 +336,12 @@ class BackupStorage(models.Model):
             self.provider == "local" and mine and data and mine.device == data.device
         )
 
-    @api.depends("provider", "local_path")
+    @api.depends("provider", "local_path", "is_shared")
     def _compute_caution(self):
         for storage in self:
-            storage.caution = storage._caution()
+            shared = storage.is_shared and storage._sharing_in_words()
+            found = filter(None, [shared, storage._caution()])
+            storage.caution = "\n".join(found) or False
 
     def _caution(self):
         if self._is_off_site():

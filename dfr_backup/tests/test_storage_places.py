@@ -158,6 +158,20 @@ class TestStoragePlaces(BackupCase):
         with self.assertRaises(PlaceOfAnother):
             storage._get_storage().admit()
 
+    def test_who_shares_a_location_is_told_to_move(self):
+        place_id = self.storage.place_id
+        self.assertFalse(self.storage.is_shared)
+        before = self.storage.caution
+        odoo_config.owners().share_with(place_id, self.identity())
+        self.storage.invalidate_recordset()
+        self.assertTrue(self.storage.is_shared)
+        self.assertNotEqual(self.storage.caution, before)
+        problems = self.env["backup.overview"]._problems({})
+        self.assertIn("shared", [problem["kind"] for problem in problems])
+        odoo_config.owners().open_to(place_id, self.identity())
+        self.storage.invalidate_recordset()
+        self.assertFalse(self.storage.is_shared)
+
     def test_the_default_directory_is_not_a_neighbours(self):
         first = odoo_config.default_storage_path("a b", OTHER.uuid)
         first.mkdir(parents=True)

@@ -87,7 +87,7 @@ def put_backup(storage, identity):
 
 
 def guarded(storage, owners, visitor, may_write=True):
-    door = Door(storage, owners, visitor).admit
+    door = Door(storage, owners, visitor).enter
     return GuardedStorage(
         storage, door, lambda uuid: uuid == visitor.identity.uuid, may_write
     )
@@ -253,7 +253,7 @@ def test_a_folder_that_was_shared_stays_shared(storage, owners):
     first = guest(A, was_there=True, newest=lambda: [ours])
     second = guest(B, was_there=True, newest=lambda: [theirs])
     assert enter(storage, owners, first).owner == A
-    assert enter(storage, owners, second).is_shared
+    assert enter(storage, owners, second).is_shared_for(B)
     for visitor, own, foreign in ((first, ours, theirs), (second, theirs, ours)):
         seen = guarded(storage, owners, visitor)
         assert {found.key for found in seen.list()} == {
@@ -273,6 +273,41 @@ def test_a_folder_that_was_shared_stays_shared(storage, owners):
             enter(storage, owners, visitor)
     with pytest.raises(PlaceOfAnother):
         enter(storage, owners, guest(MOVED, was_there=True), Purpose.READ)
+
+
+def test_whoever_comes_first_into_a_shared_folder_sees_its_own_only(storage, owners):
+    """The others may be upgraded much later, or never."""
+    ours, theirs = put_backup(storage, A), put_backup(storage, B)
+    first = guest(A, was_there=True, newest=lambda: [ours])
+    assert enter(storage, owners, first).is_shared_for(A)
+    seen = guarded(storage, owners, first)
+    assert ours.key in {found.key for found in seen.list()}
+    assert theirs.key not in {found.key for found in seen.list()}
+    with pytest.raises(NotOwnInShared):
+        seen.open(theirs.key)
+
+
+@pytest.mark.parametrize("former", [frozenset(), frozenset([B.uuid])])
+def test_a_folder_of_one_database_is_not_shared(storage, owners, former):
+    ours = put_backup(storage, A)
+    if former:  # it has taken the place of the one that has stored there
+        put_backup(storage, B)
+    storage.put_bytes(b"{", "odd.json")
+    first = guest(A, was_there=True, newest=lambda: [ours], former=former)
+    assert not enter(storage, owners, first).is_shared_for(A)
+
+
+def test_the_operator_opens_all_of_a_shared_folder(storage, owners):
+    ours, theirs = put_backup(storage, A), put_backup(storage, B)
+    first = guest(A, was_there=True, newest=lambda: [ours])
+    second = guest(B, was_there=True, newest=lambda: [theirs])
+    for visitor in (first, second):
+        enter(storage, owners, visitor)
+    open_to(storage, owners, A)
+    assert theirs.key in {found.key for found in guarded(storage, owners, first).list()}
+    seen = {found.key for found in guarded(storage, owners, second).list()}
+    assert theirs.key in seen
+    assert ours.key not in seen
 
 
 def test_a_new_archive_in_a_shared_folder_is_read_back_before_its_manifest(

@@ -129,6 +129,12 @@ class Door:
             return self._unmarked(purpose)
         return self._marked(found, purpose)
 
+    def enter(self, purpose: Purpose) -> bool:
+        """Come in as ``admit`` does; return whether only its own backups are for this
+        database."""
+        record = self.admit(purpose)
+        return bool(record and record.is_shared_for(self._guest.identity))
+
     def _marked(self, marker: Marker, purpose: Purpose) -> Record | None:
         guest = self._guest
         if guest.known_id and marker.place_id != guest.known_id:
@@ -222,7 +228,11 @@ class Door:
         return self._owners.claim(guest.known_id, record or self._record())
 
     def _record(self) -> Record:
-        return Record(self._guest.identity, self._location)
+        """Return ours; it is one of a shared location when somebody else has stored
+        there before locations had owners."""
+        ours = self._guest.identity
+        shared = self._guest.was_there and self._holds_others()
+        return Record(ours, self._location, sharers=(ours,) if shared else ())
 
     def _is_empty(self) -> bool:
         return all(found.key == MARKER for found in self._storage.list())
@@ -230,6 +240,21 @@ class Door:
     def _holds_ours(self) -> bool:
         """Tell whether one of our newest backups is there: its manifest says so."""
         return any(self._is_there(stored) for stored in self._guest.newest())
+
+    def _holds_others(self) -> bool:
+        """Tell whether a backup of another database is there. Reads each manifest, up
+        to the first of another one."""
+        ours = {"", self._guest.identity.uuid, *self._guest.former}
+        return any(
+            found.key.endswith(SIDECAR_SUFFIX) and self._owner_of(found.key) not in ours
+            for found in self._storage.list()
+        )
+
+    def _owner_of(self, key: str) -> str:
+        try:
+            return read_sidecar(self._storage, key).owner_uuid
+        except PermanentError:
+            return ""
 
     def _is_there(self, stored: Stored) -> bool:
         key = sidecar_key(stored.key)
@@ -273,14 +298,14 @@ def open_to(storage: Storage, owners: Owners, identity: Identity) -> Record:
 
 
 class GuardedStorage(Storage):
-    """A storage that is entered before its first use: ``enter`` is ``Door.admit``. In
+    """A storage that is entered before its first use: ``enter`` is ``Door.enter``. In
     a location that several databases share, each reads its own backups only;
     ``is_own`` tells whether a uuid is its own."""
 
     def __init__(
         self,
         storage: Storage,
-        enter: Callable[[Purpose], Record | None],
+        enter: Callable[[Purpose], bool],
         is_own: Callable[[str], bool],
         may_write: bool,
     ):
@@ -297,8 +322,7 @@ class GuardedStorage(Storage):
         """Ask the door now. Raise what it raises."""
         with self._lock:
             if not self._admitted:
-                record = self._enter(self._purpose)
-                self._shared = bool(record and record.is_shared)
+                self._shared = self._enter(self._purpose)
                 self._admitted = True
 
     def _entered(self) -> Storage:

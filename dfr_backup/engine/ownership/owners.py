@@ -30,9 +30,10 @@ class Record:
     opened: tuple[Identity, ...] = ()
     sharers: tuple[Identity, ...] = ()
 
-    @property
-    def is_shared(self) -> bool:
-        return bool(self.sharers)
+    def is_shared_for(self, identity: Identity) -> bool:
+        """Tell whether a database sees its own backups only: not when the operator has
+        opened all of the location to it."""
+        return bool(self.sharers) and identity not in self.opened
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -150,7 +151,7 @@ def _with(identities: tuple[Identity, ...], one: Identity) -> tuple[Identity, ..
 
 
 def _opened(record: Record, identity: Identity) -> Record:
-    if identity == record.owner:
+    if identity == record.owner and not record.sharers:
         return record
     return replace(record, opened=_with(record.opened, identity))
 
