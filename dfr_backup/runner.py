@@ -36,6 +36,7 @@ from .engine.errors.runs import SwitchedOff
 from .engine.fileio.durable import open_private
 from .engine.messages import Message
 from .engine.progress import Progress
+from .engine.untrusted import parse_json
 from .runs.words import ODOO_HAS_LOADED
 
 _logger = logging.getLogger(__name__)
@@ -215,9 +216,12 @@ def boot_apart(database: str, application_name: str, progress: Progress) -> None
         process.kill()
         process.wait()
     last = output.strip().rpartition("\n")[2]
-    if process.returncode != 0 or not last.startswith("{"):
+    try:
+        count = parse_json(last.encode())["models"]
+    except (ValueError, KeyError, TypeError):
+        count = None
+    if process.returncode != 0 or count is None:
         raise BootFailed(log=output[-8000:])
-    count = json.loads(last)["models"]
     progress.log(Message(ODOO_HAS_LOADED, count=count))
 
 

@@ -41,13 +41,7 @@ def parse_json(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise Unusable(_("it is not text in UTF-8")) from None
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_int=_whole,
-            parse_float=_finite,
-            parse_constant=_no_constant,
-        )
+        value = DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise Unusable(
             _("it is not JSON, or it was cut off (line %(line)s, column %(column)s)"),
@@ -56,7 +50,9 @@ def parse_json(data: bytes) -> Any:
         ) from None
     except RecursionError:
         raise Unusable(TOO_DEEP) from None
-    _check_levels(value)
+    # neither is possible without these, and a million small texts need not be walked
+    if b"\\u" in data or _openings(data) > MOST_LEVELS:
+        _check_levels(value)
     return value
 
 
@@ -68,7 +64,11 @@ def is_within_bounds(data: bytes, spare_bytes: int, spare_values: int) -> bool:
 
 
 def _values(data: bytes) -> int:
-    return data.count(b",") + data.count(b"[") + data.count(b"{")
+    return data.count(b",") + _openings(data)
+
+
+def _openings(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
 
 
 def _check_levels(value: Any) -> None:
@@ -114,3 +114,11 @@ def _finite(digits: str) -> float:
 
 def _no_constant(name: str) -> float:
     raise Unusable(_("%(name)s stands in it, which is no number"), name=name)
+
+
+DECODER = json.JSONDecoder(  # made once: there may be a million small texts
+    object_pairs_hook=_unique,
+    parse_int=_whole,
+    parse_float=_finite,
+    parse_constant=_no_constant,
+)

@@ -73,3 +73,24 @@ def test_command_knows_the_console_alone():
     names = [*imported(ADDON / "cli" / "backup.py")]
     ours = [name for name in names if "dfr_backup" in name]
     assert ours == ["odoo.addons.dfr_backup.console"]
+
+
+PARSERS = {"json.loads", "json.load", "json.JSONDecoder"}
+# ours, of this process; and rclone's, which is bounded where it is read
+READS_JSON_ITSELF = {
+    "engine/untrusted.py",
+    "engine/manifest/write.py",
+    "engine/sources/attachment_list.py",
+    "engine/storages/rclone/process.py",
+    "engine/storages/rclone/storage.py",
+}
+
+
+def test_json_from_elsewhere_is_read_in_one_place():
+    found = {
+        path.relative_to(ADDON).as_posix()
+        for path in (*ENGINE, *RUNS, ADDON / "runner.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in PARSERS
+    }
+    assert found <= READS_JSON_ITSELF

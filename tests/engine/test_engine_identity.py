@@ -217,7 +217,12 @@ def test_a_hand_over_keeps_who_it_was_and_can_be_undone(originals):
     assert originals.of("u") is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"identity": {}, "former": 1}'])
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"identity": {}, "former": 1}', DEEP]
+)
 def test_a_damaged_note_is_said_and_not_replaced(originals, tmp_path, text):
     originals.claim(MINE)
     (path,) = (tmp_path / "originals").iterdir()

@@ -387,9 +387,10 @@ def test_whoever_is_killed_while_claiming_owns_the_location(
     assert enter(storage, owners, guest(A)).owner == A
 
 
-def test_what_cannot_be_read_opens_nothing(storage, owners, tmp_path):
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_what_cannot_be_read_opens_nothing(storage, owners, tmp_path, text):
     enter(storage, owners, guest(A))
-    (tmp_path / "data" / "owners" / f"{known(storage)}.json").write_text("{")
+    (tmp_path / "data" / "owners" / f"{known(storage)}.json").write_text(text)
     with pytest.raises(RecordUnreadable):
         enter(storage, owners, guest(A))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors.fetch import DamagedArchive
 from ..manifest.names import ADDONS, FILESTORE, INDEX
+from ..untrusted import parse_json
 from .zip_directory import Entry
 from .zip_reader import ZipReader
 
@@ -185,14 +186,13 @@ def _decoded(lines: bytes) -> str:
         raise DamagedArchive(log=f"{INDEX} is not UTF-8") from error
 
 
-# 1e999 is JSON, and no number of bytes; so are brackets without an end
-NOT_ONE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+NOT_ONE = (ValueError, TypeError, KeyError)
 
 
 def parse_line(line: str) -> IndexedAttachment:
     """Return what a line says. Raise DamagedArchive when it is none of ours."""
     try:
-        values = json.loads(line)
+        values = parse_json(line.encode())
         number, name, model, field, record, store_fname, size, mimetype = (
             values[column] for column in COLUMNS
         )

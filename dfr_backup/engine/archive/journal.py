@@ -4,10 +4,10 @@ member.
 The first line is the (time, date) that all members carry, as JSON.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..untrusted import parse_json
 from .zip_format import Member
 
 
@@ -24,7 +24,7 @@ def stamp_line(journal: Path) -> bytes:
 def read_stamp(journal: Path) -> tuple[int, int]:
     """Return (time, date) of all members. Raise ValueError when the journal is
     damaged."""
-    hour, day = json.loads(stamp_line(journal))
+    hour, day = parse_json(stamp_line(journal))
     return int(hour), int(day)
 
 

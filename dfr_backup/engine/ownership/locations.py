@@ -33,6 +33,7 @@ from ..identity import Identity
 from ..manifest.names import SIDECAR_SUFFIX, sidecar_key
 from ..progress import Progress
 from ..storages.base import UNKNOWN, Capabilities, Storage, StoredObject, Unknown
+from ..untrusted import parse_json
 from .owners import PLACE_ID, Owners, Record
 
 MARKER = "dfr_backup-location"
@@ -61,14 +62,14 @@ class Marker:
         """Return what a marker says, None for anything else: somebody may have
         written over it."""
         try:
-            facts = json.loads(data)
+            facts = parse_json(data)
             place_id = facts["id"]
             owner = None
             if facts["owner"] is not None:
                 owner = Identity.from_json(facts["owner"])
             if not PLACE_ID.fullmatch(place_id) or (owner and not owner.uuid):
                 return None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
         return cls(place_id, owner)
 

@@ -16,6 +16,7 @@ from ..errors.identity import AddonMissing, OriginalsUnusable
 from ..fileio.durable import write_private
 from ..identity import Identity, present_identity
 from ..postgres.connection import Connection
+from ..untrusted import parse_json
 
 LARGEST_FILE = 1 << 20  # bytes
 MOST_FORMER = 100  # identities that one database has had before
@@ -212,7 +213,7 @@ def _text(original: Original) -> bytes:
 
 def _parsed(text: bytes, path: Path) -> Original:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         identity = Identity.from_json(content["identity"])
         former = tuple(map(str, content["former"]))
         settled = content["settled"] and datetime.fromisoformat(content["settled"])

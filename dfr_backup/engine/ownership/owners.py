@@ -15,6 +15,7 @@ from typing import Any
 from ..errors.places import RecordUnreadable
 from ..fileio.durable import make_directory, open_private, write_private
 from ..identity import Identity
+from ..untrusted import parse_json
 
 PLACE_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -69,7 +70,7 @@ class Owners:
         """Return the record of a location, or None. Raise RecordUnreadable."""
         path = self._path(place_id)
         try:
-            return Record.from_json(json.loads(path.read_text("utf-8")))
+            return Record.from_json(parse_json(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..fileio.durable import make_directory, open_private, sync_directory
+from ..untrusted import parse_json
 
 
 class Marker:
@@ -51,10 +52,10 @@ class Marker:
         os.fsync(self._file)
 
     def _read(self) -> None:
-        for line in self._path.read_text().splitlines():
+        for line in self._path.read_bytes().splitlines():
             try:
-                self.facts.update(json.loads(line))
-            except ValueError:
+                self.facts.update(parse_json(line))
+            except (ValueError, TypeError):
                 return  # killed while writing: then what it announces has not been done
 
     def remove(self) -> None:
