@@ -42,9 +42,11 @@ from ..engine.restore.steps import Restore, RestoreOptions
 from ..engine.restore.target import put_back
 from ..engine.storages.url import storage_at
 from ..runs import words
+from ..runs.registry import STEPS
+
+LABELS = {"hand_over": "Hand over", **{key: one.name for key, one in STEPS.items()}}
 
 APPLICATION = "dfr_backup restore"
-LABELS = {**words.STEP_NAMES, "hand_over": "Hand over"}
 
 
 def explained(command):

@@ -7,13 +7,11 @@ from odoo.exceptions import AccessError, UserError
 from .. import odoo_config
 from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import present_identity
-from ..runs.backup import BackupFlow
+from ..runs.backup import BackupRun
+from ..runs.registry import run_kind, step_kind
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 from .copy.states import PRESENT_STATES
 from .engine_messages import error_columns, translate_engine_errors
-
-# how much of a run a kind of step usually takes, for the progress bar of the whole
-WEIGHTS = {"dump_database": 45, "archive_files": 35, "upload": 8, "verify": 8}
 
 
 class BackupJob(models.Model):
@@ -117,12 +115,12 @@ class BackupJob(models.Model):
         for job in self:
             running = job.step_ids.filtered(lambda step: step.state == "running")
             job.current_step = running[:1].display_name or False
-            whole = sum(WEIGHTS.get(step.kind, 2) for step in job.step_ids)
+            weights = [step_kind(step.kind).weight for step in job.step_ids]
             done = sum(
-                WEIGHTS.get(step.kind, 2)
-                * (100 if step._is_closed() else step.progress)
-                for step in job.step_ids
+                weight * (100 if step._is_closed() else step.progress)
+                for weight, step in zip(weights, job.step_ids, strict=True)
             )
+            whole = sum(weights)
             job.progress = done / whole if whole else 0.0
 
     @api.depends("step_ids.write_date")
@@ -170,7 +168,8 @@ class BackupJob(models.Model):
                 )
             )
         self.copy_ids.sudo().unlink()
-        self._remove_files()
+        for job in self:
+            job._run().remove_files()
 
     # === BUTTONS === #
 
@@ -204,10 +203,10 @@ class BackupJob(models.Model):
                 self.env._("Only a run that did not end well can be tried again.")
             )
         if not self.can_retry_upload:
-            return self._run_again()
+            with translate_engine_errors(self.env):
+                return self._run().again()
         job = self.sudo()
-        waiting = [("plan_id", "=", job.plan_id.id), ("kind", "=", "backup")]
-        if self.search_count([*waiting, ("state", "=", "pending")]):
+        if job.plan_id and job._waiting_alike():
             raise UserError(
                 self.env._("A run of this plan is already waiting. Let it go first.")
             )
@@ -226,47 +225,42 @@ class BackupJob(models.Model):
         job._spawn_after_commit()
         return self._action_open()
 
-    def _run_again(self):
-        """Start another run of the same kind, on the same things."""
-        if self.kind == "verify":
-            return self.step_ids.copy_id.action_verify()
-        if self.kind == "scan":
-            return self.step_ids.storage_id.action_scan()
-        if self.kind == "repair":
-            return self._issues().action_repair()
-        if self.kind == "drill":
-            return self.step_ids.copy_id.action_drill()
-        if self.kind == "restore":
-            return (
-                self.step_ids.copy_id.action_restore()
-            )  # its key is not kept: ask for all again
-        if self.kind == "import":  # the file was not kept: ask for it again
-            return self.env["backup.copy"].action_import()
-        return self.plan_id.action_run_now()
+    def _run(self):
+        """Return what this run does, and what is special about its kind."""
+        return run_kind(self.kind)(self)
+
+    def _waiting_alike(self):
+        """Return the run of the same kind that waits for the same plan, if any."""
+        same = [("plan_id", "=", self.plan_id.id), ("kind", "=", self.kind)]
+        return self.search([*same, ("state", "=", "pending")], limit=1)
 
     @api.model
     def _create_for(self, plan, trigger, **values):
         """Create a waiting backup of ``plan``, with every step that it will have."""
-        planned = BackupFlow.planned_steps(plan, plan.storage_ids)
-        about = self._plan_values(plan, planned)
+        about = self._plan_values(plan)
         return self._create_run(
             "backup", [], trigger, plan_id=plan.id, **{**about, **values}
         )
 
     @api.model
-    def _plan_values(self, plan, planned):
-        """Return what a backup takes over from its plan, with its ``planned`` steps."""
-        steps = [
-            {"sequence": number, "kind": kind, "storage_id": storage.id}
-            for number, (kind, storage) in enumerate(planned)
-        ]
+    def _plan_values(self, plan):
+        """Return what a backup takes over from its plan, with its steps."""
+        contents = ("include_database", "include_filestore", "include_addons")
+        about = {name: plan[name] for name in contents}
+        steps = BackupRun.planned(about, plan.storage_ids)
         return {
-            "include_database": plan.include_database,
-            "include_filestore": plan.include_filestore,
-            "include_addons": plan.include_addons,
+            **about,
             "encryption": plan.encryption,
-            "step_ids": [fields.Command.create(step) for step in steps],
+            "step_ids": self._commands(steps),
         }
+
+    @api.model
+    def _commands(self, steps):
+        """Return how steps with these values are created, in their order."""
+        return [
+            fields.Command.create({"sequence": number, **step})
+            for number, step in enumerate(steps)
+        ]
 
     @api.model
     def _require_enabled(self):
@@ -291,10 +285,7 @@ class BackupJob(models.Model):
                 "trigger": trigger,
                 "user_id": self.env.uid,
                 "data": {},
-                "step_ids": [
-                    fields.Command.create({"sequence": number, **step})
-                    for number, step in enumerate(steps)
-                ],
+                "step_ids": self._commands(steps),
                 **values,
             }
         )

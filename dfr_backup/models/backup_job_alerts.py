@@ -97,8 +97,8 @@ class BackupJob(models.Model):
         plan, alarms = self.plan_id.sudo(), set(self.plan_id.sudo().alarm_kinds or [])
         if self.state in BAD:
             self._persist(plan, {"alarm_kinds": sorted({*alarms, self.kind})})
-        overdue = self.kind == "backup" and bool(plan.overdue_told_at)
-        if self.state != "success" or not (overdue or self.kind in alarms):
+        overdue = self._run().keeps_promise and bool(plan.overdue_told_at)
+        if self.state != "success" or not (overdue or {self.kind} & alarms):
             return False
         values = {"alarm_kinds": sorted(alarms - {self.kind})}
         self._persist(plan, {**values, "overdue_told_at": False} if overdue else values)
@@ -126,8 +126,8 @@ class BackupJob(models.Model):
     def _summarize(self, plan, recovered=False):
         """Return how this run ended, in one line, in the language of ``plan``."""
         env = plan.env
-        kinds = dict(self._fields["kind"]._description_selection(env))
-        about = {"kind": kinds[self.kind], "plan": plan.name, "database": env.cr.dbname}
+        kind = self._kind_in_words(env)
+        about = {"kind": kind, "plan": plan.name, "database": env.cr.dbname}
         if self.state == "failure":
             return env._("%(kind)s failed: %(plan)s (%(database)s)", **about)
         if self.state == "partial":
@@ -140,6 +140,10 @@ class BackupJob(models.Model):
         if recovered:
             return env._("%(kind)s works again: %(plan)s (%(database)s)", **about)
         return env._("%(kind)s is good: %(plan)s (%(database)s)", **about)
+
+    def _kind_in_words(self, env):
+        kinds = dict(self._fields["kind"]._description_selection(env))
+        return kinds.get(self.kind, self.kind)
 
     def _compose(self, plan, recovered):
         """Return the values of the mail about this run, in the language of ``plan``."""
@@ -237,7 +241,7 @@ class BackupJob(models.Model):
         The runner waits for them, for ``patience`` seconds at most. In an Odoo worker
         nobody may wait, and they are told when the transaction has been committed.
         """
-        if self.kind != "backup":
+        if not self._run().tells_monitors:
             return
         try:
             pings = self._pings(self.plan_id, MONITORS, event, self._summary())

@@ -8,7 +8,6 @@ from ..engine.errors.encryption import NoPassphrase
 from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Joined, Message
 from ..runs import words
-from ..runs.backup import BackupFlow
 from .backup_step import OPEN_STATES
 from .copy.catalogue import Catalogue
 
@@ -38,11 +37,14 @@ class BackupJob(models.Model):
         if begun or self.archive_name:
             self._drop_storages(self._storages() - plan.storage_ids)
             return
-        steps = BackupFlow.planned_steps(plan, plan.storage_ids)
-        if steps == [(step.kind, step.storage_id) for step in self.step_ids]:
+        values = self._plan_values(plan)
+        planned = [
+            (step["kind"], step["storage_id"]) for *_command, step in values["step_ids"]
+        ]
+        if planned == [(step.kind, step.storage_id.id) for step in self.step_ids]:
             return
         self.step_ids.unlink()
-        self._persist(self, self._plan_values(plan, steps))
+        self._persist(self, values)
 
     def _drop_storages(self, storages):
         """Take the open steps of storages off this run, and say so."""

@@ -9,12 +9,12 @@ from odoo import SUPERUSER_ID, api, fields, models
 from odoo.sql_db import PoolError
 
 from ..engine.policy.eta import StepTime, seconds_left
+from ..runs.registry import step_kind
 
 _logger = logging.getLogger(__name__)
 
 MESSAGE = "dfr_backup.job"
 TELL_EVERY = 1.0  # seconds between two messages that only say how far a run is
-QUICK_KINDS = ("initialize", "compress", "cleanup")  # seconds even when they never ran
 POSTCOMMIT_KEY = "dfr_backup.live"
 
 _last_told = {"news": (), "at": 0.0}  # of this process
@@ -130,7 +130,7 @@ class BackupStep(models.Model):
         return result
 
     def _quick(self):
-        return self.filtered(lambda step: step.kind in QUICK_KINDS)
+        return self.filtered(lambda step: step_kind(step.kind).quick)
 
 
 def _tell(registry, numbers):

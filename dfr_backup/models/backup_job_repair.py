@@ -3,6 +3,8 @@ repair it."""
 
 from odoo import fields, models
 
+from ..runs.repair import RepairRun
+
 
 class BackupJob(models.Model):
     _inherit = "backup.job"
@@ -18,7 +20,7 @@ class BackupJob(models.Model):
         self._check_manager()
         jobs = self.sudo()
         return jobs._create_run(
-            "repair", [{"kind": "repair"}], "manual", data={"issues": issues.ids}
+            "repair", RepairRun.planned(), "manual", data={"issues": issues.ids}
         )
 
     def _names_to_repair(self):

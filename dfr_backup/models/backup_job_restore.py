@@ -6,7 +6,6 @@ import shutil
 from odoo import fields, models, release
 
 from .. import odoo_config, runner
-from ..engine.errors.restore import LOST_ATTACHMENTS
 from ..engine.messages import Joined, Message, from_json, to_json
 from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
@@ -35,7 +34,7 @@ class BackupJob(models.Model):
     def _inverse_restore_key(self):
         self._seal_secret("restore_key")
 
-    def _open_restore(self, copy):
+    def _open_restore(self, copy, durable, whole, accepted):
         """Return the engine's restore of ``copy``, as this run wants it."""
         options = RestoreOptions(
             # a drill is never published: any name does that nobody has
@@ -44,12 +43,12 @@ class BackupJob(models.Model):
             ),
             series=release.series,
             modules=odoo_config.modules_on_disk(),
-            accepted=self._accepted(),
+            accepted=accepted,
             new_identity=self.restore_new_identity,
             neutralize=odoo_config.neutralization if self.restore_neutralize else None,
             identities=self._identities(copy),
-            durable=self.kind == "restore",
-            whole=self.kind == "drill",
+            durable=durable,
+            whole=whole,
             plain=self.restore_plain,
             trusted=self.trigger == "cli" or copy.is_trusted,
             **odoo_config.database_template(),
@@ -57,12 +56,6 @@ class BackupJob(models.Model):
         return Restore(
             self._server(), options, self._work_path(), odoo_config.markers()
         )
-
-    def _accepted(self):
-        """Return what does not stop this restore. That an archive of Odoo lacks files
-        does not stop a drill, which nobody could tell to go on: it warns."""
-        accepted = self.restore_accepted or []
-        return [*accepted, *LOST_ATTACHMENTS] if self.kind == "drill" else accepted
 
     def _note_to_accept(self, errors):
         """Keep what somebody may accept: what it is called, and what it says."""
@@ -96,7 +89,7 @@ class BackupJob(models.Model):
         """Tell whether the database of this restore has its name: then all of it was
         done."""
         number = self._facts().get("restored")
-        if self.kind != "restore" or not number:
+        if not number:
             return False
         self.env.cr.execute(
             "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s AND oid = %s)",
@@ -142,18 +135,6 @@ class BackupJob(models.Model):
     def _forget_key(self):
         if self.sudo().sealed_secrets:
             self._persist(self.sudo(), {"sealed_secrets": False})
-
-    def _remove_files(self):
-        """Remove also what a restore has made that will not go on, and the key given
-        for it."""
-        for job in self:
-            job._forget_key()
-            if not job._step("finish")._is_good():
-                job._forget_addons()
-        restores = self.filtered(lambda job: job.kind in ("restore", "drill"))
-        if restores:
-            restores[0]._forget_leftovers()
-        return super()._remove_files()
 
     def _boot(self, database, progress):
         """Load ``database`` in a process of its own, which reads a record of every

@@ -14,7 +14,7 @@ from odoo import fields, models
 from .. import odoo_config, runner
 from ..engine.catalog.catalogued import Catalogued
 from ..engine.errors import Cancelled, Deferred
-from ..engine.errors.runs import NoReason, StepFailed
+from ..engine.errors.runs import NoReason, StepFailed, UnknownKind
 from ..engine.identity import Identity
 from ..engine.manifest import write as manifest
 from ..engine.manifest.model import Manifest
@@ -23,7 +23,7 @@ from ..engine.manifest.read import parse_sidecar
 from ..engine.messages import Message
 from ..engine.policy.outcome import StepOutcome
 from ..engine.postgres.dump import DumpOptions
-from ..runs import FLOWS, words
+from ..runs import words
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
 from .copy.catalogue import Catalogue
@@ -42,21 +42,23 @@ class BackupJob(models.Model):
     def _perform(self):
         """Do what is left of this run, from its first open step on."""
         self.ensure_one()
-        flow = FLOWS[self.kind](self)
-        if flow.recover():
+        run = self._run()
+        if run.recover():
             self._finish()
             return
         try:
             self._check_cancel()
             if self.attempt > MAX_ATTEMPTS:
-                flow.give_up()
+                run.give_up()
                 self._close_interrupted(self._interrupted_step())
                 return
             self._forget_failed_cleanup()
-            flow.run()
+            run.run()
         except Cancelled:
-            flow.abandon()
+            run.abandon()
             self._close_cancelled()
+        except UnknownKind as error:
+            self._close_broken(error)
         except Deferred as error:
             self._wait(error)
         else:
@@ -78,9 +80,8 @@ class BackupJob(models.Model):
         When another run of the plan waits already, that one is the next attempt: a plan
         has at most one waiting run.
         """
-        self._remove_files()
-        same = [("plan_id", "=", self.plan_id.id), ("kind", "=", self.kind)]
-        other = self.search([*same, ("state", "=", "pending")], limit=1)
+        self._run().remove_files()
+        other = self._waiting_alike()
         if other:
             self._yield_to(other, error)
             return
@@ -150,7 +151,7 @@ class BackupJob(models.Model):
         failed = self.step_ids.filtered(lambda step: step.state == "failure")[:1]
         if error is None and failed:
             error = self._step_failed(failed)
-        self._close(FLOWS[self.kind].overall_state(outcomes), error)
+        self._close(self._run().overall_state(outcomes), error)
 
     def _close(self, state, error=None):
         self._persist(
@@ -174,7 +175,7 @@ class BackupJob(models.Model):
         error.code, error.hint = cause.code, cause.hint
         return error
 
-    # === WHAT THE FLOW ASKS === #
+    # === WHAT A RUN ASKS === #
 
     def _step(self, kind, storage=None):
         """Return the step of that kind and storage, empty when it is not planned."""
@@ -287,7 +288,7 @@ class BackupJob(models.Model):
             for step in failed
         ]
 
-    # === WHAT THE FLOW TELLS === #
+    # === WHAT A RUN TELLS === #
 
     def _facts(self):
         """Return what the steps of this run have left for each other."""
@@ -330,6 +331,11 @@ class BackupJob(models.Model):
         known = self._copy_in(storage)
         Catalogue(self).record_stored(storage, self._sidecar, known, values)
 
+    def _adopt_copy(self, storage):
+        """Take over the catalogue's record of an archive of that name which was lost
+        from ``storage``, if any."""
+        Catalogue(self).record_again(storage, self._sidecar())
+
     def _sidecar(self):
         """Return what this run's archive is, once it is sealed."""
         about = Manifest(self._facts()["manifest"])
@@ -358,7 +364,7 @@ class BackupJob(models.Model):
                     path.unlink()
         else:
             self._persist(self, {"kept_until": False})
-            self._remove_files()
+            self._remove_work()
         for path in self._stale_files():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
             progress.log(Message(words.LEFTOVER_REMOVED, name=path.name))
@@ -400,7 +406,7 @@ class BackupJob(models.Model):
             if path.stat().st_mtime < month:
                 yield path
 
-    def _remove_files(self):
+    def _remove_work(self):
         """Remove the working directory."""
         for job in self.filtered(lambda job: job._is_own()):
             with contextlib.suppress(FileNotFoundError):

@@ -134,14 +134,7 @@ class BackupJob(models.Model):
         """Tell whether one more runner is worth it: it removes what a storage may
         hold of this run's archive, because an Odoo worker may not wait for storages,
         or it closes a restore that was complete. One that dies as well is the last."""
-        if self.attempt > MAX_ATTEMPTS:
-            return False
-        if self._is_published():
-            return True
-        begun = self.step_ids.filtered(
-            lambda step: step.kind == "upload" and step.date_start
-        )
-        return any(not self._step("verify", s)._is_good() for s in begun.storage_id)
+        return self.attempt <= MAX_ATTEMPTS and self._run().needs_last_runner()
 
     def _interrupted_step(self):
         step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
@@ -202,14 +195,14 @@ class BackupJob(models.Model):
                 step._fail(error)
             else:
                 step._skip(Message(words.INTERRUPTED))
-        self._remove_files()
+        self._run().remove_files()
         self._finish(error)
 
     def _close_cancelled(self):
         who = self.cancelled_by_id.name or Message(words.AN_ADMINISTRATOR)
         for step in self.step_ids.filtered(lambda step: step.state in OPEN_STATES):
             step._skip(Message(words.CANCELLED))
-        self._remove_files()
+        self._run().remove_files()
         self._close("cancelled", CancelledBy(who=who))
 
     def _terminate_unresponsive(self):

@@ -140,12 +140,11 @@ class BackupOverview(models.AbstractModel):
         jobs = self.env["backup.job"].search(
             [("state", "in", OPEN_STATES)], limit=STRIP
         )
-        kinds = dict(jobs._fields["kind"]._description_selection(self.env))
         return [
             {
                 **job._live_values(),
                 "name": job.name,
-                "label": kinds[job.kind],
+                "label": job._kind_in_words(self.env),
                 "step": job.current_step,
             }
             for job in jobs.sorted(lambda job: (job.state != "running", job.id))

@@ -3,7 +3,6 @@
 from odoo import api, fields, models
 
 BAD_STATES = ("failure", "partial")
-LOUD_KINDS = ("restore", "drill", "verify")  # backups that may be worth nothing
 SHOWN = 20
 
 
@@ -70,13 +69,13 @@ class BackupOverview(models.AbstractModel):
         ]
 
     def _loose_problem(self, job):
-        kinds = dict(job._fields["kind"]._description_selection(self.env))
-        about = {"kind": kinds[job.kind], "run": job.name, "what": job._about()}
+        kind = job._kind_in_words(self.env)
+        about = {"kind": kind, "run": job.name, "what": job._about()}
         if job.state == "partial":
             title = self.env._("%(kind)s %(run)s was partial: %(what)s", **about)
         else:
             title = self.env._("%(kind)s %(run)s failed: %(what)s", **about)
-        tone = "danger" if job.kind in LOUD_KINDS else "warning"
+        tone = "danger" if job._run().loud else "warning"
         problem = self._job_problem(job.kind, tone, title, job)
         return {**problem, "dismiss": job.id}
 

@@ -9,13 +9,14 @@ from ..engine.errors import Cancelled, Deferred, EngineError, is_out_of_memory
 from ..engine.errors.other import OutOfMemory, Unexpected
 from ..engine.messages import Joined, Message, to_json
 from ..engine.progress import Progress
-from ..runs.words import MORE_LINES, STEP_NAMES
+from ..runs.registry import KINDS, STEPS, step_kind
+from ..runs.words import MORE_LINES
 from .engine_messages import MessageText, error_columns, translate
 
 _logger = logging.getLogger(__name__)
 
 MANAGER = "dfr_backup.group_manager"
-STEP_KINDS = list(STEP_NAMES.items())
+STEP_KINDS = [(key, step.name) for key, step in STEPS.items()]
 STEP_STATES = [
     ("pending", "Waiting"),
     ("running", "Running"),
@@ -24,15 +25,7 @@ STEP_STATES = [
     ("failure", "Failure"),
     ("skipped", "Skipped"),
 ]
-JOB_KINDS = [
-    ("backup", "Backup"),
-    ("verify", "Verification"),
-    ("scan", "Scan"),
-    ("restore", "Restore"),
-    ("drill", "Drill"),
-    ("repair", "Filestore repair"),
-    ("import", "Import"),
-]
+JOB_KINDS = [(kind, run.label) for kind, run in KINDS.items()]
 ENCRYPTIONS = [
     ("none", "Not encrypted"),
     ("recipients", "For public keys (age)"),
@@ -114,14 +107,14 @@ class BackupStep(models.Model):
     def _is_good(self):
         return self.state in GOOD_STATES
 
-    # === CALLED BY THE FLOWS === #
+    # === CALLED BY RUNS === #
 
     @contextmanager
     def _running(self):
         """Run the body as this step, and write down how it ends.
 
         Yield the ``Progress`` of the step. An error of the body ends the step as a
-        failure and goes no further: the flow looks at the state. Only ``Cancelled``,
+        failure and goes no further: the run looks at the state. Only ``Cancelled``,
         and the loss of our own database connection, leave this method.
         """
         progress = Progress(self._report)
@@ -257,10 +250,9 @@ class BackupStep(models.Model):
 
     def _label(self):
         """Return the name of the step as a message."""
-        # a verification may look at many copies in one storage
-        key = self.copy_id.sudo().key if self.kind == "verify" else None
-        name = Message(STEP_NAMES[self.kind])
-        return Joined([name, self.storage_id.sudo().name, key], ": ")
+        step = step_kind(self.kind)
+        key = self.copy_id.sudo().key if step.names_copy else None
+        return Joined([Message(step.name), self.storage_id.sudo().name, key], ": ")
 
     def _persist(self, values):
         self.job_id._persist(self, values)

@@ -12,6 +12,7 @@ from ..engine.messages import Joined, to_json
 from ..engine.retry import RetryPolicy
 from ..engine.storages.base import TransferLimits
 from ..engine.storages.local.storage import LocalStorage
+from ..runs.scan import ScanRun
 from .backup_audit import asks_password
 from .copy.states import CLOCK_TOLERANCE, PRESENT_STATES
 from .engine_messages import (
@@ -358,7 +359,7 @@ class BackupStorage(models.Model):
     def action_scan(self):
         """Rebuild the catalogue of this storage from what it holds."""
         self.env["backup.job"]._check_manager()
-        steps = [{"kind": "scan", "storage_id": storage.id} for storage in self]
+        steps = ScanRun.planned(storages=self)
         return (
             self.env["backup.job"]
             .sudo()
@@ -411,7 +412,7 @@ class BackupStorage(models.Model):
         )
         if due:
             due.listed_at = fields.Datetime.now()  # one that fails is not tried at once
-            steps = [{"kind": "scan", "storage_id": storage.id} for storage in due]
+            steps = ScanRun.planned(storages=due)
             jobs._create_run("scan", steps, "schedule")
 
     @api.model

@@ -10,15 +10,15 @@ from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Message
 from ..engine.progress import Progress
 from . import words
-from .base import Flow, Work
+from .base import Run, Work
 from .records import JobRecord, StepRecord, StorageRecord
+from .registry import step_kind
 
 PARTIAL_ARCHIVE = "archive.part"
-IN_WORK = ("dump_database", "archive_files", "compress", "upload")
 
 
-class ArchivingFlow(Flow):
-    """A flow that makes an archive in a working directory, in several steps and
+class ArchivingRun(Run):
+    """A run that has an archive in a working directory, in several steps and
     attempts."""
 
     BEGINS_AGAIN = True  # what is lost can be made once more
@@ -29,10 +29,11 @@ class ArchivingFlow(Flow):
         self.partial = self.work / PARTIAL_ARCHIVE
         self._writer: ArchiveWriter | None = None
 
-    def _do(self, step: StepRecord, work: Work, obstacle: str | None = None) -> None:
-        in_work = step.kind in IN_WORK
-        inner = (lambda progress: self._in_work(work, progress)) if in_work else work
-        super()._do(step, inner, obstacle)
+    def _work(self, step: StepRecord) -> Work:
+        work = super()._work(step)
+        if not step_kind(step.kind).in_work:
+            return work
+        return lambda progress: self._in_work(work, progress)
 
     def _in_work(self, work: Work, progress: Progress) -> None:
         """Do a step. When its files are deleted meanwhile, put the run off: the next
@@ -135,4 +136,8 @@ class ArchivingFlow(Flow):
         target.delete(sidecar_key(self.job.archive_name))
         target.discard_partial(self.job.archive_name)
         target.delete(self.job.archive_name)
-        self.job._record_copy(storage, "deleted")
+        self._record_copy(storage, "deleted")
+
+    def _record_copy(self, storage: StorageRecord, state: str, **noted: object) -> None:
+        """Note in the catalogue what became of the archive in a storage."""
+        self.job._record_copy(storage, state, **noted)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from ..engine.archive.journal import journal_path
 from ..engine.archive.writer import ArchiveWriter, Sealed
-from ..engine.catalog.catalogued import compare_stored
 from ..engine.checkpoints import checkpoint
 from ..engine.encryption.files import Encrypted, encrypt_file
 from ..engine.errors import (
     Cancelled,
     Deferred,
     EngineError,
-    Mismatch,
     PermanentError,
     RetryableError,
     reason_of,
@@ -25,20 +23,17 @@ from ..engine.errors.archive import (
     FilestoreMissing,
     FilesUnreadable,
     NoStorage,
-    StaysInTheClear,
     WorkFolderNotMade,
 )
 from ..engine.manifest import write as manifest
 from ..engine.manifest.model import Manifest
-from ..engine.manifest.names import DUMP, INDEX, MANIFEST, archive_name, sidecar_key
-from ..engine.manifest.read import parse_sidecar
+from ..engine.manifest.names import DUMP, INDEX, MANIFEST, archive_name
 from ..engine.messages import Joined, Message, Size, _
 from ..engine.policy.outcome import overall_state
 from ..engine.postgres.connection import ClientTool, find_client_tool
 from ..engine.postgres.dump import dump
 from ..engine.postgres.snapshot import RowCounter, Snapshot
 from ..engine.progress import Progress
-from ..engine.retry import with_retries
 from ..engine.sources import attachment_list as listing
 from ..engine.sources.addons import archive_addons
 from ..engine.sources.filestore import (
@@ -48,8 +43,18 @@ from ..engine.sources.filestore import (
     walk_filestore,
 )
 from . import words
-from .archiving import ArchivingFlow
-from .records import JobRecord, Listing, PlanRecord, StorageRecord
+from .records import JobRecord, StepRecord
+from .registry import register
+from .steps import (
+    ARCHIVE_FILES,
+    CLEANUP,
+    COMPRESS,
+    DUMP_DATABASE,
+    INITIALIZE,
+    UPLOAD,
+    VERIFY,
+)
+from .storing import StoringRun, warning
 
 PARTIAL_ENCRYPTED = "archive.part.age"
 ATTACHMENT_LIST = "attachments.jsonl"
@@ -58,8 +63,24 @@ ATTACHMENT_LIST = "attachments.jsonl"
 DUMP_RATIO = 0.4
 
 
-class BackupFlow(ArchivingFlow):
+@register("backup")
+class BackupRun(StoringRun):
     """Performs a backup. Each public method is one step of it."""
+
+    label = "Backup"
+    STEPS = (
+        INITIALIZE,
+        DUMP_DATABASE,
+        ARCHIVE_FILES,
+        COMPRESS,
+        UPLOAD,
+        VERIFY,
+        CLEANUP,
+    )
+    completed_by = COMPRESS
+    tells_monitors = True
+    keeps_promise = True
+    vouches = True
 
     overall_state = staticmethod(overall_state)
 
@@ -67,43 +88,20 @@ class BackupFlow(ArchivingFlow):
         super().__init__(job)
         self.list = self.work / ATTACHMENT_LIST
 
-    @staticmethod
-    def planned_steps(
-        plan: PlanRecord, storages: StorageRecord
-    ) -> list[tuple[str, StorageRecord]]:
-        """Return the steps that a run of ``plan`` will have, as (kind, storage)."""
-        nowhere = storages.browse()
-        steps = [("initialize", nowhere)]
-        steps += [("dump_database", nowhere)] if plan.include_database else []
-        files = plan.include_filestore or plan.include_addons
-        steps += [("archive_files", nowhere)] if files else []
-        steps += [("compress", nowhere)]
-        steps += [("upload", storage) for storage in storages]
-        steps += [("verify", storage) for storage in storages]
-        return [*steps, ("cleanup", nowhere)]
-
     def run(self) -> None:
         self.job._adopt_plan()
+        first, *others = self.job.step_ids
         try:
-            self._run_steps(self.job._storages())
+            self._do(first)
+            self._restart_if_too_open()
+            self._restart_if_archive_is_lost()
+            for step in others:
+                self._do(step)
         finally:
             self._release()
 
-    def _run_steps(self, storages: StorageRecord) -> None:
-        step = self.job._step
-        self._do(step("initialize"), self.initialize)
-        self._restart_if_too_open()
-        self._restart_if_archive_is_lost()
-        self._do(step("dump_database"), self.dump_database, self._unprepared())
-        self._do(step("archive_files"), self.archive_files, self._unprepared())
-        self._do(step("compress"), self.compress, self._nothing_to_compress())
-        for storage in storages:
-            upload = step("upload", storage)
-            self._do_stored(upload, self.upload, self._not_sealed())
-        for storage in storages:
-            verify = step("verify", storage)
-            self._do_stored(verify, self.verify, self._not_uploaded(storage))
-        self._do(step("cleanup"), self.cleanup)
+    def again(self) -> object:
+        return self.job.plan_id.action_run_now()
 
     def _restart_if_too_open(self) -> None:
         """An archive that an earlier attempt has completed in the clear is not uploaded
@@ -117,23 +115,13 @@ class BackupFlow(ArchivingFlow):
             job._restart(Message(words.STARTING_AGAIN, problem=problem))
             self._forget_archive()
 
-    # === WHY A STEP CANNOT RUN === #
-
-    def _unprepared(self) -> str | None:
-        return None if self._good("initialize") else words.UNPREPARED
-
-    def _nothing_to_compress(self) -> str | None:
-        if self._has_saved():
-            return None
-        return words.NOTHING_SAVED
-
-    def _not_sealed(self) -> str | None:
-        return None if self._good("compress") else words.NO_ARCHIVE
-
-    def _not_uploaded(self, storage: StorageRecord) -> str | None:
-        if self._good("upload", storage):
-            return None
-        return words.NOT_STORED
+    def _obstacle(self, step: StepRecord) -> str | None:
+        saves = step.kind in (DUMP_DATABASE.key, ARCHIVE_FILES.key)
+        if saves and not self._good(INITIALIZE.key):
+            return words.UNPREPARED
+        if step.kind == COMPRESS.key and not self._has_saved():
+            return words.NOTHING_SAVED
+        return super()._obstacle(step)
 
     # === THE STEPS === #
 
@@ -200,7 +188,7 @@ class BackupFlow(ArchivingFlow):
 
     def _check_storages(self, progress: Progress) -> None:
         for storage in self.job._storages():
-            with _warning(progress, storage):
+            with warning(progress, storage):
                 storage._get_own_storage().check()
 
     def dump_database(self, progress: Progress) -> None:
@@ -435,111 +423,3 @@ class BackupFlow(ArchivingFlow):
         if left_out:
             progress.warn(Message(words.LEFT_OUT, what=Joined(left_out, ", ")))
         return content
-
-    def upload(self, progress: Progress, storage: StorageRecord) -> None:
-        """Store the archive and, last of all, the manifest that makes it a backup."""
-        target = storage._get_own_storage()
-        job = self.job
-        self._require_archive()
-        self._require_closed()
-        path, key, retries = job._archive_path(), job.archive_name, storage._retries()
-        with_retries(lambda: target.put(path, key, progress), progress, retries)
-        checkpoint("storage.manifest.before")
-        about = Manifest(job._facts()["manifest"])
-        content = manifest.sidecar(
-            about, key, int(job.archive_size), job.archive_sha256, job._sign
-        )
-        with_retries(
-            lambda: target.put_bytes(content, sidecar_key(key)),
-            Progress(),
-            retries,
-        )
-        location = target.location(job.archive_name)
-        progress.log(Message(_("Stored as %(location)s"), location=location))
-        noted = job.copy_ids._noted_of(parse_sidecar(content, sidecar_key(key)))
-        job._record_copy(storage, "stored", **noted)
-
-    def _require_closed(self) -> None:
-        """Raise an EngineError when the archive may not be uploaded as it is: it was
-        completed before its plan was encrypted."""
-        if self.job._is_too_open():
-            again = self.job._may_try_again()
-            raise EncryptedMeanwhile() if again else StaysInTheClear()
-
-    def verify(self, progress: Progress, storage: StorageRecord) -> None:
-        """Read back what the storage holds, and compare it with what was sealed."""
-        job = self.job
-        target = storage._get_own_storage()
-        known = job._catalogued(storage)
-        try:
-            sidecar = with_retries(
-                lambda: compare_stored(target, job.archive_name, known, progress),
-                progress,
-                storage._retries(),
-            )
-        except Mismatch:
-            job._record_copy(storage, "damaged")
-            # a retry must not take it for the real one
-            with contextlib.suppress(EngineError):
-                target.delete(sidecar_key(job.archive_name))
-                target.delete(job.archive_name)
-            raise
-        progress.log(
-            Message(
-                _("%(size)s are there, and their checksum is right"),
-                size=Size(int(job.archive_size)),
-            )
-        )
-        noted = job.copy_ids._noted_of(sidecar)
-        job._record_copy(storage, "verified", **noted)
-
-    def cleanup(self, progress: Progress) -> None:
-        """Remove what is not needed any more: old copies, where a new one is
-        verified, and temporary files. A failure here is a warning, never a failure."""
-        for storage in self.job._storages():
-            if self._good("verify", storage):
-                self._look_after(progress, storage)
-        try:
-            self.job._clean_up(progress)
-        except OSError as error:
-            progress.warn(
-                Message(_("Something could not be removed: %(reason)s"), reason=error)
-            )
-
-    def _look_after(self, progress: Progress, storage: StorageRecord) -> None:
-        """List a storage, once: delete what no rule wants any more, and see what else
-        is gone: somebody else may have deleted it."""
-        with _warning(progress, storage):
-            listing = self.job._listing(storage, progress)
-            self._apply_retention(progress, storage, listing)
-            self.job._note_listed(storage, progress, listing)
-
-    def _apply_retention(
-        self, progress: Progress, storage: StorageRecord, listing: Listing
-    ) -> None:
-        """Delete what the plan's rules want nowhere any more, and say for each why."""
-        with _warning(progress, storage):
-            self.job._apply_retention(storage, progress, listing)
-
-    def abandon(self) -> None:
-        """After a cancel: remove every trace of this run but the copies already
-        verified."""
-        self._undo_uploads("verify")
-        shutil.rmtree(self.work, ignore_errors=True)
-
-    def give_up(self) -> None:
-        """After too many interruptions: remove what no storage holds as a whole."""
-        self._undo_uploads("upload")
-
-
-@contextlib.contextmanager
-def _warning(progress: Progress, storage: StorageRecord) -> Iterator[None]:
-    """Let what goes wrong with a storage be a warning."""
-    try:
-        yield
-    except Cancelled:
-        raise
-    except EngineError as error:
-        progress.warn(
-            Message(words.PROBLEM_AT, where=storage.name, problem=error.in_full)
-        )

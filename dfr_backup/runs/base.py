@@ -1,33 +1,76 @@
 """What all kinds of runs share: steps that are done once, in their order."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeAlias
 
 from ..engine.checkpoints import checkpoint
 from ..engine.messages import Message
 from ..engine.policy.outcome import checked_state
 from ..engine.progress import Progress
-from .records import JobRecord, StepRecord, StorageRecord
+from .records import CopyRecord, JobRecord, StepRecord, StorageRecord
+from .steps import Step
 
 Work: TypeAlias = Callable[[Progress], object]
-StorageWork: TypeAlias = Callable[[Progress, StorageRecord], object]
 
 
-class Flow:
-    """Performs a ``backup.job``. A step that an earlier attempt of the same run has
-    closed is not done again, but for a cleanup that has failed; what a step needs to
-    know from an earlier one is in the job's ``data``, because another process may
-    have done that."""
+class Run:
+    """Performs a ``backup.job`` of one kind, and says what is special about the kind:
+    nothing else knows it.
 
-    def __init__(self, job: JobRecord):
-        self.job = job
+    Each step is a method of the step's name, which gets its ``Progress`` and what
+    ``_about`` says. A step that an earlier attempt of the same run has closed is not
+    done again, but for a cleanup that has failed; what a step needs to know from an
+    earlier one is in the job's ``data``, because another process may have done that.
+    """
+
+    label: ClassVar[str]  # what people call the kind
+    STEPS: ClassVar[tuple[Step, ...]] = ()
+    per_copy: ClassVar[bool] = False  # every step is done for each copy, copy by copy
+
+    loud: ClassVar[bool] = False  # one that did not end well needs somebody at once
+    tells_monitors: ClassVar[bool] = False
+    keeps_promise: ClassVar[bool] = False  # a good one ends that its plan is overdue
+    vouches: ClassVar[bool] = False  # the archive was made here, of this database
 
     # from the outcomes of the steps to the state of the run
     overall_state = staticmethod(checked_state)
 
+    def __init__(self, job: JobRecord):
+        self.job = job
+
+    @classmethod
+    def planned(
+        cls,
+        about: Mapping[str, object] | None = None,
+        storages: Iterable[StorageRecord] = (),
+        copies: Iterable[CopyRecord] = (),
+    ) -> list[dict[str, Any]]:
+        """Return the values of the steps that a run with the values ``about`` has, in
+        order."""
+        steps = [
+            step
+            for step in cls.STEPS
+            if not step.when or any((about or {}).get(name) for name in step.when)
+        ]
+        if cls.per_copy:
+            return [
+                {"kind": step.key, "storage_id": copy.storage_id.id, "copy_id": copy.id}
+                for copy in copies
+                for step in steps
+            ]
+        ids = [storage.id for storage in storages]
+        return [
+            {"kind": step.key, "storage_id": number}
+            for step in steps
+            for number in (ids if step.per == "storage" else [False])
+        ]
+
+    # === WHAT THE RUNNER ASKS FOR === #
+
     def run(self) -> None:
         """Do every step that is still open. Raise ``Cancelled`` or ``Deferred``."""
-        raise NotImplementedError
+        for step in self.job.step_ids:
+            self._do(step)
 
     def recover(self) -> bool:
         """Tell whether an interrupted attempt had done everything and could only not
@@ -41,21 +84,52 @@ class Flow:
         """After too many interruptions: remove what is incomplete and not on this
         server."""
 
-    def _do(self, step: StepRecord, work: Work, obstacle: str | None = None) -> None:
-        """Do one step unless it is closed. ``obstacle`` is the template that says why
-        it cannot run; ``work`` gets the step's progress."""
+    # === WHAT OTHERS ASK FOR === #
+
+    def again(self) -> object:
+        """Start another run on the same things; return the action that shows it, or
+        that asks for what was not kept."""
+        raise NotImplementedError
+
+    def needs_last_runner(self) -> bool:
+        """Tell whether a run that is to be closed needs a runner once more: an Odoo
+        worker may not wait for storages."""
+        return False
+
+    def remove_files(self) -> None:
+        """Remove what this run has on this server: it will not go on."""
+        self.job._forget_key()
+        self.job._remove_work()
+
+    # === STEPS === #
+
+    def _do(self, step: StepRecord) -> None:
+        """Do one step unless it is closed, or say why it cannot be done."""
         if not step or step._is_closed():
             return
+        obstacle = self._obstacle(step)
         if obstacle:
             step._skip(Message(obstacle))
             return
+        work = self._work(step)
         checkpoint(f"step.{step.kind}.begin")
         with step._running() as progress:
             work(progress)
         checkpoint(f"step.{step.kind}.end")
 
-    def _do_stored(
-        self, step: StepRecord, work: StorageWork, obstacle: str | None = None
-    ) -> None:
-        """The same for a step that has a storage: ``work`` gets it, too."""
-        self._do(step, lambda progress: work(progress, step.storage_id), obstacle)
+    def _obstacle(self, _step: StepRecord) -> str | None:
+        """Return the template that says why a step cannot be done."""
+        return None
+
+    def _work(self, step: StepRecord) -> Work:
+        """Return what does a step: the method that has its name."""
+        work = getattr(self, step.kind)
+        about = self._about(step)
+        return lambda progress: work(progress, *about)
+
+    def _about(self, step: StepRecord) -> tuple[StorageRecord | CopyRecord, ...]:
+        """Return what the method of a step gets beside the progress: what there is one
+        of it for."""
+        if self.per_copy:
+            return (step.copy_id,)
+        return (step.storage_id,) if step.storage_id else ()

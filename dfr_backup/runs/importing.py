@@ -2,8 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ..engine.archive.reader import open_archive
 from ..engine.catalog.upload_receiver import (
@@ -24,42 +26,42 @@ from ..engine.progress import Progress
 from ..engine.restore.attachments import lost_attachments
 from ..engine.retry import with_retries
 from . import words
-from .backup import BackupFlow
 from .records import Listing, StorageRecord
+from .registry import register
+from .steps import CHECK, CLEANUP, UPLOAD, VERIFY
+from .storing import StoringRun
 
 UPLOADED = "uploaded"  # the file, until it has the name of an archive
 
 
-class ImportFlow(BackupFlow):
+@register("import")
+class ImportRun(StoringRun):
     """What was uploaded to this server is checked, and then stored and verified as a
     backup's archive is. When it cannot be stored it is kept for a while, as a
     backup's is."""
 
-    STEPS = ("check", "upload", "verify", "cleanup")
+    label = "Import"
+    STEPS = (CHECK, UPLOAD, VERIFY, CLEANUP)
     BEGINS_AGAIN = False
+    completed_by = CHECK
+    without_archive = words.NOT_KEPT
 
     overall_state = staticmethod(whole_state)
 
-    def run(self) -> None:
-        step = self.job._step
-        storage = self.job._storages()
-        self._do(step("check"), lambda progress: self.check(progress, storage))
-        self._do_stored(step("upload"), self.upload, self._not_sealed())
-        self._do_stored(step("verify"), self.verify, self._not_uploaded(storage))
-        self._do(step("cleanup"), self.cleanup)
+    def again(self) -> object:
+        """The file was not kept: ask for it again."""
+        return self.job.copy_ids.browse().action_import()
 
-    def _not_sealed(self) -> str | None:
-        return None if self._good("check") else words.NOT_KEPT
-
-    def check(self, progress: Progress, storage: StorageRecord) -> None:
+    def check(self, progress: Progress) -> None:
         """Read all of the file, and decide under which name it is stored."""
         job, path = self.job, self.work / UPLOADED
         if job._is_archived():
             return
         if not path.exists():
             raise UploadedFileGone()
-        name, moment = job._uploaded()
-        arrival = look_at(path, name, moment)
+        uploaded = job._facts()["uploaded"]
+        moment = datetime.fromisoformat(uploaded["modified"])
+        arrival = look_at(path, uploaded["name"], moment)
         sha256 = check_archive(path, progress)
         if arrival.left_out:
             what = Joined(arrival.left_out, ", ")
@@ -67,7 +69,8 @@ class ImportFlow(BackupFlow):
         if arrival.made_by_odoo:
             self._count_attachments(path, progress)
         try:
-            key = free_key(storage._get_own_storage(), arrival.key, job.uuid)
+            target = job._storages()._get_own_storage()
+            key = free_key(target, arrival.key, job.uuid)
         except EngineError:  # the upload will say why, and may be tried again
             key = distinct_key(arrival.key, job.uuid[:8])
         content = arrival.taken_in(job.database_uuid, job.uuid)
@@ -130,6 +133,17 @@ class ImportFlow(BackupFlow):
         size, content = int(job.archive_size), Manifest(job._facts()["manifest"])
         job._record_archive(key, size, job.archive_sha256, content)
         former.unlink()
+
+    def _sign(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What comes from elsewhere is not signed as ours."""
+        return content
+
+    def _record_copy(self, storage: StorageRecord, state: str, **noted: object) -> None:
+        """An archive that was lost from its storage, and is imported again, is the
+        same copy."""
+        if not self.job.copy_ids:
+            self.job._adopt_copy(storage)
+        super()._record_copy(storage, state, **noted)
 
     def _apply_retention(
         self, progress: Progress, storage: StorageRecord, listing: Listing

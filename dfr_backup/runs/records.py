@@ -1,8 +1,8 @@
 """What runs use of Odoo's records.
 
-``dfr_backup/tests/test_flow_records.py`` holds the models to it. A set of records and
+``dfr_backup/tests/test_run_records.py`` holds the models to it. A set of records and
 a single one are the same. A field of text is False where it is empty; it is a ``str``
-here where a flow reads it only after somebody has filled it.
+here where a run reads it only after somebody has filled it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,6 +52,14 @@ class PlanRecord(Records, Protocol):
     include_filestore: bool
     include_addons: bool
 
+    def action_run_now(self) -> object: ...
+
+
+class IssueRecord(Records, Protocol):
+    """``backup.filestore.issue``: a file of the filestore that is not good."""
+
+    def action_repair(self) -> object: ...
+
 
 class StorageRecord(Records, Protocol):
     """``backup.storage``: where archives are kept, and how patient to be with it."""
@@ -60,6 +68,7 @@ class StorageRecord(Records, Protocol):
     name: str
     can_delete: bool
 
+    def action_scan(self) -> object: ...
     def _get_storage(self) -> Storage: ...
     def _get_own_storage(self) -> Storage: ...
     def _retries(self) -> RetryPolicy: ...
@@ -68,12 +77,17 @@ class StorageRecord(Records, Protocol):
 class CopyRecord(Records, Protocol):
     """``backup.copy``: an archive in a storage, as the catalogue knows it."""
 
+    id: int
     key: str
     origin: str
     size: float
     sha256: str | Literal[False]
     storage_id: StorageRecord
 
+    def action_verify(self) -> object: ...
+    def action_drill(self) -> object: ...
+    def action_restore(self) -> object: ...
+    def action_import(self) -> object: ...
     def _catalogued(self) -> Catalogued: ...
     def _catalogued_to_restore(self) -> Catalogued | None: ...
     def _noted_of(self, sidecar: Sidecar) -> dict[str, object]: ...
@@ -86,6 +100,7 @@ class StepRecord(Records, Protocol):
 
     kind: str
     state: str
+    date_start: datetime | Literal[False]
     storage_id: StorageRecord
     copy_id: CopyRecord
 
@@ -99,6 +114,7 @@ class StepRecord(Records, Protocol):
 class JobRecord(Records, Protocol):
     """``backup.job``: a run of any kind."""
 
+    kind: str
     uuid: str
     trigger: str
     database_uuid: str
@@ -108,6 +124,8 @@ class JobRecord(Records, Protocol):
     archive_name: str
     archive_size: float
     archive_sha256: str
+    restore_accepted: Sequence[str] | None
+    plan_id: PlanRecord
     step_ids: StepRecord
     copy_ids: CopyRecord
 
@@ -135,6 +153,8 @@ class JobRecord(Records, Protocol):
     # how the run goes on
     def _check_cancel(self) -> None: ...
     def _may_try_again(self) -> bool: ...
+    def _forget_key(self) -> None: ...
+    def _remove_work(self) -> None: ...
     def _restart(self, reason: Text) -> None: ...
     def _persist(self, records: Records, values: Mapping[str, object]) -> None: ...
     def _facts(self) -> RunData: ...
@@ -150,8 +170,12 @@ class JobRecord(Records, Protocol):
         self, name: str, size: int, sha256: str, content: Manifest
     ) -> None: ...
     def _record_copy(
-        self, storage: StorageRecord, state: str, **noted: object
+        self,
+        storage: StorageRecord,
+        state: str,
+        **noted: object,
     ) -> None: ...
+    def _adopt_copy(self, storage: StorageRecord) -> None: ...
     def _listing(self, storage: StorageRecord, progress: Progress) -> Listing: ...
     def _apply_retention(
         self,
@@ -163,7 +187,6 @@ class JobRecord(Records, Protocol):
         self, storage: StorageRecord, progress: Progress, sizes: Listing
     ) -> None: ...
     def _clean_up(self, progress: Progress) -> None: ...
-    def _uploaded(self) -> tuple[str, datetime]: ...
 
     # a scan
     def _record_scan(
@@ -171,7 +194,9 @@ class JobRecord(Records, Protocol):
     ) -> None: ...
 
     # a restore and a drill
-    def _open_restore(self, copy: CopyRecord) -> Restore: ...
+    def _open_restore(
+        self, copy: CopyRecord, durable: bool, whole: bool, accepted: Sequence[str]
+    ) -> Restore: ...
     def _begin_again(self, steps: StepRecord) -> None: ...
     def _is_published(self) -> bool: ...
     def _note_to_accept(self, errors: Iterable[EngineError]) -> None: ...
@@ -193,4 +218,4 @@ class JobRecord(Records, Protocol):
         self, copy: CopyRecord
     ) -> Sequence[Identity] | Passphrase | None: ...
     def _note_repaired(self, store_fname: str, copy: CopyRecord | None) -> None: ...
-    def _forget_key(self) -> None: ...
+    def _issues(self) -> IssueRecord: ...

@@ -6,21 +6,29 @@ from ..engine.catalog.filestore_repair import put_back, remove_partial
 from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.errors.storage import NoGoodFile
 from ..engine.messages import Message, _
-from ..engine.policy.outcome import checked_state
 from ..engine.progress import Progress
 from . import words
-from .base import Flow
+from .base import Run
 from .records import CopyRecord
+from .registry import register
+from .steps import REPAIR
 
 NAMED = 50  # files that no backup has, by name
 
 
-class RepairFlow(Flow):
-    overall_state = staticmethod(checked_state)
+@register("repair")
+class RepairRun(Run):
+    """One step, for all files together."""
+
+    label = "Filestore repair"
+    STEPS = (REPAIR,)
 
     def run(self) -> None:
-        self._do(self.job._step("repair"), self.repair)
+        super().run()
         self.abandon()
+
+    def again(self) -> object:
+        return self.job._issues().action_repair()
 
     def abandon(self) -> None:
         """Leave nothing, also of an attempt that was killed."""

@@ -1,37 +1,50 @@
 """One restore, from top to bottom, and the drill that proves that one would work."""
 
 from ..engine.errors import EngineError, Mismatch
-from ..engine.errors.restore import is_acceptable
+from ..engine.errors.restore import LOST_ATTACHMENTS, is_acceptable
 from ..engine.messages import Message, _
 from ..engine.policy.outcome import whole_state
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.steps import Restore
-from .base import Flow, Work
+from .base import Run, Work
 from .records import CopyRecord, StepRecord
+from .registry import register
+from .steps import (
+    ADDONS,
+    BOOT,
+    CHECK,
+    COMPARE,
+    CREATE_DATABASE,
+    DROP,
+    FETCH,
+    FILESTORE,
+    FINISH,
+    LOAD,
+)
 from .words import NOT_TRUSTED, STEP_FAILED
 
-MADE_AND_COMPARED = (
-    "fetch",
-    "check",
-    "create_database",
-    "load",
-    "filestore",
-    "compare",
-)
+MADE_AND_COMPARED = (FETCH, CHECK, CREATE_DATABASE, LOAD, FILESTORE, COMPARE)
 
 
-class RestoreFlow(Flow):
+@register("restore")
+class RestoreRun(Run):
     """An archive becomes a database. A restore that was interrupted begins again:
     what it had fetched is still there, and what it had made is removed."""
 
-    STEPS = (*MADE_AND_COMPARED, "addons", "finish")
+    label = "Restore"
+    STEPS = (*MADE_AND_COMPARED, ADDONS, FINISH)
+    per_copy = True
+    loud = True  # the backup may be worth nothing
+    durable = True  # what is restored stays, also after a loss of power
+    whole = False  # the archive is looked at as a whole before it is loaded
+    accepts: tuple[str, ...] = ()  # what never stops it
 
     overall_state = staticmethod(whole_state)
     restore: Restore  # the one whose steps are being done
 
     def recover(self) -> bool:
-        if not self.job._is_published():
+        if not self._is_published():
             return False
         step = self.job._step("finish")
         if not step._is_good():
@@ -47,6 +60,13 @@ class RestoreFlow(Flow):
         self.job._forget_fetched()
         return True
 
+    def _is_published(self) -> bool:
+        """Tell whether the database has its name: then all of it was done."""
+        return self.job._is_published()
+
+    def needs_last_runner(self) -> bool:
+        return self._is_published()  # it only has to be said
+
     def run(self) -> None:
         if not self.job._step("finish")._is_good():
             self._restore(self.job.step_ids)
@@ -58,27 +78,45 @@ class RestoreFlow(Flow):
         self.job._forget_fetched()
         self.job._forget_addons()
 
+    def again(self) -> object:
+        """Its key is not kept: ask for all again."""
+        return self.job.step_ids.copy_id.action_restore()
+
+    def remove_files(self) -> None:
+        """Remove also what it has made, and nobody has got."""
+        if not self.job._step("finish")._is_good():
+            self.job._forget_addons()
+        self.job._forget_leftovers()
+        super().remove_files()
+
     def _restore(self, steps: StepRecord) -> None:
-        """Do the steps of one restore in their order, and none after the first that
-        fails."""
+        """Do the steps of one restore in their order."""
         self.job._begin_again(steps)
-        with self.job._open_restore(steps.copy_id) as self.restore:
+        with self._open(steps.copy_id) as self.restore:
             for step in steps:
-                failed = any(step.state == "failure" for step in steps)
-                self._do(step, self._work(step), STEP_FAILED if failed else None)
+                self._do(step)
         self.job._forget_fetched()
 
-    def _work(self, step: StepRecord) -> Work:
-        """Return what does a step of one copy."""
-        if step.kind == "fetch":
-            return lambda progress: self._fetch(step, progress)
-        work = self._works()[step.kind]
-        return lambda progress: self._noting(work, progress)
+    def _open(self, copy: CopyRecord) -> Restore:
+        accepted = [*(self.job.restore_accepted or ()), *self.accepts]
+        return self.job._open_restore(copy, self.durable, self.whole, accepted)
 
-    def _works(self) -> dict[str, Work]:
-        """Return what does each step that comes after the first."""
-        ours: dict[str, Work] = {"addons": self.addons, "finish": self.finish}
-        return {**self.restore.works(), **ours}
+    def _obstacle(self, step: StepRecord) -> str | None:
+        """None of the steps of one copy is done after the first that fails."""
+        steps = self._steps_of(step.copy_id)
+        failed = any(step.state == "failure" for step in steps)
+        return STEP_FAILED if failed else None
+
+    def _steps_of(self, copy: CopyRecord) -> StepRecord:
+        return self.job.step_ids.filtered(lambda step: step.copy_id == copy)
+
+    def _work(self, step: StepRecord) -> Work:
+        """Return what does a step of one copy: the engine, or a method here."""
+        if step.kind == FETCH.key:
+            return lambda progress: self.fetch(progress, step)
+        ours = getattr(self, step.kind, None)
+        work = ours or self.restore.works()[step.kind]
+        return lambda progress: self._noting(work, progress)
 
     def _noting(self, work: Work, progress: Progress) -> None:
         """Do a step, and remember what somebody may accept of what ends it: the form
@@ -90,7 +128,7 @@ class RestoreFlow(Flow):
             self.job._note_to_accept(filter(is_acceptable, found))
             raise
 
-    def _fetch(self, step: StepRecord, progress: Progress) -> None:
+    def fetch(self, progress: Progress, step: StepRecord) -> None:
         """Get the archive. One that is not what the catalogue knows is noted as
         damaged: nobody should try it again."""
         copy, storage = step.copy_id, step.storage_id
@@ -120,11 +158,17 @@ class RestoreFlow(Flow):
         self.restore.finish(progress)
 
 
-class DrillFlow(RestoreFlow):
+@register("drill")
+class DrillRun(RestoreRun):
     """Each copy is restored under a name that nobody serves, compared with its
     manifest, booted, and dropped."""
 
-    STEPS = (*MADE_AND_COMPARED, "boot", "drop")
+    label = "Drill"
+    STEPS = (*MADE_AND_COMPARED, BOOT, DROP)
+    durable = False
+    whole = True
+    # nobody is there who could accept it: it warns
+    accepts = LOST_ATTACHMENTS
 
     def run(self) -> None:
         for copy in self.job.step_ids.copy_id:
@@ -134,14 +178,11 @@ class DrillFlow(RestoreFlow):
             self.job._note_drill(copy, steps)
         self.job._forget_fetched()
 
-    def recover(self) -> bool:
+    def _is_published(self) -> bool:
         return False
 
-    def _steps_of(self, copy: CopyRecord) -> StepRecord:
-        return self.job.step_ids.filtered(lambda step: step.copy_id == copy)
-
-    def _works(self) -> dict[str, Work]:
-        return {**super()._works(), "boot": self.boot, "drop": self.drop}
+    def again(self) -> object:
+        return self.job.step_ids.copy_id.action_drill()
 
     def boot(self, progress: Progress) -> None:
         """Let an Odoo load the copy and read a record of every model."""

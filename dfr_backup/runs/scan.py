@@ -4,17 +4,22 @@ from ..engine.catalog.scan import scan
 from ..engine.messages import Message, _
 from ..engine.progress import Progress
 from ..engine.retry import with_retries
-from .base import Flow
+from .base import Run
 from .records import StorageRecord
+from .registry import register
+from .steps import SCAN
 from .words import PROBLEM_AT
 
 
-class ScanFlow(Flow):
+@register("scan")
+class ScanRun(Run):
     """One step for each storage."""
 
-    def run(self) -> None:
-        for step in self.job.step_ids:
-            self._do_stored(step, self.scan)
+    label = "Scan"
+    STEPS = (SCAN,)
+
+    def again(self) -> object:
+        return self.job.step_ids.storage_id.action_scan()
 
     def scan(self, progress: Progress, storage: StorageRecord) -> None:
         """Read every manifest, compare it with its archive, and write down what is

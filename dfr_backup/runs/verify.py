@@ -1,7 +1,5 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
-from functools import partial
-
 from ..engine.catalog.catalogued import compare_stored
 from ..engine.catalog.upload_receiver import compare_found
 from ..engine.errors import Mismatch
@@ -9,16 +7,23 @@ from ..engine.messages import Message, _
 from ..engine.progress import Progress
 from ..engine.retry import with_retries
 from ..engine.storages.base import Storage
-from .base import Flow
+from .base import Run
 from .records import CopyRecord
+from .registry import register
+from .steps import VERIFY
 
 
-class VerifyFlow(Flow):
+@register("verify")
+class VerifyRun(Run):
     """One step for each copy."""
 
-    def run(self) -> None:
-        for step in self.job.step_ids:
-            self._do(step, partial(self.verify, copy=step.copy_id))
+    label = "Verification"
+    STEPS = (VERIFY,)
+    per_copy = True
+    loud = True  # the backup may be worth nothing
+
+    def again(self) -> object:
+        return self.job.step_ids.copy_id.action_verify()
 
     def verify(self, progress: Progress, copy: CopyRecord) -> None:
         """Read one copy back, and note what was found."""

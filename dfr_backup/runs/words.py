@@ -1,28 +1,6 @@
-"""What runs say about their steps: names, and why one was skipped."""
+"""What runs say about their steps, and why one was skipped."""
 
 from ..engine.messages import _
-
-STEP_NAMES = {
-    "initialize": _("Initialize"),
-    "dump_database": _("Dump database"),
-    "archive_files": _("Archive files"),
-    "compress": _("Compress and seal"),
-    "upload": _("Upload"),
-    "verify": _("Verify"),
-    "cleanup": _("Clean up"),
-    "scan": _("Scan storage"),
-    "fetch": _("Fetch"),
-    "check": _("Check"),
-    "create_database": _("Create database"),
-    "load": _("Load"),
-    "filestore": _("Unpack files"),
-    "addons": _("Unpack addons"),
-    "finish": _("Finish"),
-    "compare": _("Compare"),
-    "boot": _("Boot"),
-    "drop": _("Drop"),
-    "repair": _("Repair files"),
-}
 
 UNPREPARED = _("Skipped: the preparation failed.")
 NOTHING_SAVED = _("Skipped: neither the database nor the files could be saved.")

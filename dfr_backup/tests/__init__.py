@@ -13,7 +13,6 @@ from . import test_backup_browse
 from . import test_backup_catalogue
 from . import test_backup_repair
 from . import test_backup_restore
-from . import test_flow_records
 from . import test_backup_import
 from . import test_backup_secrets
 from . import test_backup_staging
@@ -36,3 +35,5 @@ from . import test_rights
 from . import test_original
 from . import test_outbound
 from . import test_format
+from . import test_run_records
+from . import test_run_kinds

@@ -23,7 +23,7 @@ from ..engine.messages import to_json
 from ..engine.progress import Progress
 from ..engine.storages.local.storage import LocalStorage
 from ..runs import words
-from ..runs.backup import BackupFlow
+from ..runs.backup import BackupRun
 from .common import BackupCase
 
 NOW = fields.Datetime.now()
@@ -141,7 +141,7 @@ class TestBackupCatalogue(CatalogueCase):
         self.patch(type(job), "_listing", lambda self, storage, progress: None)
         before = len(self.stored(self.disk))
         with self.assertRaises(Cancelled):
-            BackupFlow(job)._look_after(Cancelling(), self.storage)
+            BackupRun(job)._look_after(Cancelling(), self.storage)
         self.assertGreaterEqual(len(self.stored(self.disk)), before - 2)
         job.state = "success"
 
@@ -366,11 +366,11 @@ class TestBackupCatalogue(CatalogueCase):
 
     def test_a_run_signs_for_its_database_and_an_import_does_not(self):
         run = self.run_now()
-        content = run._sign({"dfr_backup": {}})
+        content = run._run()._sign({"dfr_backup": {}})
         self.assertEqual(odoo_config.signer().judge(signature_of(content)), "here")
         self.assertEqual(content["signature"]["identity"]["uuid"], self.mine)
         run.kind = "import"
-        self.assertNotIn("signature", run._sign({"dfr_backup": {}}))
+        self.assertNotIn("signature", run._run()._sign({"dfr_backup": {}}))
 
     def test_verification_notes_the_manifest_of_an_older_release(self):
         copy = self.store()
@@ -495,7 +495,7 @@ class TestBackupCatalogue(CatalogueCase):
             return listing(storage)
 
         self.patch(LocalStorage, "list", counted)
-        BackupFlow(job).cleanup(Progress())
+        BackupRun(job).cleanup(Progress())
         self.assertEqual(len(calls), 1)
         states = [copies[0].state, copies[3].state, gone.state]
         self.assertEqual(states, ["verified", "deleted", "missing"])

@@ -24,7 +24,7 @@ from ..engine.errors.places import NoSuchLocation
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
 from ..models.backup_job_supervision import MAX_ATTEMPTS
-from ..runs.backup import BackupFlow
+from ..runs.backup import BackupRun
 from .common import BackupCase
 
 
@@ -260,16 +260,16 @@ class TestBackupJob(BackupCase):
     def test_a_run_that_waited_encrypts_as_the_plan_says_now(self):
         job = self.run_now()
         self.encrypt()
-        BackupFlow(job).initialize(Progress())
+        BackupRun(job).initialize(Progress())
         self.assertEqual(job.encryption, "passphrase")
 
     def test_nothing_is_completed_in_the_clear_once_the_plan_encrypts(self):
         job = self.run_now()
-        flow = BackupFlow(job)
-        flow.initialize(Progress())
+        run = BackupRun(job)
+        run.initialize(Progress())
         self.encrypt()
         with patch.object(self.env.cr, "commit", lambda: None):
-            flow.compress(Progress())
+            run.compress(Progress())
         self.assertTrue(job._archive_path().read_bytes().startswith(b"age-encryption"))
         self.assertEqual(
             job._facts()["manifest"]["dfr_backup"]["encryption"]["kind"], "passphrase"
@@ -287,23 +287,23 @@ class TestBackupJob(BackupCase):
         self.assertEqual((again != job, again.encryption), (True, "passphrase"))
 
     def sealed_run(self):
-        """Return the flow of a run that was interrupted after it had completed its
+        """Return what performs a run that was interrupted after it had completed its
         archive, in the clear."""
         self.addCleanup(self.empty, self.root / "disk")
         job = self.run_now()
         job._work_path().mkdir(parents=True)
-        flow = BackupFlow(job)
-        flow.initialize(Progress())
+        run = BackupRun(job)
+        run.initialize(Progress())
         with patch.object(self.env.cr, "commit", lambda: None):
-            flow.compress(Progress())
+            run.compress(Progress())
         closed = ("initialize", "dump_database", "archive_files", "compress")
         job.step_ids.filtered(lambda s: s.kind in closed).state = "success"
         job.write({"state": "running", "attempt": 1})
-        return flow
+        return run
 
     def test_a_run_that_goes_on_uploads_nothing_in_the_clear(self):
-        flow = self.sealed_run()
-        job, clear = flow.job, flow.job.archive_name
+        run = self.sealed_run()
+        job, clear = run.job, run.job.archive_name
         self.assertFalse(job._is_encrypted())
         self.encrypt()
         files = job.step_ids.filtered(lambda s: s.kind == "archive_files")
@@ -311,9 +311,9 @@ class TestBackupJob(BackupCase):
         (files | dump).unlink()  # neither is what this is about
         with (
             patch.object(self.env.cr, "commit", lambda: None),
-            patch.object(BackupFlow, "_has_saved", lambda flow: True),
+            patch.object(BackupRun, "_has_saved", lambda run: True),
         ):
-            flow.run()
+            run.run()
         (stored,) = self.stored_archives()
         self.assertNotEqual(stored.name, clear)
         self.assertTrue(stored.read_bytes().startswith(b"age-encryption.org"))
@@ -330,13 +330,13 @@ class TestBackupJob(BackupCase):
         return [path for path in files if path.suffix != ".json"]
 
     def test_a_run_that_is_uploading_sends_no_more_in_the_clear(self):
-        flow = self.sealed_run()
+        run = self.sealed_run()
         self.encrypt()
         with self.assertRaises(EncryptedMeanwhile):
-            flow.upload(Progress(), self.storage)
-        flow.job.attempt = MAX_ATTEMPTS
+            run.upload(Progress(), self.storage)
+        run.job.attempt = MAX_ATTEMPTS
         with self.assertRaises(StaysInTheClear):
-            flow.upload(Progress(), self.storage)
+            run.upload(Progress(), self.storage)
         self.assertEqual(self.stored_archives(), [])
 
     def test_a_waiting_run_does_what_the_plan_says_now(self):
@@ -350,7 +350,12 @@ class TestBackupJob(BackupCase):
         self.assertTrue(job.include_addons)
         self.assertEqual(
             [(step.kind, step.storage_id) for step in job.step_ids],
-            BackupFlow.planned_steps(self.plan, other),
+            [
+                (step["kind"], other.browse(step["storage_id"] or ()))
+                for step in BackupRun.planned(
+                    {"include_database": True, "include_addons": True}, other
+                )
+            ],
         )
         steps = job.step_ids
         job._adopt_plan()
@@ -361,10 +366,10 @@ class TestBackupJob(BackupCase):
             {"name": "Other", "local_path": str(self.root / "other")}
         )
         self.plan.storage_ids |= other
-        flow = self.sealed_run()
+        run = self.sealed_run()
         self.plan.storage_ids = other
-        flow.run()
-        job = flow.job
+        run.run()
+        job = run.job
         self.assertEqual(self.stored_archives(), [])
         self.assertTrue(self.stored(self.root / "other"))
         self.assertEqual(job._storages(), other)

@@ -21,7 +21,7 @@ from ..engine.errors.restore import (
 )
 from ..engine.messages import Size
 from ..engine.postgres.connection import Connection
-from ..runs.restore import RestoreFlow
+from ..runs.restore import RestoreRun
 from .common import BackupCase
 
 
@@ -102,7 +102,7 @@ class TestBackupRestore(BackupCase):
                 job = self.start(form)
                 accepted = {"attachments_missing", "extension"}
                 self.assertEqual(set(job.restore_accepted), accepted)
-                with job._open_restore(self.copy) as restore:
+                with job._run()._open(self.copy) as restore:
                     self.assertEqual(set(restore._options.accepted), accepted)
                     self.assertTrue(restore._options.plain)
 
@@ -163,26 +163,26 @@ class TestBackupRestore(BackupCase):
     def test_drill_of_an_odoo_archive_without_files_goes_on(self):
         """Nobody is there whom it could ask; it warns."""
         job = self.copy._request_drill("manual")
-        with job._open_restore(self.copy) as restore:
+        with job._run()._open(self.copy) as restore:
             self.assertIn("no_attachments", restore._options.accepted)
 
-    def test_flow_remembers_what_may_be_accepted_of_what_ends_a_step(self):
+    def test_run_remembers_what_may_be_accepted_of_what_ends_a_step(self):
         job = self.copy._request_restore(restore_database="restored")
-        flow = RestoreFlow(job)
-        flow.restore = Namespace(to_accept=[])
+        run = RestoreRun(job)
+        run.restore = Namespace(to_accept=[])
         space, name = RestoreNeedsSpace(), NameTaken(database="x")
         for found, error, codes in (
             ([], space, {"space"}),
             ([], name, set()),
             ([space], name, {"space"}),
         ):
-            flow.restore.to_accept = found
+            run.restore.to_accept = found
 
             def end(_progress, error=error):
                 raise error
 
             with contextlib.suppress(type(error)):  # and no savepoint
-                flow._noting(end, None)
+                run._noting(end, None)
             self.assertEqual(set(job._to_accept()), codes)
 
     def test_neutralized_copy_has_no_secret(self):

@@ -170,7 +170,7 @@ class TestIdentity(IdentityCase):
         self.env["backup.job"]._supervise()
         self.assertEqual(job.state, "cancelled")
         self.assertEqual(job.error_code, ForeignRun.code)
-        job._remove_files()
+        job._run().remove_files()
         self.assertNotIn(folder, list(self.run_now()._stale_files()))
         self.assertTrue(folder.exists(), "the original works in there")
 

@@ -18,7 +18,7 @@ from ..models.grants import (
     remember_opened,
     require_opened,
 )
-from ..runs.importing import UPLOADED, ImportFlow
+from ..runs.importing import UPLOADED, ImportRun
 
 UPLOAD_SECONDS = 24 * 3600  # for which an upload may go on
 UPLOAD_SCOPE = "dfr_backup.upload"
@@ -185,14 +185,7 @@ class BackupImportWizard(models.TransientModel):
         return job._start()._action_open()
 
     def _create_run(self):
-        storage = self.storage_id.id
-        steps = [
-            {
-                "kind": kind,
-                "storage_id": storage if kind in ("upload", "verify") else False,
-            }
-            for kind in ImportFlow.STEPS
-        ]
+        steps = ImportRun.planned(storages=self.storage_id)
         modified = self.made_at.replace(tzinfo=timezone.utc).isoformat()
         data = {"uploaded": {"name": self.name, "modified": modified}}
         return self.env["backup.job"]._create_run("import", steps, "manual", data=data)

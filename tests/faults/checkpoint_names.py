@@ -29,11 +29,8 @@ def _names(argument):
 
 
 def _step_kinds():
-    text = (ADDON / "runs/words.py").read_text()
-    names = next(
-        node.value
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, (ast.Assign, ast.AnnAssign))
-        and "STEP_NAMES" in ast.unparse(node).partition("=")[0]
-    )
-    return {ast.literal_eval(kind) for kind in names.keys}
+    return {
+        node.args[0].value
+        for node in ast.walk(ast.parse((ADDON / "runs/steps.py").read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Step"
+    }

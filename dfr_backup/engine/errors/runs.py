@@ -86,6 +86,14 @@ class ActionSlow(PermanentError, code="RUN-09"):
     )
 
 
+class UnknownKind(PermanentError, code="RUN-10"):
+    template = _("This server does not know runs of the kind “%(kind)s”.")
+    remedy = _(
+        "An addon that is not installed any more has made this run. Install it again, "
+        "or delete the run from the history."
+    )
+
+
 class OpenInBackup(EngineError, code="ARCHIVE-16"):
     """What the run that made a backup says in the database restored from it."""
 

@@ -20,7 +20,8 @@ from ...engine.manifest.model import Manifest
 from ...engine.manifest.signature import HERE
 from ...engine.policy.retention import Copy
 from ...engine.progress import Progress
-from ...runs.restore import DrillFlow, RestoreFlow
+from ...runs.restore import DrillRun, RestoreRun
+from ...runs.verify import VerifyRun
 from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..grants import grant, granted, remember_opened
@@ -296,10 +297,7 @@ class BackupCopy(models.Model):
 
     @api.model
     def _request_verification(self, trigger, **values):
-        steps = [
-            {"kind": "verify", "storage_id": copy.storage_id.id, "copy_id": copy.id}
-            for copy in self
-        ]
+        steps = VerifyRun.planned(copies=self)
         return (
             self.env["backup.job"]
             ._create_run("verify", steps, trigger, **values)
@@ -514,7 +512,7 @@ class BackupCopy(models.Model):
     def _request_drill(self, trigger, **values):
         """Start a drill of these copies. A copy that boots must not act: it is
         neutralized."""
-        steps = [step for copy in self for step in copy._steps(DrillFlow.STEPS)]
+        steps = DrillRun.planned(copies=self)
         values = {"restore_neutralize": True, "restore_new_identity": True, **values}
         return (
             self.env["backup.job"]
@@ -523,10 +521,7 @@ class BackupCopy(models.Model):
         )
 
     def _request_restore(self, **values):
-        addons = values.get("restore_addons")
-        steps = self._steps(
-            kind for kind in RestoreFlow.STEPS if kind != "addons" or addons
-        )
+        steps = RestoreRun.planned(values, copies=self)
         return (
             self.env["backup.job"]
             ._create_run("restore", steps, "manual", **values)
@@ -540,11 +535,6 @@ class BackupCopy(models.Model):
             return self.encrypted and not key_of(self)
         except EngineError:
             return True
-
-    def _steps(self, kinds):
-        """Return the values of steps on this copy."""
-        about = {"storage_id": self.storage_id.id, "copy_id": self.id}
-        return [{"kind": kind, **about} for kind in kinds]
 
     def action_staging(self):
         """Ask whether this backup is to become a staging copy."""
@@ -579,7 +569,7 @@ class BackupCopy(models.Model):
         manifest beside it: then that vouches for nothing."""
         known = self._catalogued()
         job = self.job_id
-        noted = job.kind == "backup" and job.archive_sha256 == self.sha256
+        noted = job and job._run().vouches and job.archive_sha256 == self.sha256
         if noted or self.signature == "ours":
             return known
         return Catalogued(known.size, known.sha256)

@@ -1,13 +1,23 @@
 """The models have what runs, whose types are checked, take for granted."""
 
 import inspect
+from collections.abc import Sequence
+from datetime import datetime
 
 from odoo.tests import TransactionCase
 
-from ..runs.records import CopyRecord, JobRecord, PlanRecord, StepRecord, StorageRecord
+from ..runs.records import (
+    CopyRecord,
+    IssueRecord,
+    JobRecord,
+    PlanRecord,
+    StepRecord,
+    StorageRecord,
+)
 
 MODELS = {
     PlanRecord: "backup.plan",
+    IssueRecord: "backup.filestore.issue",
     StorageRecord: "backup.storage",
     CopyRecord: "backup.copy",
     StepRecord: "backup.step",
@@ -18,10 +28,12 @@ TYPES = {  # of fields
     int: ("integer",),
     float: ("float",),
     bool: ("boolean",),
+    datetime: ("datetime",),
+    Sequence[str]: ("json",),
 }
 
 
-class TestFlowRecords(TransactionCase):
+class TestRunRecords(TransactionCase):
     def test_fields_are_there_and_of_their_type(self):
         for records, name in MODELS.items():
             for field, kind in inspect.get_annotations(records).items():
@@ -38,7 +50,7 @@ class TestFlowRecords(TransactionCase):
             plain = kind if kind in TYPES else kind.__args__[0]
             self.assertIn(field.type, TYPES[plain])
 
-    def test_methods_take_what_the_flows_give(self):
+    def test_methods_take_what_runs_give(self):
         for records, name in MODELS.items():
             for method, declared in inspect.getmembers(records, inspect.isfunction):
                 if method.startswith("__") or method in ("browse", "filtered"):
@@ -47,7 +59,7 @@ class TestFlowRecords(TransactionCase):
                     given = self.parameters(declared)
                     taken = self.parameters(getattr(type(self.env[name]), method))
                     self.assertEqual(taken[: len(given)], given)
-                    # what a flow never gives has a value of its own
+                    # what a run never gives has a value of its own
                     self.assertTrue(all(one[2] for one in taken[len(given) :]))
 
     def parameters(self, function):
