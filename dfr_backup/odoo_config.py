@@ -1,6 +1,7 @@
 """What this Odoo server is: the one place that reads its configuration and its
 addons path."""
 
+import ast
 import contextlib
 import hashlib
 import logging
@@ -45,6 +46,10 @@ LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
 HANG_MINUTES = 120
 KEY_FILE = "secret.key"
 SWITCHED_OFF = ("false", "0", "no", "off")
+# of the code that runs: the file may be a newer one by now
+CODE_VERSION = ast.literal_eval(
+    Path(__file__).with_name("__manifest__.py").read_text()
+)["version"]
 NOT_LIBPQ = ("database", "dbname", "dsn", "application_name")
 
 
@@ -223,10 +228,11 @@ def connection(database: str, application_name: str) -> postgres.Connection:
 
 
 def require_installed(database: str) -> None:
-    """Raise an EngineError unless this addon is installed in the database."""
+    """Raise an EngineError unless this addon is installed in the database, in the
+    version of this code."""
     name = "dfr_backup check"
     installed.require_installed(
-        connection(database, name), connection("postgres", name)
+        connection(database, name), connection("postgres", name), CODE_VERSION
     )
 
 

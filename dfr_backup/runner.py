@@ -30,11 +30,13 @@ from odoo.tools import config
 
 from . import odoo_config
 from .engine.concurrency.process import die_with_parent
+from .engine.errors import EngineError
 from .engine.errors.command_line import DataFolderUnusable
 from .engine.errors.restore import BootFailed, BootTooSlow
 from .engine.errors.runs import SwitchedOff
 from .engine.fileio.durable import open_private
 from .engine.messages import Message
+from .engine.postgres.installed import require_version
 from .engine.progress import Progress
 from .engine.untrusted import parse_json
 from .runs.words import ODOO_HAS_LOADED
@@ -166,6 +168,12 @@ def main(database: str, job_id: int) -> int:
     )  # what odoo.conf says wrongly is found before the run begins
     connection = odoo_config.connection(database, "dfr_backup lock").connect()
     connection.autocommit = True
+    with connection.cursor() as cr:
+        try:  # the code may be newer than that of the server which has started this
+            require_version(cr, database, odoo_config.CODE_VERSION)
+        except EngineError as error:
+            _logger.error("%s", error.in_full)
+            return 1
     if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
     watch = threading.Thread(

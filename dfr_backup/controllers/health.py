@@ -23,7 +23,9 @@ class Health(http.Controller):
     )
     def health(self, token="", **_other):
         """Send how the backups are: 200 when all is well, else 503."""
-        report = _plans("health", token)._health()
+        plans = _plans("health", token)
+        mismatch = request.env["backup.version"]._mismatch()
+        report = plans._version_health(mismatch) if mismatch else plans._health()
         status = 200 if report["ok"] else 503
         return request.make_json_response(report, headers=[NO_STORE], status=status)
 
@@ -37,7 +39,11 @@ class Health(http.Controller):
     )
     def metrics(self, token="", **_other):
         """Send the metrics in Prometheus' text format."""
-        text = exposition(_plans("metrics", token)._metrics())
+        plans = _plans("metrics", token)
+        mismatch = request.env["backup.version"]._mismatch()
+        text = exposition(plans._version_metrics(mismatch))
+        if not mismatch:
+            text += exposition(plans._metrics())
         return request.make_response(text, [("Content-Type", CONTENT_TYPE), NO_STORE])
 
 

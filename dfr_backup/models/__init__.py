@@ -3,6 +3,7 @@ from . import backup_retention_mixin
 from . import backup_error_mixin
 from . import backup_readonly_mixin
 from . import backup_audit
+from . import backup_version
 from . import copy
 from . import backup_filestore_issue
 from . import backup_storage

@@ -23,6 +23,9 @@ class BackupOverview(models.AbstractModel):
         runs.
         """
         self.env["backup.plan"].check_access("read")
+        mismatch = self.env["backup.version"]._mismatch()
+        if mismatch:
+            return self.env["backup.version"].sudo()._overview(mismatch)
         manager = self.env.user.has_group("dfr_backup.group_manager")
         page = self.sudo()
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
@@ -46,6 +49,10 @@ class BackupOverview(models.AbstractModel):
         """Return what a manager has to know at any moment: the run that goes on, and
         what is wrong. Cheap: the web client asks again and again."""
         self.env["backup.plan"].check_access("read")
+        mismatch = self.env["backup.version"]._mismatch()
+        if mismatch:
+            alarm = self.env["backup.version"].sudo()._as_problem(mismatch)
+            return {"running": False, "alarms": [alarm]}
         page = self.sudo()
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
         problems = [

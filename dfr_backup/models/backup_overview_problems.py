@@ -230,11 +230,13 @@ class BackupOverview(models.AbstractModel):
         button = self.env._("Show Them")
         return [self._problem("files", "warning", title, text, action, button=button)]
 
-    def _problem(self, kind, tone, title, text, action, record=None, button=None):
+    def _problem(
+        self, kind, tone, title, text, action, record=None, button=None, code=False
+    ):
         return {
             "key": f"{kind}:{record}",
             "kind": kind,
-            "code": False,
+            "code": code,
             "call": False,
             "dismiss": False,
             "tone": tone,

@@ -56,8 +56,8 @@ class BackupPlan(models.Model):
         """Return the health of all backups as a JSON object; "ok" is whether all is
         well.
 
-        ``status`` is "ok", "failing" (the last run of a plan did not end well, or
-        none of its backups exists any more),
+        ``status`` is "ok", "version" (see ``_version_health``), "failing" (the last
+        run of a plan did not end well, or none of its backups exists any more),
         "overdue", "no_plan" when no active plan promises anything, "switched_off"
         when odoo.conf says dfr_backup_enabled = False, or "scheduler" when the
         scheduled action does not do its work. Times are UTC.
@@ -87,6 +87,31 @@ class BackupPlan(models.Model):
             "scheduler_code": problem and (problem.code or None),
             "plans": reports,
         }
+
+    @api.model
+    def _version_health(self, mismatch):
+        """Return the report of a database whose tables cannot be read, see
+        ``backup.version``."""
+        return {
+            "ok": False,
+            "status": "version",
+            "database": self.env.cr.dbname,
+            "checked_at": _iso(fields.Datetime.now()),
+            "version_problem": str(mismatch.in_full),
+            "version_code": mismatch.code,
+            "plans": [],
+        }
+
+    @api.model
+    def _version_metrics(self, mismatch):
+        return [
+            Metric(
+                "dfr_backup_version_ok",
+                "gauge",
+                "Whether the database was upgraded to the code of the addon.",
+                [({}, mismatch is None)],
+            )
+        ]
 
     @api.model
     def _identity_problem(self):

@@ -177,6 +177,10 @@ class BackupPlan(models.Model):
         """Do what is due; then sleep until the next thing is."""
         if not odoo_config.is_enabled():
             return
+        mismatch = self.env["backup.version"]._mismatch()
+        if mismatch:  # a call that fails a few times is switched off by Odoo
+            self.env["backup.version"]._tell(mismatch)
+            return
         scheduler = self.env["backup.scheduler"]
         try:
             scheduler._heal()

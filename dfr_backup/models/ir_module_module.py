@@ -41,4 +41,6 @@ class IrModuleModule(models.Model):
     def _wants_backup(self):
         asked = self.env["ir.config_parameter"].sudo().get_param(PARAMETER)
         wanted = bool(asked) and odoo_config.is_enabled()
+        if wanted and self.env["backup.version"]._mismatch():
+            return False  # the upgrade that is asked for may be the one that is missing
         return wanted and not self.env.context.get("dfr_backup_no_backup")

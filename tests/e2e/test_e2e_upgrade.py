@@ -1,6 +1,7 @@
 """A database of an earlier state upgrades, and shows its old runs."""
 
 import io
+import json
 import subprocess
 import tarfile
 import uuid
@@ -9,6 +10,10 @@ import pytest
 from conftest import DEV, REPO, Instance, copy_database, drop_database, install
 
 BEFORE = "cdfc245"  # the last state before errors became values
+CRON = """
+    SELECT active FROM ir_cron WHERE id = (
+        SELECT res_id FROM ir_model_data WHERE name = 'ir_cron_supervise')
+"""
 TEXTS = "SELECT id, error, hint, log FROM backup_step ORDER BY id"
 
 
@@ -45,10 +50,32 @@ def old_instance(tmp_path, plain_template):
         drop_database(name)
 
 
+def assert_not_silent(instance):
+    """New code, old tables: who looks is told, and nothing fails again and again."""
+    listed = instance.odoo("backup", "list", "-d", instance.database, "--json")
+    assert json.loads(listed.stdout)["error_code"] == "IDENTITY-10"
+    assert listed.returncode == 1
+    instance.shell(
+        "env.ref('base.user_admin').email = 'boss@example.com'\n"
+        "env.cr.commit()\n"
+        "env['backup.plan']._cron_supervise()\n"
+        "page = env['backup.overview'].get_overview()\n"
+        "assert page['verdict']['state'] == 'version', page\n"
+        "assert env['mail.mail'].search([('email_to', 'like', 'boss@')])\n"
+        "env.cr.commit()\n"
+    )
+    # as Odoo does it after calls that have failed for a week
+    instance.sql(
+        "UPDATE ir_cron SET active = FALSE, lastcall = now() + interval '1 minute' "
+        "WHERE id = (SELECT res_id FROM ir_model_data WHERE name = 'ir_cron_supervise')"
+    )
+
+
 def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     run = old_instance.old_run
     assert run.states["dump_database"] == "failure"
     before = old_instance.sql(TEXTS)
+    assert_not_silent(old_instance)
 
     install(old_instance, "-u", "dfr_backup", "--no-http")
     assert old_instance.sql(TEXTS) == before
@@ -67,5 +94,6 @@ def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     )
     assert "code DUMP-08 True 1" in shown
 
+    assert old_instance.sql(CRON) == [(True,)]
     again = old_instance.backup()
     assert again.state == "success"

@@ -7,7 +7,12 @@ import pytest
 
 from dfr_backup.engine.errors.command_line import DatabaseMissing, NotAnOdooDatabase
 from dfr_backup.engine.errors.dump import ServerUnreachable
-from dfr_backup.engine.errors.identity import AddonMissing, OriginalsUnusable
+from dfr_backup.engine.errors.identity import (
+    AddonMissing,
+    CodeTooOld,
+    NotUpgraded,
+    OriginalsUnusable,
+)
 from dfr_backup.engine.identity import Identity, present_identity
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.manifest.names import archive_name, sidecar_key
@@ -24,6 +29,7 @@ from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.installed import require_installed
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
+VERSION = "19.0.1.10.0"
 MINE = Identity("u", "7", 16384, "prod")
 
 
@@ -80,8 +86,10 @@ class Databases:
         self.run(
             "CREATE TABLE ir_config_parameter (key text, value text);"
             f"INSERT INTO ir_config_parameter VALUES ('database.uuid', '{uuid}');"
-            "CREATE TABLE ir_module_module (name text, state text);"
-            "INSERT INTO ir_module_module VALUES ('dfr_backup', 'installed')",
+            "CREATE TABLE ir_module_module"
+            " (name text, state text, latest_version text);"
+            "INSERT INTO ir_module_module"
+            f" VALUES ('dfr_backup', 'installed', '{VERSION}')",
             name,
         )
 
@@ -188,10 +196,35 @@ def test_a_database_that_cannot_be_asked_is_told_apart(databases):
         ("ident_without", AddonMissing),
     ):
         with pytest.raises(error) as caught:
-            require_installed(Connection(name), SERVER)
+            require_installed(Connection(name), SERVER, VERSION)
         assert caught.value.message.values["database"] == name
     databases.make_odoo("ident_with", "u-8")
-    require_installed(Connection("ident_with"), SERVER)
+    require_installed(Connection("ident_with"), SERVER, VERSION)
+
+
+@pytest.mark.parametrize(
+    "installed, error",
+    [
+        ("19.0.1.9.0", NotUpgraded),
+        ("19.0.0.11.0", NotUpgraded),
+        ("18.0.2.0.0", NotUpgraded),
+        ("19.0.1.11.0", CodeTooOld),
+        ("20.0.0.0.0", CodeTooOld),
+        (VERSION, None),
+        (None, None),
+    ],
+)
+def test_code_and_tables_are_of_one_version(databases, installed, error):
+    databases.make_odoo("ident_version", "u-9")
+    value = "NULL" if installed is None else f"'{installed}'"
+    databases.run(
+        f"UPDATE ir_module_module SET latest_version = {value}", "ident_version"
+    )
+    with pytest.raises(error) if error else contextlib.nullcontext() as caught:
+        require_installed(Connection("ident_version"), SERVER, VERSION)
+    if error:
+        values = caught.value.message.values
+        assert (values["installed"], values["code"]) == (installed, VERSION)
 
 
 def test_a_server_that_does_not_answer_is_not_a_missing_database(databases):
@@ -200,7 +233,7 @@ def test_a_server_that_does_not_answer_is_not_a_missing_database(databases):
         databases.make(f"ident_{maintenance is SERVER}")
         here = Connection(f"ident_{maintenance is SERVER}", nowhere)
         with pytest.raises(ServerUnreachable):
-            require_installed(here, maintenance)
+            require_installed(here, maintenance, VERSION)
 
 
 def test_a_hand_over_keeps_who_it_was_and_can_be_undone(originals):

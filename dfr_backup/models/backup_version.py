@@ -1,0 +1,111 @@
+"""New code on tables that were not upgraded: said before anything reads them.
+
+A container that pulls an image, or a git pull, brings new code without an upgrade of
+the database. Whatever reads our tables fails then, and nobody would be told.
+"""
+
+import logging
+
+from markupsafe import Markup
+
+from odoo import api, models
+
+from .. import odoo_config
+from ..engine.errors import PermanentError
+from ..engine.postgres.installed import require_version
+from .engine_messages import translate
+
+_logger = logging.getLogger(__name__)
+
+TOLD = "dfr_backup.version_told"
+BODY = Markup("<p>%s</p><p>%s</p>")
+
+
+class BackupVersion(models.AbstractModel):
+    _name = "backup.version"
+    _description = "Version of the Addon in the Database"
+
+    @api.model
+    def _mismatch(self):
+        """Return the EngineError that says how code and tables differ, or None. It
+        reads no table of ours."""
+        try:
+            require_version(self.env.cr, self.env.cr.dbname, odoo_config.CODE_VERSION)
+        except PermanentError as error:
+            return error
+        return None
+
+    @api.model
+    def _tell(self, error):
+        """Send a mail about a mismatch to everybody who looks after backups or
+        settings, once for each version of the code."""
+        _logger.error("%s", error.in_full)
+        params = self.env["ir.config_parameter"].sudo()
+        if params.get_param(TOLD) == odoo_config.CODE_VERSION:
+            return
+        mails = self.env["mail.mail"].sudo()
+        for user in self._who_is_told():
+            env = self.with_context(lang=user.lang).env
+            text = [translate(env, part) for part in (error.message, error.hint)]
+            mails += mails.create(
+                {
+                    "subject": env._(
+                        "No backups of %(database)s: upgrade the addon",
+                        database=self.env.cr.dbname,
+                    ),
+                    "body_html": BODY % tuple(text),
+                    "email_from": self.env.company.email_formatted
+                    or self.env.user.email_formatted,
+                    "email_to": user.email_formatted,
+                    "auto_delete": True,
+                }
+            )
+        params.set_param(TOLD, odoo_config.CODE_VERSION)
+        mails.send()
+
+    @api.model
+    def _who_is_told(self):
+        """Return the users with a mail address who can do something about it. Who else
+        a plan notifies stands in our tables, and cannot be asked."""
+        groups = self.env.ref("dfr_backup.group_manager") | self.env.ref(
+            "base.group_system"
+        )
+        return groups.sudo().all_user_ids.filtered(lambda u: u.active and u.email)
+
+    @api.model
+    def _overview(self, error):
+        """Return the page of an overview that can say nothing but this."""
+        return {
+            "manager": self.env.user.has_group("dfr_backup.group_manager"),
+            "setup": False,
+            "verdict": {
+                "state": "version",
+                "tone": "danger",
+                "title": self.env._("No backups until the addon is upgraded"),
+                "good": False,
+            },
+            "plans": [],
+            "storages": [],
+            "problems": [self._as_problem(error)],
+            "advice": [],
+            "running": [],
+        }
+
+    @api.model
+    def _as_problem(self, error):
+        action = {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Apps"),
+            "res_model": "ir.module.module",
+            "views": [(False, "kanban"), (False, "list"), (False, "form")],
+            "domain": [("name", "=", "dfr_backup")],
+        }
+        return self.env["backup.overview"]._problem(
+            "version",
+            "danger",
+            translate(self.env, error.message),
+            translate(self.env, error.hint),
+            action,
+            button=self.env._("Open Apps"),
+            code=error.code,
+        )
