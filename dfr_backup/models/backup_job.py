@@ -133,7 +133,7 @@ class BackupJob(models.Model):
         for job in self:
             open_end = job.state in ("partial", "failure") and job.archive_name
             open_end = open_end and job._is_own()
-            open_end = open_end and not job._is_too_open()
+            open_end = open_end and not job._is_too_open() and job._is_state_known()
             path = open_end and job._archive_path()
             job.can_retry_upload = bool(
                 path and job._uploads_missing() and path.exists()
@@ -284,7 +284,6 @@ class BackupJob(models.Model):
                 "kind": kind,
                 "trigger": trigger,
                 "user_id": self.env.uid,
-                "data": {},
                 "step_ids": self._commands(steps),
                 **values,
             }

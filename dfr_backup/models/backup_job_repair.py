@@ -4,6 +4,7 @@ repair it."""
 from odoo import fields, models
 
 from ..runs.repair import RepairRun
+from ..runs.state import RunState
 
 
 class BackupJob(models.Model):
@@ -20,7 +21,10 @@ class BackupJob(models.Model):
         self._check_manager()
         jobs = self.sudo()
         return jobs._create_run(
-            "repair", RepairRun.planned(), "manual", data={"issues": issues.ids}
+            "repair",
+            RepairRun.planned(),
+            "manual",
+            data=RunState(issues=issues.ids).to_json(),
         )
 
     def _names_to_repair(self):
@@ -28,9 +32,7 @@ class BackupJob(models.Model):
         return self._all_issues().mapped("store_fname")
 
     def _all_issues(self):
-        issues = self.env["backup.filestore.issue"].browse(
-            self._facts().get("issues", [])
-        )
+        issues = self.env["backup.filestore.issue"].browse(self.run_state.issues)
         return issues.exists()
 
     def _issues(self):

@@ -62,11 +62,11 @@ class BackupJob(models.Model):
         found = [
             {"code": error.finding, "text": to_json(error.in_full)} for error in errors
         ]
-        self._remember(to_accept=found)
+        self._update_state(to_accept=found)
 
     def _to_accept(self):
         """Return what somebody may accept as it is shown, by what it is called."""
-        found = self._facts().get("to_accept", ())
+        found = self.run_state.to_accept
         return {
             one["code"]: translate(self.env, from_json(one["text"])) for one in found
         }
@@ -88,7 +88,7 @@ class BackupJob(models.Model):
     def _is_published(self):
         """Tell whether the database of this restore has its name: then all of it was
         done."""
-        number = self._facts().get("restored")
+        number = self.run_state.restored
         if not number:
             return False
         self.env.cr.execute(

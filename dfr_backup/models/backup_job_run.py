@@ -14,7 +14,7 @@ from odoo import fields, models
 from .. import odoo_config, runner
 from ..engine.catalog.catalogued import Catalogued
 from ..engine.errors import Cancelled, Deferred
-from ..engine.errors.runs import NoReason, StepFailed, UnknownKind
+from ..engine.errors.runs import NoReason, StepFailed, UnknownKind, UnknownState
 from ..engine.identity import Identity
 from ..engine.manifest import write as manifest
 from ..engine.manifest.model import Manifest
@@ -24,6 +24,7 @@ from ..engine.messages import Message
 from ..engine.policy.outcome import StepOutcome
 from ..engine.postgres.dump import DumpOptions
 from ..runs import words
+from ..runs.state import RunState
 from .backup_job_supervision import MAX_ATTEMPTS, POSTPONE
 from .backup_step import OPEN_STATES
 from .copy.catalogue import Catalogue
@@ -53,6 +54,8 @@ class BackupJob(models.Model):
                 self._close_interrupted(self._interrupted_step())
                 return
             self._forget_failed_cleanup()
+            if not self._is_state_known():
+                run.begin_again(Message(words.STARTING_AGAIN, problem=UnknownState()))
             run.run()
         except Cancelled:
             run.abandon()
@@ -225,7 +228,7 @@ class BackupJob(models.Model):
     def _taken_at(self):
         """Return the moment of the data: of the snapshot, else the start of the run
         (aware, in UTC; PostgreSQL has told it in the time zone of the server)."""
-        moment = self._facts().get("snapshot_at")
+        moment = self.run_state.snapshot_at
         if moment:
             return datetime.fromisoformat(moment).astimezone(timezone.utc)
         return (self.date_start or self.create_date).replace(tzinfo=timezone.utc)
@@ -233,7 +236,7 @@ class BackupJob(models.Model):
     def _manifest(self, members):
         """Return the content of ``manifest.json``. ``members`` tells about
         SHA256SUMS."""
-        data = self._facts()
+        state = self.run_state
         ours = {
             "job": self.uuid,
             "run": self.name,
@@ -245,10 +248,10 @@ class BackupJob(models.Model):
             "missing": self._missing_parts(),
             "members": members,
             **{
-                key: data.get(key)
+                key: getattr(state, key)
                 for key in ("pg_dump", "rows", "attachments", "filestore")
             },
-            "addons": data.get("addons"),
+            "addons": state.addons,
             "encryption": self._encryption_facts(),
         }
         odoo = odoo_config.odoo_manifest(self.env.cr)
@@ -290,13 +293,22 @@ class BackupJob(models.Model):
 
     # === WHAT A RUN TELLS === #
 
-    def _facts(self):
-        """Return what the steps of this run have left for each other."""
-        return self.data or {}
+    @property
+    def run_state(self):
+        """What the steps of this run have left for each other, as far as it can be
+        read."""
+        return RunState.read(self.data)
 
-    def _remember(self, **facts):
-        """Keep facts for later steps, which may be done by another process."""
-        self._persist(self, {"data": {**self._facts(), **facts}})
+    def _update_state(self, **values):
+        """Keep something for later steps, which may be done by another process."""
+        self._persist(self, {"data": replace(self.run_state, **values).to_json()})
+
+    def _is_state_known(self):
+        try:
+            RunState.from_json(self.data)
+        except UnknownState:
+            return False
+        return True
 
     def _record_archive(self, name, size, sha256, content):
         self._persist(
@@ -305,7 +317,7 @@ class BackupJob(models.Model):
                 "archive_name": name,
                 "archive_size": size,
                 "archive_sha256": sha256,
-                "data": {**self._facts(), "manifest": content.to_json()},
+                "data": replace(self.run_state, manifest=content.to_json()).to_json(),
             },
         )
 
@@ -338,17 +350,17 @@ class BackupJob(models.Model):
 
     def _sidecar(self):
         """Return what this run's archive is, once it is sealed."""
-        about = Manifest(self._facts()["manifest"])
+        about = Manifest(self.run_state.manifest or {})
         key, size = self.archive_name, int(self.archive_size)
         content = manifest.sidecar(about, key, size, self.archive_sha256)
         return parse_sidecar(content, sidecar_key(key))
 
     def _restart(self, reason):
-        """Begin again from the dump: what was saved before is gone."""
-        steps = self.step_ids.filtered(lambda step: step.kind != "initialize")
-        steps._reset()
-        self._persist(self, {"archive_name": False, "data": {}})
-        self._step("initialize")._note(reason)
+        """Begin again, but for the preparation; the first step notes why."""
+        self.step_ids.filtered(lambda step: step.kind != "initialize")._reset()
+        again = self.run_state.begun_again().to_json()
+        self._persist(self, {"archive_name": False, "data": again})
+        self.step_ids[:1]._note(reason)
 
     # === TEMPORARY FILES === #
 

@@ -5,6 +5,8 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from ..runs.state import RunState
+
 
 class BackupPlan(models.Model):
     _inherit = "backup.plan"
@@ -68,11 +70,11 @@ class BackupPlan(models.Model):
             plan.next_drill = plan._after_drill()
             waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
             copies = plan._newest_of_each_storage().filtered("is_trusted")
-            facts = {"not_trusted": plan._untrusted_since(copies)}
+            state = RunState(not_trusted=plan._untrusted_since(copies))
             if copies and not jobs.search_count(
                 [*waiting, ("state", "=", "pending")], limit=1
             ):
-                copies._request_drill("schedule", plan_id=plan.id, data=facts)
+                copies._request_drill("schedule", plan_id=plan.id, data=state.to_json())
 
     def _restorable_copies(self, storage):
         return self._stored(storage).filtered(

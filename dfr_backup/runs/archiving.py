@@ -7,7 +7,7 @@ from ..engine.archive.writer import ArchiveWriter
 from ..engine.errors import Cancelled, Deferred, EngineError, PermanentError
 from ..engine.errors.storage import ArchiveGone, PartialArchiveGone, WorkDeleted
 from ..engine.manifest.names import sidecar_key
-from ..engine.messages import Message
+from ..engine.messages import Message, Text
 from ..engine.progress import Progress
 from . import words
 from .base import Run, Work
@@ -71,7 +71,7 @@ class ArchivingRun(Run):
         """The writer, one for all steps. What another process has begun is read
         again first."""
         if self._writer is None and self.partial.exists():
-            saved = self.job._facts().get("saved", 0)
+            saved = self.job.run_state.saved
             self._writer = ArchiveWriter.resume(
                 self.partial, at_least=saved, progress=self._watch()
             )
@@ -113,6 +113,11 @@ class ArchivingRun(Run):
             self._undo_uploads("upload")
             self.job._restart(Message(words.STARTING_AGAIN, problem=error))
             self._forget_archive()
+
+    def begin_again(self, reason: Text) -> None:
+        self._undo_uploads("verify")
+        super().begin_again(reason)
+        self._forget_archive()
 
     def _require_archive(self) -> None:
         """Raise PermanentError when there is nothing to upload any more."""

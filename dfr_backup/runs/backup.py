@@ -110,10 +110,8 @@ class BackupRun(StoringRun):
         uploads = [job._step("upload", storage) for storage in job._storages()]
         missing = any(not step._is_closed() for step in uploads)
         if job.archive_name and missing and job._is_too_open():
-            self._undo_uploads("verify")
             problem = EncryptedMeanwhile()
-            job._restart(Message(words.STARTING_AGAIN, problem=problem))
-            self._forget_archive()
+            self.begin_again(Message(words.STARTING_AGAIN, problem=problem))
 
     def _obstacle(self, step: StepRecord) -> str | None:
         saves = step.kind in (DUMP_DATABASE.key, ARCHIVE_FILES.key)
@@ -243,7 +241,7 @@ class BackupRun(StoringRun):
                 tables=len(rows.counts or {}),
             )
         )
-        self.job._remember(
+        self.job._update_state(
             snapshot_at=snapshot.taken_at.isoformat(),
             pg_dump=tool.label,
             rows=rows.counts,
@@ -291,7 +289,7 @@ class BackupRun(StoringRun):
                     where=where,
                 )
             )
-        self.job._remember(
+        self.job._update_state(
             attachments={"files": files, "bytes": size, "elsewhere": elsewhere},
         )
 
@@ -300,10 +298,10 @@ class BackupRun(StoringRun):
         writer, report = self._archive(), None
         if self.job.include_addons:
             addons = archive_addons(writer, self.job._custom_addons(), progress)
-            self.job._remember(addons=addons)
+            self.job._update_state(addons=addons)
         if self.job.include_filestore:
             report = self._archive_filestore(writer, progress)
-        self.job._remember(saved=writer.save())
+        self.job._update_state(saved=writer.save())
         if report and report.unreadable_count:
             raise FilesUnreadable(
                 count=report.unreadable_count,
@@ -316,9 +314,8 @@ class BackupRun(StoringRun):
     ) -> FilestoreReport:
         root = self.job._filestore_path()
         attachments = self._attachments(root, progress)
-        if not root.is_dir() and self.job._facts().get("attachments", {}).get(
-            "files", 1
-        ):
+        listed = self.job.run_state.attachments
+        if not root.is_dir() and (listed is None or listed["files"]):
             raise FilestoreMissing(folder=root)
         report = archive_filestore(writer, root, attachments, progress)
         self.job._note_filestore(report, complete=self.list.exists())
@@ -336,7 +333,7 @@ class BackupRun(StoringRun):
             if count:
                 lines = Joined(names, "\n")
                 progress.warn(Message(template, count=count, names=lines))
-        self.job._remember(
+        self.job._update_state(
             filestore={
                 "files": report.files,
                 "bytes": report.bytes,
@@ -371,7 +368,8 @@ class BackupRun(StoringRun):
                     )
                 )
                 return walk_filestore(root)
-        progress.expect(self.job._facts()["attachments"]["bytes"])
+        listed = self.job.run_state.attachments
+        progress.expect(listed["bytes"] if listed else 0)
         return listing.load(self.list)
 
     def compress(self, progress: Progress) -> None:

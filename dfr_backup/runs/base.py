@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from ..engine.checkpoints import checkpoint
-from ..engine.messages import Message
+from ..engine.messages import Message, Text
 from ..engine.policy.outcome import checked_state
 from ..engine.progress import Progress
 from .records import CopyRecord, JobRecord, StepRecord, StorageRecord
@@ -76,6 +76,11 @@ class Run:
         """Tell whether an interrupted attempt had done everything and could only not
         say so; then close what it left open."""
         return False
+
+    def begin_again(self, reason: Text) -> None:
+        """Forget what earlier attempts have done, because nothing is known of it any
+        more; ``reason`` is noted."""
+        self.job._restart(reason)
 
     def abandon(self) -> None:
         """After a cancel: remove what this run has left and nobody needs."""

@@ -20,12 +20,13 @@ from ..engine.checkpoints import checkpoint
 from ..engine.errors import EngineError, PermanentError
 from ..engine.errors.storage import UploadedFileGone
 from ..engine.manifest.model import Manifest
-from ..engine.messages import Joined, Message
+from ..engine.messages import Joined, Message, Text
 from ..engine.policy.outcome import whole_state
 from ..engine.progress import Progress
 from ..engine.restore.attachments import lost_attachments
 from ..engine.retry import with_retries
 from . import words
+from .base import Run
 from .records import Listing, StorageRecord
 from .registry import register
 from .steps import CHECK, CLEANUP, UPLOAD, VERIFY
@@ -52,14 +53,21 @@ class ImportRun(StoringRun):
         """The file was not kept: ask for it again."""
         return self.job.copy_ids.browse().action_import()
 
+    def begin_again(self, reason: Text) -> None:
+        """The file is all that there is: check it once more."""
+        self._undo_uploads("verify")
+        if self.job._is_archived():
+            self.job._archive_path().rename(self.work / UPLOADED)
+        Run.begin_again(self, reason)
+
     def check(self, progress: Progress) -> None:
         """Read all of the file, and decide under which name it is stored."""
         job, path = self.job, self.work / UPLOADED
         if job._is_archived():
             return
-        if not path.exists():
+        uploaded = job.run_state.uploaded
+        if not uploaded or not path.exists():
             raise UploadedFileGone()
-        uploaded = job._facts()["uploaded"]
         moment = datetime.fromisoformat(uploaded["modified"])
         arrival = look_at(path, uploaded["name"], moment)
         sha256 = check_archive(path, progress)
@@ -100,7 +108,7 @@ class ImportRun(StoringRun):
         if key != self.job.archive_name:
             self._rename(key)
             progress.log(Message(words.NAME_TAKEN, key=key))
-        self.job._remember(begun=[*self._begun(), key])
+        self.job._update_state(begun=[*self._begun(), key])
         try:
             super().upload(progress, storage)
         except EngineError:
@@ -108,7 +116,7 @@ class ImportRun(StoringRun):
             raise
 
     def _begun(self) -> Sequence[str]:
-        return self.job._facts().get("begun", ())
+        return self.job.run_state.begun
 
     def _take_key(self, storage: StorageRecord) -> str:
         job, target = self.job, storage._get_own_storage()
@@ -122,7 +130,7 @@ class ImportRun(StoringRun):
         with contextlib.suppress(EngineError):
             if let_go(storage._get_own_storage(), key, self.job.uuid):
                 begun = [name for name in self._begun() if name != key]
-                self.job._remember(begun=begun)
+                self.job._update_state(begun=begun)
 
     def _rename(self, key: str) -> None:
         """Give the archive another name; a kill leaves it under the one or under the
@@ -130,7 +138,7 @@ class ImportRun(StoringRun):
         job, former = self.job, self.job._archive_path()
         with contextlib.suppress(FileExistsError):
             os.link(former, self.work / key)
-        size, content = int(job.archive_size), Manifest(job._facts()["manifest"])
+        size, content = int(job.archive_size), Manifest(job.run_state.manifest or {})
         job._record_archive(key, size, job.archive_sha256, content)
         former.unlink()
 

@@ -134,7 +134,8 @@ class RestoreRun(Run):
         copy, storage = step.copy_id, step.storage_id
         if self.job.trigger != "cli":  # who may run commands decides
             copy._require_trusted()
-        for key in self.job._facts().get("not_trusted", {}).get(str(storage.id), ()):
+        not_trusted = self.job.run_state.not_trusted or {}
+        for key in not_trusted.get(str(storage.id), ()):
             progress.warn(Message(NOT_TRUSTED, key=key))
         known = copy._catalogued_to_restore()
         try:
@@ -154,7 +155,7 @@ class RestoreRun(Run):
     def finish(self, progress: Progress) -> None:
         """Publish the database, after noting which one it is: a kill may come in
         between."""
-        self.job._remember(restored=self.restore.target.number())
+        self.job._update_state(restored=self.restore.target.number())
         self.restore.finish(progress)
 
 

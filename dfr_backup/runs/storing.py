@@ -53,7 +53,7 @@ class StoringRun(ArchivingRun):
         path, key, retries = job._archive_path(), job.archive_name, storage._retries()
         with_retries(lambda: target.put(path, key, progress), progress, retries)
         checkpoint("storage.manifest.before")
-        about = Manifest(job._facts()["manifest"])
+        about = Manifest(job.run_state.manifest or {})
         content = manifest.sidecar(
             about, key, int(job.archive_size), job.archive_sha256, self._sign
         )

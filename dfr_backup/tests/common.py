@@ -79,7 +79,7 @@ class BackupCase(TransactionCase):
 
     def record_copy(self, job, state="verified"):
         """Note where a run has stored its archive, as it does."""
-        if "manifest" not in job._facts():
+        if not job.run_state.manifest:
             self.seal(job, int(job.archive_size) or 5000)
         job._record_copy(self.storage, state)
 

@@ -1,6 +1,7 @@
 import importlib.util
 import io
 import json
+import zipfile
 from argparse import Namespace
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from datetime import timedelta
@@ -272,7 +273,7 @@ class TestBackupJob(BackupCase):
             run.compress(Progress())
         self.assertTrue(job._archive_path().read_bytes().startswith(b"age-encryption"))
         self.assertEqual(
-            job._facts()["manifest"]["dfr_backup"]["encryption"]["kind"], "passphrase"
+            job.run_state.manifest["dfr_backup"]["encryption"]["kind"], "passphrase"
         )
 
     def test_an_archive_in_the_clear_is_not_uploaded_once_the_plan_encrypts(self):
@@ -320,6 +321,42 @@ class TestBackupJob(BackupCase):
         self.assertEqual(
             job.step_ids.filtered(lambda s: s.kind == "verify").state, "success"
         )
+
+    def test_run_that_another_release_has_begun_begins_again(self):
+        """What that has left cannot be read, so it is not believed."""
+        for change in ({"version": None}, {"of_a_later_release": 1}):
+            with self.subTest(change):
+                job = self.sealed_run().job
+                for kind in ("dump_database", "archive_files"):
+                    job._step(kind).unlink()  # not what this is about
+                data = {**job.data, **change}
+                job.data = {k: v for k, v in data.items() if v is not None}
+                job._archive_path().write_bytes(b"of another release")
+                with (
+                    patch.object(self.env.cr, "commit", lambda: None),
+                    patch.object(BackupRun, "_has_saved", lambda run: True),
+                ):
+                    job._perform()
+                verify = job.step_ids.filtered(lambda s: s.kind == "verify")
+                self.assertEqual(verify.state, "success")
+                path = self.root / "disk" / job.archive_name
+                self.assertTrue(zipfile.is_zipfile(path))
+
+    def test_nothing_is_uploaded_again_whose_state_is_unknown(self):
+        job = self.sealed_run().job
+        self.end(job, upload="failure", verify="failure")
+        self.assertTrue(job.can_retry_upload)
+        job.data = {name: fact for name, fact in job.data.items() if name != "version"}
+        job.invalidate_recordset()
+        self.assertFalse(job.can_retry_upload)
+        self.assertNotEqual(job.action_retry()["res_id"], job.id)
+
+    def test_what_a_run_of_the_release_before_has_saved_is_shown(self):
+        job = self.run_now()
+        self.end(job)
+        job.data = {"manifest": {"dfr_backup": {}}, "saved": 1, "rows": {"a": 1}}
+        self.assertEqual(job.run_state.rows, {"a": 1})
+        self.assertTrue(job.run_state.manifest)
 
     def empty(self, folder):
         for path in self.stored(folder):

@@ -19,6 +19,7 @@ from ..models.grants import (
     require_opened,
 )
 from ..runs.importing import UPLOADED, ImportRun
+from ..runs.state import RunState
 
 UPLOAD_SECONDS = 24 * 3600  # for which an upload may go on
 UPLOAD_SCOPE = "dfr_backup.upload"
@@ -187,7 +188,8 @@ class BackupImportWizard(models.TransientModel):
     def _create_run(self):
         steps = ImportRun.planned(storages=self.storage_id)
         modified = self.made_at.replace(tzinfo=timezone.utc).isoformat()
-        data = {"uploaded": {"name": self.name, "modified": modified}}
+        uploaded = {"name": self.name, "modified": modified}
+        data = RunState(uploaded=uploaded).to_json()
         return self.env["backup.job"]._create_run("import", steps, "manual", data=data)
 
 

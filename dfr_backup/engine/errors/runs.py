@@ -94,6 +94,14 @@ class UnknownKind(PermanentError, code="RUN-10"):
     )
 
 
+class UnknownState(EngineError, code="RUN-11"):
+    template = _(
+        "Another release of this addon has begun this run, or its saved state is "
+        "damaged."
+    )
+    remedy = _("Nothing is to be done: the run begins again.")
+
+
 class OpenInBackup(EngineError, code="ARCHIVE-16"):
     """What the run that made a backup says in the database restored from it."""
 

@@ -323,7 +323,7 @@ class BackupCopy(models.Model):
     def _noted_of(self, sidecar):
         """Return what the catalogue notes of a manifest that was read: nothing when it
         is not about the content that the run has saved."""
-        saved = Manifest((self.job_id.data or {}).get("manifest") or {}).seal
+        saved = Manifest(self.job_id.run_state.manifest or {}).seal
         if saved and saved != sidecar.seal:
             return {}
         facts = facts_of(sidecar)
