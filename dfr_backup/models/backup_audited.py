@@ -2,8 +2,8 @@
 
 from odoo import models
 
+from ..engine.storages.registry import kinds
 from .backup_retention_mixin import RULES
-from .backup_storage_place import Address
 
 PARTS = ("include_database", "include_filestore", "include_addons")
 LOCKS = [False, "GOVERNANCE", "COMPLIANCE"]  # from the weakest on
@@ -57,15 +57,13 @@ class BackupStorage(models.Model):
     _inherit = ["backup.storage", "backup.audit.mixin"]
 
     def _audited_fields(self):
-        addresses = self._addresses().values()
-        places = (n for one in addresses for n in one.host + one.folder)
+        places = (n for kind in kinds() for n in kind.fields("host", "folder"))
         named = {"provider", "external_name", "own_retention", "retention", "active"}
         named |= {"s3_lock_mode", "s3_lock_days"}
         return {*named, *RULES, *places}
 
     def _address_names(self):
-        address = self._addresses().get(self.provider, Address())
-        return (*address.host, *address.folder)
+        return self._kind().fields("host", "folder")
 
     def _audited(self):
         storage = self.sudo()

@@ -93,7 +93,7 @@ class BackupFilestoreIssue(models.Model):
         stored = copies.search(
             [("state", "in", PRESENT_STATES), ("contents", "like", "filestore")]
         ).filtered("is_ours")
-        near = stored.sorted(lambda copy: copy.storage_id.provider != "local")
+        near = stored.sorted(lambda copy: not copy.storage_id._is_near())
         return near.sorted("date", reverse=True)
 
     def _expected_in(self, copies):

@@ -33,4 +33,4 @@ class BackupPlan(models.Model):
             ]
         )
         same = verified.filtered(lambda copy: copy.key == verified[0].key)
-        return same.sorted(lambda copy: copy.storage_id.provider != "local")[:1]
+        return same.sorted(lambda copy: not copy.storage_id._is_near())[:1]

@@ -1,6 +1,5 @@
 import re
 from datetime import timedelta
-from pathlib import Path
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
@@ -11,7 +10,7 @@ from ..engine.errors.storage import ReadOnlyStorage
 from ..engine.messages import Joined, to_json
 from ..engine.retry import RetryPolicy
 from ..engine.storages.base import TransferLimits
-from ..engine.storages.local.storage import LocalStorage
+from ..engine.storages.registry import kind_of, kinds
 from ..runs.scan import ScanRun
 from .backup_audit import asks_password
 from .copy.states import CLOCK_TOLERANCE, PRESENT_STATES
@@ -25,6 +24,24 @@ from .engine_messages import (
 
 KIB = 1024
 LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
+
+
+class RecordSettings:
+    """The ``Settings`` of a record."""
+
+    server = odoo_config
+
+    def __init__(self, storage):
+        self._storage = storage
+        self._kind = storage._kind()
+        self.limits = storage._limits()
+
+    def value(self, name):
+        value = self._storage._at(self._kind.field(name))
+        return "" if value is False else value
+
+    def secret(self, name):
+        return self._storage._read_secret(self._kind.field(name))
 
 
 class BackupStorage(models.Model):
@@ -171,16 +188,14 @@ class BackupStorage(models.Model):
     def _is_configuration(self, name):
         """Tell whether a field says how a storage is reached: its name begins with
         its kind."""
-        return name.partition("_")[0] in dict(self._fields["provider"].selection) or (
-            name in ("provider", "external_name")
-        )
+        names = {kind.name for kind in kinds()}
+        return name.partition("_")[0] in names or name in ("provider", "external_name")
 
     def _configured(self):
         """Refuse what cannot be right, once all is written: secrets come after the
         rest.
 
-        The directory of a local storage is made now; what is far away, when it is
-        tested.
+        A directory of this server is made now; what is far away, when it is tested.
         """
         for storage in self:
             storage._ask(storage._adopt_operator_address)
@@ -189,7 +204,7 @@ class BackupStorage(models.Model):
             if storage.sudo().place_id:
                 continue  # it is where it was
             storage._ask(storage._refuse_same_address)
-            if storage.provider == "local":
+            if storage._is_near():
                 storage._ask(target.prepare)
                 storage._ask(storage._claim)
             storage.sudo().prepared_at = False
@@ -218,10 +233,14 @@ class BackupStorage(models.Model):
 
     # === THE ENGINE'S SIDE === #
 
+    def _kind(self):
+        """Return what the engine knows of the storage's kind."""
+        return kind_of(self.provider or "local")
+
     def _prepare_storage(self):
-        """Return the engine storage of this record. Providers extend it."""
+        """Return the engine storage of this record. Raise PermanentError."""
         self.ensure_one()
-        return LocalStorage(Path(self.local_path or ""), odoo_config.local_rules())
+        return self._kind().engine.from_settings(RecordSettings(self))
 
     def _where(self):
         """Return where the storage is, in words that a person can use."""
@@ -311,9 +330,16 @@ class BackupStorage(models.Model):
         return error, found
 
     def _must_answer(self):
-        """Tell whether somebody has to answer a question before the storage can be
-        tried."""
-        return False
+        """Tell whether somebody has to trust something before the storage can be
+        tried; it is offered then."""
+        kind = self._kind()
+        if not kind.trusted or self._at(kind.field(kind.trusted)):
+            return False
+        self._offer_what_to_trust()
+        return True
+
+    def _offer_what_to_trust(self):
+        """Let a form show what its kind names as ``trusted``."""
 
     @staticmethod
     def _test_columns(error, found):

@@ -3,7 +3,6 @@ the data, or off-site."""
 
 import os
 import posixpath
-from typing import NamedTuple
 
 from odoo import api, fields, models
 
@@ -23,19 +22,9 @@ from ..engine.errors.places import (
 from ..engine.fileio.mounts import current_mounts, mount_of
 from ..engine.outbound import OutboundRules
 from ..engine.ownership.locations import Door, GuardedStorage, Guest, Stored, open_to
+from ..engine.storages.registry import kinds
 
 NEWEST = 5  # backups, one of which must be there for a location to be recognised
-
-
-class Address(NamedTuple):
-    """The fields of a kind that say where its storages are: ``host``, where secrets
-    are sent, and ``folder``, the place there. ``more`` goes with them; ``needed`` is
-    what the operator gives at least beside a secret of his."""
-
-    host: tuple = ()
-    folder: tuple = ()
-    more: tuple = ()
-    needed: str = ""
 
 
 class BackupStorage(models.Model):
@@ -64,18 +53,16 @@ class BackupStorage(models.Model):
 
     # === WHOSE THE LOCATION IS === #
 
-    @api.model
-    def _addresses(self):
-        """Return the Address of each kind. Kinds extend it."""
-        return {"local": Address(folder=("local_path",))}
-
     def _register_hook(self):
-        """Refuse a kind that has secrets and names no host: what is sent there could
-        be redirected."""
-        for kind, _label in self._fields["provider"].selection:
-            secret = any(n.partition("_")[0] == kind for n in self._secret_names())
-            if secret and not self._addresses().get(kind, Address()).host:
-                raise TypeError(f"The storage kind {kind} has secrets and no address")
+        """Refuse a kind that the engine does not know, and one with a secret that is
+        not in the registry: nothing says where it may be sent."""
+        known = {kind.name: kind.fields("secrets") for kind in kinds()}
+        for name, _label in self._fields["provider"].selection:
+            if name not in known:
+                raise TypeError(f"The storage kind {name} is not in the registry")
+            for secret in self._secret_names():
+                if secret.partition("_")[0] == name and secret not in known[name]:
+                    raise TypeError(f"{secret} is no secret of the storage kind {name}")
         return super()._register_hook()
 
     def _leave_address(self, vals):
@@ -83,17 +70,14 @@ class BackupStorage(models.Model):
         copies are not known to be there, and whoever may choose where a storage leads
         must not get its stored secrets there."""
         for storage in self:
-            kinds = {storage.provider, vals.get("provider", storage.provider)}
-            addresses = [storage._addresses().get(k, Address()) for k in kinds]
+            both = {storage.provider, vals.get("provider", storage.provider)}
             changed = {n for n in vals if n in self._fields and vals[n] != storage[n]}
-            hosts = {n for one in self._addresses().values() for n in one.host}
+            hosts = {name for kind in kinds() for name in kind.fields("host")}
             if changed & hosts:
                 storage.sudo().sealed_secrets = False
-            here = {
-                "provider",
-                *(n for one in addresses for n in one.host + one.folder),
-            }
-            if changed & here:
+            known = [kind for kind in kinds() if kind.name in both]
+            here = {n for kind in known for n in kind.fields("host", "folder")}
+            if changed & {"provider", *here}:
                 storage._forget_location()
 
     def _forget_location(self):
@@ -106,16 +90,17 @@ class BackupStorage(models.Model):
 
     def _canonical_address(self):
         """Return what is the same for two storages that are surely in one folder."""
-        address = self._addresses().get(self.provider, Address())
+        kind = self._kind()
         host = [
-            str(self[name] or "").strip().rstrip("/").lower() for name in address.host
+            str(self[name] or "").strip().rstrip("/").lower()
+            for name in kind.fields("host")
         ]
-        folder = [self._canonical_folder(name) for name in address.folder]
+        folder = [self._canonical_folder(name) for name in kind.fields("folder")]
         return (*host, *folder)
 
     def _canonical_folder(self, name):
         folder = str(self[name] or "").strip()
-        if name == "local_path":
+        if name == self._directory_field():
             return os.path.realpath(folder)
         return posixpath.normpath(folder.rstrip("/") or ".")
 
@@ -186,15 +171,13 @@ class BackupStorage(models.Model):
     def _is_lent(self):
         """Tell whether the server lends the access, so that its operator decides who
         may use it: it is not by a secret that was typed into this database."""
-        return self.provider == "local" or any(
-            map(self._has_external_secret, self._own_secret_names())
-        )
+        secrets, typed = self._own_secret_names(), self.sudo().sealed_secrets or {}
+        return any(map(self._has_external_secret, secrets)) or not {*secrets} & {*typed}
 
     # === SECRETS OF THE OPERATOR === #
 
     def _own_secret_names(self):
-        names = self._secret_names()
-        return [name for name in names if name.partition("_")[0] == self.provider]
+        return self._kind().fields("secrets")
 
     def _operator_value(self, name):
         external = self.sudo().external_name
@@ -207,21 +190,23 @@ class BackupStorage(models.Model):
         where it may be sent, or by which databases."""
         if not any(map(self._has_external_secret, self._own_secret_names())):
             return {}
-        address = self._addresses()[self.provider]
-        self._require_bound(address)
-        names = (*address.host, *address.folder, *address.more)
+        self._require_bound()
+        kind = self._kind()
+        names = kind.fields("host", "folder", "more")
         given = {name: self._operator_value(name) for name in names}
         return {
             name: self._converted(name, value)
             for name, value in given.items()
-            if value or name in address.host
+            if value or name in kind.fields("host")
         }
 
-    def _require_bound(self, address):
+    def _require_bound(self):
+        kind = self._kind()
+        needed = kind.field(kind.needed or kind.host[0])
         database, name = self.env.cr.dbname, self.sudo().external_name
         allowed = self._operator_value("databases")
-        if not allowed or not self._operator_value(address.needed or address.host[0]):
-            names = (*address.host, *address.folder)
+        if not allowed or not self._operator_value(needed):
+            names = kind.fields("host", "folder")
             values = {n: self[n] for n in names if self[n]}
             values["databases"] = allowed or database
             lines = odoo_config.operator_lines(name, values)
@@ -311,7 +296,7 @@ class BackupStorage(models.Model):
         """A duplicate is in a folder of its own."""
         found = super().copy_data(default)
         for storage, vals in zip(self, found, strict=True):
-            folder = storage._addresses().get(storage.provider, Address()).folder[-1:]
+            folder = storage._kind().fields("folder")[-1:]
             for name in set(folder) - set(default or {}):
                 vals[name] = f"{(storage[name] or '').rstrip('/')}-2".lstrip("-")
         return found
@@ -320,23 +305,37 @@ class BackupStorage(models.Model):
 
     def _is_off_site(self):
         """Tell whether the storage survives the loss of this server."""
-        if self.provider != "local":
+        if not self._is_near():
             return True
-        mount = mount_of(self.local_path or "/", current_mounts())
+        mount = mount_of(self._near_directory(), current_mounts())
         return bool(mount and mount.is_network)
+
+    def _directory_field(self):
+        """Return the field that is a directory of this server, "" for none."""
+        kind = self._kind()
+        return kind.field(kind.directory)
+
+    def _is_near(self):
+        """Tell whether it is a directory of this server, perhaps a share."""
+        return bool(self._kind().directory)
+
+    def _near_directory(self):
+        return self[self._directory_field()] or "/"
 
     def _is_beside_the_data(self):
         """Tell whether it is on the disk of Odoo's data directory."""
+        if not self._is_near():
+            return False
         mounts = current_mounts()
-        mine, data = (
-            mount_of(path or "/", mounts)
-            for path in (self.local_path, str(odoo_config.data_root()))
-        )
-        return bool(
-            self.provider == "local" and mine and data and mine.device == data.device
-        )
+        paths = self._near_directory(), str(odoo_config.data_root())
+        mine, data = (mount_of(path, mounts) for path in paths)
+        return bool(mine and data and mine.device == data.device)
 
-    @api.depends("provider", "local_path", "is_shared")
+    def _depends_on_directories(self):
+        names = (kind.field(kind.directory) for kind in kinds())
+        return ["provider", "is_shared", *(name for name in names if name in self._fields)]
+
+    @api.depends(_depends_on_directories)
     def _compute_caution(self):
         for storage in self:
             shared = storage.is_shared and storage._sharing_in_words()

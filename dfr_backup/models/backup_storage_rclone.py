@@ -2,8 +2,7 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.errors import EngineError
-from ..engine.storages.rclone.storage import RcloneStorage, list_remotes
-from .backup_storage_place import Address
+from ..engine.storages.rclone.storage import list_remotes
 
 
 class BackupStorage(models.Model):
@@ -27,19 +26,3 @@ class BackupStorage(models.Model):
             return [(name, name) for name in list_remotes(odoo_config.rclone_config())]
         except EngineError:
             return []  # the form says why, when the kind is chosen
-
-    @api.model
-    def _addresses(self):
-        rclone = Address(("rclone_remote",), ("rclone_directory",))
-        return {**super()._addresses(), "rclone": rclone}
-
-    def _is_lent(self):
-        return self.provider == "rclone" or super()._is_lent()
-
-    def _prepare_storage(self):
-        if self.provider != "rclone":
-            return super()._prepare_storage()
-        config = odoo_config.rclone_config(
-            self.rclone_remote or "", self.rclone_directory or ""
-        )
-        return RcloneStorage(config, self._limits())

@@ -1,9 +1,6 @@
 from odoo import api, fields, models
 
-from .. import odoo_config
-from ..engine.storages.s3.config import PRESETS, S3Config
-from ..engine.storages.s3.storage import S3Storage
-from .backup_storage_place import Address
+from ..engine.storages.s3.config import PRESETS
 from .engine_messages import translate
 
 
@@ -112,44 +109,3 @@ class BackupStorage(models.Model):
 
     def _inverse_s3_secret_key(self):
         self._seal_secret("s3_secret_key")
-
-    @api.model
-    def _addresses(self):
-        s3 = Address(
-            ("s3_endpoint",),
-            ("s3_bucket", "s3_prefix"),
-            more=("s3_region", "s3_access_key"),
-            needed="s3_bucket",
-        )
-        return {**super()._addresses(), "s3": s3}
-
-    def _is_lent(self):
-        if self.provider != "s3":
-            return super()._is_lent()
-        typed = self.s3_access_key and "s3_secret_key" in (self.sealed_secrets or {})
-        return not typed or super()._is_lent()
-
-    def _prepare_storage(self):
-        if self.provider != "s3":
-            return super()._prepare_storage()
-        return S3Storage(self._s3_config(), self._limits())
-
-    def _s3_config(self):
-        preset = PRESETS.get(self.s3_preset)
-        return S3Config(
-            bucket=self._at("s3_bucket") or "",
-            prefix=self._at("s3_prefix") or "",
-            endpoint=self._at("s3_endpoint") or "",
-            region=self._at("s3_region") or "",
-            access_key=self._at("s3_access_key") or "",
-            secret_key=self._read_secret("s3_secret_key"),
-            addressing=self.s3_addressing,
-            ca_bundle=odoo_config.certificate_path(self.s3_ca_certificate),
-            storage_class=self.s3_storage_class or "",
-            encryption=self.s3_encryption or "",
-            kms_key=self.s3_kms_key or "",
-            lock_mode=self.s3_lock_mode or "",
-            lock_days=self.s3_lock_days if self.s3_lock_mode else 0,
-            checksums=preset.checksums if preset else "auto",
-            verify=self.s3_verify,
-        )

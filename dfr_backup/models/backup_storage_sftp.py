@@ -1,10 +1,8 @@
-from odoo import api, fields, models
+from odoo import fields, models
 
 from ..engine.storages.sftp.keys import HostKey
-from ..engine.storages.sftp.link import SftpConfig, fetch_host_key
-from ..engine.storages.sftp.storage import SftpStorage
+from ..engine.storages.sftp.link import fetch_host_key
 from .backup_audit import asks_password
-from .backup_storage_place import Address
 from .engine_messages import translate_engine_errors
 
 
@@ -121,33 +119,7 @@ class BackupStorage(models.Model):
             self.sudo().sftp_fingerprint = HostKey.from_line(line).fingerprint
         return adopted
 
-    def _must_answer(self):
-        if self.provider != "sftp" or self._at("sftp_host_key"):
-            return super()._must_answer()
+    def _offer_what_to_trust(self):
+        super()._offer_what_to_trust()
         if not self.sftp_offered_key:
             self.action_fetch_host_key()
-        return True
-
-    @api.model
-    def _addresses(self):
-        sftp = Address(
-            ("sftp_host", "sftp_port"),
-            ("sftp_user", "sftp_directory"),
-            more=("sftp_host_key",),
-        )
-        return {**super()._addresses(), "sftp": sftp}
-
-    def _prepare_storage(self):
-        if self.provider != "sftp":
-            return super()._prepare_storage()
-        config = SftpConfig(
-            host=self._at("sftp_host") or "",
-            port=self._at("sftp_port"),
-            user=self._at("sftp_user") or "",
-            password=self._read_secret("sftp_password"),
-            private_key=self._read_secret("sftp_private_key"),
-            passphrase=self._read_secret("sftp_passphrase"),
-            directory=self._at("sftp_directory") or "",
-            host_key=self._at("sftp_host_key") or "",
-        )
-        return SftpStorage(config, self._limits())

@@ -21,7 +21,9 @@ from ..engine.errors.secrets import (
     SecretUnreadable,
 )
 from ..engine.manifest.signature import ELSEWHERE, HERE, signature_of
+from ..engine.storages.s3.address import config_of
 from ..models.backup_secret_mixin import MASK
+from ..models.backup_storage import RecordSettings
 from .common import BackupCase, patch
 
 SECRET = "correct horse battery staple"
@@ -305,7 +307,7 @@ class TestBackupSecrets(BackupCase):
                     "external_name": "OFFSITE",
                 }
             )
-            config = bucket._s3_config()
+            config = config_of(RecordSettings(bucket))
         self.assertEqual((config.bucket, config.endpoint), ("his", ""))
         self.assertEqual(bucket.s3_bucket, "his")
         self.assertFalse(bucket.s3_endpoint)

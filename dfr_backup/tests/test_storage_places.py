@@ -206,10 +206,12 @@ class TestStoragePlaces(BackupCase):
         copy._delete_stored()
         self.assertEqual(copy.state, "deleted")
 
-    def test_a_kind_with_secrets_names_its_host(self):
+    def test_a_secret_of_a_kind_is_in_the_registry(self):
+        """Nothing says where another one may be sent."""
         storages = self.env["backup.storage"]
+        names = [*storages._secret_names(), "rclone_password"]
         with (
-            patch.object(type(storages), "_addresses", lambda self: {}),
+            patch.object(type(storages), "_secret_names", lambda self: names),
             self.assertRaises(TypeError),
         ):
             storages._register_hook()

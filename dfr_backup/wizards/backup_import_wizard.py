@@ -57,7 +57,7 @@ class BackupImportWizard(models.TransientModel):
         storages = (
             self.env["backup.storage"].search([]).filtered(lambda s: not s.is_foreign)
         )
-        return storages.filtered(lambda s: s.provider == "local")[:1] or storages[:1]
+        return storages.filtered(lambda storage: storage._is_near())[:1] or storages[:1]
 
     @api.model
     def _open(self):

@@ -306,10 +306,10 @@ def test_of_two_imports_at_once_one_gets_the_name(tmp_path):
     both = threading.Barrier(2, timeout=120)
 
     class Slow(LocalStorage):
-        def create(self, data, key):
+        def _create(self, data, key):
             if key == "a.zip":
                 both.wait()
-            return super().create(data, key)
+            return super()._create(data, key)
 
     storage = Slow(tmp_path, LocalRules([tmp_path]))
     with ThreadPoolExecutor(2) as pool:
@@ -339,10 +339,10 @@ def test_a_file_that_is_put_there_meanwhile_is_not_written_over(tmp_path):
     """Somebody else's, between the look and the reservation."""
 
     class Busy(LocalStorage):
-        def create(self, data, key):
+        def _create(self, data, key):
             if key == "a.zip":
                 (tmp_path / key).write_bytes(b"theirs")
-            return super().create(data, key)
+            return super()._create(data, key)
 
     storage = Busy(tmp_path, LocalRules([tmp_path]))
     assert take_key(storage, "a.zip", JOBS[0]) == "a-5424c813.zip"

@@ -111,13 +111,13 @@ class Far(LocalStorage):
     read = 0
     requests = 0
 
-    def local_path(self, key):
+    def _local_path(self, key):
         return None
 
     @contextlib.contextmanager
-    def open(self, key, offset=0):
+    def _open(self, key, offset):
         self.requests += 1
-        with super().open(key, offset) as stream:
+        with super()._open(key, offset) as stream:
             yield Counted(stream, self)
 
 

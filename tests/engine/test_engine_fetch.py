@@ -50,16 +50,16 @@ class Far(LocalStorage):
         self.offsets = []
         self.failures = 0
 
-    def local_path(self, key):
+    def _local_path(self, key):
         return None
 
-    def open(self, key, offset=0):
+    def _open(self, key, offset):
         if key.endswith(".zip"):
             self.offsets.append(offset)
             if self.failures:
                 self.failures -= 1
                 raise LineDead
-        return super().open(key, offset)
+        return super()._open(key, offset)
 
 
 @pytest.fixture

@@ -91,12 +91,12 @@ class Line(LocalStorage):
     def __init__(self, path):
         super().__init__(path, LocalRules([path]))
 
-    def local_path(self, key):
+    def _local_path(self, key):
         return None
 
-    def open(self, key, offset=0):
+    def _open(self, key, offset):
         self.met.wait()
-        return super().open(key, offset)
+        return super()._open(key, offset)
 
 
 def test_two_fetches_of_one_archive_do_not_disturb_each_other(tmp_path):

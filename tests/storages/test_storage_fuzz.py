@@ -31,6 +31,7 @@ from dfr_backup.engine.errors.s3 import EndlessList, NotS3, S3ConnectionLost
 from dfr_backup.engine.errors.sftp import SftpNotBegun
 from dfr_backup.engine.errors.storage import TooManyObjects
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.storages import kind as kinds
 from dfr_backup.engine.storages.base import TransferLimits
 from dfr_backup.engine.storages.rclone.process import Rclone
 from dfr_backup.engine.storages.rclone.rules import RcloneConfig
@@ -223,11 +224,11 @@ def endless(pages):
 def test_s3_list_without_an_end(s3_server, monkeypatch):
     s3_server.answer = endless(itertools.count())
     storage = S3Storage(config(s3_server.url, "bucket"), TransferLimits(timeout=30))
-    monkeypatch.setattr(s3, "MOST_OBJECTS", 50)
+    monkeypatch.setattr(kinds, "MOST_OBJECTS", 50)
     with pytest.raises(TooManyObjects):
         list(storage.list())
     monkeypatch.setattr(s3, "MOST_PAGES", 9)
-    monkeypatch.setattr(s3, "MOST_OBJECTS", 500)
+    monkeypatch.setattr(kinds, "MOST_OBJECTS", 500)
     with pytest.raises(EndlessList):
         list(storage.list())
 
@@ -301,7 +302,7 @@ def never_ending(kind, body):
 
 
 def test_sftp_directory_without_an_end(sftp_server, monkeypatch):
-    monkeypatch.setattr("dfr_backup.engine.storages.sftp.storage.MOST_OBJECTS", 50)
+    monkeypatch.setattr(kinds, "MOST_OBJECTS", 50)
     sftp_server.spoil = never_ending
     with pytest.raises(TooManyObjects):
         list(sftp_storage(sftp_server).list())

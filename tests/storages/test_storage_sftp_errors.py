@@ -42,7 +42,7 @@ from dfr_backup.engine.storages.sftp import protocol
 from dfr_backup.engine.storages.sftp.keys import HostKey
 from dfr_backup.engine.storages.sftp.link import PASSWORD, PRIVATE_KEY, fetch_host_key
 from dfr_backup.engine.storages.sftp.storage import SftpStorage
-from dfr_backup.engine.storages.sftp.transfer import Pace, Reader, Writer
+from dfr_backup.engine.storages.sftp.transfer import Reader, Writer
 
 pytest_plugins = ["sftp_fixtures"]
 KINDS = ("ed25519", "ecdsa", "rsa")
@@ -386,7 +386,7 @@ def test_server_that_sends_less_than_it_was_asked_for():
         return [(protocol.DATA, struct.pack(">II", number, len(data)) + data)]
 
     session = protocol.Session(ScriptedServer(answer))
-    reader = Reader(session, b"h", len(CONTENT), 0, Pace(0, lambda: None))
+    reader = Reader(session, b"h", len(CONTENT), 0, lambda _count: None)
     assert reader.read() == CONTENT
 
 
@@ -403,7 +403,7 @@ def test_server_that_answers_out_of_order():
 
     asked = []
     session = protocol.Session(ScriptedServer(answer))
-    writer = Writer(session, b"h", 0, Pace(0, lambda: None))
+    writer = Writer(session, b"h", 0, lambda _count: None)
     writer.write(memoryview(CONTENT))
     writer.finish()
     assert writer.stored == len(CONTENT)
@@ -415,7 +415,7 @@ def test_one_refused_write_among_many_is_noticed():
         return [status(number, protocol.FAILURE if number == 3 else protocol.OK)]
 
     session = protocol.Session(ScriptedServer(answer))
-    writer = Writer(session, b"h", 0, Pace(0, lambda: None))
+    writer = Writer(session, b"h", 0, lambda _count: None)
     writer.write(memoryview(CONTENT))
     with pytest.raises(protocol.SftpStatusError):
         writer.finish()

@@ -4,9 +4,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
-from typing import TypeVar
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
 
 from ..errors import Cancelled
 from ..progress import Progress
@@ -77,6 +79,75 @@ class WorkerPool:
             except NotYet:
                 if future.done():
                     raise
+
+
+def in_thread(work: Callable[[], Result], name: str) -> "Future[Result]":
+    """Begin ``work`` in a thread of its own, for which not even the end of the process
+    waits."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            result = work()
+        # it is raised where it can be handled
+        except BaseException as error:  # noqa: BLE001
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+class WaitingPool:
+    """Threads that wait for a server, while ``tick`` is called in the caller's thread.
+
+    What ``tick`` raises leaves at once. A thread that waits for a server which has
+    fallen silent ends with its own timeout, and keeps nobody waiting; ``stopped`` tells
+    the others to end.
+    """
+
+    def __init__(self, tick: Callable[[], object]):
+        self._tick = tick
+        self._under_way: set[Future[Any]] = set()
+        self.stopped = threading.Event()
+
+    def map(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task], threads: int
+    ) -> Iterator[Result]:
+        """Yield the result for each task, in the order in which they are ready.
+
+        Raise what ``work`` or ``tick`` raises; no further task is begun then.
+        """
+        left = iter(tasks)
+        self._begin(work, islice(left, threads))
+        while self._under_way:
+            done, self._under_way = wait(
+                self._under_way, POLL_INTERVAL, FIRST_COMPLETED
+            )
+            if not done:
+                self._tick()
+            for future in done:
+                result: Result = future.result()
+                self._begin(work, islice(left, 1))
+                yield result
+
+    def call(self, work: Callable[[], Result]) -> Result:
+        """Return the result of one call."""
+        for result in self.map(lambda _task: work(), [None], 1):
+            return result
+        raise AssertionError("one task has one result")
+
+    def stop(self, seconds: float) -> bool:
+        """Stop, and wait so long for the threads. Return whether all of them have
+        ended."""
+        self.stopped.set()
+        return not wait(self._under_way, seconds).not_done
+
+    def _begin(self, work: Callable[[Task], Any], tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            future = in_thread(partial(work, task), "dfr_backup waiting")
+            self._under_way.add(future)
 
 
 def batches(

@@ -2,7 +2,6 @@
 one."""
 
 import hashlib
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,19 +11,15 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors.storage import ContentDiffers, CopyMissing, ProbeDiffers, SizeDiffers
+from ..errors.storage import ContentDiffers, CopyMissing, SizeDiffers
 from ..fileio.streams import read_fully
-from ..messages import Message, _
+from ..messages import Message
 from ..outbound import DEFAULT_RULES, OutboundRules
 from ..progress import Progress
 
 CHUNK = 1 << 20  # bytes
 LARGEST = (1 << 63) - 1  # bytes: what a file can have, and a column can hold
 MOST_OBJECTS = 500_000  # in one storage: of an hourly plan, those of 25 years
-CANNOT_DELETE = _(
-    "Nothing can be deleted in %(location)s: old backups have to be removed by its "
-    "owner, and so has the test file %(key)s."
-)
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,9 @@ class TransferLimits:
     bandwidth: int = 0
     timeout: float = 60.0
     outbound: OutboundRules = DEFAULT_RULES
+
+
+UNLIMITED = TransferLimits()
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ def is_key(key: str) -> bool:
 
 
 class Storage(ABC):
-    """A place that keeps objects under keys. A key is a file name, without folders.
+    """What keeps objects under keys; a key is a file name, without folders. Kinds of
+    storage inherit ``kind.StorageKind``, and what stands before another storage this.
 
     Every method raises an ``EngineError`` with a hint; a missing object is ``None``
     from ``stat`` and a ``PermanentError`` from ``open``.
@@ -139,31 +138,13 @@ class Storage(ABC):
     def delete(self, key: str) -> None:
         """Delete an object. One that does not exist is no error."""
 
+    @abstractmethod
     def probe(self) -> Capabilities:
         """Write, read back, list and delete a small object; return what is possible.
 
         Raise an error that names the missing right when writing, reading or listing
         fails. A missing right to delete is no error.
         """
-        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
-        token = secrets.token_bytes(1024)
-        self.put_bytes(token, key)
-        try:
-            with self.open(key) as stream:
-                intact = stream.read() == token
-            if not intact or key not in {found.key for found in self.list()}:
-                raise ProbeDiffers(location=self.location(""))
-        finally:
-            can_delete = self._deletes(key)
-        if can_delete:
-            return Capabilities()
-        note = Message(CANNOT_DELETE, location=self.location(""), key=key)
-        return Capabilities(can_delete=False, notes=(note,))
-
-    def _deletes(self, key: str) -> bool:
-        """Delete an object; tell whether that is allowed."""
-        self.delete(key)
-        return True
 
     def require(self) -> None:  # noqa: B027 (optional: not every kind needs anything)
         """Raise PermanentError when something of this server is missing that the

@@ -4,23 +4,12 @@ environment."""
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import reason_of
-from ..errors.command_line import (
-    AddressUnclear,
-    SftpAddressIncomplete,
-    SftpKeyUnreadable,
-    UnknownScheme,
-)
-from .base import Storage, TransferLimits
+from ..errors.command_line import AddressUnclear, UnknownScheme
+from .base import Storage
 from .local.storage import LocalRules, LocalStorage
-from .s3.config import S3Config
-from .s3.storage import S3Storage
-from .sftp.keys import require_paramiko
-from .sftp.link import SftpConfig
-from .sftp.storage import SftpStorage
+from .registry import kinds
 
 EXAMPLES = "/var/backups/odoo/, s3://bucket/folder/, sftp://user@host/folder/"
 
@@ -30,15 +19,9 @@ def storage_at(
 ) -> tuple[Storage, str]:
     """Return the storage that ``address`` leads to, and the key of the object in it.
 
-    A path, ``s3://bucket/prefix/key`` or ``sftp://user@host:port/directory/key``. The
-    key is "" when the address ends with "/" or ``folder`` is true: then all of it names
-    the storage.
-
-    S3 takes its credentials from boto3's own chain, and the endpoint from
-    AWS_ENDPOINT_URL. SFTP takes DFR_BACKUP_SFTP_PASSWORD, or the private key in the
-    file DFR_BACKUP_SFTP_KEY (else ~/.ssh/id_ed25519); the host must be in
-    ~/.ssh/known_hosts, or DFR_BACKUP_SFTP_HOST_KEY must hold its key. Raise
-    PermanentError.
+    A path, or an address such as ``s3://bucket/prefix/key`` whose scheme is that of a
+    kind. The key is "" when the address ends with "/" or ``folder`` is true: then all
+    of it names the storage. Raise PermanentError.
     """
     environ = os.environ if environ is None else environ
     if "\0" in address:
@@ -48,10 +31,9 @@ def storage_at(
     parts = _split(address)
     path = parts.path if parts.path.endswith("/") or not folder else f"{parts.path}/"
     place, _slash, key = unquote(path).rpartition("/")
-    if parts.scheme == "s3":
-        return _s3(parts, place, environ), key
-    if parts.scheme == "sftp":
-        return _sftp(parts, place, environ), key
+    for kind in kinds():
+        if kind.scheme and parts.scheme == kind.scheme:
+            return kind.engine.from_url(parts._replace(path=place), environ), key
     raise UnknownScheme(scheme=parts.scheme, examples=EXAMPLES)
 
 
@@ -73,67 +55,3 @@ def _local(path: Path, folder: bool) -> tuple[Storage, str]:
     if folder or path.is_dir():
         return LocalStorage(path, anywhere), ""
     return LocalStorage(path.parent, anywhere), path.name
-
-
-def _s3(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
-    endpoint = (
-        environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
-    )
-    config = S3Config(
-        bucket=parts.netloc,
-        prefix=place.strip("/"),
-        endpoint=endpoint,
-        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "",
-        ca_bundle=environ.get("AWS_CA_BUNDLE") or "",
-        addressing="path" if endpoint else "auto",
-    )
-    return S3Storage(config, TransferLimits())
-
-
-def _sftp(parts: SplitResult, place: str, environ: Mapping[str, str]) -> Storage:
-    if not parts.hostname or not parts.username or parts.password:
-        raise SftpAddressIncomplete()
-    port = parts.port or 22
-    config = SftpConfig(
-        host=parts.hostname,
-        port=port,
-        user=unquote(parts.username),
-        password=environ.get("DFR_BACKUP_SFTP_PASSWORD") or "",
-        private_key=_private_key(environ),
-        passphrase=environ.get("DFR_BACKUP_SFTP_PASSPHRASE") or "",
-        directory=place or "/",
-        host_key=environ.get("DFR_BACKUP_SFTP_HOST_KEY")
-        or _known_host(parts.hostname, port),
-    )
-    return SftpStorage(config, TransferLimits())
-
-
-def _private_key(environ: Mapping[str, str]) -> str:
-    if environ.get("DFR_BACKUP_SFTP_PASSWORD"):
-        return ""
-    named = environ.get("DFR_BACKUP_SFTP_KEY")
-    path = Path(named) if named else Path.home() / ".ssh" / "id_ed25519"
-    if not named and not path.exists():
-        return ""
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise SftpKeyUnreadable(path=path, reason=reason_of(error)) from error
-
-
-def _known_host(host: str, port: int) -> str:
-    """Return the key of a host as this user's SSH knows it, "" when it does not."""
-    require_paramiko()
-    import paramiko
-
-    known = paramiko.HostKeys()
-    try:
-        known.load(str(Path.home() / ".ssh" / "known_hosts"))
-    except OSError:
-        return ""
-    found: Mapping[str, Any] = (
-        known.lookup(host if port == 22 else f"[{host}]:{port}") or {}
-    )
-    for kind in sorted(found, key=lambda name: "ed25519" not in name):
-        return f"{kind} {found[kind].get_base64()}"
-    return ""

@@ -31,16 +31,15 @@ from ...errors.local import (
     ShareLost,
     SystemRefused,
 )
-from ...errors.storage import BadKey, TooManyObjects
 from ...fileio.direct_read import open_regular, sha256_on_disk
 from ...fileio.durable import make_directory, open_private, sync, sync_directory
 from ...fileio.page_cache import forget_cached
 from ...messages import Joined, Message, Size
 from ...progress import Progress
 from .. import doing
-from ..base import MOST_OBJECTS, Storage, StoredObject
+from ..base import StoredObject
+from ..kind import PARTIAL, Settings, StorageKind
 
-PARTIAL = ".part"
 LATEST = 253_402_300_799  # the last second of the year 9999
 KINDS: dict[int, type[EngineError]] = {
     errno.EACCES: NoPermission,
@@ -86,45 +85,53 @@ def _is_below(path: Path, root: Path) -> bool:
     return path.is_relative_to(os.path.realpath(root))
 
 
-class LocalStorage(Storage):
+class LocalStorage(StorageKind):
     """Objects are files with mode 0600 in one directory, which ``prepare`` makes. What
     is no regular file, a link for example, is no object."""
 
     def __init__(self, path: Path, rules: LocalRules):
+        super().__init__()
         self._path = rules.check(path)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "LocalStorage":
+        return cls(Path(settings.value("path")), settings.server.local_rules())
 
     def location(self, key: str) -> str:
         return str(self._file(key)) if key else f"{self._path}/"
 
-    def prepare(self) -> None:
-        with self._explained(doing.MAKE_DIRECTORY):
-            make_directory(self._path)
+    def _explain(self, error: Exception, what: Message) -> EngineError | None:
+        if not isinstance(error, OSError):
+            return None
+        kind, reason = KINDS.get(error.errno or 0, SystemRefused), reason_of(error)
+        log = f"{what}: {error}"
+        return kind(doing=what, folder=self._path, reason=reason, log=log)
 
-    def check(self) -> None:
+    def _prepare(self) -> None:
+        make_directory(self._path)
+
+    def _check(self) -> None:
         with self._explained(doing.WRITE):
             if not self._path.is_dir():
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             if not os.access(self._path, os.W_OK | os.X_OK):
                 raise _why_not_writable(self._path)
 
-    def put(self, source: Path, key: str, progress: Progress) -> None:
-        size = source.stat().st_size
-        progress.expect(size)
+    def _put(self, source: Path, key: str, progress: Progress) -> None:
         partial = self._file(key + PARTIAL)
-        with self._explained(doing.writing(key)):
-            if _link(source, partial):
-                progress.advance(size)
-            else:
-                self._require_space(size, partial)
-                self._copy(source, partial, progress)
-            checkpoint("storage.put.written")
-            self._publish(partial, key)
+        if _link(source, partial):
+            progress.advance(progress.total)
+        else:
+            self._require_space(progress.total, partial)
+            self._copy(source, partial, progress)
+        checkpoint("storage.put.written")
+        self._publish(partial, key)
 
-    def put_bytes(self, data: bytes, key: str) -> None:
+    def _put_bytes(self, data: bytes, key: str) -> None:
         with self._written(data, key) as partial:
             self._publish(partial, key)
 
-    def create(self, data: bytes, key: str) -> bool:
+    def _create(self, data: bytes, key: str) -> bool:
         with self._written(data, key) as partial:
             return self._publish_new(partial, key, data)
 
@@ -132,74 +139,59 @@ class LocalStorage(Storage):
     def _written(self, data: bytes, key: str) -> Iterator[Path]:
         """Yield a new file with these bytes, which is to get the name ``key``."""
         partial = self._file(f"{key}.{secrets.token_hex(4)}{PARTIAL}")
-        with self._explained(doing.writing(key)):
-            try:
-                _write_new(partial, data)
-                yield partial
-            finally:
-                partial.unlink(missing_ok=True)
+        try:
+            _write_new(partial, data)
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
 
-    def stat(self, key: str) -> StoredObject | None:
-        with self._explained(doing.looking_at(key)):
-            try:
-                status = self._file(key).lstat()
-            except FileNotFoundError:
-                return None
-            return _stored(key, status) if stat.S_ISREG(status.st_mode) else None
+    def _stat(self, key: str) -> StoredObject | None:
+        try:
+            status = self._file(key).lstat()
+        except FileNotFoundError:
+            return None
+        return _stored(key, status) if stat.S_ISREG(status.st_mode) else None
 
-    def list(self) -> Iterator[StoredObject]:
-        with self._explained(doing.LIST_DIRECTORY):
-            names = sorted(self._names())
-        for name in names:
-            found = None if name.endswith(PARTIAL) else self.stat(name)
+    def _list(self) -> Iterator[StoredObject]:
+        for name in sorted(self._names()):
+            found = None if name.endswith(PARTIAL) else self._stat(name)
             if found:
                 yield found
 
     def _names(self) -> Iterator[str]:
         with os.scandir(self._path) as entries:
-            for number, entry in enumerate(entries):
-                if number == MOST_OBJECTS:
-                    raise TooManyObjects(location=self._path, most=MOST_OBJECTS)
+            for entry in self._bounded(entries):
                 if entry.is_file(follow_symlinks=False):
                     yield entry.name
 
     @contextmanager
-    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
-        with self._explained(doing.reading(key)):
-            try:
-                stream = open(self._file(key), "rb", 0, opener=open_regular)  # noqa: SIM115
-            except FileNotFoundError as error:
-                raise FileGone(file=key, folder=self._path) from error
-            with stream:
-                forget_cached(stream.fileno())
-                stream.seek(offset)
-                yield cast(BinaryIO, stream)
+    def _open(self, key: str, offset: int) -> Iterator[BinaryIO]:
+        try:
+            stream = open(self._file(key), "rb", 0, opener=open_regular)  # noqa: SIM115
+        except FileNotFoundError as error:
+            raise FileGone(file=key, folder=self._path) from error
+        with stream:
+            forget_cached(stream.fileno())
+            stream.seek(offset)
+            yield cast(BinaryIO, stream)
 
-    def delete(self, key: str) -> None:
-        with self._explained(doing.deleting(key)):
-            checkpoint("storage.delete")
-            self._file(key).unlink(missing_ok=True)
-            sync_directory(self._path)
+    def _delete(self, key: str) -> None:
+        self._file(key).unlink(missing_ok=True)
+        sync_directory(self._path)
 
-    def discard_partial(self, key: str) -> None:
-        with self._explained(doing.deleting(key)):
-            self._file(key + PARTIAL).unlink(missing_ok=True)
+    def _discard_partial(self, key: str) -> None:
+        self._file(key + PARTIAL).unlink(missing_ok=True)
 
-    def local_path(self, key: str) -> Path | None:
-        path = self._file(key)
-        return path if self.stat(key) else None
+    def _local_path(self, key: str) -> Path | None:
+        return self._file(key) if self.stat(key) else None
 
-    def free_space(self) -> int | None:
-        with self._explained(doing.LOOK_AT_SPACE):
-            return shutil.disk_usage(self._path).free
+    def _free_space(self) -> int | None:
+        return shutil.disk_usage(self._path).free
 
     def _digest(self, key: str, progress: Progress) -> str:
-        with self._explained(doing.reading(key)):
-            return sha256_on_disk(self._file(key), progress.advance)
+        return sha256_on_disk(self._file(key), progress.advance)
 
     def _file(self, key: str) -> Path:
-        if not key or "/" in key or "\0" in key or key in (".", ".."):
-            raise BadKey(key=key)
         return self._path / key
 
     def _require_space(self, size: int, partial: Path) -> None:
@@ -250,13 +242,6 @@ class LocalStorage(Storage):
         sync_directory(self._path)
         return True
 
-    @contextmanager
-    def _explained(self, what: Message) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise _explain(error, what, self._path) from error
-
 
 def _why_not_writable(path: Path) -> OSError:
     """Return the error that writing would give: asking for the right to write tells
@@ -306,9 +291,3 @@ def _stored(key: str, status: os.stat_result) -> StoredObject:
     seconds = min(max(status.st_mtime, 0), LATEST)
     moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
     return StoredObject(key, status.st_size, moment)
-
-
-def _explain(error: OSError, what: Message, folder: Path) -> EngineError:
-    kind = KINDS.get(error.errno or 0, SystemRefused)
-    reason = reason_of(error)
-    return kind(doing=what, folder=folder, reason=reason, log=f"{what}: {error}")

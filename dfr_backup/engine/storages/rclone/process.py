@@ -44,10 +44,15 @@ class Rclone:
     EngineError.
     """
 
-    def __init__(self, config: RcloneConfig, limits: TransferLimits):
+    def __init__(
+        self,
+        config: RcloneConfig,
+        limits: TransferLimits,
+        tick: Callable[[], object],
+    ):
         self._config = config
         self._limits = limits
-        self.tick: Callable[[], None] = lambda: None
+        self._tick = tick
 
     @property
     def version(self) -> tuple[int, int]:
@@ -139,7 +144,7 @@ class Rclone:
         poll.register(child.stdout, select.POLLIN | select.POLLHUP)
         end = self._deadline()
         while not poll.poll(SLICE * 1000):
-            self.tick()
+            self._tick()
             self._require_before(end)
 
     def _deadline(self) -> float:

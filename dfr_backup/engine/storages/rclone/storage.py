@@ -9,9 +9,9 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -26,16 +26,15 @@ from ...errors.rclone import (
     RemoteNotAllowed,
     StorageFull,
 )
-from ...errors.storage import TooManyObjects
 from ...messages import Joined, Message, Size, _
 from ...progress import Progress
 from .. import doing
-from ..base import LARGEST, MOST_OBJECTS, Storage, StoredObject, TransferLimits, is_size
+from ..base import LARGEST, StoredObject, TransferLimits, is_size
+from ..kind import PARTIAL, Settings, StorageKind
 from .errors import MISSING, Failed, explain, meaning_of
 from .process import Rclone
 from .rules import RcloneConfig, checked_directory, checked_key, checked_remote
 
-PARTIAL = ".part"
 ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
 NOTHING_THERE = (b"", b"null")  # how rclone says that a file is missing
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -45,14 +44,20 @@ ASK_REMOTE = Message(_("ask what the remote can"))
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-def list_remotes(config: RcloneConfig) -> list[str]:
+def _go_on() -> None:
+    """The tick of a call that nobody can cancel."""
+
+
+def list_remotes(
+    config: RcloneConfig, cancel: Callable[[], object] = _go_on
+) -> list[str]:
     """Return the names of the remotes that may be chosen. Raise an EngineError.
 
     Remotes of the kind “local” are left out: they reach every file of this server, and
     who administers a database does not administer the server. An alias remote reaches
     one directory.
     """
-    rclone = Rclone(config, TransferLimits(timeout=20))
+    rclone = Rclone(config, TransferLimits(timeout=20), cancel)
     rclone.version  # noqa: B018 (raises when it is too old)
     try:
         return sorted(name for name, kind in rclone.remotes().items() if kind != LOCAL)
@@ -60,7 +65,7 @@ def list_remotes(config: RcloneConfig) -> list[str]:
         raise explain(failure, READ_CONFIGURATION, "rclone") from failure
 
 
-class RcloneStorage(Storage):
+class RcloneStorage(StorageKind):
     """Objects are files in one directory of a remote, which ``prepare`` makes.
 
     An upload gets a temporary name first, where the backend can rename; the others
@@ -69,145 +74,132 @@ class RcloneStorage(Storage):
     """
 
     def __init__(self, config: RcloneConfig, limits: TransferLimits):
+        super().__init__(limits)
         self._remote = checked_remote(config.remote)
         self._directory = checked_directory(config.directory)
         self._config = config
-        self._rclone = Rclone(config, limits)
+        self._rclone = Rclone(config, limits, self._cancel)
 
-    def require(self) -> None:
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "RcloneStorage":
+        remote, directory = settings.value("remote"), settings.value("directory")
+        config = settings.server.rclone_config(remote, directory)
+        return cls(config, settings.limits)
+
+    def _require(self) -> None:
         self._require_remote()
+
+    def _explain(self, error: Exception, what: Message) -> EngineError | None:
+        if isinstance(error, Failed):
+            return explain(error, what, self._path())
+        return None
 
     def location(self, key: str) -> str:
         folder = self._path()
         return f"rclone: {folder}{key if folder.endswith(':') else f'/{key}'}"
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         if self._features.get("CanHaveEmptyDirectories"):
-            self._run(doing.MAKE_DIRECTORY, "mkdir", self._path())
+            self._call("mkdir", self._path())
 
-    def check(self) -> None:
+    def _check(self) -> None:
         if not self._features.get("CanHaveEmptyDirectories"):
             return
-        what, path = doing.LOOK_AT_DIRECTORY, self._path()
-        shown = self._run(what, "lsjson", path, options=["--stat"])
-        if not self._told(shown, what, dict).get("IsDir"):
+        path = self._path()
+        shown = self._call("lsjson", path, options=["--stat"])
+        if not self._told(shown, doing.LOOK_AT_DIRECTORY, dict).get("IsDir"):
             raise RcloneNotADirectory(location=path)
 
-    def put(self, source: Path, key: str, progress: Progress) -> None:
-        checked_key(key)
-        size = source.stat().st_size
-        progress.expect(size)
-        with self.reporting_to(progress):
-            self._require_space(size)
-            self._store(
-                source, key, PARTIAL, lambda sent: _advance(progress, min(sent, size))
-            )
+    def _put(self, source: Path, key: str, progress: Progress) -> None:
+        size = progress.total
+        self._require_space(size)
+        self._store(
+            source, key, PARTIAL, lambda sent: _advance(progress, min(sent, size))
+        )
         _advance(progress, size)
 
-    def put_bytes(self, data: bytes, key: str) -> None:
-        checked_key(key)
+    def _put_bytes(self, data: bytes, key: str) -> None:
         with tempfile.NamedTemporaryFile(prefix="dfr_backup-") as file:
             file.write(data)
             file.flush()
-            partial = f".{secrets.token_hex(4)}{PARTIAL}"
-            self._store(Path(file.name), key, partial, lambda _sent: None)
+            ending = f".{secrets.token_hex(4)}{PARTIAL}"
+            self._store(Path(file.name), key, ending, lambda _sent: None)
 
-    def stat(self, key: str) -> StoredObject | None:
-        path = self._path(checked_key(key))
+    def _stat(self, key: str) -> StoredObject | None:
+        path = self._path(key)
         try:
             shown = self._call("lsjson", path, options=["--stat", "--no-mimetype"])
         except Failed as failure:
             if failure.status in MISSING:
                 return None
-            raise self._explain(failure, doing.looking_at(key)) from failure
+            raise
         if shown.strip() in NOTHING_THERE:
             return None
         found = self._told(shown, doing.looking_at(key), dict)
         return None if found.get("IsDir") else self._stored(key, found)
 
-    def list(self) -> Iterator[StoredObject]:
+    def _list(self) -> Iterator[StoredObject]:
         for name, found in sorted(self._entries().items()):
             if not name.endswith(PARTIAL):
                 yield self._stored(name, found)
 
     @contextmanager
-    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
+    def _open(self, key: str, offset: int) -> Iterator[BinaryIO]:
         found = self.stat(key)
         if found is None:
             raise FileGone(file=key, folder=self._path())
         left = max(0, found.size - offset)
-        what = doing.reading(key)
+        explained = partial(self._explained, doing.reading(key))
         with self._rclone.stream(
             "cat", f"--offset={offset}", path=self._path(key)
         ) as child:
-            stream = _Stream(
-                self._rclone, child, left, lambda error: self._explain(error, what)
-            )
-            yield cast(BinaryIO, stream)
+            yield cast(BinaryIO, _Stream(self._rclone, child, left, explained))
 
-    def delete(self, key: str) -> None:
-        checked_key(key)
-        checkpoint("storage.delete")
+    def _delete(self, key: str) -> None:
+        path = self._path(key)
         try:
-            self._run(doing.deleting(key), "deletefile", self._path(key))
-        except EngineError:
+            self._call("deletefile", path)
+        except (Failed, EngineError):
             if self.stat(key) is not None:
                 raise
 
-    def discard_partial(self, key: str) -> None:
-        self.delete(checked_key(key) + PARTIAL)
+    def _discard_partial(self, key: str) -> None:
+        self._delete(key + PARTIAL)
 
-    def free_space(self) -> int | None:
+    def _free_space(self) -> int | None:
         if not self._features.get("About"):
             return None
-        what, path = doing.LOOK_AT_SPACE, self._path()
-        shown = self._run(what, "about", path, options=["--json"])
-        free = self._told(shown, what, dict).get("free")
+        shown = self._call("about", self._path(), options=["--json"])
+        free = self._told(shown, doing.LOOK_AT_SPACE, dict).get("free")
         return min(free, LARGEST) if type(free) is int and free >= 0 else None
-
-    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
-        with self.reporting_to(progress):
-            return super().verify(key, size, sha256, progress)
 
     @cached_property
     def _features(self) -> dict[str, bool]:
         """What the backend can, in rclone's words. Every call needs this first: here
         the remote is compared with those that are configured."""
         self._require_remote()
-        try:
+        with self._explained(ASK_REMOTE):
             shown = self._rclone.output(
                 "backend", paths=["features", f"{self._remote}:"]
             )
-        except Failed as failure:
-            raise self._explain(failure, ASK_REMOTE) from failure
         told = self._told(shown, ASK_REMOTE, dict).get("Features")
         features: dict[str, bool] = told if isinstance(told, dict) else {}
         return features
 
     def _require_remote(self) -> None:
-        remotes = list_remotes(self._config)
+        remotes = list_remotes(self._config, self._cancel)
         if self._remote not in remotes:
             names = Joined(remotes, ", ") or Message(_("none"))
             raise RemoteNotAllowed(remote=self._remote, remotes=names)
 
     def _path(self, key: str = "") -> str:
-        return f"{self._remote}:{'/'.join(filter(None, (self._directory, key)))}"
+        parts = filter(None, (self._directory, key and checked_key(key)))
+        return f"{self._remote}:{'/'.join(parts)}"
 
     def _call(self, command: str, *paths: str, options: Sequence[str] = ()) -> bytes:
         """Return what a command prints. Raise Failed, or an EngineError."""
         self._features  # noqa: B018 (raises when the remote may not be used)
         return self._rclone.output(command, *options, paths=paths)
-
-    def _run(
-        self, what: Message, command: str, *paths: str, options: Sequence[str] = ()
-    ) -> bytes:
-        try:
-            return self._call(command, *paths, options=options)
-        except Failed as failure:
-            raise self._explain(failure, what) from failure
-
-    def _explain(self, failure: Failed, what: Message) -> EngineError:
-        return explain(failure, what, self._path())
 
     def _told(self, shown: bytes, what: Message, kind: type[Any]) -> Any:
         """Return what rclone has said in JSON, a value of this kind. Raise
@@ -237,18 +229,15 @@ class RcloneStorage(Storage):
             if failure.status in MISSING and not has_directories:
                 # in an object store, a directory is there once something is in it
                 return {}
-            raise self._explain(failure, doing.LIST_DIRECTORY) from failure
-        entries = self._told(shown, doing.LIST_DIRECTORY, list)
-        if len(entries) > MOST_OBJECTS:
-            raise TooManyObjects(location=self._path(), most=MOST_OBJECTS)
+            raise
         return {
             entry["Name"]: entry
-            for entry in entries
+            for entry in self._bounded(self._told(shown, doing.LIST_DIRECTORY, list))
             if isinstance(entry, dict) and isinstance(entry.get("Name"), str)
         }
 
     def _store(
-        self, source: Path, key: str, partial: str, report: Callable[[int], None]
+        self, source: Path, key: str, ending: str, report: Callable[[int], None]
     ) -> None:
         """Store a file under a temporary name, then under its key. Leave nothing
         behind when that fails for good."""
@@ -256,15 +245,15 @@ class RcloneStorage(Storage):
         moves = bool(self._features.get("Move"))
         before = None if moves else self.stat(key)
         try:
-            self._transfer(source, key, key + partial if moves else key, report)
-            checkpoint("storage.put.written")
-            if moves:
-                self._publish(key, key + partial)
-        except (PermanentError, Cancelled):
-            self._rclone.tick = _go_on
-            with contextlib.suppress(EngineError):
+            with self._explained(doing.writing(key)):
+                self._transfer(source, key, key + ending if moves else key, report)
+                checkpoint("storage.put.written")
                 if moves:
-                    self.delete(key + partial)
+                    self._publish(key, key + ending)
+        except (PermanentError, Cancelled):
+            with self._cancel.by(None), contextlib.suppress(EngineError):
+                if moves:
+                    self.delete(key + ending)
                 elif (
                     self.stat(key) != before
                 ):  # complete in the moment that it was cancelled
@@ -277,17 +266,16 @@ class RcloneStorage(Storage):
         try:
             self._rclone.transfer(source, self._path(name), report)
         except Failed as failure:
-            what = doing.writing(key)
             if meaning_of(failure) is None and self._is_full():
                 raise StorageFull(
-                    doing=what, location=self._path(), log=failure.text
+                    doing=doing.writing(key), location=self._path(), log=failure.text
                 ) from failure
-            raise self._explain(failure, what) from failure
+            raise
 
     def _publish(self, key: str, partial: str) -> None:
         paths = self._path(partial), self._path(key)
         checkpoint("storage.rename.before")
-        self._run(doing.writing(key), "moveto", *paths, options=["--ignore-times"])
+        self._call("moveto", *paths, options=["--ignore-times"])
         checkpoint("storage.rename.after")
 
     def _is_full(self) -> bool:
@@ -305,21 +293,6 @@ class RcloneStorage(Storage):
                 location=self._path(), free=Size(free), needed=Size(size)
             )
 
-    @contextmanager
-    def reporting_to(self, progress: Progress) -> Iterator[None]:
-        before, self._rclone.tick = self._rclone.tick, progress.tick
-        try:
-            yield
-        finally:
-            self._rclone.tick = before
-
-    def _deletes(self, key: str) -> bool:
-        try:
-            self.delete(key)
-        except PermanentError:
-            return False
-        return True
-
 
 class _Stream(io.RawIOBase):
     """What ``rclone cat`` prints: exactly ``left`` bytes, or an error."""
@@ -329,13 +302,13 @@ class _Stream(io.RawIOBase):
         rclone: Rclone,
         child: Child,
         left: int,
-        explained: Callable[[Failed], EngineError],
+        explained: Callable[[], AbstractContextManager[None]],
     ):
         super().__init__()
         self._rclone = rclone
+        self._explained = explained
         self._child = child
         self._left = left
-        self._explained = explained
 
     def readable(self) -> bool:
         return True
@@ -353,18 +326,10 @@ class _Stream(io.RawIOBase):
         return count
 
     def _finish(self) -> None:
-        try:
+        with self._explained():
             self._rclone.finish(self._child)
-        except Failed as failure:
-            raise self._explained(failure) from failure
-        if self._left:
-            raise self._explained(
-                Failed(1, f"EOF, {self._left} bytes away from the end")
-            )
-
-
-def _go_on() -> None:
-    """The tick of a call that nobody can cancel."""
+            if self._left:
+                raise Failed(1, f"EOF, {self._left} bytes away from the end")
 
 
 def _advance(progress: Progress, done: int) -> None:

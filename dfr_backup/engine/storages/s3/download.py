@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ...concurrency.worker_pool import POLL_INTERVAL, in_thread
 from ...errors import RetryableError
 from ...errors.s3 import AnswerCutOff, NoRanges
 from ...fileio.streams import SeekableStream
+from ..rate_limit import RateLimit
 from .errors import explain
 from .link import Link
-from .source import Interrupt, Throttle
+from .source import Gate, Interrupt
 
 PIECE = 8 << 20  # bytes per request
 FIRST = 1 << 20  # bytes in the first request: a reader may want no more than that
@@ -21,7 +23,6 @@ ATTEMPTS = (
     4  # to get on with a piece: botocore does not repeat what breaks in its middle
 )
 PAUSE = 0.5  # seconds before the second attempt, doubled for each one more
-TICK = 0.25  # seconds
 
 
 class Reader(SeekableStream):
@@ -38,9 +39,9 @@ class Reader(SeekableStream):
         name: str,
         size: int,
         etag: str,
-        offset: int = 0,
-        bandwidth: int = 0,
-        tick: Callable[[], object] = lambda: None,
+        offset: int,
+        rate: RateLimit,
+        tick: Callable[[], object],
     ):
         super().__init__()
         self._link = link
@@ -49,7 +50,7 @@ class Reader(SeekableStream):
         self._etag = etag
         self._tick = tick
         self._stopped = threading.Event()
-        self._throttle = Throttle(bandwidth, self._stopped)
+        self._gate = Gate(rate, self._stopped)
         self._position = offset
         self._pieces: deque[_Piece] = deque()
         self._spare: list[bytearray] = []  # a new buffer costs its page faults
@@ -149,7 +150,7 @@ class Reader(SeekableStream):
             count = body.readinto(piece.rest(READ))
             if not count:
                 return
-            self._throttle.spend(count)
+            self._gate.spend(count)
             piece.add(count)
 
 
@@ -173,7 +174,7 @@ class _Piece:
         self._view = memoryview(buffer)[: end - start]
         self._failure: Exception | None = None
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, daemon=True).start()
+        in_thread(self._run, "dfr_backup S3 read")
 
     def wait(self, position: int, tick: Callable[[], object]) -> memoryview:
         """Return what is there from ``position`` on, at least a byte. Raise
@@ -182,7 +183,7 @@ class _Piece:
             while self.ready <= position:
                 if self._failure:
                     raise self._failure
-                self._changed.wait(TICK)
+                self._changed.wait(POLL_INTERVAL)
                 tick()
             return self._view[position - self.start : self.ready - self.start]
 

@@ -19,6 +19,8 @@ from ...errors.s3 import (
     ConnectionRefused,
     DamagedOnTheWay,
     EncryptionKeyUnusable,
+    LegalHold,
+    Locked,
     NoBucket,
     NoCredentials,
     NoTls,
@@ -115,6 +117,24 @@ def code_of(error: Exception | None) -> str:
     """Return S3's code of an error, for example "NoSuchKey", or a blank string."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def cause_code(error: EngineError) -> str:
+    """Return S3's code of what an error was made of."""
+    cause = error.__cause__
+    return code_of(cause) if isinstance(cause, Exception) else ""
+
+
+def is_missing(error: EngineError) -> bool:
+    return cause_code(error) in MISSING
+
+
+def is_denied(error: EngineError) -> bool:
+    return cause_code(error) in DENIED
+
+
+def is_protected(error: EngineError) -> bool:
+    return isinstance(error, Locked | LegalHold | ObjectProtected)
 
 
 def refuses_checksums(error: Exception, endpoint: str) -> bool:

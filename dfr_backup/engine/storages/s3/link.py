@@ -1,18 +1,18 @@
 """Requests to one bucket: the boto3 clients, and what each of them raises."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from ...concurrency.worker_pool import WaitingPool
 from ...errors.s3 import Boto3Missing, NoCaBundle, NotS3
 from ...outbound import guarded_pools
 from ..base import TransferLimits, is_size
+from ..kind import CancelCheck
 from .config import S3Config
 from .errors import explain, refuses_checksums
-from .part_pool import PartPool
 from .source import Slice
 
 # of one request, by botocore, with short pauses; the caller of a storage has longer
@@ -24,17 +24,16 @@ SENDING = ("PutObject", "UploadPart")
 
 class Link:
     """What sends requests to the bucket of ``config``; may be used by many threads
-    at a time."""
+    at a time. One that ``cancel`` hears is asked while it waits for an answer."""
 
-    def __init__(self, config: S3Config, limits: TransferLimits):
+    def __init__(self, config: S3Config, limits: TransferLimits, cancel: CancelCheck):
         self.config = config
         self._limits = limits
         self._plain = config.checksums == "when_required"
         self._clients: dict[bool, Any] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()
-        self._tick: Callable[[], object] | None = None
-        self._ticking = 0
+        self._cancel = cancel
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
         """Do a boto3 operation ("put_object") on the bucket; return the answer.
@@ -43,8 +42,9 @@ class Link:
         from then on at once. Raise EngineError, with botocore's error as its cause,
         and what a tick raises.
         """
-        if self._tick and threading.get_ident() == self._ticking:
-            return PartPool(self._tick).call(lambda: self._call(operation, params))
+        if self._cancel.is_heard:
+            pool = WaitingPool(self._cancel)
+            return pool.call(lambda: self._call(operation, params))
         return self._call(operation, params)
 
     def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -65,16 +65,6 @@ class Link:
             raise explain(error, self.config) from error
         self._plain = True
         return answer
-
-    @contextmanager
-    def ticking(self, tick: Callable[[], object]) -> Iterator[None]:
-        """Meanwhile, call ``tick`` while this thread waits for an answer."""
-        before = self._tick, self._ticking
-        self._tick, self._ticking = tick, threading.get_ident()
-        try:
-            yield
-        finally:
-            self._tick, self._ticking = before
 
     def presigned(self, operation: str, seconds: int, **params: Any) -> str:
         """Return an address that does ``operation`` for whoever has it. Raise

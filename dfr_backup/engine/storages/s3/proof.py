@@ -6,7 +6,8 @@ import threading
 from typing import Any
 
 from ..base import CHUNK
-from .source import Md5, Slice, Throttle, composite_etag
+from ..rate_limit import RateLimit
+from .source import Gate, Md5, Slice, composite_etag
 from .upload import parts_of
 
 SHA256 = "dfr-sha256"
@@ -18,10 +19,10 @@ def fingerprint(file: int) -> dict[str, str]:
     the ETag that a server computes if it receives just these bytes. Raise Interrupt."""
     whole = hashlib.sha256()
     parts = parts_of(os.fstat(file).st_size)
-    throttle = Throttle(0, threading.Event())
+    gate = Gate(RateLimit(0), threading.Event())
     digests: list[Md5] = []
     for part in parts:
-        body = Slice(file, part.offset, part.size, throttle)
+        body = Slice(file, part.offset, part.size, gate)
         while data := body.read(CHUNK):
             whole.update(data)
         digests.append(body.md5())

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ from ...errors import EngineError, reason_of
 from ...errors.fetch import FileUnreadable
 from ...errors.s3 import SourceShrunk, SourceUnreadable
 from ...fileio.streams import SeekableStream
+from ..rate_limit import RateLimit
 
 # What a read returns, whatever was asked for. urllib3 asks for 16 KiB at a time, and
 # botocore's chunked encoding copies the rest of its chunk for each of those: a chunk
 # may not be large
 BLOCK = 128 << 10  # bytes
-PAUSE = 0.2  # seconds between two looks at whether to go on
 
 
 class Interrupt(BaseException):
@@ -32,34 +31,27 @@ class Interrupt(BaseException):
         self.cause = cause
 
 
-class Throttle:
-    """Holds all threads of a transfer together to ``bandwidth`` bytes per second (0:
-    does not)."""
+class Gate:
+    """Lets the bytes of a transfer pass as fast as they may, until it is stopped."""
 
-    def __init__(self, bandwidth: int, stopped: threading.Event):
-        self._bandwidth = bandwidth
+    def __init__(self, rate: RateLimit, stopped: threading.Event):
+        self._rate = rate
         self._stopped = stopped
-        self._lock = threading.Lock()
-        self._free_at = time.monotonic()
+        bandwidth = rate.bandwidth
         self.block = min(BLOCK, max(1 << 12, bandwidth // 4)) if bandwidth else BLOCK
 
     def spend(self, count: int) -> None:
         """Wait until ``count`` bytes may pass. Raise Interrupt when all is stopped."""
         self.check()
-        if not self._bandwidth:
-            return
-        with self._lock:
-            self._free_at = (
-                max(self._free_at, time.monotonic()) + count / self._bandwidth
-            )
-            until = self._free_at
-        while (left := until - time.monotonic()) > 0:
-            if self._stopped.wait(min(left, PAUSE)):
-                raise Interrupt()
+        self._rate.spend(count, self._pause)
 
     def check(self) -> None:
         """Raise Interrupt when all is stopped."""
         if self._stopped.is_set():
+            raise Interrupt()
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
             raise Interrupt()
 
 
@@ -92,12 +84,12 @@ class Slice(SeekableStream):
     read, has become shorter, or the transfer is stopped.
     """
 
-    def __init__(self, file: int, offset: int, size: int, throttle: Throttle):
+    def __init__(self, file: int, offset: int, size: int, gate: Gate):
         super().__init__()
         self._file = file
         self._offset = offset
         self._size = size
-        self._throttle = throttle
+        self._gate = gate
         self._position = 0
         self._sending = False
         self.sent = 0
@@ -116,13 +108,13 @@ class Slice(SeekableStream):
     def read(self, amount: int | None = -1) -> bytes:
         left = self._size - self._position
         if self._sending:
-            amount = self._throttle.block
+            amount = self._gate.block
         elif amount is None or amount < 0:
             amount = left
         data = self._read_at(self._position, min(left, amount))
         self._position += len(data)
         if self._sending:
-            self._throttle.spend(len(data))
+            self._gate.spend(len(data))
             self.sent = self._position
         return data
 
@@ -135,7 +127,7 @@ class Slice(SeekableStream):
         return Md5(digest.digest())
 
     def _read_at(self, position: int, count: int) -> bytes:
-        self._throttle.check()  # the caller closes the file once all is stopped
+        self._gate.check()  # the caller closes the file once all is stopped
         try:
             data = os.pread(self._file, count, self._offset + position)
         except OSError as error:

@@ -6,41 +6,30 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote
 
 from ...checkpoints import checkpoint
 from ...errors import EngineError, PermanentError
 from ...errors.s3 import (
     EndlessList,
-    LegalHold,
-    Locked,
     NotInBucket,
     NotListed,
-    ObjectProtected,
     ReadsBackDifferent,
 )
-from ...errors.storage import BadKey, TooManyObjects
 from ...messages import Message, _
 from ...progress import Progress
-from ..base import (
-    CHUNK,
-    MOST_OBJECTS,
-    UNKNOWN,
-    Capabilities,
-    Storage,
-    StoredObject,
-    TransferLimits,
-    Unknown,
-)
+from ..base import UNKNOWN, UNLIMITED, Capabilities, StoredObject, TransferLimits
+from ..kind import Settings, StorageKind
+from .address import config_at, config_of
 from .config import S3Config
 from .download import Reader
-from .errors import DENIED, EXISTS, MISSING, code_of
+from .errors import EXISTS, cause_code, is_denied, is_missing, is_protected
 from .link import MOST_PAGES, Link, require_boto3, utc
+from .lock import ObjectLock
 from .proof import fingerprint, proves
 from .source import open_source
 from .upload import Upload, abort, open_uploads
@@ -59,7 +48,7 @@ MAY_NOT_LIST_UPLOADS = _(
 LONGEST_LINK = 7 * 24 * 3600  # seconds: a signature is not valid for longer
 
 
-class S3Storage(Storage):
+class S3Storage(StorageKind):
     """Objects are ``prefix/key`` in a bucket that exists already.
 
     A put finds what an earlier one has stored: the object itself, or parts of it. So
@@ -67,77 +56,77 @@ class S3Storage(Storage):
     """
 
     def __init__(self, config: S3Config, limits: TransferLimits):
+        super().__init__(limits)
         self._config = config
-        self._limits = limits
-        self._link = Link(config, limits)
+        self._link = Link(config, limits, self._cancel)
+        self._lock = ObjectLock(self._link, self._head)
 
-    def require(self) -> None:
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "S3Storage":
+        return cls(config_of(settings), settings.limits)
+
+    @classmethod
+    def from_url(cls, url: SplitResult, environ: Mapping[str, str]) -> "S3Storage":
+        """Take the credentials from boto3's own chain, and the endpoint from
+        AWS_ENDPOINT_URL."""
+        return cls(config_at(url, environ), UNLIMITED)
+
+    def _require(self) -> None:
         require_boto3()
 
     def location(self, key: str) -> str:
         path = self._name(key) if key else self._config.folder
         return f"s3://{self._config.bucket}/{path}"
 
-    def put(self, source: Path, key: str, progress: Progress) -> None:
+    def _put(self, source: Path, key: str, progress: Progress) -> None:
         name = self._name(key)
         file = open_source(source)
         try:
-            progress.expect(os.fstat(file).st_size)
-
-            def extras() -> dict[str, Any]:
-                metadata = fingerprint(file) if self._config.trusts_checksums else {}
-                return {
-                    **self._extras(),
-                    **({"Metadata": metadata} if metadata else {}),
-                }
-
-            Upload(self._link, self._limits, file, name, progress, extras).run()
+            Upload(
+                self._link,
+                self._rate,
+                file,
+                name,
+                progress,
+                lambda: {**self._extras(), **self._metadata(file)},
+            ).run()
         finally:
             os.close(file)
-        if self._config.lock_mode:
-            self._require_locked(name)
+        with self._cancel.by(None):  # it is there: too late for a cancel
+            self._lock.ensure(name)
 
-    def put_bytes(self, data: bytes, key: str) -> None:
-        self._put_bytes(data, self._name(key), self._extras())
+    def _metadata(self, file: int) -> dict[str, Any]:
+        metadata = fingerprint(file) if self._config.trusts_checksums else {}
+        return {"Metadata": metadata} if metadata else {}
+
+    def _put_bytes(self, data: bytes, key: str) -> None:
+        self._send(data, key, self._extras())
         checkpoint("storage.put.written")
 
-    def create(self, data: bytes, key: str) -> bool:
-        name, extras = self._name(key), self._encryption()
+    def _create(self, data: bytes, key: str) -> bool:
+        extras = self._encryption()
         if self.peek(key, 1) not in (None, UNKNOWN):
             return False
         try:
-            self._put_bytes(data, name, {**extras, "IfNoneMatch": "*"})
+            self._send(data, key, {**extras, "IfNoneMatch": "*"})
         except PermanentError as error:
-            if _cause_code(error) in EXISTS:
+            if cause_code(error) in EXISTS:
                 return False
-            self._put_bytes(data, name, extras)  # a server without such conditions
+            self._send(data, key, extras)  # a server without such conditions
         return self.peek(key, len(data) + 1) in (data, UNKNOWN)
 
-    def peek(self, key: str, most: int) -> bytes | Unknown | None:
-        try:
-            return super().peek(key, most)
-        except EngineError as error:
-            if _is_denied(error):  # also what is missing, without the right to list
-                return UNKNOWN
-            raise
+    def _hides(self, error: EngineError) -> bool:
+        return is_denied(error)  # also what is missing, without the right to list
 
-    def stat(self, key: str) -> StoredObject | None:
+    def _stat(self, key: str) -> StoredObject | None:
         found = self._head(self._name(key))
         if found is None:
             return None
         return StoredObject(key, found["ContentLength"], utc(found["LastModified"]))
 
-    @contextmanager
-    def reporting_to(self, progress: Progress) -> Iterator[None]:
-        with self._link.ticking(progress.tick):
-            yield
-
-    def list(self) -> Iterator[StoredObject]:
+    def _list(self) -> Iterator[StoredObject]:
         folder = self._config.folder
-        entries = (one for page in self._pages() for one in page)
-        for number, one in enumerate(entries):
-            if number == MOST_OBJECTS:
-                raise TooManyObjects(location=self.location(""), most=MOST_OBJECTS)
+        for one in self._bounded(one for page in self._pages() for one in page):
             if key := one["Key"][len(folder) :]:  # a folder may be an object itself
                 yield StoredObject(key, one["Size"], utc(one["LastModified"]))
 
@@ -160,37 +149,50 @@ class S3Storage(Storage):
         raise EndlessList(bucket=self._config.place)
 
     @contextmanager
-    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
-        with self._reader(key, offset) as stream:
+    def _open(self, key: str, offset: int) -> Iterator[BinaryIO]:
+        name = self._name(key)
+        found = self._head(name)
+        if found is None:
+            raise NotInBucket(key=key, bucket=self._config.place)
+        with Reader(
+            self._link,
+            name,
+            found["ContentLength"],
+            found.get("ETag", ""),
+            offset,
+            self._rate,
+            self._cancel,
+        ) as stream:
             yield cast(BinaryIO, stream)
 
-    def delete(self, key: str) -> None:
+    def _delete(self, key: str) -> None:
         name = self._name(key)
-        checkpoint("storage.delete")
-        self._require_unlocked(name)
+        self._lock.refuse(name)
         with _missing_is_fine():
             self._link.call("delete_object", Key=name)
 
-    def discard_partial(self, key: str) -> None:
+    def _keeps(self, error: EngineError) -> bool:
+        return is_denied(error) or is_protected(error)
+
+    def _discard_partial(self, key: str) -> None:
         name = self._name(key)
         for upload in list(open_uploads(self._link, name)):
             checkpoint("storage.put.abort")
             abort(self._link, name, upload)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Ask the bucket for one object: whoever may only write is told so, and that
         is enough."""
         try:
             self._link.call("list_objects_v2", Prefix=self._config.folder, MaxKeys=1)
         except EngineError as error:
-            if not _is_denied(error):
+            if not is_denied(error):
                 raise
 
-    def probe(self) -> Capabilities:
-        key = f"dfr_backup-probe-{secrets.token_hex(8)}"
+    def _probe(self, key: str) -> Capabilities:
         token = secrets.token_bytes(1024)
         # without a lock of its own, so that it can be deleted again
-        answer = self._put_bytes(token, self._name(key), self._encryption())
+        answer = self._send(token, key, self._encryption())
         try:
             self._require_intact(key, token)
             self._require_listed(key)
@@ -198,12 +200,12 @@ class S3Storage(Storage):
             with contextlib.suppress(EngineError):
                 self.delete(key)
             raise
-        can_delete = self._try_delete(key)
+        can_delete = self._deletes(key)
         return Capabilities(
             can_delete, tuple(self._notes(can_delete, bool(answer.get("VersionId"))))
         )
 
-    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
+    def _download_url(self, key: str, filename: str, seconds: int) -> str | None:
         plain = re.sub(r"[^\w. -]", "_", filename, flags=re.ASCII)
         disposition = (
             f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename)}"
@@ -215,7 +217,7 @@ class S3Storage(Storage):
             ResponseContentDisposition=disposition,
         )
 
-    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+    def _verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         """As every storage does it; but where the configuration trusts the server's
         checksums, compare those instead of reading everything back, if there are any
         that can be compared."""
@@ -226,46 +228,18 @@ class S3Storage(Storage):
             progress.advance(size)
             progress.log(Message(CHECKSUM_RIGHT))
             return
-        super().verify(key, size, sha256, progress)
-
-    def _digest(self, key: str, progress: Progress) -> str:
-        digest = hashlib.sha256()
-        view = memoryview(bytearray(CHUNK))
-        with self._reader(key, 0, progress.tick) as stream:
-            while count := stream.readinto(view):
-                digest.update(view[:count])
-                progress.advance(count)
-        return digest.hexdigest()
+        super()._verify(key, size, sha256, progress)
 
     def _name(self, key: str) -> str:
-        if not key or "/" in key or "\0" in key or key in (".", ".."):
-            raise BadKey(key=key)
         return self._config.folder + key
 
     def _head(self, name: str) -> dict[str, Any] | None:
         try:
             return self._link.call("head_object", Key=name, ChecksumMode="ENABLED")
         except EngineError as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return None
             raise
-
-    def _reader(
-        self, key: str, offset: int, tick: Callable[[], object] = lambda: None
-    ) -> Reader:
-        name = self._name(key)
-        found = self._head(name)
-        if found is None:
-            raise NotInBucket(key=key, bucket=self._config.place)
-        return Reader(
-            self._link,
-            name,
-            found["ContentLength"],
-            found.get("ETag", ""),
-            offset,
-            self._limits.bandwidth,
-            tick,
-        )
 
     # -- what goes with a new object
 
@@ -281,73 +255,20 @@ class S3Storage(Storage):
 
     def _extras(self) -> dict[str, Any]:
         config = self._config
-        extras = self._encryption()
-        if config.storage_class:
-            extras["StorageClass"] = config.storage_class
-        if config.lock_mode:
-            lock = self._lock()
-            extras["ObjectLockMode"] = lock["Mode"]
-            extras["ObjectLockRetainUntilDate"] = lock["RetainUntilDate"]
-        return extras
+        storage_class = (
+            {"StorageClass": config.storage_class} if config.storage_class else {}
+        )
+        return {**self._encryption(), **storage_class, **self._lock.parameters()}
 
-    def _put_bytes(
-        self, data: bytes, name: str, extras: dict[str, Any]
-    ) -> dict[str, Any]:
-        md5 = base64.b64encode(
-            hashlib.md5(data, usedforsecurity=False).digest()
-        ).decode()
+    def _send(self, data: bytes, key: str, extras: dict[str, Any]) -> dict[str, Any]:
+        digest = hashlib.md5(data, usedforsecurity=False).digest()
         return self._link.call(
-            "put_object", Key=name, Body=data, ContentMD5=md5, **extras
+            "put_object",
+            Key=self._name(key),
+            Body=data,
+            ContentMD5=base64.b64encode(digest).decode(),
+            **extras,
         )
-
-    # -- locks
-
-    def _lock(self) -> dict[str, Any]:
-        until = datetime.now(timezone.utc) + timedelta(days=self._config.lock_days)
-        return {"Mode": self._config.lock_mode, "RetainUntilDate": until}
-
-    def _require_locked(self, name: str) -> None:
-        """Lock an object that is not: some servers forget it when they put parts
-        together."""
-        try:
-            found = self._head(name) or {}
-        except EngineError as error:
-            if not _is_denied(error):
-                raise
-            return
-        if not (
-            found.get("ObjectLockRetainUntilDate") or self._retained_until(name, found)
-        ):
-            self._link.call("put_object_retention", Key=name, Retention=self._lock())
-
-    def _require_unlocked(self, name: str) -> None:
-        """Raise PermanentError for an object that is locked: in a bucket with
-        versions deleting it would only hide it, and free nothing."""
-        try:
-            found = self._head(name) or {}
-        except EngineError as error:
-            if not _is_denied(error):
-                raise
-            return
-        until = found.get("ObjectLockRetainUntilDate") or self._retained_until(
-            name, found
-        )
-        if until and utc(until) > datetime.now(timezone.utc):
-            raise Locked(name=name, until=f"{utc(until):%Y-%m-%d %H:%M}")
-        if found.get("ObjectLockLegalHoldStatus") == "ON":
-            raise LegalHold(name=name)
-
-    def _retained_until(self, name: str, found: dict[str, Any]) -> datetime | None:
-        """Ask for the lock by itself: older servers do not tell it with the object.
-        Only where there are versions, without which there are no locks: others may
-        not know the question."""
-        if "VersionId" not in found:
-            return None
-        with contextlib.suppress(EngineError):
-            answer = self._link.call("get_object_retention", Key=name)
-            until = answer.get("Retention", {}).get("RetainUntilDate")
-            return cast("datetime | None", until)
-        return None
 
     # -- probe
 
@@ -368,15 +289,6 @@ class S3Storage(Storage):
             name = one["Key"][len(self._config.folder) :]
             yield StoredObject(name, one["Size"], utc(one["LastModified"]))
 
-    def _try_delete(self, key: str) -> bool:
-        try:
-            self.delete(key)
-        except EngineError as error:
-            if _is_denied(error) or _is_protected(error):
-                return False
-            raise
-        return True
-
     def _notes(self, can_delete: bool, versioned: bool) -> Iterator[Message]:
         if not can_delete:
             yield Message(MAY_NOT_DELETE)
@@ -385,25 +297,8 @@ class S3Storage(Storage):
         try:
             next(open_uploads(self._link, self._name("x")), None)
         except EngineError as error:
-            if _is_denied(error):
+            if is_denied(error):
                 yield Message(MAY_NOT_LIST_UPLOADS)
-
-
-def _cause_code(error: EngineError) -> str:
-    cause = error.__cause__
-    return code_of(cause) if isinstance(cause, Exception) else ""
-
-
-def _is_missing(error: EngineError) -> bool:
-    return _cause_code(error) in MISSING
-
-
-def _is_denied(error: EngineError) -> bool:
-    return _cause_code(error) in DENIED
-
-
-def _is_protected(error: EngineError) -> bool:
-    return isinstance(error, Locked | LegalHold | ObjectProtected)
 
 
 @contextlib.contextmanager
@@ -411,5 +306,5 @@ def _missing_is_fine() -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        if not _is_missing(error):
+        if not is_missing(error):
             raise

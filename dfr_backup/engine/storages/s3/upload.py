@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...checkpoints import checkpoint
+from ...concurrency.worker_pool import WaitingPool
 from ...errors import Cancelled, EngineError, PermanentError
 from ...errors.s3 import UploadForgotten
 from ...messages import Message, _
 from ...progress import Progress
-from ..base import TransferLimits
+from ..rate_limit import RateLimit
 from .errors import MISSING, code_of
 from .link import MOST_PAGES, Link
-from .part_pool import PartPool
-from .source import Md5, Slice, Throttle, composite_etag
+from .source import Gate, Interrupt, Md5, Slice, composite_etag
 
 PART = 16 << 20  # bytes, at least
 MOST_PARTS = 10_000
@@ -64,7 +64,7 @@ class Upload:
     def __init__(
         self,
         link: Link,
-        limits: TransferLimits,
+        rate: RateLimit,
         file: int,
         name: str,
         progress: Progress,
@@ -76,8 +76,8 @@ class Upload:
         self._size = os.fstat(file).st_size
         self._progress = progress
         self._extras = extras
-        self._pool = PartPool(self._report)
-        self._throttle = Throttle(limits.bandwidth, self._pool.stopped)
+        self._pool = WaitingPool(self._report)
+        self._gate = Gate(rate, self._pool.stopped)
         self._slices: dict[int, Slice] = {}
         self._kept = 0  # bytes in parts that are stored already
         self._counted = 0  # bytes that the progress knows of
@@ -87,17 +87,25 @@ class Upload:
         """Store the file. Raise EngineError; only RetryableError leaves parts
         behind."""
         try:
+            self._store()
+        except (Cancelled, PermanentError):
+            self._clean_up()
+            raise
+        finally:
+            self._pool.stopped.set()
+
+    def _store(self) -> None:
+        try:
             if self._is_stored():
                 self._conclude()
             elif self._size <= PART:
                 self._store_whole()
             else:
                 self._store_parts()
-        except (Cancelled, PermanentError):
-            self._clean_up()
+        except Interrupt as interrupt:  # from within the body of a request
+            if interrupt.cause:
+                raise interrupt.cause from interrupt
             raise
-        finally:
-            self._pool.stopped.set()
 
     # -- what is there already
 
@@ -126,7 +134,11 @@ class Upload:
         def work(part: Part) -> tuple[int, Md5]:
             return part.number, self._slice(part).md5()
 
-        return dict(self._pool.map(work, parts, os.cpu_count() or 1))
+        digests = {}
+        for number, md5 in self._pool.map(work, parts, os.cpu_count() or 1):
+            digests[number] = md5
+            self._report()
+        return digests
 
     # -- in one piece
 
@@ -259,7 +271,7 @@ class Upload:
         )
 
     def _slice(self, part: Part) -> Slice:
-        body = Slice(self._file, part.offset, part.size, self._throttle)
+        body = Slice(self._file, part.offset, part.size, self._gate)
         if self._id:
             self._slices[part.number] = body
         return body
@@ -281,10 +293,10 @@ class Upload:
         """Leave no parts behind. A part that was under way may be stored after its
         upload was aborted: abort again, but do not wait for a server that has fallen
         silent."""
-        quiet = self._pool.dismiss(GRACE)
+        quiet = self._pool.stop(GRACE)
         if not self._id or not self._abort(self._id) or quiet:
             return
-        self._pool.dismiss(GRACE)
+        self._pool.stop(GRACE)
         self._abort(self._id)
 
     def _abort(self, upload: str) -> bool:
@@ -383,4 +395,4 @@ def _within(seconds: float, work: Callable[[], object]) -> None:
         if time.monotonic() > until:
             raise TimeoutError
 
-    PartPool(tick).call(work)
+    WaitingPool(tick).call(work)

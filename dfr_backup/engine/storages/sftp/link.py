@@ -4,7 +4,6 @@ ever."""
 import contextlib
 import logging
 import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -122,17 +121,22 @@ class _Socket:
 
 class Link:
     """A connection with its SFTP session. ``tick`` is called at least every half
-    second while it waits, from the thread that made it, and may raise an
-    EngineError."""
+    second while it waits, from each thread that does, and may raise an EngineError:
+    that of a storage knows which thread to ask."""
 
-    def __init__(self, config: SftpConfig, timeout: float, outbound: OutboundRules):
+    def __init__(
+        self,
+        config: SftpConfig,
+        timeout: float,
+        outbound: OutboundRules,
+        tick: Callable[[], object] = lambda: None,
+    ):
         self._config = config
         self._outbound = outbound
         self._pulse = IdleWatchdog(timeout)
         self._verdict: EngineError | None = None
-        self._thread = threading.get_ident()
         self._used = time.monotonic()
-        self.tick: Callable[[], None] = lambda: None
+        self._tick = tick
         self.transport: Any = None
         self._channel: Any = None
 
@@ -198,10 +202,8 @@ class Link:
 
     def look(self) -> None:
         """Ask whether to go on. Raise and remember what ``tick`` raises."""
-        if threading.get_ident() != self._thread:
-            return
         try:
-            self.tick()
+            self._tick()
         except EngineError as error:
             self._verdict = error
             raise

@@ -1,17 +1,20 @@
 """Files over SFTP with many requests under way, and never more memory than those
 take."""
 
+import contextlib
+import secrets
 import stat
 import struct
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints import checkpoint
 from ...fileio.streams import SeekableStream
 from ..base import CHUNK
+from ..kind import PARTIAL
 from . import protocol
 from .protocol import Reply, Session, SftpStatusError
 
@@ -19,36 +22,22 @@ WINDOW = 2 << 20  # bytes under way: the SSH channel lets no more pass
 COMPARED = 2 * WINDOW  # bytes at the end of a partial file, before it goes on
 
 
-class Pace:
-    """Hold a transfer down to ``bandwidth`` bytes per second (0: do not)."""
-
-    SLICE = 0.25  # seconds between two looks at whether the transfer shall go on
-
-    def __init__(self, bandwidth: int, tick: Callable[[], None]):
-        self._bandwidth = bandwidth
-        self._tick = tick
-        self._free_at = time.monotonic()
-
-    def spend(self, count: int) -> None:
-        """Wait until ``count`` more bytes may pass. Raise what ``tick`` raises."""
-        if not self._bandwidth:
-            return
-        now = time.monotonic()
-        self._free_at = max(self._free_at, now) + count / self._bandwidth
-        while (left := self._free_at - time.monotonic()) > 0:
-            time.sleep(min(left, self.SLICE))
-            self._tick()
-
-
 class Writer:
     """Writes to an open file from ``offset`` on. ``stored`` counts the bytes that
-    the server has confirmed; a refused write is raised by the next call."""
+    the server has confirmed; a refused write is raised by the next call. Bytes pass
+    through ``spend``."""
 
-    def __init__(self, session: Session, handle: bytes, offset: int, pace: Pace):
+    def __init__(
+        self,
+        session: Session,
+        handle: bytes,
+        offset: int,
+        spend: Callable[[int], object],
+    ):
         self._session = session
         self._handle = protocol.string(handle)
         self._offset = offset
-        self._pace = pace
+        self._spend = spend
         self._under_way = 0  # bytes
         self._refusal: SftpStatusError | None = None
         self.stored = 0
@@ -57,7 +46,7 @@ class Writer:
         step = self._session.payload
         for start in range(0, len(data), step):
             piece = data[start : start + step]
-            self._pace.spend(len(piece))
+            self._spend(len(piece))
             self._wait_for(WINDOW - len(piece))
             self._send(piece)
 
@@ -101,7 +90,7 @@ class Reader(SeekableStream):
         handle: bytes,
         size: int,
         offset: int,
-        pace: Pace,
+        spend: Callable[[int], object],
         guard: Callable[[], AbstractContextManager[object]] = nullcontext,
     ):
         super().__init__()
@@ -109,7 +98,7 @@ class Reader(SeekableStream):
         self._session = session
         self._handle = handle
         self._size = size
-        self._pace = pace
+        self._spend = spend
         self._position = offset
         self._allowed = 0  # bytes that are read ahead
         self._start_over()
@@ -128,7 +117,7 @@ class Reader(SeekableStream):
         if not piece.data:
             self._pieces.popleft()
             self._allowed = min(2 * self._allowed, WINDOW)
-        self._pace.spend(count)
+        self._spend(count)
         return count
 
     @property
@@ -217,7 +206,7 @@ def resumable(session: Session, source: Path, partial: str, size: int) -> int:
 
 def _same(session: Session, source: Path, partial: str, start: int, end: int) -> bool:
     handle = session.open(partial, protocol.FOR_READING)
-    stored = Reader(session, handle, end, start, Pace(0, lambda: None))
+    stored = Reader(session, handle, end, start, lambda _count: None)
     view = memoryview(bytearray(CHUNK))
     with open(source, "rb") as reader:
         reader.seek(start)
@@ -226,3 +215,34 @@ def _same(session: Session, source: Path, partial: str, start: int, end: int) ->
                 return False
     session.close(handle)
     return True
+
+
+def publish(session: Session, partial: str, path: str) -> None:
+    """Give a file its name, over one that has it."""
+    checkpoint("storage.rename.before")
+    if protocol.POSIX_RENAME in session.extensions:
+        session.posix_rename(partial, path)
+    else:
+        _replace(session, partial, path)
+    checkpoint("storage.rename.after")
+
+
+def _replace(session: Session, partial: str, path: str) -> None:
+    """Rename on a server whose rename does not replace: the old file steps aside,
+    and comes back when the new one cannot take its place."""
+    try:
+        session.rename(partial, path)
+    except SftpStatusError:
+        if session.lstat(path) is None:
+            raise
+    else:
+        return
+    aside = f"{path}.{secrets.token_hex(4)}{PARTIAL}"
+    session.rename(path, aside)
+    try:
+        session.rename(partial, path)
+    except SftpStatusError:
+        session.rename(aside, path)
+        raise
+    with contextlib.suppress(SftpStatusError):
+        session.remove(aside)

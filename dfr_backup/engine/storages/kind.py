@@ -1,0 +1,365 @@
+"""What all kinds of storage have in common, so that it stands once: keys are checked,
+what goes wrong gets its words, transfers are held to their bandwidth, a cancel is
+heard."""
+
+import secrets
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeVar, final
+from urllib.parse import SplitResult
+
+from ..checkpoints import checkpoint
+from ..errors import EngineError, PermanentError, reason_of
+from ..errors.fetch import FileUnreadable
+from ..errors.storage import BadKey, ProbeDiffers, TooManyObjects
+from ..messages import Message, _
+from ..progress import Progress
+from . import doing
+from .base import (
+    MOST_OBJECTS,
+    UNKNOWN,
+    UNLIMITED,
+    Capabilities,
+    Storage,
+    StoredObject,
+    TransferLimits,
+    Unknown,
+    is_key,
+)
+from .rate_limit import RateLimit
+
+PARTIAL = ".part"  # how names end of what is not complete
+CANNOT_DELETE = _(
+    "Nothing can be deleted in %(location)s: old backups have to be removed by its "
+    "owner, and so has the test file %(key)s."
+)
+Entry = TypeVar("Entry")
+
+
+class CancelCheck(threading.local):
+    """Asks whether to go on: each thread the progress that it reports to, if any."""
+
+    _tick: Callable[[], object] | None = None
+
+    def __call__(self) -> None:
+        """Raise Cancelled when this thread shall not go on."""
+        if self._tick:
+            self._tick()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether this thread can be cancelled."""
+        return self._tick is not None
+
+    @contextmanager
+    def by(self, progress: Progress | None) -> Iterator[None]:
+        """Meanwhile, ask this progress; None: nobody, so that what is done now is
+        done to its end."""
+        before, self._tick = self._tick, progress.tick if progress else None
+        try:
+            yield
+        finally:
+            self._tick = before
+
+
+class Settings(Protocol):
+    """What is known of a storage, by names such as “directory”."""
+
+    limits: TransferLimits
+    server: Any
+    """What the operator of this server has set: the module ``odoo_config``."""
+
+    def value(self, name: str) -> Any:
+        """Return a setting; "" where there is none."""
+
+    def secret(self, name: str) -> str:
+        """Return a secret; "" where there is none."""
+
+
+class StorageKind(Storage):
+    """A kind implements the methods that begin with an underscore, and overrides none
+    that is final. The keys that they get can be names.
+
+    What they raise is an EngineError, or something that ``_explain`` makes one of.
+    While they wait they call ``_cancel`` at least every second; bytes pass through
+    ``_spend``, unless the kind has something of its own that keeps to the limits.
+    """
+
+    def __init__(self, limits: TransferLimits = UNLIMITED):
+        self._limits = limits
+        self._cancel = CancelCheck()
+        self._rate = RateLimit(limits.bandwidth)
+
+    # === WHAT A KIND IMPLEMENTS === #
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Settings) -> "StorageKind":
+        """Return the storage that the settings describe. Raise PermanentError."""
+
+    @classmethod
+    def from_url(cls, url: SplitResult, environ: Mapping[str, str]) -> "StorageKind":
+        """Return the storage that an address on the command line names; its path is
+        plain text. What is secret comes from the environment. Raise PermanentError."""
+        raise NotImplementedError(f"{cls.__name__} has no addresses")
+
+    def _explain(self, error: Exception, what: Message) -> EngineError | None:
+        """Return what an error of this kind means, which came while it was asked to do
+        ``what``; None for one that it does not know."""
+        return None
+
+    @abstractmethod
+    def _put(self, source: Path, key: str, progress: Progress) -> None:
+        """As ``put``; the progress knows the size already."""
+
+    @abstractmethod
+    def _put_bytes(self, data: bytes, key: str) -> None:
+        """As ``put_bytes``."""
+
+    def _create(self, data: bytes, key: str) -> bool:
+        """As ``create``, where the kind has a better way."""
+        return super().create(data, key)
+
+    @abstractmethod
+    def _stat(self, key: str) -> StoredObject | None:
+        """As ``stat``."""
+
+    @abstractmethod
+    def _list(self) -> Iterator[StoredObject]:
+        """As ``list``; what was found of any sort goes through ``_bounded``."""
+
+    @abstractmethod
+    def _open(self, key: str, offset: int) -> AbstractContextManager[BinaryIO]:
+        """As ``open``."""
+
+    @abstractmethod
+    def _delete(self, key: str) -> None:
+        """As ``delete``."""
+
+    def _discard_partial(self, key: str) -> None:
+        """As ``discard_partial``, where a kind has such a thing."""
+
+    def _require(self) -> None:
+        """As ``require``."""
+
+    def _prepare(self) -> None:
+        """As ``prepare``."""
+
+    def _check(self) -> None:
+        """As ``check``."""
+
+    def _free_space(self) -> int | None:
+        """As ``free_space``."""
+        return None
+
+    def _local_path(self, key: str) -> Path | None:
+        """As ``local_path``."""
+        return None
+
+    def _download_url(self, key: str, filename: str, seconds: int) -> str | None:
+        """As ``download_url``."""
+        return None
+
+    def _verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+        """As ``verify``, where the kind has a better way."""
+        super().verify(key, size, sha256, progress)
+
+    def _hides(self, error: EngineError) -> bool:
+        """Tell whether an error says only that the credentials may not know."""
+        return False
+
+    def _keeps(self, error: EngineError) -> bool:
+        """Tell whether an error says that nothing may be deleted, for good."""
+        return isinstance(error, PermanentError)
+
+    # === THE CONTRACT === #
+
+    @final
+    def put(self, source: Path, key: str, progress: Progress) -> None:
+        require_key(key)
+        progress.expect(_size_of(source))
+        with self.reporting_to(progress), self._explained(doing.writing(key)):
+            self._put(source, key, progress)
+
+    @final
+    def put_bytes(self, data: bytes, key: str) -> None:
+        require_key(key)
+        with self._explained(doing.writing(key)):
+            self._put_bytes(data, key)
+
+    @final
+    def create(self, data: bytes, key: str) -> bool:
+        require_key(key)
+        with self._explained(doing.writing(key)):
+            return self._create(data, key)
+
+    @final
+    def peek(self, key: str, most: int) -> bytes | Unknown | None:
+        try:
+            return super().peek(key, most)
+        except EngineError as error:
+            if self._hides(error):
+                return UNKNOWN
+            raise
+
+    @final
+    def stat(self, key: str) -> StoredObject | None:
+        require_key(key)
+        with self._explained(doing.looking_at(key)):
+            return self._stat(key)
+
+    @final
+    def list(self) -> Iterator[StoredObject]:
+        with self._explained(doing.LIST_DIRECTORY):
+            yield from (found for found in self._list() if is_key(found.key))
+
+    @final
+    @contextmanager
+    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
+        require_key(key)
+        with (
+            self._explained(doing.reading(key)),
+            self._open(key, offset) as stream,
+        ):
+            yield stream
+
+    @final
+    def delete(self, key: str) -> None:
+        require_key(key)
+        with self._explained(doing.deleting(key)):
+            checkpoint("storage.delete")
+            self._delete(key)
+
+    @final
+    def probe(self) -> Capabilities:
+        return self._probe(f"dfr_backup-probe-{secrets.token_hex(8)}")
+
+    def _probe(self, key: str) -> Capabilities:
+        """As ``probe``, with an object of this key."""
+        token = secrets.token_bytes(1024)
+        self.put_bytes(token, key)
+        try:
+            with self.open(key) as stream:
+                intact = stream.read() == token
+            if not intact or key not in {found.key for found in self.list()}:
+                raise ProbeDiffers(location=self.location(""))
+        finally:
+            can_delete = self._deletes(key)
+        if can_delete:
+            return Capabilities()
+        note = Message(CANNOT_DELETE, location=self.location(""), key=key)
+        return Capabilities(can_delete=False, notes=(note,))
+
+    @final
+    def _deletes(self, key: str) -> bool:
+        """Delete an object; tell whether that is allowed."""
+        try:
+            self.delete(key)
+        except EngineError as error:
+            if self._keeps(error):
+                return False
+            raise
+        return True
+
+    @final
+    def require(self) -> None:
+        self._require()
+
+    @final
+    def prepare(self) -> None:
+        with self._explained(doing.MAKE_DIRECTORY):
+            self._prepare()
+
+    @final
+    def check(self) -> None:
+        with self._explained(doing.LOOK_AT_DIRECTORY):
+            self._check()
+
+    @final
+    def discard_partial(self, key: str) -> None:
+        require_key(key)
+        with self._explained(doing.deleting(key + PARTIAL)):
+            self._discard_partial(key)
+
+    @final
+    def free_space(self) -> int | None:
+        with self._explained(doing.LOOK_AT_SPACE):
+            return self._free_space()
+
+    @final
+    def local_path(self, key: str) -> Path | None:
+        require_key(key)
+        return self._local_path(key)
+
+    @final
+    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
+        require_key(key)
+        return self._download_url(key, filename, seconds)
+
+    @final
+    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
+        require_key(key)
+        with self.reporting_to(progress), self._explained(doing.reading(key)):
+            self._verify(key, size, sha256, progress)
+
+    @final
+    @contextmanager
+    def reporting_to(self, progress: Progress) -> Iterator[None]:
+        with self._cancel.by(progress):
+            yield
+
+    # === WHAT A KIND USES === #
+
+    @final
+    @contextmanager
+    def _explained(self, what: Message) -> Iterator[None]:
+        """Let what is raised meanwhile leave as an EngineError."""
+        try:
+            yield
+        except EngineError:
+            raise
+        except Exception as error:
+            explained = self._explain(error, what)
+            if explained is None:
+                raise
+            raise explained from error
+
+    @final
+    def _spend(self, count: int) -> None:
+        """Wait until ``count`` more bytes may pass. Raise Cancelled."""
+        self._rate.spend(count, self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+        self._cancel()
+
+    @final
+    def _bounded(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield what a list holds, while it is not too long. Raise TooManyObjects, or
+        Cancelled."""
+        for number, entry in enumerate(entries):
+            if number == MOST_OBJECTS:
+                raise TooManyObjects(location=self.location(""), most=MOST_OBJECTS)
+            self._cancel()
+            yield entry
+
+
+def require_key(key: str) -> None:
+    """Raise BadKey for what cannot be the name of an object."""
+    if not is_key(key):
+        raise BadKey(key=key)
+
+
+def _size_of(source: Path) -> int:
+    try:
+        return source.stat().st_size
+    except OSError as error:
+        raise FileUnreadable(
+            file=source.name,
+            reason=reason_of(error),
+            remedy=FileUnreadable.remedy_source,
+        ) from error
