@@ -112,7 +112,7 @@ def test_only_the_thread_that_reports_is_asked():
         cancel()
         others.append(cancel.is_heard)
 
-    with cancel.by(cancelled()):
+    with cancel.by(cancelled().tick):
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join()

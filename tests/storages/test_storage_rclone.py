@@ -555,6 +555,26 @@ def test_server_that_stalls_in_an_upload(make, webdav, config_file, source, tmp_
     assert "a.zip" not in os.listdir(webdav.folder)
 
 
+@pytest.mark.parametrize("what", ["connect", "upload"])
+def test_cancel_while_the_server_stalls(
+    make, webdav, config_file, source, tmp_path, what
+):
+    empty(webdav.folder)
+    with Proxy(webdav.port, limit=4 * MIB) as proxy:
+        other = tmp_path / "rclone.conf"
+        other.write_text(
+            config_file.read_text().replace(f":{webdav.port}", f":{proxy.port}")
+        )
+        storage = make("web dav", timeout=120, config_file=other)
+        if what == "connect":
+            proxy.stall()
+        started, before = time.monotonic(), children()
+        with pytest.raises(Cancelled):
+            storage.put(source, "a.zip", cancelled_after(2))
+        assert time.monotonic() - started < 60
+        assert children() == before
+
+
 def refused(kind, call):
     with pytest.raises(kind) as caught:
         call()

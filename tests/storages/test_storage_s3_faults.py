@@ -316,6 +316,19 @@ def test_cancel_of_what_is_small_from_a_silent_server(server, scripted, source, 
     assert time.monotonic() - until < 5
 
 
+def test_cancel_of_a_read_that_stalls_in_its_middle(proxy, through_proxy, source):
+    """It is read without a progress of its own, as one file of a backup is."""
+    through_proxy.put(source, "a.zip", Progress())
+    storage = S3Storage(through_proxy._config, TransferLimits(timeout=120))
+    progress, until = cancelled_after(2)
+    with storage.reporting_to(progress), storage.open("a.zip") as stream:
+        stream.read(1000)
+        proxy.rule = Rule("hold", direction="down")
+        with pytest.raises(Cancelled):
+            stream.read()
+    assert time.monotonic() - until < 60
+
+
 def test_cancel_leaves_no_part_that_was_taken_up(rgw_server, bucket, source):
     raw, data = client(rgw_server.url), source.read_bytes()
     upload = raw.create_multipart_upload(Bucket=bucket, Key="a.zip")["UploadId"]

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -345,6 +346,31 @@ def test_cancel_while_the_server_stalls(source, server):
         started = time.monotonic()
         with pytest.raises(Cancelled):
             storage.put(source, "a.zip", cancelled_after(1))
+        assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("limit", [20, 1200, 1660])
+def test_cancel_while_a_connection_is_made(server, limit):
+    """It stalls before it greets, while keys are exchanged, in the login."""
+    with Proxy(server.port, limit=limit) as proxy:
+        storage = storage_of(server, timeout=120, port=proxy.port)
+        started = time.monotonic()
+        with storage.reporting_to(cancelled_after(0.5)), pytest.raises(Cancelled):
+            storage.check()
+        assert time.monotonic() - started < 60
+
+
+def test_cancel_while_nobody_takes_the_connection(server):
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _number in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        storage = storage_of(server, timeout=90, port=full.getsockname()[1])
+        started = time.monotonic()
+        with storage.reporting_to(cancelled_after(0.5)), pytest.raises(Cancelled):
+            storage.check()
         assert time.monotonic() - started < 60
 
 

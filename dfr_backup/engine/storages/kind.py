@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar, final
 from urllib.parse import SplitResult
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError, PermanentError, reason_of
+from ..errors import Cancelled, EngineError, PermanentError, reason_of
 from ..errors.fetch import FileUnreadable
 from ..errors.storage import BadKey, ProbeDiffers, TooManyObjects
 from ..messages import Message, _
@@ -56,10 +56,10 @@ class CancelCheck(threading.local):
         return self._tick is not None
 
     @contextmanager
-    def by(self, progress: Progress | None) -> Iterator[None]:
-        """Meanwhile, ask this progress; None: nobody, so that what is done now is
-        done to its end."""
-        before, self._tick = self._tick, progress.tick if progress else None
+    def by(self, tick: Callable[[], object] | None) -> Iterator[None]:
+        """Meanwhile, ask ``tick``; None: nobody, so that what is done now is done to
+        its end."""
+        before, self._tick = self._tick, tick
         try:
             yield
         finally:
@@ -309,7 +309,7 @@ class StorageKind(Storage):
     @final
     @contextmanager
     def reporting_to(self, progress: Progress) -> Iterator[None]:
-        with self._cancel.by(progress):
+        with self._cancel.by(progress.tick):
             yield
 
     # === WHAT A KIND USES === #
@@ -346,6 +346,18 @@ class StorageKind(Storage):
                 raise TooManyObjects(location=self.location(""), most=MOST_OBJECTS)
             self._cancel()
             yield entry
+
+
+def time_is_up(seconds: float) -> Callable[[], None]:
+    """Return a tick that raises Cancelled after so many seconds: what is tidied up
+    after a cancel must not wait for a server that has fallen silent."""
+    end = time.monotonic() + seconds
+
+    def tick() -> None:
+        if time.monotonic() > end:
+            raise Cancelled()
+
+    return tick
 
 
 def require_key(key: str) -> None:

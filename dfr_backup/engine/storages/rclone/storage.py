@@ -30,12 +30,13 @@ from ...messages import Joined, Message, Size, _
 from ...progress import Progress
 from .. import doing
 from ..base import LARGEST, StoredObject, TransferLimits, is_size
-from ..kind import PARTIAL, Settings, StorageKind
+from ..kind import PARTIAL, Settings, StorageKind, time_is_up
 from .errors import MISSING, Failed, explain, meaning_of
 from .process import Rclone
 from .rules import RcloneConfig, checked_directory, checked_key, checked_remote
 
 ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
+CLEAN_UP_SECONDS = 10.0  # a cancel must not wait for a server that is gone
 NOTHING_THERE = (b"", b"null")  # how rclone says that a file is missing
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 LOCAL = "local"  # the kind of remote that is the whole file system of this server
@@ -251,7 +252,8 @@ class RcloneStorage(StorageKind):
                 if moves:
                     self._publish(key, key + ending)
         except (PermanentError, Cancelled):
-            with self._cancel.by(None), contextlib.suppress(EngineError):
+            soon = time_is_up(CLEAN_UP_SECONDS)
+            with self._cancel.by(soon), contextlib.suppress(EngineError):
                 if moves:
                     self.delete(key + ending)
                 elif (

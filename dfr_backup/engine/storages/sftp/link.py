@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...concurrency.worker_pool import WaitingPool
 from ...errors import EngineError, RetryableError
 from ...errors.sftp import (
     ConnectTimedOut,
@@ -111,6 +112,8 @@ class _Socket:
         return sent
 
     def _patiently(self, do: Callable[[Any], Any], what: object) -> Any:
+        if self._link.closed:  # while it was being made: no secret goes there now
+            raise EOFError("the link was closed")
         try:
             return do(what)
         except TimeoutError:
@@ -137,6 +140,7 @@ class Link:
         self._verdict: EngineError | None = None
         self._used = time.monotonic()
         self._tick = tick
+        self.closed = False
         self.transport: Any = None
         self._channel: Any = None
 
@@ -147,18 +151,25 @@ class Link:
         return fresh and self._verdict is None and self.transport.is_active()
 
     def open(self) -> None:
-        """Connect, check the server's key and log in. Raise an EngineError."""
+        """Connect, check the server's key and log in. Raise an EngineError.
+
+        paramiko asks nobody whether to go on while it does so; it has a thread to wait
+        in, which ends soon after the link was closed.
+        """
+        try:
+            WaitingPool(self._tick).call(self._connect)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
         pinned = (
             HostKey.from_line(self._config.host_key) if self._config.host_key else None
         )
         self.greet(pinned)
-        try:
-            self._require_host_key(pinned)
-            self._log_in()
-            self._open_session()
-        except BaseException:
-            self.close()
-            raise
+        self._require_host_key(pinned)
+        self._log_in()
+        self._open_session()
 
     def greet(self, pinned: HostKey | None) -> None:
         """Connect and learn the ``host_key``, which the server has proved to own.
@@ -196,6 +207,7 @@ class Link:
         self._pulse.timeout = seconds
 
     def close(self) -> None:
+        self.closed = True
         if self.transport is not None:
             with contextlib.suppress(*self._errors):
                 self.transport.close()
