@@ -332,8 +332,8 @@ class BackupStorage(models.Model):
         return bool(mine and data and mine.device == data.device)
 
     def _depends_on_directories(self):
-        names = (kind.field(kind.directory) for kind in kinds())
-        return ["provider", "is_shared", *(name for name in names if name in self._fields)]
+        folders = {kind.field(kind.directory) for kind in kinds()}
+        return ["provider", "is_shared", *sorted(folders & set(self._fields))]
 
     @api.depends(_depends_on_directories)
     def _compute_caution(self):

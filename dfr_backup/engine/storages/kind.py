@@ -168,6 +168,10 @@ class StorageKind(Storage):
         """As ``verify``, where the kind has a better way."""
         super().verify(key, size, sha256, progress)
 
+    def _takes(self, key: str) -> bool:
+        """Tell whether the kind has objects of that name: some know fewer letters."""
+        return True
+
     def _hides(self, error: EngineError) -> bool:
         """Tell whether an error says only that the credentials may not know."""
         return False
@@ -180,20 +184,20 @@ class StorageKind(Storage):
 
     @final
     def put(self, source: Path, key: str, progress: Progress) -> None:
-        require_key(key)
+        self._require_key(key)
         progress.expect(_size_of(source))
         with self.reporting_to(progress), self._explained(doing.writing(key)):
             self._put(source, key, progress)
 
     @final
     def put_bytes(self, data: bytes, key: str) -> None:
-        require_key(key)
+        self._require_key(key)
         with self._explained(doing.writing(key)):
             self._put_bytes(data, key)
 
     @final
     def create(self, data: bytes, key: str) -> bool:
-        require_key(key)
+        self._require_key(key)
         with self._explained(doing.writing(key)):
             return self._create(data, key)
 
@@ -208,7 +212,7 @@ class StorageKind(Storage):
 
     @final
     def stat(self, key: str) -> StoredObject | None:
-        require_key(key)
+        self._require_key(key)
         with self._explained(doing.looking_at(key)):
             return self._stat(key)
 
@@ -220,7 +224,7 @@ class StorageKind(Storage):
     @final
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
-        require_key(key)
+        self._require_key(key)
         with (
             self._explained(doing.reading(key)),
             self._open(key, offset) as stream,
@@ -229,7 +233,7 @@ class StorageKind(Storage):
 
     @final
     def delete(self, key: str) -> None:
-        require_key(key)
+        self._require_key(key)
         with self._explained(doing.deleting(key)):
             checkpoint("storage.delete")
             self._delete(key)
@@ -281,7 +285,7 @@ class StorageKind(Storage):
 
     @final
     def discard_partial(self, key: str) -> None:
-        require_key(key)
+        self._require_key(key)
         with self._explained(doing.deleting(key + PARTIAL)):
             self._discard_partial(key)
 
@@ -292,17 +296,17 @@ class StorageKind(Storage):
 
     @final
     def local_path(self, key: str) -> Path | None:
-        require_key(key)
+        self._require_key(key)
         return self._local_path(key)
 
     @final
     def download_url(self, key: str, filename: str, seconds: int) -> str | None:
-        require_key(key)
+        self._require_key(key)
         return self._download_url(key, filename, seconds)
 
     @final
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
-        require_key(key)
+        self._require_key(key)
         with self.reporting_to(progress), self._explained(doing.reading(key)):
             self._verify(key, size, sha256, progress)
 
@@ -313,6 +317,11 @@ class StorageKind(Storage):
             yield
 
     # === WHAT A KIND USES === #
+
+    @final
+    def _require_key(self, key: str) -> None:
+        if not is_key(key) or not self._takes(key):
+            raise BadKey(key=key)
 
     @final
     @contextmanager
@@ -358,12 +367,6 @@ def time_is_up(seconds: float) -> Callable[[], None]:
             raise Cancelled()
 
     return tick
-
-
-def require_key(key: str) -> None:
-    """Raise BadKey for what cannot be the name of an object."""
-    if not is_key(key):
-        raise BadKey(key=key)
 
 
 def _size_of(source: Path) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors.rclone import BadRemote, BadRemoteDirectory
-from ...errors.storage import BadKey
 
 REMOTE = re.compile(r"[\w.+@](?:[\w.+@ -]*[\w.+@-])?")
 KEPT_VARIABLES = ("RCLONE_CONFIG", "RCLONE_PASSWORD_COMMAND")
@@ -57,19 +56,12 @@ def checked_directory(directory: str) -> str:
     return directory
 
 
-def checked_key(key: str) -> str:
-    """Return ``key`` when it can be the name of an object. Raise PermanentError."""
-    if key in ("", ".", "..") or "/" in key or not _is_printable(key):
-        raise BadKey(key=key)
-    return key
-
-
 def _is_plain(part: str) -> bool:
     tricks = (
         part in ("", ".", "..") or part.startswith(("-", "~")) or part != part.strip()
     )
-    return not tricks and _is_printable(part) and not set(part) & set(":\\")
+    return not tricks and is_printable(part) and not set(part) & set(":\\")
 
 
-def _is_printable(text: str) -> bool:
+def is_printable(text: str) -> bool:
     return all(character.isprintable() for character in text)

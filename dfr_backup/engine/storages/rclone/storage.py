@@ -33,7 +33,7 @@ from ..base import LARGEST, StoredObject, TransferLimits, is_size
 from ..kind import PARTIAL, Settings, StorageKind, time_is_up
 from .errors import MISSING, Failed, explain, meaning_of
 from .process import Rclone
-from .rules import RcloneConfig, checked_directory, checked_key, checked_remote
+from .rules import RcloneConfig, checked_directory, checked_remote, is_printable
 
 ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
 CLEAN_UP_SECONDS = 10.0  # a cancel must not wait for a server that is gone
@@ -86,6 +86,9 @@ class RcloneStorage(StorageKind):
         remote, directory = settings.value("remote"), settings.value("directory")
         config = settings.server.rclone_config(remote, directory)
         return cls(config, settings.limits)
+
+    def _takes(self, key: str) -> bool:
+        return is_printable(key)
 
     def _require(self) -> None:
         self._require_remote()
@@ -194,8 +197,7 @@ class RcloneStorage(StorageKind):
             raise RemoteNotAllowed(remote=self._remote, remotes=names)
 
     def _path(self, key: str = "") -> str:
-        parts = filter(None, (self._directory, key and checked_key(key)))
-        return f"{self._remote}:{'/'.join(parts)}"
+        return f"{self._remote}:{'/'.join(filter(None, (self._directory, key)))}"
 
     def _call(self, command: str, *paths: str, options: Sequence[str] = ()) -> bytes:
         """Return what a command prints. Raise Failed, or an EngineError."""
