@@ -34,7 +34,7 @@ from .engine.ownership.originals import Original, Originals
 from .engine.ownership.owners import Owners
 from .engine.postgres import connection as postgres
 from .engine.postgres import installed
-from .engine.restore.place import Place
+from .engine.restore.database_location import DatabaseLocation
 from .engine.sources.addons import AddonSource
 from .engine.storages.local.storage import LocalRules
 from .engine.storages.rclone.storage import RcloneConfig
@@ -249,9 +249,9 @@ def data_folder_explained():
         raise DataFolderUnusable(file=name, reason=reason, log=str(error)) from error
 
 
-def place(database: str) -> Place:
+def place(database: str) -> DatabaseLocation:
     """Return where a restored database, and its filestore, go."""
-    return Place(database, filestore_path(database))
+    return DatabaseLocation(database, filestore_path(database))
 
 
 def restored_addons_path(database: str, job_uuid: str) -> Path:

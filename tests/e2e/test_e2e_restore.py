@@ -23,7 +23,7 @@ from dfr_backup.engine.restore.finish import (  # noqa: E402
 )
 from dfr_backup.engine.restore.load import load  # noqa: E402
 from dfr_backup.engine.restore.preflight import Surroundings, preflight  # noqa: E402
-from dfr_backup.engine.restore.target import Place, RestoreTarget  # noqa: E402
+from dfr_backup.engine.restore.target import DatabaseLocation, RestoreTarget  # noqa: E402
 from dfr_backup.engine.restore.verify import verify_restored  # noqa: E402
 
 NEUTRALIZE = """
@@ -53,7 +53,7 @@ def server_of(instance):
 @pytest.fixture
 def copy(instance):
     """Where the copy goes, which the test leaves behind."""
-    place = Place(
+    place = DatabaseLocation(
         f"{instance.database}_r", instance.data / "filestore" / f"{instance.database}_r"
     )
     yield place

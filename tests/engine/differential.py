@@ -12,8 +12,8 @@ import pytest
 
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.fallback import load_whole
-from dfr_backup.engine.restore.place import Place
 from dfr_backup.engine.restore.target import PUBLIC_SCHEMA, RestoreTarget
 
 SCHEMAS = sorted(Path(__file__).with_name("schemas").glob("*.sql"))
@@ -113,7 +113,7 @@ def made_from(schema, databases):
 @contextlib.contextmanager
 def restored(dump, schema, folder, **options):
     """Yield a restored database's name, and what the restore has told."""
-    place = Place(f"dfr_diff_{os.getpid()}", folder / "filestore")
+    place = DatabaseLocation(f"dfr_diff_{os.getpid()}", folder / "filestore")
     target = RestoreTarget(Connection("postgres"), place, folder / "markers")
     progress = Progress()
     with target:

@@ -24,7 +24,7 @@ from dfr_backup.engine.progress import Progress  # noqa: E402
 from dfr_backup.engine.restore import target as target_module  # noqa: E402
 from dfr_backup.engine.restore.files import FilestoreExtraction  # noqa: E402
 from dfr_backup.engine.restore.load import load  # noqa: E402
-from dfr_backup.engine.restore.target import Place, RestoreTarget, put_back  # noqa: E402
+from dfr_backup.engine.restore.target import DatabaseLocation, RestoreTarget, put_back  # noqa: E402
 
 stamp, archive, database, filestore, markers, deadly, *options = sys.argv[1:]
 target_module.secrets = types.SimpleNamespace(
@@ -40,7 +40,7 @@ def kill(event, arguments):
 sys.addaudithook(kill)
 target = RestoreTarget(
     Connection("postgres"),
-    Place(database, Path(filestore)),
+    DatabaseLocation(database, Path(filestore)),
     Path(markers),
     replace_existing="replace" in options,
 )

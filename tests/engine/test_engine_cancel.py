@@ -12,12 +12,12 @@ from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.finish import (
     FinishOptions,
     finish_database,
     installed_modules,
 )
-from dfr_backup.engine.restore.place import Place
 from dfr_backup.engine.restore.target import RestoreTarget
 from dfr_backup.engine.restore.verify import verify_restored
 
@@ -118,7 +118,7 @@ def test_while_the_rows_are_counted(database, tmp_path):
 
 def test_while_a_database_is_made(database, tmp_path):
     """PostgreSQL waits for who is in the template."""
-    place = Place("dfr_cancelled", tmp_path / "filestore")
+    place = DatabaseLocation("dfr_cancelled", tmp_path / "filestore")
     target = RestoreTarget(Connection("postgres"), place, tmp_path / "markers")
     with contextlib.closing(Connection(database).connect()), target, heard():
         target.create(template=database, progress=cancelled())

@@ -24,7 +24,7 @@ from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.dump import DumpOptions, dump
 from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore.place import Place
+from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
@@ -91,7 +91,7 @@ def restored(server, folder):
     with zipfile.ZipFile(folder / "db.zip", "w") as archive:
         archive.writestr("dump.sql", DUMP)
     name = f"{server.params['user']}_restored"
-    place = Place(name, folder / "filestore")
+    place = DatabaseLocation(name, folder / "filestore")
     options = RestoreOptions(place, "19.0", new_identity=False)
     storage = LocalStorage(folder, LocalRules([folder]))
     with Restore(server, options, folder / "work", folder / "markers") as restore:

@@ -23,7 +23,7 @@ from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
-from dfr_backup.engine.restore.target import Place
+from dfr_backup.engine.restore.target import DatabaseLocation
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 FETCH_ENCRYPTED = """
@@ -37,7 +37,7 @@ from dfr_backup.engine.encryption.files import parse_identities
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
-from dfr_backup.engine.restore.place import Place
+from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 def kill(event, arguments):
@@ -47,7 +47,8 @@ def kill(event, arguments):
 folder, moment = Path(sys.argv[1]), sys.argv[2]
 sys.addaudithook(kill)
 key = parse_identities((folder / "key").read_text())
-options = RestoreOptions(Place("new", folder / "new"), "19.0", identities=key)
+location = DatabaseLocation("new", folder / "new")
+options = RestoreOptions(location, "19.0", identities=key)
 storage = LocalStorage(folder, LocalRules([folder]))
 with Restore(Connection("x"), options, folder / "work", folder / "markers") as restore:
     restore.fetch(storage, "db.zip.age", Progress())
@@ -78,7 +79,9 @@ def test_a_kill_leaves_nothing_in_plain(encrypted, moment):
 
 def test_what_is_decrypted_has_no_name(encrypted):
     key = parse_identities((encrypted / "key").read_text())
-    options = RestoreOptions(Place("new", encrypted / "new"), "19.0", identities=key)
+    options = RestoreOptions(
+        DatabaseLocation("new", encrypted / "new"), "19.0", identities=key
+    )
     storage, work = LocalStorage(encrypted, LocalRules([encrypted])), encrypted / "work"
     seen = []
     progress = Progress(lambda _progress: seen.extend(work.glob("*")))
@@ -95,7 +98,7 @@ def test_what_check_finds_without_stopping_is_a_warning(tmp_path):
     with zipfile.ZipFile(tmp_path / "db.zip", "w") as archive:
         archive.writestr("dump.sql", GOOD)
     name = f"dfr_test_steps_{os.getpid()}"
-    options = RestoreOptions(Place(name, tmp_path / "filestore"), "19.0")
+    options = RestoreOptions(DatabaseLocation(name, tmp_path / "filestore"), "19.0")
     storage = LocalStorage(tmp_path, LocalRules([tmp_path]))
     server, progress = Connection("postgres"), Progress()
     with Restore(server, options, tmp_path / "work", tmp_path / "markers") as restore:
@@ -116,7 +119,9 @@ def test_files_that_find_no_place_end_the_load(tmp_path):
         )
         archive.writestr("filestore/aa/b", b"content")
     name = f"dfr_test_steps_{os.getpid()}"
-    options = RestoreOptions(Place(name, tmp_path / "file/filestore"), "19.0")
+    options = RestoreOptions(
+        DatabaseLocation(name, tmp_path / "file/filestore"), "19.0"
+    )
     storage = LocalStorage(tmp_path, LocalRules([tmp_path]))
     server = Connection("postgres")
     with Restore(server, options, tmp_path / "work", tmp_path / "markers") as restore:
@@ -204,7 +209,7 @@ class Stored:
         storage.verify = self._counted(storage.verify)
         name, progress = f"dfr_test_steps_{os.getpid()}", Progress()
         options = RestoreOptions(
-            Place(name, self._folder / "files"), "19.0", **self.options
+            DatabaseLocation(name, self._folder / "files"), "19.0", **self.options
         )
         places = self._folder / "work", self._folder / "markers"
         with Restore(Connection("postgres"), options, *places) as restore:

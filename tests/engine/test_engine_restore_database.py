@@ -45,6 +45,7 @@ from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore import sql_stream, verify
 from dfr_backup.engine.restore import target as target_module
+from dfr_backup.engine.restore.database_location import PREFIX, DatabaseLocation
 from dfr_backup.engine.restore.files import extract_filestore
 from dfr_backup.engine.restore.finish import (
     FinishOptions,
@@ -54,7 +55,6 @@ from dfr_backup.engine.restore.finish import (
 )
 from dfr_backup.engine.restore.leftovers import remove_leftovers
 from dfr_backup.engine.restore.load import load
-from dfr_backup.engine.restore.place import PREFIX, Place
 from dfr_backup.engine.restore.preflight import Surroundings, preflight
 from dfr_backup.engine.restore.safety import require_harmless
 from dfr_backup.engine.restore.target import RestoreTarget, put_back
@@ -606,7 +606,7 @@ class Site:
         self.name = name
         self.stamp = stamp
         self.archive = folder / "a.zip"
-        self.place = Place(name, folder / "filestore" / name)
+        self.place = DatabaseLocation(name, folder / "filestore" / name)
         self.markers = folder / "markers"
 
     def target(self, **options):
@@ -707,7 +707,7 @@ def test_a_name_that_is_taken_meanwhile_is_refused(site, new_database):
     "name", ["", "a b", "-x", "ü", "x" * 64, PREFIX + "0123456789ab", "a;b"]
 )
 def test_names_that_odoo_does_not_serve_are_refused(tmp_path, name):
-    place = Place(name, tmp_path / "fs")
+    place = DatabaseLocation(name, tmp_path / "fs")
     with pytest.raises(BadName):
         RestoreTarget(SERVER, place, tmp_path / "markers").__enter__()
     assert list(tmp_path.iterdir()) == []
@@ -996,7 +996,7 @@ def test_a_session_that_a_pooler_keeps_is_ended(site):
 def test_databases_of_the_server_are_not_replaced(tmp_path, name):
     target = RestoreTarget(
         SERVER,
-        Place(name, tmp_path / "fs"),
+        DatabaseLocation(name, tmp_path / "fs"),
         tmp_path / "markers",
         replace_existing=True,
     )
@@ -1222,7 +1222,9 @@ def description(**changes):
 
 
 def test_preflight_names_a_folder_around_everything(tmp_path):
-    where = Surroundings(Place(f"dfr_test_{os.getpid()}", tmp_path / "x"), "19.0")
+    where = Surroundings(
+        DatabaseLocation(f"dfr_test_{os.getpid()}", tmp_path / "x"), "19.0"
+    )
     about = description(contents=(), folder="shop")
     found = preflight(about, where, SERVER)
     assert [type(one.error) for one in found if one.blocking] == [InsideFolder]
@@ -1244,7 +1246,7 @@ def test_preflight_names_a_folder_around_everything(tmp_path):
     ],
 )
 def test_preflight_finds_what_would_fail(tmp_path, changes, code):
-    place = Place("dfr_test_no_such_database", tmp_path / "no/such")
+    place = DatabaseLocation("dfr_test_no_such_database", tmp_path / "no/such")
     surroundings = Surroundings(place, "19.0", ["base"])
     found = preflight(description(**changes), surroundings, SERVER)
     assert [finding.code for finding in found] == ([code] if code else [])
@@ -1268,7 +1270,7 @@ def superuser():
 
 def test_no_superuser_loads_what_nobody_vouches_for(tmp_path):
     def codes(connection, trusted):
-        place = Place("dfr_test_no_such_database", tmp_path / "no")
+        place = DatabaseLocation("dfr_test_no_such_database", tmp_path / "no")
         surroundings = Surroundings(place, "19.0", trusted=trusted)
         found = preflight(description(), surroundings, connection)
         return [finding.code for finding in found if finding.blocking]
@@ -1281,7 +1283,9 @@ def test_no_superuser_loads_what_nobody_vouches_for(tmp_path):
 
 def test_preflight_looks_at_the_names(tmp_path, new_database):
     def codes(name, **options):
-        surroundings = Surroundings(Place(name, tmp_path / name), "19.0", **options)
+        surroundings = Surroundings(
+            DatabaseLocation(name, tmp_path / name), "19.0", **options
+        )
         return [
             finding.code for finding in preflight(description(), surroundings, SERVER)
         ]

@@ -21,7 +21,7 @@ from dfr_backup.engine.errors.restore import (
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.attachments import lost_attachments
-from dfr_backup.engine.restore.place import Place
+from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
@@ -87,7 +87,7 @@ class Zip:
 
     def restore(self, *accepted, change=lambda _restore: None, **options):
         name = f"dfr_test_to_{os.getpid()}"
-        options = {"place": Place(name, self.folder / "files"), **options}
+        options = {"place": DatabaseLocation(name, self.folder / "files"), **options}
         wanted = RestoreOptions(series="19.0", accepted=accepted, **options)
         storage = LocalStorage(self.folder, LocalRules([self.folder]))
         places = self.folder / "work", self.folder / "markers"
@@ -170,7 +170,7 @@ def test_what_the_archive_had_and_the_copy_has_not_is_no_matter_of_consent(odoo_
 
 def test_what_nobody_can_accept_is_said_first(odoo_zip, tmp_path):
     odoo_zip.store([])
-    place = Place("no name", tmp_path / "files")
+    place = DatabaseLocation("no name", tmp_path / "files")
     with pytest.raises(BadName) as refused:
         odoo_zip.restore(place=place)
     with pytest.raises(BadName):

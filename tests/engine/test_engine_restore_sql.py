@@ -70,7 +70,7 @@ def test_lines_are_those_of_the_dump(size):
     data = whole() + END
     for item in split(pieces(data, size)):
         line = item.text.split(b"\n")[0]
-        assert data.split(b"\n")[item.place.line - 1].startswith(line)
+        assert data.split(b"\n")[item.position.line - 1].startswith(line)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 13, 1 << 20])
@@ -85,7 +85,7 @@ def test_rows_follow_their_copy_and_end_at_their_end(size, monkeypatch):
     assert b"".join(map(joined, rows)) == ROWS
     assert all(joined(item).endswith(b"\n") for item in rows)
     for item in rows:
-        assert data.split(b"\n")[item.place.line - 1] == joined(item).split(b"\n")[0]
+        assert data.split(b"\n")[item.position.line - 1] == joined(item).split(b"\n")[0]
 
 
 def joined(rows):
@@ -177,7 +177,7 @@ def test_of_a_long_statement_the_beginning_is_left(size):
     assert item.text == text[: len(item.text)]
     assert not item.whole
     assert len(item.text) < 1 << 20
-    assert (item.place.line, after.place.line) == (2, 3 + (2 << 20))
+    assert (item.position.line, after.position.line) == (2, 3 + (2 << 20))
     assert (before.text, after.text) == (b"SELECT 0;", b"SELECT 1;")
     _before, item, _after = split(pieces(data, size), held=1 << 30)
     assert item.whole
@@ -279,12 +279,12 @@ def test_a_long_row_is_handed_on_in_parts(size):
         if isinstance(item, Rows):
             parts = list(item.parts)
             longest = max(longest, *map(len, parts))
-            assert item.place.line == 2 + b"".join(found).count(b"\n")
+            assert item.position.line == 2 + b"".join(found).count(b"\n")
             found.append(b"".join(parts))
             item.loaded(-1)
     assert b"".join(found) == short + row + short
     assert item.text == b"SELECT 1;"
-    assert item.place.line == 3 + 2001
+    assert item.position.line == 3 + 2001
     assert longest <= (16 << 20) + size
 
 
@@ -321,6 +321,6 @@ def test_the_end_in_the_middle_of_a_table_has_a_line():
 def test_place_of_a_statement_follows_what_was_loaded():
     items = list(split(pieces(COPY + b"\n" + ROWS + b"\\.\nSELECT 1;" + END, 1 << 20)))
     rows, after = items[1], items[2]
-    line = after.place.line
+    line = after.position.line
     rows.loaded(ROWS.count(b"\n") + 10)
-    assert after.place.line == line + 10
+    assert after.position.line == line + 10

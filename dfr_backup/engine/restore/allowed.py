@@ -67,11 +67,11 @@ ALLOWED = re.compile(
 def require_allowed(statement: Statement) -> None:
     """Raise ForeignStatement or WholeServer for one that pg_dump does not write."""
     if SERVERS.match(statement.text):
-        raise WholeServer(log=f"dump.sql, line {statement.place.line}")
+        raise WholeServer(log=f"dump.sql, line {statement.position.line}")
     if not ALLOWED.match(statement.text) and not statement.is_copy:
         found = SHOWN.match(statement.text)
         head = " ".join(found[0].decode("ascii", "replace").split()) if found else ""
-        raise ForeignStatement(head=head, line=statement.place.line)
+        raise ForeignStatement(head=head, line=statement.position.line)
 
 
 def require_all_allowed(

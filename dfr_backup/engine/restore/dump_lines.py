@@ -49,7 +49,7 @@ def lines_in(parts: Iterable[bytes]) -> int:
 
 
 @dataclass(frozen=True)
-class Place:
+class DumpPosition:
     """Where something begins in a dump: after so many ``lines`` of statements, and
     so many ``chunks`` of rows."""
 

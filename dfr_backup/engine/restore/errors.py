@@ -19,7 +19,7 @@ from ..errors.restore import (
     ServerRefused,
 )
 from ..messages import Message, _
-from .dump_lines import Place
+from .dump_lines import DumpPosition
 from .kinds import IDENTIFIER
 
 SHOWN = 2000  # characters of a statement
@@ -78,7 +78,7 @@ LINE_OF_COLUMN = _("dump.sql, line %(line)s, table %(table)s, column %(column)s"
 def excuse(
     error: psycopg2.Error,
     statement: bytes,
-    place: Place,
+    position: DumpPosition,
     left_out: Collection[str] = (),
 ) -> Message | None:
     """Return a warning when the data of a restored database are complete without this
@@ -93,7 +93,7 @@ def excuse(
         return Message(template, view=name, reason=reason)
     refused, _name = _refused(statement)
     if refused and refused.finding in left_out and not _is_short(error):
-        return Message(SKIPPED, line=place.line, reason=reason)
+        return Message(SKIPPED, line=position.line, reason=reason)
     tolerable: tuple[str, ...] = ()
     if RIGHTS.match(statement):
         tolerable = (UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE, INVALID_ROLE)
@@ -101,7 +101,7 @@ def excuse(
         tolerable = (INSUFFICIENT_PRIVILEGE,)
     if error.pgcode not in tolerable:
         return None
-    return Message(SKIPPED, line=place.line, reason=reason)
+    return Message(SKIPPED, line=position.line, reason=reason)
 
 
 def is_of_sql(error: BaseException | None) -> bool:
@@ -123,14 +123,18 @@ def may_be_damage(error: PermanentError) -> bool:
 
 
 def load_error(
-    error: psycopg2.Error, statement: bytes, place: Place, *, rows: bool = False
+    error: psycopg2.Error,
+    statement: bytes,
+    position: DumpPosition,
+    *,
+    rows: bool = False,
 ) -> EngineError:
     """Return the error that says which line of the dump failed, and why.
 
-    ``place`` is that of the statement or, with ``rows``, of the first row that was
+    ``position`` is that of the statement or, with ``rows``, of the first row that was
     sent.
     """
-    reason, where = _reason(error), _where(error, place, rows)
+    reason, where = _reason(error), _where(error, position, rows)
     text = statement[:SHOWN].decode("utf-8", "replace")
     log = f"{where}: {reason}\n{_detail(error)}{text}"
     if _is_lost(error):
@@ -170,11 +174,11 @@ def _function(error: psycopg2.Error) -> str:
     return found["name"] if found else ""
 
 
-def _where(error: psycopg2.Error, place: Place, rows: bool) -> Message:
+def _where(error: psycopg2.Error, position: DumpPosition, rows: bool) -> Message:
     found = rows and CONTEXT.search(error.diag.context or "")
     if not found:
-        return Message(LINE, line=place.line)
-    line, column = place.line + int(found["line"]) - 1, found["column"]
+        return Message(LINE, line=position.line)
+    line, column = position.line + int(found["line"]) - 1, found["column"]
     template = LINE_OF_COLUMN if column else LINE_OF_TABLE
     return Message(template, line=line, table=found["table"], column=column)
 

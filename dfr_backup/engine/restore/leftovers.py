@@ -11,6 +11,7 @@ from ..errors import EngineError, reason_of
 from ..errors.restore import LeftoverStays
 from ..messages import Message, Text, _
 from ..postgres.connection import Connection
+from .database_location import MARKER_SUFFIX, PREFIX, SCRATCH, DatabaseLocation
 from .databases import (
     allow_connections,
     allows_connections,
@@ -19,7 +20,6 @@ from .databases import (
     server_session,
 )
 from .marker import Marker
-from .place import MARKER_SUFFIX, PREFIX, SCRATCH, Place
 
 _logger = logging.getLogger(__name__)
 UNKNOWN = _("an unknown database")
@@ -70,7 +70,7 @@ def clean_up(server: Connection, facts: dict[str, Any]) -> None:
     has finished."""
     scratch, place = (
         facts["scratch"],
-        Place(facts["database"], Path(facts["filestore"])),
+        DatabaseLocation(facts["database"], Path(facts["filestore"])),
     )
     with server_session(server, _("remove the unfinished database")) as cr:
         unfinished = exists(cr, scratch)
@@ -86,7 +86,7 @@ def clean_up(server: Connection, facts: dict[str, Any]) -> None:
     shutil.rmtree(facts["scratch_filestore"], ignore_errors=True)
 
 
-def _remove_files(place: Place, inode: list[int] | None) -> None:
+def _remove_files(place: DatabaseLocation, inode: list[int] | None) -> None:
     """Remove the files under the final name if they are the ones that this restore
     has made."""
     if inode and place.exists:
@@ -95,7 +95,7 @@ def _remove_files(place: Place, inode: list[int] | None) -> None:
             shutil.rmtree(place.filestore)
 
 
-def _take_back(cr: Any, place: Place, previous_filestore: Path) -> None:
+def _take_back(cr: Any, place: DatabaseLocation, previous_filestore: Path) -> None:
     """Let what was about to be replaced be as it was."""
     if os.path.lexists(previous_filestore) and not place.exists:
         previous_filestore.rename(place.filestore)

@@ -55,7 +55,7 @@ from .vacuum_guard import VacuumGuard
 
 MAX_HELPERS = 4
 READ_AHEAD = 8  # pieces of 1 MiB
-END = b""  # in place of a further part
+END = b""  # instead of a further part
 BATCH = 500  # statements of the main session that are handed over together
 
 
@@ -193,7 +193,7 @@ class _Loader:
         found = UNACCENT.match(statement.text) if self._unaccent else None
         if found:
             text = IMMUTABLE % (found["schema"] or b"public")
-            yield Statement(text, statement.place, optional=True)
+            yield Statement(text, statement.position, optional=True)
 
     def _copy(self, rows: Rows) -> None:
         checkpoint("restore.load.rows")
@@ -231,7 +231,7 @@ class _Loader:
     def _add_foreign_key(self, statement: Statement, table: bytes, key: bytes) -> None:
         self._flush_builds()
         self._run_alone(
-            Statement(statement.text[:-1] + b" NOT VALID;", statement.place)
+            Statement(statement.text[:-1] + b" NOT VALID;", statement.position)
         )
         self._validations.setdefault(table, []).append((key, statement))
 
@@ -273,9 +273,9 @@ class _Loader:
             wanted = b", ".join(
                 b"VALIDATE CONSTRAINT " + name for name, _ in validations[table]
             )
-            place = validations[table][0][1].place
+            position = validations[table][0][1].position
             self._share(
-                Statement(b"ALTER TABLE ONLY " + table + b" " + wanted + b";", place)
+                Statement(b"ALTER TABLE ONLY " + table + b" " + wanted + b";", position)
             )
         self._end_parallel()
 
@@ -302,9 +302,9 @@ class _Loader:
         except psycopg2.Error as error:
             if statement.optional:
                 return
-            excused = excuse(error, statement.text, statement.place, self._left_out)
+            excused = excuse(error, statement.text, statement.position, self._left_out)
             if not excused:
-                raise load_error(error, statement.text, statement.place) from error
+                raise load_error(error, statement.text, statement.position) from error
             self._report.skipped.append(excused)
 
 
@@ -337,7 +337,9 @@ def _execute_together(cr: Any, statements: list[Statement]) -> bool:
         cr.execute(b"\n".join(statement.text for statement in statements))
     except psycopg2.Error as error:
         if cr.connection.closed:
-            raise load_error(error, statements[0].text, statements[0].place) from error
+            raise load_error(
+                error, statements[0].text, statements[0].position
+            ) from error
         return False
     return True
 
@@ -392,7 +394,7 @@ def _copy_rows(session: Any, rows: Rows, parts: Iterable[bytes]) -> None:
             cr.copy_expert(rows.copy.text, _Parts(parts))
             rows.loaded(cr.rowcount)
     except psycopg2.Error as error:
-        raise load_error(error, rows.copy.text, rows.place, rows=True) from error
+        raise load_error(error, rows.copy.text, rows.position, rows=True) from error
 
 
 @contextmanager

@@ -29,8 +29,8 @@ from ..manifest.description import Description
 from ..manifest.names import DUMP
 from ..messages import Message, Size, Text, _
 from ..postgres.connection import Connection
+from .database_location import DatabaseLocation
 from .errors import server_error
-from .place import Place
 from .target import check_name, require_free
 
 # What a loaded database takes of its server's disk, with indexes and its transaction
@@ -73,7 +73,7 @@ class Surroundings:
     this disk, None when nobody knows; ``series`` is Odoo's here, for example "19.0".
     ``trusted`` is that of ``RestoreOptions``."""
 
-    place: Place
+    place: DatabaseLocation
     series: str
     modules: Collection[str] | None = None
     replace_existing: bool = False

@@ -22,7 +22,7 @@ from ..errors.restore import (
     PsqlCommands,
     WholeServer,
 )
-from .dump_lines import Place, RowTally, lines_in
+from .dump_lines import DumpPosition, RowTally, lines_in
 from .kinds import COPY, WORD
 
 ROWS_CHUNK = 4 << 20  # bytes of rows that are handed on together
@@ -81,12 +81,12 @@ HEAD_OF_LINE = 200  # bytes of a line that tell what it is
 
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement with its semicolon; ``place`` is where it begins. One that is
-    ``optional`` is ours, and may fail. Of one that is not ``whole``, ``text`` is the
+    """One SQL statement with its semicolon; ``position`` is where it begins. One that
+    is ``optional`` is ours, and may fail. Of one that is not ``whole``, ``text`` is the
     beginning."""
 
     text: bytes
-    place: Place
+    position: DumpPosition
     optional: bool = False
     whole: bool = True
 
@@ -97,7 +97,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Rows:
-    """Some whole rows of the COPY before, in ``parts``; ``place`` is where they
+    """Some whole rows of the COPY before, in ``parts``; ``position`` is where they
     begin, and they are the chunk ``number`` of its tally. ``size`` is their bytes.
 
     A single row that ``is_long`` is read while its ``parts`` are taken, which is
@@ -106,14 +106,14 @@ class Rows:
 
     copy: Statement
     parts: Iterable[bytes]
-    place: Place
+    position: DumpPosition
     number: int
     size: int
     is_long: bool = False
 
     def loaded(self, rows: int) -> None:
         """Note that they were loaded, and how many there were: -1 for who knows."""
-        self.place.tally.loaded(self.number, rows)
+        self.position.tally.loaded(self.number, rows)
 
 
 class _NeedMore(Exception):
@@ -211,15 +211,15 @@ class _Splitter:
         self._lines += data.count(b"\n")
         return data
 
-    def _place(self) -> Place:
-        return Place(self._lines, len(self._tally), self._tally)
+    def _position(self) -> DumpPosition:
+        return DumpPosition(self._lines, len(self._tally), self._tally)
 
     # === STATEMENTS === #
 
     def _next_statement(self) -> Statement | None:
         if not self._skip_blank():
             return None
-        place, head, dropped = self._place(), b"", 0
+        position, head, dropped = self._position(), b"", 0
         longest = self._longest
         scanner = _Scanner(self._backslash_escapes, longest.tokens)
         while (end := scanner.end(self._buffer, self._at, self._ended)) is None:
@@ -228,14 +228,14 @@ class _Splitter:
                 head = head or self._buffer[self._at : self._at + HEAD]
                 dropped += len(self._take_lines(self._at + scanner.forget()))
             if dropped + size >= longest.size or scanner.tokens >= longest.tokens:
-                raise EndlessStatement(log=f"dump.sql, line {place.line}")
+                raise EndlessStatement(log=f"dump.sql, line {position.line}")
             if self._ended:
-                raise CutInStatement(log=f"dump.sql, line {place.line}")
+                raise CutInStatement(log=f"dump.sql, line {position.line}")
             # to join the bytes of a long one again and again would take long, and more
             # than a part is long to scan without hearing a cancel
             self._read((len(self._buffer) - self._at) // 8 + 1)
         text = self._take_lines(end)
-        return Statement(head or text, place, whole=not head)
+        return Statement(head or text, position, whole=not head)
 
     def _skip_blank(self) -> bool:
         """Go on to the next statement, over comments and ``\\restrict``; tell if
@@ -281,7 +281,7 @@ class _Splitter:
 
     def _where(self, parts: Iterable[bytes] = ()) -> str:
         """Name the line where we are, after ``parts`` that were not handed on."""
-        return f"dump.sql, line {self._place().line + lines_in(parts)}"
+        return f"dump.sql, line {self._position().line + lines_in(parts)}"
 
     # === ROWS === #
 
@@ -311,9 +311,9 @@ class _Splitter:
         self._take_lines(end + len(END_OF_ROWS))
 
     def _chunk(self, copy: Statement, parts: list[bytes]) -> Rows:
-        place, rows = self._place(), tuple(parts)
+        position, rows = self._position(), tuple(parts)
         size = sum(map(len, rows))
-        return Rows(copy, rows, place, self._tally.add(rows), size)
+        return Rows(copy, rows, position, self._tally.add(rows), size)
 
     def _long_row(self, copy: Statement, parts: list[bytes]) -> Iterator[Rows]:
         """Yield the whole rows in ``parts``, and then the long one that begins in
@@ -325,8 +325,10 @@ class _Splitter:
             yield self._chunk(copy, [begun[:border]])
         begun = begun[border:]
         rest = self._rest_of_row(copy)
-        place, number = self._place(), self._tally.add((b"\n",))
-        yield Rows(copy, chain((begun,), rest), place, number, len(begun), is_long=True)
+        position, number = self._position(), self._tally.add((b"\n",))
+        yield Rows(
+            copy, chain((begun,), rest), position, number, len(begun), is_long=True
+        )
         for _part in rest:  # of which nobody wanted anything
             pass
 

@@ -28,11 +28,11 @@ from ..progress import Progress
 from ..storages.base import Storage
 from .allowed import require_all_allowed
 from .attachments import Lost, lost_attachments
+from .database_location import DatabaseLocation
 from .errors import may_be_damage
 from .fallback import load_whole
 from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
-from .place import Place
 from .preflight import Finding, Surroundings, preflight
 from .safety import require_harmless
 from .sql_stream import Longest
@@ -69,7 +69,7 @@ class RestoreOptions:
     superuser. None: the operator of the server restores it, and knows.
     """
 
-    place: Place
+    place: DatabaseLocation
     series: str
     modules: Collection[str] | None = None
     replace_existing: bool = False

@@ -39,6 +39,7 @@ from ..errors.restore import (
 from ..messages import _
 from ..postgres.connection import Connection
 from ..progress import Progress
+from .database_location import MARKER_SUFFIX, PREFIX, SCRATCH, DatabaseLocation
 from .databases import (
     allow_connections,
     drop,
@@ -53,7 +54,6 @@ from .databases import (
 )
 from .leftovers import clean_up
 from .marker import Marker
-from .place import MARKER_SUFFIX, PREFIX, SCRATCH, Place
 
 DATABASE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")  # what Odoo serves
 SERVERS_OWN = ("postgres", "template0", "template1")
@@ -79,8 +79,8 @@ class Published:
     name. That one takes no connections, so that two databases with the same tasks
     cannot both act."""
 
-    place: Place
-    previous: Place | None = None
+    place: DatabaseLocation
+    previous: DatabaseLocation | None = None
 
 
 class RestoreTarget:
@@ -95,14 +95,14 @@ class RestoreTarget:
     def __init__(
         self,
         server: Connection,
-        place: Place,
+        place: DatabaseLocation,
         markers: Path,
         *,
         replace_existing: bool = False,
     ):
         name = f"{PREFIX}{secrets.token_hex(6)}"
         self.place = place
-        self.scratch = Place(name, place.filestore.with_name(name))
+        self.scratch = DatabaseLocation(name, place.filestore.with_name(name))
         self.connection = replace(server, database=name)
         self.filestore = self.scratch.filestore
         self._server = server
@@ -207,7 +207,7 @@ class RestoreTarget:
         checkpoint("restore.publish.after")
         return Published(self.place, previous)
 
-    def _previous(self) -> Place | None:
+    def _previous(self) -> DatabaseLocation | None:
         """Return where what is there now will be kept, if there is anything."""
         with server_session(self._server, _("look at the databases")) as cr:
             if not self._replace or not exists(cr, self.place.database):
@@ -216,7 +216,7 @@ class RestoreTarget:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%d_%H%M%S")
         suffix = f"_before_{stamp}"
         name = self.place.database[: 63 - len(suffix)] + suffix
-        return Place(name, self.place.filestore.with_name(name))
+        return DatabaseLocation(name, self.place.filestore.with_name(name))
 
     def _require_hidden(self) -> None:
         """Raise NotHidden when what was loaded has changed its own database: an Odoo
@@ -231,7 +231,7 @@ class RestoreTarget:
             require_free(cr, self.place, replace_existing=self._replace)
 
 
-def require_free(cr: Any, place: Place, *, replace_existing: bool) -> None:
+def require_free(cr: Any, place: DatabaseLocation, *, replace_existing: bool) -> None:
     """Raise the error of who may not have the place."""
     name = place.database
     taken = exists(cr, name)
@@ -263,7 +263,7 @@ def put_back(server: Connection, published: Published, markers: Path) -> None:
         raise ValueError("nothing was replaced")
     previous, place = published.previous, published.place
     name = f"{PREFIX}{secrets.token_hex(6)}"
-    scratch = Place(name, place.filestore.with_name(name))
+    scratch = DatabaseLocation(name, place.filestore.with_name(name))
     facts = _facts(scratch, place) | _facts_of_publishing(place.filestore, previous)
     marker = Marker.create(markers / f"{name}{MARKER_SUFFIX}", facts | {"fenced": True})
     try:
@@ -283,7 +283,7 @@ def put_back(server: Connection, published: Published, markers: Path) -> None:
             marker.close()
 
 
-def _facts(scratch: Place, place: Place) -> dict[str, Any]:
+def _facts(scratch: DatabaseLocation, place: DatabaseLocation) -> dict[str, Any]:
     return {
         "scratch": scratch.database,
         "scratch_filestore": str(scratch.filestore),
@@ -292,7 +292,9 @@ def _facts(scratch: Place, place: Place) -> dict[str, Any]:
     }
 
 
-def _facts_of_publishing(filestore: Path, previous: Place | None) -> dict[str, Any]:
+def _facts_of_publishing(
+    filestore: Path, previous: DatabaseLocation | None
+) -> dict[str, Any]:
     """What tells our files from others under the same name, and where the others are
     kept."""
     status = os.lstat(filestore) if os.path.lexists(filestore) else None
@@ -302,7 +304,11 @@ def _facts_of_publishing(filestore: Path, previous: Place | None) -> dict[str, A
     }
 
 
-def _exchange_files(place: Place, scratch: Place, previous: Place | None) -> None:
+def _exchange_files(
+    place: DatabaseLocation,
+    scratch: DatabaseLocation,
+    previous: DatabaseLocation | None,
+) -> None:
     try:
         if previous and place.exists:
             place.filestore.rename(previous.filestore)

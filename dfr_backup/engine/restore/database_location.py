@@ -11,7 +11,7 @@ MARKER_SUFFIX = ".restore"
 
 
 @dataclass(frozen=True)
-class Place:
+class DatabaseLocation:
     """A database and its filestore."""
 
     database: str
