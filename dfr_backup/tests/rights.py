@@ -163,7 +163,7 @@ OUTSIDE = {
     ),
     "Who may write into the storage": (
         ("what is stored", CLEAR, CLEAR, NO, NOTICED, NOTICED, NO),
-        "tests/engine/test_engine_restore.py::"
+        "tests/engine/test_restore_steps.py::"
         "test_another_archive_in_its_place_is_found_before_anything_is_done",
     ),
     "Who has the token of the health address": (

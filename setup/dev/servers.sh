@@ -5,8 +5,8 @@
 source "$(dirname "$0")/common.sh"
 here=$REPO/setup/dev
 cd "$REPO"
-TESTS=(tests/engine/test_engine_postgres.py tests/engine/test_engine_restore_database.py
-    tests/engine/test_engine_differential.py)
+TESTS=(tests/engine/test_postgres_dump.py tests/engine/test_restore_database.py
+    tests/engine/test_restore_differential.py)
 
 
 available() { # available MAJOR
@@ -54,7 +54,7 @@ rotation() {
 whole() {
     local major failed=0 results=()
     say "The system's PostgreSQL: every schema"
-    if (TESTS=(tests/engine/test_engine_differential.py) && eval "$("$here/env.sh")" && engine --all-schemas); then
+    if (TESTS=(tests/engine/test_restore_differential.py) && eval "$("$here/env.sh")" && engine --all-schemas); then
         results+=("the system's PostgreSQL: passed")
     else
         results+=("the system's PostgreSQL: FAILED")

@@ -19,7 +19,7 @@ SOURCES += sorted(REPO.glob("dfr_backup/tests/**/*.py"))
 SOURCES = [
     path
     for path in SOURCES
-    if path.name not in ("test_engine_messages.py", "test_no_labels.py")
+    if path.name not in ("test_messages.py", "test_no_labels.py")
 ]
 WITH_PAGES = ("e2e", "faults", "dev")  # here a sentence is never data
 TEXTS = "title|aria-label|placeholder|alt|string|data-tooltip|data-bs-original-title"

@@ -104,10 +104,10 @@ ELSEWHERE = {  # by tests of their own below
     "fetch.piece": "test_killed_while_a_copy_is_fetched",
     "step.scan.begin": "test_killed_in_a_scan",
     "step.scan.end": "test_killed_in_a_scan",
-    # no flow replaces a database yet: tests/engine/test_engine_restore_database.py
+    # no flow replaces a database yet: tests/engine/test_restore_database.py
     "restore.put_back.fenced": "",
     "restore.put_back.renamed": "",
-    # no cell puts attachments back: tests/engine/test_engine_repair.py
+    # no cell puts attachments back: tests/engine/test_catalog_filestore_repair.py
     "step.repair.begin": "",
     "step.repair.end": "",
     "repair.written": "",

@@ -1,5 +1,5 @@
 """Files that nobody else may read, and that are there after a loss of power. What a
-loss of power leaves is in test_engine_power_loss."""
+loss of power leaves is in test_power_loss."""
 
 import errno
 import os

@@ -266,7 +266,7 @@ def test_what_never_ends_is_bounded(begin, more):
     finally:
         tracemalloc.stop()
     assert peak < 64 * MIB
-    assert gaps[-1] - gaps[0] < 10  # while memory is traced; see test_engine_bombs
+    assert gaps[-1] - gaps[0] < 10  # while memory is traced; see test_bombs
     assert max((after - before for before, after in pairwise(gaps)), default=0) < 5
 
 

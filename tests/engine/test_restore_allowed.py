@@ -64,7 +64,7 @@ SERVERS = [
     "CREATE TABLESPACE x LOCATION '/x';",
     "\\connect other",
 ]
-# beside what the schemas of test_engine_differential have
+# beside what the schemas of test_restore_differential have
 WRITTEN = [
     "SET transaction_timeout = 0;",
     "SET SESSION AUTHORIZATION 'x';",

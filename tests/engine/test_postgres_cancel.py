@@ -9,6 +9,7 @@ import pytest
 from differential import made_databases, query
 
 from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.manifest.model import Manifest
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
 from dfr_backup.engine.progress import Progress
@@ -109,7 +110,7 @@ def test_while_the_rows_are_counted(database, tmp_path):
             RowCounter(snapshot, cancelled()),
         ):
             pass  # the dump is through already
-        manifest = {"dfr_backup": {"rows": {}, "contents": []}}
+        manifest = Manifest({"dfr_backup": {"rows": {}, "contents": []}})
         query(database, "CREATE OR REPLACE FUNCTION slow() RETURNS int LANGUAGE sql"
               " AS 'SELECT 0'")  # fmt: skip
         with heard():
