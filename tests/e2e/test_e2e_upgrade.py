@@ -5,6 +5,7 @@ import json
 import subprocess
 import tarfile
 import uuid
+from pathlib import Path
 
 import pytest
 from conftest import DEV, REPO, Instance, copy_database, drop_database, install
@@ -13,6 +14,12 @@ BEFORE = "cdfc245"  # the last state before errors became values
 CRON = """
     SELECT active FROM ir_cron WHERE id = (
         SELECT res_id FROM ir_model_data WHERE name = 'ir_cron_supervise')
+"""
+LEFT = """
+    SELECT key FROM ir_config_parameter WHERE key LIKE 'dfr!_backup.%%' ESCAPE '!'
+    UNION ALL SELECT model_id FROM ir_filters WHERE model_id LIKE 'backup.%%'
+    UNION ALL SELECT res_model FROM mail_activity WHERE res_model LIKE 'backup.%%'
+    UNION ALL SELECT model FROM ir_model WHERE model LIKE 'backup.%%'
 """
 TEXTS = "SELECT id, error, hint, log FROM backup_step ORDER BY id"
 
@@ -71,6 +78,25 @@ def assert_not_silent(instance):
     )
 
 
+def assert_leaves_cleanly(instance):
+    """Nothing of the addon stays in the database, and no backup goes."""
+    copies = [Path(key) for (key,) in instance.sql("SELECT key FROM backup_copy")]
+    instance.shell(
+        "plan = env['backup.plan'].search([], limit=1)\n"
+        "plan.activity_schedule('mail.mail_activity_data_todo')\n"
+        "env['ir.filters'].create({'name': 'Mine', 'model_id': 'backup.copy'})\n"
+        "env.cr.commit()\n"
+        "addon = env['ir.module.module'].search([('name', '=', 'dfr_backup')])\n"
+        "addon.button_immediate_uninstall()\n"
+        "env.cr.commit()\n"
+    )
+    assert instance.sql(LEFT) == []
+    ours = instance.data / "dfr_backup"
+    kept = {path.name for path in ours.rglob("*.zip")}
+    assert {copy.name for copy in copies} <= kept
+    assert not list((ours / "log").iterdir())
+
+
 def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     run = old_instance.old_run
     assert run.states["dump_database"] == "failure"
@@ -97,3 +123,4 @@ def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     assert old_instance.sql(CRON) == [(True,)]
     again = old_instance.backup()
     assert again.state == "success"
+    assert_leaves_cleanly(old_instance)
