@@ -11,6 +11,8 @@ case $major in
 *) fail "PostgreSQL $major: only 13, 17 and 18 are known here" ;;
 esac
 root=$(pg_home)/servers/$major
+# its programs are also for users who are not the server's
+[ ! -d "$(pg_home)" ] || chmod a+x "$(pg_home)"
 [ ! -f "$root/.complete" ] || exit 0
 APT_LESS="PostgreSQL $major cannot be fetched"
 source "$REPO/setup/dev/debs.sh"

@@ -13,7 +13,7 @@ initialize() {
     say "Creating a private PostgreSQL cluster"
     mkdir -p "$home"
     [ "$(id -u)" != 0 ] || chown "$PG_USER" "$home"
-    chmod 700 "$home"
+    chmod 711 "$home" # other servers' programs lie there as well; the data is closed by itself
     # who may come in is written below, before the first start
     as_pg "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 >/dev/null 2>&1
     as_pg tee -a "$data/postgresql.conf" >/dev/null <<CONF
