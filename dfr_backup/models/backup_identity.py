@@ -1,5 +1,6 @@
 """Who this database is, and what a copy of another one may not do."""
 
+import logging
 from datetime import timezone
 
 from odoo import api, fields, models
@@ -11,6 +12,8 @@ from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import Identity
 from ..engine.ownership.originals import find_standing, is_living
 from ..engine.ownership.strangers import find_stranger
+
+_logger = logging.getLogger(__name__)
 
 REMEMBERED = "dfr_backup.known_as"
 APPLICATION = "dfr_backup identity"
@@ -115,6 +118,18 @@ class BackupIdentity(models.AbstractModel):
         self._require_may_delete(storage)
         self._look_for_strangers(storage, listing)
         self._require_may_delete(storage)
+
+    @api.model
+    def _objection_after_a_look(self, storages):
+        """Return what ``_objection`` does, after a look whether somebody else stores
+        in our name in ``storages``; of one that cannot be listed, what was known
+        counts."""
+        for storage in storages.sudo():
+            try:
+                self._look_for_strangers(storage)
+            except EngineError as error:
+                _logger.info("%s was not looked at: %s", storage.name, error.message)
+        return self._objection()
 
     @api.model
     def _require_gone(self, storage):

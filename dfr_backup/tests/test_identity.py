@@ -198,6 +198,24 @@ class TestIdentity(IdentityCase):
         job._apply_retention(self.storage, progress)
         self.assertEqual(copies[3].state, "deleted", list(map(to_json, progress.lines)))
 
+    def test_a_look_goes_before_a_ping(self):
+        """Also where nothing is ever deleted."""
+        self.plan.retention = "none"
+        self.store_as(self.me, 4)
+        self.env["backup.job"].search([("uuid", "=", "00000000-0000")]).unlink()
+        self.plan.ping_url = "http://127.0.0.1:9/x"
+        job = self.run_now()
+        self.assertIsNone(self.identities._objection())
+        alerts = "odoo.addons.dfr_backup.models.backup_job_alerts"
+        with (
+            patch(f"{alerts}.runner.is_runner", lambda env: True),
+            patch.object(self.env.cr, "commit", lambda: None),
+            patch(f"{alerts}.send_all", return_value=[]) as sent,
+        ):
+            job._ping("started", 1)
+        self.assertEqual(sent.call_count, 0)
+        self.assertIsInstance(self.identities._objection(), TwoWriters)
+
     def test_a_storage_of_a_living_database_is_not_taken_over(self):
         odoo_config.originals().claim(self.me)
         self.env["ir.config_parameter"].set_param("database.uuid", "another identity")
