@@ -1,0 +1,1 @@
+from . import backup_job, backup_storage
