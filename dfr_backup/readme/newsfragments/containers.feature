@@ -1,0 +1,1 @@
+Examples for Docker Compose, Kubernetes and systemd, and a page about them: docs/containers.rst. docs/install.rst says where the optional packages come from on Debian and Ubuntu, where pip is refused.
