@@ -9,7 +9,7 @@ import secrets
 import shutil
 
 import pytest
-from cluster import move_in, private_cluster
+from cluster import move_in, private_cluster, upgraded
 from lab import REQUEST, RESTORE
 from worlds import NAME, Placed, made_world
 
@@ -90,6 +90,15 @@ def test_moved_cluster(world, another_cluster, cell):
     with world.original.quiet():
         move_in(another_cluster, world.original.instance, made, settled=False)
     live_after_a_move(world, made, cell, "moved by pg_dump")
+
+
+def test_upgraded_cluster(world, cell):
+    """By pg_upgrade: another system identifier, the same OID."""
+    with world.original.quiet(), world.cluster.stopped():
+        cluster = world.enter(upgraded(world.cluster, "17"))
+        made = adopt(world, cluster)
+        made.write_conf(pg_path=str(cluster.bin))
+    live_after_a_move(world, made, cell, "pg_upgrade")
 
 
 def live_after_a_move(world, made, cell, fault):
