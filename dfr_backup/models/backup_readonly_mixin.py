@@ -2,9 +2,22 @@ from odoo import api, models
 from odoo.exceptions import AccessError
 
 
+class IrDefault(models.Model):
+    _inherit = "ir.default"
+
+    @api.model
+    def _get_model_defaults(self, model_name, condition=False):
+        """Leave out the defaults of fields that only our own methods write: every
+        employee may choose defaults of his own, for any field."""
+        found = super()._get_model_defaults(model_name, condition)
+        model = self.env.get(model_name)
+        own = model._own_fields() if hasattr(model, "_own_fields") else ()
+        return {name: value for name, value in found.items() if name not in own}
+
+
 class BackupReadonlyMixin(models.AbstractModel):
     """Fields that no user writes: not by values, and not by a default that the context
-    of a call may name.
+    of a call may name, or that a user has chosen for himself.
 
     They are those that are declared ``readonly`` and stored, and ``READONLY_FIELDS``.
     Our own methods write them with ``sudo``.
@@ -50,11 +63,15 @@ class BackupReadonlyMixin(models.AbstractModel):
 
 
 class BackupRecordMixin(models.AbstractModel):
-    """A record that only our own methods make: the context of whoever has pressed a
-    button decides nothing in it."""
+    """A record that only our own methods make: neither the context of whoever has
+    pressed a button decides anything in it, nor a default of his own."""
 
     _name = "backup.record.mixin"
     _description = "Record of the Addon's Own"
+
+    @api.model
+    def _own_fields(self):
+        return frozenset(self._fields)
 
     @api.model_create_multi
     def create(self, vals_list):

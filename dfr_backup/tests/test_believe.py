@@ -102,6 +102,14 @@ class TestBelieve(BackupCase):
         other = self.stored("other.zip", "2026-11-19 02:00:00")
         self.assertEqual((self.found + other).mapped("is_trusted"), [True, False])
 
+    def test_no_default_of_ones_own_vouches_for_a_file(self):
+        """What a run has made is trusted: whoever asks for one has not made it."""
+        mine = self.env["ir.default"].with_user(self.manager)
+        mine.set("backup.job", "archive_sha256", self.found.sha256, user_id=True)
+        self.plan.with_user(self.manager).action_run_now()
+        self.found.invalidate_recordset()
+        self.assertFalse(self.found.is_trusted)
+
     def test_trust_can_be_withdrawn_and_both_are_written_down(self):
         found = self.found.with_user(self.settings)
         found.env["backup.trust"]._trust(found)

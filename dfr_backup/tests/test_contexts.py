@@ -212,13 +212,23 @@ class TestContexts(BackupCase, HttpCase):
         expected = {name: honest[name] for name in names}
         self.empty(honest)
         defaults = {f"default_{name}": forged[name] for name in names}
-        made = makers.with_context(**defaults).create(dict(given)).sudo()
+        in_context = makers.with_context(**defaults)
+        self.takes_none(in_context, given, names, expected)
+        # every employee may choose defaults of his own, for each field
+        mine = self.env["ir.default"].with_user(self.manager)
+        for name in names:
+            mine.set(model._name, name, forged[name], user_id=True)
+        self.takes_none(makers, given, names, expected)
+
+    def takes_none(self, makers, given, names, expected):
+        made = makers.create(dict(given)).sudo()
         taken = [
             name
             for name in names
             if made[name] != expected[name] and made[name] == self.as_value(made, name)
         ]
         self.assertFalse(taken)
+        self.empty(made)
 
     def as_value(self, record, name):
         """Return what the field would hold with the forged value."""
