@@ -72,6 +72,9 @@ class TestAuditedPaths(AuditCase):
         asked = [name for name in values if name in setups._fields]
         if record._name == "backup.plan" and asked == [*values]:
             found["set-up"] = lambda: self.set_up(record, values)
+        if record._name == "backup.storage":
+            below = {"storage_ids": [[1, record.id, values]]}
+            found["relation"] = lambda: self.call(self.plan, "write", below)
         if "active" in values:
             name = "action_unarchive" if values["active"] else "action_archive"
             found[name] = lambda: self.call(record, name)
@@ -173,12 +176,27 @@ class TestAuditedPaths(AuditCase):
     def test_records_below(self):
         """The commands of a relation change nothing that its own model would not
         let be changed."""
-        command = [[[1, self.copy.id, {"protected": False}]], [[2, self.copy.id]]]
+        job = self.run_now()
+        copy, run = {"key": "x.zip"}, {"name": "x", "uuid": "x", "database_uuid": "x"}
+        forged = [
+            (self.storage, "copy_ids", [1, self.copy.id, {"protected": False}]),
+            (self.storage, "copy_ids", [2, self.copy.id]),
+            (self.storage, "copy_ids", [3, self.copy.id]),
+            (self.storage, "copy_ids", [5]),
+            (self.storage, "copy_ids", [0, 0, copy]),
+            (self.other, "copy_ids", [4, self.copy.id]),
+            (self.plan, "job_ids", [1, job.id, {"state": "success"}]),
+            (self.plan, "job_ids", [0, 0, run]),
+            (self.fresh, "job_ids", [4, job.id]),
+        ]
         self.enter_password()
-        for one in command:
-            answer = self.call(self.storage, "write", {"copy_ids": one})
-            self.assertIn("AccessError", answer["error"]["data"]["name"])
-        self.assertTrue(self.copy.exists() and self.copy.protected)
+        for record, name, command in forged:
+            with self.subTest(name, command=command):
+                answer = self.call(record, "write", {name: [command]})
+                self.assertIn("AccessError", answer["error"]["data"]["name"])
+        self.assertEqual(self.copy.storage_id, self.storage)
+        self.assertTrue(self.copy.protected)
+        self.assertEqual((job.plan_id, job.state), (self.plan, "pending"))
 
     # === SETTINGS === #
 

@@ -3,6 +3,7 @@ import time
 from lxml import etree
 
 from odoo.exceptions import AccessError
+from odoo.fields import Command
 from odoo.tests import new_test_user, tagged
 
 from ..engine.encryption.files import generate_key
@@ -183,6 +184,26 @@ class TestBackupAudit(AuditCase):
         self.assertEqual(lines.user_id, self.manager)
         self.assertEqual(lines.mapped("record"), ["db-1.zip"] * 3)
         self.assertEqual(lines[-1].new_value, "elsewhere")
+
+    def test_comparing_and_fetching_are_written_down(self):
+        self.enter_password()
+        other = self.copy.copy({"key": "db-2.zip", "date": "2026-10-12 02:00:00"})
+        both = self.copy + other
+        both.write({"state": "verified"})
+        self.copy.date = "2026-10-11 02:00:00"
+        self.call(both, "action_compare")
+        lines = self.noted()
+        self.assertEqual(lines.mapped("action"), ["browse"] * 2)
+        self.assertEqual({*lines.mapped("record")}, {"db-1.zip", "db-2.zip"})
+        browsers = self.env["backup.browse"].with_user(self.manager).sudo()
+        found = {"name": "invoice.pdf", "store_fname": "aa/bb"}
+        browser = browsers.create(
+            {"copy_id": self.copy.id, "hit_ids": [Command.create(found)]}
+        )
+        self.call(browser.hit_ids, "action_download")
+        line = self.noted() - lines
+        self.assertEqual((line.action, line.record), ("fetch", "db-1.zip"))
+        self.assertEqual(line.new_value, "aa/bb")
 
     def test_deleting_is_written_down(self):
         uuid = self.env["backup.job"]._current_database_uuid()

@@ -54,6 +54,9 @@ class RightsCase(BackupCase, HttpCase):
             role: new_test_user(cls.env, f"backup-{role}", group)
             for role, group in GROUPS.items()
         }
+        exporting = cls.env.ref("base.group_allow_export")  # it is asked for apart
+        for role in ("viewer", "manager"):
+            cls.users[role].group_ids += exporting
         store_archive(cls.root / "disk", "db-1.zip", [("a", "b", 1, b"x")])
         cls.job = cls.env["backup.job"].browse(cls.plan.action_run_now()["res_id"])
         cls.copy = cls.env["backup.copy"].create(

@@ -1,3 +1,5 @@
+import contextlib
+
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
@@ -78,6 +80,43 @@ class TestSecurity(BackupCase):
                 self.assertTrue(record.with_user(self.manager).read([name])[0][name])
             seen = record.with_user(self.viewer).read()
             self.assertNotIn("zulu", str(seen).lower())
+
+    def test_no_relation_leads_to_what_is_hidden(self):
+        """A path through another model is asked the same as the field itself."""
+        job = self.run_now()
+        job.step_ids[0]._note("Key (email)=(zulu@example.com) already exists.")
+        self.plan.age_passphrase = "long zulu passphrase"
+        self.storage.external_name = "ZULU"
+        copy = {"storage_id": self.storage.id, "key": "a.zip", "job_id": job.id}
+        self.env["backup.copy"].create(copy)
+        exporting = self.env.ref("base.group_allow_export")
+        for user in self.viewer + self.manager:
+            user.group_ids += exporting
+        self.env.flush_all()
+        self.env.invalidate_all()
+        hidden = (
+            (self.viewer, "backup.job", "step_ids.log"),
+            (self.viewer, "backup.copy", "job_id.step_ids.log"),
+            (self.manager, "backup.job", "plan_id.sealed_secrets"),
+            (self.manager, "backup.copy", "storage_id.sealed_secrets"),
+            (self.manager, "backup.copy", "storage_id.external_name"),
+            (self.manager, "backup.setup", "plan_id.sealed_secrets"),
+        )
+        for user, model, path in hidden:
+            records = self.env[model].with_user(user)
+            with self.subTest(model, path=path):
+                for operator in ("ilike", "=", "!="):
+                    with self.assertRaises(AccessError):
+                        records.search([(path, operator, "zulu")])
+                grouped = ([], [path], ["__count"])
+                self.assertHides(records.formatted_read_group, *grouped)
+                exported = [path.replace(".", "/")]
+                self.assertHides(records.search([]).export_data, exported)
+
+    def assertHides(self, method, *args):
+        """What is asked for is refused, or tells nothing: not every path can be."""
+        with contextlib.suppress(AccessError, ValueError):
+            self.assertNotIn("zulu", str(method(*args)).lower())
 
     def test_pages_open_for_a_viewer(self):
         """No view asks for what he may not read."""

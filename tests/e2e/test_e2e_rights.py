@@ -1,6 +1,11 @@
 """Two databases of one server: what an administrator of the one gets of the other."""
 
 import contextlib
+import hashlib
+import http.cookiejar
+import json
+import urllib.error
+import urllib.request
 
 import pytest
 from conftest import Instance, RpcError, drop_database
@@ -15,6 +20,10 @@ ANOTHER = """
     UPDATE backup_storage SET owner_uuid = 'another', place_id = NULL,
            local_path = local_path || '-another';
 """
+TOKEN = """
+    INSERT INTO ir_config_parameter (key, value)
+    VALUES ('dfr_backup.health_token', %s)
+"""
 KEEP_ONE = {
     "include_filestore": False,
     "retention": "custom",
@@ -24,6 +33,48 @@ KEEP_ONE = {
     "keep_yearly": 0,
     "keep_within_days": 0,
 }
+
+
+class Browser:
+    """A browser in which the administrator of a database has just entered his
+    password."""
+
+    def __init__(self, instance):
+        self.url = instance.url
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._opener = urllib.request.build_opener(cookies)
+        person = {"login": "admin", "password": "admin"}
+        self._post("/web/session/authenticate", db=instance.database, **person)
+        asked = self.call("backup.audit", "action_confirm_password", [])
+        check = [asked["res_id"]]
+        password = {"password": "admin"}
+        self.call("res.users.identitycheck", "run_check", check, context=password)
+
+    def call(self, model, method, *args, **kwargs):
+        about = {"model": model, "method": method, "args": args, "kwargs": kwargs}
+        return self._post(f"/web/dataset/call_kw/{model}/{method}", **about)
+
+    def _post(self, path, **params):
+        request = urllib.request.Request(
+            f"{self.url}{path}",
+            json.dumps({"jsonrpc": "2.0", "params": params}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with self._opener.open(request, timeout=60) as response:
+            answer = json.load(response)
+        if "error" in answer:
+            raise RpcError(answer["error"]["data"])
+        return answer.get("result")
+
+
+def status(instance, path):
+    """Return the status of an address of a database, for whoever has no session."""
+    named = {"X-Odoo-Database": instance.database}
+    request = urllib.request.Request(f"{instance.url}/dfr_backup/{path}", headers=named)
+    try:
+        return urllib.request.urlopen(request, timeout=60).status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def content(folder):
@@ -48,6 +99,8 @@ def another(instance, tmp_path):
 def test_another_database_of_the_server(instance, another):
     """Neither by its storages, nor by the identity that its administrator writes, nor
     by his password does he read, overwrite or delete what the first has stored."""
+    for one, token in ((instance, b"one"), (another, b"two")):
+        one.sql(TOKEN, hashlib.sha256(token).hexdigest())
     stored = content(instance.storage)
     mine = str(instance.storage)
     with instance.serve("--workers", "2"):
@@ -86,6 +139,23 @@ def test_another_database_of_the_server(instance, another):
         assert refused.value.code == "OTHER-31"
         plan = another.rpc("backup.plan", "create", {"name": "P", **KEEP_ONE, **own})
         perform("backup.plan", "action_run_now", [plan])
+
+        # his password opens what is his, and the first one's backups have no record
+        # there
+        browser = Browser(another)
+        [(copy,)] = instance.sql("SELECT max(id) FROM backup_copy")
+        assert another.rpc("backup.copy", "search_count", [("id", "=", copy)]) == 0
+        acts = ["browse", "download", "verify", "drill", "delete", "unprotect"]
+        for act in acts:
+            with pytest.raises(RpcError):
+                browser.call("backup.copy", f"action_{act}", [copy])
+        form = {"copy_id": copy, "database": f"{another.database}_new"}
+        for model in ("backup.restore.wizard", "backup.staging.wizard"):
+            with pytest.raises(RpcError):
+                browser.call(model, "create", form)
+        told = [status(one, "health?token=two") for one in (instance, another)]
+        assert told[0] == 401
+        assert told[1] in (200, 503)
 
         # who he is there is nobody here
         person = {"name": "Boss", "login": "boss", "password": "only-there-1"}
