@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import quote
 
 from odoo import release
 from odoo.modules import Manifest
@@ -61,6 +62,12 @@ def data_root() -> Path:
 def work_path(job_uuid: str) -> Path:
     """Return the directory of a run's archive under construction."""
     return data_root() / "work" / job_uuid
+
+
+def upload_path(database: str, number: int) -> Path:
+    """Return the directory of an upload, which no other database of this server has:
+    also none whose name differs by a character that paths do not take."""
+    return work_path(f"upload-{quote(database, safe='')}-{number}")
 
 
 def log_path(job_uuid: str) -> Path:

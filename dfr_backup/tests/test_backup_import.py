@@ -8,6 +8,7 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
+from .. import odoo_config
 from ..engine.errors.fetch import DamagedArchive
 from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import NotAnArchive, UploadNeedsSpace
@@ -161,6 +162,13 @@ class TestBackupImport(BackupCase):
         self.assertEqual(
             wizard.start_upload("another.zip", len(self.odoos), 0)["received"], 0
         )
+
+    def test_uploads_of_two_databases_never_meet(self):
+        names = ("shop 1", "shop_1", "shop/1", "shop%201", "shop-1", "Shop_1")
+        paths = {odoo_config.upload_path(name, 5) for name in names}
+        self.assertEqual(len(paths), len(names))
+        folder = self.root / "data/work"
+        self.assertEqual({path.parent for path in paths}, {folder})
 
     def test_no_more_than_was_announced_is_kept(self):
         wizard = self.open()

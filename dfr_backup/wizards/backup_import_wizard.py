@@ -1,4 +1,3 @@
-import re
 import shutil
 from datetime import datetime, timezone
 
@@ -75,8 +74,7 @@ class BackupImportWizard(models.TransientModel):
         return super().unlink()
 
     def _folder(self):
-        database = re.sub(r"[^\w.-]", "_", self.env.cr.dbname)
-        return odoo_config.work_path(f"upload-{database}-{self.id}")
+        return odoo_config.upload_path(self.env.cr.dbname, self.id)
 
     # === CALLED BY THE BROWSER === #
 
