@@ -6,6 +6,7 @@ from collections.abc import Callable
 from .messages import Message, Text, _
 
 REPORT_INTERVAL = 1.0  # seconds
+POLL_INTERVAL = 0.25  # seconds between two looks at whether to go on, while waiting
 LOG_LINES = 500
 
 

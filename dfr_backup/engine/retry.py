@@ -7,10 +7,9 @@ from typing import TypeVar
 
 from .errors import RetryableError
 from .messages import Message, _
-from .progress import Progress
+from .progress import POLL_INTERVAL, Progress
 
 Result = TypeVar("Result")
-TICK = 0.5  # seconds
 AGAIN = _("Attempt %(attempt)s failed, again in %(seconds)s s: %(problem)s")
 GIVING_UP = _("Attempt %(attempt)s failed, giving up: %(problem)s")
 
@@ -61,5 +60,5 @@ def with_retries(
 def _wait(seconds: float, progress: Progress) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
-        time.sleep(min(TICK, left))
+        time.sleep(min(POLL_INTERVAL, left))
         progress.tick()

@@ -94,3 +94,23 @@ def test_json_from_elsewhere_is_read_in_one_place():
         if isinstance(node, ast.Attribute) and ast.unparse(node) in PARSERS
     }
     assert found <= READS_JSON_ITSELF
+
+
+MAKES_THREADS = {"Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor"}
+
+
+def test_threads_are_made_in_one_place():
+    """Where errors reach the caller, and a cancel ends all."""
+    found = {
+        path.relative_to(ADDON).as_posix()
+        for path in (*ENGINE, *RUNS)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if names_of(node) & MAKES_THREADS
+    }
+    assert {Path(name).parent.as_posix() for name in found} == {"engine/concurrency"}
+
+
+def names_of(node):
+    if isinstance(node, ast.ImportFrom):
+        return {alias.name for alias in node.names}
+    return {node.attr} if isinstance(node, ast.Attribute) else set()

@@ -48,7 +48,7 @@ class Monitor(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def monitor(monkeypatch):
-    monkeypatch.setattr(ping, "PAUSE", 0.01)
+    monkeypatch.setattr(ping, "RETRY_PAUSE", 0.01)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Monitor)
     server.heard, server.answers, server.delay = [], [], 0
     server.url = f"http://127.0.0.1:{server.server_port}/s3cr3t"

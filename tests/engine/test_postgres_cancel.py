@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -136,3 +137,18 @@ def test_a_signal_is_heard():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
+
+
+@pytest.fixture
+def silent_server():
+    """Yield the port of a server that takes a connection and never answers, as a
+    proxy does whose server is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def test_while_a_connection_opens(silent_server):
+    params = {"host": "127.0.0.1", "port": silent_server, "sslmode": "disable"}
+    server = Connection("postgres", params).heard_by(cancelled())
+    with heard():
+        server.connect()

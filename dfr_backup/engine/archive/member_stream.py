@@ -8,10 +8,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..concurrency.pipeline import Lane
 from ..fileio.append_file import Bytes
 from .deflate import STREAM_END, Codec
 from .zip_format import DEFLATED, STORED, Member, descriptor
@@ -165,7 +166,7 @@ class Threads:
     def __init__(self) -> None:
         self.packers = min(MAX_PACKERS, len(os.sched_getaffinity(0)))
         self.queue = QUEUED * self.packers
-        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._pools: dict[str, Lane] = {}
 
     def hash(self, function: Callable[..., None], *args: object) -> "Future[None]":
         return self._pool("hash", 1).submit(function, *args)
@@ -180,13 +181,11 @@ class Threads:
 
     def end(self) -> None:
         while self._pools:
-            self._pools.popitem()[1].shutdown()
+            self._pools.popitem()[1].end()
 
-    def _pool(self, name: str, threads: int) -> ThreadPoolExecutor:
+    def _pool(self, name: str, threads: int) -> Lane:
         if name not in self._pools:
-            self._pools[name] = ThreadPoolExecutor(
-                threads, "dfr_backup " + name, _give_way
-            )
+            self._pools[name] = Lane(name, threads, _give_way)
         return self._pools[name]
 
 

@@ -4,20 +4,21 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as NotYet
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from ..errors import Cancelled
-from ..progress import Progress
+from ..progress import POLL_INTERVAL, Progress
+from .background import in_thread
+from .pipeline import Lane
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 MAX_WORKERS = 4
 AHEAD = 4  # tasks per worker that are handed out before the first result is awaited
-POLL_INTERVAL = 0.25  # seconds between two reports while a result is awaited
 
 
 class WorkerPool:
@@ -56,7 +57,7 @@ class WorkerPool:
         end at their next ``count``, and the error is raised here.
         """
         waiting: deque[Future[Result]] = deque()
-        with ThreadPoolExecutor(self._workers, "dfr_backup worker") as pool:
+        with Lane("worker", self._workers) as pool:
             try:
                 for task in tasks:
                     waiting.append(pool.submit(work, task))
@@ -79,24 +80,6 @@ class WorkerPool:
             except NotYet:
                 if future.done():
                     raise
-
-
-def in_thread(work: Callable[[], Result], name: str) -> "Future[Result]":
-    """Begin ``work`` in a thread of its own, for which not even the end of the process
-    waits."""
-    future: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            result = work()
-        # it is raised where it can be handled
-        except BaseException as error:  # noqa: BLE001
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future
 
 
 class WaitingPool:

@@ -4,15 +4,14 @@ import errno
 import hashlib
 import io
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..checkpoints import checkpoint
+from ..concurrency.pipeline import working_behind
 from ..errors import EngineError, RetryableError, is_out_of_memory, reason_of
 from ..errors.encryption import NoKey, NotWritten
 from ..fileio.append_file import AppendFile
@@ -45,7 +44,6 @@ __all__ = [
 ]
 
 PIECE = 4 << 20  # bytes
-AHEAD = 1  # pieces that wait to be written
 
 
 @dataclass(frozen=True)
@@ -135,29 +133,14 @@ def _behind(
     write: Callable[[bytes], object],
 ) -> Iterator[Callable[[list[bytes]], None]]:
     """Yield a function that lets a thread write some pieces while the caller makes the
-    next.
-
-    It raises what the thread has raised, one call later or at the end.
-    """
+    next."""
 
     def write_all(pieces: list[bytes]) -> None:
         for piece in pieces:
             write(piece)
 
-    def put(pieces: list[bytes]) -> None:
-        writing.append(pool.submit(write_all, pieces))
-        if len(writing) > AHEAD:
-            writing.popleft().result()
-
-    writing: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, "dfr_backup write") as pool:
-        try:
-            yield put
-            while writing:
-                writing.popleft().result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with working_behind(write_all, "write") as put:
+        yield put
 
 
 @contextmanager

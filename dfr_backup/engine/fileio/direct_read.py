@@ -8,11 +8,11 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..concurrency.pipeline import Lane
 from .page_cache import BLOCK, direct_or_cached, forget_cached, go_direct
 
 CHUNK = 4 << 20  # bytes
@@ -49,7 +49,7 @@ def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
 def pieces_on_disk(path: Path) -> Iterator[Iterator[memoryview]]:
     """Yield the content of a file piece by piece, the next ones being read
     meanwhile; a piece is valid until the next one is asked for. Raise OSError."""
-    with _opened(path) as file, ThreadPoolExecutor(1, "dfr_backup read") as reader:
+    with _opened(path) as file, Lane("read") as reader:
         yield _pieces(file, reader)
 
 
@@ -87,7 +87,7 @@ class DirectFile:
         now; as ``sha256_on_disk``. One call at a time."""
         digest = hashlib.sha256()
         os.lseek(self._file, 0, os.SEEK_SET)
-        with ThreadPoolExecutor(1, "dfr_backup read") as reader:
+        with Lane("read") as reader:
             for piece in _pieces(self._file, reader):
                 digest.update(piece)
                 advance(len(piece))
@@ -117,7 +117,7 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(file)
 
 
-def _pieces(file: int, reader: ThreadPoolExecutor) -> Iterator[memoryview]:
+def _pieces(file: int, reader: Lane) -> Iterator[memoryview]:
     *ahead, used = (
         mmap.mmap(-1, CHUNK) for _ in range(AHEAD + 1)
     )  # whole pages: direct I/O

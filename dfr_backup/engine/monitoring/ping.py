@@ -2,13 +2,14 @@
 them."""
 
 import json
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from ..concurrency.background import Task
 from ..errors import EngineError, PermanentError
 from ..errors.monitors import (
     MonitorBusy,
@@ -20,7 +21,7 @@ from ..errors.monitors import (
 from ..outbound import DEFAULT_RULES, OutboundRules, guarded_pools
 
 TIMEOUT = 10.0  # seconds for the connection, and again for the answer
-PAUSE = 2.0  # seconds before another attempt
+RETRY_PAUSE = 2.0  # seconds before another attempt
 LARGEST_BODY = 100_000  # bytes: what healthchecks.io keeps
 HEALTHCHECKS_PATHS = {"started": "/start", "success": "", "cancelled": "/log"}
 JSON = {"Content-Type": "application/json", "User-Agent": "dfr_backup"}
@@ -103,19 +104,16 @@ def send_all(
     do. Never raise.
     """
     deadline = time.monotonic() + patience
-    answers: dict[Ping, EngineError | None] = {}
-
-    def work(ping: Ping) -> None:
-        answers[ping] = _send_patiently(ping, attempts, outbound)
-
-    threads = [
-        threading.Thread(target=work, args=(ping,), daemon=True) for ping in pings
+    tasks = [
+        Task(partial(_send_patiently, ping, attempts, outbound), "dfr_backup ping")
+        for ping in pings
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    ends = [answers.get(ping, _late(ping, patience)) for ping in pings]
+    ends = [
+        task.result()
+        if task.wait(max(0.0, deadline - time.monotonic()))
+        else _late(ping, patience)
+        for ping, task in zip(pings, tasks, strict=True)
+    ]
     return [error for error in ends if error]
 
 
@@ -136,7 +134,7 @@ def _send_patiently(
         except EngineError as error:
             if not left or isinstance(error, PermanentError):
                 return error
-            time.sleep(PAUSE)
+            time.sleep(RETRY_PAUSE)
     return None
 
 

@@ -9,6 +9,7 @@ import select
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from glob import glob
 from pathlib import Path
 from shutil import which
@@ -19,6 +20,7 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2 import _psycopg
 
+from ..concurrency.background import Task
 from ..concurrency.process import output_of
 from ..errors import EngineError
 from ..errors.dump import (
@@ -124,7 +126,20 @@ class Connection:
     def connect(self, patience: float = FULL_PATIENCE) -> Any:
         """Return a new psycopg2 connection. Wait ``patience`` seconds for a session
         that is free where the server limits them. Raise ServerUnreachable, of which
-        TooManySessions is one."""
+        TooManySessions is one, and Cancelled where the connection is heard."""
+        if self.progress is None:
+            return self._connect(patience)
+        opening = Task(partial(self._connect, patience), "dfr_backup connect")
+        try:
+            session = opening.finish(self.progress.tick)
+        except BaseException:
+            if not opening.done:  # a server may let us wait as long as it likes
+                opening.abandon(lambda session: session.close())
+            raise
+        session.cursor_factory = cursor_heard_by(self.progress)
+        return session
+
+    def _connect(self, patience: float) -> Any:
         until = time.monotonic() + patience
         while True:
             try:
@@ -144,7 +159,7 @@ class Connection:
     def _connected(self) -> Any:
         arguments = self.arguments()
         try:
-            session = psycopg2.connect(**arguments)
+            return psycopg2.connect(**arguments)
         except psycopg2.OperationalError as error:
             said = str(error).strip()
             full = FULL.search(said)
@@ -154,9 +169,6 @@ class Connection:
                 raise TooManySessions(reason=reason, log=said) from error
             remedy = _remedy(arguments, said, state)
             raise ServerUnreachable(remedy=remedy, log=said) from error
-        if self.progress:
-            session.cursor_factory = cursor_heard_by(self.progress)
-        return session
 
     def environ(self) -> dict[str, str]:
         """Return the environment for a client program."""

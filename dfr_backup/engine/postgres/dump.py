@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..concurrency.background import Task
 from ..concurrency.process import PIPE_SIZE, Child
 from ..errors.dump import DumpIncomplete, GaveWay, ServerUnreachable
 from ..messages import Message, _
@@ -25,7 +26,7 @@ TAIL = 256  # bytes in which the last line must be
 # (measured: 6.8 s instead of 4.9 s for 1 GiB of SQL). In this pause it fills a fifth of
 # the pipe.
 FULL_READ = PIPE_SIZE // 2  # bytes
-PAUSE = 0.001  # seconds
+READ_PAUSE = 0.001  # seconds
 WAITER = _("process %(pid)s (%(name)s), which waited for %(table)s")
 WATCHING = 2  # sessions: pg_dump's, and that of who watches it
 WAITERS_INTERVAL = 2.0  # seconds between two looks at who waits for our locks
@@ -65,9 +66,9 @@ def dump(
     watches = snapshot.has_room(WATCHING)
     with (
         Child(argv, connection.environ()) as child,
-        _Courtesy(connection, options, watches) as courtesy,
+        _WaiterWatch(connection, options, watches) as watch,
     ):
-        size, tail = _drain(child, write, progress, courtesy)
+        size, tail = _drain(child, write, progress, watch)
         status = child.wait()
         if status:
             raise dump_error(status, child.stderr_tail(), connection)
@@ -82,7 +83,7 @@ def _drain(
     child: Child,
     write: Callable[[memoryview], object],
     progress: Progress,
-    courtesy: "_Courtesy",
+    watch: "_WaiterWatch",
 ) -> tuple[int, bytes]:
     """Pass on what the child prints; return its size in bytes, and its last bytes."""
     size, tail = 0, b""
@@ -93,7 +94,7 @@ def _drain(
     poll = select.poll()
     poll.register(child.stdout, select.POLLIN | select.POLLHUP)
     while True:
-        courtesy.check()
+        watch.check()
         if not poll.poll(500):
             progress.tick()
             continue
@@ -107,10 +108,10 @@ def _drain(
         tail = (tail + bytes(view[max(0, count - TAIL) : count]))[-TAIL:]
         progress.advance(count)
         if count < FULL_READ:
-            time.sleep(PAUSE)
+            time.sleep(READ_PAUSE)
 
 
-class _Courtesy:
+class _WaiterWatch:
     """Watch whether somebody waits for a lock that our sessions hold, in a thread of
     its own."""
 
@@ -129,23 +130,25 @@ class _Courtesy:
         self._connection = connection
         self._patience = options.patience if watches else 0
         self._stop = threading.Event()
+        self._task: Task[None] | None = None
         self._waiter: Message | None = None
 
-    def __enter__(self) -> "_Courtesy":
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    def __enter__(self) -> "_WaiterWatch":
         if self._patience:
-            self._thread.start()
+            self._task = Task(self._watch, "dfr_backup watch")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(WAITERS_INTERVAL)
+        if self._task:
+            self._task.wait(WAITERS_INTERVAL)
 
     def check(self) -> None:
         """Raise GaveWay once somebody has waited longer than the patience."""
         if self._waiter:
             raise GaveWay(session=self._waiter)
+        if self._task and self._task.done:
+            self._task.result()
 
     def _watch(self) -> None:
         since: dict[int, float] = {}

@@ -1,29 +1,20 @@
 """Sessions in which a cancel ends a statement, however long it takes: a table may be
 large, and what was restored may hold functions that sleep."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import cursor
 
-from ..concurrency.worker_pool import POLL_INTERVAL
-from ..progress import Progress
+from ..concurrency.background import Task
+from ..progress import POLL_INTERVAL, Progress
 
 Result = TypeVar("Result")
 AT_ONCE = 0.05  # seconds in which most statements are done
 WAIT_FOR_END = 10.0  # seconds that a cancelled statement may take to say so
-
-
-def join(thread: threading.Thread, progress: Progress) -> None:
-    """Wait for a thread. Raise Cancelled."""
-    while thread.is_alive():
-        thread.join(POLL_INTERVAL)
-        progress.tick()
 
 
 def hear(
@@ -31,26 +22,23 @@ def hear(
 ) -> Result:
     """Return what ``work`` returns, which is done in a thread, and report meanwhile.
     What the progress raises, and a signal, calls ``stop`` until the work has ended."""
-    with ThreadPoolExecutor(1, "dfr_backup statement") as pool:
-        doing = pool.submit(work)
-        try:
-            wait([doing], AT_ONCE)
-            while not doing.done():
-                progress.tick()
-                wait([doing], POLL_INTERVAL)
-        except BaseException:
-            _stop(doing, stop)
-            raise
-        return doing.result()
+    doing = Task(work, "dfr_backup statement")
+    try:
+        if not doing.wait(AT_ONCE):
+            progress.tick()
+        return doing.finish(progress.tick)
+    except BaseException:
+        _stop(doing, stop)
+        raise
 
 
-def _stop(doing: "Future[Any]", stop: Callable[[], object]) -> None:
+def _stop(doing: "Task[Any]", stop: Callable[[], object]) -> None:
     """Again and again: a session may just be between two statements."""
     deadline = time.monotonic() + WAIT_FOR_END
-    while not doing.done() and time.monotonic() < deadline:
+    while not doing.done and time.monotonic() < deadline:
         with suppress(psycopg2.Error):  # it is gone already
             stop()
-        wait([doing], POLL_INTERVAL / 5)
+        doing.wait(POLL_INTERVAL / 5)
 
 
 def cursor_heard_by(progress: Progress) -> type[Any]:

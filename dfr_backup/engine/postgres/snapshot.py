@@ -12,13 +12,13 @@ from psycopg2 import sql
 
 from ..archive.attachment_index import COLUMNS, IndexWriter
 from ..checkpoints import checkpoint
+from ..concurrency.background import Task
 from ..errors import Cancelled, EngineError, RetryableError
 from ..errors.dump import QueryRefused, TooManySessions
 from ..messages import Text
 from ..progress import Progress
 from ..sources.filestore import Attachment
 from .connection import Connection, dump_error, free_sessions
-from .hearing import join
 
 FETCH_SIZE = 5000  # rows
 COUNTING = 3  # sessions: ours, pg_dump's, and that of who watches it
@@ -215,7 +215,7 @@ class RowCounter:
         # a session of its own: an error here would end the one whose snapshot pg_dump
         # imports
         self._snapshot = snapshot.another()
-        self._thread: threading.Thread | None = None
+        self._task: Task[None] | None = None
         self._stop = threading.Event()
         self.counts: dict[str, int] | None = None
         self.problem: Text = ""
@@ -224,8 +224,7 @@ class RowCounter:
         if not self._opens():
             self._snapshot = self._dumped
             return self
-        self._thread = threading.Thread(target=self._count, daemon=True)
-        self._thread.start()
+        self._task = Task(self._count, "dfr_backup rows")
         return self
 
     def _opens(self) -> bool:
@@ -237,17 +236,17 @@ class RowCounter:
         return False
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
-        if self._thread is None:
+        if self._task is None:
             if kind is None:
                 self._count()
             return
         try:
             if kind is None:
-                join(self._thread, self._progress)
+                self._task.finish(self._progress.tick)
         finally:
             self._stop.set()
             self._snapshot.cancel()
-            self._thread.join()
+            self._task.wait()
             self._snapshot.__exit__()
 
     def _count(self) -> None:

@@ -14,20 +14,15 @@ done alone, in order. ``plain`` does everything alone, see ``fallback``:
 """
 
 import os
-import queue
-import threading
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import psycopg2
 
 from ..checkpoints import checkpoint
-from ..concurrency.worker_pool import POLL_INTERVAL
-from ..errors import Cancelled
+from ..concurrency.pipeline import Pipe, reading_ahead
 from ..messages import Message
 from ..postgres.connection import Connection
 from ..progress import Progress
@@ -54,8 +49,6 @@ from .sql_stream import SHORT_ENOUGH, USUAL, Longest, Rows, Statement, split
 from .vacuum_guard import VacuumGuard
 
 MAX_HELPERS = 4
-READ_AHEAD = 8  # pieces of 1 MiB
-END = b""  # instead of a further part
 BATCH = 500  # statements of the main session that are handed over together
 
 
@@ -101,7 +94,7 @@ def load(
     # one more than there are cores: now and then one of them waits for the disk
     helpers = 0 if plain else helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
     with (
-        _read_ahead(pieces, progress) as ahead,
+        reading_ahead(pieces, progress) as ahead,
         Sessions(connection, helpers, progress) as sessions,
     ):
         loader = (_PlainLoader if plain else _Loader)(sessions, unaccent, left_out)
@@ -208,11 +201,14 @@ class _Loader:
 
     def _copy_long(self, rows: Rows) -> None:
         """Hand a row on while it is read, here: who reads hears a cancel."""
-        with _Pipe() as pipe:
-            self._sessions.order(lambda session: _copy_rows(session, rows, pipe.parts))
-            for part in chain(rows.parts, (END,)):
+        with Pipe[bytes]() as pipe:
+            self._sessions.order(
+                lambda session: _copy_rows(session, rows, pipe.items())
+            )
+            for part in rows.parts:
                 while not pipe.put(part):
                     self._sessions.look()
+            pipe.end()
             self._sessions.wait()
 
     def _end_rows(self) -> None:
@@ -355,39 +351,6 @@ class _Parts:
         return next(self._parts, b"")
 
 
-class _Pipe:
-    """Parts from one thread to another, a few at a time, up to ``END``. Leaving it as
-    a context manager lets the other thread fail that still waits for more."""
-
-    def __init__(self) -> None:
-        self._queue: queue.Queue[bytes] = queue.Queue(READ_AHEAD)
-        self._stopped = threading.Event()
-
-    def __enter__(self) -> "_Pipe":
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._stopped.set()
-
-    def put(self, part: bytes) -> bool:
-        """Hand a part on; return False when the other has enough for now."""
-        try:
-            self._queue.put(part, timeout=POLL_INTERVAL)
-        except queue.Full:
-            return False
-        return True
-
-    @property
-    def parts(self) -> Iterator[bytes]:
-        while not self._stopped.is_set():
-            with suppress(queue.Empty):
-                part = self._queue.get(timeout=POLL_INTERVAL)
-                if part == END:
-                    return
-                yield part
-        raise Cancelled
-
-
 def _copy_rows(session: Any, rows: Rows, parts: Iterable[bytes]) -> None:
     try:
         with session.cursor() as cr:
@@ -395,56 +358,3 @@ def _copy_rows(session: Any, rows: Rows, parts: Iterable[bytes]) -> None:
             rows.loaded(cr.rowcount)
     except psycopg2.Error as error:
         raise load_error(error, rows.copy.text, rows.position, rows=True) from error
-
-
-@contextmanager
-def _read_ahead(
-    pieces: Iterator[bytes], progress: Progress
-) -> Iterator[Iterator[bytes]]:
-    """Yield an iterator over the same pieces, which a thread reads and inflates
-    ahead."""
-    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(READ_AHEAD)
-    stopped = threading.Event()
-    thread = threading.Thread(target=_fill, args=(pieces, ready, stopped), daemon=True)
-    thread.start()
-    try:
-        yield _received(ready, progress)
-    finally:
-        stopped.set()
-        thread.join()
-
-
-def _fill(
-    pieces: Iterator[bytes], ready: "queue.Queue[Any]", stopped: threading.Event
-) -> None:
-    try:
-        for piece in pieces:
-            _put(ready, piece, stopped)
-            if stopped.is_set():
-                return
-        _put(ready, None, stopped)
-    # whatever it is, the caller must not wait for ever
-    except BaseException as error:  # noqa: BLE001
-        _put(ready, error, stopped)
-
-
-def _put(ready: "queue.Queue[Any]", item: Any, stopped: threading.Event) -> None:
-    while not stopped.is_set():
-        with suppress(queue.Full):
-            ready.put(item, timeout=POLL_INTERVAL)
-            return
-
-
-def _received(ready: "queue.Queue[Any]", progress: Progress) -> Iterator[bytes]:
-    while True:
-        try:
-            item = ready.get(timeout=POLL_INTERVAL)
-        except queue.Empty:
-            progress.tick()
-            continue
-        if isinstance(item, BaseException):
-            raise item
-        if item is None:
-            return
-        yield item
-        progress.advance(len(item))

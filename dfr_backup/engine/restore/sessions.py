@@ -10,13 +10,13 @@ from typing import Any
 
 import psycopg2
 
-from ..concurrency.worker_pool import POLL_INTERVAL
+from ..concurrency.background import Task
 from ..errors import EngineError
 from ..errors.dump import TooManySessions
 from ..errors.restore import UnexpectedFailure
 from ..messages import _
 from ..postgres.connection import Connection
-from ..progress import Progress
+from ..progress import POLL_INTERVAL, Progress
 from .errors import server_error
 
 WAIT_FOR_END = 10.0  # seconds that a cancelled session may take to say so
@@ -53,7 +53,7 @@ class Sessions:
         self._shared: deque[Work] = deque()
         self._busy = 0  # handed out and not done yet, queued or running
         self._limit = 2 * helpers
-        self._threads: list[_Session] = []
+        self._all: list[_Session] = []
         try:
             self._add(connection.connect(), self._main)
             with suppress(TooManySessions):
@@ -62,15 +62,15 @@ class Sessions:
         except BaseException:
             self._close_connections()
             raise
-        if helpers and len(self._threads) == 1:
+        if helpers and len(self._all) == 1:
             self._shared = self._main
 
     def _add(self, connection: Any, queue: deque[Work]) -> None:
-        self._threads.append(_Session(connection, queue, self))
+        self._all.append(_Session(connection, queue, self))
 
     def __enter__(self) -> "Sessions":
-        for thread in self._threads:
-            thread.start()
+        for session in self._all:
+            session.start()
         return self
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
@@ -81,8 +81,8 @@ class Sessions:
             self._changed.notify_all()
         if kind is not None:
             self._cancel()
-        for thread in self._threads:
-            thread.join()
+        for session in self._all:
+            session.wait()
         self._close_connections()
 
     def set(self, statement: bytes) -> None:
@@ -169,27 +169,38 @@ class Sessions:
         """Cancel what runs, again and again: a session may just be between two
         statements."""
         deadline = time.monotonic() + WAIT_FOR_END
-        while time.monotonic() < deadline and any(t.is_alive() for t in self._threads):
-            for thread in self._threads:
-                thread.cancel()
-            for thread in self._threads:
-                thread.join(POLL_INTERVAL / 5)
+        while time.monotonic() < deadline and any(not one.done for one in self._all):
+            for session in self._all:
+                session.cancel()
+            for session in self._all:
+                session.wait(POLL_INTERVAL / 5)
 
     def _close_connections(self) -> None:
-        for thread in self._threads:
-            thread.connection.close()
+        for session in self._all:
+            session.connection.close()
 
 
-class _Session(threading.Thread):
+class _Session:
     def __init__(self, connection: Any, queue: deque[Work], sessions: Sessions):
-        super().__init__(name="dfr_backup load", daemon=True)
         self.connection = connection
         self.connection.autocommit = True
         self._queue = queue
         self._sessions = sessions
         self._known = 0  # settings that this session has
+        self._task: Task[None] | None = None
 
-    def run(self) -> None:
+    def start(self) -> None:
+        self._task = Task(self._work, "dfr_backup load")
+
+    @property
+    def done(self) -> bool:
+        return self._task is None or self._task.done
+
+    def wait(self, seconds: float | None = None) -> None:
+        if self._task:
+            self._task.wait(seconds)
+
+    def _work(self) -> None:
         while (work := self._sessions.next(self._queue)) is not None:
             try:
                 self._apply_settings()

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ...concurrency.worker_pool import POLL_INTERVAL, in_thread
+from ...concurrency.background import in_thread
 from ...errors import RetryableError
 from ...errors.s3 import AnswerCutOff, NoRanges
 from ...fileio.streams import SeekableStream
+from ...progress import POLL_INTERVAL
 from ..rate_limit import RateLimit
 from .errors import explain
 from .link import Link
