@@ -14,6 +14,7 @@ from odoo.service.model import retrying
 
 from ..engine.errors import EngineError
 from ..models.copy.states import PRESENT_STATES
+from ..models.plan.copies import newest_of_each_storage
 from .archives import fail
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
@@ -58,7 +59,7 @@ def drill(database, options):
         if options.job:
             return _copies(env, options)._request_drill("cli")
         plan = _plan(env, options.plan)
-        copies = plan._newest_of_each_storage()
+        copies = newest_of_each_storage(plan)
         if not copies:
             raise UserError(env._("There is no stored backup of this plan yet."))
         return copies._request_drill("cli", plan_id=plan.id)

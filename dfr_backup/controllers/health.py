@@ -23,9 +23,9 @@ class Health(http.Controller):
     )
     def health(self, token="", **_other):
         """Send how the backups are: 200 when all is well, else 503."""
-        plans = _plans("health", token)
+        monitor = _monitor("health", token)
         mismatch = request.env["backup.version"]._mismatch()
-        report = plans._version_health(mismatch) if mismatch else plans._health()
+        report = monitor._version_health(mismatch) if mismatch else monitor._health()
         status = 200 if report["ok"] else 503
         return request.make_json_response(report, headers=[NO_STORE], status=status)
 
@@ -39,28 +39,26 @@ class Health(http.Controller):
     )
     def metrics(self, token="", **_other):
         """Send the metrics in Prometheus' text format."""
-        plans = _plans("metrics", token)
+        monitor = _monitor("metrics", token)
         mismatch = request.env["backup.version"]._mismatch()
-        text = exposition(plans._version_metrics(mismatch))
+        text = exposition(monitor._version_metrics(mismatch))
         if not mismatch:
-            text += exposition(plans._metrics())
+            text += exposition(monitor._metrics())
         return request.make_response(text, [("Content-Type", CONTENT_TYPE), NO_STORE])
 
 
-def _plans(monitor, token):
-    """Return the model of plans with all rights, for whoever has the monitor's
+def _monitor(name, token):
+    """Return what monitors read, with all rights, for whoever has the monitor's
     token. Raise NotFound while the monitor is off, Unauthorized for another token."""
     env = request.env(user=SUPERUSER_ID, context={"lang": "en_US"})
-    plans = env["backup.plan"]
-    if not plans._is_monitor_on(monitor):
+    monitor = env["backup.monitor"]
+    if not monitor._is_on(name):
         raise NotFound()
     scheme, _space, given = request.httprequest.headers.get(
         "Authorization", ""
     ).partition(" ")
-    if not plans._is_monitor_token(
-        monitor, given if scheme.lower() == "bearer" else token
-    ):
+    if not monitor._is_token(name, given if scheme.lower() == "bearer" else token):
         raise Unauthorized(
             www_authenticate=WWWAuthenticate("bearer", {"realm": "dfr_backup"})
         )
-    return plans
+    return monitor

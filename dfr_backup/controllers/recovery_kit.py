@@ -5,6 +5,7 @@ from werkzeug.exceptions import NotFound
 from odoo import http
 from odoo.http import request
 
+from ..models.plan.recovery_kit import page_values
 from .numbers import whole_number
 
 
@@ -23,7 +24,7 @@ class RecoveryKit(http.Controller):
         if not plan:
             raise NotFound()
         page = request.env["ir.qweb"]._render(
-            "dfr_backup.recovery_kit", plan._recovery_kit()
+            "dfr_backup.recovery_kit", page_values(plan)
         )
         plan._note_kit()
         headers = {

@@ -13,15 +13,8 @@ from . import backup_original
 from . import backup_storage_s3
 from . import backup_storage_sftp
 from . import backup_storage_rclone
-from . import backup_plan
-from . import backup_plan_keeping
-from . import backup_plan_drill
-from . import backup_plan_staging
-from . import backup_plan_overdue
-from . import backup_plan_alerts
-from . import backup_plan_reach
-from . import backup_plan_kit
-from . import backup_plan_monitor
+from . import plan
+from . import backup_monitor
 from . import backup_audited
 from . import backup_audited_settings
 from . import backup_step
@@ -41,7 +34,6 @@ from . import backup_overview_advice
 from . import backup_overview_runs
 from . import backup_job_upgrade
 from . import backup_job_size
-from . import backup_plan_cautions
 from . import ir_attachment
 from . import ir_module_module
 from . import ir_http

@@ -5,7 +5,7 @@ import hashlib
 
 from odoo import api, models
 
-from .backup_plan_monitor import MONITORS, monitor_param
+from .backup_monitor import MONITORS, monitor_param
 from .ir_module_module import PARAMETER
 
 FINGERPRINT = 8  # characters, by which a token is known from another

@@ -14,6 +14,7 @@ from ..engine.monitoring.ping import healthchecks, send_all, uptime_kuma, webhoo
 from ..runs import words
 from .backup_step import OPEN_STATES
 from .engine_messages import displayed, stored_text
+from .plan.mails import link_to, mail_facts, make_mails, queue
 
 _logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class BackupJob(models.Model):
             self._update_attention(recovered)
         with plan._harmless():
             if self._is_worth_a_mail(recovered):
-                mails = plan._mail(lambda plan: self._compose(plan, recovered))
+                mails = make_mails(plan, lambda plan: self._compose(plan, recovered))
         with plan._harmless():
             self._persist(
                 self, {"to_announce": False}
@@ -157,9 +158,9 @@ class BackupJob(models.Model):
             "facts": [
                 (plan.env._("Run"), job.name),
                 (plan.env._("Started"), plan._in_words(job.date_start)),
-                *plan._mail_facts(),
+                *mail_facts(plan),
             ],
-            "link": plan._link_to(self),
+            "link": link_to(plan, self),
             "button": plan.env._("Open the Run"),
         }
 
@@ -200,7 +201,7 @@ class BackupJob(models.Model):
             "hint": self.hint or None,
             "error_code": self.error_code or None,
             "last_good": _iso(self.plan_id.last_success),
-            "url": self.plan_id._link_to(self),
+            "url": link_to(self.plan_id, self),
             "steps": [
                 {
                     "kind": step.kind,
@@ -221,7 +222,7 @@ class BackupJob(models.Model):
         to Odoo's queue elsewhere, and those that could not be sent: it tries them
         once more."""
         if not runner.is_runner(self.env):
-            self.plan_id._queue(mails)
+            queue(self.plan_id, mails)
             return
         mails.send(auto_commit=True)
         unsent = mails.exists().filtered(lambda mail: mail.state == "exception")

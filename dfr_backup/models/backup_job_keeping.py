@@ -10,6 +10,7 @@ from ..engine.messages import Joined, Message
 from ..runs import words
 from .backup_step import OPEN_STATES
 from .copy.catalogue import Catalogue
+from .plan.retention import decide, rules_for
 
 STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now
 
@@ -89,10 +90,10 @@ class BackupJob(models.Model):
         A copy that cannot be deleted is a warning and stays in the catalogue.
         """
         plan = self.plan_id
-        if not plan._retention_rules(storage) or not storage.can_delete:
+        if not rules_for(plan, storage) or not storage.can_delete:
             return
         self.env["backup.identity"]._require_still_ours(storage, listing)
-        decision = plan._decide(storage, self._storage_now(storage))
+        decision = decide(plan, storage, self._storage_now(storage))
         if decision.refused:
             problem = Joined([decision.refused, decision.hint])
             progress.warn(

@@ -6,23 +6,6 @@ from odoo import fields, models
 from ..engine.policy.size_drop import LOOK_BACK, shrinkage
 
 
-class BackupPlan(models.Model):
-    _inherit = "backup.plan"
-
-    size_warning = fields.Integer(
-        "Warn If Smaller By",
-        default=50,
-        help="In percent of what the last good backups had. Whoever hears of failures "
-        "hears of "
-        "it, once. 0: never.",
-    )
-
-    _size_warning_percent = models.Constraint(
-        "CHECK (size_warning BETWEEN 0 AND 99)",
-        "A backup can be smaller by 1 to 99 percent.",
-    )
-
-
 class BackupJob(models.Model):
     _inherit = "backup.job"
 

@@ -5,6 +5,7 @@ from odoo import api, models
 
 from .backup_step import OPEN_STATES
 from .copy.states import PRESENT_STATES
+from .plan.in_words import contents_in_words, schedule_in_words
 
 STRIP = 30  # runs of a plan that the overview shows
 TONES = ("success", "warning", "danger")  # from good to bad
@@ -76,8 +77,8 @@ class BackupOverview(models.AbstractModel):
         return {
             "id": plan.id,
             "name": plan.name,
-            "schedule": plan._schedule_in_words(),
-            "contents": plan._contents_in_words(),
+            "schedule": schedule_in_words(plan),
+            "contents": contents_in_words(plan),
             "storages": plan.storage_ids.mapped("name"),
             "next_run": plan.next_run,
             "state": state,
@@ -218,44 +219,3 @@ class BackupOverview(models.AbstractModel):
         else:
             state, title = "good", self.env._("Your data is backed up")
         return {"state": state, "tone": worst, "title": title, "good": newest}
-
-
-class BackupPlan(models.Model):
-    _inherit = "backup.plan"
-
-    def _schedule_in_words(self):
-        """Return when the plan runs, for example "Every day at 02:00
-        (Europe/Paris)"."""
-        self.ensure_one()
-        frequencies = dict(self._fields["frequency"]._description_selection(self.env))
-        name = frequencies[self.frequency]
-        if self.frequency == "manual":
-            return name
-        hours, minutes = divmod(round(self.time * 60), 60)
-        if self.frequency == "hourly":
-            return self.env._(
-                "%(every)s at minute %(minutes)s", every=name, minutes=minutes
-            )
-        return self.env._(
-            "%(every)s at %(hours)02d:%(minutes)02d (%(zone)s)",
-            every=self._days_in_words(name),
-            hours=hours,
-            minutes=minutes,
-            zone=self.tz,
-        )
-
-    def _days_in_words(self, frequency):
-        if self.frequency == "weekly":
-            days = dict(self._fields["weekday"]._description_selection(self.env))
-            return f"{frequency}, {days[self.weekday]}"
-        if self.frequency == "monthly":
-            return self.env._(
-                "%(every)s, day %(day)s", every=frequency, day=self.monthday
-            )
-        return frequency
-
-    def _contents_in_words(self):
-        """Return what the plan saves, for example "Database, Attachments"."""
-        names = ("include_database", "include_filestore", "include_addons")
-        fields_of = self.fields_get(names, ["string"])
-        return ", ".join(fields_of[name]["string"] for name in names if self[name])

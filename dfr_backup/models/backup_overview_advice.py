@@ -5,6 +5,8 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
+from .plan.recipients import is_reachable
+
 DISMISSED = "dfr_backup.dismissed_advice"
 SETUP_STATE = "dfr_backup.setup"  # the page of the set-up to go on with
 SETUP_DONE = "done"
@@ -158,7 +160,7 @@ class BackupOverview(models.AbstractModel):
     def _advice_notification(self, plans):
         title = self.env._("Somebody hears of a failure")
         text = self.env._("A failure that nobody hears of is found on the bad day.")
-        lacking = plans.filtered(lambda plan: not plan._is_reachable())
+        lacking = plans.filtered(lambda plan: not is_reachable(plan))
         trouble = (lacking[:1].alert_trouble or text).replace("\n", " ")
         return self._advise(
             "notification",

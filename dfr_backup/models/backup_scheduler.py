@@ -23,6 +23,7 @@ from ..engine.policy.scheduler import (
     next_wake,
     retry_pause,
 )
+from .plan import due
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ GAPS = {  # between two runs of a plan
     "weekly": timedelta(weeks=1),
     "monthly": timedelta(days=28),
 }
-NEXT_FIELDS = ("next_run", "next_verification", "next_drill", "next_digest")
 FAR_TRIGGER = timedelta(days=70)  # no plan waits for longer
 BEAT = timedelta(minutes=1)  # while a run is open
 AGAIN = timedelta(minutes=10)  # for what was due and could not be done
@@ -97,7 +97,7 @@ class BackupScheduler(models.AbstractModel):
         if not odoo_config.is_enabled():
             return
         now = fields.Datetime.now()
-        self.env["backup.plan"].sudo()._forget_wrong_clocks(now)
+        due.forget_wrong_clocks(self.env["backup.plan"].sudo(), now)
         cron = self._cron()
         far = [("cron_id", "=", cron.id), ("call_at", ">", now + FAR_TRIGGER)]
         self.env["ir.cron.trigger"].sudo().search(far).unlink()
@@ -152,7 +152,7 @@ class BackupScheduler(models.AbstractModel):
         """Return when the action has something to do that no run of another kind
         brings with it. What is due and could not be done is tried again in a while."""
         moments = [
-            *self.env["backup.plan"]._due_moments(),
+            *due.due_moments(self.env["backup.plan"]),
             *self.env["backup.storage"]._due_moments(),
             *self.env["backup.job"]._due_moments(),
         ]
@@ -167,36 +167,6 @@ class BackupScheduler(models.AbstractModel):
             if cron:
                 pause = retry_pause(cron.failure_count)
                 cron._trigger(fields.Datetime.now() + pause)
-
-
-class BackupPlan(models.Model):
-    _inherit = "backup.plan"
-
-    @api.model
-    def _cron_supervise(self):
-        """Do what is due; then sleep until the next thing is."""
-        if not odoo_config.is_enabled():
-            return
-        mismatch = self.env["backup.version"]._mismatch()
-        if mismatch:  # a call that fails a few times is switched off by Odoo
-            self.env["backup.version"]._tell(mismatch)
-            return
-        scheduler = self.env["backup.scheduler"]
-        try:
-            scheduler._heal()
-            super()._cron_supervise()
-            scheduler._sleep()
-        except Exception:
-            scheduler._retry_soon()
-            raise
-
-    @api.model
-    def _due_moments(self):
-        names = [f"{name}:min" for name in NEXT_FIELDS]
-        ((*moments,),) = self._read_group([("active", "=", True)], [], names)
-        waiting = self.search([("overdue_told_at", "=", False)])
-        deadlines = filter(None, waiting.mapped("promise_deadline"))
-        return [*moments, *(moment + timedelta(seconds=1) for moment in deadlines)]
 
 
 class BackupJob(models.Model):

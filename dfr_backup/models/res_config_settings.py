@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 
 from .backup_audit import asks_password
-from .backup_plan_monitor import MONITORS
+from .backup_monitor import MONITORS
 
 
 class ResConfigSettings(models.TransientModel):
@@ -15,16 +15,16 @@ class ResConfigSettings(models.TransientModel):
 
     @api.depends_context("uid")
     def _compute_dfr_backup_monitors(self):
-        plans = self.env["backup.plan"]
+        monitors = self.env["backup.monitor"]
         for settings in self:
             for monitor in MONITORS:
-                settings[f"dfr_backup_{monitor}"] = plans._is_monitor_on(monitor)
+                settings[f"dfr_backup_{monitor}"] = monitors._is_on(monitor)
 
     @asks_password
     def action_dfr_backup_monitor_on(self):
         """Make a token for the monitor that the context names, and show it, once."""
         monitor = self._dfr_backup_monitor()
-        token = self.env["backup.plan"]._new_monitor_token(monitor)
+        token = self.env["backup.monitor"]._new_token(monitor)
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("New Token"),
@@ -39,7 +39,7 @@ class ResConfigSettings(models.TransientModel):
 
     @asks_password
     def action_dfr_backup_monitor_off(self):
-        self.env["backup.plan"]._switch_monitor_off(self._dfr_backup_monitor())
+        self.env["backup.monitor"]._switch_off(self._dfr_backup_monitor())
         return {"type": "ir.actions.client", "tag": "reload"}
 
     def _dfr_backup_monitor(self):

@@ -251,7 +251,7 @@ class TestAuditedPaths(AuditCase):
     def test_tokens_of_monitors(self):
         self.become(self.admin)
         settings = self.env["res.config.settings"].with_user(self.admin).create({})
-        self.env["backup.plan"].sudo()._switch_monitor_off("health")
+        self.env["backup.monitor"].sudo()._switch_off("health")
         self.before = self.audit.search([])
         buttons = [f"action_dfr_backup_monitor_{name}" for name in ("on", "on", "off")]
         values = []
@@ -287,7 +287,7 @@ class TestAuditedPaths(AuditCase):
         params = self.env["ir.config_parameter"]
         for name in ("dfr_backup.health_token", "dfr_backup.metrics_token"):
             values = {"key": name, "value": "0" * 64}
-            self.env["backup.plan"].sudo()._switch_monitor_off(name.split(".")[1][:-6])
+            self.env["backup.monitor"].sudo()._switch_off(name.split(".")[1][:-6])
             self.assertAsked(self.call_model(params, "create", [values]))
             self.assertAsked(self.call_model(params, "set_param", name, "0" * 64))
             row = [[name, "0" * 64]]

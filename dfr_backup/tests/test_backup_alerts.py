@@ -16,9 +16,13 @@ from ..engine.errors.dump import MayNotRead
 from ..engine.errors.runs import NoReason
 from ..engine.errors.secrets import SecretUnreadable
 from ..models.engine_messages import error_columns, translate_engine_errors
+from ..models.plan import due
+from ..models.plan.mails import compose_overdue
+from ..models.plan.overdue import verdicts
+from ..models.plan.recipients import alert_recipients
 from .common import BackupCase
 
-ALERTS = "odoo.addons.dfr_backup.models.backup_plan_alerts"
+ALERTS = "odoo.addons.dfr_backup.models.plan.backup_alerts_mixin"
 JOB_ALERTS = "odoo.addons.dfr_backup.models.backup_job_alerts"
 
 
@@ -232,7 +236,7 @@ class TestBackupAlerts(AlertCase):
             {"boss@example.com", "it@example.com", viewer.email}, set(told)
         )
         viewer.active = False
-        self.assertNotIn(viewer.email, self.plan._alert_recipients()[0]["address"])
+        self.assertNotIn(viewer.email, alert_recipients(self.plan)[0]["address"])
 
     def test_what_is_no_address_is_refused(self):
         wrong = "nobody"
@@ -246,7 +250,7 @@ class TestBackupAlerts(AlertCase):
 
     def test_an_alert_that_cannot_be_given_does_not_hurt_the_run(self):
         with (
-            patch.object(type(self.plan), "_mail", side_effect=ZeroDivisionError),
+            patch(f"{JOB_ALERTS}.make_mails", side_effect=ZeroDivisionError),
             patch.object(
                 type(self.plan), "_ask_attention", side_effect=ZeroDivisionError
             ),
@@ -261,7 +265,7 @@ class TestBackupAlerts(AlertCase):
             plan.env.cr.execute("SELECT no_such_column")
 
         with (
-            patch.object(type(self.plan), "_mail", broken),
+            patch(f"{JOB_ALERTS}.make_mails", broken),
             mute_logger(ALERTS, "odoo.sql_db"),
         ):
             job, _mails = self.ended(dump_database="failure")
@@ -332,8 +336,11 @@ class TestBackupAlerts(AlertCase):
 
     # === OVERDUE === #
 
+    def due(self, send):
+        return lambda: send(self.env["backup.plan"])
+
     def watch(self):
-        return self.mails_of(self.env["backup.plan"]._watch_promises)
+        return self.mails_of(self.due(due.watch_promises))
 
     def in_hours(self, hours):
         """Travel into the future, in which the scheduled action goes on to run."""
@@ -349,7 +356,7 @@ class TestBackupAlerts(AlertCase):
             self.assertTrue(self.plan.is_overdue)
             self.assertReason("not_started")
             mail = self.watch()
-            self.assertEqual(mail.subject, self.plan._compose_overdue()["title"])
+            self.assertEqual(mail.subject, compose_overdue(self.plan)["title"])
             self.assertIn(self.plan.overdue_reason, mail.body_html)
             self.assertFalse(self.watch())
             self.assertEqual(len(self.activities()), 1)
@@ -395,7 +402,7 @@ class TestBackupAlerts(AlertCase):
     def assertReason(self, reason):
         self.env.flush_all()
         self.plan.invalidate_recordset()
-        self.assertEqual(self.plan._verdicts()[self.plan].reason, reason)
+        self.assertEqual(verdicts(self.plan)[self.plan].reason, reason)
         self.assertTrue(self.plan.overdue_reason)
 
     def test_odoos_own_maintenance_notices_that_our_action_is_off(self):
@@ -472,13 +479,13 @@ class TestBackupAlerts(AlertCase):
         with freeze_time("2026-06-15 05:59:00"):
             self.ended()
             self.ended(archive_files="failure")
-            self.assertFalse(self.mails_of(self.env["backup.plan"]._send_digests))
+            self.assertFalse(self.mails_of(self.due(due.send_digests)))
         with freeze_time("2026-06-15 06:00:00"):
-            mail = self.mails_of(self.env["backup.plan"]._send_digests)
+            mail = self.mails_of(self.due(due.send_digests))
             states = dict(self.env["backup.job"]._fields["state"].selection)
             counts = f"{states['success']}: 1, {states['partial']}: 1"
             self.assertIn(counts, html2plaintext(mail.body_html))
-            self.assertFalse(self.mails_of(self.env["backup.plan"]._send_digests))
+            self.assertFalse(self.mails_of(self.due(due.send_digests)))
             self.assertEqual(str(self.plan.next_digest), "2026-06-22 06:00:00")
         self.plan.alert_digest = False
         self.assertFalse(self.plan.next_digest)

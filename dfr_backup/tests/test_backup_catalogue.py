@@ -22,6 +22,8 @@ from ..engine.manifest.signature import Signer, signature_of
 from ..engine.messages import to_json
 from ..engine.progress import Progress
 from ..engine.storages.local.storage import LocalStorage
+from ..models.plan.copies import stored
+from ..models.plan.due import create_due_verifications
 from ..runs import words
 from ..runs.backup import BackupRun
 from .common import BackupCase
@@ -208,7 +210,7 @@ class TestBackupCatalogue(CatalogueCase):
         other = self.plan.copy({"name": "Nightly"})
         self.perform(self.storage.action_scan())
         self.assertEqual(copy.plan_id, self.plan)
-        self.assertFalse(other._stored(self.storage))
+        self.assertFalse(stored(other, self.storage))
 
     def test_scan_does_not_choose_between_plans_of_one_name(self):
         """The rules of the wrong one would delete."""
@@ -401,12 +403,12 @@ class TestBackupCatalogue(CatalogueCase):
         self.plan.write({"verify_every": "7", "verify_newest": 1})
         newest, _older = self.store(0), self.store(1)
         self.plan.next_verification = NOW - timedelta(minutes=1)
-        self.env["backup.plan"]._create_due_verifications()
+        create_due_verifications(self.env["backup.plan"])
         mine = [("kind", "=", "verify"), ("plan_id", "=", self.plan.id)]
         job = self.env["backup.job"].search(mine)
         self.assertEqual(job.step_ids.copy_id, newest)
         self.assertGreater(self.plan.next_verification, NOW + timedelta(days=6))
-        self.env["backup.plan"]._create_due_verifications()
+        create_due_verifications(self.env["backup.plan"])
         self.assertEqual(self.env["backup.job"].search_count(mine), 1)
 
     # === RETENTION === #

@@ -4,6 +4,7 @@ from odoo.tests import Form, tagged
 
 from ..engine.fileio import mounts
 from ..models import backup_storage_place
+from ..models.plan import warnings
 from .common import BackupCase
 
 
@@ -69,15 +70,15 @@ class TestBackupCautions(BackupCase):
         self.plan.write(
             {"retention": "custom", **none, "keep_last": 1, "keep_minimum": 1}
         )
-        self.assertTrue(self.plan._caution_retention())
-        self.assertIn(self.plan._caution_retention(), self.plan.cautions)
+        self.assertTrue(warnings.retention_warning(self.plan))
+        self.assertIn(warnings.retention_warning(self.plan), self.plan.cautions)
         self.plan.keep_daily = 2
-        self.assertFalse(self.plan._caution_retention())
+        self.assertFalse(warnings.retention_warning(self.plan))
 
     def test_all_here(self):
-        self.assertEqual(self.plan.cautions, self.plan._caution_place())
+        self.assertEqual(self.plan.cautions, warnings.off_site_warning(self.plan))
         self.plan.storage_ids += self.away
-        self.assertFalse(self.plan._caution_place())
+        self.assertFalse(warnings.off_site_warning(self.plan))
 
     def test_key_that_may_be_lost(self):
         passphrase = {
@@ -85,7 +86,7 @@ class TestBackupCautions(BackupCase):
             "age_passphrase": "a long enough passphrase",
         }
         self.plan.write({**passphrase, "storage_ids": [(4, self.away.id)]})
-        self.assertEqual(self.plan.cautions, self.plan._caution_encryption())
+        self.assertEqual(self.plan.cautions, warnings.encryption_warning(self.plan))
         self.plan._note_kit()
         self.assertFalse(self.plan.cautions)
         self.plan.sudo().sealed_secrets = {"age_passphrase": "v1:nonsense"}
@@ -96,10 +97,10 @@ class TestBackupCautions(BackupCase):
         recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
         self.plan.write({"encryption": "recipients", "age_recipients": recipient})
         self.plan.drill_every = "7"
-        self.assertTrue(self.plan._caution_proof())
-        self.assertIn(self.plan._caution_proof(), self.plan.cautions)
+        self.assertTrue(warnings.restore_test_warning(self.plan))
+        self.assertIn(warnings.restore_test_warning(self.plan), self.plan.cautions)
         self.plan.age_identity = "AGE-SECRET-KEY-1"
-        self.assertFalse(self.plan._caution_proof())
+        self.assertFalse(warnings.restore_test_warning(self.plan))
 
     # === STORAGES === #
 

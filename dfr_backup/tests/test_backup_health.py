@@ -13,6 +13,7 @@ from ..console import doctor
 from ..engine.errors.runs import SwitchedOff
 from ..engine.monitoring.metrics import exposition
 from ..engine.progress import Progress
+from ..models.plan.overdue import verdicts
 from .common import BackupCase
 from .test_backup_alerts import AlertCase
 
@@ -22,11 +23,11 @@ class TestBackupHealth(AlertCase):
     def health(self):
         self.env.flush_all()
         self.env.invalidate_all()
-        return self.env["backup.plan"]._health()
+        return self.env["backup.monitor"]._health()
 
     def metrics(self):
         """Return the samples about the plan by name, as a scraper reads them."""
-        text = exposition(self.env["backup.plan"]._metrics())
+        text = exposition(self.env["backup.monitor"]._metrics())
         return {
             sample.name: sample
             for family in text_string_to_metric_families(text)
@@ -53,7 +54,7 @@ class TestBackupHealth(AlertCase):
         self.ended()
         with freeze_time(fields.Datetime.now() + timedelta(hours=31)):
             report = self.health()
-            reason = self.plan._verdicts()[self.plan].reason
+            reason = verdicts(self.plan)[self.plan].reason
         self.assertEqual((report["ok"], report["status"]), (False, "overdue"))
         self.assertEqual(reason, "silent")
         self.assertTrue(report["plans"][0]["reason"])
@@ -99,7 +100,7 @@ class TestBackupHealth(AlertCase):
         with freeze_time(fields.Datetime.now() + timedelta(hours=31)):
             self.cron.lastcall = fields.Datetime.now()
             self.env.invalidate_all()
-            verdict = self.plan._verdicts()[self.plan]
+            verdict = verdicts(self.plan)[self.plan]
         self.assertEqual(verdict.reason, "gone")
 
     def look(self):
@@ -165,7 +166,7 @@ class TestBackupHealth(AlertCase):
 
     def test_plans_of_the_same_name_can_be_told_apart(self):
         self.plan.copy({"name": self.plan.name})
-        text = exposition(self.env["backup.plan"]._metrics())
+        text = exposition(self.env["backup.monitor"]._metrics())
         lines = [
             line.rpartition(" ")[0] for line in text.splitlines() if line[0] != "#"
         ]
@@ -175,7 +176,10 @@ class TestBackupHealth(AlertCase):
         self.ended()
         self.ended(dump_database="failure")
         self.history(1)
-        for ask in (self.env["backup.plan"]._health, self.env["backup.plan"]._metrics):
+        for ask in (
+            self.env["backup.monitor"]._health,
+            self.env["backup.monitor"]._metrics,
+        ):
             self.queries(ask)  # fills the caches
             few = self.queries(ask)
             self.history(500)
@@ -190,28 +194,28 @@ class TestBackupHealth(AlertCase):
         return self.env.cr.sql_log_count - before
 
     def test_only_the_hash_of_a_token_is_kept(self):
-        plans = self.env["backup.plan"]
-        plans._switch_monitor_off("metrics")
-        token = plans._new_monitor_token("health")
+        monitor = self.env["backup.monitor"]
+        monitor._switch_off("metrics")
+        token = monitor._new_token("health")
         self.assertGreaterEqual(len(token), 40)
         kept = self.env["ir.config_parameter"].search(
             [("key", "=like", "dfr_backup.%")]
         )
         self.assertNotIn(token, str(kept.mapped("value")))
-        self.assertTrue(plans._is_monitor_token("health", token))
-        self.assertFalse(plans._is_monitor_token("health", token[:-1]))
-        self.assertFalse(plans._is_monitor_on("metrics"))
-        plans._new_monitor_token("health")
-        self.assertFalse(plans._is_monitor_token("health", token))
+        self.assertTrue(monitor._is_token("health", token))
+        self.assertFalse(monitor._is_token("health", token[:-1]))
+        self.assertFalse(monitor._is_on("metrics"))
+        monitor._new_token("health")
+        self.assertFalse(monitor._is_token("health", token))
 
     def test_settings(self):
         for monitor in ("health", "metrics"):
-            self.env["backup.plan"]._switch_monitor_off(monitor)
+            self.env["backup.monitor"]._switch_off(monitor)
         settings = self.env["res.config.settings"].create({})
         self.assertFalse(settings.dfr_backup_health)
         action = settings.with_context(monitor="health").action_dfr_backup_monitor_on()
         token = action["context"]["default_token"]
-        self.assertTrue(self.env["backup.plan"]._is_monitor_token("health", token))
+        self.assertTrue(self.env["backup.monitor"]._is_token("health", token))
         wizard = self.env["backup.monitor.token"].with_context(**action["context"])
         shown = wizard.default_get(["url", "token"])
         self.assertEqual(shown["token"], token)
@@ -222,7 +226,7 @@ class TestBackupHealth(AlertCase):
             (settings.dfr_backup_health, settings.dfr_backup_metrics), (True, False)
         )
         settings.with_context(monitor="health").action_dfr_backup_monitor_off()
-        self.assertFalse(self.env["backup.plan"]._is_monitor_on("health"))
+        self.assertFalse(self.env["backup.monitor"]._is_on("health"))
 
     def test_only_administrators_switch_it(self):
         manager = new_test_user(self.env, "keeper", "dfr_backup.group_manager")
@@ -283,7 +287,7 @@ class TestSwitchedOff(BackupCase):
         self.assertIn(
             ("switched_off", SwitchedOff.code), [(p["kind"], p["code"]) for p in found]
         )
-        health = self.env["backup.plan"]._health()
+        health = self.env["backup.monitor"]._health()
         self.assertEqual((health["ok"], health["status"]), (False, "switched_off"))
         with self.assertRaises(SwitchedOff):
             doctor._enabled(self.env)

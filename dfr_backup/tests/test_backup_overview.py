@@ -10,6 +10,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
 from ..models import backup_job_live
+from ..models.plan.in_words import schedule_in_words
 from .common import BackupCase
 
 
@@ -233,7 +234,7 @@ class TestBackupOverview(OverviewCase):
             ({"frequency": "manual"}, ()),
         ):
             self.plan.write(values)
-            words = self.plan._schedule_in_words()
+            words = schedule_in_words(self.plan)
             frequencies = dict(self.plan._fields["frequency"].selection)
             self.assertTrue(words.startswith(frequencies[values["frequency"]]))
             self.assertEqual([part for part in parts if part not in words], [])

@@ -9,6 +9,7 @@ from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.sftp import NobodyListens
 from ..models.backup_overview_advice import SETUP_STATE
+from ..models.plan.recipients import is_reachable
 from ..wizards.backup_setup import ORDER
 from .common import BackupCase
 
@@ -273,12 +274,12 @@ class TestBackupSetup(BackupCase):
         self.plan.write({"alert_group_ids": False, "alert_emails": "it@dfr.org"})
         with patch.object(odoo_config, "mail_server_is_guessed", lambda: True):
             self.assertTrue(self.open().alert_trouble)
-            self.assertFalse(self.plan._is_reachable())
+            self.assertFalse(is_reachable(self.plan))
             self.env["ir.mail_server"].create(
                 {"name": "Post", "smtp_host": "mail.dfr.org"}
             )
             self.assertFalse(self.open().alert_trouble)
-            self.assertTrue(self.plan._is_reachable())
+            self.assertTrue(is_reachable(self.plan))
 
     # === SAFETY === #
 

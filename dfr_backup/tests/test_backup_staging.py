@@ -13,6 +13,7 @@ from ..engine.errors.restore import (
 )
 from ..engine.messages import Size
 from ..engine.restore.preflight import Finding
+from ..models.plan.copies import newest_whole_copy
 from ..wizards import backup_restore_wizard
 from .archives import store_archive
 from .audited import AuditCase
@@ -96,9 +97,9 @@ class TestBackupStaging(BackupCase):
             }
         )
         self.new.copy({"storage_id": far.id, "state": "verified"})
-        self.assertEqual(self.plan._newest_whole_copy(), self.new)
+        self.assertEqual(newest_whole_copy(self.plan), self.new)
         self.new.state = "damaged"
-        self.assertEqual(self.plan._newest_whole_copy().storage_id, far)
+        self.assertEqual(newest_whole_copy(self.plan).storage_id, far)
 
     def test_name_that_is_taken_gets_a_number(self):
         first = self.wizard(self.new.with_user(self.manager).action_staging()).database

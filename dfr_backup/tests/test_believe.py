@@ -6,6 +6,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
 from ..engine.errors.trust import NeverTrusted, NotTrusted
+from ..models.plan.due import create_due_drills
 from .archives import store_archive
 from .common import BackupCase
 
@@ -164,7 +165,7 @@ class TestBelieve(BackupCase):
         drills = [("kind", "=", "drill"), ("trigger", "=", "schedule")]
         self.plan.drill_every = "7"
         self.plan.next_drill = fields.Datetime.now()
-        self.env["backup.plan"]._create_due_drills()
+        create_due_drills(self.env["backup.plan"])
         job = self.env["backup.job"].search(drills)
         self.assertEqual(job.step_ids.copy_id, good)
         fetch = self.perform(job)._step("fetch")
@@ -176,5 +177,5 @@ class TestBelieve(BackupCase):
         drills = [("kind", "=", "drill"), ("trigger", "=", "schedule")]
         self.plan.drill_every = "7"
         self.plan.next_drill = fields.Datetime.now()
-        self.env["backup.plan"]._create_due_drills()
+        create_due_drills(self.env["backup.plan"])
         self.assertFalse(self.env["backup.job"].search(drills))

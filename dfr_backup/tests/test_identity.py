@@ -90,7 +90,7 @@ class TestIdentity(IdentityCase):
         self.assertEqual([c.is_ours for c in (old[0], mine[0])], [False, True])
 
     def test_the_page_and_the_health_say_why(self):
-        health = self.env["backup.plan"]._health
+        health = self.env["backup.monitor"]._health
         problems = self.env["backup.overview"]._problems
         self.assertIsNone(health()["identity_problem"])
         self.become_a_copy()

@@ -381,14 +381,14 @@ class TestRights(RightsCase):
                         self.assertEqual(status, 303)
 
     def test_addresses_of_monitors_take_their_token(self):
-        plans = self.env["backup.plan"]
+        monitors = self.env["backup.monitor"]
         for monitor in ("health", "metrics"):
             path = f"/dfr_backup/{monitor}"
-            plans.sudo()._switch_monitor_off(monitor)
+            monitors.sudo()._switch_off(monitor)
             for role in ROLES:
                 self.become(role)
                 self.assertEqual(self.open(path), 404)
-            token = plans.sudo()._new_monitor_token(monitor)
+            token = monitors.sudo()._new_token(monitor)
             for role in ROLES:
                 self.become(role)
                 self.assertEqual(self.open(path), 401)

@@ -18,7 +18,8 @@ from ..engine.errors.runs import (
     ActionTooFar,
 )
 from ..models.backup_job_alerts import ANNOUNCE_PATIENCE
-from ..models.backup_scheduler import NEXT_FIELDS
+from ..models.plan import due
+from ..models.plan.due import NEXT_FIELDS
 from .common import BackupCase
 
 NOW = "2026-06-15 12:00:00"
@@ -82,8 +83,8 @@ class TestSchedulerSays(SchedulerCase):
         with patch.object(type(scheduler), "_heal"):
             page = self.env["backup.overview"].get_overview()
             status = self.env["backup.overview"].get_status()
-            health = self.env["backup.plan"]._health()
-            metrics = self.env["backup.plan"]._metrics()
+            health = self.env["backup.monitor"]._health()
+            metrics = self.env["backup.monitor"]._metrics()
             row = doctor._looked("cron", doctor._cron, self.env)
         (good,) = [m for m in metrics if m.name == "dfr_backup_scheduler_ok"]
         codes = {
@@ -198,14 +199,14 @@ class TestSchedulerIsHealed(SchedulerCase):
         self.assertHealed()
 
     def test_by_the_health_address(self):
-        report = self.env["backup.plan"]._health()
+        report = self.env["backup.monitor"]._health()
         self.assertEqual(
             (report["status"], report["scheduler_code"]), ("scheduler", "RUN-04")
         )
         self.assertHealed()
 
     def test_by_the_metrics(self):
-        self.env["backup.plan"]._metrics()
+        self.env["backup.monitor"]._metrics()
         self.assertHealed()
 
     def test_by_the_doctor(self):
@@ -340,9 +341,7 @@ class TestSchedulerSleeps(SchedulerCase):
         for failures, minutes in ((0, 1), (2, 4), (20, 60)):
             self.cron.failure_count = failures
             self.forget_triggers()
-            broken = patch.object(
-                type(plans), "_create_due_runs", side_effect=ValueError
-            )
+            broken = patch.object(due, "create_due_runs", side_effect=ValueError)
             with self.enter_registry_test_mode(), broken:
                 failed = False
                 try:  # assertRaises would roll back

@@ -15,7 +15,7 @@ class TestUninstall(BackupCase):
         for path in (self.log, self.work / "archive.part"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"content")
-        self.env["backup.plan"]._new_monitor_token("health")
+        self.env["backup.monitor"]._new_token("health")
         self.plan.activity_schedule("mail.mail_activity_data_todo")
         self.filter = self.env["ir.filters"].create(
             {"name": "Mine", "model_id": "backup.copy", "active": False}

@@ -96,10 +96,10 @@ class TestVersionHealth(VersionCase):
     def test_health_and_metrics_say_it(self):
         self.have(OLDER)
         mismatch = self.version._mismatch()
-        plans = self.env["backup.plan"]
-        report = plans._version_health(mismatch)
+        monitor = self.env["backup.monitor"]
+        report = monitor._version_health(mismatch)
         self.assertEqual((report["ok"], report["status"]), (False, "version"))
         self.assertEqual(report["version_code"], NotUpgraded.code)
         json.dumps(report)
-        (metric,) = plans._version_metrics(mismatch)
+        (metric,) = monitor._version_metrics(mismatch)
         self.assertEqual(metric.samples, [({}, False)])

@@ -17,6 +17,12 @@ from ..models.backup_overview_advice import SETUP_DONE as DONE
 from ..models.backup_overview_advice import SETUP_STATE as STATE
 from ..models.backup_step import ENCRYPTIONS
 from ..models.engine_messages import format_error
+from ..models.plan.in_words import schedule_in_words
+from ..models.plan.recipients import (
+    alert_users,
+    delivery_problems,
+    recipients_among,
+)
 
 PAGES = [
     ("where", "Where"),
@@ -147,10 +153,10 @@ class BackupSetup(models.TransientModel):
     def _compute_alert(self):
         for setup in self:
             plan, emails = setup.plan_id, setup.alert_emails
-            users = plan._alert_users(setup.alert_user_ids, setup.alert_group_ids)
-            found = plan._recipients_among(users, emails)
+            users = alert_users(setup.alert_user_ids, setup.alert_group_ids)
+            found = recipients_among(plan, users, emails)
             setup.alert_addresses = ", ".join(who["address"] for who in found)
-            setup.alert_trouble = plan._alert_problems(users, emails)
+            setup.alert_trouble = delivery_problems(plan, users, emails)
 
     @api.depends("plan_id")
     def _compute_encryption(self):
@@ -166,7 +172,7 @@ class BackupSetup(models.TransientModel):
                 name: dict(plan._fields[name]._description_selection(self.env))
                 for name in ("retention", "encryption")
             }
-            setup.in_words = plan._schedule_in_words()
+            setup.in_words = schedule_in_words(plan)
             setup.kept_in_words = labels["retention"][plan.retention]
             setup.encrypted_in_words = labels["encryption"][plan.encryption]
             setup.has_run = bool(plan.last_success)

@@ -252,7 +252,7 @@ def curl(*arguments):
 
 def token(instance, monitor):
     """Make a token, as the button in the settings does, which asks for a password."""
-    code = f"print(env['backup.plan']._new_monitor_token({monitor!r}))\nenv.cr.commit()"
+    code = f"print(env['backup.monitor']._new_token({monitor!r}))\nenv.cr.commit()"
     return instance.shell(code).split()[-1]
 
 

@@ -95,7 +95,7 @@ WAITS = """
     "heal",
     [
         'env["backup.overview"].get_overview()',
-        'env["backup.plan"]._health()',
+        'env["backup.monitor"]._health()',
         'env["backup.plan"].search([], limit=1)._request_run("manual")',
     ],
 )

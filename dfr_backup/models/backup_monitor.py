@@ -9,6 +9,7 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.monitoring.metrics import Metric
+from .plan.overdue import gone_in_words, promise_facts
 
 MONITORS = ("health", "metrics")
 TOKEN_BYTES = 32
@@ -16,13 +17,14 @@ TOKEN_BYTES = 32
 BAD_STATUSES = ("switched_off", "no_plan", "overdue", "failing", "scheduler")
 
 
-class BackupPlan(models.Model):
-    _inherit = "backup.plan"
+class BackupMonitor(models.AbstractModel):
+    _name = "backup.monitor"
+    _description = "What Monitors Read about Backups"
 
     # === TOKENS === #
 
     @api.model
-    def _new_monitor_token(self, monitor):
+    def _new_token(self, monitor):
         """Switch a monitor's address on with a new token, and return that. Only its
         hash is kept; the one before stops working."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -30,15 +32,15 @@ class BackupPlan(models.Model):
         return token
 
     @api.model
-    def _switch_monitor_off(self, monitor):
+    def _switch_off(self, monitor):
         self._monitor_params().set_param(monitor_param(monitor), False)
 
     @api.model
-    def _is_monitor_on(self, monitor):
+    def _is_on(self, monitor):
         return bool(self._monitor_params().get_param(monitor_param(monitor)))
 
     @api.model
-    def _is_monitor_token(self, monitor, token):
+    def _is_token(self, monitor, token):
         """Tell whether ``token`` is the monitor's, in a time that does not depend on
         it."""
         return hmac.compare_digest(
@@ -65,9 +67,9 @@ class BackupPlan(models.Model):
         ``scheduler_problem`` what is wrong with the action, with its code.
         """
         now = fields.Datetime.now()
-        plans = self.search([])
-        facts = plans._promise_facts()
-        reports = [plan._health_of(facts[plan.id], now) for plan in plans]
+        plans = self.env["backup.plan"].search([])
+        facts = promise_facts(plans)
+        reports = [self._health_of(plan, facts[plan.id], now) for plan in plans]
         found = {report["status"] for report in reports}
         if not any(plan.promise_hours for plan in plans):
             found.add("no_plan")
@@ -119,17 +121,17 @@ class BackupPlan(models.Model):
         error = self.env["backup.identity"].sudo()._objection()
         return error and str(error.in_full)
 
-    def _health_of(self, facts, now):
+    def _health_of(self, plan, facts, now):
         good = facts.last_good and facts.last_good.replace(tzinfo=None)
         failing = facts.last_state in ("failure", "partial") or facts.gone
-        reason = self._gone_words() if facts.gone else str(facts.last_error)
+        reason = gone_in_words(self.env) if facts.gone else str(facts.last_error)
         return {
-            "plan": self.name,
-            "status": "overdue" if self.is_overdue else "failing" if failing else "ok",
-            "reason": self.overdue_reason or (reason if failing else ""),
+            "plan": plan.name,
+            "status": "overdue" if plan.is_overdue else "failing" if failing else "ok",
+            "reason": plan.overdue_reason or (reason if failing else ""),
             "last_good": _iso(good),
             "age_seconds": round((now - good).total_seconds()) if good else None,
-            "deadline": _iso(self.promise_deadline),
+            "deadline": _iso(plan.promise_deadline),
             "running": facts.open_state == "running",
         }
 
@@ -138,7 +140,7 @@ class BackupPlan(models.Model):
     @api.model
     def _metrics(self):
         """Return the metrics of all active plans and storages."""
-        plans = self.search([])
+        plans = self.env["backup.plan"].search([])
         labels = {
             plan.id: {"plan_id": str(plan.id), "plan": plan.name} for plan in plans
         }
@@ -161,7 +163,7 @@ class BackupPlan(models.Model):
         ]
 
     def _promise_metrics(self, plans, labels):
-        facts = plans._promise_facts()
+        facts = promise_facts(plans)
         last_good = [(labels[p.id], _timestamp(facts[p.id].last_good)) for p in plans]
         running = [(labels[p.id], facts[p.id].open_state == "running") for p in plans]
         return [

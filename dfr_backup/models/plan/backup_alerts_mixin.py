@@ -1,0 +1,252 @@
+"""Who is told about a record, and how: mails, activities, and monitors elsewhere."""
+
+import logging
+from contextlib import contextmanager, nullcontext
+from datetime import timezone
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools import mail
+
+from ... import odoo_config, runner
+from ...engine.monitoring.ping import check_url
+from ...engine.policy.schedule import Schedule, next_time
+from ..engine_messages import translate, translate_engine_errors
+from .mails import compose_test, make_mails
+from .recipients import alert_recipients, alert_users, delivery_problems
+
+_logger = logging.getLogger(__name__)
+
+DIGEST_MINUTE = 8 * 60  # of Monday, in the plan's time zone
+# runs that make backups, and runs that look at them, are mended apart
+ATTENTION = {"backup": "dfr_backup.mail_activity_type_backup"}
+ATTENTION_ELSE = "dfr_backup.mail_activity_type_check"
+
+
+class BackupAlertsMixin(models.AbstractModel):
+    """A plan's word to people: everything that says whom to tell, which the plan itself
+    needs for nothing that it does."""
+
+    _name = "backup.alerts.mixin"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _description = "Record That Alerts People"
+
+    alert_failure = fields.Boolean(
+        "Failures",
+        default=True,
+        help="A run failed or was only partly good, or the backup is overdue.",
+    )
+    alert_recovery = fields.Boolean(
+        "Recovery", default=True, help="The first good run after a failure."
+    )
+    alert_success = fields.Boolean("Every Good Run")
+    alert_digest = fields.Boolean("Weekly Digest", help="On Monday at eight.")
+    alert_user_ids = fields.Many2many(
+        "res.users", "backup_plan_alert_user", string="Users"
+    )
+    alert_group_ids = fields.Many2many(
+        "res.groups",
+        "backup_plan_alert_group",
+        string="Roles",
+        default=lambda self: self.env.ref(
+            "dfr_backup.group_manager", raise_if_not_found=False
+        ),
+    )
+    alert_emails = fields.Char("Other Addresses", help="Separated by commas.")
+    alert_addresses = fields.Char("Mails Go To", compute="_compute_alert_addresses")
+    attention_user_ids = fields.Many2many(
+        "res.users",
+        "backup_plan_attention_user",
+        string="Activities For",
+        domain=lambda self: [
+            ("all_group_ids", "in", self.env.ref("dfr_backup.group_viewer").ids),
+        ],
+        default=lambda self: self._default_attention_users(),
+        help="They get an activity when a run fails or the backup is overdue. The next "
+        "good run "
+        "closes it.",
+    )
+    alarm_kinds = fields.Json(
+        copy=False, help="Kinds of runs of which the last did not end well."
+    )
+    next_digest = fields.Datetime(
+        compute="_compute_next_digest", store=True, copy=False
+    )
+    ping_url = fields.Char(
+        "Healthchecks",
+        compute="_compute_secrets",
+        inverse="_inverse_ping_url",
+        help="The ping address of a check at healthchecks.io, or of anything that "
+        "follows its "
+        "conventions: it is told when a run starts, succeeds or fails. The server "
+        "itself calls "
+        "it, also inside of your network.",
+    )
+    push_url = fields.Char(
+        "Uptime Kuma",
+        compute="_compute_secrets",
+        inverse="_inverse_push_url",
+        help="The push address of a monitor of Uptime Kuma: it is told after each run.",
+    )
+    webhook_url = fields.Char(
+        "Webhook",
+        compute="_compute_secrets",
+        inverse="_inverse_webhook_url",
+        help="Gets a POST with a summary as JSON when a run starts and ends, and when "
+        "the backup "
+        "is overdue. The server itself calls it, also inside of your network.",
+    )
+    alert_trouble = fields.Text(
+        compute="_compute_alert_trouble",
+        help="Why mails about this plan may not arrive.",
+    )
+
+    def _default_attention_users(self):
+        """Return whoever makes the plan, or the administrator while the addon is
+        installed."""
+        user = self.env.user
+        return (
+            user
+            if user.active
+            else self.env.ref("base.user_admin", raise_if_not_found=False)
+        )
+
+    @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")
+    def _compute_alert_addresses(self):
+        for plan in self:
+            plan.alert_addresses = ", ".join(
+                who["address"] for who in alert_recipients(plan)
+            )
+
+    @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")
+    def _compute_alert_trouble(self):
+        for plan in self:
+            users = alert_users(plan.alert_user_ids, plan.alert_group_ids)
+            plan.alert_trouble = delivery_problems(plan, users, plan.alert_emails)
+
+    @api.depends("alert_digest", "tz", "active")
+    def _compute_next_digest(self):
+        for plan in self:
+            plan.next_digest = plan._after_digest()
+
+    def _after_digest(self):
+        if not (self.alert_digest and self.active):
+            return False
+        monday = Schedule("weekly", DIGEST_MINUTE, weekday=0, tz=self.tz or "UTC")
+        now = fields.Datetime.now().replace(tzinfo=timezone.utc)
+        return next_time(monday, now).replace(tzinfo=None)
+
+    @api.constrains("alert_emails")
+    def _check_alert_emails(self):
+        for plan in self:
+            for part in (plan.alert_emails or "").split(","):
+                if part.strip() and not mail.email_normalize(part):
+                    raise ValidationError(
+                        self.env._("“%s” is no mail address.", part.strip())
+                    )
+
+    def _inverse_ping_url(self):
+        self._seal_address("ping_url")
+
+    def _inverse_push_url(self):
+        self._seal_address("push_url")
+
+    def _inverse_webhook_url(self):
+        self._seal_address("webhook_url")
+
+    def _seal_address(self, name):
+        """Keep the address of a monitor, which holds a token, as a secret."""
+        for plan in self:
+            if plan[name] and set(plan[name]) != {"*"}:
+                with translate_engine_errors(self.env, ValidationError):
+                    check_url(plan[name])
+        self._seal_secret(name)
+
+    # === WHETHER AND HOW === #
+
+    def _may_speak(self):
+        """Tell whether this is the database that people and monitors know: a copy of
+        it, whose storages are still the original's or that was neutralized, keeps
+        quiet. So does a server on which backups are switched off."""
+        if not odoo_config.is_enabled():
+            return False
+        neutralized = (
+            self.env["ir.config_parameter"].sudo().get_param("database.is_neutralized")
+        )
+        storages = self.sudo().storage_ids
+        return not neutralized and not (storages and all(storages.mapped("is_foreign")))
+
+    @contextmanager
+    def _harmless(self):
+        """Run the body, which tells somebody something: what it raises is logged,
+        and goes no further. The runner commits what it wrote; elsewhere it is kept
+        or lost as a whole."""
+        inside_runner = runner.is_runner(self.env)
+        try:
+            with nullcontext() if inside_runner else self.env.cr.savepoint():
+                yield
+            if inside_runner:
+                self.env.cr.commit()  # pylint: disable=invalid-commit
+        except Exception:
+            _logger.exception("Plan %s: an alert could not be given", self.ids)
+            if inside_runner:
+                self.env.cr.rollback()
+                self.env.invalidate_all(flush=False)
+
+    def action_test_mail(self):
+        """Send a mail to everybody who is told, now, and say whether it went out."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        mails = make_mails(self.sudo(), compose_test)
+        if not mails:
+            raise UserError(
+                self.env._("There is nobody with a mail address to send it to.")
+            )
+        addresses = ", ".join(mails.mapped("email_to"))
+        mails.send()
+        failed = mails.exists().filtered(lambda mail: mail.state == "exception")
+        reasons = set(filter(None, failed.mapped("failure_reason")))
+        failed.unlink()
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "danger" if failed else "success",
+                "sticky": bool(failed),
+                "title": self.env._("The mail did not go out")
+                if failed
+                else self.env._("A mail is on its way"),
+                "message": "\n".join(reasons)
+                if failed
+                else self.env._("To %s. Look whether it arrives.", addresses),
+            },
+        }
+
+    # === ACTIVITIES === #
+
+    def _ask_attention(self, kind, summarize, note=""):
+        """Give those who look after this plan an activity about runs of ``kind``;
+        one that they have already says the new things. ``summarize`` gets the plan
+        in their language."""
+        activity_type = ATTENTION.get(kind, ATTENTION_ELSE)
+        plan = self.sudo().with_context(mail_activity_quick_update=True)
+        for user in plan.attention_user_ids.filtered("active"):
+            if not user.has_group("dfr_backup.group_viewer"):
+                continue
+            localized = plan.with_context(lang=user.lang, tz=user.tz)
+            values = {
+                "summary": summarize(localized),
+                "note": translate(localized.env, note)
+                or localized.overdue_reason
+                or "",
+            }
+            open_one = plan.activity_search([activity_type], user_id=user.id)
+            if open_one:
+                open_one.write(values)
+            else:
+                plan.activity_schedule(activity_type, user_id=user.id, **values)
+
+    def _close_attention(self, kind, feedback):
+        self.sudo().activity_feedback(
+            [ATTENTION.get(kind, ATTENTION_ELSE)], feedback=feedback
+        )

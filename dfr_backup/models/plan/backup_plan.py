@@ -1,0 +1,535 @@
+from datetime import timedelta, timezone
+from zoneinfo import available_timezones
+
+from markupsafe import Markup
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools import format_datetime
+
+from ... import odoo_config
+from ...engine.policy.overdue import promised_hours
+from ...engine.policy.schedule import Schedule, next_time
+from ..backup_retention_mixin import RULES
+from ..backup_step import JOB_STATES
+from . import audited, due
+from .copies import newest_of_each_storage, newest_whole_copy
+from .overdue import naive, reason_in_words, remedies, verdicts
+from .retention import expiry, preview
+from .warnings import warnings_of
+
+WEEKDAYS = (
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+)
+
+
+class BackupPlan(models.Model):
+    """What is backed up, when, to where, and for how long."""
+
+    _name = "backup.plan"
+    _inherit = [
+        "backup.encryption.mixin",
+        "backup.alerts.mixin",
+        "backup.readonly.mixin",
+        "backup.secret.mixin",
+        "backup.retention.mixin",
+        "backup.audit.mixin",
+    ]
+    _description = "Backup Plan"
+    _order = "sequence, id"
+
+    # what a plan has shown, and when its turn comes
+    READONLY_FIELDS = frozenset(
+        {
+            "next_run",
+            "next_verification",
+            "next_drill",
+            "next_digest",
+            "last_proven",
+            "last_proven_seconds",
+            "promised_since",
+            "overdue_told_at",
+            "alarm_kinds",
+        }
+    )
+
+    name = fields.Char(required=True)
+    active = fields.Boolean(default=True)
+    sequence = fields.Integer(default=10)
+    frequency = fields.Selection(
+        [
+            ("hourly", "Every hour"),
+            ("daily", "Every day"),
+            ("weekly", "Every week"),
+            ("monthly", "Every month"),
+            ("manual", "Only by hand"),
+        ],
+        required=True,
+        default="daily",
+    )
+    time = fields.Float(
+        default=2.0, help="Hours and minutes. An hourly plan uses the minutes."
+    )
+    weekday = fields.Selection(
+        [(str(number), name) for number, name in enumerate(WEEKDAYS)], default="0"
+    )
+    monthday = fields.Integer(
+        string="Day of Month", default=1, help="In a shorter month, its last day."
+    )
+    tz = fields.Selection(
+        lambda self: [(name, name) for name in sorted(available_timezones())],
+        string="Time Zone",
+        required=True,
+        default=lambda self: self.env.user.tz or "UTC",
+    )
+    next_run = fields.Datetime(
+        compute="_compute_next_run", store=True, readonly=False, copy=False, index=True
+    )
+    include_database = fields.Boolean("Database", default=True)
+    include_filestore = fields.Boolean("Attachments", default=True)
+    include_addons = fields.Boolean("Custom Addons", default=True)
+    storage_ids = fields.Many2many(
+        "backup.storage",
+        string="Storages",
+        default=lambda self: self.env["backup.storage"].search([], limit=1),
+    )
+    lock_timeout = fields.Integer(
+        default=60, help="How many seconds the dump waits for a table that is locked."
+    )
+    patience = fields.Integer(
+        default=30,
+        help="How many seconds somebody else may wait for the dump before it gives way "
+        "and is "
+        "tried again later, for example when a module is upgraded meanwhile. 0: for "
+        "ever.",
+    )
+    job_ids = fields.One2many("backup.job", "plan_id", string="Runs")
+    last_job_id = fields.Many2one(
+        "backup.job", compute="_compute_last", string="Last Run"
+    )
+    last_state = fields.Selection(
+        JOB_STATES, compute="_compute_last", string="Last Result"
+    )
+    last_success = fields.Datetime(compute="_compute_last", string="Last Good Backup")
+    verify_every = fields.Selection(
+        [
+            ("0", "Never again"),
+            ("1", "Every day"),
+            ("7", "Every week"),
+            ("30", "Every month"),
+        ],
+        string="Verify Stored Copies",
+        required=True,
+        default="7",
+        help="Each copy is verified when it is stored. This looks at the newest ones "
+        "again.",
+    )
+    verify_newest = fields.Integer(
+        string="Newest Copies", default=1, help="So many in each storage are read back."
+    )
+    next_verification = fields.Datetime(
+        compute="_compute_next_verification", store=True, readonly=False, copy=False
+    )
+    retention_preview = fields.Html(
+        compute="_compute_retention_preview", sanitize=False
+    )
+    drill_every = fields.Selection(
+        [("0", "Never"), ("7", "Every week"), ("30", "Every month")],
+        string="Restore Drill",
+        required=True,
+        default="0",
+        help="The newest copy in each storage is restored into a scratch database, "
+        "compared row "
+        "by row count and file by file, booted, and dropped. It needs as much space as "
+        "the "
+        "database, for a while.",
+    )
+    next_drill = fields.Datetime(
+        compute="_compute_next_drill", store=True, readonly=False, copy=False
+    )
+    last_proven = fields.Datetime("Last Proven Restorable", readonly=True, copy=False)
+    last_proven_seconds = fields.Float("Restored in", readonly=True, copy=False)
+    promise_hours = fields.Integer(
+        "Good Backup Within",
+        compute="_compute_promise_hours",
+        store=True,
+        readonly=False,
+        help="So many hours after its last good backup the plan is overdue when there "
+        "is no new "
+        "one, for whatever reason: also when Odoo has not run. 0: it promises nothing.",
+    )
+    promised_since = fields.Datetime(
+        compute="_compute_promised_since", store=True, copy=False
+    )
+    promise_deadline = fields.Datetime("Due", compute="_compute_overdue")
+    is_overdue = fields.Boolean(
+        "Overdue", compute="_compute_overdue", search="_search_is_overdue"
+    )
+    overdue_reason = fields.Char(compute="_compute_overdue")
+    overdue_remedy = fields.Char(compute="_compute_overdue")
+    overdue_told_at = fields.Datetime(
+        copy=False, readonly=True, help="Since then everybody knows: it is told once."
+    )
+    size_warning = fields.Integer(
+        "Warn If Smaller By",
+        default=50,
+        help="In percent of what the last good backups had. Whoever hears of failures "
+        "hears of "
+        "it, once. 0: never.",
+    )
+    cautions = fields.Text(compute="_compute_cautions")
+
+    _lock_timeout_positive = models.Constraint(
+        "CHECK (lock_timeout > 0 AND patience >= 0)",
+        "A waiting time cannot be negative.",
+    )
+    _verify_newest_positive = models.Constraint(
+        "CHECK (verify_newest > 0)", "Verify at least one copy, or never."
+    )
+    _promise_not_negative = models.Constraint(
+        "CHECK (promise_hours >= 0)", "A promise cannot lie in the past."
+    )
+    _size_warning_percent = models.Constraint(
+        "CHECK (size_warning BETWEEN 0 AND 99)",
+        "A backup can be smaller by 1 to 99 percent.",
+    )
+
+    @api.depends("frequency", "time", "weekday", "monthday", "tz", "active")
+    def _compute_next_run(self):
+        now = fields.Datetime.now()
+        for plan in self:
+            plan.next_run = plan._next_after(now)
+
+    @api.depends("job_ids.state")
+    def _compute_last(self):
+        jobs = self.env["backup.job"]
+        for plan in self:
+            mine = plan._backups()
+            plan.last_job_id = jobs.search(mine, limit=1)
+            plan.last_state = plan.last_job_id.state
+            plan.last_success = jobs.search(
+                [*mine, ("state", "=", "success")], limit=1
+            ).date_end
+
+    @api.depends(
+        "include_database",
+        "include_filestore",
+        "frequency",
+        "promise_hours",
+        "storage_ids",
+        "retention",
+        *RULES,
+        "encryption",
+        "age_recipients",
+        "age_identity",
+        "kit_downloaded_at",
+        "verify_every",
+        "drill_every",
+    )
+    def _compute_cautions(self):
+        for plan in self:
+            plan.cautions = "\n".join(warnings_of(plan)) or False
+
+    @api.depends("storage_ids", "tz", "retention", *RULES)
+    def _compute_retention_preview(self):
+        for plan in self:
+            parts = [preview(plan, storage) for storage in plan._origin.storage_ids]
+            plan.retention_preview = Markup().join(parts)
+
+    @api.constrains("include_database", "include_filestore", "include_addons")
+    def _check_contents(self):
+        for plan in self:
+            if not (
+                plan.include_database or plan.include_filestore or plan.include_addons
+            ):
+                raise ValidationError(
+                    self.env._("Choose at least one thing to back up.")
+                )
+
+    @api.constrains("storage_ids")
+    def _check_storages(self):
+        for plan in self:
+            if not plan.storage_ids:
+                raise ValidationError(
+                    self.env._("Choose at least one storage for the backups.")
+                )
+
+    @api.constrains("time", "monthday")
+    def _check_schedule(self):
+        for plan in self:
+            if not 0 <= plan.time < 24:
+                raise ValidationError(
+                    self.env._("The time must be between 00:00 and 23:59.")
+                )
+            if not 1 <= plan.monthday <= 31:
+                raise ValidationError(
+                    self.env._("The day of the month must be from 1 to 31.")
+                )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_history(self):
+        if self.job_ids:
+            raise UserError(
+                self.env._(
+                    "This plan has a history. Archive it instead: nothing is lost then."
+                )
+            )
+        if self.env["backup.copy"].search_count([("plan_id", "in", self.ids)], limit=1):
+            raise UserError(
+                self.env._(
+                    "Stored backups are listed as those of this plan. Archive it "
+                    "instead: its rules then delete nothing more, and the backups stay."
+                )
+            )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        plans = super().create(vals_list)
+        plans._wake_up_on_time()
+        return plans
+
+    def write(self, vals):
+        result = super().write(vals)
+        if {
+            "frequency",
+            "time",
+            "weekday",
+            "monthday",
+            "tz",
+            "active",
+            "next_run",
+        } & set(vals):
+            self._wake_up_on_time()
+        return result
+
+    @api.model
+    def _create_default(self):
+        """Create the plan and the storage that a new installation has."""
+        uuid = self.env["backup.job"]._current_database_uuid()
+        path = odoo_config.default_storage_path(self.env.cr.dbname, uuid)
+        storage = self.env["backup.storage"].create(
+            {
+                "name": self.env._("This server"),
+                "provider": "local",
+                "local_path": str(path),
+            }
+        )
+        admin = self.env.ref("base.user_admin", raise_if_not_found=False)
+        return self.create(
+            {
+                "name": self.env._("Every night"),
+                "storage_ids": [fields.Command.set(storage.ids)],
+                "tz": (admin and admin.tz) or self.env.user.tz or "UTC",
+            }
+        )
+
+    def _expiry(self, storage):
+        """Return when each copy in ``storage`` goes, by the copy's id."""
+        return expiry(self, storage)
+
+    # === SCHEDULE === #
+
+    def _next_after(self, moment):
+        """Return the next time of the schedule after ``moment`` (naive, in UTC), or
+        False."""
+        self.ensure_one()
+        if self.frequency == "manual" or not self.active:
+            return False
+        schedule = Schedule(
+            self.frequency,
+            round((self.time or 0) * 60) % 1440,
+            int(self.weekday or 0),
+            self.monthday or 1,
+            self.tz or "UTC",
+        )
+        found = next_time(schedule, moment.replace(tzinfo=timezone.utc))
+        return found.replace(tzinfo=None)
+
+    def _wake_up_on_time(self):
+        """Let the supervisor's cron run at the next time of these plans."""
+        moments = [plan.next_run for plan in self if plan.next_run]
+        cron = self.env["backup.scheduler"]._cron()
+        if moments and cron:
+            cron._trigger(moments)
+
+    @api.depends("drill_every", "active")
+    def _compute_next_drill(self):
+        for plan in self:
+            plan.next_drill = plan._after_drill()
+
+    def _after_drill(self):
+        days = int(self.drill_every or 0)
+        return (
+            fields.Datetime.now() + timedelta(days=days)
+            if days and self.active
+            else False
+        )
+
+    @api.depends("verify_every", "active")
+    def _compute_next_verification(self):
+        for plan in self:
+            plan.next_verification = plan._after_verification()
+
+    def _after_verification(self):
+        days = int(self.verify_every or 0)
+        return (
+            fields.Datetime.now() + timedelta(days=days)
+            if days and self.active
+            else False
+        )
+
+    @api.model
+    def _cron_supervise(self):
+        """Do what is due; then sleep until the next thing is."""
+        if not odoo_config.is_enabled():
+            return
+        mismatch = self.env["backup.version"]._mismatch()
+        if mismatch:  # a call that fails a few times is switched off by Odoo
+            self.env["backup.version"]._tell(mismatch)
+            return
+        scheduler = self.env["backup.scheduler"]
+        try:
+            scheduler._heal()
+            self._do_what_is_due()
+            scheduler._sleep()
+        except Exception:
+            scheduler._retry_soon()
+            raise
+
+    @api.model
+    def _do_what_is_due(self):
+        """Create the runs that are due, look after those that run, start the next one,
+        and tell whom it concerns."""
+        due.create_due_runs(self)
+        due.create_due_verifications(self)
+        due.create_due_drills(self)
+        self.env["backup.storage"]._create_due_looks()
+        self.env["backup.job"]._supervise()
+        self.env["backup.job"]._announce_forgotten()
+        due.watch_promises(self)
+        due.send_digests(self)
+
+    @api.autovacuum
+    def _gc_watch_promises(self):
+        """Odoo's nightly maintenance notices when our own scheduled action is
+        switched off, and heals it when it waits for years."""
+        self.env["backup.scheduler"]._heal()
+        due.watch_promises(self)
+
+    # === PROMISE === #
+
+    @api.depends("frequency")
+    def _compute_promise_hours(self):
+        for plan in self:
+            plan.promise_hours = promised_hours(plan.frequency)
+
+    @api.depends("promise_hours", "active")
+    def _compute_promised_since(self):
+        for plan in self:
+            begins = plan.promised_since or fields.Datetime.now()
+            plan.promised_since = (
+                begins if plan.active and plan.promise_hours > 0 else False
+            )
+
+    @api.depends("promise_hours", "promised_since", "active", "job_ids.state")
+    @api.depends_context("lang", "tz")
+    def _compute_overdue(self):
+        found = verdicts(self)
+        for plan in self:
+            verdict = found[plan]
+            plan.promise_deadline = naive(verdict.deadline)
+            plan.is_overdue = verdict.overdue
+            plan.overdue_reason = reason_in_words(plan, verdict)
+            plan.overdue_remedy = remedies(self.env).get(verdict.reason, False)
+
+    def _search_is_overdue(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        overdue = self.sudo().search([]).filtered("is_overdue")
+        return [("id", "in" if True in value else "not in", overdue.ids)]
+
+    def _in_words(self, moment):
+        """Return a moment (naive, in UTC) as text, in the reader's time zone and
+        language."""
+        if not moment:
+            return self.env._("never")
+        tz = self.env.context.get("tz") or self.tz
+        return format_datetime(self.env, moment, tz=tz, dt_format="medium")
+
+    # === BUTTONS === #
+
+    def action_run_now(self):
+        """Start a run, and show it. When one is already waiting, show that one."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        return self.sudo()._request_run("manual")._action_open()
+
+    def _request_run(self, trigger):
+        """Return the run that serves this request: a new one, or the one that waits
+        already."""
+        self.ensure_one()
+        self.env["backup.job"]._require_enabled()
+        self.env["backup.scheduler"]._heal()
+        if not self.storage_ids:
+            raise UserError(
+                self.env._("The plan has no storage. Choose where backups go first.")
+            )
+        jobs = self.env["backup.job"]
+        waiting = jobs.search([*self._backups(), ("state", "=", "pending")], limit=1)
+        return waiting or jobs._create_for(self, trigger)._start()
+
+    def _backups(self):
+        """Return the domain of this plan's backups among all runs."""
+        return [("plan_id", "=", self.id), ("kind", "=", "backup")]
+
+    def action_view_jobs(self):
+        """Open the history of this plan."""
+        self.ensure_one()
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_job_action"
+        )
+        return {**action, "domain": [("plan_id", "=", self.id)], "context": {}}
+
+    def action_drill(self):
+        """Prove now that the newest copies restore, and show the run."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        copies = newest_of_each_storage(self.sudo())
+        if not copies:
+            raise UserError(self.env._("There is no stored backup of this plan yet."))
+        return copies._request_drill("manual", plan_id=self.id)._action_open()
+
+    def action_staging(self):
+        """Ask whether the newest good backup is to become a staging copy."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        copy = newest_whole_copy(self.sudo())
+        if not copy:
+            raise UserError(
+                self.env._(
+                    "There is no verified backup of the database yet. Run a backup "
+                    "first."
+                )
+            )
+        return copy.with_env(self.env).action_staging()
+
+    # === AUDIT === #
+
+    def _audited_fields(self):
+        return audited.FIELDS
+
+    def _audited(self):
+        return audited.texts(self.sudo())
+
+    def _guarded_values(self):
+        return audited.values(self.sudo())
+
+    def _weakens(self, action, before):
+        return audited.weakens(action, before, self._guarded_values()[action])

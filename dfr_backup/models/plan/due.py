@@ -1,0 +1,158 @@
+"""What the scheduled action does for plans when their time has come, and what it sets
+right after a clock was wrong."""
+
+import logging
+from datetime import timedelta
+
+from odoo import fields
+
+from ...runs.state import RunState
+from . import mails
+from .copies import newest_copies, newest_of_each_storage, untrusted_since
+
+_logger = logging.getLogger(__name__)
+
+CLOCK_TOLERANCE = timedelta(hours=3)
+NEXT_FIELDS = ("next_run", "next_verification", "next_drill", "next_digest")
+
+
+def create_due_runs(plans):
+    """Create one run for each plan whose time has come, however often it was
+    missed."""
+    now = fields.Datetime.now()
+    for plan in plans.search([("next_run", "<=", now)]).try_lock_for_update():
+        moment = plan.next_run
+        if moment > now:
+            continue
+        plan.next_run = plan._next_after(now)
+        _create_due_run(plan, moment)
+
+
+def _create_due_run(plan, moment):
+    jobs = plan.env["backup.job"]
+    if jobs.search_count([*plan._backups(), ("state", "=", "pending")], limit=1):
+        _logger.info("Plan %s: a run is already waiting", plan.name)
+        return
+    # the clock may have been at this moment before, and was set back by more than a
+    # run
+    served = jobs.search_count(
+        [*plan._backups(), ("scheduled_at", "=", moment)], limit=1
+    )
+    jobs._create_for(plan, "schedule", scheduled_at=not served and moment)
+
+
+def create_due_verifications(plans):
+    """Create one verification for each plan whose time has come."""
+    now = fields.Datetime.now()
+    for plan in plans.search([("next_verification", "<=", now)]).try_lock_for_update():
+        plan.next_verification = plan._after_verification()
+        waiting = [("plan_id", "=", plan.id), ("kind", "=", "verify")]
+        copies = newest_copies(plan)
+        jobs = plans.env["backup.job"]
+        if copies and not jobs.search_count(
+            [*waiting, ("state", "=", "pending")], limit=1
+        ):
+            copies._request_verification("schedule", plan_id=plan.id)
+
+
+def create_due_drills(plans):
+    """Create one drill for each plan whose time has come."""
+    now = fields.Datetime.now()
+    jobs = plans.env["backup.job"]
+    for plan in plans.search([("next_drill", "<=", now)]).try_lock_for_update():
+        plan.next_drill = plan._after_drill()
+        waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
+        copies = newest_of_each_storage(plan).filtered("is_trusted")
+        state = RunState(not_trusted=untrusted_since(plan, copies))
+        if copies and not jobs.search_count(
+            [*waiting, ("state", "=", "pending")], limit=1
+        ):
+            copies._request_drill("schedule", plan_id=plan.id, data=state.to_json())
+
+
+def send_digests(plans):
+    """Send each weekly digest whose time has come."""
+    now = fields.Datetime.now()
+    for plan in plans.search([("next_digest", "<=", now)]).try_lock_for_update():
+        plan.next_digest = plan._after_digest()
+        if plan._may_speak():
+            with plan._harmless():
+                mails.queue(plan, mails.make_mails(plan, mails.compose_digest))
+
+
+def watch_promises(plans):
+    """Tell once about each plan that has become overdue; forget it when it no
+    longer is."""
+    told_or_active = ["|", ("active", "=", True), ("overdue_told_at", "!=", False)]
+    found = plans.sudo().with_context(active_test=False).search(told_or_active)
+    changed = found.filtered(lambda plan: plan.is_overdue != bool(plan.overdue_told_at))
+    for plan in changed.filtered(lambda plan: plan._may_speak()):
+        with plan._harmless():
+            if plan.try_lock_for_update():
+                _tell_overdue(plan) if plan.is_overdue else _forget_overdue(plan)
+
+
+def _tell_overdue(plan):
+    """Write down that this plan is overdue, and tell everybody."""
+    plan.overdue_told_at = fields.Datetime.now()
+    _logger.warning("Plan %s is overdue: %s", plan.name, plan.overdue_reason)
+    plan._ask_attention(
+        "backup", lambda plan: plan.env._("Backup overdue: %s", plan.name)
+    )
+    if plan.alert_failure:
+        mails.queue(plan, mails.make_mails(plan, mails.compose_overdue))
+    plan.env["backup.job"]._ping_overdue(plan)
+
+
+def _forget_overdue(plan):
+    plan.overdue_told_at = False
+    if "backup" not in (plan.alarm_kinds or []):
+        plan._close_attention("backup", plan.env._("No longer overdue."))
+
+
+def forget_wrong_clocks(plans, now):
+    """Bring back plans that wait for a moment which a clock has set that was
+    ahead."""
+    for plan in plans.search([]):
+        wrong = _wrong_moments(plan, now)
+        if wrong and plan.try_lock_for_update():
+            for name in wrong:
+                _logger.warning("%s of plan %s was %s", name, plan.name, plan[name])
+            plan.write(wrong)
+
+
+def _wrong_moments(plan, now):
+    """Return the right moments of this plan for those that only a wrong clock can
+    have set, by their field."""
+    following = plan._next_after(now)
+    known = {
+        "next_run": (
+            following and _latest_next_run(plan, now, following),
+            following,
+        ),
+        "next_verification": (plan._after_verification(),) * 2,
+        "next_drill": (plan._after_drill(),) * 2,
+        "next_digest": (plan._after_digest(),) * 2,
+        "promised_since": (now + CLOCK_TOLERANCE, now),
+    }
+    return {
+        name: right
+        for name, (last, right) in known.items()
+        if right and plan[name] and plan[name] > max(last, right)
+    }
+
+
+def _latest_next_run(plan, now, following):
+    """Return the latest moment that a right clock can have set: a clock that is
+    put back by less than three hours, or half of what lies between two runs,
+    repeats none."""
+    gap = plan._next_after(following) - following
+    return now + gap + min(gap / 2, CLOCK_TOLERANCE)
+
+
+def due_moments(plans):
+    names = [f"{name}:min" for name in NEXT_FIELDS]
+    ((*moments,),) = plans._read_group([("active", "=", True)], [], names)
+    waiting = plans.search([("overdue_told_at", "=", False)])
+    deadlines = filter(None, waiting.mapped("promise_deadline"))
+    return [*moments, *(moment + timedelta(seconds=1) for moment in deadlines)]

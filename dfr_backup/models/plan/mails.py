@@ -1,0 +1,130 @@
+"""The mails about a plan: what they say, to each recipient in his language."""
+
+from datetime import timedelta
+from operator import itemgetter
+
+from odoo import fields
+from odoo.tools import groupby
+
+from .recipients import alert_recipients
+
+HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "OOF"}
+
+
+def make_mails(plan, compose):
+    """Queue a mail for everybody who is told; return the mails.
+
+    ``compose`` gets this plan, in the language and the time zone of the recipient,
+    and returns the values of the template ``dfr_backup.alert_mail``.
+    """
+    mails = plan.env["mail.mail"].sudo()
+    sender = (
+        plan.env.company.email_formatted
+        or mails.env["ir.mail_server"]._get_default_from_address()
+        or plan.env.user.email_formatted
+    )
+    in_words = itemgetter("lang", "tz")
+    for (lang, tz), group in groupby(alert_recipients(plan), in_words):
+        localized = plan.with_context(lang=lang or "en_US", tz=tz)
+        values = compose(localized)
+        body = localized.env["ir.qweb"]._render("dfr_backup.alert_mail", values)
+        mails += mails.create(
+            [
+                {
+                    "subject": values["title"],
+                    "body_html": body,
+                    "email_from": sender,
+                    "email_to": who["address"],
+                    "headers": repr(HEADERS),
+                    "auto_delete": True,
+                }
+                for who in group
+            ]
+        )
+    return mails
+
+
+def queue(plan, mails):
+    """Leave mails to Odoo's queue, and let it begin as soon as they are
+    committed."""
+    cron = plan.env.ref("mail.ir_cron_mail_scheduler_action", raise_if_not_found=False)
+    if mails and cron:
+        cron.sudo()._trigger()
+
+
+def compose_overdue(plan):
+    base = {"plan": plan.name, "database": plan.env.cr.dbname}
+    return {
+        "title": plan.env._("Backup overdue: %(plan)s (%(database)s)", **base),
+        "color": "#b02a37",
+        "intro": plan.env._(
+            "There should have been a new good backup by %s.",
+            plan._in_words(plan.promise_deadline),
+        ),
+        "problems": [
+            {
+                "what": False,
+                "why": plan.overdue_reason,
+                "todo": plan.overdue_remedy,
+            },
+        ],
+        "facts": mail_facts(plan),
+        "link": link_to(plan, plan),
+        "button": plan.env._("Open the Plan"),
+    }
+
+
+def compose_digest(plan):
+    since = fields.Datetime.now() - timedelta(days=7)
+    week = [*plan._backups(), ("date_end", ">=", since)]
+    runs = dict(plan.env["backup.job"]._read_group(week, ["state"], ["__count"]))
+    states = dict(
+        plan.env["backup.job"]._fields["state"]._description_selection(plan.env)
+    )
+    counts = ", ".join(f"{states[s]}: {runs[s]}" for s in states if s in runs)
+    base = {"plan": plan.name, "database": plan.env.cr.dbname}
+    overdue = {
+        "what": False,
+        "why": plan.overdue_reason,
+        "todo": plan.overdue_remedy,
+    }
+    return {
+        "title": plan.env._("Backups of the week: %(plan)s (%(database)s)", **base),
+        "color": "#b02a37" if plan.is_overdue else "#146c43",
+        "intro": False,
+        "problems": [overdue] if plan.is_overdue else [],
+        "facts": [
+            (plan.env._("Runs of seven days"), counts or plan.env._("none")),
+            *mail_facts(plan),
+        ],
+        "link": link_to(plan, plan),
+        "button": plan.env._("Open the Plan"),
+    }
+
+
+def compose_test(plan):
+    return {
+        "title": plan.env._("A test: mails about backups arrive"),
+        "color": "#146c43",
+        "intro": plan.env._(
+            "Nothing is wrong. Somebody has pressed “Send a Test Mail”."
+        ),
+        "problems": [],
+        "facts": mail_facts(plan),
+        "link": link_to(plan, plan),
+        "button": plan.env._("Open the Plan"),
+    }
+
+
+def mail_facts(plan):
+    """Return what every mail about this plan says, as pairs of label and text."""
+    facts = [(plan.env._("Last good backup"), plan._in_words(plan.last_success))]
+    if plan.next_run:
+        facts.append((plan.env._("Next run"), plan._in_words(plan.next_run)))
+    return facts
+
+
+def link_to(plan, record):
+    """Return the address of a plan or a run in the web client."""
+    action = plan.env.ref(f"dfr_backup.{record._table}_action").sudo()
+    return f"{record.get_base_url()}/odoo/{action.path}/{record.id}"

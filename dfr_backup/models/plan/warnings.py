@@ -1,0 +1,129 @@
+"""What is allowed in a plan and dangerous, and why. The form says it while it is
+changed."""
+
+from ...engine.errors import EngineError
+from ..engine_messages import format_error
+
+INTERVALS = {
+    "hourly": 1,
+    "daily": 24,
+    "weekly": 7 * 24,
+    "monthly": 31 * 24,
+}  # hours, at most
+FEW = 3  # copies: with fewer, a fault that is noticed late is in all of them
+
+
+def warnings_of(plan):
+    """Return all of them, the gravest kind first, as texts."""
+    found = [
+        contents_warning(plan),
+        schedule_warning(plan),
+        off_site_warning(plan),
+        retention_warning(plan),
+        encryption_warning(plan),
+        restore_test_warning(plan),
+    ]
+    return [text for text in found if text]
+
+
+def contents_warning(plan):
+    if not plan.include_database:
+        return plan.env._(
+            "The database is left out: attachments alone do not make an Odoo again."
+        )
+    if not plan.include_filestore:
+        return plan.env._(
+            "The attachments are left out: after a restore, documents and pictures "
+            "are missing, unless another plan saves them."
+        )
+    return False
+
+
+def schedule_warning(plan):
+    if plan.frequency == "manual":
+        return plan.env._(
+            "It runs only by hand. A backup that somebody has to think of is forgotten."
+        )
+    if not plan.promise_hours:
+        return plan.env._(
+            "“Good Backup Within” is 0: nobody hears of it when backups stop coming."
+        )
+    if plan.promise_hours <= INTERVALS[plan.frequency]:
+        return plan.env._(
+            "“Good Backup Within” is %(hours)s hours, and the next run may come "
+            "only after "
+            "%(interval)s: it will be called overdue although nothing is wrong.",
+            hours=plan.promise_hours,
+            interval=INTERVALS[plan.frequency],
+        )
+    return False
+
+
+def off_site_warning(plan):
+    storages = plan.storage_ids._origin
+    if not storages or any(storage._is_off_site() for storage in storages):
+        return False
+    if all(storage._is_beside_the_data() for storage in storages):
+        return plan.env._(
+            "All copies are on the disk of Odoo's data: when it breaks, both are gone."
+        )
+    return plan.env._(
+        "All copies are on this server: fire, theft or an intruder takes them "
+        "together with the data."
+    )
+
+
+def retention_warning(plan):
+    if plan.retention == "none":
+        return plan.env._(
+            "Nothing is ever deleted: a storage that is full fails the backup."
+        )
+    if plan._policy().most_copies() < FEW:
+        return plan.env._(
+            "So few backups are kept that a mistake noticed a day later may be in "
+            "all of them."
+        )
+    return False
+
+
+def encryption_warning(plan):
+    if plan.encryption == "none":
+        return False
+    lost = plan.encryption == "passphrase" and _passphrase_problem(plan)
+    if lost:
+        return lost
+    if not plan.kit_downloaded_at:
+        return plan.env._(
+            "Without the key the backups are lost. Download the recovery kit and "
+            "keep it, with the key, outside of this server: nobody has since the "
+            "keys or the storages changed."
+        )
+    return False
+
+
+def _passphrase_problem(plan):
+    try:
+        for stored in plan._origin:
+            stored._read_secret("age_passphrase")
+    except EngineError as error:
+        return format_error(plan.env, error)
+    return False
+
+
+def restore_test_warning(plan):
+    if (
+        plan.drill_every != "0"
+        and plan.encryption == "recipients"
+        and not plan.age_identity
+    ):
+        return plan.env._(
+            "Drills will fail: this server cannot read its own backups. Give it a "
+            "private "
+            "key for drills under Verification, or drill on another machine."
+        )
+    if plan.drill_every == "0" and plan.verify_every == "0":
+        return plan.env._(
+            "Nobody looks at stored backups again: a copy that rots is found on "
+            "the bad day."
+        )
+    return False
