@@ -3,7 +3,6 @@ from . import backup_retention_mixin
 from . import backup_error_mixin
 from . import backup_readonly_mixin
 from . import backup_audit
-from . import backup_version
 from . import copy
 from . import backup_filestore_issue
 from . import backup_storage
@@ -28,9 +27,8 @@ from . import backup_job_repair
 from . import backup_job_alerts
 from . import backup_job_live
 from . import backup_scheduler
-from . import backup_overview
-from . import backup_overview_problems
-from . import backup_overview_advice
+from . import overview
+from . import backup_version
 from . import backup_overview_runs
 from . import backup_job_upgrade
 from . import backup_job_size

@@ -55,34 +55,3 @@ class BackupJob(models.Model):
             or steps.storage_id.mapped("name")
             or [self.archive_name or self.name]
         )
-
-
-class BackupOverview(models.AbstractModel):
-    _inherit = "backup.overview"
-
-    def _loose_problems(self):
-        """Return what became of runs of no plan, for example of a restore that was
-        started from a stored backup."""
-        return [
-            self._loose_problem(job)
-            for job in self.env["backup.job"]._bad_without_plan()
-        ]
-
-    def _loose_problem(self, job):
-        kind = job._kind_in_words(self.env)
-        about = {"kind": kind, "run": job.name, "what": job._about()}
-        if job.state == "partial":
-            title = self.env._("%(kind)s %(run)s was partial: %(what)s", **about)
-        else:
-            title = self.env._("%(kind)s %(run)s failed: %(what)s", **about)
-        tone = "danger" if job._run().loud else "warning"
-        problem = self._job_problem(job.kind, tone, title, job)
-        return {**problem, "dismiss": job.id}
-
-    @api.model
-    def dismiss_run(self, number):
-        """Show a run that did not end well no longer on the overview."""
-        jobs = self.env["backup.job"]
-        jobs._check_manager()
-        job = jobs.sudo().browse(number).exists()
-        jobs._persist(job, {"dismissed": True})

@@ -14,6 +14,7 @@ from .. import odoo_config
 from ..engine.errors import PermanentError
 from ..engine.postgres.installed import require_version
 from .engine_messages import translate
+from .overview.problems import make_problem
 
 _logger = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ class BackupVersion(models.AbstractModel):
             "views": [(False, "kanban"), (False, "list"), (False, "form")],
             "domain": [("name", "=", "dfr_backup")],
         }
-        return self.env["backup.overview"]._problem(
+        return make_problem(
+            self.env,
             "version",
             "danger",
             translate(self.env, error.message),

@@ -8,7 +8,7 @@ from odoo.tests import Form, new_test_user, tagged
 from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.sftp import NobodyListens
-from ..models.backup_overview_advice import SETUP_STATE
+from ..models.overview.advice import SETUP_STATE
 from ..models.plan.recipients import is_reachable
 from ..wizards.backup_setup import ORDER
 from .common import BackupCase

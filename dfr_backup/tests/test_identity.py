@@ -15,6 +15,7 @@ from ..engine.manifest.names import sidecar_key
 from ..engine.messages import to_json
 from ..engine.ownership.owners import Record
 from ..engine.progress import Progress
+from ..models.overview.problems import all_problems
 from .test_backup_catalogue import CatalogueCase
 
 
@@ -91,11 +92,10 @@ class TestIdentity(IdentityCase):
 
     def test_the_page_and_the_health_say_why(self):
         health = self.env["backup.monitor"]._health
-        problems = self.env["backup.overview"]._problems
         self.assertIsNone(health()["identity_problem"])
         self.become_a_copy()
         self.assertTrue(health()["identity_problem"])
-        self.assertIn(NotOriginal.code, [p["code"] for p in problems({})])
+        self.assertIn(NotOriginal.code, [p["code"] for p in all_problems(self.env, {})])
 
     def test_a_copy_of_the_database_pings_nobody(self):
         self.plan.ping_url = "http://127.0.0.1:9/x"

@@ -16,6 +16,7 @@ from ..engine.errors.identity import (
     OriginalStillThere,
     TwoWriters,
 )
+from ..models.overview.problems import identity_problems
 from .test_identity import IdentityCase
 
 
@@ -123,5 +124,5 @@ class TestOriginal(IdentityCase):
         self.storage.free_space = 100 << 20
         self.assertEqual(self.storage._days_until_full(), 10)
         self.assertIn("10", self.storage.identity_problem)
-        found = self.env["backup.overview"]._identity_problems()
+        found = identity_problems(self.env)
         self.assertIn("10", found[0]["text"])

@@ -13,10 +13,10 @@ from odoo.tools.mail import email_normalize
 
 from ..engine.messages import Size
 from ..engine.policy.retention import PRESETS
-from ..models.backup_overview_advice import SETUP_DONE as DONE
-from ..models.backup_overview_advice import SETUP_STATE as STATE
 from ..models.backup_step import ENCRYPTIONS
 from ..models.engine_messages import format_error
+from ..models.overview.advice import SETUP_DONE as DONE
+from ..models.overview.advice import SETUP_STATE as STATE
 from ..models.plan.in_words import schedule_in_words
 from ..models.plan.recipients import (
     alert_users,

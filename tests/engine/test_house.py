@@ -19,11 +19,10 @@ SLICED = {
     "backup.identity",
     "backup.job",
     "backup.key.wizard",
-    "backup.overview",
     "backup.step",
     "backup.storage",
 }
-LARGE = {"backup.job", "backup.overview", "backup.storage"}
+LARGE = {"backup.job", "backup.storage"}
 LONG = {
     "engine/manifest/model.py",
     "engine/ownership/locations.py",

@@ -1,0 +1,218 @@
+"""Can the data be restored on the bad day? What that depends on, the button for each
+point, and the verdict."""
+
+from datetime import timedelta
+
+from odoo import fields
+
+from ..plan.recipients import is_reachable
+
+DISMISSED = "dfr_backup.dismissed_advice"
+SETUP_STATE = "dfr_backup.setup"  # the page of the set-up to go on with
+SETUP_DONE = "done"
+PROOF_LASTS = timedelta(days=100)
+TONES = ("success", "warning", "danger")  # from good to bad
+
+
+def _recent(env, lacking):
+    title = env._("A good backup in time")
+    text = env._("There is none of the time that the plan promises.")
+    button = env._("Run Backup Now")
+    return _advise("recent", title, text, lacking, button, call="action_run_now")
+
+
+def _setup(env, plans):
+    state = setup_state(env)
+    if not state and env["ir.config_parameter"].get_param(SETUP_STATE) != SETUP_DONE:
+        return None  # set up by hand
+    title = env._("The set-up is complete")
+    text = env._("Five short questions: where, when, who is told, how safe.")
+    lacking = plans[:1] if state else plans.browse()
+    button = env._("Set Up") if state == "new" else env._("Go On")
+    return _advise("setup", title, text, lacking, button, page="")
+
+
+def _off_site(env, plans):
+    title = env._("A copy in another place")
+    text = env._(
+        "Fire, theft, a broken disk or an intruder takes the backups on this "
+        "server together with the data."
+    )
+    lacking = plans.filtered(lambda p: not any(s._is_off_site() for s in p.storage_ids))
+    return _advise("off_site", title, text, lacking, env._("Add a Place"), page="where")
+
+
+def _copies(env, plans):
+    title = env._("Two storages")
+    text = env._("When one of them fails on the bad day, the other one has the backup.")
+    lacking = plans.filtered(lambda plan: len(plan.storage_ids) < 2)
+    return _advise("copies", title, text, lacking, env._("Add a Place"), page="where")
+
+
+def _encryption(env, plans):
+    away = plans.filtered(lambda p: any(s._is_off_site() for s in p.storage_ids))
+    title = env._("Encrypted before it leaves")
+    text = env._(
+        "Whoever can read the storage in the other place can read the whole database."
+    )
+    lacking = away.filtered(lambda plan: plan.encryption == "none")
+    return away and _advise(
+        "encryption", title, text, lacking, env._("Encrypt"), page="safety"
+    )
+
+
+def _recovery_kit(env, plans):
+    title = env._("The recovery kit is at hand")
+    text = env._(
+        "One page that says where the backups are and how to get the data back. It "
+        "holds no secret. Keep it where you find it when the server is gone."
+    )
+    lacking = plans.filtered(lambda plan: not plan.kit_downloaded_at)
+    action = lacking and lacking[0].action_recovery_kit()
+    return _advise("kit", title, text, lacking, env._("Download"), action=action)
+
+
+def _verification(env, plans):
+    title = env._("Stored copies are read again")
+    text = env._("Disks forget. A copy that nobody reads may be gone for months.")
+    lacking = plans.filtered(lambda plan: plan.verify_every == "0")
+    return _advise(
+        "verification",
+        title,
+        text,
+        lacking,
+        env._("Schedule It"),
+        page="safety",
+    )
+
+
+def _drill(env, plans):
+    title = env._("Restore drills are scheduled")
+    text = env._(
+        "A drill restores the newest copy into a scratch database, compares it, "
+        "and drops it."
+    )
+    lacking = plans.filtered(lambda plan: plan.drill_every == "0")
+    return _advise("drill", title, text, lacking, env._("Schedule It"), page="safety")
+
+
+def _proven(env, plans):
+    title = env._("A restore was proven")
+    text = env._(
+        "A backup is worth what its last restore was. The last months saw none."
+    )
+    since = fields.Datetime.now() - PROOF_LASTS
+    lacking = plans.filtered(
+        lambda plan: not plan.last_proven or plan.last_proven < since
+    )
+    return _advise(
+        "proven", title, text, lacking, env._("Drill Now"), call="action_drill"
+    )
+
+
+def _notification(env, plans):
+    title = env._("Somebody hears of a failure")
+    text = env._("A failure that nobody hears of is found on the bad day.")
+    lacking = plans.filtered(lambda plan: not is_reachable(plan))
+    trouble = (lacking[:1].alert_trouble or text).replace("\n", " ")
+    return _advise(
+        "notification",
+        title,
+        trouble,
+        lacking,
+        env._("Choose Who"),
+        page="who",
+    )
+
+
+def _advise(key, title, text, lacking, button, **leads_to):
+    """Return one point: it is met when no plan is ``lacking``."""
+    return {
+        "key": key,
+        "done": not lacking,
+        "title": title,
+        "text": text,
+        "plans": ", ".join(lacking.mapped("name")),
+        "plan_id": lacking[:1].id,
+        "button": button,
+        **leads_to,
+    }
+
+
+def advice_for(env, plans, cards):
+    """Return the points, each with what it needs to be met.
+
+    Each has a ``key``, ``done``, ``open`` (missing, and nobody has dismissed it),
+    texts, and what its ``button`` leads to: a ``page`` of the set-up of the plan
+    ``plan_id`` ("": all of it), a ``call`` of a method of that plan, or an
+    ``action``.
+    """
+    if not plans:
+        return []
+    hidden = dismissed(env)
+    states = {card["id"]: card["good"] for card in cards}
+    recent = plans.filtered(lambda plan: states[plan.id] and not plan.is_overdue)
+    found = [_recent(env, plans - recent)]
+    found += [point(env, plans) for point in POINTS.values()]
+    found = [item for item in found if item]
+    for item in found:
+        item["dismissed"] = item["key"] in hidden
+        item["open"] = not item["done"] and not item["dismissed"]
+    return found
+
+
+def setup_state(env):
+    """Return "new" before the set-up, "open" when it was left in the middle,
+    else False."""
+    state = env["ir.config_parameter"].sudo().get_param(SETUP_STATE)
+    if state:
+        return state != SETUP_DONE and "open"
+    return not env["backup.job"].sudo().search_count([], limit=1) and "new"
+
+
+def dismissed(env):
+    names = env["ir.config_parameter"].sudo().get_param(DISMISSED, "")
+    return set(filter(None, names.split(",")))
+
+
+def verdict(env, cards, problems, advice):
+    """Return the answer to “Am I safe?”: a state, its tone and title, and the
+    newest good backup."""
+    goods = [card["good"] for card in cards if card["good"]]
+    newest = max(goods, key=lambda good: good["date"], default=False)
+    tones = [card["tone"] for card in cards] + [problem["tone"] for problem in problems]
+    worst = max(tones, key=TONES.index, default="danger")
+    alone = any(item["key"] == "off_site" and item["open"] for item in advice)
+    if not cards:
+        state = "no_plan"
+        title = env._("Nothing is backed up: there is no plan")
+    elif not newest and worst == "danger":
+        state, title = "no_good", env._("There is no good backup")
+    elif not newest:
+        state, title = "none_yet", env._("There is no backup yet")
+    elif worst == "danger":
+        state = "alarm"
+        title = env._("There is a good backup, and something is wrong")
+    elif worst == "warning":
+        state, title = "gap", env._("Your data is backed up, with a gap")
+    elif alone:
+        state, worst = "here_only", "warning"
+        title = env._("Your data is backed up, on this server only")
+    else:
+        state, title = "good", env._("Your data is backed up")
+    return {"state": state, "tone": worst, "title": title, "good": newest}
+
+
+# the first is what all the others are for, and needs to know more: it cannot be
+# dismissed
+POINTS = {
+    "setup": _setup,
+    "off_site": _off_site,
+    "copies": _copies,
+    "encryption": _encryption,
+    "kit": _recovery_kit,
+    "verification": _verification,
+    "drill": _drill,
+    "proven": _proven,
+    "notification": _notification,
+}

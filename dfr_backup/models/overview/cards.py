@@ -1,0 +1,132 @@
+"""What the overview shows of each plan, each storage and each open run."""
+
+from ..backup_step import OPEN_STATES
+from ..copy.states import PRESENT_STATES
+from ..plan.in_words import contents_in_words, schedule_in_words
+
+STRIP = 30  # runs of a plan that the overview shows
+
+
+def plan_card(env, plan, last):
+    """Return what the card of one plan shows. ``last`` is the last of its runs
+    that ended."""
+    runs = env["backup.job"].search(plan._backups(), limit=STRIP)
+    good = _last_good(env, plan)
+    state, tone, label = _plan_state(env, plan, last, good)
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "schedule": schedule_in_words(plan),
+        "contents": contents_in_words(plan),
+        "storages": plan.storage_ids.mapped("name"),
+        "next_run": plan.next_run,
+        "state": state,
+        "tone": tone,
+        "label": label,
+        "good": good,
+        "proof": plan.last_proven,
+        "proof_seconds": plan.last_proven_seconds,
+        "runs": [_run(env, job) for job in reversed(runs)],
+    }
+
+
+def _run(env, job):
+    states = dict(job._fields["state"]._description_selection(env))
+    return {
+        "id": job.id,
+        "name": job.name,
+        "state": job.state,
+        "label": states[job.state],
+        "date": job.date_start or job.create_date,
+        "duration": job.duration,
+        "size": job.archive_size,
+    }
+
+
+def last_ended(env, plan, kind="backup"):
+    """Return the last run of ``plan`` that was not stopped by somebody; maybe
+    empty."""
+    mine = [("plan_id", "=", plan.id), ("kind", "=", kind)]
+    ended = ("state", "not in", (*OPEN_STATES, "cancelled"))
+    return env["backup.job"].search([*mine, ended], limit=1)
+
+
+def _last_good(env, plan):
+    """Return the newest backup that is complete, verified and still there, or
+    False."""
+    copies = env["backup.copy"]
+    countable = copies._countable()
+    newest = copies.search([("plan_id", "=", plan.id), *countable], limit=1)
+    if not newest:
+        return False
+    there = copies.search(
+        [("key", "=", newest.key), *copies._countable(PRESENT_STATES)]
+    )
+    return {
+        "job_id": newest.job_id.id,
+        "date": newest.date,
+        "size": newest.size,
+        "verified_at": newest.verified_at,
+        "storages": there.storage_id.mapped("name"),
+        "missing": (plan.storage_ids - there.storage_id).mapped("name"),
+    }
+
+
+def _plan_state(env, plan, last, good):
+    """Return the state of a plan: a key, a tone and the words."""
+    if plan.is_overdue:
+        return "overdue", "danger", env._("Overdue")
+    if not last:
+        return "never", "warning", env._("No backup yet")
+    if last.state == "failure":
+        return "failure", "danger", env._("The last run failed")
+    if not good:
+        return "gone", "danger", env._("No good backup is left")
+    if last.state == "partial":
+        return "partial", "warning", env._("The last run was partial")
+    return "good", "success", env._("Backed up")
+
+
+def storage_cards(env):
+    storages = env["backup.storage"].search([("active", "=", True)])
+    providers = dict(storages._fields["provider"]._description_selection(env))
+    used = env["backup.plan"].search([("active", "=", True)]).storage_ids
+    return [
+        {
+            "id": storage.id,
+            "name": storage.name,
+            "provider": providers[storage.provider],
+            "off_site": storage._is_off_site(),
+            "count": storage.copy_count,
+            "size": storage.copy_size,
+            "free": storage.free_space,
+            "tested": storage.last_test,
+            "used": storage in used,
+            **_health(env, storage),
+        }
+        for storage in storages
+    ]
+
+
+def _health(env, storage):
+    if storage.is_foreign:
+        return {"tone": "danger", "label": env._("Read-only")}
+    if storage.last_test_error:
+        return {"tone": "danger", "label": env._("Test failed")}
+    if storage.copy_count or storage.last_test:
+        return {"tone": "success", "label": env._("Works")}
+    return {"tone": "warning", "label": env._("Never tested")}
+
+
+def open_runs(env):
+    """Return the runs that are open, the one that goes on first."""
+    jobs = env["backup.job"].search([("state", "in", OPEN_STATES)], limit=STRIP)
+    return [
+        {
+            **job._live_values(),
+            "name": job.name,
+            "label": job._kind_in_words(env),
+            "step": job.current_step,
+        }
+        for job in jobs.sorted(lambda job: (job.state != "running", job.id))
+    ]

@@ -1,0 +1,275 @@
+"""What the overview calls wrong, and the button for each."""
+
+from ...engine.errors.identity import NotOriginal
+from ...engine.errors.runs import ActionOff, SwitchedOff
+from ..engine_messages import displayed, format_error, translate
+from .cards import last_ended
+
+
+def all_problems(env, lasts):
+    """Return what is wrong, the worst first. Each has a tone, a text and an action.
+
+    ``lasts`` holds the last run that ended of each plan.
+    """
+    found = identity_problems(env) + scheduler_problems(env)
+    for plan, last in lasts.items():
+        found += plan_problems(env, plan, last)
+    for storage in env["backup.storage"].search([("active", "=", True)]):
+        found += _storage_problems(env, storage)
+    found += loose_problems(env)
+    found += _lost_copies(env)
+    found += _unseen_copies(env)
+    found += _lost_files(env)
+    return sorted(found, key=lambda problem: problem["tone"] != "danger")
+
+
+def identity_problems(env):
+    """Return why nothing is deleted and nobody pinged, and since when."""
+    identities = env["backup.identity"]
+    error = identities._objection()
+    if not error:
+        return []
+    switched_off = isinstance(error, SwitchedOff)
+    title = env._("Backups are added, but none is deleted")
+    if switched_off:
+        title = env._("Backups are switched off on this server")
+    since = identities._since() if isinstance(error, NotOriginal) else 0
+    days = env._("This has been so for %s days: the storage fills up.", since)
+    full = _days_until_full_in_words(env) if not switched_off else ""
+    told = format_error(env, error)
+    text = _sentences(told, days if since else "", full)
+    action = env["ir.actions.act_window"]._for_xml_id(
+        "dfr_backup.backup_storage_action"
+    )
+    button = env._("Open Storages")
+    problem = make_problem(
+        env,
+        "switched_off" if switched_off else "identity",
+        "danger",
+        title,
+        text,
+        action,
+        button=button,
+    )
+    return [{**problem, "code": error.code}]
+
+
+def _days_until_full_in_words(env):
+    storages = env["backup.storage"].search([("active", "=", True)])
+    left = {
+        storage: days
+        for storage in storages.filtered("identity_problem")
+        if (days := storage._days_until_full()) is not None
+    }
+    if not left:
+        return ""
+    first = min(left, key=left.get)
+    return env._(
+        "At the pace of the last days, “%(storage)s” is full in %(days)s days.",
+        storage=first.name,
+        days=left[first],
+    )
+
+
+def scheduler_problems(env):
+    """Return what is wrong with the action that starts all runs. Looking heals it,
+    but for one that somebody has switched off: a button does that."""
+    error = env["backup.scheduler"]._look()
+    if not error:
+        return []
+    action = env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_plan_action")
+    problem = make_problem(
+        env,
+        "scheduler",
+        "danger",
+        translate(env, error.message),
+        translate(env, error.hint),
+        action,
+        button=env._("Open Plans"),
+    )
+    if isinstance(error, ActionOff):
+        button = env._("Switch It On")
+        problem.update(call="switch_scheduler_on", button=button)
+    return [{**problem, "code": error.code}]
+
+
+def plan_problems(env, plan, last):
+    """Return what is wrong with a plan, given the last backup of it that ended."""
+    return _backup_problems(env, plan, last) + _check_problems(env, plan)
+
+
+def _backup_problems(env, plan, last):
+    """Return one problem, however many signs there are of it."""
+    if last.state == "failure":
+        title = env._("%s: the last run failed", plan.name)
+        return [job_problem(env, "failure", "danger", title, last)]
+    if plan.is_overdue:
+        title = env._("%s: overdue", plan.name)
+        text = _sentences(plan.overdue_reason, plan.overdue_remedy)
+        return [
+            make_problem(env, "overdue", "danger", title, text, _open(env, plan), plan)
+        ]
+    if last.state == "partial":
+        title = env._("%s: the last run was partial", plan.name)
+        return [job_problem(env, "partial", "warning", title, last)]
+    if last.size_drop:
+        title = env._("%s: the last backup is much smaller", plan.name)
+        text = _sentences(*last._shrinking_in_words(env))
+        return [_run_problem(env, "size_drop", "warning", title, text, last)]
+    return []
+
+
+def _check_problems(env, plan):
+    """Return what the last looks at stored copies have found."""
+    titles = {
+        "verify": env._("%s: the last verification failed", plan.name),
+        "drill": env._("%s: the last restore drill failed", plan.name),
+    }
+    lasts = [
+        (kind, title, last_ended(env, plan, kind)) for kind, title in titles.items()
+    ]
+    return [
+        job_problem(env, kind, "danger", title, job)
+        for kind, title, job in lasts
+        if job.state in ("failure", "partial")
+    ]
+
+
+def job_problem(env, kind, tone, title, job):
+    text = _sentences(displayed(job, "error"), displayed(job, "hint"))
+    problem = _run_problem(env, kind, tone, title, text, job)
+    return {**problem, "code": job.error_code or None}
+
+
+def _run_problem(env, kind, tone, title, text, job):
+    button = env._("Open Run")
+    return make_problem(env, kind, tone, title, text, job._action_open(), job, button)
+
+
+def _storage_problems(env, storage):
+    name, action = storage.name, _open(env, storage)
+    if storage.is_foreign:
+        title = env._("%s: read-only here", name)
+        text = env._(
+            "It belongs to the database that this one is a copy of: nothing is "
+            "stored there."
+        )
+        return [make_problem(env, "foreign", "danger", title, text, action, storage)]
+    used = _is_used(env, storage)
+    if storage.last_test_error:
+        title = env._("%s: the last test failed", name)
+        text = displayed(storage, "last_test_error")
+        tone = "danger" if used else "warning"
+        problem = make_problem(env, "test", tone, title, text, action, storage)
+        return [{**problem, "code": storage.last_test_error_code or None}]
+    if used and storage.is_shared:
+        title = env._("%s: shared with other databases", name)
+        text = storage._sharing_in_words()
+        return [make_problem(env, "shared", "warning", title, text, action, storage)]
+    untried = not storage.last_test and not storage.copy_count
+    if used and untried and storage._is_off_site():
+        title = env._("%s: never tested", name)
+        text = env._("Whether it works is not known before something was stored there.")
+        return [make_problem(env, "untested", "warning", title, text, action, storage)]
+    return []
+
+
+def _is_used(env, storage):
+    uses = [("storage_ids", "in", storage.ids)]
+    return bool(env["backup.plan"].search_count(uses, limit=1))
+
+
+def _lost_copies(env):
+    lost = [("state", "in", ("damaged", "missing"))]
+    count = env["backup.copy"].search_count(lost)
+    if not count:
+        return []
+    action = env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_copy_action")
+    title = env._("Stored backups that are damaged or missing: %s", count)
+    text = env._("They were there and cannot be restored now.")
+    action = {**action, "domain": lost, "context": {}}
+    button = env._("Show Them")
+    return [make_problem(env, "copies", "danger", title, text, action, button=button)]
+
+
+def _unseen_copies(env):
+    unseen = [("state", "=", "unknown"), ("storage_id.active", "=", True)]
+    count = env["backup.copy"].search_count(unseen)
+    if not count:
+        return []
+    action = env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_copy_action")
+    title = env._("Backups that nobody has looked for: %s", count)
+    text = env._(
+        "The address of their storage was changed. They do not count until a scan "
+        "has found them."
+    )
+    action = {**action, "domain": unseen, "context": {}}
+    button = env._("Show Them")
+    return [make_problem(env, "unseen", "warning", title, text, action, button=button)]
+
+
+def _lost_files(env):
+    count = env["backup.filestore.issue"].search_count([("state", "=", "open")])
+    if not count:
+        return []
+    action = env["ir.actions.act_window"]._for_xml_id(
+        "dfr_backup.backup_filestore_issue_action"
+    )
+    title = env._("Attachments whose file is missing or damaged: %s", count)
+    text = env._("An older backup may still have the good file, and can put it back.")
+    button = env._("Show Them")
+    return [make_problem(env, "files", "warning", title, text, action, button=button)]
+
+
+def make_problem(
+    env, kind, tone, title, text, action, record=None, button=None, code=False
+):
+    return {
+        "key": f"{kind}:{record}",
+        "kind": kind,
+        "code": code,
+        "call": False,
+        "dismiss": False,
+        "tone": tone,
+        "title": title,
+        "text": text or "",
+        "action": action,
+        "button": button or _button(env, record),
+    }
+
+
+def _button(env, record):
+    if record._name == "backup.storage":
+        return env._("Open Storage")
+    return env._("Open Plan")
+
+
+def _open(env, record):
+    return {
+        "type": "ir.actions.act_window",
+        "res_model": record._name,
+        "res_id": record.id,
+        "views": [(False, "form")],
+    }
+
+
+def loose_problems(env):
+    """Return what became of runs of no plan, for example of a restore that was
+    started from a stored backup."""
+    return [_loose_problem(env, job) for job in env["backup.job"]._bad_without_plan()]
+
+
+def _loose_problem(env, job):
+    kind = job._kind_in_words(env)
+    about = {"kind": kind, "run": job.name, "what": job._about()}
+    if job.state == "partial":
+        title = env._("%(kind)s %(run)s was partial: %(what)s", **about)
+    else:
+        title = env._("%(kind)s %(run)s failed: %(what)s", **about)
+    tone = "danger" if job._run().loud else "warning"
+    problem = job_problem(env, job.kind, tone, title, job)
+    return {**problem, "dismiss": job.id}
+
+
+def _sentences(*texts):
+    return " ".join(filter(None, texts))
