@@ -132,7 +132,7 @@ class TestContexts(BackupCase, HttpCase):
     def test_every_key_that_is_read_is_known(self):
         found = set()
         for folder in ("models", "wizards", "controllers"):
-            for path in (ADDON / folder).glob("*.py"):
+            for path in (ADDON / folder).rglob("*.py"):
                 found |= keys_read(ast.parse(path.read_text()))
         self.assertEqual(found, set(HARMLESS))
 

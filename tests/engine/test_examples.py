@@ -72,7 +72,7 @@ def test_commands_exist():
 
 def test_options_of_the_configuration_exist():
     source = (REPO / "dfr_backup/odoo_config.py").read_text()
-    models = "".join(p.read_text() for p in (REPO / "dfr_backup/models").glob("*.py"))
+    models = "".join(p.read_text() for p in (REPO / "dfr_backup/models").rglob("*.py"))
     prefix = f"dfr_backup_{STORAGE_NAME}_"
     ours = [name for name in conf() if name.startswith("dfr_backup_")]
     assert ours
