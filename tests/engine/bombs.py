@@ -29,7 +29,8 @@ from dfr_backup.engine.catalog.scan import read_sidecar  # noqa: E402
 from dfr_backup.engine.catalog.upload_receiver import look_at  # noqa: E402
 from dfr_backup.engine.errors import EngineError  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.restore.sql_stream import split  # noqa: E402
+from dfr_backup.engine.restore.allowed import require_all_allowed  # noqa: E402
+from dfr_backup.engine.restore.sql_stream import Longest  # noqa: E402
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage  # noqa: E402
 
 ENDLESS = 10  # seconds of processor
@@ -64,8 +65,8 @@ def name(path: Path) -> None:
 
 def restore(path: Path) -> None:
     with open_archive(path) as archive:
-        for _item in split(archive.sql()):
-            pass
+        longest = Longest.of_archive(archive.reader.size)
+        require_all_allowed(archive.sql, Progress(), longest)
 
 
 def checked(path: Path) -> None:

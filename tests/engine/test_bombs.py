@@ -112,6 +112,16 @@ def test_list_of_checksums(tmp_path, kind, content):
     assert assert_cheap(kind, bomb(tmp_path / "bomb.zip", **members))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"SET a=12345678;\n", b";", b"--\n", b"-- a\n", b"\n", b"--" + b"a" * BLOCK],
+)
+def test_dump(tmp_path, content):
+    """Each of them is what a dump may have, and none has this many."""
+    members = {"dump_dot_sql": repeated(content, 300)}
+    assert assert_cheap("restore", bomb(tmp_path / "bomb.zip", **members))
+
+
 @pytest.mark.parametrize("content", [b"a", b"\n", LINE])
 @pytest.mark.parametrize("kind", ["search", "name"])
 def test_index_of_attachments(tmp_path, kind, content):

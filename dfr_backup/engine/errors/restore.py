@@ -213,6 +213,14 @@ class EndlessStatement(PermanentError, code="RESTORE-24"):
     )
 
 
+class TooMuchText(PermanentError, code="RESTORE-42"):
+    template = _(
+        "The dump has more statements or comments than an archive of this size can "
+        "have data."
+    )
+    remedy = EndlessStatement.remedy
+
+
 class ServerRefused(RefusedByPostgres, code="RESTORE-25"):
     template = _("Cannot %(doing)s: %(reason)s")
     remedy = _("Look at the log of PostgreSQL.")

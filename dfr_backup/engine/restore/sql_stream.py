@@ -20,6 +20,7 @@ from ..errors.restore import (
     EndlessStatement,
     LastLineMissing,
     PsqlCommands,
+    TooMuchText,
     WholeServer,
 )
 from .dump_lines import DumpPosition, RowTally, lines_in
@@ -70,6 +71,7 @@ COMMENT_BORDER = re.compile(rb"/\*|\*/")
 LEADING = re.compile(rb"(?:\s+|--[^\n]*\n){0,9999}")
 ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.I)
 LONGEST_TOKEN = 130  # bytes: "$", a name of 63 characters, "$"
+ESCAPES = re.compile(rb"SET\s+standard_conforming_strings\s*=\s*off", re.I)
 SHORT_ENOUGH = 8 << 20  # bytes of a statement that are held before its end is known
 SIGNS_OF_TOKEN = 64  # signs that take as long as a token
 BYTES_OF_TOKEN = 1 << 10
@@ -121,15 +123,19 @@ class _NeedMore(Exception):
 
 
 class Longest(NamedTuple):
-    """What a statement may have at most. One flipped quote makes all that follows look
-    like a statement, and a small archive must not cost much.
+    """What a statement may have at most, and all of them. One flipped quote makes all
+    that follows look like a statement, and a small archive must not cost much: a few
+    signs that are repeated for ever are no data.
 
     ``tokens`` are those that are looked at one by one, and what takes as long: a string
-    of an INSERT is none, a row has two to four.
+    of an INSERT is none, a row has two to four. ``statements`` and ``comments``, with
+    what is blank between them, are those of the whole dump.
     """
 
     size: int = 256 << 20  # bytes
     tokens: int = 300_000
+    statements: int = 100_000
+    comments: int = 32 << 20  # bytes
 
     @classmethod
     def of_archive(cls, size: int) -> "Longest":
@@ -137,7 +143,13 @@ class Longest(NamedTuple):
         1 GiB."""
         least = cls()
         longest = min(max(least.size, 64 * size), 1 << 30)
-        return cls(longest, least.tokens + max(size - (1 << 20), 0))
+        more = max(size - (1 << 20), 0)  # bytes
+        return cls(
+            longest,
+            least.tokens + more,
+            least.statements + more,
+            least.comments + 16 * more,
+        )
 
 
 USUAL = Longest()  # of a small archive
@@ -151,8 +163,8 @@ def split(
 
     No more is held in memory than the chunks, and twice ``held`` bytes of a statement:
     a longer one is not ``whole``.
-    Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, PsqlCommands,
-    WholeServer.
+    Raise CutInStatement, CutInTable, LastLineMissing, EndlessStatement, TooMuchText,
+    PsqlCommands, WholeServer.
     """
     return _Splitter(pieces, longest, held).items()
 
@@ -165,6 +177,8 @@ class _Splitter:
         self._buffer = b""
         self._at = 0  # what is before has been handed on
         self._lines = 0  # besides rows
+        self._statements = 0
+        self._comments = 0  # bytes, with those that are blank
         self._tally = RowTally()
         self._tail = b""
         self._ended = False
@@ -172,9 +186,10 @@ class _Splitter:
 
     def items(self) -> Iterator[Statement | Rows]:
         while (statement := self._next_statement()) is not None:
-            if re.match(
-                rb"SET\s+standard_conforming_strings\s*=\s*off", statement.text, re.I
-            ):
+            self._statements += 1
+            if self._statements > self._longest.statements:
+                raise TooMuchText(log=self._where())
+            if ESCAPES.match(statement.text):
                 self._backslash_escapes = True
             yield statement
             if statement.is_copy:
@@ -242,7 +257,9 @@ class _Splitter:
         there is one."""
         while True:
             found = LEADING.match(self._buffer, self._at)
-            self._take_lines(found.end() if found else self._at)
+            self._comments += len(self._take_lines(found.end() if found else self._at))
+            if self._comments > self._longest.comments:
+                raise TooMuchText(log=self._where())
             left = self._buffer[self._at : self._at + 16]
             if not left:
                 if not self._read():
@@ -260,7 +277,7 @@ class _Splitter:
         if start.startswith(b"\\"):
             self._require_harmless()
         while (end := self._buffer.find(b"\n", self._at)) < 0:
-            self._take(len(self._buffer))
+            self._comments += len(self._take(len(self._buffer)))
             if not self._read():
                 return
         self._take_lines(end)
