@@ -228,7 +228,8 @@ def _make_archive(database, path):
     _find_engine()
     from dfr_backup.engine.archive.writer import ArchiveWriter
     from dfr_backup.engine.manifest import model as manifest
-    from dfr_backup.engine.postgres.connection import Connection, find_client_tool
+    from dfr_backup.engine.postgres.client_tools import find_client_tool
+    from dfr_backup.engine.postgres.connection import Connection
     from dfr_backup.engine.postgres.dump import dump
     from dfr_backup.engine.postgres.snapshot import Snapshot
     from dfr_backup.engine.progress import Progress

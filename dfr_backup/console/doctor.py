@@ -7,7 +7,8 @@ from .. import odoo_config
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.errors.runs import SwitchedOff
-from ..engine.postgres.connection import find_client_tool, require_sessions
+from ..engine.postgres.client_tools import find_client_tool
+from ..engine.postgres.sessions import require_sessions
 from .runs import environment
 
 

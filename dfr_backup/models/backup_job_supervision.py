@@ -13,7 +13,7 @@ from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.other import CancelledBy, ForeignRun
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.messages import Message
-from ..engine.postgres import connection as postgres
+from ..engine.postgres.sessions import end_sessions
 from ..runs import words
 from .backup_step import OPEN_STATES
 
@@ -218,7 +218,7 @@ class BackupJob(models.Model):
     def _end_leftovers(self):
         """End the database sessions of a runner that died."""
         try:
-            count = postgres.end_sessions(self._connection(), self._application_name())
+            count = end_sessions(self._connection(), self._application_name())
         except EngineError:
             return
         if count:

@@ -30,7 +30,7 @@ from ..engine.manifest.model import Manifest
 from ..engine.manifest.names import DUMP, INDEX, MANIFEST, archive_name
 from ..engine.messages import Joined, Message, Size, _
 from ..engine.policy.outcome import overall_state
-from ..engine.postgres.connection import ClientTool, find_client_tool
+from ..engine.postgres.client_tools import ClientTool, find_client_tool
 from ..engine.postgres.dump import dump
 from ..engine.postgres.snapshot import RowCounter, Snapshot
 from ..engine.progress import Progress

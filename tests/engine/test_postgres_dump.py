@@ -21,6 +21,7 @@ from dfr_backup.engine.errors.dump import (
     ServerUnreachable,
     TableLocked,
 )
+from dfr_backup.engine.postgres import client_tools, dump_errors
 from dfr_backup.engine.postgres import connection as postgres
 from dfr_backup.engine.postgres.dump import DumpOptions, dump
 from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
@@ -31,8 +32,8 @@ from dfr_backup.engine.progress import Progress
 def machine(tmp_path, monkeypatch):
     """A machine with no PostgreSQL programs; return a function that installs one."""
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    monkeypatch.setattr(postgres, "DEBIAN_TOOLS", str(tmp_path / "debian/*/bin"))
-    monkeypatch.setattr(postgres, "RED_HAT_TOOLS", str(tmp_path / "redhat-*/bin"))
+    monkeypatch.setattr(client_tools, "DEBIAN_TOOLS", str(tmp_path / "debian/*/bin"))
+    monkeypatch.setattr(client_tools, "RED_HAT_TOOLS", str(tmp_path / "redhat-*/bin"))
 
     def install(folder, version, mode=0o755):
         program = tmp_path / folder / "pg_dump"
@@ -48,7 +49,7 @@ def test_same_major_version_is_best(machine):
     machine("path", "16.1")
     wanted = machine("debian/15/bin", "15.4")
     machine("debian/17/bin", "17.0")
-    tool = postgres.find_client_tool("pg_dump", 15)
+    tool = client_tools.find_client_tool("pg_dump", 15)
     assert (tool.path, tool.version) == (wanted, (15, 4))
 
 
@@ -56,21 +57,22 @@ def test_next_newer_version_is_second_best(machine):
     machine("debian/18/bin", "18.0")
     wanted = machine("debian/17/bin", "17.0")
     machine("debian/14/bin", "14.0")
-    assert postgres.find_client_tool("pg_dump", 16).path == wanted
+    assert client_tools.find_client_tool("pg_dump", 16).path == wanted
 
 
 def test_pg_path_comes_first(machine, tmp_path):
     wanted = machine("mine", "15.2 (Debian 15.2-1)")
     machine("path", "15.4")
     assert (
-        postgres.find_client_tool("pg_dump", 15, str(tmp_path / "mine")).path == wanted
+        client_tools.find_client_tool("pg_dump", 15, str(tmp_path / "mine")).path
+        == wanted
     )
 
 
 def test_older_ones_are_refused_with_the_package_to_install(machine):
     machine("debian/13/bin", "13.9")
     with pytest.raises(ProgramTooOld) as caught:
-        postgres.find_client_tool("pg_dump", 15)
+        client_tools.find_client_tool("pg_dump", 15)
     assert caught.value.message.values["major"] == 15
     assert "postgresql-client-15" in str(caught.value.hint)
 
@@ -78,7 +80,7 @@ def test_older_ones_are_refused_with_the_package_to_install(machine):
 def test_none_at_all(machine):
     machine("path", "15.1", mode=0o644)
     with pytest.raises(ProgramMissing) as caught:
-        postgres.find_client_tool("pg_dump", 15)
+        client_tools.find_client_tool("pg_dump", 15)
     assert caught.value.message.values["program"] == "pg_dump"
     assert caught.value.hint.values["major"] == 15
 
@@ -193,7 +195,7 @@ HINT:  To disable the policy for the table's owner, use ALTER TABLE NO FORCE"""
     ],
 )
 def test_every_failure_says_what_to_do(status, stderr, kind, values):
-    error = postgres.dump_error(status, stderr)
+    error = dump_errors.dump_error(status, stderr)
     assert type(error) is kind
     assert error.message.values == values
     assert error.hint
@@ -201,7 +203,7 @@ def test_every_failure_says_what_to_do(status, stderr, kind, values):
 
 
 def test_what_postgresql_advises_is_the_remedy():
-    error = postgres.dump_error(1, POLICY)
+    error = dump_errors.dump_error(1, POLICY)
     advice = "To disable the policy for the table's owner, use ALTER TABLE NO FORCE"
     assert error.hint.values["advice"] == advice
 
@@ -240,7 +242,7 @@ class Denied:
         done = subprocess.run(["pg_dump"], env=env, capture_output=True, text=True)
         if done.returncode == 0:
             return None
-        return postgres.dump_error(done.returncode, done.stderr, self.connection)
+        return dump_errors.dump_error(done.returncode, done.stderr, self.connection)
 
 
 @pytest.fixture
@@ -273,16 +275,16 @@ def test_a_missing_right_comes_with_what_grants_it(denied):
 
 
 def test_what_may_be_read_is_not_granted_again(denied):
-    names, statements = postgres.missing_rights(denied.connection)
+    names, statements = dump_errors.missing_rights(denied.connection)
     assert "large object 4711" in names
     readable = {"large object 4712", "large object 4713", "open.shown", "open.seen"}
     assert not readable & set(names)
     denied.run(" ".join(statements))
-    assert postgres.missing_rights(denied.connection) == ([], [])
+    assert dump_errors.missing_rights(denied.connection) == ([], [])
 
 
 def test_many_statements_stand_in_the_log(denied, monkeypatch):
-    monkeypatch.setattr(postgres, "SHOWN", 10)
+    monkeypatch.setattr(dump_errors, "SHOWN", 10)
     error = denied.dump()
     assert error.hint.template is MayNotRead.remedy_log
     denied.run(error.log[error.log.index("GRANT") :])
@@ -295,7 +297,7 @@ def test_many_statements_stand_in_the_log(denied, monkeypatch):
 def dumped(connection, write=lambda _piece: None, progress=None, **options):
     """Dump a database and count its rows, and return the latter."""
     with Snapshot(connection) as snapshot, RowCounter(snapshot, Progress()) as counter:
-        tool = postgres.find_client_tool("pg_dump", snapshot.server_version)
+        tool = client_tools.find_client_tool("pg_dump", snapshot.server_version)
         progress = progress or Progress()
         dump(tool, connection, snapshot, write, progress, DumpOptions(**options))
     return counter
@@ -320,7 +322,7 @@ def test_rows_that_cannot_be_counted_are_a_problem_and_no_error(denied):
 
 
 def test_a_dump_gives_way_to_who_waits_for_a_table(denied):
-    denied.run(" ".join(postgres.missing_rights(denied.connection)[1]))
+    denied.run(" ".join(dump_errors.missing_rights(denied.connection)[1]))
     waiter = denied.connection.named("an upgrade").connect()
 
     def alter():

@@ -19,6 +19,7 @@ from dfr_backup.engine.errors.dump import (
     TableLocked,
     TooManySessions,
 )
+from dfr_backup.engine.postgres import client_tools, dump_errors, sessions
 from dfr_backup.engine.postgres import connection as postgres
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.dump import DumpOptions, dump
@@ -115,7 +116,7 @@ def test_a_restore_needs_one(limited, tmp_path, sessions):
 
 def dumped(connection):
     with Snapshot(connection) as snapshot, RowCounter(snapshot, Progress()) as counter:
-        tool = postgres.find_client_tool("pg_dump", snapshot.server_version)
+        tool = client_tools.find_client_tool("pg_dump", snapshot.server_version)
         written = []
         dump(
             tool,
@@ -167,13 +168,13 @@ def test_what_a_backup_needs_is_known_before(limited, kind):
     as_superuser("postgres", f"ALTER {kind} {name} CONNECTION LIMIT 3")
     with contextlib.closing(connection.connect()) as session, session.cursor() as cr:
         with pytest.raises(FewSessions) as caught:
-            postgres.require_sessions(cr)
+            sessions.require_sessions(cr)
         values = caught.value.message.values
         assert (values["limit"], values["used"]) == (3, 0)
         as_superuser("postgres", caught.value.hint.values["statement"])
-        assert postgres.require_sessions(cr)
+        assert sessions.require_sessions(cr)
         as_superuser("postgres", f"ALTER {kind} {name} CONNECTION LIMIT -1")
-        assert postgres.require_sessions(cr) == ""
+        assert sessions.require_sessions(cr) == ""
 
 
 REFUSAL = "zu viele Verbindungen für Rolle »odoo«"
@@ -232,15 +233,15 @@ LOCK = "pg_dump: detail: Query was: LOCK TABLE public.three IN ACCESS SHARE MODE
 
 def test_what_pg_dump_says_is_understood_in_every_language(limited):
     owner = limited(-1)
-    assert type(postgres.dump_error(1, QUERY + LOCK, owner)) is TableLocked
+    assert type(dump_errors.dump_error(1, QUERY + LOCK, owner)) is TableLocked
     as_superuser(owner.database, "CREATE TABLE three (id int)")
-    error = postgres.dump_error(1, QUERY + LOCK, owner)
+    error = dump_errors.dump_error(1, QUERY + LOCK, owner)
     assert isinstance(error, MayNotRead)
     assert error.message.values["objects"] == "public.three"
     with refusing("53300", REFUSAL) as params:
         said = "pg_dump: error: connection to server at x, port 5 failed: FEHLER:  "
-        error = postgres.dump_error(1, said + REFUSAL, Connection("shop", params))
+        error = dump_errors.dump_error(1, said + REFUSAL, Connection("shop", params))
     assert isinstance(error, TooManySessions)
     assert error.message.values["reason"] == REFUSAL
-    locked = postgres.dump_error(1, "Sperre", owner, "55P03")
+    locked = dump_errors.dump_error(1, "Sperre", owner, "55P03")
     assert isinstance(locked, TableLocked)

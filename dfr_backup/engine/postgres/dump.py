@@ -17,7 +17,9 @@ from ..concurrency.process import PIPE_SIZE, Child
 from ..errors.dump import DumpIncomplete, GaveWay, ServerUnreachable
 from ..messages import Message, _
 from ..progress import Progress
-from .connection import ClientTool, Connection, dump_error
+from .client_tools import ClientTool
+from .connection import Connection
+from .dump_errors import dump_error
 from .snapshot import Snapshot
 
 LAST_LINE = b"-- PostgreSQL database dump complete"

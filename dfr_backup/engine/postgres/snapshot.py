@@ -18,7 +18,9 @@ from ..errors.dump import QueryRefused, TooManySessions
 from ..messages import Text
 from ..progress import Progress
 from ..sources.filestore import Attachment
-from .connection import Connection, dump_error, free_sessions
+from .connection import Connection
+from .dump_errors import dump_error
+from .sessions import free_sessions
 
 FETCH_SIZE = 5000  # rows
 COUNTING = 3  # sessions: ours, pg_dump's, and that of who watches it
