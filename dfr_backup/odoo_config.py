@@ -121,6 +121,18 @@ def is_enabled() -> bool:
     return str(value).strip().lower() not in SWITCHED_OFF
 
 
+def starts_runs() -> bool:
+    """Tell whether this process may start processes for runs: where odoo.conf says
+    ``dfr_backup_spawn = False``, only ``odoo backup worker`` does."""
+    value = config.get("dfr_backup_spawn")
+    return str(value).strip().lower() not in SWITCHED_OFF
+
+
+def be_worker() -> None:
+    """Let this process start runs, whatever odoo.conf leaves to a worker."""
+    config["dfr_backup_spawn"] = "True"
+
+
 def pg_path() -> str | None:
     """Return the directory that odoo.conf names for PostgreSQL's programs, if any."""
     return config["pg_path"] or None

@@ -7,6 +7,7 @@ lives.
 """
 
 import contextlib
+import datetime
 import json
 import logging
 import os
@@ -64,8 +65,31 @@ CLAIM_STEP = """
      WHERE id = (SELECT id FROM backup_step WHERE job_id = %(job)s
                     AND state IN ('pending', 'running') ORDER BY sequence LIMIT 1)
 """
+# since when a run waits for a process, NULL when none does: none runs, it is its turn,
+# and none was started a moment ago
+UNTAKEN_SINCE = """
+    WITH clock AS (SELECT now() AT TIME ZONE 'UTC' AS at),
+         open AS (SELECT * FROM backup_job WHERE state IN ('pending', 'running'))
+  SELECT min(CASE state
+             WHEN 'pending' THEN greatest(create_date,
+                                          CASE WHEN not_before <= at
+                                               THEN not_before END,
+                                          (SELECT max(date_end) FROM backup_job))
+             ELSE greatest(date_start, (SELECT max(write_date) FROM backup_step
+                                         WHERE job_id = open.id)) END)
+    FROM open, clock
+   WHERE (state = 'running' OR NOT EXISTS (SELECT FROM open WHERE state = 'running'))
+     AND coalesce(not_before NOT BETWEEN at AND at + interval '20 minutes', TRUE)
+     AND coalesce(spawn_count = 0 OR spawned_at < at - interval '1 minute', TRUE)
+     AND NOT EXISTS (SELECT FROM pg_locks
+                      WHERE locktype = 'advisory' AND granted AND objid = open.id
+                        AND classid = %(lock_class)s
+                        AND database = (SELECT oid FROM pg_database
+                                         WHERE datname = current_database()))
+"""
 LOOK_SECONDS = 30  # between two looks at whether a run hangs
 _life = SimpleNamespace(at=0.0)
+_started: set[subprocess.Popen] = set()  # by this process, and not ended yet
 # what the child must not inherit from the server's options
 OWN_OPTIONS = {"db_name": None, "logfile": "", "syslog": "False", "db_app_name": None}
 
@@ -94,8 +118,35 @@ def spawn(database: str, job_id: int, job_uuid: str) -> None:
             start_new_session=True,
         )
     # somebody must read its exit status, or it stays a zombie while this server lives
-    threading.Thread(target=process.wait, name="dfr_backup reaper", daemon=True).start()
+    _started.add(process)
+    threading.Thread(
+        target=_reap, args=[process], name="dfr_backup reaper", daemon=True
+    ).start()
     _logger.info("Started the backup process %s for run %s", process.pid, job_id)
+
+
+def _reap(process: subprocess.Popen) -> None:
+    process.wait()
+    _started.discard(process)
+
+
+def end_started(seconds: float) -> None:
+    """End the processes that this one has started; after so many seconds they are
+    killed. Their runs go on when somebody starts them again."""
+    until = time.monotonic() + seconds
+    processes = list(_started)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0, until - time.monotonic()))
+        process.kill()
+
+
+def untaken_since(cr) -> datetime.datetime | None:
+    """Return since when (UTC) a run of the database of ``cr`` waits for a process."""
+    cr.execute(UNTAKEN_SINCE, {"lock_class": LOCK_CLASS})
+    return cr.fetchone()[0]
 
 
 def open_log(job_uuid: str) -> IO[bytes]:

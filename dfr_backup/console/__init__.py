@@ -9,7 +9,7 @@ from odoo.tools import config
 from .. import runner, odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
-from . import archives, doctor, locations, moved, runs
+from . import archives, doctor, locations, moved, runs, worker
 
 WRONG_USAGE = 4
 INTERNAL = ("runner", "boot")  # what the server starts
@@ -37,7 +37,7 @@ def main(parser, cmdargs) -> int:
     except SystemExit as stop:
         return WRONG_USAGE if stop.code else 0
     config.parse_config(
-        _odoo_options(options), setup_logging=options.command == "runner"
+        _odoo_options(options), setup_logging=options.command in ("runner", "worker")
     )
     if options.command in INTERNAL:
         return options.call_in(config["db_name"][0], options)
@@ -127,6 +127,13 @@ def _add_commands(parser):
         "--dry-run", action="store_true", help="only print what would be noted"
     )
     moving.set_defaults(needs_database=lambda options: not options.all)
+    working = _add(
+        commands,
+        "worker",
+        "start waiting runs, until it is stopped",
+        call=worker.worker,
+    )
+    working.set_defaults(needs_database=lambda options: False)
     _add_internal(commands)
 
 

@@ -12,6 +12,7 @@ from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
 
+from .. import odoo_config
 from ..engine.errors import EngineError
 from ..models.copy.states import PRESENT_STATES
 from ..models.plan.copies import newest_of_each_storage
@@ -87,6 +88,8 @@ def _start(database, options, request):
             job_id = request(env).id
     except (UserError, psycopg2.OperationalError, KeyError) as error:
         return _refuse(error, database, options)
+    if not odoo_config.starts_runs():
+        print("A worker starts it: odoo backup worker", file=sys.stderr)
     try:
         _follow(database, job_id, quiet=options.json or not sys.stderr.isatty())
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from .. import odoo_config, runner
 from ..engine.errors import EngineError
 from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.other import CancelledBy, ForeignRun
-from ..engine.errors.runs import Interrupted, NotStarted
+from ..engine.errors.runs import Interrupted, NotStarted, NoWorker
 from ..engine.messages import Message
 from ..engine.postgres.sessions import end_sessions
 from ..runs import words
@@ -24,6 +24,7 @@ MAX_SPAWNS = 3  # runners that may be started without one of them taking the run
 SPAWN_PATIENCE = timedelta(minutes=1)
 SUPERVISE_EVERY = timedelta(minutes=1)
 POSTPONE = timedelta(minutes=10)
+WORKER_PATIENCE = timedelta(minutes=5)
 CANCEL_PATIENCE = timedelta(minutes=2)
 END_RUNNER = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
@@ -34,6 +35,14 @@ END_RUNNER = """
 
 class BackupJob(models.Model):
     _inherit = "backup.job"
+
+    waits_for_worker = fields.Boolean(compute="_compute_waits_for_worker")
+
+    @api.depends("state")
+    def _compute_waits_for_worker(self):
+        left_to_worker = not odoo_config.starts_runs()
+        for job in self:
+            job.waits_for_worker = left_to_worker and job.state == "pending"
 
     @api.model
     def _supervise(self):
@@ -60,8 +69,13 @@ class BackupJob(models.Model):
             cron._trigger(fields.Datetime.now() + SUPERVISE_EVERY)
 
     def _spawn_after_commit(self):
-        """Start a runner as soon as other processes can see this run."""
+        """Start a runner as soon as other processes can see this run, or leave it to
+        a worker."""
         self.ensure_one()
+        if not odoo_config.starts_runs():
+            _logger.info("Backup %s waits for a worker", self.name)
+            self._supervise_again()
+            return
         self.write(
             {"spawned_at": fields.Datetime.now(), "spawn_count": self.spawn_count + 1}
         )
@@ -115,13 +129,17 @@ class BackupJob(models.Model):
         """Go on with a run whose runner died, or close it after too many attempts."""
         step = self.step_ids.filtered(lambda step: step.state == "running")[:1]
         where = self._interrupted_step()
-        _logger.warning("Backup %s lost its runner in step %s", self.name, where)
+        # what waits for a worker is looked at again and again
+        level = logging.WARNING if odoo_config.starts_runs() else logging.INFO
+        _logger.log(level, "Backup %s lost its runner in step %s", self.name, where)
         self._end_leftovers()
         last_runner = self._needs_a_last_runner()
         if self.cancel_requested and not last_runner:
             self._close_cancelled()
         elif self.attempt >= MAX_ATTEMPTS and not last_runner:
             self._close_interrupted(where)
+        elif not odoo_config.starts_runs():
+            _logger.info("Backup %s waits for a worker", self.name)
         elif self.spawn_count >= MAX_SPAWNS:
             # none of them has claimed the run yet; the last one may still be starting
             if not self._is_starting():
@@ -154,12 +172,23 @@ class BackupJob(models.Model):
             or self.search_count([("state", "=", "running")], limit=1)
         ):
             return
-        if job._is_starting() or job._is_alive():
+        if job._is_starting() or job._is_alive() or not odoo_config.starts_runs():
             return
         if job.spawn_count < MAX_SPAWNS:
             job._spawn_after_commit()
         else:
             job._close_unstartable()
+
+    @api.model
+    def _worker_problem(self):
+        """Return NoWorker when a run has waited for one for some minutes."""
+        if odoo_config.starts_runs():
+            return None
+        self.env.flush_all()
+        since = runner.untaken_since(self.env.cr)
+        if not since or fields.Datetime.now() - since < WORKER_PATIENCE:
+            return None
+        return NoWorker(since=fields.Datetime.to_string(since))
 
     @api.model
     def _is_reading_filestore(self):

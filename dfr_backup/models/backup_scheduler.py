@@ -65,7 +65,8 @@ class BackupScheduler(models.AbstractModel):
         if not odoo_config.is_enabled():
             return None
         now = fields.Datetime.now().replace(tzinfo=timezone.utc)
-        return judge_action(self._action(), self._shortest_gap(), now)
+        problem = judge_action(self._action(), self._shortest_gap(), now)
+        return problem or self.env["backup.job"].sudo()._worker_problem()
 
     @api.model
     def _action(self):

@@ -67,7 +67,7 @@ def test_commands_exist():
             assert command in known, path
             for option in re.findall(r"(?<![\w-])--?[a-z][\w-]*", rest):
                 assert option in known, (path, option)
-    assert {"run", "doctor"} <= set(found)
+    assert {"run", "doctor", "worker"} <= set(found)
 
 
 def test_options_of_the_configuration_exist():

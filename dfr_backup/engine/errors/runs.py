@@ -102,6 +102,17 @@ class UnknownState(EngineError, code="RUN-11"):
     remedy = _("Nothing is to be done: the run begins again.")
 
 
+class NoWorker(PermanentError, code="RUN-20"):
+    template = _(
+        "A run has been waiting since %(since)s (UTC), and no worker has taken it: "
+        "odoo.conf says dfr_backup_spawn = False, so Odoo starts no run itself."
+    )
+    remedy = _(
+        "See that “odoo backup worker” runs, with this odoo.conf and this data "
+        "directory, and look at its log. Or remove that line and restart Odoo."
+    )
+
+
 class OpenInBackup(EngineError, code="ARCHIVE-16"):
     """What the run that made a backup says in the database restored from it."""
 
