@@ -242,7 +242,7 @@ class PlainLink(sftp_link.Link):
     def open(self):
         self._errors = (OSError, EOFError)
         self._channel = socket.create_connection(("127.0.0.1", self._config.port), 5)
-        self._channel.settimeout(sftp_link.SLICE)
+        self._channel.settimeout(sftp_link.POLL_INTERVAL)
         self.transport = _Plain(self._channel)
         self._begin()
 

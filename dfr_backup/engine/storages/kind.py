@@ -3,20 +3,19 @@ what goes wrong gets its words, transfers are held to their bandwidth, a cancel 
 heard."""
 
 import secrets
-import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar, final
 from urllib.parse import SplitResult
 
 from ..checkpoints import checkpoint
-from ..errors import Cancelled, EngineError, PermanentError, reason_of
+from ..errors import EngineError, PermanentError, reason_of
 from ..errors.fetch import FileUnreadable
-from ..errors.storage import BadKey, ProbeDiffers, TooManyObjects
-from ..messages import Message, _
+from ..errors.storage import BadKey, NoRoom, ProbeDiffers, TooManyObjects
+from ..messages import Message, Size, _
 from ..progress import Progress
 from . import doing
 from .base import (
@@ -30,40 +29,16 @@ from .base import (
     Unknown,
     is_key,
 )
+from .cancel import CancelCheck
 from .rate_limit import RateLimit
 
+ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
 PARTIAL = ".part"  # how names end of what is not complete
 CANNOT_DELETE = _(
     "Nothing can be deleted in %(location)s: old backups have to be removed by its "
     "owner, and so has the test file %(key)s."
 )
 Entry = TypeVar("Entry")
-
-
-class CancelCheck(threading.local):
-    """Asks whether to go on: each thread the progress that it reports to, if any."""
-
-    _tick: Callable[[], object] | None = None
-
-    def __call__(self) -> None:
-        """Raise Cancelled when this thread shall not go on."""
-        if self._tick:
-            self._tick()
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether this thread can be cancelled."""
-        return self._tick is not None
-
-    @contextmanager
-    def by(self, tick: Callable[[], object] | None) -> Iterator[None]:
-        """Meanwhile, ask ``tick``; None: nobody, so that what is done now is done to
-        its end."""
-        before, self._tick = self._tick, tick
-        try:
-            yield
-        finally:
-            self._tick = before
 
 
 class Settings(Protocol):
@@ -342,6 +317,23 @@ class StorageKind(Storage):
         """Wait until ``count`` more bytes may pass. Raise Cancelled."""
         self._rate.spend(count, self._pause)
 
+    @final
+    def _require_space(self, needed: int, kind: type[NoRoom]) -> None:
+        """Raise an error of this kind when less is free, as far as anybody knows."""
+        free = self.free_space()
+        if free is not None and free < needed:
+            place = self.location("")
+            raise kind(location=place, free=Size(free), needed=Size(needed))
+
+    @final
+    def _is_full(self) -> bool:
+        """Tell whether nothing more fits: many servers say only that writing failed."""
+        try:
+            free = self.free_space()
+        except EngineError:
+            return False
+        return free is not None and free < ALMOST_NOTHING
+
     def _pause(self, seconds: float) -> None:
         time.sleep(seconds)
         self._cancel()
@@ -355,18 +347,6 @@ class StorageKind(Storage):
                 raise TooManyObjects(location=self.location(""), most=MOST_OBJECTS)
             self._cancel()
             yield entry
-
-
-def time_is_up(seconds: float) -> Callable[[], None]:
-    """Return a tick that raises Cancelled after so many seconds: what is tidied up
-    after a cancel must not wait for a server that has fallen silent."""
-    end = time.monotonic() + seconds
-
-    def tick() -> None:
-        if time.monotonic() > end:
-            raise Cancelled()
-
-    return tick
 
 
 def _size_of(source: Path) -> int:

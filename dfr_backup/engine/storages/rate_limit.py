@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-SLICE = 0.25  # seconds between two looks at whether the transfer shall go on
+from ..progress import POLL_INTERVAL
 
 
 class RateLimit:
@@ -25,4 +25,4 @@ class RateLimit:
             begin = max(self._free_at, time.monotonic())
             until = self._free_at = begin + count / self.bandwidth
         while (left := until - time.monotonic()) > 0:
-            pause(min(left, SLICE))
+            pause(min(left, POLL_INTERVAL))

@@ -30,10 +30,10 @@ def storage_at(
         return _local(Path(address), folder or address.endswith("/"))
     parts = _split(address)
     path = parts.path if parts.path.endswith("/") or not folder else f"{parts.path}/"
-    place, _slash, key = unquote(path).rpartition("/")
+    folder_path, _slash, key = unquote(path).rpartition("/")
     for kind in kinds():
         if kind.scheme and parts.scheme == kind.scheme:
-            return kind.engine.from_url(parts._replace(path=place), environ), key
+            return kind.engine.from_url(parts._replace(path=folder_path), environ), key
     raise UnknownScheme(scheme=parts.scheme, examples=EXAMPLES)
 
 

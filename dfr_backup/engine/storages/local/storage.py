@@ -34,7 +34,7 @@ from ...errors.local import (
 from ...fileio.direct_read import open_regular, sha256_on_disk
 from ...fileio.durable import make_directory, open_private, sync, sync_directory
 from ...fileio.page_cache import forget_cached
-from ...messages import Joined, Message, Size
+from ...messages import Joined, Message
 from ...progress import Progress
 from .. import doing
 from ..base import StoredObject
@@ -118,14 +118,15 @@ class LocalStorage(StorageKind):
                 raise _why_not_writable(self._path)
 
     def _put(self, source: Path, key: str, progress: Progress) -> None:
-        partial = self._file(key + PARTIAL)
-        if _link(source, partial):
+        part = self._file(key + PARTIAL)
+        if _link(source, part):
             progress.advance(progress.total)
         else:
-            self._require_space(progress.total, partial)
-            self._copy(source, partial, progress)
+            present = part.stat().st_size if part.exists() else 0
+            self._require_space(progress.total - present, LocalNoRoom)
+            self._copy(source, part, progress)
         checkpoint("storage.put.written")
-        self._publish(partial, key)
+        self._publish(part, key)
 
     def _put_bytes(self, data: bytes, key: str) -> None:
         with self._written(data, key) as partial:
@@ -193,13 +194,6 @@ class LocalStorage(StorageKind):
 
     def _file(self, key: str) -> Path:
         return self._path / key
-
-    def _require_space(self, size: int, partial: Path) -> None:
-        present = partial.stat().st_size if partial.exists() else 0
-        free = self.free_space() or 0
-        if free < size - present:
-            needed = Size(size - present)
-            raise LocalNoRoom(location=self._path, free=Size(free), needed=needed)
 
     def _copy(self, source: Path, partial: Path, progress: Progress) -> None:
         done = _same_so_far(source, partial, progress)

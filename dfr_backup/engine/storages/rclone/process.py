@@ -19,6 +19,7 @@ from ...errors.rclone import (
     RcloneTooOld,
 )
 from ...messages import Message, _
+from ...progress import POLL_INTERVAL
 from ..base import TransferLimits
 from .errors import Failed, without_secrets
 from .rules import RcloneConfig, environment
@@ -28,7 +29,6 @@ INPLACE = (
     1,
     63,
 )  # since then rclone makes a temporary name of its own, unless told not to
-SLICE = 0.5  # seconds between two looks at whether to go on
 MOST_OUTPUT = 64 << 20  # bytes: a list of some 400,000 files
 PATIENCE = 10  # times the timeout: rclone itself gives up long before
 
@@ -143,7 +143,7 @@ class Rclone:
         poll = select.poll()
         poll.register(child.stdout, select.POLLIN | select.POLLHUP)
         end = self._deadline()
-        while not poll.poll(SLICE * 1000):
+        while not poll.poll(POLL_INTERVAL * 1000):
             self._tick()
             self._require_before(end)
 

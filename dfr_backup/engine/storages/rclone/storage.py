@@ -26,16 +26,16 @@ from ...errors.rclone import (
     RemoteNotAllowed,
     StorageFull,
 )
-from ...messages import Joined, Message, Size, _
+from ...messages import Joined, Message, _
 from ...progress import Progress
 from .. import doing
 from ..base import LARGEST, StoredObject, TransferLimits, is_size
-from ..kind import PARTIAL, Settings, StorageKind, time_is_up
+from ..cancel import time_is_up
+from ..kind import PARTIAL, Settings, StorageKind
 from .errors import MISSING, Failed, explain, meaning_of
 from .process import Rclone
 from .rules import RcloneConfig, checked_directory, checked_remote, is_printable
 
-ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
 CLEAN_UP_SECONDS = 10.0  # a cancel must not wait for a server that is gone
 NOTHING_THERE = (b"", b"null")  # how rclone says that a file is missing
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -116,7 +116,7 @@ class RcloneStorage(StorageKind):
 
     def _put(self, source: Path, key: str, progress: Progress) -> None:
         size = progress.total
-        self._require_space(size)
+        self._require_space(size, RcloneNoRoom)
         self._store(
             source, key, PARTIAL, lambda sent: _advance(progress, min(sent, size))
         )
@@ -281,21 +281,6 @@ class RcloneStorage(StorageKind):
         checkpoint("storage.rename.before")
         self._call("moveto", *paths, options=["--ignore-times"])
         checkpoint("storage.rename.after")
-
-    def _is_full(self) -> bool:
-        """Whether nothing more fits: many backends say only that an upload failed."""
-        try:
-            free = self.free_space()
-        except EngineError:
-            return False
-        return free is not None and free < ALMOST_NOTHING
-
-    def _require_space(self, size: int) -> None:
-        free = self.free_space()
-        if free is not None and free < size:
-            raise RcloneNoRoom(
-                location=self._path(), free=Size(free), needed=Size(size)
-            )
 
 
 class _Stream(io.RawIOBase):

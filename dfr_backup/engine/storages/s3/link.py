@@ -10,7 +10,7 @@ from ...concurrency.worker_pool import WaitingPool
 from ...errors.s3 import Boto3Missing, NoCaBundle, NotS3
 from ...outbound import guarded_pools
 from ..base import TransferLimits, is_size
-from ..kind import CancelCheck
+from ..cancel import CancelCheck
 from .config import S3Config
 from .errors import explain, refuses_checksums
 from .source import Slice

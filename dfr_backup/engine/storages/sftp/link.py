@@ -30,10 +30,10 @@ from ...errors.sftp import (
 )
 from ...messages import Joined, Message, _
 from ...outbound import DEFAULT_RULES, OutboundRules
+from ...progress import POLL_INTERVAL
 from .keys import HostKey, load_private_key, require_paramiko
 from .protocol import ProtocolError, Session, SftpStatusError
 
-SLICE = 0.5  # seconds between two looks at whether the transfer shall go on
 PRIVATE_KEY = Message(_("private key"))
 PASSWORD = Message(_("password"))
 KEEPALIVE = 15  # seconds
@@ -91,12 +91,12 @@ class IdleWatchdog:
 
 class _Socket:
     """The socket below paramiko, which would try to send for ever. It breaks when
-    the pulse has stalled, and what the working thread has to say between two tries
+    the watchdog has given up, and what the working thread has to say between two tries
     is kept."""
 
-    def __init__(self, sock: socket.socket, pulse: IdleWatchdog, link: "Link"):
+    def __init__(self, sock: socket.socket, watchdog: IdleWatchdog, link: "Link"):
         self._sock = sock
-        self._pulse = pulse
+        self._watchdog = watchdog
         self._link = link
 
     def __getattr__(self, name: str) -> Any:
@@ -104,7 +104,7 @@ class _Socket:
 
     def recv(self, size: int) -> bytes:
         data: bytes = self._patiently(self._sock.recv, size)
-        self._pulse.beat()
+        self._watchdog.beat()
         return data
 
     def send(self, data: bytes) -> int:
@@ -118,7 +118,7 @@ class _Socket:
             return do(what)
         except TimeoutError:
             self._link.look()
-            self._pulse.listen()
+            self._watchdog.listen()
             raise
 
 
@@ -136,7 +136,7 @@ class Link:
     ):
         self._config = config
         self._outbound = outbound
-        self._pulse = IdleWatchdog(timeout)
+        self._watchdog = IdleWatchdog(timeout)
         self._verdict: EngineError | None = None
         self._used = time.monotonic()
         self._tick = tick
@@ -178,14 +178,14 @@ class Link:
         import paramiko
 
         self._errors = (OSError, EOFError, paramiko.SSHException)
-        timeout = self._pulse.timeout
-        self._pulse.wait(True)
+        timeout = self._watchdog.timeout
+        self._watchdog.wait(True)
         sock = connect(self._config.host, self._config.port, timeout, self._outbound)
-        sock_like: Any = _Socket(sock, self._pulse, self)
+        sock_like: Any = _Socket(sock, self._watchdog, self)
         transport = self.transport = paramiko.Transport(sock_like)
         transport.set_log_channel(LOG)  # what it logs as an error, we raise as one
         logging.getLogger(LOG).setLevel(logging.CRITICAL)
-        patience = 2 * timeout  # the pulse shall be the one that tells
+        patience = 2 * timeout  # the watchdog shall be the one that tells
         transport.banner_timeout = transport.handshake_timeout = patience
         transport.auth_timeout = patience
         options = transport.get_security_options()
@@ -204,7 +204,7 @@ class Link:
 
     def patience(self, seconds: float) -> None:
         """Set how long the far end may be silent while we wait for it."""
-        self._pulse.timeout = seconds
+        self._watchdog.timeout = seconds
 
     def close(self) -> None:
         self.closed = True
@@ -234,7 +234,7 @@ class Link:
         """Return what a call to the channel returns, however long the far end lives
         and does nothing. Raise RetryableError when it is gone, or what ``tick``
         raised."""
-        self._pulse.wait(True)
+        self._watchdog.wait(True)
         try:
             while True:
                 try:
@@ -244,18 +244,18 @@ class Link:
         except self._errors as error:
             raise self._verdict or self._lost(error) from error
         finally:
-            self._pulse.wait(False)
+            self._watchdog.wait(False)
             self._used = time.monotonic()
 
     def _lost(self, reason: object) -> RetryableError:
         host, log = self._config.host, str(reason)
-        if self._pulse.stalled:
-            seconds = f"{self._pulse.timeout:g}"
+        if self._watchdog.stalled:
+            seconds = f"{self._watchdog.timeout:g}"
             return ServerSilent(host=host, seconds=seconds, log=log)
         return SftpConnectionLost(host=host, log=log)
 
     def _no_ssh(self, error: BaseException) -> RetryableError:
-        if self._pulse.stalled:
+        if self._watchdog.stalled:
             return self._lost(error)
         host, port = self._config.host, self._config.port
         return NotSsh(host=host, port=port, log=str(error))
@@ -277,15 +277,19 @@ class Link:
         try:
             _log_in(self.transport, self._config)
         except RetryableError as error:
-            raise (self._lost(error.log) if self._pulse.stalled else error) from error
+            raise (
+                self._lost(error.log) if self._watchdog.stalled else error
+            ) from error
 
     def _open_session(self) -> None:
         try:
-            self._channel = self.transport.open_session(timeout=2 * self._pulse.timeout)
-            self._channel.settimeout(SLICE)
+            self._channel = self.transport.open_session(
+                timeout=2 * self._watchdog.timeout
+            )
+            self._channel.settimeout(POLL_INTERVAL)
             self._channel.invoke_subsystem("sftp")
         except self._errors as error:
-            if self._pulse.stalled or not self.transport.is_active():
+            if self._watchdog.stalled or not self.transport.is_active():
                 raise self._lost(error) from error
             raise NoSftp(**self._login(), log=str(error)) from error
         self.transport.set_keepalive(KEEPALIVE)
@@ -295,7 +299,7 @@ class Link:
         try:
             self.session = Session(self)
         except (ProtocolError, SftpStatusError, RetryableError) as error:
-            if self._pulse.stalled:
+            if self._watchdog.stalled:
                 raise
             raise SftpNotBegun(**self._login(), log=str(error)) from error
 

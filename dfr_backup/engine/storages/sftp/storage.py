@@ -25,7 +25,7 @@ from ...errors.sftp import (
     SftpNoRoom,
     SftpNotADirectory,
 )
-from ...messages import Message, Size
+from ...messages import Message
 from ...progress import Progress
 from .. import doing
 from ..base import CHUNK, LARGEST, UNLIMITED, StoredObject, TransferLimits
@@ -38,7 +38,6 @@ from .protocol import Attributes, ProtocolError, Session, SftpStatusError
 from .transfer import Reader, Writer, publish, resumable
 
 NEW = protocol.FOR_WRITING | protocol.CREATE | protocol.EXCLUSIVE
-ALMOST_NOTHING = 1 << 20  # bytes: a disk with less than this counts as full
 SYNC_PATIENCE = 10  # times the timeout: a slow disk is silent while it syncs
 KINDS: dict[int, type[EngineError]] = {
     protocol.NO_SUCH_FILE: SftpDirectoryMissing,
@@ -121,7 +120,7 @@ class SftpStorage(StorageKind):
         try:
             with self._storing(link, key):
                 done = resumable(link.session, source, partial, size)
-                self._require_space(link.session, size - done)
+                self._require_space(size - done, SftpNoRoom)
                 self._upload(link, source, partial, done, progress)
                 checkpoint("storage.put.written")
                 publish(link.session, partial, self._path(key))
@@ -266,13 +265,6 @@ class SftpStorage(StorageKind):
                 self.close()
             raise
 
-    def _require_space(self, session: Session, needed: int) -> None:
-        free = _free_space(session, self._directory)
-        if free is not None and free < needed:
-            raise SftpNoRoom(
-                location=self._address(), free=Size(free), needed=Size(needed)
-            )
-
     def _upload(
         self, link: Link, source: Path, partial: str, done: int, progress: Progress
     ) -> None:
@@ -332,13 +324,6 @@ class SftpStorage(StorageKind):
             self._guarded(link),
         ):
             link.session.close(handle)
-
-    def _is_full(self) -> bool:
-        try:
-            free = self.free_space()
-        except EngineError:
-            return False
-        return free is not None and free < ALMOST_NOTHING
 
 
 def _make(session: Session, path: PurePosixPath) -> None:

@@ -9,7 +9,8 @@ import pytest
 from dfr_backup.engine.concurrency.worker_pool import WaitingPool
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.kind import CancelCheck, StorageKind
+from dfr_backup.engine.storages.cancel import CancelCheck
+from dfr_backup.engine.storages.kind import StorageKind
 from dfr_backup.engine.storages.local.storage import LocalStorage
 from dfr_backup.engine.storages.rate_limit import RateLimit
 from dfr_backup.engine.storages.registry import Kind, kind_of, kinds, register
