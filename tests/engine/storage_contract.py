@@ -117,6 +117,11 @@ class StorageContract:
             pass
         assert caught.value.hint
 
+    def test_an_error_of_who_reads_is_his_own(self, storage):
+        storage.put_bytes(b"x", "a")
+        with pytest.raises(OSError, match="his disk"), storage.open("a"):
+            raise OSError("his disk is full")
+
     def test_cancel_leaves_nothing(self, storage, source):
         source.with_name("second name").hardlink_to(
             source

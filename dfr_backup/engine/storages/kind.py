@@ -6,7 +6,7 @@ import secrets
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar, final
 from urllib.parse import SplitResult
@@ -109,7 +109,7 @@ class StorageKind(Storage):
 
     @abstractmethod
     def _open(self, key: str, offset: int) -> AbstractContextManager[BinaryIO]:
-        """As ``open``."""
+        """As ``open``; the stream raises EngineErrors, too."""
 
     @abstractmethod
     def _delete(self, key: str) -> None:
@@ -200,11 +200,10 @@ class StorageKind(Storage):
     @contextmanager
     def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
         self._require_key(key)
-        with (
-            self._explained(doing.reading(key)),
-            self._open(key, offset) as stream,
-        ):
-            yield stream
+        with ExitStack() as opened:
+            with self._explained(doing.reading(key)):
+                stream = opened.enter_context(self._open(key, offset))
+            yield stream  # what the reader does meanwhile is not ours to explain
 
     @final
     def delete(self, key: str) -> None:

@@ -2,16 +2,18 @@
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ...checkpoints import checkpoint
 from ...errors import EngineError, reason_of
@@ -167,8 +169,9 @@ class LocalStorage(StorageKind):
 
     @contextmanager
     def _open(self, key: str, offset: int) -> Iterator[BinaryIO]:
+        explained = partial(self._explained, doing.reading(key))
         try:
-            stream = open(self._file(key), "rb", 0, opener=open_regular)  # noqa: SIM115
+            stream = _File(self._file(key), explained)
         except FileNotFoundError as error:
             raise FileGone(file=key, folder=self._path) from error
         with stream:
@@ -235,6 +238,24 @@ class LocalStorage(StorageKind):
             return False
         sync_directory(self._path)
         return True
+
+
+class _File(io.FileIO):
+    """A file that is read; what the system refuses meanwhile leaves explained."""
+
+    def __init__(
+        self, path: Path, explained: Callable[[], AbstractContextManager[None]]
+    ):
+        super().__init__(path, "rb", opener=open_regular)
+        self._explained = explained
+
+    def read(self, size: int | None = -1) -> bytes:
+        with self._explained():
+            return super().read(-1 if size is None else size)
+
+    def readinto(self, buffer: Any) -> int:
+        with self._explained():
+            return super().readinto(buffer)
 
 
 def _why_not_writable(path: Path) -> OSError:
