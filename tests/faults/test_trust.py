@@ -9,7 +9,7 @@ import secrets
 import shutil
 
 import pytest
-from cluster import move_in, private_cluster, upgraded
+from cluster import copy_of, move_in, private_cluster, upgraded
 from lab import REQUEST, RESTORE
 from worlds import NAME, Placed, made_world
 
@@ -113,6 +113,39 @@ def live_after_a_move(world, made, cell, fault):
     states += world.live("moved")
     states += world.live("original", good=False)
     cell(fault, "backup, schedule, drill, restore; two at once", summary(states))
+
+
+def test_cloned_server(world, cell):
+    """All of the server's disk, data directory and cluster, runs twice. Nobody can
+    tell which is which, so that neither deletes as soon as it has met the other."""
+    origin = world.original.instance
+    with world.original.quiet(), world.cluster.stopped():
+        cluster = world.enter(copy_of(world.cluster))
+        made = Placed(NAME, world.folder / "cloned", world.share)
+        shutil.copytree(origin.data, made.data)
+    made.write_conf(
+        **origin.options | {"db_port": str(cluster.port), "data_dir": str(made.data)}
+    )
+    original, clone = world.original, world.join("clone", made, world.original)
+    # it does not know yet that there is a clone
+    states = world.live("original", acts=by_schedule(original))
+    for member in (original, clone):
+        member.may(False)
+    states += world.live("clone", good=False)
+    states += world.live("original", good=False)
+    states += world.live("clone", good=False, acts=by_schedule(clone))
+    states += world.at_once(REQUEST, "original", "clone")
+    states += world.at_once(RESTORES, "original", "clone")
+    moved(world, "original")
+    original.may(True)
+    world.heirs("original")
+    states += world.live("original")
+    cell("cloned server", "backup, schedule, drill, restore; two at once",
+         summary(states))  # fmt: skip
+
+
+def by_schedule(member):
+    return member.back_up, member.keep_schedule
 
 
 @pytest.mark.parametrize("identity", ["another", "the same"])
