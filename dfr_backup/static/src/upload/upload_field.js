@@ -9,6 +9,14 @@ import {sendPiece, TooLarge, Unreachable} from "./pieces";
 
 const PAUSES = [1, 2, 5, 10, 30]; // seconds, after which a lost connection is tried again
 const SMALLEST_PIECE = 256 * 1024;
+const CODE = /^\[[A-Z0-9]+-\d+\]$/;
+
+/** What an error of ours says: its message, what to do, and its code as the last line. */
+export function toldBy(text) {
+    const [error, ...lines] = text.split("\n");
+    const code = CODE.test(lines.at(-1)) ? lines.pop() : "";
+    return {error, code, hint: lines.join("\n")};
+}
 
 /** A file on its way to the server: chosen, sent in pieces, looked at. */
 export class BackupUploadField extends Component {
@@ -78,7 +86,7 @@ export class BackupUploadField extends Component {
         this.abort = new AbortController();
         const {signal} = this.abort;
         Object.assign(this.state, {phase: "sending", name: file.name, size: file.size});
-        Object.assign(this.state, {done: 0, speed: 0, error: "", hint: ""});
+        Object.assign(this.state, {done: 0, speed: 0, error: "", code: "", hint: ""});
         try {
             await this.send(file, signal);
             this.state.phase = "looking";
@@ -138,12 +146,7 @@ export class BackupUploadField extends Component {
             return;
         }
         const text = error.data?.message || error.message || String(error);
-        const [message, ...hint] = text.split("\n");
-        Object.assign(this.state, {
-            phase: "failed",
-            error: message,
-            hint: hint.join("\n"),
-        });
+        Object.assign(this.state, {phase: "failed", ...toldBy(text)});
         this.state.canGoOn = error instanceof Unreachable;
     }
 }
