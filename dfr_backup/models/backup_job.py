@@ -10,7 +10,6 @@ from ..engine.identity import present_identity
 from ..runs.backup import BackupRun
 from ..runs.registry import run_kind, step_kind
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from .copy.states import PRESENT_STATES
 from .engine_messages import error_columns, translate_engine_errors
 
 
@@ -156,7 +155,14 @@ class BackupJob(models.Model):
             raise UserError(
                 self.env._("A run that is waiting or running cannot be deleted.")
             )
-        copies = self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
+        # what a storage may still hold, and what a look at it would bring back
+        # without its protection
+        gone = ("deleted", "missing")
+        copies = self.copy_ids.filtered(
+            lambda copy: (
+                copy.state not in gone or (copy.protected and copy.state != "deleted")
+            )
+        )
         if copies:
             raise UserError(
                 self.env._(

@@ -113,6 +113,12 @@ class TestBackupAlerts(AlertCase):
             f'href="{job.get_base_url()}/odoo/backup-runs/{job.id}"', mail.body_html
         )
 
+    def test_a_line_break_in_a_name_stops_no_mail(self):
+        self.plan.name = "Nightly\r\nBcc: other@example.com"
+        _job, mails = self.ended(dump_database="failure")
+        self.assertEqual(len(mails), 1)
+        self.assertNotRegex(mails.subject, r"[\r\n]")
+
     def test_an_error_has_its_code_in_run_mail_and_summary(self):
         job = self.run_now()
         step = job.step_ids.filtered(lambda step: step.kind == "dump_database")

@@ -478,6 +478,23 @@ class TestBackupJob(BackupCase):
         job.unlink()
         self.assertFalse(job.exists())
 
+    def test_history_stays_with_a_copy_that_may_come_back(self):
+        job = self.run_now()
+        job.archive_name = "a.zip"
+        self.record_copy(job)
+        self.end(job)
+        for state, protected in (
+            ("unknown", False),
+            ("damaged", False),
+            ("missing", True),
+        ):
+            job.copy_ids.write({"state": state, "protected": protected})
+            with self.assertRaises(UserError), self.env.cr.savepoint():
+                job.unlink()
+        job.copy_ids.write({"state": "missing", "protected": False})
+        job.unlink()
+        self.assertFalse(job.exists())
+
     def test_dead_runner_is_resumed_then_closed(self):
         job = self.run_now()
         for attempt in (1, 2):

@@ -31,7 +31,8 @@ def make_mails(plan, compose):
         mails += mails.create(
             [
                 {
-                    "subject": values["title"],
+                    # a line break in a name would stop the mail
+                    "subject": " ".join(values["title"].split()),
                     "body_html": body,
                     "email_from": sender,
                     "email_to": who["address"],
