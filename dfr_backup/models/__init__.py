@@ -20,10 +20,6 @@ from . import backup_step
 from . import backup_job
 from . import backup_job_supervision
 from . import backup_job_run
-from . import backup_job_keeping
-from . import backup_job_import
-from . import backup_job_restore
-from . import backup_job_repair
 from . import backup_job_alerts
 from . import backup_job_live
 from . import backup_scheduler

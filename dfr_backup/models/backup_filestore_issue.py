@@ -162,7 +162,7 @@ class BackupFilestoreIssue(models.Model):
             (issue.attachment, issue.store_fname): issue
             for issue in self.search([("state", "=", "open")])
         }
-        moment = naive(job._taken_at())
+        moment = naive(job._run_context().archive.taken_at())
         for row in self._attachments([*by_file]):
             trouble = by_file[row["store_fname"]]
             found = {

@@ -9,13 +9,16 @@ from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import present_identity
 from ..runs.backup import BackupRun
 from ..runs.registry import run_kind, step_kind
+from ..runs.repair import RepairRun
+from ..runs.state import RunState
 from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 from .engine_messages import error_columns, translate_engine_errors
+from .job.context import RunContext
 
 
 class BackupJob(models.Model):
     _name = "backup.job"
-    _inherit = ["backup.record.mixin", "backup.error.mixin"]
+    _inherit = ["backup.record.mixin", "backup.error.mixin", "backup.secret.mixin"]
     _description = "Backup Run"
     _order = "id desc"
 
@@ -78,6 +81,20 @@ class BackupJob(models.Model):
         help="The archive waits on the server until then for a retry."
     )
 
+    restore_database = fields.Char("New Database")
+    restore_neutralize = fields.Boolean("Neutralize")
+    restore_new_identity = fields.Boolean("New Identity")
+    restore_addons = fields.Boolean("Unpack Custom Addons")
+    restore_accepted = fields.Json(
+        help="What the preflight found and somebody accepted."
+    )
+    restore_plain = fields.Boolean(
+        "Load in One Session", help="The dump is loaded in its own order, as by psql."
+    )
+    restore_key = fields.Text(
+        "Key of the Archive", compute="_compute_secrets", inverse="_inverse_restore_key"
+    )
+
     warning_count = fields.Integer(string="Warnings")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
     current_step = fields.Char(compute="_compute_progress")
@@ -133,7 +150,7 @@ class BackupJob(models.Model):
             open_end = job.state in ("partial", "failure") and job.archive_name
             open_end = open_end and job._is_own()
             open_end = open_end and not job._is_too_open() and job._is_state_known()
-            path = open_end and job._archive_path()
+            path = open_end and job._run_context().files.archive_path()
             job.can_retry_upload = bool(
                 path and job._uploads_missing() and path.exists()
             )
@@ -148,6 +165,9 @@ class BackupJob(models.Model):
     def _compute_runner_log(self):
         for job in self:
             job.runner_log = str(odoo_config.log_path(job.uuid))
+
+    def _inverse_restore_key(self):
+        self._seal_secret("restore_key")
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_meaningful(self):
@@ -231,9 +251,18 @@ class BackupJob(models.Model):
         job._spawn_after_commit()
         return self._action_open()
 
+    def action_restore_imported(self):
+        """Ask what the imported archive is to become."""
+        self.ensure_one()
+        return self.copy_ids[:1].action_restore()
+
     def _run(self):
         """Return what this run does, and what is special about its kind."""
-        return run_kind(self.kind)(self)
+        return run_kind(self.kind)(self._run_context())
+
+    def _run_context(self):
+        """Return what runs get of Odoo, about this one."""
+        return RunContext(self)
 
     def _waiting_alike(self):
         """Return the run of the same kind that waits for the same plan, if any."""
@@ -246,6 +275,14 @@ class BackupJob(models.Model):
         about = self._plan_values(plan)
         return self._create_run(
             "backup", [], trigger, plan_id=plan.id, **{**about, **values}
+        )
+
+    def _request_repair(self, issues):
+        """Return a new run that will put the files of these issues back."""
+        self._check_manager()
+        state = RunState(issues=issues.ids).to_json()
+        return self.sudo()._create_run(
+            "repair", RepairRun.planned(), "manual", data=state
         )
 
     @api.model

@@ -3,7 +3,7 @@ little."""
 
 from odoo import fields, models
 
-from ..engine.policy.size_drop import LOOK_BACK, shrinkage
+from ..engine.policy.size_drop import LOOK_BACK
 
 
 class BackupJob(models.Model):
@@ -12,16 +12,6 @@ class BackupJob(models.Model):
     size_drop = fields.Integer(
         "Smaller By", readonly=True, copy=False, help="In percent of the ones before."
     )
-
-    def _note_size(self):
-        """Write down, and return, by how many percent the archive is smaller than
-        usual; 0 when it is not. One that is known to lack something is no surprise."""
-        drop = 0
-        if not self._missing_parts():
-            sizes = self._alike().mapped("archive_size")
-            drop = shrinkage(self.archive_size, sizes, self.plan_id.size_warning)
-        self._persist(self, {"size_drop": drop})
-        return drop
 
     def _alike(self):
         """Return the last good backups of the same plan that saved the same things."""

@@ -16,10 +16,10 @@ from ..engine.messages import Message
 from ..engine.postgres.sessions import end_sessions
 from ..runs import words
 from .backup_step import OPEN_STATES
+from .job.context import MAX_ATTEMPTS
 
 _logger = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3  # runners that may take up one run before it is closed
 MAX_SPAWNS = 3  # runners that may be started without one of them taking the run up
 SPAWN_PATIENCE = timedelta(minutes=1)
 SUPERVISE_EVERY = timedelta(minutes=1)
@@ -247,19 +247,11 @@ class BackupJob(models.Model):
     def _end_leftovers(self):
         """End the database sessions of a runner that died."""
         try:
-            count = end_sessions(self._connection(), self._application_name())
+            database = self._run_context().database
+            count = end_sessions(database.connection(), database.application_name())
         except EngineError:
             return
         if count:
             _logger.warning(
                 "Backup %s left %s database sessions: ended", self.name, count
             )
-
-    def _connection(self):
-        return odoo_config.connection(self._database(), self._application_name())
-
-    def _application_name(self):
-        return f"dfr_backup {self.uuid[:8]}"
-
-    def _database(self):
-        return self.env.cr.dbname

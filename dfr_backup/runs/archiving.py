@@ -11,7 +11,8 @@ from ..engine.messages import Message, Text
 from ..engine.progress import Progress
 from . import words
 from .base import Run, Work
-from .records import JobRecord, StepRecord, StorageRecord
+from .context import RunContext
+from .records import StepRecord, StorageRecord
 from .registry import step_kind
 
 PARTIAL_ARCHIVE = "archive.part"
@@ -23,9 +24,9 @@ class ArchivingRun(Run):
 
     BEGINS_AGAIN = True  # what is lost can be made once more
 
-    def __init__(self, job: JobRecord):
-        super().__init__(job)
-        self.work = job._work_path()
+    def __init__(self, context: RunContext):
+        super().__init__(context)
+        self.work = self.context.files.work_path()
         self.partial = self.work / PARTIAL_ARCHIVE
         self._writer: ArchiveWriter | None = None
 
@@ -43,7 +44,7 @@ class ArchivingRun(Run):
         except (Cancelled, Deferred):
             raise
         except (EngineError, OSError) as error:
-            again = self.BEGINS_AGAIN and self.job._may_try_again()
+            again = self.BEGINS_AGAIN and self.context.cancel.may_try_again()
             if not again or not self._is_lost() or self._is_stored():
                 raise
             self._undo_uploads("upload")
@@ -60,7 +61,7 @@ class ArchivingRun(Run):
         if not self.work.exists():
             return True
         return self._has_saved() and not (
-            self.partial.exists() or self.job._is_archived()
+            self.partial.exists() or self.context.files.is_archived()
         )
 
     def _is_stored(self) -> bool:
@@ -81,7 +82,7 @@ class ArchivingRun(Run):
 
     def _watch(self) -> Progress:
         """Return a progress that only listens to a cancel: reading again is no step."""
-        return Progress(lambda _progress: self.job._check_cancel())
+        return Progress(lambda _progress: self.context.cancel.check())
 
     def _release(self) -> None:
         if self._writer is not None:
@@ -98,7 +99,7 @@ class ArchivingRun(Run):
         another server: then nothing of what the closed steps have saved counts any
         more, unless a storage holds it."""
         if (
-            self.job._is_archived()
+            self.context.files.is_archived()
             or not self.job._uploads_missing()
             or not self._has_saved()
         ):
@@ -111,7 +112,7 @@ class ArchivingRun(Run):
             self._archive()  # reads it again
         except PermanentError as error:
             self._undo_uploads("upload")
-            self.job._restart(Message(words.STARTING_AGAIN, problem=error))
+            self.context.store.restart(Message(words.STARTING_AGAIN, problem=error))
             self._forget_archive()
 
     def begin_again(self, reason: Text) -> None:
@@ -121,7 +122,7 @@ class ArchivingRun(Run):
 
     def _require_archive(self) -> None:
         """Raise PermanentError when there is nothing to upload any more."""
-        if not self.job._is_archived():
+        if not self.context.files.is_archived():
             raise ArchiveGone(folder=self.work)
 
     def _undo_uploads(self, unless: str) -> None:
@@ -145,4 +146,4 @@ class ArchivingRun(Run):
 
     def _record_copy(self, storage: StorageRecord, state: str, **noted: object) -> None:
         """Note in the catalogue what became of the archive in a storage."""
-        self.job._record_copy(storage, state, **noted)
+        self.context.catalogue.record_copy(storage, state, **noted)

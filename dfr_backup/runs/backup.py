@@ -43,7 +43,8 @@ from ..engine.sources.filestore import (
     walk_filestore,
 )
 from . import words
-from .records import JobRecord, StepRecord
+from .context import RunContext
+from .records import StepRecord
 from .registry import register
 from .steps import (
     ARCHIVE_FILES,
@@ -84,12 +85,12 @@ class BackupRun(StoringRun):
 
     overall_state = staticmethod(overall_state)
 
-    def __init__(self, job: JobRecord):
-        super().__init__(job)
+    def __init__(self, context: RunContext):
+        super().__init__(context)
         self.list = self.work / ATTACHMENT_LIST
 
     def run(self) -> None:
-        self.job._adopt_plan()
+        self.context.plan.adopt()
         first, *others = self.job.step_ids
         try:
             self._do(first)
@@ -129,9 +130,9 @@ class BackupRun(StoringRun):
             raise NoStorage()
         self._make_work()
         self._check_tools(progress)
-        self.job._adopt_encryption()
+        self.context.plan.adopt_encryption()
         # one that cannot be used ends the run before anything is saved
-        self.job._encryption_key()
+        self.context.plan.encryption_key()
         with self._postponing():
             self._check_space(progress)
         self._check_storages(progress)
@@ -153,8 +154,8 @@ class BackupRun(StoringRun):
             progress.log(Message(_("Using %(program)s"), program=tool.label))
 
     def _find_pg_dump(self) -> ClientTool:
-        job = self.job
-        return find_client_tool("pg_dump", job._server_version(), job._pg_path())
+        at = self.context.database
+        return find_client_tool("pg_dump", at.server_version(), at.pg_path())
 
     def _check_space(self, progress: Progress) -> None:
         needed = self._estimated_size(progress)
@@ -175,14 +176,16 @@ class BackupRun(StoringRun):
     def _estimated_size(self, progress: Progress) -> int:
         """Return about how many bytes the archive will have, rather too many."""
         size = 0
-        with Snapshot(self.job._connection().heard_by(progress)) as snapshot:
+        with Snapshot(
+            self.context.database.connection().heard_by(progress)
+        ) as snapshot:
             if self.job.include_database:
                 size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
             if self.job.include_filestore:
                 # the dump will tell what is the matter
                 with contextlib.suppress(PermanentError, RetryableError):
                     size += snapshot.estimated_filestore_size()
-        return 2 * size if self.job._is_encrypted() else size
+        return 2 * size if self.context.plan.is_encrypted() else size
 
     def _check_storages(self, progress: Progress) -> None:
         for storage in self.job._storages():
@@ -202,12 +205,12 @@ class BackupRun(StoringRun):
         try:
             yield
         except RetryableError as error:
-            if self.job._may_try_again():
+            if self.context.cancel.may_try_again():
                 raise Deferred.because(error) from error
             raise
 
     def _dump(self, progress: Progress) -> None:
-        connection = self.job._connection()
+        connection = self.context.database.connection()
         with Snapshot(connection.heard_by(progress)) as snapshot:
             self._save_list(snapshot, progress)
             tool = self._find_pg_dump()
@@ -223,7 +226,7 @@ class BackupRun(StoringRun):
                     snapshot,
                     member.write,
                     progress,
-                    self.job._dump_options(),
+                    self.context.database.dump_options(),
                 )
             self._index_attachments(snapshot, writer, progress)
         saved = writer.save()
@@ -241,7 +244,7 @@ class BackupRun(StoringRun):
                 tables=len(rows.counts or {}),
             )
         )
-        self.job._update_state(
+        self.context.store.update_state(
             snapshot_at=snapshot.taken_at.isoformat(),
             pg_dump=tool.label,
             rows=rows.counts,
@@ -289,7 +292,7 @@ class BackupRun(StoringRun):
                     where=where,
                 )
             )
-        self.job._update_state(
+        self.context.store.update_state(
             attachments={"files": files, "bytes": size, "elsewhere": elsewhere},
         )
 
@@ -297,11 +300,13 @@ class BackupRun(StoringRun):
         """Archive the attachment files of the same snapshot, and the custom addons."""
         writer, report = self._archive(), None
         if self.job.include_addons:
-            addons = archive_addons(writer, self.job._custom_addons(), progress)
-            self.job._update_state(addons=addons)
+            addons = archive_addons(
+                writer, self.context.files.custom_addons(), progress
+            )
+            self.context.store.update_state(addons=addons)
         if self.job.include_filestore:
             report = self._archive_filestore(writer, progress)
-        self.job._update_state(saved=writer.save())
+        self.context.store.update_state(saved=writer.save())
         if report and report.unreadable_count:
             raise FilesUnreadable(
                 count=report.unreadable_count,
@@ -312,13 +317,13 @@ class BackupRun(StoringRun):
     def _archive_filestore(
         self, writer: ArchiveWriter, progress: Progress
     ) -> FilestoreReport:
-        root = self.job._filestore_path()
+        root = self.context.files.filestore_path()
         attachments = self._attachments(root, progress)
         listed = self.job.run_state.attachments
         if not root.is_dir() and (listed is None or listed["files"]):
             raise FilestoreMissing(folder=root)
         report = archive_filestore(writer, root, attachments, progress)
-        self.job._note_filestore(report, complete=self.list.exists())
+        self.context.plan.note_filestore(report, complete=self.list.exists())
         progress.log(
             Message(
                 _("%(count)s attachment files, %(size)s"),
@@ -333,7 +338,7 @@ class BackupRun(StoringRun):
             if count:
                 lines = Joined(names, "\n")
                 progress.warn(Message(template, count=count, names=lines))
-        self.job._update_state(
+        self.context.store.update_state(
             filestore={
                 "files": report.files,
                 "bytes": report.bytes,
@@ -355,7 +360,7 @@ class BackupRun(StoringRun):
         """
         if not self.list.exists():
             try:
-                connection = self.job._connection().heard_by(progress)
+                connection = self.context.database.connection().heard_by(progress)
                 with Snapshot(connection) as snapshot:
                     self._save_list(snapshot, progress)
             except Cancelled:
@@ -375,19 +380,21 @@ class BackupRun(StoringRun):
     def compress(self, progress: Progress) -> None:
         """Complete the archive: checksums, manifest, directory. From here on it
         never changes."""
-        if not self.job._is_archived():
+        if not self.context.files.is_archived():
             self._seal(progress)
-        drop = self.job._note_size()
+        drop = self.context.plan.note_size()
         if drop:
             progress.warn(Message(words.SIZE_DROP, drop=drop))
 
     def _seal(self, progress: Progress) -> None:
-        self.job._adopt_encryption()
-        key = self.job._encryption_key()
-        name = archive_name(self.job._database(), self.job._taken_at(), self.job.uuid)
+        self.context.plan.adopt_encryption()
+        key = self.context.plan.encryption_key()
+        name = archive_name(
+            self.context.database.name(), self.context.archive.taken_at(), self.job.uuid
+        )
         writer = self._archive()
         count, digest = writer.write_checksums()
-        content = self.job._manifest({"count": count, "sha256sums": digest})
+        content = self.context.archive.manifest({"count": count, "sha256sums": digest})
         content = self._within_bounds(content, progress)
         writer.add_bytes(MANIFEST, manifest.encode(content))
         sealed = writer.close()
@@ -406,7 +413,7 @@ class BackupRun(StoringRun):
             name, complete = f"{name}.age", self.work / PARTIAL_ENCRYPTED
             stored = encrypt_file(self.partial, complete, key, progress)
             progress.log(Message(_("Encrypted by age")))
-        self.job._record_archive(name, stored.size, stored.sha256, content)
+        self.context.store.record_archive(name, stored.size, stored.sha256, content)
         checkpoint("archive.recorded")
         complete.rename(self.work / name)
         checkpoint("archive.renamed")

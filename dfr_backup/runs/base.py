@@ -7,7 +7,8 @@ from ..engine.checkpoints import checkpoint
 from ..engine.messages import Message, Text
 from ..engine.policy.outcome import checked_state
 from ..engine.progress import Progress
-from .records import CopyRecord, JobRecord, StepRecord, StorageRecord
+from .context import RunContext
+from .records import CopyRecord, StepRecord, StorageRecord
 from .steps import Step
 
 Work: TypeAlias = Callable[[Progress], object]
@@ -35,8 +36,9 @@ class Run:
     # from the outcomes of the steps to the state of the run
     overall_state = staticmethod(checked_state)
 
-    def __init__(self, job: JobRecord):
-        self.job = job
+    def __init__(self, context: RunContext):
+        self.context = context
+        self.job = context.job
 
     @classmethod
     def planned(
@@ -80,7 +82,7 @@ class Run:
     def begin_again(self, reason: Text) -> None:
         """Forget what earlier attempts have done, because nothing is known of it any
         more; ``reason`` is noted."""
-        self.job._restart(reason)
+        self.context.store.restart(reason)
 
     def abandon(self) -> None:
         """After a cancel: remove what this run has left and nobody needs."""
@@ -103,8 +105,8 @@ class Run:
 
     def remove_files(self) -> None:
         """Remove what this run has on this server: it will not go on."""
-        self.job._forget_key()
-        self.job._remove_work()
+        self.context.restores.forget_key()
+        self.context.files.remove_work()
 
     # === STEPS === #
 

@@ -56,14 +56,14 @@ class ImportRun(StoringRun):
     def begin_again(self, reason: Text) -> None:
         """The file is all that there is: check it once more."""
         self._undo_uploads("verify")
-        if self.job._is_archived():
-            self.job._archive_path().rename(self.work / UPLOADED)
+        if self.context.files.is_archived():
+            self.context.files.archive_path().rename(self.work / UPLOADED)
         Run.begin_again(self, reason)
 
     def check(self, progress: Progress) -> None:
         """Read all of the file, and decide under which name it is stored."""
         job, path = self.job, self.work / UPLOADED
-        if job._is_archived():
+        if self.context.files.is_archived():
             return
         uploaded = job.run_state.uploaded
         if not uploaded or not path.exists():
@@ -82,7 +82,7 @@ class ImportRun(StoringRun):
         except EngineError:  # the upload will say why, and may be tried again
             key = distinct_key(arrival.key, job.uuid[:8])
         content = arrival.taken_in(job.database_uuid, job.uuid)
-        job._record_archive(key, path.stat().st_size, sha256, content)
+        self.context.store.record_archive(key, path.stat().st_size, sha256, content)
         checkpoint("import.recorded")
         path.rename(self.work / key)
 
@@ -96,7 +96,7 @@ class ImportRun(StoringRun):
             return
         if lost and lost.error:
             progress.warn(lost.error.in_full)
-            self.job._note_to_accept([lost.error])
+            self.context.restores.note_to_accept([lost.error])
 
     def upload(self, progress: Progress, storage: StorageRecord) -> None:
         """Store the archive. A name that another import has taken since this one was
@@ -108,7 +108,7 @@ class ImportRun(StoringRun):
         if key != self.job.archive_name:
             self._rename(key)
             progress.log(Message(words.NAME_TAKEN, key=key))
-        self.job._update_state(begun=[*self._begun(), key])
+        self.context.store.update_state(begun=[*self._begun(), key])
         try:
             super().upload(progress, storage)
         except EngineError:
@@ -130,16 +130,16 @@ class ImportRun(StoringRun):
         with contextlib.suppress(EngineError):
             if let_go(storage._get_own_storage(), key, self.job.uuid):
                 begun = [name for name in self._begun() if name != key]
-                self.job._update_state(begun=begun)
+                self.context.store.update_state(begun=begun)
 
     def _rename(self, key: str) -> None:
         """Give the archive another name; a kill leaves it under the one or under the
         other, as the run knows it."""
-        job, former = self.job, self.job._archive_path()
+        job, former = self.job, self.context.files.archive_path()
         with contextlib.suppress(FileExistsError):
             os.link(former, self.work / key)
         size, content = int(job.archive_size), Manifest(job.run_state.manifest or {})
-        job._record_archive(key, size, job.archive_sha256, content)
+        self.context.store.record_archive(key, size, job.archive_sha256, content)
         former.unlink()
 
     def _sign(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -150,7 +150,7 @@ class ImportRun(StoringRun):
         """An archive that was lost from its storage, and is imported again, is the
         same copy."""
         if not self.job.copy_ids:
-            self.job._adopt_copy(storage)
+            self.context.catalogue.adopt_copy(storage)
         super()._record_copy(storage, state, **noted)
 
     def _apply_retention(

@@ -28,22 +28,22 @@ class RepairRun(Run):
         self.abandon()
 
     def again(self) -> object:
-        return self.job._issues().action_repair()
+        return self.context.repairs.issues().action_repair()
 
     def abandon(self) -> None:
         """Leave nothing, also of an attempt that was killed."""
-        for store_fname in self.job._names_to_repair():
-            remove_partial(self.job._filestore_path(), store_fname)
-        self.job._forget_key()
+        for store_fname in self.context.repairs.names():
+            remove_partial(self.context.files.filestore_path(), store_fname)
+        self.context.restores.forget_key()
 
     give_up = abandon
 
     def repair(self, progress: Progress) -> None:
         """Look through the backups, newest first, until every file was put back."""
-        wanted = self.job._files_to_repair()
+        wanted = self.context.repairs.files()
         progress.expect(sum(wanted.values()))
         whole = len(wanted)
-        for copy in self.job._repair_sources():
+        for copy in self.context.repairs.sources():
             if not wanted:
                 break
             try:
@@ -66,7 +66,10 @@ class RepairRun(Run):
         self, copy: CopyRecord, wanted: dict[str, int], progress: Progress
     ) -> None:
         """Put back what this backup holds of the files that are wanted."""
-        storage, identities = copy.storage_id._get_storage(), self.job._identities(copy)
+        storage, identities = (
+            copy.storage_id._get_storage(),
+            self.context.restores.identities(copy),
+        )
         progress.tick()
         known = copy._catalogued()
         with look_into(storage, copy.key, identities, known) as reader:
@@ -76,7 +79,9 @@ class RepairRun(Run):
                 progress.tick()
                 try:
                     written = put_back(
-                        self.job._filestore_path(), store_fname, reader.pieces(entry)
+                        self.context.files.filestore_path(),
+                        store_fname,
+                        reader.pieces(entry),
                     )
                 except PermanentError as error:
                     progress.log(
@@ -84,7 +89,9 @@ class RepairRun(Run):
                     )
                     continue
                 progress.advance(wanted.pop(store_fname))
-                self.job._note_repaired(store_fname, copy if written else None)
+                self.context.repairs.note_repaired(
+                    store_fname, copy if written else None
+                )
                 template = words.PUT_BACK if written else words.GOOD_ALREADY
                 progress.log(Message(template, file=store_fname, key=copy.key))
 

@@ -56,13 +56,13 @@ class RestoreRun(Run):
                     )
                 )
             )
-        self.job._forget_leftovers()
-        self.job._forget_fetched()
+        self.context.restores.forget_leftovers()
+        self.context.restores.forget_fetched()
         return True
 
     def _is_published(self) -> bool:
         """Tell whether the database has its name: then all of it was done."""
-        return self.job._is_published()
+        return self.context.restores.is_published()
 
     def needs_last_runner(self) -> bool:
         return self._is_published()  # it only has to be said
@@ -71,12 +71,13 @@ class RestoreRun(Run):
         if not self.job._step("finish")._is_good():
             self._restore(self.job.step_ids)
         if not self.job._step("finish")._is_good():
-            self.job._forget_addons()
-        self.job._forget_fetched()  # an attempt may have died before it came to that
+            self.context.restores.forget_addons()
+        # an attempt may have died before it came to that
+        self.context.restores.forget_fetched()
 
     def abandon(self) -> None:
-        self.job._forget_fetched()
-        self.job._forget_addons()
+        self.context.restores.forget_fetched()
+        self.context.restores.forget_addons()
 
     def again(self) -> object:
         """Its key is not kept: ask for all again."""
@@ -85,21 +86,21 @@ class RestoreRun(Run):
     def remove_files(self) -> None:
         """Remove also what it has made, and nobody has got."""
         if not self.job._step("finish")._is_good():
-            self.job._forget_addons()
-        self.job._forget_leftovers()
+            self.context.restores.forget_addons()
+        self.context.restores.forget_leftovers()
         super().remove_files()
 
     def _restore(self, steps: StepRecord) -> None:
         """Do the steps of one restore in their order."""
-        self.job._begin_again(steps)
+        self.context.restores.begin_again(steps)
         with self._open(steps.copy_id) as self.restore:
             for step in steps:
                 self._do(step)
-        self.job._forget_fetched()
+        self.context.restores.forget_fetched()
 
     def _open(self, copy: CopyRecord) -> Restore:
         accepted = [*(self.job.restore_accepted or ()), *self.accepts]
-        return self.job._open_restore(copy, self.durable, self.whole, accepted)
+        return self.context.restores.open(copy, self.durable, self.whole, accepted)
 
     def _obstacle(self, step: StepRecord) -> str | None:
         """None of the steps of one copy is done after the first that fails."""
@@ -125,7 +126,7 @@ class RestoreRun(Run):
             work(progress)
         except EngineError as error:
             found = self.restore.to_accept or [error]
-            self.job._note_to_accept(filter(is_acceptable, found))
+            self.context.restores.note_to_accept(filter(is_acceptable, found))
             raise
 
     def fetch(self, progress: Progress, step: StepRecord) -> None:
@@ -141,21 +142,23 @@ class RestoreRun(Run):
         try:
             self.restore.fetch(storage._get_storage(), copy.key, progress, known)
         except Mismatch:
-            self.job._persist(copy, {"state": "damaged"})
+            self.context.store.persist(copy, {"state": "damaged"})
             raise
 
     def addons(self, progress: Progress) -> None:
         """Unpack the custom addons into a directory of this restore's own, and say
         what to do with them. No Odoo loads from there until its administrator wants
         it."""
-        path = self.job._addons_path()
+        path = self.context.restores.addons_path()
         done = unpack_addons(self.restore.archive, path, progress)
-        self.job._tell_addons(done, self.restore.archive.describe(), progress)
+        self.context.restores.tell_addons(
+            done, self.restore.archive.describe(), progress
+        )
 
     def finish(self, progress: Progress) -> None:
         """Publish the database, after noting which one it is: a kill may come in
         between."""
-        self.job._update_state(restored=self.restore.target.number())
+        self.context.store.update_state(restored=self.restore.target.number())
         self.restore.finish(progress)
 
 
@@ -176,8 +179,8 @@ class DrillRun(RestoreRun):
             steps = self._steps_of(copy)
             if not all(step._is_closed() for step in steps):
                 self._restore(steps)
-            self.job._note_drill(copy, steps)
-        self.job._forget_fetched()
+            self.context.restores.note_drill(copy, steps)
+        self.context.restores.forget_fetched()
 
     def _is_published(self) -> bool:
         return False
@@ -188,7 +191,7 @@ class DrillRun(RestoreRun):
     def boot(self, progress: Progress) -> None:
         """Let an Odoo load the copy and read a record of every model."""
         self.restore.make_safe(progress)
-        self.job._boot(self.restore.target.connection.database, progress)
+        self.context.restores.boot(self.restore.target.connection.database, progress)
 
     def drop(self, _progress: Progress) -> None:
         """Remove the copy."""

@@ -28,7 +28,7 @@ class ScanRun(Run):
         found = with_retries(
             lambda: list(scan(target, progress)), progress, storage._retries()
         )
-        self.job._record_scan(storage, found, progress)
+        self.context.catalogue.record_scan(storage, found, progress)
         for item in found:
             if item.problem:
                 # what has no readable manifest may well be somebody else's

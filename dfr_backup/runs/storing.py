@@ -50,7 +50,11 @@ class StoringRun(ArchivingRun):
         job = self.job
         self._require_archive()
         self._require_closed()
-        path, key, retries = job._archive_path(), job.archive_name, storage._retries()
+        path, key, retries = (
+            self.context.files.archive_path(),
+            job.archive_name,
+            storage._retries(),
+        )
         with_retries(lambda: target.put(path, key, progress), progress, retries)
         checkpoint("storage.manifest.before")
         about = Manifest(job.run_state.manifest or {})
@@ -68,20 +72,20 @@ class StoringRun(ArchivingRun):
         self._record_copy(storage, "stored", **noted)
 
     def _sign(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self.job._sign(content)
+        return self.context.archive.sign(content)
 
     def _require_closed(self) -> None:
         """Raise an EngineError when the archive may not be uploaded as it is: it was
         completed before its plan was encrypted."""
         if self.job._is_too_open():
-            again = self.job._may_try_again()
+            again = self.context.cancel.may_try_again()
             raise EncryptedMeanwhile() if again else StaysInTheClear()
 
     def verify(self, progress: Progress, storage: StorageRecord) -> None:
         """Read back what the storage holds, and compare it with what was sealed."""
         job = self.job
         target = storage._get_own_storage()
-        known = job._catalogued(storage)
+        known = self.context.catalogue.catalogued(storage)
         try:
             sidecar = with_retries(
                 lambda: compare_stored(target, job.archive_name, known, progress),
@@ -111,7 +115,7 @@ class StoringRun(ArchivingRun):
             if self._good("verify", storage):
                 self._look_after(progress, storage)
         try:
-            self.job._clean_up(progress)
+            self.context.files.clean_up(progress)
         except OSError as error:
             progress.warn(
                 Message(_("Something could not be removed: %(reason)s"), reason=error)
@@ -121,16 +125,16 @@ class StoringRun(ArchivingRun):
         """List a storage, once: delete what no rule wants any more, and see what else
         is gone: somebody else may have deleted it."""
         with warning(progress, storage):
-            listing = self.job._listing(storage, progress)
+            listing = self.context.catalogue.listing(storage, progress)
             self._apply_retention(progress, storage, listing)
-            self.job._note_listed(storage, progress, listing)
+            self.context.catalogue.note_listed(storage, progress, listing)
 
     def _apply_retention(
         self, progress: Progress, storage: StorageRecord, listing: Listing
     ) -> None:
         """Delete what the plan's rules want nowhere any more, and say for each why."""
         with warning(progress, storage):
-            self.job._apply_retention(storage, progress, listing)
+            self.context.catalogue.apply_retention(storage, progress, listing)
 
     def abandon(self) -> None:
         """After a cancel: remove every trace of this run but the copies already

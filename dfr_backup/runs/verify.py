@@ -36,7 +36,9 @@ class VerifyRun(Run):
             )
         except Mismatch:
             present = target.stat(copy.key) is not None
-            self.job._persist(copy, {"state": "damaged" if present else "missing"})
+            self.context.store.persist(
+                copy, {"state": "damaged" if present else "missing"}
+            )
             raise
         progress.log(Message(_("%(key)s: the checksum is right"), key=copy.key))
         copy._note_verified(self.job)
@@ -44,8 +46,8 @@ class VerifyRun(Run):
     def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
         if copy.origin != "odoo":
             sidecar = compare_stored(target, copy.key, copy._catalogued(), progress)
-            self.job._persist(copy, copy._noted_of(sidecar))
+            self.context.store.persist(copy, copy._noted_of(sidecar))
             return
         known = copy.sha256 or ""
         found = compare_found(target, copy.key, int(copy.size), known, progress)
-        self.job._persist(copy, {"sha256": found})
+        self.context.store.persist(copy, {"sha256": found})

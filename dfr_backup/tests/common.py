@@ -71,9 +71,11 @@ class BackupCase(TransactionCase):
     def seal(self, job, size=5000):
         """Note the archive of a run, as it does when that is complete."""
         with patch.object(self.env.cr, "commit", lambda: None):
-            content = job._manifest({"count": 1, "sha256sums": "ab" * 32})
+            content = job._run_context().archive.manifest(
+                {"count": 1, "sha256sums": "ab" * 32}
+            )
         name, digest = f"{job.uuid}.zip", "0" * 64
-        job._record_archive(
+        job._run_context().store.record_archive(
             job.archive_name or name, size, job.archive_sha256 or digest, content
         )
 
@@ -81,7 +83,7 @@ class BackupCase(TransactionCase):
         """Note where a run has stored its archive, as it does."""
         if not job.run_state.manifest:
             self.seal(job, int(job.archive_size) or 5000)
-        job._record_copy(self.storage, state)
+        job._run_context().catalogue.record_copy(self.storage, state)
 
     def end(self, job, **states):
         """Write down how the steps of a run ended, as the runner would, and close

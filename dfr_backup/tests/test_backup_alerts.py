@@ -150,7 +150,7 @@ class TestBackupAlerts(AlertCase):
         codes = [summary["error_code"], printed["job"]["error_code"]]
         for steps in (summary["steps"], printed["steps"]):
             codes += [one["error_code"] for one in steps]
-        codes += [part["code"] for part in job._missing_parts()]
+        codes += [part["code"] for part in job._run_context().archive.missing_parts()]
         problems = self.env["backup.overview"].get_overview()["problems"]
         codes += [p["code"] for p in problems if "code" in p]
         self.assertEqual(set(codes), {None})

@@ -22,10 +22,11 @@ from ..engine.manifest.signature import Signer, signature_of
 from ..engine.messages import to_json
 from ..engine.progress import Progress
 from ..engine.storages.local.storage import LocalStorage
+from ..models.job.catalogue import Copies
+from ..models.job.restores import Restores
 from ..models.plan.copies import stored
 from ..models.plan.due import create_due_verifications
 from ..runs import words
-from ..runs.backup import BackupRun
 from .common import BackupCase
 
 NOW = fields.Datetime.now()
@@ -105,9 +106,9 @@ class CatalogueCase(BackupCase):
         job = self.run_now()
         job.state = "running"
         progress = Progress()
-        self.patch(type(job), "_storage_now", lambda self, storage: None)
+        self.patch(Copies, "storage_now", lambda self, storage: None)
         try:
-            job._apply_retention(self.storage, progress)
+            job._run_context().catalogue.apply_retention(self.storage, progress)
         except EngineError as error:  # a warning in a run
             progress.warn(error.in_full)
         self.lines = str(list(map(to_json, progress.lines)))
@@ -139,11 +140,11 @@ class TestBackupCatalogue(CatalogueCase):
             self.store(days)
         job = self.run_now()
         job.state = "running"
-        self.patch(type(job), "_storage_now", lambda self, storage: None)
-        self.patch(type(job), "_listing", lambda self, storage, progress: None)
+        self.patch(Copies, "storage_now", lambda self, storage: None)
+        self.patch(Copies, "listing", lambda self, storage, progress: None)
         before = len(self.stored(self.disk))
         with self.assertRaises(Cancelled):
-            BackupRun(job)._look_after(Cancelling(), self.storage)
+            job._run()._look_after(Cancelling(), self.storage)
         self.assertGreaterEqual(len(self.stored(self.disk)), before - 2)
         job.state = "success"
 
@@ -289,7 +290,7 @@ class TestBackupCatalogue(CatalogueCase):
         self.assertEqual((job.state, copy.state), ("failure", "damaged"))
 
     def test_drill_and_restore_refuse_a_swapped_pair(self):
-        self.patch(type(self.env["backup.job"]), "_forget_leftovers", lambda _job: None)
+        self.patch(Restores, "forget_leftovers", lambda _self: None)
         for request in ("_request_drill", "_request_restore"):
             with self.subTest(request):
                 copy = self.store(content=b"first 1", signature="ours")
@@ -487,7 +488,7 @@ class TestBackupCatalogue(CatalogueCase):
         (self.disk / gone.key).unlink()
         (self.disk / sidecar_key(gone.key)).unlink()
         job = self.run_now()
-        self.patch(type(job), "_storage_now", lambda self, storage: None)
+        self.patch(Copies, "storage_now", lambda self, storage: None)
         job._step("verify").state = "success"
         calls = []
         listing = LocalStorage.list
@@ -497,7 +498,7 @@ class TestBackupCatalogue(CatalogueCase):
             return listing(storage)
 
         self.patch(LocalStorage, "list", counted)
-        BackupRun(job).cleanup(Progress())
+        job._run().cleanup(Progress())
         self.assertEqual(len(calls), 1)
         states = [copies[0].state, copies[3].state, gone.state]
         self.assertEqual(states, ["verified", "deleted", "missing"])

@@ -132,8 +132,10 @@ class TestBackupHealth(AlertCase):
         yesterday = fields.Datetime.now() - timedelta(days=1)
         (there + gone).copy_ids.seen_at = yesterday
         progress = Progress()
-        there._note_listed(
-            self.storage, progress, there._listing(self.storage, progress)
+        there._run_context().catalogue.note_listed(
+            self.storage,
+            progress,
+            there._run_context().catalogue.listing(self.storage, progress),
         )
         self.assertEqual(
             [there.copy_ids.state, gone.copy_ids.state], ["verified", "missing"]

@@ -15,6 +15,7 @@ from ..engine.errors.other import NotAnArchive, UploadNeedsSpace
 from ..engine.errors.people import IdentityNotConfirmed
 from ..engine.manifest import write as manifest
 from ..engine.progress import Progress
+from ..models.job.catalogue import Copies
 from .common import BackupCase
 
 ELSEWHERE = "11111111-2222-3333-4444-555555555555"
@@ -240,7 +241,9 @@ class TestBackupImport(BackupCase):
         kept = self.imported(self.odoos)
         self.assertEqual(kept.state, "failure")
         # as if the storage had still been there when the name was looked for
-        kept._archive_path().rename(kept._work_path() / NAME)
+        kept._run_context().files.archive_path().rename(
+            kept._run_context().files.work_path() / NAME
+        )
         kept.archive_name = NAME
         self.storage.local_path = str(self.disk)
         other = self.imported(zipped(json.dumps(ODOO), other="another file"))
@@ -294,8 +297,8 @@ class TestBackupImport(BackupCase):
         )
         self.plan.keep_minimum = 1
         job = self.run_now()
-        self.patch(type(job), "_storage_now", lambda self, storage: None)
-        job._apply_retention(self.storage, Progress())
+        self.patch(Copies, "storage_now", lambda self, storage: None)
+        job._run_context().catalogue.apply_retention(self.storage, Progress())
         for copy in copies:
             self.assertEqual((copy.state, copy.origin), ("verified", "import"))
             self.assertFalse(copy.plan_id or copy.expires_at)

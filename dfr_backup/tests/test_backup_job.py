@@ -24,7 +24,7 @@ from ..engine.errors.other import ForeignRun
 from ..engine.errors.places import NoSuchLocation
 from ..engine.errors.runs import Interrupted, NotStarted
 from ..engine.progress import Progress
-from ..models.backup_job_supervision import MAX_ATTEMPTS
+from ..models.job.context import MAX_ATTEMPTS
 from ..runs.backup import BackupRun
 from .common import BackupCase
 
@@ -247,8 +247,8 @@ class TestBackupJob(BackupCase):
     def test_retry_uploads_the_kept_archive_again(self):
         job = self.run_now()
         job.archive_name = "kept.zip"
-        job._work_path().mkdir(parents=True)
-        job._archive_path().touch()
+        job._run_context().files.work_path().mkdir(parents=True)
+        job._run_context().files.archive_path().touch()
         self.end(job, upload="failure", verify="skipped")
         self.assertTrue(job.can_retry_upload)
         self.assertEqual(job.action_retry()["res_id"], job.id)
@@ -261,17 +261,22 @@ class TestBackupJob(BackupCase):
     def test_a_run_that_waited_encrypts_as_the_plan_says_now(self):
         job = self.run_now()
         self.encrypt()
-        BackupRun(job).initialize(Progress())
+        job._run().initialize(Progress())
         self.assertEqual(job.encryption, "passphrase")
 
     def test_nothing_is_completed_in_the_clear_once_the_plan_encrypts(self):
         job = self.run_now()
-        run = BackupRun(job)
+        run = job._run()
         run.initialize(Progress())
         self.encrypt()
         with patch.object(self.env.cr, "commit", lambda: None):
             run.compress(Progress())
-        self.assertTrue(job._archive_path().read_bytes().startswith(b"age-encryption"))
+        self.assertTrue(
+            job._run_context()
+            .files.archive_path()
+            .read_bytes()
+            .startswith(b"age-encryption")
+        )
         self.assertEqual(
             job.run_state.manifest["dfr_backup"]["encryption"]["kind"], "passphrase"
         )
@@ -279,8 +284,8 @@ class TestBackupJob(BackupCase):
     def test_an_archive_in_the_clear_is_not_uploaded_once_the_plan_encrypts(self):
         job = self.run_now()
         job.archive_name = "kept.zip"
-        job._work_path().mkdir(parents=True)
-        job._archive_path().touch()
+        job._run_context().files.work_path().mkdir(parents=True)
+        job._run_context().files.archive_path().touch()
         self.end(job, upload="failure", verify="skipped")
         self.encrypt()
         self.assertFalse(job.can_retry_upload)
@@ -292,8 +297,8 @@ class TestBackupJob(BackupCase):
         archive, in the clear."""
         self.addCleanup(self.empty, self.root / "disk")
         job = self.run_now()
-        job._work_path().mkdir(parents=True)
-        run = BackupRun(job)
+        job._run_context().files.work_path().mkdir(parents=True)
+        run = job._run()
         run.initialize(Progress())
         with patch.object(self.env.cr, "commit", lambda: None):
             run.compress(Progress())
@@ -305,7 +310,7 @@ class TestBackupJob(BackupCase):
     def test_a_run_that_goes_on_uploads_nothing_in_the_clear(self):
         run = self.sealed_run()
         job, clear = run.job, run.job.archive_name
-        self.assertFalse(job._is_encrypted())
+        self.assertFalse(job._run_context().plan.is_encrypted())
         self.encrypt()
         files = job.step_ids.filtered(lambda s: s.kind == "archive_files")
         dump = job.step_ids.filtered(lambda s: s.kind == "dump_database")
@@ -331,7 +336,9 @@ class TestBackupJob(BackupCase):
                     job._step(kind).unlink()  # not what this is about
                 data = {**job.data, **change}
                 job.data = {k: v for k, v in data.items() if v is not None}
-                job._archive_path().write_bytes(b"of another release")
+                job._run_context().files.archive_path().write_bytes(
+                    b"of another release"
+                )
                 with (
                     patch.object(self.env.cr, "commit", lambda: None),
                     patch.object(BackupRun, "_has_saved", lambda run: True),
@@ -382,7 +389,7 @@ class TestBackupJob(BackupCase):
             {"name": "Other", "local_path": str(self.root / "other")}
         )
         self.plan.write({"storage_ids": [(6, 0, other.ids)], "include_addons": True})
-        job._adopt_plan()
+        job._run_context().plan.adopt()
         self.assertEqual(job._storages(), other)
         self.assertTrue(job.include_addons)
         self.assertEqual(
@@ -395,7 +402,7 @@ class TestBackupJob(BackupCase):
             ],
         )
         steps = job.step_ids
-        job._adopt_plan()
+        job._run_context().plan.adopt()
         self.assertEqual(job.step_ids, steps)
 
     def test_a_run_that_goes_on_stores_nothing_where_the_plan_does_not(self):
@@ -420,10 +427,10 @@ class TestBackupJob(BackupCase):
         runs = dict.fromkeys(names)
         for name in names:
             runs[name] = job = self.run_now()
-            job._work_path().mkdir(parents=True)
+            job._run_context().files.work_path().mkdir(parents=True)
             if name != "failed":
                 job.archive_name = f"{name}.zip"
-                job._archive_path().touch()
+                job._run_context().files.archive_path().touch()
             unsent = name in ("unsent", "late")
             self.end(
                 job, cleanup="failure", **({"upload": "failure"} if unsent else {})
@@ -436,14 +443,18 @@ class TestBackupJob(BackupCase):
         strange = odoo_config.work_path("of another database")
         strange.mkdir()
         last = self.run_now()
-        last._work_path().mkdir()
-        last._clean_up(Progress())
-        there = {name for name, job in runs.items() if job._work_path().exists()}
+        last._run_context().files.work_path().mkdir()
+        last._run_context().files.clean_up(Progress())
+        there = {
+            name
+            for name, job in runs.items()
+            if job._run_context().files.work_path().exists()
+        }
         self.assertEqual(there, {"unsent"})
         self.assertGreater(runs["unsent"].kept_until, fields.Datetime.now())
         self.assertFalse(runs["late"].kept_until)
         self.assertTrue(strange.exists())
-        self.assertFalse(last._work_path().exists())
+        self.assertFalse(last._run_context().files.work_path().exists())
 
     def test_later_attempt_does_a_failed_cleanup_once_more(self):
         job = self.run_now()
@@ -452,12 +463,12 @@ class TestBackupJob(BackupCase):
                 "failure" if step.kind in ("initialize", "cleanup") else "skipped"
             )
         job.write({"state": "running", "attempt": 2})
-        job._work_path().mkdir(parents=True)
+        job._run_context().files.work_path().mkdir(parents=True)
         job._perform()
         self.assertEqual(
             (job.state, job._step("cleanup").state), ("failure", "success")
         )
-        self.assertFalse(job._work_path().exists())
+        self.assertFalse(job._run_context().files.work_path().exists())
 
     def test_retry_of_a_good_run_is_refused(self):
         job = self.run_now()

@@ -77,7 +77,7 @@ class TestBackupRepair(BackupCase):
         for kind, content in troubles:
             report.troubles.append(FileIssue(store_fname(content), kind, "gone"))
             setattr(report, f"{kind}_count", getattr(report, f"{kind}_count") + 1)
-        job._note_filestore(report, complete)
+        job._run_context().plan.note_filestore(report, complete)
         self.end(job)
         return self.issues.search([("state", "=", "open")], order="attachment")
 

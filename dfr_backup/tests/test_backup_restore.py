@@ -21,7 +21,6 @@ from ..engine.errors.restore import (
 )
 from ..engine.messages import Size
 from ..engine.postgres.connection import Connection
-from ..runs.restore import RestoreRun
 from .common import BackupCase
 
 
@@ -67,7 +66,7 @@ class TestBackupRestore(BackupCase):
     def refused_by(self, *errors, kind="restore"):
         """Let a restore end because of these."""
         job = self.copy._request_restore(restore_database="restored")
-        job._note_to_accept(errors)
+        job._run_context().restores.note_to_accept(errors)
         job.write({"state": "failure", "kind": kind})
         return job
 
@@ -168,7 +167,7 @@ class TestBackupRestore(BackupCase):
 
     def test_run_remembers_what_may_be_accepted_of_what_ends_a_step(self):
         job = self.copy._request_restore(restore_database="restored")
-        run = RestoreRun(job)
+        run = job._run()
         run.restore = Namespace(to_accept=[])
         space, name = RestoreNeedsSpace(), NameTaken(database="x")
         for found, error, codes in (
@@ -183,7 +182,7 @@ class TestBackupRestore(BackupCase):
 
             with contextlib.suppress(type(error)):  # and no savepoint
                 run._noting(end, None)
-            self.assertEqual(set(job._to_accept()), codes)
+            self.assertEqual(set(job._run_context().restores.to_accept()), codes)
 
     def test_neutralized_copy_has_no_secret(self):
         job = self.copy._request_restore(restore_database="restored")

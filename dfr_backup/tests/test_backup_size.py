@@ -19,7 +19,7 @@ class TestBackupSize(OverviewCase):
         for kind, state in states.items():
             job._step(kind).state = state
         self.seal(job, size)
-        job._note_size()
+        job._run_context().plan.note_size()
         self.end(job, **states)
         if job.state == "success":
             self.record_copy(job)
@@ -74,7 +74,9 @@ class TestBackupSize(OverviewCase):
             self.back_up_bytes(USUAL)
         for threshold, found in ((61, 0), (60, 60), (0, 0)):
             self.plan.size_warning = threshold
-            self.assertEqual(self.back_up_bytes(400)._note_size(), found)
+            self.assertEqual(
+                self.back_up_bytes(400)._run_context().plan.note_size(), found
+            )
 
     def test_who_wants_no_mails_about_failures_gets_none(self):
         self.plan.alert_failure = False

@@ -6,6 +6,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
 from ..engine.errors.trust import NeverTrusted, NotTrusted
+from ..models.job.restores import Restores
 from ..models.plan.due import create_due_drills
 from .archives import store_archive
 from .common import BackupCase
@@ -22,7 +23,7 @@ class TestBelieve(BackupCase):
 
     def setUp(self):
         super().setUp()
-        self.patch(type(self.env["backup.job"]), "_forget_leftovers", lambda _job: None)
+        self.patch(Restores, "forget_leftovers", lambda _self: None)
 
     @classmethod
     def stored(cls, key, date, **values):

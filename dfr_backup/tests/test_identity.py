@@ -15,6 +15,7 @@ from ..engine.manifest.names import sidecar_key
 from ..engine.messages import to_json
 from ..engine.ownership.owners import Record
 from ..engine.progress import Progress
+from ..models.job.catalogue import Copies
 from ..models.overview.problems import all_problems
 from .test_backup_catalogue import CatalogueCase
 
@@ -68,8 +69,11 @@ class TestIdentity(IdentityCase):
         job = self.run_now()
         self.assertEqual(job.identity, self.me.key)
         self.seal(job)
-        self.assertEqual(job._sidecar().identity, self.me)
-        self.assertEqual(job._sign({})["signature"]["identity"], self.me.to_json())
+        self.assertEqual(job._run_context().archive.sidecar().identity, self.me)
+        self.assertEqual(
+            job._run_context().archive.sign({})["signature"]["identity"],
+            self.me.to_json(),
+        )
 
     def test_a_copy_of_the_database_deletes_nothing(self):
         self.keep_two()
@@ -79,7 +83,7 @@ class TestIdentity(IdentityCase):
         before = {path.name for path in self.disk.iterdir()}
         job = self.run_now()
         with self.assertRaises(NotOriginal):
-            job._apply_retention(self.storage, Progress())
+            job._run_context().catalogue.apply_retention(self.storage, Progress())
         for copy in (old[3], mine[3]):
             with self.assertRefuses(NotOriginal):
                 copy.action_delete()
@@ -164,14 +168,16 @@ class TestIdentity(IdentityCase):
         """Also a raw copy of the rows must not go on with it."""
         job = self.run_now()
         job.write({"state": "running", "identity": self.original.key})
-        folder = job._work_path()
+        folder = job._run_context().files.work_path()
         folder.mkdir(parents=True)
         self.become_a_copy()
         self.env["backup.job"]._supervise()
         self.assertEqual(job.state, "cancelled")
         self.assertEqual(job.error_code, ForeignRun.code)
         job._run().remove_files()
-        self.assertNotIn(folder, list(self.run_now()._stale_files()))
+        self.assertNotIn(
+            folder, list(self.run_now()._run_context().files.stale_files())
+        )
         self.assertTrue(folder.exists(), "the original works in there")
 
     def test_another_server_that_stores_in_our_name_stops_deleting(self):
@@ -180,9 +186,9 @@ class TestIdentity(IdentityCase):
         self.store_as(self.me, 4)
         self.env["backup.job"].search([("uuid", "=", "00000008-0000")]).unlink()
         job = self.run_now()
-        self.patch(type(job), "_storage_now", lambda self, storage: None)
+        self.patch(Copies, "storage_now", lambda self, storage: None)
         try:  # assertRaises would roll back what was noted
-            job._apply_retention(self.storage, Progress())
+            job._run_context().catalogue.apply_retention(self.storage, Progress())
             error = None
         except TwoWriters as raised:
             error = raised
@@ -195,7 +201,7 @@ class TestIdentity(IdentityCase):
         odoo_config.originals().hand_over(self.me)
         self.assertIsNone(self.identities._objection())
         progress = Progress()
-        job._apply_retention(self.storage, progress)
+        job._run_context().catalogue.apply_retention(self.storage, progress)
         self.assertEqual(copies[3].state, "deleted", list(map(to_json, progress.lines)))
 
     def test_a_look_goes_before_a_ping(self):

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from odoo.tests import TransactionCase
 
+from ..runs import context
 from ..runs.records import (
     CopyRecord,
     IssueRecord,
@@ -61,6 +62,24 @@ class TestRunRecords(TransactionCase):
                     self.assertEqual(taken[: len(given)], given)
                     # what a run never gives has a value of its own
                     self.assertTrue(all(one[2] for one in taken[len(given) :]))
+
+    def test_context_has_the_parts_that_runs_use(self):
+        found = self.env["backup.job"]._run_context()
+        for name in vars(found):
+            wanted = getattr(context, name.capitalize(), None)
+            for method, declared in inspect.getmembers(wanted, inspect.isfunction):
+                if method.startswith("__"):
+                    continue
+                with self.subTest(part=name, method=method):
+                    given = self.parameters(declared)
+                    taken = self.parameters(getattr(type(getattr(found, name)), method))
+                    self.assertEqual(taken[: len(given)], given)
+                    self.assertTrue(all(one[2] for one in taken[len(given) :]))
+
+    def test_context_is_whole(self):
+        found = vars(self.env["backup.job"]._run_context())
+        parts = [name for name in vars(context.RunContext) if not name.startswith("_")]
+        self.assertEqual(sorted(found), sorted(parts))
 
     def parameters(self, function):
         return [

@@ -178,8 +178,10 @@ class BackupImportWizard(models.TransientModel):
                 )
             )
         job = self.sudo()._create_run()
-        job._work_path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.rename(job._work_path())
+        job._run_context().files.work_path().parent.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )
+        path.parent.rename(job._run_context().files.work_path())
         forget_opened(self)
         return job._start()._action_open()
 

@@ -148,7 +148,11 @@ class BackupRestoreWizard(models.TransientModel):
         archive was taken in."""
         copy = self.copy_id.sudo()
         jobs = self._last_restore() | copy.job_id
-        known = {code: text for job in jobs for code, text in job._to_accept().items()}
+        known = {
+            code: text
+            for job in jobs
+            for code, text in job._run_context().restores.to_accept().items()
+        }
         return known | {f.code: self._in_words(f) for f in found if f.acceptable}
 
     def _obstacles(self, found, acceptable):

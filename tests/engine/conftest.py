@@ -11,6 +11,8 @@ package = types.ModuleType("dfr_backup")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 
+from run_fixtures import backup, source, storages, stored, target  # noqa: E402, F401
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -97,7 +97,7 @@ def test_steps_are_planned_in_order_and_only_where_they_are_wanted():
 
 
 def test_unknown_kind_is_an_error_that_says_so():
-    run = run_kind("nobody")(_Job(kind="nobody"))
+    run = run_kind("nobody")(_Record(job=_Job(kind="nobody")))
     for method in (run.run, run.again):
         with pytest.raises(UnknownKind) as raised:
             method()
