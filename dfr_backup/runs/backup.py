@@ -397,7 +397,7 @@ class BackupRun(StoringRun):
         content = self.context.archive.manifest({"count": count, "sha256sums": digest})
         content = self._within_bounds(content, progress)
         writer.add_bytes(MANIFEST, manifest.encode(content))
-        sealed = writer.close()
+        sealed = writer.close(progress.tick)
         self._release()
         progress.log(
             Message(

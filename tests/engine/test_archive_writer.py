@@ -878,3 +878,17 @@ def test_memory_does_not_grow_with_the_archive(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) < 30 << 10  # KiB
+
+
+def test_a_cancel_while_it_reaches_the_disk_leaves_what_can_be_ended(tmp_path):
+    def cancel():
+        raise Cancelled
+
+    path = tmp_path / "archive.zip"
+    writer = ArchiveWriter.create(path)
+    add(writer, "a", b"content")
+    with pytest.raises(Cancelled):
+        writer.close(cancel)
+    writer.close()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("a") == b"content"

@@ -4,12 +4,15 @@ import errno
 import hashlib
 import os
 import random
+from contextlib import closing
 
 import pytest
 from page_cache import holds, need_page_cache
 
+from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.fileio import append_file
 from dfr_backup.engine.fileio.append_file import BUFFER, AppendFile
+from dfr_backup.engine.fileio.durable import PIECE
 from dfr_backup.engine.fileio.page_cache import BEHIND
 
 NOISE = random.Random(3).randbytes(BUFFER + 4097)
@@ -126,3 +129,23 @@ def test_leaves_the_page_cache_alone_also_after_a_return(tmp_path):
 def fill(file, size):
     for _number in range(size // BUFFER):
         file.write(NOISE[:BUFFER])
+
+
+def test_a_cancel_is_heard_while_a_file_reaches_the_disk(tmp_path):
+    """Between two pieces of it."""
+    asked = []
+
+    def look():
+        asked.append(1)
+        if len(asked) == 2:
+            raise Cancelled
+
+    path = tmp_path / "file"
+    with closing(AppendFile(path, os.O_CREAT, lambda _view: None)) as file:
+        for _each in range(3):
+            file.write(bytes(PIECE))
+        with pytest.raises(Cancelled):
+            file.sync(look)
+        file.sync()
+    assert len(asked) == 2
+    assert path.stat().st_size == 3 * PIECE

@@ -239,8 +239,9 @@ class ArchiveWriter:
         checkpoint("archive.checksums.written")
         return count, stream.sha256
 
-    def close(self) -> Sealed:
-        """Write the central directory and let everything reach the disk.
+    def close(self, look: Callable[[], object] = lambda: None) -> Sealed:
+        """Write the central directory and let everything reach the disk; ``look`` is
+        called meanwhile, and may raise Cancelled.
 
         The journal stays, and with it the archive can be resumed and closed again,
         until the caller has noted that it is complete: whoever moves the archive
@@ -254,7 +255,7 @@ class ArchiveWriter:
             self._flush()
             checkpoint("archive.directory.written")
             with self._explained():
-                self._file.sync()
+                self._file.sync(look)
                 sync_directory(self._path.parent)
         except BaseException:
             self._roll_back()

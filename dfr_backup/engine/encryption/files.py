@@ -70,7 +70,10 @@ def encrypt_file(
     recipients = _as_list(key)
     progress.expect(source.stat().st_size)
     digest = hashlib.sha256()
-    with _target(target, digest.update) as encrypted, _behind(encrypted.write) as put:
+    with (
+        _target(target, progress, digest.update) as encrypted,
+        _behind(encrypted.write) as put,
+    ):
         sealed: list[bytes] = []
         writer = EncryptedWriter(sealed.append, recipients)
         with pieces_on_disk(source) as pieces:
@@ -101,7 +104,7 @@ def decrypt_file(
     progress.expect(source.stat().st_size)
     with (
         open(source, "rb", opener=open_regular) as encrypted,
-        _target(target) as decrypted,
+        _target(target, progress) as decrypted,
     ):
         opened()
         reader = open_decrypted(encrypted, key)
@@ -145,7 +148,9 @@ def _behind(
 
 @contextmanager
 def _target(
-    path: Path, added: Callable[[memoryview], object] = lambda _piece: None
+    path: Path,
+    progress: Progress,
+    added: Callable[[memoryview], object] = lambda _piece: None,
 ) -> Iterator[AppendFile]:
     """Open a new private file that is on the disk afterwards, or gone when anything
     fails."""
@@ -153,7 +158,7 @@ def _target(
         path.unlink(missing_ok=True)
         with closing(AppendFile(path, os.O_CREAT | os.O_EXCL, added)) as file:
             yield file
-            file.sync()
+            file.sync(progress.tick)
         checkpoint("encryption.written")
     except BaseException as error:
         path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .durable import open_private
+from .durable import open_private, sync_in_pieces
 from .page_cache import BEHIND, advise
 
 BUFFER = 4 << 20  # bytes: a disk that turns wants large writes
@@ -57,10 +57,11 @@ class AppendFile:
         if self._written - self._released >= BEHIND:
             self._release()
 
-    def sync(self) -> None:
-        """Let everything reach the disk, and the page cache forget it."""
+    def sync(self, look: Callable[[], object] = lambda: None) -> None:
+        """Let everything reach the disk, and the page cache forget it. ``look`` is
+        called in between, and what it raises leaves."""
         self.flush()
-        os.fsync(self._file)
+        sync_in_pieces(self._file, self._written, look)
         advise(self._file, "DONTNEED")
 
     def return_to(self, position: int) -> None:

@@ -1,12 +1,18 @@
 """Files that nobody else may read, and that are there after a loss of power."""
 
 import contextlib
+import ctypes
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from ..concurrency.process import libc
+
+PIECE = 64 << 20  # bytes
+WAIT_FOR_DISK = 7  # SYNC_FILE_RANGE_WAIT_BEFORE | WRITE | WAIT_AFTER
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # what file systems answer that cannot sync a directory
 UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EPERM)
@@ -27,6 +33,28 @@ def sync(stream: IO[Any]) -> None:
     """Let what was written to a file reach the disk."""
     stream.flush()
     os.fsync(stream.fileno())
+
+
+def sync_in_pieces(file: int, size: int, look: Callable[[], object]) -> None:
+    """Let a large file reach the disk piece by piece. ``look`` is called in between:
+    one fsync of gigabytes takes minutes on a slow disk, and hears no cancel. Raise
+    OSError, and what ``look`` raises."""
+    for start in range(0, size, PIECE):
+        _write_out(file, start)
+        look()
+    os.fsync(file)
+
+
+def _write_out(file: int, start: int) -> None:
+    call = getattr(libc, "sync_file_range", None)  # Linux
+    if call is None:
+        return
+    at, count = ctypes.c_int64(start), ctypes.c_int64(PIECE)
+    if call(file, at, count, ctypes.c_uint(WAIT_FOR_DISK)):
+        code = ctypes.get_errno()
+        # fsync would not tell such an error a second time
+        if code not in (*UNABLE, errno.ESPIPE):
+            raise OSError(code, os.strerror(code))
 
 
 def sync_directory(path: Path) -> None:
