@@ -31,7 +31,6 @@ LONG = {
     "engine/restore/sql_stream.py",
     "engine/storages/s3/storage.py",
     "engine/storages/sftp/storage.py",
-    "runs/backup.py",
 }
 
 
