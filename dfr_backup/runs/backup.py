@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 from ..engine.archive.journal import journal_path
-from ..engine.archive.writer import ArchiveWriter, Sealed
+from ..engine.archive.writer import ArchiveWriter, FinalizedArchive
 from ..engine.checkpoints import checkpoint
 from ..engine.encryption.files import Encrypted, encrypt_file
 from ..engine.errors import (
@@ -288,7 +288,7 @@ class BackupRun(FilesRun):
                 members=sealed.members,
             )
         )
-        stored: Sealed | Encrypted = sealed
+        stored: FinalizedArchive | Encrypted = sealed
         complete = self.partial
         if key:
             name, complete = f"{name}.age", self.work / PARTIAL_ENCRYPTED

@@ -15,7 +15,7 @@ INSTANTS = [
     "archive.journal.written",
     "filestore.large.begin",
     "archive.checksums.written",  # compress
-    "archive.sealed",
+    "archive.finalized",
     "archive.recorded",
     "archive.renamed",
     "storage.put.written",  # upload

@@ -768,7 +768,7 @@ def assert_child_continues(path, at_least=0):
         ("archive.checksums.written", 1, 101),
         ("archive.directory.written", 1, 101),
         ("archive.fsync", 1, 101),
-        ("archive.sealed", 1, 101),
+        ("archive.finalized", 1, 101),
     ],
 )
 def test_killed_at_a_checkpoint(tmp_path, deadly, turns, held):

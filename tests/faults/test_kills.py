@@ -30,7 +30,7 @@ BACKUP = [
     "archive.checksums.written",
     "archive.directory.written",
     "archive.fsync",
-    "archive.sealed",
+    "archive.finalized",
     "archive.recorded",
     "archive.renamed",
     "step.compress.end",
@@ -46,7 +46,7 @@ BACKUP = [
     "step.cleanup.end",
 ]
 FAR = [  # encrypted, into a local storage and a bucket
-    "archive.sealed",
+    "archive.finalized",
     "encryption.written",
     "archive.recorded",
     "archive.renamed",
@@ -307,7 +307,7 @@ def test_killed_in_a_scan(lab, stored, tmp_path, cell, instant):
     "scenario, instant",
     [
         ("lab", "postgres.dump.first_bytes"),
-        ("lab", "archive.sealed"),
+        ("lab", "archive.finalized"),
         ("lab", "storage.rename.before"),
         ("far", "storage.put.complete.before"),
     ],

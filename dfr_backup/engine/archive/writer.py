@@ -44,7 +44,7 @@ CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
-class Sealed:
+class FinalizedArchive:
     """A complete archive: its size in bytes, its SHA-256 in hexadecimal, its
     members."""
 
@@ -239,7 +239,7 @@ class ArchiveWriter:
         checkpoint("archive.checksums.written")
         return count, stream.sha256
 
-    def close(self, look: Callable[[], object] = lambda: None) -> Sealed:
+    def close(self, look: Callable[[], object] = lambda: None) -> FinalizedArchive:
         """Write the central directory and let everything reach the disk; ``look`` is
         called meanwhile, and may raise Cancelled.
 
@@ -261,10 +261,12 @@ class ArchiveWriter:
             self._roll_back()
             raise
         checkpoint("archive.fsync")
-        sealed = Sealed(self._position, self._digest.hexdigest(), self._count)
+        finalized = FinalizedArchive(
+            self._position, self._digest.hexdigest(), self._count
+        )
         self.release()
-        checkpoint("archive.sealed")
-        return sealed
+        checkpoint("archive.finalized")
+        return finalized
 
     def release(self) -> None:
         """Let go of the files, as they are, and of the threads."""
