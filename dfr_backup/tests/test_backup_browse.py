@@ -10,7 +10,7 @@ from ..engine.errors.fetch import KeyNeeded, NotAtStorage
 from ..engine.errors.people import IdentityNotConfirmed
 from ..engine.errors.secrets import FieldUnreadable
 from ..engine.progress import Progress
-from ..wizards import backup_browse_file
+from ..wizards import backup_browse, backup_browse_file
 from .archives import store_archive, store_fname
 from .common import BackupCase
 
@@ -121,7 +121,7 @@ class TestBackupBrowse(BackupCase, HttpCase):
 
     def test_many_are_cut_off_and_that_is_said(self):
         browser = self.browse()
-        with patch.object(backup_browse_file, "MOST_HITS", 2):
+        with patch.object(backup_browse, "MOST_HITS", 2):
             self.assertEqual(len(self.search(browser)), 2)
         self.assertEqual(re.findall(r"\d+", browser.found), ["2", "3"])
 

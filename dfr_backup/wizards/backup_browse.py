@@ -1,10 +1,21 @@
-"""A stored backup, looked into: what it holds, and single files of it."""
+"""A stored backup, looked into: what it holds, and its attachments, by name, model and
+record."""
 
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 
+from ..engine.archive.attachment_index import (
+    AttachmentQuery,
+    find_index,
+    search_index,
+)
 from ..engine.catalog.browse import read_contents
 from ..engine.errors import EngineError
 from ..models.engine_messages import format_error
+from ..models.grants import require_opened
+from .attachment_search import search_by_file
+
+MOST_HITS = 200
 
 
 class BackupBrowse(models.TransientModel):
@@ -37,6 +48,13 @@ class BackupBrowse(models.TransientModel):
     elsewhere = fields.Char("Kept Elsewhere", readonly=True)
     table_ids = fields.One2many("backup.browse.table", "browse_id", readonly=True)
     addon_ids = fields.One2many("backup.browse.addon", "browse_id", readonly=True)
+    search_text = fields.Char("Name", help="A part of the attachment's name.")
+    search_model = fields.Char(
+        "Model", help="Its technical name, for example account.move."
+    )
+    search_record = fields.Char("Record ID")
+    hit_ids = fields.One2many("backup.browse.file", "browse_id", readonly=True)
+    found = fields.Char(readonly=True)
 
     @api.depends("copy_id")
     def _compute_display_name(self):
@@ -122,6 +140,61 @@ class BackupBrowse(models.TransientModel):
             "domain": [("browse_id", "=", self.id)],
         }
 
+    # === ATTACHMENTS === #
+
+    def action_search(self):
+        """Show the attachments that are looked for, the first of them when there are
+        many."""
+        self.copy_id._check_manager()
+        self.ensure_one()
+        require_opened(self)
+        wanted = self._wanted()
+        with self._looked_into() as reader:
+            index = find_index(reader)
+            if index:
+                hits = search_index(reader, index, wanted, MOST_HITS)
+                found, total, note = hits.first, hits.total, ""
+            else:
+                found, total = search_by_file(self.env, reader, wanted, MOST_HITS)
+                note = self.env._(
+                    "This archive does not say which attachment is which file: the "
+                    "names are those that this database has today."
+                )
+        self._show(
+            found, " ".join(filter(None, [self._count(len(found), total), note]))
+        )
+        return True
+
+    def _wanted(self):
+        text, model, record = (
+            (value or "").strip()
+            for value in (self.search_text, self.search_model, self.search_record)
+        )
+        if record and not record.isdecimal():
+            raise UserError(self.env._("The ID of a record is a number."))
+        return AttachmentQuery(text, model, int(record or 0))
+
+    def _looked_into(self):
+        """Open the archive, with the key that was entered."""
+        return self.copy_id.sudo()._looked_into(self._read_secret("key"))
+
+    def _show(self, found, text):
+        browser = self.sudo()
+        browser.hit_ids.unlink()
+        hits = [fields.Command.create(_values(hit)) for hit in found]
+        browser.write({"hit_ids": hits, "found": text})
+
+    def _count(self, shown, total):
+        if not total:
+            return self.env._("Nothing was found.")
+        if shown < total:
+            return self.env._(
+                "The first %(shown)s of %(total)s: look for something narrower.",
+                shown=shown,
+                total=total,
+            )
+        return self.env._("Found: %s", total)
+
 
 class BackupBrowseTable(models.TransientModel):
     _name = "backup.browse.table"
@@ -148,3 +221,16 @@ class BackupBrowseAddon(models.TransientModel):
     revision = fields.Char("Git Revision", readonly=True)
     file_count = fields.Integer("Files", readonly=True)
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
+
+
+def _values(hit):
+    return {
+        "attachment": hit.number,
+        "name": hit.name,
+        "res_model": hit.model,
+        "res_field": hit.field,
+        "res_id": hit.record,
+        "store_fname": hit.store_fname,
+        "size": hit.size,
+        "mimetype": hit.mimetype,
+    }

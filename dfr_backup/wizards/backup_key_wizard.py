@@ -69,4 +69,12 @@ class BackupKeyWizard(models.TransientModel):
                 "age_recipients": "\n".join([*keys, self.public_key]),
             }
         )
-        return {"type": "ir.actions.act_window_close"}
+        return self._close()
+
+    def _close(self):
+        """Go on with the set-up whose page this is, if the context names one."""
+        setup = self.env["backup.setup"].browse(self.env.context.get("backup_setup"))
+        if not setup.exists():
+            return {"type": "ir.actions.act_window_close"}
+        setup._compute_encryption()
+        return setup._show()

@@ -56,19 +56,3 @@ class BackupStorage(models.Model):
                 **context,
             },
         }
-
-
-class BackupKeyWizard(models.TransientModel):
-    _inherit = "backup.key.wizard"
-
-    def _use(self):
-        result = super()._use()
-        setup = (
-            self.env["backup.setup"]
-            .browse(self.env.context.get("backup_setup"))
-            .exists()
-        )
-        if not setup:
-            return result
-        setup._compute_encryption()
-        return setup._show()
