@@ -1,6 +1,6 @@
 """How the audit trail tells what storages and plans have in common."""
 
-from .backup_retention_mixin import RULES
+from .mixins.backup_retention_mixin import RULES
 
 
 def active_in_words(record):

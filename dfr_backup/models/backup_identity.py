@@ -1,16 +1,22 @@
 """Who this database is, and what a copy of another one may not do."""
 
 import logging
+from dataclasses import replace
 from datetime import timezone
 
 from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.errors import EngineError
-from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
+from ..engine.errors.identity import (
+    NotOriginal,
+    OriginalAlive,
+    OriginalStillThere,
+    TwoWriters,
+)
 from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import Identity
-from ..engine.ownership.originals import find_standing, is_living
+from ..engine.ownership.originals import Original, find_standing, is_living
 from ..engine.ownership.strangers import find_stranger
 
 _logger = logging.getLogger(__name__)
@@ -33,6 +39,20 @@ class BackupIdentity(models.AbstractModel):
         remembered = Identity.from_key(text) if text else None
         connection = odoo_config.connection(self.env.cr.dbname, APPLICATION)
         return find_standing(present, remembered, odoo_config.originals(), connection)
+
+    @api.model
+    def _standing_in(self, storage, standing=None):
+        """Return the ``Standing`` of this database in a storage, if any: there, an
+        administrator may have said more than the server knows. Raise EngineError."""
+        standing = standing or self._standing()
+        said = storage and storage.sudo()._said_original(standing.present)
+        if not said or (standing.is_original and not _is_later(said, standing)):
+            return standing
+        before = standing.known.keys if standing.known else frozenset()
+        if standing.remembered and not standing.known:
+            before = frozenset((standing.remembered.key,))
+        former = tuple(sorted(before - {standing.present.key}))
+        return replace(standing, known=Original(standing.present, former, said))
 
     @api.model
     def _is_own(self, uuid, key, storage=None):
@@ -142,6 +162,19 @@ class BackupIdentity(models.AbstractModel):
             raise OriginalAlive(storage=storage.name, database=name)
 
     @api.model
+    def _require_original_gone(self):
+        """Raise OriginalStillThere when the original is in use on this server."""
+        standing = self._standing()
+        if standing.is_original or not standing.known:
+            return
+        connection = odoo_config.connection(self.env.cr.dbname, APPLICATION)
+        if is_living(connection, standing.known.identity):
+            raise OriginalStillThere(
+                database=standing.known.identity.name,
+                command=odoo_config.moved_command(self.env.cr.dbname),
+            )
+
+    @api.model
     def _look_for_strangers(self, storage, listing=None):
         """Look whether a storage holds a backup that was stored in our name by a run
         that our history does not know, and note that. Raise EngineError."""
@@ -159,20 +192,6 @@ class BackupIdentity(models.AbstractModel):
         self.env["backup.job"]._persist(storage.sudo(), values)
 
 
-class BackupStorage(models.Model):
-    _inherit = "backup.storage"
-
-    stranger_key = fields.Char(
-        readonly=True,
-        copy=False,
-        help="A backup here that was stored in the name of this database by a run that "
-        "it does not know.",
-    )
-    stranger_at = fields.Datetime(readonly=True, copy=False)
-
-    def _has_stranger(self, settled):
-        """Tell whether somebody else stores here in our name, and nobody has said
-        since (``settled``, aware) which database is the original."""
-        if not self.stranger_at:
-            return False
-        return not settled or self.stranger_at.replace(tzinfo=timezone.utc) > settled
+def _is_later(said, standing):
+    settled = standing.known.settled
+    return settled is None or said > settled

@@ -1,5 +1,6 @@
 import re
 from datetime import timedelta
+from functools import partial
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
@@ -7,20 +8,22 @@ from odoo.exceptions import UserError, ValidationError
 from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.storage import ReadOnlyStorage
-from ..engine.messages import Joined, to_json
 from ..engine.retry import RetryPolicy
 from ..engine.storages.base import TransferLimits
 from ..engine.storages.registry import kind_of, kinds
 from ..runs.scan import ScanRun
+from . import storage_audited, storage_setup
 from .backup_audit import asks_password
 from .copy.states import CLOCK_TOLERANCE, PRESENT_STATES
 from .engine_messages import (
     MessageChar,
     MessageText,
-    format_error,
     translate,
     translate_engine_errors,
 )
+from .operator_values import operator_value
+from .storage_form import columns_of_test, show_test
+from .storage_location import refuse_same_address
 
 KIB = 1024
 LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
@@ -47,9 +50,12 @@ class RecordSettings:
 class BackupStorage(models.Model):
     _name = "backup.storage"
     _inherit = [
+        "backup.location.mixin",
+        "backup.original.mixin",
         "backup.readonly.mixin",
         "backup.secret.mixin",
         "backup.retention.mixin",
+        "backup.audit.mixin",
     ]
     _description = "Backup Storage"
     _order = "sequence, id"
@@ -168,28 +174,12 @@ class BackupStorage(models.Model):
 
     def write(self, vals):
         if vals.get("active") is False:
-            self._refuse_used()
+            _refuse_used(self)
         self._leave_address(vals)
         result = super().write(vals)
-        if any(self._is_configuration(name) for name in vals):
+        if any(_is_configuration(name) for name in vals):
             self._configured()
         return result
-
-    def _refuse_used(self):
-        plans = self.env["backup.plan"].search([("storage_ids", "in", self.ids)])
-        if plans:
-            raise UserError(
-                self.env._(
-                    "The plan “%s” stores into it. Choose another storage there first.",
-                    plans[0].name,
-                )
-            )
-
-    def _is_configuration(self, name):
-        """Tell whether a field says how a storage is reached: its name begins with
-        its kind."""
-        names = {kind.name for kind in kinds()}
-        return name.partition("_")[0] in names or name in ("provider", "external_name")
 
     def _configured(self):
         """Refuse what cannot be right, once all is written: secrets come after the
@@ -203,7 +193,7 @@ class BackupStorage(models.Model):
             storage._ask(target.require)
             if storage.sudo().place_id:
                 continue  # it is where it was
-            storage._ask(storage._refuse_same_address)
+            storage._ask(partial(refuse_same_address, storage))
             if storage._is_near():
                 storage._ask(target.prepare)
                 storage._ask(storage._claim)
@@ -218,7 +208,7 @@ class BackupStorage(models.Model):
                     "stay where they are, and the history keeps telling where that is."
                 )
             )
-        self.with_context(active_test=False)._refuse_used()
+        _refuse_used(self.with_context(active_test=False))
         steps = self.env["backup.step"].sudo()
         if self.copy_ids or steps.search_count(
             [("storage_id", "in", self.ids)], limit=1
@@ -230,6 +220,18 @@ class BackupStorage(models.Model):
                     "all lists, and the history stays as it was."
                 )
             )
+
+    def _register_hook(self):
+        """Refuse a kind that the engine does not know, and one with a secret that is
+        not in the registry: nothing says where it may be sent."""
+        known = {kind.name: kind.fields("secrets") for kind in kinds()}
+        for name, _label in self._fields["provider"].selection:
+            if name not in known:
+                raise TypeError(f"The storage kind {name} is not in the registry")
+            for secret in self._secret_names():
+                if secret.partition("_")[0] == name and secret not in known[name]:
+                    raise TypeError(f"{secret} is no secret of the storage kind {name}")
+        return super()._register_hook()
 
     # === THE ENGINE'S SIDE === #
 
@@ -284,13 +286,13 @@ class BackupStorage(models.Model):
         return identities._is_own(uuid, key, self)
 
     def _external_secret(self, name):
-        secret = self._operator_value(name)
+        secret = operator_value(self, name)
         if secret:
             self._operator_address()  # raises when it may not be sent there
         return secret
 
     def _has_external_secret(self, name):
-        return bool(self._operator_value(name))
+        return bool(operator_value(self, name))
 
     def _ask(self, method):
         """Call a method of the engine for somebody who looks at a form."""
@@ -303,7 +305,7 @@ class BackupStorage(models.Model):
         """Write, read back, list and delete a probe, and say in words what fails."""
         self.ensure_one()
         self.check_access("write")
-        return self._notify_test(*self._test())
+        return show_test(self, *self._test())
 
     def _test(self):
         """Try the storage, and write down how that went; return the error or None,
@@ -321,7 +323,7 @@ class BackupStorage(models.Model):
         self.sudo().write(
             {
                 "last_test": fields.Datetime.now(),
-                **self._test_columns(error, found),
+                **columns_of_test(error, found),
                 "can_delete": found.can_delete if found else self.can_delete,
                 "free_space": space or 0,
                 "prepared_at": self.prepared_at or (found and fields.Datetime.now()),
@@ -341,46 +343,11 @@ class BackupStorage(models.Model):
     def _offer_what_to_trust(self):
         """Let a form show what its kind names as ``trusted``."""
 
-    @staticmethod
-    def _test_columns(error, found):
-        """Return what a test writes down of its error, or of what it has noticed."""
-        texts = {
-            "last_test_error": error.in_full if error else Joined([]),
-            "last_test_notes": Joined(found.notes if found else [], "\n"),
-        }
-        return {
-            **{name: str(text) or False for name, text in texts.items()},
-            "last_test_values": {name: to_json(text) for name, text in texts.items()},
-            "last_test_error_code": (error and error.code) or False,
-        }
-
-    def _notify_test(self, error, found):
-        if error:
-            message = format_error(self.env, error)
-        elif found.can_delete:
-            message = self.env._("A probe was written, read back, listed and deleted.")
-        else:
-            message = self.env._(
-                "A probe was written, read back and listed; it may not be deleted."
-            )
-        return self._notify(
-            self.env._("The test failed") if error else self.env._("It works"),
-            message,
-            "danger" if error else "success",
-        )
-
-    def _notify(self, title, message, kind):
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": kind,
-                "sticky": kind == "danger",
-                "title": title,
-                "message": message,
-                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
-            },
-        }
+    def action_use_in_setup(self):
+        """Try this storage, and go on with the set-up when it works."""
+        self.ensure_one()
+        self.check_access("write")
+        return storage_setup.use(self)
 
     def action_scan(self):
         """Rebuild the catalogue of this storage from what it holds."""
@@ -429,7 +396,7 @@ class BackupStorage(models.Model):
         if jobs.search_count(waiting, limit=1):
             return
         now = fields.Datetime.now()
-        due = self._looked_after().filtered(
+        due = _looked_after(self).filtered(
             # what was listed in the future was so under a clock that was ahead
             lambda storage: (
                 not storage.listed_at
@@ -442,14 +409,47 @@ class BackupStorage(models.Model):
             jobs._create_run("scan", steps, "schedule")
 
     @api.model
-    def _looked_after(self):
-        """Return the storages of ours that hold something."""
-        stored = [("state", "in", (*PRESENT_STATES, "unknown"))]
-        holding = self.env["backup.copy"]._read_group(stored, ["storage_id"])
-        mine = self.search([("id", "in", [storage.id for (storage,) in holding])])
-        return mine.filtered(lambda storage: not storage.is_foreign)
-
-    @api.model
     def _due_moments(self):
-        times = self._looked_after().mapped("listed_at")
+        times = _looked_after(self).mapped("listed_at")
         return [moment + LOOK_AGAIN for moment in times if moment]
+
+    # === AUDIT === #
+
+    def _audited_fields(self):
+        return storage_audited.fields()
+
+    def _audited(self):
+        return storage_audited.texts(self.sudo())
+
+    def _guarded_values(self):
+        return storage_audited.values(self.sudo())
+
+    def _weakens(self, action, before):
+        after = self._guarded_values()[action]
+        return storage_audited.weakens(action, before, after)
+
+
+def _refuse_used(storages):
+    plans = storages.env["backup.plan"].search([("storage_ids", "in", storages.ids)])
+    if plans:
+        raise UserError(
+            storages.env._(
+                "The plan “%s” stores into it. Choose another storage there first.",
+                plans[0].name,
+            )
+        )
+
+
+def _is_configuration(name):
+    """Tell whether a field says how a storage is reached: its name begins with
+    its kind."""
+    names = {kind.name for kind in kinds()}
+    return name.partition("_")[0] in names or name in ("provider", "external_name")
+
+
+def _looked_after(storages):
+    """Return the storages of ours that hold something."""
+    stored = [("state", "in", (*PRESENT_STATES, "unknown"))]
+    holding = storages.env["backup.copy"]._read_group(stored, ["storage_id"])
+    mine = storages.search([("id", "in", [storage.id for (storage,) in holding])])
+    return mine.filtered(lambda storage: not storage.is_foreign)

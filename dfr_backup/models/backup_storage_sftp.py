@@ -4,6 +4,7 @@ from ..engine.storages.sftp.keys import HostKey
 from ..engine.storages.sftp.link import fetch_host_key
 from .backup_audit import asks_password
 from .engine_messages import translate_engine_errors
+from .storage_setup import stay
 
 
 class BackupStorage(models.Model):
@@ -83,7 +84,7 @@ class BackupStorage(models.Model):
                 "sftp_offered_fingerprint": offered.fingerprint,
             }
         )
-        return True
+        return stay(self, True)
 
     def action_trust_host_key(self):
         """Trust the key that the server has offered, and from now on no other.
@@ -110,7 +111,7 @@ class BackupStorage(models.Model):
                 "sftp_offered_fingerprint": False,
             }
         )
-        return True
+        return stay(self, True)
 
     def _adopt_operator_address(self):
         adopted = super()._adopt_operator_address()

@@ -9,7 +9,7 @@ from odoo.tests import new_test_user, tagged
 from ..engine.encryption.files import generate_key
 from ..engine.errors.people import PasswordNeeded
 from ..models.backup_audit import CONFIRMED_SECONDS
-from ..models.backup_secret_mixin import MASK
+from ..models.mixins.backup_secret_mixin import MASK
 from .audited import AuditCase
 
 

@@ -3,7 +3,7 @@ from unittest.mock import patch
 from odoo.tests import Form, tagged
 
 from ..engine.fileio import mounts
-from ..models import backup_storage_place
+from ..models import backup_location_mixin
 from ..models.plan import warnings
 from .common import BackupCase
 
@@ -119,7 +119,7 @@ class TestBackupCautions(BackupCase):
         ):
             found = mounts.parse_mounts("\n".join(lines).format(device, kind))
             with patch.object(
-                backup_storage_place, "current_mounts", lambda found=found: found
+                backup_location_mixin, "current_mounts", lambda found=found: found
             ):
                 self.storage.invalidate_recordset()
                 self.assertEqual(self.storage._is_off_site(), off_site)

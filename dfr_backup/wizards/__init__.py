@@ -8,4 +8,3 @@ from . import backup_repair_wizard
 from . import backup_restore_wizard
 from . import backup_staging_wizard
 from . import backup_setup
-from . import backup_setup_forms

@@ -13,6 +13,7 @@ from odoo.tools.mail import email_normalize
 
 from ..engine.messages import Size
 from ..engine.policy.retention import PRESETS
+from ..models import storage_setup
 from ..models.backup_step import ENCRYPTIONS
 from ..models.engine_messages import format_error
 from ..models.overview.advice import SETUP_DONE as DONE
@@ -273,7 +274,7 @@ class BackupSetup(models.TransientModel):
         label = dict(self._selection_kind())[self.kind]
         begun = self._begun_storage().with_context(backup_setup=self.id)
         context = {"default_provider": self.kind, "default_name": label}
-        return begun._show_in_setup(begun.name or label, **context)
+        return storage_setup.show(begun, begun.name or label, **context)
 
     def _begun_storage(self):
         """Return the storage of the chosen kind that somebody began with and that

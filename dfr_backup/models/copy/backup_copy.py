@@ -25,6 +25,7 @@ from ...runs.verify import VerifyRun
 from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..grants import grant, granted, remember_opened
+from ..storage_form import notification
 from .deleting import delete_stored
 from .opening import identities_of, key_of, looked_into
 from .states import CLOCK_TOLERANCE, MANIFEST_FACTS, PRESENT_STATES
@@ -251,9 +252,7 @@ class BackupCopy(models.Model):
         if len(failures) == len(self):
             # the engine's text: pylint: disable-next=translation-required
             raise UserError(text)
-        return self.storage_id[:1]._notify(
-            self.env._("Not all were deleted"), text, "danger"
-        )
+        return notification(self.env._("Not all were deleted"), text, "danger")
 
     @check_identity
     def action_download(self):

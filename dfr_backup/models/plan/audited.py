@@ -2,7 +2,7 @@
 less."""
 
 from ..audited import active_in_words, kept, rules_in_words
-from ..backup_retention_mixin import RULES
+from ..mixins.backup_retention_mixin import RULES
 
 PARTS = ("include_database", "include_filestore", "include_addons")
 FIELDS = frozenset(

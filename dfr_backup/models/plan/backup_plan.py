@@ -10,8 +10,8 @@ from odoo.tools import format_datetime
 from ... import odoo_config
 from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
-from ..backup_retention_mixin import RULES
 from ..backup_step import JOB_STATES
+from ..mixins.backup_retention_mixin import RULES
 from . import audited, due
 from .copies import newest_of_each_storage, newest_whole_copy
 from .overdue import naive, reason_in_words, remedies, verdicts

@@ -6,7 +6,6 @@ What is said of a storage stands in the database, and names the identity that it
 said for: in a copy of the database it says nothing.
 """
 
-from dataclasses import replace
 from datetime import timedelta, timezone
 
 from odoo import api, fields, models
@@ -19,56 +18,28 @@ from ..engine.errors.identity import (
     AlreadyOriginal,
     NotOriginal,
     OperatorDecides,
-    OriginalStillThere,
     TwoWriters,
 )
-from ..engine.ownership.originals import Original, is_living
-from .backup_identity import APPLICATION
 from .copy.states import PRESENT_STATES
 from .engine_messages import format_error, translate_engine_errors
 
 PACE_DAYS = 30  # of which the backups say how quickly a storage fills up
 
 
-class BackupIdentity(models.AbstractModel):
-    _inherit = "backup.identity"
+class BackupOriginalMixin(models.AbstractModel):
+    """A location in which backups are stored in the name of a database, of which there
+    may be copies."""
 
-    @api.model
-    def _standing_in(self, storage, standing=None):
-        """Return the ``Standing`` of this database in a storage, if any: there, an
-        administrator may have said more than the server knows. Raise EngineError."""
-        standing = standing or self._standing()
-        said = storage and storage.sudo()._said_original(standing.present)
-        if not said or (standing.is_original and not _is_later(said, standing)):
-            return standing
-        before = standing.known.keys if standing.known else frozenset()
-        if standing.remembered and not standing.known:
-            before = frozenset((standing.remembered.key,))
-        former = tuple(sorted(before - {standing.present.key}))
-        return replace(standing, known=Original(standing.present, former, said))
+    _name = "backup.original.mixin"
+    _description = "Record Where One Database Is the Original"
 
-    @api.model
-    def _require_original_gone(self):
-        """Raise OriginalStillThere when the original is in use on this server."""
-        standing = self._standing()
-        if standing.is_original or not standing.known:
-            return
-        connection = odoo_config.connection(self.env.cr.dbname, APPLICATION)
-        if is_living(connection, standing.known.identity):
-            raise OriginalStillThere(
-                database=standing.known.identity.name,
-                command=odoo_config.moved_command(self.env.cr.dbname),
-            )
-
-
-def _is_later(said, standing):
-    settled = standing.known.settled
-    return settled is None or said > settled
-
-
-class BackupStorage(models.Model):
-    _inherit = "backup.storage"
-
+    stranger_key = fields.Char(
+        readonly=True,
+        copy=False,
+        help="A backup here that was stored in the name of this database by a run that "
+        "it does not know.",
+    )
+    stranger_at = fields.Datetime(readonly=True, copy=False)
     original_key = fields.Char(
         readonly=True,
         copy=False,
@@ -77,6 +48,13 @@ class BackupStorage(models.Model):
     original_at = fields.Datetime(readonly=True, copy=False)
     identity_problem = fields.Text(compute="_compute_identity_problem")
     may_say_original = fields.Boolean(compute="_compute_identity_problem")
+
+    def _has_stranger(self, settled):
+        """Tell whether somebody else stores here in our name, and nobody has said
+        since (``settled``, aware) which database is the original."""
+        if not self.stranger_at:
+            return False
+        return not settled or self.stranger_at.replace(tzinfo=timezone.utc) > settled
 
     def _said_original(self, present):
         """Return when it was said (aware) that the database ``present`` is the
@@ -90,25 +68,9 @@ class BackupStorage(models.Model):
     @api.depends_context("lang")
     def _compute_identity_problem(self):
         for storage in self.sudo():
-            error = storage.id and storage._identity_error()
-            storage.identity_problem = storage._identity_in_words(error)
+            error = storage.id and _identity_error(storage)
+            storage.identity_problem = _identity_in_words(storage, error)
             storage.may_say_original = bool(error) and not storage._is_lent()
-
-    def _identity_error(self):
-        """Return why nothing is deleted here because of who this database is."""
-        error = not self.is_foreign and self.env["backup.identity"]._objection(self)
-        return error if isinstance(error, (NotOriginal, TwoWriters)) else None
-
-    def _identity_in_words(self, error):
-        if not error:
-            return False
-        days = self._days_until_full()
-        full = days is not None and self.env._(
-            "Nothing is deleted meanwhile: at the pace of the last days, the storage "
-            "is full in %s days.",
-            days,
-        )
-        return "\n".join(filter(None, [format_error(self.env, error), full]))
 
     def _days_until_full(self):
         """Return for how many days its free space lasts while nothing is deleted;
@@ -141,19 +103,40 @@ class BackupStorage(models.Model):
             )
         storage = self.sudo()
         with translate_engine_errors(self.env):
-            storage._require_to_say()
+            _require_to_say(storage)
             present = self.env["backup.identity"]._standing().present
         note = self.env["backup.audit"]._note
         note("original", self, self.original_key or "", present.key)
         now = fields.Datetime.now()
         storage.write({"original_key": present.key, "original_at": now})
 
-    def _require_to_say(self):
-        """Raise the EngineError of why nobody may say in this database that it is the
-        original here."""
-        command = odoo_config.moved_command(self.env.cr.dbname)
-        if self._is_lent():
-            raise OperatorDecides(storage=self.name, command=command)
-        if not self._identity_error():
-            raise AlreadyOriginal(storage=self.name)
-        self.env["backup.identity"]._require_original_gone()
+
+def _identity_in_words(storage, error):
+    if not error:
+        return False
+    days = storage._days_until_full()
+    full = days is not None and storage.env._(
+        "Nothing is deleted meanwhile: at the pace of the last days, the storage "
+        "is full in %s days.",
+        days,
+    )
+    return "\n".join(filter(None, [format_error(storage.env, error), full]))
+
+
+def _require_to_say(storage):
+    """Raise the EngineError of why nobody may say in this database that it is the
+    original here."""
+    command = odoo_config.moved_command(storage.env.cr.dbname)
+    if storage._is_lent():
+        raise OperatorDecides(storage=storage.name, command=command)
+    if not _identity_error(storage):
+        raise AlreadyOriginal(storage=storage.name)
+    storage.env["backup.identity"]._require_original_gone()
+
+
+def _identity_error(storage):
+    """Return why nothing is deleted here because of who this database is."""
+    error = not storage.is_foreign and storage.env["backup.identity"]._objection(
+        storage
+    )
+    return error if isinstance(error, (NotOriginal, TwoWriters)) else None

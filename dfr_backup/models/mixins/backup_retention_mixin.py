@@ -1,9 +1,9 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
-from ..engine.messages import Joined
-from ..engine.policy.retention import PRESETS, Policy
-from .engine_messages import translate
+from ...engine.messages import Joined
+from ...engine.policy.retention import PRESETS, Policy
+from ..engine_messages import translate
 
 RULES = {
     "keep_last": "keep_last",

@@ -1,6 +1,6 @@
 from odoo import fields, models
 
-from .engine_messages import MessageText
+from ..engine_messages import MessageText
 
 
 class BackupErrorMixin(models.AbstractModel):

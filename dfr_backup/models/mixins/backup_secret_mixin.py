@@ -6,11 +6,11 @@ from odoo.exceptions import ValidationError
 from odoo.orm.models import NO_ACCESS
 from odoo.tools import SQL
 
-from .. import odoo_config
-from ..engine.encryption.secret_box import is_bound
-from ..engine.errors import PermanentError
-from ..engine.errors.secrets import FieldUnreadable, NoOwner, SecretOfAnother
-from .engine_messages import translate_engine_errors
+from ... import odoo_config
+from ...engine.encryption.secret_box import is_bound
+from ...engine.errors import PermanentError
+from ...engine.errors.secrets import FieldUnreadable, NoOwner, SecretOfAnother
+from ..engine_messages import translate_engine_errors
 
 _logger = logging.getLogger(__name__)
 

@@ -1,0 +1,47 @@
+"""How a form says what a test of its storage has found."""
+
+from ..engine.messages import Joined, to_json
+from .engine_messages import format_error
+
+
+def columns_of_test(error, found):
+    """Return what a test writes down of its error, or of what it has noticed."""
+    texts = {
+        "last_test_error": error.in_full if error else Joined([]),
+        "last_test_notes": Joined(found.notes if found else [], "\n"),
+    }
+    return {
+        **{name: str(text) or False for name, text in texts.items()},
+        "last_test_values": {name: to_json(text) for name, text in texts.items()},
+        "last_test_error_code": (error and error.code) or False,
+    }
+
+
+def show_test(storage, error, found):
+    if error:
+        message = format_error(storage.env, error)
+    elif found.can_delete:
+        message = storage.env._("A probe was written, read back, listed and deleted.")
+    else:
+        message = storage.env._(
+            "A probe was written, read back and listed; it may not be deleted."
+        )
+    return notification(
+        storage.env._("The test failed") if error else storage.env._("It works"),
+        message,
+        "danger" if error else "success",
+    )
+
+
+def notification(title, message, kind):
+    return {
+        "type": "ir.actions.client",
+        "tag": "display_notification",
+        "params": {
+            "type": kind,
+            "sticky": kind == "danger",
+            "title": title,
+            "message": message,
+            "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+        },
+    }

@@ -1,0 +1,45 @@
+"""A storage's form as a page of the guided set-up, which the context names."""
+
+from odoo.exceptions import UserError
+
+
+def use(storage):
+    """Try a storage, and go on with the set-up when it works."""
+    setup = _setup(storage.env)
+    if storage._must_answer() or storage._test()[0]:
+        return show(storage, storage.name)
+    setup.plan_id.storage_ids |= storage
+    setup.kind = False
+    return setup._show()
+
+
+def stay(storage, result):
+    """Return the page again inside of the set-up, elsewhere the ``result`` of a
+    button."""
+    inside = storage.env.context.get("backup_setup")
+    return show(storage, storage.name) if inside else result
+
+
+def show(storage, title, **context):
+    """Show this storage, or a new one, as a page of the set-up."""
+    env = storage.env
+    form = env.ref("dfr_backup.backup_storage_view_form_setup")
+    return {
+        "type": "ir.actions.act_window",
+        "name": env._("Set Up Backups: %s", title),
+        "res_model": storage._name,
+        "res_id": storage.id,
+        "views": [(form.id, "form")],
+        "target": "new",
+        "context": {
+            "backup_setup": env.context.get("backup_setup"),
+            **context,
+        },
+    }
+
+
+def _setup(env):
+    setup = env["backup.setup"].browse(env.context.get("backup_setup")).exists()
+    if not setup:
+        raise UserError(env._("The set-up was left open for too long. Open it again."))
+    return setup
