@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 
 from odoo import fields
 
+from odoo.addons.dfr_backup.models.plan.copies import stored as stored_by
+from odoo.addons.dfr_backup.models.plan.retention import decide
+
 random.seed(19)
 TZ = ZoneInfo("Europe/Brussels")
 FAR = os.environ["FAR_SERVER"]
@@ -232,11 +235,11 @@ def expire():
     env.invalidate_all()
     for plan in env["backup.plan"].search([]):
         for storage in plan.storage_ids:
-            newest = plan._stored(storage)[:1]
+            newest = stored_by(plan, storage)[:1]
             shift = fields.Datetime.now() - newest.date
             extra = copy_row("backup_copy", newest.id, shift, key="the next one")
             env.invalidate_all()
-            decision = plan._decide(storage, datetime.now(timezone.utc))
+            decision = decide(plan, storage, datetime.now(timezone.utc))
             gone = [
                 int(verdict.identifier)
                 for verdict in decision.verdicts
