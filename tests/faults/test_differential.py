@@ -140,7 +140,7 @@ class Site:
 
     def by_command_line(self, case, name):
         """Return the code of the error, None when it is restored."""
-        done = self.instance.odoo(
+        done = self.instance.command(
             "backup", "restore", str(case.archive), "--to", name, "--json"
         )
         report = json.loads(done.stdout)
@@ -184,12 +184,9 @@ def databases():
         yield make
 
 
-@pytest.fixture(autouse=True)
-def load(request):
-    """Keep both processors and the server busy, but in the short part."""
-    if request.node.get_closest_marker("short"):
-        yield
-        return
+@pytest.fixture
+def load():
+    """Keep both processors and the server busy."""
     programs = [BURN] * (os.cpu_count() or 1) + [CHURN]
     with contextlib.ExitStack() as stack:
         for program in programs:
@@ -232,7 +229,7 @@ def test_restored(site, databases, cell, way, path):
 
 
 @pytest.mark.parametrize("path", schemas())
-def test_ten_of_ten(databases, tmp_path, cell, path, request):
+def test_ten_of_ten(databases, load, tmp_path, cell, path, request):
     """Which session loads what is another matter each time."""
     case = Case(path, databases, tmp_path)
     if case.schema.refused:
