@@ -121,6 +121,7 @@ class BackupStorage(models.Model):
         return adopted
 
     def _offer_what_to_trust(self):
-        super()._offer_what_to_trust()
+        offered = super()._offer_what_to_trust()
         if not self.sftp_offered_key:
             self.action_fetch_host_key()
+        return offered

@@ -114,7 +114,8 @@ class Run:
         """Do one step unless it is closed, or say why it cannot be done."""
         if not step or step._is_closed():
             return
-        obstacle = self._obstacle(step)
+        # pylint: disable-next=assignment-from-none
+        obstacle = self._obstacle(step)  # kinds that have any say it
         if obstacle:
             step._skip(Message(obstacle))
             return

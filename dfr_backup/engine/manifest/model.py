@@ -59,13 +59,13 @@ class Manifest:
 
     @classmethod
     def from_json(
-        cls, data: Any, name: str = MANIFEST, shape: Mapping[str, Any] = SHAPE
+        cls, data: Any, name: str = MANIFEST, shape: Mapping[str, Any] | None = None
     ) -> "Manifest":
         """Return the manifest that JSON is, which people know by ``name``. Raise
         NewerFormat for one that came after this release, as what it has may mean
         something else, and Unusable for what has another shape."""
         _refuse_newer(data, name)
-        check_shape(data, shape)
+        check_shape(data, shape or SHAPE)
         return cls(data)
 
     def to_json(self) -> dict[str, Any]:
