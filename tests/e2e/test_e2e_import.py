@@ -1,6 +1,7 @@
 """Archives from elsewhere: uploaded in a browser, or found beside our own."""
 
 import shutil
+import zipfile
 
 import pytest
 from pages import log_in
@@ -47,6 +48,13 @@ def odoos(instance, folder):
     return path
 
 
+def no_backup(folder):
+    path = folder / "pictures.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("one.png", "x")
+    return path
+
+
 def step(kind, state):
     return f".o_backup_step[data-kind={kind}][data-state={state}]"
 
@@ -63,6 +71,9 @@ def test_upload_and_restore_in_the_browser(
         page.fill(".modal input[type=password]", "admin")
         page.click(".modal button[name=run_check]")
         page.wait_for_selector(".o_backup_upload[data-phase=idle]", timeout=60_000)
+        page.set_input_files(".o_backup_upload input[type=file]", no_backup(tmp_path))
+        page.wait_for_selector(".o_backup_upload[data-phase=failed]", timeout=60_000)
+        assert page.inner_text(".o_backup_upload code") == "[OTHER-13]"
         page.set_input_files(".o_backup_upload input[type=file]", path)
         page.wait_for_selector(".o_backup_upload[data-phase=ready]", timeout=60_000)
         facts = page.inner_text(".modal [name=facts]")
