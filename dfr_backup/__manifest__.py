@@ -27,6 +27,7 @@
         "views/backup_monitor_token_views.xml",
         "views/backup_storage_views.xml",
         "views/backup_copy_views.xml",
+        "views/backup_backup_views.xml",
         "views/backup_audit_views.xml",
         "views/backup_browse_views.xml",
         "views/backup_compare_views.xml",

@@ -6,6 +6,15 @@ from odoo.exceptions import UserError
 
 from . import odoo_config
 
+MODELS = [
+    "backup.plan",
+    "backup.storage",
+    "backup.job",
+    "backup.step",
+    "backup.backup",
+    "backup.copy",
+]
+
 
 def pre_init_hook(env):
     """Refuse to install beside an addon that already has a model of one of our
@@ -14,7 +23,7 @@ def pre_init_hook(env):
         "SELECT m.model, d.module FROM ir_model m JOIN ir_model_data d"
         " ON d.model = 'ir.model' AND d.res_id = m.id WHERE m.model = ANY(%s)"
         " AND d.module <> 'dfr_backup' ORDER BY 2, 1",
-        [["backup.plan", "backup.storage", "backup.job", "backup.step", "backup.copy"]],
+        [MODELS],
     )
     taken = env.cr.fetchall()
     if taken:

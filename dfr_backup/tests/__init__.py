@@ -10,6 +10,7 @@ from . import test_long_history
 from . import test_scheduler
 from . import test_security
 from . import test_backup_browse
+from . import test_backup_backup
 from . import test_backup_catalogue
 from . import test_backup_repair
 from . import test_backup_restore

@@ -107,6 +107,7 @@ METHODS = {
 # read, write, create, delete; None: nobody, also by RPC
 RECORDS = {
     "backup.audit": ("manager", None, None, None),
+    "backup.backup": ("viewer", None, None, None),
     "backup.browse": ("manager", "manager", None, None),
     "backup.browse.addon": ("manager", None, None, None),
     "backup.browse.file": ("manager", None, None, None),

@@ -5,7 +5,13 @@ from odoo.tools.safe_eval import safe_eval
 
 from .common import BackupCase
 
-LISTS = ("backup.job", "backup.copy", "backup.plan", "backup.storage")
+LISTS = (
+    "backup.job",
+    "backup.backup",
+    "backup.copy",
+    "backup.plan",
+    "backup.storage",
+)
 
 
 @tagged("post_install", "-at_install")

@@ -76,13 +76,19 @@ class OverviewCase(BackupCase):
                 FROM generate_series(1, %(count)s) n
                 RETURNING id, uuid, date_start
             )
-            INSERT INTO backup_copy (
-                job_id, plan_id, storage_id, key, date, size, state, complete, origin
+            , backup AS (
+                INSERT INTO backup_backup (name, job_id, date, size, complete, origin)
+                SELECT uuid || '.zip', id, date_start, 1000, true, 'run' FROM job
+                RETURNING *
             )
-            SELECT id, %(plan)s, %(storage)s, uuid || '.zip', date_start, 1000,
-                CASE WHEN date_start > now() - interval '40 hours'
-                    THEN 'verified' ELSE 'deleted' END, true, 'run'
-            FROM job
+            INSERT INTO backup_copy (
+                backup_id, job_id, plan_id, storage_id, key, date, size, state,
+                complete, origin
+            )
+            SELECT id, job_id, %(plan)s, %(storage)s, name, date, size,
+                CASE WHEN date > now() - interval '40 hours'
+                    THEN 'verified' ELSE 'deleted' END, complete, origin
+            FROM backup
             """,
             {"plan": self.plan.id, "storage": self.storage.id, "count": count},
         )

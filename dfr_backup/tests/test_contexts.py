@@ -175,6 +175,7 @@ class TestContexts(BackupCase, HttpCase):
             "backup.audit": {"action": "delete", "res_model": "backup.copy"},
             "backup.browse": {"copy_id": self.copy.id},
             "backup.compare": {"before_id": self.copy.id, "after_id": self.copy.id},
+            "backup.backup": {"name": "a.zip"},
             "backup.copy": copy,
             "backup.filestore.issue": {
                 "attachment": 1,

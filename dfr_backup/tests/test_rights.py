@@ -100,6 +100,7 @@ class RightsCase(BackupCase, HttpCase):
     def record_of(self, model):
         """Return a record of ``model``; a form is one of the user who tries."""
         known = {
+            "backup.backup": self.copy.backup_id,
             "backup.copy": self.copy,
             "backup.filestore.issue": self.issue,
             "backup.job": self.job,

@@ -5,8 +5,15 @@ from odoo.tests import new_test_user, tagged
 
 from .common import BackupCase
 
-MODELS = ("backup.plan", "backup.storage", "backup.job", "backup.step", "backup.copy")
-HISTORY = ("backup.job", "backup.step", "backup.copy")
+MODELS = (
+    "backup.plan",
+    "backup.storage",
+    "backup.job",
+    "backup.step",
+    "backup.backup",
+    "backup.copy",
+)
+HISTORY = ("backup.job", "backup.step", "backup.backup", "backup.copy")
 
 
 @tagged("post_install", "-at_install")

@@ -16,7 +16,8 @@ ANOTHER = """
     UPDATE ir_config_parameter SET value = 'another' WHERE key = 'database.uuid';
     UPDATE ir_config_parameter SET value = 'no secret of the first'
      WHERE key = 'database.secret';
-    DELETE FROM backup_copy; DELETE FROM backup_step; DELETE FROM backup_job;
+    DELETE FROM backup_copy; DELETE FROM backup_backup; DELETE FROM backup_step;
+    DELETE FROM backup_job;
     UPDATE backup_storage SET owner_uuid = 'another', place_id = NULL,
            local_path = local_path || '-another';
 """

@@ -170,6 +170,7 @@ def test_catalogue_of_a_new_server(far):
     """Whoever has lost everything but the bucket finds the backups again."""
     run = far.backup()
     far.sql("DELETE FROM backup_copy")
+    far.sql("DELETE FROM backup_backup")
     far.sql("DELETE FROM backup_job")
     far.shell("env['backup.storage'].search([]).action_scan(); env.cr.commit()")
     with far.serve():

@@ -123,4 +123,16 @@ def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     assert old_instance.sql(CRON) == [(True,)]
     again = old_instance.backup()
     assert again.state == "success"
+    # what is stored belongs to a backup since, which has its run
+    lost = old_instance.sql(
+        "SELECT c.key FROM backup_copy c LEFT JOIN backup_backup b"
+        " ON b.id = c.backup_id AND b.sha256 = c.sha256 AND b.state = c.state"
+        " AND b.job_id = c.job_id WHERE b.id IS NULL"
+    )
+    assert lost == []
+    required = old_instance.sql(
+        "SELECT is_nullable FROM information_schema.columns"
+        " WHERE table_name = 'backup_copy' AND column_name = 'backup_id'"
+    )
+    assert required == [("NO",)]
     assert_leaves_cleanly(old_instance)

@@ -26,6 +26,8 @@ from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..grants import grant, granted, remember_opened
 from ..storage_form import notification
+from .adoption import adopt_copies
+from .backup_backup import FACTS
 from .deleting import delete_stored
 from .opening import identities_of, key_of, looked_into
 from .states import CLOCK_TOLERANCE, MANIFEST_FACTS, PRESENT_STATES
@@ -33,9 +35,8 @@ from .states import CLOCK_TOLERANCE, MANIFEST_FACTS, PRESENT_STATES
 _logger = logging.getLogger(__name__)
 
 SEEN_DAYS = 7  # after which nobody knows whether a copy still exists
-DOWNLOAD_SECONDS = (
-    3600  # for which an address can be used: an interrupted download goes on
-)
+# for which an address can be used: an interrupted download goes on
+DOWNLOAD_SECONDS = 3600
 DOWNLOAD_SCOPE = "dfr_backup.download"
 
 
@@ -46,8 +47,12 @@ class BackupCopy(models.Model):
     _order = "date desc, id desc"
     _rec_name = "key"
 
+    backup_id = fields.Many2one(
+        "backup.backup", required=True, ondelete="restrict", index=True, readonly=True
+    )
+    # what follows from the backup is stored where lists and searches need it
     job_id = fields.Many2one(
-        "backup.job", string="Run", ondelete="restrict", index=True
+        related="backup_id.job_id", store=True, index=True, ondelete="restrict"
     )
     plan_id = fields.Many2one(
         "backup.plan", ondelete="restrict", index=True, readonly=True
@@ -58,11 +63,9 @@ class BackupCopy(models.Model):
     key = fields.Char(string="Name", required=True, readonly=True)
     location = fields.Char(compute="_compute_location", help="Where the archive is.")
     age = fields.Char(compute="_compute_age")
-    date = fields.Datetime(
-        readonly=True, help="When the data was saved, not when it was stored."
-    )
-    size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
-    sha256 = fields.Char(string="SHA-256", readonly=True)
+    date = fields.Datetime(related="backup_id.date", store=True)
+    size = fields.Float(related="backup_id.size", store=True)
+    sha256 = fields.Char(related="backup_id.sha256", store=True)
     manifest_size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     manifest_sha256 = fields.Char("SHA-256 of the Manifest", readonly=True)
     signature = fields.Selection(
@@ -76,35 +79,22 @@ class BackupCopy(models.Model):
         readonly=True,
         help="Who has signed the manifest beside the archive.",
     )
-    contents = fields.Char("Parts", readonly=True)
-    contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
-    complete = fields.Boolean(
-        default=True, readonly=True, help="Nothing that was wanted failed."
+    contents = fields.Char(related="backup_id.contents", store=True)
+    contents_in_words = fields.Char(related="backup_id.contents_in_words")
+    complete = fields.Boolean(related="backup_id.complete", store=True)
+    encrypted = fields.Boolean(related="backup_id.encrypted", store=True)
+    database = fields.Char(related="backup_id.database", store=True)
+    database_uuid = fields.Char(
+        related="backup_id.database_uuid", store=True, index=True
     )
-    encrypted = fields.Boolean(readonly=True)
-    database = fields.Char(readonly=True)
-    database_uuid = fields.Char(readonly=True, index=True)
-    identity = fields.Char(
-        readonly=True,
-        help="The database that has made it, with its cluster and its OID there.",
-    )
+    identity = fields.Char(related="backup_id.identity", store=True)
     is_ours = fields.Boolean(
         compute="_compute_is_ours",
         help="Made, or taken in from elsewhere, by this database.",
     )
-    origin = fields.Selection(
-        [
-            ("run", "A run of this addon"),
-            ("import", "Imported"),
-            ("odoo", "Odoo's database manager"),
-        ],
-        required=True,
-        default="run",
-        readonly=True,
-        help="Retention only deletes what a run of a plan has made.",
-    )
-    imported_by = fields.Char(readonly=True, help="The database that has taken it in.")
-    odoo_version = fields.Char(readonly=True)
+    origin = fields.Selection(related="backup_id.origin", store=True)
+    imported_by = fields.Char(related="backup_id.imported_by", store=True)
+    odoo_version = fields.Char(related="backup_id.odoo_version", store=True)
     state = fields.Selection(
         [
             ("stored", "Stored"),
@@ -149,6 +139,38 @@ class BackupCopy(models.Model):
         "A storage holds one archive of a name.",
     )
 
+    def _auto_init(self):
+        super()._auto_init()
+        adopt_copies(self.env.cr)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Each copy is one of a backup: of that which has the same facts, else of a
+        new one."""
+        self.check_access("create")  # before a backup is made for it
+        backups = self.env["backup.backup"].sudo()
+        filled = []
+        for vals in vals_list:
+            facts = {name: vals[name] for name in FACTS if name in vals}
+            if facts or not vals.get("backup_id"):
+                backup = backups._find_or_create({"name": vals.get("key"), **facts})
+                vals = {**vals, "backup_id": backup.id}
+            filled.append(vals)
+        return super().create(filled)
+
+    def write(self, vals):
+        done = super().write(vals)
+        if vals.keys() & {"key", *FACTS}:
+            for copy in self.sudo():
+                copy.env["backup.backup"]._settle(copy)
+        return done
+
+    def unlink(self):
+        backups = self.backup_id
+        done = super().unlink()
+        backups.sudo()._drop_empty()
+        return done
+
     @api.depends("key", "storage_id")
     def _compute_location(self):
         for copy in self:
@@ -156,21 +178,6 @@ class BackupCopy(models.Model):
                 copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
             except EngineError as error:
                 copy.location = translate(self.env, error.message)
-
-    @api.depends("contents")
-    @api.depends_context("lang")
-    def _compute_contents_in_words(self):
-        names = {
-            part: f"include_{part}" for part in ("database", "filestore", "addons")
-        }
-        known = self.env["backup.plan"].fields_get(names.values(), ["string"])
-        for copy in self:
-            parts = (copy.contents or "").split(", ")
-            words = [
-                known[names[part]]["string"] if part in names else part
-                for part in parts
-            ]
-            copy.contents_in_words = ", ".join(words)
 
     @api.depends("date")
     def _compute_age(self):
@@ -431,22 +438,12 @@ class BackupCopy(models.Model):
         remember_opened(browser)
         self.env["backup.audit"]._note("browse", self)
         _logger.info("User %s looks into %s", self.env.uid, self.key)
-        return {
-            "type": "ir.actions.act_window",
-            "name": self.env._("Browse Backup"),
-            "res_model": "backup.browse",
-            "res_id": browser.id,
-            "views": [(False, "form")],
-        }
+        return _form_of(browser, self.env._("Browse Backup"))
 
     def _identities(self, given=""):
-        """Return what decrypts the archive: the key that somebody has ``given``, or
-        the one of this server. None when there is none. Raise PermanentError when it
-        is not one."""
         return identities_of(self, given)
 
     def _looked_into(self, given=""):
-        """Open the archive where it is stored, see ``opening``."""
         return looked_into(self, given)
 
     def _moment(self):
@@ -473,13 +470,7 @@ class BackupCopy(models.Model):
         )
         comparison._compare()
         remember_opened(comparison)
-        return {
-            "type": "ir.actions.act_window",
-            "name": self.env._("Compare Backups"),
-            "res_model": "backup.compare",
-            "res_id": comparison.id,
-            "views": [(False, "form")],
-        }
+        return _form_of(comparison, self.env._("Compare Backups"))
 
     # === RESTORED === #
 
@@ -587,3 +578,14 @@ class BackupCopy(models.Model):
         self.ensure_one()
         self.env["backup.trust"]._distrust(self)
         return True
+
+
+def _form_of(record, name):
+    """Return the action that shows the form of a record."""
+    return {
+        "type": "ir.actions.act_window",
+        "name": name,
+        "res_model": record._name,
+        "res_id": record.id,
+        "views": [(False, "form")],
+    }

@@ -1,0 +1,174 @@
+from odoo import api, fields, models
+
+# of the copies of a backup: the best decides what it is
+BEST_FIRST = ("verified", "stored", "unknown", "damaged", "missing", "deleted")
+# what makes two archives one backup
+IDENTITY = ("name", "database_uuid", "sha256", "imported_by")
+# what a copy has of its backup, by the same name
+FACTS = (
+    "date",
+    "size",
+    "sha256",
+    "contents",
+    "complete",
+    "encrypted",
+    "database",
+    "database_uuid",
+    "identity",
+    "origin",
+    "imported_by",
+    "odoo_version",
+    "job_id",
+)
+
+
+def facts_of(record):
+    """Return the facts of a backup, or what a copy has of them."""
+    return {name: getattr(record[name], "id", record[name]) for name in FACTS}
+
+
+class BackupBackup(models.Model):
+    """One archive, wherever it is stored: under one name and of one database, with one
+    checksum. What somebody has taken in is another backup than what was made here, as
+    it belongs to somebody else; and a storage that holds something else under the name
+    holds another backup."""
+
+    _name = "backup.backup"
+    _inherit = ["backup.record.mixin"]
+    _description = "Backup"
+    _order = "date desc, id desc"
+
+    name = fields.Char(required=True, readonly=True)
+    copy_ids = fields.One2many("backup.copy", "backup_id", readonly=True)
+    job_id = fields.Many2one(
+        "backup.job", string="Run", ondelete="restrict", index=True, readonly=True
+    )
+    plan_id = fields.Many2one("backup.plan", compute="_compute_of_copies", store=True)
+    storage_ids = fields.Many2many("backup.storage", compute="_compute_storages")
+    date = fields.Datetime(
+        readonly=True, help="When the data was saved, not when it was stored."
+    )
+    size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
+    sha256 = fields.Char(string="SHA-256", readonly=True)
+    contents = fields.Char("Parts", readonly=True)
+    contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
+    complete = fields.Boolean(
+        default=True, readonly=True, help="Nothing that was wanted failed."
+    )
+    encrypted = fields.Boolean(readonly=True)
+    database = fields.Char(readonly=True)
+    database_uuid = fields.Char(readonly=True)
+    identity = fields.Char(
+        readonly=True,
+        help="The database that has made it, with its cluster and its OID there.",
+    )
+    origin = fields.Selection(
+        [
+            ("run", "A run of this addon"),
+            ("import", "Imported"),
+            ("odoo", "Odoo's database manager"),
+        ],
+        required=True,
+        default="run",
+        readonly=True,
+        help="Retention only deletes what a run of a plan has made.",
+    )
+    imported_by = fields.Char(readonly=True, help="The database that has taken it in.")
+    odoo_version = fields.Char(readonly=True)
+    state = fields.Selection(
+        selection=lambda self: self.env["backup.copy"]._fields["state"].selection,
+        compute="_compute_of_copies",
+        store=True,
+        index=True,
+        help="That of its best copy.",
+    )
+    protected = fields.Boolean(
+        compute="_compute_of_copies",
+        store=True,
+        help="Retention never deletes one of its copies.",
+    )
+
+    _identity_uniq = models.UniqueIndex(
+        "(name, COALESCE(database_uuid, ''), sha256,"
+        " COALESCE(imported_by, '')) WHERE sha256 IS NOT NULL",
+        "An archive is one backup.",
+    )
+
+    @api.depends("copy_ids.state", "copy_ids.protected", "copy_ids.plan_id")
+    def _compute_of_copies(self):
+        for backup in self:
+            copies = backup.copy_ids
+            kept = copies.filtered(lambda copy: copy.state != "deleted")
+            states = set(copies.mapped("state"))
+            best = next((state for state in BEST_FIRST if state in states), "deleted")
+            backup.state = best
+            backup.plan_id = copies.plan_id[:1]
+            backup.protected = any(kept.mapped("protected"))
+
+    @api.depends("copy_ids.state", "copy_ids.storage_id")
+    def _compute_storages(self):
+        for backup in self:
+            there = backup.copy_ids.filtered(lambda copy: copy.state != "deleted")
+            backup.storage_ids = there.storage_id
+
+    @api.depends("contents")
+    @api.depends_context("lang")
+    def _compute_contents_in_words(self):
+        names = {
+            part: f"include_{part}" for part in ("database", "filestore", "addons")
+        }
+        known = self.env["backup.plan"].fields_get(names.values(), ["string"])
+        for backup in self:
+            parts = (backup.contents or "").split(", ")
+            words = [
+                known[names[part]]["string"] if part in names else part
+                for part in parts
+            ]
+            backup.contents_in_words = ", ".join(words)
+
+    @api.model
+    def _find(self, facts):
+        """Return the backup that has this identity, empty when none has it."""
+        names = IDENTITY if facts.get("sha256") else (*IDENTITY, "size", "date")
+        known = [(name, "=", facts.get(name) or False) for name in names]
+        return self.search(known, limit=1)
+
+    @api.model
+    def _find_or_create(self, facts):
+        """Return the backup of these facts."""
+        found = self._find(facts)
+        found._note(facts)
+        return found or self.create(facts)
+
+    def _note(self, facts):
+        """Write down what is new."""
+        for backup in self:
+            known = backup._facts()
+            new = {
+                name: fact
+                for name, fact in facts.items()
+                if (known[name] or False) != (fact or False)
+            }
+            if new:
+                backup.write(new)
+
+    def _facts(self):
+        return {"name": self.name, **facts_of(self)}
+
+    @api.model
+    def _settle(self, copy):
+        """See to it that a copy is one of the backup whose facts it has now."""
+        facts, known = {"name": copy.key, **facts_of(copy)}, copy.backup_id
+        if all((known[n] or False) == (facts[n] or False) for n in IDENTITY):
+            known._note(facts)
+            return
+        found = self._find(facts)
+        if not found and known.copy_ids == copy:
+            known._note(facts)
+            return
+        copy.backup_id = self._find_or_create(facts)
+        known._drop_empty()
+
+    def _drop_empty(self):
+        """Remove those that have no copy any more, not even one in the history."""
+        self.filtered(lambda backup: not backup.copy_ids).unlink()

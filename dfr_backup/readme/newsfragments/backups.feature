@@ -1,0 +1,1 @@
+A backup is one record, with the storages that hold it below: the page “Backups” lists each once. Backups that a scan has found or somebody has imported are there as well; copies of before get their backups at the upgrade.
