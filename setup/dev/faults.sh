@@ -7,7 +7,7 @@ cd "$REPO"
 mkdir -p "$DEV/log"
 say "${FUZZ_EXAMPLES:=100000} changed inputs of each kind, seed ${FUZZ_SEED:=20261128}, from number ${FUZZ_FROM:=0}"
 export FUZZ_EXAMPLES FUZZ_SEED FUZZ_FROM
-PYTHONPATH="" python -m pytest -q -s -p no:odoo tests/engine/test_fuzz.py \
+PYTHONPATH="" python -m pytest -q -s -p no:odoo -p no:logging tests/engine/test_fuzz.py \
     tests/storages/test_storage_fuzz.py
 
 say "tests/faults: every fault × every step"

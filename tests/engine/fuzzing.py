@@ -133,7 +133,10 @@ def fuzz(kind, read, valid, change, first, share=1):
             again = f"FUZZ_SEED={SEED} FUZZ_FROM={number}"
             raise AssertionError(f"{kind}, {again}: {shown}") from problem
     grown = _memory("VmHWM") - idle
-    print(f"{kind}: {examples} inputs, {passed} past the first check, seed {SEED}")
+    print(
+        f"{kind}: {examples} inputs, {passed} past the first check, seed {SEED}, "
+        f"{grown >> 20} MiB"
+    )
     assert grown < MOST_MEMORY, f"{kind}: {grown >> 20} MiB"
     if examples >= 50:
         assert passed * 3 >= examples, f"{kind}: only {passed} of {examples} passed"

@@ -40,6 +40,7 @@ from dfr_backup.engine.errors.restore import (
     ServerRefused,
 )
 from dfr_backup.engine.errors.runs import OpenInBackup
+from dfr_backup.engine.manifest.model import Manifest
 from dfr_backup.engine.messages import from_json
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
@@ -665,7 +666,7 @@ def test_nobody_else_sees_a_database_until_it_is_published(site):
     assert (site.name,) in run_sql("postgres", ODOO_LISTS)
     assert site.traces() == {site.name}
     assert run_sql(site.name, "SELECT count(*) FROM ir_attachment") == [(2,)]
-    manifest = {"dfr_backup": {"rows": {'"public"."ir_attachment"': 2}}}
+    manifest = Manifest({"dfr_backup": {"rows": {'"public"."ir_attachment"': 2}}})
     report = verify_restored(
         Connection(site.name), manifest, site.place.filestore, Progress()
     )
@@ -1171,7 +1172,8 @@ def test_what_is_missing_after_a_restore_is_named(site):
     tables |= {"backup_plan": 1, "backup_job": 2, "backup_step": 3}
     counts = {f'"public"."{table}"': rows for table, rows in tables.items()}
     files = sorted(p for p in site.place.filestore.rglob("*") if p.is_file())
-    connection, manifest = Connection(site.name), {"dfr_backup": {"rows": counts}}
+    connection, ours = Connection(site.name), {"rows": counts}
+    manifest = Manifest({"dfr_backup": ours})
     report = verify_restored(connection, manifest, site.place.filestore, Progress())
     assert report.is_complete
     assert report.counted
@@ -1188,7 +1190,7 @@ def test_what_is_missing_after_a_restore_is_named(site):
     assert (report.missing_count, report.damaged_count, report.files) == (1, 1, 0)
     assert files[0].name in report.missing[0]
     assert files[1].name in report.damaged[0]
-    manifest["dfr_backup"]["filestore"] = {"missing": 1, "damaged": 1}
+    ours["filestore"] = {"missing": 1, "damaged": 1}
     run_sql(site.name, "INSERT INTO backup_step VALUES ('success')")
     report = verify_restored(connection, manifest, site.place.filestore, Progress())
     assert report.is_complete
@@ -1197,13 +1199,14 @@ def test_what_is_missing_after_a_restore_is_named(site):
 def test_files_that_the_plan_left_out_are_not_missing(site):
     site.restore()
     shutil.rmtree(site.place.filestore)
-    manifest = {"dfr_backup": {"contents": ["database"]}}
+    contents = ["database"]
+    manifest = Manifest({"dfr_backup": {"contents": contents}})
     report = verify_restored(
         Connection(site.name), manifest, site.place.filestore, Progress()
     )
     assert report.is_complete
     assert report.files == 0
-    manifest["dfr_backup"]["contents"].append("filestore")
+    contents.append("filestore")
     report = verify_restored(
         Connection(site.name), manifest, site.place.filestore, Progress()
     )

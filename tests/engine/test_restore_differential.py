@@ -25,6 +25,7 @@ from differential import (
 )
 
 from dfr_backup.engine.errors.restore import LoadFailed
+from dfr_backup.engine.manifest.model import Manifest
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.snapshot import Snapshot
 from dfr_backup.engine.progress import Progress
@@ -156,7 +157,7 @@ def test_counts_are_compared_for_a_partitioned_table_as_a_whole(databases, tmp_p
         rows['"public"."moods_1"'] -= 3
 
         def different():
-            manifest = {"dfr_backup": {"rows": rows, "contents": []}}
+            manifest = Manifest({"dfr_backup": {"rows": rows, "contents": []}})
             connection = Connection(ours)
             return verify_restored(connection, manifest, tmp_path, progress).different
 

@@ -48,8 +48,7 @@ class ServerUnreachable(RetryableError, code="DUMP-06"):
     remedy_no_host = _(
         "No host is named, so PostgreSQL was looked for on this machine: check that it "
         "runs here. If it runs elsewhere, set db_host in odoo.conf or give --db_host. "
-        "In a container of the official image, put the entry point before the command: "
-        "/entrypoint.sh odoo backup …"
+        "In a container of the official image, put /entrypoint.sh before the command."
     )
     remedy_login = _(
         "PostgreSQL answers, and refuses the role or its password: check db_user and "
