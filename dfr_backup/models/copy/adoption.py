@@ -36,6 +36,7 @@ def adopt_copies(cr):
         return
     of_copy = ", ".join(SAME).format("c", "key")
     of_backup = ", ".join(SAME).format("b", "name")
+    # only names of columns stand in these statements; pylint: disable=sql-injection
     cr.execute(BACKUPS.format(facts=", ".join(FACTS), same=of_copy), [list(BEST_FIRST)])
     # without a knowledge of their sizes, PostgreSQL compares each with each
     cr.execute("ANALYZE backup_backup, backup_copy")

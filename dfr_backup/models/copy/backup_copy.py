@@ -140,8 +140,9 @@ class BackupCopy(models.Model):
     )
 
     def _auto_init(self):
-        super()._auto_init()
+        done = super()._auto_init()
         adopt_copies(self.env.cr)
+        return done
 
     @api.model_create_multi
     def create(self, vals_list):
