@@ -1,3 +1,4 @@
+-- PostgreSQL 14
 -- psql refuses
 CREATE TABLE "end" ("case" int PRIMARY KEY, begin int, atomic int);
 CREATE TABLE "only" ("table" int REFERENCES "end" ("case"));
