@@ -164,3 +164,27 @@ def test_waiting_pool_raises_and_begins_nothing_more():
     with pytest.raises(ValueError, match="0"):
         list(WaitingPool(lambda: None).map(work, range(100), 1))
     assert begun == [0]
+
+
+def test_waiting_pool_keeps_the_results_of_one_call_apart_from_the_next():
+    """A part that is still under way when another one has failed, such as those of an
+    upload that the server has forgotten, is no answer to what is asked next."""
+    release = threading.Event()
+
+    def work(task):
+        if task == 0:
+            raise ValueError(task)
+        release.wait(60)
+        return task
+
+    pool = WaitingPool(lambda: None)
+    with pytest.raises(ValueError, match="0"):
+        list(pool.map(work, range(4), 4))
+    release.set()
+
+    def asked_next():
+        time.sleep(0.5)  # what was under way is done before it
+        return "asked next"
+
+    assert pool.call(asked_next) == "asked next"
+    assert pool.stop(60)

@@ -87,7 +87,8 @@ class WaitingPool:
 
     What ``tick`` raises leaves at once. A thread that waits for a server which has
     fallen silent ends with its own timeout, and keeps nobody waiting; ``stopped`` tells
-    the others to end.
+    the others to end. What is under way when a call ends early belongs to nobody: only
+    ``stop`` waits for it.
     """
 
     def __init__(self, tick: Callable[[], object]):
@@ -103,16 +104,15 @@ class WaitingPool:
         Raise what ``work`` or ``tick`` raises; no further task is begun then.
         """
         left = iter(tasks)
-        self._begin(work, islice(left, threads))
-        while self._under_way:
-            done, self._under_way = wait(
-                self._under_way, POLL_INTERVAL, FIRST_COMPLETED
-            )
+        doing = self._begin(work, islice(left, threads))
+        while doing:
+            done, doing = wait(doing, POLL_INTERVAL, FIRST_COMPLETED)
+            self._under_way -= done
             if not done:
                 self._tick()
             for future in done:
-                result: Result = future.result()
-                self._begin(work, islice(left, 1))
+                result = future.result()
+                doing |= self._begin(work, islice(left, 1))
                 yield result
 
     def call(self, work: Callable[[], Result]) -> Result:
@@ -127,10 +127,12 @@ class WaitingPool:
         self.stopped.set()
         return not wait(self._under_way, seconds).not_done
 
-    def _begin(self, work: Callable[[Task], Any], tasks: Iterable[Task]) -> None:
-        for task in tasks:
-            future = in_thread(partial(work, task), "dfr_backup waiting")
-            self._under_way.add(future)
+    def _begin(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task]
+    ) -> "set[Future[Result]]":
+        begun = {in_thread(partial(work, task), "dfr_backup waiting") for task in tasks}
+        self._under_way |= begun
+        return begun
 
 
 def batches(
