@@ -152,3 +152,27 @@ def test_while_a_connection_opens(silent_server):
     server = Connection("postgres", params).heard_by(cancelled())
     with heard():
         server.connect()
+
+
+def test_a_session_that_opens_during_a_cancel_is_closed(monkeypatch):
+    """It would count against the limit of sessions for as long as the run lasts."""
+    opened, connect = [], Connection._connect
+
+    def slowly(self, patience):
+        time.sleep(1)  # the progress is asked meanwhile
+        opened.append(connect(self, patience))
+        return opened[0]
+
+    def tick():
+        until = time.monotonic() + 60
+        while not opened and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        raise Cancelled
+
+    progress = Progress()
+    progress.tick = tick
+    monkeypatch.setattr(Connection, "_connect", slowly)
+    with pytest.raises(Cancelled):
+        Connection("postgres").heard_by(progress).connect()
+    assert opened[0].closed

@@ -68,9 +68,8 @@ class Connection:
         opening = Task(partial(self._connect, patience), "dfr_backup connect")
         try:
             session = opening.finish(self.progress.tick)
-        except BaseException:
-            if not opening.done:  # a server may let us wait as long as it likes
-                opening.abandon(lambda session: session.close())
+        except BaseException:  # a server may let us wait as long as it likes
+            opening.abandon(lambda session: session.close())
             raise
         session.cursor_factory = cursor_heard_by(self.progress)
         return session

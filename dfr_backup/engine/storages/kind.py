@@ -7,12 +7,13 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar, final
 from urllib.parse import SplitResult
 
 from ..checkpoints import checkpoint
-from ..errors import EngineError, PermanentError, reason_of
+from ..errors import Cancelled, EngineError, PermanentError, reason_of
 from ..errors.fetch import FileUnreadable
 from ..errors.storage import BadKey, NoRoom, ProbeDiffers, TooManyObjects
 from ..messages import Message, Size, _
@@ -332,6 +333,8 @@ class StorageKind(Storage):
         """Tell whether nothing more fits: many servers say only that writing failed."""
         try:
             free = self.free_space()
+        except Cancelled:
+            raise
         except EngineError:
             return False
         return free is not None and free < ALMOST_NOTHING
@@ -351,12 +354,26 @@ class StorageKind(Storage):
             yield entry
 
 
-def _size_of(source: Path) -> int:
+@contextmanager
+def source_explained(source: Path) -> Iterator[None]:
+    """Let what the system refuses about a file that is to be stored leave as
+    FileUnreadable."""
     try:
-        return source.stat().st_size
+        yield
     except OSError as error:
         raise FileUnreadable(
             file=source.name,
             reason=reason_of(error),
             remedy=FileUnreadable.remedy_source,
         ) from error
+
+
+def open_source(source: Path) -> FileIO:
+    """Open a file that is to be stored, without a buffer. Raise FileUnreadable."""
+    with source_explained(source):
+        return open(source, "rb", buffering=0)
+
+
+def _size_of(source: Path) -> int:
+    with source_explained(source):
+        return source.stat().st_size

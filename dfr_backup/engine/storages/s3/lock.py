@@ -1,11 +1,10 @@
 """Object Lock: nobody deletes an object before its time."""
 
-import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
-from ...errors import EngineError
+from ...errors import Cancelled, EngineError
 from ...errors.s3 import LegalHold, Locked
 from .errors import is_denied
 from .link import Link, utc
@@ -67,8 +66,11 @@ class ObjectLock:
         told = found.get("ObjectLockRetainUntilDate")
         if told or "VersionId" not in found:
             return cast("datetime | None", told)
-        with contextlib.suppress(EngineError):
+        try:
             answer = self._link.call("get_object_retention", Key=name)
-            until = answer.get("Retention", {}).get("RetainUntilDate")
-            return cast("datetime | None", until)
-        return None
+        except Cancelled:
+            raise
+        except EngineError:
+            return None
+        until = answer.get("Retention", {}).get("RetainUntilDate")
+        return cast("datetime | None", until)
