@@ -51,8 +51,8 @@ class ServerUnreachable(RetryableError, code="DUMP-06"):
         "In a container of the official image, put /entrypoint.sh before the command."
     )
     remedy_login = _(
-        "PostgreSQL answers, and refuses the role or its password: check db_user and "
-        "db_password in odoo.conf, -r and -w of the command, PGUSER and PGPASSWORD."
+        "PostgreSQL rejected the user name or password: check db_user and db_password "
+        "in odoo.conf, the options -r and -w, PGUSER and PGPASSWORD."
     )
 
 

@@ -98,16 +98,16 @@ class AlreadyOriginal(PermanentError, code="IDENTITY-09"):
 
 class NotUpgraded(PermanentError, code="IDENTITY-10"):
     template = _(
-        "The code of the backups is newer (%(code)s) than what the database "
-        "“%(database)s” was upgraded to (%(installed)s): no backup is made."
+        "The backup addon on this server is newer (%(code)s) than the version that the "
+        "database “%(database)s” was upgraded to (%(installed)s): no backup is made."
     )
-    remedy = _("Upgrade the addon, on the server: “%(command)s”. Then restart Odoo.")
+    remedy = _("Upgrade the addon on the server: “%(command)s”. Then restart Odoo.")
 
 
 class CodeTooOld(PermanentError, code="IDENTITY-11"):
     template = _(
-        "The code of the backups is older (%(code)s) than what the database "
-        "“%(database)s” was upgraded to (%(installed)s): no backup is made."
+        "The backup addon on this server is older (%(code)s) than the version that the "
+        "database “%(database)s” was upgraded to (%(installed)s): no backup is made."
     )
     remedy = _(
         "Install at least that version of the addon on this server, and restart Odoo."

@@ -135,6 +135,9 @@ class PolicyUnusable(PermanentError, code="OTHER-19"):
 class ManifestTooLarge(PermanentError, code="OTHER-70"):
     template = _(
         "The manifest of the backup is too large to be read again, even without the "
-        "numbers of rows."
+        "row counts."
     )
-    remedy = _("Take keys off the plan that nobody needs: it names each of them.")
+    remedy = _(
+        "Remove public keys that are no longer needed from the plan: the manifest "
+        "lists every one of them."
+    )

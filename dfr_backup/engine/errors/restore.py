@@ -215,8 +215,8 @@ class EndlessStatement(PermanentError, code="RESTORE-24"):
 
 class TooMuchText(PermanentError, code="RESTORE-42"):
     template = _(
-        "The dump has more statements or comments than an archive of this size can "
-        "have data."
+        "The dump contains more statements or comments than is plausible for an "
+        "archive of this size."
     )
     remedy = EndlessStatement.remedy
 

@@ -89,7 +89,7 @@ class ActionSlow(PermanentError, code="RUN-09"):
 class UnknownKind(PermanentError, code="RUN-10"):
     template = _("This server does not know runs of the kind “%(kind)s”.")
     remedy = _(
-        "An addon that is not installed any more has made this run. Install it again, "
+        "This run was made by an addon that is no longer installed. Install it again, "
         "or delete the run from the history."
     )
 
@@ -99,7 +99,7 @@ class UnknownState(EngineError, code="RUN-11"):
         "Another release of this addon has begun this run, or its saved state is "
         "damaged."
     )
-    remedy = _("Nothing is to be done: the run begins again.")
+    remedy = _("No action needed: the run starts again from the beginning.")
 
 
 class NoWorker(PermanentError, code="RUN-20"):
@@ -108,8 +108,8 @@ class NoWorker(PermanentError, code="RUN-20"):
         "odoo.conf says dfr_backup_spawn = False, so Odoo starts no run itself."
     )
     remedy = _(
-        "See that “odoo backup worker” runs, with this odoo.conf and this data "
-        "directory, and look at its log. Or remove that line and restart Odoo."
+        "Make sure that “odoo backup worker” is running with this odoo.conf and this "
+        "data directory, and check its log. Or remove that line and restart Odoo."
     )
 
 

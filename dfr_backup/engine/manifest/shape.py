@@ -15,7 +15,7 @@ YEARS = range(2000, 2200)
 BAD_CHARACTERS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]"
 )  # no database takes them
-# what model.archive_name makes, and nothing that a file system could take for a path
+# what names.archive_name makes, and nothing that a file system could take for a path
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ANY = "*"  # the name of a key that may be any

@@ -10,7 +10,7 @@ from ..manifest.model import Sidecar
 from ..storages.base import Storage
 from .originals import Standing
 
-# what manifest.model.archive_name makes of a run's uuid, in the name of a manifest
+# what manifest.names.archive_name makes of a run's uuid, in the name of a manifest
 RUN = re.compile(r"-\d{8}T\d{6}Z-([0-9a-f]{8})\.json")
 
 

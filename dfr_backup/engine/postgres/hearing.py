@@ -21,7 +21,8 @@ def hear(
     progress: Progress, work: Callable[[], Result], stop: Callable[[], object]
 ) -> Result:
     """Return what ``work`` returns, which is done in a thread, and report meanwhile.
-    What the progress raises, and a signal, calls ``stop`` until the work has ended."""
+    What the progress raises, and a signal, calls ``stop`` until the work has ended, for
+    at most WAIT_FOR_END seconds: then its thread is left behind."""
     doing = Task(work, "dfr_backup statement")
     try:
         if not doing.wait(AT_ONCE):

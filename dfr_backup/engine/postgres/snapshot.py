@@ -111,7 +111,7 @@ class Snapshot:
 
     def index_attachments(self, write: Callable[[bytes], object]) -> None:
         """Pass a line of JSON for each attachment that has a file to ``write``; see
-        ``archive.index``. The server makes the lines: a million of them take
+        ``archive.attachment_index``. The server makes the lines: a million of them take
         seconds."""
         query = (
             f"COPY (SELECT row_to_json(a) FROM (SELECT {', '.join(COLUMNS)}"  # noqa: S608
