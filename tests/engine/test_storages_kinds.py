@@ -70,7 +70,9 @@ def test_names_of_fields():
 def test_threads_share_one_limit():
     rate = RateLimit(1000)
     started = time.monotonic()
-    threads = [threading.Thread(target=rate.spend, args=(100,)) for _n in range(4)]
+    threads = [
+        threading.Thread(target=rate.spend, args=(100, time.sleep)) for _n in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

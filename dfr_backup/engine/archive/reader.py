@@ -1,4 +1,4 @@
-"""What an archive holds, and whether it is what was sealed: ours, or of Odoo's
+"""What an archive holds, and whether it is what was finalized: ours, or of Odoo's
 database manager."""
 
 import hashlib
@@ -304,8 +304,8 @@ class Archive:
             count += 1
             yield listed_member(line)
         found = {"count": count, "sha256sums": digest.hexdigest()}
-        sealed = self.manifest.members
-        if sealed and {name: sealed.get(name) for name in found} != found:
+        named = self.manifest.members
+        if named and {name: named.get(name) for name in found} != found:
             raise ListDiffers(log=f"{CHECKSUMS} is not the one that {MANIFEST} names")
 
 

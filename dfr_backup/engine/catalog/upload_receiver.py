@@ -137,7 +137,7 @@ def look_at(path: Path, name: str, modified: datetime) -> Arrival:
     if moment.year not in YEARS:  # a computer whose clock was never set
         moment = datetime.now(timezone.utc)
     if is_age(head):
-        return _arrival(path, f"{_stem(name)}.zip.age", _sealed(name, head, moment))
+        return _arrival(path, f"{_stem(name)}.zip.age", _encrypted(name, head, moment))
     with open_archive(path) as archive:
         content = _content(archive, name, moment)
     return _arrival(path, f"{_stem(name)}.zip", content)
@@ -170,7 +170,7 @@ def _content(archive: Archive, name: str, moment: datetime) -> Manifest:
     return build(odoo, _ours(moment, found.contents))
 
 
-def _sealed(name: str, head: bytes, moment: datetime) -> Manifest:
+def _encrypted(name: str, head: bytes, moment: datetime) -> Manifest:
     """Return what can be said about an archive that nobody here can read."""
     odoo = {"db_name": _database_in(name), "version": "", "modules": {}}
     kind = "passphrase" if BY_PASSPHRASE in head else "recipients"

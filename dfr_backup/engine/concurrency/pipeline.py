@@ -71,13 +71,13 @@ def reading_ahead(
 ) -> Iterator[Iterator[bytes]]:
     """Yield an iterator over the same pieces, which a thread reads and inflates ahead.
     Whoever takes them reports their bytes to ``progress``, and hears a cancel."""
-    with Pipe[bytes]() as pipe:
-        task = Task(lambda: _fill(pipe, pieces), "dfr_backup read")
-        try:
-            yield _received(pipe, task, progress)
-        finally:
-            pipe.stop()
-            task.wait()
+    pipe = Pipe[bytes]()
+    task = Task(lambda: _fill(pipe, pieces), "dfr_backup read")
+    try:
+        yield _received(pipe, task, progress)
+    finally:
+        pipe.stop()
+        task.wait()
 
 
 def _fill(pipe: "Pipe[bytes]", pieces: Iterator[bytes]) -> None:
@@ -85,9 +85,6 @@ def _fill(pipe: "Pipe[bytes]", pieces: Iterator[bytes]) -> None:
         for piece in pieces:
             while not pipe.put(piece):
                 pass
-    except Cancelled:
-        if not pipe.stopped:
-            raise
     finally:
         pipe.end()
 
@@ -115,10 +112,6 @@ class Pipe(Generic[Item]):
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
-
-    @property
-    def stopped(self) -> bool:
-        return self._stopped.is_set()
 
     def stop(self) -> None:
         """Let neither side wait for the other any longer."""

@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,10 +131,9 @@ def _as_list(key: Any) -> list[Any]:
     return keys
 
 
-@contextmanager
 def _behind(
     write: Callable[[bytes], object],
-) -> Iterator[Callable[[list[bytes]], None]]:
+) -> AbstractContextManager[Callable[[list[bytes]], None]]:
     """Yield a function that lets a thread write some pieces while the caller makes the
     next."""
 
@@ -142,8 +141,7 @@ def _behind(
         for piece in pieces:
             write(piece)
 
-    with working_behind(write_all, "write") as put:
-        yield put
+    return working_behind(write_all, "write")
 
 
 @contextmanager

@@ -247,15 +247,10 @@ class Door:
         to the first of another one."""
         ours = {"", self._guest.identity.uuid, *self._guest.former}
         return any(
-            found.key.endswith(SIDECAR_SUFFIX) and self._owner_of(found.key) not in ours
+            found.key.endswith(SIDECAR_SUFFIX)
+            and _owner_in(self._storage, found.key) not in ours
             for found in self._storage.list()
         )
-
-    def _owner_of(self, key: str) -> str:
-        try:
-            return read_sidecar(self._storage, key).owner_uuid
-        except PermanentError:
-            return ""
 
     def _is_there(self, stored: Stored) -> bool:
         key = sidecar_key(stored.key)
@@ -343,11 +338,8 @@ class GuardedStorage(Storage):
         if manifest not in self._own_keys:
             if self.inner.stat(manifest) is None:
                 return not re.search(r"\.zip(\.age)?$", key) or key in self._own_keys
-            try:
-                owner = read_sidecar(self.inner, manifest).owner_uuid
-                self._own_keys[manifest] = self._is_own(owner)
-            except PermanentError:
-                self._own_keys[manifest] = False
+            owner = _owner_in(self.inner, manifest)
+            self._own_keys[manifest] = bool(owner) and self._is_own(owner)
         return self._own_keys[manifest]
 
     def put(self, source: Path, key: str, progress: Progress) -> None:
@@ -412,3 +404,12 @@ class GuardedStorage(Storage):
 
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
         self._entered_for(key).verify(key, size, sha256, progress)
+
+
+def _owner_in(storage: Storage, manifest: str) -> str:
+    """Return the uuid of the database that a stored manifest names, "" where there is
+    none to be read."""
+    try:
+        return read_sidecar(storage, manifest).owner_uuid
+    except PermanentError:
+        return ""

@@ -16,7 +16,7 @@ from ..concurrency.background import Task
 from ..concurrency.process import PIPE_SIZE, Child
 from ..errors.dump import DumpIncomplete, GaveWay, ServerUnreachable
 from ..messages import Message, _
-from ..progress import Progress
+from ..progress import POLL_INTERVAL, Progress
 from .client_tools import ClientTool
 from .connection import Connection
 from .dump_errors import dump_error
@@ -97,7 +97,7 @@ def _drain(
     poll.register(child.stdout, select.POLLIN | select.POLLHUP)
     while True:
         watch.check()
-        if not poll.poll(500):
+        if not poll.poll(POLL_INTERVAL * 1000):
             progress.tick()
             continue
         count = os.readv(child.stdout, [buffer])

@@ -16,7 +16,7 @@ class RateLimit:
         self._lock = threading.Lock()
         self._free_at = time.monotonic()
 
-    def spend(self, count: int, pause: Callable[[float], object] = time.sleep) -> None:
+    def spend(self, count: int, pause: Callable[[float], object]) -> None:
         """Wait until ``count`` more bytes may pass. ``pause`` waits for so many
         seconds, never long; what it raises ends the transfer."""
         if not self.bandwidth:

@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from ...concurrency.worker_pool import WaitingPool
+from ...concurrency.background import Task
 from ...errors.s3 import Boto3Missing, NoCaBundle, NotS3
 from ...outbound import guarded_pools
 from ..base import TransferLimits, is_size
@@ -43,8 +44,8 @@ class Link:
         and what a tick raises.
         """
         if self._cancel.is_heard:
-            pool = WaitingPool(self._cancel)
-            return pool.call(lambda: self._call(operation, params))
+            request = Task(partial(self._call, operation, params), "dfr_backup S3")
+            return request.finish(self._cancel)
         return self._call(operation, params)
 
     def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:

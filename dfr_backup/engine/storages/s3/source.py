@@ -4,12 +4,9 @@ import base64
 import hashlib
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...errors import EngineError, reason_of
-from ...errors.fetch import FileUnreadable
 from ...errors.s3 import SourceShrunk, SourceUnreadable
 from ...fileio.streams import SeekableStream
 from ..rate_limit import RateLimit
@@ -118,12 +115,11 @@ class Slice(SeekableStream):
             self.sent = self._position
         return data
 
-    def md5(self, tick: Callable[[], object] = lambda: None) -> Md5:
+    def md5(self) -> Md5:
         """Return the MD5 of the whole slice."""
         digest = hashlib.md5(usedforsecurity=False)
         for start in range(0, self._size, 1 << 20):
             digest.update(self._read_at(start, min(1 << 20, self._size - start)))
-            tick()
         return Md5(digest.digest())
 
     def _read_at(self, position: int, count: int) -> bytes:
@@ -135,15 +131,3 @@ class Slice(SeekableStream):
         if len(data) < count:
             raise Interrupt(SourceShrunk())
         return data
-
-
-def open_source(source: Path) -> int:
-    """Open the file that is sent; return its descriptor. Raise FileUnreadable."""
-    try:
-        return os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise FileUnreadable(
-            file=source.name,
-            reason=reason_of(error),
-            remedy=FileUnreadable.remedy_source,
-        ) from error

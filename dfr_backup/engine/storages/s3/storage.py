@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from ...errors.s3 import (
 from ...messages import Message, _
 from ...progress import Progress
 from ..base import UNKNOWN, UNLIMITED, Capabilities, StoredObject, TransferLimits
-from ..kind import Settings, StorageKind
+from ..kind import Settings, StorageKind, open_source
 from .address import config_at, config_of
 from .config import S3Config
 from .download import Reader
@@ -31,7 +30,6 @@ from .errors import EXISTS, cause_code, is_denied, is_missing, is_protected
 from .link import MOST_PAGES, Link, require_boto3, utc
 from .lock import ObjectLock
 from .proof import fingerprint, proves
-from .source import open_source
 from .upload import Upload, abort, open_uploads
 
 CHECKSUM_RIGHT = _("The checksum that the server computed on receipt is right.")
@@ -80,18 +78,15 @@ class S3Storage(StorageKind):
 
     def _put(self, source: Path, key: str, progress: Progress) -> None:
         name = self._name(key)
-        file = open_source(source)
-        try:
+        with open_source(source) as file:
             Upload(
                 self._link,
                 self._rate,
-                file,
+                file.fileno(),
                 name,
                 progress,
-                lambda: {**self._extras(), **self._metadata(file)},
+                lambda: {**self._extras(), **self._metadata(file.fileno())},
             ).run()
-        finally:
-            os.close(file)
         with self._cancel.by(None):  # it is there: too late for a cancel
             self._lock.ensure(name)
 

@@ -3,12 +3,13 @@ left."""
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...checkpoints import checkpoint
+from ...concurrency.background import Task
 from ...concurrency.worker_pool import WaitingPool
 from ...errors import Cancelled, EngineError, PermanentError
 from ...errors.s3 import UploadForgotten
@@ -302,11 +303,14 @@ class Upload:
     def _abort(self, upload: str) -> bool:
         """End an open upload, and return whether that is certain."""
         checkpoint("storage.put.abort")
-        try:
-            _within(GRACE, lambda: abort(self._link, self._name, upload))
-        except (EngineError, TimeoutError):
-            return False
-        return True
+        aborting = Task(
+            partial(abort, self._link, self._name, upload), "dfr_backup abort"
+        )
+        with contextlib.suppress(EngineError):
+            if aborting.wait(GRACE):
+                aborting.result()
+                return True
+        return False
 
 
 def open_uploads(link: Link, name: str) -> Iterator[str]:
@@ -384,15 +388,3 @@ def _forgetting() -> Iterator[None]:
         if _is_forgotten(error):
             raise UploadNotFound() from error
         raise
-
-
-def _within(seconds: float, work: Callable[[], object]) -> None:
-    """Do ``work`` in a thread, and wait so long for it. Raise what it raises, or
-    TimeoutError."""
-    until = time.monotonic() + seconds
-
-    def tick() -> None:
-        if time.monotonic() > until:
-            raise TimeoutError
-
-    WaitingPool(tick).call(work)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...concurrency.worker_pool import WaitingPool
+from ...concurrency.background import Task
 from ...errors import EngineError, RetryableError
 from ...errors.sftp import (
     ConnectTimedOut,
@@ -157,7 +157,7 @@ class Link:
         in, which ends soon after the link was closed.
         """
         try:
-            WaitingPool(self._tick).call(self._connect)
+            Task(self._connect, "dfr_backup SFTP").finish(self._tick)
         except BaseException:
             self.close()
             raise

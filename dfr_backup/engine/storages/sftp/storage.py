@@ -29,7 +29,7 @@ from ...messages import Message
 from ...progress import Progress
 from .. import doing
 from ..base import CHUNK, LARGEST, UNLIMITED, StoredObject, TransferLimits
-from ..kind import PARTIAL, Settings, StorageKind
+from ..kind import PARTIAL, Settings, StorageKind, open_source
 from . import protocol
 from .address import config_at, config_of
 from .keys import require_paramiko
@@ -276,7 +276,7 @@ class SftpStorage(StorageKind):
         writer = Writer(link.session, handle, done, self._spend)
         view = memoryview(bytearray(CHUNK))
         counted = 0
-        with open(source, "rb", buffering=0) as reader:
+        with open_source(source) as reader:
             reader.seek(done)
             while count := reader.readinto(view):
                 writer.write(view[:count])
@@ -317,10 +317,9 @@ class SftpStorage(StorageKind):
         if reader.is_ahead:
             self.close()
             return
-        what = doing.WRITE
         with (
             contextlib.suppress(EngineError),
-            self._explained(what),
+            self._explained(doing.WRITE),
             self._guarded(link),
         ):
             link.session.close(handle)

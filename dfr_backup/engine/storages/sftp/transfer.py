@@ -8,13 +8,14 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from ...checkpoints import checkpoint
 from ...fileio.streams import SeekableStream
 from ..base import CHUNK
-from ..kind import PARTIAL
+from ..kind import PARTIAL, open_source
 from . import protocol
 from .protocol import Reply, Session, SftpStatusError
 
@@ -208,7 +209,7 @@ def _same(session: Session, source: Path, partial: str, start: int, end: int) ->
     handle = session.open(partial, protocol.FOR_READING)
     stored = Reader(session, handle, end, start, lambda _count: None)
     view = memoryview(bytearray(CHUNK))
-    with open(source, "rb") as reader:
+    with BufferedReader(open_source(source)) as reader:
         reader.seek(start)
         while count := stored.readinto(view):
             if reader.read(count) != view[:count]:
