@@ -14,7 +14,8 @@ from ..engine.errors.places import (
 )
 from ..engine.fileio.mounts import current_mounts, mount_of
 from ..engine.outbound import OutboundRules
-from ..engine.ownership.locations import Door, GuardedStorage, open_to
+from ..engine.ownership.guarded import GuardedStorage
+from ..engine.ownership.locations import Door, open_to
 from ..engine.storages.registry import kinds
 from .operator_values import (
     converted,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from ..engine.catalog.catalogued import Catalogued
-from ..engine.manifest.model import Sidecar
+from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Text
 from ..engine.progress import Progress
 from ..engine.retry import RetryPolicy

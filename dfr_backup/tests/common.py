@@ -10,7 +10,7 @@ from odoo.exceptions import UserError
 from odoo.tests import TransactionCase
 
 from .. import odoo_config, runner
-from ..engine.ownership.locations import MARKER
+from ..engine.ownership.marker import MARKER
 from ..engine.storages.local.storage import LocalRules
 from ..models import grants
 

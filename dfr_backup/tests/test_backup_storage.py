@@ -4,7 +4,7 @@ from odoo.tests import new_test_user, tagged
 from .. import odoo_config
 from ..engine.errors.s3 import Boto3Missing
 from ..engine.errors.sftp import ParamikoMissing
-from ..engine.ownership.locations import MARKER
+from ..engine.ownership.marker import MARKER
 from .common import BackupCase, patch
 
 

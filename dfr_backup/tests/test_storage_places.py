@@ -9,7 +9,7 @@ from .. import odoo_config
 from ..engine.errors.places import PlaceLost, PlaceOfAnother, SamePlace
 from ..engine.errors.storage import CopyMissing
 from ..engine.identity import Identity
-from ..engine.ownership.locations import MARKER, read_marker
+from ..engine.ownership.marker import MARKER, read_marker
 from ..models.overview.problems import all_problems
 from .common import BackupCase
 

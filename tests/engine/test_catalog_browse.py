@@ -48,7 +48,7 @@ from dfr_backup.engine.errors.fetch import (
 )
 from dfr_backup.engine.errors.other import ManifestUnreadable, NotComparable
 from dfr_backup.engine.manifest import write as manifest
-from dfr_backup.engine.manifest.read import parse_any
+from dfr_backup.engine.manifest.read import parse_manifest
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
@@ -393,7 +393,7 @@ def test_contents_come_from_beside_the_archive_or_from_inside(far, tmp_path):
 )
 def test_a_manifest_that_is_none_is_refused(text):
     with pytest.raises(ManifestUnreadable):
-        parse_any(text)
+        parse_manifest(text, ManifestUnreadable)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_a_manifest_that_is_none_is_refused(text):
 )
 def test_a_manifest_of_another_shape_is_refused(odd):
     with pytest.raises(ManifestUnreadable):
-        parse_any(json.dumps({"dfr_backup": odd}).encode())
+        parse_manifest(json.dumps({"dfr_backup": odd}).encode(), ManifestUnreadable)
 
 
 # === TWO BACKUPS === #

@@ -27,7 +27,7 @@ from dfr_backup.engine.encryption.files import open_decrypted, parse_identities
 from dfr_backup.engine.errors import EngineError
 from dfr_backup.engine.errors.fetch import DamagedArchive
 from dfr_backup.engine.manifest import write as manifest
-from dfr_backup.engine.manifest.read import parse_any, parse_manifest, parse_sidecar
+from dfr_backup.engine.manifest.read import parse_manifest, parse_sidecar
 from dfr_backup.engine.restore.sql_stream import split
 from dfr_backup.engine.untrusted import Unusable, parse_json
 
@@ -192,7 +192,6 @@ def has_statements(data, _error):
 
 def read_manifest(data, _chance):
     parse_manifest(data)
-    parse_any(data)
 
 
 def read_described(data, _chance):

@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 from dfr_backup.engine import untrusted
 from dfr_backup.engine.errors.fetch import BadManifest, NewerFormat
 from dfr_backup.engine.manifest import write as manifest
-from dfr_backup.engine.manifest.model import (
-    FORMAT_VERSION,
-    Manifest,
-    MissingPart,
-    Sidecar,
-)
+from dfr_backup.engine.manifest.model import FORMAT_VERSION, Manifest, MissingPart
 from dfr_backup.engine.manifest.names import archive_name, sidecar_key
 from dfr_backup.engine.manifest.read import parse_sidecar
+from dfr_backup.engine.manifest.sidecar import Sidecar
 from dfr_backup.engine.untrusted import Unusable, parse_json
 
 ARCHIVE = "demo-20261124T023000Z-abcdefgh.zip"

@@ -21,17 +21,9 @@ from dfr_backup.engine.errors.places import (
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.manifest.names import sidecar_key
-from dfr_backup.engine.ownership.locations import (
-    MARKER,
-    Door,
-    GuardedStorage,
-    Guest,
-    Marker,
-    Purpose,
-    Stored,
-    open_to,
-    read_marker,
-)
+from dfr_backup.engine.ownership.guarded import GuardedStorage
+from dfr_backup.engine.ownership.locations import Door, Guest, Purpose, Stored, open_to
+from dfr_backup.engine.ownership.marker import MARKER, Marker, read_marker
 from dfr_backup.engine.ownership.owners import Owners, Record
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.base import UNKNOWN

@@ -19,11 +19,12 @@ from ..errors.fetch import (
     NoDatabase,
 )
 from ..manifest.description import Description
-from ..manifest.model import Manifest, numbers_in
+from ..manifest.model import Manifest
 from ..manifest.names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
 from ..manifest.read import parse_manifest
 from ..progress import Progress
 from ..untrusted import MAX_BYTES
+from ..versions import numbers_in
 from .deflate import Codec
 from .formats import HEAD, is_age, refuse_dumps
 from .random_access import Source

@@ -12,11 +12,11 @@ from ..archive.reader import is_attachment
 from ..archive.zip_directory import Entry
 from ..archive.zip_reader import ZipReader
 from ..encryption.files import Passphrase
-from ..errors.other import NoManifest
+from ..errors.other import ManifestUnreadable, NoManifest
 from ..fileio.streams import read_fully
 from ..manifest.model import Manifest
 from ..manifest.names import FILESTORE, MANIFEST, sidecar_key
-from ..manifest.read import parse_any
+from ..manifest.read import parse_manifest
 from ..storages.base import Storage
 from ..untrusted import MAX_BYTES
 from .catalogued import Catalogued, require_catalogued
@@ -58,11 +58,11 @@ def read_contents(
     """
     if storage.stat(sidecar_key(key)) is not None:
         with storage.open(sidecar_key(key)) as stream:
-            return parse_any(read_fully(stream, MAX_BYTES + 1))
+            return parse_manifest(read_fully(stream, MAX_BYTES + 1), ManifestUnreadable)
     with look_into(storage, key, identities) as reader:
         for entry in reader.entries():
             if entry.name == MANIFEST:
-                return parse_any(reader.read(entry, MAX_BYTES))
+                return parse_manifest(reader.read(entry, MAX_BYTES), ManifestUnreadable)
     raise NoManifest
 
 

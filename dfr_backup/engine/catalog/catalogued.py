@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ..errors import Mismatch, PermanentError
 from ..errors.fetch import FetchedDiffers, ManifestReplaced, NewerFormat, NotAtStorage
 from ..errors.storage import ForeignManifest
-from ..manifest.model import Sidecar
 from ..manifest.names import sidecar_key
+from ..manifest.sidecar import Sidecar
 from ..messages import Message, _
 from ..progress import Progress
 from ..storages.base import Storage

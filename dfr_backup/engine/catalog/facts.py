@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..manifest.model import Sidecar
+from ..manifest.sidecar import Sidecar
 
 
 def facts_of(sidecar: Sidecar) -> dict[str, Any]:

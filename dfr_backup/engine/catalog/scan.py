@@ -8,9 +8,9 @@ from ..errors.archive import NameUnusable, NoManifestBeside
 from ..errors.fetch import ArchiveMissing, ArchiveSizeDiffers, NoDatabase
 from ..errors.other import NotAnArchive, NotOdooBackup
 from ..fileio.streams import read_fully
-from ..manifest.model import Sidecar, shown_key
-from ..manifest.names import SIDECAR_SUFFIX, sidecar_key
+from ..manifest.names import SIDECAR_SUFFIX, shown_key, sidecar_key
 from ..manifest.read import parse_sidecar
+from ..manifest.sidecar import Sidecar
 from ..progress import Progress
 from ..storages.base import Storage
 from ..untrusted import MAX_BYTES, SURROGATES
@@ -119,6 +119,22 @@ def read_sidecar(storage: Storage, key: str) -> Sidecar:
     there or is none of ours, and RetryableError."""
     with storage.open(key) as stream:
         return parse_sidecar(read_fully(stream, MAX_BYTES + 1), key)
+
+
+def usable_sidecar(storage: Storage, key: str) -> Sidecar | None:
+    """Return the manifest ``key`` of a storage, None when it is not there or is none of
+    ours. Raise RetryableError."""
+    try:
+        return read_sidecar(storage, key)
+    except PermanentError:
+        return None
+
+
+def owner_in(storage: Storage, key: str) -> str:
+    """Return the uuid of the database that the manifest ``key`` names, "" where there
+    is none that can be used. Raise RetryableError."""
+    sidecar = usable_sidecar(storage, key)
+    return sidecar.owner_uuid if sidecar else ""
 
 
 def describe_stored(storage: Storage, key: str) -> Sidecar:

@@ -29,10 +29,11 @@ from ..errors.trust import NamesTaken
 from ..fileio.direct_read import open_regular, sha256_on_disk
 from ..fileio.durable import is_full, open_private
 from ..fileio.streams import read_fully
-from ..manifest.model import Manifest, Sidecar
+from ..manifest.model import Manifest
 from ..manifest.names import DUMP, sidecar_key
 from ..manifest.read import parse_sidecar
 from ..manifest.shape import YEARS
+from ..manifest.sidecar import Sidecar
 from ..manifest.write import build, sidecar, taken_in, within_bounds
 from ..messages import Message, Size, _
 from ..progress import Progress

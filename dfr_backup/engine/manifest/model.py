@@ -1,25 +1,21 @@
-"""The one model of ``manifest.json`` in an archive, and of the sidecar that makes a
-stored archive a backup."""
+"""The one model of ``manifest.json`` in an archive."""
 
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from ..errors.fetch import NewerFormat
-from ..identity import UNKNOWN, Identity
+from ..identity import Identity
 from ..messages import Message, _
-from ..untrusted import Unusable
+from ..versions import numbers_in
 from .description import Description
-from .names import MANIFEST, sidecar_key
-from .shape import SHAPE, SIDECAR_SHAPE, check_shape, moment_of, require_sidecar
-from .signature import Signature, signature_of
+from .names import MANIFEST
+from .shape import SHAPE, check_shape
 
 FORMAT_VERSION = 1
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 QUOTED = re.compile(r'"((?:[^"]|"")*)"\."((?:[^"]|"")*)"')
 LONGEST_SHOWN = 1000  # characters
 MISSING_PART = _("%(part)s: %(reason)s")
@@ -281,117 +277,11 @@ class Manifest:
             yield Message(TROUBLE[kind], count=count)
 
 
-@dataclass(frozen=True)
-class Sidecar:
-    """What a manifest says about its archive.
-
-    It is what is listed by the thousand, so it keeps no count of rows and no version
-    of a module.
-
-    ``key``, ``size`` (bytes) and ``sha256`` (hexadecimal) are the archive as it was
-    stored, ``taken_at`` (UTC) the moment of its data. ``modules`` is their number.
-    ``database_uuid`` and ``plan`` are "" when there is none. ``encryption`` is "" or
-    what an encrypted archive needs, "recipients" or "passphrase"; ``recipients`` are
-    its public keys.
-
-    ``imported_by`` is the database that has taken in an archive from elsewhere, by the
-    run ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody
-    has counted its rows. ``module_names`` are those of the database, ``addons`` those
-    that are in the archive. ``identity`` is who has made it, unknown in those from
-    before release 19.0.1.1.0. ``seal`` is that of ``Manifest.seal``. ``file_size``
-    (bytes) and ``file_sha256`` are the manifest itself, as it is stored: 0 and "" when
-    it is not. ``sums_sha256`` is the SHA-256 of SHA256SUMS
-    in the archive, "" without one.
-    """
-
-    key: str
-    size: int
-    sha256: str
-    format: int
-    taken_at: datetime
-    database: str
-    database_uuid: str
-    odoo_version: str
-    modules: int
-    contents: tuple[str, ...]
-    plan: str
-    run: str
-    job: str
-    encrypted: bool
-    encryption: str
-    recipients: tuple[str, ...]
-    missing: tuple[MissingPart, ...]
-    imported_by: str = ""
-    import_job: str = ""
-    made_by_odoo: bool = False
-    module_names: tuple[str, ...] = ()
-    addons: tuple[str, ...] = ()
-    seal: str = ""
-    file_size: int = 0
-    file_sha256: str = ""
-    signature: Signature | None = None
-    identity: Identity = UNKNOWN
-    sums_sha256: str = ""
-
-    @classmethod
-    def from_json(cls, data: Any, key: str) -> "Sidecar":
-        """Return what the manifest that is stored under ``key`` says. Raise NewerFormat
-        and Unusable, also when its archive is not the one beside it."""
-        manifest = Manifest.from_json(data, shown_key(key), SIDECAR_SHAPE)
-        require_sidecar(data)
-        archive, taken_in = data["archive"], manifest.ours.get("import") or {}
-        if sidecar_key(archive["key"]) != key:
-            raise Unusable(_("it describes another archive than the one beside it"))
-        return cls(
-            key=archive["key"],
-            size=archive["size"],
-            sha256=archive["sha256"],
-            format=manifest.format,
-            taken_at=moment_of(manifest.snapshot_at),
-            database=manifest.database,
-            database_uuid=manifest.database_uuid,
-            odoo_version=manifest.odoo_version,
-            modules=len(manifest.modules),
-            contents=manifest.contents,
-            plan=manifest.plan,
-            run=manifest.run,
-            job=manifest.job,
-            encrypted=archive["key"].endswith(".age"),
-            encryption=manifest.encryption.get("kind") or "",
-            recipients=tuple(manifest.encryption.get("recipients") or ()),
-            missing=manifest.missing,
-            imported_by=taken_in.get("database_uuid") or "",
-            import_job=taken_in.get("job") or "",
-            made_by_odoo=bool(taken_in.get("made_by_odoo")),
-            module_names=tuple(filter(NAME.fullmatch, manifest.modules)),
-            addons=tuple(addon.name for addon in manifest.addons),
-            seal=manifest.seal,
-            signature=signature_of(data),
-            identity=manifest.identity,
-            sums_sha256=manifest.sums_sha256,
-        )
-
-    @property
-    def owner_uuid(self) -> str:
-        """The database that may delete it."""
-        return self.imported_by or self.database_uuid
-
-
 def _refuse_newer(data: Any, name: str) -> None:
     ours = data.get("dfr_backup") if isinstance(data, dict) else None
     version = ours.get("format") if isinstance(ours, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise NewerFormat(key=name, format=version)
-
-
-def numbers_in(version: str) -> tuple[int, ...]:
-    """Return the parts of a version of PostgreSQL."""
-    return tuple(int(part) for part in re.findall(r"\d{1,6}", version))
-
-
-def shown_key(key: str) -> str:
-    """Return a key as it can be shown: short, on one line."""
-    return "".join(letter if letter.isprintable() else "?" for letter in key[:120])
 
 
 def _table_name(quoted: str) -> str:

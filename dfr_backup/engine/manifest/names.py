@@ -37,6 +37,11 @@ def sidecar_key(key: str) -> str:
     return re.sub(r"\.zip(\.age)?$", "", key) + SIDECAR_SUFFIX
 
 
+def shown_key(key: str) -> str:
+    """Return a key as it can be shown: short, on one line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in key[:120])
+
+
 def is_safe_name(name: str) -> bool:
     """Tell whether a member's name stays below the directory that it is unpacked
     into. No other name is archived, and none is unpacked."""

@@ -4,29 +4,24 @@ is believed, not its size, its depth nor its numbers."""
 import hashlib
 from dataclasses import replace
 
+from ..errors import PermanentError
 from ..errors.archive import ManifestMalformed
 from ..errors.fetch import BadManifest
-from ..errors.other import ManifestUnreadable
 from ..untrusted import Unusable, parse_json
-from .model import Manifest, Sidecar, shown_key
+from .model import Manifest
+from .names import shown_key
+from .sidecar import Sidecar
 
 
-def parse_manifest(data: bytes) -> Manifest:
-    """Return what ``manifest.json`` in an archive says. Raise ManifestMalformed,
-    NewerFormat."""
+def parse_manifest(
+    data: bytes, unusable: type[PermanentError] = ManifestMalformed
+) -> Manifest:
+    """Return what a manifest says, in an archive or beside it. Raise NewerFormat, and
+    ``unusable``, an error that names the ``reason``, for what is none."""
     try:
         return Manifest.from_json(parse_json(data))
     except Unusable as error:
-        raise ManifestMalformed(reason=error.reason) from None
-
-
-def parse_any(data: bytes) -> Manifest:
-    """Return what a manifest says that lies in an archive, or beside it, under whatever
-    name. Raise ManifestUnreadable, NewerFormat."""
-    try:
-        return Manifest.from_json(parse_json(data))
-    except Unusable as error:
-        raise ManifestUnreadable(reason=error.reason) from None
+        raise unusable(reason=error.reason) from None
 
 
 def parse_sidecar(data: bytes, key: str) -> Sidecar:

@@ -7,22 +7,15 @@ operator) opens nothing of another database; with credentials that were typed in
 database, reading is open.
 """
 
-import json
-import re
 import secrets
 import shlex
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from ..catalog.scan import read_sidecar
-from ..errors import PermanentError
+from ..catalog.scan import owner_in, usable_sidecar
 from ..errors.places import (
-    NotOwnInShared,
     OtherPlace,
     PlaceLost,
     PlaceNotEmpty,
@@ -31,47 +24,14 @@ from ..errors.places import (
 )
 from ..identity import Identity
 from ..manifest.names import SIDECAR_SUFFIX, sidecar_key
-from ..progress import Progress
-from ..storages.base import UNKNOWN, Capabilities, Storage, StoredObject, Unknown
-from ..untrusted import parse_json
-from .owners import PLACE_ID, Owners, Record
-
-MARKER = "dfr_backup-location"
-MOST = 16 << 10  # bytes of a marker that is read
+from ..storages.base import UNKNOWN, Storage, Unknown
+from .marker import MARKER, MOST, Marker, read_marker
+from .owners import Owners, Record
 
 
 class Purpose(Enum):
     READ = "read"
     WRITE = "write"
-
-
-@dataclass(frozen=True)
-class Marker:
-    """What the marker of a location says; ``owner`` is None when it names nobody."""
-
-    place_id: str
-    owner: Identity | None
-
-    def to_bytes(self) -> bytes:
-        owner = self.owner.to_json() if self.owner else None
-        facts = {"dfr_backup": "location", "id": self.place_id, "owner": owner}
-        return json.dumps(facts, indent=1).encode()
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Marker | None":
-        """Return what a marker says, None for anything else: somebody may have
-        written over it."""
-        try:
-            facts = parse_json(data)
-            place_id = facts["id"]
-            owner = None
-            if facts["owner"] is not None:
-                owner = Identity.from_json(facts["owner"])
-            if not PLACE_ID.fullmatch(place_id) or (owner and not owner.uuid):
-                return None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-        return cls(place_id, owner)
 
 
 @dataclass(frozen=True)
@@ -248,7 +208,7 @@ class Door:
         ours = {"", self._guest.identity.uuid, *self._guest.former}
         return any(
             found.key.endswith(SIDECAR_SUFFIX)
-            and _owner_in(self._storage, found.key) not in ours
+            and owner_in(self._storage, found.key) not in ours
             for found in self._storage.list()
         )
 
@@ -256,10 +216,8 @@ class Door:
         key = sidecar_key(stored.key)
         if self._storage.stat(key) is None:
             return False
-        try:
-            return read_sidecar(self._storage, key).sha256 == stored.sha256
-        except PermanentError:
-            return False
+        sidecar = usable_sidecar(self._storage, key)
+        return sidecar is not None and sidecar.sha256 == stored.sha256
 
     @property
     def _location(self) -> str:
@@ -269,13 +227,6 @@ class Door:
     def _values(self) -> dict[str, Any]:
         command = open_command(self._location, self._guest.identity.name)
         return {"location": self._location, "command": command}
-
-
-def read_marker(storage: Storage) -> Marker | Unknown | None:
-    """Return the marker of a location, None when it has none that can be used, and
-    ``UNKNOWN`` when the storage does not tell."""
-    data = storage.peek(MARKER, MOST)
-    return data if isinstance(data, Unknown) else (data and Marker.parse(data)) or None
 
 
 def open_to(storage: Storage, owners: Owners, identity: Identity) -> Record:
@@ -291,125 +242,3 @@ def open_to(storage: Storage, owners: Owners, identity: Identity) -> Record:
             storage.put_bytes(found.to_bytes(), MARKER)  # over what is no marker
     owners.claim(found.place_id, Record(identity, location))
     return owners.open_to(found.place_id, identity)
-
-
-class GuardedStorage(Storage):
-    """A storage that is entered before its first use: ``enter`` is ``Door.enter``. In
-    a location that several databases share, each reads its own backups only;
-    ``is_own`` tells whether a uuid is its own."""
-
-    def __init__(
-        self,
-        storage: Storage,
-        enter: Callable[[Purpose], bool],
-        is_own: Callable[[str], bool],
-        may_write: bool,
-    ):
-        self.inner = storage
-        self._enter = enter
-        self._is_own = is_own
-        self._purpose = Purpose.WRITE if may_write else Purpose.READ
-        self._lock = threading.Lock()
-        self._admitted = False
-        self._shared = False
-        self._own_keys: dict[str, bool] = {}
-
-    def admit(self) -> None:
-        """Ask the door now. Raise what it raises."""
-        with self._lock:
-            if not self._admitted:
-                self._shared = self._enter(self._purpose)
-                self._admitted = True
-
-    def _entered(self) -> Storage:
-        self.admit()
-        return self.inner
-
-    def _entered_for(self, key: str) -> Storage:
-        storage = self._entered()
-        if self._shared and not self._owns(key):
-            raise NotOwnInShared(key=key, location=storage.location(""))
-        return storage
-
-    def _owns(self, key: str) -> bool:
-        """Tell whether a manifest says that the object belongs to this database. What
-        has no manifest yet is being written."""
-        manifest = key if key.endswith(SIDECAR_SUFFIX) else sidecar_key(key)
-        if manifest not in self._own_keys:
-            if self.inner.stat(manifest) is None:
-                return not re.search(r"\.zip(\.age)?$", key) or key in self._own_keys
-            owner = _owner_in(self.inner, manifest)
-            self._own_keys[manifest] = bool(owner) and self._is_own(owner)
-        return self._own_keys[manifest]
-
-    def put(self, source: Path, key: str, progress: Progress) -> None:
-        self._entered().put(source, key, progress)
-        self._own_keys[key] = True
-
-    def put_bytes(self, data: bytes, key: str) -> None:
-        self._entered().put_bytes(data, key)
-
-    def create(self, data: bytes, key: str) -> bool:
-        created = self._entered().create(data, key)
-        if created:
-            self._own_keys[key] = True
-        return created
-
-    def stat(self, key: str) -> StoredObject | None:
-        return self._entered().stat(key)
-
-    def list(self) -> Iterator[StoredObject]:
-        for found in self._entered().list():
-            if found.key != MARKER and (not self._shared or self._owns(found.key)):
-                yield found
-
-    @contextmanager
-    def reporting_to(self, progress: Progress) -> Iterator[None]:
-        with self.inner.reporting_to(progress):
-            yield
-
-    def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
-        return self._entered_for(key).open(key, offset)
-
-    def delete(self, key: str) -> None:
-        self._entered().delete(key)
-
-    def probe(self) -> Capabilities:
-        return self._entered().probe()
-
-    def require(self) -> None:
-        self.inner.require()
-
-    def prepare(self) -> None:
-        self.inner.prepare()
-
-    def check(self) -> None:
-        self.inner.check()
-        self.admit()
-
-    def discard_partial(self, key: str) -> None:
-        self._entered().discard_partial(key)
-
-    def free_space(self) -> int | None:
-        return self._entered().free_space()
-
-    def local_path(self, key: str) -> Path | None:
-        return self._entered_for(key).local_path(key)
-
-    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
-        return self._entered_for(key).download_url(key, filename, seconds)
-
-    def location(self, key: str) -> str:
-        return self.inner.location(key)
-
-    def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:
-        self._entered_for(key).verify(key, size, sha256, progress)
-
-
-def _owner_in(storage: Storage, manifest: str) -> str:
-    """Return the uuid of the database that a stored manifest names, "" where there is
-    none to be read."""
-    try:
-        return read_sidecar(storage, manifest).owner_uuid
-    except PermanentError:
-        return ""

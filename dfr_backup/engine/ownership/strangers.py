@@ -4,9 +4,8 @@ database server has the identity of its original."""
 import re
 from collections.abc import Collection, Iterable
 
-from ..catalog.scan import read_sidecar
-from ..errors import PermanentError
-from ..manifest.model import Sidecar
+from ..catalog.scan import usable_sidecar
+from ..manifest.sidecar import Sidecar
 from ..storages.base import Storage
 from .originals import Standing
 
@@ -32,16 +31,9 @@ def find_stranger(
         sidecar
         for name in names
         if (run := RUN.search(name)) and run[1] not in short
-        if (sidecar := _read(storage, name)) and _is_ours(sidecar, standing)
+        if (sidecar := usable_sidecar(storage, name)) and _is_ours(sidecar, standing)
     ]
     return max(found, key=lambda sidecar: sidecar.taken_at, default=None)
-
-
-def _read(storage: Storage, name: str) -> Sidecar | None:
-    try:
-        return read_sidecar(storage, name)
-    except PermanentError:
-        return None
 
 
 def _is_ours(sidecar: Sidecar, standing: Standing) -> bool:

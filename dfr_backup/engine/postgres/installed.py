@@ -11,6 +11,7 @@ import psycopg2
 from ..errors.command_line import DatabaseMissing, NotAnOdooDatabase
 from ..errors.dump import ServerUnreachable
 from ..errors.identity import AddonMissing, CodeTooOld, NotUpgraded
+from ..versions import numbers_in
 from .connection import Connection
 
 EXISTS = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)"
@@ -50,13 +51,9 @@ def require_version(cr: Any, database: str, code: str) -> None:
     (installed,) = found
     if not installed or installed == code:  # none: this is the installation
         return
-    wrong = NotUpgraded if _numbers(installed) < _numbers(code) else CodeTooOld
+    wrong = NotUpgraded if numbers_in(installed) < numbers_in(code) else CodeTooOld
     command = f"odoo -u dfr_backup -d {shlex.quote(database)} --stop-after-init"
     raise wrong(database=database, installed=installed, code=code, command=command)
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) if part.isdecimal() else 0 for part in version.split(".")]
 
 
 def _is_missing(name: str, maintenance: Connection) -> bool:

@@ -10,7 +10,7 @@ from odoo.tests import tagged
 
 from odoo.addons.dfr_backup.engine.errors.places import SamePlace
 from odoo.addons.dfr_backup.engine.errors.storage import BadKey
-from odoo.addons.dfr_backup.engine.ownership.locations import MARKER
+from odoo.addons.dfr_backup.engine.ownership.marker import MARKER
 from odoo.addons.dfr_backup.engine.storages.registry import kind_of
 from odoo.addons.dfr_backup.tests.common import BackupCase
 
