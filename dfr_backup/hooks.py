@@ -49,19 +49,38 @@ def uninstall_hook(env):
     """Remove what Odoo would leave behind: parameters with their tokens, activities,
     filters, and the files of runs. Stored backups, the server's key and who owns which
     location stay: an addon that is installed again finds its backups with them."""
-    models = [name for name in env if name.startswith("backup.")]
+    folders, logs = _own_files(env)  # first: the parameters say who we are
+    own = [n for n, m in env.registry.items() if m._original_module == "dfr_backup"]
     params = env["ir.config_parameter"].sudo()
     params.search([("key", "=like", "dfr\\_backup.%")]).unlink()
-    env["mail.activity"].sudo().search([("res_model", "in", models)]).unlink()
+    env["mail.activity"].sudo().search([("res_model", "in", own)]).unlink()
     filters = env["ir.filters"].sudo().with_context(active_test=False)
-    filters.search([("model_id", "in", models)]).unlink()
-    env.cr.execute("SELECT uuid FROM backup_job WHERE uuid IS NOT NULL")
-    runs = [uuid for (uuid,) in env.cr.fetchall()]
-    env.cr.postcommit.add(lambda: _remove_files(runs))
+    filters.search([("model_id", "in", own)]).unlink()
+    env.cr.postcommit.add(lambda: _remove_files(folders, logs))
 
 
-def _remove_files(runs):
+def _own_files(env):
+    """Return (folders, logs) of the runs and uploads of this database. Runs that came
+    with a copy of another database are that one's."""
+    is_own = env["backup.identity"]._is_own
+    owned = env["backup.job"].sudo().search([]).grouped(_owner)
+    runs = [run.uuid for owner, own in owned.items() if is_own(*owner) for run in own]
+    uploads = [wizard._folder() for wizard in _imports(env)]
+    work = [odoo_config.work_path(uuid) for uuid in runs]
+    return work + uploads, [odoo_config.log_path(uuid) for uuid in runs]
+
+
+def _owner(run):
+    return run.database_uuid, run.identity
+
+
+def _imports(env):
+    return env["backup.import.wizard"].sudo().search([])
+
+
+def _remove_files(folders, logs):
     """Remove the work folders and logs of runs, once there is no way back."""
-    for uuid in runs:
-        shutil.rmtree(odoo_config.work_path(uuid), ignore_errors=True)
-        odoo_config.log_path(uuid).unlink(missing_ok=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    for log in logs:
+        log.unlink(missing_ok=True)

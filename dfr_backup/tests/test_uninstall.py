@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from odoo.tests import tagged
 
 from .. import odoo_config
@@ -41,6 +43,28 @@ class TestUninstall(BackupCase):
         self.env.cr.postcommit.run()
         self.assertFalse(self.log.exists())
         self.assertFalse(self.work.exists())
+
+    def test_files_of_the_original_stay_when_a_copy_leaves(self):
+        me = self.env["backup.job"]._current_identity()
+        original = replace(me, oid=me.oid + 1, name="prod")
+        theirs = self.job.copy(
+            {"uuid": "theirs", "identity": original.key, "state": "success"}
+        )
+        log = odoo_config.log_path(theirs.uuid)
+        log.write_bytes(b"content")
+        odoo_config.originals().hand_over(original)
+        self.uninstall()
+        self.env.cr.postcommit.run()
+        self.assertTrue(log.exists())
+        self.assertFalse(self.log.exists())
+
+    def test_uploads_go(self):
+        wizard = self.env["backup.import.wizard"].create({})
+        folder = odoo_config.upload_path(self.env.cr.dbname, wizard.id)
+        folder.mkdir(parents=True)
+        self.uninstall()
+        self.env.cr.postcommit.run()
+        self.assertFalse(folder.exists())
 
     def test_backups_and_what_opens_them_stay(self):
         key = odoo_config.data_root() / odoo_config.KEY_FILE
