@@ -35,7 +35,7 @@ def worker(_options):
     troubles = {}
     try:
         while not signal.sigtimedwait(STOP, POLL):
-            for database in config["db_name"] or list_dbs(force=True):
+            for database in _databases(troubles):
                 _look(database, troubles)
     finally:
         _logger.info("Stopping")
@@ -43,14 +43,27 @@ def worker(_options):
     return 0
 
 
+def _databases(troubles):
+    """Return the names of the databases to look at: none while PostgreSQL is away."""
+    with _named_once(troubles, "postgres"):
+        return config["db_name"] or list_dbs(force=True)
+    return []
+
+
 def _look(database, troubles):
-    """Start what waits in a database. A database that cannot be looked at is named
-    once, and ends nothing."""
-    try:
+    """Start what waits in a database."""
+    with _named_once(troubles, database):
         if _needs_process(database):
             _supervise(database)
+
+
+@contextlib.contextmanager
+def _named_once(troubles, database):
+    """Say once that a database cannot be looked at: it ends no run of another."""
+    try:
+        yield
         troubles.pop(database, None)
-    except Exception as error:  # what one database does ends no run of another
+    except Exception as error:
         trouble = str(error)
         if troubles.get(database) != trouble:
             _logger.warning("Database %s: %s", database, trouble, exc_info=True)

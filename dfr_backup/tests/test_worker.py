@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 
+from psycopg2 import OperationalError
+
 from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import config
 
 from .. import odoo_config, runner
+from ..console import worker
 from ..engine.errors.runs import NotStarted, NoWorker
 from ..models.backup_job_supervision import MAX_SPAWNS, WORKER_PATIENCE
-from .common import BackupCase
+from .common import BackupCase, patch
 
 
 @tagged("post_install", "-at_install")
@@ -93,3 +96,15 @@ class TestWorker(BackupCase):
                 "SELECT pg_advisory_lock(%s, %s)", [runner.LOCK_CLASS, job.id]
             )
             self.assertFalse(runner.untaken_since(self.env.cr))
+
+    def test_a_postgresql_that_is_away_ends_no_worker(self):
+        troubles = {}
+        config["db_name"] = []
+        with patch(f"{worker.__name__}.list_dbs", side_effect=OperationalError("away")):
+            with self.assertLogs(worker.__name__, "WARNING") as logs:
+                self.assertEqual(worker._databases(troubles), [])
+                self.assertEqual(worker._databases(troubles), [])
+            self.assertEqual(len(logs.output), 1)
+        config["db_name"] = ["shop"]
+        self.assertEqual(worker._databases(troubles), ["shop"])
+        self.assertFalse(troubles)
