@@ -76,7 +76,7 @@ class BackupBackup(models.Model):
     imported_by = fields.Char(readonly=True, help="The database that has taken it in.")
     odoo_version = fields.Char(readonly=True)
     state = fields.Selection(
-        selection=lambda self: self.env["backup.copy"]._fields["state"].selection,
+        selection=lambda self: self._states_of_copies(),
         compute="_compute_of_copies",
         store=True,
         index=True,
@@ -93,6 +93,11 @@ class BackupBackup(models.Model):
         " COALESCE(imported_by, '')) WHERE sha256 IS NOT NULL",
         "An archive is one backup.",
     )
+
+    @api.model
+    def _states_of_copies(self):
+        states = self.env["backup.copy"]._fields["state"]
+        return states._description_selection(self.env)
 
     @api.depends("copy_ids.state", "copy_ids.protected", "copy_ids.plan_id")
     def _compute_of_copies(self):
