@@ -222,7 +222,7 @@ class BackupJob(models.Model):
         to Odoo's queue elsewhere, and those that could not be sent: it tries them
         once more."""
         if not runner.is_runner(self.env):
-            queue(self.plan_id, mails)
+            queue(self.env, mails)
             return
         mails.send(auto_commit=True)
         unsent = mails.exists().filtered(lambda mail: mail.state == "exception")

@@ -12,14 +12,22 @@ from odoo import api, models
 
 from .. import odoo_config
 from ..engine.errors import PermanentError
+from ..engine.errors.identity import NotUpgraded
 from ..engine.postgres.installed import require_version
 from .engine_messages import translate
 from .overview.problems import make_problem
+from .plan.mails import mail_to, queue
 
 _logger = logging.getLogger(__name__)
 
 TOLD = "dfr_backup.version_told"
 BODY = Markup("<p>%s</p><p>%s</p>")
+APPS = {
+    "type": "ir.actions.act_window",
+    "res_model": "ir.module.module",
+    "views": [(False, "kanban"), (False, "list"), (False, "form")],
+    "domain": [("name", "=", "dfr_backup")],
+}
 
 
 class BackupVersion(models.AbstractModel):
@@ -47,22 +55,15 @@ class BackupVersion(models.AbstractModel):
         mails = self.env["mail.mail"].sudo()
         for user in self._who_is_told():
             env = self.with_context(lang=user.lang).env
-            text = [translate(env, part) for part in (error.message, error.hint)]
-            mails += mails.create(
-                {
-                    "subject": env._(
-                        "No backups of %(database)s: upgrade the addon",
-                        database=self.env.cr.dbname,
-                    ),
-                    "body_html": BODY % tuple(text),
-                    "email_from": self.env.company.email_formatted
-                    or self.env.user.email_formatted,
-                    "email_to": user.email_formatted,
-                    "auto_delete": True,
-                }
+            subject = env._(
+                "No backups of %(database)s: the addon has another version",
+                database=env.cr.dbname,
             )
+            text = [translate(env, part) for part in (error.message, error.hint)]
+            values = mail_to(env, user.email_formatted, subject, BODY % tuple(text))
+            mails += mails.create(values)
         params.set_param(TOLD, odoo_config.CODE_VERSION)
-        mails.send()
+        queue(self.env, mails)
 
     @api.model
     def _who_is_told(self):
@@ -82,7 +83,7 @@ class BackupVersion(models.AbstractModel):
             "verdict": {
                 "state": "version",
                 "tone": "danger",
-                "title": self.env._("No backups until the addon is upgraded"),
+                "title": self.env._("No backups: addon and database differ in version"),
                 "good": False,
             },
             "plans": [],
@@ -94,20 +95,16 @@ class BackupVersion(models.AbstractModel):
 
     @api.model
     def _as_problem(self, error):
-        action = {
-            "type": "ir.actions.act_window",
-            "name": self.env._("Apps"),
-            "res_model": "ir.module.module",
-            "views": [(False, "kanban"), (False, "list"), (False, "form")],
-            "domain": [("name", "=", "dfr_backup")],
-        }
+        """Return a mismatch as a problem of the overview. What the Apps page cannot
+        mend, it does not open for."""
+        upgrades = isinstance(error, NotUpgraded)
         return make_problem(
             self.env,
             "version",
             "danger",
             translate(self.env, error.message),
             translate(self.env, error.hint),
-            action,
-            button=self.env._("Open Apps"),
+            APPS if upgrades else False,
+            button=self.env._("Open Apps") if upgrades else False,
             code=error.code,
         )

@@ -78,8 +78,16 @@ class TestVersion(VersionCase):
         self.assertEqual(page["verdict"]["state"], "version")
         self.assertEqual([p["code"] for p in page["problems"]], [NotUpgraded.code])
         self.assertEqual(page["plans"], [])
+        self.assertTrue(page["problems"][0]["action"])
         status = overview.get_status()
         self.assertEqual([p["code"] for p in status["alarms"]], [NotUpgraded.code])
+
+    def test_what_the_apps_page_cannot_mend_it_does_not_offer(self):
+        self.have(NEWER)
+        overview = self.env["backup.overview"].with_user(self.manager)
+        (problem,) = overview.get_overview()["problems"]
+        self.assertEqual(problem["code"], CodeTooOld.code)
+        self.assertFalse(problem["action"] or problem["button"])
 
     def test_it_does_not_hold_up_the_upgrade_that_is_missing(self):
         self.env["ir.config_parameter"].set_param(

@@ -23,7 +23,7 @@ class BackupOverview(models.AbstractModel):
         self.env["backup.plan"].check_access("read")
         mismatch = self.env["backup.version"]._mismatch()
         if mismatch:
-            return self.env["backup.version"].sudo()._overview(mismatch)
+            return self.env["backup.version"]._overview(mismatch)
         manager = self.env.user.has_group("dfr_backup.group_manager")
         env = self.sudo().env
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
@@ -49,7 +49,7 @@ class BackupOverview(models.AbstractModel):
         self.env["backup.plan"].check_access("read")
         mismatch = self.env["backup.version"]._mismatch()
         if mismatch:
-            alarm = self.env["backup.version"].sudo()._as_problem(mismatch)
+            alarm = self.env["backup.version"]._as_problem(mismatch)
             return {"running": False, "alarms": [alarm]}
         env = self.sudo().env
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])

@@ -234,7 +234,7 @@ def make_problem(
         "title": title,
         "text": text or "",
         "action": action,
-        "button": button or _button(env, record),
+        "button": _button(env, record) if button is None else button,
     }
 
 

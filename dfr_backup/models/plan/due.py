@@ -77,7 +77,7 @@ def send_digests(plans):
         plan.next_digest = plan._after_digest()
         if plan._may_speak():
             with plan._harmless():
-                mails.queue(plan, mails.make_mails(plan, mails.compose_digest))
+                mails.queue(plan.env, mails.make_mails(plan, mails.compose_digest))
 
 
 def watch_promises(plans):
@@ -100,7 +100,7 @@ def _tell_overdue(plan):
         "backup", lambda plan: plan.env._("Backup overdue: %s", plan.name)
     )
     if plan.alert_failure:
-        mails.queue(plan, mails.make_mails(plan, mails.compose_overdue))
+        mails.queue(plan.env, mails.make_mails(plan, mails.compose_overdue))
     plan.env["backup.job"]._ping_overdue(plan)
 
 

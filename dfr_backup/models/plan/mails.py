@@ -18,37 +18,36 @@ def make_mails(plan, compose):
     and returns the values of the template ``dfr_backup.alert_mail``.
     """
     mails = plan.env["mail.mail"].sudo()
-    sender = (
-        plan.env.company.email_formatted
-        or mails.env["ir.mail_server"]._get_default_from_address()
-        or plan.env.user.email_formatted
-    )
     in_words = itemgetter("lang", "tz")
     for (lang, tz), group in groupby(alert_recipients(plan), in_words):
         localized = plan.with_context(lang=lang or "en_US", tz=tz)
         values = compose(localized)
         body = localized.env["ir.qweb"]._render("dfr_backup.alert_mail", values)
+        subject = values["title"]
         mails += mails.create(
-            [
-                {
-                    # a line break in a name would stop the mail
-                    "subject": " ".join(values["title"].split()),
-                    "body_html": body,
-                    "email_from": sender,
-                    "email_to": who["address"],
-                    "headers": repr(HEADERS),
-                    "auto_delete": True,
-                }
-                for who in group
-            ]
+            [mail_to(plan.env, who["address"], subject, body) for who in group]
         )
     return mails
 
 
-def queue(plan, mails):
+def mail_to(env, address, subject, body):
+    """Return the values of a mail from this server."""
+    server = env["ir.mail_server"].sudo()
+    sender = env.company.email_formatted or server._get_default_from_address()
+    return {
+        "subject": " ".join(subject.split()),  # a line break would stop the mail
+        "body_html": body,
+        "email_from": sender or env.user.email_formatted,
+        "email_to": address,
+        "headers": repr(HEADERS),
+        "auto_delete": True,
+    }
+
+
+def queue(env, mails):
     """Leave mails to Odoo's queue, and let it begin as soon as they are
     committed."""
-    cron = plan.env.ref("mail.ir_cron_mail_scheduler_action", raise_if_not_found=False)
+    cron = env.ref("mail.ir_cron_mail_scheduler_action", raise_if_not_found=False)
     if mails and cron:
         cron.sudo()._trigger()
 

@@ -52,7 +52,7 @@ export class BackupSystray extends Component {
             const [first] = alarms;
             const one = alarms.length === 1 && !first.call; // its button is there
             return this.action.doAction(
-                one ? first.action : "dfr_backup.backup_overview_action"
+                one && first.action ? first.action : "dfr_backup.backup_overview_action"
             );
         }
         return this.action.doAction({
