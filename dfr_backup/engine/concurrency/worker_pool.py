@@ -1,6 +1,5 @@
 """Threads that share out many small tasks, while the caller reports what they do."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 from ..errors import Cancelled
 from ..progress import POLL_INTERVAL, Progress
 from .background import in_thread
+from .cores import usable_cores
 from .pipeline import Lane
 
 Task = TypeVar("Task")
@@ -29,7 +29,7 @@ class WorkerPool:
         self, progress: Progress, workers: int | None = None, ahead: int = AHEAD
     ):
         self._progress = progress
-        self._workers = workers or max(2, min(MAX_WORKERS, os.cpu_count() or 1))
+        self._workers = workers or max(2, min(MAX_WORKERS, usable_cores()))
         self._most = ahead * self._workers
         self._lock = threading.Lock()
         self._counted = 0

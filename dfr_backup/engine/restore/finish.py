@@ -1,7 +1,6 @@
 """The last changes inside a restored database, before anybody can act in it."""
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..concurrency.cores import usable_cores
 from ..errors import EngineError
 from ..errors.runs import OpenInBackup
 from ..messages import Message, _
@@ -122,7 +122,7 @@ def analyze(connection: Connection, progress: Progress) -> None:
         connection, ANALYZE, _("list the tables of the restored database")
     )
     statistics = _Statistics()
-    with Sessions(connection, os.cpu_count() or 1, progress) as sessions:
+    with Sessions(connection, usable_cores(), progress) as sessions:
         for statement in statements:
             sessions.share(statistics.gather_now(statement))
         sessions.wait()

@@ -13,7 +13,6 @@ done alone, in order. ``plain`` does everything alone, see ``fallback``:
   result is the same as that of the original statement.
 """
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +21,7 @@ from typing import Any
 import psycopg2
 
 from ..checkpoints import checkpoint
+from ..concurrency.cores import usable_cores
 from ..concurrency.pipeline import Pipe, reading_ahead
 from ..messages import Message
 from ..postgres.connection import Connection
@@ -92,7 +92,7 @@ def load(
     The database is then of no use any more.
     """
     # one more than there are cores: now and then one of them waits for the disk
-    helpers = 0 if plain else helpers or min(MAX_HELPERS, 1 + (os.cpu_count() or 1))
+    helpers = 0 if plain else helpers or min(MAX_HELPERS, 1 + usable_cores())
     with (
         reading_ahead(pieces, progress) as ahead,
         Sessions(connection, helpers, progress) as sessions,

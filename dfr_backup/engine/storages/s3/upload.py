@@ -10,6 +10,7 @@ from typing import Any
 
 from ...checkpoints import checkpoint
 from ...concurrency.background import Task
+from ...concurrency.cores import usable_cores
 from ...concurrency.worker_pool import WaitingPool
 from ...errors import Cancelled, EngineError, PermanentError
 from ...errors.s3 import UploadForgotten
@@ -136,7 +137,7 @@ class Upload:
             return part.number, self._slice(part).md5()
 
         digests = {}
-        for number, md5 in self._pool.map(work, parts, os.cpu_count() or 1):
+        for number, md5 in self._pool.map(work, parts, usable_cores()):
             digests[number] = md5
             self._report()
         return digests
