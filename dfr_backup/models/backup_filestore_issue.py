@@ -6,9 +6,11 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL, format_date
 
 from ..engine.messages import to_json
-from .backup_step import MANAGER
-from .copy.states import PRESENT_STATES, naive
+from .actions import form_action
+from .copy.states import PRESENT_STATES
 from .engine_messages import MessageChar
+from .moments import to_odoo_datetime
+from .rights import MANAGER
 
 KINDS = [
     ("missing", "Missing"),
@@ -143,12 +145,7 @@ class BackupFilestoreIssue(models.Model):
             raise UserError(
                 self.env._("This attachment belongs to no record that is still there.")
             )
-        return {
-            "type": "ir.actions.act_window",
-            "res_model": self.res_model,
-            "res_id": self.res_id,
-            "views": [(False, "form")],
-        }
+        return form_action(record)
 
     # === WHAT RUNS FIND === #
 
@@ -162,7 +159,7 @@ class BackupFilestoreIssue(models.Model):
             (issue.attachment, issue.store_fname): issue
             for issue in self.search([("state", "=", "open")])
         }
-        moment = naive(job._run_context().archive.taken_at())
+        moment = to_odoo_datetime(job._run_context().archive.taken_at())
         for row in self._attachments([*by_file]):
             trouble = by_file[row["store_fname"]]
             found = {

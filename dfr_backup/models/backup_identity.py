@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from datetime import timezone
 
 from odoo import api, fields, models
 
@@ -18,6 +17,7 @@ from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import Identity
 from ..engine.ownership.originals import Original, find_standing, is_living
 from ..engine.ownership.strangers import find_stranger
+from .moments import to_odoo_datetime
 
 _logger = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class BackupIdentity(models.AbstractModel):
         found = find_stranger(target, listing, runs, here)
         values = {"stranger_key": False, "stranger_at": False}
         if found:
-            taken = found.taken_at.astimezone(timezone.utc).replace(tzinfo=None)
+            taken = to_odoo_datetime(found.taken_at)
             values = {"stranger_key": found.key, "stranger_at": taken}
         self.env["backup.job"]._persist(storage.sudo(), values)
 

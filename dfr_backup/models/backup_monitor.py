@@ -9,6 +9,7 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.monitoring.metrics import Metric
+from .moments import to_odoo_datetime
 from .plan.overdue import gone_in_words, promise_facts
 
 MONITORS = ("health", "metrics")
@@ -122,7 +123,7 @@ class BackupMonitor(models.AbstractModel):
         return error and str(error.in_full)
 
     def _health_of(self, plan, facts, now):
-        good = facts.last_good and facts.last_good.replace(tzinfo=None)
+        good = to_odoo_datetime(facts.last_good)
         failing = facts.last_state in ("failure", "partial") or facts.gone
         reason = gone_in_words(self.env) if facts.gone else str(facts.last_error)
         return {

@@ -8,7 +8,7 @@ has switched it off is told, and not overruled.
 """
 
 import logging
-from datetime import timedelta, timezone
+from datetime import timedelta
 
 from dateutil.relativedelta import relativedelta
 from psycopg2.errors import SerializationFailure
@@ -23,6 +23,7 @@ from ..engine.policy.scheduler import (
     next_wake,
     retry_pause,
 )
+from .moments import from_odoo_datetime
 from .plan import due
 
 _logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class BackupScheduler(models.AbstractModel):
         """Return what is wrong with the action: an EngineError, or None."""
         if not odoo_config.is_enabled():
             return None
-        now = fields.Datetime.now().replace(tzinfo=timezone.utc)
+        now = from_odoo_datetime(fields.Datetime.now())
         problem = judge_action(self._action(), self._shortest_gap(), now)
         return problem or self.env["backup.job"].sudo()._worker_problem()
 
@@ -78,10 +79,10 @@ class BackupScheduler(models.AbstractModel):
         later = now + relativedelta(**{cron.interval_type: cron.interval_number})
         return Action(
             active=cron.active,
-            next_call=_aware(cron.nextcall),
+            next_call=from_odoo_datetime(cron.nextcall),
             interval=later - now,
             failures=cron.failure_count,
-            failing_since=_aware(cron.first_failure_date),
+            failing_since=from_odoo_datetime(cron.first_failure_date),
         )
 
     @api.model
@@ -103,7 +104,11 @@ class BackupScheduler(models.AbstractModel):
         far = [("cron_id", "=", cron.id), ("call_at", ">", now + FAR_TRIGGER)]
         self.env["ir.cron.trigger"].sudo().search(far).unlink()
         action = self._action()
-        if not action or not action.active or not is_too_far(action, _aware(now)):
+        if (
+            not action
+            or not action.active
+            or not is_too_far(action, from_odoo_datetime(now))
+        ):
             return
         if self._hold(cron):
             _logger.warning("The scheduled action was to run at %s", cron.nextcall)
@@ -178,7 +183,3 @@ class BackupJob(models.Model):
         with self.env["backup.plan"]._harmless():
             self.env["backup.scheduler"]._heal()
         return result
-
-
-def _aware(moment):
-    return moment.replace(tzinfo=timezone.utc) if moment else None

@@ -23,7 +23,7 @@ from ..models.plan.recipients import alert_recipients
 from .common import BackupCase
 
 ALERTS = "odoo.addons.dfr_backup.models.plan.backup_alerts_mixin"
-JOB_ALERTS = "odoo.addons.dfr_backup.models.backup_job_alerts"
+JOB_ALERTS = "odoo.addons.dfr_backup.models.job.backup_job_alerts"
 
 
 class AlertCase(BackupCase):

@@ -3,8 +3,8 @@ from unittest.mock import patch
 from odoo.tests import Form, tagged
 
 from ..engine.fileio import mounts
-from ..models import backup_location_mixin
 from ..models.plan import warnings
+from ..models.storage import backup_location_mixin
 from .common import BackupCase
 
 

@@ -9,7 +9,7 @@ from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
-from ..models import backup_job_live
+from ..models.job import backup_job_live
 from ..models.plan.in_words import schedule_in_words
 from .common import BackupCase
 

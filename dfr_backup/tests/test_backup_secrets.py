@@ -22,8 +22,8 @@ from ..engine.errors.secrets import (
 )
 from ..engine.manifest.signature import ELSEWHERE, HERE, signature_of
 from ..engine.storages.s3.address import config_of
-from ..models.backup_storage import RecordSettings
 from ..models.mixins.backup_secret_mixin import MASK
+from ..models.storage.backup_storage import RecordSettings
 from .common import BackupCase, patch
 
 SECRET = "correct horse battery staple"

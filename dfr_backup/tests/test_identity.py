@@ -212,7 +212,7 @@ class TestIdentity(IdentityCase):
         self.plan.ping_url = "http://127.0.0.1:9/x"
         job = self.run_now()
         self.assertIsNone(self.identities._objection())
-        alerts = "odoo.addons.dfr_backup.models.backup_job_alerts"
+        alerts = "odoo.addons.dfr_backup.models.job.backup_job_alerts"
         with (
             patch(f"{alerts}.runner.is_runner", lambda env: True),
             patch.object(self.env.cr, "commit", lambda: None),

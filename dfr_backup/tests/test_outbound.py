@@ -6,7 +6,7 @@ from odoo.tools import config
 from .. import odoo_config
 from ..engine.errors.outbound import AddressNeverCalled, PrivateNotAllowed
 from ..engine.monitoring.ping import webhook
-from ..models.backup_job_alerts import _send_and_log
+from ..models.job.backup_job_alerts import _send_and_log
 from .common import BackupCase, patch
 
 KINDS = {

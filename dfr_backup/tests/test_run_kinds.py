@@ -50,7 +50,7 @@ class TestRunKinds(BackupCase):
         job.unlink()
         self.assertFalse(job.exists())
 
-    @mute_logger("odoo.addons.dfr_backup.models.backup_job_supervision")
+    @mute_logger("odoo.addons.dfr_backup.models.job.backup_job_supervision")
     def test_lost_runner_of_an_unknown_kind_is_closed(self):
         job = self.of_a_kind_that_is_gone(state="running", attempt=3)
         job._resume_or_close()

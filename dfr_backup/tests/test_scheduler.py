@@ -17,7 +17,7 @@ from ..engine.errors.runs import (
     ActionSlow,
     ActionTooFar,
 )
-from ..models.backup_job_alerts import ANNOUNCE_PATIENCE
+from ..models.job.backup_job_alerts import ANNOUNCE_PATIENCE
 from ..models.plan import due
 from ..models.plan.due import NEXT_FIELDS
 from .common import BackupCase

@@ -7,7 +7,6 @@ from odoo.exceptions import UserError
 from .. import odoo_config
 from ..engine.catalog.upload_receiver import PIECE, append, look_at, require_space
 from ..models.copy.preview import facts_in_words, trouble_in_words
-from ..models.copy.states import naive
 from ..models.engine_messages import translate_engine_errors
 from ..models.grants import (
     forget_opened,
@@ -17,6 +16,7 @@ from ..models.grants import (
     remember_opened,
     require_opened,
 )
+from ..models.moments import from_odoo_datetime, to_odoo_datetime
 from ..runs.importing import UPLOADED, ImportRun
 from ..runs.state import RunState
 
@@ -112,15 +112,13 @@ class BackupImportWizard(models.TransientModel):
             )
         try:
             with translate_engine_errors(self.env):
-                arrival = look_at(
-                    path, self.name, self.made_at.replace(tzinfo=timezone.utc)
-                )
+                arrival = look_at(path, self.name, from_odoo_datetime(self.made_at))
         except UserError:
             self._forget()
             raise
         values = {"is_ready": True, "facts": self._describe(arrival)}
         sidecar = arrival.sidecar
-        values["date"] = naive(sidecar.taken_at)
+        values["date"] = to_odoo_datetime(sidecar.taken_at)
         values["trouble"] = trouble_in_words(self.env, sidecar, arrival.made_by_odoo)
         self.sudo().write(values)
 
@@ -187,7 +185,7 @@ class BackupImportWizard(models.TransientModel):
 
     def _create_run(self):
         steps = ImportRun.planned(storages=self.storage_id)
-        modified = self.made_at.replace(tzinfo=timezone.utc).isoformat()
+        modified = from_odoo_datetime(self.made_at).isoformat()
         uploaded = {"name": self.name, "modified": modified}
         data = RunState(uploaded=uploaded).to_json()
         return self.env["backup.job"]._create_run("import", steps, "manual", data=data)
@@ -199,4 +197,4 @@ def _moment(milliseconds):
         found = datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc)
     except (OverflowError, OSError, TypeError, ValueError):
         found = datetime.now(timezone.utc)
-    return min(found, datetime.now(timezone.utc)).replace(tzinfo=None, microsecond=0)
+    return to_odoo_datetime(min(found, datetime.now(timezone.utc)))

@@ -11,6 +11,7 @@ from ..engine.catalog.scan import describe_stored
 from ..engine.errors import EngineError
 from ..engine.restore.preflight import Surroundings, preflight
 from ..engine.restore.target import check_name
+from ..models.actions import form_action
 from ..models.copy.preview import facts_in_words, trouble_in_words
 from ..models.engine_messages import format_error, translate, translate_engine_errors
 
@@ -243,11 +244,4 @@ class BackupRestoreWizard(models.TransientModel):
     def _ask_again(self, found):
         """Show the form again with what was ``found``, and nothing of it accepted."""
         self.write({"shown": found, "accept_findings": False, "asked_again": True})
-        return {
-            "type": "ir.actions.act_window",
-            "name": self._description,
-            "res_model": self._name,
-            "res_id": self.id,
-            "views": [(False, "form")],
-            "target": "new",
-        }
+        return form_action(self, self._description, dialog=True)

@@ -13,8 +13,7 @@ from odoo.tools.mail import email_normalize
 
 from ..engine.messages import Size
 from ..engine.policy.retention import PRESETS
-from ..models import storage_setup
-from ..models.backup_step import ENCRYPTIONS
+from ..models.actions import form_action
 from ..models.engine_messages import format_error
 from ..models.overview.advice import SETUP_DONE as DONE
 from ..models.overview.advice import SETUP_STATE as STATE
@@ -24,6 +23,8 @@ from ..models.plan.recipients import (
     delivery_problems,
     recipients_among,
 )
+from ..models.states import ENCRYPTIONS
+from ..models.storage.setup import show as show_storage
 
 PAGES = [
     ("where", "Where"),
@@ -224,14 +225,7 @@ class BackupSetup(models.TransientModel):
         return self._show()
 
     def _show(self):
-        return {
-            "type": "ir.actions.act_window",
-            "name": self.env._("Set Up Backups"),
-            "res_model": self._name,
-            "res_id": self.id,
-            "views": [(False, "form")],
-            "target": "new",
-        }
+        return form_action(self, self.env._("Set Up Backups"), dialog=True)
 
     def _guess_zone(self):
         """Propose the browser's time zone for a plan that nobody has given one."""
@@ -274,7 +268,7 @@ class BackupSetup(models.TransientModel):
         label = dict(self._selection_kind())[self.kind]
         begun = self._begun_storage().with_context(backup_setup=self.id)
         context = {"default_provider": self.kind, "default_name": label}
-        return storage_setup.show(begun, begun.name or label, **context)
+        return show_storage(begun, begun.name or label, **context)
 
     def _begun_storage(self):
         """Return the storage of the chosen kind that somebody began with and that

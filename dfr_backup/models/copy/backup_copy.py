@@ -1,5 +1,5 @@
 import logging
-from datetime import timedelta, timezone
+from datetime import timedelta
 
 from babel.dates import format_timedelta
 
@@ -22,10 +22,11 @@ from ...engine.policy.retention import Copy
 from ...engine.progress import Progress
 from ...runs.restore import DrillRun, RestoreRun
 from ...runs.verify import VerifyRun
+from ..actions import form_action, notification
 from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..grants import grant, granted, remember_opened
-from ..storage_form import notification
+from ..moments import from_odoo_datetime
 from .adoption import adopt_copies
 from .backup_backup import FACTS
 from .deleting import delete_stored
@@ -379,7 +380,7 @@ class BackupCopy(models.Model):
         """
         return Copy(
             identifier=str(self.id),
-            taken_at=self.date.replace(tzinfo=timezone.utc),
+            taken_at=from_odoo_datetime(self.date),
             verified=self.state == "verified" and self.complete,
             protected=self.protected,
             ours=self.is_ours,
@@ -439,7 +440,7 @@ class BackupCopy(models.Model):
         remember_opened(browser)
         self.env["backup.audit"]._note("browse", self)
         _logger.info("User %s looks into %s", self.env.uid, self.key)
-        return _form_of(browser, self.env._("Browse Backup"))
+        return form_action(browser, self.env._("Browse Backup"))
 
     def _identities(self, given=""):
         return identities_of(self, given)
@@ -471,7 +472,7 @@ class BackupCopy(models.Model):
         )
         comparison._compare()
         remember_opened(comparison)
-        return _form_of(comparison, self.env._("Compare Backups"))
+        return form_action(comparison, self.env._("Compare Backups"))
 
     # === RESTORED === #
 
@@ -579,14 +580,3 @@ class BackupCopy(models.Model):
         self.ensure_one()
         self.env["backup.trust"]._distrust(self)
         return True
-
-
-def _form_of(record, name):
-    """Return the action that shows the form of a record."""
-    return {
-        "type": "ir.actions.act_window",
-        "name": name,
-        "res_model": record._name,
-        "res_id": record.id,
-        "views": [(False, "form")],
-    }

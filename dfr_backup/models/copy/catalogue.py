@@ -11,7 +11,8 @@ from ...engine.errors.trust import WrongSignature
 from ...engine.manifest.names import sidecar_key
 from ...engine.messages import Message
 from ...runs import words
-from .states import MANIFEST_FACTS, PRESENT_STATES, naive
+from ..moments import to_odoo_datetime
+from .states import MANIFEST_FACTS, PRESENT_STATES
 
 SIGNED = (*MANIFEST_FACTS, "signature")
 
@@ -179,4 +180,4 @@ def _is_same(copy, sidecar):
     tell."""
     if sidecar.sha256:
         return copy.sha256 == sidecar.sha256
-    return copy.size == sidecar.size and copy.date == naive(sidecar.taken_at)
+    return copy.size == sidecar.size and copy.date == to_odoo_datetime(sidecar.taken_at)

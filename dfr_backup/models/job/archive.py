@@ -9,6 +9,7 @@ from ...engine.manifest import write as manifest
 from ...engine.manifest.model import Manifest
 from ...engine.manifest.names import sidecar_key
 from ...engine.manifest.read import parse_sidecar
+from ..moments import from_odoo_datetime
 from .part import Part
 
 
@@ -19,9 +20,7 @@ class Archive(Part):
         moment = self.job.run_state.snapshot_at
         if moment:
             return datetime.fromisoformat(moment).astimezone(timezone.utc)
-        return (self.job.date_start or self.job.create_date).replace(
-            tzinfo=timezone.utc
-        )
+        return from_odoo_datetime(self.job.date_start or self.job.create_date)
 
     def manifest(self, members):
         """Return the content of ``manifest.json``. ``members`` tells about

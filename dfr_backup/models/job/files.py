@@ -9,7 +9,7 @@ from odoo import fields
 from ... import odoo_config
 from ...engine.messages import Message
 from ...runs import words
-from ..backup_step import OPEN_STATES
+from ..states import OPEN_STATES
 from .part import Part
 
 KEEP_ARCHIVE = timedelta(days=3)

@@ -5,7 +5,7 @@ from ...engine.errors.encryption import NoPassphrase
 from ...engine.messages import Message
 from ...engine.policy.size_drop import shrinkage
 from ...runs import words
-from ..backup_step import OPEN_STATES
+from ..states import OPEN_STATES
 from .part import Part
 
 

@@ -1,8 +1,8 @@
 """What the overview shows of each plan, each storage and each open run."""
 
-from ..backup_step import OPEN_STATES
 from ..copy.states import PRESENT_STATES
 from ..plan.in_words import contents_in_words, schedule_in_words
+from ..states import OPEN_STATES
 
 STRIP = 30  # runs of a plan that the overview shows
 

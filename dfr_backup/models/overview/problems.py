@@ -2,6 +2,7 @@
 
 from ...engine.errors.identity import NotOriginal
 from ...engine.errors.runs import ActionOff, SwitchedOff
+from ..actions import form_action
 from ..engine_messages import displayed, format_error, translate
 from .cards import last_ended
 
@@ -107,7 +108,7 @@ def _backup_problems(env, plan, last):
         title = env._("%s: overdue", plan.name)
         text = _sentences(plan.overdue_reason, plan.overdue_remedy)
         return [
-            make_problem(env, "overdue", "danger", title, text, _open(env, plan), plan)
+            make_problem(env, "overdue", "danger", title, text, form_action(plan), plan)
         ]
     if last.state == "partial":
         title = env._("%s: the last run was partial", plan.name)
@@ -147,7 +148,7 @@ def _run_problem(env, kind, tone, title, text, job):
 
 
 def _storage_problems(env, storage):
-    name, action = storage.name, _open(env, storage)
+    name, action = storage.name, form_action(storage)
     if storage.is_foreign:
         title = env._("%s: read-only here", name)
         text = env._(
@@ -242,15 +243,6 @@ def _button(env, record):
     if record._name == "backup.storage":
         return env._("Open Storage")
     return env._("Open Plan")
-
-
-def _open(env, record):
-    return {
-        "type": "ir.actions.act_window",
-        "res_model": record._name,
-        "res_id": record.id,
-        "views": [(False, "form")],
-    }
 
 
 def loose_problems(env):

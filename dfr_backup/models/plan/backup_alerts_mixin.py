@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import contextmanager, nullcontext
-from datetime import timezone
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
@@ -12,6 +11,7 @@ from ... import odoo_config, runner
 from ...engine.monitoring.ping import check_url
 from ...engine.policy.schedule import Schedule, next_time
 from ..engine_messages import translate, translate_engine_errors
+from ..moments import from_odoo_datetime, to_odoo_datetime
 from .mails import compose_test, make_mails
 from .recipients import alert_recipients, alert_users, delivery_problems
 
@@ -133,8 +133,8 @@ class BackupAlertsMixin(models.AbstractModel):
         if not (self.alert_digest and self.active):
             return False
         monday = Schedule("weekly", DIGEST_MINUTE, weekday=0, tz=self.tz or "UTC")
-        now = fields.Datetime.now().replace(tzinfo=timezone.utc)
-        return next_time(monday, now).replace(tzinfo=None)
+        now = from_odoo_datetime(fields.Datetime.now())
+        return to_odoo_datetime(next_time(monday, now))
 
     @api.constrains("alert_emails")
     def _check_alert_emails(self):

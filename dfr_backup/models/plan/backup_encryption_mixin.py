@@ -4,8 +4,8 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from ...engine.encryption.files import parse_recipients
-from ..backup_step import ENCRYPTIONS
 from ..engine_messages import translate_engine_errors
+from ..states import ENCRYPTIONS
 
 MIN_PASSPHRASE = 12  # characters
 # a page that was printed before one of these changed tells the wrong things

@@ -1,4 +1,4 @@
-from datetime import timedelta, timezone
+from datetime import timedelta
 from zoneinfo import available_timezones
 
 from markupsafe import Markup
@@ -10,11 +10,12 @@ from odoo.tools import format_datetime
 from ... import odoo_config
 from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
-from ..backup_step import JOB_STATES
 from ..mixins.backup_retention_mixin import RULES
+from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..states import JOB_STATES
 from . import audited, due
 from .copies import newest_of_each_storage, newest_whole_copy
-from .overdue import naive, reason_in_words, remedies, verdicts
+from .overdue import reason_in_words, remedies, verdicts
 from .retention import expiry, preview
 from .warnings import warnings_of
 
@@ -348,8 +349,8 @@ class BackupPlan(models.Model):
             self.monthday or 1,
             self.tz or "UTC",
         )
-        found = next_time(schedule, moment.replace(tzinfo=timezone.utc))
-        return found.replace(tzinfo=None)
+        found = next_time(schedule, from_odoo_datetime(moment))
+        return to_odoo_datetime(found)
 
     def _wake_up_on_time(self):
         """Let the supervisor's cron run at the next time of these plans."""
@@ -443,7 +444,7 @@ class BackupPlan(models.Model):
         found = verdicts(self)
         for plan in self:
             verdict = found[plan]
-            plan.promise_deadline = naive(verdict.deadline)
+            plan.promise_deadline = to_odoo_datetime(verdict.deadline)
             plan.is_overdue = verdict.overdue
             plan.overdue_reason = reason_in_words(plan, verdict)
             plan.overdue_remedy = remedies(self.env).get(verdict.reason, False)

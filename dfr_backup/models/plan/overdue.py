@@ -1,13 +1,14 @@
 """Whether plans keep their promise, and in words why one does not: the facts for the
 engine's verdict, with a few queries for all plans."""
 
-from datetime import timedelta, timezone
+from datetime import timedelta
 
 from odoo import fields
 
 from ...engine.policy.overdue import PlanFacts, Scheduler, judge
-from ..backup_step import OPEN_STATES
 from ..engine_messages import stored_text, translate
+from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..states import OPEN_STATES
 
 NO_FACTS = PlanFacts(timedelta())
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -16,7 +17,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 def verdicts(plans):
     """Return the engine's verdict for each of these plans, with a few queries
     for all."""
-    now = aware(fields.Datetime.now())
+    now = from_odoo_datetime(fields.Datetime.now())
     facts = promise_facts(plans)
     scheduler = _scheduler(plans.env)
     return {
@@ -70,8 +71,8 @@ def _facts_from(plan, runs, jobs, good):
     last = newest if newest != "success" else ""
     return PlanFacts(
         promise=timedelta(hours=plan.promise_hours if plan.active else 0),
-        promised_since=aware(plan.promised_since),
-        last_good=aware(good),
+        promised_since=from_odoo_datetime(plan.promised_since),
+        last_good=from_odoo_datetime(good),
         gone="success" in ended and not good,
         last_state=last,
         last_error=stored_text(jobs[ended[last][1]], "error") if last else "",
@@ -90,8 +91,8 @@ def _scheduler(env):
     module = env["ir.module.module"].sudo().search(waiting, limit=1)
     return Scheduler(
         active=cron.active,
-        last_run=aware(cron.lastcall),
-        failing_since=aware(cron.first_failure_date),
+        last_run=from_odoo_datetime(cron.lastcall),
+        failing_since=from_odoo_datetime(cron.first_failure_date),
         blocking_module=module.name or "",
     )
 
@@ -100,7 +101,7 @@ def reason_in_words(plan, verdict):
     """Return why the plan is overdue, False when it is not."""
     if not verdict.overdue:
         return False
-    moment = plan._in_words(naive(verdict.moment))
+    moment = plan._in_words(to_odoo_datetime(verdict.moment))
     detail = translate(plan.env, verdict.detail)
     words = {
         "switched_off": plan.env._(
@@ -154,11 +155,3 @@ def remedies(env):
         "waiting": env._("Look at the runs: another one may be in its way."),
         "not_started": env._("Press “Run Backup Now”, and look at the plan's times."),
     }
-
-
-def aware(moment):
-    return moment.replace(tzinfo=timezone.utc) if moment else None
-
-
-def naive(moment):
-    return moment.replace(tzinfo=None) if moment else False

@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from ...engine.policy.expiry import expires_at
 from ...engine.policy.retention import plan_retention
-from ..copy.states import naive
 from ..engine_messages import translate
+from ..moments import to_odoo_datetime
 from .copies import stored
 
 
@@ -34,7 +34,9 @@ def expiry(plan, storage):
         return {}
     copies = [copy._as_retention_copy() for copy in stored(plan, storage)]
     found = expires_at(copies, rules._policy(), plan.tz, _now())
-    return {int(key): naive(moment) for key, moment in found.items() if moment}
+    return {
+        int(key): to_odoo_datetime(moment) for key, moment in found.items() if moment
+    }
 
 
 def preview(plan, storage):

@@ -5,26 +5,26 @@ from odoo import api, fields, models
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import odoo_config
-from ..engine.errors import EngineError
-from ..engine.errors.places import (
+from ... import odoo_config
+from ...engine.errors import EngineError
+from ...engine.errors.places import (
     PlaceNotEmpty,
     PlaceOfAnother,
     PlaceRaced,
 )
-from ..engine.fileio.mounts import current_mounts, mount_of
-from ..engine.outbound import OutboundRules
-from ..engine.ownership.guarded import GuardedStorage
-from ..engine.ownership.locations import Door, open_to
-from ..engine.storages.registry import kinds
+from ...engine.fileio.mounts import current_mounts, mount_of
+from ...engine.outbound import OutboundRules
+from ...engine.ownership.guarded import GuardedStorage
+from ...engine.ownership.locations import Door, open_to
+from ...engine.storages.registry import kinds
+from .form import show_test
+from .location import guest_of, near_directory, warning_of
 from .operator_values import (
     converted,
     operator_value,
     own_secret_names,
     require_bound,
 )
-from .storage_form import show_test
-from .storage_location import guest_of, near_directory, warning_of
 
 
 class BackupLocationMixin(models.AbstractModel):

@@ -1,7 +1,8 @@
 """How a form says what a test of its storage has found."""
 
-from ..engine.messages import Joined, to_json
-from .engine_messages import format_error
+from ...engine.messages import Joined, to_json
+from ..actions import notification
+from ..engine_messages import format_error
 
 
 def columns_of_test(error, found):
@@ -31,17 +32,3 @@ def show_test(storage, error, found):
         message,
         "danger" if error else "success",
     )
-
-
-def notification(title, message, kind):
-    return {
-        "type": "ir.actions.client",
-        "tag": "display_notification",
-        "params": {
-            "type": kind,
-            "sticky": kind == "danger",
-            "title": title,
-            "message": message,
-            "next": {"type": "ir.actions.client", "tag": "soft_reload"},
-        },
-    }

@@ -3,7 +3,7 @@ little."""
 
 from odoo import fields, models
 
-from ..engine.policy.size_drop import LOOK_BACK
+from ...engine.policy.size_drop import LOOK_BACK
 
 
 class BackupJob(models.Model):

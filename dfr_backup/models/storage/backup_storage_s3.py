@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 
-from ..engine.storages.s3.config import PRESETS
-from .engine_messages import translate
+from ...engine.storages.s3.config import PRESETS
+from ..engine_messages import translate
 
 
 class BackupStorage(models.Model):

@@ -5,8 +5,8 @@ import os
 import posixpath
 from functools import partial
 
-from ..engine.errors.places import SamePlace
-from ..engine.ownership.locations import Guest, Stored
+from ...engine.errors.places import SamePlace
+from ...engine.ownership.locations import Guest, Stored
 
 NEWEST = 5  # backups, one of which must be there for a location to be recognised
 

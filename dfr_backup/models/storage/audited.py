@@ -1,9 +1,9 @@
 """What is written down of a storage, and what takes a password: whatever makes it
 protect less."""
 
-from ..engine.storages.registry import kinds
-from .audited import active_in_words, rules_in_words
-from .mixins.backup_retention_mixin import RULES
+from ...engine.storages.registry import kinds
+from ..audited import active_in_words, rules_in_words
+from ..mixins.backup_retention_mixin import RULES
 
 LOCKS = [False, "GOVERNANCE", "COMPLIANCE"]  # from the weakest on
 

@@ -7,14 +7,14 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
-from .. import odoo_config, runner
-from ..engine.errors import EngineError
-from ..engine.messages import Message
-from ..engine.monitoring.ping import healthchecks, send_all, uptime_kuma, webhook
-from ..runs import words
-from .backup_step import OPEN_STATES
-from .engine_messages import displayed, stored_text
-from .plan.mails import link_to, mail_facts, make_mails, queue
+from ... import odoo_config, runner
+from ...engine.errors import EngineError
+from ...engine.messages import Message
+from ...engine.monitoring.ping import healthchecks, send_all, uptime_kuma, webhook
+from ...runs import words
+from ..engine_messages import displayed, stored_text
+from ..plan.mails import link_to, mail_facts, make_mails, queue
+from ..states import OPEN_STATES
 
 _logger = logging.getLogger(__name__)
 

@@ -5,25 +5,25 @@ from functools import partial
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
-from .. import odoo_config
-from ..engine.errors import EngineError
-from ..engine.errors.storage import ReadOnlyStorage
-from ..engine.retry import RetryPolicy
-from ..engine.storages.base import TransferLimits
-from ..engine.storages.registry import kind_of, kinds
-from ..runs.scan import ScanRun
-from . import storage_audited, storage_setup
-from .backup_audit import asks_password
-from .copy.states import CLOCK_TOLERANCE, PRESENT_STATES
-from .engine_messages import (
+from ... import odoo_config
+from ...engine.errors import EngineError
+from ...engine.errors.storage import ReadOnlyStorage
+from ...engine.retry import RetryPolicy
+from ...engine.storages.base import TransferLimits
+from ...engine.storages.registry import kind_of, kinds
+from ...runs.scan import ScanRun
+from ..backup_audit import asks_password
+from ..copy.states import CLOCK_TOLERANCE, PRESENT_STATES
+from ..engine_messages import (
     MessageChar,
     MessageText,
     translate,
     translate_engine_errors,
 )
+from . import audited, setup
+from .form import columns_of_test, show_test
+from .location import refuse_same_address
 from .operator_values import operator_value
-from .storage_form import columns_of_test, show_test
-from .storage_location import refuse_same_address
 
 KIB = 1024
 LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
@@ -347,7 +347,7 @@ class BackupStorage(models.Model):
         """Try this storage, and go on with the set-up when it works."""
         self.ensure_one()
         self.check_access("write")
-        return storage_setup.use(self)
+        return setup.use(self)
 
     def action_scan(self):
         """Rebuild the catalogue of this storage from what it holds."""
@@ -416,17 +416,17 @@ class BackupStorage(models.Model):
     # === AUDIT === #
 
     def _audited_fields(self):
-        return storage_audited.fields()
+        return audited.fields()
 
     def _audited(self):
-        return storage_audited.texts(self.sudo())
+        return audited.texts(self.sudo())
 
     def _guarded_values(self):
-        return storage_audited.values(self.sudo())
+        return audited.values(self.sudo())
 
     def _weakens(self, action, before):
         after = self._guarded_values()[action]
-        return storage_audited.weakens(action, before, after)
+        return audited.weakens(action, before, after)
 
 
 def _refuse_used(storages):

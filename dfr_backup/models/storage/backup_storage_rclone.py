@@ -1,8 +1,8 @@
 from odoo import api, fields, models
 
-from .. import odoo_config
-from ..engine.errors import EngineError
-from ..engine.storages.rclone.storage import list_remotes
+from ... import odoo_config
+from ...engine.errors import EngineError
+from ...engine.storages.rclone.storage import list_remotes
 
 
 class BackupStorage(models.Model):

@@ -1,10 +1,10 @@
 from odoo import fields, models
 
-from ..engine.storages.sftp.keys import HostKey
-from ..engine.storages.sftp.link import fetch_host_key
-from .backup_audit import asks_password
-from .engine_messages import translate_engine_errors
-from .storage_setup import stay
+from ...engine.storages.sftp.keys import HostKey
+from ...engine.storages.sftp.link import fetch_host_key
+from ..backup_audit import asks_password
+from ..engine_messages import translate_engine_errors
+from .setup import stay
 
 
 class BackupStorage(models.Model):

@@ -4,16 +4,17 @@ from dataclasses import replace
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
-from .. import odoo_config
-from ..engine.errors.runs import SwitchedOff
-from ..engine.identity import present_identity
-from ..runs.backup import BackupRun
-from ..runs.registry import run_kind, step_kind
-from ..runs.repair import RepairRun
-from ..runs.state import RunState
-from .backup_step import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from .engine_messages import error_columns, translate_engine_errors
-from .job.context import RunContext
+from ... import odoo_config
+from ...engine.errors.runs import SwitchedOff
+from ...engine.identity import present_identity
+from ...runs.backup import BackupRun
+from ...runs.registry import run_kind, step_kind
+from ...runs.repair import RepairRun
+from ...runs.state import RunState
+from ..actions import form_action
+from ..engine_messages import error_columns, translate_engine_errors
+from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
+from .context import RunContext
 
 
 class BackupJob(models.Model):
@@ -361,12 +362,7 @@ class BackupJob(models.Model):
         return identities._is_own(self.database_uuid, self.identity)
 
     def _action_open(self):
-        return {
-            "type": "ir.actions.act_window",
-            "res_model": "backup.job",
-            "res_id": self.id,
-            "views": [(False, "form")],
-        }
+        return form_action(self)
 
     def _check_manager(self):
         if not self.env.user.has_group("dfr_backup.group_manager"):

@@ -7,16 +7,16 @@ from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
 
-from .. import odoo_config, runner
-from ..engine.errors import EngineError
-from ..engine.errors.command_line import DataFolderUnusable
-from ..engine.errors.other import CancelledBy, ForeignRun
-from ..engine.errors.runs import Interrupted, NotStarted, NoWorker
-from ..engine.messages import Message
-from ..engine.postgres.sessions import end_sessions
-from ..runs import words
-from .backup_step import OPEN_STATES
-from .job.context import MAX_ATTEMPTS
+from ... import odoo_config, runner
+from ...engine.errors import EngineError
+from ...engine.errors.command_line import DataFolderUnusable
+from ...engine.errors.other import CancelledBy, ForeignRun
+from ...engine.errors.runs import Interrupted, NotStarted, NoWorker
+from ...engine.messages import Message
+from ...engine.postgres.sessions import end_sessions
+from ...runs import words
+from ..states import OPEN_STATES
+from .context import MAX_ATTEMPTS
 
 _logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """What the server's operator has set for a storage, beside a secret of his."""
 
-from .. import odoo_config
-from ..engine.errors.places import (
+from ... import odoo_config
+from ...engine.errors.places import (
     BadOperatorValue,
     SecretOfOthers,
     SecretWithoutAddress,

@@ -5,42 +5,17 @@ import psycopg2
 
 from odoo import api, fields, models
 
-from ..engine.errors import Cancelled, Deferred, EngineError, is_out_of_memory
-from ..engine.errors.other import OutOfMemory, Unexpected
-from ..engine.messages import Joined, Message, to_json
-from ..engine.progress import Progress
-from ..runs.registry import KINDS, STEPS, step_kind
-from ..runs.words import MORE_LINES
-from .engine_messages import MessageText, error_columns, translate
+from ...engine.errors import Cancelled, Deferred, EngineError, is_out_of_memory
+from ...engine.errors.other import OutOfMemory, Unexpected
+from ...engine.messages import Joined, Message, to_json
+from ...engine.progress import Progress
+from ...runs.registry import step_kind
+from ...runs.words import MORE_LINES
+from ..engine_messages import MessageText, error_columns, translate
+from ..rights import MANAGER
+from ..states import GOOD_STATES, OPEN_STATES, STEP_KINDS, STEP_STATES
 
 _logger = logging.getLogger(__name__)
-
-MANAGER = "dfr_backup.group_manager"
-STEP_KINDS = [(key, step.name) for key, step in STEPS.items()]
-STEP_STATES = [
-    ("pending", "Waiting"),
-    ("running", "Running"),
-    ("success", "Success"),
-    ("warning", "Warning"),
-    ("failure", "Failure"),
-    ("skipped", "Skipped"),
-]
-JOB_KINDS = [(kind, run.label) for kind, run in KINDS.items()]
-ENCRYPTIONS = [
-    ("none", "Not encrypted"),
-    ("recipients", "For public keys (age)"),
-    ("passphrase", "By a passphrase (age)"),
-]
-JOB_STATES = [
-    ("pending", "Waiting"),
-    ("running", "Running"),
-    ("success", "Success"),
-    ("partial", "Partial"),
-    ("failure", "Failure"),
-    ("cancelled", "Cancelled"),
-]
-OPEN_STATES = ("pending", "running")
-GOOD_STATES = ("success", "warning")
 
 
 class BackupStep(models.Model):

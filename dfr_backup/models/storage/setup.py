@@ -2,6 +2,8 @@
 
 from odoo.exceptions import UserError
 
+from ..actions import form_action
+
 
 def use(storage):
     """Try a storage, and go on with the set-up when it works."""
@@ -24,18 +26,9 @@ def show(storage, title, **context):
     """Show this storage, or a new one, as a page of the set-up."""
     env = storage.env
     form = env.ref("dfr_backup.backup_storage_view_form_setup")
-    return {
-        "type": "ir.actions.act_window",
-        "name": env._("Set Up Backups: %s", title),
-        "res_model": storage._name,
-        "res_id": storage.id,
-        "views": [(form.id, "form")],
-        "target": "new",
-        "context": {
-            "backup_setup": env.context.get("backup_setup"),
-            **context,
-        },
-    }
+    context = {"backup_setup": env.context.get("backup_setup"), **context}
+    name = env._("Set Up Backups: %s", title)
+    return form_action(storage, name, dialog=True, view=form, **context)
 
 
 def _setup(env):

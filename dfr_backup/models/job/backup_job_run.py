@@ -8,17 +8,17 @@ from psycopg2.errors import SerializationFailure
 
 from odoo import fields, models
 
-from .. import runner
-from ..engine.errors import Cancelled, Deferred
-from ..engine.errors.runs import NoReason, StepFailed, UnknownKind, UnknownState
-from ..engine.messages import Message
-from ..engine.policy.outcome import StepOutcome
-from ..runs import words
-from ..runs.state import RunState
+from ... import runner
+from ...engine.errors import Cancelled, Deferred
+from ...engine.errors.runs import NoReason, StepFailed, UnknownKind, UnknownState
+from ...engine.messages import Message
+from ...engine.policy.outcome import StepOutcome
+from ...runs import words
+from ...runs.state import RunState
+from ..engine_messages import error_columns, stored_error
+from ..states import OPEN_STATES
 from .backup_job_supervision import POSTPONE
-from .backup_step import OPEN_STATES
-from .engine_messages import error_columns, stored_error
-from .job.context import MAX_ATTEMPTS
+from .context import MAX_ATTEMPTS
 
 _logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import psycopg2
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.sql_db import PoolError
 
-from ..engine.policy.eta import StepTime, seconds_left
-from ..runs.registry import step_kind
+from ...engine.policy.eta import StepTime, seconds_left
+from ...runs.registry import step_kind
 
 _logger = logging.getLogger(__name__)
 

@@ -6,22 +6,23 @@ What is said of a storage stands in the database, and names the identity that it
 said for: in a copy of the database it says nothing.
 """
 
-from datetime import timedelta, timezone
+from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 
 from odoo.addons.base.models.res_users import check_identity
 
-from .. import odoo_config
-from ..engine.errors.identity import (
+from ... import odoo_config
+from ...engine.errors.identity import (
     AlreadyOriginal,
     NotOriginal,
     OperatorDecides,
     TwoWriters,
 )
-from .copy.states import PRESENT_STATES
-from .engine_messages import format_error, translate_engine_errors
+from ..copy.states import PRESENT_STATES
+from ..engine_messages import format_error, translate_engine_errors
+from ..moments import from_odoo_datetime
 
 PACE_DAYS = 30  # of which the backups say how quickly a storage fills up
 
@@ -54,7 +55,7 @@ class BackupOriginalMixin(models.AbstractModel):
         since (``settled``, aware) which database is the original."""
         if not self.stranger_at:
             return False
-        return not settled or self.stranger_at.replace(tzinfo=timezone.utc) > settled
+        return not settled or from_odoo_datetime(self.stranger_at) > settled
 
     def _said_original(self, present):
         """Return when it was said (aware) that the database ``present`` is the
@@ -62,7 +63,7 @@ class BackupOriginalMixin(models.AbstractModel):
         now."""
         if self.original_key != present.key or self._is_lent():
             return None
-        return self.original_at.replace(tzinfo=timezone.utc)
+        return from_odoo_datetime(self.original_at)
 
     @api.depends("provider", "stranger_at", "original_key", "original_at")
     @api.depends_context("lang")

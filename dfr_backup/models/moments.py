@@ -1,0 +1,16 @@
+"""Moments of the database, without a time zone and in UTC, and those of the engine,
+which have one."""
+
+from datetime import timezone
+
+
+def from_odoo_datetime(value):
+    """Return a value of a Datetime field with its time zone, None for an empty one."""
+    return value.replace(tzinfo=timezone.utc) if value else None
+
+
+def to_odoo_datetime(timestamp):
+    """Return the value of a Datetime field, to the second; False for no timestamp."""
+    if not timestamp:
+        return False
+    return timestamp.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)
