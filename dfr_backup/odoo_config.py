@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -35,6 +36,9 @@ from .engine.ownership.originals import Original, Originals
 from .engine.ownership.owners import Owners
 from .engine.postgres import connection as postgres
 from .engine.postgres import installed
+from .engine.profile.ini import Source
+from .engine.profile.model import Profile
+from .engine.profile.read import ProfileFile
 from .engine.restore.database_location import DatabaseLocation
 from .engine.sources.addons import AddonSource
 from .engine.storages.local.storage import LocalRules
@@ -142,7 +146,7 @@ def secret_box() -> SecretBox:
     """Return what encrypts secrets at rest. Its key lies outside of the database and
     of every backup: in the environment, in odoo.conf, or in a file of the data
     directory that is made when it is first needed."""
-    text = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
+    text = _setting("dfr_backup_key")
     former = _former_keys()
     if text:
         return SecretBox(key_from_text(text), *former)
@@ -183,8 +187,7 @@ def known_signer() -> Signer | None:
 
 def has_secret_key() -> bool:
     """Tell whether there is a key for secrets: the first use makes one."""
-    set_by_hand = os.environ.get("DFR_BACKUP_KEY") or config.get("dfr_backup_key")
-    return bool(set_by_hand or (data_root() / KEY_FILE).exists())
+    return _has_setting("dfr_backup_key") or (data_root() / KEY_FILE).exists()
 
 
 def outbound_rules() -> OutboundRules:
@@ -203,9 +206,46 @@ def operator_value(name: str, field: str) -> str:
     Only names with our prefix are looked up: who administers a database could otherwise
     read any variable of the server by sending it somewhere.
     """
-    variable = f"DFR_BACKUP_{name}_{field}"
-    value = os.environ.get(variable.upper()) or config.get(variable.lower()) or ""
-    return str(value)
+    return _setting(f"dfr_backup_{name}_{field}")
+
+
+def has_operator_value(name: str, field: str) -> bool:
+    """Tell whether ``operator_value`` has something to return, without reading the
+    file that may hold it."""
+    return _has_setting(f"dfr_backup_{name}_{field}")
+
+
+def _setting(name: str) -> str:
+    """Return a value of the environment or of odoo.conf, "" when there is none. It may
+    stand in a file that is named there, as secrets of containers do. Raise
+    PermanentError when that cannot be read, or others can read it."""
+    given = _given(name)
+    named = "" if given else _given(f"{name}_file")
+    return (
+        Source(Path(named)).read(Path(named), secret=True).strip() if named else given
+    )
+
+
+def _has_setting(name: str) -> bool:
+    return bool(_given(name) or _given(f"{name}_file"))
+
+
+def _given(name: str) -> str:
+    return str(os.environ.get(name.upper()) or config.get(name.lower()) or "")
+
+
+def profile() -> Profile | None:
+    """Return what the operator says of all databases of this server, None when
+    odoo.conf names no profile. Raise an error of ``errors.profile``."""
+    path = _given("dfr_backup_profile")
+    if not path:
+        return None
+    if path not in _profiles:
+        _profiles[path] = ProfileFile(Path(path), sys.modules[__name__])
+    return _profiles[path].profile()
+
+
+_profiles: dict[str, ProfileFile] = {}
 
 
 def operator_lines(name: str, values: dict[str, str]) -> str:

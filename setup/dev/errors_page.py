@@ -31,6 +31,7 @@ SUBJECTS = {
     "outbound": "Outgoing calls",
     "monitors": "Monitors",
     "runs": "Runs",
+    "profile": "One file for a server",
     "other": "Everything else",
 }
 PLACE = re.compile(r"%\(\w+\)s")

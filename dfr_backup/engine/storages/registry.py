@@ -1,7 +1,8 @@
 """The kinds of storage that there are. An addon adds one of its own by ``register``."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .kind import StorageKind
 from .local.storage import LocalStorage
@@ -20,6 +21,8 @@ class Kind:
     the host). ``trusted`` has to be there before anything is sent.
     ``directory`` is the one that names a directory of this server, where a kind has
     one: such storages are near. A model has each as a field that begins with the name.
+    ``options`` is what else the server's operator may set in a profile, and
+    ``defaults`` what stands there unless he does.
     ``scheme`` begins the addresses of storages, where they have any.
     """
 
@@ -29,6 +32,8 @@ class Kind:
     folder: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    defaults: Mapping[str, str | int] = field(default_factory=dict, hash=False)
     needed: str = ""
     trusted: str = ""
     directory: str = ""
@@ -46,7 +51,8 @@ class Kind:
         return setting and f"{self.name}_{setting}"
 
     def fields(self, *parts: str) -> tuple[str, ...]:
-        """Return the fields of the parts "host", "folder", "more" and "secrets"."""
+        """Return the fields of the parts "host", "folder", "more", "options" and
+        "secrets"."""
         return tuple(self.field(name) for part in parts for name in getattr(self, part))
 
 
@@ -85,6 +91,17 @@ register(
         folder=("bucket", "prefix"),
         more=("region", "access_key"),
         secrets=("secret_key",),
+        options=(
+            "addressing",
+            "ca_certificate",
+            "storage_class",
+            "encryption",
+            "kms_key",
+            "lock_mode",
+            "lock_days",
+            "verify",
+        ),
+        defaults={"addressing": "auto", "lock_days": 14, "verify": "auto"},
         needed="bucket",
         scheme="s3",
     )
@@ -97,6 +114,7 @@ register(
         folder=("user", "directory"),
         more=("host_key",),
         secrets=("password", "private_key", "passphrase"),
+        defaults={"port": 22},
         trusted="host_key",
         scheme="sftp",
     )
