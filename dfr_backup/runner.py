@@ -37,6 +37,7 @@ from .engine.errors.restore import BootFailed, BootTooSlow
 from .engine.errors.runs import SwitchedOff
 from .engine.fileio.durable import open_private
 from .engine.messages import Message
+from .engine.policy.supervision import POSTPONE, SPAWN_PATIENCE
 from .engine.postgres.installed import require_version
 from .engine.progress import Progress
 from .engine.untrusted import parse_json
@@ -79,8 +80,8 @@ UNTAKEN_SINCE = """
                                          WHERE job_id = open.id)) END)
     FROM open, clock
    WHERE (state = 'running' OR NOT EXISTS (SELECT FROM open WHERE state = 'running'))
-     AND coalesce(not_before NOT BETWEEN at AND at + interval '20 minutes', TRUE)
-     AND coalesce(spawn_count = 0 OR spawned_at < at - interval '1 minute', TRUE)
+     AND coalesce(not_before NOT BETWEEN at AND at + 2 * %(postpone)s, TRUE)
+     AND coalesce(spawn_count = 0 OR spawned_at < at - %(patience)s, TRUE)
      AND NOT EXISTS (SELECT FROM pg_locks
                       WHERE locktype = 'advisory' AND granted AND objid = open.id
                         AND classid = %(lock_class)s
@@ -145,7 +146,10 @@ def end_started(seconds: float) -> None:
 
 def untaken_since(cr) -> datetime.datetime | None:
     """Return since when (UTC) a run of the database of ``cr`` waits for a process."""
-    cr.execute(UNTAKEN_SINCE, {"lock_class": LOCK_CLASS})
+    cr.execute(
+        UNTAKEN_SINCE,
+        {"lock_class": LOCK_CLASS, "postpone": POSTPONE, "patience": SPAWN_PATIENCE},
+    )
     return cr.fetchone()[0]
 
 

@@ -11,7 +11,6 @@ import logging
 from datetime import timedelta
 
 from dateutil.relativedelta import relativedelta
-from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
 
@@ -23,6 +22,8 @@ from ..engine.policy.scheduler import (
     next_wake,
     retry_pause,
 )
+from .job.supervision import worker_problem
+from .locks import try_lock
 from .moments import from_odoo_datetime
 from .plan import due
 
@@ -67,7 +68,7 @@ class BackupScheduler(models.AbstractModel):
             return None
         now = from_odoo_datetime(fields.Datetime.now())
         problem = judge_action(self._action(), self._shortest_gap(), now)
-        return problem or self.env["backup.job"].sudo()._worker_problem()
+        return problem or worker_problem(self.env)
 
     @api.model
     def _action(self):
@@ -110,17 +111,9 @@ class BackupScheduler(models.AbstractModel):
             or not is_too_far(action, from_odoo_datetime(now))
         ):
             return
-        if self._hold(cron):
+        if try_lock(cron, allow_referencing=True):
             _logger.warning("The scheduled action was to run at %s", cron.nextcall)
             cron.nextcall = now
-
-    def _hold(self, cron):
-        """Lock the action; tell whether it is neither at work nor just changed."""
-        try:
-            with self.env.cr.savepoint():
-                return bool(cron.try_lock_for_update(allow_referencing=True))
-        except SerializationFailure:
-            return False
 
     @api.model
     def _switch_on(self):

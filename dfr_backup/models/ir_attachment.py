@@ -1,4 +1,6 @@
-from odoo import models
+from odoo import api, models
+
+from .states import OPEN_STATES
 
 
 class IrAttachment(models.Model):
@@ -11,6 +13,14 @@ class IrAttachment(models.Model):
         running jobs is made in a snapshot younger than the lock: a backup that starts
         later than this look sees no row change before the collector is done.
         """
-        if self.env["backup.job"]._is_reading_filestore():
+        if self._is_read_by_backup():
             return None
         return super()._gc_file_store_unsafe()
+
+    @api.model
+    def _is_read_by_backup(self):
+        """Tell whether a run may still read attachment files that were deleted
+        meanwhile."""
+        reading = [("kind", "=", "archive_files"), ("state", "in", OPEN_STATES)]
+        running = [*reading, ("job_id.state", "=", "running")]
+        return bool(self.env["backup.step"].sudo().search_count(running, limit=1))

@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from ..engine.checkpoints import checkpoint
+from ..engine.errors import Cancelled, Deferred
+from ..engine.errors.runs import UnknownKind, UnknownState
 from ..engine.messages import Message, Text
 from ..engine.policy.outcome import checked_state
 from ..engine.progress import Progress
+from . import words
 from .context import RunContext
 from .records import CopyRecord, StepRecord, StorageRecord
-from .steps import Step
+from .state import RunState
+from .steps import CLEANUP, Step
 
 Work: TypeAlias = Callable[[Progress], object]
 
@@ -68,6 +72,41 @@ class Run:
         ]
 
     # === WHAT THE RUNNER ASKS FOR === #
+
+    def perform(self) -> None:
+        """Do what is left of the run, from its first open step on, and close it, or let
+        it wait for another attempt."""
+        ending = self.context.ending
+        if self.recover():
+            ending.finish()
+            return
+        try:
+            self.context.cancel.check()
+            if self.context.cancel.must_give_up():
+                self.give_up()
+                ending.interrupt()
+                return
+            self._prepare_attempt()
+            self.run()
+        except Cancelled:
+            self.abandon()
+            ending.cancel()
+        except UnknownKind as error:
+            ending.break_off(error)
+        except Deferred as error:
+            ending.postpone(error)
+        else:
+            ending.finish()
+
+    def _prepare_attempt(self) -> None:
+        """Let a later attempt clean up once more: a process that could not do even
+        that, for want of memory perhaps, has not closed the run either. Begin again
+        what an earlier release has left in a state that this one cannot read."""
+        cleanup = self.job._step(CLEANUP.key)
+        if cleanup.state == "failure":
+            cleanup._reset()
+        if not RunState.is_known(self.job.data):
+            self.begin_again(Message(words.STARTING_AGAIN, problem=UnknownState()))
 
     def run(self) -> None:
         """Do every step that is still open. Raise ``Cancelled`` or ``Deferred``."""

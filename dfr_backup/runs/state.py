@@ -90,6 +90,15 @@ class RunState:
         return state
 
     @classmethod
+    def is_known(cls, data: object) -> bool:
+        """Tell whether a state is of this release."""
+        try:
+            cls.from_json(data)
+        except UnknownState:
+            return False
+        return True
+
+    @classmethod
     def read(cls, data: object) -> "RunState":
         """Return what can be read of any state, also of another release: what was
         saved by a run that has ended is shown."""

@@ -90,4 +90,4 @@ class BackupCase(TransactionCase):
         it."""
         for step in job.step_ids:
             step.write({"state": states.get(step.kind, "success"), "error": "Broken"})
-        job._finish()
+        job._run_context().ending.finish()

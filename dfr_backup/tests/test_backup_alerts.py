@@ -97,7 +97,7 @@ class TestBackupAlerts(AlertCase):
         step.write(
             {"state": "failure", "error": "A <table> is locked.", "hint": "Wait."}
         )
-        mail = self.mails_of(job._finish)
+        mail = self.mails_of(job._run_context().ending.finish)
         self.assertEqual(len(mail), 1)
         self.assertEqual(mail.state, "outgoing")
         self.assertEqual(mail.email_to, "boss@example.com")
@@ -125,7 +125,7 @@ class TestBackupAlerts(AlertCase):
         job.step_ids.write({"state": "skipped"})
         with step._running():
             raise MayNotRead(objects="payslip", grants="GRANT")
-        mail = self.mails_of(job._finish)
+        mail = self.mails_of(job._run_context().ending.finish)
         self.assertIn("payslip", html2plaintext(mail.body_html))
         self.assertIn("[DUMP-08]", html2plaintext(mail.body_html))
         self.assertEqual((step.error_code, job.error_code), ("DUMP-08", "DUMP-08"))
@@ -144,7 +144,7 @@ class TestBackupAlerts(AlertCase):
         step.write({"state": "failure", **error_columns(Cancelled())})
         self.assertTrue(step.error)
         self.assertIs(step.error_code, False)
-        job._close("failure", Cancelled())
+        job._run_context().ending.close("failure", Cancelled())
         summary, printed = job._summary(), runs._as_json(job)
         self.assertTrue(summary["error"])
         codes = [summary["error_code"], printed["job"]["error_code"]]
@@ -163,7 +163,7 @@ class TestBackupAlerts(AlertCase):
         self.assertNotIn("[", str(caught.exception))
         good = self.run_now()
         good.step_ids.state = "success"
-        good._finish()
+        good._run_context().ending.finish()
         empty = {
             name: good._summary()[name] for name in ("error", "hint", "error_code")
         }
@@ -173,7 +173,7 @@ class TestBackupAlerts(AlertCase):
         job = self.run_now()
         job.step_ids.state = "success"
         job.step_ids[0].state = "failure"
-        job._finish()
+        job._run_context().ending.finish()
         self.assertEqual(job.error_code, NoReason.code)
         self.assertIn(job.runner_log, job.hint)
 

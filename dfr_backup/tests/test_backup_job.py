@@ -23,8 +23,8 @@ from ..engine.errors.local import DirectoryMissing
 from ..engine.errors.other import ForeignRun
 from ..engine.errors.places import NoSuchLocation
 from ..engine.errors.runs import Interrupted, NotStarted
+from ..engine.policy.supervision import MAX_ATTEMPTS
 from ..engine.progress import Progress
-from ..models.job.context import MAX_ATTEMPTS
 from ..runs.backup import BackupRun
 from .common import BackupCase
 
@@ -51,7 +51,8 @@ class TestBackupJob(BackupCase):
         job.state = "running"
         waiting = self.run_now()
         self.assertNotEqual(waiting, job)
-        job._wait(Deferred.because(GaveWay(session="process 7")))
+        gave_way = Deferred.because(GaveWay(session="process 7"))
+        job._run_context().ending.postpone(gave_way)
         self.assertEqual((job.state, waiting.state), ("cancelled", "pending"))
         self.assertIn(waiting.name, job.hint)
         self.assertEqual(set(job.step_ids.mapped("state")), {"skipped"})
@@ -104,7 +105,7 @@ class TestBackupJob(BackupCase):
 
     def test_table_of_the_command_line_says_why_though_no_step_has_begun(self):
         job = self.run_now()
-        job._close_unstartable()
+        job._run_context().ending.close_unstartable()
         self.assertFalse(any(job.step_ids.mapped("error")))
         said = f"{job.error} [{NotStarted.code}]\n  -> {job.hint}"
         self.assertEqual(_as_table(job).count(said), 1)

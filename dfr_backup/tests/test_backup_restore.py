@@ -21,6 +21,7 @@ from ..engine.errors.restore import (
 )
 from ..engine.messages import Size
 from ..engine.postgres.connection import Connection
+from ..models.job import supervision
 from .common import BackupCase
 
 
@@ -229,7 +230,7 @@ class TestBackupRestore(BackupCase):
     def test_published_restore_gets_a_last_runner(self):
         job = self.published()
         job.write({"cancel_requested": True, "attempt": 3})
-        job._resume_or_close()
+        supervision.resume_or_close(job)
         self.assertEqual((job.state, job.spawn_count), ("running", 2))
 
     def test_database_of_the_same_name_is_not_the_restored_one(self):

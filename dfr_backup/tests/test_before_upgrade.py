@@ -79,7 +79,8 @@ class TestBeforeUpgrade(BackupCase):
         job = self.press()
         job.state = "running"
         waiting = self.run_now()
-        job._wait(Deferred.because(GaveWay(session="process 7")))
+        gave_way = Deferred.because(GaveWay(session="process 7"))
+        job._run_context().ending.postpone(gave_way)
         self.assertFalse(job.then_operation)
         self.assertEqual(
             (waiting.then_operation, waiting.then_text), ("upgrade", "web")
@@ -89,7 +90,8 @@ class TestBeforeUpgrade(BackupCase):
         job = self.press()
         job.state = "running"
         waiting = self.press("uninstall", self.other_module())
-        job._wait(Deferred.because(GaveWay(session="process 7")))
+        gave_way = Deferred.because(GaveWay(session="process 7"))
+        job._run_context().ending.postpone(gave_way)
         self.assertEqual((job.then_operation, job.then_text), ("upgrade", "web"))
         self.assertEqual(
             (waiting.then_operation, waiting.then_text), ("uninstall", "base")

@@ -4,6 +4,7 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 
 from ..engine.errors.runs import UnknownKind
+from ..models.job import supervision
 from ..runs.base import Run
 from ..runs.registry import KINDS, register, run_kind, step_kind
 from ..runs.steps import Step
@@ -50,10 +51,10 @@ class TestRunKinds(BackupCase):
         job.unlink()
         self.assertFalse(job.exists())
 
-    @mute_logger("odoo.addons.dfr_backup.models.job.backup_job_supervision")
+    @mute_logger("odoo.addons.dfr_backup.models.job.supervision")
     def test_lost_runner_of_an_unknown_kind_is_closed(self):
         job = self.of_a_kind_that_is_gone(state="running", attempt=3)
-        job._resume_or_close()
+        supervision.resume_or_close(job)
         self.assertEqual(job.state, "failure")
 
     def test_names_are_taken_once(self):

@@ -1,7 +1,7 @@
 """The models have what runs, whose types are checked, take for granted."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from odoo.tests import TransactionCase
@@ -31,6 +31,7 @@ TYPES = {  # of fields
     bool: ("boolean",),
     datetime: ("datetime",),
     Sequence[str]: ("json",),
+    Mapping[str, object]: ("json",),
 }
 
 

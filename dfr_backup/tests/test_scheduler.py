@@ -17,6 +17,7 @@ from ..engine.errors.runs import (
     ActionSlow,
     ActionTooFar,
 )
+from ..models import backup_scheduler
 from ..models.job.backup_job_alerts import ANNOUNCE_PATIENCE
 from ..models.plan import due
 from ..models.plan.due import NEXT_FIELDS
@@ -325,8 +326,8 @@ class TestSchedulerSleeps(SchedulerCase):
 
     def test_while_its_own_next_call_is_far_a_trigger_stands_for_it(self):
         self.cron.nextcall = self.now + SIXTEEN_YEARS
-        with patch.object(type(self.env["backup.scheduler"]), "_hold") as hold:
-            hold.return_value = False  # as in the action itself, which Odoo has locked
+        # as in the action itself, which Odoo has locked
+        with patch.object(backup_scheduler, "try_lock", return_value=False):
             self.supervise()
         self.assertEqual(self.next_wake(), self.now + timedelta(hours=1))
 

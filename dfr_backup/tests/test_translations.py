@@ -44,7 +44,7 @@ class TestTranslations(AlertCase):
             raise error
         for other in job.step_ids - step:
             other._skip(Message(NO_ARCHIVE))
-        return job, step, self.mails_of(job._finish)
+        return job, step, self.mails_of(job._run_context().ending.finish)
 
     def said(self, text, lang):
         """Return a text in a language, which is another one than English."""

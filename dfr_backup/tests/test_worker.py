@@ -11,7 +11,7 @@ from odoo.tools import config
 from .. import odoo_config, runner
 from ..console import worker
 from ..engine.errors.runs import NotStarted, NoWorker
-from ..models.job.backup_job_supervision import MAX_SPAWNS, WORKER_PATIENCE
+from ..engine.policy.supervision import MAX_SPAWNS, WORKER_PATIENCE
 from .common import BackupCase, patch
 
 

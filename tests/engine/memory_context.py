@@ -14,6 +14,7 @@ from dfr_backup.engine.errors import Cancelled, Deferred, EngineError
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.policy.outcome import StepOutcome
+from dfr_backup.engine.policy.supervision import MAX_ATTEMPTS
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.dump import DumpOptions
 from dfr_backup.engine.progress import Progress
@@ -27,7 +28,6 @@ from dfr_backup.runs.state import RunState
 
 OPEN = ("pending", "running")
 GOOD = ("success", "warning")
-MAX_ATTEMPTS = 3
 
 
 class Killed(BaseException):
@@ -202,6 +202,7 @@ class Job:
     data: Any = None
     attempt: int = 0
     state: str = "pending"
+    waits_for: Any = None
 
     @property
     def run_state(self):
@@ -232,23 +233,8 @@ class Job:
 
     def perform(self):
         self.attempt += 1
-        run = self.run()
-        if not run.recover():
-            try:
-                self.context.cancel.check()
-                run.run()
-            except Cancelled:
-                run.abandon()
-                run.remove_files()
-                for step in self.step_ids:
-                    step.state = "skipped" if step.state in OPEN else step.state
-                self.state = "cancelled"
-                return self.state
-        outcomes = [
-            StepOutcome(step.kind, step.state, getattr(step.storage_id, "name", ""))
-            for step in self.step_ids
-        ]
-        self.state = run.overall_state(outcomes)
+        self.state = "running"
+        self.run().perform()
         return self.state
 
     @property
@@ -285,6 +271,7 @@ class MemoryContext:
         self.at = {}  # what to do while a step of that kind runs
         self.store = Store(self)
         self.cancel = Cancel(self)
+        self.ending = Ending(self)
         self.files = Files(self)
         self.database = Database(self)
         self.plan = Plan(self)
@@ -330,6 +317,39 @@ class Cancel(Part):
 
     def may_try_again(self):
         return self.job.attempt < MAX_ATTEMPTS
+
+    def must_give_up(self):
+        return self.job.attempt > MAX_ATTEMPTS
+
+
+class Ending(Part):
+    def finish(self):
+        outcomes = [
+            StepOutcome(step.kind, step.state, getattr(step.storage_id, "name", ""))
+            for step in self.job.step_ids
+        ]
+        self.job.state = self.job.run().overall_state(outcomes)
+
+    def cancel(self):
+        self._skip_open()
+        self.job.run().remove_files()
+        self.job.state = "cancelled"
+
+    def interrupt(self):
+        self.break_off(None)
+
+    def break_off(self, error):
+        self._skip_open()
+        self.job.run().remove_files()
+        self.finish()
+
+    def postpone(self, error):
+        self.job.run().remove_files()
+        self.job.state, self.job.waits_for = "pending", error
+
+    def _skip_open(self):
+        for step in self.job.step_ids:
+            step.state = "skipped" if step.state in OPEN else step.state
 
 
 class Files(Part):

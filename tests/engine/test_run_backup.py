@@ -5,10 +5,11 @@ import shutil
 import zipfile
 
 import pytest
-from memory_context import Killed, Records
+from memory_context import MAX_ATTEMPTS, Killed, Records
 from run_fixtures import FILES, raising, restore_of
 
-from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.errors import Cancelled, Deferred
+from dfr_backup.engine.errors.dump import GaveWay
 from dfr_backup.engine.errors.local import DirectoryMissing
 from dfr_backup.engine.errors.runs import UnknownState
 from dfr_backup.engine.errors.storage import PartialArchiveGone
@@ -52,6 +53,47 @@ def test_a_killed_backup_goes_on_where_it_was(backup, storages, killed):
     assert job.perform() == "success", job.states
     assert [step.date_start for step in done] == starts  # nothing is done twice
     assert all(is_whole(storage, job) for storage in storages)
+
+
+def test_a_backup_that_gives_way_waits(backup, storages):
+    gave_way = Deferred.because(GaveWay(session="process 7"))
+    backup.at["dump_database"] = raising(gave_way)
+    assert backup.job.perform() == "pending"
+    assert backup.job.waits_for is gave_way
+    assert not backup.files.work_path().exists()
+    del backup.at["dump_database"]
+    assert backup.job.perform() == "success"
+
+
+def test_the_last_process_only_removes_what_others_have_left(backup, storages):
+    job = backup.job
+    backup.at["verify"] = raising(Killed())
+    with pytest.raises(Killed):
+        job.perform()
+    del backup.at["verify"]
+    job.attempt = MAX_ATTEMPTS
+    assert job.perform() == "failure"
+    assert job._step("verify").state == "skipped"
+    assert not backup.files.work_path().exists()
+
+
+def test_a_state_of_another_release_is_not_believed(backup, storages):
+    job = backup.job
+    backup.at["verify"] = raising(Killed())
+    with pytest.raises(Killed):
+        job.perform()
+    dumped = job._step("dump_database").date_start
+    del backup.at["verify"]
+    job.data = {**job.data, "of_a_later_release": 1}
+    assert job.perform() == "success"
+    assert job._step("dump_database").date_start > dumped
+
+
+def test_a_failed_cleanup_is_done_once_more(backup, storages):
+    job = backup.job
+    job._step("cleanup").state = "failure"
+    assert job.perform() == "success"
+    assert job._step("cleanup").state == "success"
 
 
 def test_a_cancelled_backup_leaves_nothing(backup, storages):

@@ -1,7 +1,5 @@
 from . import backup_step
 from . import backup_job
-from . import backup_job_supervision
-from . import backup_job_run
 from . import backup_job_alerts
 from . import backup_job_live
 from . import backup_job_upgrade

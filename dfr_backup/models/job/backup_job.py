@@ -1,10 +1,14 @@
+import logging
 import uuid
 from dataclasses import replace
+
+from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
-from ... import odoo_config
+from ... import odoo_config, runner
+from ...engine.errors import Cancelled
 from ...engine.errors.runs import SwitchedOff
 from ...engine.identity import present_identity
 from ...runs.backup import BackupRun
@@ -15,6 +19,11 @@ from ..actions import form_action
 from ..engine_messages import error_columns, translate_engine_errors
 from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 from .context import RunContext
+from .supervision import spawn_after_commit, supervise, supervise_again
+
+_logger = logging.getLogger(__name__)
+
+PERSIST_TRIES = 5
 
 
 class BackupJob(models.Model):
@@ -101,6 +110,7 @@ class BackupJob(models.Model):
     current_step = fields.Char(compute="_compute_progress")
     can_retry_upload = fields.Boolean(compute="_compute_can_retry_upload")
     runner_log = fields.Char(compute="_compute_runner_log")
+    waits_for_worker = fields.Boolean(compute="_compute_waits_for_worker")
 
     _uuid_uniq = models.Constraint(
         "unique (uuid)", "Every run has an identifier of its own."
@@ -150,7 +160,9 @@ class BackupJob(models.Model):
         for job in self:
             open_end = job.state in ("partial", "failure") and job.archive_name
             open_end = open_end and job._is_own()
-            open_end = open_end and not job._is_too_open() and job._is_state_known()
+            open_end = (
+                open_end and not job._is_too_open() and RunState.is_known(job.data)
+            )
             path = open_end and job._run_context().files.archive_path()
             job.can_retry_upload = bool(
                 path and job._uploads_missing() and path.exists()
@@ -166,6 +178,12 @@ class BackupJob(models.Model):
     def _compute_runner_log(self):
         for job in self:
             job.runner_log = str(odoo_config.log_path(job.uuid))
+
+    @api.depends("state")
+    def _compute_waits_for_worker(self):
+        left_to_worker = not odoo_config.starts_runs()
+        for job in self:
+            job.waits_for_worker = left_to_worker and job.state == "pending"
 
     def _inverse_restore_key(self):
         self._seal_secret("restore_key")
@@ -218,7 +236,7 @@ class BackupJob(models.Model):
         for job in self.sudo().filtered(lambda job: job.state in OPEN_STATES):
             job.write({"cancel_requested": True, "cancelled_by_id": self.env.uid})
             if job.state == "pending":
-                job._close_cancelled()
+                job._run_context().ending.cancel()
         return True
 
     def action_retry(self):
@@ -249,7 +267,7 @@ class BackupJob(models.Model):
                 **error_columns(None),
             }
         )
-        job._spawn_after_commit()
+        spawn_after_commit(job)
         return self._action_open()
 
     def action_restore_imported(self):
@@ -340,9 +358,9 @@ class BackupJob(models.Model):
         if self.search_count(
             [("state", "in", OPEN_STATES), ("id", "!=", self.id)], limit=1
         ):
-            self._supervise_again()
+            supervise_again(self.env)
         else:
-            self._spawn_after_commit()
+            spawn_after_commit(self)
         return self
 
     @api.model
@@ -367,3 +385,102 @@ class BackupJob(models.Model):
     def _check_manager(self):
         if not self.env.user.has_group("dfr_backup.group_manager"):
             raise AccessError(self.env._("Only a backup manager may do that."))
+
+    # === WHAT RUNS ASK === #
+
+    @api.model
+    def _supervise(self):
+        """Resume or close what lost its runner, then start the next waiting run."""
+        supervise(self)
+
+    def _is_alive(self):
+        """Tell whether a runner holds this run's lock, which dies with its process."""
+        self.env.cr.execute(
+            "SELECT pg_try_advisory_xact_lock(%s, %s)", [runner.LOCK_CLASS, self.id]
+        )
+        return not self.env.cr.fetchone()[0]
+
+    def _perform(self):
+        """Do what is left of this run, from its first open step on."""
+        self.ensure_one()
+        self._run().perform()
+
+    def _check_cancel(self):
+        """Raise ``Cancelled`` when somebody asked for it.
+
+        A runner writes its sign of life into its steps, never into this row: otherwise
+        whoever asks would have to be quicker than the runner between two of its writes.
+        """
+        runner.heartbeat()
+        if self.cancel_requested:
+            raise Cancelled()
+
+    def _persist(self, records, values):
+        """Write, and in the runner also commit: whoever looks sees it at once.
+
+        The runner's cursor records nothing but what happened, and each write stands for
+        itself; between two of them no transaction may stay open. When a user changes
+        the same row in the same moment, the write is simply made once more.
+        """
+        if not runner.is_runner(self.env):
+            records.write(values)
+            return
+        for tries_left in reversed(range(PERSIST_TRIES)):
+            try:
+                records.write(values)
+                self.env.cr.commit()  # pylint: disable=invalid-commit
+                break
+            except SerializationFailure:
+                self.env.cr.rollback()
+                if not tries_left:
+                    raise
+            finally:
+                self.env.invalidate_all()
+
+    def _roll_back(self):
+        """In the runner, drop what a step that failed has left in its transaction."""
+        if runner.is_runner(self.env):
+            self.env.cr.rollback()
+            self.env.invalidate_all()
+
+    def _close(self, state, error=None):
+        self._persist(
+            self,
+            {
+                "state": state,
+                "date_end": fields.Datetime.now(),
+                **error_columns(error),
+                "warning_count": len(
+                    self.step_ids.filtered(lambda s: s.state == "warning")
+                ),
+            },
+        )
+        _logger.info("Backup %s ended: %s", self.name, state)
+
+    def _step(self, kind, storage=None):
+        """Return the step of that kind and storage, empty when it is not planned."""
+        return self.step_ids.filtered(
+            lambda step: (
+                step.kind == kind and (storage is None or step.storage_id == storage)
+            )
+        )[:1]
+
+    def _storages(self):
+        return self.step_ids.filtered(lambda step: step.kind == "upload").storage_id
+
+    def _uploads_missing(self):
+        """Return the steps that a retry of the upload does again; none when all is
+        verified."""
+        verified = self.step_ids.filtered(
+            lambda s: s.kind == "verify" and s._is_good()
+        ).storage_id
+        missing = self.step_ids.filtered(
+            lambda s: s.storage_id and s.storage_id not in verified
+        )
+        return missing and missing | self._step("cleanup")
+
+    @property
+    def run_state(self):
+        """What the steps of this run have left for each other, as far as it can be
+        read."""
+        return RunState.read(self.data)

@@ -13,6 +13,7 @@ from ...engine.messages import Message
 from ...engine.monitoring.ping import healthchecks, send_all, uptime_kuma, webhook
 from ...runs import words
 from ..engine_messages import displayed, stored_text
+from ..locks import try_lock
 from ..plan.mails import link_to, mail_facts, make_mails, queue
 from ..states import OPEN_STATES
 
@@ -55,7 +56,7 @@ class BackupJob(models.Model):
         for job in self._unannounced():
             # a run of the future has ended under a clock that was ahead
             waits = now - ANNOUNCE_PATIENCE <= job.date_end <= now + ANNOUNCE_PATIENCE
-            if not waits and not job._is_alive() and job._hold():
+            if not waits and not job._is_alive() and try_lock(job):
                 job._announce()
 
     @api.model

@@ -1,17 +1,17 @@
 """What a run gets of Odoo: its record, and plain objects that do what only one part of
 the addon knows. ``runs/context.py`` has the types."""
 
+from ...engine.policy.supervision import MAX_ATTEMPTS
 from .archive import Archive
 from .catalogue import Copies
 from .database import Database
+from .ending import Ending
 from .files import Files
 from .part import Part
 from .plan import Plan
 from .repairs import Repairs
 from .restores import Restores
 from .store import Store
-
-MAX_ATTEMPTS = 3  # runners that may take up one run before it is closed
 
 
 class Cancel(Part):
@@ -22,12 +22,18 @@ class Cancel(Part):
     def may_try_again(self):
         return self.job.attempt < MAX_ATTEMPTS
 
+    def must_give_up(self):
+        """Tell whether this attempt is there only to remove what the others have
+        left."""
+        return self.job.attempt > MAX_ATTEMPTS
+
 
 class RunContext:
     def __init__(self, job):
         self.job = job
         self.store = Store(self)
         self.cancel = Cancel(self)
+        self.ending = Ending(self)
         self.files = Files(self)
         self.database = Database(self)
         self.plan = Plan(self)
