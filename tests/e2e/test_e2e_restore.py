@@ -21,7 +21,7 @@ from dfr_backup.engine.restore.finish import (  # noqa: E402
     finish_database,
     installed_modules,
 )
-from dfr_backup.engine.restore.load import load  # noqa: E402
+from dfr_backup.engine.restore.load.loader import load  # noqa: E402
 from dfr_backup.engine.restore.preflight import Surroundings, preflight  # noqa: E402
 from dfr_backup.engine.restore.target import DatabaseLocation, RestoreTarget  # noqa: E402
 from dfr_backup.engine.restore.verify import verify_restored  # noqa: E402

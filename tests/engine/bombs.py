@@ -29,8 +29,8 @@ from dfr_backup.engine.catalog.scan import read_sidecar  # noqa: E402
 from dfr_backup.engine.catalog.upload_receiver import look_at  # noqa: E402
 from dfr_backup.engine.errors import EngineError  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.restore.allowed import require_all_allowed  # noqa: E402
-from dfr_backup.engine.restore.sql_stream import Longest  # noqa: E402
+from dfr_backup.engine.restore.load.allowed import require_all_allowed  # noqa: E402
+from dfr_backup.engine.restore.load.sql_stream import Longest  # noqa: E402
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage  # noqa: E402
 
 ENDLESS = 10  # seconds of processor

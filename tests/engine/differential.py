@@ -13,7 +13,7 @@ import pytest
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.database_location import DatabaseLocation
-from dfr_backup.engine.restore.fallback import load_whole
+from dfr_backup.engine.restore.load.fallback import load_whole
 from dfr_backup.engine.restore.target import PUBLIC_SCHEMA, RestoreTarget
 
 SCHEMAS = sorted(Path(__file__).with_name("schemas").glob("*.sql"))

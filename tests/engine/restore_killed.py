@@ -23,7 +23,7 @@ from dfr_backup.engine.postgres.connection import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
 from dfr_backup.engine.restore import target as target_module  # noqa: E402
 from dfr_backup.engine.restore.files import FilestoreExtraction  # noqa: E402
-from dfr_backup.engine.restore.load import load  # noqa: E402
+from dfr_backup.engine.restore.load.loader import load  # noqa: E402
 from dfr_backup.engine.restore.target import DatabaseLocation, RestoreTarget, put_back  # noqa: E402
 
 stamp, archive, database, filestore, markers, deadly, *options = sys.argv[1:]

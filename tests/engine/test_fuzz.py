@@ -28,7 +28,7 @@ from dfr_backup.engine.errors import EngineError
 from dfr_backup.engine.errors.fetch import DamagedArchive
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.manifest.read import parse_manifest, parse_sidecar
-from dfr_backup.engine.restore.sql_stream import split
+from dfr_backup.engine.restore.load.sql_stream import split
 from dfr_backup.engine.untrusted import Unusable, parse_json
 
 KEY = "shop-20261124T023000Z-abcdefgh.json"

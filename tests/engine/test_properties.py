@@ -16,7 +16,7 @@ from dfr_backup.engine.errors import PermanentError
 from dfr_backup.engine.errors.archive import ManifestMalformed
 from dfr_backup.engine.errors.fetch import NewerFormat
 from dfr_backup.engine.manifest.read import parse_manifest
-from dfr_backup.engine.restore.sql_stream import Rows, split
+from dfr_backup.engine.restore.load.sql_stream import Rows, split
 from dfr_backup.engine.storages.url import storage_at
 
 ENVIRON = {"DFR_BACKUP_SFTP_PASSWORD": "x", "DFR_BACKUP_SFTP_HOST_KEY": "a b"}

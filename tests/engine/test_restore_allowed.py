@@ -8,8 +8,8 @@ import pytest
 from dfr_backup.engine.errors.restore import ForeignStatement, PsqlCommands, WholeServer
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore.allowed import require_all_allowed
-from dfr_backup.engine.restore.load import load
+from dfr_backup.engine.restore.load.allowed import require_all_allowed
+from dfr_backup.engine.restore.load.loader import load
 
 END = b"\n-- PostgreSQL database dump complete\n"
 FOREIGN = [

@@ -44,8 +44,8 @@ from dfr_backup.engine.manifest.model import Manifest
 from dfr_backup.engine.messages import from_json
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore import sql_stream, verify
 from dfr_backup.engine.restore import target as target_module
+from dfr_backup.engine.restore import verify
 from dfr_backup.engine.restore.database_location import PREFIX, DatabaseLocation
 from dfr_backup.engine.restore.files import extract_filestore
 from dfr_backup.engine.restore.finish import (
@@ -55,7 +55,8 @@ from dfr_backup.engine.restore.finish import (
     installed_modules,
 )
 from dfr_backup.engine.restore.leftovers import remove_leftovers
-from dfr_backup.engine.restore.load import load
+from dfr_backup.engine.restore.load import sql_stream
+from dfr_backup.engine.restore.load.loader import load
 from dfr_backup.engine.restore.preflight import Surroundings, preflight
 from dfr_backup.engine.restore.safety import require_harmless
 from dfr_backup.engine.restore.target import RestoreTarget, put_back

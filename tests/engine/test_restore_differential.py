@@ -29,9 +29,9 @@ from dfr_backup.engine.manifest.model import Manifest
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.snapshot import Snapshot
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore import errors, fallback
-from dfr_backup.engine.restore.allowed import require_all_allowed
-from dfr_backup.engine.restore.sql_stream import Longest
+from dfr_backup.engine.restore.load import errors, fallback
+from dfr_backup.engine.restore.load.allowed import require_all_allowed
+from dfr_backup.engine.restore.load.sql_stream import Longest
 from dfr_backup.engine.restore.verify import verify_restored
 
 # those that are tried each time; “--all-schemas” tries them all

@@ -15,9 +15,9 @@ from dfr_backup.engine.errors.restore import (
     PsqlCommands,
     TooMuchText,
 )
-from dfr_backup.engine.restore import sql_stream
-from dfr_backup.engine.restore.dump_lines import RowTally
-from dfr_backup.engine.restore.sql_stream import Longest, Rows, Statement, split
+from dfr_backup.engine.restore.load import sql_stream
+from dfr_backup.engine.restore.load.dump_lines import RowTally
+from dfr_backup.engine.restore.load.sql_stream import Longest, Rows, Statement, split
 
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
 STATEMENTS = [

@@ -14,9 +14,9 @@ from ..errors import EngineError
 from ..errors.restore import AttachmentsMissing, NoAttachments
 from ..manifest.names import FILESTORE
 from ..progress import Progress
-from .allowed import ticking
-from .kinds import COPIED, copied_columns, table_of
-from .sql_stream import Longest, Rows, Statement, split
+from .load.allowed import ticking
+from .load.kinds import COPIED, copied_columns, table_of
+from .load.sql_stream import Longest, Rows, Statement, split
 
 TABLES = (b"public.ir_attachment", b"ir_attachment")
 FILE_COLUMN = b"store_fname"

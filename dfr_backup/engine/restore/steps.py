@@ -26,16 +26,16 @@ from ..messages import Message, _
 from ..postgres.connection import Connection
 from ..progress import Progress
 from ..storages.base import Storage
-from .allowed import require_all_allowed
 from .attachments import Lost, lost_attachments
 from .database_location import DatabaseLocation
-from .errors import may_be_damage
-from .fallback import load_whole
 from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
+from .load.allowed import require_all_allowed
+from .load.errors import may_be_damage
+from .load.fallback import load_whole
+from .load.sql_stream import Longest
 from .preflight import Finding, Surroundings, preflight
 from .safety import require_harmless
-from .sql_stream import Longest
 from .target import Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-from ..errors.restore import (
+from ...errors.restore import (
     CutInStatement,
     CutInTable,
     EndlessStatement,

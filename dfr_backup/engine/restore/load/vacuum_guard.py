@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg2
 
-from .sessions import Sessions
+from ..sessions import Sessions
 
 LOCK = b"LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 

@@ -9,8 +9,8 @@ when an index is built, for example: see “trusted” in ``steps``.
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from ..errors.restore import ForeignStatement, WholeServer
-from ..progress import Progress
+from ...errors.restore import ForeignStatement, WholeServer
+from ...progress import Progress
 from .kinds import COLUMNS, IDENTIFIER, WORD
 from .sql_stream import USUAL, Longest, Rows, Statement, split
 

@@ -20,14 +20,16 @@ from typing import Any
 
 import psycopg2
 
-from ..checkpoints import checkpoint
-from ..concurrency.cores import usable_cores
-from ..concurrency.pipeline import Pipe, reading_ahead
-from ..messages import Message
-from ..postgres.connection import Connection
-from ..progress import Progress
+from ...checkpoints import checkpoint
+from ...concurrency.cores import usable_cores
+from ...concurrency.pipeline import Pipe, reading_ahead
+from ...messages import Message
+from ...postgres.connection import Connection
+from ...progress import Progress
+from ..sessions import Sessions
 from .allowed import require_allowed
-from .errors import excuse, load_error
+from .errors import excuse
+from .execution import copy_rows, execute_all
 from .kinds import (
     COMMENT,
     COPIED,
@@ -44,7 +46,6 @@ from .kinds import (
     UNCHECKED,
     table_of,
 )
-from .sessions import Sessions
 from .sql_stream import SHORT_ENOUGH, USUAL, Longest, Rows, Statement, split
 from .vacuum_guard import VacuumGuard
 
@@ -197,14 +198,12 @@ class _Loader:
         if rows.is_long:
             self._copy_long(rows)
         else:
-            self._sessions.share(lambda session: _copy_rows(session, rows, rows.parts))
+            self._sessions.share(lambda session: copy_rows(session, rows, rows.parts))
 
     def _copy_long(self, rows: Rows) -> None:
         """Hand a row on while it is read, here: who reads hears a cancel."""
         with Pipe[bytes]() as pipe:
-            self._sessions.order(
-                lambda session: _copy_rows(session, rows, pipe.items())
-            )
+            self._sessions.order(lambda session: copy_rows(session, rows, pipe.items()))
             for part in rows.parts:
                 while not pipe.put(part):
                     self._sessions.look()
@@ -287,21 +286,13 @@ class _Loader:
     # === IN THE THREADS === #
 
     def _execute_all(self, session: Any, statements: list[Statement]) -> None:
-        with session.cursor() as cr:
-            if len(statements) == 1 or not _execute_together(cr, statements):
-                for statement in statements:
-                    self._execute(cr, statement)
+        execute_all(session, statements, self._may_be_skipped)
 
-    def _execute(self, cr: Any, statement: Statement) -> None:
-        try:
-            cr.execute(statement.text)
-        except psycopg2.Error as error:
-            if statement.optional:
-                return
-            excused = excuse(error, statement.text, statement.position, self._left_out)
-            if not excused:
-                raise load_error(error, statement.text, statement.position) from error
+    def _may_be_skipped(self, error: psycopg2.Error, statement: Statement) -> bool:
+        excused = excuse(error, statement.text, statement.position, self._left_out)
+        if excused:
             self._report.skipped.append(excused)
+        return excused is not None
 
 
 class _PlainLoader(_Loader):
@@ -322,39 +313,4 @@ class _PlainLoader(_Loader):
         if rows.is_long:
             self._copy_long(rows)
         else:
-            self._sessions.run(lambda session: _copy_rows(session, rows, rows.parts))
-
-
-def _execute_together(cr: Any, statements: list[Statement]) -> bool:
-    """Execute all statements or, when one of them fails, none, and tell which it
-    was: PostgreSQL takes them as one transaction, and thousands of answers need not
-    be waited for."""
-    try:
-        cr.execute(b"\n".join(statement.text for statement in statements))
-    except psycopg2.Error as error:
-        if cr.connection.closed:
-            raise load_error(
-                error, statements[0].text, statements[0].position
-            ) from error
-        return False
-    return True
-
-
-class _Parts:
-    """A file for COPY, whose reads return one part after the other, however long it
-    is."""
-
-    def __init__(self, parts: Iterable[bytes]):
-        self._parts = iter(parts)
-
-    def read(self, _size: int) -> bytes:
-        return next(self._parts, b"")
-
-
-def _copy_rows(session: Any, rows: Rows, parts: Iterable[bytes]) -> None:
-    try:
-        with session.cursor() as cr:
-            cr.copy_expert(rows.copy.text, _Parts(parts))
-            rows.loaded(cr.rowcount)
-    except psycopg2.Error as error:
-        raise load_error(error, rows.copy.text, rows.position, rows=True) from error
+            self._sessions.run(lambda session: copy_rows(session, rows, rows.parts))

@@ -7,14 +7,14 @@ the dump is loaded once more, from the beginning, by one session.
 
 from collections.abc import Callable, Collection, Iterator
 
-from ..errors import PermanentError
-from ..errors.restore import LoadFailed, ObjectRefused
-from ..messages import Message, _
-from ..progress import Progress
+from ...errors import PermanentError
+from ...errors.restore import LoadFailed, ObjectRefused
+from ...messages import Message, _
+from ...progress import Progress
+from ..target import RestoreTarget
 from .errors import is_of_sql
-from .load import LoadReport, LongStatement, load
+from .loader import LoadReport, LongStatement, load
 from .sql_stream import SHORT_ENOUGH, USUAL, Longest
-from .target import RestoreTarget
 
 AGAIN = _(
     "The fast load ended: %(reason)s. The dump is loaded again, by one session and in "
