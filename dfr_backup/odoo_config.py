@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,9 +30,11 @@ from .engine.encryption.secret_box import (
 )
 from .engine.errors import EngineError, reason_of
 from .engine.errors.command_line import DataFolderUnusable
+from .engine.errors.identity import OtherServer
 from .engine.identity import Identity
 from .engine.manifest.signature import Signer
 from .engine.outbound import OutboundRules
+from .engine.ownership import right_server
 from .engine.ownership.originals import Original, Originals
 from .engine.ownership.owners import Owners
 from .engine.postgres import connection as postgres
@@ -51,6 +54,8 @@ LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
 HANG_MINUTES = 120
 KEY_FILE = "secret.key"
 SWITCHED_OFF = ("false", "0", "no", "off")
+SWITCHED_ON = ("true", "1", "yes", "on")
+HERE = "DFR_BACKUP_HERE"
 # of the code that runs: the file may be a newer one by now
 CODE_VERSION = ast.literal_eval(
     Path(__file__).with_name("__manifest__.py").read_text()
@@ -135,6 +140,28 @@ def starts_runs() -> bool:
 def be_worker() -> None:
     """Let this process start runs, whatever odoo.conf leaves to a worker."""
     config["dfr_backup_spawn"] = "True"
+
+
+def is_right_server() -> bool:
+    """Tell whether the operator says that this is the server of its databases,
+    whatever its filestore lacks: ``dfr_backup_here = True``, or the option of the
+    command."""
+    value = os.environ.get(HERE) or config.get("dfr_backup_here")
+    return str(value).strip().lower() in SWITCHED_ON
+
+
+def be_right_server() -> None:
+    """Let this process, and those that it starts, take runs whatever the filestore
+    lacks."""
+    os.environ[HERE] = "True"
+
+
+def other_server(database: str, ask: Callable[[], list[str]]) -> OtherServer | None:
+    """Return why the runs of a database are another server's, None when they are this
+    one's. ``ask`` returns its newest attachment files, each time as they are then."""
+    if is_right_server():
+        return None
+    return right_server.objection(ask, filestore_path(database))
 
 
 def pg_path() -> str | None:

@@ -37,10 +37,12 @@ from .engine.errors.restore import BootFailed, BootTooSlow
 from .engine.errors.runs import SwitchedOff
 from .engine.fileio.durable import open_private
 from .engine.messages import Message
+from .engine.ownership.right_server import newest_files
 from .engine.policy.supervision import POSTPONE, SPAWN_PATIENCE
 from .engine.postgres.installed import require_version
 from .engine.progress import Progress
 from .engine.untrusted import parse_json
+from .runs.registry import run_kind
 from .runs.words import ODOO_HAS_LOADED
 
 _logger = logging.getLogger(__name__)
@@ -87,6 +89,10 @@ UNTAKEN_SINCE = """
                         AND classid = %(lock_class)s
                         AND database = (SELECT oid FROM pg_database
                                          WHERE datname = current_database()))
+"""
+OPEN_KINDS = """
+    SELECT kind FROM backup_job
+     WHERE state IN ('pending', 'running') AND id = coalesce(%s, id)
 """
 LOOK_SECONDS = 30  # between two looks at whether a run hangs
 _life = SimpleNamespace(at=0.0)
@@ -151,6 +157,15 @@ def untaken_since(cr) -> datetime.datetime | None:
         {"lock_class": LOCK_CLASS, "postpone": POSTPONE, "patience": SPAWN_PATIENCE},
     )
     return cr.fetchone()[0]
+
+
+def other_server(cr, database: str, job_id: int | None = None) -> EngineError | None:
+    """Return why all open runs of a database, or one of them, are left to another
+    server; None when this one may take what waits."""
+    cr.execute(OPEN_KINDS, [job_id])
+    if any(run_kind(kind).anywhere for (kind,) in cr.fetchall()):
+        return None
+    return odoo_config.other_server(database, lambda: newest_files(cr))
 
 
 def open_log(job_uuid: str) -> IO[bytes]:
@@ -229,6 +244,9 @@ def main(database: str, job_id: int) -> int:
         except EngineError as error:
             _logger.error("%s", error.in_full)
             return 1
+        if other := other_server(cr, database, job_id):
+            _logger.info("Run %s is left: %s", job_id, other.in_full)
+            return 0
     if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
     watch = threading.Thread(

@@ -67,6 +67,11 @@ def _add_commands(parser):
         commands, "run", "run a plan now and show its progress", call_in=runs.run
     )
     run.add_argument("--plan", help="the name of the plan (default: the first one)")
+    run.add_argument(
+        "--here",
+        action="store_true",
+        help="also when this server lacks the attachment files",
+    )
     listing = _add(
         commands,
         "list",

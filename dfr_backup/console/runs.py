@@ -15,6 +15,7 @@ from odoo.service.model import retrying
 from .. import odoo_config
 from ..engine.errors import EngineError
 from ..models.copy.states import PRESENT_STATES
+from ..models.job.right_server import other_server
 from ..models.plan.copies import newest_of_each_storage
 from .archives import fail
 
@@ -38,6 +39,8 @@ def environment(database):
 
 def run(database, options):
     """Start a run the way the button does, and follow it. Ctrl-C cancels it."""
+    if options.here:
+        odoo_config.be_right_server()
     return _start(
         database, options, lambda env: _plan(env, options.plan)._request_run("cli")
     )
@@ -85,6 +88,10 @@ def _start(database, options, request):
     status."""
     try:
         with environment(database) as env:
+            # where a worker starts it, that one has the files
+            other = odoo_config.starts_runs() and other_server(env)
+            if other:
+                return fail(other, options)
             job_id = request(env).id
     except (UserError, psycopg2.OperationalError, KeyError) as error:
         return _refuse(error, database, options)

@@ -78,7 +78,11 @@ def _needs_process(database):
         if not cr.fetchone()[0]:
             return False
         require_version(cr, database, odoo_config.CODE_VERSION)
-        return bool(runner.untaken_since(cr))
+        if not runner.untaken_since(cr):
+            return False
+        if other := runner.other_server(cr, database):
+            raise other
+        return True
 
 
 def _supervise(database):

@@ -22,6 +22,7 @@ from ..engine.policy.scheduler import (
     next_wake,
     retry_pause,
 )
+from .job import right_server
 from .job.supervision import worker_problem
 from .locks import try_lock
 from .moments import from_odoo_datetime
@@ -68,7 +69,8 @@ class BackupScheduler(models.AbstractModel):
             return None
         now = from_odoo_datetime(fields.Datetime.now())
         problem = judge_action(self._action(), self._shortest_gap(), now)
-        return problem or worker_problem(self.env)
+        problem = problem or worker_problem(self.env)
+        return problem or right_server.other_server(self.env)
 
     @api.model
     def _action(self):

@@ -36,6 +36,7 @@ class Run:
     tells_monitors: ClassVar[bool] = False
     keeps_promise: ClassVar[bool] = False  # a good one ends that its plan is overdue
     vouches: ClassVar[bool] = False  # the archive was made here, of this database
+    anywhere: ClassVar[bool] = False  # also where attachment files are lost: gets them
 
     # from the outcomes of the steps to the state of the run
     overall_state = staticmethod(checked_state)

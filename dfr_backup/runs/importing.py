@@ -43,6 +43,7 @@ class ImportRun(StoringRun):
 
     label = "Import"
     STEPS = (CHECK, UPLOAD, VERIFY, CLEANUP)
+    anywhere = True
     BEGINS_AGAIN = False
     completed_by = CHECK
     without_archive = words.NOT_KEPT

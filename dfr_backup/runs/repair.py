@@ -22,6 +22,7 @@ class RepairRun(Run):
 
     label = "Filestore repair"
     STEPS = (REPAIR,)
+    anywhere = True
 
     def run(self) -> None:
         super().run()

@@ -35,6 +35,7 @@ class RestoreRun(Run):
     label = "Restore"
     STEPS = (*MADE_AND_COMPARED, ADDONS, FINISH)
     per_copy = True
+    anywhere = True
     loud = True  # the backup may be worth nothing
     durable = True  # what is restored stays, also after a loss of power
     whole = False  # the archive is looked at as a whole before it is loaded
@@ -169,6 +170,7 @@ class DrillRun(RestoreRun):
 
     label = "Drill"
     STEPS = (*MADE_AND_COMPARED, BOOT, DROP)
+    anywhere = False
     durable = False
     whole = True
     # nobody is there who could accept it: it warns

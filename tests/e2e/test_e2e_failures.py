@@ -94,7 +94,7 @@ def test_files_fail_when_one_cannot_be_read(instance):
 
 def test_files_fail_without_a_filestore(instance):
     instance.filestore.rename(instance.filestore.with_name("elsewhere"))
-    run = instance.backup()
+    run = instance.backup(DFR_BACKUP_HERE="True")
     assert (run.state, run.states["archive_files"]) == ("partial", "failure")
     assert explained(
         run.by_kind["archive_files"], "ARCHIVE-05", str(instance.filestore)
@@ -174,7 +174,7 @@ def test_upload_fails_and_is_retried_from_the_kept_archive(instance, how, code):
 def test_everything_fails(instance):
     instance.superuser("CREATE TABLE secret_table (id int)")
     instance.filestore.rename(instance.filestore.with_name("elsewhere"))
-    run = instance.backup()
+    run = instance.backup(DFR_BACKUP_HERE="True")
     assert (run.state, run.status) == ("failure", 1)
     assert run.states == {
         "initialize": "success",

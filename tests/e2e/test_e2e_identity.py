@@ -1,6 +1,7 @@
 """A raw copy of a database, made by PostgreSQL itself, beside its original."""
 
 import json
+import shutil
 
 import psycopg2
 from conftest import Instance, _databases, drop_database
@@ -43,6 +44,7 @@ def test_a_raw_copy_deletes_nothing_until_it_is_the_original(instance, tmp_path)
     copied.write_conf(data_dir=str(instance.data))
     try:
         when_alone(f'CREATE DATABASE "{name}" TEMPLATE "{instance.database}"')
+        shutil.copytree(instance.filestore, copied.filestore)
         run = copied.backup()
         assert run.status == 0, run.report
         assert archives[0].exists(), "the copy has deleted the original's backup"

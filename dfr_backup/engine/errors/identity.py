@@ -112,3 +112,17 @@ class CodeTooOld(PermanentError, code="IDENTITY-11"):
     remedy = _(
         "Install at least that version of the addon on this server, and restart Odoo."
     )
+
+
+class OtherServer(PermanentError, code="IDENTITY-12"):
+    template = _(
+        "The attachment files of this database are on another server: %(folder)s has "
+        "%(found)s of the newest %(named)s, or lacks the newest one. This server "
+        "leaves all runs to the one that has them."
+    )
+    remedy = _(
+        "Where that server runs, nothing is to be done. If this is the right one, "
+        "check that data_dir in odoo.conf is right, that its disk is mounted and that "
+        "Odoo may read it. If the files are lost, make a backup without them: “odoo "
+        "backup run --here”, or dfr_backup_here = True in odoo.conf."
+    )

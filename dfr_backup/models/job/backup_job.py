@@ -16,8 +16,9 @@ from ...runs.registry import run_kind, step_kind
 from ...runs.repair import RepairRun
 from ...runs.state import RunState
 from ..actions import form_action
-from ..engine_messages import error_columns, translate_engine_errors
+from ..engine_messages import error_columns, translate, translate_engine_errors
 from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
+from . import right_server
 from .context import RunContext
 from .supervision import spawn_after_commit, supervise, supervise_again
 
@@ -111,6 +112,7 @@ class BackupJob(models.Model):
     can_retry_upload = fields.Boolean(compute="_compute_can_retry_upload")
     runner_log = fields.Char(compute="_compute_runner_log")
     waits_for_worker = fields.Boolean(compute="_compute_waits_for_worker")
+    waits_for_server = fields.Char(compute="_compute_waits_for_server")
 
     _uuid_uniq = models.Constraint(
         "unique (uuid)", "Every run has an identifier of its own."
@@ -184,6 +186,12 @@ class BackupJob(models.Model):
         left_to_worker = not odoo_config.starts_runs()
         for job in self:
             job.waits_for_worker = left_to_worker and job.state == "pending"
+
+    @api.depends("state")
+    def _compute_waits_for_server(self):
+        for job in self:
+            left = job.state == "pending" and right_server.is_left(job)
+            job.waits_for_server = left and translate(self.env, left.message)
 
     def _inverse_restore_key(self):
         self._seal_secret("restore_key")

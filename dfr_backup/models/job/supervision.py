@@ -24,10 +24,14 @@ from ...engine.postgres.sessions import end_sessions
 from ...runs import words
 from ..locks import try_lock
 from ..states import OPEN_STATES
+from . import right_server
 
 _logger = logging.getLogger(__name__)
 
 SUPERVISE_EVERY = timedelta(minutes=1)
+# each server asks for due actions once a minute: when this one leaves runs alone, the
+# next to ask must be another, and not this one again
+LEAVE_TO_OTHERS = timedelta(seconds=10)
 END_RUNNER = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
      WHERE locktype = 'advisory' AND classid = %s AND objid = %s
@@ -36,19 +40,24 @@ END_RUNNER = """
 
 
 def supervise(jobs):
-    """Resume or close what lost its runner, then start the next waiting run."""
+    """Resume or close what lost its runner, then start the next waiting run. What
+    another server has the files for is left to that one."""
     if not odoo_config.is_enabled():
         return
     _close_inherited_runs(jobs)
-    for job in jobs.search([("state", "=", "running")]):
+    other = right_server.other_server(jobs.env)
+    mine = right_server.taken_here(other)
+    for job in jobs.search([("state", "=", "running"), *mine]):
         if job._is_alive():
             _terminate_unresponsive(job)
         elif try_lock(job):
             resume_or_close(job)
-    _start_waiting(jobs)
+    _start_waiting(jobs, mine)
     if jobs.search_count([("state", "in", OPEN_STATES)], limit=1):
-        soon = fields.Datetime.now() + SUPERVISE_EVERY
-        jobs.env["backup.scheduler"]._wake_at(soon)
+        if other:
+            _logger.info("Runs are left to another server: %s", other.in_full)
+        pause = LEAVE_TO_OTHERS if other else SUPERVISE_EVERY
+        jobs.env["backup.scheduler"]._wake_at(fields.Datetime.now() + pause)
 
 
 def supervise_again(env):
@@ -61,9 +70,11 @@ def supervise_again(env):
 
 def spawn_after_commit(job):
     """Start a runner as soon as other processes can see this run, or leave it to a
-    worker."""
+    worker, or to another server."""
     job.ensure_one()
-    if odoo_config.starts_runs():
+    if other := right_server.is_left(job):
+        _logger.info("Backup %s is left: %s", job.name, other.in_full)
+    elif odoo_config.starts_runs():
         job.write(
             {"spawned_at": fields.Datetime.now(), "spawn_count": job.spawn_count + 1}
         )
@@ -116,13 +127,14 @@ def resume_or_close(job):
     _carry_out(job, decision)
 
 
-def _start_waiting(jobs):
-    """Start the oldest run that waits, when nothing runs."""
+def _start_waiting(jobs, mine):
+    """Start the oldest run of the domain ``mine`` that waits, when nothing runs."""
     now = fields.Datetime.now()
     # a moment that is too far away was set before the clock was put back
     ready = ["|", ("not_before", "=", False), "|", ("not_before", "<=", now)]
     ready += [("not_before", ">", now + 2 * POSTPONE)]
-    job = jobs.search([("state", "=", "pending"), *ready], order="id", limit=1)
+    ready += [("state", "=", "pending"), *mine]
+    job = jobs.search(ready, order="id", limit=1)
     if not job or not try_lock(job) or job._is_alive():
         return
     if not jobs.search_count([("state", "=", "running")], limit=1):

@@ -1,0 +1,1 @@
+Of several servers that reach one database, only the one whose data directory has its attachment files takes its runs; the others say so, and leave them alone (IDENTITY-12). `odoo backup run --here` and `dfr_backup_here = True` overrule it.
