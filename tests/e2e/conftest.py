@@ -77,7 +77,9 @@ def _ordinary(argv):
 
 def _settings():
     text = (DEV / "odoo.conf").read_text()
-    return dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+    found = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+    # setup/dev/servers.sh: another server than the system's
+    return found | {"db_port": os.environ.get("PGPORT", found["db_port"])}
 
 
 def free_port():

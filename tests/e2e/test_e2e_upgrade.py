@@ -1,16 +1,13 @@
 """A database of an earlier state upgrades, and shows its old runs."""
 
-import io
 import json
-import subprocess
-import tarfile
 import uuid
 from pathlib import Path
 
 import pytest
 from conftest import DEV, REPO, Instance, copy_database, drop_database, install
+from earlier import unpack_earlier
 
-BEFORE = "cdfc245"  # the last state before errors became values
 CRON = """
     SELECT active FROM ir_cron WHERE id = (
         SELECT res_id FROM ir_model_data WHERE name = 'ir_cron_supervise')
@@ -27,21 +24,11 @@ TEXTS = "SELECT id, error, hint, log FROM backup_step ORDER BY id"
 @pytest.fixture
 def old_instance(tmp_path, plain_template):
     """A database that the earlier code has made, with a run whose dump failed."""
-    archived = subprocess.run(
-        ["git", "-C", str(REPO), "archive", BEFORE, "dfr_backup"], capture_output=True
-    )
-    assert archived.returncode == 0, (
-        "The history is needed: git fetch --unshallow\n" + archived.stderr.decode()
-    )
-    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as tar:
-        tar.extractall(tmp_path / "old", filter="data")
-    tmp_path.chmod(0o755)
+    earlier = unpack_earlier(REPO, DEV, tmp_path)
     name = f"dfr_e2e_{uuid.uuid4().hex[:10]}"
     instance = Instance(name, tmp_path)
     now = instance.options["addons_path"]
-    instance.write_conf(
-        addons_path=now.replace(str(DEV / "addons"), str(tmp_path / "old"))
-    )
+    instance.write_conf(addons_path=earlier(now))
     try:
         copy_database(plain_template, instance)
         # of several databases with one identity the upgrade takes the oldest
