@@ -5,11 +5,23 @@ eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
 
 mkdir -p "$DEV/log"
+failed=0
 say "${FUZZ_EXAMPLES:=100000} changed inputs of each kind, seed ${FUZZ_SEED:=20261128}, from number ${FUZZ_FROM:=0}"
 export FUZZ_EXAMPLES FUZZ_SEED FUZZ_FROM
 PYTHONPATH="" python -m pytest -q -s -p no:odoo -p no:logging tests/engine/test_fuzz.py \
-    tests/storages/test_storage_fuzz.py
+    tests/storages/test_storage_fuzz.py || failed=1
 
 say "tests/faults: every fault × every step"
 python -m pytest -q -p no:odoo tests/faults --table "$DEV/log/faults.json" \
-    --rounds "${1:-30}" ${2:+--seed "$2"}
+    --rounds "${1:-30}" ${2:+--seed "$2"} || failed=1
+
+say "tests/faults: odd schemas on PostgreSQL 18"
+if "$REPO/setup/dev/pg_server.sh" 18; then
+    export PG_SERVER=18
+    "$REPO/setup/dev/postgres.sh" start
+    trap '"$REPO/setup/dev/postgres.sh" stop' EXIT
+    eval "$("$REPO/setup/dev/env.sh")"
+    python -m pytest -q -p no:odoo tests/faults/test_differential.py \
+        --table "$DEV/log/faults-18.json" || failed=1
+fi
+exit "$failed"
