@@ -27,13 +27,20 @@ LINE = (
 def repeated(text, blocks):
     """Return (deflated, size, CRC-32) of a text that is repeated to so many blocks of
     1 MiB, without ever making it."""
-    block = (text * (BLOCK // len(text) + 1))[:BLOCK]
+    return in_blocks([((text * (BLOCK // len(text) + 1))[:BLOCK], blocks)])
+
+
+def in_blocks(parts):
+    """Return (deflated, size, CRC-32) of blocks that are each repeated so often."""
     press = zlib.compressobj(9, zlib.DEFLATED, -15)
-    once = press.compress(block) + press.flush(zlib.Z_FULL_FLUSH)
-    crc = 0
-    for _number in range(blocks):
-        crc = zlib.crc32(block, crc)
-    return once * blocks + press.flush(), BLOCK * blocks, crc
+    deflated, size, crc = b"", 0, 0
+    for block, times in parts:
+        once = press.compress(block) + press.flush(zlib.Z_FULL_FLUSH)
+        deflated += once * times
+        size += len(block) * times
+        for _number in range(times):
+            crc = zlib.crc32(block, crc)
+    return deflated + press.flush(), size, crc
 
 
 def whole(content):
@@ -120,6 +127,18 @@ def test_dump(tmp_path, content):
     """Each of them is what a dump may have, and none has this many."""
     members = {"dump_dot_sql": repeated(content, 300)}
     assert assert_cheap("restore", bomb(tmp_path / "bomb.zip", **members))
+
+
+@pytest.mark.parametrize("row", [b"\n", b"1\n", b"\\N\n", b"a"])
+def test_rows(tmp_path, row):
+    """Before a statement that is refused, which is found behind them alone."""
+    parts = [
+        (b"COPY public.a (b) FROM stdin;\n", 1),
+        ((row * BLOCK)[: BLOCK - 1] + b"\n", 600),
+        (b"\\.\nALTER SYSTEM SET a = 1;\n", 1),
+    ]
+    path = bomb(tmp_path / "bomb.zip", dump_dot_sql=in_blocks(parts))
+    assert assert_cheap("restore", path)
 
 
 @pytest.mark.parametrize("content", [b"a", b"\n", LINE])

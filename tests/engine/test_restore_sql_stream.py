@@ -211,9 +211,9 @@ def test_what_is_long_is_let_through(begin, more, end):
 MIB = 1 << 20
 
 
-def drain(dump):
+def drain(dump, *limits):
     """Take everything, and hold nothing."""
-    for item in split(dump):
+    for item in split(dump, *limits):
         if isinstance(item, Rows):
             for _part in item.parts:
                 pass
@@ -293,6 +293,18 @@ def test_of_a_long_row_that_nobody_reads_nothing_is_left():
     data = COPY + b"\n" + b"x" * (40 << 20) + b"\n\\.\nSELECT 1;" + END
     found = [item for item in split(pieces(data, MIB)) if isinstance(item, Statement)]
     assert [item.text for item in found] == [COPY, b"SELECT 1;"]
+
+
+@pytest.mark.parametrize("row", [b"1\n", b"x" * (40 << 20) + b"\n"])
+def test_rows_are_bounded_by_the_archive(row):
+    most = 41 << 20
+    rows = row * (most // len(row))
+    dump = b"".join([COPY, b"\n", rows, b"\\.\n", COPY, b"\n", rows, b"\\.\n", END])
+    drain(pieces(dump, MIB), Longest(rows=2 * most))
+    with pytest.raises(TooMuchText):
+        drain(pieces(dump, MIB), Longest(rows=most))
+    # a real archive may unpack to whatever deflate can hold
+    assert Longest.of_archive(100 << 20).rows > 1000 * (99 << 20)
 
 
 def test_the_end_in_the_middle_of_a_long_row_is_found():

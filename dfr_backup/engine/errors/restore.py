@@ -215,7 +215,7 @@ class EndlessStatement(PermanentError, code="RESTORE-24"):
 
 class TooMuchText(PermanentError, code="RESTORE-42"):
     template = _(
-        "The dump contains more statements or comments than is plausible for an "
+        "The dump contains more statements, comments or rows than is plausible for an "
         "archive of this size."
     )
     remedy = EndlessStatement.remedy

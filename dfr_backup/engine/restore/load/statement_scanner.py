@@ -181,6 +181,8 @@ class Scanner:
 
     def _count(self, begin: int, end: int, *signs: bytes) -> None:
         """Many bytes or signs that are passed at once take time, too."""
+        if end - begin < SIGNS_OF_TOKEN:
+            return
         count = sum(self._data.count(sign, begin, end) for sign in signs)
         self.tokens += count // SIGNS_OF_TOKEN + (end - begin) // BYTES_OF_TOKEN
 
