@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
@@ -253,13 +254,20 @@ def main(database: str, job_id: int) -> int:
         target=_exit_with_lock, args=[connection, longest], name="lock", daemon=True
     )
     watch.start()
-    with Registry(database).cursor() as cr:
+    with committing_environment(Registry(database)) as env:
+        env["backup.job"].browse(job_id)._perform()
+    return 0
+
+
+@contextlib.contextmanager
+def committing_environment(registry: Registry) -> Iterator[api.Environment]:
+    """Yield the environment of a runner, or of what else waits for storages outside of
+    any call: what it writes is committed at once."""
+    with registry.cursor() as cr:
         # a step may read a file for longer than the role's transactions may rest
         cr.execute("SET idle_in_transaction_session_timeout = 0")
         cr.commit()  # pylint: disable=invalid-commit
-        env = api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: _IN_RUNNER})
-        env["backup.job"].browse(job_id)._perform()
-    return 0
+        yield api.Environment(cr, SUPERUSER_ID, {CONTEXT_KEY: _IN_RUNNER})
 
 
 def boot(database: str) -> int:

@@ -140,11 +140,13 @@ class BackupIdentity(models.AbstractModel):
         self._require_may_delete(storage)
 
     @api.model
-    def _objection_after_a_look(self, storages):
+    def _objection_after_a_look(self, storages, since=None):
         """Return what ``_objection`` does, after a look whether somebody else stores
         in our name in ``storages``; of one that cannot be listed, what was known
-        counts."""
+        counts. One at which somebody has looked after ``since`` is not listed again."""
         for storage in storages.sudo():
+            if since and storage._was_looked_at(since):
+                continue
             try:
                 self._look_for_strangers(storage)
             except EngineError as error:
@@ -178,6 +180,7 @@ class BackupIdentity(models.AbstractModel):
     def _look_for_strangers(self, storage, listing=None):
         """Look whether a storage holds a backup that was stored in our name by a run
         that our history does not know, and note that. Raise EngineError."""
+        now = fields.Datetime.now()  # what is stored from here on may not be seen
         self.env.cr.execute("SELECT uuid FROM backup_job")
         runs = {uuid for (uuid,) in self.env.cr.fetchall()}
         here = self._standing_in(storage)
@@ -185,10 +188,10 @@ class BackupIdentity(models.AbstractModel):
         if listing is None:
             listing = [entry.key for entry in target.list()]
         found = find_stranger(target, listing, runs, here)
-        values = {"stranger_key": False, "stranger_at": False}
+        values = {"stranger_key": False, "stranger_at": False, "last_look": now}
         if found:
             taken = to_odoo_datetime(found.taken_at)
-            values = {"stranger_key": found.key, "stranger_at": taken}
+            values |= {"stranger_key": found.key, "stranger_at": taken}
         self.env["backup.job"]._persist(storage.sudo(), values)
 
 

@@ -7,6 +7,7 @@ from unittest.mock import patch
 from odoo import fields
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import RecordCapturer, freeze_time, new_test_user, tagged
+from odoo.tests.common import release_test_lock
 from odoo.tools import html2plaintext, mute_logger
 
 from .. import runner
@@ -521,11 +522,13 @@ class TestBackupAlerts(AlertCase):
         self.addCleanup(monitor.close)
         self.plan.write({"ping_url": monitor.url, "webhook_url": monitor.url})
         job = self.run_now()
+        self.registry_enter_test_mode()
         with patch.object(self.env.cr, "postcommit", type(self.env.cr.postcommit)()):
             self.end(job, dump_database="failure")
             self.assertEqual(monitor.heard, [])
             self.env.cr.postcommit.run()
-        monitor.wait_for(2)
+        with release_test_lock():
+            monitor.wait_for(2)
         self.assertEqual(
             sorted(monitor.heard), [("POST", "/x"), ("POST", f"/x/fail?rid={job.uuid}")]
         )

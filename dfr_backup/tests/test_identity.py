@@ -1,11 +1,16 @@
 """What a database does that is a copy of another one."""
 
 import json
+import threading
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from unittest.mock import patch
 
+from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import tagged
+from odoo.tests.common import release_test_lock
 
 from .. import odoo_config
 from ..engine.errors.identity import NotOriginal, OriginalAlive, TwoWriters
@@ -15,8 +20,10 @@ from ..engine.manifest.names import sidecar_key
 from ..engine.messages import to_json
 from ..engine.ownership.owners import Record
 from ..engine.progress import Progress
+from ..engine.storages.local.storage import LocalStorage
 from ..models.job.catalogue import Copies
 from ..models.overview.problems import all_problems
+from .test_backup_alerts import JOB_ALERTS
 from .test_backup_catalogue import CatalogueCase
 
 
@@ -212,15 +219,76 @@ class TestIdentity(IdentityCase):
         self.plan.ping_url = "http://127.0.0.1:9/x"
         job = self.run_now()
         self.assertIsNone(self.identities._objection())
-        alerts = "odoo.addons.dfr_backup.models.job.backup_job_alerts"
         with (
-            patch(f"{alerts}.runner.is_runner", lambda env: True),
+            patch(f"{JOB_ALERTS}.runner.is_runner", lambda env: True),
             patch.object(self.env.cr, "commit", lambda: None),
-            patch(f"{alerts}.send_all", return_value=[]) as sent,
+            patch(f"{JOB_ALERTS}.send_all", return_value=[]) as sent,
         ):
             job._ping("started", 1)
         self.assertEqual(sent.call_count, 0)
         self.assertIsInstance(self.identities._objection(), TwoWriters)
+
+    def test_a_look_goes_before_what_is_told_after_a_transaction(self):
+        """The end of a run whose process died, and that a plan is overdue."""
+        self.plan.retention = "none"
+        self.plan.webhook_url = "http://127.0.0.1:9/x"
+        job = self.run_now()
+        tell = {
+            "died": lambda: job._ping("failure", 1),
+            "overdue": lambda: job._ping_overdue(self.plan),
+        }
+        stranger = self.store_as(self.me, 4)
+        self.env["backup.job"].search([("uuid", "=", "00000000-0000")]).unlink()
+        self.registry_enter_test_mode()
+        for name, act in tell.items():
+            with self.subTest(name):
+                self.storage.write({"stranger_key": False, "stranger_at": False})
+                self.assertIsNone(self.identities._objection())
+                self.assertEqual(self.told_after(act), 0)
+                self.assertTrue(self.storage.stranger_at)
+        (self.disk / sidecar_key(stranger.key)).unlink()
+        self.storage.write({"stranger_key": False, "stranger_at": False})
+        for name, act in tell.items():
+            with self.subTest(name, stranger=False):
+                self.assertEqual(self.told_after(act), 1)
+
+    def told_after(self, act):
+        """Return how often monitors are told by what begins after the transaction."""
+        before = set(threading.enumerate())
+        self.env.flush_all()
+        with (
+            patch.object(self.env.cr, "postcommit", type(self.env.cr.postcommit)()),
+            patch(f"{JOB_ALERTS}.send_all", return_value=[]) as sent,
+        ):
+            act()
+            self.assertEqual(sent.call_count, 0)
+            self.env.cr.postcommit.run()
+            with release_test_lock():
+                for thread in set(threading.enumerate()) - before:
+                    thread.join(60)
+        self.env.invalidate_all()
+        return sent.call_count
+
+    def test_what_the_last_step_has_looked_at_is_not_listed_again(self):
+        self.store_as(self.me, 2)
+        job = self.run_now()
+        last = job.step_ids[-1]
+        with patch.object(LocalStorage, "list", return_value=[]) as listed:
+            look = partial(
+                self.identities._objection_after_a_look, self.plan.storage_ids
+            )
+            look(last.date_start)
+            self.assertEqual(listed.call_count, 1, "no step has begun")
+            last.date_start = fields.Datetime.now()
+            self.identities._require_still_ours(self.storage, ["a.json"])
+            look(last.date_start)
+            self.assertEqual(listed.call_count, 1)
+            later = last.date_start + timedelta(seconds=2)
+            look(later)
+            self.assertEqual(listed.call_count, 2, "what was stored since is unknown")
+            self.storage.last_look = later + timedelta(days=9)
+            look(later)
+            self.assertEqual(listed.call_count, 3, "by a clock that was wrong")
 
     def test_a_storage_of_a_living_database_is_not_taken_over(self):
         odoo_config.originals().claim(self.me)

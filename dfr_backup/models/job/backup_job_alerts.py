@@ -263,16 +263,18 @@ class BackupJob(models.Model):
             ):
                 self._note_alert(problem.in_full)
         elif pings:
-            self._ping_after_commit(pings)
+            self._ping_after_commit(self.plan_id, pings)
 
     def _objection_to_pings(self):
         """Return why nobody is pinged. What is deleted is not all that a look goes
         before: some storages are never cleaned up, and a run begins with a ping."""
         identities = self.env["backup.identity"]
-        if not runner.is_runner(self.env):
+        if not runner.is_runner(self.env):  # the look comes after the commit
             return identities._objection()
         self.env.cr.commit()  # pylint: disable=invalid-commit  # as below
-        return identities._objection_after_a_look(self.plan_id.storage_ids)
+        # a run's last step looks where it deletes: nothing of it was stored since
+        begun = self.step_ids[-1:].date_start
+        return identities._objection_after_a_look(self.plan_id.storage_ids, begun)
 
     @api.model
     def _ping_overdue(self, plan):
@@ -292,7 +294,7 @@ class BackupJob(models.Model):
             _logger.warning("Plan %s: %s", plan.name, error.message)
             return
         if pings and not self.env["backup.identity"]._objection():
-            self._ping_after_commit(pings)
+            self._ping_after_commit(plan, pings)
 
     def _pings(self, plan, monitors, event, summary):
         """Return the requests to make to those ``monitors`` that the plan has."""
@@ -303,9 +305,14 @@ class BackupJob(models.Model):
         ]
         return [ping for ping in made if ping]
 
-    def _ping_after_commit(self, pings):
+    def _ping_after_commit(self, plan, pings):
+        """Tell monitors of ``plan`` beside: nobody here may wait for them, nor for its
+        storages, where a look goes before."""
         thread = threading.Thread(
-            target=_send_and_log, args=(pings,), name="dfr_backup pings", daemon=True
+            target=_look_and_send,
+            args=(self.env.registry, plan.id, pings),
+            name="dfr_backup pings",
+            daemon=True,
         )
         self.env.cr.postcommit.add(thread.start)
 
@@ -319,6 +326,16 @@ class BackupJob(models.Model):
         )
         if step:
             step._note(line)
+
+
+def _look_and_send(registry, plan_id, pings):
+    with runner.committing_environment(registry) as env:
+        storages = env["backup.plan"].browse(plan_id).exists().storage_ids
+        objection = env["backup.identity"]._objection_after_a_look(storages)
+    if objection:
+        _logger.warning("No monitor was told: %s", objection.in_full)
+    else:
+        _send_and_log(pings)
 
 
 def _send_and_log(pings):

@@ -41,6 +41,7 @@ class BackupOriginalMixin(models.AbstractModel):
         "it does not know.",
     )
     stranger_at = fields.Datetime(readonly=True, copy=False)
+    last_look = fields.Datetime(readonly=True, copy=False)
     original_key = fields.Char(
         readonly=True,
         copy=False,
@@ -56,6 +57,10 @@ class BackupOriginalMixin(models.AbstractModel):
         if not self.stranger_at:
             return False
         return not settled or from_odoo_datetime(self.stranger_at) > settled
+
+    def _was_looked_at(self, since):
+        """Tell whether somebody has looked for strangers here after ``since``."""
+        return bool(self.last_look) and since <= self.last_look <= fields.Datetime.now()
 
     def _said_original(self, present):
         """Return when it was said (aware) that the database ``present`` is the
