@@ -9,9 +9,9 @@ from odoo.tools import config
 from .. import runner, odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
-from . import archives, doctor, locations, moved, runs, worker
+from . import archives, doctor, locations, moved, runs, status, worker
+from .several import WRONG_USAGE
 
-WRONG_USAGE = 4
 INTERNAL = ("runner", "boot")  # what the server starts
 # as "odoo db" takes them; runners get them by their environment, because a password in
 # an argument can be read by everybody on the machine
@@ -132,6 +132,7 @@ def _add_commands(parser):
         "--dry-run", action="store_true", help="only print what would be noted"
     )
     moving.set_defaults(needs_database=lambda options: not options.all)
+    _add_status(commands)
     working = _add(
         commands,
         "worker",
@@ -142,14 +143,49 @@ def _add_commands(parser):
     _add_internal(commands)
 
 
-def _add(commands, name, text, **calls):
-    command = commands.add_parser(name, help=text, description=text)
+def _add(commands, name, text, epilog=None, **calls):
+    command = commands.add_parser(name, help=text, description=text, epilog=epilog)
     command.set_defaults(needs_database=lambda options: True, **calls)
     command.add_argument("-d", "--database", help="the database")
     command.add_argument("-c", "--config", help="Odoo's configuration file")
     command.add_argument("--json", action="store_true", help="print one JSON document")
     _add_connection(command)
     return command
+
+
+def _add_status(commands):
+    state = _add(
+        commands,
+        "status",
+        "how the databases are backed up; for monitors, too",
+        call=status.status,
+        epilog="Exit status: 0 fine, 1 warning, 2 critical, 3 it cannot be told, "
+        "4 wrong usage.",
+    )
+    _add_all(state)
+    state.add_argument(
+        "--prometheus",
+        action="store_true",
+        help="print metrics for the textfile collector of node_exporter",
+    )
+    state.add_argument(
+        "--output", metavar="FILE", help="write the metrics there, as a whole"
+    )
+    state.set_defaults(needs_database=lambda options: False)
+
+
+def _add_all(command):
+    """Let a command be about all databases of the server."""
+    command.add_argument(
+        "--all", action="store_true", help="all databases that Odoo lists"
+    )
+    command.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="but not this one; may be repeated",
+    )
 
 
 def _add_connection(parser):

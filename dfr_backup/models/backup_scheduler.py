@@ -16,6 +16,7 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.policy.scheduler import (
+    GAPS,
     Action,
     is_too_far,
     judge_action,
@@ -31,12 +32,6 @@ from .plan import due
 _logger = logging.getLogger(__name__)
 
 CRON = "dfr_backup.ir_cron_supervise"
-GAPS = {  # between two runs of a plan
-    "hourly": timedelta(hours=1),
-    "daily": timedelta(days=1),
-    "weekly": timedelta(weeks=1),
-    "monthly": timedelta(days=28),
-}
 FAR_TRIGGER = timedelta(days=70)  # no plan waits for longer
 BEAT = timedelta(minutes=1)  # while a run is open
 AGAIN = timedelta(minutes=10)  # for what was due and could not be done

@@ -42,3 +42,4 @@ from . import test_format
 from . import test_run_records
 from . import test_run_kinds
 from . import test_worker
+from . import test_status

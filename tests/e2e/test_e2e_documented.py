@@ -54,3 +54,22 @@ def test_the_original_comes_back_with_its_identity_and_its_addons(instance, tmp_
         assert (tmp_path / "addons/dfr_backup/__manifest__.py").exists()
     finally:
         drop_database(copy)
+
+
+def test_all_databases_at_a_glance(instance, tmp_path):
+    """All are those that odoo.conf names."""
+    done = instance.odoo("backup", "status", "--all", "--json")
+    told = json.loads(done.stdout)
+    states = {row["database"]: row["state"] for row in told["databases"]}
+    assert done.returncode == told["status"]
+    assert states == {instance.database: "ok"}
+    one = instance.odoo("backup", "status", "-d", instance.database)
+    assert one.returncode == 0, one.stderr
+    assert instance.database in one.stdout
+    file = tmp_path / "odoo_backup.prom"
+    words = ("--all", "--prometheus", "--output", str(file))
+    assert instance.odoo("backup", "status", *words).returncode == 0
+    well = f'dfr_backup_version_ok{{database="{instance.database}"}} 1.0'
+    assert well in file.read_text().splitlines()
+    words = ("--all", "--exclude", "no such name")
+    assert instance.odoo("backup", "status", *words).returncode == 3

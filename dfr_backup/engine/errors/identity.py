@@ -62,6 +62,7 @@ class OriginalAlive(PermanentError, code="IDENTITY-04"):
 class AddonMissing(PermanentError, code="IDENTITY-05"):
     template = _("This addon is not installed in the database “%(database)s”.")
     remedy = _("Name a database that makes backups: -d DATABASE.")
+    remedy_enable = _("To back it up: “%(command)s”.")
 
 
 class SameUuid(PermanentError, code="IDENTITY-06"):

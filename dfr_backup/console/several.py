@@ -1,0 +1,98 @@
+"""Which databases a command is about, when it is about several."""
+
+import sys
+import time
+from datetime import datetime, timezone
+
+from odoo.tools import config
+
+from .. import odoo_config
+from ..engine.errors.server import NoSuchDatabase
+from ..engine.status.databases import list_databases
+from ..engine.status.look import ask_each, look_at
+
+WRONG_USAGE = 4
+PATIENCE = 2.0  # seconds, after which a person wants to see something move
+
+
+def chosen(options, application_name):
+    """Return the databases that ``-d`` or ``--all`` stand for, without those of
+    ``--exclude``. Raise ServerUnreachable, NoSuchDatabase."""
+    server = odoo_config.connection("postgres", application_name)
+    hidden = {"postgres", config["db_template"]}
+    # as Odoo's own list does: with a filter, the names are those of the server
+    named = [] if options.all and config["dbfilter"] else config["db_name"]
+    listed = list_databases(server, named, hidden)
+    known = {one.name for one in listed}
+    for name in options.exclude:
+        if name not in known:
+            raise NoSuchDatabase(database=name)
+    return [one for one in listed if one.name not in options.exclude]
+
+
+def ask(listed, options, question):
+    """Return what each of these databases answers, by their names: ``question`` takes
+    one, and runs in a thread. On a terminal one sees how far it is."""
+    counter, found = Counter(len(listed), options), {}
+
+    def asked(one):
+        return one.name, question(one)
+
+    for name, answer in ask_each(listed, asked, counter.tick):
+        found[name] = answer
+        counter.advance()
+    counter.end()
+    return dict(sorted(found.items()))
+
+
+def looked(options, application_name):
+    """Return the status of the databases that a command is about, by their names."""
+    enabled, code = odoo_config.is_enabled(), odoo_config.CODE_VERSION
+
+    def connect(name):
+        return odoo_config.connection(name, application_name)
+
+    def look(one):
+        return look_at(one, connect, code, enabled, now)
+
+    listed = chosen(options, application_name)
+    return list(ask(listed, options, look).values())
+
+
+def now():
+    return datetime.now(timezone.utc)
+
+
+def is_named(options):
+    """Tell whether the command line says which databases it is about."""
+    return options.all or bool(config["db_name"])
+
+
+def name_one():
+    """Say that no database is named; return the exit status of wrong usage."""
+    print("Name a database: -d DATABASE, or all: --all", file=sys.stderr)
+    return WRONG_USAGE
+
+
+class Counter:
+    """A line on a terminal that shows how far a command is, once it takes long."""
+
+    def __init__(self, total, options):
+        self._total, self._done, self._doing = total, 0, ""
+        self._shown = not options.json and sys.stderr.isatty()
+        self._since = time.monotonic()
+
+    def advance(self, name=""):
+        """Tell that one more is done, or which one is begun."""
+        self._done += not name
+        self._doing = name
+        self.tick()
+
+    def tick(self):
+        if self._shown and time.monotonic() - self._since > PATIENCE:
+            line = f"{self._done} of {self._total} databases  {self._doing}"
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+    def end(self):
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,96 @@
+"""The databases of a server, seen from outside."""
+
+from ..messages import _
+from . import PermanentError, RetryableError
+
+
+class NoAnswer(RetryableError, code="OTHER-80"):
+    template = _(
+        "The database “%(database)s” did not answer within %(seconds)s seconds."
+    )
+    remedy = _(
+        "A table may be locked, as during an upgrade, or the server is overloaded. Try "
+        "again later."
+    )
+
+
+class NoSuchDatabase(PermanentError, code="OTHER-81"):
+    template = _("Nothing was done: there is no database “%(database)s” to exclude.")
+    remedy = _("Check the names after --exclude. “odoo backup status --all” lists all.")
+
+
+class InvalidDatabase(PermanentError, code="OTHER-82"):
+    template = _(
+        "The database “%(database)s” cannot be used: somebody began to drop it, and "
+        "was interrupted."
+    )
+    remedy = _("Drop it: “%(command)s”. If it was needed, restore its last backup.")
+
+
+class TablesUnreadable(PermanentError, code="OTHER-83"):
+    template = _("The tables of “%(database)s” cannot be read: %(reason)s.")
+    remedy = _(
+        "Check that they belong to the role with which Odoo logs in, and whether an "
+        "upgrade was interrupted."
+    )
+
+
+class ModuleWaits(PermanentError, code="OTHER-84"):
+    template = _(
+        "The module “%(module)s” waits to be installed, upgraded or removed: until "
+        "then Odoo runs no scheduled action of this database."
+    )
+    remedy = _(
+        "Finish that under Apps, or cancel it there; then restart the server. From a "
+        "shell: “%(command)s”."
+    )
+
+
+class NothingPlanned(PermanentError, code="OTHER-85"):
+    template = _("No active plan of this database has a schedule.")
+    remedy = _("Create or unarchive one under Backups / Configuration / Plans.")
+
+
+class PlanLate(PermanentError, code="OTHER-86"):
+    template = _(
+        "The plan “%(plan)s” has no good backup within its time limit, which ended at "
+        "%(deadline)s."
+    )
+    remedy = _(
+        "The overview of that database says why. “odoo backup run -d %(database)s” "
+        "makes one now."
+    )
+
+
+class NotSuccessful(PermanentError, code="OTHER-87"):
+    template = _("The last run of the plan “%(plan)s” did not succeed: %(reason)s")
+    remedy = _("Run it again: “odoo backup run -d %(database)s”.")
+
+
+class NoneLeft(PermanentError, code="OTHER-88"):
+    template = _(
+        "No verified backup of the plan “%(plan)s” is left in its storages, or none "
+        "was seen there for a week."
+    )
+    remedy = _("Check the storages of the plan, scan them, and run a backup.")
+
+
+class FileNotWritten(PermanentError, code="OTHER-89"):
+    template = _("%(file)s could not be written: %(reason)s.")
+    remedy = _("Check the directory, and whether this user may write there.")
+
+
+class Paused(PermanentError, code="OTHER-90"):
+    template = _("Backups are paused since %(since)s: %(reason)s.")
+    remedy = _("To resume them: “%(command)s”.")
+    remedy_until = _(
+        "They resume by themselves at %(until)s. To resume them now: “%(command)s”."
+    )
+
+
+class NotOpened(RetryableError, code="OTHER-91"):
+    template = _("The database “%(database)s” cannot be opened: %(reason)s.")
+    remedy = _(
+        "The server lists it: check that the role with which Odoo logs in has the "
+        "right CONNECT there, and that the database has sessions left."
+    )

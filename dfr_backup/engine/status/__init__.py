@@ -1,0 +1,1 @@
+"""How all databases of a server are, asked in SQL."""

@@ -1,0 +1,288 @@
+"""What a database says about its backups, read with a few statements and without
+Odoo. The models read the same by the ORM: ``dfr_backup/tests/test_status.py`` holds
+both against each other."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from ..errors import EngineError
+from ..errors.command_line import NotAnOdooDatabase
+from ..errors.dump import ServerUnreachable
+from ..errors.server import NoAnswer, NotOpened, TablesUnreadable
+from ..policy.overdue import PlanFacts
+from ..policy.scheduler import Action
+from ..postgres.connection import Connection, words_of_server
+from ..postgres.installed import IS_ODOO, require_version
+from ..untrusted import parse_json
+
+SECONDS = 5  # for a database to answer
+LOCK_SECONDS = 2
+SEEN_DAYS = 7  # after which nobody knows whether a copy still exists
+CLOCK_TOLERANCE = timedelta(minutes=5)
+PAUSED = "dfr_backup.paused"
+NO_ANSWER = (errorcodes.LOCK_NOT_AVAILABLE, errorcodes.QUERY_CANCELED)
+OPEN_STATES = ("running", "pending")
+
+WAITING_MODULE = """
+    SELECT name FROM ir_module_module
+     WHERE state IN ('to install', 'to upgrade', 'to remove') ORDER BY name LIMIT 1
+"""
+PLANS = """
+    SELECT id, name, active, frequency, coalesce(promise_hours, 0), promised_since,
+           next_run, last_proven
+      FROM backup_plan ORDER BY sequence, id
+"""
+# the last run that has ended in each way, and those that are open
+RUNS = """
+    SELECT r.plan_id, r.state, r.ended, j.error, j.error_code
+      FROM (SELECT plan_id, state, max(date_end) AS ended, max(id) AS id
+              FROM backup_job
+             WHERE kind = 'backup' AND (date_end IS NULL OR date_end <= %(latest)s)
+             GROUP BY plan_id, state) r
+      JOIN backup_job j ON j.id = r.id
+"""
+# as backup.copy counts them
+GOOD = """
+    SELECT DISTINCT ON (c.plan_id)
+           c.plan_id, coalesce(j.date_end, c.date) AS complete, c.size
+      FROM backup_copy c
+      JOIN backup_storage s ON s.id = c.storage_id
+      LEFT JOIN backup_job j ON j.id = c.job_id
+     WHERE c.state = 'verified' AND c.complete AND s.active
+       AND (coalesce(s.owner_uuid, '') = '' OR s.owner_uuid = %(uuid)s)
+       AND c.seen_at >= %(seen)s AND c.seen_at <= %(tomorrow)s
+       AND coalesce(j.date_end, c.date) <= %(latest)s
+       AND (j.id IS NULL OR j.state = 'success' OR j.kind <> 'backup')
+     ORDER BY c.plan_id, complete DESC, c.size DESC
+"""
+OPEN = """
+    SELECT j.name, j.kind, j.state, coalesce(j.date_start, j.create_date),
+           (SELECT s.kind FROM backup_step s WHERE s.job_id = j.id
+               AND s.state = 'running' ORDER BY s.sequence LIMIT 1)
+      FROM backup_job j WHERE j.state IN ('running', 'pending')
+     ORDER BY j.state DESC, j.id
+"""
+ACTION = """
+    SELECT c.active, c.nextcall, c.lastcall, c.interval_number, c.interval_type,
+           coalesce(c.failure_count, 0), c.first_failure_date
+      FROM ir_cron c JOIN ir_model_data d ON d.model = 'ir.cron' AND d.res_id = c.id
+     WHERE d.module = 'dfr_backup' AND d.name = 'ir_cron_supervise'
+"""
+COPIES = """
+    SELECT s.name AS storage, c.key, c.date, c.size, c.sha256, c.state
+      FROM backup_copy c JOIN backup_storage s ON s.id = c.storage_id
+     WHERE c.state <> 'deleted' ORDER BY c.date DESC, c.id DESC
+"""
+PARAMETERS = "SELECT key, value FROM ir_config_parameter WHERE key = ANY(%s)"
+INTERVALS = {
+    "minutes": timedelta(minutes=1),
+    "hours": timedelta(hours=1),
+    "days": timedelta(days=1),
+    "weeks": timedelta(weeks=1),
+    "months": timedelta(days=30),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan, with what the engine judges it by. ``size`` is that of the last good
+    backup in bytes; times are UTC. ``last_code`` is the code of ``promise.last_error``.
+    """
+
+    id: int
+    name: str
+    active: bool
+    frequency: str
+    promise: PlanFacts
+    size: int | None = None
+    next_run: datetime | None = None
+    tested_at: datetime | None = None
+    last_code: str = ""
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that goes on ("running") or waits ("pending"), since ``since``. ``step``
+    is the kind of the step that is at work."""
+
+    name: str
+    kind: str
+    state: str
+    since: datetime | None
+    step: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a database with this addon says. ``action`` is None when it was deleted,
+    ``waiting_module`` the name of one that holds all scheduled actions up, ``pause``
+    what ``odoo backup pause`` has noted, empty without."""
+
+    plans: tuple[Plan, ...] = ()
+    open_runs: tuple[OpenRun, ...] = ()
+    action: Action | None = None
+    action_ran: datetime | None = None
+    waiting_module: str = ""
+    pause: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def asking(connection: Connection, code: str) -> Iterator[Any]:
+    """Yield a cursor of a database with this addon in the version ``code``, that reads
+    only and waits for nothing for long. Raise EngineError: NotAnOdooDatabase,
+    AddonMissing, NotUpgraded, CodeTooOld, NotOpened, NoAnswer, TablesUnreadable."""
+    name = connection.database
+    limits = (
+        f"-c statement_timeout={1000 * SECONDS} -c lock_timeout={1000 * LOCK_SECONDS}"
+        " -c default_transaction_read_only=on"
+    )
+    params = {**connection.params, "options": limits, "connect_timeout": SECONDS}
+    try:
+        session = replace(connection, params=params).connect(patience=SECONDS)
+    except ServerUnreachable as error:
+        reason = words_of_server(error.log) or str(error.message)
+        raise NotOpened(database=name, reason=reason, log=error.log) from error
+    with contextlib.closing(session), session.cursor() as cr:
+        try:
+            _require_addon(cr, name, code)
+            yield cr
+        except psycopg2.Error as error:
+            raise _explained(error, name) from error
+
+
+def read_facts(connection: Connection, code: str) -> Facts:
+    """Return what a database says about its backups. Raise as ``asking``."""
+    with asking(connection, code) as cr:
+        return facts_of(cr, datetime.now(timezone.utc))
+
+
+def read_copies(connection: Connection, code: str) -> list[dict[str, Any]]:
+    """Return what a database knows to be stored, the newest first. Raise as
+    ``asking``."""
+    with asking(connection, code) as cr:
+        cr.execute(COPIES)
+        names = [column[0] for column in cr.description]
+        return [dict(zip(names, row, strict=True)) for row in cr.fetchall()]
+
+
+def facts_of(cr: Any, now: datetime) -> Facts:
+    """Return the same by a cursor. Raise psycopg2.Error."""
+    cr.execute(WAITING_MODULE)
+    module = cr.fetchone()
+    cr.execute(PARAMETERS, [["database.uuid", PAUSED]])
+    params = dict(cr.fetchall())
+    action, ran = _action(cr)
+    return Facts(
+        plans=_plans(cr, params.get("database.uuid") or "", now),
+        open_runs=_open_runs(cr),
+        action=action,
+        action_ran=ran,
+        waiting_module=module[0] if module else "",
+        pause=_pause(params.get(PAUSED)),
+    )
+
+
+def _require_addon(cr: Any, database: str, code: str) -> None:
+    cr.execute(IS_ODOO)
+    if not cr.fetchone()[0]:
+        raise NotAnOdooDatabase(database=database)
+    require_version(cr, database, code)
+
+
+def _explained(error: psycopg2.Error, database: str) -> EngineError:
+    if error.pgcode in NO_ANSWER or isinstance(error, psycopg2.OperationalError):
+        return NoAnswer(database=database, seconds=SECONDS, log=str(error))
+    reason = str(error).strip().partition("\n")[0]
+    return TablesUnreadable(database=database, reason=reason, log=str(error))
+
+
+def _plans(cr: Any, uuid: str, moment: datetime) -> tuple[Plan, ...]:
+    now = moment.replace(tzinfo=None)  # as Odoo stores it
+    moments = {
+        "latest": now + CLOCK_TOLERANCE,
+        "seen": now - timedelta(days=SEEN_DAYS),
+        "tomorrow": now + timedelta(days=1),
+        "uuid": uuid,
+    }
+    cr.execute(RUNS, moments)
+    runs: dict[int, dict[str, Any]] = {}
+    for plan, state, *rest in cr.fetchall():
+        runs.setdefault(plan, {})[state] = rest
+    cr.execute(GOOD, moments)
+    goods = {plan: (complete, size) for plan, complete, size in cr.fetchall()}
+    cr.execute(PLANS)
+    return tuple(
+        _plan(row, runs.get(row[0], {}), goods.get(row[0], (None, None)))
+        for row in cr.fetchall()
+    )
+
+
+def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
+    number, name, active, frequency, hours, since, next_run, tested = row
+    complete, size = good
+    ended = {s: run[0] for s, run in runs.items() if s not in OPEN_STATES and run[0]}
+    newest = max(ended, key=lambda state: ended[state], default="")
+    last = newest if newest != "success" else ""
+    error, code = runs[last][1:] if last else ("", "")
+    promise = PlanFacts(
+        promise=timedelta(hours=hours if active else 0),
+        promised_since=_aware(since),
+        last_good=_aware(complete),
+        last_state=last,
+        last_error=error or "",
+        open_state=next((state for state in OPEN_STATES if state in runs), ""),
+        gone="success" in ended and not complete,
+    )
+    return Plan(
+        id=number,
+        name=name,
+        active=bool(active),
+        frequency=frequency,
+        promise=promise,
+        size=None if size is None else int(size),
+        next_run=_aware(next_run),
+        tested_at=_aware(tested),
+        last_code=code or "",
+    )
+
+
+def _open_runs(cr: Any) -> tuple[OpenRun, ...]:
+    cr.execute(OPEN)
+    return tuple(
+        OpenRun(name, kind, state, _aware(since), step)
+        for name, kind, state, since, step in cr.fetchall()
+    )
+
+
+def _action(cr: Any) -> tuple[Action | None, datetime | None]:
+    cr.execute(ACTION)
+    found = cr.fetchone()
+    if not found:
+        return None, None
+    active, next_call, ran, number, unit, failures, failing_since = found
+    action = Action(
+        active=active,
+        next_call=next_call.replace(tzinfo=timezone.utc),
+        interval=number * INTERVALS[unit],
+        failures=failures,
+        failing_since=_aware(failing_since),
+    )
+    return action, _aware(ran)
+
+
+def _pause(text: str | None) -> dict[str, Any]:
+    try:
+        found = parse_json((text or "{}").encode())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=timezone.utc) if moment else None

@@ -1,0 +1,104 @@
+"""What “odoo backup status” reads in SQL is what the models say."""
+
+from dataclasses import replace
+from datetime import timedelta, timezone
+
+from odoo import fields
+from odoo.tests import tagged
+
+from .. import odoo_config
+from ..engine.status.facts import facts_of
+from ..engine.status.verdict import status_of
+from ..models.plan.overdue import promise_facts
+from .test_backup_alerts import AlertCase
+
+
+@tagged("post_install", "-at_install")
+class TestStatus(AlertCase):
+    def looked(self):
+        """Return the status of this database, which the models agree with."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        name, now = self.env.cr.dbname, fields.Datetime.now()
+        now = now.replace(tzinfo=timezone.utc)
+        facts = facts_of(self.env.cr, now)
+        every = self.env["backup.plan"].with_context(active_test=False).search([])
+        plans = self.env["backup.plan"].browse(every.ids)
+        known = promise_facts(plans)
+        self.assertEqual([plan.id for plan in facts.plans], plans.ids)
+        for read in facts.plans:
+            of_models = replace(known[read.id], last_error="")
+            self.assertEqual(replace(read.promise, last_error=""), of_models)
+            self.assertEqual(
+                str(read.promise.last_error), str(known[read.id].last_error)
+            )
+        self.assertEqual(facts.action, self.env["backup.scheduler"]._action())
+        found = status_of(name, facts, now, odoo_config.is_enabled())
+        health = self.env["backup.monitor"]._health()
+        self.assertEqual(found.state, health["status"])
+        overdue = {p.id for p in plans if p.is_overdue}
+        self.assertEqual(
+            {p.plan.id for p in found.plans if p.state == "overdue"}, overdue
+        )
+        return found
+
+    def test_a_new_database_is_well(self):
+        found = self.looked()
+        self.assertEqual((found.state, found.last_good), ("ok", None))
+        self.assertEqual(found.next_run.replace(tzinfo=None), self.plan.next_run)
+
+    def test_a_good_backup(self):
+        job, _mails = self.ended()
+        found = self.looked()
+        self.assertEqual(found.state, "ok")
+        self.assertEqual(found.last_good.size, int(job.copy_ids.size))
+
+    def test_a_failure(self):
+        self.ended()
+        self.ended(dump_database="failure")
+        self.assertEqual(self.looked().state, "failing")
+
+    def test_a_backup_that_is_gone(self):
+        job, _mails = self.ended()
+        job.copy_ids.state = "missing"
+        self.assertEqual(self.looked().state, "failing")
+
+    def test_a_copy_that_nobody_has_seen_for_long(self):
+        job, _mails = self.ended()
+        job.copy_ids.seen_at = fields.Datetime.now() - timedelta(days=8)
+        self.assertIsNone(self.looked().last_good)
+
+    def test_a_storage_of_another_database(self):
+        self.ended()
+        self.storage.owner_uuid = "of another"
+        self.assertIsNone(self.looked().last_good)
+
+    def test_an_archived_storage(self):
+        self.ended()
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE backup_storage SET active = false")
+        self.assertIsNone(self.looked().last_good)
+
+    def test_a_run_that_goes_on(self):
+        job = self.run_now()
+        job.write({"state": "running", "date_start": fields.Datetime.now()})
+        job.step_ids[0].state = "running"
+        (run,) = self.looked().facts.open_runs
+        self.assertEqual((run.name, run.step), (job.name, job.step_ids[0].kind))
+
+    def test_an_overdue_plan(self):
+        self.plan.promised_since = fields.Datetime.now() - timedelta(hours=31)
+        self.assertEqual(self.looked().state, "overdue")
+
+    def test_no_plan(self):
+        self.plan.active = False
+        self.assertEqual(self.looked().state, "no_plan")
+
+    def test_a_scheduled_action_that_is_off(self):
+        self.cron.active = False
+        self.assertEqual(self.looked().state, "scheduler")
+
+    def test_a_restore_test(self):
+        self.plan.last_proven = fields.Datetime.now()
+        tested = self.looked().tested_at
+        self.assertEqual(tested.replace(tzinfo=None), self.plan.last_proven)
