@@ -1,5 +1,6 @@
 """One page of OK and FAILED lines, without a secret in it."""
 
+import contextlib
 import json
 import shutil
 
@@ -8,6 +9,7 @@ from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.errors.runs import SwitchedOff
 from ..engine.postgres.client_tools import find_client_tool
+from ..engine.postgres.keepalive import in_words
 from ..engine.postgres.sessions import require_sessions
 from .runs import environment
 
@@ -88,6 +90,12 @@ def _sessions(env):
     return require_sessions(env.cr) or "not limited"
 
 
+def _locks(env):
+    session = odoo_config.connection(env.cr.dbname, "dfr_backup doctor").connect()
+    with contextlib.closing(session):
+        return str(in_words(session))
+
+
 def _cron(env):
     problem = env["backup.scheduler"]._look()
     if problem:
@@ -134,6 +142,7 @@ CHECKS = [
     ("Data directory", _space),
     ("Key for secrets", _key),
     ("Database sessions", _sessions),
+    ("Locks", _locks),
     ("Scheduled action", _cron),
     ("Plans", _plans),
     ("Last good backup", _last),

@@ -1,14 +1,19 @@
 """Odoo reaches PostgreSQL through PgBouncer in session mode, which keeps sessions when
 nobody uses them any more: also those in a database that is to get another name."""
 
+import contextlib
 import shutil
 import threading
 
+import psycopg2
 import pytest
 from cluster import move_in, private_cluster
 from instances import e2e
 from lab import DRILL, RESTORE, Fault, Lab
 from pooler import pooler
+
+from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.postgres.keepalive import POOLED, SERVER, in_words
 
 short = pytest.mark.short
 
@@ -116,3 +121,18 @@ def test_killed(pooled, copy, tmp_path, cell, code, instant):
     assert (outcome.state, outcome.attempt) == ("success", 2), outcome.errors
     pooled.check(outcome)
     cell("PgBouncer, kill -9", instant, outcome)
+
+
+@short
+def test_the_pooler_hides_how_soon_a_lost_host_is_noticed(cell):
+    """What a session of ours asks of the server reaches the pooler's, goes with the
+    session, and tells nothing about the host beyond the pooler."""
+    with private_cluster() as cluster, pooler(cluster) as made:
+        params = {"host": "127.0.0.1", "port": made.port, "user": "odoo"}
+        with contextlib.closing(Connection("postgres", params).connect()) as session:
+            assert in_words(session).template == POOLED
+        session = psycopg2.connect(dbname="postgres", **params)
+        with contextlib.closing(session), session.cursor() as cr:
+            cr.execute("SELECT current_setting('tcp_keepalives_idle')::int")
+            assert cr.fetchone()[0] != SERVER.idle
+    cell("PgBouncer, session mode", "keepalives", "told")

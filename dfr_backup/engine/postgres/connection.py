@@ -21,6 +21,7 @@ from ..errors.dump import (
 )
 from ..progress import Progress
 from .hearing import cursor_heard_by
+from .keepalive import CLIENT, SERVER, Keepalive, ask_server, client_arguments
 
 FULL = re.compile(
     r"(?P<reason>(?:sorry, )?too many (?:connections|clients)[^\n]*|"
@@ -47,6 +48,8 @@ class Connection:
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     application_name: str = "dfr_backup"
     progress: Progress | None = field(default=None, repr=False, compare=False)
+    client: Keepalive = field(default=CLIENT, repr=False)
+    server: Keepalive = field(default=SERVER, repr=False)
 
     ENVIRONMENT: ClassVar = {
         "host": "PGHOST",
@@ -89,12 +92,14 @@ class Connection:
         arguments = {key: value for key, value in self.params.items() if value}
         arguments.update(dbname=self.database, application_name=self.application_name)
         arguments.setdefault("connect_timeout", 15)
-        return arguments
+        return {**client_arguments(self.client), **arguments}
 
     def _connected(self) -> Any:
         arguments = self.arguments()
         try:
-            return psycopg2.connect(**arguments)
+            session = psycopg2.connect(**arguments)
+            ask_server(session, self.server)
+            return session
         except psycopg2.OperationalError as error:
             said = str(error).strip()
             full = FULL.search(said)
