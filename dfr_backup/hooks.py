@@ -5,6 +5,7 @@ import shutil
 from odoo.exceptions import UserError
 
 from . import odoo_config
+from .models.server_profile import require_usable
 
 MODELS = [
     "backup.plan",
@@ -18,7 +19,7 @@ MODELS = [
 
 def pre_init_hook(env):
     """Refuse to install beside an addon that already has a model of one of our
-    names."""
+    names, and where the profile of the server cannot be used."""
     env.cr.execute(
         "SELECT m.model, d.module FROM ir_model m JOIN ir_model_data d"
         " ON d.model = 'ir.model' AND d.res_id = m.id WHERE m.model = ANY(%s)"
@@ -26,7 +27,9 @@ def pre_init_hook(env):
         [MODELS],
     )
     taken = env.cr.fetchall()
-    if taken:
+    if not taken:
+        require_usable(env)
+    else:
         model, module = taken[0]
         raise UserError(
             env._(

@@ -86,6 +86,13 @@ def _enabled(_env):
     return "switched on"
 
 
+def _profile(_env):
+    profile = odoo_config.profile()
+    if not profile:
+        return "none"
+    return f"{profile.file}: {', '.join(profile.storages) or 'no storage'}"
+
+
 def _sessions(env):
     return require_sessions(env.cr) or "not limited"
 
@@ -141,6 +148,7 @@ CHECKS = [
     ("Compression", _deflate),
     ("Data directory", _space),
     ("Key for secrets", _key),
+    ("Profile of the server", _profile),
     ("Database sessions", _sessions),
     ("Locks", _locks),
     ("Scheduled action", _cron),

@@ -43,3 +43,4 @@ from . import test_run_records
 from . import test_run_kinds
 from . import test_worker
 from . import test_status
+from . import test_profile

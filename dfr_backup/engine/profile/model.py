@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors.local import DirectoryMissing
 from ..storages.registry import Kind
 
 Value = str | int
@@ -66,6 +67,16 @@ class StorageSection:
                 value = names.fill(value)
             found[name if name in LIMITS else self.kind.field(name)] = value
         return found
+
+    def require_base(self) -> None:
+        """Raise DirectoryMissing when the directory is missing in which each database
+        makes its folder: a share that is not mounted."""
+        if not self.kind.directory:
+            return
+        before = str(self.values[self.kind.directory]).partition("{")[0]
+        base = Path(before.rpartition("/")[0] or "/")
+        if not base.is_dir():
+            raise DirectoryMissing(folder=base)
 
     def secret(self, setting: str) -> str:
         return self.secrets.get(setting, "")

@@ -1,5 +1,7 @@
 """What the overview calls wrong, and the button for each."""
 
+from ... import odoo_config
+from ...engine.errors import EngineError
 from ...engine.errors.identity import NotOriginal
 from ...engine.errors.runs import ActionOff, SwitchedOff
 from ..actions import form_action
@@ -12,7 +14,7 @@ def all_problems(env, lasts):
 
     ``lasts`` holds the last run that ended of each plan.
     """
-    found = identity_problems(env) + scheduler_problems(env)
+    found = identity_problems(env) + scheduler_problems(env) + _profile_problems(env)
     for plan, last in lasts.items():
         found += plan_problems(env, plan, last)
     for storage in env["backup.storage"].search([("active", "=", True)]):
@@ -53,6 +55,30 @@ def identity_problems(env):
         button=button,
     )
     return [{**problem, "code": error.code}]
+
+
+def _profile_problems(env):
+    """Return what is wrong with the profile of the server: once, not for each of its
+    storages."""
+    error = _profile_error()
+    if not error:
+        return []
+    action = env["ir.actions.act_window"]._for_xml_id(
+        "dfr_backup.backup_storage_action"
+    )
+    title = env._("The server's profile cannot be used")
+    text = format_error(env, error)
+    button = env._("Open Storages")
+    problem = make_problem(env, "profile", "danger", title, text, action, button=button)
+    return [{**problem, "code": error.code}]
+
+
+def _profile_error():
+    try:
+        odoo_config.profile()
+    except EngineError as error:
+        return error
+    return None
 
 
 def _days_until_full_in_words(env):
@@ -157,6 +183,10 @@ def _storage_problems(env, storage):
         )
         return [make_problem(env, "foreign", "danger", title, text, action, storage)]
     used = _is_used(env, storage)
+    if storage.profile_problem and not _profile_error():
+        title = env._("%s: no longer set by the server", name)
+        text, tone = storage.profile_problem, "danger" if used else "warning"
+        return [make_problem(env, "section", tone, title, text, action, storage)]
     if storage.last_test_error:
         title = env._("%s: the last test failed", name)
         text = displayed(storage, "last_test_error")

@@ -12,8 +12,10 @@ from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
 from ..mixins.backup_retention_mixin import RULES
 from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..server_profile import follow, provision
 from ..states import JOB_STATES
 from . import audited, due
+from .beginning import profile_defaults
 from .copies import newest_of_each_storage, newest_whole_copy
 from .overdue import reason_in_words, remedies, verdicts
 from .retention import expiry, preview
@@ -310,8 +312,19 @@ class BackupPlan(models.Model):
         return result
 
     @api.model
+    def default_get(self, fields):
+        found = super().default_get(fields)
+        return {**found, **profile_defaults(self.env, fields)}
+
+    @api.model
     def _create_default(self):
-        """Create the plan and the storage that a new installation has."""
+        """Create the plan and the storages that a new installation has."""
+        admin = self.env.ref("base.user_admin", raise_if_not_found=False)
+        timezone = profile_defaults(self.env, ["tz"]) or {
+            "tz": (admin and admin.tz) or self.env.user.tz or "UTC"
+        }
+        if provision(self.env):
+            return self.create({"name": self.env._("Every night"), **timezone})
         uuid = self.env["backup.job"]._current_database_uuid()
         path = odoo_config.default_storage_path(self.env.cr.dbname, uuid)
         storage = self.env["backup.storage"].create(
@@ -321,12 +334,11 @@ class BackupPlan(models.Model):
                 "local_path": str(path),
             }
         )
-        admin = self.env.ref("base.user_admin", raise_if_not_found=False)
         return self.create(
             {
                 "name": self.env._("Every night"),
                 "storage_ids": [fields.Command.set(storage.ids)],
-                "tz": (admin and admin.tz) or self.env.user.tz or "UTC",
+                **timezone,
             }
         )
 
@@ -407,6 +419,7 @@ class BackupPlan(models.Model):
     def _do_what_is_due(self):
         """Create the runs that are due, look after those that run, start the next one,
         and tell whom it concerns."""
+        follow(self.env)
         due.create_due_runs(self)
         due.create_due_verifications(self)
         due.create_due_drills(self)

@@ -16,6 +16,7 @@ FEW = 3  # copies: with fewer, a fault that is noticed late is in all of them
 def warnings_of(plan):
     """Return all of them, the gravest kind first, as texts."""
     found = [
+        profile_warning(plan),
         contents_warning(plan),
         schedule_warning(plan),
         off_site_warning(plan),
@@ -24,6 +25,12 @@ def warnings_of(plan):
         restore_test_warning(plan),
     ]
     return [text for text in found if text]
+
+
+def profile_warning(plan):
+    lost = plan.storage_ids._origin.filtered("profile_problem")
+    names = [f"{storage.name}: {storage.profile_problem}" for storage in lost]
+    return "\n".join(names)
 
 
 def contents_warning(plan):

@@ -7,23 +7,21 @@ from odoo.addons.base.models.res_users import check_identity
 
 from ... import odoo_config
 from ...engine.errors import EngineError
-from ...engine.errors.places import (
-    PlaceNotEmpty,
-    PlaceOfAnother,
-    PlaceRaced,
-)
 from ...engine.fileio.mounts import current_mounts, mount_of
 from ...engine.outbound import OutboundRules
 from ...engine.ownership.guarded import GuardedStorage
 from ...engine.ownership.locations import Door, open_to
 from ...engine.storages.registry import kinds
+from ..engine_messages import format_error
 from .form import show_test
 from .location import guest_of, near_directory, warning_of
 from .operator_values import (
-    converted,
-    operator_value,
+    address_of,
+    changes,
+    follows_profile,
+    make_folder,
     own_secret_names,
-    require_bound,
+    set_fields,
 )
 
 
@@ -44,6 +42,19 @@ class BackupLocationMixin(models.AbstractModel):
     operator_fields = fields.Char(
         compute="_compute_operator_fields",
         help="The fields that the server's administrator has set beside a secret.",
+    )
+    in_profile = fields.Boolean(
+        string="Set by the Server",
+        readonly=True,
+        copy=False,
+        help="A file of the server's administrator says where this storage is, and is "
+        "followed when it changes.",
+    )
+    profile_problem = fields.Text(compute="_compute_operator_fields")
+    folder_names = fields.Json(
+        readonly=True,
+        copy=False,
+        help="What stands for this database in the name of its folder.",
     )
     is_shared = fields.Boolean(
         compute="_compute_is_shared",
@@ -80,17 +91,14 @@ class BackupLocationMixin(models.AbstractModel):
         copies = self.env["backup.copy"].sudo().search(here)
         copies.write({"state": "unknown", "verified_at": False})
 
-    def _claim(self):
-        """Own a new location. Whose it is instead is told by the test."""
-        try:
-            self._guarded(may_write=True).admit()
-        except (PlaceNotEmpty, PlaceOfAnother, PlaceRaced):
-            return
-
     def _guarded(self, may_write):
+        self._adopt_operator_address()
         storage = self._prepare_storage()
+        is_new = self.in_profile and not (self.place_id or self._is_near())
 
         def enter(purpose):
+            if is_new and may_write:  # nobody presses a button in each database
+                storage.prepare()
             return Door(storage, odoo_config.owners(), guest_of(self)).enter(purpose)
 
         def is_own(uuid):
@@ -122,29 +130,21 @@ class BackupLocationMixin(models.AbstractModel):
         """Tell whether the server lends the access, so that its operator decides who
         may use it: it is not by a secret that was typed into this database."""
         secrets, typed = own_secret_names(self), self.sudo().sealed_secrets or {}
+        if self.in_profile and follows_profile(self):
+            return True
         return any(map(self._has_external_secret, secrets)) or not {*secrets} & {*typed}
 
-    # === SECRETS OF THE OPERATOR === #
+    # === WHAT THE OPERATOR SAYS === #
 
     def _operator_address(self):
-        """Return the values of the address that go with a secret which the server's
-        operator keeps for this storage, {} when he keeps none. Where it is sent is
-        all his; of the rest, what he gives. Raise PermanentError when he does not say
-        where it may be sent, or by which databases."""
-        if not any(map(self._has_external_secret, own_secret_names(self))):
-            return {}
-        require_bound(self)
-        kind = self._kind()
-        names = kind.fields("host", "folder", "more")
-        given = {name: operator_value(self, name) for name in names}
-        return {
-            name: converted(self, name, value)
-            for name, value in given.items()
-            if value or name in kind.fields("host")
-        }
+        """Return what the server's operator says of this storage, by the names of
+        fields, {} when nothing: all of it, when his profile has it; else the address
+        that goes with a secret of his. Where that is sent is all his; of the rest, what
+        he gives. Raise PermanentError when it may not be used."""
+        return address_of(self)
 
     def _at(self, name):
-        """Return the value of an address field: the operator's beside his secret."""
+        """Return the value of a field: the operator's where he says one."""
         return self._operator_address().get(name, self[name])
 
     def _outbound_rules(self):
@@ -155,21 +155,30 @@ class BackupLocationMixin(models.AbstractModel):
         return odoo_config.outbound_rules()
 
     def _adopt_operator_address(self):
-        """Show what is used."""
-        found = self._operator_address()
-        vals = {name: value for name, value in found.items() if value != self[name]}
-        vals = {name: value for name, value in vals.items() if value or self[name]}
-        if vals:
-            self.sudo().write(vals)
+        """Take over what the operator has changed since: it is shown, and another
+        address is another location. Raise EngineError."""
+        storage = self.sudo()
+        vals = changes(storage)
+        if not vals:
+            return
+        if set(vals) & set(storage._kind().fields("folder")):
+            make_folder(storage)
+        storage._leave_address(vals)
+        super(BackupLocationMixin, storage).write(vals)  # he asks nobody
 
-    @api.depends("provider", "external_name")
+    @api.depends("provider", "external_name", "in_profile")
+    @api.depends_context("lang")
     def _compute_operator_fields(self):
         for storage in self:
+            names, problem = {}, False
             try:
                 names = storage._operator_address()
-            except EngineError:
-                names = {}
+            except EngineError as error:
+                problem = storage.in_profile and format_error(self.env, error)
+            if storage.in_profile:
+                names = sorted(set_fields(storage))
             storage.operator_fields = ",".join(names)
+            storage.profile_problem = problem
 
     def _let_in(self):
         """Let this database use the location, as the server's operator wishes."""

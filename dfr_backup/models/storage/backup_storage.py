@@ -22,8 +22,8 @@ from ..engine_messages import (
 )
 from . import audited, setup
 from .form import columns_of_test, show_test
-from .location import refuse_same_address
-from .operator_values import operator_value
+from .location import claim, refuse_same_address
+from .operator_values import has_secret, refuse_set_fields, secret_of
 
 KIB = 1024
 LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
@@ -175,6 +175,7 @@ class BackupStorage(models.Model):
     def write(self, vals):
         if vals.get("active") is False:
             _refuse_used(self)
+        refuse_set_fields(self, vals)
         self._leave_address(vals)
         result = super().write(vals)
         if any(_is_configuration(name) for name in vals):
@@ -196,7 +197,7 @@ class BackupStorage(models.Model):
             storage._ask(partial(refuse_same_address, storage))
             if storage._is_near():
                 storage._ask(target.prepare)
-                storage._ask(storage._claim)
+                storage._ask(partial(claim, storage))
             storage.sudo().prepared_at = False
 
     @api.ondelete(at_uninstall=False)
@@ -253,11 +254,11 @@ class BackupStorage(models.Model):
 
     def _limits(self):
         return TransferLimits(
-            self.bandwidth * KIB, self.timeout, self._outbound_rules()
+            self._at("bandwidth") * KIB, self._at("timeout"), self._outbound_rules()
         )
 
     def _retries(self):
-        return RetryPolicy(patience=self.retry_minutes * 60)
+        return RetryPolicy(patience=self._at("retry_minutes") * 60)
 
     def _get_storage(self, error_class=None):
         """Return the engine storage, to read in it. Raise ``error_class`` instead of
@@ -286,13 +287,13 @@ class BackupStorage(models.Model):
         return identities._is_own(uuid, key, self)
 
     def _external_secret(self, name):
-        secret = operator_value(self, name)
+        secret = secret_of(self, name)
         if secret:
             self._operator_address()  # raises when it may not be sent there
         return secret
 
     def _has_external_secret(self, name):
-        return bool(operator_value(self, name))
+        return has_secret(self, name)
 
     def _ask(self, method):
         """Call a method of the engine for somebody who looks at a form."""

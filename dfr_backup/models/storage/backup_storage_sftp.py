@@ -116,8 +116,9 @@ class BackupStorage(models.Model):
     def _adopt_operator_address(self):
         adopted = super()._adopt_operator_address()
         line = self._operator_address().get("sftp_host_key")
-        if line:
-            self.sudo().sftp_fingerprint = HostKey.from_line(line).fingerprint
+        fingerprint = line and HostKey.from_line(line).fingerprint
+        if line and fingerprint != self.sftp_fingerprint:
+            self.sudo().sftp_fingerprint = fingerprint
         return adopted
 
     def _offer_what_to_trust(self):

@@ -1,0 +1,49 @@
+"""What a new plan begins with, where the profile of the server says so."""
+
+import logging
+
+from odoo import fields
+
+from ... import odoo_config
+from ...engine.errors import EngineError
+from ..mixins.backup_retention_mixin import RULES
+
+_logger = logging.getLogger(__name__)
+
+
+def profile_defaults(env, names):
+    """Return the values of these fields that the profile gives to a new plan. One that
+    cannot be read gives none."""
+    try:
+        profile = odoo_config.profile()
+    except EngineError as error:
+        _logger.warning("The server's profile: %s", error)
+        return {}
+    found = {**_given(profile.plan), **_storages(env)} if profile else {}
+    return {name: value for name, value in found.items() if name in names}
+
+
+def _given(plan):
+    """Return the values of fields for what the profile says, and for nothing else."""
+    known = {
+        "frequency": plan.frequency,
+        "weekday": plan.weekday is not None and str(plan.weekday),
+        "monthday": plan.monthday,
+        "tz": plan.timezone,
+        "retention": plan.keep,
+        "alert_emails": ", ".join(plan.recipients),
+    }
+    found = {name: value for name, value in known.items() if value}
+    if plan.minute_of_day is not None:
+        found["time"] = plan.minute_of_day / 60
+    if plan.rules:
+        found["retention"] = "custom"
+        found |= {name: plan.rules[rule] for name, rule in RULES.items()}
+    if plan.public_keys:
+        found |= {"encryption": "recipients", "age_recipients": plan.public_keys}
+    return found
+
+
+def _storages(env):
+    of_profile = env["backup.storage"].search([("in_profile", "=", True)])
+    return {"storage_ids": [fields.Command.set(of_profile.ids)]} if of_profile else {}
