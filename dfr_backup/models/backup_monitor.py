@@ -9,7 +9,7 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.monitoring.metrics import Metric
-from .moments import to_odoo_datetime
+from .moments import as_iso, to_odoo_datetime
 from .plan.overdue import gone_in_words, promise_facts
 
 MONITORS = ("health", "metrics")
@@ -84,7 +84,7 @@ class BackupMonitor(models.AbstractModel):
             "ok": worst == "ok",
             "status": worst,
             "database": self.env.cr.dbname,
-            "checked_at": _iso(now),
+            "checked_at": as_iso(now),
             "identity_problem": self._identity_problem(),
             "scheduler_problem": problem and str(problem.in_full),
             "scheduler_code": problem and (problem.code or None),
@@ -99,7 +99,7 @@ class BackupMonitor(models.AbstractModel):
             "ok": False,
             "status": "version",
             "database": self.env.cr.dbname,
-            "checked_at": _iso(fields.Datetime.now()),
+            "checked_at": as_iso(fields.Datetime.now()),
             "version_problem": str(mismatch.in_full),
             "version_code": mismatch.code,
             "plans": [],
@@ -130,9 +130,9 @@ class BackupMonitor(models.AbstractModel):
             "plan": plan.name,
             "status": "overdue" if plan.is_overdue else "failing" if failing else "ok",
             "reason": plan.overdue_reason or (reason if failing else ""),
-            "last_good": _iso(good),
+            "last_good": as_iso(good),
             "age_seconds": round((now - good).total_seconds()) if good else None,
-            "deadline": _iso(plan.promise_deadline),
+            "deadline": as_iso(plan.promise_deadline),
             "running": facts.open_state == "running",
         }
 
@@ -278,10 +278,6 @@ def monitor_param(monitor):
 def _hash(token):
     # the token is random and long: a fast hash keeps it from whoever reads the database
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
-
-
-def _iso(moment):
-    return f"{moment.isoformat(timespec='seconds')}Z" if moment else None
 
 
 def _timestamp(moment):

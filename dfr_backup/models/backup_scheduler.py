@@ -163,13 +163,3 @@ class BackupScheduler(models.AbstractModel):
             if cron:
                 pause = retry_pause(cron.failure_count)
                 cron._trigger(fields.Datetime.now() + pause)
-
-
-class BackupJob(models.Model):
-    _inherit = "backup.job"
-
-    def _perform(self):
-        result = super()._perform()
-        with self.env["backup.plan"]._harmless():
-            self.env["backup.scheduler"]._heal()
-        return result

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from odoo import api, models
+from odoo import api, fields, models
 
 from .. import odoo_config
 
@@ -23,7 +23,6 @@ class IrModuleModule(models.Model):
         """Start a backup that this operation waits for, and return the action that
         shows it; None when none is wanted, when there is a fresh one, or when nobody
         could make one."""
-        jobs = self.env["backup.job"]
         if not self._wants_backup() or not self.env.user.has_group(
             "dfr_backup.group_manager"
         ):
@@ -31,11 +30,19 @@ class IrModuleModule(models.Model):
         plan = self.env["backup.plan"].search(
             [("include_database", "=", True)], limit=1
         )
-        if not plan or jobs._fresh_backup(FRESH):
+        if not plan or self._has_fresh_backup():
             return None
         job = plan.sudo()._request_run("upgrade")
         job._let_wait(operation, self.mapped("name"))
         return job._action_open()
+
+    @api.model
+    def _has_fresh_backup(self):
+        """Tell whether there is a good backup of the database that has just begun."""
+        good = [("kind", "=", "backup"), ("state", "=", "success")]
+        fresh = ("date_start", ">=", fields.Datetime.now() - FRESH)
+        whole = [*good, fresh, ("include_database", "=", True)]
+        return bool(self.env["backup.job"].search_count(whole, limit=1))
 
     @api.model
     def _wants_backup(self):

@@ -14,3 +14,8 @@ def to_odoo_datetime(timestamp):
     if not timestamp:
         return False
     return timestamp.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)
+
+
+def as_iso(value):
+    """Return a value of a Datetime field as monitors read it, None for an empty one."""
+    return f"{value.isoformat(timespec='seconds')}Z" if value else None

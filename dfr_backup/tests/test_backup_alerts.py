@@ -17,14 +17,17 @@ from ..engine.errors.dump import MayNotRead
 from ..engine.errors.runs import NoReason
 from ..engine.errors.secrets import SecretUnreadable
 from ..models.engine_messages import error_columns, translate_engine_errors
-from ..models.plan import due
+from ..models.job import alerts
+from ..models.job.in_words import summary_for_monitors, summary_line
+from ..models.plan import due, monitors
 from ..models.plan.mails import compose_overdue
 from ..models.plan.overdue import verdicts
 from ..models.plan.recipients import alert_recipients
 from .common import BackupCase
 
 ALERTS = "odoo.addons.dfr_backup.models.plan.backup_alerts_mixin"
-JOB_ALERTS = "odoo.addons.dfr_backup.models.job.backup_job_alerts"
+JOB_ALERTS = "odoo.addons.dfr_backup.models.job.alerts"
+MONITORS = "odoo.addons.dfr_backup.models.plan.monitors"
 
 
 class AlertCase(BackupCase):
@@ -102,7 +105,7 @@ class TestBackupAlerts(AlertCase):
         self.assertEqual(len(mail), 1)
         self.assertEqual(mail.state, "outgoing")
         self.assertEqual(mail.email_to, "boss@example.com")
-        self.assertEqual(mail.subject, job._summarize(self.plan))
+        self.assertEqual(mail.subject, summary_line(job, self.plan))
         for name in (self.plan.name, self.env.cr.dbname):
             self.assertIn(name, mail.subject)
         text = html2plaintext(mail.body_html)
@@ -130,7 +133,7 @@ class TestBackupAlerts(AlertCase):
         self.assertIn("payslip", html2plaintext(mail.body_html))
         self.assertIn("[DUMP-08]", html2plaintext(mail.body_html))
         self.assertEqual((step.error_code, job.error_code), ("DUMP-08", "DUMP-08"))
-        summary = job._summary()
+        summary = summary_for_monitors(job)
         self.assertEqual(summary["error_code"], "DUMP-08")
         self.assertIn("DUMP-08", [one["error_code"] for one in summary["steps"]])
         self.assertIsNone(
@@ -146,7 +149,7 @@ class TestBackupAlerts(AlertCase):
         self.assertTrue(step.error)
         self.assertIs(step.error_code, False)
         job._run_context().ending.close("failure", Cancelled())
-        summary, printed = job._summary(), runs._as_json(job)
+        summary, printed = summary_for_monitors(job), runs._as_json(job)
         self.assertTrue(summary["error"])
         codes = [summary["error_code"], printed["job"]["error_code"]]
         for steps in (summary["steps"], printed["steps"]):
@@ -166,7 +169,8 @@ class TestBackupAlerts(AlertCase):
         good.step_ids.state = "success"
         good._run_context().ending.finish()
         empty = {
-            name: good._summary()[name] for name in ("error", "hint", "error_code")
+            name: summary_for_monitors(good)[name]
+            for name in ("error", "hint", "error_code")
         }
         self.assertEqual(empty, dict.fromkeys(empty))
 
@@ -181,7 +185,7 @@ class TestBackupAlerts(AlertCase):
     def test_partial_is_told(self):
         job, mail = self.ended(archive_files="failure")
         self.assertEqual(job.state, "partial")
-        self.assertEqual(mail.subject, job._summarize(self.plan))
+        self.assertEqual(mail.subject, summary_line(job, self.plan))
 
     def test_failures_can_be_left_out(self):
         self.plan.alert_failure = False
@@ -202,8 +206,8 @@ class TestBackupAlerts(AlertCase):
 
     def assertRecovered(self, mail, job):
         """Check that a mail says more than that the run is good."""
-        self.assertEqual(mail.subject, job._summarize(self.plan, recovered=True))
-        self.assertNotEqual(mail.subject, job._summarize(self.plan))
+        self.assertEqual(mail.subject, summary_line(job, self.plan, recovered=True))
+        self.assertNotEqual(mail.subject, summary_line(job, self.plan))
 
     def test_recovery_can_be_left_out(self):
         self.plan.alert_recovery = False
@@ -213,7 +217,7 @@ class TestBackupAlerts(AlertCase):
     def test_every_success_on_request(self):
         self.plan.alert_success = True
         job, mail = self.ended()
-        self.assertEqual(mail.subject, job._summarize(self.plan))
+        self.assertEqual(mail.subject, summary_line(job, self.plan))
 
     def test_cancelled_is_not_told(self):
         job = self.run_now()
@@ -281,7 +285,7 @@ class TestBackupAlerts(AlertCase):
 
     def test_a_run_that_could_not_tell_is_told_by_the_supervisor_once(self):
         job = self.run_now()
-        with patch.object(type(job), "_announce"):
+        with patch.object(alerts, "announce"):
             self.assertFalse(
                 self.mails_of(lambda: self.end(job, dump_database="failure"))
             )
@@ -306,12 +310,12 @@ class TestBackupAlerts(AlertCase):
         partial, _mails = self.ended(dump_database="failure")
         (activity,) = self.activities()
         self.assertEqual(activity.user_id, self.manager)
-        self.assertEqual(activity.summary, partial._summarize(self.plan))
+        self.assertEqual(activity.summary, summary_line(partial, self.plan))
         failed, _mails = self.ended(
             dump_database="failure", archive_files="failure", compress="skipped"
         )
         self.assertEqual(self.activities(), activity)
-        self.assertEqual(activity.summary, failed._summarize(self.plan))
+        self.assertEqual(activity.summary, summary_line(failed, self.plan))
 
     def test_recovery_closes_the_activity(self):
         self.ended(dump_database="failure")
@@ -331,7 +335,7 @@ class TestBackupAlerts(AlertCase):
             "verify", [{"kind": "verify"}], "schedule", plan_id=self.plan.id
         )
         mail = self.mails_of(lambda: self.end(bad, verify="failure"))
-        self.assertEqual(mail.subject, bad._summarize(self.plan))
+        self.assertEqual(mail.subject, summary_line(bad, self.plan))
         self.assertEqual(len(self.activities()), 2)
 
     def test_whoever_may_not_see_backups_gets_no_activity(self):
@@ -425,7 +429,7 @@ class TestBackupAlerts(AlertCase):
         self.plan.webhook_url = "http://127.0.0.1:9/x"
         sealed = self.plan.sudo().sealed_secrets
         self.plan.sudo().sealed_secrets = dict.fromkeys(sealed, "v1.broken")
-        with self.in_hours(31), self.assertLogs(JOB_ALERTS, "WARNING"):
+        with self.in_hours(31), self.assertLogs(MONITORS, "WARNING"):
             self.assertEqual(len(self.watch()), 1)
             self.assertTrue(self.plan.overdue_told_at and self.activities())
             self.assertFalse(self.watch())
@@ -538,7 +542,7 @@ class TestBackupAlerts(AlertCase):
         check = self.env["backup.job"]._create_run(
             "verify", [{"kind": "verify"}], "schedule", plan_id=self.plan.id
         )
-        with patch.object(type(check), "_ping_after_commit") as called:
+        with patch.object(monitors, "ping_after_commit") as called:
             self.end(check, verify="failure")
         called.assert_not_called()
 

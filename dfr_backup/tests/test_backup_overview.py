@@ -9,7 +9,7 @@ from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
-from ..models.job import backup_job_live
+from ..models.job import live
 from ..models.plan.in_words import schedule_in_words
 from .common import BackupCase
 
@@ -307,7 +307,7 @@ class TestBackupOverview(OverviewCase):
 class TestBackupLive(OverviewCase):
     def setUp(self):
         super().setUp()
-        backup_job_live._last_told.update(news=(), at=0.0)
+        live._last_told.update(news=(), at=0.0)
         self.job = self.run_now()
         self.sent()
 
@@ -317,14 +317,10 @@ class TestBackupLive(OverviewCase):
         rows = self.env["bus.bus"].search([])
         messages = [(json.loads(row.channel), json.loads(row.message)) for row in rows]
         rows.unlink()
-        return [
-            (c, m["payload"])
-            for c, m in messages
-            if m["type"] == backup_job_live.MESSAGE
-        ]
+        return [(c, m["payload"]) for c, m in messages if m["type"] == live.MESSAGE]
 
     def test_message_goes_to_those_who_may_see_the_run(self):
-        self.job._tell()
+        live.tell(self.job)
         ((channel, payload),) = self.sent()
         group = self.env.ref("dfr_backup.group_viewer")
         self.assertEqual(channel[1:], ["res.groups", group.id])
@@ -332,29 +328,27 @@ class TestBackupLive(OverviewCase):
 
     def test_message_holds_numbers_and_states_only(self):
         self.job.error = "a secret"
-        self.job._tell()
+        live.tell(self.job)
         ((_channel, payload),) = self.sent()
         texts = {value for value in payload.values() if isinstance(value, str)}
         self.assertEqual(texts, {"backup", "pending"})
 
     def test_progress_is_told_once_a_second_and_a_new_step_at_once(self):
-        self.job._tell()
-        self.job._tell()
+        live.tell(self.job)
+        live.tell(self.job)
         self.assertEqual(len(self.sent()), 1)
         self.job.state = "running"
-        self.job._tell()
+        live.tell(self.job)
         self.assertEqual([payload["state"] for _c, payload in self.sent()], ["running"])
         self.job.step_ids[0].state = "running"
-        self.job._tell()
+        live.tell(self.job)
         self.assertEqual(self.sent()[0][1]["step_id"], self.job.step_ids[0].id)
-        backup_job_live._last_told["at"] -= backup_job_live.TELL_EVERY
-        self.job._tell()
+        live._last_told["at"] -= live.TELL_EVERY
+        live.tell(self.job)
         self.assertEqual(len(self.sent()), 1)
 
     def test_what_changes_a_run_is_told_after_the_commit(self):
-        waiting = self.env.cr.postcommit.data.setdefault(
-            backup_job_live.POSTCOMMIT_KEY, set()
-        )
+        waiting = self.env.cr.postcommit.data.setdefault(live.POSTCOMMIT_KEY, set())
         for change in (
             lambda: self.job.write({"state": "running"}),
             lambda: self.job.step_ids[0].write({"bytes_done": 5}),
@@ -370,8 +364,8 @@ class TestBackupLive(OverviewCase):
     def test_a_message_that_cannot_be_sent_hurts_nobody(self):
         error = psycopg2.OperationalError("gone")
         lost = patch.object(self.env.registry, "cursor", side_effect=error)
-        with lost, self.assertLogs(backup_job_live._logger, logging.INFO) as logs:
-            backup_job_live._tell(self.env.registry, {self.job.id})
+        with lost, self.assertLogs(live._logger, logging.INFO) as logs:
+            live._tell_committed(self.env.registry, {self.job.id})
         self.assertIn("gone", logs.output[0])
 
     def test_time_left_follows_from_the_last_good_run(self):

@@ -1,6 +1,7 @@
 from odoo.tests import tagged
 from odoo.tools import html2plaintext
 
+from ..models.job.in_words import size_drop_in_words, summary_line
 from .test_backup_overview import OverviewCase
 
 USUAL = 1000
@@ -42,9 +43,9 @@ class TestBackupSize(OverviewCase):
         )
         mail = self.mails(small)
         self.assertEqual(len(mail), 1)
-        self.assertEqual(mail.subject, small._summarize(self.plan))
+        self.assertEqual(mail.subject, summary_line(small, self.plan))
         self.assertIn("60%", mail.subject)
-        _why, remedy = small._shrinking_in_words(self.env)
+        _why, remedy = size_drop_in_words(small, self.env)
         self.assertIn(remedy, " ".join(html2plaintext(mail.body_html).split()))
         again = self.back_up_bytes(400)
         self.assertTrue(again.size_drop)

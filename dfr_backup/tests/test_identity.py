@@ -21,9 +21,10 @@ from ..engine.messages import to_json
 from ..engine.ownership.owners import Record
 from ..engine.progress import Progress
 from ..engine.storages.local.storage import LocalStorage
+from ..models.job import alerts
 from ..models.job.catalogue import Copies
 from ..models.overview.problems import all_problems
-from .test_backup_alerts import JOB_ALERTS
+from ..models.plan import monitors
 from .test_backup_catalogue import CatalogueCase
 
 
@@ -111,11 +112,11 @@ class TestIdentity(IdentityCase):
     def test_a_copy_of_the_database_pings_nobody(self):
         self.plan.ping_url = "http://127.0.0.1:9/x"
         job = self.run_now()
-        with patch.object(type(job), "_ping_after_commit") as called:
-            job._ping("success", 1)
+        with patch.object(monitors, "ping_after_commit") as called:
+            alerts.ping(job, "success", 1)
             self.assertEqual(called.call_count, 1)
             self.become_a_copy()
-            job._ping("success", 1)
+            alerts.ping(job, "success", 1)
             self.assertEqual(called.call_count, 1)
 
     def test_backups_of_a_copy_do_not_count_for_the_original(self):
@@ -220,11 +221,11 @@ class TestIdentity(IdentityCase):
         job = self.run_now()
         self.assertIsNone(self.identities._objection())
         with (
-            patch(f"{JOB_ALERTS}.runner.is_runner", lambda env: True),
+            patch.object(alerts.runner, "is_runner", lambda env: True),
             patch.object(self.env.cr, "commit", lambda: None),
-            patch(f"{JOB_ALERTS}.send_all", return_value=[]) as sent,
+            patch.object(alerts, "send_all", return_value=[]) as sent,
         ):
-            job._ping("started", 1)
+            alerts.ping(job, "started", 1)
         self.assertEqual(sent.call_count, 0)
         self.assertIsInstance(self.identities._objection(), TwoWriters)
 
@@ -234,8 +235,8 @@ class TestIdentity(IdentityCase):
         self.plan.webhook_url = "http://127.0.0.1:9/x"
         job = self.run_now()
         tell = {
-            "died": lambda: job._ping("failure", 1),
-            "overdue": lambda: job._ping_overdue(self.plan),
+            "died": lambda: alerts.ping(job, "failure", 1),
+            "overdue": lambda: monitors.ping_overdue(self.plan),
         }
         stranger = self.store_as(self.me, 4)
         self.env["backup.job"].search([("uuid", "=", "00000000-0000")]).unlink()
@@ -258,7 +259,7 @@ class TestIdentity(IdentityCase):
         self.env.flush_all()
         with (
             patch.object(self.env.cr, "postcommit", type(self.env.cr.postcommit)()),
-            patch(f"{JOB_ALERTS}.send_all", return_value=[]) as sent,
+            patch.object(monitors, "send_all", return_value=[]) as sent,
         ):
             act()
             self.assertEqual(sent.call_count, 0)

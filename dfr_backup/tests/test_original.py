@@ -17,6 +17,7 @@ from ..engine.errors.identity import (
     TwoWriters,
 )
 from ..models.overview.problems import identity_problems
+from ..models.storage.space import days_until_full
 from .test_identity import IdentityCase
 
 
@@ -117,12 +118,12 @@ class TestOriginal(IdentityCase):
         self.assertIsNone(self.identities._objection())
 
     def test_the_days_until_the_storage_is_full(self):
-        self.assertIsNone(self.storage._days_until_full())
+        self.assertIsNone(days_until_full(self.storage))
         for days in range(1, 5):
             date = fields.Datetime.now() - timedelta(days=days, minutes=1)
             self.store(days).write({"size": 10 << 20, "date": date})
         self.storage.free_space = 100 << 20
-        self.assertEqual(self.storage._days_until_full(), 10)
+        self.assertEqual(days_until_full(self.storage), 10)
         self.assertIn("10", self.storage.identity_problem)
         found = identity_problems(self.env)
         self.assertIn("10", found[0]["text"])

@@ -5,8 +5,7 @@ from odoo.tools import config
 
 from .. import odoo_config
 from ..engine.errors.outbound import AddressNeverCalled, PrivateNotAllowed
-from ..engine.monitoring.ping import webhook
-from ..models.job.backup_job_alerts import _send_and_log
+from ..models.plan.monitors import pings_of, send_and_log
 from .common import BackupCase, patch
 
 KINDS = {
@@ -77,8 +76,7 @@ class TestOutbound(BackupCase):
         self.allow("none")
         self.assertEqual(odoo_config.outbound_rules().private, ())
         self.plan.webhook_url = "http://127.0.0.1:9/x"
-        job = self.run_now()
-        pings = job._pings(self.plan, {"webhook_url": webhook}, "failure", {})
+        pings = pings_of(self.plan, "failure", {}, ["webhook_url"])
         with self.assertLogs("odoo.addons.dfr_backup", "WARNING") as logs:
-            _send_and_log(pings)
+            send_and_log(pings)
         self.assertIn("dfr_backup_private_hosts", logs.output[0])

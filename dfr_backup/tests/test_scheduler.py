@@ -18,7 +18,7 @@ from ..engine.errors.runs import (
     ActionTooFar,
 )
 from ..models import backup_scheduler
-from ..models.job.backup_job_alerts import ANNOUNCE_PATIENCE
+from ..models.job.alerts import ANNOUNCE_PATIENCE
 from ..models.plan import due
 from ..models.plan.due import NEXT_FIELDS
 from .common import BackupCase

@@ -16,6 +16,7 @@ from ..engine.errors.storage import ReadOnlyStorage
 from ..engine.messages import Message
 from ..engine.sources.filestore import OTHER_CONTENT, FileIssue
 from ..models.engine_messages import displayed, stored_text, translate
+from ..models.job.in_words import summary_for_monitors
 from ..runs.words import NO_ARCHIVE
 from .test_backup_alerts import AlertCase
 
@@ -151,7 +152,7 @@ class TestTranslations(AlertCase):
     def test_monitors_and_the_history_stay_english(self):
         error = TableLocked()
         job, _step, _mail = self.failed(error)
-        summary = job.with_env(self.german)._summary()
+        summary = summary_for_monitors(job.with_env(self.german))
         self.assertEqual(summary["error"], job.error)
         self.assertIn(str(error), job.error)
 

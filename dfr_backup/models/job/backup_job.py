@@ -1,4 +1,3 @@
-import logging
 import uuid
 from dataclasses import replace
 
@@ -18,11 +17,10 @@ from ...runs.state import RunState
 from ..actions import form_action
 from ..engine_messages import error_columns, translate, translate_engine_errors
 from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from . import right_server
+from . import alerts, live, right_server
 from .context import RunContext
+from .estimate import estimate_seconds_left
 from .supervision import spawn_after_commit, supervise, supervise_again
-
-_logger = logging.getLogger(__name__)
 
 PERSIST_TRIES = 5
 
@@ -107,7 +105,26 @@ class BackupJob(models.Model):
     )
 
     warning_count = fields.Integer(string="Warnings")
+    size_drop = fields.Integer(
+        "Smaller By", readonly=True, copy=False, help="In percent of the ones before."
+    )
+    to_announce = fields.Boolean(
+        copy=False, help="This run has ended, and nobody knows yet."
+    )
+    dismissed = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="Somebody has seen on the overview that this run did not end well.",
+    )
+    then_operation = fields.Selection(
+        [("upgrade", "Upgrade"), ("uninstall", "Uninstall")]
+    )
+    then_modules = fields.Json()
+    then_text = fields.Char(compute="_compute_then_text")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
+    seconds_left = fields.Float(
+        compute="_compute_seconds_left", help="In seconds; 0: not known."
+    )
     current_step = fields.Char(compute="_compute_progress")
     can_retry_upload = fields.Boolean(compute="_compute_can_retry_upload")
     runner_log = fields.Char(compute="_compute_runner_log")
@@ -127,6 +144,11 @@ class BackupJob(models.Model):
     _one_per_moment = models.UniqueIndex(
         "(plan_id, kind, scheduled_at) WHERE scheduled_at IS NOT NULL",
         "This moment of the schedule has been served.",
+    )
+    _recent_idx = models.Index("(plan_id, id) WHERE kind = 'backup'")
+    _to_announce_idx = models.Index("(id) WHERE to_announce")
+    _bad_loose_idx = models.Index(
+        "(id) WHERE plan_id IS NULL AND state IN ('failure', 'partial')"
     )
 
     @api.depends("date_start", "date_end")
@@ -193,8 +215,31 @@ class BackupJob(models.Model):
             left = job.state == "pending" and right_server.is_left(job)
             job.waits_for_server = left and translate(self.env, left.message)
 
+    @api.depends("state", "step_ids.state", "step_ids.bytes_done")
+    def _compute_seconds_left(self):
+        for job in self:
+            running = job.state == "running"
+            job.seconds_left = estimate_seconds_left(job) if running else 0
+
+    @api.depends("then_operation", "then_modules")
+    def _compute_then_text(self):
+        for job in self:
+            job.then_text = ", ".join(job.then_modules or ())
+
     def _inverse_restore_key(self):
         self._seal_secret("restore_key")
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        jobs = super().create(vals_list)
+        live.tell_after_commit(jobs)
+        return jobs
+
+    def write(self, vals):
+        result = super().write(vals)
+        if {"state", "cancel_requested"} & vals.keys():
+            live.tell_after_commit(self)
+        return result
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_meaningful(self):
@@ -282,6 +327,20 @@ class BackupJob(models.Model):
         """Ask what the imported archive is to become."""
         self.ensure_one()
         return self.copy_ids[:1].action_restore()
+
+    def action_go_on(self):
+        """Do what waits for this backup, whatever became of it: the form has asked."""
+        self.ensure_one()
+        self._check_manager()
+        modules = self.env["ir.module.module"].search(
+            [("name", "in", self.then_modules or [])]
+        )
+        operation = self.then_operation
+        self.sudo().then_operation = False
+        modules = modules.with_context(dfr_backup_no_backup=True)
+        if operation == "uninstall":
+            return modules.button_immediate_uninstall()
+        return modules.button_immediate_upgrade()
 
     def _run(self):
         """Return what this run does, and what is special about its kind."""
@@ -394,12 +453,53 @@ class BackupJob(models.Model):
         if not self.env.user.has_group("dfr_backup.group_manager"):
             raise AccessError(self.env._("Only a backup manager may do that."))
 
-    # === WHAT RUNS ASK === #
+    # === WHAT WAITS FOR A BACKUP === #
+
+    def _let_wait(self, operation, names):
+        """Let an operation on modules wait for this backup, beside what waits already.
+
+        Raise UserError when that is another operation: only one can be gone on with.
+        """
+        self.ensure_one()
+        if self.then_operation and self.then_operation != operation:
+            raise UserError(
+                self.env._(
+                    "%(run)s has not begun, and another change waits for it already: "
+                    "the module %(names)s. Open that backup, go on with its change "
+                    "when it is done, and then ask for this one again.",
+                    run=self.name,
+                    names=self.then_text,
+                )
+            )
+        names = sorted({*(self.then_modules or ()), *names})
+        self._persist(self, {"then_operation": operation, "then_modules": names})
+
+    def _hand_over(self, other):
+        """Let what waits for this backup wait for ``other``, which takes its place."""
+        if self.then_operation and other.then_operation in (False, self.then_operation):
+            other._let_wait(self.then_operation, self.then_modules)
+            self._persist(self, {"then_operation": False})
+
+    # === WHAT WORKERS DO === #
 
     @api.model
     def _supervise(self):
         """Resume or close what lost its runner, then start the next waiting run."""
         supervise(self)
+
+    @api.model
+    def _announce_forgotten(self):
+        """Tell how those runs ended whose process could not tell it any more."""
+        alerts.announce_forgotten(self)
+
+    @api.model
+    def _due_moments(self):
+        return alerts.due_moments(self)
+
+    def _may_speak(self):
+        """Tell whether this run is about a plan of this database, and not of its
+        original."""
+        return bool(self.plan_id) and self._is_own() and self.plan_id._may_speak()
 
     def _is_alive(self):
         """Tell whether a runner holds this run's lock, which dies with its process."""
@@ -411,7 +511,12 @@ class BackupJob(models.Model):
     def _perform(self):
         """Do what is left of this run, from its first open step on."""
         self.ensure_one()
+        alerts.announce_start(self)
         self._run().perform()
+        with self.env["backup.plan"]._harmless():
+            self.env["backup.scheduler"]._heal()
+
+    # === WHAT RUNS ASK === #
 
     def _check_cancel(self):
         """Raise ``Cancelled`` when somebody asked for it.
@@ -450,20 +555,6 @@ class BackupJob(models.Model):
         if runner.is_runner(self.env):
             self.env.cr.rollback()
             self.env.invalidate_all()
-
-    def _close(self, state, error=None):
-        self._persist(
-            self,
-            {
-                "state": state,
-                "date_end": fields.Datetime.now(),
-                **error_columns(error),
-                "warning_count": len(
-                    self.step_ids.filtered(lambda s: s.state == "warning")
-                ),
-            },
-        )
-        _logger.info("Backup %s ended: %s", self.name, state)
 
     def _step(self, kind, storage=None):
         """Return the step of that kind and storage, empty when it is not planned."""

@@ -14,6 +14,7 @@ from ...runs.words import MORE_LINES
 from ..engine_messages import MessageText, error_columns, translate
 from ..rights import MANAGER
 from ..states import GOOD_STATES, OPEN_STATES, STEP_KINDS, STEP_STATES
+from . import live
 
 _logger = logging.getLogger(__name__)
 
@@ -73,6 +74,12 @@ class BackupStep(models.Model):
                 step.progress = min(99.0, 100.0 * step.bytes_done / step.bytes_total)
             else:
                 step.progress = 0.0
+
+    def write(self, vals):
+        result = super().write(vals)
+        if {"state", "bytes_done"} & vals.keys():
+            live.tell_after_commit(self.job_id)
+        return result
 
     def _is_closed(self):
         """Tell whether this step needs nothing more. A step that is not planned is

@@ -14,6 +14,7 @@ from ...engine.policy.supervision import MAX_ATTEMPTS, POSTPONE
 from ...runs import words
 from ..engine_messages import error_columns, stored_error
 from ..states import OPEN_STATES
+from . import alerts
 from .part import Part
 
 _logger = logging.getLogger(__name__)
@@ -110,7 +111,21 @@ class Ending(Part):
 
     def close(self, state, error=None):
         """Close the run with this state."""
-        self.job._close(state, error)
+        job = self.job
+        warned = job.step_ids.filtered(lambda step: step.state == "warning")
+        job._persist(
+            job,
+            {
+                "state": state,
+                "date_end": fields.Datetime.now(),
+                "warning_count": len(warned),
+                "to_announce": job._may_speak(),
+                **error_columns(error),
+            },
+        )
+        _logger.info("Backup %s ended: %s", job.name, state)
+        if job.to_announce:
+            alerts.announce(job)
 
 
 def _step_failed(step):

@@ -7,6 +7,7 @@ from ...engine.policy.size_drop import shrinkage
 from ...runs import words
 from ..states import OPEN_STATES
 from .part import Part
+from .sizes import backups_alike
 
 
 class Plan(Part):
@@ -82,7 +83,7 @@ class Plan(Part):
         usual; 0 when it is not. One that is known to lack something is no surprise."""
         drop = 0
         if not self.context.archive.missing_parts():
-            sizes = self.job._alike().mapped("archive_size")
+            sizes = backups_alike(self.job).mapped("archive_size")
             drop = shrinkage(
                 self.job.archive_size, sizes, self.job.plan_id.size_warning
             )

@@ -1,6 +1,8 @@
 """What the overview shows of each plan, each storage and each open run."""
 
 from ..copy.states import PRESENT_STATES
+from ..job.in_words import kind_in_words
+from ..job.live import live_values
 from ..plan.in_words import contents_in_words, schedule_in_words
 from ..states import OPEN_STATES
 
@@ -123,9 +125,9 @@ def open_runs(env):
     jobs = env["backup.job"].search([("state", "in", OPEN_STATES)], limit=STRIP)
     return [
         {
-            **job._live_values(),
+            **live_values(job),
             "name": job.name,
-            "label": job._kind_in_words(env),
+            "label": kind_in_words(job, env),
             "step": job.current_step,
         }
         for job in jobs.sorted(lambda job: (job.state != "running", job.id))

@@ -6,7 +6,11 @@ from ...engine.errors.identity import NotOriginal
 from ...engine.errors.runs import ActionOff, SwitchedOff
 from ..actions import form_action
 from ..engine_messages import displayed, format_error, translate
+from ..job.in_words import kind_in_words, size_drop_in_words
+from ..storage.location import sharing_in_words
+from ..storage.space import days_until_full
 from .cards import last_ended
+from .loose_runs import bad_without_plan, what_it_was_about
 
 
 def all_problems(env, lasts):
@@ -86,7 +90,7 @@ def _days_until_full_in_words(env):
     left = {
         storage: days
         for storage in storages.filtered("identity_problem")
-        if (days := storage._days_until_full()) is not None
+        if (days := days_until_full(storage)) is not None
     }
     if not left:
         return ""
@@ -141,7 +145,7 @@ def _backup_problems(env, plan, last):
         return [job_problem(env, "partial", "warning", title, last)]
     if last.size_drop:
         title = env._("%s: the last backup is much smaller", plan.name)
-        text = _sentences(*last._shrinking_in_words(env))
+        text = _sentences(*size_drop_in_words(last, env))
         return [_run_problem(env, "size_drop", "warning", title, text, last)]
     return []
 
@@ -195,7 +199,7 @@ def _storage_problems(env, storage):
         return [{**problem, "code": storage.last_test_error_code or None}]
     if used and storage.is_shared:
         title = env._("%s: shared with other databases", name)
-        text = storage._sharing_in_words()
+        text = sharing_in_words(storage)
         return [make_problem(env, "shared", "warning", title, text, action, storage)]
     untried = not storage.last_test and not storage.copy_count
     if used and untried and storage._is_off_site():
@@ -278,12 +282,12 @@ def _button(env, record):
 def loose_problems(env):
     """Return what became of runs of no plan, for example of a restore that was
     started from a stored backup."""
-    return [_loose_problem(env, job) for job in env["backup.job"]._bad_without_plan()]
+    return [_loose_problem(env, job) for job in bad_without_plan(env)]
 
 
 def _loose_problem(env, job):
-    kind = job._kind_in_words(env)
-    about = {"kind": kind, "run": job.name, "what": job._about()}
+    kind = kind_in_words(job, env)
+    about = {"kind": kind, "run": job.name, "what": what_it_was_about(job)}
     if job.state == "partial":
         title = env._("%(kind)s %(run)s was partial: %(what)s", **about)
     else:

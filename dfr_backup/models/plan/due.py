@@ -7,7 +7,7 @@ from datetime import timedelta
 from odoo import fields
 
 from ...runs.state import RunState
-from . import mails
+from . import mails, monitors
 from .copies import newest_copies, newest_of_each_storage, untrusted_since
 
 _logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def _tell_overdue(plan):
     )
     if plan.alert_failure:
         mails.queue(plan.env, mails.make_mails(plan, mails.compose_overdue))
-    plan.env["backup.job"]._ping_overdue(plan)
+    monitors.ping_overdue(plan)
 
 
 def _forget_overdue(plan):

@@ -14,7 +14,7 @@ from ...engine.ownership.locations import Door, open_to
 from ...engine.storages.registry import kinds
 from ..engine_messages import format_error
 from .form import show_test
-from .location import guest_of, near_directory, warning_of
+from .location import guest_of, near_directory, sharing_in_words, warning_of
 from .operator_values import (
     address_of,
     changes,
@@ -117,14 +117,6 @@ class BackupLocationMixin(models.AbstractModel):
             except EngineError:  # what uses the storage says that
                 record = None
             storage.is_shared = bool(record and record.is_shared_for(mine))
-
-    def _sharing_in_words(self):
-        return self.env._(
-            "Other databases keep backups in the same location. Each of them sees and "
-            "deletes only its own. Create a storage with a location of its own for "
-            "this database, select it in the plan instead of this one, and keep this "
-            "one until its last backup has expired."
-        )
 
     def _is_lent(self):
         """Tell whether the server lends the access, so that its operator decides who
@@ -239,6 +231,6 @@ class BackupLocationMixin(models.AbstractModel):
     @api.depends(_depends_on_directories)
     def _compute_caution(self):
         for storage in self:
-            shared = storage.is_shared and storage._sharing_in_words()
+            shared = storage.is_shared and sharing_in_words(storage)
             found = filter(None, [shared, warning_of(storage)])
             storage.caution = "\n".join(found) or False

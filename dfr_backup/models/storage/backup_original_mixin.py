@@ -6,8 +6,6 @@ What is said of a storage stands in the database, and names the identity that it
 said for: in a copy of the database it says nothing.
 """
 
-from datetime import timedelta
-
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 
@@ -20,11 +18,9 @@ from ...engine.errors.identity import (
     OperatorDecides,
     TwoWriters,
 )
-from ..copy.states import PRESENT_STATES
 from ..engine_messages import format_error, translate_engine_errors
 from ..moments import from_odoo_datetime
-
-PACE_DAYS = 30  # of which the backups say how quickly a storage fills up
+from .space import days_until_full
 
 
 class BackupOriginalMixin(models.AbstractModel):
@@ -78,17 +74,6 @@ class BackupOriginalMixin(models.AbstractModel):
             storage.identity_problem = _identity_in_words(storage, error)
             storage.may_say_original = bool(error) and not storage._is_lent()
 
-    def _days_until_full(self):
-        """Return for how many days its free space lasts while nothing is deleted;
-        None when nobody knows."""
-        since = fields.Datetime.now() - timedelta(days=PACE_DAYS)
-        mine = [("storage_id", "=", self.id), ("state", "in", PRESENT_STATES)]
-        copies = self.env["backup.copy"].search([*mine, ("date", ">=", since)])
-        if not (self.free_space and copies):
-            return None
-        days = max((fields.Datetime.now() - min(copies.mapped("date"))).days, 1)
-        return int(self.free_space * days // max(sum(copies.mapped("size")), 1))
-
     @check_identity
     def action_say_original(self):
         """Let this database be the original here."""
@@ -120,7 +105,7 @@ class BackupOriginalMixin(models.AbstractModel):
 def _identity_in_words(storage, error):
     if not error:
         return False
-    days = storage._days_until_full()
+    days = days_until_full(storage)
     full = days is not None and storage.env._(
         "Nothing is deleted meanwhile: at the pace of the last days, the storage "
         "is full in %s days.",

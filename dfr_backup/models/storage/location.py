@@ -115,3 +115,12 @@ def warning_of(storage):
         "This directory is on this server: it survives a broken disk, and neither "
         "fire, nor theft, nor an intruder. Add a storage in another place."
     )
+
+
+def sharing_in_words(storage):
+    return storage.env._(
+        "Other databases keep backups in the same location. Each of them sees and "
+        "deletes only its own. Create a storage with a location of its own for "
+        "this database, select it in the plan instead of this one, and keep this "
+        "one until its last backup has expired."
+    )

@@ -1,0 +1,115 @@
+"""What people and monitors are told about a run."""
+
+from ..engine_messages import displayed
+from ..moments import as_iso
+from ..plan.mails import link_to, mail_facts
+from ..states import BAD_STATES
+
+COLORS = {"failure": "#b02a37", "partial": "#997404"}
+GOOD_COLOR = "#146c43"
+
+
+def kind_in_words(job, env):
+    kinds = dict(job._fields["kind"]._description_selection(env))
+    return kinds.get(job.kind, job.kind)
+
+
+def summary_line(job, plan, recovered=False):
+    """Return how a run ended, in one line, in the language of ``plan``."""
+    env = plan.env
+    kind = kind_in_words(job, env)
+    about = {"kind": kind, "plan": plan.name, "database": env.cr.dbname}
+    if job.state == "failure":
+        return env._("%(kind)s failed: %(plan)s (%(database)s)", **about)
+    if job.state == "partial":
+        return env._("%(kind)s only partly good: %(plan)s (%(database)s)", **about)
+    if job.size_drop:
+        drop = {**about, "drop": job.size_drop}
+        return env._("%(kind)s is %(drop)s%% smaller: %(plan)s (%(database)s)", **drop)
+    if recovered:
+        return env._("%(kind)s works again: %(plan)s (%(database)s)", **about)
+    return env._("%(kind)s is good: %(plan)s (%(database)s)", **about)
+
+
+def size_drop_in_words(job, env):
+    """Return what is the matter with an archive that is much smaller, and what to do,
+    in the language of ``env``."""
+    return (
+        env._("The archive is %s%% smaller than the ones before.", job.size_drop),
+        env._(
+            "If nobody has deleted that much, data is missing: compare it with an "
+            "older backup, and protect that one until you know."
+        ),
+    )
+
+
+def compose_mail(job, plan, recovered):
+    """Return the values of the mail about a run, in the language of ``plan``."""
+    local = job.with_env(plan.env)
+    state = "partial" if local.size_drop else local.state
+    return {
+        "title": summary_line(local, plan, recovered),
+        "color": COLORS.get(state, GOOD_COLOR),
+        "intro": False,
+        "problems": _problems(local),
+        "facts": [
+            (plan.env._("Run"), local.name),
+            (plan.env._("Started"), plan._in_words(local.date_start)),
+            *mail_facts(plan),
+        ],
+        "link": link_to(plan, job),
+        "button": plan.env._("Open the Run"),
+    }
+
+
+def _problems(job):
+    """Return what went wrong, as dicts of what, why and todo."""
+    failed = job.step_ids.filtered(lambda step: step.state == "failure")
+    problems = [_problem(step.display_name, step) for step in failed]
+    if job.size_drop:
+        why, todo = size_drop_in_words(job, job.env)
+        problems.append({"what": False, "why": why, "todo": todo})
+    if problems or job.state not in BAD_STATES:
+        return problems
+    return [_problem(False, job)]
+
+
+def _problem(what, told):
+    why = displayed(told, "error")
+    if told.error_code:
+        why = f"{why} [{told.error_code}]"
+    return {"what": what, "why": why, "todo": displayed(told, "hint")}
+
+
+def summary_for_monitors(job):
+    """Return a run as a JSON object. Times are UTC, sizes are bytes."""
+    return {
+        "database": job.env.cr.dbname,
+        "plan": job.plan_id.name,
+        "run": job.name,
+        "uuid": job.uuid,
+        "kind": job.kind,
+        "state": job.state,
+        "started_at": as_iso(job.date_start),
+        "ended_at": as_iso(job.date_end),
+        "seconds": job.duration,
+        "size": int(job.archive_size),
+        "smaller_by": job.size_drop,
+        "warnings": job.warning_count,
+        "error": job.error or None,
+        "hint": job.hint or None,
+        "error_code": job.error_code or None,
+        "last_good": as_iso(job.plan_id.last_success),
+        "url": link_to(job.plan_id, job),
+        "steps": [
+            {
+                "kind": step.kind,
+                "storage": step.storage_id.name or None,
+                "state": step.state,
+                "seconds": step.seconds,
+                "error": step.error or None,
+                "error_code": step.error_code or None,
+            }
+            for step in job.step_ids
+        ],
+    }

@@ -1,0 +1,21 @@
+"""A backup that is much smaller than the ones before it: good, and perhaps of too
+little."""
+
+from ...engine.policy.size_drop import LOOK_BACK
+
+CONTENTS = ("include_database", "include_filestore", "include_addons")
+
+
+def backups_alike(job):
+    """Return the last good backups of the same plan that saved the same things."""
+    same = [(name, "=", job[name]) for name in CONTENTS]
+    good = [("state", "=", "success"), ("archive_size", ">", 0), ("id", "!=", job.id)]
+    return job.search([*job.plan_id._backups(), *same, *good], limit=LOOK_BACK)
+
+
+def is_shrinking_news(job):
+    """Tell whether this good run, and not already the one before it, was much
+    smaller."""
+    if job.state != "success" or not job.size_drop:
+        return False
+    return not backups_alike(job)[:1].size_drop
