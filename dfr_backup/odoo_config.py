@@ -52,6 +52,7 @@ _logger = logging.getLogger(__name__)
 STANDARD_ADDONS = ("base", "web", "web_enterprise", "theme_common")
 LOCAL_ROOTS = ("/var/backups", "/mnt", "/media", "/srv")
 HANG_MINUTES = 120
+REPLICA_SECONDS = 60.0
 KEY_FILE = "secret.key"
 SWITCHED_OFF = ("false", "0", "no", "off")
 SWITCHED_ON = ("true", "1", "yes", "on")
@@ -308,7 +309,30 @@ def rclone_config(remote: str = "", directory: str = "") -> RcloneConfig:
 def connection(database: str, application_name: str) -> postgres.Connection:
     """Return how this server reaches ``database``, for connections outside Odoo's
     pool."""
-    _name, info = connection_info_for(database)
+    return _connection(database, application_name)
+
+
+def replica(database: str, application_name: str) -> postgres.Connection | None:
+    """Return how this server reaches the read replica that Odoo has, None without one
+    and unless the operator wants dumps to come from it (``dfr_backup_use_replica``): a
+    dump keeps it from replaying for a while, or is cancelled by that."""
+    wanted = str(config.get("dfr_backup_use_replica")).strip().lower() in SWITCHED_ON
+    if not wanted or not config["db_replica_host"]:
+        return None
+    return _connection(database, application_name, readonly=True)
+
+
+def replica_seconds() -> float:
+    """Return for how long a replica that is behind is awaited."""
+    with contextlib.suppress(ValueError):
+        seconds = float(config.get("dfr_backup_replica_wait") or REPLICA_SECONDS)
+        if 0 <= seconds < math.inf:
+            return seconds
+    return REPLICA_SECONDS
+
+
+def _connection(database, application_name, readonly=False):
+    _name, info = connection_info_for(database, readonly=readonly)
     params = {key: value for key, value in info.items() if key not in NOT_LIBPQ}
     return postgres.Connection(database, params, application_name)
 

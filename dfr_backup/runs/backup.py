@@ -2,7 +2,8 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..engine.archive.journal import journal_path
 from ..engine.archive.writer import ArchiveWriter, FinalizedArchive
@@ -28,7 +29,9 @@ from ..engine.manifest.names import DUMP, INDEX, MANIFEST, archive_name
 from ..engine.messages import Joined, Message, Size, _
 from ..engine.policy.outcome import overall_state
 from ..engine.postgres.client_tools import ClientTool, find_client_tool
+from ..engine.postgres.connection import Connection
 from ..engine.postgres.dump import dump
+from ..engine.postgres.replica import Replica
 from ..engine.postgres.snapshot import RowCounter, Snapshot
 from ..engine.progress import Progress
 from . import words
@@ -180,7 +183,38 @@ class BackupRun(FilesRun):
         """Dump one snapshot of the database straight into the archive."""
         self._forget_archive()
         with self._postponing():
-            self._dump(progress)
+            if not self._dump_from_replica(progress):
+                self._dump(self.context.database.connection(), progress)
+
+    def _dump_from_replica(self, progress: Progress) -> bool:
+        """Dump from the read replica, where the operator wants that. Tell whether it is
+        done: whatever goes wrong there, the primary is asked instead."""
+        connection = self.context.database.replica()
+        if connection is None:
+            return False
+        try:
+            self._follow_and_dump(connection, progress)
+        except Cancelled:
+            raise
+        except EngineError as error:
+            told = {"problem": error.in_full, "code": error.code}
+            progress.warn(Message(words.NOT_FROM_REPLICA, **told))
+            self._forget_archive()
+            progress.done = 0
+            return False
+        host = connection.params.get("host", "")
+        progress.log(Message(words.FROM_REPLICA, host=host))
+        return True
+
+    def _follow_and_dump(self, connection: Connection, progress: Progress) -> None:
+        at = self.context.database
+        replica = Replica(at.connection(), connection, at.replica_patience(), progress)
+        try:
+            self._dump(connection, progress, replica.await_in)
+        except Cancelled:
+            raise
+        except EngineError as error:
+            raise replica.explained(error) from error
 
     @contextlib.contextmanager
     def _postponing(self) -> Iterator[None]:
@@ -193,9 +227,14 @@ class BackupRun(FilesRun):
                 raise Deferred.because(error) from error
             raise
 
-    def _dump(self, progress: Progress) -> None:
-        connection = self.context.database.connection()
-        with Snapshot(connection.heard_by(progress)) as snapshot:
+    def _dump(
+        self,
+        connection: Connection,
+        progress: Progress,
+        before: Callable[[Any], None] | None = None,
+    ) -> None:
+        heard = connection.heard_by(progress)
+        with Snapshot(heard, before=before) as snapshot:
             self._save_list(snapshot, progress)
             tool = self._find_pg_dump()
             progress.expect(snapshot.estimated_dump_size())

@@ -3,6 +3,10 @@
 from ..engine.messages import _
 
 UNPREPARED = _("Skipped: the preparation failed.")
+FROM_REPLICA = _("Dumped from the read replica %(host)s.")
+NOT_FROM_REPLICA = _(
+    "The dump comes from the primary, not from the read replica: %(problem)s [%(code)s]"
+)
 NOTHING_SAVED = _("Skipped: neither the database nor the files could be saved.")
 NO_ARCHIVE = _("Skipped: there is no archive.")
 NOT_STORED = _("Skipped: the archive is not in this storage.")

@@ -34,6 +34,7 @@ from . import test_trust
 from . import test_uninstall
 from . import test_version
 from . import test_contexts
+from . import test_replica
 from . import test_right_server
 from . import test_rights
 from . import test_original

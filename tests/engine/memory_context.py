@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from dfr_backup.engine.catalog.catalogued import Catalogued
 from dfr_backup.engine.errors import Cancelled, Deferred, EngineError
@@ -380,8 +380,20 @@ class Database(Part):
     def name(self):
         return self.context.name_of_database
 
+    params: ClassVar = {}
+    replica_params: ClassVar = None
+    patience = 30.0
+
     def connection(self):
-        return Connection(self.name())
+        return Connection(self.name(), self.params)
+
+    def replica(self):
+        if self.replica_params is None:
+            return None
+        return Connection(self.name(), self.replica_params)
+
+    def replica_patience(self):
+        return self.patience
 
     def server_version(self):
         with contextlib.closing(self.connection().connect()) as session:

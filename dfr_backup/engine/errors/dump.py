@@ -106,3 +106,33 @@ class ProgramTooOld(PermanentError, code="DUMP-11"):
         "would refuse it."
     )
     remedy = INSTALL
+
+
+class ReplicaLags(RetryableError, code="DUMP-30"):
+    template = _(
+        "The read replica %(host)s is behind: after %(seconds)s seconds it lacked "
+        "%(behind)s of what the primary had written when the run began."
+    )
+    remedy = _(
+        "Look at pg_stat_replication on the primary, and whether the replay is paused. "
+        "dfr_backup_replica_wait in odoo.conf says for how many seconds it is awaited."
+    )
+
+
+class ReplicaConflict(RetryableError, code="DUMP-31"):
+    template = _(
+        "The read replica %(host)s cancelled the dump, because it had to replay what "
+        "the primary had removed."
+    )
+    remedy = _(
+        "Switch hot_standby_feedback on, or raise max_standby_streaming_delay, in the "
+        "configuration of the replica."
+    )
+
+
+class NotReplica(PermanentError, code="DUMP-32"):
+    template = _(
+        "The server %(host)s is no read replica of this database's server: it accepts "
+        "writes, or belongs to another cluster."
+    )
+    remedy = _("Check db_replica_host and db_replica_port in odoo.conf.")

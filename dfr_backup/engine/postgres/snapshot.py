@@ -35,16 +35,24 @@ class Snapshot:
     Use as a context manager and leave it as soon as nobody needs the view any more:
     while it is open, the server cannot clean up what has been deleted since. With
     ``shared``, the name of a snapshot that another session exports, it looks at that
-    one.
+    one. ``before`` is called with the session before it looks.
     """
 
-    def __init__(self, connection: Connection, shared: str | None = None):
+    def __init__(
+        self,
+        connection: Connection,
+        shared: str | None = None,
+        before: Callable[[Any], None] | None = None,
+    ):
         self._connection = connection
         self._shared = shared
+        self._before = before
 
     def __enter__(self) -> "Snapshot":
         self._session = self._connection.connect()
         try:
+            if self._before:
+                self._before(self._session)
             self._session.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with self._cursor() as cr:
                 if self._shared:  # must be the first word of a transaction

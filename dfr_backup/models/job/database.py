@@ -20,6 +20,13 @@ class Database(Part):
     def connection(self):
         return odoo_config.connection(self.name(), self.application_name())
 
+    def replica(self):
+        return odoo_config.replica(self.name(), self.application_name())
+
+    def replica_patience(self):
+        """Return for how many seconds a read replica is awaited."""
+        return odoo_config.replica_seconds()
+
     def application_name(self):
         return f"dfr_backup {self.job.uuid[:8]}"
 
