@@ -33,6 +33,7 @@ from .engine.errors.command_line import DataFolderUnusable
 from .engine.errors.identity import OtherServer
 from .engine.identity import Identity
 from .engine.manifest.signature import Signer
+from .engine.monitoring.outbox import Outbox
 from .engine.outbound import OutboundRules
 from .engine.ownership import right_server
 from .engine.ownership.originals import Original, Originals
@@ -304,6 +305,21 @@ def rclone_config(remote: str = "", directory: str = "") -> RcloneConfig:
         Path(path) if (path := config.get(name)) else None for name in names
     )
     return RcloneConfig(remote, directory, config_file, binary)
+
+
+def alert_outbox() -> Outbox:
+    """Return what gathers alerts for the operator of this server."""
+    return Outbox(data_root() / "alerts")
+
+
+def mail_host() -> str:
+    """Return the mail server of odoo.conf, which no database has set."""
+    return config["smtp_server"] or "localhost"
+
+
+def mail_sender() -> str:
+    """Return the address that this server sends mails from, "" for none."""
+    return config["email_from"] or ""
 
 
 def connection(database: str, application_name: str) -> postgres.Connection:

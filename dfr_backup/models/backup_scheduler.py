@@ -23,6 +23,7 @@ from ..engine.policy.scheduler import (
     next_wake,
     retry_pause,
 )
+from . import server_alerts
 from .job import right_server
 from .job.supervision import worker_problem
 from .locks import try_lock
@@ -151,6 +152,7 @@ class BackupScheduler(models.AbstractModel):
             *due.due_moments(self.env["backup.plan"]),
             *self.env["backup.storage"]._due_moments(),
             *self.env["backup.job"]._due_moments(),
+            *server_alerts.due_moments(),
         ]
         return [m if m > now else now + AGAIN for m in moments if m]
 

@@ -45,3 +45,4 @@ from . import test_run_kinds
 from . import test_worker
 from . import test_status
 from . import test_profile
+from . import test_server_alerts

@@ -138,6 +138,7 @@ def test_the_example_is_a_profile(tmp_path):
     assert (plan.timezone, plan.keep) == ("Europe/Paris", "year")
     assert plan.public_keys.startswith("age1")
     assert plan.recipients == ("backups@example.com",)
+    assert profile.alerts == ("operator@example.com",)
 
 
 def test_every_key_of_the_reader_is_documented():
@@ -234,6 +235,7 @@ BAD = [
     (ProfileBadValue, "[retention]\nkeep_minimum = 0"),
     (ProfileStorageRefused, "[encryption]\npublic_keys = age1"),
     (ProfileBadValue, "[alerts]\nplan_recipients = somebody"),
+    (ProfileBadValue, "[alerts]\nrecipients = a@b.example, c"),
 ]
 
 

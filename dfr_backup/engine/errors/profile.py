@@ -1,7 +1,7 @@
 """The profile of a server: one file that says where the backups of its databases go."""
 
 from ..messages import _
-from . import PermanentError
+from . import PermanentError, RetryableError
 
 CORRECT_IT = _(
     "The server's administrator corrects it. Until then, no storage of the profile can "
@@ -74,6 +74,16 @@ class SectionOfOthers(PermanentError, code="OTHER-108"):
         "database “%(database)s”."
     )
     remedy = _("The server's administrator can add it to “databases” of that section.")
+
+
+class AlertsNotSent(RetryableError, code="OTHER-111"):
+    template = _(
+        "%(count)s alerts for the server's administrator could not be sent by "
+        "%(host)s: %(reason)s"
+    )
+    remedy = _(
+        "Check smtp_server and the options beside it in odoo.conf. It is tried again."
+    )
 
 
 class ProfileStorageRefused(PermanentError, code="OTHER-109"):

@@ -100,11 +100,13 @@ class PlanDefaults:
 
 @dataclass(frozen=True)
 class Profile:
-    """``storages`` are by the name of their section, in the order of the file."""
+    """``storages`` are by the name of their section, in the order of the file.
+    ``alerts`` are the addresses of the operator, who is told of all databases."""
 
     file: Path
     storages: Mapping[str, StorageSection]
     plan: PlanDefaults
+    alerts: tuple[str, ...] = ()
 
     def section(self, external_name: str) -> StorageSection | None:
         """Return the section that a storage with this name on the server follows."""

@@ -90,10 +90,11 @@ def _read(source: Source, server: Any) -> Profile:
             raise unknown(source.path, name, {f"[{name}]": None})
     given = {name: sections.get(name) or Section(source, name, {}) for name in OTHERS}
     plan = _plan(**given)
+    alerts = _addresses(given["alerts"], "recipients")
     for section in sections.values():
         section.require_all_taken()
     source.require_private()
-    return Profile(source.path, storages, plan)
+    return Profile(source.path, storages, plan, alerts)
 
 
 # === STORAGES === #

@@ -23,6 +23,7 @@ from ..engine_messages import stored_text
 from ..locks import try_lock
 from ..plan import monitors
 from ..plan.mails import make_mails, queue
+from ..server_alerts import tell_operator
 from ..states import BAD_STATES, OPEN_STATES
 from .in_words import compose_mail, summary_for_monitors, summary_line
 from .sizes import is_shrinking_news
@@ -71,6 +72,9 @@ def announce(job):
     with plan._harmless():
         if is_worth_a_mail(_ended(job), recovered, _wishes_of(plan)):
             mails = make_mails(plan, lambda plan: compose_mail(job, plan, recovered))
+    with plan._harmless():
+        if job.state in BAD_STATES or recovered:
+            tell_operator(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
         job._persist(job, {"to_announce": False})  # from here on the mails are queued
     with plan._harmless():

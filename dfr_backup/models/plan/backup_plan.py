@@ -12,6 +12,7 @@ from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
 from ..mixins.backup_retention_mixin import RULES
 from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..server_alerts import send_due
 from ..server_profile import follow, provision
 from ..states import JOB_STATES
 from . import audited, due
@@ -428,6 +429,7 @@ class BackupPlan(models.Model):
         self.env["backup.job"]._announce_forgotten()
         due.watch_promises(self)
         due.send_digests(self)
+        send_due(self.env)
 
     @api.autovacuum
     def _gc_watch_promises(self):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from odoo import fields
 
 from ...runs.state import RunState
+from ..server_alerts import tell_operator
 from . import mails, monitors
 from .copies import newest_copies, newest_of_each_storage, untrusted_since
 
@@ -101,6 +102,7 @@ def _tell_overdue(plan):
     )
     if plan.alert_failure:
         mails.queue(plan.env, mails.make_mails(plan, mails.compose_overdue))
+    tell_operator(plan, mails.compose_overdue)
     monitors.ping_overdue(plan)
 
 
