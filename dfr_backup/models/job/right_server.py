@@ -11,7 +11,8 @@ def other_server(env):
     when they are this one's."""
 
     def ask():
-        with env.registry.cursor() as cr:  # what is named now, not when ours began
+        # what is named now, not when ours began
+        with env.registry.cursor(readonly=env.cr.readonly) as cr:
             return newest_files(cr)
 
     return odoo_config.other_server(env.cr.dbname, ask)
