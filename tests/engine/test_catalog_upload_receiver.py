@@ -25,7 +25,7 @@ from dfr_backup.engine.catalog.upload_receiver import (
     take_key,
 )
 from dfr_backup.engine.encryption.files import Passphrase, encrypt_file
-from dfr_backup.engine.errors import Mismatch
+from dfr_backup.engine.errors import Mismatch, PermanentError
 from dfr_backup.engine.errors.archive import (
     CompressedFile,
     InsideFolder,
@@ -104,6 +104,33 @@ def storage(tmp_path):
 
 
 # === RECEIVED === #
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_what_is_no_file_is_neither_written_nor_read(tmp_path, kind):
+    """Whoever may write into the folder of uploads gets at no other file."""
+    other = tmp_path / "elsewhere.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("dump.sql", "SELECT 1;")
+    before = other.read_bytes()
+    path = tmp_path / "upload"
+    if kind == "link":
+        path.symlink_to(other)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    with pytest.raises(UploadNotKept):
+        append(path, 0, b"PK\3\4")
+    with pytest.raises(UploadNotKept):
+        append(path, len(before), b"more")
+    for read in (
+        lambda: look_at(path, "a.zip", NOW),
+        lambda: check_archive(path, Progress()),
+    ):
+        with pytest.raises((OSError, PermanentError)):
+            read()
+    assert other.read_bytes() == before
 
 
 def test_pieces_become_the_file_and_a_repeated_one_changes_nothing(tmp_path):

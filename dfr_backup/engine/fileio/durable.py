@@ -21,7 +21,8 @@ UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EPERM)
 def open_private(path: str | Path, flags: int) -> int:
     """Open a file, whose mode is 0600 if it is made. An opener for ``open``. Raise
     OSError, also for a link."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    # a pipe of that name must not let anybody wait
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
 
 def is_full(error: OSError) -> bool:
