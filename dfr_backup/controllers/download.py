@@ -40,6 +40,7 @@ class Download(http.Controller):
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",
+            "X-Content-Type-Options": "nosniff",
             "Content-Length": str(stop - start),
             "Content-Disposition": http.content_disposition(copy.key),
             "Content-Encoding": "identity",

@@ -37,6 +37,7 @@ from . import test_contexts
 from . import test_replica
 from . import test_right_server
 from . import test_rights
+from . import test_requests
 from . import test_original
 from . import test_outbound
 from . import test_format

@@ -5,7 +5,9 @@ from odoo.exceptions import ValidationError
 
 from ...engine.encryption.files import parse_recipients
 from ..engine_messages import translate_engine_errors
+from ..grants import grant
 from ..states import ENCRYPTIONS
+from .recovery_kit import KIT_SCOPE, KIT_SECONDS
 
 MIN_PASSPHRASE = 12  # characters
 # a page that was printed before one of these changed tells the wrong things
@@ -81,7 +83,8 @@ class BackupEncryptionMixin(models.AbstractModel):
         """Download one page that says what is needed to get the data back."""
         self.ensure_one()
         self.check_access("read")
-        url = f"/dfr_backup/recovery_kit/{self.id}"
+        token = grant(self, KIT_SCOPE, KIT_SECONDS)
+        url = f"/dfr_backup/recovery_kit/{self.id}?token={token}"
         return {"type": "ir.actions.act_url", "url": url, "target": "download"}
 
     def write(self, vals):

@@ -7,6 +7,9 @@ from odoo import fields, release
 from ...engine.encryption.files import fingerprint
 from .copies import stored
 
+KIT_SCOPE = "dfr_backup.recovery_kit"
+KIT_SECONDS = 24 * 3600  # for which a page with the button may stay open
+
 
 def page_values(plan):
     """Return the values of the page."""
