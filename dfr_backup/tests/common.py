@@ -40,6 +40,7 @@ class BackupCase(TransactionCase):
             {
                 "name": "Nightly",
                 "storage_ids": [(6, 0, cls.storage.ids)],
+                "time": 2.0,
                 "tz": "Europe/Paris",
             }
         )

@@ -4,6 +4,7 @@ from odoo import fields
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import freeze_time, tagged
 
+from ..engine.policy.schedule import quiet_hours
 from .common import BackupCase
 
 
@@ -11,7 +12,9 @@ from .common import BackupCase
 class TestBackupPlan(BackupCase):
     def test_installation_leaves_a_plan_that_works(self):
         plan = self.env["backup.plan"]._create_default()
-        self.assertEqual((plan.frequency, plan.time), ("daily", 2.0))
+        self.assertEqual(plan.frequency, "daily")
+        uuid = self.env["backup.job"]._current_database_uuid()
+        self.assertAlmostEqual(plan.time, quiet_hours(uuid))
         self.assertTrue(
             plan.include_database and plan.include_filestore and plan.include_addons
         )

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfr_backup.engine.policy.schedule import Schedule, UnknownFrequency, next_time
+from dfr_backup.engine.policy.schedule import (
+    Schedule,
+    UnknownFrequency,
+    next_time,
+    quiet_hours,
+)
 
 UTC = timezone.utc
 ZONES = [
@@ -96,3 +101,13 @@ def test_always_later_and_never_far(after, zone, frequency, minute, weekday, mon
 def test_unknown_frequency():
     with pytest.raises(UnknownFrequency):
         next_time(Schedule("never"), utc(2026, 1, 1))
+
+
+def test_databases_begin_at_different_times_of_the_night():
+    times = [quiet_hours(f"uuid-{number}") for number in range(200)]
+    assert times == [quiet_hours(f"uuid-{number}") for number in range(200)]
+    assert all(1 <= hours < 5 for hours in times)
+    assert all(abs(hours * 60 - round(hours * 60)) < 1e-9 for hours in times)
+    assert len(set(times)) > 100
+    for hour in (1, 2, 3, 4):
+        assert 25 < sum(int(hours) == hour for hours in times) < 80

@@ -1,9 +1,12 @@
 """When a plan runs next. Pure functions: the clock is an argument."""
 
 import calendar
+import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
+
+QUIET = range(60, 300)  # minutes of the day
 
 
 class UnknownFrequency(ValueError):
@@ -24,6 +27,13 @@ class Schedule:
     weekday: int = 0
     monthday: int = 1
     tz: str = "UTC"
+
+
+def quiet_hours(uuid: str) -> float:
+    """Return a time between 01:00 and 05:00, in hours: always the same for a database,
+    and another one for most of the others, which need not all begin at once."""
+    number = int.from_bytes(hashlib.sha256(uuid.encode()).digest()[:8], "big")
+    return QUIET[number % len(QUIET)] / 60
 
 
 def next_time(schedule: Schedule, after: datetime) -> datetime:

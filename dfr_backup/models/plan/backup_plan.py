@@ -16,7 +16,7 @@ from ..server_alerts import send_due
 from ..server_profile import follow, provision
 from ..states import JOB_STATES
 from . import audited, due
-from .beginning import profile_defaults
+from .beginning import profile_defaults, quiet_time
 from .copies import newest_of_each_storage, newest_whole_copy
 from .overdue import reason_in_words, remedies, verdicts
 from .retention import expiry, preview
@@ -78,7 +78,10 @@ class BackupPlan(models.Model):
         default="daily",
     )
     time = fields.Float(
-        default=2.0, help="Hours and minutes. An hourly plan uses the minutes."
+        default=lambda self: quiet_time(self.env),
+        help="Hours and minutes. An hourly plan uses the minutes. A new plan gets a "
+        "time between 01:00 and 05:00 that depends on the database, so that the "
+        "databases of a server do not all begin at once.",
     )
     weekday = fields.Selection(
         [(str(number), name) for number, name in enumerate(WEEKDAYS)], default="0"

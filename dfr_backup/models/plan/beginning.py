@@ -1,4 +1,4 @@
-"""What a new plan begins with, where the profile of the server says so."""
+"""What a new plan begins with."""
 
 import logging
 
@@ -6,6 +6,7 @@ from odoo import fields
 
 from ... import odoo_config
 from ...engine.errors import EngineError
+from ...engine.policy.schedule import quiet_hours
 from ..mixins.backup_retention_mixin import RULES
 
 _logger = logging.getLogger(__name__)
@@ -47,3 +48,8 @@ def _given(plan):
 def _storages(env):
     of_profile = env["backup.storage"].search([("in_profile", "=", True)])
     return {"storage_ids": [fields.Command.set(of_profile.ids)]} if of_profile else {}
+
+
+def quiet_time(env):
+    """Return when the plans of this database begin unless somebody says otherwise."""
+    return quiet_hours(env["backup.job"]._current_database_uuid() or "")
