@@ -113,6 +113,52 @@ class NoWorker(PermanentError, code="RUN-20"):
     )
 
 
+class WaitsForSlot(EngineError, code="RUN-21"):
+    """Why a run has not begun: no error, and told like one."""
+
+    template = _(
+        "Waiting for a free slot: %(running)s of %(slots)s runs on this server, "
+        "%(before)s before this one."
+    )
+    remedy = _(
+        "No action needed: it starts by itself when its turn comes. "
+        "dfr_backup_max_running in odoo.conf says how many runs there may be at a time."
+    )
+    remedy_expected = _(
+        "No action needed: it starts by itself, probably at about %(expected)s UTC. "
+        "dfr_backup_max_running in odoo.conf says how many runs there may be at a time."
+    )
+
+
+class WaitsForTest(EngineError, code="RUN-22"):
+    """The same of a restore test."""
+
+    template = _("Waiting for another restore test on this server: one runs at a time.")
+    remedy = _("No action needed: it starts by itself when its turn comes.")
+
+
+class SlotsUnusable(PermanentError, code="RUN-23"):
+    template = _(
+        "No run can start, because the folder that limits how many run at a time "
+        "cannot be used: %(file)s: %(reason)s"
+    )
+    remedy = _(
+        "Let the system user of Odoo own that folder, and read and write in it, or "
+        "name another one in odoo.conf: dfr_backup_slots_dir. If the disk is full, "
+        "free some space. Waiting runs start within a minute then."
+    )
+
+
+class LimitUnusable(PermanentError, code="RUN-24"):
+    template = _(
+        "dfr_backup_max_running in odoo.conf is no whole number above 0: %(value)s"
+    )
+    remedy = _(
+        "Correct that line, or remove it, and restart Odoo. Until then %(default)s "
+        "runs are performed at a time: one per two processor cores."
+    )
+
+
 class OpenInBackup(EngineError, code="ARCHIVE-16"):
     """What the run that made a backup says in the database restored from it."""
 
