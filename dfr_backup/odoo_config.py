@@ -20,6 +20,7 @@ from odoo.modules.neutralize import get_neutralization_queries
 from odoo.sql_db import connection_info_for
 from odoo.tools import config
 
+from .engine.concurrency.cores import usable_cores
 from .engine.encryption.secret_box import (
     Key,
     LoadedKey,
@@ -31,6 +32,7 @@ from .engine.encryption.secret_box import (
 from .engine.errors import EngineError, reason_of
 from .engine.errors.command_line import DataFolderUnusable
 from .engine.errors.identity import OtherServer
+from .engine.errors.runs import LimitUnusable
 from .engine.identity import Identity
 from .engine.manifest.signature import Signer
 from .engine.monitoring.outbox import Outbox
@@ -43,6 +45,7 @@ from .engine.postgres import installed
 from .engine.profile.ini import Source
 from .engine.profile.model import Profile
 from .engine.profile.read import ProfileFile
+from .engine.queue.folder import Folder
 from .engine.restore.database_location import DatabaseLocation
 from .engine.sources.addons import AddonSource
 from .engine.storages.local.storage import LocalRules
@@ -164,6 +167,38 @@ def other_server(database: str, ask: Callable[[], list[str]]) -> OtherServer | N
     if is_right_server():
         return None
     return right_server.objection(ask, filestore_path(database))
+
+
+def max_running() -> int:
+    """Return how many runs may be performed at a time: what odoo.conf says, or one per
+    two cores that this process may use. Raise LimitUnusable."""
+    value = config.get("dfr_backup_max_running")
+    if value in (None, "", False):
+        return default_max_running()
+    with contextlib.suppress(ValueError):
+        if int(value) >= 1:
+            return int(value)
+    raise LimitUnusable(value=value, default=default_max_running())
+
+
+def default_max_running() -> int:
+    """Return how many runs may be performed at a time where odoo.conf does not say."""
+    return max(1, usable_cores() // 2)
+
+
+def slots_folder() -> Folder:
+    """Return where it is noted who runs and who waits: a folder of this server, or one
+    that odoo.conf names, which servers with other data directories share."""
+    shared = config.get("dfr_backup_slots_dir")
+    return Folder(Path(shared), True) if shared else Folder(data_root() / "slots")
+
+
+def server_name() -> str:
+    """Return what tells this server from others on its host: whoever has the same data
+    directory and the same PostgreSQL may start its runs."""
+    postgres = [str(config[name] or "") for name in ("db_host", "db_port")]
+    where = repr([str(Path(config["data_dir"]).resolve()), *postgres])
+    return hashlib.sha256(where.encode()).hexdigest()[:16]
 
 
 def pg_path() -> str | None:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
@@ -102,8 +102,16 @@ _started: set[subprocess.Popen] = set()  # by this process, and not ended yet
 OWN_OPTIONS = {"db_name": None, "logfile": "", "syslog": "False", "db_app_name": None}
 
 
-def spawn(database: str, job_id: int, job_uuid: str) -> None:
-    """Start a runner for a committed run, and return at once.
+def spawn(
+    database: str,
+    job_id: int,
+    job_uuid: str,
+    slot: Sequence[int] = (),
+    is_asked: bool = True,
+) -> None:
+    """Start a runner for a committed run, and return at once. The runner has the open
+    files of ``slot`` as long as it lives. ``is_asked``: it is the run that this process
+    was asked for, and not one that was next.
 
     The database name and the run's number are its only arguments: what is secret goes
     by the environment or stands in the configuration file. Where the data directory
@@ -114,16 +122,16 @@ def spawn(database: str, job_id: int, job_uuid: str) -> None:
     except DataFolderUnusable as error:
         _logger.error("Run %s was not started: %s", job_id, error.in_full)
         return
-    argv = [sys.executable, "-m", "odoo", "backup", "runner", f"--database={database}"]
     with output:
         process = subprocess.Popen(
-            [*argv, f"--job={job_id}"],
-            env=child_environment(f"dfr_backup {job_uuid[:8]} runner"),
+            _command(database, job_id, slot),
+            env=_environment(job_uuid, is_asked),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd="/",
             start_new_session=True,
+            pass_fds=slot,
         )
     # somebody must read its exit status, or it stays a zombie while this server lives
     _started.add(process)
@@ -131,6 +139,38 @@ def spawn(database: str, job_id: int, job_uuid: str) -> None:
         target=_reap, args=[process], name="dfr_backup reaper", daemon=True
     ).start()
     _logger.info("Started the backup process %s for run %s", process.pid, job_id)
+
+
+def become(database: str, job_id: int, job_uuid: str, slot: Sequence[int]) -> None:
+    """Let this runner, whose own run has ended, perform another one, as a program that
+    starts anew. Nobody else would read the exit status of a child of ours. Return only
+    when the data directory cannot be used."""
+    try:
+        output = open_log(job_uuid)
+    except DataFolderUnusable as error:
+        _logger.error("Run %s was not started: %s", job_id, error.in_full)
+        return
+    _logger.info("Going on with run %s of %s", job_id, database)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for standard in (1, 2):
+        os.dup2(output.fileno(), standard)
+    for file in slot:
+        os.set_inheritable(file, True)
+    argv, env = _command(database, job_id, slot), _environment(job_uuid, False)
+    os.execve(sys.executable, argv, env)  # noqa: S606
+
+
+def _command(database: str, job_id: int, slot: Sequence[int]) -> list[str]:
+    argv = [sys.executable, "-m", "odoo", "backup", "runner", f"--database={database}"]
+    return [*argv, f"--job={job_id}", *(f"--slot={file}" for file in slot)]
+
+
+def _environment(job_uuid: str, is_asked: bool) -> dict[str, str]:
+    env = child_environment(f"dfr_backup {job_uuid[:8]} runner")
+    if not is_asked:  # the option of a command is about that command's run
+        env.pop(odoo_config.HERE, None)
+    return env
 
 
 def _reap(process: subprocess.Popen) -> None:

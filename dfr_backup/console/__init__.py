@@ -1,12 +1,12 @@
 """The command line: parse, ask the models or the engine, print. Exit status 0
-success, 1 failure, 2 partial, 4 wrong usage; never 3."""
+success, 1 failure, 2 partial, 4 wrong usage, 5 has to wait; never 3."""
 
 import argparse
 import sys
 
 from odoo.tools import config
 
-from .. import runner, odoo_config
+from .. import odoo_config, run_queue, runner
 from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
 from . import archives, doctor, locations, moved, runs, status, worker
@@ -71,6 +71,11 @@ def _add_commands(parser):
         "--here",
         action="store_true",
         help="also when this server lacks the attachment files",
+    )
+    run.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="end with status 5 where it has to wait for its turn; it begins by itself",
     )
     listing = _add(
         commands,
@@ -243,8 +248,11 @@ def _add_internal(commands):
     """What the server starts: these have no line in the help."""
     performer = commands.add_parser("runner")
     performer.add_argument("--job", type=int, required=True)
+    performer.add_argument("--slot", type=int, action="append", default=[])
     performer.set_defaults(
-        call_in=lambda database, options: runner.main(database, options.job)
+        call_in=lambda database, options: run_queue.perform(
+            database, options.job, options.slot
+        )
     )
     boot = commands.add_parser("boot")
     boot.set_defaults(call_in=lambda database, options: runner.boot(database))

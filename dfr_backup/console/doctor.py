@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 
-from .. import odoo_config
+from .. import odoo_config, run_queue
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.errors.runs import SwitchedOff
@@ -93,6 +93,12 @@ def _profile(_env):
     return f"{profile.file}: {', '.join(profile.storages) or 'no storage'}"
 
 
+def _at_a_time(_env):
+    slots = odoo_config.max_running()
+    running = len(run_queue.queue().holders())
+    return f"{slots}, {running} now, {len(run_queue.queue().waiting())} waiting"
+
+
 def _sessions(env):
     return require_sessions(env.cr) or "not limited"
 
@@ -149,6 +155,7 @@ CHECKS = [
     ("Data directory", _space),
     ("Key for secrets", _key),
     ("Profile of the server", _profile),
+    ("Runs at a time", _at_a_time),
     ("Database sessions", _sessions),
     ("Locks", _locks),
     ("Scheduled action", _cron),

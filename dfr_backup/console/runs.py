@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 import time
+from datetime import datetime, timezone
 
 import psycopg2
 
@@ -12,14 +13,16 @@ from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
 
-from .. import odoo_config
+from .. import odoo_config, run_queue
 from ..engine.errors import EngineError
 from ..models.copy.states import PRESENT_STATES
+from ..models.job import turn
 from ..models.job.right_server import other_server
 from ..models.plan.copies import newest_of_each_storage
 from .archives import fail
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
+WAITS = 5  # as an exit status
 POLL = 1.0  # seconds
 SUPERVISE = 5.0  # seconds
 MARKS = {
@@ -97,6 +100,14 @@ def _start(database, options, request):
         return _refuse(error, database, options)
     if not odoo_config.starts_runs():
         print("A worker starts it: odoo backup worker", file=sys.stderr)
+    if getattr(options, "no_wait", False):
+        with environment(database) as env:
+            job = env["backup.job"].browse(job_id)
+            if turn.has_to_wait(job):
+                print(
+                    json.dumps(_as_json(job), indent=2) if options.json else _waits(job)
+                )
+                return WAITS
     try:
         _follow(database, job_id, quiet=options.json or not sys.stderr.isatty())
     except KeyboardInterrupt:
@@ -140,10 +151,15 @@ def _plan(env, name):
 
 def _follow(database, job_id, quiet):
     next_supervision = 0.0
+    has_told = False
     while True:
         with environment(database) as env:
             job = env["backup.job"].browse(job_id)
-            line = f"{job.name}  {job.progress:3.0f} %  {job.current_step or job.state}"
+            doing = job.current_step or (turn.says_so(job) and job.error) or job.state
+            line = f"{job.name}  {job.progress:3.0f} %  {doing}"
+            if turn.says_so(job) and not has_told:
+                has_told = True
+                print(_waits(job), file=sys.stderr)
             ended = job.state in EXIT
             if time.monotonic() >= next_supervision:  # Odoo's cron may not be running
                 next_supervision = time.monotonic() + SUPERVISE
@@ -159,6 +175,20 @@ def _follow(database, job_id, quiet):
         if ended:
             return
         time.sleep(POLL)
+
+
+def _waits(job):
+    """Return why a run has not begun, and what runs on this server instead."""
+    why = f"{job.name} waits for its turn, and begins by itself."
+    if turn.says_so(job):
+        why = f"{job.name}: {_with_code(job.error, job.error_code)}\n  -> {job.hint}"
+    return "\n".join([why, *map(_in_slot, run_queue.what_runs())])
+
+
+def _in_slot(holder):
+    since = datetime.fromtimestamp(holder.since, timezone.utc)
+    about = f"{holder.database}, since {since:%Y-%m-%d %H:%M:%S} UTC"
+    return f"  slot {holder.slot}: {about if holder.run else 'in use'}"
 
 
 def listing(database, options):

@@ -10,7 +10,7 @@ from odoo.service.db import list_dbs
 from odoo.sql_db import close_db
 from odoo.tools import config
 
-from .. import odoo_config, runner
+from .. import odoo_config, run_queue, runner
 from ..engine.errors.runs import SwitchedOff
 from ..engine.postgres.installed import require_version
 from .runs import environment
@@ -20,6 +20,9 @@ _logger = logging.getLogger(__name__)
 POLL = 5.0  # seconds between two looks at all databases
 GRACE = 10.0  # seconds for runners to end
 STOP = (signal.SIGTERM, signal.SIGINT)
+OPEN = """
+    SELECT id, uuid FROM backup_job WHERE state IN ('pending', 'running') ORDER BY id
+"""
 HAS_RUNS = "SELECT to_regclass('backup_job') IS NOT NULL"
 
 
@@ -32,11 +35,12 @@ def worker(_options):
     # blocked, a signal waits for sigtimedwait: nothing is half done when it is heard
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     _logger.info("Waiting for runs")
-    troubles = {}
+    troubles, known = {}, {}
     try:
         while not signal.sigtimedwait(STOP, POLL):
             for database in _databases(troubles):
-                _look(database, troubles)
+                _look(database, troubles, known)
+            run_queue.start_next()
     finally:
         _logger.info("Stopping")
         runner.end_started(GRACE)
@@ -50,11 +54,19 @@ def _databases(troubles):
     return []
 
 
-def _look(database, troubles):
-    """Start what waits in a database."""
+def _look(database, troubles, known):
+    """Start what waits in a database, or let it wait for its turn. ``known`` is up to
+    which run each database was looked after: one that waits for others of this server
+    need not be asked again."""
     with _named_once(troubles, database):
-        if _needs_process(database):
+        runs = _open_runs(database)
+        newest = max(runs, default=0)
+        waiting = [
+            uuid for uuid in runs.values() if run_queue.still_waits(database, uuid)
+        ]
+        if runs and not (waiting and known.get(database) == newest):
             _supervise(database)
+            known[database] = newest
 
 
 @contextlib.contextmanager
@@ -70,19 +82,22 @@ def _named_once(troubles, database):
         troubles[database] = trouble
 
 
-def _needs_process(database):
-    """Ask in SQL: loading Odoo for each database would cost memory for nothing."""
+def _open_runs(database):
+    """Return the runs that are open where one of them waits for a process, their uuids
+    by their numbers. Ask in SQL: loading Odoo for each database would cost memory for
+    nothing."""
     connection = odoo_config.connection(database, "dfr_backup worker").connect()
     with contextlib.closing(connection), connection.cursor() as cr:
         cr.execute(HAS_RUNS)
         if not cr.fetchone()[0]:
-            return False
+            return {}
         require_version(cr, database, odoo_config.CODE_VERSION)
         if not runner.untaken_since(cr):
-            return False
+            return {}
         if other := runner.other_server(cr, database):
             raise other
-        return True
+        cr.execute(OPEN)
+        return dict(cr.fetchall())
 
 
 def _supervise(database):

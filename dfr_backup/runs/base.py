@@ -9,6 +9,7 @@ from ..engine.errors.runs import UnknownKind, UnknownState
 from ..engine.messages import Message, Text
 from ..engine.policy.outcome import checked_state
 from ..engine.progress import Progress
+from ..engine.queue.tickets import USUAL
 from . import words
 from .context import RunContext
 from .records import CopyRecord, StepRecord, StorageRecord
@@ -35,6 +36,7 @@ class Run:
     loud: ClassVar[bool] = False  # one that did not end well needs somebody at once
     tells_monitors: ClassVar[bool] = False
     keeps_promise: ClassVar[bool] = False  # a good one ends that its plan is overdue
+    priority: ClassVar[int] = USUAL  # among those that wait for a slot of the server
     vouches: ClassVar[bool] = False  # the archive was made here, of this database
     anywhere: ClassVar[bool] = False  # also where attachment files are lost: gets them
 

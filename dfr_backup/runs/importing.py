@@ -23,6 +23,7 @@ from ..engine.manifest.model import Manifest
 from ..engine.messages import Joined, Message, Text
 from ..engine.policy.outcome import whole_state
 from ..engine.progress import Progress
+from ..engine.queue.tickets import FIRST
 from ..engine.restore.attachments import lost_attachments
 from ..engine.retry import with_retries
 from . import words
@@ -44,6 +45,7 @@ class ImportRun(StoringRun):
     label = "Import"
     STEPS = (CHECK, UPLOAD, VERIFY, CLEANUP)
     anywhere = True
+    priority = FIRST  # somebody waits for it
     BEGINS_AGAIN = False
     completed_by = CHECK
     without_archive = words.NOT_KEPT

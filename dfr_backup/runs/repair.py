@@ -7,6 +7,7 @@ from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.errors.storage import NoGoodFile
 from ..engine.messages import Message, _
 from ..engine.progress import Progress
+from ..engine.queue.tickets import FIRST
 from . import words
 from .base import Run
 from .records import CopyRecord
@@ -23,6 +24,7 @@ class RepairRun(Run):
     label = "Filestore repair"
     STEPS = (REPAIR,)
     anywhere = True
+    priority = FIRST  # somebody waits for it
 
     def run(self) -> None:
         super().run()

@@ -5,6 +5,7 @@ from ..engine.errors.restore import LOST_ATTACHMENTS, is_acceptable
 from ..engine.messages import Message, _
 from ..engine.policy.outcome import whole_state
 from ..engine.progress import Progress
+from ..engine.queue.tickets import FIRST, LAST
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.steps import Restore
 from .base import Run, Work
@@ -37,6 +38,7 @@ class RestoreRun(Run):
     per_copy = True
     anywhere = True
     loud = True  # the backup may be worth nothing
+    priority = FIRST  # somebody waits for it
     durable = True  # what is restored stays, also after a loss of power
     whole = False  # the archive is looked at as a whole before it is loaded
     accepts: tuple[str, ...] = ()  # what never stops it
@@ -171,6 +173,7 @@ class DrillRun(RestoreRun):
     label = "Drill"
     STEPS = (*MADE_AND_COMPARED, BOOT, DROP)
     anywhere = False
+    priority = LAST
     durable = False
     whole = True
     # nobody is there who could accept it: it warns

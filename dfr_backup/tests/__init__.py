@@ -32,6 +32,7 @@ from . import test_backup_cautions
 from . import test_clocks
 from . import test_trust
 from . import test_uninstall
+from . import test_turn
 from . import test_version
 from . import test_contexts
 from . import test_replica

@@ -17,7 +17,7 @@ from ...runs.state import RunState
 from ..actions import form_action
 from ..engine_messages import error_columns, translate, translate_engine_errors
 from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from . import alerts, live, right_server
+from . import alerts, live, right_server, turn
 from .context import RunContext
 from .estimate import estimate_seconds_left
 from .supervision import spawn_after_commit, supervise, supervise_again
@@ -203,11 +203,12 @@ class BackupJob(models.Model):
         for job in self:
             job.runner_log = str(odoo_config.log_path(job.uuid))
 
-    @api.depends("state")
+    @api.depends("state", "error_code")
     def _compute_waits_for_worker(self):
         left_to_worker = not odoo_config.starts_runs()
         for job in self:
-            job.waits_for_worker = left_to_worker and job.state == "pending"
+            waits = job.state == "pending" and not turn.says_so(job)
+            job.waits_for_worker = left_to_worker and waits
 
     @api.depends("state")
     def _compute_waits_for_server(self):
@@ -419,12 +420,12 @@ class BackupJob(models.Model):
         )
 
     def _start(self):
-        """Let a new run begin: at once when nothing else is open, else when its turn
-        comes."""
+        """Let a new run begin: at once when nothing runs and nothing waits that goes
+        before it, else when its turn comes."""
         self.ensure_one()
-        if self.search_count(
-            [("state", "in", OPEN_STATES), ("id", "!=", self.id)], limit=1
-        ):
+        others = self.search([("state", "in", OPEN_STATES), ("id", "!=", self.id)])
+        runs = "running" in others.mapped("state")
+        if runs or not turn.goes_before(self, others):
             supervise_again(self.env)
         else:
             spawn_after_commit(self)

@@ -14,7 +14,7 @@ from ...engine.policy.supervision import MAX_ATTEMPTS, POSTPONE
 from ...runs import words
 from ..engine_messages import error_columns, stored_error
 from ..states import OPEN_STATES
-from . import alerts
+from . import alerts, turn
 from .part import Part
 
 _logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Ending(Part):
             runner.open_log(self.job.uuid).close()
         except DataFolderUnusable as reason:
             error = reason
-        self.break_off(error)
+        self.break_off(turn.obstacle(self.job) or error)
 
     def break_off(self, error):
         """Close the run although some of its steps are open."""
@@ -112,6 +112,7 @@ class Ending(Part):
     def close(self, state, error=None):
         """Close the run with this state."""
         job = self.job
+        turn.leave_after_commit(job)
         warned = job.step_ids.filtered(lambda step: step.state == "warning")
         job._persist(
             job,

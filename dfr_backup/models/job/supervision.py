@@ -24,7 +24,7 @@ from ...engine.postgres.sessions import end_sessions
 from ...runs import words
 from ..locks import try_lock
 from ..states import OPEN_STATES
-from . import right_server
+from . import right_server, turn
 
 _logger = logging.getLogger(__name__)
 
@@ -69,17 +69,13 @@ def supervise_again(env):
 
 
 def spawn_after_commit(job):
-    """Start a runner as soon as other processes can see this run, or leave it to a
-    worker, or to another server."""
+    """Start a runner as soon as other processes can see this run and its turn has
+    come, or leave it to a worker, or to another server."""
     job.ensure_one()
     if other := right_server.is_left(job):
         _logger.info("Backup %s is left: %s", job.name, other.in_full)
     elif odoo_config.starts_runs():
-        job.write(
-            {"spawned_at": fields.Datetime.now(), "spawn_count": job.spawn_count + 1}
-        )
-        database, number, uuid = job.env.cr.dbname, job.id, job.uuid
-        job.env.cr.postcommit.add(lambda: runner.spawn(database, number, uuid))
+        turn.request_after_commit(job)
     else:
         _logger.info("Backup %s waits for a worker", job.name)
     supervise_again(job.env)
@@ -93,6 +89,9 @@ def worker_problem(env):
     since = runner.untaken_since(env.cr)
     if not since or fields.Datetime.now() - since < WORKER_PATIENCE:
         return None
+    jobs = env["backup.job"].search([("state", "in", OPEN_STATES)])
+    if any(map(turn.is_waiting, jobs)):
+        return None  # a worker knows of it
     return NoWorker(since=fields.Datetime.to_string(since))
 
 
@@ -112,14 +111,15 @@ def _close_inherited_runs(jobs):
 def resume_or_close(job):
     """Go on with a run whose runner died, or close it after too many attempts."""
     ending = job._run_context().ending
-    # what waits for a worker is looked at again and again
-    level = logging.WARNING if odoo_config.starts_runs() else logging.INFO
+    # what waits for a worker, or for its turn, is looked at again and again
+    waits = turn.says_so(job) or not odoo_config.starts_runs()
+    level = logging.INFO if waits else logging.WARNING
     where = ending.interrupted_step()
     _logger.log(level, "Backup %s lost its runner in step %s", job.name, where)
     _end_leftovers(job)
     has_to_clean = job._run().needs_last_runner()
     decision = after_loss(_facts_of(job, has_to_clean), fields.Datetime.now())
-    if decision is Decision.START:
+    if decision is Decision.START and not turn.says_so(job):
         running = job.step_ids.filtered(lambda step: step.state == "running")[:1]
         running._note(Message(words.TRYING_AGAIN, attempt=job.attempt))
     elif decision is Decision.LEAVE_TO_WORKER:
@@ -128,13 +128,14 @@ def resume_or_close(job):
 
 
 def _start_waiting(jobs, mine):
-    """Start the oldest run of the domain ``mine`` that waits, when nothing runs."""
+    """Start the run of the domain ``mine`` that waits and is next, when nothing
+    runs."""
     now = fields.Datetime.now()
     # a moment that is too far away was set before the clock was put back
     ready = ["|", ("not_before", "=", False), "|", ("not_before", "<=", now)]
     ready += [("not_before", ">", now + 2 * POSTPONE)]
     ready += [("state", "=", "pending"), *mine]
-    job = jobs.search(ready, order="id", limit=1)
+    job = turn.first_of(jobs.search(ready))
     if not job or not try_lock(job) or job._is_alive():
         return
     if not jobs.search_count([("state", "=", "running")], limit=1):
@@ -156,6 +157,8 @@ def _carry_out(job, decision):
     ending = job._run_context().ending
     if decision is Decision.START:
         spawn_after_commit(job)
+    elif decision is Decision.LEAVE_TO_WORKER:
+        turn.tell(job)
     elif decision is Decision.CLOSE_CANCELLED:
         ending.cancel()
     elif decision is Decision.CLOSE_INTERRUPTED:

@@ -1,0 +1,1 @@
+A server performs only as many runs at a time as it can bear: one per two processor cores that it may use, or `dfr_backup_max_running` of odoo.conf, also with fifty databases that are due in the same minute. The others wait without a process, in their order, restores that a person has started first, and say how many are before them and when their turn comes (RUN-21).
