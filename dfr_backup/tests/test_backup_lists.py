@@ -36,6 +36,15 @@ class TestBackupLists(BackupCase):
         self.end(job)
         self.record_copy(job)
 
+    def test_each_page_of_the_menu_has_an_address_of_its_own(self):
+        menus = self.env.ref("dfr_backup.menu_root")
+        pages = self.env["ir.ui.menu"].search([("id", "child_of", menus.ids)])
+        actions = [menu.action for menu in pages if menu.action]
+        windows = [one for one in actions if one.type == "ir.actions.act_window"]
+        self.assertGreater(len(windows), 5)
+        nameless = [one.res_model for one in windows if not one.path]
+        self.assertEqual(nameless, [])
+
     def models(self):
         users = (self.viewer, self.manager)
         return [self.env[name].with_user(user) for user in users for name in LISTS]
