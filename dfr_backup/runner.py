@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
@@ -31,6 +32,7 @@ from odoo.modules.registry import Registry
 from odoo.tools import config
 
 from . import odoo_config
+from .engine.concurrency.background import in_thread
 from .engine.concurrency.process import die_with_parent
 from .engine.errors import EngineError
 from .engine.errors.command_line import DataFolderUnusable
@@ -135,9 +137,7 @@ def spawn(
         )
     # somebody must read its exit status, or it stays a zombie while this server lives
     _started.add(process)
-    threading.Thread(
-        target=_reap, args=[process], name="dfr_backup reaper", daemon=True
-    ).start()
+    in_thread(partial(_reap, process), "dfr_backup reaper")
     _logger.info("Started the backup process %s for run %s", process.pid, job_id)
 
 
@@ -290,10 +290,7 @@ def main(database: str, job_id: int) -> int:
             return 0
     if not _lock(connection, job_id) or not _claim(connection, job_id):
         return 0
-    watch = threading.Thread(
-        target=_exit_with_lock, args=[connection, longest], name="lock", daemon=True
-    )
-    watch.start()
+    in_thread(partial(_exit_with_lock, connection, longest), "dfr_backup lock")
     with committing_environment(Registry(database)) as env:
         env["backup.job"].browse(job_id)._perform()
     return 0
@@ -390,16 +387,20 @@ def _exit_with_lock(connection, longest: float) -> None:
 
     A server that ends a session makes its socket readable, and nothing else does here.
     """
+    try:
+        _wait_for_end(connection, longest)
+    except Exception:  # nobody else would notice that the lock is gone
+        _logger.exception("The lock of this run cannot be watched: giving up")
+    os.kill(os.getpid(), signal.SIGKILL)  # as after any other kill, the run is resumed
+
+
+def _wait_for_end(connection, longest: float) -> None:
     heartbeat()
     while not select.select([connection], [], [], min(LOOK_SECONDS, longest))[0]:
         if time.monotonic() - _life.at > longest:
             _logger.error("No sign of life for %s seconds: giving up", longest)
-            break
-    else:
-        _logger.error(
-            "The connection that holds the lock of this run has ended: giving up"
-        )
-    os.kill(os.getpid(), signal.SIGKILL)  # as after any other kill, the run is resumed
+            return
+    _logger.error("The connection that holds the lock of this run has ended: giving up")
 
 
 def _claim(connection, job_id: int) -> bool:
