@@ -301,12 +301,12 @@ class BackupRun(FilesRun):
         """Complete the archive: checksums, manifest, directory. From here on it
         never changes."""
         if not self.context.files.is_archived():
-            self._seal(progress)
+            self._finalize(progress)
         drop = self.context.plan.note_size()
         if drop:
             progress.warn(Message(words.SIZE_DROP, drop=drop))
 
-    def _seal(self, progress: Progress) -> None:
+    def _finalize(self, progress: Progress) -> None:
         self.context.plan.adopt_encryption()
         key = self.context.plan.encryption_key()
         name = archive_name(
@@ -317,17 +317,17 @@ class BackupRun(FilesRun):
         content = self.context.archive.manifest({"count": count, "sha256sums": digest})
         content = self._within_bounds(content, progress)
         writer.add_bytes(MANIFEST, manifest.encode(content))
-        sealed = writer.close(progress.tick)
+        finalized = writer.close(progress.tick)
         self._release()
         progress.log(
             Message(
                 _("%(name)s: %(size)s, %(members)s members"),
                 name=name,
-                size=Size(sealed.size),
-                members=sealed.members,
+                size=Size(finalized.size),
+                members=finalized.members,
             )
         )
-        stored: FinalizedArchive | Encrypted = sealed
+        stored: FinalizedArchive | Encrypted = finalized
         complete = self.partial
         if key:
             name, complete = f"{name}.age", self.work / PARTIAL_ENCRYPTED

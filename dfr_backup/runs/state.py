@@ -60,7 +60,7 @@ class RunState:
     addons: Sequence[Mapping[str, Any]] | None = None
     filestore: FilestoreFacts | None = None
     saved: int = 0  # bytes of the archive that closed steps have let reach the disk
-    manifest: Mapping[str, Any] | None = None  # once the archive is sealed
+    manifest: Mapping[str, Any] | None = None  # once the archive is complete
 
     # an import
     uploaded: UploadedFacts | None = None

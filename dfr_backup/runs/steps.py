@@ -42,7 +42,7 @@ ARCHIVE_FILES = Step(
     weight=35,
     in_work=True,
 )
-COMPRESS = Step("compress", _("Compress and seal"), quick=True, in_work=True)
+COMPRESS = Step("compress", _("Finalize archive"), quick=True, in_work=True)
 UPLOAD = Step("upload", _("Upload"), per="storage", weight=8, in_work=True)
 VERIFY = Step("verify", _("Verify"), per="storage", weight=8, names_copy=True)
 CLEANUP = Step("cleanup", _("Clean up"), quick=True)

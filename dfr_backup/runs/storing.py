@@ -82,7 +82,7 @@ class StoringRun(ArchivingRun):
             raise EncryptedMeanwhile() if again else StaysInTheClear()
 
     def verify(self, progress: Progress, storage: StorageRecord) -> None:
-        """Read back what the storage holds, and compare it with what was sealed."""
+        """Read back what the storage holds, and compare it with the archive."""
         job = self.job
         target = storage._get_own_storage()
         known = self.context.catalogue.catalogued(storage)

@@ -81,7 +81,7 @@ class Archive(Part):
         ]
 
     def sidecar(self):
-        """Return what this run's archive is, once it is sealed."""
+        """Return what this run's archive is, once it is complete."""
         about = Manifest(self.job.run_state.manifest or {})
         key, size = self.job.archive_name, int(self.job.archive_size)
         content = manifest.sidecar(about, key, size, self.job.archive_sha256)
