@@ -5,7 +5,7 @@ from odoo.tests import new_test_user, tagged
 
 from ..engine.manifest.names import sidecar_key
 from ..models.copy.adoption import adopt_copies
-from ..models.copy.backup_backup import FACTS, facts_of
+from ..models.copy.backup_backup import FACTS, noted_facts
 from .test_backup_catalogue import NOW, CatalogueCase
 
 FOREIGN = "11111111-2222-3333-4444-555555555555"
@@ -47,7 +47,7 @@ class TestBackup(CatalogueCase):
         job.copy_ids[0].protected = True
         self.assertTrue(backup.protected)
         for copy in job.copy_ids:
-            self.assertEqual(facts_of(copy), facts_of(backup))
+            self.assertEqual(noted_facts(copy), noted_facts(backup))
 
     def test_another_archive_under_the_name_is_another_backup(self):
         copy = self.store()

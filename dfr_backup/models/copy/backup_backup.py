@@ -22,7 +22,7 @@ FACTS = (
 )
 
 
-def facts_of(record):
+def noted_facts(record):
     """Return the facts of a backup, or what a copy has of them."""
     return {name: getattr(record[name], "id", record[name]) for name in FACTS}
 
@@ -141,7 +141,11 @@ class BackupBackup(models.Model):
     @api.model
     def _find_or_create(self, facts):
         """Return the backup of these facts."""
-        found = self._find(facts)
+        return self._noted(self._find(facts), facts)
+
+    @api.model
+    def _noted(self, found, facts):
+        """Return the backup that was found, with these facts, or a new one."""
         found._note(facts)
         return found or self.create(facts)
 
@@ -158,12 +162,12 @@ class BackupBackup(models.Model):
                 backup.write(new)
 
     def _facts(self):
-        return {"name": self.name, **facts_of(self)}
+        return {"name": self.name, **noted_facts(self)}
 
     @api.model
     def _settle(self, copy):
         """See to it that a copy is one of the backup whose facts it has now."""
-        facts, known = {"name": copy.key, **facts_of(copy)}, copy.backup_id
+        facts, known = {"name": copy.key, **noted_facts(copy)}, copy.backup_id
         if all((known[n] or False) == (facts[n] or False) for n in IDENTITY):
             known._note(facts)
             return
@@ -171,7 +175,7 @@ class BackupBackup(models.Model):
         if not found and known.copy_ids == copy:
             known._note(facts)
             return
-        copy.backup_id = self._find_or_create(facts)
+        copy.backup_id = self._noted(found, facts)
         known._drop_empty()
 
     def _drop_empty(self):

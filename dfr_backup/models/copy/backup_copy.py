@@ -140,10 +140,8 @@ class BackupCopy(models.Model):
         "A storage holds one archive of a name.",
     )
 
-    def _auto_init(self):
-        done = super()._auto_init()
+    def init(self):
         adopt_copies(self.env.cr)
-        return done
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -217,7 +215,7 @@ class BackupCopy(models.Model):
         copies = self.filtered(lambda copy: copy.state != "deleted")
         if not copies:
             raise UserError(self.env._("Deleted backups cannot be verified."))
-        return copies.sudo()._request_verification("manual")._action_open()
+        return form_action(copies.sudo()._request_verification("manual"))
 
     def action_protect(self):
         """Keep these copies, whatever the rules say."""
@@ -490,7 +488,7 @@ class BackupCopy(models.Model):
             raise UserError(self.env._("This backup is not there to be restored."))
         with translate_engine_errors(self.env):
             copies._require_trusted()
-        return copies.sudo()._request_drill("manual")._action_open()
+        return form_action(copies.sudo()._request_drill("manual"))
 
     def action_restore(self):
         """Ask what the archive is to become."""

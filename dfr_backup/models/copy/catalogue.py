@@ -18,11 +18,14 @@ SIGNED = (*MANIFEST_FACTS, "signature")
 
 
 class Catalogue:
-    """What a run writes into the catalogue."""
+    """What a run, ``job``, writes into the catalogue."""
 
-    def __init__(self, job):
-        self._job, self._copies = job, job.env["backup.copy"]
-        self._persist = job._persist
+    @property
+    def _copies(self):
+        return self.job.env["backup.copy"]
+
+    def _persist(self, records, values):
+        self.job._persist(records, values)
 
     # === OF A RUN === #
 
@@ -128,9 +131,8 @@ class Catalogue:
         """Return the values of a copy in a storage, as its manifest has them, whoever
         has found or written that."""
         run = sidecar.import_job or sidecar.job
-        job = self._job.search([("uuid", "=", run)], limit=1)
-        named = self._plans_named(sidecar.plan)
-        plan = job.plan_id or (named if len(named) == 1 else named.browse())
+        job = self.job.search([("uuid", "=", run)], limit=1)
+        plan = job.plan_id or self._plan_named(sidecar.plan)
         # what was taken in from elsewhere follows no plan's rules
         ours = not sidecar.imported_by and storage._owns(*owner_of(sidecar))
         facts = facts_of(sidecar)
@@ -143,8 +145,13 @@ class Catalogue:
             **copy._noted_of(sidecar),
         }
 
+    def _plan_named(self, name):
+        """Return the plan of that name, empty where several have it."""
+        found = self._plans_named(name)
+        return found if len(found) == 1 else found.browse()
+
     def _plans_named(self, name):
-        plans = self._job.env["backup.plan"].with_context(active_test=False)
+        plans = self.job.env["backup.plan"].with_context(active_test=False)
         return plans.search([("name", "=", name)])
 
     def _unclear_plans(self, found):

@@ -15,7 +15,7 @@ from .part import Part
 STORAGE_CLOCK_TRUSTED = 3600  # seconds: what was stored earlier says nothing about now
 
 
-class Copies(Part):
+class Copies(Part, Catalogue):
     def _copy_in(self, storage):
         return self.job.copy_ids.filtered(
             lambda copy: (
@@ -37,15 +37,13 @@ class Copies(Part):
             values["seen_at"] = fields.Datetime.now()
         if state == "verified":
             values["verified_at"] = fields.Datetime.now()
-        known = self._copy_in(storage)
-        Catalogue(self.job).record_stored(
-            storage, self.context.archive.sidecar, known, values
-        )
+        sidecar = self.context.archive.sidecar
+        self.record_stored(storage, sidecar, self._copy_in(storage), values)
 
     def adopt_copy(self, storage):
         """Take over the catalogue's record of an archive of that name which was lost
         from ``storage``, if any."""
-        Catalogue(self.job).record_again(storage, self.context.archive.sidecar())
+        self.record_again(storage, self.context.archive.sidecar())
 
     def apply_retention(self, storage, progress, listing=None):
         """Delete what the rules of this run's plan want no more in ``storage``, whose
@@ -93,11 +91,6 @@ class Copies(Part):
             return None
         return written.modified + (now - ended)
 
-    def record_scan(self, storage, found, progress):
-        """Write down what a storage holds: new copies, and what became of known
-        ones."""
-        Catalogue(self.job).record_scan(storage, found, progress)
-
     def listing(self, storage, progress):
         """Ask a storage what it holds: the size of each object, by its name. Raise
         EngineError."""
@@ -106,8 +99,3 @@ class Copies(Part):
             sizes[found.key] = found.size
             progress.tick()
         return sizes
-
-    def note_listed(self, storage, progress, sizes):
-        """Note which copies are there, given the listing of their storage. What is gone
-        is noted as missing."""
-        Catalogue(self.job).note_listed(storage, progress, sizes)
