@@ -3,6 +3,7 @@ from datetime import timedelta
 from odoo import api, fields, models
 
 from .. import odoo_config
+from .actions import form_action
 
 PARAMETER = "dfr_backup.backup_before_upgrade"
 FRESH = timedelta(
@@ -34,7 +35,7 @@ class IrModuleModule(models.Model):
             return None
         job = plan.sudo()._request_run("upgrade")
         job._let_wait(operation, self.mapped("name"))
-        return job._action_open()
+        return form_action(job)
 
     @api.model
     def _has_fresh_backup(self):

@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 
 from .. import odoo_config
 from ..engine.catalog.upload_receiver import PIECE, append, look_at, require_space
+from ..models.actions import form_action
 from ..models.copy.preview import facts_in_words, trouble_in_words
 from ..models.engine_messages import translate_engine_errors
 from ..models.grants import (
@@ -181,7 +182,7 @@ class BackupImportWizard(models.TransientModel):
         )
         path.parent.rename(job._run_context().files.work_path())
         forget_opened(self)
-        return job._start()._action_open()
+        return form_action(job._start())
 
     def _create_run(self):
         steps = ImportRun.planned(storages=self.storage_id)

@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ..models.actions import form_action
 from ..models.backup_audit import asks_password
 
 LISTED = 20
@@ -45,4 +46,4 @@ class BackupRepairWizard(models.TransientModel):
         self.env["backup.audit"]._note("repair", job, new=self.plan)
         job.restore_key = self.sudo()._read_secret("key")
         self.sudo().sealed_secrets = False
-        return job._start()._action_open()
+        return form_action(job._start())

@@ -230,7 +230,7 @@ class BackupRestoreWizard(models.TransientModel):
         )
         job.restore_key = self.sudo()._read_secret("key")
         self.sudo().sealed_secrets = False
-        return job._action_open()
+        return form_action(job)
 
     def _has_unseen(self, found):
         """Tell whether something that can be accepted was not shown, or not as it is

@@ -322,7 +322,7 @@ class BackupJob(models.Model):
             }
         )
         spawn_after_commit(job)
-        return self._action_open()
+        return form_action(self)
 
     def action_restore_imported(self):
         """Ask what the imported archive is to become."""
@@ -446,9 +446,6 @@ class BackupJob(models.Model):
         a copy of."""
         identities = self.env["backup.identity"]
         return identities._is_own(self.database_uuid, self.identity)
-
-    def _action_open(self):
-        return form_action(self)
 
     def _check_manager(self):
         if not self.env.user.has_group("dfr_backup.group_manager"):

@@ -61,9 +61,8 @@ def _last_good(env, plan):
     newest = copies.search([("plan_id", "=", plan.id), *countable], limit=1)
     if not newest:
         return False
-    there = copies.search(
-        [("key", "=", newest.key), *copies._countable(PRESENT_STATES)]
-    )
+    same = [("backup_id", "=", newest.backup_id.id)]
+    there = copies.search([*same, *copies._countable(PRESENT_STATES)])
     return {
         "job_id": newest.job_id.id,
         "date": newest.date,

@@ -49,16 +49,9 @@ def identity_problems(env):
         "dfr_backup.backup_storage_action"
     )
     button = env._("Open Storages")
-    problem = make_problem(
-        env,
-        "switched_off" if switched_off else "identity",
-        "danger",
-        title,
-        text,
-        action,
-        button=button,
-    )
-    return [{**problem, "code": error.code}]
+    kind = "switched_off" if switched_off else "identity"
+    about = {"button": button, "code": error.code}
+    return [make_problem(env, kind, "danger", title, text, action, **about)]
 
 
 def _profile_problems(env):
@@ -73,8 +66,8 @@ def _profile_problems(env):
     title = env._("The server's profile cannot be used")
     text = format_error(env, error)
     button = env._("Open Storages")
-    problem = make_problem(env, "profile", "danger", title, text, action, button=button)
-    return [{**problem, "code": error.code}]
+    about = {"button": button, "code": error.code}
+    return [make_problem(env, "profile", "danger", title, text, action, **about)]
 
 
 def _profile_error():
@@ -117,11 +110,12 @@ def scheduler_problems(env):
         translate(env, error.hint),
         action,
         button=env._("Open Plans"),
+        code=error.code,
     )
     if isinstance(error, ActionOff):
         button = env._("Switch It On")
         problem.update(call="switch_scheduler_on", button=button)
-    return [{**problem, "code": error.code}]
+    return [problem]
 
 
 def plan_problems(env, plan, last):
@@ -168,13 +162,12 @@ def _check_problems(env, plan):
 
 def job_problem(env, kind, tone, title, job):
     text = _sentences(displayed(job, "error"), displayed(job, "hint"))
-    problem = _run_problem(env, kind, tone, title, text, job)
-    return {**problem, "code": job.error_code or None}
+    return _run_problem(env, kind, tone, title, text, job, job.error_code)
 
 
-def _run_problem(env, kind, tone, title, text, job):
-    button = env._("Open Run")
-    return make_problem(env, kind, tone, title, text, job._action_open(), job, button)
+def _run_problem(env, kind, tone, title, text, job, code=None):
+    about = {"record": job, "button": env._("Open Run"), "code": code}
+    return make_problem(env, kind, tone, title, text, form_action(job), **about)
 
 
 def _storage_problems(env, storage):
@@ -195,8 +188,8 @@ def _storage_problems(env, storage):
         title = env._("%s: the last test failed", name)
         text = displayed(storage, "last_test_error")
         tone = "danger" if used else "warning"
-        problem = make_problem(env, "test", tone, title, text, action, storage)
-        return [{**problem, "code": storage.last_test_error_code or None}]
+        about = {"record": storage, "code": storage.last_test_error_code}
+        return [make_problem(env, "test", tone, title, text, action, **about)]
     if used and storage.is_shared:
         title = env._("%s: shared with other databases", name)
         text = sharing_in_words(storage)
@@ -257,12 +250,12 @@ def _lost_files(env):
 
 
 def make_problem(
-    env, kind, tone, title, text, action, record=None, button=None, code=False
+    env, kind, tone, title, text, action, record=None, button=None, code=None
 ):
     return {
         "key": f"{kind}:{record}",
         "kind": kind,
-        "code": code,
+        "code": code or None,
         "call": False,
         "dismiss": False,
         "tone": tone,

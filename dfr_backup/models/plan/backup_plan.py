@@ -10,6 +10,7 @@ from odoo.tools import format_datetime
 from ... import odoo_config
 from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
+from ..actions import form_action
 from ..mixins.backup_retention_mixin import RULES
 from ..moments import from_odoo_datetime, to_odoo_datetime
 from ..server_alerts import send_due
@@ -378,28 +379,19 @@ class BackupPlan(models.Model):
     @api.depends("drill_every", "active")
     def _compute_next_drill(self):
         for plan in self:
-            plan.next_drill = plan._after_drill()
-
-    def _after_drill(self):
-        days = int(self.drill_every or 0)
-        return (
-            fields.Datetime.now() + timedelta(days=days)
-            if days and self.active
-            else False
-        )
+            plan.next_drill = plan._days_from_now(plan.drill_every)
 
     @api.depends("verify_every", "active")
     def _compute_next_verification(self):
         for plan in self:
-            plan.next_verification = plan._after_verification()
+            plan.next_verification = plan._days_from_now(plan.verify_every)
 
-    def _after_verification(self):
-        days = int(self.verify_every or 0)
-        return (
-            fields.Datetime.now() + timedelta(days=days)
-            if days and self.active
-            else False
-        )
+    def _days_from_now(self, days):
+        """Return when so many days (a number as text) are over; False for none, and for
+        a plan that is archived."""
+        if not self.active or not int(days or 0):
+            return False
+        return fields.Datetime.now() + timedelta(days=int(days))
 
     @api.model
     def _cron_supervise(self):
@@ -487,7 +479,7 @@ class BackupPlan(models.Model):
         """Start a run, and show it. When one is already waiting, show that one."""
         self.ensure_one()
         self.env["backup.job"]._check_manager()
-        return self.sudo()._request_run("manual")._action_open()
+        return form_action(self.sudo()._request_run("manual"))
 
     def _request_run(self, trigger):
         """Return the run that serves this request: a new one, or the one that waits
@@ -523,7 +515,7 @@ class BackupPlan(models.Model):
         copies = newest_of_each_storage(self.sudo())
         if not copies:
             raise UserError(self.env._("There is no stored backup of this plan yet."))
-        return copies._request_drill("manual", plan_id=self.id)._action_open()
+        return form_action(copies._request_drill("manual", plan_id=self.id))
 
     def action_staging(self):
         """Ask whether the newest good backup is to become a staging copy."""

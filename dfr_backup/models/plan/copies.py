@@ -64,5 +64,5 @@ def newest_whole_copy(plan):
             ("contents", "like", "database"),
         ]
     )
-    same = verified.filtered(lambda copy: copy.key == verified[0].key)
+    same = verified & verified[:1].backup_id.copy_ids
     return same.sorted(lambda copy: not copy.storage_id._is_near())[:1]

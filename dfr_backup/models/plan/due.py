@@ -46,7 +46,7 @@ def create_due_verifications(plans):
     """Create one verification for each plan whose time has come."""
     now = fields.Datetime.now()
     for plan in plans.search([("next_verification", "<=", now)]).try_lock_for_update():
-        plan.next_verification = plan._after_verification()
+        plan.next_verification = plan._days_from_now(plan.verify_every)
         waiting = [("plan_id", "=", plan.id), ("kind", "=", "verify")]
         copies = newest_copies(plan)
         jobs = plans.env["backup.job"]
@@ -61,7 +61,7 @@ def create_due_drills(plans):
     now = fields.Datetime.now()
     jobs = plans.env["backup.job"]
     for plan in plans.search([("next_drill", "<=", now)]).try_lock_for_update():
-        plan.next_drill = plan._after_drill()
+        plan.next_drill = plan._days_from_now(plan.drill_every)
         waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
         copies = newest_of_each_storage(plan).filtered("is_trusted")
         state = RunState(not_trusted=untrusted_since(plan, copies))
@@ -132,8 +132,8 @@ def _wrong_moments(plan, now):
             following and _latest_next_run(plan, now, following),
             following,
         ),
-        "next_verification": (plan._after_verification(),) * 2,
-        "next_drill": (plan._after_drill(),) * 2,
+        "next_verification": (plan._days_from_now(plan.verify_every),) * 2,
+        "next_drill": (plan._days_from_now(plan.drill_every),) * 2,
         "next_digest": (plan._after_digest(),) * 2,
         "promised_since": (now + CLOCK_TOLERANCE, now),
     }

@@ -12,6 +12,7 @@ from ...engine.retry import RetryPolicy
 from ...engine.storages.base import TransferLimits
 from ...engine.storages.registry import kind_of, kinds
 from ...runs.scan import ScanRun
+from ..actions import form_action
 from ..backup_audit import asks_password
 from ..copy.states import CLOCK_TOLERANCE, PRESENT_STATES
 from ..engine_messages import (
@@ -354,13 +355,8 @@ class BackupStorage(models.Model):
         """Rebuild the catalogue of this storage from what it holds."""
         self.env["backup.job"]._check_manager()
         steps = ScanRun.planned(storages=self)
-        return (
-            self.env["backup.job"]
-            .sudo()
-            ._create_run("scan", steps, "manual")
-            ._start()
-            ._action_open()
-        )
+        jobs = self.env["backup.job"].sudo()
+        return form_action(jobs._create_run("scan", steps, "manual")._start())
 
     @asks_password
     def action_take_over(self):

@@ -1,6 +1,7 @@
 from odoo import fields, models
 
 from odoo.addons.dfr_backup.engine.storages.registry import Kind, register
+from odoo.addons.dfr_backup.models.actions import form_action
 
 from ..count_run import CountRun
 from ..memory_storage import MemoryStorage
@@ -21,4 +22,4 @@ class BackupStorage(models.Model):
         jobs = self.env["backup.job"]
         jobs._check_manager()
         steps = CountRun.planned(storages=self)
-        return jobs.sudo()._create_run("count", steps, "manual")._start()._action_open()
+        return form_action(jobs.sudo()._create_run("count", steps, "manual")._start())
