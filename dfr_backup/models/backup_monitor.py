@@ -9,7 +9,7 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.monitoring.metrics import Metric
-from .moments import as_iso, to_odoo_datetime
+from .moments import as_iso, from_odoo_datetime, to_odoo_datetime
 from .plan.overdue import gone_in_words, promise_facts
 
 MONITORS = ("health", "metrics")
@@ -200,11 +200,12 @@ class BackupMonitor(models.AbstractModel):
         counts = jobs._read_group(mine, ["plan_id", "kind", "state"], ["__count"])
         closed = [
             *mine,
-            ("kind", "=", "backup"),
+            ("kind", "in", ("backup", "drill")),
             ("state", "in", ("success", "partial", "failure")),
         ]
-        newest = jobs._read_group(closed, ["plan_id"], ["id:max"])
-        last = jobs.browse([number for _plan, number in newest])
+        newest = jobs._read_group(closed, ["plan_id", "kind"], ["id:max"])
+        ended = jobs.browse([number for *_group, number in newest])
+        last = ended.filtered(lambda job: job.kind == "backup")
         return [
             Metric(
                 "dfr_backup_runs_total",
@@ -233,6 +234,32 @@ class BackupMonitor(models.AbstractModel):
                 "gauge",
                 "The size of the last backup's archive.",
                 [(labels[job.plan_id.id], job.archive_size or None) for job in last],
+            ),
+            *self._restore_test_metrics(ended - last, labels),
+        ]
+
+    def _restore_test_metrics(self, last, labels):
+        """Return the metrics of the plans' restore tests, of which these are the last
+        that have ended."""
+        tests = [("plan_id", "in", last.plan_id.ids), ("kind", "=", "drill")]
+        good = last._read_group(
+            [*tests, ("state", "=", "success")], ["plan_id"], ["date_end:max"]
+        )
+        return [
+            Metric(
+                "dfr_backup_last_restore_test_status",
+                "gauge",
+                "1 when the last restore test succeeded, 0 when it failed.",
+                [(labels[job.plan_id.id], job.state == "success") for job in last],
+            ),
+            Metric(
+                "dfr_backup_last_restore_test_timestamp_seconds",
+                "gauge",
+                "When a restore test last succeeded.",
+                [
+                    (labels[plan.id], _timestamp(from_odoo_datetime(ended)))
+                    for plan, ended in good
+                ],
             ),
         ]
 

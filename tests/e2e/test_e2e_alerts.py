@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from aiosmtpd.controller import Controller
-from conftest import free_port, message_values
+from conftest import clone_of, free_port, message_values
 from monitor import Monitor
 from prometheus_client.parser import text_string_to_metric_families
 from waits import until
@@ -313,21 +313,30 @@ def test_health_and_metrics(instance):
         assert (status, json.loads(body)["status"]) == (503, "overdue")
 
 
-def test_health_of_one_of_several_databases(instance, template):
+def test_health_of_one_of_several_databases(instance, template, tmp_path_factory):
     url = f"{instance.url}/dfr_backup/health"
-    instance.write_conf(db_name=f"{instance.database},{template.database}")
-    with instance.serve():
-        health = bearer(token(instance, "health"))
-        status, _headers, body = curl(
-            *health, "-H", f"X-Odoo-Database: {instance.database}", url
-        )
-        assert (status, json.loads(body)["database"]) == (200, instance.database)
-        assert curl(*health, url)[0] == 404  # nobody can know which database is meant
-        assert (
-            curl(*health, "-H", f"X-Odoo-Database: {template.database}", url)[0] == 404
-        )  # off
-    instance.write_conf(db_name=None, dbfilter="^%d$")
-    with instance.serve():
-        host = f"Host: {instance.database}.example.com"
-        status, _headers, body = curl(*health, "-H", host, url)
-        assert (status, json.loads(body)["database"]) == (200, instance.database)
+    name = f"{instance.database}-two"
+    with clone_of(template, name, tmp_path_factory.mktemp("two")) as second:
+        both = (instance, second)
+        tokens = {one: token(one, "health") for one in both}
+        instance.write_conf(db_name=f"{instance.database},{name}")
+        with instance.serve():
+            for one in both:
+                named = ["-H", f"X-Odoo-Database: {one.database}"]
+                assert_about(one, *bearer(tokens[one]), *named, url)
+                (other,) = {*both} - {one}
+                assert curl(*bearer(tokens[other]), *named, url)[0] == 401
+            # nobody can know which database is meant
+            assert curl(*bearer(tokens[instance]), url)[0] == 404
+            unknown = ["-H", f"X-Odoo-Database: {template.database}"]
+            assert curl(*bearer(tokens[instance]), *unknown, url)[0] == 404
+        instance.write_conf(db_name=None, dbfilter="^%d$")
+        with instance.serve():
+            for one in both:
+                for host in (f"{one.database}.example.com", f"www.{one.database}.lan"):
+                    assert_about(one, *bearer(tokens[one]), "-H", f"Host: {host}", url)
+
+
+def assert_about(instance, *request):
+    status, _headers, body = curl(*request)
+    assert (status, json.loads(body)["database"]) == (200, instance.database)
