@@ -29,6 +29,7 @@
         "views/backup_copy_views.xml",
         "views/backup_backup_views.xml",
         "views/backup_audit_views.xml",
+        "views/backup_server_views.xml",
         "views/backup_browse_views.xml",
         "views/backup_compare_views.xml",
         "views/backup_filestore_issue_views.xml",

@@ -14,6 +14,7 @@ MODELS = [
     "backup.step",
     "backup.backup",
     "backup.copy",
+    "backup.server",
 ]
 
 

@@ -36,6 +36,7 @@ from .engine.errors.runs import LimitUnusable
 from .engine.identity import Identity
 from .engine.manifest.signature import Signer
 from .engine.monitoring.outbox import Outbox
+from .engine.monitoring.watch import WatchRules
 from .engine.outbound import OutboundRules
 from .engine.ownership import right_server
 from .engine.ownership.originals import Original, Originals
@@ -261,6 +262,13 @@ def outbound_rules() -> OutboundRules:
     return OutboundRules.from_text(
         str(text or config.get("dfr_backup_private_hosts") or "")
     )
+
+
+def watch_rules() -> WatchRules:
+    """Return which other servers databases may let this one watch: without the option,
+    none."""
+    text = os.environ.get("DFR_BACKUP_WATCH_HOSTS")
+    return WatchRules.from_text(str(text or config.get("dfr_backup_watch_hosts") or ""))
 
 
 def operator_value(name: str, field: str) -> str:

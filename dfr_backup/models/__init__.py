@@ -6,6 +6,7 @@ from . import backup_identity
 from . import storage
 from . import plan
 from . import job
+from . import server
 from . import backup_monitor
 from . import backup_scheduler
 from . import overview
@@ -15,4 +16,5 @@ from . import ir_config_parameter
 from . import ir_default
 from . import ir_http
 from . import ir_module_module
+from . import ir_ui_menu
 from . import res_config_settings

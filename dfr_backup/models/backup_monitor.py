@@ -70,7 +70,11 @@ class BackupMonitor(models.AbstractModel):
         now = fields.Datetime.now()
         plans = self.env["backup.plan"].search([])
         facts = promise_facts(plans)
-        reports = [self._health_of(plan, facts[plan.id], now) for plan in plans]
+        sizes = self._last_good_sizes(plans)
+        reports = [
+            {**self._health_of(plan, facts[plan.id], now), "size": sizes.get(plan.id)}
+            for plan in plans
+        ]
         found = {report["status"] for report in reports}
         if not any(plan.promise_hours for plan in plans):
             found.add("no_plan")
@@ -84,6 +88,7 @@ class BackupMonitor(models.AbstractModel):
             "ok": worst == "ok",
             "status": worst,
             "database": self.env.cr.dbname,
+            "version": odoo_config.CODE_VERSION,
             "checked_at": as_iso(now),
             "identity_problem": self._identity_problem(),
             "scheduler_problem": problem and str(problem.in_full),
@@ -99,6 +104,7 @@ class BackupMonitor(models.AbstractModel):
             "ok": False,
             "status": "version",
             "database": self.env.cr.dbname,
+            "version": odoo_config.CODE_VERSION,
             "checked_at": as_iso(fields.Datetime.now()),
             "version_problem": str(mismatch.in_full),
             "version_code": mismatch.code,
@@ -135,6 +141,14 @@ class BackupMonitor(models.AbstractModel):
             "deadline": as_iso(plan.promise_deadline),
             "running": facts.open_state == "running",
         }
+
+    def _last_good_sizes(self, plans):
+        """Return the size in bytes of the last good backup, by the id of its plan."""
+        jobs, good = self.env["backup.job"], [("kind", "=", "backup")]
+        good += [("plan_id", "in", plans.ids), ("state", "=", "success")]
+        newest = jobs._read_group(good, ["plan_id"], ["id:max"])
+        last = jobs.browse([number for _plan, number in newest])
+        return {job.plan_id.id: int(job.archive_size) or None for job in last}
 
     # === METRICS === #
 

@@ -59,10 +59,14 @@ class WatchRules:
     def __bool__(self) -> bool:
         return bool(self.entries)
 
-    def check(self, url: str) -> None:
-        """Raise PermanentError for an address that may not be asked."""
+    def require(self) -> None:
+        """Raise PermanentError when nobody may be asked."""
         if not self:
             raise WatchingOff()
+
+    def check(self, url: str) -> None:
+        """Raise PermanentError for an address that may not be asked."""
+        self.require()
         parts = urlsplit(url)
         host, port = _host(parts), parts.port or PORTS[parts.scheme]
         if not any(_takes(entry, host, port) for entry in self.entries):

@@ -11,15 +11,16 @@ from .recipients import alert_recipients
 HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "OOF"}
 
 
-def make_mails(plan, compose):
-    """Queue a mail for everybody who is told; return the mails.
+def make_mails(plan, compose, people=None):
+    """Queue a mail for everybody who is told, or for ``people``; return the mails.
 
     ``compose`` gets this plan, in the language and the time zone of the recipient,
     and returns the values of the template ``dfr_backup.alert_mail``.
     """
     mails = plan.env["mail.mail"].sudo()
     in_words = itemgetter("lang", "tz")
-    for (lang, tz), group in groupby(alert_recipients(plan), in_words):
+    people = alert_recipients(plan) if people is None else people
+    for (lang, tz), group in groupby(people, in_words):
         localized = plan.with_context(lang=lang or "en_US", tz=tz)
         values = compose(localized)
         body = localized.env["ir.qweb"]._render("dfr_backup.alert_mail", values)

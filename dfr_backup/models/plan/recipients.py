@@ -32,15 +32,16 @@ def alert_users(users, groups):
 
 
 def recipients_among(plan, users, emails):
-    """Return those ``users`` and ``emails`` that are addresses, as dicts."""
-    found = {}
+    """Return those ``users`` and ``emails`` that are addresses, as dicts. A watched
+    server has no time zone of its own."""
+    found, zone = {}, getattr(plan, "tz", None)
     for user in users:
         found.setdefault(
-            mail.email_normalize(user.email), _who(user.lang, user.tz or plan.tz)
+            mail.email_normalize(user.email), _who(user.lang, user.tz or zone)
         )
     lang = plan.env.company.partner_id.lang
     for address in mail.email_split(emails or ""):
-        found.setdefault(mail.email_normalize(address), _who(lang, plan.tz))
+        found.setdefault(mail.email_normalize(address), _who(lang, zone))
     found.pop(False, None)
     return [{"address": address, **who} for address, who in found.items()]
 
