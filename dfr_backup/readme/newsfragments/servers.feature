@@ -1,0 +1,1 @@
+One Odoo watches the backups of others: *Backups / Servers* asks their health addresses every five minutes and sends a mail when one is silent or overdue. It is there where odoo.conf names the servers (`dfr_backup_watch_hosts`). The health address also tells the version of the addon and the size of the last good backup of each plan.
