@@ -72,6 +72,19 @@ class TestBackupSecrets(BackupCase):
             with self.assertRaises(AccessError):
                 storage.search([("sealed_secrets", "!=", False)])
 
+    def test_saving_does_not_send_it_back(self):
+        asked = {"sftp_password": {}, "sftp_passphrase": {}}
+        typed = {"sftp_password": "typed", "sftp_passphrase": "typed, too"}
+        (saved,) = self.sftp.web_save(typed, asked)
+        self.assertEqual({saved[name] for name in asked}, {MASK})
+        fresh = {"name": "New", "provider": "sftp", "sftp_host": "a.example.com"}
+        made = self.env["backup.storage"]
+        (saved,) = made.web_save({**fresh, "sftp_user": "u", **typed}, asked)
+        self.assertEqual({saved[name] for name in asked}, {MASK})
+        self.assertEqual(
+            made.browse(saved["id"])._read_secret("sftp_password"), "typed"
+        )
+
     def test_export_holds_no_secret(self):
         names = ["name", "sftp_password", "sftp_private_key"]
         self.assertNotIn(SECRET, str(self.sftp.export_data(names)))

@@ -66,6 +66,8 @@ class BackupSecretMixin(models.AbstractModel):
                 with translate_engine_errors(self.env):
                     sealed[name] = record._sealed(name, value)
             record.sudo().sealed_secrets = sealed
+        # the answer to whoever has saved it would hold what he has typed
+        self.invalidate_recordset([name], flush=False)
 
     def _read_secret(self, name):
         """Return a secret, "" when there is none. Raise PermanentError when the key is
