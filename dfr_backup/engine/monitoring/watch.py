@@ -77,8 +77,8 @@ class WatchRules:
         them may lead this server into the inside network."""
         if rules.private is None:
             return rules
-        named = (h for h, _port in self.entries if not set(h) & set("*?["))
-        return OutboundRules((*rules.private, *named))
+        # a pattern is the name of no host, and allows none there
+        return OutboundRules((*rules.private, *(host for host, _port in self.entries)))
 
 
 def _entry(text: str) -> tuple[str, str | None]:
