@@ -91,11 +91,10 @@ class Source:
             raise ProfileUnreadable(file=path, reason=reason_of(error)) from error
         if len(data) > MOST:
             raise ProfileUnreadable(file=path, reason=Message(TOO_LONG))
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            pass
-        raise ProfileUnreadable(file=path, reason=Message(NO_TEXT))
+        text = _text_of(data)
+        if text is None:
+            raise ProfileUnreadable(file=path, reason=Message(NO_TEXT))
+        return text
 
     def note_secret(self) -> None:
         """A secret stands in the profile itself."""
@@ -120,6 +119,14 @@ class Source:
 
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe has no end
+
+
+def _text_of(data: bytes) -> str | None:
+    """Return the text, or None. An error of the decoder would hold the secrets."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 class Section:

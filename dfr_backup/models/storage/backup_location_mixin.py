@@ -156,6 +156,7 @@ class BackupLocationMixin(models.AbstractModel):
         if set(vals) & set(storage._kind().fields("folder")):
             make_folder(storage)
         storage._leave_address(vals)
+        # pylint: disable-next=super-method-mismatch
         super(BackupLocationMixin, storage).write(vals)  # he asks nobody
 
     @api.depends("provider", "external_name", "in_profile")

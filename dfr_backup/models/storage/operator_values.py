@@ -87,15 +87,20 @@ def refuse_set_fields(storages, vals):
     if storages.env.su:
         return
     for storage in storages.sudo().filtered("in_profile"):
-        try:
-            section_of(storage)
-        except SectionGone:
-            continue
-        except EngineError:
-            pass
-        if set_fields(storage) & vals.keys():
+        if set_fields(storage) & vals.keys() and _is_set(storage):
             with translate_engine_errors(storages.env):
                 raise SetByProfile(storage=storage.name)
+
+
+def _is_set(storage):
+    """Does the profile set the storage's fields? One that cannot be read may do so."""
+    try:
+        section_of(storage)
+    except SectionGone:
+        return False
+    except EngineError:
+        return True
+    return True
 
 
 def changes(storage):
