@@ -212,14 +212,7 @@ class BackupMonitor(models.AbstractModel):
         jobs = self.env["backup.job"]
         mine = [("plan_id", "in", plans.ids)]
         counts = jobs._read_group(mine, ["plan_id", "kind", "state"], ["__count"])
-        closed = [
-            *mine,
-            ("kind", "in", ("backup", "drill")),
-            ("state", "in", ("success", "partial", "failure")),
-        ]
-        newest = jobs._read_group(closed, ["plan_id", "kind"], ["id:max"])
-        ended = jobs.browse([number for *_group, number in newest])
-        last = ended.filtered(lambda job: job.kind == "backup")
+        last = self._last_that_ended(mine, "backup")
         return [
             Metric(
                 "dfr_backup_runs_total",
@@ -249,8 +242,19 @@ class BackupMonitor(models.AbstractModel):
                 "The size of the last backup's archive.",
                 [(labels[job.plan_id.id], job.archive_size or None) for job in last],
             ),
-            *self._restore_test_metrics(ended - last, labels),
+            *self._restore_test_metrics(self._last_that_ended(mine, "drill"), labels),
         ]
+
+    def _last_that_ended(self, mine, kind):
+        """Return the last run of a kind that has ended, of each plan."""
+        ended = [
+            ("kind", "=", kind),
+            ("state", "in", ("success", "partial", "failure")),
+        ]
+        newest = self.env["backup.job"]._read_group(
+            [*mine, *ended], ["plan_id"], ["id:max"]
+        )
+        return self.env["backup.job"].browse([number for _plan, number in newest])
 
     def _restore_test_metrics(self, last, labels):
         """Return the metrics of the plans' restore tests, of which these are the last

@@ -3,6 +3,7 @@
 it. It is made from the classes in dfr_backup/engine/errors."""
 
 import importlib
+import pkgutil
 import re
 import sys
 import types
@@ -30,6 +31,8 @@ SUBJECTS = {
     "people": "Rights and passwords",
     "outbound": "Outgoing calls",
     "monitors": "Monitors",
+    "watching": "Other servers",
+    "server": "All databases of a server",
     "runs": "Runs",
     "profile": "One file for a server",
     "other": "Everything else",
@@ -59,13 +62,21 @@ def engine():
     package = types.ModuleType("dfr_backup")
     package.__path__ = [str(REPO / "dfr_backup")]
     sys.modules.setdefault("dfr_backup", package)
-    return importlib.import_module("dfr_backup.engine.errors")
+    errors = importlib.import_module("dfr_backup.engine.errors")
+    for module in pkgutil.iter_modules(errors.__path__):
+        importlib.import_module(f"{errors.__name__}.{module.name}")
+    return errors
 
 
 def page():
     """Return the page."""
     errors = engine()
     again = (errors.RetryableError, errors.Deferred)
+    places = {f"{errors.__name__}.{name}" for name in SUBJECTS}
+    modules = {cls.__module__ for cls in errors.error_classes().values()}
+    homeless = {name for name in modules - places if name.startswith("dfr_backup.")}
+    if homeless:
+        raise SystemExit(f"no place on the page: {', '.join(sorted(homeless))}")
     parts = [HEAD]
     for name, title in SUBJECTS.items():
         module = importlib.import_module(f"{errors.__name__}.{name}")

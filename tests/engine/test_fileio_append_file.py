@@ -107,7 +107,7 @@ def test_writes_that_are_cut_short(tmp_path, monkeypatch):
 def test_leaves_the_page_cache_alone(tmp_path):
     need_page_cache(tmp_path)
     file = opened(tmp_path / "file")
-    fill(file, 2 * BEHIND)
+    fill(file, BEHIND)
     os.fsync(file._file)  # what is not on the disk cannot be let go
     fill(file, BEHIND)
     file.close()
@@ -119,7 +119,7 @@ def test_leaves_the_page_cache_alone_also_after_a_return(tmp_path):
     file = opened(tmp_path / "file")
     fill(file, 4 * BEHIND)
     file.return_to(0)
-    fill(file, 2 * BEHIND)
+    fill(file, BEHIND)
     os.fsync(file._file)
     fill(file, BEHIND)
     file.close()
