@@ -9,6 +9,7 @@ does it again each minute, for whoever was killed.
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -16,16 +17,22 @@ import psycopg2
 
 from . import odoo_config, runner
 from .engine.errors import EngineError
-from .engine.errors.runs import LimitUnusable, SlotsUnusable, WaitsForSlot, WaitsForTest
+from .engine.errors.runs import (
+    LimitUnusable,
+    SlotsUnusable,
+    WaitsForRun,
+    WaitsForSlot,
+    WaitsForTest,
+)
 from .engine.postgres.installed import require_version
 from .engine.queue.estimate import Holder
 from .engine.queue.tickets import Ticket, ticket_name
-from .engine.queue.turns import Place, Queue, Turn
+from .engine.queue.turns import Queue, Turn
 
 _logger = logging.getLogger(__name__)
 
 WAITS = (WaitsForSlot, WaitsForTest)
-WAITING_CODES = tuple(error.code for error in WAITS)
+WAITING_CODES = tuple(error.code for error in (*WAITS, WaitsForRun))
 CODES = (*WAITING_CODES, SlotsUnusable.code)
 IS_FREE = "SELECT pg_try_advisory_xact_lock(%(lock_class)s, %(job)s)"
 # what a ticket says may be over; what has come with the dump of another database is not
@@ -60,23 +67,32 @@ def why_it_waits(ticket: Ticket) -> EngineError | None:
         return error
     if not place.has_to_wait:
         return None
-    return WaitsForTest() if place.is_test_running else _waits_for_slot(place)
+    if place.is_test_running:
+        return waits(WaitsForTest, place.expected, before=place.before)
+    numbers = {"running": len(place.holders), "slots": place.slots}
+    return waits(WaitsForSlot, place.expected, before=place.before, **numbers)
 
 
-def _waits_for_slot(place: Place) -> WaitsForSlot:
-    numbers = {
-        "running": len(place.holders),
-        "slots": place.slots,
-        "before": place.before,
-    }
-    if place.expected is None:
-        return WaitsForSlot(**numbers)
-    expected = datetime.fromtimestamp(place.expected, timezone.utc)
-    return WaitsForSlot(
-        remedy=WaitsForSlot.remedy_expected,
-        expected=f"{expected:%Y-%m-%d %H:%M}",
-        **numbers,
-    )
+def waits(
+    kind: type[WaitsForSlot | WaitsForTest | WaitsForRun],
+    expected: float | None,
+    **values: object,
+) -> EngineError:
+    """Return why a run waits. ``expected`` is when its turn comes, None where nobody
+    knows."""
+    if expected is None:
+        return kind(**values)
+    moment = datetime.fromtimestamp(expected, timezone.utc)
+    told = f"{moment:%Y-%m-%d %H:%M}"
+    return kind(remedy=kind.remedy_expected, expected=told, **values)
+
+
+def begins_at(ticket: Ticket) -> float | None:
+    """Return when the turn of a run comes, None where nobody knows."""
+    with contextlib.suppress(SlotsUnusable):
+        place = queue().place(ticket)
+        return place.expected if place.has_to_wait else time.time()
+    return None
 
 
 def request(ticket: Ticket, is_counted: bool) -> None:

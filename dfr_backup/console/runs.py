@@ -218,6 +218,7 @@ def _as_json(job):
             "error": job.error or None,
             "hint": job.hint or None,
             "error_code": job.error_code or None,
+            "waits": turn.place_of(job),
         },
         "steps": [
             {

@@ -11,6 +11,7 @@ from ..console import worker
 from ..engine.errors.runs import (
     LimitUnusable,
     SlotsUnusable,
+    WaitsForRun,
     WaitsForSlot,
     WaitsForTest,
 )
@@ -120,7 +121,7 @@ class TestTurn(BackupCase):
         first = jobs._create_run("import", steps, "manual")
         self.assertTrue(turn.goes_before(first, backup))
         self.assertFalse(turn.goes_before(backup, first))
-        self.assertEqual(turn.first_of(backup + first), first)
+        self.assertEqual(turn.in_order(backup + first), first + backup)
         first._start()
         self.after_commit()
         waiting = run_queue.queue().waiting()
@@ -133,6 +134,52 @@ class TestTurn(BackupCase):
         drill._start()
         self.assertEqual(drill.error_code, WaitsForTest.code)
         self.assertFalse(drill.spawn_count)
+
+    def test_a_run_says_which_one_of_its_database_it_waits_for(self):
+        first = self.run_now()
+        first.state = "running"
+        second = self.plan.copy({"name": "Other"})._request_run("manual")
+        third = self.plan.copy({"name": "Third"})._request_run("manual")
+        self.assertEqual([second.error_code, third.error_code], [WaitsForRun.code] * 2)
+        self.assertIn(first.name, second.error)
+        told = [turn.place_of(second)["before"], turn.place_of(third)["before"]]
+        self.assertEqual(told, [1, 2])
+        self.assertIsNone(turn.place_of(first))
+        self.assertFalse(second.spawn_count)
+        with patch.object(type(first), "_is_alive", lambda job: job == first):
+            restore = self.env["backup.job"]._create_run("import", [], "manual")
+            restore._start()
+            self.supervise()
+            self.assertEqual(turn.place_of(second)["before"], 2)
+            restore.action_cancel()
+            first.state = "success"
+            self.supervise()
+        self.assertEqual((second.error_code, second.spawn_count), (False, 1))
+        self.assertIn(second.name, third.error)
+        self.assertEqual(turn.place_of(third), {"before": 1, "expected": None})
+
+    def test_a_run_behind_another_says_when(self):
+        first = self.run_now()
+        first.state = "running"
+        with patch.object(turn, "estimate_seconds_left", lambda _job: 3600):
+            second = self.plan.copy({"name": "Other"})._request_run("manual")
+            third = self.plan.copy({"name": "Third"})._request_run("manual")
+        for job, hours in ((second, 1), (third, 2)):
+            expected = fields.Datetime.to_datetime(
+                turn.place_of(job)["expected"] + ":00"
+            )
+            late = fields.Datetime.now() + timedelta(hours=hours) - expected
+            self.assertLess(abs(late), timedelta(minutes=2))
+
+    def test_a_run_that_was_put_off_keeps_its_reason(self):
+        first = self.run_now()
+        first.state = "running"
+        second = self.plan.copy({"name": "Other"})._request_run("manual")
+        second.write({"not_before": fields.Datetime.now() + timedelta(minutes=5)})
+        second.write({"error": "Put off", "error_code": "DUMP-99"})
+        with patch.object(type(first), "_is_alive", lambda job: job == first):
+            self.supervise()
+        self.assertEqual(second.error_code, "DUMP-99")
 
     def test_a_folder_that_cannot_be_used_is_told(self):
         job = self.run_now()

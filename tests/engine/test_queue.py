@@ -432,6 +432,17 @@ def test_a_place_says_what_runs_and_when_the_turn_comes(tmp_path):
     assert mine.place(ticket(3)).expected == 1030.0
 
 
+def test_a_restore_test_is_told_when_the_one_before_it_ends(tmp_path):
+    mine = queue_in(tmp_path, 3, clock=lambda: 1000.0)
+    turn = mine.next(ticket(1, priority=LAST, seconds=60))
+    mine.enter(ticket(2, priority=LAST, seconds=30))
+    place = mine.place(ticket(3, priority=LAST))
+    assert (place.is_test_running, place.before, place.expected) == (True, 1, 1090.0)
+    mine.enter(ticket(2, priority=LAST))
+    assert mine.place(ticket(3, priority=LAST)).expected is None
+    turn.close()
+
+
 def running(*pairs):
     return [Holder(1, since=since, seconds=seconds) for since, seconds in pairs]
 

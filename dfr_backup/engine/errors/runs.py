@@ -133,8 +133,14 @@ class WaitsForSlot(EngineError, code="RUN-21"):
 class WaitsForTest(EngineError, code="RUN-22"):
     """The same of a restore test."""
 
-    template = _("Waiting for another restore test on this server: one runs at a time.")
+    template = _(
+        "Waiting for another restore test on this server: one runs at a time. Runs "
+        "that wait before this one: %(before)s."
+    )
     remedy = _("No action needed: it starts by itself when its turn comes.")
+    remedy_expected = _(
+        "No action needed: it starts by itself, probably at about %(expected)s UTC."
+    )
 
 
 class SlotsUnusable(PermanentError, code="RUN-23"):
@@ -156,6 +162,19 @@ class LimitUnusable(PermanentError, code="RUN-24"):
     remedy = _(
         "Correct that line, or remove it, and restart Odoo. Until then %(default)s "
         "runs are performed at a time: one per two processor cores."
+    )
+
+
+class WaitsForRun(EngineError, code="RUN-25"):
+    """The same of a run behind another one of its database."""
+
+    template = _(
+        "Waiting for %(run)s: a database has one run at a time. Runs of this database "
+        "before this one: %(before)s."
+    )
+    remedy = _("No action needed: it starts by itself when its turn comes.")
+    remedy_expected = _(
+        "No action needed: it starts by itself, probably at about %(expected)s UTC."
     )
 
 

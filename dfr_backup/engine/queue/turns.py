@@ -148,20 +148,24 @@ class Queue:
         self._folder.prepare()
         with self._folder.alone(GATE):
             before = [
-                other.seconds
+                other
                 for other in self.waiting()
                 if other.rank < ticket.rank and other.name != ticket.name
             ]
             holders = self._holders()
             is_test_running = ticket.priority == LAST and not self._is_free(TEST)
-        expected = expected_start(holders, before, self._slots, self._clock())
-        return Place(
-            holders,
-            self._slots,
-            len(before),
-            is_test_running,
-            None if is_test_running else expected,
-        )
+            test = [self._holder(0, TEST)] if is_test_running else []
+        expected = self._expected(holders, before, self._slots)
+        if is_test_running:
+            tests = [other for other in before if other.priority == LAST]
+            expected = _later(expected, self._expected(test, tests, 1))
+        return Place(holders, self._slots, len(before), is_test_running, expected)
+
+    def _expected(
+        self, holders: list[Holder], before: list[Ticket], slots: int
+    ) -> float | None:
+        seconds = [ticket.seconds for ticket in before]
+        return expected_start(holders, seconds, slots, self._clock())
 
     def holders(self) -> list[Holder]:
         """Return what runs. Raise SlotsUnusable."""
@@ -185,17 +189,18 @@ class Queue:
         return None
 
     def _note(self, turn: Turn) -> None:
-        """Write into its slot what runs there, for those who ask."""
-        ticket, file = turn.ticket, turn.files[0]
+        """Write into its files what runs there, for those who ask."""
+        ticket = turn.ticket
         about = {
             "database": ticket.database,
             "run": ticket.run,
             "since": self._clock(),
             "seconds": ticket.seconds,
         }
-        with contextlib.suppress(OSError):  # a full disk
-            os.ftruncate(file, 0)
-            os.pwrite(file, json.dumps(about).encode(), 0)
+        for file in turn.files:
+            with contextlib.suppress(OSError):  # a full disk
+                os.ftruncate(file, 0)
+                os.pwrite(file, json.dumps(about).encode(), 0)
 
     # === SLOTS === #
 
@@ -249,14 +254,14 @@ class Queue:
 
     def _holders(self) -> list[Holder]:
         return [
-            self._holder(number)
+            self._holder(number, f"{SLOT}{number}")
             for number in self._numbers()
             if not self._is_free(f"{SLOT}{number}")
         ]
 
-    def _holder(self, number: int) -> Holder:
+    def _holder(self, number: int, name: str) -> Holder:
         try:
-            about = parse_json(self._folder.read(f"{SLOT}{number}"))
+            about = parse_json(self._folder.read(name))
             seconds = about["seconds"]
             return Holder(
                 number,
@@ -267,3 +272,7 @@ class Queue:
             )
         except (Unusable, TypeError, KeyError):
             return Holder(number)
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else max(one, other)

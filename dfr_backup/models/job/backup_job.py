@@ -20,7 +20,7 @@ from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 from . import alerts, live, right_server, turn
 from .context import RunContext
 from .estimate import estimate_seconds_left
-from .supervision import spawn_after_commit, supervise, supervise_again
+from .supervision import let_wait, spawn_after_commit, supervise
 
 PERSIST_TRIES = 5
 
@@ -426,7 +426,7 @@ class BackupJob(models.Model):
         others = self.search([("state", "in", OPEN_STATES), ("id", "!=", self.id)])
         runs = "running" in others.mapped("state")
         if runs or not turn.goes_before(self, others):
-            supervise_again(self.env)
+            let_wait(self, others)
         else:
             spawn_after_commit(self)
         return self

@@ -81,6 +81,13 @@ def spawn_after_commit(job):
     supervise_again(job.env)
 
 
+def let_wait(job, others):
+    """Let a new run wait for others of its database, and say for which."""
+    if not right_server.is_left(job):
+        turn.tell_behind(job, turn.in_order(job | others))
+    supervise_again(job.env)
+
+
 def worker_problem(env):
     """Return NoWorker when a run has waited for one for some minutes."""
     if odoo_config.starts_runs():
@@ -129,16 +136,23 @@ def resume_or_close(job):
 
 def _start_waiting(jobs, mine):
     """Start the run of the domain ``mine`` that waits and is next, when nothing
-    runs."""
+    runs. Let the others say where they stand."""
     now = fields.Datetime.now()
     # a moment that is too far away was set before the clock was put back
     ready = ["|", ("not_before", "=", False), "|", ("not_before", "<=", now)]
     ready += [("not_before", ">", now + 2 * POSTPONE)]
     ready += [("state", "=", "pending"), *mine]
-    job = turn.first_of(jobs.search(ready))
-    if not job or not try_lock(job) or job._is_alive():
-        return
-    if not jobs.search_count([("state", "=", "running")], limit=1):
+    waiting = turn.in_order(jobs.search(ready))
+    running = jobs.search([("state", "=", "running")])
+    if not running:
+        _start_first(waiting[:1], now)
+    for job in waiting[0 if running else 1 :]:
+        if try_lock(job) and job.state == "pending":
+            turn.tell_behind(job, running | waiting)
+
+
+def _start_first(job, now):
+    if job and try_lock(job) and not job._is_alive():
         _carry_out(job, when_waiting(_facts_of(job), now))
 
 

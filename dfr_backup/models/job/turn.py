@@ -1,21 +1,18 @@
 """When the turn of a run comes that waits for a slot of its server: what is asked of
 the queue for it, and what the run says meanwhile."""
 
+import time
 from datetime import timezone
 
 from odoo import fields
 
 from ... import run_queue
+from ...engine.errors.runs import WaitsForRun
 from ...engine.queue.tickets import Ticket
 from ...odoo_config import server_name
 from ...runs.registry import run_kind
-from ..engine_messages import error_columns
+from ..engine_messages import error_columns, stored_text
 from .estimate import estimate_seconds_left
-
-
-def first_of(jobs):
-    """Return the run whose turn comes before that of the others."""
-    return min(jobs, key=lambda job: (_priority(job), job.id), default=jobs)
 
 
 def goes_before(job, others):
@@ -40,6 +37,24 @@ def tell(job):
     ticket = _ticket(job)
     waits = run_queue.is_waiting(ticket.database, ticket.run)
     _tell(job, run_queue.why_it_waits(ticket) if waits else None)
+
+
+def tell_behind(job, order):
+    """Let a run say that it waits for those of its database that are before it in
+    ``order``."""
+    ahead = order[: order.ids.index(job.id)]
+    first = ahead[0]
+    moment = time.time() if _runs(first) else run_queue.begins_at(_ticket(first))
+    for other in ahead:
+        seconds = estimate_seconds_left(other)
+        moment = moment + seconds if moment and seconds else None
+    about = {"run": first.name, "before": len(ahead)}
+    _tell(job, run_queue.waits(WaitsForRun, moment, **about))
+
+
+def in_order(jobs):
+    """Return runs of this database in the order in which their turns come."""
+    return jobs.sorted(lambda job: (job.state != "running", *_rank(job)))
 
 
 def obstacle(job):
@@ -69,6 +84,18 @@ def says_so(job):
     return job.error_code in run_queue.WAITING_CODES
 
 
+def place_of(job):
+    """Return where a run stands that says that it waits, None for another one:
+    ``before``, how many runs are before it, and ``expected``, when its turn comes in
+    UTC, None where nobody knows."""
+    if not says_so(job):
+        return None
+    values = {}
+    for name in ("error", "hint"):
+        values.update(getattr(stored_text(job, name), "values", {}))
+    return {"before": values.get("before"), "expected": values.get("expected")}
+
+
 def _tell(job, reason):
     """Write down why a run waits, or that it no longer does, unless it says so."""
     if reason is None and job.error_code not in run_queue.CODES:
@@ -76,6 +103,14 @@ def _tell(job, reason):
     columns = error_columns(reason)
     if any((job[name] or False) != value for name, value in columns.items()):
         job.write(columns)
+
+
+def _runs(job):
+    return job.state == "running" and not says_so(job)
+
+
+def _rank(job):
+    return _priority(job), job.id
 
 
 def _priority(job):

@@ -1,0 +1,1 @@
+A run that waits for another run of its own database says so (RUN-25), with its place and when its turn will probably come, in its form and in `odoo backup run --json` (`waits`); a restore test that waits for another one says when, too (RUN-22).
