@@ -227,7 +227,8 @@ def _make_archive(database, path):
     """Archive the database and its files, as a run does, with a manifest beside."""
     _find_engine()
     from dfr_backup.engine.archive.writer import ArchiveWriter
-    from dfr_backup.engine.manifest import model as manifest
+    from dfr_backup.engine.manifest.names import sidecar_key
+    from dfr_backup.engine.manifest.write import build, encode, sidecar
     from dfr_backup.engine.postgres.client_tools import find_client_tool
     from dfr_backup.engine.postgres.connection import Connection
     from dfr_backup.engine.postgres.dump import dump
@@ -261,11 +262,11 @@ def _make_archive(database, path):
         "members": {"count": count, "sha256sums": digest},
         "filestore": {"files": files.files, "damaged": files.damaged_count},
     }
-    facts = manifest.build(odoo, ours)
-    writer.add_bytes("manifest.json", manifest.encode(facts))
-    sealed = writer.close()
-    sidecar = manifest.sidecar(facts, path.name, sealed.size, sealed.sha256)
-    path.with_name(manifest.sidecar_key(path.name)).write_bytes(sidecar)
+    facts = build(odoo, ours)
+    writer.add_bytes("manifest.json", encode(facts))
+    finalized = writer.close()
+    beside = sidecar(facts, path.name, finalized.size, finalized.sha256)
+    path.with_name(sidecar_key(path.name)).write_bytes(beside)
 
 
 def _child(archive, target=None):
@@ -273,14 +274,15 @@ def _child(archive, target=None):
     _find_engine()
     from dfr_backup.engine.postgres.connection import Connection
     from dfr_backup.engine.progress import Progress
+    from dfr_backup.engine.restore.database_location import DatabaseLocation
     from dfr_backup.engine.restore.steps import Restore, RestoreOptions
-    from dfr_backup.engine.restore.target import Place
     from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
     if not target:
         return
     storage = LocalStorage(places.OUT, LocalRules([places.OUT]))
-    options = RestoreOptions(Place(target, places.filestore(target)), SERIES)
+    place = DatabaseLocation(target, places.filestore(target))
+    options = RestoreOptions(place, SERIES)
     with Restore(Connection("postgres"), options, places.TMP, MARKERS) as restore:
         restore.fetch(storage, Path(archive).name, Progress())
         for step in STEPS:

@@ -1,19 +1,25 @@
-"""What can be read at a sitting: one class for each model, files that end."""
+"""What can be read at a sitting: one class for each model, files that end; and what
+stands in one place only."""
 
 import ast
+import importlib
+import importlib.util
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-ADDON = Path(__file__).resolve().parents[2] / "dfr_backup"
+REPO = Path(__file__).resolve().parents[2]
+ADDON = REPO / "dfr_backup"
 MODELS = sorted((ADDON / "models").rglob("*.py"))
 WIZARDS = sorted((ADDON / "wizards").rglob("*.py"))
 MOST_METHODS = 60
 MOST_CLASSES = 3
 MOST_LINES = {"models": 600, "wizards": 600, "engine": 400, "runs": 400}
-
-# what does not hold yet; a name goes when its part is mended, and none is added
+SYNCS = {"fsync", "fdatasync", "sync"}  # of the module os
+TOOLS = sorted(
+    path for part in ("bench", "setup/dev") for path in REPO.glob(f"{part}/*.py")
+)
 
 
 def models_of(text, where):
@@ -115,6 +121,53 @@ def test_no_file_is_long(part):
         for path in (ADDON / part).rglob("*.py")
         if len(path.read_text().splitlines()) > MOST_LINES[part]
     ]
+
+
+def syncs(text):
+    """Return the lines of a source file that let something reach the disk."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute)
+        and node.attr in SYNCS
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    ]
+
+
+def test_only_fileio_syncs():
+    assert syncs("import os\nos.fsync(1)\nsession.fsync(2)\nos.stat(3)") == [2]
+    places = {
+        path.relative_to(ADDON).as_posix()
+        for path in ADDON.rglob("*.py")
+        if "tests" not in path.parts and syncs(path.read_text())
+    }
+    assert places == {"engine/fileio/durable.py"}
+
+
+def imports_of_engine(text):
+    """Return (module, name) of all that a source file imports of the engine."""
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("dfr_backup.engine")
+        for alias in node.names
+    ]
+
+
+def is_there(module, name):
+    if not importlib.util.find_spec(module):
+        return False
+    return hasattr(importlib.import_module(module), name) or bool(
+        importlib.util.find_spec(f"{module}.{name}")
+    )
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda path: path.name)
+def test_what_tools_import_is_there(tool):
+    wanted = imports_of_engine(tool.read_text())
+    assert [one for one in wanted if not is_there(*one)] == []
 
 
 SLICED_MODEL = """
