@@ -596,7 +596,7 @@ class LostDisk:
 
 
 def test_what_did_not_reach_the_disk_is_an_error(ours, tmp_path, monkeypatch):
-    monkeypatch.setattr("dfr_backup.engine.restore.write_behind.libc", LostDisk())
+    monkeypatch.setattr("dfr_backup.engine.fileio.durable.libc", LostDisk())
     with open_archive(ours) as archive:
         with pytest.raises(FilesNotWritten) as caught:
             extract_filestore(archive, tmp_path / "fs", Progress())

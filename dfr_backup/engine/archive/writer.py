@@ -21,7 +21,7 @@ from typing import Any
 from ..checkpoints import checkpoint
 from ..errors import is_out_of_memory
 from ..fileio.append_file import BUFFER, AppendFile, Bytes
-from ..fileio.durable import open_private, sync_directory
+from ..fileio.durable import open_private, sync_descriptor, sync_directory
 from ..fileio.page_cache import Passage, advise
 from ..manifest.names import CHECKSUMS
 from ..progress import Progress
@@ -223,7 +223,7 @@ class ArchiveWriter:
         self._commit()
         with self._explained():
             self._file.sync()
-            os.fsync(self._journal)
+            sync_descriptor(self._journal)
             sync_directory(self._path.parent)
         return self._position
 

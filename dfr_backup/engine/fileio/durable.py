@@ -33,7 +33,12 @@ def is_full(error: OSError) -> bool:
 def sync(stream: IO[Any]) -> None:
     """Let what was written to a file reach the disk."""
     stream.flush()
-    os.fsync(stream.fileno())
+    sync_descriptor(stream.fileno())
+
+
+def sync_descriptor(file: int) -> None:
+    """Let what was written to an open file reach the disk. Raise OSError."""
+    os.fsync(file)
 
 
 def sync_in_pieces(file: int, size: int, look: Callable[[], object]) -> None:
@@ -43,7 +48,7 @@ def sync_in_pieces(file: int, size: int, look: Callable[[], object]) -> None:
     for start in range(0, size, PIECE):
         _write_out(file, start)
         look()
-    os.fsync(file)
+    sync_descriptor(file)
 
 
 def _write_out(file: int, start: int) -> None:
@@ -63,12 +68,25 @@ def sync_directory(path: Path) -> None:
     some of the network's cannot."""
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        sync_descriptor(directory)
     except OSError as error:
         if error.errno not in UNABLE:
             raise
     finally:
         os.close(directory)
+
+
+def sync_file_system(file: int) -> None:
+    """Let everything that was written to the file system of an open file reach the
+    disk. Raise OSError."""
+    syncfs = getattr(libc, "syncfs", None)
+    if syncfs is not None and syncfs(file) == 0:
+        return
+    code = ctypes.get_errno()
+    if syncfs is None or code in (errno.ENOSYS, errno.EPERM):
+        os.sync()
+    else:
+        raise OSError(code, os.strerror(code))
 
 
 def make_directory(path: Path) -> None:

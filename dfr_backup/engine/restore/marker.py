@@ -7,7 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..fileio.durable import make_directory, open_private, sync_directory
+from ..fileio.durable import (
+    make_directory,
+    open_private,
+    sync_descriptor,
+    sync_directory,
+)
 from ..untrusted import parse_json
 
 
@@ -49,7 +54,7 @@ class Marker:
         """Write down more, and let it reach the disk before anything is done."""
         self.facts.update(facts)
         os.write(self._file, json.dumps(facts).encode() + b"\n")
-        os.fsync(self._file)
+        sync_descriptor(self._file)
 
     def _read(self) -> None:
         for line in self._path.read_bytes().splitlines():

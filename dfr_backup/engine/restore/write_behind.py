@@ -1,7 +1,5 @@
 """Files of a restore on their way to the disk, and what its errors mean."""
 
-import ctypes
-import errno
 import os
 import resource
 import shutil
@@ -10,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..concurrency.process import libc
 from ..errors import reason_of
 from ..errors.restore import FileExists, FilesNotWritten
+from ..fileio.durable import sync_file_system
 from ..fileio.page_cache import advise
 
 BEHIND = 256  # files that are still open while the disk takes them
@@ -79,20 +77,9 @@ def reaching_the_disk(folder: Path) -> Iterator[None]:
     try:
         yield
         with explained(folder):
-            _sync(file)
+            sync_file_system(file)
     finally:
         os.close(file)
-
-
-def _sync(file: int) -> None:
-    syncfs = getattr(libc, "syncfs", None)
-    if syncfs is not None and syncfs(file) == 0:
-        return
-    code = ctypes.get_errno()
-    if syncfs is None or code in (errno.ENOSYS, errno.EPERM):
-        os.sync()
-    else:
-        raise OSError(code, os.strerror(code))
 
 
 def files_behind() -> int:
