@@ -7,7 +7,7 @@ from odoo import fields
 from odoo.tests import tagged
 
 from .. import odoo_config
-from ..engine.status.facts import facts_of
+from ..engine.status.facts import status_facts
 from ..engine.status.verdict import status_of
 from ..models.plan.overdue import promise_facts
 from .test_backup_alerts import AlertCase
@@ -21,7 +21,7 @@ class TestStatus(AlertCase):
         self.env.invalidate_all()
         name, now = self.env.cr.dbname, fields.Datetime.now()
         now = now.replace(tzinfo=timezone.utc)
-        facts = facts_of(self.env.cr, now)
+        facts = status_facts(self.env.cr, now)
         every = self.env["backup.plan"].with_context(active_test=False).search([])
         plans = self.env["backup.plan"].browse(every.ids)
         known = promise_facts(plans)

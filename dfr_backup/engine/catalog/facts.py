@@ -5,7 +5,7 @@ from typing import Any
 from ..manifest.sidecar import Sidecar
 
 
-def facts_of(sidecar: Sidecar) -> dict[str, Any]:
+def catalogue_facts(sidecar: Sidecar) -> dict[str, Any]:
     """Return what a manifest says about its backup, by the names of the catalogue's
     fields. The moment is in UTC and to the second, as a database keeps it; None where
     the manifest says nothing."""

@@ -159,7 +159,7 @@ def asking(connection: Connection, code: str) -> Iterator[Any]:
 def read_facts(connection: Connection, code: str) -> Facts:
     """Return what a database says about its backups. Raise as ``asking``."""
     with asking(connection, code) as cr:
-        return facts_of(cr, datetime.now(timezone.utc))
+        return status_facts(cr, datetime.now(timezone.utc))
 
 
 def read_copies(connection: Connection, code: str) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ def read_copies(connection: Connection, code: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cr.fetchall()]
 
 
-def facts_of(cr: Any, now: datetime) -> Facts:
+def status_facts(cr: Any, now: datetime) -> Facts:
     """Return the same by a cursor. Raise psycopg2.Error."""
     cr.execute(WAITING_MODULE)
     module = cr.fetchone()

@@ -12,7 +12,7 @@ from odoo.addons.base.models.res_users import check_identity
 
 from ... import odoo_config
 from ...engine.catalog.catalogued import Catalogued, require_catalogued
-from ...engine.catalog.facts import facts_of
+from ...engine.catalog.facts import catalogue_facts
 from ...engine.errors import EngineError
 from ...engine.errors.trust import NotTrusted
 from ...engine.identity import Identity
@@ -332,7 +332,7 @@ class BackupCopy(models.Model):
         saved = Manifest(self.job_id.run_state.manifest or {}).seal
         if saved and saved != sidecar.seal:
             return {}
-        facts = facts_of(sidecar)
+        facts = catalogue_facts(sidecar)
         about = {name: facts[name] for name in MANIFEST_FACTS}
         return {**about, "signature": self._signature_of(sidecar)}
 

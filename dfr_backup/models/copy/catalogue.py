@@ -3,7 +3,7 @@ scans."""
 
 from odoo import fields
 
-from ...engine.catalog.facts import facts_of, owner_of
+from ...engine.catalog.facts import catalogue_facts, owner_of
 from ...engine.errors import Mismatch
 from ...engine.errors.archive import NoManifestBeside
 from ...engine.errors.fetch import ArchiveMissing
@@ -135,7 +135,7 @@ class Catalogue:
         plan = job.plan_id or self._plan_named(sidecar.plan)
         # what was taken in from elsewhere follows no plan's rules
         ours = not sidecar.imported_by and storage._owns(*owner_of(sidecar))
-        facts = facts_of(sidecar)
+        facts = catalogue_facts(sidecar)
         return {
             "storage_id": storage.id,
             "key": sidecar.key,

@@ -125,7 +125,7 @@ def resume_or_close(job):
     _logger.log(level, "Backup %s lost its runner in step %s", job.name, where)
     _end_leftovers(job)
     has_to_clean = job._run().needs_last_runner()
-    decision = after_loss(_facts_of(job, has_to_clean), fields.Datetime.now())
+    decision = after_loss(_run_facts(job, has_to_clean), fields.Datetime.now())
     if decision is Decision.START and not turn.says_so(job):
         running = job.step_ids.filtered(lambda step: step.state == "running")[:1]
         running._note(Message(words.TRYING_AGAIN, attempt=job.attempt))
@@ -153,10 +153,10 @@ def _start_waiting(jobs, mine):
 
 def _start_first(job, now):
     if job and try_lock(job) and not job._is_alive():
-        _carry_out(job, when_waiting(_facts_of(job), now))
+        _carry_out(job, when_waiting(_run_facts(job), now))
 
 
-def _facts_of(job, has_to_clean=False):
+def _run_facts(job, has_to_clean=False):
     return RunFacts(
         attempt=job.attempt,
         spawn_count=job.spawn_count,
