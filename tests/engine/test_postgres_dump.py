@@ -1,6 +1,7 @@
 """What needs no server; the dump itself is tested end to end, with a real one."""
 
 import contextlib
+import errno
 import os
 import secrets
 import subprocess
@@ -18,6 +19,7 @@ from dfr_backup.engine.errors.dump import (
     MayNotRead,
     ProgramMissing,
     ProgramTooOld,
+    ProgramUnstartable,
     ServerUnreachable,
     TableLocked,
 )
@@ -83,6 +85,46 @@ def test_none_at_all(machine):
         client_tools.find_client_tool("pg_dump", 15)
     assert caught.value.message.values["program"] == "pg_dump"
     assert caught.value.hint.values["major"] == 15
+
+
+@pytest.mark.parametrize(
+    "content, mode, reason",
+    [
+        ("#!/bin/sh\necho 15.1\n", 0o644, os.strerror(errno.EACCES)),
+        ("#!/no/interpreter\n", 0o755, os.strerror(errno.ENOENT)),
+        ("\0 of another architecture", 0o755, os.strerror(errno.ENOEXEC)),
+        ("#!/bin/sh\nexit 127\n", 0o755, client_tools.EXIT_STATUS),
+        ("#!/bin/sh\n", 0o755, client_tools.NO_VERSION),
+    ],
+)
+def test_one_that_cannot_be_started_is_named(machine, tmp_path, content, mode, reason):
+    mine = machine("mine", "15.1")
+    mine.write_text(content)
+    mine.chmod(mode)
+    with pytest.raises(ProgramUnstartable) as caught:
+        client_tools.find_client_tool("pg_dump", 15, str(mine.parent))
+    values = caught.value.message.values
+    assert values["program"] == str(mine)
+    assert getattr(values["reason"], "template", values["reason"]) == reason
+    other = machine("path", "15.1")  # which fits all the same
+    assert client_tools.find_client_tool("pg_dump", 15, str(mine.parent)).path == other
+
+
+def test_one_that_is_gone_when_the_dump_begins_is_named(tmp_path):
+    connection = postgres.Connection("nobody")
+    tool = client_tools.ClientTool(tmp_path / "pg_dump", (15, 1))
+    with pytest.raises(ProgramUnstartable) as caught:
+        dump(tool, connection, NoSnapshot(), print, Progress())
+    assert caught.value.message.values["program"] == str(tool.path)
+
+
+class NoSnapshot:
+    """One that pg_dump never gets to."""
+
+    name = "none"
+
+    def has_room(self, _sessions):
+        return False
 
 
 def test_password_is_in_the_environment_and_nowhere_else():

@@ -3,11 +3,12 @@ kept."""
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -22,6 +23,7 @@ F_SETPIPE_SZ = (
 STDERR_TAIL = 8192  # bytes
 TERMINATE_SECONDS = 3.0
 PR_SET_PDEATHSIG = 1
+SHORTAGES = (errno.ENOMEM, errno.EAGAIN)  # which say nothing about a program
 
 try:
     libc: ctypes.CDLL | None = ctypes.CDLL(None, use_errno=True)
@@ -41,29 +43,45 @@ class Child:
 
     ``stdout`` is the read end (a file descriptor) and ``stderr_tail()`` the last 8 KiB
     of what the program complained about. Start it from the main thread: the kernel ends
-    the child together with the thread that started it.
+    the child together with the thread that started it. When the system does not start
+    the program, what ``unstartable`` makes of its OSError is raised.
     """
 
-    def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str]):
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        env: Mapping[str, str],
+        unstartable: Callable[[OSError], Exception] | None = None,
+    ):
         self._argv = [os.fspath(arg) for arg in argv]
         self._env = dict(env)
+        self._unstartable = unstartable
 
     def __enter__(self) -> "Child":
         checkpoint("process.spawn.before")
         self._stderr = cast(IO[bytes], tempfile.TemporaryFile())
-        self.process = subprocess.Popen(
-            self._argv,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            bufsize=0,
-            preexec_fn=die_with_parent,
-        )
+        self.process = self._start()
         checkpoint("process.spawn.after")
         self.stdout = cast(IO[bytes], self.process.stdout).fileno()
         _enlarge_pipe(self.stdout)
         return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self._argv,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                bufsize=0,
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:
+            self._stderr.close()
+            if not self._unstartable or error.errno in SHORTAGES:
+                raise
+            raise self._unstartable(error) from error
 
     def __exit__(self, *exc_info: object) -> None:
         self.end()

@@ -108,6 +108,14 @@ class ProgramTooOld(PermanentError, code="DUMP-11"):
     remedy = INSTALL
 
 
+class ProgramUnstartable(PermanentError, code="OTHER-140"):
+    template = _("%(program)s cannot be started: %(reason)s.")
+    remedy = _(
+        "Run it by hand with --version, as the system user that runs Odoo, and repair "
+        "or reinstall it. If pg_path in odoo.conf leads to it, correct that."
+    )
+
+
 class ReplicaLags(RetryableError, code="DUMP-30"):
     template = _(
         "The read replica %(host)s is behind: after %(seconds)s seconds it lacked "

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 from shutil import which
-from subprocess import SubprocessError
+from subprocess import CalledProcessError, SubprocessError
 
 from ..concurrency.process import output_of
-from ..errors.dump import ProgramMissing, ProgramTooOld
+from ..errors import reason_of
+from ..errors.dump import ProgramMissing, ProgramTooOld, ProgramUnstartable
+from ..messages import Message, _
 
+EXIT_STATUS = _("it ended with exit status %(status)s")
+NO_VERSION = _("it does not tell its version")
 DEBIAN_TOOLS = "/usr/lib/postgresql/*/bin"
 RED_HAT_TOOLS = "/usr/pgsql-*/bin"
 
@@ -33,22 +37,30 @@ def find_client_tool(
 ) -> ClientTool:
     """Return the program ``name`` that fits the server best: the same major version,
     else the next newer one. Looks into ``pg_path``, PATH and where Debian and Red Hat
-    keep versions.
+    keep versions. One that cannot be started is passed over where another one fits.
 
-    Raise ProgramMissing, or ProgramTooOld: PostgreSQL's client programs refuse servers
-    newer than themselves.
+    Raise ProgramUnstartable, ProgramMissing, or ProgramTooOld: PostgreSQL's client
+    programs refuse servers newer than themselves.
     """
-    found = list(_installed_tools(name, pg_path))
+    found: list[ClientTool] = []
+    failures: list[ProgramUnstartable] = []
+    for path in _installed(name, pg_path):
+        try:
+            found.append(ClientTool(path, _version_of(path)))
+        except ProgramUnstartable as error:
+            failures.append(error)
     usable = [tool for tool in found if tool.version[0] >= server_major]
     if usable:
         return min(usable, key=lambda tool: tool.version[0])
+    if failures:
+        raise failures[0]
     if not found:
         raise ProgramMissing(program=name, major=server_major)
     newest = max(found, key=lambda tool: tool.version)
     raise ProgramTooOld(program=newest.label, major=server_major)
 
 
-def _installed_tools(name: str, pg_path: str | None) -> Iterator[ClientTool]:
+def _installed(name: str, pg_path: str | None) -> Iterator[Path]:
     folders = [pg_path] if pg_path else []
     on_path = which(name)
     folders += [os.path.dirname(on_path)] if on_path else []
@@ -57,16 +69,29 @@ def _installed_tools(name: str, pg_path: str | None) -> Iterator[ClientTool]:
     )
     for folder in dict.fromkeys(folders):
         path = Path(folder, name)
-        version = _version_of(path)
-        if version:
-            yield ClientTool(path, version)
+        if os.path.isfile(path):
+            yield path
 
 
-def _version_of(path: Path) -> tuple[int, ...] | None:
-    if not os.access(path, os.X_OK) or path.is_dir():
-        return None
+def _version_of(path: Path) -> tuple[int, ...]:
+    """Return the version of a program. Raise ProgramUnstartable."""
     try:
-        match = re.search(r"(\d+(?:\.\d+)*)", output_of([path, "--version"]))
-    except (OSError, SubprocessError):
-        return None
-    return tuple(map(int, match[1].split("."))) if match else None
+        said = output_of([path, "--version"])
+    except OSError as error:
+        raise unstartable(path, error) from error
+    except CalledProcessError as error:
+        reason = Message(EXIT_STATUS, status=error.returncode)
+        log = error.stderr.decode("utf-8", "replace")
+        raise ProgramUnstartable(program=path, reason=reason, log=log) from error
+    except SubprocessError as error:
+        raise ProgramUnstartable(program=path, reason=error) from error
+    match = re.search(r"(\d+(?:\.\d+)*)", said)
+    if not match:
+        raise ProgramUnstartable(program=path, reason=Message(NO_VERSION), log=said)
+    return tuple(map(int, match[1].split(".")))
+
+
+def unstartable(path: Path, error: OSError) -> ProgramUnstartable:
+    """Return the error that says why the system does not start a program."""
+    reason = reason_of(error)
+    return ProgramUnstartable(program=path, reason=reason, log=str(error))

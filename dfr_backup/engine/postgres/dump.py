@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -17,7 +18,7 @@ from ..concurrency.process import PIPE_SIZE, Child
 from ..errors.dump import DumpIncomplete, GaveWay, ServerUnreachable
 from ..messages import Message, _
 from ..progress import POLL_INTERVAL, Progress
-from .client_tools import ClientTool
+from .client_tools import ClientTool, unstartable
 from .connection import Connection
 from .dump_errors import dump_error
 from .snapshot import Snapshot
@@ -58,7 +59,7 @@ def dump(
     A piece is only valid until ``write`` returns.
 
     pg_dump runs under the application name of ``connection``. Raise what ``dump_error``
-    returns, DumpIncomplete, GaveWay, and Cancelled.
+    returns, ProgramUnstartable, DumpIncomplete, GaveWay, and Cancelled.
     """
     argv = [os.fspath(tool.path), "--no-owner", "--no-privileges", "--no-password"]
     argv += [
@@ -67,7 +68,7 @@ def dump(
     ]
     watches = snapshot.has_room(WATCHING)
     with (
-        Child(argv, connection.environ()) as child,
+        Child(argv, connection.environ(), partial(unstartable, tool.path)) as child,
         _WaiterWatch(connection, options, watches) as watch,
     ):
         size, tail = _drain(child, write, progress, watch)

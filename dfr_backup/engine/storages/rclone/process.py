@@ -161,10 +161,7 @@ class Rclone:
                 status, without_secrets(f"{complaints}\n{child.stderr_tail()}".strip())
             )
 
-    @contextmanager
-    def _child(
-        self, command: str, *options: str, paths: Sequence[str] = ()
-    ) -> Iterator[Child]:
+    def _child(self, command: str, *options: str, paths: Sequence[str] = ()) -> Child:
         argv = [
             self._binary(),
             command,
@@ -173,15 +170,7 @@ class Rclone:
             "--",
             *paths,
         ]
-        child = Child(argv, environment())
-        try:
-            child.__enter__()
-        except OSError as error:
-            raise RcloneMissing(log=str(error)) from error
-        try:
-            yield child
-        finally:
-            child.__exit__(None, None, None)
+        return Child(argv, environment(), lambda e: RcloneMissing(log=str(e)))
 
     def _binary(self) -> str:
         found = shutil.which(self._config.binary or "rclone")
