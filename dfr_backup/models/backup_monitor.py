@@ -212,7 +212,7 @@ class BackupMonitor(models.AbstractModel):
         jobs = self.env["backup.job"]
         mine = [("plan_id", "in", plans.ids)]
         counts = jobs._read_group(mine, ["plan_id", "kind", "state"], ["__count"])
-        last = self._last_that_ended(mine, "backup")
+        last, tests = self._last_ended(plans, "backup", "drill")
         return [
             Metric(
                 "dfr_backup_runs_total",
@@ -242,19 +242,23 @@ class BackupMonitor(models.AbstractModel):
                 "The size of the last backup's archive.",
                 [(labels[job.plan_id.id], job.archive_size or None) for job in last],
             ),
-            *self._restore_test_metrics(self._last_that_ended(mine, "drill"), labels),
+            *self._restore_test_metrics(tests, labels),
         ]
 
-    def _last_that_ended(self, mine, kind):
-        """Return the last run of a kind that has ended, of each plan."""
-        ended = [
-            ("kind", "=", kind),
+    def _last_ended(self, plans, *kinds):
+        """Return, for each kind, the last runs of these plans that have ended and were
+        not cancelled."""
+        jobs = self.env["backup.job"]
+        closed = [
+            ("plan_id", "in", plans.ids),
+            ("kind", "in", kinds),
             ("state", "in", ("success", "partial", "failure")),
         ]
-        newest = self.env["backup.job"]._read_group(
-            [*mine, *ended], ["plan_id"], ["id:max"]
-        )
-        return self.env["backup.job"].browse([number for _plan, number in newest])
+        newest = jobs._read_group(closed, ["kind", "plan_id"], ["id:max"])
+        ended = {name: [] for name in kinds}
+        for name, _plan, number in newest:
+            ended[name].append(number)
+        return [jobs.browse(ended[name]) for name in kinds]
 
     def _restore_test_metrics(self, last, labels):
         """Return the metrics of the plans' restore tests, of which these are the last
