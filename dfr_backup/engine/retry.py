@@ -24,10 +24,13 @@ class RetryPolicy:
     longest: float = 120.0
 
 
+DEFAULT_RETRIES = RetryPolicy()
+
+
 def with_retries(
     operation: Callable[[], Result],
     progress: Progress,
-    retries: RetryPolicy = RetryPolicy(),
+    retries: RetryPolicy = DEFAULT_RETRIES,
 ) -> Result:
     """Return what ``operation`` returns, calling it again after each RetryableError.
 

@@ -25,7 +25,7 @@ from ..engine.policy.outcome import whole_state
 from ..engine.progress import Progress
 from ..engine.queue.tickets import FIRST
 from ..engine.restore.attachments import lost_attachments
-from ..engine.retry import with_retries
+from ..engine.storages.base import Storage
 from . import words
 from .base import Run
 from .records import Listing, StorageRecord
@@ -105,9 +105,8 @@ class ImportRun(StoringRun):
         """Store the archive. A name that another import has taken since this one was
         checked is left to it."""
         self._require_archive()
-        key = with_retries(
-            lambda: self._take_key(storage), progress, storage._retries()
-        )
+        target = storage._get_own_storage()
+        key = target.with_retries(lambda: self._take_key(storage, target), progress)
         if key != self.job.archive_name:
             self._rename(key)
             progress.log(Message(words.NAME_TAKEN, key=key))
@@ -121,8 +120,8 @@ class ImportRun(StoringRun):
     def _begun(self) -> Sequence[str]:
         return self.job.run_state.begun
 
-    def _take_key(self, storage: StorageRecord) -> str:
-        job, target = self.job, storage._get_own_storage()
+    def _take_key(self, storage: StorageRecord, target: Storage) -> str:
+        job = self.job
         # who may not delete may not write over a reservation either
         take = take_key if storage.can_delete else free_key
         return take(target, job.archive_name, job.uuid, self._begun())

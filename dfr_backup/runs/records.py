@@ -14,7 +14,6 @@ from ..engine.catalog.catalogued import Catalogued
 from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Text
 from ..engine.progress import Progress
-from ..engine.retry import RetryPolicy
 from ..engine.storages.base import Storage
 from .state import RunState
 
@@ -50,7 +49,7 @@ class IssueRecord(Records, Protocol):
 
 
 class StorageRecord(Records, Protocol):
-    """``backup.storage``: where archives are kept, and how patient to be with it."""
+    """``backup.storage``: where archives are kept."""
 
     id: int
     name: str
@@ -59,7 +58,6 @@ class StorageRecord(Records, Protocol):
     def action_scan(self) -> object: ...
     def _get_storage(self) -> Storage: ...
     def _get_own_storage(self) -> Storage: ...
-    def _retries(self) -> RetryPolicy: ...
 
 
 class CopyRecord(Records, Protocol):

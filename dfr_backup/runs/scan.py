@@ -3,7 +3,6 @@
 from ..engine.catalog.scan import scan
 from ..engine.messages import Message, _
 from ..engine.progress import Progress
-from ..engine.retry import with_retries
 from .base import Run
 from .records import StorageRecord
 from .registry import register
@@ -25,9 +24,7 @@ class ScanRun(Run):
         """Read every manifest, compare it with its archive, and write down what is
         there."""
         target = storage._get_storage()
-        found = with_retries(
-            lambda: list(scan(target, progress)), progress, storage._retries()
-        )
+        found = target.with_retries(lambda: list(scan(target, progress)), progress)
         self.context.catalogue.record_scan(storage, found, progress)
         for item in found:
             if item.problem:

@@ -15,7 +15,6 @@ from ..engine.manifest.names import sidecar_key
 from ..engine.manifest.read import parse_sidecar
 from ..engine.messages import Message, Size, _
 from ..engine.progress import Progress
-from ..engine.retry import with_retries
 from . import words
 from .archiving import ArchivingRun
 from .records import Listing, StepRecord, StorageRecord
@@ -50,21 +49,15 @@ class StoringRun(ArchivingRun):
         job = self.job
         self._require_archive()
         self._require_closed()
-        path, key, retries = (
-            self.context.files.archive_path(),
-            job.archive_name,
-            storage._retries(),
-        )
-        with_retries(lambda: target.put(path, key, progress), progress, retries)
+        path, key = self.context.files.archive_path(), job.archive_name
+        target.with_retries(lambda: target.put(path, key, progress), progress)
         checkpoint("storage.manifest.before")
         about = Manifest(job.run_state.manifest or {})
         content = manifest.sidecar(
             about, key, int(job.archive_size), job.archive_sha256, self._sign
         )
-        with_retries(
-            lambda: target.put_bytes(content, sidecar_key(key)),
-            Progress(),
-            retries,
+        target.with_retries(
+            lambda: target.put_bytes(content, sidecar_key(key)), Progress()
         )
         location = target.location(job.archive_name)
         progress.log(Message(_("Stored as %(location)s"), location=location))
@@ -87,10 +80,9 @@ class StoringRun(ArchivingRun):
         target = storage._get_own_storage()
         known = self.context.catalogue.catalogued(storage)
         try:
-            sidecar = with_retries(
+            sidecar = target.with_retries(
                 lambda: compare_stored(target, job.archive_name, known, progress),
                 progress,
-                storage._retries(),
             )
         except Mismatch:
             self._record_copy(storage, "damaged")

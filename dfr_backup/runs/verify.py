@@ -5,7 +5,6 @@ from ..engine.catalog.upload_receiver import compare_found
 from ..engine.errors import Mismatch
 from ..engine.messages import Message, _
 from ..engine.progress import Progress
-from ..engine.retry import with_retries
 from ..engine.storages.base import Storage
 from .base import Run
 from .records import CopyRecord
@@ -29,11 +28,7 @@ class VerifyRun(Run):
         """Read one copy back, and note what was found."""
         target = copy.storage_id._get_storage()
         try:
-            with_retries(
-                lambda: self._compare(target, copy, progress),
-                progress,
-                copy.storage_id._retries(),
-            )
+            target.with_retries(lambda: self._compare(target, copy, progress), progress)
         except Mismatch:
             present = target.stat(copy.key) is not None
             self.context.store.persist(

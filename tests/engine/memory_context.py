@@ -22,12 +22,14 @@ from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.leftovers import remove_leftovers
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
 from dfr_backup.engine.retry import RetryPolicy
+from dfr_backup.engine.storages.base import TransferLimits
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 from dfr_backup.runs.registry import run_kind
 from dfr_backup.runs.state import RunState
 
 OPEN = ("pending", "running")
 GOOD = ("success", "warning")
+IMPATIENT = TransferLimits(retries=RetryPolicy(patience=0))
 
 
 class Killed(BaseException):
@@ -93,12 +95,9 @@ class Storage:
         if self.broken:
             raise self.broken
         self.folder.mkdir(exist_ok=True)
-        return LocalStorage(self.folder, LocalRules([self.folder]))
+        return LocalStorage(self.folder, LocalRules([self.folder]), IMPATIENT)
 
     _get_own_storage = _get_storage
-
-    def _retries(self):
-        return RetryPolicy(patience=0)
 
 
 @dataclass(eq=False)

@@ -97,11 +97,19 @@ def test_interrupted_fetch_goes_on(far, folder):
 
 def test_broken_line_is_tried_again(far, folder):
     far.failures = 2
+    far.retries = RetryPolicy(first=0.01, longest=0.02)
     progress = Progress()
-    path = fetch(far, KEY, folder, progress, RetryPolicy(first=0.01, longest=0.02)).path
+    path = fetch(far, KEY, folder, progress).path
     assert path.read_bytes() == CONTENT
     problems = [line.values["problem"] for line in progress.lines]
     assert problems == [LineDead().message] * 2
+
+
+def test_it_is_as_patient_as_the_settings_of_the_storage(far, folder):
+    far.retries = RetryPolicy(patience=0)
+    far.failures = 1
+    with pytest.raises(LineDead):
+        fetch(far, KEY, folder, Progress())
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "truncated", "longer"])

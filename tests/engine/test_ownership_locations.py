@@ -26,6 +26,7 @@ from dfr_backup.engine.ownership.locations import Door, Guest, Purpose, Stored, 
 from dfr_backup.engine.ownership.marker import MARKER, Marker, read_marker
 from dfr_backup.engine.ownership.owners import Owners, Record
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.retry import RetryPolicy
 from dfr_backup.engine.storages.base import UNKNOWN
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
@@ -90,6 +91,11 @@ def test_who_writes_first_owns_an_empty_location(storage, owners):
     assert record.owner == A
     assert owners.find(known(storage)) == record
     assert enter(storage, owners, guest(A), Purpose.READ) == record
+
+
+def test_it_is_as_patient_as_what_it_stands_before(storage, owners):
+    storage.retries = RetryPolicy(patience=7)
+    assert guarded(storage, owners, guest(A)).retries == storage.retries
 
 
 def test_the_records_are_only_ours_to_read(storage, owners, tmp_path):

@@ -20,12 +20,10 @@ from ..fileio.direct_read import DirectFile, sha256_on_disk
 from ..fileio.durable import is_full, open_private
 from ..messages import Size
 from ..progress import Progress
-from ..retry import RetryPolicy, with_retries
 from ..storages.base import Storage
 from .catalogued import Catalogued, Expected, expected_of
 
 CHUNK = 1 << 20  # bytes
-RETRIES = RetryPolicy()
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,6 @@ def fetch(
     key: str,
     folder: Path,
     progress: Progress,
-    retries: RetryPolicy = RETRIES,
     known: Catalogued | None = None,
 ) -> Fetched:
     """Return where the archive ``key`` is.
@@ -78,7 +75,7 @@ def fetch(
     target = folder / key
     _require_space(folder, size - _present(target))
     progress.expect(size)
-    with_retries(lambda: _go_on(storage, key, target, progress), progress, retries)
+    storage.with_retries(lambda: _go_on(storage, key, target, progress), progress)
     if expected and not _is_stored(target, expected, progress):
         target.unlink()
         raise FetchedDiffers(key=key)

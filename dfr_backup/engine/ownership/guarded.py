@@ -29,6 +29,7 @@ class GuardedStorage(Storage):
         may_write: bool,
     ):
         self.inner = storage
+        self.retries = storage.retries
         self._enter = enter
         self._is_own = is_own
         self._purpose = Purpose.WRITE if may_write else Purpose.READ

@@ -3,19 +3,20 @@ one."""
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, final
 
 from ..errors.storage import ContentDiffers, CopyMissing, SizeDiffers
 from ..fileio.streams import read_fully
 from ..messages import Message
 from ..outbound import DEFAULT_RULES, OutboundRules
 from ..progress import Progress
+from ..retry import DEFAULT_RETRIES, RetryPolicy, with_retries
 
 CHUNK = 1 << 20  # bytes
 LARGEST = (1 << 63) - 1  # bytes: what a file can have, and a column can hold
@@ -26,14 +27,17 @@ MOST_OBJECTS = 500_000  # in one storage: of an hourly plan, those of 25 years
 class TransferLimits:
     """What a transfer may take: ``bandwidth`` in bytes per second (0: all there is),
     ``timeout``, the seconds without any sign of life after which the far end
-    counts as gone, and ``outbound``, the addresses that it may lead to."""
+    counts as gone, ``outbound``, the addresses that it may lead to, and ``retries``,
+    how long it is tried again."""
 
     bandwidth: int = 0
     timeout: float = 60.0
     outbound: OutboundRules = DEFAULT_RULES
+    retries: RetryPolicy = DEFAULT_RETRIES
 
 
 UNLIMITED = TransferLimits()
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,17 @@ class Storage(ABC):
     from ``stat`` and a ``PermanentError`` from ``open``.
     """
 
+    retries: RetryPolicy = UNLIMITED.retries
+
+    @final
+    def with_retries(
+        self, operation: Callable[[], Result], progress: Progress
+    ) -> Result:
+        """Return what ``operation`` returns, which uses this storage: while it raises
+        RetryableError it is called again, as ``retries`` say. Who looks at a form does
+        not wait for that, so the methods below ask once."""
+        return with_retries(operation, progress, self.retries)
+
     @abstractmethod
     def put(self, source: Path, key: str, progress: Progress) -> None:
         """Store the file ``source`` under ``key``, replacing what is there.
@@ -90,8 +105,8 @@ class Storage(ABC):
         The object is visible under its key only when it is complete. What a call has
         already stored that was killed, or that raised RetryableError, is used again.
         Raise ``Cancelled`` when the progress says so, or PermanentError, and leave
-        nothing behind then. Retrying is the caller's part: a kind only tells the two
-        errors apart.
+        nothing behind then. A kind only tells the two errors apart: ``with_retries``
+        calls again.
         """
 
     @abstractmethod

@@ -67,6 +67,7 @@ class StorageKind(Storage):
 
     def __init__(self, limits: TransferLimits = UNLIMITED):
         self._limits = limits
+        self.retries = limits.retries
         self._cancel = CancelCheck()
         self._rate = RateLimit(limits.bandwidth)
 

@@ -255,11 +255,11 @@ class BackupStorage(models.Model):
 
     def _limits(self):
         return TransferLimits(
-            self._at("bandwidth") * KIB, self._at("timeout"), self._outbound_rules()
+            self._at("bandwidth") * KIB,
+            self._at("timeout"),
+            self._outbound_rules(),
+            RetryPolicy(patience=self._at("retry_minutes") * 60),
         )
-
-    def _retries(self):
-        return RetryPolicy(patience=self._at("retry_minutes") * 60)
 
     def _get_storage(self, error_class=None):
         """Return the engine storage, to read in it. Raise ``error_class`` instead of

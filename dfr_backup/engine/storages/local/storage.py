@@ -39,7 +39,7 @@ from ...fileio.page_cache import forget_cached
 from ...messages import Joined, Message
 from ...progress import Progress
 from .. import doing
-from ..base import StoredObject
+from ..base import UNLIMITED, StoredObject, TransferLimits
 from ..kind import PARTIAL, Settings, StorageKind
 
 LATEST = 253_402_300_799  # the last second of the year 9999
@@ -91,13 +91,16 @@ class LocalStorage(StorageKind):
     """Objects are files with mode 0600 in one directory, which ``prepare`` makes. What
     is no regular file, a link for example, is no object."""
 
-    def __init__(self, path: Path, rules: LocalRules):
-        super().__init__()
+    def __init__(
+        self, path: Path, rules: LocalRules, limits: TransferLimits = UNLIMITED
+    ):
+        super().__init__(limits)
         self._path = rules.check(path)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "LocalStorage":
-        return cls(Path(settings.value("path")), settings.server.local_rules())
+        path, rules = Path(settings.value("path")), settings.server.local_rules()
+        return cls(path, rules, settings.limits)
 
     def location(self, key: str) -> str:
         return str(self._file(key)) if key else f"{self._path}/"
