@@ -120,7 +120,9 @@ class TestBackupJob(BackupCase):
             said, printed = io.StringIO(), io.StringIO()
             with (
                 self.subTest(code),
-                patch.object(runs, "environment", lambda _database: nullcontext()),
+                patch.object(
+                    runs, "environment", lambda _database: nullcontext(self.env)
+                ),
                 redirect_stderr(said),
                 redirect_stdout(printed),
             ):

@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, new_test_user, tagged
+from odoo.tools import config
 
 from .. import runner
 from .common import BackupCase
@@ -187,6 +188,7 @@ class TestContexts(BackupCase, HttpCase):
             "backup.import.wizard": {"storage_id": self.storage.id},
             "backup.job": {"name": "B1", "uuid": "1", "database_uuid": "2"},
             "backup.plan": {"name": "Mine", "storage_ids": self.storage.ids},
+            "backup.server": {"name": "Far", "url": "http://127.0.0.1:1"},
             "backup.step": {"job_id": self.copy.job_id.id, "kind": "upload"},
             "backup.storage": {"name": "A", "local_path": str(self.root / "a")},
             "backup.trust": {"sha256": "0" * 64, "key": "a", "user_id": 1},
@@ -196,6 +198,9 @@ class TestContexts(BackupCase, HttpCase):
         job = self.run_now()
         values = {"storage_id": self.storage.id, "key": "b.zip", "job_id": job.id}
         self.copy = self.env["backup.copy"].create(values)
+        self.startPatcher(
+            patch.dict(config._file_options, {"dfr_backup_watch_hosts": "127.0.0.1:*"})
+        )
         for model in self.models():
             if model._name in FORMS | BELOW:
                 continue
