@@ -20,3 +20,10 @@ def rules_in_words(record):
         return "none"
     parts = ", ".join(f"{RULES[name]}: {value}" for name, value in rules.items())
     return f"{record.retention} ({parts})"
+
+
+def used_storages(env):
+    """Return the ids of the storages that plans store into, also archived ones: what is
+    sent there went there before."""
+    plans = env["backup.plan"].sudo().with_context(active_test=False)
+    return set(plans.search([]).storage_ids.ids)

@@ -34,11 +34,13 @@ ACTIONS = [
     ("rules", "Storage retention changed"),
     ("lock", "Object Lock weakened"),
     ("storages", "Storage removed from plan"),
+    ("destination", "Storage added to plan"),
     ("encryption", "Encryption switched off"),
     ("keys", "Encryption keys changed"),
     ("retention", "Plan retention shortened"),
     ("contents", "Less saved by plan"),
-    ("schedule", "Schedule switched off"),
+    ("schedule", "Schedule made rarer or switched off"),
+    ("alerts", "Alerts or checks reduced"),
     ("active", "Archived or unarchived"),
     ("server", "Watched server changed"),
     ("removed", "Plan, storage or server deleted"),
@@ -183,6 +185,10 @@ class BackupAuditMixin(models.AbstractModel):
         """Return the names of the fields that ``_audited`` reads."""
         return set()
 
+    def _unasked_actions(self):
+        """Return the actions that are written down without asking for the password."""
+        return frozenset()
+
     @api.ondelete(at_uninstall=False)
     def _unlink_when_confirmed(self):
         """Note who deletes it. Odoo calls what is to be called before by name: what is
@@ -190,7 +196,8 @@ class BackupAuditMixin(models.AbstractModel):
         audit = self.env["backup.audit"]
         audit._require_password(self)
         for record in self:
-            old = ", ".join(filter(None, record._audited().values()))
+            texts = dict.fromkeys(filter(None, record._audited().values()))
+            old = ", ".join(texts)
             audit._note("removed", record, old)
 
     def write(self, vals):
@@ -207,6 +214,7 @@ class BackupAuditMixin(models.AbstractModel):
         audit, now = self.env["backup.audit"], self._guarded_values()
         for action, value in values.items():
             if now[action] != value and self._weakens(action, value):
-                audit._require_password(self)
+                if action not in self._unasked_actions():
+                    audit._require_password(self)
                 new = self._audited()[action]
                 audit._note(action, self, texts[action], new)

@@ -1,9 +1,12 @@
 """Whatever can cost backups takes the password and leaves one line, whichever way it is
 called."""
 
+from unittest.mock import patch
+
 from odoo.fields import Command
 from odoo.tests import new_test_user, tagged
 
+from ..engine.encryption.files import generate_key
 from .audited import AuditCase
 
 
@@ -142,6 +145,161 @@ class TestAuditedPaths(AuditCase):
         ):
             with self.subTest(values=values):
                 self.assertTrue(self.call(record, "write", values)["result"])
+        self.assertFalse(self.noted())
+
+    def far(self, **values):
+        """Return a storage outside of this server that no plan has used."""
+        settings = {"sftp_host": "far.example", "sftp_user": "keeper", **values}
+        return self.env["backup.storage"].create(
+            {"name": "Far", "provider": "sftp", "sftp_password": "secret", **settings}
+        )
+
+    def test_where_backups_go(self):
+        """Who adds a storage of his own gets the whole database, as by a download."""
+        far = self.far()
+        values = {"storage_ids": [[4, far.id]]}
+        for path, change in self.paths(self.plan, values).items():
+            if path != "load":
+                with self.subTest(path):
+                    self.takes_the_password(change, "destination", self.plan, path)
+        row = [str(self.plan.id), ",".join(map(str, (self.plan.storage_ids | far).ids))]
+        names = [".id", "storage_ids/.id"]
+        self.takes_the_password(
+            lambda: self.call_model(self.plan, "load", names, [row]),
+            "destination",
+            self.plan,
+        )
+        self.enter_password(at=0)
+        both = self.plan + self.fresh
+        self.assertAsked(self.call(both, "write", values))
+
+    def test_where_a_new_plan_sends_backups(self):
+        values = {"name": "mine", "storage_ids": [[6, 0, self.far().ids]]}
+        rows = [[values["name"], str(values["storage_ids"][0][2][0])]]
+        plans = self.plan.browse()
+        for create in (
+            lambda: self.call_model(plans, "create", [values]),
+            lambda: self.call_model(plans, "create", [{**values, "active": False}]),
+            lambda: self.call_model(plans, "web_save", [], values, {}),
+            lambda: self.call_model(plans, "load", ["name", "storage_ids/.id"], rows),
+        ):
+            self.enter_password(at=0)
+            self.assertAsked(create())
+            self.assertFalse(self.noted())
+            savepoint = self.env.cr.savepoint()
+            self.enter_password()
+            self.assertFalse(self.wanted(create()))
+            self.assertEqual(self.noted().mapped("action"), ["destination"])
+            savepoint.close(rollback=True)
+            self.env.invalidate_all(flush=False)
+
+    def test_where_backups_go_already_is_free(self):
+        far = self.far()
+        self.retired.storage_ids |= far
+        self.before = self.audit.search([])
+        link = {"storage_ids": [[4, far.id], [4, self.spare.id]]}
+        self.assertTrue(self.call(self.plan, "write", link)["result"])
+        created = {"name": "third", "storage_ids": [[6, 0, far.ids]]}
+        self.assertTrue(self.call_model(self.plan, "create", [created])["result"])
+        self.assertFalse(self.noted())
+
+    def test_the_address_of_a_storage_that_a_plan_sends_to(self):
+        """Also before its first backup: the next ones go to the new address."""
+        far = self.far()
+        self.assertTrue(self.call(far, "write", {"sftp_host": "b.example"})["result"])
+        self.fresh.storage_ids |= far
+        self.before = self.audit.search([])
+        self.takes_the_password(
+            lambda: self.call(far, "write", {"sftp_host": "c.example"}), "address", far
+        )
+
+    def test_the_set_up_asks(self):
+        far = self.far()
+        setup = self.env["backup.setup"].with_user(self.user)
+        setup = setup.create({"plan_id": self.fresh.id})
+        tried = patch.object(type(far), "_must_answer", lambda storage: False)
+        works = patch.object(type(far), "_test", lambda storage: (None, None))
+        with tried, works:
+            self.takes_the_password(
+                lambda: self.call(far, "action_use_in_setup", backup_setup=setup.id),
+                "destination",
+                self.fresh,
+            )
+
+    def store(self):
+        """Let each plan have a backup that can be lost."""
+        for number, plan in enumerate(self.plan + self.fresh):
+            values = {"key": f"stored-{number}.zip", "state": "verified"}
+            self.copy.create(
+                {**values, "plan_id": plan.id, "storage_id": self.storage.id}
+            )
+
+    def test_the_first_keys(self):
+        """Who may choose them keeps the owner out of all later backups."""
+        key = generate_key().public
+        recipients = {"encryption": "recipients", "age_recipients": key}
+        first = {"age_passphrase": "a long enough passphrase"}
+        self.assertTrue(self.call(self.fresh, "write", recipients)["result"])
+        self.fresh.write({"encryption": "none", "age_recipients": False})
+        self.store()
+        self.before = self.audit.search([])
+        for values in (recipients, {"encryption": "passphrase", **first}):
+            for path, change in self.paths(self.fresh, values).items():
+                with self.subTest(path, values=values):
+                    self.takes_the_password(change, "keys", self.fresh, path)
+        wizard = self.env["backup.key.wizard"].with_user(self.user)
+        about = {"plan_id": self.fresh.id, "public_key": key, "kept_elsewhere": True}
+        wizard = wizard.create(about)
+        self.takes_the_password(
+            lambda: self.call(wizard, "action_use"), "keys", self.fresh
+        )
+
+    def test_a_rarer_schedule(self):
+        self.assertTrue(
+            self.call(self.plan, "write", {"frequency": "weekly"})["result"]
+        )
+        self.plan.frequency = "daily"
+        self.store()
+        self.before = self.audit.search([])
+        for frequency in ("weekly", "monthly"):
+            values = {"frequency": frequency}
+            for path, change in self.paths(self.plan, values).items():
+                with self.subTest(path, values=values):
+                    self.takes_the_password(change, "schedule", self.plan, path)
+        self.assertTrue(
+            self.call(self.plan, "write", {"frequency": "hourly"})["result"]
+        )
+        self.assertFalse(self.noted())
+
+    def test_who_silences_a_plan_is_written_down(self):
+        self.plan.write(
+            {
+                "alert_emails": "it@dfr.org, boss@dfr.org",
+                "drill_every": "7",
+                "ping_url": "https://hc.example/ping",
+            }
+        )
+        for values in (
+            {"promise_hours": 1000},
+            {"promise_hours": 0},
+            {"verify_every": "0"},
+            {"drill_every": "30"},
+            {"alert_failure": False},
+            {"alert_group_ids": [[5]]},
+            {"attention_user_ids": [[5]]},
+            {"alert_emails": "boss@dfr.org"},
+            {"ping_url": "https://hc.example/another"},
+        ):
+            with self.subTest(values=values):
+                self.before = self.audit.search([])
+                self.assertTrue(self.call(self.plan, "write", values)["result"])
+                line = self.noted()
+                self.assertEqual(line.mapped("action"), ["alerts"])
+                self.assertEqual((line.user_id, line.res_id), (self.user, self.plan.id))
+                self.assertNotIn("hc.example", line.old_value + line.new_value)
+        self.before = self.audit.search([])
+        more = {"promise_hours": 1, "verify_every": "1", "alert_emails": "boss@dfr.org"}
+        self.assertTrue(self.call(self.plan, "write", more)["result"])
         self.assertFalse(self.noted())
 
     def test_deleting_a_record(self):

@@ -4,6 +4,7 @@ from odoo.exceptions import UserError
 from ..engine.encryption.files import fingerprint, generate_key, parse_recipients
 from ..models.backup_audit import asks_password
 from ..models.engine_messages import translate_engine_errors
+from ..models.plan.audited import has_readers
 
 
 class BackupKeyWizard(models.TransientModel):
@@ -49,11 +50,11 @@ class BackupKeyWizard(models.TransientModel):
                     "Nobody can read the backups without it, and it is shown only now."
                 )
             )
-        return self._use_besides() if self.plan_id.encryption != "none" else self._use()
+        return self._use_asking() if has_readers(self.plan_id) else self._use()
 
     @asks_password
-    def _use_besides(self):
-        """A plan that encrypts already gets another reader of its backups."""
+    def _use_asking(self):
+        """A plan gets another reader of its backups."""
         return self._use()
 
     def _use(self):

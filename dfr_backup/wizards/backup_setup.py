@@ -14,9 +14,11 @@ from odoo.tools.mail import email_normalize
 from ..engine.messages import Size
 from ..engine.policy.retention import PRESETS
 from ..models.actions import form_action
+from ..models.backup_audit import asks_password
 from ..models.engine_messages import format_error
 from ..models.overview.advice import SETUP_DONE as DONE
 from ..models.overview.advice import SETUP_STATE as STATE
+from ..models.plan.audited import has_readers
 from ..models.plan.in_words import schedule_in_words
 from ..models.plan.recipients import (
     alert_users,
@@ -322,10 +324,24 @@ class BackupSetup(models.TransientModel):
             raise UserError(
                 self.env._("Type the passphrase that encrypts the backups.")
             )
-        self.plan_id.write(
-            {"encryption": self.encryption, "age_recipients": keys or False}
+        found, plan = (
+            {"encryption": self.encryption, "age_recipients": keys},
+            self.plan_id,
         )
+        is_other = any((plan[name] or "").strip() != found[name] for name in found)
+        if is_other and has_readers(plan):
+            return self._encrypt_asking()
+        self._encrypt()
         return None
+
+    @asks_password
+    def _encrypt_asking(self):
+        self._encrypt()
+        return self.action_next()
+
+    def _encrypt(self):
+        keys = (self.age_recipients or "").strip() or False
+        self.plan_id.write({"encryption": self.encryption, "age_recipients": keys})
 
     # === READY === #
 

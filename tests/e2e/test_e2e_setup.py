@@ -127,6 +127,9 @@ def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F
         )
         page.fill(".modal [name=sftp_directory] input", str(sshd.data / "from-setup"))
         page.click(use)
+        page.wait_for_selector(".modal button[name=run_check]", timeout=LATER)
+        page.fill(".modal [name=password] input", "admin")
+        page.click(".modal button[name=run_check]")
         page.wait_for_selector(
             f"{DIALOG} input:checked + label:has-text('{name}')", timeout=LATER
         )

@@ -1,10 +1,18 @@
 """What is written down of a plan, and what takes a password: whatever makes it protect
 less."""
 
-from ..audited import active_in_words, kept, rules_in_words
+from ...engine.policy.overdue import promised_hours
+from ..audited import active_in_words, kept, rules_in_words, used_storages
+from ..copy.states import PRESENT_STATES
 from ..mixins.backup_retention_mixin import RULES
 
 PARTS = ("include_database", "include_filestore", "include_addons")
+RARER = ("hourly", "daily", "weekly", "monthly", "manual")
+WATCHING = ("promise_hours", "verify_every", "drill_every", "alert_failure")
+PEOPLE = ("alert_user_ids", "alert_group_ids", "attention_user_ids")
+MONITORS = ("ping_url", "push_url", "webhook_url")
+# what silences a plan is written down, and asks nobody: backups stay what they are
+UNASKED = frozenset({"alerts"})
 FIELDS = frozenset(
     {
         "storage_ids",
@@ -16,6 +24,10 @@ FIELDS = frozenset(
         "active",
         *PARTS,
         *RULES,
+        *WATCHING,
+        *PEOPLE,
+        *MONITORS,
+        "alert_emails",
     }
 )
 
@@ -25,11 +37,13 @@ def texts(plan):
     names = plan.storage_ids.sorted("id").mapped("name")
     return {
         "storages": ", ".join(names),
+        "destination": ", ".join(names),
         "encryption": plan.encryption,
         "keys": _readers_in_words(plan),
         "retention": rules_in_words(plan),
         "contents": ", ".join(_contents(plan)),
         "schedule": plan.frequency,
+        "alerts": _alerts_in_words(plan),
         "active": active_in_words(plan),
     }
 
@@ -38,11 +52,13 @@ def values(plan):
     """Return what ``weakens`` compares: {action: value}."""
     return {
         "storages": set(plan.storage_ids.ids),
+        "destination": (far_storages(plan), used_storages(plan.env)),
         "encryption": plan.encryption,
-        "keys": _readers(plan),
+        "keys": (*_readers(plan), has_backups(plan)),
         "retention": kept(plan),
         "contents": set(_contents(plan)),
-        "schedule": plan.frequency,
+        "schedule": (plan.frequency, has_backups(plan)),
+        "alerts": (_watching(plan), _told(plan)),
         "active": plan.active,
     }
 
@@ -53,16 +69,83 @@ def weakens(action, before, now):
         return True
     if action in ("storages", "contents"):
         return bool(before - now)
+    if action == "destination":
+        (had, used), (has, _) = before, now
+        return bool(has - had - used)
     if action == "schedule":
-        return now == "manual"
+        (was, had_backups), (frequency, _) = before, now
+        is_rarer = RARER.index(frequency) > RARER.index(was)
+        return is_rarer and (had_backups or frequency == "manual")
+    if action == "alerts":
+        (watched, told), (watches, tells) = before, now
+        return bool(told - tells) or any(
+            a < b for a, b in zip(watches, watched, strict=True)
+        )
     if action == "encryption":
         return now == "none"
     if action == "keys":
-        had_some = before[0] != "none" and before[1]
-        return bool(had_some and now[0] != "none")
+        kind, keys, had_backups = before
+        had_some = kind != "none" and keys
+        # who may choose the first keys can keep the owner out as well
+        return now[0] != "none" and bool(had_some or had_backups)
     if now is None:
         return False
     return before is None or any(now[name] < before[name] for name in RULES)
+
+
+def far_storages(plan):
+    """Return the ids of the plan's storages to which its backups leave this server."""
+    return {one.id for one in plan.storage_ids if not one._is_near()}
+
+
+def has_backups(plan):
+    """Tell whether the catalogue has backups of a plan: until then it has nothing to
+    lose."""
+    stored = [("plan_id", "=", plan.id), ("state", "in", PRESENT_STATES)]
+    return bool(plan.env["backup.copy"].sudo().search_count(stored, limit=1))
+
+
+def _watching(plan):
+    """Return how closely a plan is watched, as numbers of which a smaller one is
+    less."""
+    every = int(plan.verify_every), int(plan.drill_every)
+    rates = [1 / days if days else 0 for days in every]
+    return (_promise(plan), *rates, int(plan.alert_failure))
+
+
+def _promise(plan):
+    """Return how much a plan promises, 1 for what its schedule lets it promise."""
+    usual, promised = promised_hours(plan.frequency), plan.promise_hours
+    if promised == usual:
+        return 1
+    return usual / promised if promised else 0
+
+
+def _told(plan):
+    """Return whom a plan tells, and which monitors, without their addresses."""
+    people = {(name, who.id) for name in PEOPLE for who in plan[name]}
+    emails = {("alert_emails", one) for one in _emails(plan)}
+    sealed = plan.sealed_secrets or {}
+    return people | emails | {(n, sealed[n]) for n in MONITORS if n in sealed}
+
+
+def _emails(plan):
+    parts = (part.strip() for part in (plan.alert_emails or "").split(","))
+    return [part for part in parts if part]
+
+
+def _alerts_in_words(plan):
+    watching = [f"{name}: {plan[name]}" for name in WATCHING]
+    people = [who for name in PEOPLE for who in plan[name].mapped("display_name")]
+    sealed = plan.sealed_secrets or {}
+    monitors = [name for name in MONITORS if name in sealed]
+    return ", ".join([*watching, *dict.fromkeys(people), *_emails(plan), *monitors])
+
+
+def has_readers(plan):
+    """Tell whether other keys than before would keep somebody out who can read the
+    backups."""
+    return plan.encryption != "none" or has_backups(plan)
 
 
 def _contents(plan):

@@ -11,6 +11,7 @@ from ... import odoo_config
 from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
 from ..actions import form_action
+from ..audited import used_storages
 from ..mixins.backup_retention_mixin import RULES
 from ..moments import from_odoo_datetime, to_odoo_datetime
 from ..server_alerts import send_due
@@ -298,7 +299,10 @@ class BackupPlan(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        used = used_storages(self.env)
         plans = super().create(vals_list)
+        for plan in plans:
+            plan._note_first_destinations(used)
         plans._wake_up_on_time()
         return plans
 
@@ -532,6 +536,18 @@ class BackupPlan(models.Model):
         return copy.with_env(self.env).action_staging()
 
     # === AUDIT === #
+
+    def _note_first_destinations(self, used):
+        """Note where a new plan sends backups, and want the password for storages
+        outside of this server that no plan has ``used``: whoever adds one of his own
+        gets all that is in the database, as by a download."""
+        if audited.far_storages(self.sudo()) - used:
+            audit = self.env["backup.audit"]
+            audit._require_password(self)
+            audit._note("destination", self, "", self._audited()["destination"])
+
+    def _unasked_actions(self):
+        return audited.UNASKED
 
     def _audited_fields(self):
         return audited.FIELDS

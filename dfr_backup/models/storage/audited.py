@@ -2,7 +2,7 @@
 protect less."""
 
 from ...engine.storages.registry import kinds
-from ..audited import active_in_words, rules_in_words
+from ..audited import active_in_words, rules_in_words, used_storages
 from ..mixins.backup_retention_mixin import RULES
 
 LOCKS = [False, "GOVERNANCE", "COMPLIANCE"]  # from the weakest on
@@ -34,7 +34,8 @@ def texts(storage):
 def values(storage):
     """Return what ``weakens`` compares: {action: value}."""
     found = texts(storage)
-    is_used = bool(storage.place_id or storage.prepared_at or storage.copy_ids)
+    known = storage.place_id or storage.prepared_at or storage.copy_ids
+    is_used = bool(known) or storage.id in used_storages(storage.env)
     lock = LOCKS.index(storage.s3_lock_mode), storage.s3_lock_days
     return {
         **found,

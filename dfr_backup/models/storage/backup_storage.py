@@ -351,6 +351,11 @@ class BackupStorage(models.Model):
         self.check_access("write")
         return setup.use(self)
 
+    @asks_password
+    def _send_backups_to(self):
+        """Let the plan of the set-up be the first that sends backups there."""
+        return setup.join(self)
+
     def action_scan(self):
         """Rebuild the catalogue of this storage from what it holds."""
         self.env["backup.job"]._check_manager()

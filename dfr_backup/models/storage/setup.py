@@ -3,13 +3,22 @@
 from odoo.exceptions import UserError
 
 from ..actions import form_action
+from ..audited import used_storages
 
 
 def use(storage):
     """Try a storage, and go on with the set-up when it works."""
-    setup = _setup(storage.env)
+    _setup(storage.env)
     if storage._must_answer() or storage._test()[0]:
         return show(storage, storage.name)
+    if storage._is_near() or storage.id in used_storages(storage.env):
+        return join(storage)
+    return storage._send_backups_to()
+
+
+def join(storage):
+    """Let the plan of the set-up store into a storage; return the set-up."""
+    setup = _setup(storage.env)
     setup.plan_id.storage_ids |= storage
     setup.kind = False
     return setup._show()
