@@ -9,7 +9,7 @@ from odoo.tools import config
 from .. import odoo_config, run_queue, runner
 from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
-from . import archives, doctor, locations, moved, runs, status, worker
+from . import archives, doctor, locations, moved, pausing, runs, status, worker
 from .several import WRONG_USAGE
 
 INTERNAL = ("runner", "boot")  # what the server starts
@@ -138,6 +138,7 @@ def _add_commands(parser):
     )
     moving.set_defaults(needs_database=lambda options: not options.all)
     _add_status(commands)
+    _add_pause(commands)
     working = _add(
         commands,
         "worker",
@@ -177,6 +178,31 @@ def _add_status(commands):
         "--output", metavar="FILE", help="write the metrics there, as a whole"
     )
     state.set_defaults(needs_database=lambda options: False)
+
+
+def _add_pause(commands):
+    pause = _add(
+        commands,
+        "pause",
+        "start no scheduled run until it is resumed",
+        call=pausing.pause,
+    )
+    pause.add_argument("--reason", metavar="TEXT", help="why; it is shown everywhere")
+    pause.add_argument(
+        "--hours",
+        metavar="NUMBER",
+        type=pausing.hours,
+        help="resume by itself after so many",
+    )
+    resume = _add(
+        commands,
+        "resume",
+        "start scheduled runs again",
+        call=pausing.resume,
+    )
+    for command in (pause, resume):
+        _add_all(command)
+        command.set_defaults(needs_database=lambda options: False)
 
 
 def _add_all(command):

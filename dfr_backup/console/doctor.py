@@ -11,6 +11,7 @@ from ..engine.errors.runs import SwitchedOff
 from ..engine.postgres.client_tools import find_client_tool
 from ..engine.postgres.keepalive import in_words
 from ..engine.postgres.sessions import require_sessions
+from ..models.pause import pause_problem
 from .runs import environment
 
 
@@ -86,6 +87,13 @@ def _enabled(_env):
     return "switched on"
 
 
+def _pause(env):
+    problem = pause_problem(env)
+    if problem:
+        raise problem
+    return "none"
+
+
 def _profile(_env):
     profile = odoo_config.profile()
     if not profile:
@@ -150,6 +158,7 @@ def _storage(storage):
 
 CHECKS = [
     ("Backups on this server", _enabled),
+    ("Pause", _pause),
     ("pg_dump", _tool("pg_dump")),
     ("Compression", _deflate),
     ("Data directory", _space),

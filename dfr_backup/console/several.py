@@ -7,9 +7,12 @@ from datetime import datetime, timezone
 from odoo.tools import config
 
 from .. import odoo_config
+from ..engine.errors import EngineError
 from ..engine.errors.server import NoSuchDatabase
 from ..engine.status.databases import list_databases
 from ..engine.status.look import ask_each, look_at
+from ..engine.status.verdict import status_of_error, status_of_shut
+from .report import passed_over
 
 WRONG_USAGE = 4
 PATIENCE = 2.0  # seconds, after which a person wants to see something move
@@ -45,6 +48,23 @@ def ask(listed, options, question):
     return dict(sorted(found.items()))
 
 
+def each(options, application_name, work):
+    """Return what ``work`` returns for the name of each database that a command is
+    about, by these names. It runs in a thread; what it raises is told of that
+    database."""
+
+    def question(one):
+        if one.shut:
+            return passed_over(status_of_shut(one))
+        try:
+            return work(one.name)
+        except EngineError as error:
+            return passed_over(status_of_error(one.name, error))
+
+    listed = chosen(options, application_name)
+    return list(ask(listed, options, question).values())
+
+
 def looked(options, application_name):
     """Return the status of the databases that a command is about, by their names."""
     enabled, code = odoo_config.is_enabled(), odoo_config.CODE_VERSION
@@ -63,15 +83,17 @@ def now():
     return datetime.now(timezone.utc)
 
 
-def is_named(options):
-    """Tell whether the command line says which databases it is about."""
-    return options.all or bool(config["db_name"])
+def naming(command):
+    """Let a command be called only when the command line, or odoo.conf, says which
+    databases it is about."""
 
+    def call(options):
+        if options.all or config["db_name"]:
+            return command(options)
+        print("Name a database: -d DATABASE, or all: --all", file=sys.stderr)
+        return WRONG_USAGE
 
-def name_one():
-    """Say that no database is named; return the exit status of wrong usage."""
-    print("Name a database: -d DATABASE, or all: --all", file=sys.stderr)
-    return WRONG_USAGE
+    return call
 
 
 class Counter:

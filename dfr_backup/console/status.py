@@ -15,16 +15,16 @@ from ..engine.status.metrics import metrics_of
 from ..engine.status.verdict import CRITICAL, LEVELS, OK, UNKNOWN, worst
 from . import several
 from .archives import fail
+from .report import explained, print_table, problem_as_json
 
 APPLICATION = "dfr_backup status"
 READABLE = 0o644  # by node_exporter, which runs as somebody else
 INIT = 1
 
 
+@several.naming
 def status(options):
     """Print how the databases are; return the exit status for a monitor."""
-    if not several.is_named(options):
-        return several.name_one()
     try:
         level = _status(options)
     except EngineError as error:
@@ -112,7 +112,6 @@ def _as_json(found, memory, told, level, now):
 def _row(each, memory, now):
     good = each.last_good
     seen = memory and memory.seen.get(each.database)
-    problem = each.problem
     return {
         "database": each.database,
         "state": each.state,
@@ -132,9 +131,7 @@ def _row(each, memory, now):
             }
             for run in (each.facts.open_runs if each.facts else ())
         ],
-        "problem": problem and str(problem.message),
-        "hint": problem and (str(problem.hint) or None),
-        "error_code": problem and (problem.code or None),
+        **problem_as_json(each.problem),
         "plans": [
             {
                 "plan": one.plan.name,
@@ -173,22 +170,10 @@ def _print(found, told, now):
     if not odoo_config.is_enabled():
         print("Backups are switched off on this server: dfr_backup_enabled = False.")
     rows = [_cells(each, now) for each in found]
-    widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
-    print(_line(HEAD, widths))
-    for each, cells in zip(found, rows, strict=True):
-        print(_line(cells, widths))
-        if each.problem:
-            code = f" [{each.problem.code}]" if each.problem.code else ""
-            print(f"    {each.problem.message}{code}")
-            print(f"    -> {each.problem.hint}")
+    print_table(HEAD, rows, [explained(each.problem) for each in found])
     print(_summary(found))
     if told:
         print(_news(told))
-
-
-def _line(cells, widths):
-    parts = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
-    return "  ".join(parts).rstrip()
 
 
 def _cells(each, now):
@@ -201,7 +186,7 @@ def _cells(each, now):
         _ago(good.promise.last_good, now) if good else "never" if asked else "",
         str(Size(good.size)) if good and good.size is not None else "",
         (_ago(each.tested_at, now) if each.tested_at else "never") if asked else "",
-        _ahead(each.next_run, now) if asked else "",
+        _next(each, now) if asked else "",
         ", ".join(
             f"{run.name} {run.step or run.kind}"
             + (" (waits)" if run.state == "pending" else "")
@@ -214,10 +199,12 @@ def _ago(moment, now):
     return f"{_long((now - moment).total_seconds())} ago"
 
 
-def _ahead(moment, now):
-    if not moment:
+def _next(each, now):
+    if each.facts.pause:
+        return "paused"
+    if not each.next_run:
         return "none"
-    left = (moment - now).total_seconds()
+    left = (each.next_run - now).total_seconds()
     return f"in {_long(left)}" if left > 0 else "now"
 
 

@@ -10,12 +10,20 @@ from odoo import api, fields, models
 from .. import odoo_config
 from ..engine.monitoring.metrics import Metric
 from .moments import as_iso, from_odoo_datetime, to_odoo_datetime
+from .pause import pause_problem
 from .plan.overdue import gone_in_words, promise_facts
 
 MONITORS = ("health", "metrics")
 TOKEN_BYTES = 32
 # the worst first
-BAD_STATUSES = ("switched_off", "no_plan", "overdue", "failing", "scheduler")
+BAD_STATUSES = (
+    "switched_off",
+    "no_plan",
+    "overdue",
+    "paused",
+    "failing",
+    "scheduler",
+)
 
 
 class BackupMonitor(models.AbstractModel):
@@ -61,11 +69,12 @@ class BackupMonitor(models.AbstractModel):
 
         ``status`` is "ok", "version" (see ``_version_health``), "failing" (the last
         run of a plan did not end well, or none of its backups exists any more),
-        "overdue", "no_plan" when no active plan promises anything, "switched_off"
-        when odoo.conf says dfr_backup_enabled = False, or "scheduler" when the
-        scheduled action does not do its work. Times are UTC.
-        ``identity_problem`` is why this database deletes nothing and pings nobody,
-        ``scheduler_problem`` what is wrong with the action, with its code.
+        "overdue", "paused" by ``odoo backup pause``, "no_plan" when no active plan
+        promises anything, "switched_off" when odoo.conf says dfr_backup_enabled =
+        False, or "scheduler" when the scheduled action does not do its work. Times are
+        UTC. ``identity_problem`` is why this database deletes nothing and pings nobody,
+        ``scheduler_problem`` what is wrong with the action, with its code,
+        ``pause_problem`` who has paused the backups, since when.
         """
         now = fields.Datetime.now()
         plans = self.env["backup.plan"].search([])
@@ -76,7 +85,10 @@ class BackupMonitor(models.AbstractModel):
             for plan in plans
         ]
         found = {report["status"] for report in reports}
-        if not any(plan.promise_hours for plan in plans):
+        paused = pause_problem(self.env)
+        if paused:
+            found.add("paused")
+        elif not any(plan.promise_hours for plan in plans):
             found.add("no_plan")
         if not odoo_config.is_enabled():
             found.add("switched_off")
@@ -91,6 +103,8 @@ class BackupMonitor(models.AbstractModel):
             "version": odoo_config.CODE_VERSION,
             "checked_at": as_iso(now),
             "identity_problem": self._identity_problem(),
+            "pause_problem": paused and str(paused.in_full),
+            "pause_code": paused and paused.code,
             "scheduler_problem": problem and str(problem.in_full),
             "scheduler_code": problem and (problem.code or None),
             "plans": reports,
@@ -174,6 +188,12 @@ class BackupMonitor(models.AbstractModel):
                 "gauge",
                 "Whether the scheduled action that starts the runs does its work.",
                 [({}, problem is None)],
+            ),
+            Metric(
+                "dfr_backup_paused",
+                "gauge",
+                "Whether somebody has paused the scheduled runs.",
+                [({}, pause_problem(self.env) is not None)],
             ),
         ]
 

@@ -187,7 +187,7 @@ class TestBackupHealth(AlertCase):
             few = self.queries(ask)
             self.history(500)
             self.assertEqual(self.queries(ask), few)
-            self.assertLess(few, 25)
+            self.assertLess(few, 28)
 
     def queries(self, ask):
         self.env.flush_all()

@@ -7,9 +7,13 @@ from odoo import fields
 from odoo.tests import tagged
 
 from .. import odoo_config
+from ..console import doctor
+from ..engine.errors.server import Paused
 from ..engine.status.facts import status_facts
+from ..engine.status.pause import PARAMETER, Pause
 from ..engine.status.verdict import status_of
-from ..models.plan.overdue import promise_facts
+from ..models.overview.problems import all_problems
+from ..models.plan.overdue import promise_facts, verdicts
 from .test_backup_alerts import AlertCase
 
 
@@ -93,6 +97,49 @@ class TestStatus(AlertCase):
     def test_no_plan(self):
         self.plan.active = False
         self.assertEqual(self.looked().state, "no_plan")
+
+    def pause(self, **values):
+        now = fields.Datetime.now().replace(tzinfo=timezone.utc)
+        pause = Pause(now, "root@host", **values)
+        self.env["ir.config_parameter"].set_param(PARAMETER, pause.to_text())
+
+    def test_a_pause(self):
+        self.pause()
+        self.assertEqual(self.looked().state, "paused")
+        found = all_problems(self.env, {})
+        self.assertIn(("paused", Paused.code), [(p["kind"], p["code"]) for p in found])
+        health = self.env["backup.monitor"]._health()
+        self.assertEqual((health["ok"], health["pause_code"]), (False, Paused.code))
+        with self.assertRaises(Paused):
+            doctor._pause(self.env)
+
+    def test_an_overdue_plan_that_is_paused(self):
+        self.pause()
+        self.plan.promised_since = fields.Datetime.now() - timedelta(hours=31)
+        self.assertEqual(self.looked().state, "overdue")
+        self.assertEqual(verdicts(self.plan)[self.plan].reason, "paused")
+        self.assertIn("root@host", self.plan.overdue_reason)
+
+    def test_a_pause_that_is_over(self):
+        self.pause(until=fields.Datetime.now().replace(tzinfo=timezone.utc))
+        self.assertEqual(self.looked().state, "ok")
+
+    def test_what_is_due_waits_for_the_end_of_a_pause(self):
+        due = fields.Datetime.now() - timedelta(minutes=5)
+        names = ("next_run", "next_verification", "next_drill")
+        self.plan.write(dict.fromkeys(names, due))
+        self.storage.listed_at = False
+        jobs = self.env["backup.job"]
+        before = jobs.search([])
+        self.pause()
+        self.env["backup.plan"]._cron_supervise()
+        self.assertEqual(jobs.search([]), before)
+        self.assertEqual(self.plan.next_run, due)
+        self.env["ir.config_parameter"].set_param(PARAMETER, False)
+        self.env["backup.plan"]._cron_supervise()
+        made = jobs.search([]) - before
+        self.assertIn("backup", made.mapped("kind"))
+        self.assertEqual(set(made.mapped("trigger")), {"schedule"})
 
     def test_a_scheduled_action_that_is_off(self):
         self.cron.active = False

@@ -56,6 +56,28 @@ def test_the_original_comes_back_with_its_identity_and_its_addons(instance, tmp_
         drop_database(copy)
 
 
+def test_a_pause_for_some_hours_and_its_end(instance):
+    why = "Disks are replaced"
+    done = instance.odoo("backup", "pause", "--all", "--hours", "4", "--reason", why)
+    assert done.returncode == 0, done.stderr
+    told = _status(instance)
+    assert (told["state"], told["error_code"]) == ("paused", "OTHER-90")
+    assert why in told["problem"]
+    done = instance.odoo("backup", "resume", "--all", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["databases"]
+    assert (row["database"], row["state"]) == (instance.database, "resumed")
+    assert _status(instance)["state"] == "ok"
+    wrong = instance.odoo("backup", "pause", "--all", "--hours", "0")
+    assert wrong.returncode == 4
+
+
+def _status(instance):
+    done = instance.odoo("backup", "status", "--all", "--json")
+    (row,) = json.loads(done.stdout)["databases"]
+    return row
+
+
 def test_all_databases_at_a_glance(instance, tmp_path):
     """All are those that odoo.conf names."""
     done = instance.odoo("backup", "status", "--all", "--json")

@@ -99,6 +99,7 @@ def test_what_is_no_report_is_refused(body):
         ("ok", {"identity_problem": "a copy"}, Standing("warning")),
         ("no_plan", {"ok": False}, Standing("warning")),
         ("switched_off", {"ok": False}, Standing("warning")),
+        ("paused", {"ok": False}, Standing("warning")),
         ("failing", {"ok": False}, Standing("failing")),
         ("overdue", {"ok": False}, Standing("failing", alarm="overdue")),
         ("scheduler", {"ok": False}, Standing("failing", alarm="stopped")),

@@ -84,7 +84,7 @@ class Databases:
     def make_odoo(self, name, uuid):
         self.make(name)
         self.run(
-            "CREATE TABLE ir_config_parameter (key text, value text);"
+            "CREATE TABLE ir_config_parameter (key text UNIQUE, value text);"
             f"INSERT INTO ir_config_parameter VALUES ('database.uuid', '{uuid}');"
             "CREATE TABLE ir_module_module"
             " (name text, state text, latest_version text);"

@@ -82,6 +82,7 @@ def test_a_plan_that_was_switched_on_again_has_its_time():
         (Scheduler(last_run=hours_ago(50)), "silent", ""),
         (Scheduler(last_run=None), "silent", ""),
         (Scheduler(last_run=hours_ago(0), failing_since=hours_ago(50)), "failing", ""),
+        (Scheduler(last_run=hours_ago(0), pause="by root"), "paused", "by root"),
     ],
 )
 def test_a_scheduled_action_that_does_not_work_is_the_reason(scheduler, reason, detail):

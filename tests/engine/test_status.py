@@ -28,6 +28,7 @@ from dfr_backup.engine.policy.overdue import PlanFacts
 from dfr_backup.engine.policy.scheduler import Action
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.status import facts as facts_module
+from dfr_backup.engine.status import pausing
 from dfr_backup.engine.status.changes import (
     Memory,
     news,
@@ -39,6 +40,7 @@ from dfr_backup.engine.status.databases import Listed, list_databases
 from dfr_backup.engine.status.facts import Facts, OpenRun, Plan, read_copies
 from dfr_backup.engine.status.look import ask_each, look_at
 from dfr_backup.engine.status.metrics import metrics_of
+from dfr_backup.engine.status.pause import Pause, read_pause
 from dfr_backup.engine.status.verdict import (
     CRITICAL,
     OK,
@@ -57,6 +59,7 @@ PROMISE = PlanFacts(30 * HOUR, NOW - 100 * HOUR, NOW - 10 * HOUR)
 PLAN = Plan(1, "Every night", True, "daily", PROMISE, 5000, NOW + 14 * HOUR)
 ACTION = Action(True, NOW + HOUR / 2, HOUR)
 WELL = Facts((PLAN,), (), ACTION, NOW - HOUR / 2)
+PAUSE = Pause(NOW - HOUR, "root@host", "move", NOW + HOUR)
 
 
 def promising(**values):
@@ -75,7 +78,7 @@ STATE_OF = {
     ),
     "no_plan": (replace(WELL, plans=promising(promise=timedelta())), NothingPlanned),
     "paused": (
-        replace(WELL, plans=(), pause={"since": "2026-11-29", "reason": "move"}),
+        replace(WELL, pause=PAUSE),
         Paused,
     ),
     "blocked": (replace(WELL, waiting_module="sale"), ModuleWaits),
@@ -116,6 +119,26 @@ def test_what_is_worst_is_told():
     assert worst([OK, WARNING, UNKNOWN]) == UNKNOWN
     assert worst([UNKNOWN, CRITICAL, OK]) == CRITICAL
     assert worst([]) == OK
+
+
+def test_an_overdue_plan_is_critical_whoever_has_paused_it():
+    late = replace(WELL, plans=promising(last_good=NOW - 31 * HOUR), pause=PAUSE)
+    found = status_of("db", late, NOW, True)
+    assert (found.state, found.level) == ("overdue", CRITICAL)
+    assert PAUSE.by in str(found.problem.hint), "and the pause is its reason"
+
+
+def test_a_pause_is_noted_and_over():
+    assert read_pause(PAUSE.to_text(), NOW) == PAUSE
+    assert read_pause(PAUSE.to_text(), PAUSE.until) is None
+    assert read_pause(replace(PAUSE, until=None).to_text(), NOW + 999 * HOUR)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "True", "[]", "{}", '{"since": 5, "by": "", "reason": ""}']
+)
+def test_what_is_no_note_pauses_nothing(text):
+    assert read_pause(text, NOW) is None
 
 
 def test_a_server_that_is_switched_off_says_so_of_each():
@@ -230,6 +253,7 @@ TABLES = """
     CREATE TABLE ir_cron (id int, active bool, nextcall timestamp, lastcall timestamp,
         interval_number int, interval_type text, failure_count int,
         first_failure_date timestamp);
+    CREATE TABLE ir_cron_trigger (cron_id int, call_at timestamp);
     CREATE TABLE ir_model_data (model text, module text, name text, res_id int);
     INSERT INTO ir_cron VALUES
         (1, true, now() at time zone 'UTC' + interval '10 min',
@@ -305,6 +329,30 @@ WHAT_IS_WRONG = {
         TablesUnreadable,
     ),
 }
+
+
+def test_a_database_is_paused_and_resumed(database):
+    connection, now = Connection(NAME), datetime.now(timezone.utc)
+    wanted = Pause(now.replace(microsecond=0), "root@host", "move")
+    another = replace(wanted, reason="other")
+    columns = "INSERT INTO backup_job (id, name, kind, state)"
+    database.run(f"{columns} VALUES (1, 'B1', 'backup', 'running')", NAME)
+    try:
+        change = pausing.pause(connection, VERSION, wanted)
+        assert change.before is None
+        assert [run.name for run in change.open_runs] == ["B1"]
+        assert looked_at(ours()).facts.pause == wanted
+        assert pausing.pause(connection, VERSION, another).before == wanted
+        assert pausing.resume(connection, VERSION, now).before == another
+        assert pausing.resume(connection, VERSION, now).before is None
+        assert looked_at(ours()).state == "ok"
+        with facts_module.asking(connection, VERSION) as cr:
+            cr.execute("SELECT count(*) FROM ir_cron_trigger")
+            assert cr.fetchone() == (1,), "what was due is begun once"
+    finally:
+        database.run("DELETE FROM backup_job", NAME)
+
+
 OF_THE_SERVER = {
     "template": ("IS_TEMPLATE true", "IS_TEMPLATE false"),
     "closed": ("ALLOW_CONNECTIONS false", "ALLOW_CONNECTIONS true"),

@@ -19,6 +19,14 @@ class NoSuchDatabase(PermanentError, code="OTHER-81"):
     remedy = _("Check the names after --exclude. “odoo backup status --all” lists all.")
 
 
+class NoDatabases(PermanentError, code="OTHER-92"):
+    template = _("There is no database to do that with.")
+    remedy = _(
+        "“--all” stands for those that Odoo's role owns, or that odoo.conf names in "
+        "db_name. “odoo backup status --all” lists them."
+    )
+
+
 class InvalidDatabase(PermanentError, code="OTHER-82"):
     template = _(
         "The database “%(database)s” cannot be used: somebody began to drop it, and "
@@ -60,6 +68,7 @@ class PlanLate(PermanentError, code="OTHER-86"):
         "The overview of that database says why. “odoo backup run -d %(database)s” "
         "makes one now."
     )
+    remedy_paused = _("%(pause)s “odoo backup resume -d %(database)s” resumes them.")
 
 
 class NotSuccessful(PermanentError, code="OTHER-87"):
@@ -81,7 +90,10 @@ class FileNotWritten(PermanentError, code="OTHER-89"):
 
 
 class Paused(PermanentError, code="OTHER-90"):
-    template = _("Backups are paused since %(since)s: %(reason)s.")
+    template = _(
+        "Backups are paused since %(since)s, by %(by)s (reason: %(reason)s): no "
+        "scheduled run starts."
+    )
     remedy = _("To resume them: “%(command)s”.")
     remedy_until = _(
         "They resume by themselves at %(until)s. To resume them now: “%(command)s”."

@@ -21,10 +21,10 @@ CODE = re.compile(r"[A-Z][A-Z0-9]{0,11}-\d{2,4}")
 STATUS = re.compile(r"[a-z_]{1,30}")
 OVERDUE = "overdue"
 # what somebody there has decided, and what nobody there may have been told
-QUIET = ("switched_off", "no_plan")
+QUIET = ("switched_off", "no_plan", "paused")
 STOPPED = ("version", "scheduler")
 MOST_FAILURES = 1_000_000
-PROBLEMS = ("version", "scheduler", "identity")
+PROBLEMS = ("version", "scheduler", "identity", "pause")
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,13 @@ def promised_hours(frequency: str) -> int:
 class Scheduler:
     """How Odoo's scheduled action is. ``blocking_module`` is one that waits to be
     installed, upgraded or removed, during which no scheduled action of the database
-    runs."""
+    runs; ``pause`` says who has paused the backups, "" when nobody has."""
 
     active: bool = True
     last_run: datetime | None = None
     failing_since: datetime | None = None
     blocking_module: str = ""
+    pause: Text = ""
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,10 @@ class Verdict:
 
     ``reason`` is "" when it is not overdue, else why it has none: "switched_off",
     "blocked", "failing" or "silent" for a scheduled action that does not do its work,
-    "running" or "waiting" for a run that comes late, "failure", "partial" or
-    "cancelled" for one that did not end well, "gone" when no good backup is left,
-    "not_started". ``moment`` and ``detail`` belong to the reason.
+    "paused" for one that starts no run, "running" or "waiting" for a run that comes
+    late, "failure", "partial" or "cancelled" for one that did not end well, "gone" when
+    no good backup is left, "not_started". ``moment`` and ``detail`` belong to the
+    reason.
     """
 
     deadline: datetime | None
@@ -93,6 +95,8 @@ def _broken(
         return "silent", scheduler.last_run, ""
     if scheduler.failing_since:
         return "failing", scheduler.failing_since, ""
+    if scheduler.pause:
+        return "paused", None, scheduler.pause
     return None
 
 

@@ -4,7 +4,7 @@ both against each other."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -19,13 +19,12 @@ from ..policy.overdue import PlanFacts
 from ..policy.scheduler import Action
 from ..postgres.connection import Connection, words_of_server
 from ..postgres.installed import IS_ODOO, require_version
-from ..untrusted import parse_json
+from .pause import PARAMETER, Pause, read_pause
 
 SECONDS = 5  # for a database to answer
 LOCK_SECONDS = 2
 SEEN_DAYS = 7  # after which nobody knows whether a copy still exists
 CLOCK_TOLERANCE = timedelta(minutes=5)
-PAUSED = "dfr_backup.paused"
 NO_ANSWER = (errorcodes.LOCK_NOT_AVAILABLE, errorcodes.QUERY_CANCELED)
 OPEN_STATES = ("running", "pending")
 
@@ -121,26 +120,26 @@ class OpenRun:
 @dataclass(frozen=True)
 class Facts:
     """What a database with this addon says. ``action`` is None when it was deleted,
-    ``waiting_module`` the name of one that holds all scheduled actions up, ``pause``
-    what ``odoo backup pause`` has noted, empty without."""
+    ``waiting_module`` the name of one that holds all scheduled actions up."""
 
     plans: tuple[Plan, ...] = ()
     open_runs: tuple[OpenRun, ...] = ()
     action: Action | None = None
     action_ran: datetime | None = None
     waiting_module: str = ""
-    pause: Mapping[str, Any] = field(default_factory=dict)
+    pause: Pause | None = None
 
 
 @contextlib.contextmanager
-def asking(connection: Connection, code: str) -> Iterator[Any]:
-    """Yield a cursor of a database with this addon in the version ``code``, that reads
-    only and waits for nothing for long. Raise EngineError: NotAnOdooDatabase,
-    AddonMissing, NotUpgraded, CodeTooOld, NotOpened, NoAnswer, TablesUnreadable."""
+def asking(connection: Connection, code: str, writes: bool = False) -> Iterator[Any]:
+    """Yield a cursor of a database with this addon in the version ``code``, that waits
+    for nothing for long. Unless it ``writes``, and commits, it reads only. Raise
+    EngineError: NotAnOdooDatabase, AddonMissing, NotUpgraded, CodeTooOld, NotOpened,
+    NoAnswer, TablesUnreadable."""
     name = connection.database
     limits = (
         f"-c statement_timeout={1000 * SECONDS} -c lock_timeout={1000 * LOCK_SECONDS}"
-        " -c default_transaction_read_only=on"
+        f" -c default_transaction_read_only={'off' if writes else 'on'}"
     )
     params = {**connection.params, "options": limits, "connect_timeout": SECONDS}
     try:
@@ -152,6 +151,7 @@ def asking(connection: Connection, code: str) -> Iterator[Any]:
         try:
             _require_addon(cr, name, code)
             yield cr
+            session.commit()
         except psycopg2.Error as error:
             raise _explained(error, name) from error
 
@@ -175,16 +175,16 @@ def status_facts(cr: Any, now: datetime) -> Facts:
     """Return the same by a cursor. Raise psycopg2.Error."""
     cr.execute(WAITING_MODULE)
     module = cr.fetchone()
-    cr.execute(PARAMETERS, [["database.uuid", PAUSED]])
+    cr.execute(PARAMETERS, [["database.uuid", PARAMETER]])
     params = dict(cr.fetchall())
     action, ran = _action(cr)
     return Facts(
         plans=_plans(cr, params.get("database.uuid") or "", now),
-        open_runs=_open_runs(cr),
+        open_runs=open_runs(cr),
         action=action,
         action_ran=ran,
         waiting_module=module[0] if module else "",
-        pause=_pause(params.get(PAUSED)),
+        pause=read_pause(params.get(PARAMETER), now),
     )
 
 
@@ -252,7 +252,7 @@ def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
     )
 
 
-def _open_runs(cr: Any) -> tuple[OpenRun, ...]:
+def open_runs(cr: Any) -> tuple[OpenRun, ...]:
     cr.execute(OPEN)
     return tuple(
         OpenRun(name, kind, state, _aware(since), step)
@@ -274,14 +274,6 @@ def _action(cr: Any) -> tuple[Action | None, datetime | None]:
         failing_since=_aware(failing_since),
     )
     return action, _aware(ran)
-
-
-def _pause(text: str | None) -> dict[str, Any]:
-    try:
-        found = parse_json((text or "{}").encode())
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _aware(moment: datetime | None) -> datetime | None:

@@ -16,7 +16,6 @@ from ..errors.server import (
     NoneLeft,
     NothingPlanned,
     NotSuccessful,
-    Paused,
     PlanLate,
 )
 from ..policy.overdue import Scheduler, judge
@@ -146,6 +145,7 @@ def status_of(database: str, facts: Facts, now: datetime, enabled: bool) -> Stat
         last_run=facts.action_ran,
         failing_since=facts.action.failing_since if facts.action else None,
         blocking_module=facts.waiting_module,
+        pause=facts.pause.problem(database).message if facts.pause else "",
     )
     plans = tuple(_judged(plan, scheduler, now, database) for plan in facts.plans)
     found = [*_server_wide(database, facts, now, enabled), *_of_plans(plans)]
@@ -165,11 +165,10 @@ def _server_wide(
     if not enabled:
         return [("switched_off", SwitchedOff())]
     found: list[tuple[str, EngineError]] = []
-    if not any(plan.promise.promise for plan in facts.plans):
-        if facts.pause:
-            found.append(("paused", _paused(database, facts)))
-        else:
-            found.append(("no_plan", NothingPlanned()))
+    if facts.pause:
+        found.append(("paused", facts.pause.problem(database)))
+    elif not any(plan.promise.promise for plan in facts.plans):
+        found.append(("no_plan", NothingPlanned()))
     if facts.waiting_module:
         command = f"odoo -u base -d {shlex.quote(database)} --stop-after-init"
         problem = ModuleWaits(module=facts.waiting_module, command=command)
@@ -178,14 +177,6 @@ def _server_wide(
     gaps = (GAPS[p.frequency] for p in facts.plans if p.active and p.next_run)
     wrong = judge_action(facts.action, min(gaps, default=None), now)
     return [*found, ("scheduler", wrong)] if wrong else found
-
-
-def _paused(database: str, facts: Facts) -> EngineError:
-    said = {name: str(facts.pause.get(name) or "–") for name in ("since", "reason")}
-    until = facts.pause.get("until")
-    remedy = Paused.remedy_until if until else None
-    command = f"odoo backup resume -d {shlex.quote(database)}"
-    return Paused(**said, until=str(until), command=command, remedy=remedy)
 
 
 def _of_plans(plans: Iterable[PlanStatus]) -> list[tuple[str, EngineError]]:
@@ -199,7 +190,9 @@ def _judged(
     about = {"plan": plan.name, "database": shlex.quote(database)}
     if verdict.overdue and verdict.deadline:
         late = f"{verdict.deadline:%Y-%m-%d %H:%M} UTC"
-        problem = PlanLate(deadline=late, **about)
+        remedy = PlanLate.remedy_paused if verdict.reason == "paused" else None
+        pause = verdict.detail if remedy else ""
+        problem = PlanLate(remedy=remedy, deadline=late, pause=pause, **about)
         return PlanStatus(plan, "overdue", verdict.deadline, problem)
     if not plan.active:
         return PlanStatus(plan, "ok", None)

@@ -7,6 +7,7 @@ from ...engine.errors.runs import ActionOff, SwitchedOff
 from ..actions import form_action
 from ..engine_messages import displayed, format_error, translate
 from ..job.in_words import kind_in_words, size_drop_in_words
+from ..pause import pause_problem
 from ..storage.location import sharing_in_words
 from ..storage.space import days_until_full
 from .cards import last_ended
@@ -19,6 +20,7 @@ def all_problems(env, lasts):
     ``lasts`` holds the last run that ended of each plan.
     """
     found = identity_problems(env) + scheduler_problems(env) + _profile_problems(env)
+    found += _pause_problems(env)
     for plan, last in lasts.items():
         found += plan_problems(env, plan, last)
     for storage in env["backup.storage"].search([("active", "=", True)]):
@@ -116,6 +118,18 @@ def scheduler_problems(env):
         button = env._("Switch It On")
         problem.update(call="switch_scheduler_on", button=button)
     return [problem]
+
+
+def _pause_problems(env):
+    """Return who has paused the backups, and how they are resumed."""
+    error = pause_problem(env)
+    if not error:
+        return []
+    title = env._("Backups are paused")
+    text = format_error(env, error)
+    action = env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_plan_action")
+    about = {"button": env._("Open Plans"), "code": error.code}
+    return [make_problem(env, "paused", "warning", title, text, action, **about)]
 
 
 def plan_problems(env, plan, last):

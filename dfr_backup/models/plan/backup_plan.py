@@ -14,6 +14,7 @@ from ..actions import form_action
 from ..audited import used_storages
 from ..mixins.backup_retention_mixin import RULES
 from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..pause import current_pause
 from ..server_alerts import send_due
 from ..server_profile import follow, provision
 from ..states import JOB_STATES
@@ -420,10 +421,11 @@ class BackupPlan(models.Model):
         """Create the runs that are due, look after those that run, start the next one,
         and tell whom it concerns."""
         follow(self.env)
-        due.create_due_runs(self)
-        due.create_due_verifications(self)
-        due.create_due_drills(self)
-        self.env["backup.storage"]._create_due_looks()
+        if not current_pause(self.env):  # what is due waits until then
+            due.create_due_runs(self)
+            due.create_due_verifications(self)
+            due.create_due_drills(self)
+            self.env["backup.storage"]._create_due_looks()
         self.env["backup.job"]._supervise()
         self.env["backup.job"]._announce_forgotten()
         due.watch_promises(self)

@@ -8,6 +8,7 @@ from odoo import fields
 from ...engine.policy.overdue import PlanFacts, Scheduler, judge
 from ..engine_messages import stored_text, translate
 from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..pause import pause_problem
 from ..states import OPEN_STATES
 
 NO_FACTS = PlanFacts(timedelta())
@@ -89,11 +90,13 @@ def _scheduler(env):
         return Scheduler(active=False)
     waiting = [("state", "in", ("to install", "to upgrade", "to remove"))]
     module = env["ir.module.module"].sudo().search(waiting, limit=1)
+    paused = pause_problem(env)
     return Scheduler(
         active=cron.active,
         last_run=from_odoo_datetime(cron.lastcall),
         failing_since=from_odoo_datetime(cron.first_failure_date),
         blocking_module=module.name or "",
+        pause=paused.message if paused else "",
     )
 
 
@@ -116,6 +119,7 @@ def reason_in_words(plan, verdict):
         "failing": plan.env._(
             "Odoo's scheduled action has been failing since %s.", moment
         ),
+        "paused": detail,
         "running": plan.env._("A run is going on and has not ended."),
         "waiting": plan.env._("A run is waiting and has not begun."),
         "failure": plan.env._("The last run failed: %s", detail),
@@ -151,6 +155,9 @@ def remedies(env):
             "enabled (max_cron_threads). The server's log says which."
         ),
         "failing": env._("The server's log has the reason."),
+        "paused": env._(
+            "The command “odoo backup resume” ends the pause, on the server."
+        ),
         "gone": env._("Check the storages of the plan, scan them, and run a backup."),
         "waiting": env._("Look at the runs: another one may be in its way."),
         "not_started": env._("Press “Run Backup Now”, and look at the plan's times."),

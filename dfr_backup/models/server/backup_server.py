@@ -148,6 +148,7 @@ class BackupServer(models.Model):
         return {
             "no_plan": self.env._("No active plan there promises a backup."),
             "switched_off": self.env._("Backups are switched off there, in odoo.conf."),
+            "paused": self.env._("Backups are paused there."),
         }.get(self.reported_status, False)
 
     @api.depends("url")

@@ -1,0 +1,1 @@
+`odoo backup pause` (for one database or `--all`) holds up scheduled runs, for some hours or until `odoo backup resume`. Who has paused since when and why is shown on the overview, at the health address, in the metrics and by `status` and `doctor`; a plan that becomes overdue meanwhile names the pause as the reason.
