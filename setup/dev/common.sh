@@ -8,7 +8,7 @@ DEV=${DFR_DEV_DIR:-$REPO/.dev}
 VENV=$DEV/venv
 ODOO_PREFIX=$DEV/odoo
 PG_MAJOR=15
-PG_SERVERS="13 17 18"
+PG_SERVERS="13 14 16 17 18"
 # Another server than the system's, by its major version: setup/dev/pg_server.sh has unpacked it.
 PG_SERVER=${PG_SERVER:-}
 # Debian 12's, the oldest that everything here is tested with
@@ -46,7 +46,7 @@ pg_home() {
 }
 pg_bin() {
     local tool
-    if [ -n "$PG_SERVER" ]; then
+    if [ -n "$PG_SERVER" ] && [ "$PG_SERVER" != "$PG_MAJOR" ]; then
         echo "$(pg_home)/servers/$PG_SERVER/usr/lib/postgresql/$PG_SERVER/bin"
         return
     fi

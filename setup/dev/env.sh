@@ -5,7 +5,7 @@ source "$(dirname "$0")/common.sh"
 cat <<SH
 export DFR_DEV_DIR='$DEV'
 export NODE_PATH='$DEV/node/node_modules'
-export PATH='$DEV/bin:$VENV/bin:$DEV/node/node_modules/.bin:$(pg_bin)':"\$PATH"
+export PATH='$DEV/bin:$VENV/bin:$DEV/node/node_modules/.bin:$(pg_bin)${PG_SERVER:+:$(PG_SERVER='' pg_bin)}':"\$PATH"
 export PYTHONPATH='$(odoo_root)'
 export ODOO_RC='$DEV/odoo.conf'
 export PGHOST=127.0.0.1 PGPORT=$(server_setting PG_PORT true) PGUSER=odoo PGPASSFILE='$DEV/pgpass'

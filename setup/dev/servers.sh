@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The engine's tests that need a PostgreSQL, against another server than the system's: each day
-# another one, PG_MATRIX=17 chooses. servers.sh whole [MAJOR…]: against each of them, and a backup
-# with its restore by Odoo as well.
+# another one, PG_MATRIX=17 chooses. servers.sh whole [MAJOR…]: against each of them and the system's,
+# and by Odoo a backup with each pg_dump that is not older than the server, its restore and its
+# restore test.
 source "$(dirname "$0")/common.sh"
 here=$REPO/setup/dev
 cd "$REPO"
@@ -24,19 +25,62 @@ engine_with_all_schemas() {
     engine --all-schemas
 }
 
-# A database with the addon is backed up and restored: the restore test loads it and starts Odoo.
+# What there is beside the system's and the server's own must have been unpacked: see whole.
+pg_dumps() { # pg_dumps MAJOR: “version path” of each that is not older
+    local version program
+    for version in $(tr ' ' '\n' <<<"$PG_SERVERS $PG_MAJOR" | sort -n); do
+        program=$(PG_SERVER=$version pg_bin)/pg_dump
+        [ "$version" -lt "$1" ] || [ ! -x "$program" ] || echo "$version $program"
+    done
+}
+
+# A database with the addon is backed up, restored, and restored as a test, which starts Odoo.
 backup_and_restore() {
-    local config=$DEV/odoo-$PG_SERVER.conf log=$DEV/log/matrix-$PG_SERVER.log name=dfr_matrix
-    say "PostgreSQL $PG_SERVER: a backup, and a restore of it"
-    (umask 077 && sed "s/^db_port = .*/db_port = $PGPORT/" "$DEV/odoo.conf" >"$config")
-    export ODOO_RC=$config
+    local name=dfr_matrix version program
+    export ODOO_RC=$DEV/odoo-$major.conf
+    pg_path=$DEV/pg_dump-$major
+    backups=$DEV/data/dfr_backup/backups/$name
+    log=$DEV/log/matrix-$major.log
+    (umask 077 && sed "s/^db_port = .*/db_port = $PGPORT/" "$DEV/odoo.conf" >"$ODOO_RC")
+    echo "pg_path = $pg_path" >>"$ODOO_RC"
+    rm -rf "$pg_path" "$backups"
+    mkdir -p "$pg_path"
     dropdb --if-exists --force "$name"
-    {
-        odoo -d "$name" -i dfr_backup --stop-after-init --no-http --workers 0 &&
-            odoo backup run -d "$name" && odoo backup drill -d "$name"
-    } >"$log" 2>&1 || { tail -n 30 "$log" >&2 && fail "see $log"; }
+    logged odoo -d "$name" -i dfr_backup --stop-after-init --no-http --workers 0
+    while read -r version program; do
+        say "PostgreSQL $major, pg_dump $version: a backup, its restore, its restore test"
+        write_pg_dump "$program"
+        backup_with "$version"
+    done < <(pg_dumps "$major")
     dropdb --force "$name"
-    rm -rf "$config" "$DEV/data/filestore/$name" "$DEV/data/dfr_backup/backups/$name"
+    rm -rf "$ODOO_RC" "$pg_path" "$DEV/data/filestore/$name" "$backups"
+}
+
+logged() { # logged COMMAND…
+    "$@" >"$log" 2>&1 </dev/null || { tail -n 30 "$log" >&2 && fail "see $log"; }
+}
+
+# The addon takes the oldest program that the server accepts: this one says that it is as old.
+write_pg_dump() { # write_pg_dump PROGRAM
+    cat >"$pg_path/pg_dump" <<SH
+#!/bin/sh
+[ "\$1" != --version ] || { echo "pg_dump (PostgreSQL) $major"; exit; }
+exec "$1" "\$@"
+SH
+    chmod +x "$pg_path/pg_dump"
+}
+
+backup_with() { # backup_with VERSION
+    local archive
+    logged odoo backup run -d "$name"
+    archive=$(find "$backups" -name '*.zip' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+    unzip -p "$archive" dump.sql | grep -a "^-- Dumped by pg_dump version $1" >/dev/null ||
+        fail "$archive was not dumped by pg_dump $1"
+    dropdb --if-exists --force "${name}_restored"
+    logged odoo backup restore "$archive" --to "${name}_restored"
+    logged odoo backup drill -d "$name"
+    dropdb --force "${name}_restored"
+    rm -rf "$DEV/data/filestore/${name}_restored"
 }
 
 rotation() {
@@ -53,18 +97,14 @@ rotation() {
 
 whole() {
     local major failed=0 results=()
-    say "The system's PostgreSQL: every schema"
-    if (TESTS=(tests/engine/test_restore_differential.py) && eval "$("$here/env.sh")" && engine --all-schemas); then
-        results+=("the system's PostgreSQL: passed")
-    else
-        results+=("the system's PostgreSQL: FAILED")
-        failed=1
-    fi
+    for major in "${known[@]}"; do # their programs are newer than those of others
+        [ "$major" -lt "$1" ] || available "$major" || true
+    done
     for major in "$@"; do
-        if ! available "$major"; then
+        if [ "$major" != "$PG_MAJOR" ] && ! available "$major" 2>/dev/null; then
             results+=("PostgreSQL $major: cannot be had here")
         elif "$0" on "$major" engine_with_all_schemas backup_and_restore; then
-            results+=("PostgreSQL $major: passed")
+            results+=("PostgreSQL $major: passed, dumped by pg_dump $(pg_dumps "$major" | cut -d' ' -f1 | paste -sd' ')")
         else
             results+=("PostgreSQL $major: FAILED")
             failed=1
@@ -80,13 +120,17 @@ case ${1:-} in
 '') rotation ;;
 whole)
     shift
-    [ $# -gt 0 ] || set -- "${known[@]}"
-    whole "$@" ;;
+    [ $# -gt 0 ] || set -- "${known[@]}" "$PG_MAJOR"
+    mapfile -t asked < <(printf '%s\n' "$@" | sort -n)
+    whole "${asked[@]}" ;;
 on) # on MAJOR PART…: in a process of its own, which one failure ends
-    export PG_SERVER=$2
+    major=$2
     shift 2
-    "$here/postgres.sh" start
-    trap '"$here/postgres.sh" stop' EXIT
+    if [ "$major" != "$PG_MAJOR" ]; then # the system's runs already
+        export PG_SERVER=$major
+        "$here/postgres.sh" start
+        trap '"$here/postgres.sh" stop' EXIT
+    fi
     eval "$("$here/env.sh")"
     for part in "$@"; do "$part"; done ;;
 *) fail "usage: servers.sh [whole [MAJOR…]]" ;;
