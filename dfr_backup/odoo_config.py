@@ -221,8 +221,7 @@ def secret_box() -> SecretBox:
 def _former_keys() -> list[Key]:
     """Return the keys that were in use before the present one: what they have sealed
     and signed is still read. Each is a text, or the absolute path of a key file."""
-    text = os.environ.get("DFR_BACKUP_FORMER_KEYS")
-    texts = str(text or config.get("dfr_backup_former_keys") or "").split(",")
+    texts = re.split(r"[,\n]", _setting("dfr_backup_former_keys"))
     return [
         _key_in(load_key(Path(entry)))
         if entry.startswith("/")
@@ -291,11 +290,12 @@ def _setting(name: str) -> str:
     """Return a value of the environment or of odoo.conf, "" when there is none. It may
     stand in a file that is named there, as secrets of containers do. Raise
     PermanentError when that cannot be read, or others can read it."""
-    given = _given(name)
-    named = "" if given else _given(f"{name}_file")
-    return (
-        Source(Path(named)).read(Path(named), secret=True).strip() if named else given
-    )
+    for look_up in (_from_environment, _from_conf):
+        if given := look_up(name):
+            return given
+        if named := look_up(f"{name}_file"):
+            return Source(Path(named)).read(Path(named), secret=True).strip()
+    return ""
 
 
 def _has_setting(name: str) -> bool:
@@ -303,7 +303,15 @@ def _has_setting(name: str) -> bool:
 
 
 def _given(name: str) -> str:
-    return str(os.environ.get(name.upper()) or config.get(name.lower()) or "")
+    return _from_environment(name) or _from_conf(name)
+
+
+def _from_environment(name: str) -> str:
+    return os.environ.get(name.upper()) or ""
+
+
+def _from_conf(name: str) -> str:
+    return str(config.get(name.lower()) or "")
 
 
 def profile() -> Profile | None:

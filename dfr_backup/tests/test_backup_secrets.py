@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import new_test_user, tagged
+from odoo.tools import config
 
 from .. import odoo_config
 from ..engine.encryption.secret_box import UNBOUND, SecretBox, is_bound, key_from_text
@@ -14,6 +15,7 @@ from ..engine.errors.places import (
     SecretOfOthers,
     SecretWithoutAddress,
 )
+from ..engine.errors.profile import ProfileExposed
 from ..engine.errors.secrets import (
     KeyFileUnusable,
     NoOwner,
@@ -21,6 +23,7 @@ from ..engine.errors.secrets import (
     SecretUnreadable,
 )
 from ..engine.manifest.signature import ELSEWHERE, HERE, signature_of
+from ..engine.storages import registry
 from ..engine.storages.s3.address import config_of
 from ..models.mixins.backup_secret_mixin import MASK
 from ..models.storage.backup_storage import RecordSettings
@@ -228,6 +231,55 @@ class TestBackupSecrets(BackupCase):
                 self.assertEqual(odoo_config.signer().judge(signature_of(signed)), HERE)
         gone = {**keys, "DFR_BACKUP_FORMER_KEYS": "/no/such"}
         with patch.dict("os.environ", gone), self.assertRaises(KeyFileUnusable):
+            odoo_config.secret_box()
+
+    def in_file(self, name, text):
+        path = self.root / name
+        path.write_text(f"{text}\n")
+        path.chmod(0o600)
+        return str(path)
+
+    def options(self, **files):
+        """Yield the environment and odoo.conf, each with the names of these files."""
+        upper = {name.upper(): value for name, value in files.items()}
+        yield "environment", patch.dict("os.environ", upper)
+        yield "odoo.conf", patch.dict(config._file_options, files)
+
+    def test_each_secret_may_stand_in_a_file(self):
+        """What docs/containers.rst promises."""
+        key = self.in_file("key", "the key from a file")
+        former = self.in_file("former", "a key of long ago,\nthe key of yesteryear")
+        secret = self.in_file("secret", SECRET)
+        fields = [f for kind in registry.kinds() for f in kind.fields("secrets")]
+        self.assertIn("s3_secret_key", fields)
+        files = {f"dfr_backup_offsite_{field}_file": secret for field in fields}
+        files["dfr_backup_key_file"] = key
+        files["dfr_backup_former_keys_file"] = former
+        texts = ("the key from a file", "a key of long ago", "the key of yesteryear")
+        for where, given in self.options(**files):
+            with self.subTest(where), given:
+                keys = odoo_config.secret_box().keys
+                self.assertEqual(keys, tuple(map(key_from_text, texts)))
+                for field in fields:
+                    with self.subTest(field):
+                        found = odoo_config.operator_value("OFFSITE", field)
+                        self.assertEqual(found, SECRET)
+
+    def test_the_environment_comes_before_odoo_conf_also_by_a_file(self):
+        option = {"dfr_backup_key": "the key of odoo.conf, in it"}
+        key = "the key from a file"
+        file = {"DFR_BACKUP_KEY_FILE": self.in_file("key", key)}
+        with patch.dict(config._file_options, option), patch.dict("os.environ", file):
+            keys = odoo_config.secret_box().keys
+        self.assertEqual(keys, SecretBox(key_from_text(key)).keys)
+
+    def test_a_file_that_others_read_holds_no_secret(self):
+        path = self.in_file("key", "the key from a file")
+        os.chmod(path, 0o644)
+        with (
+            patch.dict("os.environ", {"DFR_BACKUP_KEY_FILE": path}),
+            self.assertRaises(ProfileExposed),
+        ):
             odoo_config.secret_box()
 
     def test_key_file_is_private_and_outside_the_database(self):
