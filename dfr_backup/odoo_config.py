@@ -47,6 +47,7 @@ from .engine.profile.ini import Source
 from .engine.profile.model import Profile
 from .engine.profile.read import ProfileFile
 from .engine.queue.folder import Folder
+from .engine.queue.reservations import Reservations
 from .engine.restore.database_location import DatabaseLocation
 from .engine.sources.addons import AddonSource
 from .engine.storages.local.storage import LocalRules
@@ -192,6 +193,11 @@ def slots_folder() -> Folder:
     that odoo.conf names, which servers with other data directories share."""
     shared = config.get("dfr_backup_slots_dir")
     return Folder(Path(shared), True) if shared else Folder(data_root() / "slots")
+
+
+def reservations(run: str) -> Reservations:
+    """Return where runs of this host reserve disk space, for the run ``run``."""
+    return Reservations(slots_folder(), run)
 
 
 def server_name() -> str:

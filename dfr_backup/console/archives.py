@@ -239,6 +239,7 @@ def restore(options):
         # what others have made is looked at as a whole before it is loaded
         trusted=True if signed == signature.HERE else None,
         whole=bool(options.addons),  # else a damaged addon were only found in the end
+        space=odoo_config.reservations(f"restore {options.to}"),
         **odoo_config.database_template(),
     )
     # named by its address: an interrupted restore goes on, and none disturbs another

@@ -1,7 +1,6 @@
 """One backup, from top to bottom: the sequence diagram in code."""
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +17,6 @@ from ..engine.errors import (
     reason_of,
 )
 from ..engine.errors.archive import (
-    ArchiveNeedsSpace,
     EncryptedMeanwhile,
     NoStorage,
     WorkFolderNotMade,
@@ -35,9 +33,11 @@ from ..engine.postgres.replica import Replica
 from ..engine.postgres.snapshot import RowCounter, Snapshot
 from ..engine.progress import Progress
 from . import words
+from .context import RunContext
 from .files import FilesRun
-from .records import StepRecord
+from .records import StepRecord, StorageRecord
 from .registry import register
+from .space import ArchiveSpace
 from .steps import (
     ARCHIVE_FILES,
     CLEANUP,
@@ -76,10 +76,16 @@ class BackupRun(FilesRun):
 
     overall_state = staticmethod(overall_state)
 
+    def __init__(self, context: RunContext):
+        super().__init__(context)
+        self._space = ArchiveSpace(context)
+
     def run(self) -> None:
         self.context.plan.adopt()
         first, *others = self.job.step_ids
         try:
+            if first._is_closed():
+                self._reserve_again()
             self._do(first)
             self._restart_if_too_open()
             self._restart_if_archive_is_lost()
@@ -87,6 +93,7 @@ class BackupRun(FilesRun):
                 self._do(step)
         finally:
             self._release()
+            self._space.release()
 
     def again(self) -> object:
         return self.job.plan_id.action_run_now()
@@ -145,20 +152,18 @@ class BackupRun(FilesRun):
         return find_client_tool("pg_dump", at.server_version(), at.pg_path())
 
     def _check_space(self, progress: Progress) -> None:
-        needed = self._estimated_size(progress)
-        free = shutil.disk_usage(self.work).free
-        progress.log(
-            Message(
-                _("About %(needed)s needed, %(free)s free in %(folder)s"),
-                needed=Size(needed),
-                free=Size(free),
-                folder=self.work,
-            )
-        )
-        if free < needed:
-            raise ArchiveNeedsSpace(
-                needed=Size(needed), free=Size(free), folder=self.work
-            )
+        self._space.reserve(self._estimated_size(progress), progress)
+
+    def _reserve_again(self) -> None:
+        """Let others know what this run will still write, which another process has
+        begun."""
+        if not self.context.files.is_archived():  # else each upload asks for itself
+            with contextlib.suppress(EngineError):
+                self._space.keep(self._estimated_size(self._watch()))
+
+    def upload(self, progress: Progress, storage: StorageRecord) -> None:
+        self._space.reserve_copies(storage)
+        super().upload(progress, storage)
 
     def _estimated_size(self, progress: Progress) -> int:
         """Return about how many bytes the archive will have, rather too many."""
@@ -172,7 +177,7 @@ class BackupRun(FilesRun):
                 # the dump will tell what is the matter
                 with contextlib.suppress(PermanentError, RetryableError):
                     size += snapshot.estimated_filestore_size()
-        return 2 * size if self.context.plan.is_encrypted() else size
+        return size
 
     def _check_storages(self, progress: Progress) -> None:
         for storage in self.job._storages():

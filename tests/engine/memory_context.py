@@ -18,6 +18,8 @@ from dfr_backup.engine.policy.supervision import MAX_ATTEMPTS
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.postgres.dump import DumpOptions
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.queue.folder import Folder
+from dfr_backup.engine.queue.reservations import Reservations
 from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.leftovers import remove_leftovers
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
@@ -266,6 +268,7 @@ class MemoryContext:
     def __init__(self, kind, folder, database, **values):
         self.job = Job(kind, self, **values)
         self.folder = folder
+        self.slots = folder / "slots"
         self.name_of_database = database
         self.at = {}  # what to do while a step of that kind runs
         self.store = Store(self)
@@ -367,6 +370,9 @@ class Files(Part):
     def custom_addons(self):
         return []
 
+    def reservations(self):
+        return Reservations(Folder(self.context.slots), self.job.uuid)
+
     def clean_up(self, progress):
         if not (self.job._uploads_missing() and self.is_archived()):
             self.remove_work()
@@ -423,6 +429,11 @@ class Plan(Part):
 
     def note_size(self):
         return 0
+
+    def last_size(self):
+        return self.last
+
+    last = 0
 
 
 class Archive(Part):
@@ -509,6 +520,7 @@ class Restores(Part):
             accepted=accepted,
             durable=durable,
             whole=whole,
+            space=self.context.files.reservations(),
         )
         server = Connection("postgres")
         work = self.context.files.work_path()

@@ -1,7 +1,10 @@
 """A whole backup without Odoo: with the PostgreSQL that the environment names
 (PGHOST…)."""
 
+import contextlib
+import os
 import shutil
+import subprocess
 import zipfile
 
 import pytest
@@ -10,11 +13,13 @@ from run_fixtures import FILES, raising, restore_of
 
 from dfr_backup.engine.errors import Cancelled, Deferred
 from dfr_backup.engine.errors.dump import GaveWay
-from dfr_backup.engine.errors.local import DirectoryMissing
-from dfr_backup.engine.errors.runs import UnknownState
+from dfr_backup.engine.errors.local import DirectoryMissing, LocalNoRoom
+from dfr_backup.engine.errors.runs import SpaceReserved, UnknownState
 from dfr_backup.engine.errors.storage import PartialArchiveGone
 from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.messages import Message
+from dfr_backup.engine.queue.folder import Folder
+from dfr_backup.engine.queue.reservations import Need, Reservations
 from dfr_backup.runs import words
 
 
@@ -162,3 +167,128 @@ def test_records_are_as_odoo_has_them(storages):
     assert not Records()
     assert Records(storages[0]).name == "S1"
     assert Records().browse()._is_closed()
+
+
+# === SPACE === #
+
+
+@pytest.fixture
+def other(backup):
+    """Another run of this host."""
+    other = Reservations(Folder(backup.slots), "another run")
+    yield other
+    other.release()
+
+
+def taken(backup):
+    """Return a need of all that the disk has."""
+    return Need(backup.folder, shutil.disk_usage(backup.folder).total)
+
+
+def is_refused(backup, storages):
+    """Tell whether a run has dumped nothing and stored nothing."""
+    kept = backup.files.work_path()
+    assert not kept.exists() or not list(kept.iterdir())
+    return not any(path for storage in storages for path in storage.folder.glob("*"))
+
+
+def test_a_backup_waits_when_others_will_fill_the_disk(backup, storages, other):
+    job = backup.job
+    other.keep([taken(backup)])
+    for _attempt in range(MAX_ATTEMPTS - 1):
+        assert job.perform() == "pending"
+        assert job.waits_for.code == SpaceReserved.code
+        assert is_refused(backup, storages)
+    other.release()
+    assert job.perform() == "success", job.states
+    assert all(is_whole(storage, job) for storage in storages)
+
+
+def test_a_backup_that_never_gets_its_space_is_refused(backup, storages, other):
+    job = backup.job
+    other.keep([taken(backup)])
+    job.attempt = MAX_ATTEMPTS - 1
+    assert job.perform() == "failure"
+    assert job._step("initialize").error.code == SpaceReserved.code
+    assert job._step("dump_database").state == "skipped"
+    assert is_refused(backup, storages)
+
+
+def test_a_backup_keeps_its_space_from_others_until_it_ends(backup, storages, other):
+    seen = []
+    backup.at["dump_database"] = lambda: seen.append(list(other._of_others()))
+    assert backup.job.perform() == "success", backup.job.states
+    work, linked, copied = [need for _disk, need in seen[0]]
+    assert work.folder == backup.files.work_path()
+    # the first storage on its disk has another name of the archive
+    assert (linked.folder, linked.bytes) == (storages[0].folder, 0)
+    assert (copied.folder, copied.bytes) == (storages[1].folder, work.bytes)
+    assert list(other._of_others()) == []
+
+
+def test_the_last_backup_says_how_much_a_copy_takes(backup, storages, other):
+    seen = []
+    backup.plan.last = 1000
+    backup.at["dump_database"] = lambda: seen.append(list(other._of_others()))
+    assert backup.job.perform() == "success", backup.job.states
+    _work, _linked, copied = [need for _disk, need in seen[0]]
+    assert copied.bytes == 1250
+
+
+def test_a_backup_that_goes_on_says_what_it_still_takes(backup, storages, other):
+    job, seen = backup.job, []
+    backup.at["archive_files"] = raising(Killed())
+    with pytest.raises(Killed):
+        job.perform()
+    backup.at["archive_files"] = lambda: seen.append(list(other._of_others()))
+    other.keep([taken(backup)])
+    assert job.perform() == "partial", job.states  # it has its archive all the same
+    _disk, need = seen[-1][0]
+    assert need.folder == backup.files.work_path()
+    assert job._step("upload", storages[1]).error.code == SpaceReserved.code
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    if os.geteuid():
+        pytest.skip("only root can mount a disk")
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={size}"]
+    subprocess.run(["mount", *options, "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_storage_without_room_keeps_no_other_from_its_copy(backup, storages):
+    job = backup.job
+    with small_disk(storages[1].folder, "64k"):
+        assert job.perform() == "partial"
+        assert job._step("initialize").state == "warning"
+        assert job._step("upload", storages[1]).error.code == LocalNoRoom.code
+        assert is_whole(storages[0], job)
+
+
+def test_a_backup_that_no_storage_has_room_for_is_refused(backup, storages):
+    job = backup.job
+    with small_disk(storages[0].folder, "64k"), small_disk(storages[1].folder, "64k"):
+        assert job.perform() == "failure"
+        assert job._step("initialize").error.code == LocalNoRoom.code
+        assert job._step("dump_database").state == "skipped"
+        assert is_refused(backup, storages)
+
+
+def test_two_runs_do_not_fill_the_disk_of_a_storage(backup, storages, other):
+    job = backup.job
+    with small_disk(storages[1].folder, "16m"):
+        other.keep([Need(storages[1].folder, 16 << 20)])
+        assert job.perform() == "partial"
+        assert job._step("upload", storages[1]).error.code == SpaceReserved.code
+        assert not list(storages[1].folder.glob("*"))
+        other.release()
+        for step in job._uploads_missing():
+            step._reset()
+        job._step("cleanup")._reset()
+        assert job.perform() == "success", job.states
+        assert is_whole(storages[1], job)

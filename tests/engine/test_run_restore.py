@@ -1,9 +1,16 @@
 """A whole restore without Odoo: with the PostgreSQL that the environment names
 (PGHOST…)."""
 
+import shutil
+
 import pytest
 from memory_context import Killed
 from run_fixtures import FILES, databases, raising, restore_of, run_sql
+
+from dfr_backup.engine.errors.runs import SpaceReserved
+from dfr_backup.engine.queue.folder import Folder
+from dfr_backup.engine.queue.reservations import Need, Reservations
+from dfr_backup.engine.restore.preflight import SPARE
 
 
 def test_a_backup_becomes_a_database(stored, tmp_path, source, target):
@@ -35,3 +42,33 @@ def test_a_damaged_backup_is_not_restored(stored, tmp_path, source, target):
     assert copy.state == "damaged"
     assert {state for _kind, state in context.job.states[1:]} == {"skipped"}
     assert target not in databases()
+
+
+def test_a_restore_leaves_others_their_space(stored, tmp_path, source, target):
+    context = restore_of(stored[:1], tmp_path, source, restore_database=target)
+    other = Reservations(Folder(context.slots), "another run")
+    other.keep([Need(tmp_path, shutil.disk_usage(tmp_path).total)])
+    try:
+        assert context.job.perform() == "failure"
+        assert context.job._step("check").error.code == SpaceReserved.code
+        assert context.job._step("create_database").state == "skipped"
+        assert target not in databases()
+        [accepted] = context.job.run_state.to_accept
+        assert accepted["code"] == SpaceReserved.finding
+    finally:
+        other.release()
+    again = restore_of(stored[:1], tmp_path, source, restore_database=target)
+    assert again.job.perform() == "success", [s.error for s in again.job.step_ids]
+
+
+def test_a_restore_reserves_what_it_will_still_write(stored, tmp_path, source, target):
+    context = restore_of(stored[:1], tmp_path, source, restore_database=target)
+    other, seen = Reservations(Folder(context.slots), "another run"), {}
+    for kind in ("create_database", "filestore", "compare"):
+        context.at[kind] = lambda kind=kind: seen.setdefault(
+            kind, sum(need.left for _disk, need in other._of_others())
+        )
+    assert context.job.perform() == "success", [s.error for s in context.job.step_ids]
+    assert seen["create_database"] > SPARE
+    assert seen["filestore"] < 0.9 * seen["create_database"]  # the dump is loaded
+    assert seen["compare"] == 0

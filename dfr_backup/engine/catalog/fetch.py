@@ -1,7 +1,6 @@
 """A stored archive, brought to a directory of this server."""
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,8 +17,8 @@ from ..errors.fetch import (
 )
 from ..fileio.direct_read import DirectFile, sha256_on_disk
 from ..fileio.durable import is_full, open_private
-from ..messages import Size
 from ..progress import Progress
+from ..queue.reservations import Need, Reservations, shortage
 from ..storages.base import Storage
 from .catalogued import Catalogued, Expected, expected_of
 
@@ -57,6 +56,7 @@ def fetch(
     folder: Path,
     progress: Progress,
     known: Catalogued | None = None,
+    space: Reservations | None = None,
 ) -> Fetched:
     """Return where the archive ``key`` is.
 
@@ -65,7 +65,7 @@ def fetch(
     the catalogue has ``known``, or with its manifest when no catalogue knows it. An
     archive without a manifest of ours, as Odoo makes them, is taken as it is. Raise
     PermanentError when it is not there or is not what was stored, when there is no
-    space, and RetryableError, Cancelled.
+    space, and RetryableError, Cancelled. ``space`` knows what others will take of it.
     """
     expected = expected_of(storage, key, known, progress)
     here = storage.local_path(key)
@@ -73,7 +73,8 @@ def fetch(
     if here is not None:
         return _in_place(storage, key, here, expected, size, progress)
     target = folder / key
-    _require_space(folder, size - _present(target))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    require_space(Need(folder, size, mark=key), space)
     progress.expect(size)
     storage.with_retries(lambda: _go_on(storage, key, target, progress), progress)
     if expected and not _is_stored(target, expected, progress):
@@ -135,15 +136,12 @@ def _size(storage: Storage, key: str) -> int:
     return found.size
 
 
-def _present(target: Path) -> int:
-    return target.stat().st_size if target.exists() else 0
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise FetchNeedsSpace(folder=folder, free=Size(free), needed=Size(needed))
+def require_space(need: Need, space: Reservations | None) -> None:
+    """Raise an EngineError when there is no room for an archive, beside what others
+    have reserved in ``space``, where anybody has."""
+    short = space.take([need]) if space else shortage([need])
+    if short:
+        raise short.explained(FetchNeedsSpace)
 
 
 def _go_on(storage: Storage, key: str, target: Path, progress: Progress) -> None:

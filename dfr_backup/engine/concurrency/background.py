@@ -93,6 +93,11 @@ class Background(Generic[Result]):
         if self._task:
             self._task.wait()
 
+    @property
+    def done(self) -> int:
+        """The bytes that are done."""
+        return self._progress.done
+
     def raise_error(self) -> None:
         """Raise what has ended the work, if anything has."""
         if self._task and self._task.done:

@@ -1,7 +1,7 @@
 """Runs: what ends one from outside its steps."""
 
 from ..messages import _
-from . import EngineError, PermanentError
+from . import EngineError, PermanentError, RetryableError
 
 
 class Interrupted(EngineError, code="RUN-01"):
@@ -175,6 +175,21 @@ class WaitsForRun(EngineError, code="RUN-25"):
     remedy = _("No action needed: it starts by itself when its turn comes.")
     remedy_expected = _(
         "No action needed: it starts by itself, probably at about %(expected)s UTC."
+    )
+
+
+class SpaceReserved(RetryableError, code="RUN-26"):
+    """Enough for this run alone, and not beside what the others will still write."""
+
+    finding, acceptable = "space", True  # of a restore, as RESTORE-01
+    template = _(
+        "About %(needed)s are needed, and of the %(free)s free on the disk of "
+        "%(folder)s other runs on this host will take %(reserved)s."
+    )
+    remedy = _(
+        "It fits when those runs have ended. A backup is tried again by itself, up to "
+        "twice, after ten minutes each. Otherwise free some space, use a larger disk, "
+        "or let fewer runs go on at a time: dfr_backup_max_running in odoo.conf."
     )
 
 

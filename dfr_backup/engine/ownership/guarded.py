@@ -117,6 +117,9 @@ class GuardedStorage(Storage):
     def free_space(self) -> int | None:
         return self._entered().free_space()
 
+    def folder(self) -> Path | None:
+        return self.inner.folder()
+
     def local_path(self, key: str) -> Path | None:
         return self._entered_for(key).local_path(key)
 

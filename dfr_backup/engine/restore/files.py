@@ -105,6 +105,11 @@ class FilestoreExtraction:
         """Raise what has ended the threads, if anything has: EngineError."""
         self._work.raise_error()
 
+    @property
+    def written(self) -> int:
+        """How many bytes were written so far."""
+        return self._work.done
+
     def finish(self, progress: Progress) -> Unpacked:
         """Wait for the end, and report to ``progress`` what is done meanwhile and was
         before.

@@ -1,7 +1,6 @@
 """What would make a restore fail, found before anything is written."""
 
 import os
-import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,9 @@ from ..errors.restore import (
 )
 from ..manifest.description import Description
 from ..manifest.names import DUMP
-from ..messages import Message, Size, Text, _
+from ..messages import Message, Text, _
 from ..postgres.connection import Connection
+from ..queue.reservations import Need, Reservations, existing, shortage
 from .database_location import DatabaseLocation
 from .errors import server_error
 from .target import check_name, require_free
@@ -71,13 +71,14 @@ class Finding:
 class Surroundings:
     """Where the archive would be restored to. ``modules`` are the names of those on
     this disk, None when nobody knows; ``series`` is Odoo's here, for example "19.0".
-    ``trusted`` is that of ``RestoreOptions``."""
+    ``trusted`` and ``space`` are those of ``RestoreOptions``."""
 
     place: DatabaseLocation
     series: str
     modules: Collection[str] | None = None
     replace_existing: bool = False
     trusted: bool | None = None
+    space: Reservations | None = None
 
 
 def preflight(
@@ -99,7 +100,7 @@ def preflight(
                 *_names(cr, surroundings),
                 *_server(cr, description),
                 *_trust(cr, surroundings),
-                *_space(cr, description, surroundings.place.filestore),
+                *_space(cr, description, surroundings),
             ]
     except psycopg2.Error as error:
         raise server_error(error, _("look at the database server")) from error
@@ -173,21 +174,28 @@ def _trust(cr: Any, surroundings: Surroundings) -> Iterator[Finding]:
         yield Finding(UntrustedAsSuperuser(user=user))
 
 
-def _space(cr: Any, description: Description, filestore: Path) -> Iterator[Finding]:
-    """Compare what is needed with what is free, where that can be seen from here."""
-    needed: dict[Path, int] = {_existing(filestore): description.file_bytes + SPARE}
+def _space(
+    cr: Any, description: Description, surroundings: Surroundings
+) -> Iterator[Finding]:
+    """Reserve what is needed, where that can be seen from here, or say what is
+    short."""
+    filestore = existing(surroundings.place.filestore)
+    needs = [Need(filestore, description.file_bytes + SPARE)]
     database = _database_directory(cr)
     if database:
         size = int(description.sql_bytes * DATABASE_RATIO) + SPARE
-        same = next(
-            (p for p in needed if os.stat(p).st_dev == os.stat(database).st_dev), None
-        )
-        needed[same or database] = needed.get(same or database, 0) + size
-    for folder, size in needed.items():
-        free = shutil.disk_usage(folder).free
-        if free < size:
-            error = RestoreNeedsSpace(needed=Size(size), folder=folder, free=Size(free))
-            yield Finding(error)
+        needs.append(Need(database, size))
+    space = surroundings.space
+    short = space.take(needs) if space else shortage(needs)
+    if short:
+        yield Finding(short.explained(RestoreNeedsSpace))
+
+
+def share_left(description: Description, written: int) -> float:
+    """Return how much of what a restore takes is still to be written, after so many
+    bytes of SQL and of files: indexes come when all of the dump is loaded."""
+    whole = description.sql_bytes * DATABASE_RATIO + description.file_bytes
+    return max(0.0, 1 - written / whole) if whole else 0.0
 
 
 def _database_directory(cr: Any) -> Path | None:
@@ -200,7 +208,3 @@ def _database_directory(cr: Any) -> Path | None:
     except (psycopg2.errors.InsufficientPrivilege, OSError):
         return None
     return path
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())

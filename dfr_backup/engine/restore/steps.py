@@ -16,7 +16,7 @@ from typing import Any
 from ..archive.reader import Archive, open_archive
 from ..archive.zip_reader import open_file
 from ..catalog.catalogued import Catalogued
-from ..catalog.fetch import fetch
+from ..catalog.fetch import fetch, require_space
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import FetchedDiffers, KeyNeeded
@@ -25,6 +25,7 @@ from ..fileio.direct_read import DirectFile
 from ..messages import Message, _
 from ..postgres.connection import Connection
 from ..progress import Progress
+from ..queue.reservations import Need, Reservations
 from ..storages.base import Storage
 from .attachments import Lost, lost_attachments
 from .database_location import DatabaseLocation
@@ -34,7 +35,7 @@ from .load.allowed import require_all_allowed
 from .load.errors import may_be_damage
 from .load.fallback import load_whole
 from .load.sql_stream import Longest
-from .preflight import Finding, Surroundings, preflight
+from .preflight import Finding, Surroundings, preflight, share_left
 from .safety import require_harmless
 from .target import Published, RestoreTarget
 from .verify import VerifyReport, verify_restored
@@ -66,7 +67,8 @@ class RestoreOptions:
     ``whole`` compares all of the archive before, also what a restore does not read.
     ``plain`` loads the dump in its own order, in one session. ``trusted`` tells whether
     somebody vouches for the archive: one that nobody does (False) is loaded by no
-    superuser. None: the operator of the server restores it, and knows.
+    superuser. None: the operator of the server restores it, and knows. ``space`` is
+    where runs of this host reserve what they will write.
     """
 
     place: DatabaseLocation
@@ -83,6 +85,7 @@ class RestoreOptions:
     whole: bool = False
     plain: bool = False
     trusted: bool | None = None
+    space: Reservations | None = None
 
 
 class Restore:
@@ -103,6 +106,8 @@ class Restore:
         self.to_accept: list[EngineError] = []  # once it was checked
         self._lost: Lost | None = None
         self._extraction: FilestoreExtraction
+        if options.space:
+            self._resources.callback(options.space.release)
 
     def __enter__(self) -> "Restore":
         return self
@@ -132,7 +137,8 @@ class Restore:
         manifest: as a whole it is only compared when it has none. What an interrupted
         call has fetched is used again. Raise EngineError.
         """
-        fetched = fetch(storage, key, self._work, progress, known=known)
+        space = self._options.space
+        fetched = fetch(storage, key, self._work, progress, known=known, space=space)
         if key.endswith(".age"):
             before = _stamp(fetched.path)
             fetched = fetched.compare(progress)
@@ -159,6 +165,7 @@ class Restore:
         if keys is None:
             raise KeyNeeded
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_space(Need(self._work, path.stat().st_size), self._options.space)
         target = self._work / DECRYPTED
         files: list[DirectFile] = []
 
@@ -222,6 +229,7 @@ class Restore:
             options.modules,
             options.replace_existing,
             options.trusted,
+            options.space,
         )
         found = preflight(description, surroundings, self._server)
         impossible = any(one.blocking and not one.acceptable for one in found)
@@ -287,8 +295,12 @@ class Restore:
     def _sql(self, extraction: FilestoreExtraction) -> Iterator[bytes]:
         """Yield the dump, as long as what is done beside it goes well: a load may
         take hours."""
+        loaded, space, about = 0, self._options.space, self.archive.describe()
         for piece in self.archive.sql():
             extraction.raise_error()
+            loaded += len(piece)
+            if space:
+                space.shrink(share_left(about, loaded + extraction.written))
             yield piece
 
     def _require_sound_dump(self, progress: Progress) -> None:
@@ -302,6 +314,8 @@ class Restore:
         """Wait until the attachment files are unpacked, each checked. Raise
         EngineError, Cancelled."""
         done = self._extraction.finish(progress)
+        if self._options.space:
+            self._options.space.release()
         progress.log(Message(UNPACKED, count=done.files))
 
     def compare(self, progress: Progress) -> VerifyReport:

@@ -181,6 +181,11 @@ class Storage(ABC):
         """Return the bytes that can still be stored, or None when nobody knows."""
         return None
 
+    def folder(self) -> Path | None:
+        """Return the directory of this server that holds the objects, or None where
+        they are elsewhere."""
+        return None
+
     def local_path(self, key: str) -> Path | None:
         """Return where the object can be read as a file of this server, or None."""
         return None

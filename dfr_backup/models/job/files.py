@@ -31,6 +31,9 @@ class Files(Part):
     def custom_addons(self):
         return odoo_config.custom_addons(self.job.env)
 
+    def reservations(self):
+        return odoo_config.reservations(self.job.uuid)
+
     def clean_up(self, progress):
         """Remove this run's temporary files, keeping an archive that still has to be
         uploaded, and what earlier runs have left."""

@@ -78,6 +78,11 @@ class Plan(Part):
             self.job, report.troubles, complete and report.lists_all
         )
 
+    def last_size(self):
+        """Return the bytes of the last good backup of the same things, 0 where there
+        is none."""
+        return int(backups_alike(self.job)[:1].archive_size)
+
     def note_size(self):
         """Write down, and return, by how many percent the archive is smaller than
         usual; 0 when it is not. One that is known to lack something is no surprise."""

@@ -34,6 +34,7 @@ class Restores(Part):
             whole=whole,
             plain=self.job.restore_plain,
             trusted=self.job.trigger == "cli" or copy.is_trusted,
+            space=self.context.files.reservations(),
             **odoo_config.database_template(),
         )
         return Restore(

@@ -195,6 +195,9 @@ class LocalStorage(StorageKind):
     def _free_space(self) -> int | None:
         return shutil.disk_usage(self._path).free
 
+    def folder(self) -> Path:
+        return self._path
+
     def _digest(self, key: str, progress: Progress) -> str:
         return sha256_on_disk(self._file(key), progress.advance)
 

@@ -1,0 +1,1 @@
+Runs that go on at the same time on one host no longer fill a disk together: each reserves what it will write, in the data directory and in local storages, and one that does not fit beside the others is tried again later or refused before anything is written, with the numbers (RUN-26).
