@@ -57,16 +57,16 @@ def _last_good(env, plan):
     """Return the newest backup that is complete, verified and still there, or
     False."""
     copies = env["backup.copy"]
-    countable = copies._countable()
-    newest = copies.search([("plan_id", "=", plan.id), *countable], limit=1)
-    if not newest:
+    mine = [("plan_id", "=", plan.id), *copies._countable()]
+    newest = copies.search(mine, limit=1)
+    backup = newest.backup_id
+    if not backup:
         return False
-    same = [("backup_id", "=", newest.backup_id.id)]
-    there = copies.search([*same, *copies._countable(PRESENT_STATES)])
+    there = backup.copy_ids.filtered_domain(copies._countable(PRESENT_STATES))
     return {
-        "job_id": newest.job_id.id,
-        "date": newest.date,
-        "size": newest.size,
+        "job_id": backup.job_id.id,
+        "date": backup.date,
+        "size": backup.size,
         "verified_at": newest.verified_at,
         "storages": there.storage_id.mapped("name"),
         "missing": (plan.storage_ids - there.storage_id).mapped("name"),

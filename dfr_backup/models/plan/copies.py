@@ -54,15 +54,16 @@ def untrusted_since(plan, copies):
 
 
 def newest_whole_copy(plan):
-    """Return the newest verified copy with a database that lacks nothing; of
-    those of one run the one on this server."""
-    verified = plan.env["backup.copy"].search(
+    """Return a verified copy of the newest backup with a database that lacks nothing:
+    the one on this server, if there is one."""
+    newest = plan.env["backup.backup"].search(
         [
             ("plan_id", "=", plan.id),
             ("state", "=", "verified"),
             ("complete", "=", True),
             ("contents", "like", "database"),
-        ]
+        ],
+        limit=1,
     )
-    same = verified & verified[:1].backup_id.copy_ids
-    return same.sorted(lambda copy: not copy.storage_id._is_near())[:1]
+    verified = newest.copy_ids.filtered(lambda copy: copy.state == "verified")
+    return verified.sorted(lambda copy: not copy.storage_id._is_near())[:1]
