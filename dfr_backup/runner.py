@@ -43,7 +43,7 @@ from .engine.messages import Message
 from .engine.ownership.right_server import newest_files
 from .engine.policy.supervision import POSTPONE, SPAWN_PATIENCE
 from .engine.postgres.installed import require_version
-from .engine.progress import Progress
+from .engine.progress import POLL_INTERVAL, Progress
 from .engine.untrusted import parse_json
 from .runs.registry import run_kind
 from .runs.words import ODOO_HAS_LOADED
@@ -57,7 +57,6 @@ NICENESS = (
 )
 LOG_TAIL = 4096  # bytes
 BOOT_SECONDS = 900
-POLL = 0.5  # seconds
 LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
 CLAIM_JOB = """
     UPDATE backup_job SET state = 'running', attempt = attempt + 1, not_before = NULL,
@@ -97,7 +96,7 @@ OPEN_KINDS = """
     SELECT kind FROM backup_job
      WHERE state IN ('pending', 'running') AND id = coalesce(%s, id)
 """
-LOOK_SECONDS = 30  # between two looks at whether a run hangs
+LIFE_CHECK_SECONDS = 30  # between two looks at whether a run hangs
 _life = SimpleNamespace(at=0.0)
 _started: set[subprocess.Popen] = set()  # by this process, and not ended yet
 # what the child must not inherit from the server's options
@@ -356,7 +355,9 @@ def _output(process: subprocess.Popen, progress: Progress) -> str:
     until = time.monotonic() + BOOT_SECONDS
     while True:
         try:
-            return process.communicate(timeout=POLL)[0].decode("utf-8", "replace")
+            return process.communicate(timeout=POLL_INTERVAL)[0].decode(
+                "utf-8", "replace"
+            )
         except subprocess.TimeoutExpired:
             progress.tick()
             if time.monotonic() > until:
@@ -396,7 +397,7 @@ def _exit_with_lock(connection, longest: float) -> None:
 
 def _wait_for_end(connection, longest: float) -> None:
     heartbeat()
-    while not select.select([connection], [], [], min(LOOK_SECONDS, longest))[0]:
+    while not select.select([connection], [], [], min(LIFE_CHECK_SECONDS, longest))[0]:
         if time.monotonic() - _life.at > longest:
             _logger.error("No sign of life for %s seconds: giving up", longest)
             return

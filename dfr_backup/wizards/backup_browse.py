@@ -67,7 +67,7 @@ class BackupBrowse(models.TransientModel):
             )
 
     def _inverse_key(self):
-        self._seal_secret("key")
+        self._encrypt_secret("key")
 
     # === THE MANIFEST === #
 
@@ -225,7 +225,7 @@ class BackupBrowseAddon(models.TransientModel):
 
 def _values(hit):
     return {
-        "attachment": hit.number,
+        "attachment": hit.id,
         "name": hit.name,
         "res_model": hit.model,
         "res_field": hit.field,

@@ -329,15 +329,15 @@ def test_attachments_are_found_by_name_model_and_record(far, tmp_path):
     )
     nameless = line(91, b"y", name=None, res_model=None, res_id=None, file_size=None)
     write_archive(tmp_path / "a.zip", lines=[odd, nameless])
-    assert [hit.number for hit in search(far, text="FILE 1.P").first] == [1]
-    assert search(far, text='ü "QUOTED" \\ strasse\tt').first[0].number == 90
+    assert [hit.id for hit in search(far, text="FILE 1.P").first] == [1]
+    assert search(far, text='ü "QUOTED" \\ strasse\tt').first[0].id == 90
     assert search(far, model="sale.order").total == 1
     assert search(far, model="sale.orde").total == 0
-    assert {hit.number for hit in search(far, record=12).first} == {90}
-    assert {hit.number for hit in search(far, record=1, model="res.partner").first} == {
+    assert {hit.id for hit in search(far, record=12).first} == {90}
+    assert {hit.id for hit in search(far, record=1, model="res.partner").first} == {
         n for n in range(20) if n % 3 == 1
     }
-    assert [hit.number for hit in search(far, text=fname(FILES[5])[3:20]).first] == [5]
+    assert [hit.id for hit in search(far, text=fname(FILES[5])[3:20]).first] == [5]
     hit = search(far, text=fname(b"y")).first[0]
     assert (hit.name, hit.model, hit.record, hit.size) == ("", "", 0, 0)
     # what stands in another column does not count
@@ -355,7 +355,7 @@ def test_index_is_found_without_the_whole_directory(far):
     with look_into(far, "a.zip") as reader:
         assert find_index(reader).name == "attachments.jsonl"
         named = name_files(reader, find_index(reader), {fname(FILES[2])})
-        assert [found.number for found in named] == [2]
+        assert [found.id for found in named] == [2]
 
 
 def test_older_archives_have_no_index_and_their_files_are_found_all_the_same(

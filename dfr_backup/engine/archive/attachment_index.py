@@ -40,7 +40,7 @@ class IndexedAttachment:
     """An attachment with a file, as a backup knows it; ``size`` in bytes, 0 when
     unknown."""
 
-    number: int
+    id: int
     name: str
     model: str
     field: str
@@ -64,14 +64,14 @@ class AttachmentQuery:
     model: str = ""
     record: int = 0
 
-    def traces(self) -> list[str]:
+    def prefilter(self) -> list[str]:
         """Return what every line that fits has in it, without regard to case: to
         look for that in a text is many times faster than to read a million lines of
         JSON."""
         found = [json.dumps(self.text, ensure_ascii=False)[1:-1]] if self.text else []
         found += [f'"res_model":{json.dumps(self.model)}'] if self.model else []
         found += [f'"res_id":{self.record},'] if self.record else []
-        return [trace.casefold() for trace in found]
+        return [piece.casefold() for piece in found]
 
     def fits(self, found: IndexedAttachment) -> bool:
         return (
@@ -126,14 +126,14 @@ def search_index(
 ) -> SearchResult:
     """Look for attachments; return at most so many of them. Memory does not grow
     with the index. Raise DamagedArchive."""
-    traces = wanted.traces()
+    needed = wanted.prefilter()
     first: list[IndexedAttachment] = []
     total = 0
     for text in _texts(reader, entry):
-        if not traces and len(first) >= most:
+        if not needed and len(first) >= most:
             total += text.count("\n") + 1
             continue
-        for line in _lines_with(traces, text):
+        for line in _lines_with(needed, text):
             found = parse_line(line)
             if wanted.fits(found):
                 total += 1
@@ -141,15 +141,15 @@ def search_index(
     return SearchResult(first, total)
 
 
-def _lines_with(traces: list[str], text: str) -> list[str]:
-    """Return the lines of a text that have every one of the traces in them."""
+def _lines_with(needed: list[str], text: str) -> list[str]:
+    """Return the lines of a text that have every one of the needed pieces in them."""
     lines, folded = text.split("\n"), text.casefold()
-    if not all(trace in folded for trace in traces):
+    if not all(piece in folded for piece in needed):
         return []
     alike = folded.split("\n")
     numbers: Iterable[int] = range(len(lines))
-    for trace in traces:
-        numbers = [number for number in numbers if trace in alike[number]]
+    for piece in needed:
+        numbers = [number for number in numbers if piece in alike[number]]
     return [lines[number] for number in numbers]
 
 
