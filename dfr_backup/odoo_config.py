@@ -225,7 +225,7 @@ def secret_box() -> SecretBox:
 
 
 def _former_keys() -> list[Key]:
-    """Return the keys that were in use before the present one: what they have sealed
+    """Return the keys that were in use before the present one: what they have encrypted
     and signed is still read. Each is a text, or the absolute path of a key file."""
     texts = re.split(r"[,\n]", _setting("dfr_backup_former_keys"))
     return [

@@ -69,7 +69,7 @@ class BackupCase(TransactionCase):
         """Press the button; return the run that it shows."""
         return self.env["backup.job"].browse(self.plan.action_run_now()["res_id"])
 
-    def seal(self, job, size=5000):
+    def finalize(self, job, size=5000):
         """Note the archive of a run, as it does when that is complete."""
         with patch.object(self.env.cr, "commit", lambda: None):
             content = job._run_context().archive.manifest(
@@ -83,7 +83,7 @@ class BackupCase(TransactionCase):
     def record_copy(self, job, state="verified"):
         """Note where a run has stored its archive, as it does."""
         if not job.run_state.manifest:
-            self.seal(job, int(job.archive_size) or 5000)
+            self.finalize(job, int(job.archive_size) or 5000)
         job._run_context().catalogue.record_copy(self.storage, state)
 
     def end(self, job, **states):

@@ -36,7 +36,7 @@ class TestBackup(CatalogueCase):
 
     def test_copies_of_one_run_are_one_backup(self):
         job = self.run_now()
-        self.seal(job)
+        self.finalize(job)
         for storage, state in ((self.storage, "verified"), (self.second, "damaged")):
             job._run_context().catalogue.record_copy(storage, state)
         backup = job.copy_ids.backup_id

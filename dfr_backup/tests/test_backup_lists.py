@@ -32,7 +32,7 @@ class TestBackupLists(BackupCase):
     def setUp(self):
         super().setUp()
         job = self.run_now()
-        self.seal(job, 5000)
+        self.finalize(job, 5000)
         self.end(job)
         self.record_copy(job)
 

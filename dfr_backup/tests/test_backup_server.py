@@ -200,7 +200,7 @@ class TestBackupServer(WatchingMixin, BackupCase):
         """The real report, through the shape check of the watcher."""
         job = self.run_now()
         job.write({"date_start": fields.Datetime.now(), "state": "running"})
-        self.seal(job)
+        self.finalize(job)
         self.record_copy(job)
         self.end(job)
         report = self.env["backup.monitor"]._health()

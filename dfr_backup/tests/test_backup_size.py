@@ -19,7 +19,7 @@ class TestBackupSize(OverviewCase):
         job = self.run_now()
         for kind, state in states.items():
             job._step(kind).state = state
-        self.seal(job, size)
+        self.finalize(job, size)
         job._run_context().plan.note_size()
         self.end(job, **states)
         if job.state == "success":

@@ -76,7 +76,7 @@ class TestIdentity(IdentityCase):
     def test_a_run_and_its_copies_carry_the_full_identity(self):
         job = self.run_now()
         self.assertEqual(job.identity, self.me.key)
-        self.seal(job)
+        self.finalize(job)
         self.assertEqual(job._run_context().archive.sidecar().identity, self.me)
         self.assertEqual(
             job._run_context().archive.sign({})["signature"]["identity"],

@@ -284,7 +284,7 @@ class TestRights(RightsCase):
             self.become(role)
             for model, names in secrets.items():
                 record = self.record_of(model)
-                self.seal(record, names)
+                self.encrypt(record, names)
                 with self.subTest(model, role=role):
                     self.keeps(record, names)
                 tried = [*names, "sealed_secrets"] if role == "manager" else []
@@ -292,8 +292,8 @@ class TestRights(RightsCase):
                     with self.subTest(model, role=role, name=name):
                         self.keeps_from_who_guesses(record, name)
 
-    def seal(self, record, names):
-        sealed = {name: record._sealed(name, SECRET) for name in names}
+    def encrypt(self, record, names):
+        sealed = {name: record._encrypted(name, SECRET) for name in names}
         record.sudo().sealed_secrets = sealed
         self.env.flush_all()
         self.told = [SECRET, *(token[:40] for token in sealed.values())]

@@ -52,7 +52,7 @@ class BackupCompare(models.TransientModel):
             )
 
     def _inverse_key(self):
-        self._seal_secret("key")
+        self._encrypt_secret("key")
 
     def action_compare(self):
         """Compare again, with the key that was entered."""

@@ -36,7 +36,7 @@ class BackupRepairWizard(models.TransientModel):
             wizard.needs_key = any(copy._needs_key() for copy in copies)
 
     def _inverse_key(self):
-        self._seal_secret("key")
+        self._encrypt_secret("key")
 
     @asks_password
     def action_repair(self):

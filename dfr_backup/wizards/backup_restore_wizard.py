@@ -200,7 +200,7 @@ class BackupRestoreWizard(models.TransientModel):
             return []
 
     def _inverse_key(self):
-        self._seal_secret("key")
+        self._encrypt_secret("key")
 
     @check_identity
     def action_restore(self):

@@ -68,7 +68,7 @@ def stored_name(content):
     return f"filestore/{digest[:2]}/{digest}"
 
 
-def seal(path, files=FILES, rows=None, sums=None):
+def finalize(path, files=FILES, rows=None, sums=None):
     """Write an archive as a run does; return its path."""
     writer = ArchiveWriter.create(path)
     with writer.stream_member("dump.sql") as member:
@@ -94,7 +94,7 @@ def seal(path, files=FILES, rows=None, sums=None):
 @pytest.fixture
 def ours(tmp_path):
     path = tmp_path / "ours.zip"
-    seal(path, rows={'"public"."t"': 5})
+    finalize(path, rows={'"public"."t"': 5})
     return path
 
 
@@ -241,7 +241,7 @@ def test_a_compared_dump_is_not_hashed_again_but_still_checked(ours):
 
 
 def test_checksums_that_the_manifest_does_not_know_are_found(tmp_path):
-    seal(tmp_path / "x.zip", sums={"count": 22, "sha256sums": "0" * 64})
+    finalize(tmp_path / "x.zip", sums={"count": 22, "sha256sums": "0" * 64})
     with open_archive(tmp_path / "x.zip") as archive, pytest.raises(ListDiffers):
         archive.check(Progress())
 
@@ -556,7 +556,7 @@ def test_a_file_that_was_damaged_before_is_a_warning(tmp_path):
     ],
 )
 def test_names_are_compared_unless_that_is_known(tmp_path, known, noted, found):
-    """An archive that is what was sealed has the files that were compared when it
+    """An archive that is what was finalized has the files that were compared when it
     was made."""
     writer = ArchiveWriter.create(tmp_path / "x.zip")
     writer.add_bytes(stored_name(b"a name"), b"another content")
@@ -673,7 +673,7 @@ def test_cancel_ends_the_unpacking(ours, tmp_path, monkeypatch):
 
 def test_large_and_small_files_are_neighbours(tmp_path):
     files = [b"a", os.urandom(9 << 20), b"", os.urandom(3 << 20), b"b" * 100_000, b"c"]
-    seal(tmp_path / "x.zip", files)
+    finalize(tmp_path / "x.zip", files)
     with open_archive(tmp_path / "x.zip") as archive:
         assert archive.check(Progress()) == 9
         done = extract_filestore(archive, tmp_path / "fs", Progress())
@@ -706,7 +706,7 @@ def test_what_ends_the_unpacking_is_known_at_once(ours, tmp_path):
 
 def test_who_leaves_early_ends_the_unpacking(tmp_path, monkeypatch):
     monkeypatch.setattr("dfr_backup.engine.progress.REPORT_INTERVAL", 0)
-    seal(tmp_path / "x.zip", [os.urandom(4 << 20) for _ in range(40)])
+    finalize(tmp_path / "x.zip", [os.urandom(4 << 20) for _ in range(40)])
     threads = threading.active_count()
     with (
         open_archive(tmp_path / "x.zip") as archive,

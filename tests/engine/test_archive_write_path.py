@@ -63,7 +63,7 @@ class WritePath(RuleBasedStateMachine):
         self.number = 0
 
     def teardown(self):
-        self.seal()
+        self.finalize()
         self.writer.release()
         shutil.rmtree(self.folder)
 
@@ -142,9 +142,9 @@ class WritePath(RuleBasedStateMachine):
         self.resume()
 
     @rule()
-    def seal_and_go_on(self):
+    def finalize_and_go_on(self):
         """A kill after the last byte, and before anybody noted that it was the last."""
-        self.seal()
+        self.finalize()
         self.resume()
 
     def resume(self):
@@ -155,13 +155,13 @@ class WritePath(RuleBasedStateMachine):
         assert len(found) >= members
         self.expected = dict(list(self.expected.items())[: len(found)])
 
-    def seal(self):
+    def finalize(self):
         count, _digest = self.writer.write_checksums()
         assert count == len(self.expected)
-        sealed = self.writer.close()
+        finalized = self.writer.close()
         raw = self.path.read_bytes()
-        assert len(raw) == sealed.size
-        assert hashlib.sha256(raw).hexdigest() == sealed.sha256
+        assert len(raw) == finalized.size
+        assert hashlib.sha256(raw).hexdigest() == finalized.sha256
         with zipfile.ZipFile(self.path) as archive:
             found = {name: archive.read(name) for name in archive.namelist()}
         sums = found.pop("SHA256SUMS").decode().splitlines()

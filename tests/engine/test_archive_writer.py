@@ -51,25 +51,25 @@ NAMES = st.text(
 ).map(lambda name: f"files/x{name}")
 
 
-def seal(writer):
+def finalize(writer):
     writer.write_checksums()
     writer.add_bytes("manifest.json", b"{}")
     return writer.close()
 
 
-def check(path, sealed=None):
+def check(path, finalized=None):
     """Let everybody read the archive; return its content without what closes it."""
-    if sealed:
+    if finalized:
         data = path.read_bytes()
-        assert sealed.size == len(data)
-        assert sealed.sha256 == hashlib.sha256(data).hexdigest()
+        assert finalized.size == len(data)
+        assert finalized.sha256 == hashlib.sha256(data).hexdigest()
     unzip_test(path)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         names = archive.namelist()
         assert len(names) == len(set(names))
         assert names[-2:] == [CHECKSUMS, "manifest.json"]
-        assert sealed is None or sealed.members == len(names)
+        assert finalized is None or finalized.members == len(names)
         assert {info.external_attr >> 16 for info in archive.infolist()} == {0o100644}
         return {name: archive.read(name) for name in names[:-2]}
 
@@ -115,8 +115,10 @@ def test_what_goes_in_comes_out(tmp_path_factory, members):
     for name, (data, how) in members.items():
         add(writer, name, data, how)
     assert [member.name for member in writer.members()] == list(members)
-    sealed = seal(writer)
-    assert check(path, sealed) == {name: data for name, (data, _how) in members.items()}
+    finalized = finalize(writer)
+    assert check(path, finalized) == {
+        name: data for name, (data, _how) in members.items()
+    }
 
 
 @pytest.mark.parametrize("how", ["prepared", "file", "deflated", "stored"])
@@ -129,7 +131,7 @@ def test_every_size_in_every_way(tmp_path, codec, how, size):
         data = (source * (size // len(source) + 1))[:size]
         expected[f"m{number}"] = data
         add(writer, f"m{number}", data, how)
-    assert check(path, seal(writer)) == expected
+    assert check(path, finalize(writer)) == expected
 
 
 def test_checksums_are_what_sha256sum_reads(tmp_path):
@@ -167,7 +169,7 @@ def test_files_are_private_and_new(tmp_path):
     path.symlink_to(elsewhere)
     old = os.umask(0)
     try:
-        seal(ArchiveWriter.create(path))
+        finalize(ArchiveWriter.create(path))
     finally:
         os.umask(old)
     assert elsewhere.read_bytes() == b"mine"
@@ -190,7 +192,7 @@ def test_buffer_of_the_caller_may_be_used_again(tmp_path):
             buffer[:] = bytes([number]) * CHUNK
             stream.write(memoryview(buffer))
     expected = b"".join(bytes([number]) * CHUNK for number in range(20))
-    assert check(path, seal(writer)) == {"m": expected}
+    assert check(path, finalize(writer)) == {"m": expected}
     assert b"".join(slow) == expected
 
 
@@ -232,7 +234,7 @@ def test_file_that_changes_its_size_is_taken_as_it_was_read(tmp_path, change):
     with open(source, "rb") as stream:
         added = writer.add_file("m", stream.fileno(), size, advance=resize)
     assert added == size + min(change, 0)
-    assert check(path, seal(writer)) == {"m": (NOISE * 4)[:added]}
+    assert check(path, finalize(writer)) == {"m": (NOISE * 4)[:added]}
 
 
 def test_no_thread_stays(tmp_path):
@@ -266,7 +268,11 @@ def test_member_that_fails_has_never_been_there(tmp_path, codec, error, written)
     assert path.stat().st_size == size
     assert journal_path(path).read_bytes() == journal
     add(writer, "after", NOISE, "stored")
-    assert check(path, seal(writer)) == {"small": b"1", "before": TEXT, "after": NOISE}
+    assert check(path, finalize(writer)) == {
+        "small": b"1",
+        "before": TEXT,
+        "after": NOISE,
+    }
 
 
 def failing(code):
@@ -288,7 +294,7 @@ def test_member_is_rolled_back_when_noting_it_fails(tmp_path, monkeypatch):
         ):
             stream.write(TEXT)
     add(writer, "after", NOISE, "stored")
-    assert check(path, seal(writer)) == {"before": TEXT, "after": NOISE}
+    assert check(path, finalize(writer)) == {"before": TEXT, "after": NOISE}
 
 
 def open_files():
@@ -311,7 +317,7 @@ def test_what_cannot_be_undone_is_not_written_on(tmp_path, monkeypatch):
         writer.close()
     writer = ArchiveWriter.resume(path)
     add(writer, "after", NOISE, "stored")
-    assert check(path, seal(writer)) == {"before": TEXT, "after": NOISE}
+    assert check(path, finalize(writer)) == {"before": TEXT, "after": NOISE}
 
 
 class Waiting(Codec):
@@ -357,7 +363,7 @@ def test_no_thread_writes_after_the_roll_back(tmp_path, waiting, way):
     time.sleep(0.2)  # what a thread that still writes would need
     assert writer.save() == size
     add(writer, "after", NOISE, "stored")
-    assert check(path, seal(writer)) == {"after": NOISE}
+    assert check(path, finalize(writer)) == {"after": NOISE}
 
 
 def test_archive_is_closed_when_nobody_knows_whether_a_thread_writes(
@@ -546,7 +552,7 @@ def assert_continues(path, content, held):
     assert [member.name for member in writer.members()] == list(content)[:held]
     add(writer, "after", TEXT, "deflated")
     expected = dict(list(content.items())[:held], after=TEXT)
-    assert check(path, seal(writer)) == expected
+    assert check(path, finalize(writer)) == expected
 
 
 def test_resume_of_all(partial, tmp_path):
@@ -621,18 +627,18 @@ def test_resume_with_the_other_codec(tmp_path, codec):
     writer.release()
     writer = ArchiveWriter.resume(path, codec=ZLIB)
     assert [member.name for member in writer.members()] == ["m"]
-    assert check(path, seal(writer)) == {"m": TEXT * 3}
+    assert check(path, finalize(writer)) == {"m": TEXT * 3}
 
 
-def test_sealed_archive_can_be_sealed_again(tmp_path):
-    """As after a kill between the seal and its note in the database."""
+def test_finalized_archive_can_be_finalized_again(tmp_path):
+    """As after a kill between the end and its note in the database."""
     path = tmp_path / "a.zip"
     writer = ArchiveWriter.create(path)
     add(writer, "m", TEXT)
-    first = seal(writer)
+    first = finalize(writer)
     writer = ArchiveWriter.resume(path)
     assert [member.name for member in writer.members()] == ["m"]
-    assert seal(writer) == first
+    assert finalize(writer) == first
     assert check(path, first) == {"m": TEXT}
 
 
@@ -642,7 +648,7 @@ def test_sealed_archive_can_be_sealed_again(tmp_path):
 )
 def test_what_cannot_be_continued_is_refused(tmp_path, loss):
     path = tmp_path / "a.zip"
-    seal(ArchiveWriter.create(path))
+    finalize(ArchiveWriter.create(path))
     what, how = loss.split()
     victim = path if what == "archive" else journal_path(path)
     if how == "gone":
@@ -752,7 +758,7 @@ def assert_child_continues(path, at_least=0):
     writer = ArchiveWriter.resume(path)
     held = len(list(writer.members()))
     assert held >= at_least
-    assert check(path, seal(writer)) == members_of_the_child(held)
+    assert check(path, finalize(writer)) == members_of_the_child(held)
     return held
 
 
@@ -796,8 +802,8 @@ def test_more_members_than_16_bits_count(tmp_path):
     writer = ArchiveWriter.create(path)
     for number in range(70_000):
         writer.add_bytes(f"filestore/{number}", b"%d" % number)
-    sealed = seal(writer)
-    assert sealed.members == 70_002
+    finalized = finalize(writer)
+    assert finalized.members == 70_002
     unzip_test(path)
     with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) == 70_002
@@ -828,7 +834,7 @@ def test_members_and_offsets_beyond_4_gib(tmp_path, request, monkeypatch):
                 stream.write(ZEROS)
     add(writer, "small", b"small")
     add(writer, "stream", TEXT, "deflated")
-    seal(writer)
+    finalize(writer)
     assert path.stat().st_blocks * 512 < 200 << 20
     # Info-ZIP needs 20 s for each of the large ones
     unzip_test(

@@ -68,10 +68,10 @@ def far(tmp_path):
     storage.prepare()
     storage.put_bytes(CONTENT, KEY)
     about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, OURS)
-    sealed = manifest.sidecar(
+    beside = manifest.sidecar(
         about, KEY, len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
     )
-    storage.put_bytes(sealed, sidecar_key(KEY))
+    storage.put_bytes(beside, sidecar_key(KEY))
     return storage
 
 
@@ -156,8 +156,8 @@ def swap(storage, content):
     storage.put_bytes(content, KEY)
     about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, OURS)
     digest = hashlib.sha256(content).hexdigest()
-    sealed = manifest.sidecar(about, KEY, len(content), digest)
-    storage.put_bytes(sealed, sidecar_key(KEY))
+    beside = manifest.sidecar(about, KEY, len(content), digest)
+    storage.put_bytes(beside, sidecar_key(KEY))
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) - 5])
@@ -192,18 +192,18 @@ def test_manifest_that_was_changed_vouches_for_nothing(far, folder):
     ours = {**OURS, "members": members}
     about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, ours)
     digest = hashlib.sha256(CONTENT).hexdigest()
-    sealed = manifest.sidecar(about, KEY, len(CONTENT), digest)
-    far.put_bytes(sealed, sidecar_key(KEY))
+    beside = manifest.sidecar(about, KEY, len(CONTENT), digest)
+    far.put_bytes(beside, sidecar_key(KEY))
     before = known(far)
     here = at_hand(far)
-    assert fetch(here, KEY, folder, Progress(), known=before).seal
+    assert fetch(here, KEY, folder, Progress(), known=before).content_digest
     unknown = Catalogued(before.size, before.sha256)
-    assert not fetch(here, KEY, folder, Progress(), known=unknown).seal
+    assert not fetch(here, KEY, folder, Progress(), known=unknown).content_digest
     members["sha256sums"] = "1" * 64
     about = manifest.build({"db_name": "db", "version": "19.0", "modules": {}}, ours)
-    sealed = manifest.sidecar(about, KEY, len(CONTENT), digest)
-    far.put_bytes(sealed, sidecar_key(KEY))
-    assert not fetch(here, KEY, folder, Progress(), known=before).seal
+    beside = manifest.sidecar(about, KEY, len(CONTENT), digest)
+    far.put_bytes(beside, sidecar_key(KEY))
+    assert not fetch(here, KEY, folder, Progress(), known=before).content_digest
     with pytest.raises(ManifestReplaced):
         compare_stored(here, KEY, before, Progress())
 

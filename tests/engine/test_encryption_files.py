@@ -410,7 +410,7 @@ def test_an_empty_last_chunk_behind_others_is_refused(tmp_path):
     file."""
     target = io.BytesIO()
     writer = encryption.EncryptedWriter(target.write, [FAST])
-    writer._seal(content(CHUNK), last=False)
+    writer._encrypt(content(CHUNK), last=False)
     writer.finish()
     refused(tmp_path, target.getvalue(), FAST, PayloadDamaged)
 

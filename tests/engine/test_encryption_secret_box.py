@@ -42,12 +42,12 @@ def refused(call, *args, error=SecretUnreadable):
 
 
 @given(st.text(st.characters()), st.text(max_size=50))
-def test_what_is_sealed_opens_in_its_place(secret, context):
+def test_what_is_encrypted_opens_in_its_place(secret, context):
     box = SecretBox(ONE)
     context = context.encode("utf-8", "replace").decode()
-    token = box.seal(secret, context, OWNER)
-    assert box.open(token, context, OWNER) == secret
-    assert token != box.seal(secret, context, OWNER)
+    token = box.encrypt(secret, context, OWNER)
+    assert box.decrypt(token, context, OWNER) == secret
+    assert token != box.encrypt(secret, context, OWNER)
     assert token.isascii()
 
 
@@ -56,23 +56,23 @@ def test_what_is_sealed_opens_in_its_place(secret, context):
     ["", HERE + "1", "backup.storage,8,secret_key", "backup.storage,7,password"],
 )
 def test_a_token_does_not_open_elsewhere(context):
-    token = SecretBox(ONE).seal(SECRET, HERE, OWNER)
-    refused(SecretBox(ONE).open, token, context, OWNER)
+    token = SecretBox(ONE).encrypt(SECRET, HERE, OWNER)
+    refused(SecretBox(ONE).decrypt, token, context, OWNER)
 
 
 def test_a_token_does_not_open_in_another_database():
-    token = SecretBox(ONE).seal(SECRET, HERE, OWNER)
-    refused(SecretBox(ONE).open, token, HERE, OTHER, error=SecretOfAnother)
-    forged = SecretBox(ONE).seal("x", HERE, OTHER)[: len("v2.01234567.")]
+    token = SecretBox(ONE).encrypt(SECRET, HERE, OWNER)
+    refused(SecretBox(ONE).decrypt, token, HERE, OTHER, error=SecretOfAnother)
+    forged = SecretBox(ONE).encrypt("x", HERE, OTHER)[: len("v2.01234567.")]
     forged += token.rpartition(".")[2]  # its beginning alone opens nothing
-    refused(SecretBox(ONE).open, forged, HERE, OTHER)
+    refused(SecretBox(ONE).decrypt, forged, HERE, OTHER)
 
 
-def test_without_an_identity_nothing_is_sealed_and_nothing_lost():
-    refused(SecretBox(ONE).seal, SECRET, HERE, "", error=NoOwner)
-    token = SecretBox(ONE).seal(SECRET, HERE, OWNER)
-    refused(SecretBox(ONE).open, token, HERE, "", error=NoOwner)
-    assert SecretBox(ONE).open(token, HERE, OWNER) == SECRET
+def test_without_an_identity_nothing_is_encrypted_and_nothing_lost():
+    refused(SecretBox(ONE).encrypt, SECRET, HERE, "", error=NoOwner)
+    token = SecretBox(ONE).encrypt(SECRET, HERE, OWNER)
+    refused(SecretBox(ONE).decrypt, token, HERE, "", error=NoOwner)
+    assert SecretBox(ONE).decrypt(token, HERE, OWNER) == SECRET
 
 
 def test_a_token_of_an_older_release_opens():
@@ -80,46 +80,46 @@ def test_a_token_of_an_older_release_opens():
     token = OLDER
     assert not is_bound(token)
     for owner in (OWNER, OTHER, ""):
-        assert SecretBox(TWO, ONE).open(token, HERE, owner) == SECRET
-    refused(SecretBox(ONE).open, token, HERE + "1", OWNER)
-    assert is_bound(SecretBox(ONE).seal(SECRET, HERE, OWNER))
+        assert SecretBox(TWO, ONE).decrypt(token, HERE, owner) == SECRET
+    refused(SecretBox(ONE).decrypt, token, HERE + "1", OWNER)
+    assert is_bound(SecretBox(ONE).encrypt(SECRET, HERE, OWNER))
 
 
 def test_another_key_is_named():
-    token = SecretBox(ONE).seal(SECRET, HERE, OWNER)
-    assert TWO.name in refused(SecretBox(TWO).open, token, HERE, OWNER).log
+    token = SecretBox(ONE).encrypt(SECRET, HERE, OWNER)
+    assert TWO.name in refused(SecretBox(TWO).decrypt, token, HERE, OWNER).log
 
 
 def test_keys_rotate():
-    old = SecretBox(ONE).seal(SECRET, HERE, OWNER)
+    old = SecretBox(ONE).encrypt(SECRET, HERE, OWNER)
     box = SecretBox(TWO, ONE)
-    assert box.open(old, HERE, OWNER) == SECRET
-    new = box.seal(SECRET, HERE, OWNER)
-    assert SecretBox(TWO).open(new, HERE, OWNER) == SECRET
-    refused(SecretBox(ONE).open, new, HERE, OWNER)
+    assert box.decrypt(old, HERE, OWNER) == SECRET
+    new = box.encrypt(SECRET, HERE, OWNER)
+    assert SecretBox(TWO).decrypt(new, HERE, OWNER) == SECRET
+    refused(SecretBox(ONE).decrypt, new, HERE, OWNER)
 
 
 def test_every_changed_character_is_noticed():
-    token = SecretBox(ONE).seal(SECRET, HERE, OWNER)
+    token = SecretBox(ONE).encrypt(SECRET, HERE, OWNER)
     for at in range(len(token)):
         changed = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
-        refused(SecretBox(ONE).open, changed, HERE, OWNER)
+        refused(SecretBox(ONE).decrypt, changed, HERE, OWNER)
 
 
 def test_bits_that_no_byte_is_made_of_are_noticed():
-    token = SecretBox(ONE).seal("x", HERE, OWNER)
+    token = SecretBox(ONE).encrypt("x", HERE, OWNER)
     assert token.endswith("=")
     assert not token.endswith("==")
     letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
     changed = token[:-2] + letters[letters.index(token[-2]) ^ 1] + "="
-    refused(SecretBox(ONE).open, changed, HERE, OWNER)
+    refused(SecretBox(ONE).decrypt, changed, HERE, OWNER)
 
 
 @pytest.mark.parametrize(
     "token", ["", "v1.", "v1.AAAA", "v1.é", "v2.AAAA", SECRET, "v1." + "A" * 17]
 )
 def test_what_is_no_token(token):
-    refused(SecretBox(ONE).open, token, HERE, OWNER)
+    refused(SecretBox(ONE).decrypt, token, HERE, OWNER)
 
 
 def test_nothing_secret_shows(tmp_path):

@@ -202,7 +202,7 @@ def read_described(data, _chance):
     with open_archive(StreamSource(stream)) as found:
         found.describe()
         found.names_are_proven()
-        assert isinstance(found.seal, str)
+        assert isinstance(found.content_digest, str)
 
 
 def read_beside(data, _chance):
@@ -249,10 +249,10 @@ WRAPPED = age_format.Stanza(
 )
 
 
-def sealed():
+def encrypted():
     """Return an encrypted file whose file key is known."""
     payload = age_format._Payload(FILE_KEY, bytes(16))
-    chunk = payload.seal(b"secret" * 100, 0, last=True)
+    chunk = payload.encrypt(b"secret" * 100, 0, last=True)
     return age_format._header(FILE_KEY, [WRAPPED]) + bytes(16) + chunk
 
 
@@ -304,4 +304,4 @@ def has_header(data, _error):
 
 @pytest.mark.parametrize("change", [changed, changed_header, armoured])
 def test_nothing_crashes_in_the_header_of_age(change):
-    fuzz(f"age_{change.__name__}", read_age, sealed(), change, has_header)
+    fuzz(f"age_{change.__name__}", read_age, encrypted(), change, has_header)

@@ -113,7 +113,7 @@ def test_sidecar(stored):
     if not said.made_by_odoo:
         assert (said.plan, said.addons) == ("Nightly", ("golden",))
         assert said.sums_sha256
-        assert said.seal
+        assert said.content_digest
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -153,7 +153,10 @@ def test_description_and_checksums(stored):
     with open_stored(storage, key, opens) as source, open_archive(source) as archive:
         found = archive.describe()
         assert archive.check(Progress()) >= 4
-        assert archive.seal == read_sidecar(storage, sidecar_key(key)).seal
+        assert (
+            archive.content_digest
+            == read_sidecar(storage, sidecar_key(key)).content_digest
+        )
         if has_dump(key):
             dump = b"".join(archive.sql())
             assert b"COPY public.res_partner" in dump
@@ -221,7 +224,7 @@ def test_zip_of_odoo():
         # files of the filestore, the notes about them, dump and manifest
         assert archive.check(Progress()) == 3 + 3 + 2
         assert len(list(archive.attachments())) == 3
-        assert archive.seal == ""
+        assert archive.content_digest == ""
     assert replace(said, sha256="") == said
 
 

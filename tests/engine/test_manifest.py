@@ -52,7 +52,7 @@ def test_only_plain_values():
         manifest.encode({"x": object()})
 
 
-def test_the_seal_is_that_of_both_manifests():
+def test_the_digest_is_that_of_both_manifests():
     ours = {
         "members": {"count": 1, "sha256sums": "ab" * 32},
         "snapshot_at": MOMENT,
@@ -65,18 +65,18 @@ def test_the_seal_is_that_of_both_manifests():
         **beside,
         "dfr_backup": {**beside["dfr_backup"], "import": {"job": "x"}},
     }
-    seals = {Manifest(known).seal for known in (inner, beside, imported)}
+    seals = {Manifest(known).content_digest for known in (inner, beside, imported)}
     assert len(seals) == 1
     assert "" not in seals
     changed = {**inner, "modules": {"base": "2"}}
-    assert Manifest(changed).seal not in seals
+    assert Manifest(changed).content_digest not in seals
 
 
 def test_what_lists_no_checksums_has_no_seal():
     for ours in ({}, {"members": None}, {"members": {"count": 0}}):
-        assert manifest.build({"db_name": "demo"}, ours).seal == ""
+        assert manifest.build({"db_name": "demo"}, ours).content_digest == ""
     for odd in ({}, {"dfr_backup": None}):
-        assert Manifest.from_json(odd).seal == ""
+        assert Manifest.from_json(odd).content_digest == ""
 
 
 TABLES = {f'"public"."x_table_of_a_large_database_{n:06}"': n for n in range(90_000)}

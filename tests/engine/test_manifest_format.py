@@ -52,8 +52,8 @@ def store(storage, odoo=None, ours=None, members=None):
     about = {**known.ours, **(ours or {})}  # also what no release has written yet
     content = Manifest({**known.values, "dfr_backup": about})
     writer.add_bytes("manifest.json", manifest.encode(content))
-    sealed = writer.close()
-    beside = manifest.sidecar(content, KEY, sealed.size, sealed.sha256)
+    finalized = writer.close()
+    beside = manifest.sidecar(content, KEY, finalized.size, finalized.sha256)
     storage.put_bytes(beside, sidecar_key(KEY))
     return path
 
@@ -91,7 +91,10 @@ def test_unknown_keys_are_ignored(storage):
         assert archive.check(Progress()) == 1
         assert b"".join(archive.sql()).startswith(b"--")
         assert list(archive.attachments()) == []
-        assert archive.seal == read_sidecar(storage, sidecar_key(KEY)).seal
+        assert (
+            archive.content_digest
+            == read_sidecar(storage, sidecar_key(KEY)).content_digest
+        )
     with look_into(storage, KEY) as reader:
         assert [b"".join(reader.pieces(entry)) for entry in reader.entries()]
     assert read_contents(storage, KEY).database == "shop"

@@ -89,7 +89,7 @@ def test_what_we_write_is_read():
         recipients=(),
         missing=(MissingPart("archive_files", "The disk\nis broken."),),
         module_names=("base", "web"),
-        seal=Manifest(json.loads(stored())).seal,
+        content_digest=Manifest(json.loads(stored())).content_digest,
         sums_sha256="cd" * 32,
         file_size=len(stored()),
         file_sha256=hashlib.sha256(stored()).hexdigest(),

@@ -106,7 +106,7 @@ def test_identity_of_another_is_noticed():
 
 
 def test_signature_does_not_change_what_the_content_is():
-    assert Manifest(json.loads(stored())).seal == ABOUT.seal
+    assert Manifest(json.loads(stored())).content_digest == ABOUT.content_digest
 
 
 def test_signing_key_is_not_the_key_of_the_secrets():

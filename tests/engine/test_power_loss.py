@@ -112,13 +112,13 @@ def test_a_new_directory_stays(tmp_path):
     assert all("one" in state for state in recorder.at_the_end)
 
 
-def test_a_sealed_archive_stays(tmp_path):
+def test_a_finalized_archive_stays(tmp_path):
     with recorded(tmp_path) as recorder:
         writer = ArchiveWriter.create(tmp_path / "archive.part")
         writer.add_bytes("dump.sql", b"SELECT 1;")
-        sealed = writer.close()
+        finalized = writer.close()
     for state in recorder.at_the_end:
-        assert hashlib.sha256(state["archive.part"]).hexdigest() == sealed.sha256
+        assert hashlib.sha256(state["archive.part"]).hexdigest() == finalized.sha256
 
 
 def test_what_was_saved_stays(tmp_path):
@@ -140,10 +140,12 @@ def test_what_was_saved_stays(tmp_path):
 def test_an_encrypted_archive_stays(tmp_path, source):
     recipients = parse_recipients(generate_key().public)
     with recorded(tmp_path) as recorder:
-        sealed = encrypt_file(source, tmp_path / "archive.age", recipients, Progress())
+        encrypted = encrypt_file(
+            source, tmp_path / "archive.age", recipients, Progress()
+        )
     contents = {hashlib.sha256(state.get("archive.age", b"")).hexdigest()
                 for state in recorder.at_the_end}  # fmt: skip
-    assert sealed.sha256 in contents
+    assert encrypted.sha256 in contents
     assert len(contents) <= 2
 
 
@@ -174,7 +176,7 @@ def restore_in(folder):
     "write", [original_in, handed_over_in, owner_in, key_in, restore_in]
 )
 def test_what_the_server_knows_stays(tmp_path, write):
-    """The key that secrets are sealed with, who is whose, what a restore is about to
+    """The key that secrets are encrypted with, who is whose, what a restore is about to
     make: nobody could tell them again."""
     (tmp_path / "known").mkdir()
     with recorded(tmp_path / "known") as recorder:

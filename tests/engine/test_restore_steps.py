@@ -151,19 +151,19 @@ FACTS = {
 }
 
 
-def zipped(dump, path, sealed=True):
-    """Write an archive, with its list of checksums when it is ``sealed``; return its
+def zipped(dump, path, listed=True):
+    """Write an archive, with its list of checksums when it is ``listed``; return its
     manifest."""
     facts, members = dict(FACTS), {"dump.sql": dump, "filestore/aa/0": b"content"}
     members["addons/a/b.py"] = b"x = 1"
-    if sealed:
+    if listed:
         sums = [
             f"{hashlib.sha256(data).hexdigest()}  {name}\n"
             for name, data in members.items()
         ]
         members["SHA256SUMS"] = content = "".join(sums).encode()
-        seal = hashlib.sha256(content).hexdigest()
-        facts["members"] = {"count": len(sums), "sha256sums": seal}
+        digest = hashlib.sha256(content).hexdigest()
+        facts["members"] = {"count": len(sums), "sha256sums": digest}
     about = manifest.build(
         {"db_name": "db", "version": "19.0", "modules": {"base": "1"}}, facts
     )
@@ -286,7 +286,7 @@ def test_another_archive_in_its_place_is_found_before_anything_is_done(stored):
 
 
 def test_what_has_no_checksums_in_it_is_compared_as_a_whole(stored):
-    stored.store(GOOD, sealed=False)
+    stored.store(GOOD, listed=False)
     stored.restore()
     assert stored.comparisons == 1
     exchanged(stored.archive, "dump.sql", b"COMMIT;BEGIN;" + COMPLETE)
@@ -333,10 +333,10 @@ def test_the_manifest_of_another_file_does_not_vouch_for_one(stored, described):
         stored.restore()
 
 
-@pytest.mark.parametrize("sealed", [False, True])
-def test_what_is_swapped_after_the_comparison_is_not_read(stored, sealed):
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_is_swapped_after_the_comparison_is_not_read(stored, listed):
     """Another file gets its name: the one that is open is restored."""
-    stored.store(GOOD, sealed=sealed)
+    stored.store(GOOD, listed=listed)
     stored.options["whole"] = True
     other = stored.archive.parent / "other.zip"
     zipped(b"SELECT 1 / 0;" + COMPLETE, other)

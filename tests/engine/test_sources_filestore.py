@@ -65,7 +65,7 @@ def attachment(name):
     return Attachment(name, "", 100, f"attachment of {name}")
 
 
-def seal(writer):
+def finalize(writer):
     """Complete the archive; return its attachment files by store name."""
     writer.write_checksums()
     writer.add_bytes("manifest.json", b"{}")
@@ -96,7 +96,7 @@ def test_files_are_archived_in_the_order_of_the_list(
     report = archive_filestore(writer, folder, attachments, Progress(), workers=workers)
     assert (report.files, report.bytes) == (len(contents), sum(map(len, contents)))
     assert (report.missing, report.damaged, report.unreadable) == ([], [], [])
-    archived = seal(writer)
+    archived = finalize(writer)
     assert list(archived) == [attachment.store_fname for attachment in attachments]
     assert list(archived.values()) == list(contents)
 
@@ -112,7 +112,7 @@ def test_small_and_large_files(root, writer, workers, shrinks):
     assert (report.files, report.bytes) == (len(sizes), sum(sizes))
     assert progress.done == sum(sizes)
     assert report.damaged == []
-    assert list(seal(writer).values()) == data
+    assert list(finalize(writer).values()) == data
     with zipfile.ZipFile(writer._path) as archive:
         packed = archive.getinfo(
             f"filestore/{attachments[-1].store_fname}"
@@ -148,7 +148,7 @@ def test_missing_files_are_named_and_the_others_archived(root, writer):
     assert len(report.missing) == NAMED
     assert report.missing[0].values["file"] == lost[0].label
     assert report.troubles[0].reason.values["reason"] == os.strerror(errno.ENOENT)
-    assert len(seal(writer)) == 3
+    assert len(finalize(writer)) == 3
 
 
 @pytest.mark.parametrize("size", [500, ROOM + 5])
@@ -158,7 +158,7 @@ def test_damaged_file_is_named_and_archived_as_it_is(root, writer, size):
     report = archive_filestore(writer, root, [bad], Progress())
     assert (report.files, report.damaged_count) == (1, 1)
     assert report.damaged[0].values["file"] == bad.label
-    assert seal(writer) == {bad.store_fname: content(size, seed=1)}
+    assert finalize(writer) == {bad.store_fname: content(size, seed=1)}
 
 
 IRREGULAR = ["link", "link to nothing", "link to itself", "directory", "fifo", "socket"]
@@ -176,7 +176,7 @@ def test_what_is_not_a_regular_file_is_missing(root, writer, tmp_path, kind):
     assert f"ab/{path.name}" in report.missing[0].values["file"]
     reason = report.troubles[0].reason.values["reason"]
     assert reason == Message(filestore.NOT_REGULAR)
-    assert seal(writer) == {}
+    assert finalize(writer) == {}
 
 
 def make(path, kind, elsewhere):
@@ -236,7 +236,7 @@ def test_no_name_leads_out_of_the_filestore(root, writer, tmp_path, name):
     name = name.format(outside=outside)
     report = archive_filestore(writer, root, [attachment(name)], Progress())
     assert (report.files, report.missing_count) == (0, 1)
-    assert seal(writer) == {}
+    assert finalize(writer) == {}
 
 
 @pytest.mark.parametrize("name", ["ab/back\\slash", "ab/new\nline"])
@@ -246,7 +246,7 @@ def test_name_that_no_reader_takes_is_left_out(root, writer, tmp_path, name):
     attachments = [attachment(name), put(root, b"y")]
     report = archive_filestore(writer, root, attachments, Progress())
     assert (report.files, report.missing_count) == (1, 1)
-    assert len(seal(writer)) == 1
+    assert len(finalize(writer)) == 1
 
 
 def test_filestore_behind_a_link_is_read(root, writer, tmp_path):
@@ -263,7 +263,7 @@ def test_folder_that_was_moved_to_another_disk_is_archived(root, writer, tmp_pat
     folder.symlink_to(tmp_path / "disk")
     report = archive_filestore(writer, root, moved, Progress())
     assert (report.files, report.missing_count) == (2, 0)
-    assert moved[0].store_fname in seal(writer)
+    assert moved[0].store_fname in finalize(writer)
 
 
 def test_filestore_that_is_not_there_is_all_missing(root, writer, tmp_path):
@@ -455,7 +455,7 @@ def test_goes_on_where_it_was_interrupted(root, tmp_path, mixed, seed, order):
     assert report == whole
     assert progress.done == whole.bytes
     assert {m.name: m.offset for m in writer.members() if m.name in held} == held
-    assert set(seal(writer)) == {a.store_fname for a in mixed} - {missing(whole)}
+    assert set(finalize(writer)) == {a.store_fname for a in mixed} - {missing(whole)}
 
 
 def missing(report):
@@ -469,7 +469,7 @@ def test_another_list_than_before_loses_nothing(root, tmp_path, mixed, step):
     new = put(root, b"new")
     report = archive_filestore(writer, root, [*mixed[1:], new][::step], Progress())
     assert report.files == len(mixed) - 1
-    assert set(seal(writer)) == {a.store_fname for a in [*mixed, new]} - {
+    assert set(finalize(writer)) == {a.store_fname for a in [*mixed, new]} - {
         missing(report)
     }
 
@@ -486,7 +486,7 @@ def test_cancel_is_prompt_and_leaves_no_thread(root, writer, mixed):
         thread for thread in threading.enumerate() if "dfr_backup" in thread.name
     ]
     whole = archive_filestore(writer, root, mixed, Progress())
-    assert len(seal(writer)) == whole.files == len(mixed) - 1
+    assert len(finalize(writer)) == whole.files == len(mixed) - 1
 
 
 def test_cancel_comes_through_while_waiting_for_a_slow_disk(root, writer, monkeypatch):

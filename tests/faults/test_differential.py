@@ -79,13 +79,13 @@ class Case:
         self.dump = dumped(self.source)
         self.key = f"{self.schema.name}-20261101T020000Z-0123abcd.zip"
         self.archive = storage / self.key
-        self._seal(storage)
+        self._finalize(storage)
         theirs = databases()
         by_psql = psql(theirs, "-1", input=self.dump.decode())
         assert bool(by_psql.returncode) == self.schema.psql_refuses, by_psql.stderr
         self.measure = self.source if self.schema.psql_refuses else theirs
 
-    def _seal(self, storage):
+    def _finalize(self, storage):
         with Snapshot(Connection(self.source)) as snapshot:
             rows = snapshot.row_counts()
         writer = ArchiveWriter.create(storage / "archive.part")
@@ -98,9 +98,9 @@ class Case:
             {**OURS, "members": sums, "rows": rows},
         )
         writer.add_bytes("manifest.json", manifest.encode(content))
-        sealed = writer.close()
+        finalized = writer.close()
         (storage / "archive.part").rename(self.archive)
-        beside = manifest.sidecar(content, self.key, sealed.size, sealed.sha256)
+        beside = manifest.sidecar(content, self.key, finalized.size, finalized.sha256)
         (storage / sidecar_key(self.key)).write_bytes(beside)
 
     def complete(self):

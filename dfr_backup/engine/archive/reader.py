@@ -162,10 +162,10 @@ class Archive:
         return entry
 
     @property
-    def seal(self) -> str:
+    def content_digest(self) -> str:
         """That of the manifest in the archive: what is read here is compared with the
         list of checksums, and the list with that manifest."""
-        return self.manifest.seal
+        return self.manifest.content_digest
 
     def sql(self) -> Iterator[bytes]:
         """Yield the dump in pieces; after the last one its SHA-256, too, is known to be
@@ -195,7 +195,7 @@ class Archive:
     def names_are_proven(self) -> bool:
         """Tell whether each attachment file had the SHA-1 of its name when it was
         archived, and is known to be the same once it was read."""
-        known = self._is_compared or bool(self.seal)
+        known = self._is_compared or bool(self.content_digest)
         return self.manifest.is_proven and known
 
     def _to_compare(self) -> Iterator[Listed]:
@@ -277,7 +277,7 @@ class Archive:
         The list has the order of the archive, so neither needs to be held in memory.
         """
         if CHECKSUMS not in self._contents.top:
-            if self.seal:
+            if self.content_digest:
                 raise ListMissing(
                     log=f"{CHECKSUMS}, which {MANIFEST} names, is not there"
                 )

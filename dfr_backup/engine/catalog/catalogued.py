@@ -54,12 +54,12 @@ class Catalogued:
 
 @dataclass(frozen=True)
 class Expected:
-    """What an archive has to be; ``seal`` as in ``Manifest.seal``, "" when the manifest
-    beside it is not the one that was stored."""
+    """What an archive has to be; ``content_digest`` is that of the manifest beside it,
+    "" when that is not the one that was stored."""
 
     size: int
     sha256: str
-    seal: str = ""
+    content_digest: str = ""
 
 
 def expected_of(
@@ -72,14 +72,14 @@ def expected_of(
     """
     if known is None or not known.sha256:
         return _by_manifest(storage, key, progress)
-    seal = ""
+    digest = ""
     try:
         sidecar = read_sidecar(storage, sidecar_key(key))
         known.refuse_other(sidecar)
-        seal = sidecar.seal if known.is_manifest(sidecar) else ""
+        digest = sidecar.content_digest if known.is_manifest(sidecar) else ""
     except PermanentError as error:
         progress.warn(Message(NOT_OURS, problem=error))
-    return Expected(known.size, known.sha256, seal)
+    return Expected(known.size, known.sha256, digest)
 
 
 def _by_manifest(storage: Storage, key: str, progress: Progress) -> Expected | None:
@@ -87,7 +87,7 @@ def _by_manifest(storage: Storage, key: str, progress: Progress) -> Expected | N
         progress.log(Message(NO_MANIFEST))
         return None
     sidecar = read_sidecar(storage, sidecar_key(key))
-    return Expected(sidecar.size, sidecar.sha256, sidecar.seal)
+    return Expected(sidecar.size, sidecar.sha256, sidecar.content_digest)
 
 
 def compare_stored(

@@ -32,13 +32,13 @@ class Fetched:
     ``compared`` tells whether all of it was compared with what it has to be. What was
     not copied was not read yet: then ``comparison(progress, file)`` does it, on the
     file that is open already if there is one, and raises as ``Storage.verify`` does.
-    ``seal`` is that of the manifest beside it, see
-    ``Manifest.seal``; "" when nothing vouches for that manifest.
+    ``content_digest`` is that of the manifest beside it, see
+    ``Manifest.content_digest``; "" when nothing vouches for that manifest.
     """
 
     path: Path
     compared: bool
-    seal: str = ""
+    content_digest: str = ""
     comparison: Callable[[Progress, DirectFile | None], object] | None = None
 
     def compare(self, progress: Progress, file: DirectFile | None = None) -> "Fetched":
@@ -98,7 +98,9 @@ def _in_place(
     compare = partial(_compare_in_place, storage, key, expected)
     if size != expected.size:
         compare(progress, None)  # raises
-    return Fetched(path, compared=False, seal=expected.seal, comparison=compare)
+    return Fetched(
+        path, compared=False, content_digest=expected.content_digest, comparison=compare
+    )
 
 
 def _compare_in_place(

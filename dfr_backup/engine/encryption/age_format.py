@@ -29,7 +29,7 @@ from .armour import COLUMNS, Source
 VERSION = b"age-encryption.org/v1"
 CHUNK = 64 << 10  # bytes of plain text; set by the format, as all that follows
 TAG = 16
-SEALED = CHUNK + TAG
+ENCRYPTED = CHUNK + TAG
 MOST_STANZAS = 256
 MOST_BODY_LINES = 64
 ARGUMENTS = re.compile(rb"-> [!-~]+( [!-~]+)*")
@@ -105,20 +105,20 @@ class EncryptedWriter:
             view = view[missing:]
             if not view:
                 return  # a full buffer may be the last chunk: that is not known yet
-            self._seal(self._buffer, last=False)
+            self._encrypt(self._buffer, last=False)
             self._buffer.clear()
         start = 0
         while len(view) - start > CHUNK:
-            self._seal(view[start : start + CHUNK], last=False)
+            self._encrypt(view[start : start + CHUNK], last=False)
             start += CHUNK
         self._buffer += view[start:]
 
     def finish(self) -> None:
         """Write the last chunk."""
-        self._seal(self._buffer, last=True)
+        self._encrypt(self._buffer, last=True)
 
-    def _seal(self, chunk: bytes | bytearray | memoryview, last: bool) -> None:
-        self._write(self._payload.seal(chunk, self._index, last))
+    def _encrypt(self, chunk: bytes | bytearray | memoryview, last: bool) -> None:
+        self._write(self._payload.encrypt(chunk, self._index, last))
         self._index += 1
 
 
@@ -144,7 +144,7 @@ class EncryptedReader(io.RawIOBase):
         self._index = -1  # of the chunk in self._plain
         self._plain = memoryview(b"")
         self._is_last = False  # that chunk
-        self._ahead = self._source.read(SEALED)  # the chunk after it, still sealed
+        self._ahead = self._source.read(ENCRYPTED)  # the chunk after it
 
     def readable(self) -> bool:
         return True
@@ -177,8 +177,8 @@ class EncryptedReader(io.RawIOBase):
     def _load(self, index: int) -> None:
         """Make chunk ``index`` the one in hand; it is empty behind the end."""
         in_order = index == self._index + 1
-        sealed = self._ahead if in_order else self._read_at(index)
-        if index and not sealed:
+        encrypted = self._ahead if in_order else self._read_at(index)
+        if index and not encrypted:
             if not in_order:
                 self._load_last()
             elif not self._is_last:
@@ -187,44 +187,48 @@ class EncryptedReader(io.RawIOBase):
             return
         if in_order and self._is_last:
             raise PayloadDamaged()
-        ahead = self._source.read(SEALED) if len(sealed) == SEALED else b""
-        plain, self._is_last = self._payload.open(sealed, index, followed=bool(ahead))
+        ahead = self._source.read(ENCRYPTED) if len(encrypted) == ENCRYPTED else b""
+        plain, self._is_last = self._payload.decrypt(
+            encrypted, index, followed=bool(ahead)
+        )
         self._index, self._plain, self._ahead = index, memoryview(plain), ahead
 
     def _read_at(self, index: int) -> bytes:
-        self._source.seek(self._start + index * SEALED)
-        return self._source.read(SEALED)
+        self._source.seek(self._start + index * ENCRYPTED)
+        return self._source.read(ENCRYPTED)
 
     def _load_last(self) -> int:
         """Load the last chunk. Return the size of all."""
-        sealed = self._source.length() - self._start
-        chunks = max(-(-sealed // SEALED), 1)
+        encrypted = self._source.length() - self._start
+        chunks = max(-(-encrypted // ENCRYPTED), 1)
         if self._index != chunks - 1:
             self._load(chunks - 1)
         if not self._is_last:
             raise CutOff()
-        return sealed - TAG * chunks
+        return encrypted - TAG * chunks
 
 
 class _Payload:
-    """Chunks of 64 KiB, each sealed under its number and whether it is the last one."""
+    """Chunks of 64 KiB, each encrypted with its number and whether it is the last."""
 
     def __init__(self, file_key: bytes, nonce: bytes):
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
 
-    def seal(
+    def encrypt(
         self, chunk: bytes | bytearray | memoryview, index: int, last: bool
     ) -> bytes:
         # bytes: the cryptography that Odoo asks for on older systems takes no view
         return self._cipher.encrypt(_nonce(index, last), bytes(chunk), None)
 
-    def open(self, sealed: bytes, index: int, followed: bool) -> tuple[bytes, bool]:
+    def decrypt(
+        self, encrypted: bytes, index: int, followed: bool
+    ) -> tuple[bytes, bool]:
         """Return a chunk, and whether it is the last one: ``followed`` makes that
         improbable."""
         for last in (not followed, followed):
-            plain = self._try(sealed, index, last)
+            plain = self._try(encrypted, index, last)
             if plain is not None:
                 if not last and len(plain) < CHUNK:
                     raise CutOff()
@@ -233,11 +237,11 @@ class _Payload:
                 return plain, last
         raise PayloadDamaged()
 
-    def _try(self, sealed: bytes, index: int, last: bool) -> bytes | None:
+    def _try(self, encrypted: bytes, index: int, last: bool) -> bytes | None:
         from cryptography.exceptions import InvalidTag
 
         try:
-            return self._cipher.decrypt(_nonce(index, last), sealed, None)
+            return self._cipher.decrypt(_nonce(index, last), encrypted, None)
         except (InvalidTag, ValueError):
             return None
 

@@ -68,7 +68,7 @@ class AgeRecipient:
     def wrap(self, file_key: bytes) -> Stanza:
         share, shared = _ephemeral(self.public)
         key = derive(shared, share + self.public, X25519)
-        return Stanza("X25519", (encode64(share),), _seal(key, file_key))
+        return Stanza("X25519", (encode64(share),), _wrap(key, file_key))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class SshRecipient:
         shared = _exchange(derive(b"", self.wire, SSH_ED25519), shared)
         key = derive(shared, share + point, SSH_ED25519)
         return Stanza(
-            "ssh-ed25519", (_tag(self.wire), encode64(share)), _seal(key, file_key)
+            "ssh-ed25519", (_tag(self.wire), encode64(share)), _wrap(key, file_key)
         )
 
 
@@ -145,8 +145,8 @@ class Passphrase:
         if not self.secret:
             raise EmptyPassphrase()
         salt = os.urandom(16)
-        sealed = _seal(self._key(salt, self.work_factor), file_key)
-        return Stanza("scrypt", (encode64(salt), str(self.work_factor)), sealed)
+        wrapped = _wrap(self._key(salt, self.work_factor), file_key)
+        return Stanza("scrypt", (encode64(salt), str(self.work_factor)), wrapped)
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
         if stanza.kind != "scrypt":
@@ -157,7 +157,7 @@ class Passphrase:
         if int(factor) > LARGEST_WORK_FACTOR:
             raise TooMuchMemory(limit=LARGEST_WORK_FACTOR)
         _require(len(stanza.body) == WRAPPED)
-        return _unseal(self._key(salt, int(factor)), stanza.body)
+        return _unwrap(self._key(salt, int(factor)), stanza.body)
 
     def _key(self, salt: bytes, work_factor: int) -> bytes:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -276,21 +276,21 @@ def _ssh_identity(text: str) -> SshIdentity:
 
 def _agree(
     share64: str,
-    sealed: bytes,
+    wrapped: bytes,
     private: bytes,
     label: bytes,
     tweak: bytes | None = None,
 ) -> bytes | None:
     """Unwrap a file key that was wrapped with an ephemeral X25519 key."""
     share = _decoded(share64, 32)
-    _require(len(sealed) == WRAPPED)
+    _require(len(wrapped) == WRAPPED)
     try:
         shared = _exchange(private, share)
         if tweak:
             shared = _exchange(tweak, shared)
     except ValueError as error:  # a share that makes the secret nothing but zeros
         raise HeaderDamaged() from error
-    return _unseal(derive(shared, share + _public_bytes(private), label), sealed)
+    return _unwrap(derive(shared, share + _public_bytes(private), label), wrapped)
 
 
 def _decoded(text: str, size: int) -> bytes:
@@ -364,17 +364,17 @@ def _oaep() -> Any:
     return padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), SSH_RSA)
 
 
-def _seal(key: bytes, file_key: bytes) -> bytes:
+def _wrap(key: bytes, file_key: bytes) -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
     return ChaCha20Poly1305(key).encrypt(bytes(12), file_key, None)
 
 
-def _unseal(key: bytes, sealed: bytes) -> bytes | None:
+def _unwrap(key: bytes, wrapped: bytes) -> bytes | None:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
     try:
-        return ChaCha20Poly1305(key).decrypt(bytes(12), sealed, None)
+        return ChaCha20Poly1305(key).decrypt(bytes(12), wrapped, None)
     except InvalidTag:
         return None

@@ -74,16 +74,16 @@ def encrypt_file(
         _target(target, progress, digest.update) as encrypted,
         _behind(encrypted.write) as put,
     ):
-        sealed: list[bytes] = []
-        writer = EncryptedWriter(sealed.append, recipients)
+        batch: list[bytes] = []
+        writer = EncryptedWriter(batch.append, recipients)
         with pieces_on_disk(source) as pieces:
             for piece in pieces:
                 writer.write(piece)
-                put(sealed.copy())
-                sealed.clear()
+                put(batch.copy())
+                batch.clear()
                 progress.advance(len(piece))
         writer.finish()
-        put(sealed)
+        put(batch)
     return Encrypted(encrypted.position, digest.hexdigest())
 
 

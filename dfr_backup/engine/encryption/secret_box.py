@@ -1,4 +1,4 @@
-"""Secrets at rest: sealed with a key that lives outside the database and outside
+"""Secrets at rest: encrypted with a key that lives outside the database and outside
 every backup."""
 
 import base64
@@ -71,11 +71,11 @@ class LoadedKey:
 
 
 class SecretBox:
-    """Seal and open short texts with AES-256-GCM.
+    """Encrypt and decrypt short texts with AES-256-GCM.
 
-    The first key seals; the others are former ones, which still open. A token works
-    only in the context it was sealed in: nobody can move it to another record, or into
-    another database, to see it used there.
+    The first key encrypts; the others are former ones, which still decrypt. A token
+    works only in the context it was made for: nobody can move it to another record, or
+    into another database, to see it used there.
     """
 
     def __init__(self, key: Key, *former: Key):
@@ -83,13 +83,13 @@ class SecretBox:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """The key that seals, then the former ones."""
+        """The key that encrypts, then the former ones."""
         return self._keys
 
     def __repr__(self) -> str:
         return f"SecretBox({', '.join(key.name for key in self._keys)})"
 
-    def seal(self, secret: str, context: str, owner: str) -> str:
+    def encrypt(self, secret: str, context: str, owner: str) -> str:
         """Return the token for ``secret``, which says nothing but its length and a
         short checksum of its owner.
 
@@ -101,10 +101,12 @@ class SecretBox:
             raise NoOwner()
         nonce = os.urandom(NONCE_BYTES)
         bound = _bound(context, owner)
-        sealed = _cipher(self._keys[0]).encrypt(nonce, secret.encode(*ENCODING), bound)
-        return f"{_prefix(owner)}{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        encrypted = _cipher(self._keys[0]).encrypt(
+            nonce, secret.encode(*ENCODING), bound
+        )
+        return f"{_prefix(owner)}{base64.urlsafe_b64encode(nonce + encrypted).decode()}"
 
-    def open(self, token: str, context: str, owner: str) -> str:
+    def decrypt(self, token: str, context: str, owner: str) -> str:
         """Return the secret in ``token``.
 
         Raise PermanentError when no key opens it in this context and database, or it is
@@ -136,8 +138,8 @@ class SecretBox:
             return None  # its last character has bits that no byte is made of
         for key in self._keys if len(data) > NONCE_BYTES else ():
             with contextlib.suppress(InvalidTag, ValueError):
-                nonce, sealed = data[:NONCE_BYTES], data[NONCE_BYTES:]
-                return _cipher(key).decrypt(nonce, sealed, bound).decode(*ENCODING)
+                nonce, encrypted = data[:NONCE_BYTES], data[NONCE_BYTES:]
+                return _cipher(key).decrypt(nonce, encrypted, bound).decode(*ENCODING)
         return None
 
 

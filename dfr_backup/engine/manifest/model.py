@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 QUOTED = re.compile(r'"((?:[^"]|"")*)"\."((?:[^"]|"")*)"')
 LONGEST_SHOWN = 1000  # characters
 MISSING_PART = _("%(part)s: %(reason)s")
-TROUBLE = {
+FILE_ISSUES = {
     "missing": _("%(count)s attachment files were missing when it was made"),
     "damaged": _("%(count)s attachment files were damaged when it was made"),
     "unreadable": _("%(count)s attachment files were unreadable when it was made"),
@@ -184,7 +184,7 @@ class Manifest:
         """The numbers of attachment files that were "missing", "damaged" or
         "unreadable"."""
         filestore = self._ours_in("filestore")
-        return {kind: filestore[kind] for kind in TROUBLE if filestore.get(kind)}
+        return {kind: filestore[kind] for kind in FILE_ISSUES if filestore.get(kind)}
 
     @property
     def is_proven(self) -> bool:
@@ -219,7 +219,7 @@ class Manifest:
         return self.members.get("sha256sums") or ""
 
     @property
-    def seal(self) -> str:
+    def content_digest(self) -> str:
         """The SHA-256 of what it says about the content of its archive: "" when it has
         no list of checksums, which is what ties the content to it.
 
@@ -274,7 +274,7 @@ class Manifest:
         for part in self.missing:
             yield Message(MISSING_PART, part=part.part, reason=part.reason)
         for kind, count in self.trouble.items():
-            yield Message(TROUBLE[kind], count=count)
+            yield Message(FILE_ISSUES[kind], count=count)
 
 
 def _refuse_newer(data: Any, name: str) -> None:

@@ -34,10 +34,10 @@ class Sidecar:
     run ``import_job``; ``made_by_odoo``: without any manifest of ours, so that nobody
     has counted its rows. ``module_names`` are those of the database, ``addons`` those
     that are in the archive. ``identity`` is who has made it, unknown in those from
-    before release 19.0.1.1.0. ``seal`` is that of ``Manifest.seal``. ``file_size``
-    (bytes) and ``file_sha256`` are the manifest itself, as it is stored: 0 and "" when
-    it is not. ``sums_sha256`` is the SHA-256 of SHA256SUMS
-    in the archive, "" without one.
+    before release 19.0.1.1.0. ``content_digest`` is that of the manifest.
+    ``file_size`` (bytes) and ``file_sha256`` are the manifest itself, as it is stored:
+    0 and "" when it is not. ``sums_sha256`` is the SHA-256 of SHA256SUMS in the
+    archive, "" without one.
     """
 
     key: str
@@ -62,7 +62,7 @@ class Sidecar:
     made_by_odoo: bool = False
     module_names: tuple[str, ...] = ()
     addons: tuple[str, ...] = ()
-    seal: str = ""
+    content_digest: str = ""
     file_size: int = 0
     file_sha256: str = ""
     signature: Signature | None = None
@@ -101,7 +101,7 @@ class Sidecar:
             made_by_odoo=bool(taken_in.get("made_by_odoo")),
             module_names=tuple(filter(NAME.fullmatch, manifest.modules)),
             addons=tuple(addon.name for addon in manifest.addons),
-            seal=manifest.seal,
+            content_digest=manifest.content_digest,
             signature=signature_of(data),
             identity=manifest.identity,
             sums_sha256=manifest.sums_sha256,

@@ -25,10 +25,10 @@ def overall_state(steps: Iterable[StepOutcome]) -> str:
     steps = list(steps)
     sources = [s for s in steps if s.kind in ("dump_database", "archive_files")]
     sources_ok = [s for s in sources if s.state in GOOD]
-    sealed = any(s.kind == "compress" and s.state in GOOD for s in steps)
+    finalized = any(s.kind == "compress" and s.state in GOOD for s in steps)
     copies = [s for s in steps if s.kind == "verify"]
     verified = [s for s in copies if s.state in GOOD]
-    if not (sources_ok and sealed and verified):
+    if not (sources_ok and finalized and verified):
         return "failure"
     complete = len(sources_ok) == len(sources) and len(verified) == len(copies)
     return "success" if complete else "partial"

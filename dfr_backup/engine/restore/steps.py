@@ -155,8 +155,8 @@ class Restore:
         except PermanentError:
             fetched.compare(progress, file)  # that it is not what was stored says more
             raise
-        whole = self._options.whole or not archive.seal
-        if whole or archive.seal != fetched.seal:
+        whole = self._options.whole or not archive.content_digest
+        if whole or archive.content_digest != fetched.content_digest:
             fetched.compare(progress, file)
         self.archive = archive
 

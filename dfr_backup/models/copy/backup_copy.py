@@ -329,8 +329,8 @@ class BackupCopy(models.Model):
     def _noted_of(self, sidecar):
         """Return what the catalogue notes of a manifest that was read: nothing when it
         is not about the content that the run has saved."""
-        saved = Manifest(self.job_id.run_state.manifest or {}).seal
-        if saved and saved != sidecar.seal:
+        saved = Manifest(self.job_id.run_state.manifest or {}).content_digest
+        if saved and saved != sidecar.content_digest:
             return {}
         facts = catalogue_facts(sidecar)
         about = {name: facts[name] for name in MANIFEST_FACTS}

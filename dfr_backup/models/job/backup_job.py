@@ -228,7 +228,7 @@ class BackupJob(models.Model):
             job.then_text = ", ".join(job.then_modules or ())
 
     def _inverse_restore_key(self):
-        self._seal_secret("restore_key")
+        self._encrypt_secret("restore_key")
 
     @api.model_create_multi
     def create(self, vals_list):

@@ -23,7 +23,7 @@ class BackupSecretMixin(models.AbstractModel):
     that lies outside of it.
 
     A secret is a field with ``compute="_compute_secrets"`` and an inverse that calls
-    ``_seal_secret`` with its name.
+    ``_encrypt_secret`` with its name.
     """
 
     _name = "backup.secret.mixin"
@@ -48,7 +48,7 @@ class BackupSecretMixin(models.AbstractModel):
             if field.compute == "_compute_secrets"
         ]
 
-    def _seal_secret(self, name):
+    def _encrypt_secret(self, name):
         """Encrypt what was written into the field ``name``; writing nothing forgets
         it."""
         for record in self:
@@ -64,7 +64,7 @@ class BackupSecretMixin(models.AbstractModel):
             sealed.pop(name, None)
             if value:
                 with translate_engine_errors(self.env):
-                    sealed[name] = record._sealed(name, value)
+                    sealed[name] = record._encrypted(name, value)
             record.sudo().sealed_secrets = sealed
         # the answer to whoever has saved it would hold what he has typed
         self.invalidate_recordset([name], flush=False)
@@ -82,7 +82,7 @@ class BackupSecretMixin(models.AbstractModel):
         if external or not token:
             return external
         try:
-            return self._opened(name, token)
+            return self._decrypted(name, token)
         except PermanentError as error:
             raise self._unreadable(name, error) from error
 
@@ -93,13 +93,17 @@ class BackupSecretMixin(models.AbstractModel):
             error.code, error.hint = problem.code, problem.hint
         return error
 
-    def _sealed(self, name, value):
+    def _encrypted(self, name, value):
         owner = self._secret_owner()
-        return odoo_config.secret_box().seal(value, self._secret_context(name), owner)
+        return odoo_config.secret_box().encrypt(
+            value, self._secret_context(name), owner
+        )
 
-    def _opened(self, name, token):
+    def _decrypted(self, name, token):
         owner = self._secret_owner()
-        return odoo_config.secret_box().open(token, self._secret_context(name), owner)
+        return odoo_config.secret_box().decrypt(
+            token, self._secret_context(name), owner
+        )
 
     def _secret_owner(self):
         """Return the identity of the database, without which nothing of it opens: it
@@ -140,7 +144,7 @@ class BackupSecretMixin(models.AbstractModel):
         if is_bound(token):
             return token
         try:
-            return self._sealed(name, self._opened(name, token))
+            return self._encrypted(name, self._decrypted(name, token))
         except PermanentError as error:
             _logger.warning("%s %s, %s: %s", self._name, self.id, name, error.message)
             return token

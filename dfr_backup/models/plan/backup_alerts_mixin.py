@@ -146,21 +146,21 @@ class BackupAlertsMixin(models.AbstractModel):
                     )
 
     def _inverse_ping_url(self):
-        self._seal_address("ping_url")
+        self._encrypt_address("ping_url")
 
     def _inverse_push_url(self):
-        self._seal_address("push_url")
+        self._encrypt_address("push_url")
 
     def _inverse_webhook_url(self):
-        self._seal_address("webhook_url")
+        self._encrypt_address("webhook_url")
 
-    def _seal_address(self, name):
+    def _encrypt_address(self, name):
         """Keep the address of a monitor, which holds a token, as a secret."""
         for plan in self:
             if plan[name] and set(plan[name]) != {"*"}:
                 with translate_engine_errors(self.env, ValidationError):
                     check_url(plan[name])
-        self._seal_secret(name)
+        self._encrypt_secret(name)
 
     # === WHETHER AND HOW === #
 

@@ -58,10 +58,10 @@ class BackupEncryptionMixin(models.AbstractModel):
                         "A passphrase of fewer than %s characters can be guessed.", 12
                     )
                 )
-        self._seal_secret("age_passphrase")
+        self._encrypt_secret("age_passphrase")
 
     def _inverse_age_identity(self):
-        self._seal_secret("age_identity")
+        self._encrypt_secret("age_identity")
 
     @api.constrains("encryption", "age_recipients")
     def _check_encryption(self):

@@ -157,7 +157,7 @@ class BackupServer(models.Model):
             server.is_plain = (server.url or "").startswith("http:")
 
     def _inverse_token(self):
-        self._seal_secret("token")
+        self._encrypt_secret("token")
 
     # === SETTING UP === #
 

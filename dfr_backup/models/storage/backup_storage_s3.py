@@ -108,4 +108,4 @@ class BackupStorage(models.Model):
                 )
 
     def _inverse_s3_secret_key(self):
-        self._seal_secret("s3_secret_key")
+        self._encrypt_secret("s3_secret_key")

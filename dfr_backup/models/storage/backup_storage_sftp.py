@@ -50,13 +50,13 @@ class BackupStorage(models.Model):
     )
 
     def _inverse_sftp_password(self):
-        self._seal_secret("sftp_password")
+        self._encrypt_secret("sftp_password")
 
     def _inverse_sftp_private_key(self):
-        self._seal_secret("sftp_private_key")
+        self._encrypt_secret("sftp_private_key")
 
     def _inverse_sftp_passphrase(self):
-        self._seal_secret("sftp_passphrase")
+        self._encrypt_secret("sftp_passphrase")
 
     def write(self, vals):
         result = super().write(vals)
