@@ -1,6 +1,5 @@
 """Folders of which each belongs to one living process."""
 
-import fcntl
 import itertools
 import os
 import shutil
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .durable import open_private
+from .locking import try_lock
 
 LOCK = ".lock"
 
@@ -54,9 +54,7 @@ def _locked(folder: Path) -> int | None:
             lock = _open_lock(folder)
         except FileNotFoundError:  # its process was done with it in between
             continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(lock):
             os.close(lock)
             return None
         if _is_in(folder, lock):

@@ -6,7 +6,6 @@ runs Odoo can read, and each is removed when it has been sent.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..fileio.durable import make_directory, open_private, write_private
+from ..fileio.locking import try_lock
 from ..messages import storable
 from ..untrusted import Unusable, parse_json
 
@@ -87,11 +87,7 @@ class Outbox:
         make_directory(self._folder)
         lock = open_private(self._folder / "lock", os.O_RDWR | os.O_CREAT)
         stack.callback(os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return try_lock(lock)
 
     def _names(self) -> list[str]:
         try:

@@ -3,7 +3,6 @@ location, named by the random id in its marker: believed before anything that th
 location or a database says."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 from ..errors.places import RecordUnreadable
 from ..fileio.durable import make_directory, open_private, write_private
+from ..fileio.locking import lock
 from ..identity import Identity
 from ..untrusted import parse_json
 
@@ -139,12 +139,12 @@ class Owners:
     def _locked(self) -> Iterator[None]:
         """One process at a time writes."""
         make_directory(self._folder)
-        lock = open_private(self._folder / "lock", os.O_RDWR | os.O_CREAT)
+        file = open_private(self._folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(file)
             yield
         finally:
-            os.close(lock)
+            os.close(file)
 
 
 def _with(identities: tuple[Identity, ...], one: Identity) -> tuple[Identity, ...]:

@@ -1,7 +1,6 @@
 """What a restore is about to make, written down first, by a process that can be seen
 to live."""
 
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -13,6 +12,7 @@ from ..fileio.durable import (
     sync_descriptor,
     sync_directory,
 )
+from ..fileio.locking import lock, try_lock
 from ..untrusted import parse_json
 
 
@@ -30,7 +30,7 @@ class Marker:
         make_directory(path.parent)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
         marker = cls(path, open_private(path, flags))
-        fcntl.flock(marker._file, fcntl.LOCK_EX)
+        lock(marker._file)
         marker.add(**facts)
         sync_directory(path.parent)
         return marker
@@ -42,9 +42,7 @@ class Marker:
             marker = cls(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
         except FileNotFoundError:
             return None
-        try:
-            fcntl.flock(marker._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(marker._file):
             marker.close()
             return None
         marker._read()
