@@ -9,8 +9,18 @@ from odoo.tools import config
 from .. import odoo_config, run_queue, runner
 from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
-from . import archives, doctor, locations, moved, pausing, runs, status, worker
-from .several import WRONG_USAGE
+from . import (
+    archives,
+    doctor,
+    every,
+    locations,
+    moved,
+    pausing,
+    runs,
+    status,
+    worker,
+)
+from .several import WRONG_USAGE, are_several
 
 INTERNAL = ("runner", "boot")  # what the server starts
 # as "odoo db" takes them; runners get them by their environment, because a password in
@@ -64,8 +74,13 @@ def _call(options):
 def _add_commands(parser):
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _add(
-        commands, "run", "run a plan now and show its progress", call_in=runs.run
+        commands,
+        "run",
+        "run a plan now and show its progress",
+        call_in=runs.run,
+        call=every.run,
     )
+    _may_be_several(run)
     run.add_argument("--plan", help="the name of the plan (default: the first one)")
     run.add_argument(
         "--here",
@@ -82,12 +97,17 @@ def _add_commands(parser):
         "list",
         "list the stored backups",
         call_in=runs.listing,
-        call=archives.listing,
+        call=lambda options: (
+            archives.listing(options) if options.storage else every.listing(options)
+        ),
     )
+    _add_all(listing)
     listing.add_argument(
         "--storage", metavar="ADDRESS", help="look there, without any database"
     )
-    listing.set_defaults(needs_database=lambda options: not options.storage)
+    listing.set_defaults(
+        needs_database=lambda options: not (options.storage or are_several(options))
+    )
     verify = _add(
         commands,
         "verify",
@@ -108,12 +128,14 @@ def _add_commands(parser):
     drill.add_argument(
         "--job", metavar="RUN", help="the copies of this run, for example B00012"
     )
-    _add(
+    examining = _add(
         commands,
         "doctor",
         "look for what would make backups fail",
         call_in=doctor.doctor,
+        call=every.examine,
     )
+    _may_be_several(examining)
     opening = _add(
         commands,
         "open",
@@ -217,6 +239,12 @@ def _add_all(command):
         metavar="NAME",
         help="but not this one; may be repeated",
     )
+
+
+def _may_be_several(command):
+    """Let a command be about one database or about several."""
+    _add_all(command)
+    command.set_defaults(needs_database=lambda options: not are_several(options))
 
 
 def _add_connection(parser):

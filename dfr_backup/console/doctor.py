@@ -18,7 +18,8 @@ from .runs import environment
 def doctor(database, options):
     """Look for what would make backups fail; return 1 when something would."""
     with environment(database) as env:
-        found = [_looked(what, check, env) for what, check in CHECKS]
+        found = checked(env.cr)
+        found += [_looked(what, check, env) for what, check in CHECKS]
         found += [
             _looked(
                 f"Storage “{storage.name}”", lambda env, s=storage: _storage(s), env
@@ -27,25 +28,41 @@ def doctor(database, options):
         ]
     if options.json:
         print(json.dumps(found, indent=2))
-    for row in [] if options.json else found:
+    else:
+        show(found)
+    return 0 if all(row["ok"] for row in found) else 1
+
+
+def checked(cr):
+    """Return what was found of the server, asked by a cursor of any of its
+    databases."""
+    return [_looked(what, check, cr) for what, check in OF_SERVER]
+
+
+def show(found):
+    """Print a line for each thing that was looked at."""
+    for row in found:
         code = f" [{row['error_code']}]" if row["error_code"] else ""
         mark = "OK    " if row["ok"] else "FAILED"
         print(f"{mark}  {row['check']}: {row['detail']}{code}")
         if row["hint"]:
             print(f"        -> {row['hint']}")
-    return 0 if all(row["ok"] for row in found) else 1
 
 
-def _looked(what, check, env):
+def _looked(what, check, where):
     try:
-        return _row(what, True, check(env))
+        return row(what, True, check(where))
     except EngineError as error:
-        return _row(what, False, str(error.message), str(error.hint), error.code)
+        return failed(what, error)
     except _Wrong as error:
-        return _row(what, False, *error.args)
+        return row(what, False, *error.args)
 
 
-def _row(what, good, detail, hint=None, code=None):
+def failed(what, error):
+    return row(what, False, str(error.message), str(error.hint), error.code)
+
+
+def row(what, good, detail, hint=None, code=None):
     facts = {"hint": hint or None, "error_code": code or None}
     return {"check": what, "ok": good, "detail": detail, **facts}
 
@@ -55,14 +72,14 @@ class _Wrong(Exception):
 
 
 def _tool(name):
-    def look(env):
-        major = env.cr.connection.server_version // 10000
+    def look(cr):
+        major = cr.connection.server_version // 10000
         return find_client_tool(name, major, odoo_config.pg_path()).label
 
     return look
 
 
-def _deflate(_env):
+def _deflate(_cr):
     name = default_codec().name
     if name == "zlib":
         return (
@@ -71,17 +88,17 @@ def _deflate(_env):
     return name
 
 
-def _space(_env):
+def _space(_cr):
     root = odoo_config.data_root()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     return f"{shutil.disk_usage(root).free >> 20:,} MiB free in {root}"
 
 
-def _key(_env):
+def _key(_cr):
     return repr(odoo_config.secret_box())
 
 
-def _enabled(_env):
+def _enabled(_cr):
     if not odoo_config.is_enabled():
         raise SwitchedOff
     return "switched on"
@@ -94,14 +111,14 @@ def _pause(env):
     return "none"
 
 
-def _profile(_env):
+def _profile(_cr):
     profile = odoo_config.profile()
     if not profile:
         return "none"
     return f"{profile.file}: {', '.join(profile.storages) or 'no storage'}"
 
 
-def _at_a_time(_env):
+def _at_a_time(_cr):
     slots = odoo_config.max_running()
     running = len(run_queue.queue().holders())
     return f"{slots}, {running} now, {len(run_queue.queue().waiting())} waiting"
@@ -156,15 +173,17 @@ def _storage(storage):
     )
 
 
-CHECKS = [
+OF_SERVER = [
     ("Backups on this server", _enabled),
-    ("Pause", _pause),
     ("pg_dump", _tool("pg_dump")),
     ("Compression", _deflate),
     ("Data directory", _space),
     ("Key for secrets", _key),
     ("Profile of the server", _profile),
     ("Runs at a time", _at_a_time),
+]
+CHECKS = [
+    ("Pause", _pause),
     ("Database sessions", _sessions),
     ("Locks", _locks),
     ("Scheduled action", _cron),

@@ -36,13 +36,13 @@ def passed_over(status):
     return Row(status.database, status.state, status.problem)
 
 
-def told(rows, options, head=()):
-    """Print what became of the databases; return the exit status: 0 for all, 1 for
-    none, 2 for some. ``head`` names the cells."""
+def told(rows, options, head=(), level=None):
+    """Print what became of the databases; return the exit status ``level``, or else 0
+    for all, 1 for none, 2 for some. ``head`` names the cells."""
     shown = [row for row in rows if not row.is_ignored]
     if not shown:
         raise NoDatabases
-    level = exit_status(shown)
+    level = exit_status(shown) if level is None else level
     if options.json:
         print(json.dumps({"status": level, "databases": list(map(as_json, shown))}))
     else:

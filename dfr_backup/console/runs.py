@@ -44,9 +44,12 @@ def run(database, options):
     """Start a run the way the button does, and follow it. Ctrl-C cancels it."""
     if options.here:
         odoo_config.be_right_server()
-    return _start(
-        database, options, lambda env: _plan(env, options.plan)._request_run("cli")
-    )
+    return _start(database, options, lambda env: request(env, options))
+
+
+def request(env, options):
+    """Return the run of the plan that the command names."""
+    return _plan(env, options.plan)._request_run("cli")
 
 
 def verify(database, options):

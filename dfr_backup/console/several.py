@@ -65,6 +65,16 @@ def each(options, application_name, work):
     return list(ask(listed, options, question).values())
 
 
+def exists(database, application_name):
+    """Tell whether PostgreSQL still has such a database, or cannot be asked."""
+    server = odoo_config.connection("postgres", application_name)
+    try:
+        (one,) = list_databases(server, [database], ())
+    except EngineError:
+        return True
+    return one.shut != "missing"
+
+
 def looked(options, application_name):
     """Return the status of the databases that a command is about, by their names."""
     enabled, code = odoo_config.is_enabled(), odoo_config.CODE_VERSION
@@ -81,6 +91,11 @@ def looked(options, application_name):
 
 def now():
     return datetime.now(timezone.utc)
+
+
+def are_several(options):
+    """Tell whether a command that may be about one database is about several."""
+    return options.all or "," in (options.database or "")
 
 
 def naming(command):

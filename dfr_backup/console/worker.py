@@ -39,7 +39,7 @@ def worker(_options):
     try:
         while not signal.sigtimedwait(STOP, POLL):
             for database in _databases(troubles):
-                _look(database, troubles, known)
+                look(database, troubles, known)
             run_queue.start_next()
     finally:
         _logger.info("Stopping")
@@ -54,7 +54,7 @@ def _databases(troubles):
     return []
 
 
-def _look(database, troubles, known):
+def look(database, troubles, known):
     """Start what waits in a database, or let it wait for its turn. ``known`` is up to
     which run each database was looked after: one that waits for others of this server
     need not be asked again."""

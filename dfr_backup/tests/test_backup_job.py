@@ -145,6 +145,7 @@ class TestBackupJob(BackupCase):
         self.env["backup.plan"].search([]).active = False
         self.env["backup.storage"].search([]).active = False
         with (
+            patch.object(doctor, "OF_SERVER", []),
             patch.object(doctor, "CHECKS", checks),
             patch.object(doctor, "environment", lambda _db: nullcontext(self.env)),
             redirect_stdout(printed),

@@ -287,12 +287,12 @@ class TestTurn(BackupCase):
             patch.object(worker, "_supervise") as supervise,
         ):
             for expected in (1, 1, 1):
-                worker._look(name, {}, known)
+                worker.look(name, {}, known)
                 self.assertEqual(supervise.call_count, expected)
             runs[job.id + 1] = "a restore"
-            worker._look(name, {}, known)
-            worker._look(name, {}, known)
+            worker.look(name, {}, known)
+            worker.look(name, {}, known)
             self.assertEqual(supervise.call_count, 2)
             run_queue.leave(name, job.uuid)
-            worker._look(name, {}, known)
+            worker.look(name, {}, known)
             self.assertEqual(supervise.call_count, 3)

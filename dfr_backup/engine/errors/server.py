@@ -76,6 +76,16 @@ class NotSuccessful(PermanentError, code="OTHER-87"):
     remedy = _("Run it again: “odoo backup run -d %(database)s”.")
 
 
+class RunFailed(PermanentError, code="OTHER-93"):
+    template = _("The run %(run)s did not succeed: %(reason)s")
+    remedy = _("The run says more: Backups / Runs in that database.")
+
+
+class RunRefused(PermanentError, code="OTHER-94"):
+    template = _("No run was started: %(reason)s")
+    remedy = _("Open the plan in that database: Backups / Configuration / Plans.")
+
+
 class NoneLeft(PermanentError, code="OTHER-88"):
     template = _(
         "No verified backup of the plan “%(plan)s” is left in its storages, or none "

@@ -154,6 +154,12 @@ def status_of(database: str, facts: Facts, now: datetime, enabled: bool) -> Stat
     return Status(database, state, problem, facts, plans)
 
 
+def module_waits(database: str, module: str) -> ModuleWaits:
+    """Return what is wrong with a database while one of its modules waits."""
+    command = f"odoo -u base -d {shlex.quote(database)} --stop-after-init"
+    return ModuleWaits(module=module, command=command)
+
+
 def _severity(state: str) -> int:
     return STATES[state]
 
@@ -170,8 +176,7 @@ def _server_wide(
     elif not any(plan.promise.promise for plan in facts.plans):
         found.append(("no_plan", NothingPlanned()))
     if facts.waiting_module:
-        command = f"odoo -u base -d {shlex.quote(database)} --stop-after-init"
-        problem = ModuleWaits(module=facts.waiting_module, command=command)
+        problem = module_waits(database, facts.waiting_module)
         found.append(("blocked", problem))
         return found
     gaps = (GAPS[p.frequency] for p in facts.plans if p.active and p.next_run)

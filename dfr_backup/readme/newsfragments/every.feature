@@ -1,0 +1,1 @@
+`odoo backup run`, `list` and `doctor` take `--all` (with `--exclude NAME`) or several names after `-d`: `run` lets each database wait for its turn and says at the end what became of each; `list` and `doctor` ask in SQL and take a few seconds for fifty databases. A database without the addon, of another version or that cannot be opened is named, and keeps nobody from anything.

@@ -1,0 +1,70 @@
+"""Commands for all databases of a server."""
+
+import json
+
+import pytest
+from conftest import _databases, drop_database
+from test_e2e_running import start
+from waits import Hold, until
+
+from dfr_backup.engine.errors.identity import AddonMissing
+
+
+@pytest.fixture
+def without_addon(instance, plain_template):
+    """A database of the same server that has no addon; odoo.conf names both."""
+    name = f"{instance.database}_n"
+    drop_database(name)
+    _databases(f'CREATE DATABASE "{name}" TEMPLATE "{plain_template.database}"')
+    instance.write_conf(db_name=f"{instance.database},{name}")
+    yield name
+    drop_database(name)
+
+
+def asked(instance, *words, status):
+    done = instance.odoo("backup", *words, "--json")
+    assert done.returncode == status, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    return told, {row["database"]: row for row in told["databases"]}
+
+
+def test_run_list_and_doctor_of_all(instance, without_addon):
+    """A database without the addon is named, and keeps nobody from its backup."""
+    told, rows = asked(instance, "run", "--all", status=2)
+    assert told["status"] == 2
+    assert rows[instance.database]["state"] == "success"
+    assert rows[instance.database]["size"]
+    assert rows[without_addon]["state"] == "not_backed_up"
+    assert rows[without_addon]["error_code"] == AddonMissing.code
+    _told, rows = asked(instance, "list", "--all", status=2)
+    (copy,) = rows[instance.database]["copies"]
+    assert (instance.storage / copy["key"]).stat().st_size == copy["size"]
+    told, rows = asked(instance, "doctor", "--all", status=1)
+    assert {row["check"]: row["ok"] for row in told["checks"]}["pg_dump"]
+    assert rows[instance.database]["state"] == "ok"
+    _told, rows = asked(
+        instance, "doctor", "--all", "--exclude", without_addon, status=0
+    )
+    assert list(rows) == [instance.database]
+
+
+def test_who_does_not_wait_is_told_and_the_run_begins_by_itself(instance, tmp_path):
+    instance.write_conf(dfr_backup_max_running="1")
+    hold = Hold(tmp_path, "step.compress.begin")
+    words = ("backup", "run", "-d", instance.database, "--json")
+    first = start(instance, *words, fault=hold.fault)
+    with hold:
+        hold.await_it()
+        done = instance.odoo(*words, "--no-wait")
+        assert done.returncode == 5, done.stdout + done.stderr
+        assert json.loads(done.stdout)["job"]["state"] == "pending"
+        _told, rows = asked(instance, "run", "--all", "--no-wait", status=5)
+        assert rows[instance.database]["state"] == "waiting"
+        hold.let_go()
+    first.communicate(timeout=300)
+    assert first.returncode == 0
+    is_open = "SELECT 1 FROM backup_job WHERE state IN ('pending', 'running')"
+    until(lambda: not instance.sql(is_open))
+    states = instance.sql("SELECT state FROM backup_job")
+    assert states == [("success",)] * 2, "there is one that waits, however often asked"
+    assert instance.leftovers() == []
