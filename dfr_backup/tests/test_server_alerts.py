@@ -5,7 +5,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 from odoo import fields
-from odoo.tests import tagged
+from odoo.tests import RecordCapturer, tagged
 
 from odoo.addons.base.tests.common import MockSmtplibCase
 
@@ -88,6 +88,22 @@ class TestServerAlerts(BackupCase, MockSmtplibCase):
         self.assertIn(OTHER.database, mail["message"])
         self.assertIn(self.env.cr.dbname, mail["message"])
         self.assertFalse(self.send())
+
+    def test_what_fails_in_a_quarter_of_an_hour_is_one_mail(self):
+        self.outbox.put(OTHER, time.time() - 14 * 60)
+        with self.mock_smtplib_connection():
+            server_alerts.send_due(self.env)
+        self.assertFalse(self.emails)
+        self.plan.alert_emails = "tenant@example.com"
+        with RecordCapturer(self.env["mail.mail"], []) as capture:
+            self.end(self.run_now(), dump_database="failure")
+        (own,) = capture.records
+        self.assertEqual(own.email_to, "tenant@example.com")
+        self.assertNotIn(OTHER.database, own.body_html)
+        (mail,) = self.send()
+        self.assertEqual(mail["smtp_to_list"], ["operator@example.com"])
+        self.assertIn(OTHER.database, mail["message"])
+        self.assertIn(self.env.cr.dbname, mail["message"])
 
     def test_no_database_learns_the_name_of_another(self):
         self.env["ir.mail_server"].create(

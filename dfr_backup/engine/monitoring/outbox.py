@@ -18,7 +18,7 @@ from ..fileio.locking import try_lock
 from ..messages import storable
 from ..untrusted import Unusable, parse_json
 
-GATHER = 120.0  # seconds that the first alert waits for others
+GATHER = 900.0  # seconds that the first alert waits for others
 MOST = 1000  # alerts that are kept; later ones are counted by nobody
 LONGEST = 4000  # characters of a text
 SUFFIX = ".alert"

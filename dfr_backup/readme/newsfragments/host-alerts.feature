@@ -1,1 +1,1 @@
-`[alerts] recipients` in the server's profile: who looks after the server gets one mail for all databases that fail within two minutes, sent by the mail server of odoo.conf; nothing of it is kept in a database.
+`[alerts] recipients` in the server's profile: who looks after the server gets one mail for all databases that fail within a quarter of an hour, sent by the mail server of odoo.conf; nothing of it is kept in a database.
