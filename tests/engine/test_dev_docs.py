@@ -1,5 +1,5 @@
-"""What the pages for developers name by its path is there, and every part of the engine
-is on the map."""
+"""What the pages for developers name is there, and every part of the engine is on the
+map."""
 
 import re
 from pathlib import Path
@@ -15,6 +15,8 @@ PAGES += sorted((REPO / "docs").glob("adr/*.md"))
 # where a path in code quotes may begin
 ROOTS = [REPO, ADDON, ADDON / "engine"]
 PATH = re.compile(r"`((?:[\w.-]+/)*[\w-]+(?:\.(?:py|sh|md|rst|toml)|/))`")
+NAME = re.compile(r"`([A-Za-z_][\w.]*)(?:\(\))?`")
+ELSEWHERE = {"limit_time_real", "queue_job", "SFTPClient"}  # Odoo's, OCA's, paramiko's
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 
@@ -34,6 +36,28 @@ def test_paths_and_links_lead_somewhere(page):
         link for link in LINK.findall(text) if not (page.parent / link).exists()
     ]
     assert not missing
+
+
+@pytest.fixture(scope="module")
+def known_words():
+    """Every word of the sources, and the names of their files."""
+    kept = [REPO / "pyproject.toml", REPO / "Makefile"]
+    for part in (ADDON, REPO / "tests", REPO / "setup"):
+        kept += [path for path in part.rglob("*") if path.suffix in (".py", ".sh")]
+    kept = [path for path in kept if path != Path(__file__)]
+    text = " ".join(f"{path.stem} {path.read_text()}" for path in kept)
+    return set(re.findall(r"\w+", text)) | ELSEWHERE
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_names_are_those_of_the_code(page, known_words):
+    named = {
+        word
+        for name in NAME.findall(page.read_text())
+        if not (REPO / name).exists()
+        for word in name.split(".")
+    }
+    assert named - known_words - {""} == set()
 
 
 def test_every_module_of_the_engine_is_on_the_map():
