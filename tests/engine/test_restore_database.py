@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import psycopg2
 import pytest
 from psycopg2 import sql
+from run_fixtures import databases, run_sql
 
 from dfr_backup.engine.archive.reader import Description, open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
@@ -151,22 +152,10 @@ INSERT INTO backup_step VALUES ('running'), ('pending'), ('success');
 FILES = [b"one" * 1000, b"two" * 50_000]
 
 
-def run_sql(database, query, *parameters):
-    with contextlib.closing(psycopg2.connect(dbname=database)) as session:
-        session.autocommit = True
-        with session.cursor() as cr:
-            cr.execute(query, parameters or None)
-            return cr.fetchall() if cr.description else []
-
-
 def make_nasty(database):
     run_sql(database, NASTY)
     if run_sql(database, "SHOW server_version_num")[0][0] >= "140000":
         run_sql(database, ATOMIC)
-
-
-def databases():
-    return {name for (name,) in run_sql("postgres", "SELECT datname FROM pg_database")}
 
 
 def drop(name):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cancelling import cancelled_after
 from sftp_servers import Proxy
 from storage_contract import StorageContract
 
@@ -433,18 +434,6 @@ def test_location(make):
 
 def children():
     return {child.pid for child in psutil.Process().children(recursive=True)}
-
-
-def cancelled_after(seconds):
-    end = time.monotonic() + seconds
-
-    def report(_progress):
-        if time.monotonic() > end:
-            raise Cancelled()
-
-    progress = Progress(report)
-    progress.tick = lambda: report(progress)
-    return progress
 
 
 def test_cancel_ends_rclone_and_removes_what_was_sent(make, folder, source):

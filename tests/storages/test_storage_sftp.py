@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cancelling import cancelled_after
 from own_folder_server import own_folder_server
 from sftp_servers import Proxy, empty, plain_sshd, small_disk, storage_of
 from storage_contract import SIZE, StorageContract
@@ -326,18 +327,6 @@ def test_stalled_server_in_a_download(server):
             with pytest.raises(ServerSilent):
                 read_all(stream)
         assert 2 < time.monotonic() - started < 60
-
-
-def cancelled_after(seconds):
-    end = time.monotonic() + seconds
-
-    def report(_progress):
-        if time.monotonic() > end:
-            raise Cancelled()
-
-    progress = Progress(report)
-    progress.tick = lambda: report(progress)
-    return progress
 
 
 def test_cancel_while_the_server_stalls(source, server):
