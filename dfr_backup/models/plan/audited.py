@@ -98,6 +98,17 @@ def far_storages(plan):
     return {one.id for one in plan.storage_ids if not one._is_near()}
 
 
+def note_first_destinations(plan, used):
+    """Note where a new plan sends backups, and want the password for storages outside
+    of this server that no plan has ``used``: whoever adds one of his own gets all that
+    is in the database, as by a download."""
+    whole = plan.sudo()
+    if far_storages(whole) - used:
+        audit = plan.env["backup.audit"]
+        audit._require_password(plan)
+        audit._note("destination", plan, "", texts(whole)["destination"])
+
+
 def has_backups(plan):
     """Tell whether the catalogue has backups of a plan: until then it has nothing to
     lose."""

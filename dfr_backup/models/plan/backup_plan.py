@@ -303,7 +303,7 @@ class BackupPlan(models.Model):
         used = used_storages(self.env)
         plans = super().create(vals_list)
         for plan in plans:
-            plan._note_first_destinations(used)
+            audited.note_first_destinations(plan, used)
         plans._wake_up_on_time()
         return plans
 
@@ -538,15 +538,6 @@ class BackupPlan(models.Model):
         return copy.with_env(self.env).action_staging()
 
     # === AUDIT === #
-
-    def _note_first_destinations(self, used):
-        """Note where a new plan sends backups, and want the password for storages
-        outside of this server that no plan has ``used``: whoever adds one of his own
-        gets all that is in the database, as by a download."""
-        if audited.far_storages(self.sudo()) - used:
-            audit = self.env["backup.audit"]
-            audit._require_password(self)
-            audit._note("destination", self, "", self._audited()["destination"])
 
     def _unasked_actions(self):
         return audited.UNASKED
