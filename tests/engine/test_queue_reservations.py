@@ -147,6 +147,28 @@ def test_what_has_been_written_is_not_counted_twice(slots, disk):
         assert 25 * MIB < short.reserved - later.reserved <= 30 * MIB + 8192
 
 
+def test_a_large_disk_is_reserved_as_well(slots, disk):
+    with of(slots, "one") as one, of(slots, "two") as two:
+        one.keep([Need(disk, 900 << 40)])
+        assert two.take([Need(disk, MIB)]).reserved == 900 << 40
+
+
+def test_what_is_no_file_of_a_run_does_not_matter(slots, disk):
+    with of(slots, "one") as one, of(slots, "two") as two:
+        one.keep([part(disk, 0.9)])
+        (slots / f"folder{SUFFIX}").mkdir()
+        (slots / f"link{SUFFIX}").symlink_to(disk)
+        os.mkfifo(slots / f"pipe{SUFFIX}")
+        assert two.take([part(disk, 0.5)])
+
+
+def test_a_run_with_very_many_storages_reserves_most_of_them(slots, disk):
+    with of(slots, "one") as one, of(slots, "two") as two:
+        one.keep([Need(disk / f"{number:0100d}", MIB, "") for number in range(50)])
+        two.keep([])
+        assert len(list(two._of_others())) > 10
+
+
 def test_what_is_kept_is_not_asked_for(slots, disk):
     with of(slots, "one") as one, of(slots, "two") as two:
         one.keep([part(disk, 5)])

@@ -20,13 +20,12 @@ from ..errors import EngineError
 from ..errors.runs import SlotsUnusable, SpaceReserved
 from ..messages import Size
 from ..untrusted import Unusable, parse_json
-from .folder import Folder
-from .tickets import number_of
+from .folder import LONGEST, Folder
 
 GATE = "space-gate"
 SUFFIX = ".space"
 STEP = 0.01  # a change that is worth telling
-MOST_NEEDS = 20  # of one run: what it says has to fit into a small file
+LARGEST = 1 << 62  # bytes
 
 
 @dataclass(frozen=True)
@@ -137,14 +136,18 @@ class Reservations:
         for name in self._folder.names():
             if not name.endswith(SUFFIX) or name == self._name:
                 continue
-            file = self._folder.open(name)
-            try:
-                if self._folder.try_lock(file):
-                    self._folder.try_remove(name)
-                else:
-                    yield from _read(self._folder.read(name))
-            finally:
-                os.close(file)
+            with contextlib.suppress(SlotsUnusable):  # a link, or a folder
+                yield from self._of(name)
+
+    def _of(self, name: str) -> list[Reserved]:
+        file = self._folder.open(name)
+        try:
+            if not self._folder.try_lock(file):
+                return _read(self._folder.read(name))
+            self._folder.try_remove(name)
+            return []
+        finally:
+            os.close(file)
 
     def _write(self, needs: Sequence[Need]) -> None:
         if self._file is None:
@@ -155,11 +158,13 @@ class Reservations:
             self._file = file
         told = [
             {"disk": _disk(need.folder), **asdict(need), "folder": str(need.folder)}
-            for need in needs[:MOST_NEEDS]
+            for need in needs
         ]
+        while len(data := json.dumps(told).encode()) > LONGEST:
+            told.pop()  # nobody would read it
         with contextlib.suppress(OSError):  # a full disk
             os.ftruncate(self._file, 0)
-            os.pwrite(self._file, json.dumps(told).encode(), 0)
+            os.pwrite(self._file, data, 0)
 
 
 def shortage(needs: Iterable[Need], others: Iterable[Reserved] = ()) -> Shortage | None:
@@ -217,5 +222,7 @@ def _reserved(told: Any) -> Reserved:
         raise TypeError("this is a path")
     if mark is not None and type(mark) is not str:
         raise TypeError("this is a part of a name")
-    size = max(0, int(number_of(told["bytes"])))
-    return int(number_of(disk)), Need(Path(folder), size, mark)
+    size = told["bytes"]
+    if type(disk) is not int or type(size) is not int or not 0 <= size <= LARGEST:
+        raise TypeError("these are whole numbers")
+    return disk, Need(Path(folder), size, mark)
