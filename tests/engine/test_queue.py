@@ -466,3 +466,68 @@ def test_when_a_turn_comes(holders, before, slots, expected):
 
 def test_the_usual_priority_is_between_the_others():
     assert FIRST < USUAL < LAST
+
+
+# === WHAT OTHERS WRITE THERE === #
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"since": -1e308},
+        {"since": 1e308},
+        {"seconds": 1e300},
+        {"seconds": -5},
+        {"job": 1 << 31},
+        {"job": -1},
+        {"priority": -1},
+        {"database": "a\0b"},
+        {"run": "a\0b"},
+    ],
+)
+def test_a_ticket_of_no_run_is_none(values):
+    """Such a database cannot be asked, nor such a time be a date."""
+    bad = replace(ticket(1, seconds=5.0), **values)
+    assert read_ticket(bad.name, bad.to_json()) is None
+    good = ticket(1, seconds=5.0)
+    assert read_ticket(good.name, good.to_json()) == good
+
+
+@pytest.mark.parametrize(
+    "about, holder",
+    [
+        (b'{"database": "\\u001b[2J", "run": "r", "since": 1, "seconds": 2}', {}),
+        (b'{"database": ["a"], "run": "r", "since": 1, "seconds": 2}', {}),
+        (b'{"database": "a", "run": "r", "since": 1e308, "seconds": 1e308}', {}),
+        (
+            b'{"database": "a", "run": "r", "since": 1, "seconds": 2}',
+            {"database": "a", "run": "r", "since": 1.0, "seconds": 2.0},
+        ),
+    ],
+)
+def test_what_a_slot_says_is_not_believed(tmp_path, about, holder):
+    mine = queue_in(tmp_path)
+    turn = mine.next(ticket(1))
+    (tmp_path / "slot-1").write_bytes(about)
+    assert mine.holders() == [Holder(1, **holder)]
+    turn.close()
+
+
+def test_what_lies_too_far_ahead_is_not_known():
+    far = running((1e11, 1e11))
+    assert expected_start(far, [], 1, 100) is None
+    assert expected_start(running((90, 60)), [1e11], 1, 100) is None
+    assert expected_start([], [1e11] * 1000, 1, 100) is None
+
+
+def test_a_pipe_that_somebody_keeps_open_keeps_nobody_waiting(tmp_path):
+    mine = queue_in(tmp_path)
+    mine.enter(ticket(1))
+    pipe = tmp_path / ticket(2).name
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    try:
+        assert mine.waiting() == [ticket(1)]
+        assert run_of(mine.next()) == "run1"
+    finally:
+        os.close(writer)

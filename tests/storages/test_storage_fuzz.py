@@ -3,12 +3,14 @@ come out, and what is returned can be stored."""
 
 import contextlib
 import copy
+import gc
 import itertools
 import json
 import os
 import re
 import socket
 import struct
+import sys
 import time
 
 import pytest
@@ -321,6 +323,20 @@ def test_sftp_list_hears_a_cancel(sftp_server):
     with pytest.raises(Cancelled):
         list(scan(sftp_storage(sftp_server), progress))
     assert time.monotonic() < begun + 60
+
+
+def test_sftp_list_that_nobody_reads_to_its_end(sftp_server, monkeypatch):
+    """Closing its directory has nobody to complain to once the connection is gone."""
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: lost.append(told.exc_value))
+    storage = sftp_storage(sftp_server)
+    with storage._session() as session:
+        found = session.scan("/upload")
+        next(found)
+    storage.close()
+    del found
+    gc.collect()
+    assert lost == []
 
 
 def test_sftp_server_that_refuses_its_limits(sftp_server):

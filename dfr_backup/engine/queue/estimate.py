@@ -4,6 +4,8 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+FORESEEABLE = 366 * 86400.0  # seconds
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -21,7 +23,7 @@ def expected_start(
     holders: Sequence[Holder], before: Iterable[float | None], slots: int, now: float
 ) -> float | None:
     """Return when whoever comes after ``before``, which take so many seconds each,
-    begins; None where nobody can know."""
+    begins; None where nobody can know: other servers say what they like."""
     free = [now] * max(0, slots - len(holders))
     for holder in holders:
         if holder.seconds is None:
@@ -32,4 +34,4 @@ def expected_start(
         if seconds is None:
             return None
         heapq.heapreplace(free, free[0] + seconds)
-    return free[0]
+    return free[0] if free[0] <= now + FORESEEABLE else None

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ class Folder:
         with contextlib.suppress(OSError):
             file = os.open(self.path / name, flags)
             with open(file, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(file).st_mode):
+                    return b""  # a pipe that somebody keeps open says nothing
                 content = stream.read(LONGEST + 1)
                 return content if len(content) <= LONGEST else b""
         return b""

@@ -13,8 +13,11 @@ from ..untrusted import Unusable, parse_json
 FIRST = 0  # a person waits for a database
 USUAL = 1
 LAST = 2  # restore tests, of which one runs at a time
+PRIORITIES = (FIRST, USUAL, LAST)
 NAME = re.compile(r"[0-9a-f]{32}\.ticket")
 LONGEST_TEXT = 200  # characters
+LARGEST_JOB = (1 << 31) - 1  # that is a number of PostgreSQL
+LONGEST_TIME = 1e11  # seconds: some 3000 years, and still a date
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,24 @@ def read_ticket(name: str, data: bytes) -> Ticket | None:
 def _ticket_of(values: Any) -> Ticket:
     texts = {key: values[key] for key in ("server", "database", "run")}
     numbers = {key: values[key] for key in ("job", "priority")}
-    if not all(
-        type(text) is str and len(text) <= LONGEST_TEXT for text in texts.values()
-    ):
+    if not all(is_text(text) for text in texts.values()):
         raise TypeError("these are texts")
     if not all(type(number) is int for number in numbers.values()):
         raise TypeError("these are whole numbers")
+    if not 0 <= numbers["job"] <= LARGEST_JOB or numbers["priority"] not in PRIORITIES:
+        raise TypeError("no run has these")
     seconds = values["seconds"]
     return Ticket(
         **texts,
         **numbers,
-        since=number_of(values["since"]),
-        seconds=None if seconds is None else number_of(seconds),
+        since=seconds_of(values["since"]),
+        seconds=None if seconds is None else seconds_of(seconds),
     )
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value from elsewhere can be the name of something."""
+    return type(value) is str and len(value) <= LONGEST_TEXT and "\0" not in value
 
 
 def number_of(value: Any) -> float:
@@ -85,3 +93,11 @@ def number_of(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
         raise TypeError("this is a number")
     return float(value)
+
+
+def seconds_of(value: Any) -> float:
+    """Return a number of seconds from elsewhere. Raise TypeError."""
+    seconds = number_of(value)
+    if not 0 <= seconds <= LONGEST_TIME:
+        raise TypeError("this is a number of seconds")
+    return seconds

@@ -12,12 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors.runs import SlotsUnusable
 from ..untrusted import Unusable, parse_json
 from .estimate import Holder, expected_start
 from .folder import PARTIAL, Folder
-from .tickets import LAST, NAME, Ticket, number_of, read_ticket
+from .tickets import LAST, NAME, Ticket, is_text, read_ticket, seconds_of
 
 GATE = "gate"
 TEST = "restore-test"
@@ -265,10 +266,10 @@ class Queue:
             seconds = about["seconds"]
             return Holder(
                 number,
-                str(about["database"]),
-                str(about["run"]),
-                number_of(about["since"]),
-                None if seconds is None else number_of(seconds),
+                _shown(about["database"]),
+                _shown(about["run"]),
+                seconds_of(about["since"]),
+                None if seconds is None else seconds_of(seconds),
             )
         except (Unusable, TypeError, KeyError):
             return Holder(number)
@@ -276,3 +277,10 @@ class Queue:
 
 def _later(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else max(one, other)
+
+
+def _shown(text: Any) -> str:
+    """Return a name from elsewhere that a terminal can show. Raise TypeError."""
+    if not is_text(text) or not text.isprintable():
+        raise TypeError("this is a name")
+    return str(text)

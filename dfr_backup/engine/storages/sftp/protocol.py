@@ -5,12 +5,14 @@ codes, the mode of a new file, what the server offers, and how many requests may
 under way.
 """
 
+import contextlib
 import stat
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...errors import EngineError
 from ..base import LARGEST
 
 VERSION = 3
@@ -267,18 +269,25 @@ class Session:
         directory."""
         handle = self.call(OPENDIR, string(path)).require(HANDLE).string()
         try:
-            while True:
-                try:
-                    fields = self.call(READDIR, string(handle)).require(NAME)
-                except SftpStatusError as error:
-                    if error.code == EOF:
-                        return
-                    raise
-                for _ in range(fields.number()):
-                    name, _longname = fields.string(), fields.view()
-                    yield name, fields.attributes()
-        finally:
-            self.close(handle)
+            yield from self._entries(handle)
+        except BaseException:
+            # the first error counts, and whoever reads no further may have hung up
+            with contextlib.suppress(EngineError, SftpStatusError, ProtocolError):
+                self.close(handle)
+            raise
+        self.close(handle)
+
+    def _entries(self, handle: bytes) -> Iterator[tuple[bytes, Attributes]]:
+        while True:
+            try:
+                fields = self.call(READDIR, string(handle)).require(NAME)
+            except SftpStatusError as error:
+                if error.code == EOF:
+                    return
+                raise
+            for _ in range(fields.number()):
+                name, _longname = fields.string(), fields.view()
+                yield name, fields.attributes()
 
     def _largest_payload(self) -> int:
         if LIMITS not in self.extensions:
