@@ -397,7 +397,9 @@ def _exit_with_lock(connection, longest: float) -> None:
 
 def _wait_for_end(connection, longest: float) -> None:
     heartbeat()
-    while not select.select([connection], [], [], min(LIFE_CHECK_SECONDS, longest))[0]:
+    ending = select.poll()
+    ending.register(connection, select.POLLIN)
+    while not ending.poll(min(LIFE_CHECK_SECONDS, longest) * 1000):
         if time.monotonic() - _life.at > longest:
             _logger.error("No sign of life for %s seconds: giving up", longest)
             return

@@ -218,6 +218,20 @@ def test_the_limit_is_known_in_every_language():
         assert not isinstance(caught.value, TooManySessions)
 
 
+def test_a_refusal_is_understood_where_many_files_are_open():
+    """A server of Odoo has more than the 1024 that select() takes."""
+    files = [os.open(os.devnull, os.O_RDONLY) for _number in range(1100)]
+    try:
+        with (
+            refusing("53300", "zu viele Verbindungen") as params,
+            pytest.raises(TooManySessions),
+        ):
+            Connection("shop", params).connect(patience=0)
+    finally:
+        for file in files:
+            os.close(file)
+
+
 def test_a_server_that_lets_us_in_has_no_sqlstate(limited):
     connection = limited(2)
     arguments = {**connection.params, "dbname": connection.database}

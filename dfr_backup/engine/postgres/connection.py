@@ -169,10 +169,11 @@ def _wait_for(session: Any, seconds: float) -> None:
     """Let a connection be made, or not; at most so long."""
     until = time.monotonic() + seconds
     while (state := session.poll()) != psycopg2.extensions.POLL_OK:
-        reads = [session] if state == psycopg2.extensions.POLL_READ else []
-        writes = [] if reads else [session]
+        reads = state == psycopg2.extensions.POLL_READ
+        waiting = select.poll()  # a server may have more files than select() takes
+        waiting.register(session, select.POLLIN if reads else select.POLLOUT)
         left = until - time.monotonic()
-        if left <= 0 or not any(select.select(reads, writes, [], left)):
+        if left <= 0 or not waiting.poll(left * 1000):
             return
 
 
