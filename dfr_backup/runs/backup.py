@@ -257,7 +257,7 @@ class BackupRun(FilesRun):
                     self.context.database.dump_options(),
                 )
             self._index_attachments(snapshot, writer, progress)
-        saved = writer.save()
+        saved = writer.save(progress.tick)
         if rows.problem:
             progress.warn(
                 Message(

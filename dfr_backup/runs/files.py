@@ -41,7 +41,7 @@ class FilesRun(StoringRun):
             self.context.store.update_state(addons=addons)
         if self.job.include_filestore:
             report = self._archive_filestore(writer, progress)
-        self.context.store.update_state(saved=writer.save())
+        self.context.store.update_state(saved=writer.save(progress.tick))
         if report and report.unreadable_count:
             raise FilesUnreadable(
                 count=report.unreadable_count,

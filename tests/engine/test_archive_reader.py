@@ -607,6 +607,39 @@ def test_what_did_not_reach_the_disk_is_an_error(ours, tmp_path, monkeypatch):
     assert list((tmp_path / "addons").iterdir()) == []
 
 
+class SlowDisk:
+    """A C library whose disk takes what was written when somebody lets it."""
+
+    def __init__(self):
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def syncfs(self, _folder):
+        self.asked.set()
+        self.go_on.wait(120)
+        return 0
+
+
+@pytest.mark.parametrize("unpack", [extract_filestore, unpack_addons])
+def test_cancel_is_heard_while_files_reach_the_disk(
+    ours, tmp_path, monkeypatch, unpack
+):
+    monkeypatch.setattr("dfr_backup.engine.progress.REPORT_INTERVAL", 0)
+    disk = SlowDisk()
+    monkeypatch.setattr("dfr_backup.engine.fileio.durable.libc", disk)
+
+    def stop(_progress):
+        if disk.asked.is_set():
+            raise Cancelled()
+
+    begun = time.monotonic()
+    try:
+        with open_archive(ours) as archive, pytest.raises(Cancelled):
+            unpack(archive, tmp_path / "there", Progress(stop))
+        assert time.monotonic() < begun + 60
+    finally:
+        disk.go_on.set()
+
+
 def with_error(behind, error):
     with behind:
         if error:

@@ -8,7 +8,7 @@ import pytest
 from storage_contract import StorageContract
 
 from dfr_backup.engine.archive.reader import open_archive
-from dfr_backup.engine.errors import EngineError, PermanentError
+from dfr_backup.engine.errors import Cancelled, EngineError, PermanentError
 from dfr_backup.engine.errors.local import (
     DirectoryMissing,
     LocalNoRoom,
@@ -61,6 +61,23 @@ class TestLocalStorage(StorageContract):
         (folder / "a.zip.part").write_bytes(content[: 9 << 20] + bytes(12 << 20))
         storage.put(source, "a.zip", Progress())
         assert self.content(storage, "a.zip") == content
+
+    def test_cancel_is_heard_while_a_copy_reaches_the_disk(
+        self, storage, source, folder
+    ):
+        source.with_name("second name").hardlink_to(source)
+        copied, progress = source.stat().st_size, Progress()
+
+        def stop():
+            if progress.done == copied and not stopped:
+                stopped.append(progress.done)
+            elif stopped:
+                raise Cancelled
+
+        stopped, progress.tick = [], stop
+        with pytest.raises(Cancelled):
+            storage.put(source, "a.zip", progress)
+        assert not list(folder.glob("a.zip*"))
 
     def test_files_are_private(self, storage, source, folder):
         source.with_name("second name").hardlink_to(source)

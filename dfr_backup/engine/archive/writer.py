@@ -217,12 +217,13 @@ class ArchiveWriter:
         entries = read_journal(self._journal_path)
         return islice(((member, note) for _end, member, note in entries), self._count)
 
-    def save(self) -> int:
+    def save(self, look: Callable[[], object] = lambda: None) -> int:
         """Let all members reach the disk; return the size of the archive in bytes,
-        which is what a later ``resume`` may insist on."""
+        which is what a later ``resume`` may insist on. ``look`` is called meanwhile,
+        and may raise Cancelled."""
         self._commit()
         with self._explained():
-            self._file.sync()
+            self._file.sync(look)
             sync_descriptor(self._journal)
             sync_directory(self._path.parent)
         return self._position

@@ -141,7 +141,8 @@ class FilestoreExtraction:
             reader, FILESTORE, self._target, pool, behind=behind, names_tell=names_tell
         )
         # here, where nobody waits for the disk yet
-        with reaching_the_disk(self._target) if self._durable else nullcontext():
+        disk = reaching_the_disk(self._target, progress.tick)
+        with disk if self._durable else nullcontext():
             return unpacker.unpack(self._archive.attachments())
 
 
@@ -158,7 +159,7 @@ def unpack_addons(archive: Archive, target: Path, progress: Progress) -> Unpacke
         with explained(target):
             folder.mkdir(parents=True)
         unpacker = _Unpacker(archive.reader, ADDONS, folder, WorkerPool(progress))
-        with reaching_the_disk(folder):
+        with reaching_the_disk(folder, progress.tick):
             unpacker.unpack(archive.addon_files())
         with explained(target):
             moved = [

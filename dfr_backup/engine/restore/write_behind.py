@@ -4,10 +4,12 @@ import os
 import resource
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from ..concurrency.background import Task
 from ..errors import reason_of
 from ..errors.restore import FileExists, FilesNotWritten
 from ..fileio.durable import sync_file_system
@@ -64,20 +66,29 @@ class WriteBehind:
 
 
 @contextmanager
-def reaching_the_disk(folder: Path) -> Iterator[None]:
+def reaching_the_disk(folder: Path, look: Callable[[], object]) -> Iterator[None]:
     """Let everything that is written meanwhile to the file system of ``folder`` reach
     the disk.
 
-    Raise PermanentError when the disk has not taken it. The folder is open all the
-    while, because syncfs(2) reports the errors since then (Linux 5.8 or newer; older
-    ones none).
+    Raise PermanentError when the disk has not taken it. ``look`` is called while it
+    does, and what it raises leaves: the disk goes on by itself. The folder is open all
+    the while, because syncfs(2) reports the errors since then (Linux 5.8 or newer;
+    older ones none).
     """
     with explained(folder):
         file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield
         with explained(folder):
-            sync_file_system(file)
+            syncing = Task(partial(_sync_and_close, os.dup(file)), "dfr_backup sync")
+            syncing.finish(look)
+    finally:
+        os.close(file)
+
+
+def _sync_and_close(file: int) -> None:
+    try:
+        sync_file_system(file)
     finally:
         os.close(file)
 

@@ -34,7 +34,13 @@ from ...errors.local import (
     SystemRefused,
 )
 from ...fileio.direct_read import open_regular, sha256_on_disk
-from ...fileio.durable import make_directory, open_private, sync, sync_directory
+from ...fileio.durable import (
+    make_directory,
+    open_private,
+    sync,
+    sync_directory,
+    sync_in_pieces,
+)
 from ...fileio.page_cache import forget_cached
 from ...messages import Joined, Message
 from ...progress import Progress
@@ -217,7 +223,8 @@ class LocalStorage(StorageKind):
                     writer.write(chunk)
                     checkpoint("storage.put.part")
                     progress.advance(len(chunk))
-                sync(writer)
+                writer.flush()
+                sync_in_pieces(writer.fileno(), writer.tell(), progress.tick)
             except (EngineError, OSError):
                 # a full disk or a cancel: what is there is only in the way. After a
                 # kill it stays
