@@ -16,7 +16,15 @@ WIZARDS = sorted((ADDON / "wizards").rglob("*.py"))
 MOST_METHODS = 60
 MOST_CLASSES = 3
 MOST_LINES = {"models": 600, "wizards": 600, "engine": 400, "runs": 400}
-SYNCS = {"fsync", "fdatasync", "sync"}  # of the module os
+ONE_PLACE = {
+    "engine/fileio/": {"os.fsync", "os.fdatasync", "os.sync"},
+    "engine/concurrency/": {
+        "Thread",
+        "threading.Thread",
+        "ThreadPoolExecutor",
+        "futures.ThreadPoolExecutor",
+    },
+}
 TOOLS = sorted(
     path for part in ("bench", "setup/dev") for path in REPO.glob(f"{part}/*.py")
 )
@@ -123,26 +131,30 @@ def test_no_file_is_long(part):
     ]
 
 
-def syncs(text):
-    """Return the lines of a source file that let something reach the disk."""
+def used_in(text, names):
+    """Return the lines of a source file that use one of these names."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Attribute)
-        and node.attr in SYNCS
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "os"
+        if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in names
     ]
 
 
-def test_only_fileio_syncs():
-    assert syncs("import os\nos.fsync(1)\nsession.fsync(2)\nos.stat(3)") == [2]
-    places = {
+@pytest.mark.parametrize("place, names", ONE_PLACE.items())
+def test_it_is_done_in_one_place(place, names):
+    users = {
         path.relative_to(ADDON).as_posix()
         for path in ADDON.rglob("*.py")
-        if "tests" not in path.parts and syncs(path.read_text())
+        if "tests" not in path.parts and used_in(path.read_text(), names)
     }
-    assert places == {"engine/fileio/durable.py"}
+    assert users
+    assert {user for user in users if not user.startswith(place)} == set()
+
+
+def test_uses_are_seen():
+    text = "os.fsync(1)\nsession.fsync(2)\nThread()\nthreading.Thread()"
+    assert used_in(text, ONE_PLACE["engine/fileio/"]) == [1]
+    assert used_in(text, ONE_PLACE["engine/concurrency/"]) == [3, 4]
 
 
 def imports_of_engine(text):
