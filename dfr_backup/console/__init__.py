@@ -12,6 +12,7 @@ from ..engine.errors.restore import acceptable_findings
 from . import (
     archives,
     doctor,
+    enabling,
     every,
     locations,
     moved,
@@ -160,6 +161,14 @@ def _add_commands(parser):
     )
     moving.set_defaults(needs_database=lambda options: not options.all)
     _add_status(commands)
+    enable = _add(
+        commands,
+        "enable",
+        "install this addon, and provision a plan and its storages",
+        call=enabling.enable,
+    )
+    _add_all(enable)
+    enable.set_defaults(needs_database=lambda options: False)
     _add_pause(commands)
     working = _add(
         commands,

@@ -17,8 +17,8 @@ from ..engine.errors.runs import SwitchedOff
 from ..engine.errors.server import RunFailed, RunRefused
 from ..engine.messages import Size
 from ..engine.postgres.sessions import require_sessions
-from ..engine.status.facts import asking, read_copies, status_facts
-from ..engine.status.verdict import module_waits, status_of
+from ..engine.status.facts import asking, module_waits, read_copies, status_facts
+from ..engine.status.verdict import status_of
 from ..models.job import turn
 from . import doctor, runs, several, worker
 from .archives import explained

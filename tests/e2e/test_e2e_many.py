@@ -8,6 +8,7 @@ from test_e2e_running import start
 from waits import Hold, until
 
 from dfr_backup.engine.errors.identity import AddonMissing
+from dfr_backup.engine.errors.server import OtherSeries
 
 
 @pytest.fixture
@@ -68,3 +69,32 @@ def test_who_does_not_wait_is_told_and_the_run_begins_by_itself(instance, tmp_pa
     states = instance.sql("SELECT state FROM backup_job")
     assert states == [("success",)] * 2, "there is one that waits, however often asked"
     assert instance.leftovers() == []
+
+
+def test_enable_installs_the_addon_once(instance, without_addon):
+    share = instance.folder / "share"
+    share.mkdir()
+    profile = instance.folder / "backups.ini"
+    profile.write_text(
+        f"[storage:nas]\ntype = local\ndirectory = {share}/{{database}}\n"
+    )
+    profile.chmod(0o600)
+    instance.write_conf(
+        dfr_backup_profile=str(profile), dfr_backup_local_roots=str(share)
+    )
+    _told, rows = asked(instance, "enable", "--all", status=0)
+    assert rows[without_addon]["state"] == "enabled"
+    assert rows[instance.database]["state"] == "was_enabled"
+    query = "SELECT external_name FROM backup_storage WHERE external_name IS NOT NULL"
+    for database in rows:
+        assert instance.sql(query, database=database) == [("NAS",)]
+    assert len(instance.sql("SELECT 1 FROM backup_plan", database=without_addon)) == 1
+    _told, rows = asked(instance, "enable", "--all", status=0)
+    assert {row["state"] for row in rows.values()} == {"was_enabled"}
+    assert instance.sql(query, database=without_addon) == [("NAS",)]
+    change = (
+        "UPDATE ir_module_module SET latest_version = '18.0.1.3' WHERE name = 'base'"
+    )
+    instance.sql(change, database=without_addon)
+    _told, rows = asked(instance, "enable", "--all", status=2)
+    assert rows[without_addon]["error_code"] == OtherSeries.code

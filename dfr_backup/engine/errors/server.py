@@ -76,6 +76,19 @@ class NotSuccessful(PermanentError, code="OTHER-87"):
     remedy = _("Run it again: “odoo backup run -d %(database)s”.")
 
 
+class OtherSeries(PermanentError, code="OTHER-95"):
+    template = _(
+        "The database “%(database)s” is of Odoo %(found)s, and this server is of Odoo "
+        "%(series)s: nothing was changed in it."
+    )
+    remedy = _("Run the command with the Odoo of that database, or upgrade it first.")
+
+
+class NotEnabled(PermanentError, code="OTHER-96"):
+    template = _("The addon was not installed in “%(database)s”: %(reason)s")
+    remedy = _("Resolve what Odoo names, and run the command again.")
+
+
 class RunFailed(PermanentError, code="OTHER-93"):
     template = _("The run %(run)s did not succeed: %(reason)s")
     remedy = _("The run says more: Backups / Runs in that database.")

@@ -3,6 +3,7 @@ Odoo. The models read the same by the ORM: ``dfr_backup/tests/test_status.py`` h
 both against each other."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -14,7 +15,13 @@ from psycopg2 import errorcodes
 from ..errors import EngineError
 from ..errors.command_line import NotAnOdooDatabase
 from ..errors.dump import ServerUnreachable
-from ..errors.server import NoAnswer, NotOpened, TablesUnreadable
+from ..errors.server import (
+    ModuleWaits,
+    NoAnswer,
+    NotOpened,
+    OtherSeries,
+    TablesUnreadable,
+)
 from ..policy.overdue import PlanFacts
 from ..policy.scheduler import Action
 from ..postgres.connection import Connection, words_of_server
@@ -32,6 +39,7 @@ WAITING_MODULE = """
     SELECT name FROM ir_module_module
      WHERE state IN ('to install', 'to upgrade', 'to remove') ORDER BY name LIMIT 1
 """
+SERIES = "SELECT latest_version FROM ir_module_module WHERE name = 'base'"
 PLANS = """
     SELECT id, name, active, frequency, coalesce(promise_hours, 0), promised_since,
            next_run, last_proven
@@ -136,6 +144,13 @@ def asking(connection: Connection, code: str, writes: bool = False) -> Iterator[
     for nothing for long. Unless it ``writes``, and commits, it reads only. Raise
     EngineError: NotAnOdooDatabase, AddonMissing, NotUpgraded, CodeTooOld, NotOpened,
     NoAnswer, TablesUnreadable."""
+    with _asking_odoo(connection, writes) as cr:
+        require_version(cr, connection.database, code)
+        yield cr
+
+
+@contextlib.contextmanager
+def _asking_odoo(connection: Connection, writes: bool = False) -> Iterator[Any]:
     name = connection.database
     limits = (
         f"-c statement_timeout={1000 * SECONDS} -c lock_timeout={1000 * LOCK_SECONDS}"
@@ -149,7 +164,9 @@ def asking(connection: Connection, code: str, writes: bool = False) -> Iterator[
         raise NotOpened(database=name, reason=reason, log=error.log) from error
     with contextlib.closing(session), session.cursor() as cr:
         try:
-            _require_addon(cr, name, code)
+            cr.execute(IS_ODOO)
+            if not cr.fetchone()[0]:
+                raise NotAnOdooDatabase(database=name)
             yield cr
             session.commit()
         except psycopg2.Error as error:
@@ -188,11 +205,25 @@ def status_facts(cr: Any, now: datetime) -> Facts:
     )
 
 
-def _require_addon(cr: Any, database: str, code: str) -> None:
-    cr.execute(IS_ODOO)
-    if not cr.fetchone()[0]:
-        raise NotAnOdooDatabase(database=database)
-    require_version(cr, database, code)
+def require_installable(connection: Connection, series: str) -> None:
+    """Raise OtherSeries when a database is of another release of Odoo than ``series``,
+    ModuleWaits when an installation would carry out what waits there; and as
+    ``asking``."""
+    with _asking_odoo(connection) as cr:
+        cr.execute(SERIES)
+        (version,) = cr.fetchone() or ("",)
+        if not f"{version}.".startswith(f"{series}."):
+            name, found = connection.database, version or "?"
+            raise OtherSeries(database=name, found=found, series=series)
+        cr.execute(WAITING_MODULE)
+        if module := cr.fetchone():
+            raise module_waits(connection.database, module[0])
+
+
+def module_waits(database: str, module: str) -> ModuleWaits:
+    """Return what is wrong with a database while one of its modules waits."""
+    command = f"odoo -u base -d {shlex.quote(database)} --stop-after-init"
+    return ModuleWaits(module=module, command=command)
 
 
 def _explained(error: psycopg2.Error, database: str) -> EngineError:

@@ -12,7 +12,6 @@ from ..errors.identity import AddonMissing, CodeTooOld, NotUpgraded
 from ..errors.runs import SwitchedOff
 from ..errors.server import (
     InvalidDatabase,
-    ModuleWaits,
     NoneLeft,
     NothingPlanned,
     NotSuccessful,
@@ -21,7 +20,7 @@ from ..errors.server import (
 from ..policy.overdue import Scheduler, judge
 from ..policy.scheduler import GAPS, judge_action
 from .databases import Listed
-from .facts import Facts, Plan
+from .facts import Facts, Plan, module_waits
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)  # exit statuses of a monitor
 LEVELS = ("ok", "warning", "critical", "unknown")
@@ -152,12 +151,6 @@ def status_of(database: str, facts: Facts, now: datetime, enabled: bool) -> Stat
     found.sort(key=lambda each: _severity(each[0]), reverse=True)  # stable
     state, problem = found[0] if found else ("ok", None)
     return Status(database, state, problem, facts, plans)
-
-
-def module_waits(database: str, module: str) -> ModuleWaits:
-    """Return what is wrong with a database while one of its modules waits."""
-    command = f"odoo -u base -d {shlex.quote(database)} --stop-after-init"
-    return ModuleWaits(module=module, command=command)
 
 
 def _severity(state: str) -> int:

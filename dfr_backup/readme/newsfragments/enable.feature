@@ -1,0 +1,1 @@
+`odoo backup enable` (for one database or `--all`) installs the addon where it is missing and provisions a plan and the storages of the server's profile. It can be repeated, and leaves databases of other releases of Odoo alone.
