@@ -17,6 +17,7 @@ from . import (
     locations,
     moved,
     pausing,
+    rescue,
     runs,
     status,
     worker,
@@ -265,11 +266,26 @@ def _add_connection(parser):
 
 
 def _add_restore(commands):
-    restore = _add(commands, "restore", "restore an archive", call=archives.restore)
+    restore = _add(commands, "restore", "restore an archive", call=rescue.restore)
     restore.set_defaults(needs_database=lambda options: False)
-    restore.add_argument("archive", metavar="ARCHIVE", help=PLACES)
+    restore.add_argument("archive", nargs="?", metavar="ARCHIVE", help=PLACES)
+    restore.add_argument("--to", metavar="NEWDB", help="the name of the database")
     restore.add_argument(
-        "--to", required=True, metavar="NEWDB", help="the name of the database"
+        "--all", action="store_true", help="the newest backup of each database"
+    )
+    restore.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="but not of this one; may be repeated",
+    )
+    restore.add_argument(
+        "--from",
+        dest="sources",
+        action="append",
+        metavar="STORAGE",
+        help="with --all: a folder, an address, or a section of the server's profile",
     )
     restore.add_argument(
         "--neutralize",

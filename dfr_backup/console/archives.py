@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from odoo import release
@@ -32,6 +33,7 @@ from ..engine.errors.identity import AddonMissing
 from ..engine.errors.trust import WrongSignature
 from ..engine.fileio.work_folder import work_folder
 from ..engine.manifest import signature
+from ..engine.manifest.description import Description
 from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Message
 from ..engine.ownership.originals import identity_of
@@ -39,7 +41,7 @@ from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.leftovers import remove_leftovers
 from ..engine.restore.steps import Restore, RestoreOptions
-from ..engine.restore.target import put_back
+from ..engine.restore.target import Published, put_back
 from ..engine.storages.url import storage_at
 from ..runs import words
 from ..runs.registry import STEPS
@@ -223,6 +225,25 @@ def _addressed(address):
 def restore(options):
     """Restore an archive into a new database. Who stops it leaves nothing behind."""
     storage, key = _addressed(options.archive)
+    _tell(options, restore_stored(storage, key, options))
+    return 0
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore has made: what the archive says, the database, and how it went."""
+
+    facts: Description
+    published: Published
+    steps: list
+    seconds: float
+    signed: str
+    is_original: bool
+
+
+def restore_stored(storage, key, options):
+    """Restore what is stored under ``key`` as the database ``options.to``; return a
+    Restored. Raise EngineError and KeyboardInterrupt, and leave nothing behind then."""
     connection = odoo_config.connection("postgres", APPLICATION)
     remove_leftovers(connection, odoo_config.markers())
     known, signed = _look_at(storage, key, options)
@@ -265,8 +286,7 @@ def restore(options):
         with _step("hand_over", options, done) as progress:
             is_original = _hand_over(options.to, progress)
     seconds = time.monotonic() - started
-    _tell(options, facts, published, done, seconds, signed, is_original)
-    return 0
+    return Restored(facts, published, done, seconds, signed, is_original)
 
 
 def _unpack(archive, folder, progress):
@@ -321,9 +341,11 @@ def _identities(options, key):
             raise IdentityUnreadable(
                 path=options.identity, reason=reason_of(error)
             ) from error
-    if not sys.stdin.isatty():
-        raise KeyNeeded(remedy=KeyNeeded.remedy_option)
-    return Passphrase(getpass.getpass("Passphrase of the archive: "))
+    if not getattr(options, "passphrase", None):  # of several archives: asked once
+        if not sys.stdin.isatty():
+            raise KeyNeeded(remedy=KeyNeeded.remedy_option)
+        options.passphrase = getpass.getpass("Passphrase of the archive: ")
+    return Passphrase(options.passphrase)
 
 
 @contextlib.contextmanager
@@ -367,14 +389,15 @@ class _Shown(Progress):
             print(f"    {text}", file=sys.stderr)
 
 
-def _tell(options, facts, published, done, seconds, signed, is_original):
+def _tell(options, restored):
+    facts, former = restored.facts, restored.published.previous
+    is_original, seconds = restored.is_original, restored.seconds
     missing = sorted(set(facts.modules) - set(odoo_config.modules_on_disk()))
-    former = published.previous
     if options.json:
         result = {
             "state": "success",
             "database": options.to,
-            "signed": signed,
+            "signed": restored.signed,
             "original": is_original,
             "seconds": round(seconds, 2),
         }
@@ -384,7 +407,10 @@ def _tell(options, facts, published, done, seconds, signed, is_original):
                 "filestore": str(former.filestore),
             }
         print(
-            json.dumps({**result, "steps": done, "missing_modules": missing}, indent=2)
+            json.dumps(
+                {**result, "steps": restored.steps, "missing_modules": missing},
+                indent=2,
+            )
         )
         return
     print(

@@ -44,7 +44,8 @@ def told(rows, options, head=(), level=None):
         raise NoDatabases
     level = exit_status(shown) if level is None else level
     if options.json:
-        print(json.dumps({"status": level, "databases": list(map(as_json, shown))}))
+        databases = list(map(as_json, shown))
+        print(json.dumps({"status": level, "databases": databases}, indent=2))
     else:
         cells = [(row.database, row.state, *row.cells) for row in shown]
         below = [[*row.notes, *explained(row.problem)] for row in shown]

@@ -39,6 +39,9 @@ COMMANDS = {
     "doctor": [],
     "open": ["/srv/backups"],
     "moved": [],
+    "enable": [],
+    "pause": [],
+    "resume": [],
 }
 
 

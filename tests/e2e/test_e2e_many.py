@@ -1,6 +1,7 @@
 """Commands for all databases of a server."""
 
 import json
+import shutil
 
 import pytest
 from conftest import _databases, drop_database
@@ -8,7 +9,8 @@ from test_e2e_running import start
 from waits import Hold, until
 
 from dfr_backup.engine.errors.identity import AddonMissing
-from dfr_backup.engine.errors.server import OtherSeries
+from dfr_backup.engine.errors.restore import NameTaken
+from dfr_backup.engine.errors.server import NothingWhole, OtherRelease
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def test_who_does_not_wait_is_told_and_the_run_begins_by_itself(instance, tmp_pa
         hold.let_go()
     first.communicate(timeout=300)
     assert first.returncode == 0
+    instance.shell("env['backup.plan']._cron_supervise(); env.cr.commit()")
     is_open = "SELECT 1 FROM backup_job WHERE state IN ('pending', 'running')"
     until(lambda: not instance.sql(is_open))
     states = instance.sql("SELECT state FROM backup_job")
@@ -75,9 +78,8 @@ def test_enable_installs_the_addon_once(instance, without_addon):
     share = instance.folder / "share"
     share.mkdir()
     profile = instance.folder / "backups.ini"
-    profile.write_text(
-        f"[storage:nas]\ntype = local\ndirectory = {share}/{{database}}\n"
-    )
+    place = f"{share}/{{database}}"
+    profile.write_text(f"[storage nas]\nkind = local\npath = {place}\n")
     profile.chmod(0o600)
     instance.write_conf(
         dfr_backup_profile=str(profile), dfr_backup_local_roots=str(share)
@@ -97,4 +99,41 @@ def test_enable_installs_the_addon_once(instance, without_addon):
     )
     instance.sql(change, database=without_addon)
     _told, rows = asked(instance, "enable", "--all", status=2)
-    assert rows[without_addon]["error_code"] == OtherSeries.code
+    assert rows[without_addon]["error_code"] == OtherRelease.code
+
+
+def test_all_databases_come_back_and_a_second_call_goes_on(instance, tmp_path):
+    """The host is lost: neither database nor attachments, but the backups."""
+    run = instance.backup()
+    name, folder = instance.database, str(instance.storage.parent)
+    words = ("restore", "--from", folder, "--all", "--same-identity")
+    uuid = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
+    before = instance.sql(uuid)
+    drop_database(name)
+    shutil.rmtree(instance.filestore)
+    for number, instant in enumerate(("filestore.begin", "publish.after")):
+        fault = f"kill:restore.{instant}:{tmp_path}/marker-{number}"
+        assert instance.odoo("backup", *words, fault=fault).returncode < 0
+    _told, rows = asked(instance, *words, status=0)
+    assert rows[name]["state"] == "was_restored", "the second kill came too late"
+    assert rows[name]["archive"] == str(run.archive)
+    assert instance.sql(uuid) == before
+    asked_for = ("--dry-run", "--json", "-d", name)
+    told = json.loads(instance.odoo("backup", "moved", *asked_for).stdout)
+    assert told["databases"][0]["former"] is None, "it is the original already"
+    drop_database(name)
+    shutil.rmtree(instance.filestore)
+    _told, rows = asked(instance, "restore", "--from", folder, "--all", status=0)
+    assert rows[name]["state"] == "restored"
+    assert instance.sql(uuid) != before
+    _told, rows = asked(instance, "restore", "--from", folder, "--all", status=0)
+    assert rows[name]["state"] == "was_restored"
+    run.archive.unlink()
+    drop_database(name)
+    instance.sql(f'CREATE DATABASE "{name}"', database="postgres")
+    _told, rows = asked(instance, "restore", "--from", folder, "--all", status=1)
+    assert rows[name]["error_code"] == NameTaken.code
+    drop_database(name)
+    _told, rows = asked(instance, "restore", "--from", folder, "--all", status=1)
+    assert rows[name]["error_code"] == NothingWhole.code
+    assert rows[name]["notes"]

@@ -166,6 +166,11 @@ class NameTaken(PermanentError, code="RESTORE-19"):
     finding = "name_taken"
     template = _("There is a database “%(database)s” already.")
     remedy = _("Choose another name. A restore never writes over a database.")
+    remedy_alone = _(
+        "It was left as it is. If that is not the one that is needed, restore the "
+        "backup alone: “odoo backup restore ARCHIVE --to NAME”, with --replace to take "
+        "its place."
+    )
 
 
 class BadName(PermanentError, code="RESTORE-20"):

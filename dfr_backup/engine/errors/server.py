@@ -76,7 +76,7 @@ class NotSuccessful(PermanentError, code="OTHER-87"):
     remedy = _("Run it again: “odoo backup run -d %(database)s”.")
 
 
-class OtherSeries(PermanentError, code="OTHER-95"):
+class OtherRelease(PermanentError, code="OTHER-95"):
     template = _(
         "The database “%(database)s” is of Odoo %(found)s, and this server is of Odoo "
         "%(series)s: nothing was changed in it."
@@ -128,4 +128,28 @@ class NotOpened(RetryableError, code="OTHER-91"):
     remedy = _(
         "The server lists it: check that the role with which Odoo logs in has the "
         "right CONNECT there, and that the database has sessions left."
+    )
+
+
+class NothingStored(PermanentError, code="OTHER-97"):
+    template = _("There is no backup at %(address)s, nor in the folders below it.")
+    remedy = _(
+        "Check the address, and whether the disk or share is mounted. “odoo backup "
+        "list --storage ADDRESS” shows what is in one folder."
+    )
+    remedy_folders = _(
+        "The section gives each database a folder, and this kind of storage cannot "
+        "list folders. Name the databases: -d NAME,NAME; or each folder: --from "
+        "ADDRESS."
+    )
+
+
+class NothingWhole(PermanentError, code="OTHER-98"):
+    template = _(
+        "No backup of “%(database)s” has both its database and its attachments, and is "
+        "undamaged."
+    )
+    remedy = _(
+        "Choose one yourself: “odoo backup list --storage ADDRESS”, then “odoo backup "
+        "restore ARCHIVE --to NAME”."
     )

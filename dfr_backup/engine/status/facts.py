@@ -19,7 +19,7 @@ from ..errors.server import (
     ModuleWaits,
     NoAnswer,
     NotOpened,
-    OtherSeries,
+    OtherRelease,
     TablesUnreadable,
 )
 from ..policy.overdue import PlanFacts
@@ -206,7 +206,7 @@ def status_facts(cr: Any, now: datetime) -> Facts:
 
 
 def require_installable(connection: Connection, series: str) -> None:
-    """Raise OtherSeries when a database is of another release of Odoo than ``series``,
+    """Raise OtherRelease when a database is of another release of Odoo than ``series``,
     ModuleWaits when an installation would carry out what waits there; and as
     ``asking``."""
     with _asking_odoo(connection) as cr:
@@ -214,7 +214,7 @@ def require_installable(connection: Connection, series: str) -> None:
         (version,) = cr.fetchone() or ("",)
         if not f"{version}.".startswith(f"{series}."):
             name, found = connection.database, version or "?"
-            raise OtherSeries(database=name, found=found, series=series)
+            raise OtherRelease(database=name, found=found, series=series)
         cr.execute(WAITING_MODULE)
         if module := cr.fetchone():
             raise module_waits(connection.database, module[0])

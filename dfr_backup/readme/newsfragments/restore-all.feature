@@ -1,0 +1,1 @@
+`odoo backup restore --from STORAGE --all` brings every database back after the loss of a host: it finds the newest whole backup of each one in a folder, a bucket or a section of the server's profile, restores each into its name, leaves alone what exists, goes on where it was killed when it is called again, and ends with a table, JSON and an exit status.
