@@ -15,6 +15,7 @@ PAGE = REPO / "docs/errors.rst"
 SUBJECTS = {
     "dump": "Database and dump",
     "archive": "Archive and working directory",
+    "packs": "Incremental backups",
     "fetch": "Reading and fetching an archive",
     "restore": "Restore",
     "encryption": "Encryption",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from dfr_backup.engine.manifest import write as manifest
-from dfr_backup.engine.manifest.model import FORMAT_VERSION, Manifest
+from dfr_backup.engine.manifest.model import COMPLETE, Manifest
 from dfr_backup.engine.manifest.names import archive_name, sidecar_key
 from dfr_backup.engine.manifest.read import parse_manifest, parse_sidecar
 
@@ -44,7 +44,7 @@ def test_sidecar_binds_name_size_and_hash():
     decoded = json.loads(manifest.sidecar(content, "a.zip", 7, "ff"))
     assert decoded["archive"] == {"key": "a.zip", "size": 7, "sha256": "ff"}
     assert decoded["dfr_backup"]["snapshot_at"] == "2026-11-24T02:30:00+00:00"
-    assert decoded["dfr_backup"]["format"] == FORMAT_VERSION
+    assert decoded["dfr_backup"]["format"] == COMPLETE
 
 
 def test_only_plain_values():

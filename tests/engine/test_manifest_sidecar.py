@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from dfr_backup.engine import untrusted
 from dfr_backup.engine.errors.fetch import BadManifest, NewerFormat
 from dfr_backup.engine.manifest import write as manifest
-from dfr_backup.engine.manifest.model import FORMAT_VERSION, Manifest, MissingPart
+from dfr_backup.engine.manifest.model import (
+    COMPLETE,
+    FORMAT_VERSION,
+    Manifest,
+    MissingPart,
+)
 from dfr_backup.engine.manifest.names import archive_name, sidecar_key
 from dfr_backup.engine.manifest.read import parse_sidecar
 from dfr_backup.engine.manifest.sidecar import Sidecar
@@ -74,7 +79,7 @@ def test_what_we_write_is_read():
         key=ARCHIVE,
         size=12345,
         sha256="ab" * 32,
-        format=FORMAT_VERSION,
+        format=COMPLETE,
         taken_at=MOMENT,
         database="demo",
         database_uuid="11111111-2222-3333-4444-555555555555",

@@ -18,9 +18,18 @@ from ..errors.fetch import (
     MemberDiffers,
     NoDatabase,
 )
+from ..errors.packs import ExportFirst
 from ..manifest.description import Description
 from ..manifest.model import Manifest
-from ..manifest.names import ADDONS, CHECKSUMS, DUMP, FILESTORE, INDEX, MANIFEST
+from ..manifest.names import (
+    ADDONS,
+    CHECKSUMS,
+    DUMP,
+    FILESTORE,
+    INCREMENTAL_DUMP,
+    INDEX,
+    MANIFEST,
+)
 from ..manifest.read import parse_manifest
 from ..progress import Progress
 from ..untrusted import MAX_BYTES
@@ -53,7 +62,7 @@ class _Contents:
 
     def add(self, entry: Entry) -> None:
         self.members += 1
-        if entry.name in (DUMP, INDEX, CHECKSUMS, MANIFEST):
+        if entry.name in (DUMP, INCREMENTAL_DUMP, INDEX, CHECKSUMS, MANIFEST):
             if entry.name in self.top:
                 raise refused(TWICE, entry.name)
             self.top[entry.name] = entry
@@ -155,11 +164,21 @@ class Archive:
     @property
     def dump(self) -> Entry:
         """The member with the database. Raise PermanentError when there is none."""
+        self.require_complete()
         entry = self._contents.top.get(DUMP)
         if entry is None:
             folder = self._contents.folder
             raise InsideFolder(folder=folder, member=DUMP) if folder else NoDatabase
         return entry
+
+    def require_complete(self) -> None:
+        """Raise ExportFirst for the archive of an incremental backup."""
+        if self._is_incremental:
+            raise ExportFirst
+
+    @property
+    def _is_incremental(self) -> bool:
+        return self.manifest.is_incremental or INCREMENTAL_DUMP in self._contents.top
 
     @property
     def content_digest(self) -> str:
@@ -174,7 +193,8 @@ class Archive:
 
         So a restore that reads an archive anyway need not ``check`` it before.
         """
-        yield from as_listed(self._listed_dump(), self.reader.pieces(self.dump))
+        dump = self.dump
+        yield from as_listed(self._listed_dump(), self.reader.pieces(dump))
 
     def _listed_dump(self) -> Listed:
         if self._is_compared or CHECKSUMS not in self._contents.top:
@@ -227,6 +247,7 @@ class Archive:
             contents=tuple(part for part, present in parts.items() if present),
             has_checksums=CHECKSUMS in found.top,
             folder="" if DUMP in found.top else found.folder,
+            incremental=self._is_incremental,
         )
 
     def _pg_version(self) -> tuple[int, ...]:

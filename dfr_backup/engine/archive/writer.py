@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,14 @@ class ArchiveWriter:
         self._safe = State(0, 0, 0, self._digest.copy())
 
     @classmethod
-    def create(cls, path: Path, *, codec: Codec | None = None) -> "ArchiveWriter":
-        """Begin an archive at ``path``, replacing what is there."""
+    def create(
+        cls, path: Path, *, codec: Codec | None = None, moment: datetime | None = None
+    ) -> "ArchiveWriter":
+        """Begin an archive at ``path``, replacing what is there. Its members are of
+        this ``moment`` (aware), or of now."""
         writer = cls(path, codec)
         with writer._explained(), writer._released_on_error():
-            writer._open_new()
+            writer._open_new(moment or datetime.now(timezone.utc))
         return writer
 
     @classmethod
@@ -107,10 +110,10 @@ class ArchiveWriter:
             writer._reopen(progress or Progress(), at_least)
         return writer
 
-    def _open_new(self) -> None:
+    def _open_new(self, moment: datetime) -> None:
         self._path.unlink(missing_ok=True)
         self._journal_path.unlink(missing_ok=True)
-        self._stamp = dos_time(datetime.now().astimezone())
+        self._stamp = dos_time(moment.astimezone())
         self._lines.append(json.dumps(self._stamp) + "\n")
         # first the journal: an archive without one would be an archive that lost it
         self._journal = open_private(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import Mismatch, PermanentError
 from ..errors.fetch import FetchedDiffers, ManifestReplaced, NewerFormat, NotAtStorage
+from ..errors.packs import PackMissing
 from ..errors.storage import ForeignManifest
 from ..manifest.names import sidecar_key
 from ..manifest.sidecar import Sidecar
@@ -107,7 +108,17 @@ def compare_stored(
     ) as error:  # the archive could be read: it is no question of rights
         raise Mismatch.because(error) from error
     known.refuse_other(sidecar)
+    require_packs(storage, sidecar)
     return sidecar
+
+
+def require_packs(storage: Storage, sidecar: Sidecar) -> None:
+    """Raise PackMissing when a pack that a backup needs is not there."""
+    for use in sidecar.packs or ():
+        found = storage.stat(use.key)
+        if found is None or found.size != use.size:
+            location = storage.location("")
+            raise PackMissing(backup=sidecar.key, pack=use.key, location=location)
 
 
 def require_catalogued(storage: Storage, key: str, known: Catalogued) -> Sidecar | None:

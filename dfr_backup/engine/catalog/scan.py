@@ -1,14 +1,21 @@
 """What a storage holds, read from the storage alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import EngineError, PermanentError
 from ..errors.archive import NameUnusable, NoManifestBeside
 from ..errors.fetch import ArchiveMissing, ArchiveSizeDiffers, NoDatabase
 from ..errors.other import NotAnArchive, NotOdooBackup
+from ..errors.packs import PackMissing
 from ..fileio.streams import read_fully
-from ..manifest.names import SIDECAR_SUFFIX, shown_key, sidecar_key
+from ..manifest.names import (
+    PACK,
+    PACK_SIDECAR,
+    SIDECAR_SUFFIX,
+    shown_key,
+    sidecar_key,
+)
 from ..manifest.read import parse_sidecar
 from ..manifest.sidecar import Sidecar
 from ..progress import Progress
@@ -39,7 +46,8 @@ def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
     """Yield every backup in a storage, in the order of the keys: those with a
     manifest of ours, then the archives without one, and the zips that Odoo's database
     manager has left in a directory of this server. What cannot be used is yielded with
-    its problem, and ends nothing; objects of others are passed over in silence.
+    its problem, and ends nothing; an incremental backup whose packs are not all listed
+    is one of these. Packs, and objects of others are passed over in silence.
     Archives are not read, only looked for. Raise RetryableError, Cancelled."""
     with storage.reporting_to(progress):
         yield from _scanned(storage, progress)
@@ -54,12 +62,18 @@ def _scanned(storage: Storage, progress: Progress) -> Iterator[Found]:
         elif found.key.endswith((SIDECAR_SUFFIX, *ARCHIVES)):
             key = shown_key(found.key)
             yield Found(key, None, NameUnusable(key=key), found.size)
-    manifests = [key for key in sizes if key.endswith(SIDECAR_SUFFIX)]
+    manifests = [
+        key
+        for key in sizes
+        if key.endswith(SIDECAR_SUFFIX) and not PACK_SIDECAR.fullmatch(key)
+    ]
     progress.expect(len(manifests))
     for key in manifests:
         yield _look(storage, key, sizes)
         progress.advance(1)
     for key in sizes:
+        if PACK.fullmatch(key):
+            continue  # one without a sidecar is no backup either
         if key.endswith(ARCHIVES) and sidecar_key(key) not in sizes:
             if found_without := _look_inside(storage, key, sizes[key]):
                 yield found_without
@@ -97,7 +111,14 @@ def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
     if size != sidecar.size:
         problem = ArchiveSizeDiffers(size=size, expected=sidecar.size)
         return Found(sidecar.key, sidecar, problem)
-    return Found(sidecar.key, sidecar)
+    # which files of the packs it needs is a lot, of backups by the thousand
+    listed = replace(sidecar, packs=None)
+    for use in sidecar.packs or ():
+        if sizes.get(use.key) != use.size:
+            location = storage.location("")
+            missing = PackMissing(backup=sidecar.key, pack=use.key, location=location)
+            return Found(sidecar.key, listed, missing)
+    return Found(sidecar.key, listed)
 
 
 def _unreadable(key: str, problem: PermanentError, sizes: dict[str, int]) -> Found:

@@ -155,6 +155,7 @@ def _arrival(path: Path, key: str, whole: Manifest) -> Arrival:
 def _content(archive: Archive, name: str, moment: datetime) -> Manifest:
     """Return the manifest of an archive of ours as it is; of one of Odoo's, with
     what ours has."""
+    archive.require_complete()
     found = archive.describe()
     if found.origin == "dfr_backup":
         return archive.manifest

@@ -14,6 +14,7 @@ class Description:
     name, None when nobody has counted them; ``pg_version`` is that of the dumped
     server, and ``missing`` says what should be there and is not. ``folder`` is what is
     around everything in a zip that somebody has packed by hand, else "".
+    ``incremental``: most attachments are in packs beside it.
     """
 
     origin: str
@@ -36,6 +37,7 @@ class Description:
     rows: Mapping[str, int] | None
     has_checksums: bool
     folder: str = ""
+    incremental: bool = False
 
     @property
     def expanded(self) -> int:

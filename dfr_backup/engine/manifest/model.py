@@ -15,7 +15,8 @@ from .description import Description
 from .names import MANIFEST
 from .shape import SHAPE, check_shape
 
-FORMAT_VERSION = 1
+COMPLETE, INCREMENTAL = 1, 2  # what an archive holds: everything, or not the packs
+FORMAT_VERSION = INCREMENTAL  # the newest that is read
 QUOTED = re.compile(r'"((?:[^"]|"")*)"\."((?:[^"]|"")*)"')
 LONGEST_SHOWN = 1000  # characters
 MISSING_PART = _("%(part)s: %(reason)s")
@@ -187,6 +188,17 @@ class Manifest:
         return {kind: filestore[kind] for kind in FILE_ISSUES if filestore.get(kind)}
 
     @property
+    def is_incremental(self) -> bool:
+        """Tell whether attachment files of it are in packs."""
+        return self.format >= INCREMENTAL
+
+    @property
+    def packed(self) -> Mapping[str, Any]:
+        """What it says about the attachment files in packs: "files", "bytes", and
+        the "sha256" of their list (``packs.content``)."""
+        return self._ours_in("packed")
+
+    @property
     def is_proven(self) -> bool:
         """Tell whether each attachment file had the SHA-1 of its name when it was
         archived."""
@@ -224,8 +236,8 @@ class Manifest:
         no list of checksums, which is what ties the content to it.
 
         The manifest in an archive and the one beside it have the same, as what only
-        the latter knows does not count: where the archive lies, who has signed it, and
-        who has taken it in.
+        the latter knows does not count: where the archive lies, which packs have the
+        rest, who has signed it, and who has taken it in.
         """
         if not self.sums_sha256:
             return ""
@@ -235,6 +247,7 @@ class Manifest:
             "dfr_backup": {**self.ours, "import": None},
         }
         about.pop("signature", None)
+        about.pop("packs", None)
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     # === FOR PEOPLE, AND FOR A PREFLIGHT === #

@@ -6,6 +6,7 @@ import unicodedata
 from datetime import datetime, timezone
 
 DUMP = "dump.sql"
+INCREMENTAL_DUMP = "database.sql"  # a zip that Odoo must not restore without its packs
 INDEX = "attachments.jsonl"  # see archive/attachment_index.py
 FILESTORE = "filestore/"
 ADDONS = "addons/"
@@ -13,6 +14,9 @@ CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 SIDECAR_SUFFIX = ".json"
 CLOSING = (CHECKSUMS, MANIFEST)  # about the others: always written anew
+# a pack of attachment files; no archive of a backup has such a name
+PACK = re.compile(r"([0-9a-f]{8}-files-[0-9a-f]{24})\.zip(?:\.age)?")
+PACK_SIDECAR = re.compile(r"[0-9a-f]{8}-files-[0-9a-f]{24}\.json")
 # control characters, backslashes, drives, and parts that are empty, "." or ".."
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:|(?:\A|/)\.{0,2}(?:/|\Z)")
 # what of it the name of a file can have, and bytes of one that are not UTF-8

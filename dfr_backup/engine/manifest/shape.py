@@ -8,6 +8,7 @@ from typing import Any
 
 from ..messages import _
 from ..untrusted import Unusable
+from .names import PACK
 
 LONGEST_NAME, LONGEST_REASON = 1000, 64 << 10  # characters
 LARGEST = 1 << 60  # also of an archive, in bytes
@@ -18,6 +19,7 @@ BAD_CHARACTERS = re.compile(
 # what names.archive_name makes, and nothing that a file system could take for a path
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+WANTED = re.compile(r"all|[A-Za-z0-9+/]+={0,2}")  # of a pack: a bitmap in base64
 ANY = "*"  # the name of a key that may be any
 WRONG = _("%(place)s is not what it should be")
 Check = Callable[[Any], bool]
@@ -44,6 +46,7 @@ OURS: dict[str, Any] = {
         "damaged": int,
         "unreadable": int,
     },
+    "packed": {"files": int, "bytes": int, "sha256": str},
     "addons": [{"name": str, "revision": str, "files": int, "bytes": int}],
     "encryption": {"kind": str, "recipients": [str]},
 }
@@ -60,6 +63,7 @@ SIDECAR_SHAPE: dict[str, Any] = {
     **SHAPE,
     "dfr_backup": {**OURS, "import": {"database_uuid": str, "job": str}},
     "archive": {"key": str, "size": int, "sha256": str},
+    "packs": [{"key": str, "size": int, "sha256": str, "sums": str, "wanted": str}],
 }
 
 
@@ -166,6 +170,11 @@ MUST: dict[str, Check] = {
     "dfr_backup.missing": _is_there,
     "dfr_backup.missing[].part": _up_to(64),
     "dfr_backup.addons[].name": _up_to(255),
+    "packs[].key": _like(PACK),
+    "packs[].size": _is_positive,
+    "packs[].sha256": _like(SHA256),
+    "packs[].sums": _like(SHA256),
+    "packs[].wanted": _like(WANTED),
 }
 MAY: dict[str, Check] = {
     "version": _up_to(64),
@@ -175,6 +184,7 @@ MAY: dict[str, Check] = {
     "dfr_backup.encryption.kind": _up_to(64),
     "dfr_backup.encryption.recipients[]": _up_to(8192),
     "dfr_backup.members.sha256sums": _like(SHA256),
+    "dfr_backup.packed.sha256": _like(SHA256),
     "dfr_backup.import.database_uuid": _up_to(128),
     "dfr_backup.import.job": _up_to(64),
 }

@@ -10,7 +10,8 @@ from ..identity import UNKNOWN, Identity
 from ..messages import _
 from ..untrusted import Unusable
 from .model import Manifest, MissingPart
-from .names import shown_key, sidecar_key
+from .names import PACK, shown_key, sidecar_key
+from .pack_use import PackUse, uses_of
 from .shape import SIDECAR_SHAPE, moment_of, require_sidecar
 from .signature import Signature, signature_of
 
@@ -37,7 +38,8 @@ class Sidecar:
     before release 19.0.1.1.0. ``content_digest`` is that of the manifest.
     ``file_size`` (bytes) and ``file_sha256`` are the manifest itself, as it is stored:
     0 and "" when it is not. ``sums_sha256`` is the SHA-256 of SHA256SUMS in the
-    archive, "" without one.
+    archive, "" without one. ``packs`` are what an incremental backup needs besides:
+    None for a complete one, and where they were left out.
     """
 
     key: str
@@ -68,6 +70,7 @@ class Sidecar:
     signature: Signature | None = None
     identity: Identity = UNKNOWN
     sums_sha256: str = ""
+    packs: tuple[PackUse, ...] | None = None
 
     @classmethod
     def from_json(cls, data: Any, key: str) -> "Sidecar":
@@ -78,6 +81,10 @@ class Sidecar:
         archive, taken_in = data["archive"], manifest.ours.get("import") or {}
         if sidecar_key(archive["key"]) != key:
             raise Unusable(_("it describes another archive than the one beside it"))
+        if PACK.fullmatch(archive["key"]):
+            raise Unusable(_("its archive has the name of a pack"))
+        if isinstance(data.get("packs"), list) != manifest.is_incremental:
+            raise Unusable(_("its format and its packs contradict each other"))
         return cls(
             key=archive["key"],
             size=archive["size"],
@@ -105,6 +112,7 @@ class Sidecar:
             signature=signature_of(data),
             identity=manifest.identity,
             sums_sha256=manifest.sums_sha256,
+            packs=uses_of(data["packs"]) if manifest.is_incremental else None,
         )
 
     @property

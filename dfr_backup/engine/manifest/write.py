@@ -1,14 +1,15 @@
 """A manifest, made and written: never one that its own reader refuses."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from ..errors.other import ManifestTooLarge
 from ..messages import Message, _
 from ..untrusted import is_within_bounds
-from .model import FORMAT_VERSION, Manifest
+from .model import COMPLETE, Manifest
+from .pack_use import PackUse
 from .shape import BAD_CHARACTERS, LONGEST_NAME, LONGEST_REASON
 
 # what a sidecar has besides: its archive, who signs it and who takes it in
@@ -29,9 +30,9 @@ def build(odoo: Mapping[str, Any], ours: Mapping[str, Any]) -> Manifest:
     ``odoo`` are the keys that Odoo's database manager writes (``odoo_dump``,
     ``db_name``, ``version``, ``modules``…). Datetimes become ISO 8601 in UTC. What a
     person or another program has said is made readable: no reader takes a manifest
-    with odd characters in it.
+    with odd characters in it. That of an incremental backup gives its ``format``.
     """
-    about = {"format": FORMAT_VERSION, **ours, **_names(ours)}
+    about = {"format": COMPLETE, **ours, **_names(ours)}
     values = _readable({**odoo, "dfr_backup": about})
     return Manifest.from_json(json.loads(encode(values)))
 
@@ -98,11 +99,19 @@ def sidecar(
     size: int,
     sha256: str,
     sign: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+    packs: Sequence[PackUse] | None = None,
 ) -> bytes:
     """Return the sidecar: the manifest and what the stored archive must be (bytes,
-    SHA-256), as ``sign`` returns it."""
+    SHA-256), as ``sign`` returns it; that of an incremental backup has ``packs``.
+    Raise ManifestTooLarge when these are too many."""
     archive = {"key": key, "size": size, "sha256": sha256}
-    return encode(sign({**manifest.to_json(), "archive": archive}))
+    about = {**manifest.to_json(), "archive": archive}
+    if packs is not None:
+        about["packs"] = [use.to_json() for use in packs]
+    data = encode(sign(about))
+    if packs and not is_within_bounds(data, 0, 0):
+        raise ManifestTooLarge
+    return data
 
 
 def taken_in(manifest: Manifest, facts: Mapping[str, Any]) -> Manifest:

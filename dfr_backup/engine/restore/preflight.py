@@ -11,6 +11,7 @@ import psycopg2
 from ..errors import EngineError
 from ..errors.archive import InsideFolder
 from ..errors.fetch import NoDatabase
+from ..errors.packs import ExportFirst
 from ..errors.restore import (
     BackupIncomplete,
     MayNotCreate,
@@ -113,7 +114,7 @@ def _contents(description: Description) -> Iterator[Finding]:
     if "database" not in description.contents:
         folder = description.folder
         error = InsideFolder(folder=folder, member=DUMP) if folder else NoDatabase()
-        yield Finding(error)
+        yield Finding(ExportFirst() if description.incremental else error)
     for missing in description.missing:
         yield Finding(BackupIncomplete(missing=missing), blocking=False)
     if not description.has_checksums:

@@ -9,15 +9,16 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from ..archive.deflate import Codec
 from ..archive.disk import read_up_to
 from ..archive.prepared import SMALL, Prepared, prepare
-from ..archive.writer import ArchiveWriter
+from ..archive.zip_format import Member
 from ..checkpoints import checkpoint
 from ..concurrency.worker_pool import WorkerPool, batches
 from ..errors import reason_of
@@ -46,6 +47,28 @@ IRREGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a dire
 OTHER_CONTENT = _("%(file)s has other content")
 NOT_REGULAR = _("not a regular file")
 LINE = _("%(file)s: %(reason)s")
+
+
+class FileWriter(Protocol):
+    """What attachment files are written to: an ``ArchiveWriter``, whose methods have
+    these names, or something that chooses between several."""
+
+    codec: Codec
+
+    def noted(self) -> Iterator[tuple[Member, str]]: ...
+
+    def add_prepared(self, prepared: Prepared) -> None: ...
+
+    def add_file(
+        self,
+        name: str,
+        file: int,
+        size: int,
+        *,
+        digests: Sequence[Any] = (),
+        note: Callable[[], str] = str,
+        advance: Callable[[int], object] = lambda count: None,
+    ) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -156,7 +179,7 @@ def _names(folder: Path, pattern: str) -> list[str]:
 
 
 def archive_filestore(
-    writer: ArchiveWriter,
+    writer: FileWriter,
     root: Path,
     attachments: Iterable[Attachment],
     progress: Progress,
@@ -193,7 +216,7 @@ def archive_filestore(
 
 
 def _without_archived(
-    writer: ArchiveWriter,
+    writer: FileWriter,
     attachments: Iterable[Attachment],
     report: FilestoreReport,
     progress: Progress,
@@ -219,7 +242,7 @@ class _Archived:
     does not have where it was expected is kept in memory.
     """
 
-    def __init__(self, writer: ArchiveWriter):
+    def __init__(self, writer: FileWriter):
         self._members = (
             (member.name, (member.size, note))
             for member, note in writer.noted()
@@ -319,7 +342,7 @@ def _read(opened: _Opened, codec: Codec, room: int) -> _Read:
 
 
 def _stream(
-    writer: ArchiveWriter,
+    writer: FileWriter,
     store: FilestoreDirectory,
     attachment: Attachment,
     progress: Progress,

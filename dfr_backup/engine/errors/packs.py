@@ -1,0 +1,83 @@
+"""Incremental backups, whose attachments are in packs."""
+
+from ..messages import _
+from . import Mismatch, PermanentError, RetryableError
+
+
+class PackMissing(Mismatch, code="PACK-01"):
+    template = _(
+        "%(backup)s needs %(pack)s, which is missing in %(location)s or has another "
+        "size."
+    )
+    remedy = _(
+        "Use a copy of the backup in another storage. The next backup stores again "
+        "what the server still has."
+    )
+
+
+class PackGone(RetryableError, code="PACK-02"):
+    """While a backup that names it was being stored."""
+
+    template = _(
+        "%(pack)s was removed from %(location)s, or is going to be, while a backup "
+        "that needs it was being stored."
+    )
+    remedy = _("No action needed: the next attempt stores its files again.")
+
+
+class PackMalformed(PermanentError, code="PACK-03"):
+    template = _("%(key)s does not describe a pack: %(reason)s.")
+    remedy = _("It was damaged or changed. Its files are stored again.")
+
+
+class CopyNotListed(PermanentError, code="PACK-04"):
+    template = _(
+        "%(location)s does not list %(key)s, or lists another file under that name, "
+        "though it was never deleted."
+    )
+    remedy = _(
+        "Nothing was deleted. Check the storage, then scan it: the list may have been "
+        "incomplete, or somebody else deletes there."
+    )
+
+
+class BackupUnreadable(PermanentError, code="PACK-05"):
+    template = _(
+        "%(key)s in %(location)s cannot be read, so nobody knows which packs it needs: "
+        "%(problem)s"
+    )
+    remedy = _(
+        "Nothing was deleted. If the file is no backup, or a lost one, move it out of "
+        "the storage."
+    )
+
+
+class ExportFirst(PermanentError, code="PACK-06"):
+    template = _(
+        "This is the archive of an incremental backup: most of its attachments are in "
+        "packs beside it."
+    )
+    remedy = _("Use a complete zip of the backup, made where its packs are.")
+
+
+class PackNameTaken(RetryableError, code="PACK-07"):
+    template = _("%(location)s already has a file that is called %(pack)s.")
+    remedy = _("No action needed: the next attempt uses another name.")
+
+
+class StorageChanged(RetryableError, code="PACK-08"):
+    template = _(
+        "Backups in %(location)s have changed while it was looked at which packs they "
+        "need."
+    )
+    remedy = _("No action needed: nothing was deleted, and the next look decides.")
+
+
+class AttachmentsDiffer(Mismatch, code="PACK-09"):
+    template = _("The packs do not hold the attachments that %(backup)s names.")
+    remedy = _("Use a copy of the backup in another storage.")
+
+
+class NotIncremental(PermanentError, code="PACK-10"):
+    template = _("%(key)s does not say which packs it needs.")
+    remedy = _("Read its manifest from the storage again.")

@@ -1,0 +1,1 @@
+"""Attachment files of incremental backups, each stored once in a pack."""

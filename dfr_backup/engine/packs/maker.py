@@ -1,0 +1,223 @@
+"""New packs: made one after the other, each stored, read back and described before the
+next one begins, so that a kill costs one."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..archive.prepared import Prepared
+from ..archive.writer import ArchiveWriter
+from ..archive.zip_format import Member
+from ..checkpoints import checkpoint
+from ..encryption.files import encrypt_file
+from ..errors.packs import PackNameTaken
+from ..fileio.durable import make_directory
+from ..manifest.names import FILESTORE, sidecar_key
+from ..progress import Progress
+from ..retry import RetryPolicy, with_retries
+from .index import Held, Index, KnownPack
+from .listing import Listing
+from .names import condemned_key, digest_of, pack_key
+from .owner import Owner, PackEncryption, Place
+from .sidecar import PackSidecar, parse_pack_sidecar
+from .terms import Terms
+
+PARTIAL = "pack.part"
+
+
+class _Damaged(Exception):
+    """A file has turned out to be damaged while it was packed."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """What is needed to make packs: ``work`` is a folder for one at a time, ``now``
+    tells the time (aware)."""
+
+    place: Place
+    owner: Owner
+    terms: Terms
+    work: Path
+    now: Callable[[], datetime]
+    retries: RetryPolicy
+    encryption: PackEncryption | None = None
+
+    @property
+    def mark(self) -> str:
+        return self.encryption.mark if self.encryption else ""
+
+
+class PackMaker:
+    """Takes what ``archive_filestore`` writes. Files that are what their name says go
+    into packs; damaged and oddly named ones into the run's ``own`` archive, which
+    keeps what an earlier attempt has left there. Call ``finish`` at the end, or
+    ``drop``."""
+
+    def __init__(
+        self,
+        making: Making,
+        own: ArchiveWriter,
+        listing: Listing,
+        index: Index,
+        progress: Progress,
+    ):
+        self.codec = own.codec
+        self.made: list[KnownPack] = []
+        self._making = making
+        self._own = own
+        self._listing = listing
+        self._index = index
+        self._progress = progress
+        self._partial = making.work / PARTIAL
+        self._pack: ArchiveWriter | None = None
+        self._last = b""
+        self._files = self._size = 0
+
+    def noted(self) -> Iterator[tuple[Member, str]]:
+        return self._own.noted()
+
+    def add_prepared(self, prepared: Prepared) -> None:
+        digest = digest_of(prepared.name.removeprefix(FILESTORE))
+        pack = None if prepared.note else self._pack_for(digest)
+        if pack is None:
+            self._own.add_prepared(prepared)
+            return
+        pack.add_prepared(prepared)
+        self._count(digest, len(prepared.payload))
+
+    def add_file(
+        self,
+        name: str,
+        file: int,
+        size: int,
+        *,
+        digests: Sequence[Any] = (),
+        note: Callable[[], str] = str,
+        advance: Callable[[int], object] = lambda count: None,
+    ) -> int:
+        digest = digest_of(name.removeprefix(FILESTORE))
+        pack = self._pack_for(digest)
+        if pack is None:
+            return self._own.add_file(
+                name, file, size, digests=digests, note=note, advance=advance
+            )
+
+        def require_intact() -> str:
+            if note():
+                raise _Damaged
+            return ""
+
+        start = os.lseek(file, 0, os.SEEK_CUR)
+        try:
+            added = pack.add_file(
+                name, file, size, digests=digests, note=require_intact, advance=advance
+            )
+        except _Damaged:  # and so it has never been in the pack
+            os.lseek(file, start, os.SEEK_SET)
+            return self._own.add_file(name, file, size, note=note)
+        self._count(digest, added)
+        return added
+
+    def finish(self) -> list[KnownPack]:
+        """Store the last pack; return all that were made. Raise EngineError."""
+        if self._pack is not None:
+            self._store(self._pack)
+        return self.made
+
+    def drop(self) -> None:
+        """Let go of a pack that is not complete."""
+        if self._pack is not None:
+            self._pack.release()
+            self._pack = None
+        shutil.rmtree(self._making.work, ignore_errors=True)
+
+    def _pack_for(self, digest: bytes | None) -> ArchiveWriter | None:
+        """Return the pack that takes the next file, None when none may: the files of a
+        pack have the order of their names."""
+        if digest is None:
+            return None
+        if self._pack is not None and self._is_full():
+            self._store(self._pack)
+        if self._pack is None:
+            make_directory(self._making.work)
+            moment = self._making.now()
+            self._pack = ArchiveWriter.create(
+                self._partial, codec=self.codec, moment=moment
+            )
+            self._files, self._size, self._last = 0, 0, b""
+        return self._pack if digest > self._last else None
+
+    def _count(self, digest: bytes | None, size: int) -> None:
+        self._files += 1
+        self._size += size
+        self._last = digest or b""
+
+    def _is_full(self) -> bool:
+        terms = self._making.terms
+        return self._files >= terms.pack_files or self._size >= terms.pack_bytes
+
+    # === STORING === #
+
+    def _store(self, pack: ArchiveWriter) -> None:
+        """Complete a pack and store it, then what describes it."""
+        members = [m for m in pack.members() if m.name.startswith(FILESTORE)]
+        if not members:  # the one file that it was begun for was damaged
+            self.drop()
+            return
+        _count, sums = pack.write_checksums()
+        finalized = pack.close(self._progress.tick)
+        self._pack = None
+        path, size, sha256 = self._partial, finalized.size, finalized.sha256
+        if self._making.encryption:
+            path = path.with_name(f"{PARTIAL}.age")
+            encrypted = encrypt_file(
+                self._partial, path, self._making.encryption.key, Progress(self._watch)
+            )
+            size, sha256 = encrypted.size, encrypted.sha256
+        held = [Held(_digest_in(m), m.size) for m in members]
+        about = PackSidecar(
+            key=self._key(sha256),
+            size=size,
+            sha256=sha256,
+            sums=sums,
+            files=len(held),
+            total=sum(each.size for each in held),
+            mark=self._making.mark,
+            identity=self._making.owner.identity,
+        )
+        self.made.append(self._put(path, about, held))
+        shutil.rmtree(self._making.work, ignore_errors=True)
+
+    def _key(self, sha256: str) -> str:
+        making = self._making
+        key = pack_key(making.owner.identity.uuid, sha256, bool(making.encryption))
+        if {key, condemned_key(key)} & self._listing.objects.keys():
+            # the same files, packed in the same two seconds
+            raise PackNameTaken(pack=key, location=making.place.storage.location(""))
+        return key
+
+    def _put(self, path: Path, about: PackSidecar, held: list[Held]) -> KnownPack:
+        storage, retries = self._making.place.storage, self._making.retries
+        watch = Progress(self._watch)
+
+        def stored() -> None:
+            storage.put(path, about.key, watch)
+            storage.verify(about.key, about.size, about.sha256, Progress(self._watch))
+
+        with_retries(stored, watch, retries)
+        checkpoint("packs.pack.stored")
+        data, beside = about.to_bytes(self._making.owner), sidecar_key(about.key)
+        with_retries(lambda: storage.put_bytes(data, beside), watch, retries)
+        checkpoint("packs.sidecar.stored")
+        return self._index.add(parse_pack_sidecar(data, beside), held)
+
+    def _watch(self, _progress: Progress) -> None:
+        self._progress.tick()
+
+
+def _digest_in(member: Member) -> bytes:
+    return bytes.fromhex(member.name.rpartition("/")[2])

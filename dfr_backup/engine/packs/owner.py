@@ -1,0 +1,61 @@
+"""Whose packs are whose."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..encryption.files import Passphrase
+from ..identity import Identity
+from ..manifest.signature import HERE, WRONG, Signature, Signer
+from ..storages.base import Storage
+from .names import prefix_of
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The database that stores packs: ``identity`` signs new ones, and ``keys``
+    (``Standing.keys``) are all identities whose packs are its own. It uses no others,
+    and deletes none."""
+
+    identity: Identity
+    keys: frozenset[str]
+    signer: Signer
+
+    @cached_property
+    def prefixes(self) -> frozenset[str]:
+        """How the names of its packs begin."""
+        uuids = {Identity.from_key(key).uuid for key in self.keys}
+        return frozenset(map(prefix_of, uuids))
+
+    def sign(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        return self.signer.sign(content, self.identity.to_json())
+
+    def vouches(self, signature: Signature | None) -> bool:
+        """Tell whether this server has signed, for one of the database's own
+        identities."""
+        if signature is None or self.signer.judge(signature) != HERE:
+            return False
+        return Identity.from_json(signature.identity).key in self.keys
+
+    def forged(self, signature: Signature | None) -> bool:
+        return self.signer.judge(signature) == WRONG
+
+
+@dataclass(frozen=True)
+class Place:
+    """A ``storage``, and the folder of this server (``index``, of this location alone)
+    that remembers what the packs there hold."""
+
+    storage: Storage
+    index: Path
+
+
+@dataclass(frozen=True)
+class PackEncryption:
+    """How packs are encrypted. ``mark`` names the ``key`` and is stored in the open:
+    it changes whenever the keys do."""
+
+    mark: str
+    key: Sequence[Any] | Passphrase

@@ -1,0 +1,146 @@
+"""The attachment files of a snapshot, in packs: those that are stored already are only
+named, the others are packed and stored."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..archive.writer import ArchiveWriter
+from ..manifest.pack_use import PackUse
+from ..progress import Progress
+from ..sources.filestore import (
+    ABSENT,
+    LISTED,
+    NAMED,
+    Attachment,
+    FilestoreReport,
+    archive_filestore,
+)
+from .content import Content, content_of
+from .index import Index, KnownPack
+from .listing import Listing
+from .maker import Making, PackMaker
+from .matching import Found, best, choose_thin, match
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What became of the attachment files of a snapshot in one storage: the packs that
+    the backup needs, what is wanted of them, and the ``report`` of all files, also of
+    those in the run's own archive. ``new_files`` and ``new_bytes`` were stored now."""
+
+    uses: tuple[PackUse, ...]
+    content: Content
+    report: FilestoreReport
+    new_files: int
+    new_bytes: int
+
+
+@dataclass
+class _Bits:
+    """Which attachment files are wanted of each pack."""
+
+    packs: Sequence[KnownPack]
+    wanted: dict[int, bytearray] = field(default_factory=dict)
+
+    def want(self, found: Found) -> None:
+        bits = self.wanted.get(found.pack)
+        if bits is None:
+            files = self.packs[found.pack].about.files
+            bits = self.wanted[found.pack] = bytearray((files + 7) >> 3)
+        bits[found.number >> 3] |= 1 << (found.number & 7)
+
+    def uses(self) -> Iterator[tuple[KnownPack, PackUse]]:
+        for number, bits in sorted(self.wanted.items()):
+            pack = self.packs[number]
+            whole = int.from_bytes(bits, "little").bit_count() == pack.about.files
+            yield pack, pack.about.use(None if whole else bytes(bits))
+
+
+class Packing:
+    """Packs the attachment files of one snapshot for one storage."""
+
+    def __init__(self, making: Making):
+        self._making = making
+
+    def pack(
+        self,
+        own: ArchiveWriter,
+        root: Path,
+        attachments: Callable[[], Iterable[Attachment]],
+        progress: Progress,
+    ) -> Packed:
+        """Let every file of the list (by file name, each once) be in a pack of the
+        storage, or in the run's ``own`` archive. ``root`` is the filestore.
+
+        Each file is looked for in the filestore, also when it is stored already; one
+        that is missing or of another size there is reported, and taken from its pack.
+        What an interrupted call has stored is found again. Raise EngineError; what was
+        stored until then stays for the next attempt, or for ``Prune``.
+        """
+        making = self._making
+        listing = Listing.of(making.place.storage, progress)
+        index = Index(making.place, making.owner, making.mark)
+        packs = index.stored(listing, progress)
+        thin, unused = choose_thin(attachments, packs, making.terms)
+        bits, found = _Bits(packs), FilestoreReport()
+
+        def left() -> Iterator[Attachment]:
+            for attachment, places in match(attachments(), packs):
+                place = best(places, thin, unused)
+                if place is None or not _is_held(root, attachment, place, found):
+                    yield attachment
+                    continue
+                bits.want(place)
+                found.add(place.size)
+                progress.advance(place.size)
+
+        maker = PackMaker(making, own, listing, index, progress)
+        try:
+            packed = archive_filestore(maker, root, left(), progress)
+            made = maker.finish()
+        finally:
+            maker.drop()
+        used = [*bits.uses(), *((pack, pack.about.use(None)) for pack in made)]
+        return Packed(
+            uses=tuple(use for _pack, use in used),
+            content=content_of(used),
+            report=_joined(found, packed),
+            new_files=sum(pack.about.files for pack in made),
+            new_bytes=sum(pack.about.size for pack in made),
+        )
+
+
+def _is_held(
+    root: Path, attachment: Attachment, place: Found, report: FilestoreReport
+) -> bool:
+    """Tell whether a file need not be read, because its pack has it. What is wrong with
+    the one in the filestore is reported all the same. One that cannot be looked at is
+    read, so that whoever reads it says why."""
+    try:
+        status = os.lstat(root / attachment.store_fname)
+    except OSError as error:
+        if error.errno not in ABSENT:
+            return False
+        report.note("missing", attachment)
+        return True
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    if status.st_size != place.size:
+        report.note("damaged", attachment)
+    return True
+
+
+def _joined(found: FilestoreReport, packed: FilestoreReport) -> FilestoreReport:
+    """Return what both reports say."""
+    for kind in ("missing", "damaged", "unreadable"):
+        names, more = getattr(found, kind), getattr(packed, kind)
+        setattr(found, kind, [*names, *more][:NAMED])
+        count = getattr(found, f"{kind}_count") + getattr(packed, f"{kind}_count")
+        setattr(found, f"{kind}_count", count)
+    found.troubles = [*found.troubles, *packed.troubles][:LISTED]
+    found.files += packed.files
+    found.bytes += packed.bytes
+    return found

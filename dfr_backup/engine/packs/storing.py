@@ -1,0 +1,80 @@
+"""A packed backup, stored: its archive, then the sidecar that names its packs. Whoever
+deletes packs reads the sidecars first, and so this one looks again after it."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import checkpoint
+from ..errors import EngineError
+from ..errors.packs import PackGone
+from ..manifest.model import Manifest
+from ..manifest.names import sidecar_key
+from ..manifest.write import sidecar
+from ..progress import Progress
+from ..retry import RetryPolicy, with_retries
+from ..storages.base import Storage
+from .listing import Listing
+from .packing import Packed
+
+RETRIES = RetryPolicy()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The archive of a backup, complete: its ``path``, the ``key`` that it gets, its
+    ``size`` (bytes) and ``sha256``, and its ``manifest``."""
+
+    path: Path
+    key: str
+    size: int
+    sha256: str
+    manifest: Manifest
+
+
+def store(
+    storage: Storage,
+    archive: Finished,
+    packed: Packed,
+    sign: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    progress: Progress,
+    retries: RetryPolicy = RETRIES,
+) -> bytes:
+    """Store an archive and read it back, then its sidecar; return the latter.
+
+    All packs must be listed before the sidecar is written, and again after it: when one
+    is not, or is condemned, there is no sidecar, and PackGone is raised; packing again
+    stores what is lost. Raise EngineError.
+    """
+    key, beside = archive.key, sidecar_key(archive.key)
+
+    def stored() -> None:
+        storage.put(archive.path, key, progress)
+        storage.verify(key, archive.size, archive.sha256, progress)
+
+    with_retries(stored, progress, retries)
+    _require_packs(storage, packed, progress, retries)
+    checkpoint("packs.listed")
+    data = sidecar(
+        archive.manifest, key, archive.size, archive.sha256, sign, packed.uses
+    )
+    try:
+        with_retries(lambda: storage.put_bytes(data, beside), progress, retries)
+        checkpoint("packs.named")
+        _require_packs(storage, packed, progress, retries)
+    except EngineError:
+        with suppress(EngineError):
+            storage.delete(beside)
+        raise
+    return data
+
+
+def _require_packs(
+    storage: Storage, packed: Packed, progress: Progress, retries: RetryPolicy
+) -> None:
+    listing = with_retries(lambda: Listing.of(storage, progress), progress, retries)
+    for use in packed.uses:
+        if not listing.keeps(use):
+            raise PackGone(pack=use.key, location=storage.location(""))

@@ -1,0 +1,32 @@
+"""The numbers of packs: how large they are, when they are made anew, how long they are
+kept."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Terms:
+    """``pack_bytes`` and ``pack_files`` end a pack. A pack of which less than
+    ``thin_part`` is wanted is thin, and so are those smaller than ``small_bytes`` when
+    there are more than ``most_small``; of what is stored, ``rewrite_part`` at most is
+    stored anew in a run because of that.
+
+    A pack that no backup needs is condemned when it is older than ``young``, and
+    deleted when it has been condemned for ``grace`` and so many ``backups`` were
+    stored since. When a backup names it that was stored ``settled`` ago, it is spared.
+    """
+
+    pack_bytes: int = 256 << 20
+    pack_files: int = 100_000
+    thin_part: float = 0.5
+    small_bytes: int = 32 << 20
+    most_small: int = 50
+    rewrite_part: float = 0.1
+    young: timedelta = timedelta(hours=24)
+    grace: timedelta = timedelta(hours=48)
+    backups: int = 2
+    settled: timedelta = timedelta(hours=1)
+
+
+TERMS = Terms()
