@@ -1,0 +1,314 @@
+"""Packs that no backup needs are deleted, late, and nothing else is."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from packs_world import (
+    SHOP,
+    MemoryStorage,
+    Server,
+    expected,
+    packs_in,
+    restored,
+)
+
+from dfr_backup.engine.catalog.scan import read_sidecar
+from dfr_backup.engine.encryption.secret_box import Key
+from dfr_backup.engine.errors import EngineError
+from dfr_backup.engine.errors.packs import (
+    BackupUnreadable,
+    CopyNotListed,
+    StorageChanged,
+)
+from dfr_backup.engine.errors.storage import CopyMissing
+from dfr_backup.engine.identity import Identity
+from dfr_backup.engine.manifest.names import sidecar_key
+from dfr_backup.engine.manifest.write import encode
+from dfr_backup.engine.packs.names import condemned_key
+from dfr_backup.engine.packs.prune import Pruned
+
+CONTENTS = [f"content {number}".encode() for number in range(8)]
+
+
+@pytest.fixture
+def storage():
+    return MemoryStorage()
+
+
+@pytest.fixture
+def server(storage, tmp_path):
+    return Server(storage, tmp_path / "one")
+
+
+@pytest.fixture
+def names(server):
+    return sorted(server.write(content) for content in CONTENTS)
+
+
+@pytest.fixture
+def unneeded(server, storage, names):
+    """Store a backup of eight files, then one of the first four; forget the first.
+    Return the pack that nobody needs since."""
+    first, _packed = server.backup(names)
+    storage.pass_time(days=2)
+    server.backup(names[:4])
+    server.forget(first)
+    (last,) = [
+        key for key in packs_in(storage) if key not in needed_by(server, storage)
+    ]
+    return last
+
+
+def needed_by(server, storage):
+    return {
+        use.key
+        for key in server.catalogue
+        for use in read_sidecar(storage, sidecar_key(key)).packs
+    }
+
+
+def nights(server, storage, names, count):
+    for _night in range(count):
+        storage.pass_time(days=1)
+        server.backup(names[:4])
+
+
+def state(storage):
+    return {key: data for key, (data, _modified) in storage.objects.items()}
+
+
+def test_pack_is_condemned_and_deleted_later(server, storage, names, unneeded):
+    assert server.prune() == Pruned(condemned=[unneeded])
+    assert unneeded in packs_in(storage)
+    nights(server, storage, names, 3)
+    kept = packs_in(storage) - {unneeded}
+    assert server.prune() == Pruned(deleted=[unneeded])
+    assert packs_in(storage) == kept
+    assert not [key for key in storage.objects if unneeded[:33] in key]
+    for key in server.catalogue:
+        assert restored(storage, key) == expected(server, names[:4])
+    assert server.prune() == Pruned()
+    assert not list(server.place.index.glob(f"{unneeded[:33]}*"))
+
+
+def test_time_alone_deletes_nothing(server, storage, names, unneeded):
+    server.prune()
+    storage.pass_time(days=400)
+    nights(server, storage, names, 1)
+    assert server.prune() == Pruned()
+    nights(server, storage, names, 1)
+    assert server.prune().deleted == [unneeded]
+
+
+def test_backups_alone_delete_nothing(server, storage, names, unneeded):
+    server.prune()
+    for _run in range(5):
+        storage.pass_time(hours=1)
+        server.backup(names[:4])
+    assert server.prune() == Pruned()
+
+
+def test_backups_that_are_not_verified_do_not_count(server, storage, names, unneeded):
+    server.prune()
+    nights(server, storage, names, 3)
+    for key, copy in list(server.catalogue.items()):
+        server.catalogue[key] = replace(copy, verified=False)
+    assert server.prune() == Pruned()
+
+
+def test_new_pack_is_not_condemned(server, storage, names):
+    key, _packed = server.backup(names)
+    server.forget(key)
+    storage.pass_time(hours=23)
+    assert server.prune() == Pruned()
+    storage.pass_time(hours=2)
+    assert len(server.prune().condemned) == 2
+
+
+def test_pack_that_only_a_stranger_needs_stays(server, storage, names, unneeded):
+    """Whoever has made a backup, and whatever it says of its identity."""
+    twin = Server(storage, server.folder.parent / "twin")
+    for content in CONTENTS:
+        twin.write(content)
+    storage.pass_time(days=1)
+    key, packed = twin.backup(names)
+    assert packed.new_files == 0
+    server.prune()
+    nights(server, storage, names, 3)
+    assert server.prune() == Pruned()
+    assert restored(storage, key) == expected(twin, names)
+
+
+def test_pack_of_another_database_is_never_touched(server, storage, names, tmp_path):
+    clone = Server(storage, tmp_path / "two", Identity(SHOP.uuid, SHOP.system, 20000))
+    for content in CONTENTS:
+        clone.write(content)
+    key, _packed = clone.backup(names)
+    clone.forget(key)
+    before = packs_in(storage)
+    for _night in range(4):
+        nights(server, storage, names, 2)
+        server.prune()
+    assert before <= packs_in(storage)
+
+
+@pytest.mark.parametrize(
+    "sidecar", [None, b"", b"{}", b'{"dfr_backup": {"format": 2}}']
+)
+def test_orphan_is_condemned_first(server, storage, names, unneeded, sidecar):
+    storage.delete(sidecar_key(unneeded))
+    if sidecar is not None:
+        storage.put_bytes(sidecar, sidecar_key(unneeded))
+    assert server.prune() == Pruned(condemned=[unneeded])
+    nights(server, storage, names, 3)
+    assert server.prune() == Pruned(deleted=[unneeded])
+    assert sidecar_key(unneeded) not in storage.objects
+
+
+def test_condemned_pack_that_is_needed_is_spared(server, storage, names):
+    key, _packed = server.backup(names)
+    pack = min(packs_in(storage))
+    storage.put_bytes(b"", condemned_key(pack))
+    assert server.prune() == Pruned()  # the backup may still be withdrawn
+    storage.pass_time(hours=2)
+    assert server.prune() == Pruned(spared=[pack])
+    assert restored(storage, key) == expected(server, names)
+
+
+def test_signature_of_another_key_deletes_nothing(server, storage, names, unneeded):
+    stranger = Server(storage, server.folder.parent / "two", key=Key(bytes(32)))
+    data = storage.objects[sidecar_key(unneeded)][0]
+    content = json.loads(data)
+    content.pop("signature")
+    storage.put_bytes(encode(stranger.owner.sign(content)), sidecar_key(unneeded))
+    assert server.prune() == Pruned()
+
+
+# === WHAT STOPS IT === #
+
+
+def due(server, storage, names):
+    """Let a condemned pack be due."""
+    server.prune()
+    nights(server, storage, names, 3)
+
+
+def stops(server, storage, error):
+    before = state(storage)
+    with pytest.raises(error):
+        server.prune()
+    assert state(storage) == before
+
+
+def test_incomplete_list_deletes_nothing(server, storage, names, unneeded):
+    due(server, storage, names)
+    for key in list(server.catalogue):
+        for hidden in (key, sidecar_key(key)):
+            storage.hidden = {hidden}
+            stops(server, storage, CopyNotListed)
+    storage.hidden = set()
+    assert server.prune().deleted == [unneeded]
+
+
+def test_another_object_than_the_catalogue_knows_deletes_nothing(
+    server, storage, names, unneeded
+):
+    due(server, storage, names)
+    first, second, *_others = server.catalogue
+    data, modified = storage.objects[sidecar_key(first)]
+    storage.objects[sidecar_key(first)] = data + b"\n", modified
+    stops(server, storage, CopyNotListed)
+    storage.objects[sidecar_key(first)] = data, modified
+    storage.objects[second] = storage.objects[second][0] + b"?", modified
+    stops(server, storage, CopyNotListed)
+
+
+@pytest.mark.parametrize(
+    "key, data",
+    [
+        ("shop-20261127T083041Z-00000099.json", b'{"dfr_backup": {"format": 9}}'),
+        ("other.json", b'{"dfr_backup": '),
+        ("with-zip.json", b"{}"),
+    ],
+)
+def test_unreadable_manifest_deletes_nothing(
+    server, storage, names, unneeded, key, data
+):
+    due(server, storage, names)
+    storage.put_bytes(data, key)
+    storage.put_bytes(b"PK", "with-zip.zip")
+    stops(server, storage, BackupUnreadable)
+
+
+def test_foreign_files_stop_nothing(server, storage, names, unneeded):
+    storage.put_bytes(b'{"name": "package"}', "package.json")
+    storage.put_bytes(b"not JSON", "notes.json")
+    due(server, storage, names)
+    assert server.prune().deleted == [unneeded]
+
+
+def test_backup_that_comes_meanwhile_stops_it(server, storage, names, unneeded):
+    due(server, storage, names)
+    lists = []
+
+    def operation(name, _key):
+        lists.append(name)
+        if lists.count("list") == 2 and name == "list":
+            storage.objects["new.json"] = b"{}", storage.now
+
+    storage.operation = operation
+    with pytest.raises(StorageChanged):
+        server.prune()
+    assert unneeded in packs_in(storage)
+
+
+def test_list_that_fails_deletes_nothing(server, storage, names, unneeded):
+    due(server, storage, names)
+
+    def operation(name, key):
+        if name == "open" and "-files-" not in key:
+            raise CopyMissing(key=key)
+
+    before = state(storage)
+    storage.operation = operation
+    with pytest.raises(EngineError):
+        server.prune()
+    assert state(storage) == before
+
+
+# === KILLS === #
+
+
+class Killed(BaseException):
+    """The process has ended."""
+
+
+def test_kill_at_each_step_leaves_too_much(server, storage, names, unneeded):
+    due(server, storage, names)
+    saved = dict(storage.objects)
+    steps = 0
+    while True:
+        storage.objects = dict(saved)
+        left = [steps]
+
+        def operation(_name, _key, left=left):
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+
+        storage.operation = operation
+        try:
+            server.prune()
+        except Killed:
+            pass
+        else:
+            break
+        storage.operation = lambda name, key: None
+        for key in server.catalogue:
+            assert restored(storage, key) == expected(server, names[:4])
+        server.prune()
+        assert unneeded not in packs_in(storage)
+        assert not [key for key in storage.objects if unneeded[:33] in key]
+        steps += 1
+    assert steps > 8
