@@ -15,7 +15,7 @@ sys.modules.setdefault("dfr_backup", package)
 from dfr_backup.engine.archive.reader import open_archive  # noqa: E402
 from dfr_backup.engine.postgres.connection import Connection  # noqa: E402
 from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.restore.files import extract_filestore  # noqa: E402
+from dfr_backup.engine.restore.files import FilestoreExtraction  # noqa: E402
 from dfr_backup.engine.restore.finish import (  # noqa: E402
     FinishOptions,
     finish_database,
@@ -75,7 +75,8 @@ def restore(instance, archive, place, statements=(), meanwhile=lambda target: No
         ) as target:
             target.create()
             load(opened.sql(), target.connection, Progress())
-            extract_filestore(opened, target.filestore, Progress())
+            with FilestoreExtraction(opened, target.filestore) as extraction:
+                extraction.finish(Progress())
             report = verify_restored(
                 target.connection, opened.manifest, target.filestore, Progress()
             )

@@ -14,6 +14,7 @@ import tracemalloc
 import zipfile
 
 import pytest
+from extracting import extract_filestore
 
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
@@ -47,7 +48,6 @@ from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.files import (
     FilestoreExtraction,
-    extract_filestore,
     unpack_addons,
 )
 from dfr_backup.engine.restore.write_behind import WriteBehind

@@ -177,7 +177,7 @@ def test_a_uuid_that_was_typed_in_opens_nothing(databases, originals):
     standing = find_standing(thief, thief, originals, SERVER)
     assert not standing.is_original
     assert victim.key not in standing.keys
-    assert standing.original_name == "ident_victim"
+    assert standing.known.identity.name == "ident_victim"
 
 
 def test_only_databases_with_this_addon_are_asked(databases):

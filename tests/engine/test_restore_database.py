@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import psycopg2
 import pytest
+from extracting import extract_filestore
 from psycopg2 import sql
 from run_fixtures import databases, run_sql
 
@@ -48,7 +49,6 @@ from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore import target as target_module
 from dfr_backup.engine.restore import verify
 from dfr_backup.engine.restore.database_location import PREFIX, DatabaseLocation
-from dfr_backup.engine.restore.files import extract_filestore
 from dfr_backup.engine.restore.finish import (
     FinishOptions,
     analyze,

@@ -225,7 +225,7 @@ def test_cancel(tmp_path, addon):
     writer = ArchiveWriter.create(tmp_path / "a.zip")
     with pytest.raises(Cancelled):
         archive_addons(writer, [AddonSource("shop", addon)], progress)
-    writer.abandon()
+    writer.release()
 
 
 # === GIT === #

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..encryption.secret_box import Key
-from ..errors.trust import WrongSignature
 
 ALGORITHM = "HMAC-SHA-256"
 PURPOSE = b"dfr_backup manifest signature 1"
@@ -69,14 +68,6 @@ class Signer:
             return ELSEWHERE
         right = hmac.compare_digest(_value(key, signature.digest), signature.value)
         return HERE if right else WRONG
-
-    def require_not_wrong(self, signature: Signature | None, key: str) -> str:
-        """Return what ``judge`` does about the manifest of the archive ``key``. Raise
-        WrongSignature."""
-        verdict = self.judge(signature)
-        if verdict == WRONG:
-            raise WrongSignature(key=key)
-        return verdict
 
 
 def signature_of(manifest: Mapping[str, Any]) -> Signature | None:

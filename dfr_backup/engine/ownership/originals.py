@@ -128,13 +128,6 @@ class Standing:
         own = frozenset((self.present.key,))
         return self.known.keys | own if self.known and self.is_original else own
 
-    @property
-    def original_name(self) -> str:
-        """The name that the original had, "" when nobody knows it."""
-        if self.known:
-            return self.known.identity.name
-        return self.remembered.name if self.remembered else ""
-
 
 def find_standing(
     present: Identity,

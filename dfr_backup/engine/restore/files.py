@@ -50,24 +50,6 @@ class UnpackedAddons:
     skipped: tuple[str, ...]
 
 
-def extract_filestore(
-    archive: Archive,
-    target: Path,
-    progress: Progress,
-    *,
-    workers: int | None = None,
-    durable: bool = True,
-) -> Unpacked:
-    """Write the attachment files to ``target``, a directory that must not exist yet.
-
-    See ``FilestoreExtraction``, which does it while something else is done.
-    """
-    with FilestoreExtraction(
-        archive, target, workers=workers, durable=durable
-    ) as extraction:
-        return extraction.finish(progress)
-
-
 class FilestoreExtraction:
     """The attachment files, written to ``target`` by threads of their own.
 
