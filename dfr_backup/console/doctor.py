@@ -12,6 +12,7 @@ from ..engine.postgres.client_tools import find_client_tool
 from ..engine.postgres.keepalive import in_words
 from ..engine.postgres.sessions import require_sessions
 from ..models.pause import pause_problem
+from .report import plain
 from .runs import environment
 
 
@@ -44,7 +45,8 @@ def show(found):
     for row in found:
         code = f" [{row['error_code']}]" if row["error_code"] else ""
         mark = "OK    " if row["ok"] else "FAILED"
-        print(f"{mark}  {row['check']}: {row['detail']}{code}")
+        detail = "\n        ".join(map(plain, str(row["detail"]).split("\n")))
+        print(f"{mark}  {plain(row['check'])}: {detail}{code}")
         if row["hint"]:
             print(f"        -> {row['hint']}")
 

@@ -86,13 +86,19 @@ def explained(problem):
 
 def print_table(head, rows, below):
     """Print rows of texts below their heads, each with the lines that belong to it."""
-    rows = [row + ("",) * (len(head) - len(row)) for row in rows]
+    rows = [tuple(map(plain, row)) + ("",) * (len(head) - len(row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     print(_line(head, widths))
     for row, lines in zip(rows, below, strict=True):
         print(_line(row, widths))
         for line in lines:
-            print(f"    {line}")
+            print(f"    {plain(line)}")
+
+
+def plain(text):
+    """Return a text as one line that only shows something: names of databases, plans
+    and storages are those of somebody else, and a terminal obeys what they hold."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
 
 
 def _line(cells, widths):

@@ -12,7 +12,7 @@ from ..engine.errors.server import NoSuchDatabase
 from ..engine.status.databases import list_databases
 from ..engine.status.look import ask_each, look_at
 from ..engine.status.verdict import status_of_error, status_of_shut
-from .report import passed_over
+from .report import passed_over, plain
 
 WRONG_USAGE = 4
 PATIENCE = 2.0  # seconds, after which a person wants to see something move
@@ -127,7 +127,7 @@ class Counter:
 
     def tick(self):
         if self._shown and time.monotonic() - self._since > PATIENCE:
-            line = f"{self._done} of {self._total} databases  {self._doing}"
+            line = f"{self._done} of {self._total} databases  {plain(self._doing)}"
             print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
     def end(self):

@@ -15,7 +15,7 @@ from ..engine.status.metrics import metrics_of
 from ..engine.status.verdict import CRITICAL, LEVELS, OK, UNKNOWN, worst
 from . import several
 from .archives import fail
-from .report import explained, print_table, problem_as_json
+from .report import explained, plain, print_table, problem_as_json
 
 APPLICATION = "dfr_backup status"
 READABLE = 0o644  # by node_exporter, which runs as somebody else
@@ -235,4 +235,4 @@ def _news(told):
         ("gone", told.gone),
     )
     parts = "; ".join(f"{word}: {', '.join(names)}" for word, names in groups if names)
-    return f"New since {told.since:%Y-%m-%d %H:%M} UTC: {parts or 'nothing'}"
+    return f"New since {told.since:%Y-%m-%d %H:%M} UTC: {plain(parts or 'nothing')}"

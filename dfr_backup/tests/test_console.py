@@ -14,7 +14,7 @@ from odoo.tests import TransactionCase, tagged
 from odoo.tools import config
 
 from .. import console, odoo_config, runner
-from ..console import archives, doctor
+from ..console import archives, doctor, report
 from ..console.runs import _refuse
 from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.runs import SwitchedOff
@@ -175,3 +175,16 @@ class TestConsole(TransactionCase):
         self.assertTrue(told["hint"])
         self.assertNotIn(SwitchedOff.code, told["error"])
         self.assertNotIn(told["hint"], told["error"])
+
+    def test_no_name_of_somebody_else_reaches_a_terminal_as_it_is(self):
+        """It could clear the screen, or add a line that says that all is well."""
+        name = "shop\x1b[2J\n\u202eshop  ok\x9b1A"
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            report.print_table(("DATABASE", "STATE"), [(name, "failing")], [[name]])
+            doctor.show([doctor.row(f"Storage “{name}”", False, name, "", "X-1")])
+        lines = output.getvalue().splitlines()
+        self.assertEqual(len(lines), 3 + 2)
+        self.assertTrue(all(line.isprintable() for line in lines), lines)
+        indented = [line for line in lines if line.startswith("    ")]
+        self.assertEqual(len(indented), 2)
