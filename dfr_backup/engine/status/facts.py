@@ -47,7 +47,7 @@ PLANS = """
 """
 # the last run that has ended in each way, and those that are open
 RUNS = """
-    SELECT r.plan_id, r.state, r.ended, j.error, j.error_code
+    SELECT r.plan_id, r.state, r.ended, r.id, j.error, j.error_code
       FROM (SELECT plan_id, state, max(date_end) AS ended, max(id) AS id
               FROM backup_job
              WHERE kind = 'backup' AND (date_end IS NULL OR date_end <= %(latest)s)
@@ -257,10 +257,11 @@ def _plans(cr: Any, uuid: str, moment: datetime) -> tuple[Plan, ...]:
 def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
     number, name, active, frequency, hours, since, next_run, tested = row
     complete, size = good
-    ended = {s: run[0] for s, run in runs.items() if s not in OPEN_STATES and run[0]}
+    # of two that ended in one second, the later one counts
+    ended = {s: run[:2] for s, run in runs.items() if s not in OPEN_STATES and run[0]}
     newest = max(ended, key=lambda state: ended[state], default="")
     last = newest if newest != "success" else ""
-    error, code = runs[last][1:] if last else ("", "")
+    error, code = runs[last][2:] if last else ("", "")
     promise = PlanFacts(
         promise=timedelta(hours=hours if active else 0),
         promised_since=_aware(since),
