@@ -204,7 +204,8 @@ def test_digests_get_everything(tmp_path):
         stream.write(NOISE)
     assert sha1.digest() == hashlib.sha1(TEXT + NOISE, usedforsecurity=False).digest()
     assert stream.sha256 == hashlib.sha256(TEXT + NOISE).hexdigest()
-    writer.release()
+    writer.abandon()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_members_may_be_read_while_more_are_added(tmp_path):

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from extracting import extract_filestore
 from packs_world import (
     SHOP,
     MemoryStorage,
@@ -42,7 +43,6 @@ from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.packs.sidecar import PackSidecar
 from dfr_backup.engine.packs.terms import Terms
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore.files import extract_filestore
 from dfr_backup.engine.sources.filestore import ROOM
 
 CONTENTS = [f"content {number}".encode() * (number + 1) for number in range(11)]

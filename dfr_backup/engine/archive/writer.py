@@ -284,6 +284,13 @@ class ArchiveWriter:
             if journal >= 0:
                 os.close(journal)
 
+    def abandon(self) -> None:
+        """Remove the archive and its journal."""
+        self.release()
+        with self._explained():
+            self._path.unlink(missing_ok=True)
+            self._journal_path.unlink(missing_ok=True)
+
     # === BYTES === #
 
     @property
