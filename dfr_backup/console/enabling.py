@@ -9,7 +9,7 @@ from odoo.sql_db import close_db
 
 from .. import odoo_config
 from ..engine.errors import EngineError
-from ..engine.errors.server import NotEnabled
+from ..engine.errors.server import NotEnabled, NothingPlanned
 from ..engine.status.facts import require_installable
 from ..models.server_profile import provision
 from . import runs, several
@@ -57,10 +57,11 @@ def _enabled(status):
     finally:
         Registry.delete(database)
         close_db(database)
+    state = "enabled" if is_new else "was_enabled"
+    # as after a restore, which leaves the plans archived
+    problem = None if done["plans"] else NothingPlanned()
     notes = (f"storages: {', '.join(done['storages'])}",)
-    return Row(
-        database, "enabled" if is_new else "was_enabled", notes=notes, facts=done
-    )
+    return Row(database, state, problem, notes=notes, facts=done)
 
 
 def _install(database):
@@ -81,6 +82,6 @@ def _provisioned(database):
             plans._create_default()
         storages = env["backup.storage"].search([])
         return {
-            "plans": plans.search([]).mapped("name"),
+            "plans": env["backup.plan"].search([]).mapped("name"),
             "storages": storages.mapped("name"),
         }

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 import time
 from dataclasses import dataclass
 
@@ -67,6 +68,8 @@ def run(options):
             started[status.database] = found
         counter.advance()
     counter.end()
+    if started and not odoo_config.starts_runs():
+        print("A worker starts them: odoo backup worker", file=sys.stderr)
     rows += _followed(started, options)
     rows.sort(key=lambda row: row.database)
     return told(rows, options, ("RUN", "SECONDS", "SIZE"), _exit_status(rows))

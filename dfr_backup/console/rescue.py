@@ -61,7 +61,8 @@ def restore_all(options):
     notes, rows = Notes(), []
     for best in found.values():
         try:
-            rows.append(_restored(best, options, notes))
+            with odoo_config.data_folder_explained():
+                rows.append(_restored(best, options, notes))
         except EngineError as error:
             rows.append(_row(best, "failed", error))
     return told(rows, options, HEAD)
@@ -178,8 +179,10 @@ def _found(options):
 def _storages(source, options):
     """Return the storages of an address, or of a section of the profile: each folder
     below it, where that is on this server."""
-    profile = odoo_config.profile()
-    section = profile and profile.section(source)
+    section = None
+    if "/" not in source:  # an address needs no profile, which may be lost as well
+        profile = odoo_config.profile()
+        section = profile and profile.section(source)
     if section and not section.kind.directory:
         return _of_section(section, (options.database or "").split(","))
     if section:

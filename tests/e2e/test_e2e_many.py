@@ -10,7 +10,7 @@ from waits import Hold, until
 
 from dfr_backup.engine.errors.identity import AddonMissing
 from dfr_backup.engine.errors.restore import NameTaken
-from dfr_backup.engine.errors.server import NothingWhole, OtherRelease
+from dfr_backup.engine.errors.server import NothingPlanned, NothingWhole, OtherRelease
 
 
 @pytest.fixture
@@ -94,6 +94,10 @@ def test_enable_installs_the_addon_once(instance, without_addon):
     _told, rows = asked(instance, "enable", "--all", status=0)
     assert {row["state"] for row in rows.values()} == {"was_enabled"}
     assert instance.sql(query, database=without_addon) == [("NAS",)]
+    instance.sql("UPDATE backup_plan SET active = false")
+    _told, rows = asked(instance, "enable", "--all", status=2)
+    assert rows[instance.database]["error_code"] == NothingPlanned.code
+    instance.sql("UPDATE backup_plan SET active = true")
     change = (
         "UPDATE ir_module_module SET latest_version = '18.0.1.3' WHERE name = 'base'"
     )
@@ -107,6 +111,7 @@ def test_all_databases_come_back_and_a_second_call_goes_on(instance, tmp_path):
     run = instance.backup()
     name, folder = instance.database, str(instance.storage.parent)
     words = ("restore", "--from", folder, "--all", "--same-identity")
+    instance.write_conf(dfr_backup_profile="/lost/with/the/host.ini")
     uuid = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
     before = instance.sql(uuid)
     drop_database(name)
