@@ -213,13 +213,15 @@ class BackupRun(FilesRun):
 
     def _follow_and_dump(self, connection: Connection, progress: Progress) -> None:
         at = self.context.database
-        replica = Replica(at.connection(), connection, at.replica_patience(), progress)
+        run, patience = self.job.uuid, at.replica_patience()
+        replica = Replica(at.connection(), connection, run, patience, progress)
         try:
             self._dump(connection, progress, replica.await_in)
         except Cancelled:
             raise
         except EngineError as error:
             raise replica.explained(error) from error
+        replica.require_still()
 
     @contextlib.contextmanager
     def _postponing(self) -> Iterator[None]:

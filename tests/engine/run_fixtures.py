@@ -19,7 +19,7 @@ CREATE TABLE ir_module_module (name text, state text);
 CREATE TABLE ir_config_parameter (key text UNIQUE, value text, create_uid int,
   create_date timestamp, write_uid int, write_date timestamp);
 CREATE TABLE backup_plan (active bool, next_run timestamp);
-CREATE TABLE backup_job (state text, date_end timestamp, error text);
+CREATE TABLE backup_job (state text, date_end timestamp, error text, uuid text);
 CREATE TABLE backup_step (state text, date_end timestamp);
 CREATE TABLE body (id int, text text);
 INSERT INTO ir_module_module VALUES ('base', 'installed');

@@ -84,6 +84,9 @@ class Server:
 
 
 class Standby(Server):
+    def promote(self):
+        self.run("pg_ctl", "-D", self.data, "-w", "promote")
+
     def is_behind(self, primary):
         ((position,),) = primary.sql("SELECT pg_current_wal_lsn()::text")
         query = f"SELECT pg_last_wal_replay_lsn() < '{position}'"
@@ -108,6 +111,19 @@ def _folder():
 
 
 @contextlib.contextmanager
+def standby_of(primary):
+    with contextlib.ExitStack() as stack:
+        standby = Standby(stack.enter_context(_folder()))
+        standby.run(
+            "pg_basebackup", "-D", standby.data, "-R", "-X", "stream", "-c", "fast",
+            "-h", "127.0.0.1", "-p", primary.port, "-U", "postgres",
+        )  # fmt: skip
+        stack.callback(standby.stop)
+        standby.start(STANDBY)
+        yield standby
+
+
+@contextlib.contextmanager
 def primary_and_standby():
     with contextlib.ExitStack() as stack:
         primary = Server(stack.enter_context(_folder()))
@@ -117,11 +133,4 @@ def primary_and_standby():
         )  # fmt: skip
         stack.callback(primary.stop)
         primary.start(PRIMARY)
-        standby = Standby(stack.enter_context(_folder()))
-        standby.run(
-            "pg_basebackup", "-D", standby.data, "-R", "-X", "stream", "-c", "fast",
-            "-h", "127.0.0.1", "-p", primary.port, "-U", "postgres",
-        )  # fmt: skip
-        stack.callback(standby.stop)
-        standby.start(STANDBY)
-        yield primary, standby
+        yield primary, stack.enter_context(standby_of(primary))

@@ -144,3 +144,31 @@ class NotReplica(PermanentError, code="DUMP-32"):
         "writes, or belongs to another cluster."
     )
     remedy = _("Check db_replica_host and db_replica_port in odoo.conf.")
+
+
+class ReplicaSilent(PermanentError, code="DUMP-33"):
+    template = _("%(host)s does not tell the database user how far it is.")
+    remedy = _(
+        "As a superuser, on the primary, in this database: GRANT EXECUTE ON FUNCTION "
+        "pg_is_in_recovery(), pg_control_system(), pg_current_wal_lsn(), "
+        "pg_last_wal_replay_lsn(), pg_logical_emit_message(boolean, text, text) TO "
+        '"%(user)s".'
+    )
+
+
+class ReplicaDiverged(PermanentError, code="DUMP-34"):
+    template = _(
+        "The read replica %(host)s does not know this run: it follows another server, "
+        "such as a copy of this one."
+    )
+    remedy = _("Check db_replica_host and db_replica_port in odoo.conf.")
+
+
+class ReplicaUnlogged(PermanentError, code="DUMP-35"):
+    template = _(
+        "The read replica %(host)s has no rows of unlogged tables: %(tables)s."
+    )
+    remedy = _(
+        "Run ALTER TABLE … SET LOGGED for them, or set dfr_backup_use_replica = False "
+        "in odoo.conf."
+    )
