@@ -15,11 +15,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from odoo import release
-from odoo.modules import Manifest
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.sql_db import connection_info_for
 from odoo.tools import config
 
+from . import compat
 from .engine.concurrency.cores import usable_cores
 from .engine.encryption.secret_box import (
     Key,
@@ -447,7 +447,7 @@ def restored_addons_path(database: str, job_uuid: str) -> Path:
 def addons_line(path: Path) -> str:
     """Return the line of odoo.conf with which this Odoo loads addons from ``path``,
     too."""
-    return f"addons_path = {','.join([*config['addons_path'], str(path)])}"
+    return f"addons_path = {','.join([*compat.addons_path(), str(path)])}"
 
 
 def markers() -> Path:
@@ -484,7 +484,7 @@ def moved_command(database: str) -> str:
 
 def modules_on_disk() -> list[str]:
     """Return the names of all modules that this server could load."""
-    return sorted(manifest.name for manifest in Manifest.all_addon_manifests())
+    return compat.addons_on_disk()
 
 
 def neutralization(modules: list[str]) -> list[str]:
@@ -506,12 +506,8 @@ def local_rules() -> LocalRules:
 
 
 def _addons_paths() -> list[str]:
-    paths = [
-        config.addons_base_dir,
-        config.addons_community_dir,
-        config.addons_data_dir,
-    ]
-    return [path for path in [*paths, *config["addons_path"]] if os.path.isdir(path)]
+    paths = [*compat.own_addons_paths(), *compat.addons_path()]
+    return [path for path in paths if os.path.isdir(path)]
 
 
 def custom_addons(env) -> list[AddonSource]:
@@ -524,21 +520,16 @@ def custom_addons(env) -> list[AddonSource]:
     modules = env["ir.module.module"].search(
         [("state", "=", "installed")], order="name"
     )
-    manifests = [
-        Manifest.for_addon(name, display_warning=False)
-        for name in modules.mapped("name")
-    ]
+    folders = compat.addon_folders(modules.mapped("name"))
     return [
-        AddonSource(manifest.name, Path(manifest.path).resolve())
-        for manifest in manifests
-        if manifest and not _is_standard(manifest.addons_path)
+        AddonSource(name, folder.resolve())
+        for name, folder in folders.items()
+        if not _is_standard(folder.parent)
     ]
 
 
-def _is_standard(addons_path: str) -> bool:
-    return any(
-        os.path.isdir(os.path.join(addons_path, name)) for name in STANDARD_ADDONS
-    )
+def _is_standard(addons_path: Path) -> bool:
+    return any((addons_path / name).is_dir() for name in STANDARD_ADDONS)
 
 
 def odoo_manifest(cr) -> dict:

@@ -7,6 +7,7 @@ import sys
 from odoo.tools import config
 
 from .. import odoo_config, run_queue, runner
+from ..compat import named_databases
 from ..engine.errors import EngineError
 from ..engine.errors.restore import acceptable_findings
 from . import (
@@ -52,7 +53,7 @@ def main(parser, cmdargs) -> int:
         _odoo_options(options), setup_logging=options.command in ("runner", "worker")
     )
     if options.command in INTERNAL:
-        return options.call_in(config["db_name"][0], options)
+        return options.call_in(named_databases()[0], options)
     try:
         return _call(options)
     except EngineError as error:
@@ -65,7 +66,7 @@ def _call(options):
     with odoo_config.data_folder_explained():
         if not options.needs_database(options):
             return options.call(options)
-        databases = config["db_name"]
+        databases = named_databases()
         if len(databases) != 1:
             print("Name one database: -d DATABASE", file=sys.stderr)
             return WRONG_USAGE

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from odoo.tools import config
 
 from .. import odoo_config
+from ..compat import named_databases
 from ..engine.errors import EngineError
 from ..engine.errors.server import NoSuchDatabase
 from ..engine.status.databases import list_databases
@@ -24,7 +25,7 @@ def chosen(options, application_name):
     server = odoo_config.connection("postgres", application_name)
     hidden = {"postgres", config["db_template"]}
     # as Odoo's own list does: with a filter, the names are those of the server
-    named = [] if options.all and config["dbfilter"] else config["db_name"]
+    named = [] if options.all and config["dbfilter"] else named_databases()
     listed = list_databases(server, named, hidden)
     known = {one.name for one in listed}
     for name in options.exclude:
@@ -103,7 +104,7 @@ def naming(command):
     databases it is about."""
 
     def call(options):
-        if options.all or config["db_name"]:
+        if options.all or named_databases():
             return command(options)
         print("Name a database: -d DATABASE, or all: --all", file=sys.stderr)
         return WRONG_USAGE

@@ -8,9 +8,9 @@ import signal
 from odoo.modules.registry import Registry
 from odoo.service.db import list_dbs
 from odoo.sql_db import close_db
-from odoo.tools import config
 
 from .. import odoo_config, run_queue, runner
+from ..compat import named_databases
 from ..engine.errors.runs import SwitchedOff
 from ..engine.postgres.installed import require_version
 from .runs import environment
@@ -50,7 +50,7 @@ def worker(_options):
 def _databases(troubles):
     """Return the names of the databases to look at: none while PostgreSQL is away."""
     with _named_once(troubles, "postgres"):
-        return config["db_name"] or list_dbs(force=True)
+        return named_databases() or list_dbs(force=True)
     return []
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from odoo import api, models
 
 from .. import odoo_config
+from ..compat import members
 from ..engine.errors import PermanentError
 from ..engine.errors.identity import NotUpgraded
 from ..engine.postgres.installed import require_version
@@ -72,7 +73,7 @@ class BackupVersion(models.AbstractModel):
         groups = self.env.ref("dfr_backup.group_manager") | self.env.ref(
             "base.group_system"
         )
-        return groups.sudo().all_user_ids.filtered(lambda u: u.active and u.email)
+        return members(groups.sudo()).filtered(lambda u: u.active and u.email)
 
     @api.model
     def _overview(self, error):

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from odoo.tests import TransactionCase
+from odoo.tests import TransactionCase, tagged
 
 from ..runs import context
 from ..runs.records import (
@@ -35,6 +35,7 @@ TYPES = {  # of fields
 }
 
 
+@tagged("post_install", "-at_install")
 class TestRunRecords(TransactionCase):
     def test_fields_are_there_and_of_their_type(self):
         for records, name in MODELS.items():

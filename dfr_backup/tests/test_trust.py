@@ -3,7 +3,7 @@
 import shutil
 
 from odoo.exceptions import AccessError, ValidationError
-from odoo.tests import new_test_user
+from odoo.tests import new_test_user, tagged
 
 from .common import BackupCase
 
@@ -21,6 +21,7 @@ WIZARDS = (
 )
 
 
+@tagged("post_install", "-at_install")
 class TestTrust(BackupCase):
     @classmethod
     def setUpClass(cls):

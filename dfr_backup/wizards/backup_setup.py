@@ -8,7 +8,6 @@ from zoneinfo import available_timezones
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.fields import Domain
 from odoo.tools.mail import email_normalize
 
 from ..engine.messages import Size
@@ -139,7 +138,7 @@ class BackupSetup(models.TransientModel):
         )
 
     def _last_archive(self):
-        ended = Domain(self.plan_id._origin._backups()) & Domain("archive_size", ">", 0)
+        ended = [*self.plan_id._origin._backups(), ("archive_size", ">", 0)]
         return self.env["backup.job"].search(ended, limit=1)
 
     @api.depends_context("uid")

@@ -75,6 +75,44 @@ def test_command_knows_the_console_alone():
     assert ours == ["odoo.addons.dfr_backup.console"]
 
 
+# what other series of Odoo have not got, or in another form
+OF_THIS_SERIES = {
+    "NO_ACCESS", "Domain", "Manifest", "_commit_progress", "_notify_progress",
+    "addons_base_dir", "addons_community_dir", "all_user_ids", "lock_for_update",
+    "orm", "try_lock_for_update",
+}  # fmt: skip
+OUR_OWN = {"Manifest": "dfr_backup.engine.manifest.model.Manifest"}
+
+
+def spoken_in(path):
+    """Return each name, attribute, and part of an import of a file."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Name):
+            yield node.id
+    for name in imported(path):
+        yield from name.split(".")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted(ADDON.rglob("*.py")) if p.parent.name != "tests"],
+    ids=lambda path: path.relative_to(ADDON).as_posix(),
+)
+def test_calls_of_one_series_are_in_compat(path):
+    if path.is_relative_to(ADDON / "migrations") or path in ENGINE or path in RUNS:
+        return
+    found = OF_THIS_SERIES.intersection(spoken_in(path))
+    ours = {name for name, whole in OUR_OWN.items() if whole in imported(path)}
+    ours |= {"NO_ACCESS"} & {n.split(".")[-1] for n in imported(path) if "compat" in n}
+    if path.name == "compat.py":
+        assert found >= {"NO_ACCESS", "all_user_ids", "try_lock_for_update"}
+    else:
+        assert found <= ours
+
+
 PARSERS = {"json.loads", "json.load", "json.JSONDecoder"}
 # ours, of this process; and rclone's, which is bounded where it is read
 READS_JSON_ITSELF = {

@@ -3,10 +3,10 @@ import re
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
-from odoo.orm.models import NO_ACCESS
 from odoo.tools import SQL
 
 from ... import odoo_config
+from ...compat import NO_ACCESS
 from ...engine.encryption.secret_box import is_bound
 from ...engine.errors import PermanentError
 from ...engine.errors.secrets import FieldUnreadable, NoOwner, SecretOfAnother

@@ -8,6 +8,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import mail
 
 from ... import odoo_config, runner
+from ...compat import MEMBER_OF
 from ...engine.monitoring.ping import check_url
 from ...engine.policy.schedule import Schedule, next_time
 from ..engine_messages import translate, translate_engine_errors
@@ -59,7 +60,7 @@ class BackupAlertsMixin(models.AbstractModel):
         "backup_plan_attention_user",
         string="Activities For",
         domain=lambda self: [
-            ("all_group_ids", "in", self.env.ref("dfr_backup.group_viewer").ids),
+            (MEMBER_OF, "in", self.env.ref("dfr_backup.group_viewer").ids),
         ],
         default=lambda self: self._default_attention_users(),
         help="They get an activity when a run fails or the backup is overdue. The next "

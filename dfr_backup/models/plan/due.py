@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from odoo import fields
 
+from ...compat import lock_free
 from ...runs.state import RunState
 from ..server_alerts import tell_operator
 from . import mails, monitors
@@ -21,7 +22,7 @@ def create_due_runs(plans):
     """Create one run for each plan whose time has come, however often it was
     missed."""
     now = fields.Datetime.now()
-    for plan in plans.search([("next_run", "<=", now)]).try_lock_for_update():
+    for plan in lock_free(plans.search([("next_run", "<=", now)])):
         moment = plan.next_run
         if moment > now:
             continue
@@ -45,7 +46,7 @@ def _create_due_run(plan, moment):
 def create_due_verifications(plans):
     """Create one verification for each plan whose time has come."""
     now = fields.Datetime.now()
-    for plan in plans.search([("next_verification", "<=", now)]).try_lock_for_update():
+    for plan in lock_free(plans.search([("next_verification", "<=", now)])):
         plan.next_verification = plan._days_from_now(plan.verify_every)
         waiting = [("plan_id", "=", plan.id), ("kind", "=", "verify")]
         copies = newest_copies(plan)
@@ -60,7 +61,7 @@ def create_due_drills(plans):
     """Create one drill for each plan whose time has come."""
     now = fields.Datetime.now()
     jobs = plans.env["backup.job"]
-    for plan in plans.search([("next_drill", "<=", now)]).try_lock_for_update():
+    for plan in lock_free(plans.search([("next_drill", "<=", now)])):
         plan.next_drill = plan._days_from_now(plan.drill_every)
         waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
         copies = newest_of_each_storage(plan).filtered("is_trusted")
@@ -74,7 +75,7 @@ def create_due_drills(plans):
 def send_digests(plans):
     """Send each weekly digest whose time has come."""
     now = fields.Datetime.now()
-    for plan in plans.search([("next_digest", "<=", now)]).try_lock_for_update():
+    for plan in lock_free(plans.search([("next_digest", "<=", now)])):
         plan.next_digest = plan._after_digest()
         if plan._may_speak():
             with plan._harmless():
@@ -89,7 +90,7 @@ def watch_promises(plans):
     changed = found.filtered(lambda plan: plan.is_overdue != bool(plan.overdue_told_at))
     for plan in changed.filtered(lambda plan: plan._may_speak()):
         with plan._harmless():
-            if plan.try_lock_for_update():
+            if lock_free(plan):
                 _tell_overdue(plan) if plan.is_overdue else _forget_overdue(plan)
 
 
@@ -117,7 +118,7 @@ def forget_wrong_clocks(plans, now):
     ahead."""
     for plan in plans.search([]):
         wrong = _wrong_moments(plan, now)
-        if wrong and plan.try_lock_for_update():
+        if wrong and lock_free(plan):
             for name in wrong:
                 _logger.warning("%s of plan %s was %s", name, plan.name, plan[name])
             plan.write(wrong)

@@ -3,6 +3,7 @@
 from odoo.tools import mail
 
 from ... import odoo_config
+from ...compat import members
 
 # reserved by RFC 2606: nobody lives there
 NOWHERE = (
@@ -27,7 +28,7 @@ def alert_recipients(plan):
 def alert_users(users, groups):
     """Return the people among ``users``, and those who have a role of
     ``groups``."""
-    found = users.sudo() | groups.sudo().all_user_ids
+    found = users.sudo() | members(groups.sudo())
     return found.filtered(lambda user: user.active and not user.share)
 
 

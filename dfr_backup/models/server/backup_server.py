@@ -10,6 +10,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from ... import odoo_config
+from ...compat import commit_of_cron
 from ...engine.errors import EngineError
 from ...engine.monitoring.health import Standing, heard, unheard
 from ...engine.monitoring.watch import (
@@ -245,7 +246,7 @@ class BackupServer(models.Model):
     @api.model
     def _let_go(self):
         """End the transaction: none is held while others think about their answer."""
-        self.env["ir.cron"]._commit_progress()
+        commit_of_cron(self.env)
 
     def _ask(self, let_go=lambda: None, seconds=TOTAL_SECONDS):
         """Ask these servers and write down what they say, all of it at once."""
