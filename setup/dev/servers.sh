@@ -45,15 +45,15 @@ backup_and_restore() {
     echo "pg_path = $pg_path" >>"$ODOO_RC"
     rm -rf "$pg_path" "$backups"
     mkdir -p "$pg_path"
-    dropdb --if-exists --force "$name"
+    forget "$name"
     logged odoo -d "$name" -i dfr_backup --stop-after-init --no-http --workers 0
     while read -r version program; do
         say "PostgreSQL $major, pg_dump $version: a backup, its restore, its restore test"
         write_pg_dump "$program"
         backup_with "$version"
     done < <(pg_dumps "$major")
-    dropdb --force "$name"
-    rm -rf "$ODOO_RC" "$pg_path" "$DEV/data/filestore/$name" "$backups"
+    forget "$name"
+    rm -rf "$ODOO_RC" "$pg_path" "$backups"
 }
 
 logged() { # logged COMMAND…
@@ -76,11 +76,15 @@ backup_with() { # backup_with VERSION
     archive=$(find "$backups" -name '*.zip' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
     unzip -p "$archive" dump.sql | grep -a "^-- Dumped by pg_dump version $1" >/dev/null ||
         fail "$archive was not dumped by pg_dump $1"
-    dropdb --if-exists --force "${name}_restored"
+    forget "${name}_restored"
     logged odoo backup restore "$archive" --to "${name}_restored"
     logged odoo backup drill -d "$name"
-    dropdb --force "${name}_restored"
-    rm -rf "$DEV/data/filestore/${name}_restored"
+    forget "${name}_restored"
+}
+
+forget() { # forget DATABASE: also what an earlier matrix has left behind
+    dropdb --if-exists --force "$1" 2>/dev/null
+    rm -rf "$DEV/data/filestore/$1"
 }
 
 rotation() {
