@@ -26,7 +26,7 @@ from ..engine.storages.url import storage_at
 from ..engine.untrusted import parse_json
 from . import archives
 from .archives import APPLICATION, explained, restore_stored
-from .report import Row, told
+from .report import Row, plain, told
 from .several import WRONG_USAGE
 
 NAMES = "SELECT datname, oid::bigint FROM pg_database"
@@ -81,7 +81,8 @@ def _restored(best, options, notes):
     if not best.sidecar:
         return _row(best, "failed", NothingWhole(database=name))
     if not options.json:
-        print(f"=== {name}: {best.storage.location(best.sidecar.key)}", flush=True)
+        place = plain(best.storage.location(best.sidecar.key))
+        print(f"=== {name}: {place}", flush=True)
     started = time.monotonic()
     options.to = name
     restore_stored(best.storage, best.sidecar.key, options)
@@ -171,7 +172,7 @@ def _found(options):
     for source in options.sources:
         for storage in _storages(source, options):
             if not options.json:
-                print(f"Looking at {storage.location('')}", flush=True)
+                print(f"Looking at {plain(storage.location(''))}", flush=True)
             for one in scan(storage, Progress()):
                 yield storage, one
 
