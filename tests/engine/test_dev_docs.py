@@ -12,6 +12,8 @@ MAP = REPO / "ARCHITECTURE.md"
 PAGES = [MAP, REPO / "CONTRIBUTING.md"]
 PAGES += sorted((REPO / "docs").glob("internals/*.md"))
 PAGES += sorted((REPO / "docs").glob("adr/*.md"))
+# those that speak of this release: one tells what another series of Odoo has
+OF_TODAY = [page for page in PAGES if page.name != "series.md"]
 # where a path in code quotes may begin
 ROOTS = [REPO, ADDON, ADDON / "engine"]
 PATH = re.compile(r"`((?:[\w.-]+/)*[\w-]+(?:\.(?:py|sh|md|rst|toml)|/))`")
@@ -24,7 +26,7 @@ def page_name(path):
     return path.relative_to(REPO).as_posix()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
+@pytest.mark.parametrize("page", OF_TODAY, ids=page_name)
 def test_paths_and_links_lead_somewhere(page):
     text = page.read_text()
     missing = [
@@ -49,7 +51,7 @@ def known_words():
     return set(re.findall(r"\w+", text)) | ELSEWHERE
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
+@pytest.mark.parametrize("page", OF_TODAY, ids=page_name)
 def test_names_are_those_of_the_code(page, known_words):
     named = {
         word
