@@ -43,7 +43,7 @@ ACTIONS = [
     ("alerts", "Alerts or checks reduced"),
     ("active", "Archived or unarchived"),
     ("server", "Watched server changed"),
-    ("removed", "Plan, storage or server deleted"),
+    ("removed", "Plan, storage, server or run deleted"),
     ("repair", "Filestore repaired"),
     ("monitor", "Monitor token changed"),
     ("settings", "Setting changed"),

@@ -214,6 +214,16 @@ class TestBackupAudit(AuditCase):
         self.assertEqual((line.action, line.record), ("delete", "db-1.zip"))
         self.assertEqual(line.user_id, self.manager)
 
+    def test_a_deleted_run_is_written_down(self):
+        """The history tells of failures no longer then."""
+        job = self.run_now()
+        job.write({"state": "failure", "error_code": "S3-04"})
+        self.assertTrue(self.call(job, "unlink")["result"])
+        line = self.noted()
+        self.assertEqual((line.action, line.user_id), ("removed", self.manager))
+        self.assertEqual((line.res_model, line.res_id), ("backup.job", job.id))
+        self.assertIn("S3-04", line.old_value)
+
     def test_dialog_of_the_web_client(self):
         action = self.call(self.audit, "action_confirm_password")["result"]
         self.assertEqual(action["res_model"], "res.users.identitycheck")

@@ -268,6 +268,9 @@ class BackupJob(models.Model):
             )
         self.copy_ids.sudo().unlink()
         for job in self:
+            # a run that failed may be what somebody would rather not have seen
+            told = ", ".join(filter(None, [job.kind, job.state, job.error_code]))
+            self.env["backup.audit"]._note("removed", job, told)
             job._run().remove_files()
 
     # === BUTTONS === #
