@@ -2,7 +2,10 @@
 
 import ast
 import configparser
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -183,6 +186,42 @@ def test_units_end_odoo_first(path):
     unit.optionxform = str
     unit.read_string(path.read_text())
     assert unit["Service"]["KillMode"] == "mixed"
+
+
+@pytest.fixture
+def units(tmp_path):
+    """The folder of a service manager: the worker, and Odoo with the drop-in. Programs
+    of the examples need not be here."""
+    for path in (EXAMPLES / "systemd").rglob("*.*"):
+        if path.is_file():
+            copy = tmp_path / path.relative_to(EXAMPLES / "systemd")
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(path.read_text().replace("/usr/bin/odoo", "/bin/true"))
+    (tmp_path / "odoo.service").write_text("[Service]\nExecStart=/bin/true\n")
+    return tmp_path
+
+
+def objections(units):
+    """Return the names of the files that systemd has something against."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not installed")
+    path = f"{units}:/usr/lib/systemd/system"
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *sorted(units.glob("*.service"))],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": path},
+        capture_output=True,
+        text=True,
+    ).stderr
+    return {path.name for path in units.rglob("*.*") if path.name in said}
+
+
+def test_systemd_reads_the_units(units):
+    assert objections(units) == set()
+    for path in units.rglob("*.*"):
+        if path.is_file():
+            wrong = path.read_text().replace("KillMode=mixed", "KillMode=both")
+            path.write_text(wrong)
+    assert objections(units) >= {"backup.conf", "odoo-backup-worker.service"}
 
 
 def test_every_file_is_explained():
