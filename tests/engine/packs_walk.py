@@ -36,16 +36,16 @@ FORMER = Identity("0f5bd1f6-9d1c-4d3e-8a75-6b7a2f1c9e10", "7577000000000000001",
 CLONE = Identity(FORMER.uuid, FORMER.system, 20000)
 RECENT = timedelta(hours=1)  # how late a list may be
 ALWAYS = {
-    "write": 5,
-    "drop": 4,
-    "backup": 8,
-    "forget": 6,
+    "write": 4,
+    "drop": 5,
+    "take_back": 6,
+    "night": 12,
+    "forget": 9,
     "prune": 10,
-    "time": 8,
 }
 AT_TIMES = {
     "kill": 4,
-    "race": 6,
+    "race": 14,
     "lose_index": 1,
     "lose_object": 0.3,
     "swap_object": 0.3,
@@ -75,6 +75,7 @@ class Walk:
         self.contents = {}  # by key of a backup: the names of its files
         self.restored = {}
         self.content = 0
+        self.dropped = {}  # the content of files that were deleted, by name
         self.terms = terms
         self.servers = [
             Server(self.storage, folder / name, identity, terms=terms)
@@ -110,10 +111,28 @@ class Walk:
 
     def drop(self, server):
         names = self.files[id(server)]
-        for name in self.random.sample(names, min(len(names), 3)):
+        for name in self.random.sample(names, min(len(names), 4)):
             names.remove(name)
+            path = server.root / name
+            self.dropped[name] = path.read_bytes()
             if self.random.random() < 0.7:
-                (server.root / name).unlink()
+                path.unlink()
+
+    def take_back(self, server):
+        """Let the filestore have what it had before: a pack that nobody needs has
+        it, perhaps one that is about to be deleted."""
+        if not self.dropped:
+            return False
+        last = list(self.dropped)[-12:]
+        for name in self.random.sample(last, min(len(last), 4)):
+            server.write(self.dropped[name])
+            if name not in self.files[id(server)]:
+                self.files[id(server)].append(name)
+        return None
+
+    def night(self, server):
+        self.time(server)
+        return self.backup(server)
 
     def backup(self, server):
         names = list(self.files[id(server)])
@@ -180,10 +199,9 @@ class Walk:
     def race(self, server):
         """Let others do some steps in the midst of one."""
         at = [self.random.randint(0, 25)]
+        kinds = self.take_back, self.backup, self.prune, self.time, self.forget
         others = self.random.choices(
-            [self.backup, self.prune, self.time, self.forget, self.lose_index],
-            [5, 6, 4, 2, 1],
-            k=self.random.randint(1, 6),
+            kinds, [4, 6, 4, 2, 2], k=self.random.randint(1, 5)
         )
 
         def operation(_name, _key):

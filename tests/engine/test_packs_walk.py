@@ -17,7 +17,7 @@ def walk_often(folder):
 
 @pytest.mark.parametrize("seed", [7, 8])
 def test_laws_hold(tmp_path, seed):
-    assert walk(tmp_path, seed, STEPS)["backup"]
+    assert walk(tmp_path, seed, STEPS)["night"]
 
 
 def test_backup_that_is_not_counted_is_missed(tmp_path, monkeypatch):
