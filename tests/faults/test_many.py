@@ -10,6 +10,7 @@ import time
 import uuid
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,25 @@ def assert_told_on_the_command_line(instance):
     assert (job["state"], job["error_code"]) == ("pending", SLOT_CODE)
     assert job["waits"]["before"] >= 1
     assert job["waits"]["expected"]
+
+
+@pytest.mark.parametrize("server", [3], indirect=True, ids=["3 databases"])
+def test_restore_tests_go_on_one_at_a_time(server, cell):
+    with server.first.serve(), Watch(server) as watch:
+        server.be_due()
+        until(lambda: all_ended(server, 1), 1800, pause=1)
+
+        def begin(instance):
+            [(copy,)] = instance.sql("SELECT id FROM backup_copy")
+            instance.rpc("backup.copy", "action_drill", [copy])
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(begin, server.instances))
+        until(lambda: server.wake() or all_ended(server, 2), 1800, pause=5)
+    assert watch.most["tests"] == 1, watch.most
+    assert watch.most["told to wait for a test"], watch.most
+    left = "SELECT datname FROM pg_database WHERE starts_with(datname, 'dfr_drill')"
+    assert server.first.sql(left) == []
+    for one in server.instances:
+        assert one.sql("SELECT proven_at IS NOT NULL FROM backup_copy") == [(True,)]
+    cell("3 restore tests at once", "queue", "one at a time, each of them passed")
