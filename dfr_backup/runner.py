@@ -93,7 +93,7 @@ UNTAKEN_SINCE = """
                                          WHERE datname = current_database()))
 """
 OPEN_KINDS = """
-    SELECT kind FROM backup_job
+    SELECT kind, trigger FROM backup_job
      WHERE state IN ('pending', 'running') AND id = coalesce(%s, id)
 """
 LIFE_CHECK_SECONDS = 30  # between two looks at whether a run hangs
@@ -203,7 +203,7 @@ def other_server(cr, database: str, job_id: int | None = None) -> EngineError | 
     """Return why all open runs of a database, or one of them, are left to another
     server; None when this one may take what waits."""
     cr.execute(OPEN_KINDS, [job_id])
-    if any(run_kind(kind).anywhere for (kind,) in cr.fetchall()):
+    if any(run_kind(kind).is_of_any_server(trigger) for kind, trigger in cr.fetchall()):
         return None
     return odoo_config.other_server(database, lambda: newest_files(cr))
 

@@ -39,6 +39,7 @@ class Run:
     priority: ClassVar[int] = USUAL  # among those that wait for a slot of the server
     vouches: ClassVar[bool] = False  # the archive was made here, of this database
     anywhere: ClassVar[bool] = False  # also where attachment files are lost: gets them
+    asked_anywhere: ClassVar[bool] = False  # so it is when a person has asked for it
 
     # from the outcomes of the steps to the state of the run
     overall_state = staticmethod(checked_state)
@@ -46,6 +47,11 @@ class Run:
     def __init__(self, context: RunContext):
         self.context = context
         self.job = context.job
+
+    @classmethod
+    def is_of_any_server(cls, trigger: str) -> bool:
+        """Tell whether a server may take it without the database's attachment files."""
+        return cls.anywhere or (cls.asked_anywhere and trigger != "schedule")
 
     @classmethod
     def planned(

@@ -15,6 +15,7 @@ class ScanRun(Run):
     """One step for each storage."""
 
     label = "Scan"
+    asked_anywhere = True  # what is to be brought back must be found first
     STEPS = (SCAN,)
 
     def again(self) -> object:

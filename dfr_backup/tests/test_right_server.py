@@ -135,6 +135,22 @@ class TestRightServer(BackupCase):
         self.assertFalse(runner.other_server(*look, restore.id))
         self.assertIsInstance(runner.other_server(*look, drill.id), OtherServer)
 
+    def test_a_scan_is_taken_where_a_person_has_asked_for_it(self):
+        """He looks for what he can bring back."""
+        self.here = self.staging
+        jobs = self.env["backup.job"].sudo()
+        scan = jobs._create_run("scan", [], "schedule")
+        jobs._supervise()
+        self.assertEqual(scan.spawn_count, 0)
+        self.env.flush_all()
+        look = self.env.cr, self.env.cr.dbname, scan.id
+        self.assertIsInstance(runner.other_server(*look), OtherServer)
+        scan.trigger = "manual"
+        jobs._supervise()
+        self.assertEqual(scan.spawn_count, 1)
+        self.env.flush_all()
+        self.assertFalse(runner.other_server(*look))
+
     def test_the_operator_insists(self):
         self.here = self.staging
         before = config._runtime_options.copy()

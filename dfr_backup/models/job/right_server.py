@@ -23,9 +23,19 @@ def taken_here(other):
     ``other_server`` returns."""
     if not other:
         return []
-    return [("kind", "in", [kind for kind, run in KINDS.items() if run.anywhere])]
+    always, asked = (
+        [kind for kind, run in KINDS.items() if run.is_of_any_server(trigger)]
+        for trigger in ("schedule", "manual")
+    )
+    return [
+        "|",
+        ("kind", "in", always),
+        "&",
+        ("kind", "in", asked),
+        ("trigger", "!=", "schedule"),
+    ]
 
 
 def is_left(job):
     """Return why a run is left to another server, None when it is not."""
-    return None if job._run().anywhere else other_server(job.env)
+    return None if job._run().is_of_any_server(job.trigger) else other_server(job.env)
