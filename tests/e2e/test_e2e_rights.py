@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.cookiejar
 import json
+import shutil
 import urllib.error
 import urllib.request
 
@@ -90,6 +91,7 @@ def another(instance, tmp_path):
     when_alone(f'CREATE DATABASE "{name}" TEMPLATE "{instance.database}"')
     two = Instance(name, tmp_path)
     two.data = instance.data
+    shutil.copytree(instance.filestore, two.filestore)
     two.options["http_port"] = instance.options["http_port"]
     two.sql(ANOTHER)
     instance.write_conf(db_name=f"{instance.database},{name}")

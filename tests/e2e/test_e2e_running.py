@@ -2,11 +2,14 @@
 copy."""
 
 import subprocess
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 from conftest import DEV, _ordinary, drop_database
 from waits import Hold, until
+
+from dfr_backup.engine.progress import REPORT_INTERVAL
 
 # writes, deletes and collects while the run stands still, and until it has ended
 WRITERS = """
@@ -79,6 +82,7 @@ def test_cancel_in_the_middle_leaves_nothing(instance, tmp_path):
     )
     hold.await_it()
     instance.shell("env['backup.job'].search([]).action_cancel(); env.cr.commit()")
+    time.sleep(REPORT_INTERVAL)  # so often a run asks whether it is cancelled
     hold.let_go()
     until(lambda: instance.sql("SELECT 1 FROM backup_job WHERE state = 'cancelled'"))
     # at once, and not when the dump was done
