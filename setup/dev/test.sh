@@ -27,7 +27,7 @@ engine() {
     say "tests/engine: no Odoo, no database"
     # some tests use it, where it can be had
     setup/dev/promtool.sh >/dev/null || say "no promtool here: its tests are skipped"
-    without_odoo tests/engine
+    without_odoo tests/engine || alone tests/engine
 }
 
 storages() {

@@ -19,7 +19,6 @@ jit = off
 shared_buffers = 16MB
 """
 STANDBY = """
-max_standby_streaming_delay = 0
 hot_standby_feedback = off
 log_connections = on
 log_line_prefix = '%a '
