@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -14,6 +13,7 @@ from pathlib import Path
 from ..errors import reason_of
 from ..errors.runs import SlotsUnusable
 from ..fileio.durable import make_directory
+from ..fileio.locking import try_lock
 
 PRIVATE, SHARED = 0o600, 0o660
 LONGEST = 4096  # bytes of a file that somebody else may have written
@@ -124,11 +124,7 @@ class Folder:
         """Lock a file of this folder until it is closed by every process that has it;
         tell whether nobody else has."""
         with self._explained(self.path):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
+            return try_lock(file)
 
     @property
     def _mode(self) -> int:
