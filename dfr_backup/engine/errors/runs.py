@@ -3,6 +3,11 @@
 from ..messages import _
 from . import EngineError, PermanentError, RetryableError
 
+IN_ITS_TURN = _("No action needed: it starts by itself when its turn comes.")
+IN_ITS_TURN_AT = _(
+    "No action needed: it starts by itself, probably at about %(expected)s UTC."
+)
+
 
 class Interrupted(EngineError, code="RUN-01"):
     template = _("Interrupted in step “%(step)s”, in attempt %(attempt)s.")
@@ -137,10 +142,8 @@ class WaitsForTest(EngineError, code="RUN-22"):
         "Waiting for another restore test on this server: one runs at a time. Runs "
         "that wait before this one: %(before)s."
     )
-    remedy = _("No action needed: it starts by itself when its turn comes.")
-    remedy_expected = _(
-        "No action needed: it starts by itself, probably at about %(expected)s UTC."
-    )
+    remedy = IN_ITS_TURN
+    remedy_expected = IN_ITS_TURN_AT
 
 
 class SlotsUnusable(PermanentError, code="RUN-23"):
@@ -172,10 +175,8 @@ class WaitsForRun(EngineError, code="RUN-25"):
         "Waiting for %(run)s: a database has one run at a time. Runs of this database "
         "before this one: %(before)s."
     )
-    remedy = _("No action needed: it starts by itself when its turn comes.")
-    remedy_expected = _(
-        "No action needed: it starts by itself, probably at about %(expected)s UTC."
-    )
+    remedy = IN_ITS_TURN
+    remedy_expected = IN_ITS_TURN_AT
 
 
 class SpaceReserved(RetryableError, code="RUN-26"):
