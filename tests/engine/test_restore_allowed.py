@@ -8,8 +8,9 @@ import pytest
 from dfr_backup.engine.errors.restore import ForeignStatement, PsqlCommands, WholeServer
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore.load.allowed import require_all_allowed
+from dfr_backup.engine.restore.load.allowed import require_allowed
 from dfr_backup.engine.restore.load.loader import load
+from dfr_backup.engine.restore.load.sql_stream import Rows, split
 
 END = b"\n-- PostgreSQL database dump complete\n"
 FOREIGN = [
@@ -103,7 +104,11 @@ WRITTEN = [
 
 
 def looked_at(dump):
-    require_all_allowed(lambda: iter([dump]), Progress())
+    for item in split(iter([dump])):
+        if isinstance(item, Rows):
+            item.loaded(-1)
+        else:
+            require_allowed(item)
 
 
 @pytest.mark.parametrize("statement", FOREIGN)

@@ -14,7 +14,6 @@ from ..errors import EngineError
 from ..errors.restore import AttachmentsMissing, NoAttachments
 from ..manifest.names import FILESTORE
 from ..progress import Progress
-from .load.allowed import ticking
 from .load.kinds import COPIED, copied_columns, table_of
 from .load.sql_stream import Longest, Rows, Statement, split
 
@@ -52,7 +51,7 @@ def lost_attachments(archive: Archive, progress: Progress) -> Lost | None:
     Raise what ``split`` raises, PermanentError when the archive is damaged, Cancelled.
     """
     longest = Longest.of_archive(archive.reader.size)
-    items = split(ticking(archive.sql(), progress), longest)
+    items = split(_ticking(archive.sql(), progress), longest)
     column = _find_column(items)
     if column is None:
         return None
@@ -119,3 +118,10 @@ def _field(row: Rows, column: int) -> bytes:
             break
         before = column  # the next part may go on with it
     return found.removesuffix(b"\n")
+
+
+def _ticking(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+    """Yield the same pieces, and let a cancel end the reading."""
+    for piece in pieces:
+        progress.tick()
+        yield piece

@@ -31,7 +31,6 @@ from .attachments import Lost, lost_attachments
 from .database_location import DatabaseLocation
 from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
-from .load.allowed import require_all_allowed
 from .load.errors import may_be_damage
 from .load.fallback import load_whole
 from .load.sql_stream import Longest
@@ -257,8 +256,6 @@ class Restore:
         The attachment files are unpacked from now on, too: the one waits where the
         other works.
         """
-        if not self._options.trusted:
-            require_all_allowed(self.archive.sql, progress, self._longest)
         if self._options.plain:
             progress.log(Message(PLAIN))
         progress.expect(self.archive.describe().sql_bytes)

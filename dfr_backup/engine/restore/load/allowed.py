@@ -7,12 +7,11 @@ when an index is built, for example: see “trusted” in ``steps``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
 from ...errors.restore import ForeignStatement, WholeServer
-from ...progress import Progress
 from .kinds import COLUMNS, IDENTIFIER, WORD
-from .sql_stream import USUAL, Longest, Rows, Statement, split
+from .sql_stream import Statement
 
 SHOWN = re.compile(rb"[\w.\s]{1,60}")
 OBJECTS = (
@@ -72,24 +71,3 @@ def require_allowed(statement: Statement) -> None:
         found = SHOWN.match(statement.text)
         head = " ".join(found[0].decode("ascii", "replace").split()) if found else ""
         raise ForeignStatement(head=head, line=statement.position.line)
-
-
-def require_all_allowed(
-    dump: Callable[[], Iterator[bytes]],
-    progress: Progress,
-    longest: Longest = USUAL,
-) -> None:
-    """Look at every statement of a dump before any of it runs. ``longest`` is as for
-    ``split``. Raise ForeignStatement, WholeServer, what ``split`` raises, Cancelled."""
-    for item in split(ticking(dump(), progress), longest):
-        if isinstance(item, Rows):
-            item.loaded(-1)
-        else:
-            require_allowed(item)
-
-
-def ticking(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
-    """Yield the same pieces, and let a cancel end the reading."""
-    for piece in pieces:
-        progress.tick()
-        yield piece
