@@ -91,6 +91,11 @@ def log_path(job_uuid: str) -> Path:
     return data_root() / "log" / f"{job_uuid}.log"
 
 
+def packs_path(place_id: str) -> Path:
+    """Return the directory that remembers what the packs of a location hold."""
+    return data_root() / "packs" / place_id
+
+
 def owners() -> Owners:
     """Return what this server has written down about who owns which location."""
     return Owners(data_root() / "owners")

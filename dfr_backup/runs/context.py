@@ -18,6 +18,7 @@ from ..engine.errors import EngineError
 from ..engine.manifest.description import Description
 from ..engine.manifest.model import Manifest
 from ..engine.messages import Text
+from ..engine.packs.owner import Owner, PackEncryption, Place
 from ..engine.postgres.connection import Connection
 from ..engine.postgres.dump import DumpOptions
 from ..engine.progress import Progress
@@ -134,6 +135,15 @@ class Catalogue(Protocol):
     ) -> None: ...
 
 
+class Packs(Protocol):
+    """Where packs of attachment files are, and whose."""
+
+    def obstacle(self) -> EngineError | None: ...
+    def place(self, storage: StorageRecord) -> Place: ...
+    def owner(self, storage: StorageRecord) -> Owner: ...
+    def encryption(self) -> PackEncryption | None: ...
+
+
 class Restores(Protocol):
     """What a restore and a drill need."""
 
@@ -189,6 +199,8 @@ class RunContext(Protocol):
     def archive(self) -> Archive: ...
     @property
     def catalogue(self) -> Catalogue: ...
+    @property
+    def packs(self) -> Packs: ...
     @property
     def restores(self) -> Restores: ...
     @property

@@ -15,6 +15,7 @@ from . import test_backup_catalogue
 from . import test_backup_repair
 from . import test_backup_restore
 from . import test_backup_import
+from . import test_backup_incremental
 from . import test_backup_secrets
 from . import test_backup_staging
 from . import test_backup_alerts

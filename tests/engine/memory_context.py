@@ -10,9 +10,12 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from dfr_backup.engine.catalog.catalogued import Catalogued
+from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import Cancelled, Deferred, EngineError
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.signature import Signer
+from dfr_backup.engine.packs.owner import Owner, Place
 from dfr_backup.engine.policy.outcome import StepOutcome
 from dfr_backup.engine.policy.supervision import MAX_ATTEMPTS
 from dfr_backup.engine.postgres.connection import Connection
@@ -31,6 +34,7 @@ from dfr_backup.runs.state import RunState
 
 OPEN = ("pending", "running")
 GOOD = ("success", "warning")
+SERVER_KEY = Key(bytes(range(32)))
 IMPATIENT = TransferLimits(retries=RetryPolicy(patience=0))
 
 
@@ -279,6 +283,7 @@ class MemoryContext:
         self.plan = Plan(self)
         self.archive = Archive(self)
         self.catalogue = Catalogue(self)
+        self.packs = Packs(self)
         self.restores = Restores(self)
         self.repairs = SimpleNamespace()
 
@@ -504,6 +509,25 @@ class Catalogue(Part):
 
     def note_listed(self, storage, progress, sizes):
         pass
+
+
+class Packs(Part):
+    in_the_way = None
+    by = None  # a PackEncryption
+
+    def obstacle(self):
+        return self.in_the_way
+
+    def place(self, storage):
+        folder = self.context.folder / "packs" / str(storage.id)
+        return Place(storage._get_own_storage(), folder)
+
+    def owner(self, storage):
+        identity = Identity.from_key(self.job.database_uuid)
+        return Owner(identity, frozenset((identity.key,)), Signer(SERVER_KEY))
+
+    def encryption(self):
+        return self.by
 
 
 class Restores(Part):

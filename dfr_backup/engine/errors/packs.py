@@ -81,3 +81,37 @@ class AttachmentsDiffer(Mismatch, code="PACK-09"):
 class NotIncremental(PermanentError, code="PACK-10"):
     template = _("%(key)s does not say which packs it needs.")
     remedy = _("Read its manifest from the storage again.")
+
+
+class NothingToShare(PermanentError, code="PACK-11"):
+    """Why complete zips are stored: this one, and the next three."""
+
+    template = _("The plan saves no attachments, so backups have nothing to share.")
+    remedy = _("Include the attachments, or leave the plan complete.")
+
+
+class KeepsEverything(PermanentError, code="PACK-12"):
+    template = _(
+        "Nothing may be deleted in %(storage)s: parts that no backup needs any more "
+        "would stay there for ever."
+    )
+    remedy = _(
+        "Allow deleting and test the storage again, or use another storage for "
+        "incremental backups."
+    )
+
+
+class LocksForTime(PermanentError, code="PACK-13"):
+    template = _(
+        "%(storage)s locks what is stored for a fixed time (Object Lock): a part could "
+        "be deleted while later backups still need it."
+    )
+    remedy = _(
+        "Use a storage without Object Lock for incremental backups, and this one in a "
+        "plan of its own."
+    )
+
+
+class SharedByDatabases(PermanentError, code="PACK-14"):
+    template = _("Several databases keep their backups in the location of %(storage)s.")
+    remedy = _("Give this database a storage with a location of its own.")

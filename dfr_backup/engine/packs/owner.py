@@ -1,11 +1,13 @@
 """Whose packs are whose."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..encryption.age_keys import AgeRecipient, SshRecipient
 from ..encryption.files import Passphrase
 from ..identity import Identity
 from ..manifest.signature import HERE, WRONG, Signature, Signer
@@ -59,3 +61,12 @@ class PackEncryption:
 
     mark: str
     key: Sequence[Any] | Passphrase
+
+    @classmethod
+    def for_recipients(
+        cls, recipients: Sequence[AgeRecipient | SshRecipient]
+    ) -> "PackEncryption":
+        """Return the encryption for exactly these public keys, in any order."""
+        texts = sorted({recipient.text for recipient in recipients})
+        mark = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+        return cls(mark, recipients)

@@ -7,6 +7,7 @@ from .catalogue import Copies
 from .database import Database
 from .ending import Ending
 from .files import Files
+from .packs import Packs
 from .part import Part
 from .plan import Plan
 from .repairs import Repairs
@@ -39,5 +40,6 @@ class RunContext:
         self.plan = Plan(self)
         self.archive = Archive(self)
         self.catalogue = Copies(self)
+        self.packs = Packs(self)
         self.restores = Restores(self)
         self.repairs = Repairs(self)

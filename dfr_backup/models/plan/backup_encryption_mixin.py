@@ -6,6 +6,7 @@ from odoo.exceptions import ValidationError
 from ...engine.encryption.files import parse_recipients
 from ..engine_messages import translate_engine_errors
 from ..grants import grant
+from ..mixins.backup_secret_mixin import MASK
 from ..states import ENCRYPTIONS
 from .recovery_kit import KIT_SCOPE, KIT_SECONDS
 
@@ -42,6 +43,12 @@ class BackupEncryptionMixin(models.AbstractModel):
         "otherwise prevent. "
         "Leave it empty, and drill on another machine, when that matters more.",
     )
+    passphrase_mark = fields.Char(
+        readonly=True,
+        copy=False,
+        help="A random name of the present passphrase: what was encrypted by another "
+        "one is stored again.",
+    )
     kit_downloaded_at = fields.Datetime(
         "Recovery Kit Downloaded",
         readonly=True,
@@ -58,6 +65,8 @@ class BackupEncryptionMixin(models.AbstractModel):
                         "A passphrase of fewer than %s characters can be guessed.", 12
                     )
                 )
+        changed = self.filtered(lambda plan: plan.age_passphrase != MASK)
+        changed.sudo().passphrase_mark = False
         self._encrypt_secret("age_passphrase")
 
     def _inverse_age_identity(self):

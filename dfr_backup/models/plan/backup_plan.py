@@ -104,6 +104,11 @@ class BackupPlan(models.Model):
     include_database = fields.Boolean("Database", default=True)
     include_filestore = fields.Boolean("Attachments", default=True)
     include_addons = fields.Boolean("Custom Addons", default=True)
+    incremental = fields.Boolean(
+        "Incremental: store each attachment once",
+        help="Attachments never change: a backup stores only those that its storage "
+        "does not have yet, and shares the others with the backups before it.",
+    )
     storage_ids = fields.Many2many(
         "backup.storage",
         string="Storages",
@@ -230,6 +235,7 @@ class BackupPlan(models.Model):
     @api.depends(
         "include_database",
         "include_filestore",
+        "incremental",
         "frequency",
         "promise_hours",
         "storage_ids",

@@ -3,6 +3,7 @@ changed."""
 
 from ...engine.errors import EngineError
 from ..engine_messages import format_error
+from .incremental import obstacle_of
 
 INTERVALS = {
     "hourly": 1,
@@ -18,6 +19,7 @@ def warnings_of(plan):
     found = [
         profile_warning(plan),
         contents_warning(plan),
+        incremental_warning(plan),
         schedule_warning(plan),
         off_site_warning(plan),
         retention_warning(plan),
@@ -44,6 +46,16 @@ def contents_warning(plan):
             "are missing, unless another plan saves them."
         )
     return False
+
+
+def incremental_warning(plan):
+    obstacle = plan.incremental and obstacle_of(plan)
+    if not obstacle:
+        return False
+    return plan.env._(
+        "Backups of this plan are complete, not incremental: %(problem)s",
+        problem=format_error(plan.env, obstacle),
+    )
 
 
 def schedule_warning(plan):

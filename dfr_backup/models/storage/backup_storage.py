@@ -25,6 +25,7 @@ from . import audited, setup
 from .form import columns_of_test, show_test
 from .location import claim, refuse_same_address
 from .operator_values import has_secret, refuse_set_fields, secret_of
+from .packs import obstacle_in
 
 KIB = 1024
 LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
@@ -276,6 +277,16 @@ class BackupStorage(models.Model):
         if self.is_foreign:
             raise ReadOnlyStorage(storage=self.name)
         return self._guarded(may_write=True)
+
+    def _packs_obstacle(self):
+        """Return why backups here cannot share their attachment files, an EngineError;
+        None when they can."""
+        self.ensure_one()
+        return obstacle_in(self)
+
+    def _locks(self):
+        """Tell whether what is stored cannot be deleted for a while."""
+        return False
 
     def _owns(self, uuid, key):
         """Tell whether a backup here is one of this database, or of one that it has

@@ -88,6 +88,10 @@ class BackupStorage(models.Model):
         "back.",
     )
 
+    def _locks(self):
+        is_s3 = self._kind().name == "s3"
+        return super()._locks() or bool(is_s3 and self._at("s3_lock_mode"))
+
     @api.depends("s3_preset")
     @api.depends_context("lang")
     def _compute_s3_notes(self):

@@ -1,0 +1,44 @@
+"""Where a run keeps packs of attachment files, whose they are, and for whom they are
+encrypted."""
+
+import contextlib
+
+from ... import odoo_config
+from ...engine.errors import EngineError
+from ...engine.packs.owner import Owner, PackEncryption, Place
+from ..plan.incremental import obstacle_of, passphrase_mark
+from .part import Part
+
+
+class Packs(Part):
+    def obstacle(self):
+        """Return why this run stores complete zips although its plan is incremental,
+        an EngineError; None when nothing is in the way."""
+        return obstacle_of(self.job.plan_id)
+
+    def place(self, storage):
+        """Return a storage, and the folder of this server that remembers what the packs
+        there hold. Raise EngineError."""
+        target = storage._get_own_storage()
+        target.admit()  # from now on the location has an id
+        return Place(target, odoo_config.packs_path(storage.place_id))
+
+    def owner(self, storage):
+        """Return whose packs in a storage are this database's own, and who signs new
+        ones. Raise EngineError."""
+        identities = self.job.env["backup.identity"]
+        present = self.job.env["backup.job"]._current_identity()
+        keys = frozenset((present.key,))
+        with contextlib.suppress(EngineError):  # then files are stored anew
+            keys = identities._standing_in(storage).keys
+        return Owner(present, keys, odoo_config.signer())
+
+    def encryption(self):
+        """Return for whom packs are encrypted, None when they are not. Raise
+        PermanentError."""
+        key = self.context.plan.encryption_key()
+        if key is None:
+            return None
+        if self.job.encryption == "passphrase":
+            return PackEncryption(passphrase_mark(self.job.plan_id), key)
+        return PackEncryption.for_recipients(key)

@@ -1,0 +1,15 @@
+"""Whether backups in a storage can share their attachment files."""
+
+from ...engine.errors.packs import KeepsEverything, LocksForTime, SharedByDatabases
+
+
+def obstacle_in(storage):
+    """Return why a storage gets complete zips only, an EngineError; None when it takes
+    packs."""
+    if not storage.can_delete:
+        return KeepsEverything(storage=storage.name)
+    if storage._locks():
+        return LocksForTime(storage=storage.name)
+    if storage.is_shared:
+        return SharedByDatabases(storage=storage.name)
+    return None
