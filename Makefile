@@ -35,7 +35,7 @@ lint: ## Check style, types, arrows, spelling: ruff, mypy, pylint-odoo, eslint, 
 lock: ## Renew the locked versions of Python's and npm's packages
 	@$(DEV)/setup.sh && $(DEV)/lock.sh
 
-bench: ## Measure side by side with Odoo, OCA auto_backup, boto3, rclone (WHAT=restore SIZE=1024)
+bench: ## Measure side by side with Odoo, OCA auto_backup, rclone, restic (WHAT=restore SIZE=1024)
 	@$(DEV)/setup.sh && $(DEV)/bench.sh $(WHAT) $(if $(SIZE),--size $(SIZE)) $(BENCH)
 
 docs: ## Write the pages that are made from the source: errors, rights, the README

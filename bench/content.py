@@ -75,7 +75,7 @@ def ensure(size):
     oca = ["auto_backup"] if places.has_oca() else []
     if not mark.exists() or mark.read_text() != f"{FORMAT} {oca}":
         mark.unlink(missing_ok=True)
-        _build(database, size, MODULES + oca)
+        build(database, size, MODULES + oca, _fill_filestore)
         mark.write_text(f"{FORMAT} {oca}")
     else:
         places.odoo(
@@ -90,7 +90,9 @@ def ensure(size):
     return database
 
 
-def _build(database, size, modules):
+def build(database, size, modules, fill_files):
+    """Make a database with so many MiB of SQL, and the files that ``fill_files``
+    makes."""
     subprocess.run(["dropdb", "--if-exists", database], check=True)
     shutil.rmtree(places.filestore(database), ignore_errors=True)
     install = [
@@ -103,21 +105,19 @@ def _build(database, size, modules):
     ]
     places.odoo(*install, log="build.log")
     chance = random.Random(size)
-    text = _text(chance)
+    text = make_text(chance)
     connection = psycopg2.connect(dbname=database)
     with connection, connection.cursor() as cr:
         cr.execute(TABLES)
         _fill_tables(cr, chance, text, size * MIB)
-        _fill_filestore(
-            cr, chance, text.encode(), size * MIB, places.filestore(database)
-        )
+        fill_files(cr, chance, text.encode(), size * MIB, places.filestore(database))
     connection.autocommit = True
     with connection.cursor() as cr:
         cr.execute("VACUUM (FREEZE, ANALYZE)")
     connection.close()
 
 
-def _text(chance):
+def make_text(chance):
     """Return words by Zipf's law, with the punctuation of prose."""
     letters = "eeeetttaaooiinnsshhrrddlucmfwypvbgkqjxz"
     words = [
@@ -163,7 +163,7 @@ def _fill_filestore(cr, chance, text, size, root):
         while share > 0:
             content = make(chance, text)
             rows.append(
-                (f"file {len(rows)}", "binary", mimetype, *_store(root, content))
+                (f"file {len(rows)}", "binary", mimetype, *store(root, content))
             )
             share -= len(content)
     execute_values(
@@ -175,7 +175,8 @@ def _fill_filestore(cr, chance, text, size, root):
     )
 
 
-def _store(root, content):
+def store(root, content):
+    """Store a file of a filestore; return its checksum, its name, and its bytes."""
     digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
     path = root / digest[:2] / digest
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,15 +17,13 @@ import statistics
 import subprocess
 import sys
 import time
-import types
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import contenders, content, places
+from . import REPO, contenders, content, places
 from .sample import disk_usage, measure
 
-REPO = Path(__file__).resolve().parents[1]
 TARGET = "bench_restored"  # and a number
 SERIES = "19.0"
 STEPS = ("check", "create_database", "load", "filestore", "finish")  # after the fetch
@@ -216,16 +214,8 @@ CONTENDERS = {"floor": floor, "odoo": odoo, "ours": ours}
 # === WITH OUR ENGINE === #
 
 
-def _find_engine():
-    """Make ``dfr_backup.engine`` importable without Odoo."""
-    package = types.ModuleType("dfr_backup")
-    package.__path__ = [str(REPO / "dfr_backup")]
-    sys.modules["dfr_backup"] = package
-
-
 def _make_archive(database, path):
     """Archive the database and its files, as a run does, with a manifest beside."""
-    _find_engine()
     from dfr_backup.engine.archive.writer import ArchiveWriter
     from dfr_backup.engine.manifest.names import sidecar_key
     from dfr_backup.engine.manifest.write import build, encode, sidecar
@@ -271,7 +261,6 @@ def _make_archive(database, path):
 
 def _child(archive, target=None):
     """Restore as a run does, in a process of its own. Without a target, only start."""
-    _find_engine()
     from dfr_backup.engine.postgres.connection import Connection
     from dfr_backup.engine.progress import Progress
     from dfr_backup.engine.restore.database_location import DatabaseLocation

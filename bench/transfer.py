@@ -13,20 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-package = types.ModuleType("dfr_backup")  # the engine without Odoo
-package.__path__ = [str(ROOT / "dfr_backup")]
-sys.modules.setdefault("dfr_backup", package)
-sys.path.append(str(ROOT / "tests" / "storages"))
+import s3_servers
 
-import s3_servers  # noqa: E402
-
-from dfr_backup.engine.progress import Progress  # noqa: E402
-from dfr_backup.engine.storages.base import CHUNK, TransferLimits  # noqa: E402
-from dfr_backup.engine.storages.s3.storage import S3Storage  # noqa: E402
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.storages.base import CHUNK, TransferLimits
+from dfr_backup.engine.storages.s3.storage import S3Storage
 
 MIB = 1 << 20
 TARGET = 1.10  # times the better of the others
