@@ -27,6 +27,7 @@ from ..engine.restore.files import UnpackedAddons
 from ..engine.restore.steps import Restore
 from ..engine.sources.addons import AddonSource
 from ..engine.sources.filestore import FilestoreReport
+from ..engine.storages.base import Storage
 from .records import (
     CopyRecord,
     IssueRecord,
@@ -150,6 +151,7 @@ class Restores(Protocol):
     def open(
         self, copy: CopyRecord, durable: bool, whole: bool, accepted: Sequence[str]
     ) -> Restore: ...
+    def other_storages(self, copy: CopyRecord) -> Sequence[Storage]: ...
     def identities(
         self, copy: CopyRecord
     ) -> Sequence[Identity] | Passphrase | None: ...

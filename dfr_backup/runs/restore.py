@@ -143,7 +143,9 @@ class RestoreRun(Run):
             progress.warn(Message(NOT_TRUSTED, key=key))
         known = copy._catalogued_to_restore()
         try:
-            self.restore.fetch(storage._get_storage(), copy.key, progress, known)
+            others = self.context.restores.other_storages(copy)
+            place = storage._get_storage(), copy.key
+            self.restore.fetch(*place, progress, known, others)
         except Mismatch:
             self.context.store.persist(copy, {"state": "damaged"})
             raise

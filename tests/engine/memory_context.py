@@ -550,6 +550,9 @@ class Restores(Part):
         work = self.context.files.work_path()
         return Restore(server, options, work, self.context.folder / "markers")
 
+    def other_storages(self, copy):
+        return []
+
     def begin_again(self, steps):
         self.forget_leftovers()
         for step in steps:

@@ -37,6 +37,7 @@ from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import RetryPolicy
 from dfr_backup.engine.sources.filestore import Attachment
 from dfr_backup.engine.storages.base import Capabilities, Storage, StoredObject
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 BEGIN = datetime(2026, 11, 27, 8, 30, 41, tzinfo=timezone.utc)
 UUID = "0f5bd1f6-9d1c-4d3e-8a75-6b7a2f1c9e10"
@@ -96,6 +97,21 @@ class MemoryStorage(Storage):
 
     def pass_time(self, **delta):
         self.now += timedelta(**delta)
+
+
+class HereStorage(LocalStorage):
+    """A folder of this server, with the clock that a ``Server`` asks for."""
+
+    now = BEGIN
+
+    def __init__(self, folder):
+        folder.mkdir()
+        super().__init__(folder, LocalRules([folder]))
+        self.path = folder
+
+    @property
+    def objects(self):
+        return {path.name: path.read_bytes() for path in self.path.iterdir()}
 
 
 @dataclass

@@ -1,12 +1,16 @@
 """A whole restore without Odoo: with the PostgreSQL that the environment names
 (PGHOST…)."""
 
+import hashlib
 import shutil
+import subprocess
 
 import pytest
-from memory_context import Killed
+from memory_context import Copy, Killed, Storage
+from packs_world import HereStorage, Server
 from run_fixtures import FILES, databases, raising, restore_of, run_sql
 
+from dfr_backup.engine.errors.packs import AttachmentsLost
 from dfr_backup.engine.errors.runs import SpaceReserved
 from dfr_backup.engine.queue.folder import Folder
 from dfr_backup.engine.queue.reservations import Need, Reservations
@@ -20,6 +24,43 @@ def test_a_backup_becomes_a_database(stored, tmp_path, source, target):
     files = [p for p in (tmp_path / "filestore" / target).rglob("*") if p.is_file()]
     assert sorted(p.read_bytes() for p in files) == sorted(FILES)
     assert not context.files.work_path().exists()
+
+
+@pytest.fixture
+def incremental(tmp_path, source):
+    """The copy of an incremental backup of the same database."""
+    server = Server(HereStorage(tmp_path / "packs"), tmp_path / "server")
+    server.root = tmp_path / "filestore" / source
+    files = [path for path in server.root.rglob("*") if path.is_file()]
+    dump = subprocess.run(["pg_dump", source], check=True, capture_output=True).stdout
+    names = [str(path.relative_to(server.root)) for path in files]
+    key, _packed = server.backup(names, dump)
+    known = server.catalogue[key]
+    path = server.storage.local_path(key)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Copy(9, key, Storage(9, "S9", path.parent), known.size, sha256)
+
+
+@pytest.mark.parametrize("kind", ["restore", "drill"])
+def test_an_incremental_backup_comes_back(incremental, tmp_path, source, target, kind):
+    context = restore_of([incremental], tmp_path, source, kind, restore_database=target)
+    assert context.job.perform() == "success", [s.error for s in context.job.step_ids]
+    assert (target in databases()) == (kind == "restore")
+    if kind == "restore":
+        assert run_sql(target, "SELECT count(*) FROM body") == [(5000,)]
+        files = [p for p in (tmp_path / "filestore" / target).rglob("*") if p.is_file()]
+        assert sorted(p.read_bytes() for p in files) == sorted(FILES)
+
+
+@pytest.mark.parametrize("kind", ["restore", "drill"])
+def test_a_lost_pack_ends_it(incremental, tmp_path, source, target, kind):
+    folder = incremental.storage_id.folder
+    next(folder.glob("*-files-*.zip")).unlink()
+    context = restore_of([incremental], tmp_path, source, kind, restore_database=target)
+    assert context.job.perform() == "failure"
+    assert context.job._step("fetch").error.code == AttachmentsLost.code
+    assert incremental.state == "damaged"
+    assert target not in databases()
 
 
 def test_a_killed_restore_begins_again(stored, tmp_path, source, target):

@@ -164,6 +164,12 @@ def name_files(
                 yield parse_line(line)
 
 
+def stored_names(reader: ZipReader, entry: Entry) -> Iterator[str]:
+    """Yield the file (``store_fname``) of each attachment."""
+    for text in _texts(reader, entry):
+        yield from STORE_FNAME.findall(text)
+
+
 def _texts(reader: ZipReader, entry: Entry) -> Iterator[str]:
     """Yield the index in texts of whole lines, without the last line feed."""
     if entry.size > SMALL + MOST_RATIO * entry.compressed_size:

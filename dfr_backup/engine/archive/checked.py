@@ -2,7 +2,7 @@
 checksums, and that list with what vouches for it."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ..errors.fetch import DamagedArchive, ListDiffers, ListMissing
 from ..manifest.names import CHECKSUMS, MANIFEST
@@ -32,6 +32,12 @@ class CheckedReader(ZipReader):
             return
         names = {entry.name for entry in members} - {CHECKSUMS, MANIFEST}
         self._known |= self._listed_in_whole(names - self._known.keys())
+
+    def listed(self, members: Sequence[Entry]) -> list[Listed]:
+        """Return members with their checksums, as far as anybody knows them. Raise as
+        ``want`` does."""
+        self.want(members)
+        return [Listed(entry, self._known.get(entry.name)) for entry in members]
 
     def pieces(self, entry: Entry) -> Iterator[bytes]:
         """Yield the content of a member; after the last piece its SHA-256 is known to

@@ -4,10 +4,10 @@ encrypted file."""
 import io
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 from ..encryption.files import Passphrase, open_decrypted
 from ..errors import reason_of
@@ -18,10 +18,11 @@ from ..errors.fetch import (
     KeyNeeded,
     NotAtStorage,
 )
-from ..fileio.direct_read import open_regular
+from ..fileio.direct_read import DirectFile, open_regular
 from ..fileio.streams import SeekableStream, read_fully
 from ..storages.base import Storage
 
+Opened = TypeVar("Opened")
 SKIP = 256 << 10  # bytes: so many are read and thrown away rather than asked for anew
 
 
@@ -126,16 +127,26 @@ class StoredFile(SeekableStream):
 
 @contextmanager
 def open_stored(
-    storage: Storage, key: str, identities: Sequence[Any] | Passphrase | None = None
+    storage: Storage,
+    key: str,
+    identities: Sequence[Any] | Passphrase | None = None,
+    *,
+    direct: bool = False,
 ) -> Iterator[Source]:
     """Open a stored archive where it is: nothing is fetched but what is read from it.
 
-    One that is encrypted (``.age``) is decrypted by ``identities``. Raise
+    One that is encrypted (``.age``) is decrypted by ``identities``. ``direct``: what
+    lies on this server is read past the page cache, for who reads all of it once. Raise
     PermanentError when it is not there or no key fits, and RetryableError; reading
     raises the same.
     """
     with ExitStack() as resources:
         local = storage.local_path(key)
+        if local and direct and not key.endswith(".age"):
+            file = _explained(DirectFile, local)
+            resources.callback(file.close)
+            yield file
+            return
         stream = cast(
             BinaryIO,
             resources.enter_context(
@@ -150,8 +161,12 @@ def open_stored(
 
 
 def _open_file(path: Path) -> io.FileIO:
+    return _explained(lambda path: io.FileIO(path, opener=open_regular), path)
+
+
+def _explained(opening: Callable[[Path], Opened], path: Path) -> Opened:
     try:
-        return io.FileIO(path, opener=open_regular)
+        return opening(path)
     except FileNotFoundError as error:
         raise FileGone(file=path.name, folder=path.parent) from error
     except OSError as error:

@@ -108,20 +108,25 @@ def is_addon_file(entry: Entry) -> bool:
 
 
 def open_archive(
-    place: Path | Source, codec: Codec | None = None, *, compared: bool = False
+    place: Path | Source,
+    codec: Codec | None = None,
+    *,
+    compared: bool = False,
+    with_packs: bool = False,
 ) -> "Archive":
     """Return the archive, whose directory has been read once and is sound. ``place`` is
     as for ``ZipReader``.
 
     ``compared`` tells that the whole file was compared with the manifest beside it:
     then its members need no more than their CRC-32, in case that the disk has failed
-    since. Raise PermanentError when the file is no archive, is damaged, or would do
-    harm.
+    since. ``with_packs``: who reads it has the packs of an incremental backup, too;
+    else such an archive has no database. Raise PermanentError when the file is no
+    archive, is damaged, or would do harm.
     """
     _refuse_other_formats(place)
     reader = ZipReader(place, codec)
     try:
-        return Archive(reader, compared=compared)
+        return Archive(reader, compared=compared, with_packs=with_packs)
     except BaseException:
         reader.__exit__(None, None, None)
         raise
@@ -147,9 +152,12 @@ def _head(place: Path | Source) -> bytes:
 class Archive:
     """An open archive; see ``open_archive``. Use as a context manager."""
 
-    def __init__(self, reader: ZipReader, *, compared: bool = False):
+    def __init__(
+        self, reader: ZipReader, *, compared: bool = False, with_packs: bool = False
+    ):
         self.reader = reader
         self._is_compared = compared
+        self._with_packs = with_packs
         self._contents = _Contents()
         for entry in reader.entries():
             self._contents.add(entry)
@@ -165,19 +173,29 @@ class Archive:
     def dump(self) -> Entry:
         """The member with the database. Raise PermanentError when there is none."""
         self.require_complete()
-        entry = self._contents.top.get(DUMP)
+        entry = self._dump
         if entry is None:
             folder = self._contents.folder
             raise InsideFolder(folder=folder, member=DUMP) if folder else NoDatabase
         return entry
 
     def require_complete(self) -> None:
-        """Raise ExportFirst for the archive of an incremental backup."""
-        if self._is_incremental:
+        """Raise ExportFirst for the archive of an incremental backup whose packs
+        nobody has."""
+        if self.is_incremental and not self._with_packs:
             raise ExportFirst
 
     @property
-    def _is_incremental(self) -> bool:
+    def _dump(self) -> Entry | None:
+        name = INCREMENTAL_DUMP if self._has_packs else DUMP
+        return self._contents.top.get(name)
+
+    @property
+    def _has_packs(self) -> bool:
+        return self._with_packs and self.is_incremental
+
+    @property
+    def is_incremental(self) -> bool:
         return self.manifest.is_incremental or INCREMENTAL_DUMP in self._contents.top
 
     @property
@@ -200,12 +218,12 @@ class Archive:
         if self._is_compared or CHECKSUMS not in self._contents.top:
             return Listed(self.dump, None)
         for listed in self._listed_members():
-            if listed.entry.name == DUMP:
+            if listed.entry == self.dump:
                 return listed
-        raise DamagedArchive(log=f"{DUMP} is not in {CHECKSUMS}")
+        raise DamagedArchive(log=f"{self.dump.name} is not in {CHECKSUMS}")
 
     def attachments(self) -> Iterator[Listed]:
-        """Yield the members of the filestore."""
+        """Yield the members of the filestore in this zip."""
         return (listed for listed in self._to_compare() if is_attachment(listed.entry))
 
     def addon_files(self) -> Iterator[Listed]:
@@ -228,32 +246,30 @@ class Archive:
     def describe(self) -> Description:
         """Return what the archive holds. Reads no more than the manifest and the
         dump's head."""
-        found = self._contents
-        parts = {
-            "database": DUMP in found.top,
-            "filestore": found.files,
-            "addons": found.addons,
-        }
+        found, dump = self._contents, self._dump
+        packed = self.manifest.packed if self._has_packs else {}
+        files = found.files + (packed.get("files") or 0)
+        parts = {"database": dump, "filestore": files, "addons": found.addons}
         return replace(
             self.manifest.describe(),
             size=self.reader.size,
             members=found.members,
-            sql_bytes=found.top[DUMP].size if DUMP in found.top else 0,
-            files=found.files,
-            file_bytes=found.file_bytes,
+            sql_bytes=dump.size if dump else 0,
+            files=files,
+            file_bytes=found.file_bytes + (packed.get("bytes") or 0),
             addon_bytes=found.addon_bytes,
             addons=tuple(sorted(found.addons)),
             pg_version=self._pg_version(),
             contents=tuple(part for part, present in parts.items() if present),
             has_checksums=CHECKSUMS in found.top,
-            folder="" if DUMP in found.top else found.folder,
-            incremental=self._is_incremental,
+            folder="" if dump else found.folder,
+            incremental=self.is_incremental,
         )
 
     def _pg_version(self) -> tuple[int, ...]:
         """Return the version of the dumped server: from the dump itself, else the
         manifest."""
-        entry = self._contents.top.get(DUMP)
+        entry = self._dump
         head = next(self.reader.pieces(entry), b"")[:4096] if entry else b""
         versions = dict(DUMPED.findall(head))
         text = versions.get(b"from database", b"").decode()

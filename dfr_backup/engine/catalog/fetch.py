@@ -1,7 +1,7 @@
 """A stored archive, brought to a directory of this server."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..errors.fetch import (
 )
 from ..fileio.direct_read import DirectFile, sha256_on_disk
 from ..fileio.durable import is_full, open_private
+from ..manifest.pack_use import PackUse
 from ..progress import Progress
 from ..queue.reservations import Need, Reservations, shortage
 from ..storages.base import Storage
@@ -81,6 +82,49 @@ def fetch(
         target.unlink()
         raise FetchedDiffers(key=key)
     return Fetched(target, bool(expected))
+
+
+def fetch_packs(
+    storage: Storage,
+    uses: Sequence[PackUse],
+    folder: Path,
+    progress: Progress,
+    space: Reservations | None = None,
+) -> dict[str, EngineError]:
+    """Fetch packs into ``folder``, as ``fetch`` does archives; return what is wrong
+    with those that are not what they have to be, by their keys. Raise as ``fetch``
+    does."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    size = sum(use.size for use in uses)
+    require_space(Need(folder, size, mark=""), space)
+    progress.expect(size)
+    good: dict[str, bool] = {}
+
+    def bring() -> None:
+        for use in uses:
+            if use.key in good:
+                progress.advance(use.size)
+            else:
+                good[use.key] = _fetch_pack(storage, use, folder / use.key, progress)
+
+    storage.with_retries(bring, progress)
+    return {key: FetchedDiffers(key=key) for key in good if not good[key]}
+
+
+def _fetch_pack(
+    storage: Storage, use: PackUse, target: Path, progress: Progress
+) -> bool:
+    """Fetch one pack; tell whether it is the right one."""
+    begun = target.exists()
+    if begun and target.stat().st_size == use.size:
+        progress.advance(use.size)
+    else:
+        _go_on(storage, use.key, target, progress)
+    if _is_stored(target, Expected(use.size, use.sha256), progress):
+        return True
+    target.unlink()
+    # what an earlier call has left may be what is wrong
+    return begun and _fetch_pack(storage, use, target, progress)
 
 
 def _in_place(

@@ -78,6 +78,25 @@ class AttachmentsDiffer(Mismatch, code="PACK-09"):
     remedy = _("Use a copy of the backup in another storage.")
 
 
+class AttachmentsLost(Mismatch, code="PACK-20"):
+    template = _(
+        "%(backup)s lacks %(count)s attachment files: %(pack)s in %(location)s is "
+        "missing or damaged, and no other pack has them."
+    )
+    remedy = _(
+        "Use a copy of the backup in another storage, or another backup. The next "
+        "backup stores again what the server still has."
+    )
+
+
+class PacksUnknown(PermanentError, code="PACK-21"):
+    template = _(
+        "Which packs %(backup)s needs is said by %(sidecar)s beside it, which cannot "
+        "be used: %(problem)s"
+    )
+    remedy = _("Bring that file back, or use a copy of the backup in another storage.")
+
+
 class NotIncremental(PermanentError, code="PACK-10"):
     template = _("%(key)s does not say which packs it needs.")
     remedy = _("Read its manifest from the storage again.")

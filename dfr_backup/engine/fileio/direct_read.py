@@ -30,6 +30,12 @@ def open_regular(path: str | Path, flags: int) -> int:
     return file
 
 
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written, or another one gets its name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+
+
 def sha256_on_disk(path: Path, advance: Callable[[int], object]) -> str:
     """Return the SHA-256 of a file in hexadecimal; ``advance`` gets the bytes of each
     piece.

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ..archive.reader import Archive, Listed, as_listed, batches_of
-from ..archive.zip_directory import TWICE, refused
+from ..archive.zip_directory import TWICE, Entry, refused
 from ..archive.zip_reader import ZipReader
 from ..checkpoints import checkpoint
 from ..concurrency.background import Background
 from ..concurrency.worker_pool import WorkerPool
+from ..errors import PermanentError
 from ..manifest.names import ADDONS, FILESTORE
 from ..messages import Message, _
+from ..packs.gathering import GatheredPacks
+from ..packs.reading import Part
 from ..progress import Progress
 from .write_behind import WriteBehind, explained, files_behind, reaching_the_disk
 
@@ -27,6 +30,10 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 DAMAGED = _(
     "%(count)s attachment files were damaged before they were saved:\n%(names)s"
 )
+RESCUED = _(
+    "%(count)s attachment files are lost in the packs of this backup, and were taken "
+    "from other packs."
+)
 NAMED = 200  # damaged files that are named; the others are only counted
 
 
@@ -34,11 +41,21 @@ NAMED = 200  # damaged files that are named; the others are only counted
 class Unpacked:
     """How many files were written, and their bytes. ``damaged`` names those that
     were no longer what their name says when they were archived: the archive is not
-    to blame for them."""
+    to blame for them. ``rescued`` were lost in the packs of the backup, and other packs
+    had them."""
 
-    files: int
-    bytes: int
+    files: int = 0
+    bytes: int = 0
     damaged: tuple[str, ...] = ()
+    rescued: int = 0
+
+    def __add__(self, other: "Unpacked") -> "Unpacked":
+        return Unpacked(
+            self.files + other.files,
+            self.bytes + other.bytes,
+            self.damaged + other.damaged,
+            self.rescued + other.rescued,
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,9 @@ class FilestoreExtraction:
     are ``durable`` are on the disk in the end; those of a drill need not be.
 
     The CRC-32 of each file is compared, its SHA-256 with the list in the archive, and
-    its SHA-1 with its name: unless the archive says that they agreed.
+    its SHA-1 with its name: unless the archive says that they agreed. Of an incremental
+    backup, most are in its ``packs``. What is damaged there is taken from other packs
+    that have it.
     """
 
     def __init__(
@@ -67,11 +86,13 @@ class FilestoreExtraction:
         archive: Archive,
         target: Path,
         *,
+        packs: GatheredPacks | None = None,
         workers: int | None = None,
         durable: bool = True,
     ):
         self._archive = archive
         self._target = target
+        self._packs = packs
         self._workers = workers
         self._durable = durable
         self._work = Background(self._extract, "dfr_backup filestore")
@@ -108,6 +129,8 @@ class FilestoreExtraction:
         if done.damaged:
             names = "\n".join(done.damaged[:NAMED])
             progress.warn(Message(DAMAGED, count=len(done.damaged), names=names))
+        if done.rescued:
+            progress.warn(Message(RESCUED, count=done.rescued))
         checkpoint("restore.filestore.end")
         return done
 
@@ -119,13 +142,15 @@ class FilestoreExtraction:
         pool = WorkerPool(progress, self._workers)
         reader, names_tell = self._archive.reader, not self._archive.names_are_proven()
         behind = WriteBehind(files_behind() if self._durable else 0)
-        unpacker = _Unpacker(
-            reader, FILESTORE, self._target, pool, behind=behind, names_tell=names_tell
-        )
+        unpacker = _Unpacker(FILESTORE, self._target, pool, behind)
         # here, where nobody waits for the disk yet
         disk = reaching_the_disk(self._target, progress.tick)
         with disk if self._durable else nullcontext():
-            return unpacker.unpack(self._archive.attachments())
+            own = self._archive.attachments()
+            done = unpacker.unpack(reader, own, names_tell=names_tell)
+            if self._packs:
+                done += unpacker.unpack_packs(self._packs, progress)
+            return done
 
 
 def unpack_addons(archive: Archive, target: Path, progress: Progress) -> UnpackedAddons:
@@ -140,9 +165,9 @@ def unpack_addons(archive: Archive, target: Path, progress: Progress) -> Unpacke
     try:
         with explained(target):
             folder.mkdir(parents=True)
-        unpacker = _Unpacker(archive.reader, ADDONS, folder, WorkerPool(progress))
+        unpacker = _Unpacker(ADDONS, folder, WorkerPool(progress), WriteBehind(0))
         with reaching_the_disk(folder, progress.tick):
-            unpacker.unpack(archive.addon_files())
+            unpacker.unpack(archive.reader, archive.addon_files())
         with explained(target):
             moved = [
                 name
@@ -163,54 +188,113 @@ def _move(source: Path, target: Path) -> bool:
 
 
 class _Unpacker:
-    """Writes members below ``root``, under their names without ``prefix``.
-    ``names_tell``: where a name is a SHA-1, the content is compared with it."""
+    """Writes members below ``root``, under their names without ``prefix``."""
 
-    def __init__(
-        self,
-        reader: ZipReader,
-        prefix: str,
-        root: Path,
-        pool: WorkerPool,
-        *,
-        behind: WriteBehind | None = None,
-        names_tell: bool = False,
-    ):
-        self._reader = reader
+    def __init__(self, prefix: str, root: Path, pool: WorkerPool, behind: WriteBehind):
         self._prefix = prefix
         self._root = root
         self._pool = pool
-        self._behind = behind or WriteBehind(0)
-        self._names_tell = names_tell
+        self._behind = behind
         self._owner = _parent_owner(root)
         if self._owner:
             os.chown(root, *self._owner)
 
-    def unpack(self, members: Iterator[Listed]) -> Unpacked:
-        files, size = 0, 0
-        damaged: list[str] = []
+    def unpack(
+        self, reader: ZipReader, members: Iterator[Listed], *, names_tell: bool = False
+    ) -> Unpacked:
+        """``names_tell``: where a name is a SHA-1, the content is compared with it."""
+
+        def write(batch: list[Listed]) -> Unpacked:
+            return self._write_batch(reader, batch, names_tell)
+
         with explained(self._root), self._behind:
-            for batch in self._pool.map(self._unpack_batch, batches_of(members)):
-                files += batch.files
-                size += batch.bytes
-                damaged += batch.damaged
-        return Unpacked(files, size, tuple(damaged))
+            return sum(self._pool.map(write, batches_of(members)), Unpacked())
 
-    def _unpack_batch(self, batch: list[Listed]) -> Unpacked:
+    def _write_batch(
+        self, reader: ZipReader, batch: list[Listed], names_tell: bool
+    ) -> Unpacked:
         damaged: list[str] = []
-        members = self._reader.members([listed.entry for listed in batch])
+        members = reader.members([listed.entry for listed in batch])
         for (entry, pieces), listed in zip(members, batch, strict=True):
-            name = entry.name.removeprefix(self._prefix)
-            if not self._write(name, as_listed(listed, pieces)):
+            name = self._name(entry)
+            if not self._write(name, as_listed(listed, pieces), names_tell):
                 damaged.append(name)
-        return Unpacked(
-            len(batch), sum(listed.entry.size for listed in batch), tuple(damaged)
-        )
+        size = sum(listed.entry.size for listed in batch)
+        return Unpacked(len(batch), size, tuple(damaged))
 
-    def _write(self, name: str, pieces: Iterator[bytes]) -> bool:
+    def _name(self, entry: Entry) -> str:
+        return entry.name.removeprefix(self._prefix)
+
+    # === PACKS === #
+
+    def unpack_packs(self, packs: GatheredPacks, progress: Progress) -> Unpacked:
+        """Unpack what a backup has in packs, several of them at a time. Raise
+        AttachmentsLost for a file that none has."""
+
+        def unpack(part: Part) -> tuple[Unpacked, dict[str, str]]:
+            return self._unpack_pack(part, names_tell=not packs.vouched)
+
+        done, lost = Unpacked(), dict.fromkeys(packs.lost, "")
+        with explained(self._root), self._behind:
+            for one, missing in self._pool.map(unpack, packs.parts):
+                done += one
+                lost |= missing
+            return done + self._rescue(packs, lost, progress)
+
+    def _unpack_pack(
+        self, part: Part, *, names_tell: bool
+    ) -> tuple[Unpacked, dict[str, str]]:
+        """Return also which files are not what they should be, with their pack."""
+        done = Unpacked()
+        lost: dict[str, str] = {}
+        with part.open(direct=True) as opened:
+            members = opened.reader.listed(list(opened.members()))
+            for batch in batches_of(iter(members)):
+                good = self._write_good(opened.reader, batch, names_tell)
+                names = {self._name(listed.entry) for listed in batch}
+                lost |= dict.fromkeys(names - good.keys(), part.key)
+                done += Unpacked(len(good), sum(good.values()))
+        return done, lost
+
+    def _write_good(
+        self, reader: ZipReader, batch: list[Listed], names_tell: bool
+    ) -> dict[str, int]:
+        """Write members; return the bytes of those that are right, by their names. The
+        others are not there afterwards."""
+        sizes = {self._name(one.entry): one.entry.size for one in batch}
+        with suppress(PermanentError):
+            if not self._write_batch(reader, batch, names_tell).damaged:
+                return sizes
+        for name in sizes:
+            (self._root / name).unlink(missing_ok=True)
+        good: dict[str, int] = {}
+        if len(batch) > 1:  # neighbours are read at once: which of them is it?
+            for one in batch:
+                good |= self._write_good(reader, [one], names_tell)
+        return good
+
+    def _rescue(
+        self, packs: GatheredPacks, lost: dict[str, str], progress: Progress
+    ) -> Unpacked:
+        """Take files that are lost in the packs of the backup from other ones."""
+        done, names = Unpacked(), set(lost)
+        for opened, members in packs.elsewhere(names, progress) if lost else ():
+            for entry in members:
+                self._pool.report()
+                if self._name(entry) in names:
+                    good = self._write_good(opened.reader, [Listed(entry, None)], True)
+                    names -= good.keys()
+                    done += Unpacked(len(good), sum(good.values()), rescued=len(good))
+        if names:
+            raise packs.lost_error(names, lost[min(names)])
+        return done
+
+    # === FILES === #
+
+    def _write(self, name: str, pieces: Iterator[bytes], names_tell: bool) -> bool:
         """Write one file; tell whether its content is what its name says, if that
         says anything."""
-        by_content = self._names_tell and NAMED_BY_CONTENT.fullmatch(name)
+        by_content = names_tell and NAMED_BY_CONTENT.fullmatch(name)
         digest: Any = hashlib.sha1(usedforsecurity=False) if by_content else None
         file = self._create(name)
         try:

@@ -21,8 +21,9 @@ from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import FetchedDiffers, KeyNeeded
 from ..errors.restore import AttachmentsDamaged, AttachmentsMissing, RestoredDiffers
-from ..fileio.direct_read import DirectFile
+from ..fileio.direct_read import DirectFile, stamp_of
 from ..messages import Message, _
+from ..packs.gathering import GatheredPacks, PackPlaces, gather
 from ..postgres.connection import Connection
 from ..progress import Progress
 from ..queue.reservations import Need, Reservations
@@ -101,6 +102,7 @@ class Restore:
         self._markers = markers
         self._resources = contextlib.ExitStack()
         self.archive: Archive  # once it was fetched
+        self._packs: GatheredPacks | None = None
         self.target: RestoreTarget  # where the copy is being made
         self.to_accept: list[EngineError] = []  # once it was checked
         self._lost: Lost | None = None
@@ -127,29 +129,31 @@ class Restore:
         key: str,
         progress: Progress,
         known: Catalogued | None = None,
+        others: Sequence[Storage] = (),
     ) -> None:
         """Get the archive, compare it with what the catalogue has ``known`` of it, else
-        with its manifest, and decrypt it when it is encrypted.
+        with its manifest, and decrypt it when it is encrypted. Get the packs of an
+        incremental one: what is lost in them, ``others`` may have.
 
-        What lies in a local directory is read where it is, all of it in one open file.
-        What is read of it is compared with the checksums in it, and those with its
-        manifest: as a whole it is only compared when it has none. What an interrupted
-        call has fetched is used again. Raise EngineError.
+        What lies in a local directory is read where it is, all of it in one open file,
+        and is compared with the checksums in it, and those with its manifest: as a
+        whole only when it has none. What an interrupted call has fetched is used again.
+        Raise EngineError.
         """
         space = self._options.space
         fetched = fetch(storage, key, self._work, progress, known=known, space=space)
         if key.endswith(".age"):
-            before = _stamp(fetched.path)
+            before = stamp_of(fetched.path)
             fetched = fetched.compare(progress)
             file = self._decrypted(fetched.path, progress)
-            if _stamp(fetched.path) != before:
+            if stamp_of(fetched.path) != before:
                 raise FetchedDiffers(key=key)
         else:
             file = open_file(fetched.path, self._resources)
         try:
             archive = self._resources.enter_context(
                 # what lies here may change after a comparison: each member has its own
-                open_archive(file, compared=fetched.compared)
+                open_archive(file, compared=fetched.compared, with_packs=True)
             )
         except PermanentError:
             fetched.compare(progress, file)  # that it is not what was stored says more
@@ -158,6 +162,10 @@ class Restore:
         if whole or archive.content_digest != fetched.content_digest:
             fetched.compare(progress, file)
         self.archive = archive
+        if archive.is_incremental:
+            folder, keys = self._work / "packs", self._options.identities
+            places = PackPlaces([storage, *others], folder, keys, space)
+            self._packs = gather(key, archive, places, progress, known)
 
     def _decrypted(self, path: Path, progress: Progress) -> DirectFile:
         keys: Any = self._options.identities
@@ -182,14 +190,8 @@ class Restore:
 
     def works(self) -> dict[str, Callable[[Progress], object]]:
         """Return what does each step that comes after ``fetch``, in their order."""
-        return {
-            "check": self.check,
-            "create_database": self.create_database,
-            "load": self.load,
-            "filestore": self.filestore,
-            "compare": self.compare,
-            "finish": self.finish,
-        }
+        before = (self.check, self.create_database, self.load, self.filestore)
+        return {step.__name__: step for step in (*before, self.compare, self.finish)}
 
     def check(self, progress: Progress) -> list[Finding]:
         """Find out early what would fail late: return what speaks against this
@@ -262,6 +264,7 @@ class Restore:
         extraction = FilestoreExtraction(
             self.archive,
             self.target.filestore,
+            packs=self._packs,
             durable=self._options.durable,
         )
         self._extraction = self._resources.enter_context(extraction)
@@ -389,9 +392,3 @@ class Restore:
             former = published.previous.database
             progress.log(Message(KEPT, database=former))
         return published
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes when a file is written, or another one gets its name."""
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns

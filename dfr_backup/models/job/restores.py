@@ -6,10 +6,12 @@ import shutil
 from odoo import fields, release
 
 from ... import odoo_config, runner
+from ...engine.errors import EngineError
 from ...engine.messages import Joined, Message, from_json, to_json
 from ...engine.restore.leftovers import remove_leftovers
 from ...engine.restore.steps import Restore, RestoreOptions
 from ...runs import words
+from ..copy.states import PRESENT_STATES
 from ..engine_messages import translate
 from .part import Part
 
@@ -43,6 +45,18 @@ class Restores(Part):
             self.context.files.work_path(),
             odoo_config.markers(),
         )
+
+    def other_storages(self, copy):
+        """Return where else the same backup is stored: its packs there may have what
+        the packs of ``copy`` have lost."""
+        others = copy.backup_id.copy_ids.filtered(
+            lambda other: other.state in PRESENT_STATES
+        )
+        found = []
+        for storage in others.storage_id - copy.storage_id:
+            with contextlib.suppress(EngineError):
+                found.append(storage._get_storage())
+        return found
 
     def note_to_accept(self, errors):
         """Keep what somebody may accept: what it is called, and what it says."""

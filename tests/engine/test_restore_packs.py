@@ -1,0 +1,413 @@
+"""A restore of incremental backups: from this server and from afar, encrypted, and with
+packs that are lost or damaged."""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import zipfile
+from datetime import timedelta
+
+import pytest
+from packs_world import HereStorage, MemoryStorage, Server, packs_in
+
+from dfr_backup.engine.archive.writer import ArchiveWriter
+from dfr_backup.engine.catalog.catalogued import Catalogued
+from dfr_backup.engine.catalog.scan import read_sidecar
+from dfr_backup.engine.encryption.files import (
+    generate_key,
+    parse_identities,
+    parse_recipients,
+)
+from dfr_backup.engine.errors import Cancelled, EngineError, RetryableError
+from dfr_backup.engine.errors.packs import (
+    AttachmentsDiffer,
+    AttachmentsLost,
+    PacksUnknown,
+)
+from dfr_backup.engine.errors.restore import RestoredDiffers
+from dfr_backup.engine.manifest.names import INDEX, sidecar_key
+from dfr_backup.engine.packs.owner import PackEncryption
+from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore.database_location import DatabaseLocation
+from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+
+CONTENTS = [f"content {number}".encode() * (number + 1) for number in range(11)]
+TABLES = """
+CREATE TABLE ir_attachment (id serial PRIMARY KEY, name text, store_fname text,
+  checksum text, file_size int, res_model text, res_field text, res_id int,
+  mimetype text, type text, db_datas bytea);
+"""
+STEPS = ("create_database", "load", "filestore", "compare")
+
+
+def store_fname(content):
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    return f"{sha1[:2]}/{sha1}"
+
+
+@pytest.fixture(scope="module")
+def dump():
+    """What pg_dump makes of a database that has all of CONTENTS as attachments."""
+    if "PGHOST" not in os.environ:
+        pytest.skip('no PostgreSQL: eval "$(make -s env)"')
+    name = f"dfr_test_packs_{os.getpid()}"
+    rows = ", ".join(
+        f"('file {n}', '{store_fname(c)}', {len(c)}, 'binary')"
+        for n, c in enumerate(CONTENTS)
+    )
+    columns = "name, store_fname, file_size, type"
+    sql = f"{TABLES} INSERT INTO ir_attachment ({columns}) VALUES {rows};"
+    subprocess.run(["createdb", "-T", "template0", name], check=True)
+    try:
+        subprocess.run(["psql", "-Xqd", name], input=sql.encode(), check=True)
+        command = ["pg_dump", "--no-owner", name]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+    finally:
+        subprocess.run(["dropdb", name], check=True)
+
+
+class Shop(Server):
+    """A database whose backups know which attachment is which file."""
+
+    def pack(self, own: ArchiveWriter, names):
+        own.add_bytes(INDEX, b"".join(map(index_line, sorted(names))))
+        return super().pack(own, names)
+
+
+def index_line(name):
+    line = dict.fromkeys(("name", "res_model", "res_field", "res_id", "mimetype"))
+    line |= {"id": 1, "store_fname": name, "file_size": 0}
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+class World:
+    def __init__(self, folder, storage, dump):
+        self.folder = folder
+        self.storage = storage
+        self.dump = dump
+        self.server = Shop(storage, folder / "server")
+        self.names = sorted(map(self.server.write, CONTENTS))
+        self.progress = Progress()
+        self.options = {}
+        self.others = ()
+        self.known = Catalogued.from_sidecar
+
+    def backup(self, names=None):
+        key, _packed = self.server.backup(names or self.names, self.dump)
+        return key
+
+    def restore(self, key, steps=STEPS):
+        """Restore it, and return its attachment files."""
+        name = f"dfr_test_packs_to_{os.getpid()}"
+        place = DatabaseLocation(name, self.folder / "files")
+        options = RestoreOptions(place, "19.0", **self.options)
+        places = self.folder / "work", self.folder / "markers"
+        known = self.known(read_sidecar(self.storage, sidecar_key(key)))
+        with Restore(Connection("postgres"), options, *places) as job:
+            job.fetch(self.storage, key, self.progress, known, self.others)
+            for step in steps:
+                getattr(job, step)(self.progress)
+            root = job.target.filestore
+            return {
+                str(path.relative_to(root)): path.read_bytes()
+                for path in root.rglob("*")
+                if path.is_file()
+            }
+
+    def expected(self):
+        return {name: (self.server.root / name).read_bytes() for name in self.names}
+
+    def damage(self, key, how="content"):
+        """Let one byte of a pack be another one, in the content of its first file; or
+        let all of it be gone, or be cut off."""
+        data = bytes_of(self.storage, key)
+        # behind the name of its first member
+        start = 30 + len("filestore/") + 43 + 2
+        changed = {
+            "content": data[:start] + bytes([data[start] ^ 1]) + data[start + 1 :],
+            "cut": data[:-1],
+        }
+        if how == "gone":
+            self.storage.delete(key)
+        else:
+            self.storage.put_bytes(changed[how], key)
+
+    def packs_of(self, key):
+        return [use.key for use in read_sidecar(self.storage, sidecar_key(key)).packs]
+
+
+@pytest.fixture(params=["here", "far"])
+def world(request, tmp_path, dump):
+    here = request.param == "here"
+    storage = HereStorage(tmp_path / "stored") if here else MemoryStorage()
+    return World(tmp_path, storage, dump)
+
+
+def encrypt(world):
+    key = generate_key()
+    recipients = parse_recipients(key.public)
+    world.server.encryption = PackEncryption("one", recipients)
+    world.options["identities"] = parse_identities(key.private)
+
+
+def test_database_and_attachments_come_back(world):
+    key = world.backup()
+    assert len(packs_in(world.storage)) == 3
+    assert world.restore(key) == world.expected()
+    assert not world.progress.warnings
+
+
+def test_encrypted_packs(world):
+    encrypt(world)
+    key = world.backup()
+    assert all(pack.endswith(".age") for pack in world.packs_of(key))
+    assert world.restore(key) == world.expected()
+    fetched = world.folder / "work/packs"
+    for path in fetched.glob("*") if fetched.exists() else ():
+        assert path.read_bytes().startswith(b"age-encryption.org/")
+
+
+def test_only_what_is_wanted_is_unpacked(world):
+    world.backup()
+    world.names = world.names[3:]
+    key = world.backup()
+    found = world.restore(key, ("create_database", "load", "filestore"))
+    assert found == world.expected()
+
+
+def test_damaged_files_of_its_own_archive(world):
+    """They were damaged when they were saved, and are as they were."""
+    (world.server.root / world.names[4]).write_bytes(b"other")
+    assert world.restore(world.backup()) == world.expected()
+    (warned,) = world.progress.warnings
+    assert warned.values["count"] == 1
+
+
+def test_everything_is_counted_before(world):
+    key = world.backup()
+    place = DatabaseLocation(f"dfr_test_packs_to_{os.getpid()}", world.folder / "files")
+    places = world.folder / "work", world.folder / "markers"
+    options = RestoreOptions(place, "19.0")
+    with Restore(Connection("postgres"), options, *places) as job:
+        job.fetch(world.storage, key, world.progress)
+        about = job.archive.describe()
+        job.check(world.progress)
+    assert about.files == len(CONTENTS)
+    assert about.file_bytes == sum(map(len, CONTENTS))
+    assert set(about.contents) == {"database", "filestore"}
+
+
+# === LOST AND DAMAGED PACKS === #
+
+
+@pytest.mark.parametrize("how", ["content", "gone", "cut"])
+@pytest.mark.parametrize("vouched", [True, False])
+def test_what_no_other_pack_has_is_named(world, how, vouched):
+    key = world.backup()
+    if not vouched:
+        world.known = lambda sidecar: Catalogued(sidecar.size, sidecar.sha256)
+    pack = max(world.packs_of(key))
+    count = 1 if how == "content" else files_in(world.storage, pack)
+    world.damage(pack, how)
+    with pytest.raises(AttachmentsLost) as lost:
+        world.restore(key)
+    values = lost.value.message.values
+    assert (values["pack"], values["backup"]) == (pack, key)
+    assert values["count"] == count
+    assert not list(world.folder.glob("files*"))
+
+
+def files_in(storage, pack):
+    with zipfile.ZipFile(io.BytesIO(bytes_of(storage, pack))) as zipped:
+        return sum(name.startswith("filestore/") for name in zipped.namelist())
+
+
+@pytest.mark.parametrize("how", ["content", "gone", "cut"])
+def test_what_is_lost_is_taken_from_another_pack(world, how):
+    """The next backup has stored it again."""
+    first = world.backup()
+    pack = max(world.packs_of(first))
+    size = len(bytes_of(world.storage, pack))
+    world.damage(pack, "gone")
+    world.storage.now += timedelta(days=1)
+    second = world.backup()
+    assert pack not in world.packs_of(second)
+    if how != "gone":
+        left = bytes(size) if how == "content" else b"cut"
+        world.storage.put_bytes(left, pack)
+    assert world.restore(first) == world.expected()
+    assert len(world.progress.warnings) == 2
+    assert world.restore(second) == world.expected()
+
+
+def test_what_is_lost_is_taken_from_another_storage(world, tmp_path):
+    other = Shop(MemoryStorage(), tmp_path / "other")
+    other.root = world.server.root
+    other.backup(world.names, world.dump)
+    key = world.backup()
+    world.damage(max(world.packs_of(key)), "gone")
+    world.damage(min(world.packs_of(key)), "content")
+    world.others = [other.storage]
+    assert world.restore(key) == world.expected()
+
+
+def test_another_file_of_that_name_elsewhere_is_not_taken(world, tmp_path):
+    first = world.backup()
+    pack = max(world.packs_of(first))
+    world.damage(pack, "gone")
+    world.storage.now += timedelta(days=1)
+    second = world.backup()
+    (again,) = set(world.packs_of(second)) - set(world.packs_of(first))
+    world.damage(again, "content")
+    with pytest.raises(AttachmentsLost) as lost:
+        world.restore(first)
+    assert lost.value.message.values["count"] == 1
+
+
+def test_sidecar_that_names_fewer_packs_is_refused(world):
+    key = world.backup()
+    content = json.loads(bytes_of(world.storage, sidecar_key(key)))
+    content["packs"].pop()
+    world.storage.put_bytes(json.dumps(content).encode(), sidecar_key(key))
+    with pytest.raises(AttachmentsDiffer):
+        world.restore(key)
+
+
+def bytes_of(storage, key):
+    data = storage.objects[key]
+    return data if isinstance(data, bytes) else data[0]
+
+
+def test_forged_pack_is_not_believed(world):
+    """It has the right names and sizes, and the sidecar its checksums. Nobody vouches
+    for that sidecar."""
+    key = world.backup()
+    pack = max(world.packs_of(key))
+    world.storage.put_bytes(forged(bytes_of(world.storage, pack)), pack)
+    data = bytes_of(world.storage, pack)
+    content = json.loads(bytes_of(world.storage, sidecar_key(key)))
+    (use,) = (use for use in content["packs"] if use["key"] == pack)
+    with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+        use["sums"] = hashlib.sha256(zipped.read("SHA256SUMS")).hexdigest()
+    use |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    world.storage.put_bytes(json.dumps(content).encode(), sidecar_key(key))
+    world.known = lambda sidecar: Catalogued(sidecar.size, sidecar.sha256)
+    with pytest.raises(AttachmentsLost) as lost:
+        world.restore(key)
+    assert lost.value.message.values["count"] == files_in(world.storage, pack)
+
+
+def forged(pack):
+    """Return a pack with the same files, each with other content of its size."""
+    target, sums = io.BytesIO(), ""
+    with (
+        zipfile.ZipFile(io.BytesIO(pack)) as source,
+        zipfile.ZipFile(target, "w") as zipped,
+    ):
+        for member in source.infolist()[:-1]:
+            content = b"x" * member.file_size
+            zipped.writestr(member.filename, content)
+            sums += f"{hashlib.sha256(content).hexdigest()}  {member.filename}\n"
+        zipped.writestr("SHA256SUMS", sums)
+    return target.getvalue()
+
+
+def test_archive_without_its_manifest_is_refused(world):
+    key = world.backup()
+    sidecar = read_sidecar(world.storage, sidecar_key(key))
+    world.storage.delete(sidecar_key(key))
+    options = RestoreOptions(DatabaseLocation("x", world.folder / "files"), "19.0")
+    places = world.folder / "work", world.folder / "markers"
+    known = Catalogued.from_sidecar(sidecar)
+    with (
+        Restore(Connection("postgres"), options, *places) as job,
+        pytest.raises(PacksUnknown),
+    ):
+        job.fetch(world.storage, key, world.progress, known)
+
+
+# === FROM AFAR === #
+
+
+@pytest.fixture
+def far(tmp_path, dump):
+    return World(tmp_path, MemoryStorage(), dump)
+
+
+def test_interrupted_fetch_goes_on(far):
+    key = far.backup()
+    packs = far.packs_of(key)
+    opened = []
+
+    def operation(name, which):
+        if name == "open" and which in packs:
+            opened.append(which)
+            if len(opened) == 2:
+                raise Cancelled
+
+    far.storage.operation = operation
+    with pytest.raises(Cancelled):
+        far.restore(key)
+    assert far.restore(key) == far.expected()
+    assert opened.count(opened[0]) == 1
+    assert opened.count(opened[1]) == 2
+
+
+def test_what_an_earlier_attempt_has_left_is_not_believed(far):
+    key = far.backup()
+    folder = far.folder / "work/packs"
+    folder.mkdir(parents=True)
+    sizes = {
+        use.key: use.size for use in read_sidecar(far.storage, sidecar_key(key)).packs
+    }
+    first, second, _third = sizes
+    (folder / first).write_bytes(bytes(sizes[first]))
+    (folder / second).write_bytes(b"begun")
+    assert far.restore(key) == far.expected()
+    assert not far.progress.warnings
+
+
+def test_lost_line_is_tried_again(far):
+    key = far.backup()
+    failures = []
+
+    def operation(name, which):
+        if name == "open" and which in far.packs_of_key and len(failures) < 2:
+            failures.append(which)
+            raise RetryableError
+
+    far.packs_of_key = far.packs_of(key)
+    far.storage.operation = operation
+    far.storage.retries = far.storage.retries.__class__(first=0)
+    assert far.restore(key) == far.expected()
+    assert len(failures) == 2
+
+
+def test_rows_are_compared(far):
+    """What the manifest counted is not there: the restore ends."""
+    far.server.manifest = with_rows(far.server.manifest, 12)
+    key = far.backup()
+    with pytest.raises(RestoredDiffers):
+        far.restore(key)
+    far.server.manifest = with_rows(Shop.manifest.__get__(far.server), len(CONTENTS))
+    assert far.restore(far.backup()) == far.expected()
+
+
+def with_rows(manifest, count):
+    def made(*args):
+        found = manifest(*args)
+        ours = {**found.ours, "rows": {'"public"."ir_attachment"': count}}
+        return type(found)({**found.values, "dfr_backup": ours})
+
+    return made
+
+
+def test_key_is_needed(world):
+    encrypt(world)
+    key = world.backup()
+    world.options.clear()
+    with pytest.raises(EngineError):
+        world.restore(key)
