@@ -437,10 +437,13 @@ def test_custom_addons_are_unpacked_where_no_odoo_loads_them(instance, copy, tmp
     assert line.endswith(f",{folder}")
 
 
+EACH_FILE = "Then each file in it can be checked"
+
+
 def commands(after):
-    """Return the lines of the block of the README that follows some words."""
-    readme = Path(__file__).parents[2].joinpath("README.rst").read_text()
-    block = readme.partition(after)[2].partition("::\n\n")[2].partition("\n\n")[0]
+    """Return the lines of the first block of the page that follows some words."""
+    page = Path(__file__).parents[2].joinpath("docs/restore-by-hand.rst").read_text()
+    block = page.partition(after)[2].partition("::\n\n")[2].partition("\n\n")[0]
     lines = [line.strip() for line in block.splitlines()]
     assert lines, after
     assert all(lines), after
@@ -448,7 +451,7 @@ def commands(after):
 
 
 def do(lines, instance, folder, **names):
-    """Run commands of the README as they stand, with the names that a reader puts
+    """Run commands of the page as they stand, with the names that a reader puts
     in."""
     script = "\n".join(["set -e", *lines])
     for name, value in names.items():
@@ -468,12 +471,12 @@ def do(lines, instance, folder, **names):
     assert done.returncode == 0, script + done.stdout + done.stderr
 
 
-def test_readme_restore_by_hand(instance, copy, tmp_path):
-    """The commands of the README, as they stand, without this addon."""
+def test_restore_by_hand(instance, copy, tmp_path):
+    """The commands of docs/restore-by-hand.rst, as they stand, without this addon."""
     run = instance.backup()
     shutil.copy(run.archive, tmp_path / "archive.zip")
-    do(commands("*Is the archive whole?*"), instance, tmp_path)
-    *steps, neutralize = commands("*By hand*")
+    do(commands(EACH_FILE), instance, tmp_path)
+    *steps, neutralize = commands("With psql\n=")
     do(steps, instance, tmp_path, NEWDB=copy)
     for name, rows in run.manifest["dfr_backup"]["rows"].items():
         assert instance.sql(f"SELECT count(*) FROM ONLY {name}", database=copy) == [
@@ -487,7 +490,7 @@ def test_readme_restore_by_hand(instance, copy, tmp_path):
     ]
 
 
-def test_readme_decrypts_by_hand(instance, tmp_path):
+def test_decrypt_by_hand(instance, tmp_path):
     said = instance.shell(GENERATE)
     (private,) = [
         line.split()[1] for line in said.splitlines() if line.startswith("PRIVATE")
@@ -496,6 +499,6 @@ def test_readme_decrypts_by_hand(instance, tmp_path):
     run = instance.backup()
     shutil.copy(run.archive, tmp_path / "archive.zip.age")
     names = {"PRIVATE-KEY-FILE": "key"}
-    do(commands("To decrypt one, anywhere"), instance, tmp_path, **names)
+    do(commands("Decrypt it\n="), instance, tmp_path, **names)
     (tmp_path / "backup.zip").rename(tmp_path / "archive.zip")
-    do(commands("*Is the archive whole?*"), instance, tmp_path)
+    do(commands(EACH_FILE), instance, tmp_path)

@@ -188,21 +188,6 @@ def test_commands_of_the_documentation_are_run_by_a_test():
     assert untested == []
 
 
-def test_restore_by_hand_has_the_commands_that_are_run():
-    """Those of the README are run as they stand, in
-    tests/e2e/test_e2e_restore_command.py."""
-    here, readme = (
-        {
-            " ".join(line.partition(" #")[0].split())
-            for path, block in literal_blocks()
-            if path.name == name
-            for line in block.splitlines()
-        }
-        for name in ("restore-by-hand.rst", "README.rst")
-    )
-    assert here - readme == {"sha256sum ARCHIVE.zip"}
-
-
 def test_make_targets_of_the_documentation_exist():
     makefile = (REPO / "Makefile").read_text()
     pattern = re.compile(r"(?:``|^    )make (?:-s )?([a-z0-9]+)", re.MULTILINE)

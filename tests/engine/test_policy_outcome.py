@@ -1,4 +1,4 @@
-"""The status table of the README, line by line."""
+"""The status table of docs/runs.rst, line by line."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""From the states of the steps to the state of the job: the status table of the
-README."""
+"""From the states of the steps to the state of the job: the status table of
+docs/runs.rst."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
