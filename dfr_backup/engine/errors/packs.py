@@ -134,3 +134,23 @@ class LocksForTime(PermanentError, code="PACK-13"):
 class SharedByDatabases(PermanentError, code="PACK-14"):
     template = _("Several databases keep their backups in the location of %(storage)s.")
     remedy = _("Give this database a storage with a location of its own.")
+
+
+class AttachmentsGone(PermanentError, code="PACK-15"):
+    """A backup whose attachments one storage has, and another one gets too late."""
+
+    template = _(
+        "%(count)s attachment files of this backup are no longer in the filestore, and "
+        "%(location)s does not have them."
+    )
+    remedy = _(
+        "Run the plan again: the next backup is stored there as well. This one is "
+        "complete in the storages that have it."
+    )
+
+
+class KeysChanged(PermanentError, code="PACK-16"):
+    template = _(
+        "The plan's keys have changed since the archive of this backup was encrypted."
+    )
+    remedy = _("Run the plan again: the next backup has one set of keys.")

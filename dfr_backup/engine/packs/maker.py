@@ -19,6 +19,7 @@ from ..fileio.durable import make_directory
 from ..manifest.names import FILESTORE, sidecar_key
 from ..progress import Progress
 from ..retry import RetryPolicy, with_retries
+from ..sources.filestore import FileWriter
 from .index import Held, Index, KnownPack
 from .listing import Listing
 from .names import condemned_key, digest_of, pack_key
@@ -60,7 +61,7 @@ class PackMaker:
     def __init__(
         self,
         making: Making,
-        own: ArchiveWriter,
+        own: FileWriter,
         listing: Listing,
         index: Index,
         progress: Progress,

@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..archive.writer import ArchiveWriter
+from ..manifest.names import FILESTORE
 from ..manifest.pack_use import PackUse
 from ..progress import Progress
+from ..retry import with_retries
 from ..sources.filestore import (
     ABSENT,
     LISTED,
     NAMED,
     Attachment,
     FilestoreReport,
+    FileWriter,
     archive_filestore,
 )
-from .content import Content, content_of
-from .index import Index, KnownPack
+from .content import Content, held_in, summed
+from .index import Held, Index, KnownPack
 from .listing import Listing
 from .maker import Making, PackMaker
 from .matching import Found, best, choose_thin, match
@@ -36,6 +38,12 @@ class Packed:
     report: FilestoreReport
     new_files: int
     new_bytes: int
+    used: tuple[tuple[KnownPack, PackUse], ...] = ()
+
+    def held(self) -> Iterator[Held]:
+        """Yield the attachment files, in the order of their names. Only of what was
+        packed just now."""
+        return held_in(self.used)
 
 
 @dataclass
@@ -67,7 +75,7 @@ class Packing:
 
     def pack(
         self,
-        own: ArchiveWriter,
+        own: FileWriter,
         root: Path,
         attachments: Callable[[], Iterable[Attachment]],
         progress: Progress,
@@ -81,16 +89,26 @@ class Packing:
         stored until then stays for the next attempt, or for ``Prune``.
         """
         making = self._making
-        listing = Listing.of(making.place.storage, progress)
         index = Index(making.place, making.owner, making.mark)
-        packs = index.stored(listing, progress)
+
+        def look() -> tuple[Listing, list[KnownPack]]:
+            found = Listing.of(making.place.storage, progress)
+            return found, index.stored(found, progress)
+
+        listing, packs = with_retries(look, progress, making.retries)
+        in_own = {m.name for m, _note in own.noted() if m.name.startswith(FILESTORE)}
         thin, unused = choose_thin(attachments, packs, making.terms)
         bits, found = _Bits(packs), FilestoreReport()
 
         def left() -> Iterator[Attachment]:
             for attachment, places in match(attachments(), packs):
                 place = best(places, thin, unused)
-                if place is None or not _is_held(root, attachment, place, found):
+                is_own = FILESTORE + attachment.store_fname in in_own
+                if (
+                    place is None
+                    or is_own
+                    or not _is_held(root, attachment, place, found)
+                ):
                     yield attachment
                     continue
                 bits.want(place)
@@ -103,13 +121,14 @@ class Packing:
             made = maker.finish()
         finally:
             maker.drop()
-        used = [*bits.uses(), *((pack, pack.about.use(None)) for pack in made)]
+        used = (*bits.uses(), *((pack, pack.about.use(None)) for pack in made))
         return Packed(
             uses=tuple(use for _pack, use in used),
-            content=content_of(used),
+            content=summed(held_in(used)),
             report=_joined(found, packed),
             new_files=sum(pack.about.files for pack in made),
             new_bytes=sum(pack.about.size for pack in made),
+            used=used,
         )
 
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..catalog.catalogued import Catalogued
+from ..catalog.scan import read_sidecar
 from ..checkpoints import checkpoint
-from ..errors import EngineError
-from ..errors.packs import PackGone
+from ..errors import EngineError, Mismatch, PermanentError
+from ..errors.packs import PackGone, PackMissing
+from ..errors.storage import CopyMissing, SizeDiffers
 from ..manifest.model import Manifest
 from ..manifest.names import sidecar_key
-from ..manifest.write import sidecar
+from ..manifest.sidecar import Sidecar
+from ..manifest.write import sidecar as sidecar_of
 from ..progress import Progress
 from ..retry import RetryPolicy, with_retries
 from ..storages.base import Storage
@@ -52,12 +56,13 @@ def store(
 
     def stored() -> None:
         storage.put(archive.path, key, progress)
-        storage.verify(key, archive.size, archive.sha256, progress)
+        again = Progress(lambda _progress: progress.tick())
+        storage.verify(key, archive.size, archive.sha256, again)
 
     with_retries(stored, progress, retries)
     _require_packs(storage, packed, progress, retries)
     checkpoint("packs.listed")
-    data = sidecar(
+    data = sidecar_of(
         archive.manifest, key, archive.size, archive.sha256, sign, packed.uses
     )
     try:
@@ -69,6 +74,30 @@ def store(
             storage.delete(beside)
         raise
     return data
+
+
+def look_at(
+    storage: Storage, key: str, known: Catalogued, progress: Progress
+) -> Sidecar:
+    """Look, without reading its archive, whether a backup is stored that was read back
+    already; return its sidecar. Raise Mismatch when something of it is not there, or is
+    not what the catalogue knows, other PermanentErrors, and RetryableError."""
+    listing = Listing.of(storage, progress)
+    found = listing.objects.get(key)
+    if found is None:
+        raise CopyMissing(key=key)
+    if found.size != known.size:
+        raise SizeDiffers(key=key, size=found.size, expected=known.size)
+    try:
+        sidecar = read_sidecar(storage, sidecar_key(key))
+    except PermanentError as error:
+        raise Mismatch.because(error) from error
+    known.refuse_other(sidecar)
+    for use in sidecar.packs or ():
+        if not listing.keeps(use):
+            location = storage.location("")
+            raise PackMissing(backup=key, pack=use.key, location=location)
+    return sidecar
 
 
 def _require_packs(
