@@ -249,6 +249,10 @@ def _copy_as_json(copy):
         "size": int(copy.size),
         "sha256": copy.sha256,
         "state": copy.state,
+        "incremental": copy.incremental,
+        "packs": copy.packs if copy.incremental else None,
+        "packed_size": int(copy.packed_size) if copy.incremental else None,
+        "new_size": int(copy.new_size) if copy.incremental else None,
     }
 
 

@@ -21,6 +21,10 @@ class IrAttachment(models.Model):
     def _is_read_by_backup(self):
         """Tell whether a run may still read attachment files that were deleted
         meanwhile."""
-        reading = [("kind", "=", "archive_files"), ("state", "in", OPEN_STATES)]
-        running = [*reading, ("job_id.state", "=", "running")]
-        return bool(self.env["backup.step"].sudo().search_count(running, limit=1))
+        # an incremental backup reads for one storage after the other
+        uploads = ["&", ("kind", "=", "upload"), ("job_id.incremental", "=", True)]
+        reading = ["|", ("kind", "=", "archive_files"), *uploads]
+        running = [("state", "in", OPEN_STATES), ("job_id.state", "=", "running")]
+        return bool(
+            self.env["backup.step"].sudo().search_count([*running, *reading], limit=1)
+        )

@@ -23,7 +23,13 @@ from ..engine.errors.archive import (
 )
 from ..engine.manifest import write as manifest
 from ..engine.manifest.model import Manifest
-from ..engine.manifest.names import DUMP, INDEX, MANIFEST, archive_name
+from ..engine.manifest.names import (
+    DUMP,
+    INCREMENTAL_DUMP,
+    INDEX,
+    MANIFEST,
+    archive_name,
+)
 from ..engine.messages import Joined, Message, Size, _
 from ..engine.policy.outcome import overall_state
 from ..engine.postgres.client_tools import ClientTool, find_client_tool
@@ -124,12 +130,22 @@ class BackupRun(FilesRun):
             raise NoStorage()
         self._make_work()
         self._check_tools(progress)
+        self._decide_how(progress)
         self.context.plan.adopt_encryption()
         # one that cannot be used ends the run before anything is saved
         self.context.plan.encryption_key()
         with self._postponing():
             self._check_space(progress)
         self._check_storages(progress)
+
+    def _decide_how(self, progress: Progress) -> None:
+        """Decide whether this backup is incremental; it stays so until it ends."""
+        wanted = self.context.plan.is_incremental()
+        obstacle = self.context.packs.obstacle() if wanted else None
+        if obstacle:
+            progress.warn(Message(words.COMPLETE_INSTEAD, problem=obstacle.in_full))
+        incremental = wanted and not obstacle
+        self.context.store.update_state(incremental=incremental)
 
     def _make_work(self) -> None:
         try:
@@ -152,32 +168,35 @@ class BackupRun(FilesRun):
         return find_client_tool("pg_dump", at.server_version(), at.pg_path())
 
     def _check_space(self, progress: Progress) -> None:
-        self._space.reserve(self._estimated_size(progress), progress)
+        self._space.reserve(*self._estimated_sizes(progress), progress)
 
     def _reserve_again(self) -> None:
         """Let others know what this run will still write, which another process has
         begun."""
         if not self.context.files.is_archived():  # else each upload asks for itself
             with contextlib.suppress(EngineError):
-                self._space.keep(self._estimated_size(self._watch()))
+                self._space.keep(*self._estimated_sizes(self._watch()))
 
     def upload(self, progress: Progress, storage: StorageRecord) -> None:
         self._space.reserve_copies(storage)
         super().upload(progress, storage)
 
-    def _estimated_size(self, progress: Progress) -> int:
-        """Return about how many bytes the archive will have, rather too many."""
-        size = 0
+    def _estimated_sizes(self, progress: Progress) -> tuple[int, int]:
+        """Return about how many bytes the archive will have, rather too many, and how
+        many its packs."""
+        dump = files = 0
         with Snapshot(
             self.context.database.connection().heard_by(progress)
         ) as snapshot:
             if self.job.include_database:
-                size += int(snapshot.estimated_dump_size() * DUMP_RATIO)
+                dump = int(snapshot.estimated_dump_size() * DUMP_RATIO)
             if self.job.include_filestore:
                 # the dump will tell what is the matter
                 with contextlib.suppress(PermanentError, RetryableError):
-                    size += snapshot.estimated_filestore_size()
-        return size
+                    files = snapshot.estimated_filestore_size()
+        if self.job.run_state.incremental:
+            return dump, files
+        return dump + files, 0
 
     def _check_storages(self, progress: Progress) -> None:
         for storage in self.job._storages():
@@ -245,10 +264,11 @@ class BackupRun(FilesRun):
             self._save_list(snapshot, progress)
             tool = self._find_pg_dump()
             progress.expect(snapshot.estimated_dump_size())
+            sizes = snapshot.table_bytes()
             writer = self._archive()
             with (
                 RowCounter(snapshot, progress) as rows,
-                writer.stream_member(DUMP) as member,
+                writer.stream_member(self._dump_name) as member,
             ):
                 size = dump(
                     tool,
@@ -278,8 +298,13 @@ class BackupRun(FilesRun):
             snapshot_at=snapshot.taken_at.isoformat(),
             pg_dump=tool.label,
             rows=rows.counts,
+            table_bytes=sizes,
             saved=saved,
         )
+
+    @property
+    def _dump_name(self) -> str:
+        return INCREMENTAL_DUMP if self.job.run_state.incremental else DUMP
 
     def _index_attachments(
         self, snapshot: Snapshot, writer: ArchiveWriter, progress: Progress
@@ -316,6 +341,8 @@ class BackupRun(FilesRun):
     def _finalize(self, progress: Progress) -> None:
         self.context.plan.adopt_encryption()
         key = self.context.plan.encryption_key()
+        if self.job.run_state.incremental:
+            self.context.store.update_state(keys=self._packs.mark)
         name = archive_name(
             self.context.database.name(), self.context.archive.taken_at(), self.job.uuid
         )

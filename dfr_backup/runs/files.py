@@ -1,12 +1,18 @@
 """The files of a backup: attachments and custom addons."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ..engine.archive.writer import ArchiveWriter
-from ..engine.errors import Cancelled, EngineError
+from ..engine.catalog.catalogued import Catalogued
+from ..engine.checkpoints import checkpoint
+from ..engine.errors import Cancelled, EngineError, Mismatch
 from ..engine.errors.archive import FilestoreMissing, FilesUnreadable
+from ..engine.errors.packs import PackGone
+from ..engine.manifest.model import Manifest
+from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Joined, Message, Size, _
+from ..engine.packs.storing import Finished, look_at, store
 from ..engine.postgres.snapshot import Snapshot
 from ..engine.progress import Progress
 from ..engine.sources import attachment_list as listing
@@ -17,8 +23,11 @@ from ..engine.sources.filestore import (
     archive_filestore,
     walk_filestore,
 )
+from ..engine.storages.base import Storage
 from . import words
 from .context import RunContext
+from .packed import PackedFiles
+from .records import StorageRecord
 from .storing import StoringRun
 
 ATTACHMENT_LIST = "attachments.jsonl"
@@ -30,6 +39,7 @@ class FilesRun(StoringRun):
     def __init__(self, context: RunContext):
         super().__init__(context)
         self.list = self.work / ATTACHMENT_LIST
+        self._packs = PackedFiles(context)
 
     def archive_files(self, progress: Progress) -> None:
         """Archive the attachment files of the same snapshot, and the custom addons."""
@@ -57,7 +67,11 @@ class FilesRun(StoringRun):
         listed = self.job.run_state.attachments
         if not root.is_dir() and (listed is None or listed["files"]):
             raise FilestoreMissing(folder=root)
-        report = archive_filestore(writer, root, attachments, progress)
+        if self.job.run_state.incremental:
+            self.context.plan.adopt_encryption()
+            report = self._packs.archive(writer, root, attachments, progress)
+        else:
+            report = archive_filestore(writer, root, attachments(), progress)
         self.context.plan.note_filestore(report, complete=self.list.exists())
         progress.log(
             Message(
@@ -87,9 +101,11 @@ class FilesRun(StoringRun):
         )
         return report
 
-    def _attachments(self, root: Path, progress: Progress) -> Iterable[Attachment]:
-        """Return the files to archive: those of the dump's snapshot, or of one just for
-        them.
+    def _attachments(
+        self, root: Path, progress: Progress
+    ) -> Callable[[], Iterable[Attachment]]:
+        """Return what yields the files to archive: those of the dump's snapshot, or of
+        one just for them.
 
         Without any list, because the database cannot be read, everything that is there.
         """
@@ -107,10 +123,64 @@ class FilesRun(StoringRun):
                         problem=error,
                     )
                 )
-                return walk_filestore(root)
+                return lambda: walk_filestore(root)
         listed = self.job.run_state.attachments
         progress.expect(listed["bytes"] if listed else 0)
-        return listing.load(self.list)
+        return lambda: listing.load(self.list)
+
+    # === STORED IN PACKS === #
+
+    def _store(
+        self, target: Storage, storage: StorageRecord, progress: Progress
+    ) -> tuple[bytes, Mapping[str, object]]:
+        """An incremental backup needs its packs as well. One that is gone meanwhile is
+        stored again, once."""
+        if not self.job.run_state.incremental:
+            return super()._store(target, storage, progress)
+        try:
+            return self._store_packed(target, storage, progress)
+        except PackGone as error:
+            progress.log(error.in_full)
+            self._packs.forget(storage)
+            return self._store_packed(target, storage, progress)
+
+    def _store_packed(
+        self, target: Storage, storage: StorageRecord, progress: Progress
+    ) -> tuple[bytes, Mapping[str, object]]:
+        job, root = self.job, self.context.files.filestore_path()
+        packed = self._packs.stored_in(storage, root, progress)
+        progress.done = 0
+        checkpoint("storage.manifest.before")
+        archive = Finished(
+            self.context.files.archive_path(),
+            job.archive_name,
+            int(job.archive_size),
+            job.archive_sha256,
+            Manifest(job.run_state.manifest or {}),
+        )
+        content = store(target, archive, packed, self._sign, progress, target.retries)
+        return content, {"packs": len(packed.uses), "new_size": packed.new_bytes}
+
+    def verify(self, progress: Progress, storage: StorageRecord) -> None:
+        try:
+            super().verify(progress, storage)
+        except Mismatch:
+            self._packs.forget(storage)
+            raise
+
+    def _compare(
+        self, target: Storage, known: Catalogued, progress: Progress
+    ) -> Sidecar:
+        """What is new in an incremental backup was read back when it was stored."""
+        if not self.job.run_state.incremental:
+            return super()._compare(target, known, progress)
+        size = int(self.job.archive_size)
+        sidecar = look_at(target, self.job.archive_name, known, progress)
+        about = {"size": Size(size), "packs": len(sidecar.packs or ())}
+        progress.log(Message(words.ALL_THERE, **about))
+        return sidecar
+
+    # === THE LIST === #
 
     def _save_list(self, snapshot: Snapshot, progress: Progress) -> None:
         files, size = listing.save(self.list, snapshot.attachments())

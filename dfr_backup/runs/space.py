@@ -3,11 +3,13 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 
 from ..engine.errors import EngineError
 from ..engine.errors.archive import ArchiveNeedsSpace
 from ..engine.errors.local import LocalNoRoom
 from ..engine.messages import Message, Size, _
+from ..engine.packs.terms import TERMS
 from ..engine.progress import Progress
 from ..engine.queue.reservations import Need, is_one_disk
 from . import words
@@ -15,6 +17,8 @@ from .context import RunContext
 from .records import StorageRecord
 
 GROWTH = 1.25  # of an archive since the one before it, at most
+# bytes of a pack while it is made, in the clear: one at a time
+ONE_PACK = 2 * TERMS.pack_bytes
 
 
 class ArchiveSpace:
@@ -27,22 +31,22 @@ class ArchiveSpace:
         self._work = context.files.work_path()
         self._reservations = context.files.reservations()
 
-    def reserve(self, size: int, progress: Progress) -> None:
-        """Reserve all that an archive of about ``size`` bytes will take. A storage that
-        has no room for its copy is a warning, as long as another one has. Raise an
-        EngineError when it does not fit."""
-        needs = [self._need_of_work(size)]
+    def reserve(self, size: int, files: int, progress: Progress) -> None:
+        """Reserve all that an archive of about ``size`` bytes will take, and the packs
+        of ``files`` bytes. A storage that has no room for its copy is a warning, as
+        long as another one has. Raise an EngineError when it does not fit."""
+        needs = [self._need_of_work(size, files)]
         self._tell(needs[0].bytes, progress)
         short = self._reservations.take(needs)
         if short:
             raise short.explained(ArchiveNeedsSpace)
         without = []
-        for storage, need in self._copies(self._expected(size)):
-            short = self._reservations.take([*needs, need])
+        for storage, copy in self._copies(self._expected(size), files):
+            short = self._reservations.take([*needs, *copy])
             if short:
                 without.append((storage, short.explained(LocalNoRoom)))
             else:
-                needs.append(need)
+                needs += copy
         if len(without) == len(list(self._job._storages())):
             raise without[0][1]
         for storage, problem in without:
@@ -55,18 +59,19 @@ class ArchiveSpace:
         last = self._context.plan.last_size()
         return min(size, int(last * GROWTH)) if last else size
 
-    def keep(self, size: int) -> None:
+    def keep(self, size: int, files: int) -> None:
         """Reserve the same of an archive that has been written in part."""
-        copies = [need for _storage, need in self._copies(self._expected(size))]
-        self._reservations.keep([self._need_of_work(size), *copies])
+        copies = [copy for _at, copy in self._copies(self._expected(size), files)]
+        needs = [self._need_of_work(size, files), *chain.from_iterable(copies)]
+        self._reservations.keep(needs)
 
     def reserve_copies(self, storage: StorageRecord) -> None:
         """Reserve what the copies take that are still to be made, of an archive whose
         size is known: that of ``storage`` at least. Raise SpaceReserved; what lacks
         space anyway is refused by the storage."""
         copies = list(self._copies(int(self._job.archive_size)))
-        every = [need for _storage, need in copies]
-        mine = [need for other, need in copies if other.id == storage.id]
+        every = [need for _storage, copy in copies for need in copy]
+        mine = [n for other, copy in copies if other.id == storage.id for n in copy]
         short = self._reservations.take(every) and self._reservations.take(mine)
         if short and short.by_others:
             raise short.explained(LocalNoRoom)
@@ -84,15 +89,19 @@ class ArchiveSpace:
             )
         )
 
-    def _need_of_work(self, size: int) -> Need:
-        """Return what the archive takes, beside itself encrypted, in a folder that is
-        all its own."""
+    def _need_of_work(self, size: int, files: int) -> Need:
+        """Return what the archive and a pack take, each beside itself encrypted, in a
+        folder that is all their own."""
+        size += min(files, ONE_PACK)
         encrypted = self._context.plan.is_encrypted()
         return Need(self._work, 2 * size if encrypted else size, mark="")
 
-    def _copies(self, size: int) -> Iterator[tuple[StorageRecord, Need]]:
+    def _copies(
+        self, size: int, files: int = 0
+    ) -> Iterator[tuple[StorageRecord, list[Need]]]:
         """Yield what a copy takes, with its storage, where that is on this host. The
-        first one on the disk of the archive is another name of it: it takes nothing."""
+        first one on the disk of the archive is another name of it: it takes nothing.
+        Its packs do."""
         is_linked = False
         for storage in self._job._storages():
             with contextlib.suppress(EngineError):  # the upload will say it
@@ -102,4 +111,8 @@ class ArchiveSpace:
                 links = not is_linked and is_one_disk(folder, self._work)
                 is_linked = is_linked or links
                 mark = self._job.uuid[:8]  # in the name of this archive alone
-                yield storage, Need(folder, 0 if links else size, mark)
+                needs = [Need(folder, 0 if links else size, mark)]
+                if files:
+                    new = self._context.packs.new_bytes(storage, files)
+                    needs.append(Need(folder, new))
+                yield storage, needs

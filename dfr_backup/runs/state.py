@@ -9,7 +9,7 @@ from ..engine.errors.runs import UnknownState
 
 Check: TypeAlias = Callable[[object], bool]
 
-VERSION = 1  # raised when a field changes its meaning, comes or goes
+VERSION = 2  # raised when a field changes its meaning, comes or goes
 
 
 class AttachmentFacts(TypedDict):
@@ -34,6 +34,15 @@ class FilestoreFacts(TypedDict):
     unreadable_names: list[str]
 
 
+class PackedFacts(TypedDict):
+    """The attachment files of a backup that are in packs, and the SHA-256 of their
+    list."""
+
+    files: int
+    bytes: int
+    sha256: str
+
+
 class UploadedFacts(TypedDict):
     """An uploaded file: its name, and when it was made (ISO 8601)."""
 
@@ -53,12 +62,16 @@ class RunState:
     """Each kind of run has some of these, each from the step that knows it."""
 
     # a backup, and an import the last of it
+    incremental: bool = False  # decided when it begins
     snapshot_at: str | None = None  # ISO 8601
     pg_dump: str | None = None  # the program
     rows: Mapping[str, int] | None = None  # by table
+    table_bytes: Mapping[str, int] | None = None  # likewise
     attachments: AttachmentFacts | None = None
     addons: Sequence[Mapping[str, Any]] | None = None
     filestore: FilestoreFacts | None = None
+    packed: PackedFacts | None = None
+    keys: str | None = None  # a name of those that the archive is encrypted for
     saved: int = 0  # bytes of the archive that closed steps have let reach the disk
     manifest: Mapping[str, Any] | None = None  # once the archive is complete
 
@@ -130,12 +143,16 @@ def _all(check: Check) -> Check:
 
 # what each value has to be in JSON
 CHECKS: Mapping[str, Check] = {
+    "incremental": lambda value: value is True,
     "snapshot_at": _is(str),
     "pg_dump": _is(str),
     "rows": _is(dict),
+    "table_bytes": _is(dict),
     "attachments": _has(AttachmentFacts.__required_keys__),
     "addons": _all(_is(dict)),
     "filestore": _has(FilestoreFacts.__required_keys__),
+    "packed": _has(PackedFacts.__required_keys__),
+    "keys": _is(str),
     "saved": _is(int),
     "manifest": _is(dict),
     "uploaded": _has(UploadedFacts.__required_keys__),
@@ -147,4 +164,4 @@ CHECKS: Mapping[str, Check] = {
     "own": _is(dict),
 }
 # no attempt's work: these stay when a run begins again
-KEPT = ("uploaded", "begun", "restored", "not_trusted", "issues")
+KEPT = ("incremental", "uploaded", "begun", "restored", "not_trusted", "issues")

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from ..engine.catalog.catalogued import compare_stored
+from ..engine.catalog.catalogued import Catalogued, compare_stored
 from ..engine.checkpoints import checkpoint
 from ..engine.errors import Cancelled, EngineError, Mismatch
 from ..engine.errors.archive import EncryptedMeanwhile, StaysInTheClear
@@ -13,8 +13,10 @@ from ..engine.manifest import write as manifest
 from ..engine.manifest.model import Manifest
 from ..engine.manifest.names import sidecar_key
 from ..engine.manifest.read import parse_sidecar
+from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Message, Size, _
 from ..engine.progress import Progress
+from ..engine.storages.base import Storage
 from . import words
 from .archiving import ArchivingRun
 from .records import Listing, StepRecord, StorageRecord
@@ -49,6 +51,19 @@ class StoringRun(ArchivingRun):
         job = self.job
         self._require_archive()
         self._require_closed()
+        content, facts = self._store(target, storage, progress)
+        location = target.location(job.archive_name)
+        progress.log(Message(_("Stored as %(location)s"), location=location))
+        key = sidecar_key(job.archive_name)
+        noted = job.copy_ids._noted_of(parse_sidecar(content, key))
+        self._record_copy(storage, "stored", **noted, **facts)
+
+    def _store(
+        self, target: Storage, _storage: StorageRecord, progress: Progress
+    ) -> tuple[bytes, Mapping[str, object]]:
+        """Store it all; return the manifest beside the archive, and what else the
+        catalogue notes of the copy."""
+        job = self.job
         path, key = self.context.files.archive_path(), job.archive_name
         target.with_retries(lambda: target.put(path, key, progress), progress)
         checkpoint("storage.manifest.before")
@@ -59,10 +74,7 @@ class StoringRun(ArchivingRun):
         target.with_retries(
             lambda: target.put_bytes(content, sidecar_key(key)), Progress()
         )
-        location = target.location(job.archive_name)
-        progress.log(Message(_("Stored as %(location)s"), location=location))
-        noted = job.copy_ids._noted_of(parse_sidecar(content, sidecar_key(key)))
-        self._record_copy(storage, "stored", **noted)
+        return content, {}
 
     def _sign(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.context.archive.sign(content)
@@ -81,8 +93,7 @@ class StoringRun(ArchivingRun):
         known = self.context.catalogue.catalogued(storage)
         try:
             sidecar = target.with_retries(
-                lambda: compare_stored(target, job.archive_name, known, progress),
-                progress,
+                lambda: self._compare(target, known, progress), progress
             )
         except Mismatch:
             self._record_copy(storage, "damaged")
@@ -91,14 +102,23 @@ class StoringRun(ArchivingRun):
                 target.delete(sidecar_key(job.archive_name))
                 target.delete(job.archive_name)
             raise
+        noted = job.copy_ids._noted_of(sidecar)
+        self._record_copy(storage, "verified", **noted)
+
+    def _compare(
+        self, target: Storage, known: Catalogued, progress: Progress
+    ) -> Sidecar:
+        """Return the manifest of the copy. Raise Mismatch when it is not what was
+        stored."""
+        job = self.job
+        sidecar = compare_stored(target, job.archive_name, known, progress)
         progress.log(
             Message(
                 _("%(size)s are there, and their checksum is right"),
                 size=Size(int(job.archive_size)),
             )
         )
-        noted = job.copy_ids._noted_of(sidecar)
-        self._record_copy(storage, "verified", **noted)
+        return sidecar
 
     def cleanup(self, progress: Progress) -> None:
         """Remove what is not needed any more: old copies, where a new one is

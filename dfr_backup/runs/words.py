@@ -65,6 +65,12 @@ SIZE_DROP = _(
     "The archive is %(drop)s %% smaller than the ones before. If nobody has deleted "
     "that much, data is missing."
 )
+COMPLETE_INSTEAD = _("The backup is complete, not incremental: %(problem)s")
+NEW_OF = _("%(storage)s: %(new)s new of %(all)s, in %(packs)s packs")
+ALL_THERE = _(
+    "%(size)s and %(packs)s packs are there. What is new of them was read back when it "
+    "was stored."
+)
 PUT_BACK = _("%(file)s: put back from %(key)s")
 GOOD_ALREADY = _("%(file)s: is good already")
 FILES_LOST = _(

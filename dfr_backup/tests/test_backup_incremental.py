@@ -1,11 +1,13 @@
 """Incremental backups: what a plan decides, and what a run gets for them."""
 
+import hashlib
 from unittest.mock import patch
 
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
 from .. import odoo_config
+from ..console.runs import _as_json
 from ..engine.encryption.files import generate_key
 from ..engine.errors.packs import (
     KeepsEverything,
@@ -15,6 +17,8 @@ from ..engine.errors.packs import (
 )
 from ..engine.identity import Identity
 from ..engine.ownership.owners import Record
+from ..engine.postgres.snapshot import Snapshot
+from ..engine.sources.filestore import Attachment
 from ..models.engine_messages import format_error
 from ..models.plan.incremental import obstacle_of
 from .common import BackupCase
@@ -130,3 +134,105 @@ class TestIncrementalPlan(BackupCase):
         with patch.object(type(owners), "find", lambda _self, _place_id: shared):
             self.env.invalidate_all()
             self.assertObstacle(SharedByDatabases)
+
+
+@tagged("post_install", "-at_install")
+class TestIncrementalRun(BackupCase):
+    """Whole runs in this process, of the database of the test."""
+
+    def setUp(self):
+        super().setUp()
+        self.startPatcher(patch.object(self.env.cr, "commit", lambda: None))
+        self.filestore = self.root / "files"
+        self.startPatcher(
+            patch.object(odoo_config, "filestore_path", lambda _name: self.filestore)
+        )
+        # the dump is about other things, and takes a second
+        self.plan.write({"incremental": True, "include_database": False})
+        self.plan.include_addons = False
+
+    def tearDown(self):
+        for path in self.stored(self.root / "disk"):
+            path.unlink()
+        super().tearDown()
+
+    def perform(self):
+        job = self.run_now()
+        job.state = "running"
+        job._perform()
+        return job
+
+    def files(self, contents):
+        """Let the filestore, and the list of a run, be just these files."""
+        found = []
+        for content in sorted(contents):
+            digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+            path = self.filestore / digest[:2] / digest
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            name = f"{digest[:2]}/{digest}"
+            found.append(Attachment(name, digest, len(content), name))
+        listed = sorted(found, key=lambda one: one.store_fname)
+        self.startPatcher(
+            patch.object(Snapshot, "attachments", lambda _self: iter(listed))
+        )
+
+    def test_catalogue_notes_what_is_new(self):
+        self.files([b"one" * 1000, b"two" * 1000])
+        first = self.perform()
+        self.assertEqual(first.state, "success", first.step_ids.mapped("error"))
+        self.assertTrue(first.incremental)
+        copy = first.copy_ids
+        self.assertTrue(copy.incremental)
+        self.assertEqual((copy.state, copy.packs), ("verified", 1))
+        self.assertEqual((copy.packed_size, first.packed_size), (6000, 6000))
+        self.assertGreater(copy.new_size, 0)
+        self.files([b"one" * 1000, b"two" * 1000, b"three" * 500])
+        second = self.perform().copy_ids
+        self.assertEqual((second.packs, second.packed_size), (2, 8500))
+        self.assertGreater(second.new_size, 0)
+        third = self.perform()
+        self.assertEqual((third.copy_ids.packs, third.copy_ids.new_size), (2, 0))
+        self.assertEqual(_as_json(third)["copies"][0]["new_size"], 0)
+        self.assertEqual(_as_json(third)["copies"][0]["packed_size"], 8500)
+
+    def test_plan_goes_to_incremental_and_back(self):
+        self.files([b"one" * 1000])
+        self.plan.incremental = False
+        complete = self.perform()
+        self.plan.incremental = True
+        incremental = self.perform()
+        self.plan.incremental = False
+        last = self.perform()
+        runs = complete | incremental | last
+        self.assertEqual(runs.mapped("incremental"), [False, True, False])
+        self.assertEqual(set(runs.mapped("state")), {"success"})
+        self.assertEqual(runs.copy_ids.storage_id, self.storage)
+        self.assertFalse(last.copy_ids.incremental)
+
+    def test_scan_finds_incremental_copies(self):
+        self.files([b"one" * 1000])
+        copy = self.perform().copy_ids
+        known = copy.read(["incremental", "packs", "packed_size"])[0]
+        copy.write({"incremental": False, "packs": 0, "packed_size": 0})
+        job = self.env["backup.job"].browse(self.storage.action_scan()["res_id"])
+        job.state = "running"
+        job._perform()
+        self.assertEqual(job.state, "success", job.step_ids.mapped("log"))
+        self.assertEqual(copy.read(["incremental", "packs", "packed_size"])[0], known)
+        self.assertEqual(copy.state, "verified")
+
+    def test_attachments_that_are_gone_are_a_drop(self):
+        self.files([bytes([number]) * 10_000 for number in range(10)])
+        for _run in range(3):
+            self.assertFalse(self.perform().size_drop)
+        self.files([b"x" * 10_000])
+        self.assertGreater(self.perform().size_drop, 80)
+
+    def test_run_says_what_is_in_the_way(self):
+        self.files([b"one" * 1000])
+        self.storage.can_delete = False
+        job = self.perform()
+        self.assertFalse(job.incremental)
+        self.assertEqual(job._step("initialize").state, "warning")
+        self.assertFalse(job.copy_ids.incremental)

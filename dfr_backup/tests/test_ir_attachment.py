@@ -24,6 +24,17 @@ class TestIrAttachment(BackupCase):
         attachments._gc_file_store_unsafe()
         self.assertFalse(path.exists())
 
+    def test_collector_waits_for_the_last_upload_of_an_incremental_run(self):
+        attachments = self.env["ir.attachment"]
+        job = self.run_now()
+        job.state = "running"
+        job._step("archive_files").state = "success"
+        self.assertFalse(attachments._is_read_by_backup())
+        job._run_context().store.update_state(incremental=True)
+        self.assertTrue(attachments._is_read_by_backup())
+        job._step("upload").state = "success"
+        self.assertFalse(attachments._is_read_by_backup())
+
     def test_collector_is_still_called_by_autovacuum(self):
         method = type(self.env["ir.attachment"])._gc_file_store
         self.assertTrue(getattr(method, "_autovacuum", False))

@@ -14,7 +14,9 @@ from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import Cancelled, Deferred, EngineError
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
+from dfr_backup.engine.manifest.model import INCREMENTAL
 from dfr_backup.engine.manifest.signature import Signer
+from dfr_backup.engine.packs.content import summed
 from dfr_backup.engine.packs.owner import Owner, Place
 from dfr_backup.engine.policy.outcome import StepOutcome
 from dfr_backup.engine.policy.supervision import MAX_ATTEMPTS
@@ -115,6 +117,8 @@ class Copy:
     sha256: str = ""
     origin: str = "run"
     state: str = "stored"
+    packs: int = 0
+    new_size: int = 0
 
     def _catalogued(self):
         return Catalogued(self.size, self.sha256)
@@ -423,6 +427,11 @@ class Plan(Part):
     def adopt_encryption(self):
         pass
 
+    incremental = False
+
+    def is_incremental(self):
+        return self.incremental
+
     def is_encrypted(self):
         return False
 
@@ -475,6 +484,9 @@ class Archive(Part):
             "addons": None,
             "encryption": {},
         }
+        if state.incremental:
+            packed = state.packed or summed(()).to_json()
+            ours |= {"format": INCREMENTAL, "packed": packed}
         return manifest.build(odoo, ours)
 
     def sign(self, content):
@@ -499,7 +511,9 @@ class Catalogue(Part):
                 job.archive_sha256,
             )
             job.copy_ids = Records(*job.copy_ids, copy)
-        self._copy_in(storage).records[0].state = state
+        copy = self._copy_in(storage).records[0]
+        copy.state = state
+        vars(copy).update(noted)
 
     def listing(self, storage, progress):
         return {found.key: found.size for found in storage._get_storage().list()}
@@ -528,6 +542,9 @@ class Packs(Part):
 
     def encryption(self):
         return self.by
+
+    def new_bytes(self, storage, files):
+        return files
 
 
 class Restores(Part):

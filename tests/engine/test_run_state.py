@@ -9,11 +9,15 @@ from dfr_backup.engine.errors.runs import UnknownState
 from dfr_backup.runs.state import CHECKS, VERSION, RunState
 
 FULL = RunState(
+    incremental=True,
     snapshot_at="2026-01-31T02:00:00+00:00",
     pg_dump="pg_dump 15.4",
     rows={"res_users": 3},
+    table_bytes={"res_users": 8192},
     attachments={"files": 2, "bytes": 10, "elsewhere": {}},
     addons=[{"name": "a"}],
+    packed={"files": 2, "bytes": 10, "sha256": "ab"},
+    keys="ab",
     saved=4096,
     manifest={"a": 1},
     uploaded={"name": "a.zip", "modified": "2026-01-31T02:00:00+00:00"},
@@ -54,6 +58,8 @@ def test_a_run_that_has_done_nothing_has_no_state(data):
         {"attachments": {"files": 2}},
         {"attachments": [1]},
         {"issues": [7, "8"]},
+        {"incremental": 1},
+        {"packed": {"files": 2}},
         {"of a later release": 1},
     ],
     ids=str,

@@ -24,6 +24,9 @@ def catalogue_facts(sidecar: Sidecar) -> dict[str, Any]:
         "odoo_version": sidecar.odoo_version,
         "imported_by": sidecar.imported_by or None,
         "origin": _origin(sidecar),
+        "incremental": sidecar.is_incremental,
+        "packs": sidecar.pack_count,
+        "packed_size": sidecar.packed_bytes,
     }
 
 

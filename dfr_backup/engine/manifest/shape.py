@@ -38,6 +38,7 @@ OURS: dict[str, Any] = {
     "members": {"count": int, "sha256sums": str},
     "pg_dump": str,
     "rows": {ANY: int},
+    "table_bytes": {ANY: int},
     "attachments": {"files": int, "bytes": int, "elsewhere": {ANY: int}},
     "filestore": {
         "files": int,

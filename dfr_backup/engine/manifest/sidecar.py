@@ -9,7 +9,7 @@ from typing import Any
 from ..identity import UNKNOWN, Identity
 from ..messages import _
 from ..untrusted import Unusable
-from .model import Manifest, MissingPart
+from .model import INCREMENTAL, Manifest, MissingPart
 from .names import PACK, shown_key, sidecar_key
 from .pack_use import PackUse, uses_of
 from .shape import SIDECAR_SHAPE, moment_of, require_sidecar
@@ -39,7 +39,8 @@ class Sidecar:
     ``file_size`` (bytes) and ``file_sha256`` are the manifest itself, as it is stored:
     0 and "" when it is not. ``sums_sha256`` is the SHA-256 of SHA256SUMS in the
     archive, "" without one. ``packs`` are what an incremental backup needs besides:
-    None for a complete one, and where they were left out.
+    None for a complete one, and where they were left out; ``pack_count`` is their
+    number, and ``packed_bytes`` what it has in them.
     """
 
     key: str
@@ -71,6 +72,8 @@ class Sidecar:
     identity: Identity = UNKNOWN
     sums_sha256: str = ""
     packs: tuple[PackUse, ...] | None = None
+    pack_count: int = 0
+    packed_bytes: int = 0
 
     @classmethod
     def from_json(cls, data: Any, key: str) -> "Sidecar":
@@ -85,6 +88,7 @@ class Sidecar:
             raise Unusable(_("its archive has the name of a pack"))
         if isinstance(data.get("packs"), list) != manifest.is_incremental:
             raise Unusable(_("its format and its packs contradict each other"))
+        packs = uses_of(data["packs"]) if manifest.is_incremental else None
         return cls(
             key=archive["key"],
             size=archive["size"],
@@ -112,8 +116,14 @@ class Sidecar:
             signature=signature_of(data),
             identity=manifest.identity,
             sums_sha256=manifest.sums_sha256,
-            packs=uses_of(data["packs"]) if manifest.is_incremental else None,
+            packs=packs,
+            pack_count=len(packs or ()),
+            packed_bytes=manifest.packed.get("bytes") or 0,
         )
+
+    @property
+    def is_incremental(self) -> bool:
+        return self.format >= INCREMENTAL
 
     @property
     def owner_uuid(self) -> str:

@@ -16,6 +16,7 @@ from .shape import BAD_CHARACTERS, LONGEST_NAME, LONGEST_REASON
 SPARE_BYTES, SPARE_VALUES = 64 << 10, 1000
 # what a manifest may lack, by its place, in the order in which it goes
 OPTIONAL: dict[tuple[str, ...], str] = {
+    ("table_bytes",): _("the sizes of tables"),
     ("rows",): _("the row counts"),
     ("filestore", "missing_names"): _("the names of missing files"),
     ("filestore", "damaged_names"): _("the names of damaged files"),

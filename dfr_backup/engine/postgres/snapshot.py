@@ -173,6 +173,22 @@ class Snapshot:
             tables: list[tuple[str, str]] = cr.fetchall()
             return tables
 
+    def table_bytes(self) -> dict[str, int]:
+        """Return how many bytes each of these tables takes, by quoted full name: with
+        what it keeps apart (TOAST), without its indexes."""
+        sizes = {}
+        with self._cursor() as cr:
+            cr.execute(
+                "SELECT n.nspname, c.relname, pg_table_size(c.oid) FROM pg_class c "
+                "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
+            )
+            found = {(schema, table): size for schema, table, size in cr.fetchall()}
+        for schema, table in self._tables():
+            name = sql.Identifier(schema, table).as_string(self._session)
+            # none of one that was dropped meanwhile
+            sizes[name] = found.get((schema, table)) or 0
+        return sizes
+
     def partition_roots(self) -> dict[str, int]:
         """Return the topmost partitioned table of each partition that may have
         rows of its own: its OID by the partition's quoted full name."""

@@ -67,6 +67,19 @@ class BackupCopy(models.Model):
     date = fields.Datetime(related="backup_id.date", store=True)
     size = fields.Float(related="backup_id.size", store=True)
     sha256 = fields.Char(related="backup_id.sha256", store=True)
+    incremental = fields.Boolean(
+        readonly=True, help="Its attachments are in packs, which others share."
+    )
+    packs = fields.Integer(readonly=True, help="So many packs it needs.")
+    packed_size = fields.Float(
+        "Attachments in Packs", digits=(20, 0), readonly=True, help="In bytes."
+    )
+    new_size = fields.Float(
+        "New in Packs",
+        digits=(20, 0),
+        readonly=True,
+        help="The bytes that its run has stored of them; the others were there.",
+    )
     manifest_size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     manifest_sha256 = fields.Char("SHA-256 of the Manifest", readonly=True)
     signature = fields.Selection(

@@ -6,9 +6,10 @@ from datetime import datetime, timezone
 from ... import odoo_config
 from ...engine.identity import Identity
 from ...engine.manifest import write as manifest
-from ...engine.manifest.model import Manifest
+from ...engine.manifest.model import INCREMENTAL, Manifest
 from ...engine.manifest.names import sidecar_key
 from ...engine.manifest.read import parse_sidecar
+from ...engine.packs.content import summed
 from ..moments import from_odoo_datetime
 from .part import Part
 
@@ -40,9 +41,13 @@ class Archive(Part):
                 key: getattr(state, key)
                 for key in ("pg_dump", "rows", "attachments", "filestore")
             },
+            "table_bytes": state.table_bytes,
             "addons": state.addons,
             "encryption": self.context.plan.encryption_facts(),
         }
+        if state.incremental:
+            packed = state.packed or summed(()).to_json()
+            ours |= {"format": INCREMENTAL, "packed": packed}
         odoo = odoo_config.odoo_manifest(self.job.env.cr)
         self.job.env.cr.commit()  # pylint: disable=invalid-commit  # close the reading transaction
         return manifest.build(odoo, ours)
@@ -81,8 +86,12 @@ class Archive(Part):
         ]
 
     def sidecar(self):
-        """Return what this run's archive is, once it is complete."""
+        """Return what this run's archive is, once it is complete: of an incremental one
+        without its packs."""
         about = Manifest(self.job.run_state.manifest or {})
         key, size = self.job.archive_name, int(self.job.archive_size)
-        content = manifest.sidecar(about, key, size, self.job.archive_sha256)
+        packs = () if about.is_incremental else None
+        content = manifest.sidecar(
+            about, key, size, self.job.archive_sha256, packs=packs
+        )
         return parse_sidecar(content, sidecar_key(key))

@@ -83,6 +83,13 @@ class BackupJob(models.Model):
     copy_ids = fields.One2many("backup.copy", "job_id")
     encryption = fields.Selection(ENCRYPTIONS, required=True, default="none")
     data = fields.Json(help="What a later attempt of this run needs to go on.")
+    incremental = fields.Boolean(compute="_compute_of_state", store=True)
+    packed_size = fields.Float(
+        compute="_compute_of_state",
+        store=True,
+        digits=(20, 0),
+        help="Bytes of the attachments that are in packs.",
+    )
     archive_name = fields.Char()
     archive_size = fields.Float(digits=(20, 0), help="In bytes.")
     archive_sha256 = fields.Char(string="SHA-256")
@@ -160,6 +167,13 @@ class BackupJob(models.Model):
             job.duration = (
                 seconds if seconds >= 0 else sum(job.step_ids.mapped("seconds"))
             )
+
+    @api.depends("data")
+    def _compute_of_state(self):
+        for job in self:
+            state = job.run_state
+            job.incremental = state.incremental
+            job.packed_size = state.packed["bytes"] if state.packed else 0
 
     @api.depends("state", "step_ids.state", "step_ids.bytes_done")
     def _compute_progress(self):

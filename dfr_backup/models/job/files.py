@@ -9,6 +9,7 @@ from odoo import fields
 from ... import odoo_config
 from ...engine.messages import Message
 from ...runs import words
+from ...runs.packed import PACKED_LIST
 from ..states import OPEN_STATES
 from .part import Part
 
@@ -41,9 +42,10 @@ class Files(Part):
             until = fields.Datetime.now() + KEEP_ARCHIVE
             self.job._persist(self.job, {"kept_until": until})
             progress.log(Message(words.ARCHIVE_KEPT, until=until))
+            kept = {self.job.archive_name, PACKED_LIST}
             for path in self.work_path().iterdir():
-                if path.name != self.job.archive_name:
-                    path.unlink()
+                if path.name not in kept:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         else:
             self.job._persist(self.job, {"kept_until": False})
             self.remove_work()

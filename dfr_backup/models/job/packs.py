@@ -6,6 +6,8 @@ import contextlib
 from ... import odoo_config
 from ...engine.errors import EngineError
 from ...engine.packs.owner import Owner, PackEncryption, Place
+from ...engine.progress import Progress
+from ..copy.states import PRESENT_STATES
 from ..plan.incremental import obstacle_of, passphrase_mark
 from .part import Part
 
@@ -20,7 +22,9 @@ class Packs(Part):
         """Return a storage, and the folder of this server that remembers what the packs
         there hold. Raise EngineError."""
         target = storage._get_own_storage()
-        target.admit()  # from now on the location has an id
+        watch = Progress(lambda _progress: self.context.cancel.check())
+        # from now on the location has an id
+        target.with_retries(target.admit, watch)
         return Place(target, odoo_config.packs_path(storage.place_id))
 
     def owner(self, storage):
@@ -42,3 +46,12 @@ class Packs(Part):
         if self.job.encryption == "passphrase":
             return PackEncryption(passphrase_mark(self.job.plan_id), key)
         return PackEncryption.for_recipients(key)
+
+    def new_bytes(self, storage, files):
+        """Return about how many of the bytes of all attachments a storage does not
+        have yet: those that have come since its last incremental backup."""
+        here = [("storage_id", "=", storage.id), ("state", "in", PRESENT_STATES)]
+        last = self.job.env["backup.copy"].search(
+            [*here, ("incremental", "=", True)], limit=1
+        )
+        return max(0, files - int(last.packed_size))

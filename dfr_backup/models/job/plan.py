@@ -14,6 +14,11 @@ class Plan(Part):
     def is_encrypted(self):
         return self.job.encryption != "none"
 
+    def is_incremental(self):
+        """Tell whether the plan wants attachments to be stored once."""
+        plan = self.job.plan_id
+        return plan.incremental and self.job.include_filestore
+
     def adopt_encryption(self):
         """Encrypt as the plan says now: it may have been switched on since the run was
         asked for."""
@@ -88,9 +93,10 @@ class Plan(Part):
         usual; 0 when it is not. One that is known to lack something is no surprise."""
         drop = 0
         if not self.context.archive.missing_parts():
-            sizes = backups_alike(self.job).mapped("archive_size")
-            drop = shrinkage(
-                self.job.archive_size, sizes, self.job.plan_id.size_warning
+            before, most = backups_alike(self.job), self.job.plan_id.size_warning
+            drop = max(
+                shrinkage(self.job[size], before.mapped(size), most)
+                for size in ("archive_size", "packed_size")
             )
         self.job._persist(self.job, {"size_drop": drop})
         return drop

@@ -3,7 +3,12 @@ little."""
 
 from ...engine.policy.size_drop import LOOK_BACK
 
-CONTENTS = ("include_database", "include_filestore", "include_addons")
+CONTENTS = (
+    "include_database",
+    "include_filestore",
+    "include_addons",
+    "incremental",
+)
 
 
 def backups_alike(job):

@@ -1,0 +1,174 @@
+"""The attachment files of a run in packs: the first storage that takes them decides
+what belongs to the backup, the others get just that."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from ..engine.archive.writer import ArchiveWriter
+from ..engine.checkpoints import checkpoint
+from ..engine.errors import Cancelled, Deferred, EngineError
+from ..engine.errors.packs import KeysChanged, PackNameTaken
+from ..engine.errors.storage import ArchiveGone
+from ..engine.fileio.durable import write_private
+from ..engine.manifest.pack_use import PackUse
+from ..engine.messages import Message, Size
+from ..engine.packs import content
+from ..engine.packs.content import Content
+from ..engine.packs.following import follow
+from ..engine.packs.maker import Making
+from ..engine.packs.packing import Packed, Packing
+from ..engine.packs.terms import TERMS
+from ..engine.progress import Progress
+from ..engine.sources.filestore import Attachment, FilestoreReport
+from . import words
+from .context import RunContext
+from .records import StorageRecord
+
+PACKED_LIST = "packed-files"  # in the working directory, until all storages have them
+NAME_TRIES = 2
+ZIP_SECONDS = timedelta(seconds=2)  # between two times that a zip can tell
+
+
+class PackedFiles:
+    """What a run has in packs of its storages, also for a later attempt."""
+
+    def __init__(self, context: RunContext):
+        self._context = context
+        self._job = context.job
+        self._work = context.files.work_path()
+        self._list = self._work / PACKED_LIST
+
+    @property
+    def content(self) -> Content:
+        """The attachment files of the backup that are in packs, in one digest."""
+        known = self._job.run_state.packed
+        return Content.from_json(known) if known else content.summed(())
+
+    def archive(
+        self,
+        own: ArchiveWriter,
+        root: Path,
+        attachments: Callable[[], Iterable[Attachment]],
+        progress: Progress,
+    ) -> FilestoreReport:
+        """Let a storage have every file of the list in its packs: the first one that
+        takes them. What no pack may have goes into the run's ``own`` archive. Raise an
+        EngineError when none of them does."""
+        problem: EngineError | None = None
+        for storage in self._job._storages():
+            try:
+                packed = self._pack(
+                    storage,
+                    lambda making: Packing(making).pack(
+                        own, root, attachments, progress
+                    ),
+                )
+            except (Cancelled, Deferred):
+                raise
+            except EngineError as error:  # its upload tries again, and says it
+                problem, progress.done = problem or error, 0
+                about = {"where": storage.name, "problem": error.in_full}
+                progress.log(Message(words.PROBLEM_AT, **about))
+                continue
+            found = content.save(self._list, packed.held())
+            self._keep(storage, packed)
+            self._context.store.update_state(packed=found.to_json())
+            checkpoint("packs.packed")
+            self._tell(storage, packed, progress)
+            return packed.report
+        if problem:
+            raise problem
+        return FilestoreReport()
+
+    def stored_in(
+        self, storage: StorageRecord, root: Path, progress: Progress
+    ) -> Packed:
+        """Let a storage have the files of the backup in its packs, unless it has them
+        already; return what it has. Raise EngineError."""
+        if self.mark != self._job.run_state.keys:
+            raise KeysChanged()
+        packed = self._kept(storage)
+        if packed is None:
+            if not self._list.exists():
+                raise ArchiveGone(folder=self._work)
+            packed = self._pack(
+                storage,
+                lambda making: follow(making, root, self._list, self.content, progress),
+            )
+            self._keep(storage, packed)
+            self._tell(storage, packed, progress)
+        return packed
+
+    def forget(self, storage: StorageRecord) -> None:
+        """Pack again: something of it is not there any more."""
+        self._note_of(storage).unlink(missing_ok=True)
+
+    @property
+    def mark(self) -> str:
+        """The name of the keys that packs are encrypted for, "" for none."""
+        encryption = self._context.packs.encryption()
+        return encryption.mark if encryption else ""
+
+    def _pack(self, storage: StorageRecord, pack: Callable[[Making], Packed]) -> Packed:
+        """Pack for a storage. A pack whose name is taken, by a condemned one of the
+        same files perhaps, gets another one by another time in it."""
+        for later in range(NAME_TRIES):
+            with contextlib.suppress(PackNameTaken):
+                return pack(self._making(storage, later))
+        return pack(self._making(storage, NAME_TRIES))
+
+    def _making(self, storage: StorageRecord, later: int) -> Making:
+        packs = self._context.packs
+        place = packs.place(storage)
+        offset = ZIP_SECONDS * later
+        return Making(
+            place,
+            packs.owner(storage),
+            TERMS,
+            self._work / "packs",
+            lambda: datetime.now(timezone.utc) + offset,
+            place.storage.retries,
+            packs.encryption(),
+        )
+
+    def _tell(self, storage: StorageRecord, packed: Packed, progress: Progress) -> None:
+        progress.log(
+            Message(
+                words.NEW_OF,
+                storage=storage.name,
+                new=Size(packed.new_bytes),
+                all=Size(packed.content.bytes),
+                packs=len(packed.uses),
+            )
+        )
+
+    # === FOR THE UPLOAD === #
+
+    def _note_of(self, storage: StorageRecord) -> Path:
+        return self._work / f"packs-{storage.id}.json"
+
+    def _keep(self, storage: StorageRecord, packed: Packed) -> None:
+        """Write down which packs a storage has of the backup."""
+        about = {
+            "keys": self.mark,
+            "content": packed.content.to_json(),
+            "new": [packed.new_files, packed.new_bytes],
+            "uses": [use.to_json() for use in packed.uses],
+        }
+        data = json.dumps(about).encode()
+        write_private(self._note_of(storage), data, over=True)
+
+    def _kept(self, storage: StorageRecord) -> Packed | None:
+        """Return what was written down, None when that is not what is wanted now."""
+        try:
+            about = json.loads(self._note_of(storage).read_bytes())
+        except (OSError, ValueError):
+            return None
+        if about["keys"] != self.mark:
+            return None
+        found = Content.from_json(about["content"])
+        uses = tuple(map(PackUse.from_json, about["uses"]))
+        return Packed(uses, found, FilestoreReport(), *about["new"])

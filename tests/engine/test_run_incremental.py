@@ -1,0 +1,350 @@
+"""Whole incremental backups without Odoo: with the PostgreSQL that the environment
+names (PGHOST…), and storages that are directories."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+from memory_context import Killed, MemoryContext
+from run_fixtures import FILES, raising, run_sql
+
+from dfr_backup.engine.catalog.scan import read_sidecar
+from dfr_backup.engine.encryption.files import (
+    generate_key,
+    parse_identities,
+    parse_recipients,
+)
+from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.errors.local import DirectoryMissing
+from dfr_backup.engine.errors.packs import (
+    AttachmentsGone,
+    KeepsEverything,
+    KeysChanged,
+    PackMissing,
+)
+from dfr_backup.engine.manifest.names import (
+    CLOSING,
+    INCREMENTAL_DUMP,
+    INDEX,
+    sidecar_key,
+)
+from dfr_backup.engine.packs.names import condemned_key
+from dfr_backup.engine.packs.owner import PackEncryption
+from dfr_backup.engine.packs.reading import open_backup
+from dfr_backup.engine.progress import Progress
+
+
+@pytest.fixture
+def incremental(backup):
+    backup.plan.incremental = True
+    return backup
+
+
+def another(before, storages):
+    """Return the context of the next backup of the same database."""
+    context = MemoryContext("backup", before.folder, before.name_of_database)
+    context.plan.incremental = before.plan.incremental
+    context.packs.by = before.packs.by
+    context.job.plan(storages)
+    return context
+
+
+def add_file(context, content, number=7):
+    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    path = path_of(context, content)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    row = "INSERT INTO ir_attachment VALUES (%s, %s, %s, %s, 'm', 'n', 'binary')"
+    values = number, f"{digest[:2]}/{digest}", digest, len(content)
+    run_sql(context.name_of_database, row, *values)
+
+
+def path_of(context, content):
+    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    return context.files.filestore_path() / digest[:2] / digest
+
+
+def restored(storage, job, identities=None):
+    """Return the members of a stored backup but for those about others, all of it
+    read and compared."""
+    target = storage._get_storage()
+    sidecar = read_sidecar(target, sidecar_key(job.archive_name))
+    backup = open_backup(target, sidecar, identities)
+    backup.check(Progress())
+    found = {}
+    for entry, pieces in backup.contents():
+        content = b"".join(pieces)
+        if entry.name not in CLOSING:
+            assert entry.name not in found
+            found[entry.name] = content
+    return found
+
+
+def is_whole(storage, job, files=FILES, identities=None):
+    members = restored(storage, job, identities)
+    assert members.pop(INCREMENTAL_DUMP).startswith(b"--")
+    members.pop(INDEX)
+    return sorted(members.values()) == sorted(files)
+
+
+def packs_of(storage):
+    return {path.name for path in storage.folder.glob("*-files-*.zip*")}
+
+
+def reset(job):
+    for step in job._uploads_missing():
+        step._reset()
+    job._step("cleanup")._reset()
+    job.attempt = 0
+
+
+def is_nowhere(storage, job):
+    """Tell whether a storage has no sidecar of a run: it has no backup then."""
+    return not (storage.folder / sidecar_key(job.archive_name)).exists()
+
+
+def test_attachments_are_stored_once(incremental, storages):
+    job = incremental.job
+    assert job.perform() == "success", [(s.kind, s.error) for s in job.step_ids]
+    assert all(is_whole(storage, job) for storage in storages)
+    assert [copy.state for copy in job.copy_ids] == ["verified", "verified"]
+    assert all(copy.new_size > 0 for copy in job.copy_ids)
+    assert not incremental.files.work_path().exists()
+    before = [packs_of(storage) for storage in storages]
+    add_file(incremental, b"new" * 300)
+    second = another(incremental, storages)
+    assert second.job.perform() == "success", second.job.states
+    files = [*FILES, b"new" * 300]
+    for storage, known in zip(storages, before, strict=True):
+        assert is_whole(storage, second.job, files)
+        assert is_whole(storage, job)
+        (new,) = packs_of(storage) - known
+        assert (storage.folder / new).stat().st_size < 1000
+        assert known <= packs_of(storage)
+    assert all(0 < copy.new_size < 1000 for copy in second.job.copy_ids)
+
+
+def test_a_repeated_run_stores_no_pack(incremental, storages):
+    assert incremental.job.perform() == "success"
+    before = packs_of(storages[0])
+    second = another(incremental, storages)
+    assert second.job.perform() == "success"
+    assert packs_of(storages[0]) == before
+    assert [copy.new_size for copy in second.job.copy_ids] == [0, 0]
+    assert is_whole(storages[0], second.job)
+
+
+def test_what_is_in_the_way_makes_it_complete(incremental, storages):
+    incremental.packs.in_the_way = KeepsEverything(storage="S1")
+    job = incremental.job
+    assert job.perform() == "success"
+    assert job._step("initialize").state == "warning"
+    assert not job.run_state.incremental
+    assert not packs_of(storages[0])
+    assert (storages[0].folder / job.archive_name).exists()
+
+
+def test_a_run_ends_as_it_began(incremental, storages):
+    job = incremental.job
+    incremental.at["dump_database"] = raising(Killed())
+    with pytest.raises(Killed):
+        job.perform()
+    incremental.at.clear()
+    incremental.plan.incremental = False
+    assert job.perform() == "success"
+    assert is_whole(storages[0], job)
+    last = another(incremental, storages)
+    assert last.job.perform() == "success"
+    sidecar = storages[0].folder / sidecar_key(last.job.archive_name)
+    assert json.loads(sidecar.read_text())["dfr_backup"]["format"] == 1
+
+
+# === KILLED, CANCELLED === #
+
+
+@pytest.mark.parametrize(
+    "killed", ["dump_database", "archive_files", "compress", "upload", "verify"]
+)
+def test_a_killed_backup_goes_on(incremental, storages, killed):
+    job = incremental.job
+    incremental.at[killed] = raising(Killed())
+    with pytest.raises(Killed):
+        job.perform()
+    done = [step for step in job.step_ids if step.state == "success"]
+    starts = [step.date_start for step in done]
+    incremental.at.clear()
+    assert job.perform() == "success", job.states
+    assert [step.date_start for step in done] == starts
+    assert all(is_whole(storage, job) for storage in storages)
+    assert len(packs_of(storages[0])) == 1
+
+
+def test_a_cancelled_backup_leaves_packs_and_no_backup(incremental, storages):
+    incremental.at["verify"] = raising(Cancelled())
+    job = incremental.job
+    assert job.perform() == "cancelled"
+    assert not incremental.files.work_path().exists()
+    assert all(is_nowhere(storage, job) for storage in storages)
+    before = packs_of(storages[0])
+    assert before
+    second = another(incremental, storages)
+    assert second.job.perform() == "success"
+    assert packs_of(storages[0]) == before
+
+
+# === SEVERAL STORAGES === #
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_storage_that_fails_stops_no_other(incremental, storages, broken):
+    job, other = incremental.job, storages[1 - broken]
+    storages[broken].broken = DirectoryMissing(folder="/gone")
+    assert job.perform() == "partial", job.states
+    assert job._step("archive_files")._is_good()
+    assert job._step("upload", storages[broken]).error.code == DirectoryMissing.code
+    assert is_whole(other, job)
+    storages[broken].broken = None
+    reset(job)
+    assert job.perform() == "success", job.states
+    assert is_whole(storages[broken], job)
+    assert not incremental.files.work_path().exists()
+
+
+def test_a_retry_stores_nothing_with_a_gap(incremental, storages):
+    job = incremental.job
+    storages[1].broken = DirectoryMissing(folder="/gone")
+    assert job.perform() == "partial"
+    storages[1].broken = None
+    path_of(incremental, FILES[0]).unlink()  # collected as garbage meanwhile
+    reset(job)
+    assert job.perform() == "partial"
+    upload = job._step("upload", storages[1])
+    assert upload.error.code == AttachmentsGone.code
+    assert is_nowhere(storages[1], job)
+    path_of(incremental, FILES[0]).write_bytes(b"cut")
+    reset(job)
+    assert job.perform() == "partial"
+    assert job._step("upload", storages[1]).error.code == AttachmentsGone.code
+    path_of(incremental, FILES[0]).write_bytes(FILES[0])
+    reset(job)
+    assert job.perform() == "success"
+    assert is_whole(storages[1], job)
+
+
+def test_a_storage_that_has_a_lost_file_keeps_it(incremental, storages):
+    assert incremental.job.perform() == "success"
+    path_of(incremental, FILES[0]).unlink()
+    second = another(incremental, storages)
+    assert second.job.perform() == "success"
+    assert second.job._step("archive_files").state == "warning"
+    assert second.job.run_state.filestore["missing"] == 1
+    assert all(is_whole(storage, second.job) for storage in storages)
+
+
+def test_a_damaged_file_is_in_the_archive_alone(incremental, storages):
+    path_of(incremental, FILES[0]).write_bytes(b"rot")
+    job = incremental.job
+    assert job.perform() == "success"
+    assert job.run_state.filestore["damaged"] == 1
+    assert all(is_whole(at, job, [b"rot", FILES[1]]) for at in storages)
+
+
+def test_a_storage_that_has_what_another_lacks_decides_nothing(incremental, storages):
+    """The first storage has lost its packs, and the filestore one of the files: the
+    second could give it, but both have the same backup."""
+    assert incremental.job.perform() == "success"
+    path_of(incremental, FILES[0]).unlink()
+    for path in storages[0].folder.iterdir():
+        path.unlink()
+    second = another(incremental, storages)
+    assert second.job.perform() == "success"
+    assert all(is_whole(at, second.job, FILES[1:]) for at in storages)
+
+
+# === WHAT IS STORED, LOST === #
+
+
+def test_a_pack_that_goes_before_the_sidecar_is_stored_again(incremental, storages):
+    job, (first, _second) = incremental.job, storages
+
+    def lose():
+        for name in packs_of(first):
+            (first.folder / name).unlink()
+        incremental.at.clear()
+
+    incremental.at["compress"] = lose
+    assert job.perform() == "success", job.states
+    assert is_whole(first, job)
+
+
+def test_a_condemned_pack_is_stored_again(incremental, storages):
+    job, (first, _second) = incremental.job, storages
+
+    def condemn():
+        for name in packs_of(first):
+            (first.folder / condemned_key(name)).touch()
+        incremental.at.clear()
+
+    incremental.at["compress"] = condemn
+    assert job.perform() == "success", job.states
+    assert is_whole(first, job)
+    named = read_sidecar(first._get_storage(), sidecar_key(job.archive_name)).packs
+    assert not any((first.folder / condemned_key(use.key)).exists() for use in named)
+
+
+def test_a_pack_that_is_lost_fails_the_verification(incremental, storages):
+    job, (first, _second) = incremental.job, storages
+
+    def lose():
+        for name in packs_of(first):
+            (first.folder / name).unlink()
+        incremental.at.clear()
+
+    incremental.at["verify"] = lose
+    assert job.perform() == "partial", job.states
+    assert job._step("verify", first).error.code == PackMissing.code
+    assert is_nowhere(first, job)
+    reset(job)
+    assert job.perform() == "success", job.states
+    assert is_whole(first, job)
+
+
+def test_a_lost_index_costs_nothing(incremental, storages):
+    assert incremental.job.perform() == "success"
+    before = packs_of(storages[0])
+    shutil.rmtree(incremental.folder / "packs")
+    second = another(incremental, storages)
+    assert second.job.perform() == "success"
+    assert packs_of(storages[0]) == before
+
+
+# === ENCRYPTED === #
+
+
+def keys():
+    made = generate_key()
+    encryption = PackEncryption.for_recipients(parse_recipients(made.public))
+    return encryption, parse_identities(made.private)
+
+
+def test_packs_are_encrypted(incremental, storages):
+    encryption, identities = keys()
+    incremental.packs.by = encryption
+    incremental.plan.encryption_key = lambda: encryption.key
+    job = incremental.job
+    assert job.perform() == "success", job.states
+    assert all(name.endswith(".age") for name in packs_of(storages[0]))
+    assert all(is_whole(at, job, identities=identities) for at in storages)
+
+
+def test_packs_have_the_keys_of_their_archive(incremental, storages):
+    job = incremental.job
+    storages[1].broken = DirectoryMissing(folder="/gone")
+    assert job.perform() == "partial"
+    storages[1].broken = None
+    incremental.packs.by, _identities = keys()
+    reset(job)
+    assert job.perform() == "partial"
+    assert job._step("upload", storages[1]).error.code == KeysChanged.code
+    assert is_nowhere(storages[1], job)
