@@ -6,6 +6,7 @@ import json
 import os
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 import s3_servers
@@ -351,6 +352,46 @@ def test_probe_names_the_missing_right(rgw_server, missing):
     with pytest.raises(s3_errors.AccessDenied) as caught:
         storage.probe()
     assert caught.value.hint.values["right"] == f"s3:{missing}"
+
+
+def documented(heading):
+    """Return the first JSON document of docs/providers.rst below a heading."""
+    page = Path(__file__).parents[2].joinpath("docs/providers.rst").read_text()
+    text = page.partition(f"\n{heading}\n-")[2]
+    return json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
+
+
+def test_policy_of_the_documentation_is_enough(rgw_server, source):
+    """Whatever it does not name is denied in so many words."""
+    url = rgw_server.url
+    bucket = new_bucket(url)
+    text = json.dumps(documented("The smallest policy")).replace("BUCKET", bucket)
+    policy = json.loads(text)
+    named = [right for rule in policy["Statement"] for right in rule["Action"]]
+    everything = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    denied = {"Effect": "Deny", "NotAction": named, "Resource": everything}
+    policy["Statement"].append(denied)
+    for rule in policy["Statement"]:
+        rule["Principal"] = {"AWS": ["arn:aws:iam:::user/other"]}
+    client(url).put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    values = config(url, bucket, access_key=OTHER_KEY, prefix="odoo")
+    storage = S3Storage(values, LIMITS)
+    assert storage.probe().notes == ()  # it may delete, and list open uploads
+    storage.put(source, "a.zip", Progress())
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    storage.verify("a.zip", source.stat().st_size, digest, Progress())
+    assert [found.key for found in storage.list()] == ["a.zip"]
+    storage.discard_partial("a.zip")
+    storage.delete("a.zip")
+    assert list(storage.list()) == []
+
+
+def test_lifecycle_rules_of_the_documentation_are_accepted(rgw_server):
+    rules = documented("Lifecycle rules")
+    bucket = new_bucket(rgw_server.url)
+    client(rgw_server.url).put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration=rules
+    )
 
 
 def test_probe_without_the_right_to_delete(rgw_server, source):
