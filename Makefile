@@ -38,8 +38,8 @@ lock: ## Renew the locked versions of Python's and npm's packages
 bench: ## Measure side by side with Odoo, OCA auto_backup, rclone, restic (WHAT=restore SIZE=1024)
 	@$(DEV)/setup.sh && $(DEV)/bench.sh $(WHAT) $(if $(SIZE),--size $(SIZE)) $(BENCH)
 
-docs: ## Write the pages that are made from the source: errors, rights, the README
-	@$(DEV)/errors_page.py && $(DEV)/rights_page.py && $(DEV)/addon_readme.py
+docs: ## Write the pages that are made from the source, then the site in .dev/site (LINKS=1)
+	@$(DEV)/errors_page.py && $(DEV)/rights_page.py && $(DEV)/addon_readme.py && $(DEV)/site.sh
 
 screenshots: ## Take every picture of the documentation from a copy of the demo (ONLY="run drill")
 	@$(DEV)/setup.sh && $(DEV)/screenshots.sh $(ONLY)
