@@ -180,6 +180,13 @@ class FilesRun(StoringRun):
         progress.log(Message(words.ALL_THERE, **about))
         return sidecar
 
+    def needs_last_runner(self) -> bool:
+        return super().needs_last_runner() or self._packs.has_parts()
+
+    def _undo_uploads(self, unless: str) -> None:
+        self._packs.remove_parts()
+        super()._undo_uploads(unless)
+
     # === THE LIST === #
 
     def _save_list(self, snapshot: Snapshot, progress: Progress) -> None:

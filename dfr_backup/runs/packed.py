@@ -18,7 +18,7 @@ from ..engine.messages import Message, Size
 from ..engine.packs import content
 from ..engine.packs.content import Content
 from ..engine.packs.following import follow
-from ..engine.packs.maker import Making
+from ..engine.packs.maker import PUTTING, Making, remove_parts
 from ..engine.packs.packing import Packed, Packing
 from ..engine.packs.terms import TERMS
 from ..engine.progress import Progress
@@ -128,7 +128,7 @@ class PackedFiles:
             place,
             packs.owner(storage),
             TERMS,
-            self._work / "packs",
+            self._folder_of(storage),
             lambda: datetime.now(timezone.utc) + offset,
             place.storage.retries,
             packs.encryption(),
@@ -144,6 +144,20 @@ class PackedFiles:
                 packs=len(packed.uses),
             )
         )
+
+    def has_parts(self) -> bool:
+        """Tell whether a storage may hold a part of a pack."""
+        return any(self._work.glob(f"packs-*/{PUTTING}"))
+
+    def remove_parts(self) -> None:
+        """Remove what interrupted attempts have stored of packs. Whole ones stay, for
+        the next backup or for a prune."""
+        for storage in self._job._storages():
+            with contextlib.suppress(EngineError):
+                remove_parts(storage._get_own_storage(), self._folder_of(storage))
+
+    def _folder_of(self, storage: StorageRecord) -> Path:
+        return self._work / f"packs-{storage.id}"
 
     # === FOR THE UPLOAD === #
 

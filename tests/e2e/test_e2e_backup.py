@@ -78,3 +78,52 @@ def test_archive_that_is_much_smaller_is_a_warning(instance):
         0
     ]
     assert 50 <= drop < 100
+
+
+def test_incremental_backup_stores_little_the_second_time(instance, tmp_path):
+    instance.sql("UPDATE backup_plan SET incremental = true")
+    first = instance.backup()
+    (copy,) = first.report["copies"]
+    assert (first.state, copy["incremental"], copy["state"]) == (
+        "success",
+        True,
+        "verified",
+    )
+    assert copy["new_size"] > 0
+    count = "SELECT count(DISTINCT store_fname) FROM ir_attachment WHERE store_fname"
+    ((files,),) = instance.sql(f"{count} IS NOT NULL")
+    assert first.manifest["dfr_backup"]["packed"]["files"] == files
+    assert sum(first.manifest["dfr_backup"]["table_bytes"].values()) > 1 << 20
+    instance.shell(
+        'env["ir.attachment"].create({"name": "one more", "raw": b"one more" * 99})\n'
+        "env.cr.commit()"
+    )
+    second = instance.backup()
+    (again,) = second.report["copies"]
+    assert second.state == "success"
+    assert 0 < again["new_size"] < 100_000 < copy["new_size"]
+    assert again["packed_size"] > copy["packed_size"]
+    assert second.manifest["dfr_backup"]["packed"]["files"] >= files + 1
+    assert instance.leftovers() == []
+    for run in (first, second):
+        _unpack(run, tmp_path / run.archive.stem)
+
+
+def _unpack(run, folder):
+    """Bring a backup back as the page of the format says, and compare all of it."""
+    packs = [run.archive.with_name(pack["key"]) for pack in run.manifest["packs"]]
+    for path in (*packs, run.archive):
+        subprocess.run(["unzip", "-qn", path, "-d", folder], check=True)
+        sums = subprocess.run(
+            ["unzip", "-p", path, "SHA256SUMS"], check=True, capture_output=True
+        ).stdout
+        with open(folder / "all.sums", "ab") as stream:
+            stream.write(sums)
+    check = ["sha256sum", "-c", "--quiet", "all.sums"]
+    subprocess.run(check, cwd=folder, check=True)
+    assert (folder / "database.sql").stat().st_size > 1 << 20
+    for path in (folder / "filestore").glob("*/*"):
+        sha1 = hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+        assert path.name == sha1
+    found = {path.name for path in (folder / "filestore").glob("*/*")}
+    assert len(found) >= run.manifest["dfr_backup"]["packed"]["files"]

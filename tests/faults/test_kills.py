@@ -59,6 +59,26 @@ FAR = [  # encrypted, into a local storage and a bucket
     "step.verify.begin",
     "step.cleanup.begin",
 ]
+PACKED = [  # incremental, into a local storage and a bucket; the n-th time
+    ("step.archive_files.begin", 1),
+    ("storage.put.written", 1),
+    ("packs.pack.stored", 1),
+    ("packs.sidecar.stored", 1),
+    ("packs.packed", 1),
+    ("step.archive_files.end", 1),
+    ("archive.recorded", 1),
+    ("storage.manifest.before", 1),
+    ("packs.listed", 1),
+    ("packs.named", 1),
+    ("storage.put.part", 1),
+    ("storage.put.complete.before", 1),
+    ("packs.pack.stored", 2),
+    ("packs.sidecar.stored", 2),
+    ("storage.manifest.before", 2),
+    ("packs.listed", 2),
+    ("packs.named", 2),
+    ("step.verify.begin", 2),
+]
 LOAD = [  # of a copy, in a restore and in a drill
     "step.fetch.begin",
     "step.fetch.end",
@@ -117,11 +137,7 @@ ELSEWHERE = {  # by tests of their own below
     "import.recorded": "",
     "step.addons.begin": "",
     "step.addons.end": "",
-    # no run makes packs yet: tests/engine/test_packs.py and test_packs_prune.py
-    "packs.listed": "",
-    "packs.pack.stored": "",
-    "packs.sidecar.stored": "",
-    "packs.named": "",
+    # no run prunes yet: tests/engine/test_packs_prune.py
     "packs.condemned": "",
     "packs.deleted": "",
 }
@@ -132,6 +148,7 @@ SHORT = {
         "archive.recorded",
     },
     "far": {"storage.put.complete.before"},
+    "packed": {("packs.pack.stored", 1), ("packs.named", 2)},
     "restore": {"restore.publish.files"},
     "drill": {"restore.load.rows"},
 }
@@ -154,7 +171,8 @@ def instants(names, scenario):
 
 @pytest.mark.short
 def test_every_checkpoint_has_a_cell():
-    cells = {*BACKUP, *FAR, *LOAD, *PUBLISH, *PROVE, *ELSEWHERE}
+    packed = {name for name, _nth in PACKED}
+    cells = {*BACKUP, *FAR, *packed, *LOAD, *PUBLISH, *PROVE, *ELSEWHERE}
     assert cells == checkpoints()
     tests = {name for name in ELSEWHERE.values() if name}
     assert tests <= set(globals())
@@ -173,6 +191,21 @@ def far(template, tmp_path_factory):
         add_bucket(made, server.url)
         encrypt(made)
         yield made
+
+
+@pytest.fixture(scope="module")
+def packed(template, tmp_path_factory):
+    """A lab whose plan is incremental, and stores into a bucket as well."""
+    folder = tmp_path_factory.mktemp("s3")
+    with (
+        moto(folder) as server,
+        made_instance(template, tmp_path_factory.mktemp("packed"), "packed") as made,
+        Lab(made) as lab,
+    ):
+        add_bucket(lab, server.url)
+        lab.write("backup.plan", {"incremental": True})
+        lab.check(lab.run())
+        yield lab
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +230,21 @@ def test_encrypted_backup_into_a_bucket(far, tmp_path, cell, instant):
     cell("kill -9, encrypted, S3", instant, outcome)
     assert outcome.state == "success"
     far.check(outcome)
+
+
+@pytest.mark.parametrize("instant", instants(PACKED, "packed"), ids=str)
+def test_incremental_backup(packed, tmp_path, cell, instant):
+    packed.driver.do(LARGE)  # so that there is something to pack
+    name, nth = instant
+    outcome = packed.run(Fault(tmp_path, "kill", name, nth=nth))
+    cell("kill -9, incremental", f"{name}, {nth}.", outcome)
+    assert outcome.state == "success", outcome.errors
+    (copies,) = packed.sql(
+        "SELECT count(*) FROM backup_copy WHERE incremental AND job_id = %s",
+        outcome.number,
+    )
+    assert copies == (2,)
+    packed.check(outcome)
 
 
 @pytest.mark.parametrize("instant", instants([*LOAD, *PROVE], "drill"))

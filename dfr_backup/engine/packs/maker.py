@@ -4,6 +4,7 @@ next one begins, so that a kill costs one."""
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,12 +15,14 @@ from ..archive.writer import ArchiveWriter
 from ..archive.zip_format import Member
 from ..checkpoints import checkpoint
 from ..encryption.files import encrypt_file
+from ..errors import EngineError
 from ..errors.packs import PackNameTaken
-from ..fileio.durable import make_directory
+from ..fileio.durable import make_directory, write_private
 from ..manifest.names import FILESTORE, sidecar_key
 from ..progress import Progress
 from ..retry import RetryPolicy, with_retries
 from ..sources.filestore import FileWriter
+from ..storages.base import Storage
 from .index import Held, Index, KnownPack
 from .listing import Listing
 from .names import condemned_key, digest_of, pack_key
@@ -28,6 +31,18 @@ from .sidecar import PackSidecar, parse_pack_sidecar
 from .terms import Terms
 
 PARTIAL = "pack.part"
+PUTTING = "pack.key"  # of the pack that is being stored
+
+
+def remove_parts(storage: Storage, work: Path) -> None:
+    """Remove what an interrupted call has stored of a pack, given its folder ``work``:
+    nobody can have used it, because it has no sidecar. Where that is not possible,
+    ``Prune`` does it."""
+    with suppress(OSError, EngineError):
+        key = (work / PUTTING).read_text()
+        storage.discard_partial(key)
+        if storage.stat(sidecar_key(key)) is None:
+            storage.delete(key)
 
 
 class _Damaged(Exception):
@@ -77,6 +92,7 @@ class PackMaker:
         self._pack: ArchiveWriter | None = None
         self._last = b""
         self._files = self._size = 0
+        remove_parts(making.place.storage, making.work)
 
     def noted(self) -> Iterator[tuple[Member, str]]:
         return self._own.noted()
@@ -134,6 +150,7 @@ class PackMaker:
         if self._pack is not None:
             self._pack.release()
             self._pack = None
+        remove_parts(self._making.place.storage, self._making.work)
         shutil.rmtree(self._making.work, ignore_errors=True)
 
     def _pack_for(self, digest: bytes | None) -> ArchiveWriter | None:
@@ -204,6 +221,7 @@ class PackMaker:
     def _put(self, path: Path, about: PackSidecar, held: list[Held]) -> KnownPack:
         storage, retries = self._making.place.storage, self._making.retries
         watch = Progress(self._watch)
+        write_private(self._making.work / PUTTING, about.key.encode(), over=True)
 
         def stored() -> None:
             storage.put(path, about.key, watch)
