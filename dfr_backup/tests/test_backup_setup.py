@@ -8,6 +8,7 @@ from odoo.tests import Form, new_test_user, tagged
 from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.sftp import NobodyListens
+from ..engine.messages import Size
 from ..models.overview.advice import SETUP_STATE
 from ..models.plan.recipients import is_reachable
 from ..wizards.backup_setup import ORDER
@@ -317,6 +318,39 @@ class TestBackupSetup(BackupCase):
         setup = self.turn_to("safety")
         back = setup.with_context(backup_setup=setup.id).action_back()
         self.assertEqual((self.shown(back), setup.page), (setup, "safety"))
+
+    # === INCREMENTAL === #
+
+    def _hold_attachments(self, count):
+        """Let the database have so many attachment files, of 1 GiB each."""
+        names = [{"name": "a", "raw": b"a"} for _number in range(count)]
+        made = self.env["ir.attachment"].create(names)
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE ir_attachment SET file_size = 0")
+        self.env.cr.execute(
+            "UPDATE ir_attachment SET file_size = %s, store_fname = 'aa/' || id "
+            "WHERE id IN %s",
+            [1 << 30, tuple(made.ids)],
+        )
+        self.env.invalidate_all()
+
+    def test_incremental_is_proposed_when_it_pays(self):
+        self._hold_attachments(3)
+        setup = self.turn_to("when")
+        self.assertIn(str(Size(3 << 30)), setup.incremental_saves)
+        self.assertIn(str(Size((3 << 30) // 30)), setup.incremental_saves)
+        self.assertFalse(self.plan.incremental, "it is proposed, not chosen")
+        setup.incremental = True
+        self.assertTrue(self.plan.incremental)
+
+    def test_incremental_is_not_proposed_for_little_or_in_vain(self):
+        self._hold_attachments(1)
+        setup = self.turn_to("when")
+        self.assertFalse(setup.incremental_saves)
+        self._hold_attachments(3)
+        self.plan.include_filestore = False
+        setup.invalidate_recordset()
+        self.assertFalse(setup.incremental_saves)
 
 
 @tagged("post_install", "-at_install")

@@ -24,6 +24,7 @@ from ..models.plan.recipients import (
     delivery_problems,
     recipients_among,
 )
+from ..models.plan.savings import savings_in_words
 from ..models.states import ENCRYPTIONS
 from ..models.storage.setup import show as show_storage
 
@@ -60,6 +61,8 @@ class BackupSetup(models.TransientModel):
     tz = fields.Selection(related="plan_id.tz", readonly=False)
     retention = fields.Selection(related="plan_id.retention", readonly=False)
     keeps = fields.Char(compute="_compute_keeps")
+    incremental = fields.Boolean(related="plan_id.incremental", readonly=False)
+    incremental_saves = fields.Char(compute="_compute_incremental_saves")
 
     my_email = fields.Char(
         "Your Mail Address", inverse="_inverse_my_email", store=False
@@ -119,6 +122,12 @@ class BackupSetup(models.TransientModel):
     def _compute_keeps(self):
         for setup in self:
             setup.keeps = setup._keeps_in_words()
+
+    @api.depends("storage_ids", "page")
+    def _compute_incremental_saves(self):
+        for setup in self:
+            shown = setup.page == "when"
+            setup.incremental_saves = shown and savings_in_words(setup.plan_id._origin)
 
     def _keeps_in_words(self):
         if self.retention == "none":
