@@ -37,9 +37,9 @@ class OverviewCase(BackupCase):
         (card,) = self.overview()["plans"]
         return card
 
-    def back_up(self, days_ago=0, **states):
+    def back_up(self, days_ago=0, plan=None, **states):
         """Let a run end as its steps say, and store its archive when it was made."""
-        job = self.run_now()
+        job = self.run_now(plan)
         ended = fields.Datetime.now() - timedelta(days=days_ago)
         job.write(
             {
@@ -49,7 +49,7 @@ class OverviewCase(BackupCase):
         )
         job.archive_size = 5000
         self.end(job, **states)
-        job.date_end = ended
+        job.date_end = job.step_ids.date_end = ended
         if job.state == "success":
             self.record_copy(job)
             job.copy_ids.date = ended
@@ -195,11 +195,80 @@ class TestBackupOverview(OverviewCase):
 
     def test_storage_that_fails_or_is_read_only_is_a_problem(self):
         self.back_up()
-        self.storage.last_test_error = "The disk is full."
+        self.storage.write(
+            {
+                "last_test": fields.Datetime.now() + timedelta(seconds=1),
+                "last_test_error": "The disk is full.",
+            }
+        )
         self.assertEqual(self.problems(), [("test", str(self.storage))])
-        self.assertEqual(self.overview()["storages"][0]["tone"], "danger")
+        self.assertEqual(self.overview()["storages"][0]["state"], "test_failed")
         self.storage.owner_uuid = "another"
         self.assertEqual(self.problems(), [("foreign", str(self.storage))])
+
+    def test_storage_is_as_it_was_when_last_used(self):
+        (card,) = self.overview()["storages"]
+        self.assertEqual((card["state"], card["tone"]), ("never", "warning"))
+        self.storage.write(
+            {
+                "last_test": fields.Datetime.now() - timedelta(hours=1),
+                "last_test_error": "The disk is full.",
+            }
+        )
+        (card,) = self.overview()["storages"]
+        self.assertEqual(card["state"], "test_failed")
+        job = self.back_up()
+        (card,) = self.overview()["storages"]
+        self.assertEqual((card["state"], card["tone"]), ("used", "success"))
+        self.assertEqual(card["at"], job._step("verify", self.storage).date_end)
+        self.assertEqual(self.problems(), [], "it works again")
+        self.back_up(upload="failure", verify="skipped")
+        (card,) = self.overview()["storages"]
+        self.assertEqual((card["state"], card["tone"]), ("upload_failed", "danger"))
+
+    def test_while_the_first_backup_runs_everything_says_so(self):
+        self.run_now().state = "running"
+        page = self.overview()
+        self.assertEqual(page["plans"][0]["state"], "first")
+        verdict = page["verdict"]
+        self.assertEqual((verdict["state"], verdict["tone"]), ("first", "info"))
+
+    def test_the_headline_names_the_plan_that_lacks_something(self):
+        other = self.plan.copy({"name": "Each hour"})
+        for plan in (self.plan, other):
+            self.back_up(plan=plan)
+        self.back_up(plan=other, compress="failure")
+        verdict = self.overview()["verdict"]
+        self.assertEqual(verdict["state"], "alarm")
+        self.assertIn(other.name, verdict["title"])
+        self.assertNotIn(self.plan.name, verdict["title"])
+
+    def test_a_local_plan_beside_a_complete_one_elsewhere_is_a_hint(self):
+        away = self.env["backup.storage"].create(
+            {
+                "name": "Away",
+                "provider": "s3",
+                "s3_bucket": "b",
+                "s3_region": "eu-west-1",
+                "last_test": fields.Datetime.now(),
+            }
+        )
+        self.plan.storage_ids |= away
+        other = self.plan.copy(
+            {
+                "name": "Each hour",
+                "include_filestore": False,
+                "storage_ids": self.storage.ids,
+            }
+        )
+        for plan in (self.plan, other):
+            self.back_up(plan=plan)
+        page = self.overview()
+        self.assertEqual(page["verdict"]["state"], "good")
+        hints = {card["id"]: card["only_here"] for card in page["plans"]}
+        self.assertEqual(hints, {self.plan.id: False, other.id: True})
+        self.plan.include_filestore = False
+        self.assertEqual(self.overview()["verdict"]["state"], "here_only")
 
     def test_storage_tells_how_much_it_holds(self):
         self.back_up()
@@ -256,7 +325,6 @@ class TestBackupOverview(OverviewCase):
         self.assertEqual(advice["off_site"]["page"], "where")
         self.assertNotIn("encryption", advice, "nothing leaves this server")
         self.assertTrue(advice["verification"]["done"])
-        self.assertTrue(advice["copies"]["open"])
         self.assertEqual(self.verdict_after_a_backup(), "here_only")
         away = self.env["backup.storage"].create(
             {
@@ -269,7 +337,7 @@ class TestBackupOverview(OverviewCase):
         self.assertEqual(self.advice()["off_site"]["plan_id"], self.plan.id)
         self.plan.storage_ids |= away
         advice = self.advice()
-        self.assertTrue(advice["off_site"]["done"] and advice["copies"]["done"])
+        self.assertTrue(advice["off_site"]["done"])
         self.assertTrue(advice["encryption"]["open"])
         self.assertIn(("untested", str(away)), self.problems())
         self.plan.verify_every = "0"

@@ -11,7 +11,7 @@ DISMISSED = "dfr_backup.dismissed_advice"
 SETUP_STATE = "dfr_backup.setup"  # the page of the set-up to go on with
 SETUP_DONE = "done"
 PROOF_LASTS = timedelta(days=100)
-TONES = ("success", "warning", "danger")  # from good to bad
+TONES = ("success", "info", "warning", "danger")  # from good to bad
 
 
 def _recent(env, lacking):
@@ -33,20 +33,24 @@ def _setup(env, plans):
 
 
 def _off_site(env, plans):
-    title = env._("A copy in another place")
+    title = env._("Two storages, one of them in another place")
     text = env._(
         "Fire, theft, a broken disk or an intruder takes the backups on this "
-        "server together with the data."
+        "server together with the data; and one storage may fail on the bad day."
     )
-    lacking = plans.filtered(lambda p: not any(s._is_off_site() for s in p.storage_ids))
+    lacking = plans.filtered(lambda p: is_only_here(p) or len(p.storage_ids) < 2)
+    if any(_is_whole(plan) for plan in plans - lacking):
+        lacking = lacking.filtered(_is_whole)  # of the others this is a hint
     return _advise("off_site", title, text, lacking, env._("Add a Place"), page="where")
 
 
-def _copies(env, plans):
-    title = env._("Two storages")
-    text = env._("When one of them fails on the bad day, the other one has the backup.")
-    lacking = plans.filtered(lambda plan: len(plan.storage_ids) < 2)
-    return _advise("copies", title, text, lacking, env._("Add a Place"), page="where")
+def is_only_here(plan):
+    """Tell whether all backups of a plan are on its own server."""
+    return not any(storage._is_off_site() for storage in plan.storage_ids)
+
+
+def _is_whole(plan):
+    return plan.include_database and plan.include_filestore
 
 
 def _encryption(env, plans):
@@ -175,32 +179,52 @@ def dismissed(env):
     return set(filter(None, names.split(",")))
 
 
-def verdict(env, cards, problems, advice):
-    """Return the answer to “Am I safe?”: a state, its tone and title, and the
-    newest good backup."""
+def verdict(env, plans, cards, problems, advice):
+    """Return the answer to “Am I safe?”: does every plan have a verified backup in
+    time, and is a complete one in another place? A state, its tone, a title that names
+    what is worst, and the newest good backup."""
     goods = [card["good"] for card in cards if card["good"]]
     newest = max(goods, key=lambda good: good["date"], default=False)
     tones = [card["tone"] for card in cards] + [problem["tone"] for problem in problems]
     worst = max(tones, key=TONES.index, default="danger")
-    alone = any(item["key"] == "off_site" and item["open"] for item in advice)
     if not cards:
         state = "no_plan"
         title = env._("Nothing is backed up: there is no plan")
     elif not newest and worst == "danger":
         state, title = "no_good", env._("There is no good backup")
+    elif not newest and any(card["state"] == "first" for card in cards):
+        state, worst = "first", "info"
+        title = env._("The first backup is being made")
     elif not newest:
         state, title = "none_yet", env._("There is no backup yet")
-    elif worst == "danger":
-        state = "alarm"
-        title = env._("There is a good backup, and something is wrong")
-    elif worst == "warning":
-        state, title = "gap", env._("Your data is backed up, with a gap")
-    elif alone:
+    elif worst in ("danger", "warning"):
+        state = "alarm" if worst == "danger" else "gap"
+        title = _worst_in_words(env, worst, cards, problems)
+    elif _is_here_only(plans, advice):
         state, worst = "here_only", "warning"
         title = env._("Your data is backed up, on this server only")
     else:
-        state, title = "good", env._("Your data is backed up")
+        state, worst = "good", "success"
+        title = env._("Your data is backed up")
     return {"state": state, "tone": worst, "title": title, "good": newest}
+
+
+def _worst_in_words(env, tone, cards, problems):
+    """Return what the headline says when something is wrong: the plan that lacks
+    something, or the first problem of this tone."""
+    for card in cards:
+        if card["tone"] == tone:
+            about = {"plan": card["name"], "state": card["label"]}
+            return env._("%(plan)s: %(state)s", **about)
+    return next(problem["title"] for problem in problems if problem["tone"] == tone)
+
+
+def _is_here_only(plans, advice):
+    """Tell whether no plan has its complete backups in another place, and nobody has
+    said that this is right."""
+    accepted = any(item["key"] == "off_site" and item["dismissed"] for item in advice)
+    away = any(_is_whole(plan) and not is_only_here(plan) for plan in plans)
+    return not away and not accepted
 
 
 # the first is what all the others are for, and needs to know more: it cannot be
@@ -208,7 +232,6 @@ def verdict(env, cards, problems, advice):
 POINTS = {
     "setup": _setup,
     "off_site": _off_site,
-    "copies": _copies,
     "encryption": _encryption,
     "kit": _recovery_kit,
     "verification": _verification,

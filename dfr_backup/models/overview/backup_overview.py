@@ -34,7 +34,7 @@ class BackupOverview(models.AbstractModel):
         return {
             "manager": manager,
             "setup": setup_state(env),
-            "verdict": verdict(env, cards, problems, advice),
+            "verdict": verdict(env, plans, cards, problems, advice),
             "plans": cards,
             "storages": storage_cards(env),
             "problems": problems,

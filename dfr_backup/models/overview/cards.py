@@ -5,8 +5,10 @@ from ..job.in_words import kind_in_words
 from ..job.live import live_values
 from ..plan.in_words import contents_in_words, schedule_in_words
 from ..states import OPEN_STATES
+from .advice import is_only_here
 
 STRIP = 30  # runs of a plan that the overview shows
+USES = ("upload", "verify")  # steps that tell how a storage is
 
 
 def plan_card(env, plan, last):
@@ -14,7 +16,8 @@ def plan_card(env, plan, last):
     that ended."""
     runs = env["backup.job"].search(plan._backups(), limit=STRIP)
     good = _last_good(env, plan)
-    state, tone, label = _plan_state(env, plan, last, good)
+    is_running = any(job.state in OPEN_STATES for job in runs)
+    state, tone, label = _plan_state(env, plan, last, good, is_running)
     return {
         "id": plan.id,
         "name": plan.name,
@@ -25,6 +28,7 @@ def plan_card(env, plan, last):
         "state": state,
         "tone": tone,
         "label": label,
+        "only_here": is_only_here(plan),
         "good": good,
         "proof": plan.last_proven,
         "proof_seconds": plan.last_proven_seconds,
@@ -73,10 +77,12 @@ def _last_good(env, plan):
     }
 
 
-def _plan_state(env, plan, last, good):
+def _plan_state(env, plan, last, good, is_running):
     """Return the state of a plan: a key, a tone and the words."""
     if plan.is_overdue:
         return "overdue", "danger", env._("Overdue")
+    if not last and is_running:
+        return "first", "info", env._("First backup")
     if not last:
         return "never", "warning", env._("No backup yet")
     if last.state == "failure":
@@ -101,22 +107,35 @@ def storage_cards(env):
             "count": storage.copy_count,
             "size": storage.copy_size,
             "free": storage.free_space,
-            "tested": storage.last_test,
             "used": storage in used,
-            **_health(env, storage),
+            **storage_health(env, storage),
         }
         for storage in storages
     ]
 
 
-def _health(env, storage):
+def storage_health(env, storage):
+    """Return how the storage was when it was last used, or tested since then: a key,
+    a tone, and the moment."""
     if storage.is_foreign:
-        return {"tone": "danger", "label": env._("Read-only")}
-    if storage.last_test_error:
-        return {"tone": "danger", "label": env._("Test failed")}
-    if storage.copy_count or storage.last_test:
-        return {"tone": "success", "label": env._("Works")}
-    return {"tone": "warning", "label": env._("Never tested")}
+        return {"state": "foreign", "tone": "danger", "at": False}
+    uses = [("storage_id", "=", storage.id), ("kind", "in", USES)]
+    ended = [*uses, ("state", "in", ("success", "warning", "failure"))]
+    step = env["backup.step"].search(ended, limit=1, order="id desc")
+    tested, used = storage.last_test, step.date_end
+    if tested and (not used or tested > used):
+        failed = bool(storage.last_test_error)
+        state = "test_failed" if failed else "tested"
+    elif used:
+        failed = step.state == "failure"
+        state = f"{step.kind}_failed" if failed else "used"
+    else:
+        return {"state": "never", "tone": "warning", "at": False}
+    return {
+        "state": state,
+        "tone": "danger" if failed else "success",
+        "at": tested if state.startswith("test") else used,
+    }
 
 
 def open_runs(env):

@@ -10,7 +10,7 @@ from ..job.in_words import kind_in_words, size_drop_in_words
 from ..pause import pause_problem
 from ..storage.location import sharing_in_words
 from ..storage.space import days_until_full
-from .cards import last_ended
+from .cards import last_ended, storage_health
 from .loose_runs import bad_without_plan, what_it_was_about
 
 
@@ -198,7 +198,8 @@ def _storage_problems(env, storage):
         title = env._("%s: no longer set by the server", name)
         text, tone = storage.profile_problem, "danger" if used else "warning"
         return [make_problem(env, "section", tone, title, text, action, storage)]
-    if storage.last_test_error:
+    health = storage_health(env, storage)["state"]
+    if health == "test_failed":
         title = env._("%s: the last test failed", name)
         text = displayed(storage, "last_test_error")
         tone = "danger" if used else "warning"
@@ -208,8 +209,7 @@ def _storage_problems(env, storage):
         title = env._("%s: shared with other databases", name)
         text = sharing_in_words(storage)
         return [make_problem(env, "shared", "warning", title, text, action, storage)]
-    untried = not storage.last_test and not storage.copy_count
-    if used and untried and storage._is_off_site():
+    if used and health == "never" and storage._is_off_site():
         title = env._("%s: never tested", name)
         text = env._("Whether it works is not known before something was stored there.")
         return [make_problem(env, "untested", "warning", title, text, action, storage)]

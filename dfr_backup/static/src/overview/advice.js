@@ -13,10 +13,6 @@ export class Advice extends Component {
         onRestore: Function,
     };
 
-    get words() {
-        return {done: _t("Done"), open: _t("Missing")};
-    }
-
     get items() {
         return this.props.items.filter((item) => item.done || item.open);
     }
@@ -26,15 +22,24 @@ export class Advice extends Component {
     }
 
     get done() {
-        return this.items.filter((item) => item.done).length;
+        return this.items.filter((item) => item.done);
+    }
+
+    get open() {
+        return this.items.filter((item) => !item.done);
+    }
+
+    get doneText() {
+        return _t("Done: %s", this.done.length);
     }
 
     get percent() {
-        return Math.round((100 * this.done) / this.items.length);
+        return Math.round((100 * this.done.length) / this.items.length);
     }
 
     get progress() {
-        return _t("%(done)s of %(all)s", {done: this.done, all: this.items.length});
+        const numbers = {done: this.done.length, all: this.items.length};
+        return _t("%(done)s of %(all)s", numbers);
     }
 
     /** The first point is a good backup: without it, the others are worth nothing. */
@@ -42,7 +47,11 @@ export class Advice extends Component {
         if (!this.items[0].done) {
             return "danger";
         }
-        return this.done === this.items.length ? "success" : "warning";
+        return this.done.length === this.items.length ? "success" : "warning";
+    }
+
+    get isProven() {
+        return this.done.some((item) => item.key === "proven");
     }
 
     get answer() {
@@ -50,7 +59,9 @@ export class Advice extends Component {
             danger: _t(
                 "Not now: there is no good backup of the time that is promised."
             ),
-            warning: _t("Probably. Each point below makes it more certain."),
+            warning: this.isProven
+                ? _t("A restore was tested. The points below make it more certain.")
+                : _t("Nobody knows: no restore was tested in the last months."),
             success: _t("Yes. All that can be prepared is prepared."),
         }[this.tone];
     }

@@ -3,6 +3,7 @@ import {deserializeDateTime, toLocaleDateTimeString} from "@web/core/l10n/dates"
 /** Beside each colour stands a sign and a word. */
 export const ICONS = {
     success: "fa-check-circle",
+    info: "fa-info-circle",
     warning: "fa-exclamation-triangle",
     danger: "fa-times-circle",
 };

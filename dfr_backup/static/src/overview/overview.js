@@ -84,6 +84,14 @@ export class BackupOverview extends Component {
         });
     }
 
+    /** Of the run that its card shows, so that both say the same. */
+    get firstText() {
+        const run = this.page.running.find((run) => run.state === "running");
+        return run
+            ? _t("Done: %s", `${Math.round(run.progress)} %`)
+            : _t("It begins in a moment.");
+    }
+
     open(action) {
         return this.action.doAction(action);
     }

@@ -39,11 +39,18 @@ export class StorageCard extends Component {
         return Math.round((100 * size) / (size + free));
     }
 
-    get tested() {
-        const {tested, count} = this.props.storage;
-        if (tested) {
-            return _t("Tested %s", ago(tested));
-        }
-        return count ? _t("Never tested") : ""; // without backups, that is its state
+    /** How it was when it was last used, or tested since. */
+    get label() {
+        const {state, at} = this.props.storage;
+        const label = {
+            foreign: () => _t("Read-only"),
+            never: () => _t("Never used"),
+            tested: (when) => _t("Tested %s", when),
+            test_failed: (when) => _t("Test failed %s", when),
+            used: (when) => _t("Used %s", when),
+            upload_failed: (when) => _t("Last upload failed %s", when),
+            verify_failed: (when) => _t("Last verification failed %s", when),
+        }[state];
+        return label(at && ago(at));
     }
 }

@@ -1,0 +1,1 @@
+The overview says one thing: its headline names the plan or the problem that is worst, a first backup that is going on is called that everywhere, a storage is shown as it was when it was last used, a local plan beside a complete one elsewhere is a hint and no alarm, and the checklist shows the next step.
