@@ -15,6 +15,7 @@ from . import (
     doctor,
     enabling,
     every,
+    exporting,
     locations,
     moved,
     pausing,
@@ -124,6 +125,7 @@ def _add_commands(parser):
     )
     verify.set_defaults(needs_database=lambda options: not options.archive)
     _add_restore(commands)
+    _add_export(commands)
     drill = _add(commands, "drill", "prove that backups restore", call_in=runs.drill)
     drill.add_argument(
         "--plan", help="the newest copies of this plan (default: the first one)"
@@ -321,6 +323,25 @@ def _add_restore(commands):
     )
     restore.add_argument(
         "--addons", metavar="FOLDER", help="unpack the custom addons there"
+    )
+
+
+def _add_export(commands):
+    command = _add(
+        commands,
+        "export",
+        "make one complete zip of a stored backup",
+        call=exporting.export_backup,
+    )
+    command.set_defaults(needs_database=lambda options: False)
+    command.add_argument(
+        "backup", metavar="BACKUP", help=f"its archive or its .json: {PLACES}"
+    )
+    command.add_argument(
+        "--to", metavar="FILE", required=True, help="the zip that is made, in the clear"
+    )
+    command.add_argument(
+        "-i", "--identity", metavar="FILE", help="the private key of the backup"
     )
 
 

@@ -37,6 +37,7 @@ from ..engine.manifest.description import Description
 from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Message
 from ..engine.ownership.originals import identity_of
+from ..engine.packs.reading import open_backup
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.leftovers import remove_leftovers
@@ -135,6 +136,7 @@ def _row(storage, item):
             "database": "?",
             "contents": [],
             "encrypted": item.key.endswith(".age"),
+            "incremental": None,
             **nothing,
             **problem,
         }
@@ -148,6 +150,7 @@ def _row(storage, item):
         "odoo_version": sidecar.odoo_version,
         "contents": list(sidecar.contents),
         "encrypted": sidecar.encrypted,
+        "incremental": sidecar.is_incremental,
         "signed": _verdict(sidecar),
         **problem,
     }
@@ -171,7 +174,7 @@ def _verdict(sidecar):
     return signer.judge(sidecar.signature)
 
 
-def _look_at(storage, key, options):
+def look_at(storage, key, options):
     """Say who has signed an archive, and return what its manifest says that it has to
     be, None without one. Raise WrongSignature."""
     verdict, known = signature.UNSIGNED, None
@@ -190,31 +193,41 @@ def _look_at(storage, key, options):
 def verify(options):
     """Compare an archive with its manifest and, where it can be read here, with its
     checksums."""
-    storage, key = _addressed(options.archive)
-    progress = _Shown("Verify", options)
+    storage, key = addressed(options.archive)
+    progress, packs = Shown("Verify", options), 0
     with tempfile.TemporaryDirectory(prefix="dfr_backup") as folder:
-        known, signed = _look_at(storage, key, options)
+        known, signed = look_at(storage, key, options)
         fetched = fetch(storage, key, Path(folder), progress, known=known)
         fetched.compare(progress)
         members = None
         if not key.endswith(".age"):
             with open_archive(fetched.path) as archive:
                 members = archive.check(progress)
+        if known:
+            packs = _verify_packs(storage, key, progress)
     progress.end()
     text = (
         f"{members} files in it are what they were"
         if members
         else "the whole is what it was"
     )
-    print(
-        json.dumps({"state": "success", "members": members, "signed": signed})
-        if options.json
-        else f"OK: {text}"
-    )
+    about = {"state": "success", "members": members, "packs": packs, "signed": signed}
+    beside = f". Packs that it needs, all right: {packs}" if packs else ""
+    print(json.dumps(about) if options.json else f"OK: {text}{beside}")
     return 0
 
 
-def _addressed(address):
+def _verify_packs(storage, key, progress):
+    """Read back each pack that a backup needs; return how many there are."""
+    backup = open_backup(storage, read_sidecar(storage, sidecar_key(key)))
+    for part in backup.parts[1:]:
+        part.verify(progress)
+    if backup.can_look:
+        backup.require_content()
+    return len(backup.parts) - 1
+
+
+def addressed(address):
     storage, key = storage_at(address)
     if not key:
         raise FolderNamed(address=address)
@@ -224,7 +237,7 @@ def _addressed(address):
 @explained
 def restore(options):
     """Restore an archive into a new database. Who stops it leaves nothing behind."""
-    storage, key = _addressed(options.archive)
+    storage, key = addressed(options.archive)
     _tell(options, restore_stored(storage, key, options))
     return 0
 
@@ -246,7 +259,7 @@ def restore_stored(storage, key, options):
     Restored. Raise EngineError and KeyboardInterrupt, and leave nothing behind then."""
     connection = odoo_config.connection("postgres", APPLICATION)
     remove_leftovers(connection, odoo_config.markers())
-    known, signed = _look_at(storage, key, options)
+    known, signed = look_at(storage, key, options)
     wanted = RestoreOptions(
         place=odoo_config.place(options.to),
         series=release.series,
@@ -255,7 +268,7 @@ def restore_stored(storage, key, options):
         accepted=options.accept,
         new_identity=not options.same_identity,
         neutralize=odoo_config.neutralization if options.neutralize else None,
-        identities=_identities(options, key),
+        identities=identities_of(options, key),
         plain=options.plain_load,
         # what others have made is looked at as a whole before it is loaded
         trusted=True if signed == signature.HERE else None,
@@ -329,7 +342,7 @@ def _hand_over(database, progress):
         return False
 
 
-def _identities(options, key):
+def identities_of(options, key):
     """Return what decrypts the archive; a passphrase is asked for, and never an
     argument."""
     if not key.endswith(".age"):
@@ -350,7 +363,7 @@ def _identities(options, key):
 
 @contextlib.contextmanager
 def _step(kind, options, done):
-    progress = _Shown(LABELS[kind], options)
+    progress = Shown(LABELS[kind], options)
     try:
         yield progress
     except BaseException:
@@ -362,7 +375,7 @@ def _step(kind, options, done):
     done.append({"kind": kind, "seconds": seconds, "log": lines})
 
 
-class _Shown(Progress):
+class Shown(Progress):
     """A progress that a person on a terminal sees moving."""
 
     def __init__(self, label, options):

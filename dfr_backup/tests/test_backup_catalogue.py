@@ -357,13 +357,13 @@ class TestBackupCatalogue(CatalogueCase):
         path.write_bytes(path.read_bytes().replace(b'"B1"', b'"B2"'))
         options = Namespace(json=True)
         storage = self.storage._get_storage()
-        looks = [archives._look_at(storage, c.key, options) for c in (none, ours)]
+        looks = [archives.look_at(storage, c.key, options) for c in (none, ours)]
         self.assertEqual([signed for _known, signed in looks], ["unsigned", "here"])
         self.assertEqual(looks[1][0].sha256, ours.sha256)
         with self.assertRaises(WrongSignature):
-            archives._look_at(storage, wrong.key, options)
+            archives.look_at(storage, wrong.key, options)
         (odoo_config.data_root() / "secret.key").unlink()
-        looks = [archives._look_at(storage, c.key, options) for c in (none, ours)]
+        looks = [archives.look_at(storage, c.key, options) for c in (none, ours)]
         self.assertEqual([signed for _, signed in looks], ["unsigned", "elsewhere"])
         self.assertFalse((odoo_config.data_root() / "secret.key").exists())
 

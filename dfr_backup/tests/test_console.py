@@ -35,6 +35,7 @@ COMMANDS = {
     "list": [],
     "verify": ["backup.zip"],
     "restore": ["backup.zip", "--to", "new"],
+    "export": ["backup.json", "--to", "full.zip"],
     "drill": [],
     "doctor": [],
     "open": ["/srv/backups"],

@@ -58,6 +58,7 @@ class MemoryStorage(Storage):
         self.hidden = set()  # keys that the next lists leave out
         self.operation = lambda name, key: None
         self.counts = {}
+        self.open_now = self.most_open = 0
 
     def _begin(self, name, key=""):
         self.counts[name] = self.counts.get(name, 0) + 1
@@ -86,7 +87,12 @@ class MemoryStorage(Storage):
         self._begin("open", key)
         if key not in self.objects:
             raise CopyMissing(key=key)
-        yield io.BytesIO(self.objects[key][0][offset:])
+        self.open_now += 1
+        self.most_open = max(self.most_open, self.open_now)
+        try:
+            yield io.BytesIO(self.objects[key][0][offset:])
+        finally:
+            self.open_now -= 1
 
     def delete(self, key):
         self._begin("delete", key)

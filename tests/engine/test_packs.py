@@ -3,6 +3,7 @@ as it was."""
 
 import json
 import shutil
+import subprocess
 
 import pytest
 from extracting import extract_filestore
@@ -24,7 +25,7 @@ from dfr_backup.engine.catalog.upload_receiver import look_at
 from dfr_backup.engine.encryption.files import generate_key, parse_identities
 from dfr_backup.engine.encryption.files import parse_recipients as recipients_of
 from dfr_backup.engine.encryption.secret_box import Key
-from dfr_backup.engine.errors import EngineError, Mismatch
+from dfr_backup.engine.errors import Cancelled, EngineError, Mismatch
 from dfr_backup.engine.errors.packs import (
     AttachmentsDiffer,
     ExportFirst,
@@ -32,10 +33,12 @@ from dfr_backup.engine.errors.packs import (
     PackGone,
     PackMissing,
     PackNameTaken,
+    TargetExists,
 )
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest.names import FILESTORE, sidecar_key
 from dfr_backup.engine.manifest.write import encode
+from dfr_backup.engine.packs.complete import CompleteZip
 from dfr_backup.engine.packs.export import export
 from dfr_backup.engine.packs.names import condemned_key, pack_key
 from dfr_backup.engine.packs.owner import PackEncryption
@@ -498,9 +501,9 @@ def test_export_is_a_complete_backup(server, storage, names, tmp_path, encrypted
     path_of(server, names[3]).write_bytes(b"other")
     key, _packed = server.backup([*names, large])
     target = tmp_path / "full.zip"
-    finalized, manifest = exported(storage, key, target, identities)
+    manifest = exported(storage, key, target, identities)
     assert [path.name for path in tmp_path.glob("full*")] == ["full.zip"]
-    assert finalized.size == target.stat().st_size
+    subprocess.run(["unzip", "-tqq", target], check=True)
     with open_archive(target) as archive:
         assert archive.check(Progress()) == len(names) + 2
         assert archive.manifest == manifest
@@ -520,6 +523,54 @@ def test_failed_export_leaves_nothing(server, storage, names, tmp_path):
     storage.objects[pack] = data[:60] + b"?" + data[61:], modified
     with pytest.raises(EngineError):
         exported(storage, key, tmp_path / "full.zip")
+    assert list(tmp_path.glob("full*")) == []
+
+
+def test_export_is_known_before_and_each_time_the_same(server, storage, names):
+    key, _packed = server.backup(names)
+    sidecar = read_sidecar(storage, sidecar_key(key))
+    first, second = (CompleteZip(open_backup(storage, sidecar)) for _time in range(2))
+    whole = b"".join(first.pieces())
+    assert (len(whole), first.size) == (second.size, second.size)
+    assert whole == b"".join(second.pieces()) == b"".join(first.pieces())
+
+
+def test_export_opens_one_pack_at_a_time(server, storage, names):
+    key, _packed = server.backup(names)
+    sidecar = read_sidecar(storage, sidecar_key(key))
+    assert sum(map(len, CompleteZip(open_backup(storage, sidecar)).pieces()))
+    assert storage.most_open == 1
+
+
+def test_export_overwrites_nothing(server, storage, names, tmp_path):
+    key, _packed = server.backup(names)
+    target = tmp_path / "full.zip"
+    target.write_bytes(b"precious")
+    with pytest.raises(TargetExists):
+        exported(storage, key, target)
+    assert target.read_bytes() == b"precious"
+    assert list(tmp_path.glob("full*")) == [target]
+
+
+def test_what_a_killed_export_has_left_is_replaced(server, storage, names, tmp_path):
+    key, _packed = server.backup(names)
+    (tmp_path / "full.zip.part").write_bytes(b"x" * 100_000)
+    exported(storage, key, tmp_path / "full.zip")
+    subprocess.run(["unzip", "-tqq", tmp_path / "full.zip"], check=True)
+    assert not (tmp_path / "full.zip.part").exists()
+
+
+def test_export_is_cancelled(server, storage, names, tmp_path):
+    key, _packed = server.backup(names)
+
+    def cancel(_progress):
+        raise Cancelled
+
+    progress = Progress(cancel)
+    progress._next_report = 0
+    sidecar = read_sidecar(storage, sidecar_key(key))
+    with pytest.raises(Cancelled):
+        export(open_backup(storage, sidecar), tmp_path / "full.zip", progress)
     assert list(tmp_path.glob("full*")) == []
 
 

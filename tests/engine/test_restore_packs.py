@@ -5,9 +5,11 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from packs_world import HereStorage, MemoryStorage, Server, packs_in
@@ -24,6 +26,7 @@ from dfr_backup.engine.errors import Cancelled, EngineError, RetryableError
 from dfr_backup.engine.errors.packs import (
     AttachmentsDiffer,
     AttachmentsLost,
+    ExportFirst,
     PacksUnknown,
 )
 from dfr_backup.engine.errors.restore import RestoredDiffers
@@ -315,18 +318,76 @@ def forged(pack):
     return target.getvalue()
 
 
-def test_archive_without_its_manifest_is_refused(world):
+@pytest.mark.parametrize("left", [None, b"{}"])
+def test_archive_without_its_manifest_is_refused(world, left):
     key = world.backup()
     sidecar = read_sidecar(world.storage, sidecar_key(key))
     world.storage.delete(sidecar_key(key))
+    if left:
+        world.storage.put_bytes(left, sidecar_key(key))
     options = RestoreOptions(DatabaseLocation("x", world.folder / "files"), "19.0")
     places = world.folder / "work", world.folder / "markers"
     known = Catalogued.from_sidecar(sidecar)
     with (
         Restore(Connection("postgres"), options, *places) as job,
-        pytest.raises(PacksUnknown),
+        pytest.raises(PacksUnknown if left else ExportFirst),
     ):
         job.fetch(world.storage, key, world.progress, known)
+
+
+# === BY HAND === #
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/format.rst"
+JQ = """#!/usr/bin/env python3
+import json, sys
+assert sys.argv[1:3] == ["-r", ".packs[].key"]
+for pack in json.load(open(sys.argv[3]))["packs"]:
+    print(pack["key"])
+"""
+
+
+def commands(database, data):
+    """Return the commands of the page, with the names in capitals filled in."""
+    text = PAGE.read_text()
+    block = text[text.index("   for p in $(jq -r '.packs[].key' B.json)") :]
+    block = block[: block.index("\n\n")]
+    return block.replace("DATA_DIR", str(data)).replace("NEW", database)
+
+
+def test_commands_of_the_page_restore_it(tmp_path, dump):
+    """All of them, as they stand there; jq is not on every machine."""
+    world = World(tmp_path, HereStorage(tmp_path / "stored"), dump)
+    world.backup()
+    world.names = world.names[2:]
+    (world.server.root / world.names[4]).write_bytes(b"other")
+    key = world.backup()
+    folder, programs = world.storage.path, tmp_path / "bin"
+    (folder / key).rename(folder / "B.zip")
+    (folder / sidecar_key(key)).rename(folder / "B.json")
+    programs.mkdir()
+    if not shutil.which("jq"):
+        (programs / "jq").write_text(JQ)
+        (programs / "jq").chmod(0o755)
+    name, data = f"dfr_test_packs_by_hand_{os.getpid()}", tmp_path / "data"
+    (data / "filestore").mkdir(parents=True)
+    path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    try:
+        subprocess.run(
+            ["sh", "-ec", commands(name, data)],
+            cwd=folder,
+            check=True,
+            env=os.environ | path,
+        )
+        count = "SELECT count(*) FROM ir_attachment"
+        counted = subprocess.run(
+            ["psql", "-XAtc", count, name], check=True, capture_output=True
+        )
+        assert int(counted.stdout) == len(CONTENTS)
+    finally:
+        subprocess.run(["dropdb", "--if-exists", name], check=True)
+    for known in world.names:  # the damaged one is good in its pack
+        found = (data / "filestore" / name / known).read_bytes()
+        assert store_fname(found) == known
 
 
 # === FROM AFAR === #

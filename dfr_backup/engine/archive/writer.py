@@ -239,7 +239,7 @@ class ArchiveWriter:
         count, members = self._count, self.members()
         with self.stream_member(CHECKSUMS) as stream:
             for member in members:
-                stream.write(_checksum_line(member))
+                stream.write(checksum_line(member))
         checkpoint("archive.checksums.written")
         return count, stream.sha256
 
@@ -390,7 +390,7 @@ class ArchiveWriter:
             raise
 
 
-def _checksum_line(member: Member) -> bytes:
+def checksum_line(member: Member) -> bytes:
     """Return the line of ``sha256sum -c``, which starts with a backslash when the
     name is escaped."""
     name = member.name.replace("\\", "\\\\").replace("\n", "\\n")

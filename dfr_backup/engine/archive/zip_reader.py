@@ -1,7 +1,7 @@
 """Members of a zip file that somebody else may have made: read in pieces, never
 trusted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -90,9 +90,31 @@ class ZipReader:
         """
         return self._pieces(entry, self._file)
 
+    def copied(
+        self, entry: Entry, content: Callable[[bytes], object]
+    ) -> Iterator[bytes]:
+        """Yield a member as it is in the file, compressed or not; ``content`` gets what
+        that is. The last piece comes when its size and its CRC-32 are known to be
+        right."""
+        taken: list[bytes] = []
+
+        def raw() -> Iterator[bytes]:
+            for piece in _raw(entry, self._file):
+                taken.append(bytes(piece))
+                yield taken[-1]
+
+        for piece in self._checked(entry, self._decoded(entry, raw())):
+            content(piece)
+            yield from taken[:-1]
+            del taken[:-1]
+        yield from taken
+
     def _pieces(self, entry: Entry, source: Source) -> Iterator[bytes]:
+        return self._checked(entry, self._decoded(entry, _raw(entry, source)))
+
+    def _checked(self, entry: Entry, content: Iterator[bytes]) -> Iterator[bytes]:
         size = crc = 0
-        for piece in self._decoded(entry, source):
+        for piece in content:
             size += len(piece)
             if size > entry.size:
                 raise DamagedArchive(
@@ -114,14 +136,15 @@ class ZipReader:
             )
         return b"".join(self.pieces(entry))
 
-    def _decoded(self, entry: Entry, source: Source) -> Iterator[bytes]:
-        raw = _raw(entry, source)
+    def _decoded(
+        self, entry: Entry, raw: Iterable[bytes | memoryview]
+    ) -> Iterator[bytes]:
         return (
             self._inflated(raw, entry) if entry.method == DEFLATED else map(bytes, raw)
         )
 
     def _inflated(
-        self, raw: Iterator[bytes | memoryview], entry: Entry
+        self, raw: Iterable[bytes | memoryview], entry: Entry
     ) -> Iterator[bytes]:
         try:
             yield from inflated(raw, self.codec)

@@ -57,7 +57,10 @@ class ExportFirst(PermanentError, code="PACK-06"):
         "This is the archive of an incremental backup: most of its attachments are in "
         "packs beside it."
     )
-    remedy = _("Use a complete zip of the backup, made where its packs are.")
+    remedy = _(
+        "Make a complete zip of it first, where its packs are: odoo backup export "
+        "BACKUP --to FULL.zip"
+    )
 
 
 class PackNameTaken(RetryableError, code="PACK-07"):
@@ -95,6 +98,11 @@ class PacksUnknown(PermanentError, code="PACK-21"):
         "be used: %(problem)s"
     )
     remedy = _("Bring that file back, or use a copy of the backup in another storage.")
+
+
+class TargetExists(PermanentError, code="PACK-22"):
+    template = _("%(path)s exists already.")
+    remedy = _("Choose another name, or remove the file: nothing is written over it.")
 
 
 class NotIncremental(PermanentError, code="PACK-10"):

@@ -1,75 +1,58 @@
-"""A stored backup as one complete zip, which needs no packs."""
+"""A stored backup as one complete zip in a file, which needs no packs."""
 
-from collections.abc import Iterable, Iterator
+import os
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-from ..archive.prepared import SMALL
-from ..archive.writer import ArchiveWriter, FinalizedArchive
-from ..archive.zip_directory import Entry
-from ..manifest.model import COMPLETE, Manifest
-from ..manifest.names import CLOSING, DUMP, FILESTORE, INCREMENTAL_DUMP, MANIFEST
-from ..manifest.write import encode
+from ..archive.disk import explain
+from ..catalog.fetch import require_space
+from ..checkpoints import checkpoint
+from ..errors.packs import TargetExists
+from ..fileio.append_file import AppendFile
+from ..fileio.durable import sync_directory
+from ..manifest.model import Manifest
 from ..progress import Progress
-from .reading import OpenPart, StoredBackup
+from ..queue.reservations import Need
+from .complete import CompleteZip
+from .reading import StoredBackup
+
+PARTIAL = ".part"
 
 
-def export(
-    backup: StoredBackup, target: Path, progress: Progress
-) -> tuple[FinalizedArchive, Manifest]:
-    """Write a complete zip of a backup to ``target``, in the clear: format 1, which
-    Odoo takes as well. Return what it is, and its manifest. Every member is compared on
-    its way. ``target`` is gone when anything fails. Raise EngineError."""
-    manifest = backup.manifest()
-    progress.expect(manifest.bytes)
-    backup.require_content()
-    writer = ArchiveWriter.create(target)
+def export(backup: StoredBackup, target: Path, progress: Progress) -> Manifest:
+    """Write a complete zip of a backup to ``target``, in the clear; return the manifest
+    in it. Every member is compared on its way. The file has its name when it is
+    complete, and nothing stays when anything fails; what a kill has left, the next call
+    replaces. Raise TargetExists, other EngineErrors and Cancelled."""
+    _refuse_existing(target)
+    whole = CompleteZip(backup)
+    partial = target.with_name(target.name + PARTIAL)
+    progress.expect(whole.size)
     try:
-        with backup.archive.open() as opened:
-            own = [e for e in opened.members() if not e.name.startswith(FILESTORE)]
-            _copy(writer, ((entry, opened) for entry in own), progress)
-        with closing(backup.attachments()) as attachments:
-            _copy(writer, attachments, progress)
-        count, sums = writer.write_checksums()
-        complete = _complete(manifest, {"count": count, "sha256sums": sums})
-        writer.add_bytes(MANIFEST, encode(complete))
-        finalized = writer.close(progress.tick)
-    except BaseException:
-        writer.abandon()
+        partial.unlink(missing_ok=True)
+        require_space(Need(target.parent, whole.size), None)
+        _write(whole, partial, progress)
+        checkpoint("export.written")
+        _refuse_existing(target)
+        partial.rename(target)
+        sync_directory(target.parent)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise explain(target.parent, error) from error
         raise
-    target.with_name(f"{target.name}.journal").unlink()
-    return finalized, complete
+    return whole.manifest
 
 
-def _copy(
-    writer: ArchiveWriter,
-    members: Iterable[tuple[Entry, OpenPart]],
-    progress: Progress,
-) -> None:
-    for entry, opened in members:
-        if entry.name in CLOSING:
-            continue
-        name = DUMP if entry.name == INCREMENTAL_DUMP else entry.name
-        pieces = _counted(opened.pieces(entry), progress)
-        if entry.size <= SMALL:
-            writer.add_bytes(name, b"".join(pieces))
-            continue
-        with writer.stream_member(name) as stream:
-            for piece in pieces:
-                stream.write(piece)
+def _write(whole: CompleteZip, partial: Path, progress: Progress) -> None:
+    created = os.O_CREAT | os.O_EXCL
+    with closing(AppendFile(partial, created, lambda _bytes: None)) as file:
+        for piece in whole.pieces():
+            file.write(piece)
+            progress.advance(len(piece))
+        file.sync(progress.tick)
 
 
-def _counted(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        progress.advance(len(piece))
-
-
-def _complete(manifest: Manifest, members: dict[str, Any]) -> Manifest:
-    """Return the manifest of the complete zip."""
-    ours = {**manifest.ours, "format": COMPLETE, "members": members}
-    ours.pop("packed", None)
-    if ours.get("encryption"):
-        ours["encryption"] = {}
-    return Manifest({**manifest.values, "dfr_backup": ours})
+def _refuse_existing(target: Path) -> None:
+    if os.path.lexists(target):
+        raise TargetExists(path=target)

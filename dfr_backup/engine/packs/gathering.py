@@ -14,7 +14,13 @@ from ..catalog.catalogued import Catalogued
 from ..catalog.fetch import fetch_packs
 from ..catalog.scan import read_sidecar
 from ..errors import EngineError, PermanentError
-from ..errors.packs import AttachmentsDiffer, AttachmentsLost, PackMissing, PacksUnknown
+from ..errors.packs import (
+    AttachmentsDiffer,
+    AttachmentsLost,
+    ExportFirst,
+    PackMissing,
+    PacksUnknown,
+)
 from ..manifest.names import FILESTORE, sidecar_key
 from ..manifest.pack_use import PackUse
 from ..manifest.sidecar import Sidecar
@@ -101,9 +107,9 @@ def gather(
     in the folder. Their directories were read, and have the files that the manifest in
     the archive speaks of; so many as are lost must be in other packs.
 
-    Raise PacksUnknown when the manifest beside it cannot be used, AttachmentsLost when
-    files are nowhere, AttachmentsDiffer when others are there, RetryableError, and
-    Cancelled.
+    Raise ExportFirst when there is no manifest beside it, PacksUnknown when that cannot
+    be used, AttachmentsLost when files are nowhere, AttachmentsDiffer when others are
+    there, RetryableError, and Cancelled.
     """
     sidecar = _sidecar_of(key, around.storages[0], progress)
     vouched = known is not None and known.is_manifest(sidecar)
@@ -127,8 +133,16 @@ def gather(
 
 def _sidecar_of(key: str, storage: Storage, progress: Progress) -> Sidecar:
     beside = sidecar_key(key)
+
+    def read() -> Sidecar:
+        if storage.stat(beside) is None:
+            raise ExportFirst
+        return read_sidecar(storage, beside)
+
     try:
-        return storage.with_retries(lambda: read_sidecar(storage, beside), progress)
+        return storage.with_retries(read, progress)
+    except ExportFirst:
+        raise
     except PermanentError as error:
         raise PacksUnknown(backup=key, sidecar=beside, problem=error) from error
 

@@ -2,8 +2,8 @@
 backups needs to know no more than this."""
 
 import heapq
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -130,13 +130,6 @@ class StoredBackup:
             with part.open() as opened:
                 yield from opened.contents()
 
-    def attachments(self) -> Generator[tuple[Entry, OpenPart], None, None]:
-        """Yield every attachment file in the order of the names, with the part that
-        has it. All parts are open meanwhile."""
-        with ExitStack() as opened:
-            parts = [opened.enter_context(part.open()) for part in self.parts]
-            yield from heapq.merge(*map(_files_in, parts), key=lambda one: one[0].name)
-
     def check(self, progress: Progress) -> None:
         """Read back every part as a whole, and compare which attachment files there
         are with what the archive says; this only ``can_look``. Raise Mismatch and other
@@ -182,12 +175,6 @@ def open_backup(
         about = use.size, use.sha256, use.sums
         parts.append(Part(storage, use.key, *about, identities, use))
     return StoredBackup(sidecar, tuple(parts))
-
-
-def _files_in(part: OpenPart) -> Iterator[tuple[Entry, OpenPart]]:
-    members = [entry for entry in part.members() if is_attachment(entry)]
-    part.reader.want(members)
-    return ((entry, part) for entry in members)
 
 
 def held_in(part: Part) -> bytes:
