@@ -11,6 +11,10 @@ export FUZZ_EXAMPLES FUZZ_SEED FUZZ_FROM
 PYTHONPATH="" python -m pytest -q -s -p no:odoo -p no:logging tests/engine/test_fuzz.py \
     tests/engine/test_fuzz_server.py tests/storages/test_storage_fuzz.py || failed=1
 
+say "incremental backups: 10,000 random steps, and each safety rule switched off"
+PYTHONPATH="" python tests/engine/packs_walk.py 10000 "${2:-1}" || failed=1
+PYTHONPATH="" python tests/engine/packs_walk.py --rules || failed=1
+
 say "tests/faults: every fault × every step"
 python -m pytest -q -p no:odoo tests/faults --table "$DEV/log/faults.json" \
     --rounds "${1:-30}" ${2:+--seed "$2"} || failed=1

@@ -25,13 +25,13 @@ from dfr_backup.engine.manifest.names import (
 )
 from dfr_backup.engine.manifest.read import parse_sidecar
 from dfr_backup.engine.manifest.signature import Signer
+from dfr_backup.engine.packs import storing
 from dfr_backup.engine.packs.maker import Making
 from dfr_backup.engine.packs.needed import KnownCopy
 from dfr_backup.engine.packs.owner import Owner, Place
 from dfr_backup.engine.packs.packing import Packing
 from dfr_backup.engine.packs.prune import Prune
 from dfr_backup.engine.packs.reading import open_backup
-from dfr_backup.engine.packs.storing import Finished, store
 from dfr_backup.engine.packs.terms import Terms
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import RetryPolicy
@@ -188,8 +188,10 @@ class Server:
             closed = own.close()
         finally:
             own.release()
-        finished = Finished(work / key, key, closed.size, closed.sha256, content)
-        sidecar = store(
+        finished = storing.Finished(
+            work / key, key, closed.size, closed.sha256, content
+        )
+        sidecar = storing.store(
             self.storage, finished, packed, self.owner.sign, Progress(), NO_RETRIES
         )
         if note:
@@ -232,11 +234,12 @@ class Server:
         self.storage.delete(key)
         self.catalogue.pop(key, None)
 
-    def prune(self, terms=None):
+    def looking(self):
         known = list(self.catalogue.values())
-        return Prune(self.place, self.owner, known, terms or self.terms).prune(
-            Progress()
-        )
+        return Prune(self.place, self.owner, known, self.terms)
+
+    def prune(self):
+        return self.looking().prune(Progress())
 
 
 def packs_in(storage):

@@ -27,6 +27,7 @@ from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.manifest.write import encode
 from dfr_backup.engine.packs.names import condemned_key
 from dfr_backup.engine.packs.prune import Pruned
+from dfr_backup.engine.progress import Progress
 
 CONTENTS = [f"content {number}".encode() for number in range(8)]
 
@@ -60,10 +61,10 @@ def unneeded(server, storage, names):
     return last
 
 
-def needed_by(server, storage):
+def needed_by(server, storage, *keys):
     return {
         use.key
-        for key in server.catalogue
+        for key in keys or server.catalogue
         for use in read_sidecar(storage, sidecar_key(key)).packs
     }
 
@@ -74,16 +75,20 @@ def nights(server, storage, names, count):
         server.backup(names[:4])
 
 
+def keys_of(packs):
+    return [pack.key for pack in packs]
+
+
 def state(storage):
     return {key: data for key, (data, _modified) in storage.objects.items()}
 
 
 def test_pack_is_condemned_and_deleted_later(server, storage, names, unneeded):
-    assert server.prune() == Pruned(condemned=[unneeded])
+    assert keys_of(server.prune().condemned) == [unneeded]
     assert unneeded in packs_in(storage)
     nights(server, storage, names, 3)
     kept = packs_in(storage) - {unneeded}
-    assert server.prune() == Pruned(deleted=[unneeded])
+    assert keys_of(server.prune().deleted) == [unneeded]
     assert packs_in(storage) == kept
     assert not [key for key in storage.objects if unneeded[:33] in key]
     for key in server.catalogue:
@@ -98,7 +103,7 @@ def test_time_alone_deletes_nothing(server, storage, names, unneeded):
     nights(server, storage, names, 1)
     assert server.prune() == Pruned()
     nights(server, storage, names, 1)
-    assert server.prune().deleted == [unneeded]
+    assert keys_of(server.prune().deleted) == [unneeded]
 
 
 def test_backups_alone_delete_nothing(server, storage, names, unneeded):
@@ -160,20 +165,24 @@ def test_orphan_is_condemned_first(server, storage, names, unneeded, sidecar):
     storage.delete(sidecar_key(unneeded))
     if sidecar is not None:
         storage.put_bytes(sidecar, sidecar_key(unneeded))
-    assert server.prune() == Pruned(condemned=[unneeded])
+    assert keys_of(server.prune().condemned) == [unneeded]
     nights(server, storage, names, 3)
-    assert server.prune() == Pruned(deleted=[unneeded])
+    assert keys_of(server.prune().deleted) == [unneeded]
     assert sidecar_key(unneeded) not in storage.objects
 
 
-def test_condemned_pack_that_is_needed_is_spared(server, storage, names):
+def test_condemned_pack_that_is_needed_stays_until_it_is_not(server, storage, names):
+    """Nobody uses it for another backup, as long as it is there."""
     key, _packed = server.backup(names)
     pack = min(packs_in(storage))
     storage.put_bytes(b"", condemned_key(pack))
-    assert server.prune() == Pruned()  # the backup may still be withdrawn
-    storage.pass_time(hours=2)
-    assert server.prune() == Pruned(spared=[pack])
+    nights(server, storage, names, 3)
+    assert key in server.catalogue
+    assert not server.prune().deleted
     assert restored(storage, key) == expected(server, names)
+    assert pack not in needed_by(server, storage, *[*server.catalogue][1:])
+    server.forget(key)
+    assert keys_of(server.prune().deleted) == [pack]
 
 
 def test_signature_of_another_key_deletes_nothing(server, storage, names, unneeded):
@@ -183,6 +192,51 @@ def test_signature_of_another_key_deletes_nothing(server, storage, names, unneed
     content.pop("signature")
     storage.put_bytes(encode(stranger.owner.sign(content)), sidecar_key(unneeded))
     assert server.prune() == Pruned()
+
+
+def test_what_describes_a_pack_that_is_gone_is_removed(server, storage, names):
+    server.backup(names)
+    pack = max(packs_in(storage))
+    storage.delete(pack)
+    server.prune()
+    assert sidecar_key(pack) in storage.objects  # it may be about to come
+    storage.pass_time(hours=25)
+    for key in list(server.catalogue):
+        server.forget(key)
+    server.prune()
+    assert sidecar_key(pack) not in storage.objects
+
+
+def test_pack_that_is_only_not_listed_keeps_what_describes_it(
+    server, storage, names, unneeded
+):
+    server.prune()
+    storage.hidden = {unneeded}
+    storage.pass_time(hours=25)
+    server.prune()
+    assert {sidecar_key(unneeded), condemned_key(unneeded)} <= storage.objects.keys()
+
+
+def test_look_changes_nothing_and_says_what_a_prune_does(
+    server, storage, names, unneeded
+):
+    def look():
+        before = state(storage)
+        found = server.looking().look(storage.now, Progress())
+        assert state(storage) == before
+        return found
+
+    (fresh,) = look()
+    assert (fresh.key, fresh.since, fresh.due) == (unneeded, None, False)
+    assert fresh.size == len(storage.objects[unneeded][0])
+    server.prune()
+    (condemned,) = look()
+    assert (condemned.since, condemned.due) == (storage.now, False)
+    nights(server, storage, names, 3)
+    (gone,) = look()
+    assert gone.due
+    assert server.prune().deleted == [gone]
+    assert look() == []
 
 
 # === WHAT STOPS IT === #
@@ -208,7 +262,7 @@ def test_incomplete_list_deletes_nothing(server, storage, names, unneeded):
             storage.hidden = {hidden}
             stops(server, storage, CopyNotListed)
     storage.hidden = set()
-    assert server.prune().deleted == [unneeded]
+    assert keys_of(server.prune().deleted) == [unneeded]
 
 
 def test_another_object_than_the_catalogue_knows_deletes_nothing(
@@ -241,11 +295,23 @@ def test_unreadable_manifest_deletes_nothing(
     stops(server, storage, BackupUnreadable)
 
 
+def test_backup_that_was_changed_after_it_was_signed_stops_it(
+    server, storage, names, unneeded
+):
+    """Also one that no catalogue knows, which may have needed any pack."""
+    due(server, storage, names)
+    key = sidecar_key(min(server.catalogue))
+    about = json.loads(storage.objects[key][0])
+    storage.put_bytes(encode({**about, "packs": []}), key)
+    server.catalogue.clear()
+    stops(server, storage, BackupUnreadable)
+
+
 def test_foreign_files_stop_nothing(server, storage, names, unneeded):
     storage.put_bytes(b'{"name": "package"}', "package.json")
     storage.put_bytes(b"not JSON", "notes.json")
     due(server, storage, names)
-    assert server.prune().deleted == [unneeded]
+    assert keys_of(server.prune().deleted) == [unneeded]
 
 
 def test_backup_that_comes_meanwhile_stops_it(server, storage, names, unneeded):

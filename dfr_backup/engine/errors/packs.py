@@ -162,3 +162,8 @@ class KeysChanged(PermanentError, code="PACK-16"):
         "The plan's keys have changed since the archive of this backup was encrypted."
     )
     remedy = _("Run the plan again: the next backup has one set of keys.")
+
+
+class SignatureWrong(PermanentError, code="PACK-30"):
+    template = _("It was changed after it was signed.")
+    remedy = _("Do not trust it: somebody can write into the storage.")

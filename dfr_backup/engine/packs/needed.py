@@ -3,16 +3,16 @@ cannot be read may need any."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from ..errors import PermanentError
-from ..errors.packs import BackupUnreadable, CopyNotListed
+from ..errors.packs import BackupUnreadable, CopyNotListed, SignatureWrong
 from ..manifest.names import shown_key
 from ..manifest.read import parse_sidecar
 from ..manifest.sidecar import Sidecar
 from ..progress import Progress
 from ..storages.base import Storage, StoredObject
 from .listing import Listing, read_small
+from .owner import Owner
 
 ARCHIVES = (".zip", ".zip.age")
 
@@ -31,38 +31,43 @@ class KnownCopy:
 
 @dataclass
 class Needs:
-    """The packs that are needed, by key, each with the moment (by the storage's clock)
-    since when a backup names it; the sidecars of all backups by their keys."""
+    """The keys of the packs that are needed; the sidecars of all backups by their
+    keys."""
 
-    packs: dict[str, datetime] = field(default_factory=dict)
+    packs: set[str] = field(default_factory=set)
     sidecars: dict[str, Sidecar] = field(default_factory=dict)
 
-    def add(self, storage: Storage, listing: Listing, stored: StoredObject) -> None:
+    def add(
+        self, storage: Storage, listing: Listing, stored: StoredObject, owner: Owner
+    ) -> None:
         """Take in what one manifest needs. Raise BackupUnreadable when nobody can
         tell, and RetryableError."""
-        sidecar = _read(storage, listing, stored.key)
+        sidecar = _read(storage, listing, stored.key, owner)
         if sidecar is not None:
             self.sidecars[stored.key] = sidecar
-            for use in sidecar.packs or ():
-                since = self.packs.get(use.key, stored.modified)
-                self.packs[use.key] = min(since, stored.modified)
+            self.packs.update(use.key for use in sidecar.packs or ())
 
 
-def read_needs(storage: Storage, listing: Listing, progress: Progress) -> Needs:
+def read_needs(
+    storage: Storage, listing: Listing, owner: Owner, progress: Progress
+) -> Needs:
     """Read the sidecar of every backup. Raise as ``Needs.add`` does."""
     needs = Needs()
     for stored in listing.manifests():
         progress.tick()
-        needs.add(storage, listing, stored)
+        needs.add(storage, listing, stored, owner)
     return needs
 
 
-def _read(storage: Storage, listing: Listing, key: str) -> Sidecar | None:
+def _read(storage: Storage, listing: Listing, key: str, owner: Owner) -> Sidecar | None:
     """Return a sidecar, None for a file that is none of ours."""
     data = b""
     try:
         data = read_small(storage, key)
-        return parse_sidecar(data, key)
+        sidecar = parse_sidecar(data, key)
+        if owner.forged(sidecar.signature):
+            raise SignatureWrong
+        return sidecar
     except PermanentError as error:
         if _is_foreign(listing, key, data):
             return None

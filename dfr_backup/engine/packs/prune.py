@@ -6,33 +6,42 @@ Whatever interrupts this, something stays that could have gone, and nothing goes
 needed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..checkpoints import checkpoint
 from ..errors import PermanentError
 from ..errors.packs import StorageChanged
-from ..manifest.names import sidecar_key
+from ..manifest.names import PACK_SIDECAR, sidecar_key
 from ..progress import Progress
-from ..storages.base import StoredObject
 from .index import Index
 from .listing import Listing, read_small
 from .names import CONDEMNATION, clock_key, condemned_key, has_prefix, stem_of
-from .needed import KnownCopy, Needs, read_needs, require_listed
+from .needed import ARCHIVES, KnownCopy, Needs, read_needs, require_listed
 from .owner import Owner, Place
 from .sidecar import parse_pack_sidecar
 from .terms import TERMS, Terms
 
 
+@dataclass(frozen=True)
+class Unneeded:
+    """A pack that no backup needs: its ``key`` and ``size`` (bytes), ``since`` when it
+    is condemned (None: not yet), and whether it is ``due``, so that a prune deletes
+    it."""
+
+    key: str
+    size: int
+    since: datetime | None
+    due: bool
+
+
 @dataclass
 class Pruned:
-    """Keys of the packs that were ``condemned``, ``spared`` again because a backup
-    needs them, and ``deleted``."""
+    """What was ``condemned``, and what was ``deleted``."""
 
-    condemned: list[str] = field(default_factory=list)
-    spared: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
+    condemned: list[Unneeded] = field(default_factory=list)
+    deleted: list[Unneeded] = field(default_factory=list)
 
 
 class Prune:
@@ -54,6 +63,11 @@ class Prune:
         self._known = known
         self._terms = terms
 
+    def look(self, now: datetime, progress: Progress) -> list[Unneeded]:
+        """Return what no backup needs, and change nothing. Raise as ``prune`` does."""
+        listing, needs = self._read(progress)
+        return self._unneeded(listing, needs, now)
+
     def prune(self, progress: Progress) -> Pruned:
         """Delete what was condemned for long enough, and condemn what is not needed.
 
@@ -62,21 +76,22 @@ class Prune:
         (BackupUnreadable). When backups come or go meanwhile, nothing is deleted
         (StorageChanged). Raise EngineError.
         """
-        listing = Listing.of(self._storage, progress)
-        needs = read_needs(self._storage, listing, progress)
-        require_listed(self._storage, listing, needs, self._known)
+        listing, needs = self._read(progress)
         pruned, now = Pruned(), self._now()
-        self._spare(listing, needs, now, pruned)
-        due = [
-            key
-            for key in self._unneeded(listing, needs)
-            if self._is_due(listing, needs, key, now)
-        ]
-        self._condemn(listing, needs, now, pruned)
-        for key in due:
-            self._require_unchanged(listing, key, progress)
-            self._delete(listing, key, pruned)
+        self._remove_leftovers(listing, now)
+        unneeded = self._unneeded(listing, needs, now)
+        self._condemn(listing, unneeded, now, pruned)
+        for pack in unneeded:
+            if pack.due:
+                self._require_unchanged(listing, pack.key, progress)
+                self._delete(pack, pruned)
         return pruned
+
+    def _read(self, progress: Progress) -> tuple[Listing, Needs]:
+        listing = Listing.of(self._storage, progress)
+        needs = read_needs(self._storage, listing, self._owner, progress)
+        require_listed(self._storage, listing, needs, self._known)
+        return listing, needs
 
     def _now(self) -> datetime:
         """Return the time by the storage's clock, which all that is compared is from.
@@ -91,11 +106,19 @@ class Prune:
 
     # === WHAT IS NOT NEEDED === #
 
-    def _unneeded(self, listing: Listing, needs: Needs) -> Iterator[str]:
-        """Yield the keys of our own packs that no backup needs."""
+    def _unneeded(
+        self, listing: Listing, needs: Needs, now: datetime
+    ) -> list[Unneeded]:
+        """Return our own packs that no backup needs."""
+        found = []
         for stored in listing.packs():
-            if stored.key not in needs.packs and self._is_own(listing, stored.key):
-                yield stored.key
+            key = stored.key
+            if key not in needs.packs and self._is_own(listing, key):
+                condemned = listing.objects.get(condemned_key(key))
+                since = condemned.modified if condemned else None
+                due = since is not None and self._is_due(listing, needs, since, now)
+                found.append(Unneeded(key, stored.size, since, due))
+        return found
 
     def _is_own(self, listing: Listing, key: str) -> bool:
         """Tell whether a pack is this database's: its sidecar says so. One that has
@@ -114,50 +137,60 @@ class Prune:
         return self._owner.vouches(about.signature) or not about.identity.uuid
 
     def _condemn(
-        self, listing: Listing, needs: Needs, now: datetime, pruned: Pruned
+        self,
+        listing: Listing,
+        unneeded: Sequence[Unneeded],
+        now: datetime,
+        pruned: Pruned,
     ) -> None:
-        for key in self._unneeded(listing, needs):
-            old = now - listing.objects[key].modified >= self._terms.young
-            if old and not listing.is_condemned(key):
-                self._storage.put_bytes(b"dfr_backup: condemned\n", condemned_key(key))
+        for pack in unneeded:
+            old = now - listing.objects[pack.key].modified >= self._terms.young
+            if old and pack.since is None:
+                key = condemned_key(pack.key)
+                self._storage.put_bytes(b"dfr_backup: condemned\n", key)
                 checkpoint("packs.condemned")
-                pruned.condemned.append(key)
+                pruned.condemned.append(pack)
 
-    def _spare(
-        self, listing: Listing, needs: Needs, now: datetime, pruned: Pruned
-    ) -> None:
-        """Take back what was condemned and is needed, and remove what is left of a pack
-        that is gone. A backup that was stored just now may still be withdrawn, because
-        its own look has found the pack condemned."""
-        packs = {stem_of(stored.key): stored.key for stored in listing.packs()}
-        for condemned in list(listing.objects):
-            found = CONDEMNATION.fullmatch(condemned)
-            if not found or not has_prefix(condemned, self._owner.prefixes):
-                continue
-            key = packs.get(found[1])
-            if key is None:
-                self._storage.delete(f"{found[1]}.json")
-                self._storage.delete(condemned)
-            elif key in needs.packs and (now - needs.packs[key] >= self._terms.settled):
-                self._storage.delete(condemned)
-                pruned.spared.append(key)
+    def _remove_leftovers(self, listing: Listing, now: datetime) -> None:
+        """Remove what is left of packs that are gone."""
+        for stored in list(listing.objects.values()):
+            if found := CONDEMNATION.fullmatch(stored.key):
+                own = has_prefix(stored.key, self._owner.prefixes)
+                if own and self._is_gone(listing, found[1]):
+                    self._storage.delete(f"{found[1]}.json")
+                    self._storage.delete(stored.key)
+            elif PACK_SIDECAR.fullmatch(stored.key):
+                old = now - stored.modified >= self._terms.young
+                if old and self._is_left(listing, stem_of(stored.key)):
+                    self._storage.delete(stored.key)
+
+    def _is_left(self, listing: Listing, stem: str | None) -> bool:
+        """Tell whether a sidecar is of one of our own packs that is gone."""
+        packs = [f"{stem}{ending}" for ending in ARCHIVES]
+        gone = self._is_gone(listing, stem)
+        return gone and any(self._is_own(listing, pack) for pack in packs)
+
+    def _is_gone(self, listing: Listing, stem: str | None) -> bool:
+        """Tell whether there is no such pack. One that is not listed is asked for: the
+        list may be incomplete."""
+        packs = [f"{stem}{ending}" for ending in ARCHIVES]
+        listed = any(pack in listing.objects for pack in packs)
+        return not listed and not any(map(self._storage.stat, packs))
 
     # === DELETING === #
 
-    def _is_due(self, listing: Listing, needs: Needs, key: str, now: datetime) -> bool:
-        condemned = listing.objects.get(condemned_key(key))
-        if condemned is None or now - condemned.modified < self._terms.grace:
+    def _is_due(
+        self, listing: Listing, needs: Needs, since: datetime, now: datetime
+    ) -> bool:
+        if now - since < self._terms.grace:
             return False
-        return self._backups_since(listing, needs, condemned) >= self._terms.backups
+        return self._backups_since(listing, needs, since) >= self._terms.backups
 
-    def _backups_since(
-        self, listing: Listing, needs: Needs, condemned: StoredObject
-    ) -> int:
-        """Return how many verified backups were stored after a pack was condemned."""
+    def _backups_since(self, listing: Listing, needs: Needs, since: datetime) -> int:
+        """Return how many verified backups were stored after a moment."""
         verified = {copy.key for copy in self._known if copy.verified}
         return sum(
-            sidecar.key in verified
-            and listing.objects[beside].modified > condemned.modified
+            sidecar.key in verified and listing.objects[beside].modified > since
             for beside, sidecar in needs.sidecars.items()
         )
 
@@ -167,16 +200,15 @@ class Prune:
         after = Listing.of(self._storage, progress)
         same = list(before.manifests()) == list(after.manifests())
         condemned = condemned_key(key)
-        if not same or before.objects[condemned] != after.objects.get(condemned):
+        if not same or before.objects.get(condemned) != after.objects.get(condemned):
             raise StorageChanged(location=self._storage.location(""))
 
-    def _delete(self, listing: Listing, key: str, pruned: Pruned) -> None:
+    def _delete(self, pack: Unneeded, pruned: Pruned) -> None:
         """Delete a pack, then what says something about it. Last of all its
         condemnation: as long as anything of it is left, nobody uses it."""
-        self._storage.delete(key)
+        self._storage.delete(pack.key)
         checkpoint("packs.deleted")
-        if sidecar_key(key) in listing.objects:
-            self._storage.delete(sidecar_key(key))
-        self._storage.delete(condemned_key(key))
-        Index(self._place, self._owner).forget(key)
-        pruned.deleted.append(key)
+        self._storage.delete(sidecar_key(pack.key))
+        self._storage.delete(condemned_key(pack.key))
+        Index(self._place, self._owner).forget(pack.key)
+        pruned.deleted.append(pack)

@@ -14,7 +14,7 @@ class Terms:
 
     A pack that no backup needs is condemned when it is older than ``young``, and
     deleted when it has been condemned for ``grace`` and so many ``backups`` were
-    stored since. When a backup names it that was stored ``settled`` ago, it is spared.
+    stored since.
     """
 
     pack_bytes: int = 256 << 20
@@ -26,7 +26,6 @@ class Terms:
     young: timedelta = timedelta(hours=24)
     grace: timedelta = timedelta(hours=48)
     backups: int = 2
-    settled: timedelta = timedelta(hours=1)
 
 
 TERMS = Terms()
