@@ -7,14 +7,12 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar, final
 from urllib.parse import SplitResult
 
 from ..checkpoints import checkpoint
-from ..errors import Cancelled, EngineError, PermanentError, reason_of
-from ..errors.fetch import FileUnreadable
+from ..errors import Cancelled, EngineError, PermanentError
 from ..errors.storage import BadKey, NoRoom, ProbeDiffers, TooManyObjects
 from ..messages import Message, Size, _
 from ..progress import Progress
@@ -32,6 +30,7 @@ from .base import (
 )
 from .cancel import CancelCheck
 from .rate_limit import RateLimit
+from .source import size_of
 
 ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
 PARTIAL = ".part"  # how names end of what is not complete
@@ -164,7 +163,7 @@ class StorageKind(Storage):
     @final
     def put(self, source: Path, key: str, progress: Progress) -> None:
         self._require_key(key)
-        progress.expect(_size_of(source))
+        progress.expect(size_of(source))
         with self.reporting_to(progress), self._explained(doing.writing(key)):
             self._put(source, key, progress)
 
@@ -353,28 +352,3 @@ class StorageKind(Storage):
                 raise TooManyObjects(location=self.location(""), most=MOST_OBJECTS)
             self._cancel()
             yield entry
-
-
-@contextmanager
-def source_explained(source: Path) -> Iterator[None]:
-    """Let what the system refuses about a file that is to be stored leave as
-    FileUnreadable."""
-    try:
-        yield
-    except OSError as error:
-        raise FileUnreadable(
-            file=source.name,
-            reason=reason_of(error),
-            remedy=FileUnreadable.remedy_source,
-        ) from error
-
-
-def open_source(source: Path) -> FileIO:
-    """Open a file that is to be stored, without a buffer. Raise FileUnreadable."""
-    with source_explained(source):
-        return open(source, "rb", buffering=0)
-
-
-def _size_of(source: Path) -> int:
-    with source_explained(source):
-        return source.stat().st_size

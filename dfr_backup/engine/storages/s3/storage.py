@@ -22,7 +22,8 @@ from ...errors.s3 import (
 from ...messages import Message, _
 from ...progress import Progress
 from ..base import UNKNOWN, UNLIMITED, Capabilities, StoredObject, TransferLimits
-from ..kind import Settings, StorageKind, open_source
+from ..kind import Settings, StorageKind
+from ..source import open_source
 from .address import config_at, config_of
 from .config import S3Config
 from .download import Reader

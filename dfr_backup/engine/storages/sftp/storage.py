@@ -29,7 +29,8 @@ from ...messages import Message
 from ...progress import Progress
 from .. import doing
 from ..base import CHUNK, LARGEST, UNLIMITED, StoredObject, TransferLimits
-from ..kind import PARTIAL, Settings, StorageKind, open_source
+from ..kind import PARTIAL, Settings, StorageKind
+from ..source import open_source
 from . import protocol
 from .address import config_at, config_of
 from .keys import require_paramiko

@@ -15,7 +15,8 @@ from typing import Any
 from ...checkpoints import checkpoint
 from ...fileio.streams import SeekableStream
 from ..base import CHUNK
-from ..kind import PARTIAL, open_source
+from ..kind import PARTIAL
+from ..source import open_source
 from . import protocol
 from .protocol import Reply, Session, SftpStatusError
 
