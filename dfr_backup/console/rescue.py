@@ -5,23 +5,19 @@ import json
 import re
 import sys
 import time
-from pathlib import Path
 
 from .. import odoo_config
-from ..engine.catalog.newest import folders_below, newest_of_each
-from ..engine.catalog.scan import scan
-from ..engine.errors import EngineError, reason_of
-from ..engine.errors.local import DirectoryMissing
+from ..engine.catalog.newest import found_below, newest_of_each
+from ..engine.errors import EngineError
 from ..engine.errors.restore import BadName, NameTaken
 from ..engine.errors.server import NoSuchDatabase, NothingStored, NothingWhole
 from ..engine.fileio.durable import write_private
 from ..engine.messages import Size
 from ..engine.ownership.originals import identity_of, living_databases
-from ..engine.profile.model import PLACE, FolderNames
+from ..engine.profile.model import FolderNames
 from ..engine.progress import Progress
 from ..engine.restore.leftovers import remove_leftovers
 from ..engine.storages.base import UNLIMITED
-from ..engine.storages.local.storage import LocalRules, LocalStorage
 from ..engine.storages.url import storage_at
 from ..engine.untrusted import parse_json
 from . import archives
@@ -31,7 +27,6 @@ from .several import WRONG_USAGE
 
 NAMES = "SELECT datname, oid::bigint FROM pg_database"
 USABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")  # as Odoo has them
-ANYWHERE = LocalRules([Path("/")])
 HEAD = ("BACKUP OF", "SIZE", "SECONDS")
 
 
@@ -49,23 +44,24 @@ def restore(options):
 def restore_all(options):
     """Restore the newest whole backup of each database into its name. What was killed
     goes on when it is called again: whatever is there already is left as it is."""
-    found = newest_of_each(_found(options))
+    unreadable, rows = [], []
+    found = newest_of_each(_found(options, unreadable))
     for name in options.exclude:
         if name not in found:
             raise NoSuchDatabase(database=name)
         del found[name]
-    if not found:
+    if not found and not unreadable:
         raise NothingStored(address=", ".join(options.sources))
     server = odoo_config.connection("postgres", APPLICATION)
     remove_leftovers(server, odoo_config.markers())  # of a call that was killed
-    notes, rows = Notes(), []
+    notes = Notes()
     for best in found.values():
         try:
             with odoo_config.data_folder_explained():
                 rows.append(_restored(best, options, notes))
         except EngineError as error:
             rows.append(_row(best, "failed", error))
-    return told(rows, options, HEAD)
+    return told([*rows, *unreadable], options, HEAD)
 
 
 def _restored(best, options, notes):
@@ -167,69 +163,66 @@ class Notes:
 # === WHAT IS STORED === #
 
 
-def _found(options):
-    """Yield what the storages hold, each with its storage."""
+def _found(options, unreadable):
+    """Yield what the storages hold, each with its storage. ``unreadable`` gets a row
+    for each folder that cannot be read."""
+
+    def report(storage, error):
+        where = storage.location("")
+        if error:
+            unreadable.append(Row(where, "unreadable", error))
+        elif not options.json:
+            print(f"Looking at {plain(where)}", flush=True)
+
     for source in options.sources:
         for storage in _storages(source, options):
-            if not options.json:
-                print(f"Looking at {plain(storage.location(''))}", flush=True)
-            for one in scan(storage, Progress()):
-                yield storage, one
+            yield from found_below(storage, Progress(), report)
 
 
 def _storages(source, options):
-    """Return the storages of an address, or of a section of the profile: each folder
-    below it, where that is on this server."""
+    """Return the storages of an address, or of a section of the profile."""
     section = None
     if "/" not in source:  # an address needs no profile, which may be lost as well
         profile = odoo_config.profile()
         section = profile and profile.section(source)
-    if section and not section.kind.directory:
-        return _of_section(section, (options.database or "").split(","))
     if section:
-        section.require_base()
-        path = str(section.values[section.kind.directory])
-        before, brace, _after = path.partition("{")
-        source = before.rpartition("/")[0] if brace else before
-    elif "://" in source:
-        return [storage_at(source, folder=True)[0]]
-    try:
-        folders = folders_below(Path(source).resolve())
-    except OSError as error:
-        raise DirectoryMissing(folder=source, log=reason_of(error)) from error
-    return [LocalStorage(folder, ANYWHERE) for folder in folders]
+        return _of_section(section, filter(None, (options.database or "").split(",")))
+    return [storage_at(source, folder=True)[0]]
 
 
 def _of_section(section, databases):
-    """Return the storages of a section. What cannot list folders has one for each
-    database that is named."""
-    folders = [
-        str(value)
-        for name, value in section.values.items()
-        if name in section.kind.folder
-    ]
-    places = {place for text in folders for place in PLACE.findall(text)}
-    if places - {"database"} or (places and not any(databases)):
-        remedy = NothingStored.remedy_folders
-        raise NothingStored(remedy=remedy, address=f"[storage {section.name}]")
-    names = [FolderNames.of(name, "") for name in databases if name or not places]
-    kind = section.kind.engine
-    return [kind.from_settings(SectionSettings(section, one)) for one in names]
+    """Return the storage in which all databases of a section have their folders, or
+    that of each database that is named, where names are all it takes."""
+    kind, places, databases = section.kind, section.places(), list(databases)
+    if kind.directory:
+        section.require_base()
+        return [storage_at(section.base(), folder=True)[0]]
+    if not (databases and set().union(*places.values()) == {"database"}):
+        if not set(places) <= {kind.path}:
+            remedy = NothingStored.remedy_folders
+            raise NothingStored(remedy=remedy, address=f"[storage {section.name}]")
+        databases = [""]
+    settings = [SectionSettings(section, name) for name in databases]
+    return [kind.engine.from_settings(one) for one in settings]
 
 
 class SectionSettings:
-    """The ``Settings`` of a section, as one database has them."""
+    """The ``Settings`` of a section as a database has them, or without one those of
+    the folder in which all have theirs."""
 
     server = odoo_config
     limits = UNLIMITED
 
-    def __init__(self, section, names):
-        self._section, self._names = section, names
+    def __init__(self, section, database):
+        self._section, self._names = section, database and FolderNames.of(database, "")
 
     def value(self, name):
-        value = self._section.values.get(name, "")
-        is_folder = name in self._section.kind.folder and isinstance(value, str)
-        return self._names.fill(value) if is_folder else value
+        kind, value = self._section.kind, self._section.values.get(name, "")
+        if name not in kind.folder or not isinstance(value, str):
+            return value
+        if self._names:
+            return self._names.fill(value)
+        return self._section.base() if name == kind.path else value
 
     def secret(self, name):
         return self._section.secret(name)

@@ -14,11 +14,14 @@ from odoo.tests import TransactionCase, tagged
 from odoo.tools import config
 
 from .. import console, odoo_config, runner
-from ..console import archives, doctor, report
+from ..console import archives, doctor, report, rescue
 from ..console.runs import _refuse
 from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.runs import SwitchedOff
+from ..engine.errors.server import NothingStored
 from ..engine.fileio.work_folder import work_folder
+from ..engine.profile.model import StorageSection
+from ..engine.storages.registry import kind_of
 from ..models.engine_messages import translate_engine_errors
 
 NOBODY = 65534
@@ -176,6 +179,30 @@ class TestConsole(TransactionCase):
         self.assertTrue(told["hint"])
         self.assertNotIn(SwitchedOff.code, told["error"])
         self.assertNotIn(told["hint"], told["error"])
+
+    def _searched(self, databases=(), **values):
+        values = {"bucket": "backups", "addressing": "auto", "verify": "auto"} | values
+        section = StorageSection("far", kind_of("s3"), "Far", (), values, {})
+        found = rescue._of_section(section, databases)
+        return [one.location("") for one in found]
+
+    def test_a_section_is_searched_where_all_databases_are(self):
+        self.assertEqual(self._searched(prefix="all/{database}"), ["s3://backups/all/"])
+        folder = "{database}-{uuid8}"
+        self.assertEqual(self._searched(prefix=folder), ["s3://backups/"])
+        self.assertEqual(self._searched(["crm"], prefix=folder), ["s3://backups/"])
+
+    def test_databases_that_are_named_need_no_list(self):
+        found = self._searched(["shop", "crm"], prefix="all/{database}")
+        self.assertEqual(found, ["s3://backups/all/shop/", "s3://backups/all/crm/"])
+        found = self._searched(["shop"], bucket="odoo-{database}")
+        self.assertEqual(found, ["s3://odoo-shop/"])
+
+    def test_a_place_that_cannot_be_listed_needs_names(self):
+        with self.assertRaises(NothingStored):
+            self._searched(bucket="odoo-{database}")
+        with self.assertRaises(NothingStored):
+            self._searched(["shop"], bucket="odoo-{uuid8}")
 
     def test_no_name_of_somebody_else_reaches_a_terminal_as_it_is(self):
         """It could clear the screen, or add a line that says that all is well."""

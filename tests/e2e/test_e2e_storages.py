@@ -4,6 +4,7 @@ anywhere."""
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -19,8 +20,20 @@ package.__path__ = [str(TESTS.parent / "dfr_backup")]
 sys.modules.setdefault("dfr_backup", package)
 sys.path.append(str(TESTS / "storages"))
 
-from s3_servers import ACCESS_KEY, SECRET_KEY, new_bucket, rclone  # noqa: E402
+from conftest import drop_database  # noqa: E402
+from s3_servers import (  # noqa: E402
+    ACCESS_KEY,
+    SECRET_KEY,
+    config,
+    new_bucket,
+    rclone,
+)
 from sftp_servers import plain_sshd  # noqa: E402
+from sftp_servers import storage_of as sftp_storage_of  # noqa: E402
+
+from dfr_backup.engine.progress import Progress  # noqa: E402
+from dfr_backup.engine.storages.base import UNLIMITED  # noqa: E402
+from dfr_backup.engine.storages.s3.storage import S3Storage  # noqa: E402
 
 PASSPHRASE = "seven wonderful words that nobody guesses"
 STORAGES = """
@@ -134,6 +147,53 @@ def test_rclone_remote(instance, tmp_path):
     assert len(instance.stored(tmp_path / "cloud/odoo")) == 2
     done = instance.odoo("backup", "verify", str(stored))
     assert done.returncode == 0, done.stderr
+
+
+def test_all_databases_come_back_from_their_folders(instance, s3, sshd, tmp_path):
+    """The host is lost. A bucket and an SFTP server have a folder for each database,
+    and a third one there is somebody else's."""
+    run, bucket = instance.backup(), new_bucket(s3.url)
+    first = instance.database
+    second = f"{first}_b"
+    sidecar = {key: run.manifest[key] for key in run.manifest if key != "signature"}
+    for name, uuid8 in ((first, "0a1b2c3d"), (second, "4e5f6a7b")):
+        told = json.dumps(sidecar).replace(f'"{first}"', f'"{name}"').encode()
+        for storage in (
+            S3Storage(config(s3.url, bucket, prefix="odoo"), UNLIMITED),
+            sftp_storage_of(sshd, directory=f"{sshd.data}/all"),
+        ):
+            folder = storage.subfolder(f"{name}-{uuid8}")
+            folder.prepare()
+            folder.put(run.archive, run.archive.name, Progress())
+            folder.put_bytes(told, run.archive.with_suffix(".json").name)
+    private_key, profile = tmp_path / "key", instance.folder / "backups.ini"
+    private_key.write_text(sshd.private_key)
+    where = f"port = {sshd.port}\nuser = {sshd.user}\nhost_key = {sshd.host_key}\n"
+    where += f"directory = {sshd.data}/all/{{database}}-{{uuid8}}\n"
+    where += f"private_key_file = {private_key}\n"
+    profile.write_text(f"[storage far]\nkind = sftp\nhost = 127.0.0.1\n{where}")
+    for path in (private_key, profile):
+        path.chmod(0o600)
+    instance.write_conf(dfr_backup_profile=str(profile))
+    aws = {"AWS_ENDPOINT_URL": s3.url, "AWS_ACCESS_KEY_ID": ACCESS_KEY}
+    aws["AWS_SECRET_ACCESS_KEY"] = SECRET_KEY
+    try:
+        for source in (f"s3://{bucket}/", "far"):
+            for name in (first, second):
+                drop_database(name)
+                shutil.rmtree(instance.filestore.with_name(name), ignore_errors=True)
+            words = ("restore", "--from", source, "--all", "--json")
+            done = instance.odoo("backup", *words, **aws)
+            assert done.returncode == 0, done.stdout + done.stderr
+            rows = json.loads(done.stdout)["databases"]
+            assert {row["database"]: row["state"] for row in rows} == {
+                first: "restored",
+                second: "restored",
+            }
+            assert all("-" in row["archive"].split("/")[-2] for row in rows)
+            assert instance.sql("SELECT 1 FROM backup_job LIMIT 1", database=second)
+    finally:
+        drop_database(second)
 
 
 def test_one_that_fails_does_not_stop_the_others_and_is_retried_alone(far, s3, sshd):

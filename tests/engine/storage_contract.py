@@ -105,6 +105,33 @@ class StorageContract:
             storage.put_bytes(b"x", key)
         assert [found.key for found in storage.list()] == keys
 
+    def test_folders_below(self, storage):
+        storage.put_bytes(b"1", "a")
+        if storage.subfolders() is None:
+            assert not storage.has_folders()
+            return
+        assert storage.subfolders() == []
+        for names in (["shop", "dé ep"], ["crm"]):
+            below = storage
+            for name in names:
+                below = below.subfolder(name)
+                below.prepare()
+            below.put_bytes(names[-1].encode(), "b")
+        assert storage.subfolders() == ["crm", "shop"]
+        shop = storage.subfolder("shop")
+        assert (shop.subfolders(), list(shop.list())) == (["dé ep"], [])
+        below = shop.subfolder("dé ep")
+        assert below.subfolders() == []
+        assert self.content(below, "b") == "dé ep".encode()
+        assert below.location("b") == f"{storage.location('shop')}/dé ep/b"
+        assert [found.key for found in storage.list()] == ["a"]
+        assert storage.location("a") == storage.location("") + "a"
+
+    @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b", "a\nb", "x" * 256])
+    def test_a_folder_below_has_a_name(self, storage, name):
+        with pytest.raises(EngineError):
+            storage.subfolder(name)
+
     def test_delete(self, storage):
         storage.put_bytes(b"x", "a")
         storage.delete("a")

@@ -1,17 +1,35 @@
 """Which backup of each database a restore of all takes."""
 
+import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from test_manifest_sidecar import KEY, stored
 
-from dfr_backup.engine.catalog.newest import folders_below, newest_of_each
+from dfr_backup.engine.catalog import newest as catalog
+from dfr_backup.engine.catalog.newest import found_below, newest_of_each
 from dfr_backup.engine.catalog.scan import Found
+from dfr_backup.engine.errors import PermanentError
 from dfr_backup.engine.errors.fetch import ArchiveMissing
+from dfr_backup.engine.errors.local import DirectoryMissing
+from dfr_backup.engine.errors.server import FoldersNotListed
+from dfr_backup.engine.errors.storage import (
+    NotPermitted,
+    TooManyFolders,
+    TooManyObjects,
+)
 from dfr_backup.engine.manifest.read import parse_sidecar
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.storages import kind as kinds
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
+from dfr_backup.engine.storages.url import storage_at
 
 DAY = timedelta(days=1)
+ANYWHERE = LocalRules([Path("/")])
+HOSTILE = ("", ".", "..", "../x", "a/b", "/", "a\0", "a\nb", "a\x1b[2J", "\x85")
+HOSTILE += ("x" * 256, "ü" * 128, "\ud800")
 NOW = datetime(2026, 11, 29, tzinfo=timezone.utc)
 MADE = replace(parse_sidecar(stored(), KEY), database="shop", database_uuid="u")
 
@@ -64,10 +82,92 @@ def test_a_manifest_that_cannot_be_read_is_of_no_database():
     assert newest_of_each([("storage", Found("x", None, ArchiveMissing()))]) == {}
 
 
+# -- the folders below a storage
+
+
+def looked_at(root, limit=99):
+    """Return where is looked, what is found there, and what cannot be read."""
+    looked, unreadable = [], {}
+
+    def report(storage, error):
+        where = storage.location("").removeprefix(root.location(""))
+        if error:
+            unreadable[where] = error
+        else:
+            looked.append(where)
+        assert len(looked) < limit
+
+    found = [one.key for _storage, one in found_below(root, Progress(), report)]
+    return looked, found, unreadable
+
+
+def at(path):
+    return storage_at(str(path), folder=True)[0]
+
+
 def test_folders_are_found_and_links_are_not_followed(tmp_path):
     (tmp_path / "a/b/c/d").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "a")
-    found = [path.relative_to(tmp_path).as_posix() for path in folders_below(tmp_path)]
-    assert found == [".", "a", "a/b", "a/b/c"]
-    with pytest.raises(FileNotFoundError):
-        folders_below(tmp_path / "missing")
+    for folder, sidecar in ((".", "x"), ("a/b/c", "y"), ("a/b/c/d", "z")):
+        (tmp_path / folder / f"{sidecar}.json").write_bytes(stored())
+    looked, found, unreadable = looked_at(at(tmp_path))
+    assert looked == ["", "a/", "a/b/", "a/b/c/"]
+    assert (found, unreadable) == (["x.json", "y.json"], {})
+    with pytest.raises(DirectoryMissing):
+        looked_at(at(tmp_path / "missing"))
+
+
+class Denying(LocalStorage):
+    """May not list what is called “denied”. Who is root is denied nothing."""
+
+    def _list(self):
+        if self.folder().name == "denied":
+            raise NotPermitted
+        return super()._list()
+
+
+def test_a_folder_that_may_not_be_listed_keeps_nobody(tmp_path):
+    for name in ("a", "denied/in it", "z"):
+        (tmp_path / name).mkdir(parents=True)
+    looked, _found, unreadable = looked_at(Denying(tmp_path, ANYWHERE))
+    assert looked == ["", "a/", "denied/", "z/"]
+    assert {where: type(error) for where, error in unreadable.items()} == {
+        "denied/": NotPermitted
+    }
+    with pytest.raises(FoldersNotListed):
+        looked_at(Denying(tmp_path / "denied", ANYWHERE))
+
+
+class Hostile(LocalStorage):
+    """Each of its folders has others below it, without an end."""
+
+    names: tuple[str, ...] = ()
+
+    def _list(self):
+        return iter(())
+
+    def _subfolders(self):
+        return self._bounded(self.names)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_of_folders_are_not_believed(tmp_path, name):
+    root = Hostile(tmp_path, ANYWHERE)
+    root.names = ("good", name, "good")
+    looked, _found, unreadable = looked_at(root)
+    assert looked == ["", "good/", "good/good/", "good/good/good/"]
+    assert unreadable == {}
+    with pytest.raises(PermanentError):
+        root.subfolder(name)
+
+
+def test_folders_without_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "MOST_FOLDERS", 50)
+    root = Hostile(tmp_path, ANYWHERE)
+    root.names = tuple(map(str, range(7)))
+    with pytest.raises(TooManyFolders):
+        looked_at(root)
+    monkeypatch.setattr(kinds, "MOST_OBJECTS", 50)
+    root.names = map(str, itertools.count())
+    with pytest.raises(TooManyObjects):
+        root.subfolders()

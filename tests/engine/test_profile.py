@@ -66,6 +66,29 @@ def test_a_storage_of_the_profile(write):
     assert found["timeout"] == 60
 
 
+@pytest.mark.parametrize(
+    "folder, base",
+    [
+        ("{database}-{uuid8}", ""),
+        ("odoo/{database}", "odoo"),
+        ("odoo/all-{database}/nightly", "odoo"),
+        ("odoo/one", "odoo/one"),
+    ],
+)
+def test_where_all_databases_have_their_folders(write, folder, base):
+    text = BUCKET.replace("{database}-{uuid8}", folder) + "databases = shop\n"
+    section = write(text).profile().section("OFFSITE")
+    assert section.base() == base
+    assert section.kind.path == "prefix"
+    assert list(section.places()) == (["prefix"] if base != folder else [])
+
+
+def test_all_databases_have_their_folders_at_the_root(write):
+    text = "[storage far]\nkind = sftp\nhost = h\nuser = u\nhost_key = ssh-rsa AA==\n"
+    section = write(f"{text}directory = /{{database}}\n").profile().section("far")
+    assert section.base() == "/"
+
+
 def test_a_secret_is_in_no_text(write):
     profile = write(BUCKET).profile()
     assert SECRET not in repr(profile)

@@ -58,6 +58,13 @@ class FaultyStorage(Storage):
             found = [] if kind == "lie" else list(self._inner.list())
         return iter(found)
 
+    def subfolders(self):
+        with self._faulty("subfolders") as kind:
+            return [] if kind == "lie" else self._inner.subfolders()
+
+    def subfolder(self, name):
+        return FaultyStorage(self._inner.subfolder(name), *self._faults)
+
     @contextlib.contextmanager
     def open(self, key, offset=0):
         with self._faulty("open") as kind, self._inner.open(key, offset) as stream:

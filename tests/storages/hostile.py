@@ -69,7 +69,8 @@ class HttpServer(Server):
 
 
 class SftpServer(Server):
-    """Speaks SFTP without SSH, of the ``files`` of one directory by their names.
+    """Speaks SFTP without SSH, of the ``files`` of one directory by their names, and of
+    its ``folders``, whose names are bytes.
 
     ``spoil(kind, body)`` may change each answer; it returns the packets that are sent.
     """
@@ -77,6 +78,7 @@ class SftpServer(Server):
     def __init__(self, spoil=None):
         super().__init__()
         self.files = {}
+        self.folders = []
         self.spoil = spoil or (lambda kind, body: [packet(kind, body)])
 
     def serve(self, sock):
@@ -142,6 +144,7 @@ class SftpServer(Server):
         if not names:
             return status(sftp.EOF)
         found = [entry(name, len(self.files.get(name, b""))) for name in names]
+        found += [entry(name, 0, stat.S_IFDIR) for name in self.folders]
         return sftp.NAME, struct.pack(">I", len(found)) + b"".join(found)
 
 
@@ -159,8 +162,8 @@ def attributes(size, mode):
     return struct.pack(">IQIII", flags, size, mode, 1764000000, 1764000000)
 
 
-def entry(name, size):
-    kind = stat.S_IFDIR if name in (".", "..") else stat.S_IFREG
+def entry(name, size, kind=stat.S_IFREG):
+    kind = stat.S_IFDIR if name in (".", "..") else kind
     return sftp.string(name) + sftp.string(name) + attributes(size, kind | 0o600)
 
 

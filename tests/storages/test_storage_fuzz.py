@@ -60,6 +60,7 @@ def use(storage, chance):
     calls = (
         lambda: list(storage.list()),
         lambda: list(scan(storage, progress)),
+        storage.subfolders,
         lambda: storage.stat(KEY),
         lambda: storage.peek(KEY, 10),
         lambda: storage.verify(KEY, 9, "ab" * 32, progress),
@@ -71,7 +72,7 @@ def use(storage, chance):
         storage.check,
         storage.probe,
     )
-    found = chance.choices(calls, (6, 4, 4, 4, 4, 1, 1, 1, 1, 2, 1, 1))[0]()
+    found = chance.choices(calls, (6, 4, 4, 4, 4, 4, 1, 1, 1, 1, 2, 1, 1))[0]()
     for one in found if isinstance(found, list) else [found]:
         size = one if isinstance(one, int) else getattr(one, "size", 0)
         assert 0 <= size < LARGEST, one
@@ -92,7 +93,7 @@ LIST = (
     b"<LastModified>2026-11-23T10:00:00.000Z</LastModified></Contents>"
     b"<Contents><Key>%s</Key><Size>2</Size>"
     b"<LastModified>2026-11-23T10:00:00.000Z</LastModified></Contents>"
-    b"</ListBucketResult>"
+    b"<CommonPrefixes><Prefix>shop/</Prefix></CommonPrefixes></ListBucketResult>"
 ) % (KEY.encode(), KEY.replace(".zip", ".json").encode())
 HEAD = (
     b'HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\nETag: "0123"\r\n'
@@ -235,6 +236,54 @@ def test_s3_list_without_an_end(s3_server, monkeypatch):
         list(storage.list())
 
 
+def prefixes(names):
+    """Return a list of folders: a server may say anything."""
+    found = b"".join(b"<CommonPrefixes>%s</CommonPrefixes>" % name for name in names)
+    body = b"<ListBucketResult>%s</ListBucketResult>" % found
+    return HEAD % (b"200 OK", len(body), b"") + body
+
+
+HOSTILE = (b"", b".", b"..", b"a/b", b"a//", b"/", b"x" * 256, b"a&#10;b", b"&#x85;")
+
+
+def test_s3_folders_that_are_none(s3_server):
+    names = [b"<Prefix>odoo/%s/</Prefix>" % name for name in (*HOSTILE, b"shop")]
+    names += [b"<Prefix>%s</Prefix>" % path for path in (b"crm/", b"odoo/crm", b"/")]
+    s3_server.answer = lambda _request: prefixes([b"", *names, *names])
+    where = config(s3_server.url, "bucket", prefix="odoo")
+    storage = S3Storage(where, TransferLimits(timeout=30))
+    assert storage.subfolders() == ["shop"]
+
+
+def test_s3_folders_without_an_end(s3_server, monkeypatch):
+    s3_server.answer = endless(itertools.count())
+    storage = S3Storage(config(s3_server.url, "bucket"), TransferLimits(timeout=30))
+    monkeypatch.setattr(s3, "MOST_PAGES", 9)
+    with pytest.raises(EndlessList):
+        storage.subfolders()
+    monkeypatch.setattr(kinds, "MOST_OBJECTS", 20)  # objects count as well
+    with pytest.raises(TooManyObjects):
+        storage.subfolders()
+
+
+def test_a_cancel_is_heard_while_folders_are_listed(s3_server):
+    s3_server.answer = endless(itertools.count())
+    storage = S3Storage(config(s3_server.url, "bucket"), TransferLimits(timeout=30))
+    progress, begun = Progress(), time.monotonic()
+    progress.tick = cancelled_from(begun + 0.5)
+    with pytest.raises(Cancelled), storage.reporting_to(progress):
+        storage.subfolders()
+    assert time.monotonic() < begun + 60
+
+
+def cancelled_from(moment):
+    def tick():
+        if time.monotonic() > moment:
+            raise Cancelled
+
+    return tick
+
+
 # -- SFTP
 
 
@@ -314,15 +363,23 @@ def test_sftp_list_hears_a_cancel(sftp_server):
     """The server answers at once, and never ends."""
     sftp_server.spoil = never_ending
     progress, begun = Progress(), time.monotonic()
-
-    def tick():
-        if time.monotonic() > begun + 0.5:
-            raise Cancelled
-
-    progress.tick = tick
+    progress.tick = cancelled_from(begun + 0.5)
     with pytest.raises(Cancelled):
         list(scan(sftp_storage(sftp_server), progress))
     assert time.monotonic() < begun + 60
+
+
+def test_sftp_folders_that_are_none(sftp_server):
+    names = (b"", b"a/b", b"../x", b"/", b"a\0b", b"a\nb", b"\xff", b"\xc2\x85")
+    sftp_server.folders = [*names, b"x" * 256, b"shop", b"shop"]
+    assert sftp_storage(sftp_server).subfolders() == ["shop"]
+
+
+def test_sftp_folders_without_an_end(sftp_server, monkeypatch):
+    monkeypatch.setattr(kinds, "MOST_OBJECTS", 50)
+    sftp_server.spoil = never_ending
+    with pytest.raises(TooManyObjects):
+        sftp_storage(sftp_server).subfolders()
 
 
 def test_sftp_list_that_nobody_reads_to_its_end(sftp_server, monkeypatch):
@@ -420,6 +477,28 @@ def test_rclone_that_says_something_else(said, shown, size):
     if not shown.startswith(b"{"):
         with pytest.raises(RcloneFailed):
             storage.stat(KEY)
+
+
+def test_rclone_folders_that_are_none(said):
+    names = (
+        "",
+        "..",
+        "a/b",
+        "-x",
+        "~x",
+        "a:b",
+        "a\\b",
+        " a",
+        "a\nb",
+        "\ud800",
+        "x" * 256,
+    )
+    told = [{"Name": name, "IsDir": True} for name in (*names, "shop", "shop", 5)]
+    said["version"] = b"rclone v1.75.2\n", 0
+    said |= {"listremotes": (b"far: dav\n", 0), "backend": (b'{"Features": {}}', 0)}
+    said["lsjson"] = json.dumps(told).encode(), 0
+    storage = RcloneStorage(RcloneConfig("far"), TransferLimits())
+    assert storage.subfolders() == ["shop"]
 
 
 def test_rclone(said):

@@ -13,8 +13,10 @@ import s3_servers
 from s3_servers import OTHER_KEY, client, config, new_bucket
 from storage_contract import StorageContract
 
+from dfr_backup.engine.catalog.newest import found_below
 from dfr_backup.engine.errors import PermanentError
 from dfr_backup.engine.errors import s3 as s3_errors
+from dfr_backup.engine.errors.server import FoldersNotListed
 from dfr_backup.engine.errors.storage import ContentDiffers
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.base import TransferLimits
@@ -406,6 +408,35 @@ def test_probe_without_the_right_to_delete(rgw_server, source):
     with pytest.raises(s3_errors.AccessDenied) as caught:
         storage.delete("a.zip")
     assert caught.value.hint.values["right"] == "s3:DeleteObject"
+
+
+def test_folders_that_may_not_be_listed(rgw_server):
+    storage = restricted(rgw_server, "GetObject", "PutObject")
+    with pytest.raises(FoldersNotListed):
+        list(found_below(storage, Progress(), lambda *_told: None))
+
+
+def test_a_folder_that_may_be_listed_alone(rgw_server):
+    """Credentials of one database: a list of its own folder is all they have."""
+    url = rgw_server.url
+    bucket = new_bucket(url)
+    for name in ("crm", "shop"):
+        S3Storage(config(url, bucket, prefix=name), LIMITS).put_bytes(b"{}", "a.json")
+    own = _statement(bucket, "Allow", ["ListBucket", "GetObject"])
+    own["Condition"] = {"StringLike": {"s3:prefix": ["shop/*"]}}
+    reading = _statement(bucket, "Allow", ["GetObject"])
+    policy = {"Version": "2012-10-17", "Statement": [own, reading]}
+    client(url).put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    shop = S3Storage(config(url, bucket, access_key=OTHER_KEY, prefix="shop"), LIMITS)
+    found = found_below(shop, Progress(), lambda *_told: None)
+    assert [one.key for _storage, one in found] == ["a.json"]
+    everything = S3Storage(config(url, bucket, access_key=OTHER_KEY), LIMITS)
+    with pytest.raises(FoldersNotListed):
+        list(found_below(everything, Progress(), lambda *_told: None))
+
+
+def test_folders_share_their_connections(storage):
+    assert storage.subfolder("shop")._link is storage._link
 
 
 def test_right_to_write_is_enough_for_an_upload(rgw_server, source):

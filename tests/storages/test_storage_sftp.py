@@ -20,8 +20,10 @@ from own_folder_server import own_folder_server
 from sftp_servers import Proxy, empty, plain_sshd, small_disk, storage_of
 from storage_contract import SIZE, StorageContract
 
+from dfr_backup.engine.catalog.newest import found_below
 from dfr_backup.engine.checkpoints import EVENT
 from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.errors.server import FoldersNotListed
 from dfr_backup.engine.errors.sftp import (
     ServerSilent,
     SftpConnectionLost,
@@ -440,6 +442,57 @@ def test_calls_share_a_connection_that_ends_with_the_storage(server):
     assert not transport.is_active()
     transport.join(5)
     assert not transport.is_alive()
+
+
+def test_folders_share_a_connection_that_ends_with_the_last(server):
+    storage = storage_of(server)
+    storage.subfolder("crm").prepare()
+    transport = storage._link.transport
+    crm = storage.subfolder("crm")
+    assert storage.subfolders() == ["crm"]
+    crm.put_bytes(b"x", "a")
+    assert crm._link.transport is transport
+    del storage
+    gc.collect()
+    assert crm.stat("a")
+    assert crm._link.transport is transport
+    del crm
+    gc.collect()
+    transport.join(5)
+    assert not transport.is_active()
+
+
+def test_folders_that_may_not_be_listed(server):
+    """One of two folders is somebody else's, then the one above them is."""
+    for name in ("crm", "shop"):
+        folder = storage_of(server).subfolder(name)
+        folder.prepare()
+        folder.put_bytes(b"{}", "a.json")
+    (server.data / "crm").chmod(0)
+    problems = []
+
+    def report(storage, error):
+        if error:
+            problems.append((storage.location(""), type(error)))
+
+    try:
+        root = storage_of(server)
+        found = [one.key for _storage, one in found_below(root, Progress(), report)]
+        assert found == ["a.json"]
+        assert problems == [(root.location("crm/"), SftpNoPermission)]
+        server.data.chmod(0o300)
+        with pytest.raises(FoldersNotListed):
+            list(found_below(root, Progress(), report))
+    finally:
+        server.data.chmod(0o700)
+        (server.data / "crm").chmod(0o700)
+        empty(server.data)
+
+
+def test_a_link_is_no_folder(storage, server):
+    storage.subfolder("shop").prepare()
+    (server.data / "link").symlink_to(server.data / "shop")
+    assert storage.subfolders() == ["shop"]
 
 
 def test_connection_that_died_meanwhile_is_replaced(storage, server):

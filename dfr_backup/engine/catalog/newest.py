@@ -1,14 +1,19 @@
 """Of all backups in some storages, the one of each database that a restore takes."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from ..errors import PermanentError
+from ..errors.server import FoldersNotListed
+from ..errors.storage import NotPermitted, TooManyFolders
 from ..manifest.sidecar import Sidecar
+from ..progress import Progress
 from ..storages.base import Storage
-from .scan import Found
+from .scan import Found, scan
 
 DEEPEST = 3  # levels of folders below the one that is named
+MOST_FOLDERS = 10_000
 WHOLE = {"database", "filestore"}
 
 
@@ -56,21 +61,40 @@ def _leave_out_older(best: Newest) -> None:
         ]
 
 
-def folders_below(folder: Path) -> list[Path]:
-    """Return a folder and those below it, a few levels deep. Links are not followed.
-    Raise OSError when the folder itself cannot be read."""
-    found, level = [folder], [folder]
-    for depth in range(DEEPEST):
-        level = [sub for one in level for sub in _folders_in(one, not depth)]
-        found += level
-    return found
+def found_below(
+    root: Storage,
+    progress: Progress,
+    report: Callable[[Storage, PermanentError | None], None],
+) -> Iterator[tuple[Storage, Found]]:
+    """Yield what a storage holds, and what the folders below it hold, each with its
+    storage. ``report`` is told of a storage before it is looked at, and once more, with
+    an error, where one of a folder cannot be read. Raise FoldersNotListed,
+    TooManyFolders, or what else is wrong with ``root``."""
+    ahead, left = deque([(root, 0)]), MOST_FOLDERS
+    while ahead:
+        storage, depth = ahead.popleft()
+        report(storage, None)
+        try:
+            yield from ((storage, one) for one in scan(storage, progress))
+            names = _folders_in(storage, progress) if depth < DEEPEST else ()
+        except PermanentError as error:
+            if depth:
+                report(storage, error)
+                continue
+            raise _of_root(root, error) from error
+        left -= len(names)
+        if left < 0:
+            raise TooManyFolders(location=root.location(""), most=MOST_FOLDERS)
+        ahead.extend((storage.subfolder(name), depth + 1) for name in names)
 
 
-def _folders_in(folder: Path, must: bool) -> list[Path]:
-    try:
-        inside = sorted(folder.iterdir())
-    except OSError:
-        if must:
-            raise
-        return []
-    return [path for path in inside if path.is_dir() and not path.is_symlink()]
+def _folders_in(storage: Storage, progress: Progress) -> Sequence[str]:
+    with storage.reporting_to(progress):
+        return storage.subfolders() or ()
+
+
+def _of_root(root: Storage, error: PermanentError) -> PermanentError:
+    if not isinstance(error, NotPermitted):
+        return error
+    where = root.location("")
+    return FoldersNotListed(location=where, reason=error.message, log=error.log)

@@ -2,7 +2,7 @@
 
 from ..messages import _
 from . import PermanentError, RetryableError
-from .storage import NoRoom
+from .storage import NoRoom, NotPermitted
 
 
 class SystemRefused(PermanentError, code="LOCAL-01"):
@@ -39,7 +39,7 @@ class DirectoryMissing(PermanentError, code="LOCAL-07"):
     remedy = _("Is the disk or share mounted?")
 
 
-class NoPermission(PermanentError, code="LOCAL-08"):
+class NoPermission(NotPermitted, code="LOCAL-08"):
     template = _("Odoo has no permission to %(doing)s in %(folder)s.")
     remedy = _("Give the system user that runs Odoo the right to write there.")
 

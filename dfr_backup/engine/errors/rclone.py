@@ -2,7 +2,7 @@
 
 from ..messages import _
 from . import PermanentError, RetryableError
-from .storage import NoRoom
+from .storage import NoRoom, NotPermitted
 
 
 class ConfigurationLocked(PermanentError, code="RCLONE-01"):
@@ -13,7 +13,7 @@ class ConfigurationLocked(PermanentError, code="RCLONE-01"):
     remedy = _("Give the service that runs Odoo the variable RCLONE_CONFIG_PASS.")
 
 
-class RcloneNoPermission(PermanentError, code="RCLONE-02"):
+class RcloneNoPermission(NotPermitted, code="RCLONE-02"):
     template = _("Cannot %(doing)s in %(location)s: permission denied.")
     remedy = _("Give the account of the remote the right to do so.")
 

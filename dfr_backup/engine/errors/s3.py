@@ -2,6 +2,7 @@
 
 from ..messages import _
 from . import PermanentError, RetryableError
+from .storage import NotPermitted
 
 
 class LockWithoutDays(PermanentError, code="S3-01"):
@@ -28,7 +29,7 @@ class HalfOfTheKeys(PermanentError, code="S3-04"):
     )
 
 
-class AccessDenied(PermanentError, code="S3-05"):
+class AccessDenied(NotPermitted, code="S3-05"):
     template = _("The access key may not %(action)s the bucket %(bucket)s.")
     remedy = _(
         "Give it the right %(right)s for this bucket and prefix, or use another key."

@@ -138,9 +138,16 @@ class NothingStored(PermanentError, code="OTHER-97"):
         "list --storage ADDRESS” shows what is in one folder."
     )
     remedy_folders = _(
-        "The section gives each database a folder, and this kind of storage cannot "
-        "list folders. Name the databases: -d NAME,NAME; or each folder: --from "
-        "ADDRESS."
+        "The section gives each database a place that cannot be listed. Name the "
+        "databases: -d NAME,NAME; or each folder: --from ADDRESS."
+    )
+
+
+class FoldersNotListed(PermanentError, code="OTHER-99"):
+    template = _("The folders in %(location)s may not be listed: %(reason)s")
+    remedy = _(
+        "Give the credentials the right to list there; or name the folder of each "
+        "database: “odoo backup restore --from ADDRESS --from ADDRESS --all”."
     )
 
 

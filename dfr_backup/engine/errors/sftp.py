@@ -2,7 +2,7 @@
 
 from ..messages import _
 from . import PermanentError, RetryableError
-from .storage import NoRoom
+from .storage import NoRoom, NotPermitted
 
 WHOLE_FILE = _("Paste the whole file, from the BEGIN line to the END line.")
 TRIED_AGAIN = _(
@@ -198,7 +198,7 @@ class SftpDirectoryMissing(PermanentError, code="SFTP-29"):
     remedy = _("Check the path. Is the disk of the server mounted?")
 
 
-class SftpNoPermission(PermanentError, code="SFTP-30"):
+class SftpNoPermission(NotPermitted, code="SFTP-30"):
     template = _("%(user)s has no permission to %(doing)s in %(location)s.")
     remedy = _("Give %(user)s the right to do so on the server.")
 

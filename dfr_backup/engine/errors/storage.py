@@ -105,6 +105,18 @@ class TooManyObjects(PermanentError, code="ARCHIVE-15"):
     remedy = _("Give the backups a folder or a bucket of their own.")
 
 
+class TooManyFolders(PermanentError, code="STORAGE-14"):
+    template = _("There are more than %(most)s folders below %(location)s.")
+    remedy = _(
+        "Name the folders that hold backups: “odoo backup restore --from ADDRESS "
+        "--from ADDRESS --all”."
+    )
+
+
+class NotPermitted(PermanentError):
+    """The credentials may not do that. Each kind of storage has a code for it."""
+
+
 class NoRoom(PermanentError):
     """Found before anything is sent. Each kind of storage has a code for it."""
 

@@ -68,6 +68,24 @@ class StorageSection:
             found[name if name in LIMITS else self.kind.field(name)] = value
         return found
 
+    def places(self) -> dict[str, set[str]]:
+        """Return what stands in braces, by the names of the settings that have any."""
+        found = {
+            name: set(PLACE.findall(str(self.values.get(name, ""))))
+            for name in self.kind.folder
+        }
+        return {name: places for name, places in found.items() if places}
+
+    def base(self) -> str:
+        """Return the folder in which all databases have theirs, as the section says
+        it."""
+        path = str(self.values.get(self.kind.path, ""))
+        before, brace, _after = path.partition("{")
+        if not brace:
+            return path
+        parent, slash, _name = before.rpartition("/")
+        return parent or slash
+
     def require_base(self) -> None:
         """Raise DirectoryMissing when the directory is missing in which each database
         makes its folder: a share that is not mounted."""

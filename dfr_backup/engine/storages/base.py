@@ -2,8 +2,9 @@
 one."""
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, TypeVar, final
 
-from ..errors.storage import ContentDiffers, CopyMissing, SizeDiffers
+from ..errors.storage import BadKey, ContentDiffers, CopyMissing, SizeDiffers
 from ..fileio.streams import read_fully
 from ..messages import Message
 from ..outbound import DEFAULT_RULES, OutboundRules
@@ -20,6 +21,8 @@ from ..retry import DEFAULT_RETRIES, RetryPolicy, with_retries
 
 CHUNK = 1 << 20  # bytes
 LARGEST = (1 << 63) - 1  # bytes: what a file can have, and a column can hold
+LONGEST_NAME = 255  # bytes: of a folder, in file systems
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MOST_OBJECTS = 500_000  # in one storage: of an hourly plan, those of 25 years
 
 
@@ -77,6 +80,15 @@ def is_size(value: object) -> bool:
 def is_key(key: str) -> bool:
     """Tell whether a name can be that of an object."""
     return bool(key) and key not in (".", "..") and not set(key) & set("/\0")
+
+
+def is_folder(name: str) -> bool:
+    """Tell whether a name can be that of a folder that holds backups."""
+    try:
+        size = len(name.encode("utf-8", "surrogateescape"))  # local ones are bytes
+    except UnicodeEncodeError:
+        return False
+    return is_key(name) and size <= LONGEST_NAME and not CONTROL.search(name)
 
 
 class Storage(ABC):
@@ -138,6 +150,16 @@ class Storage(ABC):
     def list(self) -> Iterator[StoredObject]:
         """Yield every complete object, in the order of their keys. Raise
         TooManyObjects when there are more than ``MOST_OBJECTS``."""
+
+    def subfolders(self) -> Sequence[str] | None:
+        """Return the names of the folders directly below this one, in order, or None
+        where a kind has none. Raise TooManyObjects, as ``list``."""
+        return None
+
+    def subfolder(self, name: str) -> "Storage":
+        """Return the storage of a folder directly below. Both may share a connection
+        and a cancel: one thread uses them."""
+        raise BadKey(key=name)
 
     @contextmanager
     def reporting_to(self, progress: Progress) -> Iterator[None]:

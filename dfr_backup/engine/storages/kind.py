@@ -2,10 +2,11 @@
 what goes wrong gets its words, transfers are held to their bandwidth, a cancel is
 heard."""
 
+import copy
 import secrets
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar, final
@@ -26,6 +27,7 @@ from .base import (
     StoredObject,
     TransferLimits,
     Unknown,
+    is_folder,
     is_key,
 )
 from .cancel import CancelCheck
@@ -108,6 +110,21 @@ class StorageKind(Storage):
     @abstractmethod
     def _list(self) -> Iterator[StoredObject]:
         """As ``list``; what was found of any sort goes through ``_bounded``."""
+
+    def _subfolders(self) -> Iterable[str] | None:
+        """As ``subfolders``, in any order, where the kind has folders; what was found
+        of any sort goes through ``_bounded``."""
+        return None
+
+    @classmethod
+    def has_folders(cls) -> bool:
+        """Tell whether the kind has folders below the one that is its location."""
+        return cls._subfolders is not StorageKind._subfolders
+
+    def _enter(self, name: str) -> None:
+        """Lead into a folder below from now on, where the kind has folders: the storage
+        is a copy that shares everything else."""
+        raise BadKey(key=name)
 
     @abstractmethod
     def _open(self, key: str, offset: int) -> AbstractContextManager[BinaryIO]:
@@ -198,6 +215,21 @@ class StorageKind(Storage):
     def list(self) -> Iterator[StoredObject]:
         with self._explained(doing.LIST_DIRECTORY):
             yield from (found for found in self._list() if is_key(found.key))
+
+    @final
+    def subfolders(self) -> Sequence[str] | None:
+        with self._explained(doing.LIST_DIRECTORY):
+            # pylint: disable-next=assignment-from-none
+            names = self._subfolders()
+            return None if names is None else sorted(filter(is_folder, set(names)))
+
+    @final
+    def subfolder(self, name: str) -> "StorageKind":
+        if not is_folder(name):
+            raise BadKey(key=name)
+        below = copy.copy(self)
+        below._enter(name)
+        return below
 
     @final
     @contextmanager

@@ -15,12 +15,13 @@ from .sftp.storage import SftpStorage
 class Kind:
     """A kind of storage: its name, its class, and what its settings are.
 
-    ``host`` are those that say where secrets are sent, ``folder`` the place there, and
-    ``more`` goes with them; ``secrets`` are those that nobody may read. ``needed`` is
-    what the server's operator gives at least beside a secret of his (else the first of
-    the host). ``trusted`` has to be there before anything is sent.
-    ``directory`` is the one that names a directory of this server, where a kind has
-    one: such storages are near. A model has each as a field that begins with the name.
+    ``host`` are those that say where secrets are sent, ``folder`` the place there, with
+    its path as the last one, and ``more`` goes with them; ``secrets`` are those that
+    nobody may read. ``needed`` is what the server's operator gives at least beside a
+    secret of his (else the first of the host). ``trusted`` has to be there before
+    anything is sent. ``directory`` is the one that names a directory of this server,
+    where a kind has one: such storages are near. A model has each as a field that
+    begins with the name.
     ``options`` is what else the server's operator may set in a profile, and
     ``defaults`` what stands there unless he does.
     ``scheme`` begins the addresses of storages, where they have any.
@@ -45,6 +46,11 @@ class Kind:
         if self.secrets and not self.host:
             # whoever may choose where a storage leads could have them sent there
             raise TypeError(f"The storage kind {self.name} has secrets and no address")
+
+    @property
+    def path(self) -> str:
+        """The setting that names a folder in which others can be found, "" for none."""
+        return self.folder[-1] if self.folder and self.engine.has_folders() else ""
 
     def field(self, setting: str) -> str:
         """Return the name of the field that has a setting, "" for none."""

@@ -171,10 +171,21 @@ class LocalStorage(StorageKind):
                 yield found
 
     def _names(self) -> Iterator[str]:
+        for entry in self._entries():
+            if entry.is_file(follow_symlinks=False):
+                yield entry.name
+
+    def _entries(self) -> Iterator["os.DirEntry[str]"]:
         with os.scandir(self._path) as entries:
-            for entry in self._bounded(entries):
-                if entry.is_file(follow_symlinks=False):
-                    yield entry.name
+            yield from self._bounded(entries)
+
+    def _subfolders(self) -> Iterator[str]:
+        for entry in self._entries():
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.name
+
+    def _enter(self, name: str) -> None:
+        self._path = self._file(name)
 
     @contextmanager
     def _open(self, key: str, offset: int) -> Iterator[BinaryIO]:

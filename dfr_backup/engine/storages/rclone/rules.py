@@ -51,12 +51,13 @@ def checked_directory(directory: str) -> str:
     """Return ``directory`` when it is a plain path within a remote. Raise
     PermanentError."""
     parts = directory.split("/") if directory else []
-    if not all(map(_is_plain, parts)):
+    if not all(map(is_plain, parts)):
         raise BadRemoteDirectory(directory=directory)
     return directory
 
 
-def _is_plain(part: str) -> bool:
+def is_plain(part: str) -> bool:
+    """Tell whether a part of a path is a name, to every backend and to rclone."""
     tricks = (
         part in ("", ".", "..") or part.startswith(("-", "~")) or part != part.strip()
     )

@@ -34,7 +34,13 @@ from ..cancel import time_is_up
 from ..kind import PARTIAL, Settings, StorageKind
 from .errors import MISSING, Failed, explain, meaning_of
 from .process import Rclone
-from .rules import RcloneConfig, checked_directory, checked_remote, is_printable
+from .rules import (
+    RcloneConfig,
+    checked_directory,
+    checked_remote,
+    is_plain,
+    is_printable,
+)
 
 CLEAN_UP_SECONDS = 10.0  # a cancel must not wait for a server that is gone
 NOTHING_THERE = (b"", b"null")  # how rclone says that a file is missing
@@ -143,9 +149,16 @@ class RcloneStorage(StorageKind):
         return None if found.get("IsDir") else self._stored(key, found)
 
     def _list(self) -> Iterator[StoredObject]:
-        for name, found in sorted(self._entries().items()):
+        for name, found in sorted(self._entries("--files-only").items()):
             if not name.endswith(PARTIAL):
                 yield self._stored(name, found)
+
+    def _subfolders(self) -> Iterator[str]:
+        return filter(is_plain, self._entries("--dirs-only"))
+
+    def _enter(self, name: str) -> None:
+        path = "/".join(filter(None, (self._directory, name)))
+        self._directory = checked_directory(path)
 
     @contextmanager
     def _open(self, key: str, offset: int) -> Iterator[BinaryIO]:
@@ -223,9 +236,9 @@ class RcloneStorage(StorageKind):
         size = size if is_size(size) else 0
         return StoredObject(key, cast(int, size), _moment(entry.get("ModTime")))
 
-    def _entries(self) -> dict[str, dict[str, Any]]:
+    def _entries(self, kind: str) -> dict[str, dict[str, Any]]:
         try:
-            options = ["--files-only", "--no-mimetype"]
+            options = [kind, "--no-mimetype"]
             shown = self._call("lsjson", self._path(), options=options)
         except Failed as failure:
             has_directories = self._features.get("CanHaveEmptyDirectories")

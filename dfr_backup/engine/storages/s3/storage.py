@@ -5,8 +5,10 @@ import contextlib
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import SplitResult, quote
@@ -122,11 +124,22 @@ class S3Storage(StorageKind):
 
     def _list(self) -> Iterator[StoredObject]:
         folder = self._config.folder
-        for one in self._bounded(one for page in self._pages() for one in page):
+        pages = (page.get("Contents", []) for page in self._pages())
+        for one in self._bounded(chain.from_iterable(pages)):
             if key := one["Key"][len(folder) :]:  # a folder may be an object itself
                 yield StoredObject(key, one["Size"], utc(one["LastModified"]))
 
-    def _pages(self) -> Iterator[Sequence[dict[str, Any]]]:
+    def _subfolders(self) -> Iterator[str]:
+        folder = self._config.folder
+        for one in self._bounded(chain.from_iterable(map(_entries, self._pages()))):
+            path = str(one.get("Prefix", ""))
+            if path.startswith(folder) and path.endswith("/"):
+                yield path[len(folder) : -1]
+
+    def _enter(self, name: str) -> None:
+        self._config = replace(self._config, prefix=self._name(name))
+
+    def _pages(self) -> Iterator[dict[str, Any]]:
         following: dict[str, str] = {}
         for _number in range(MOST_PAGES):
             answer = self._link.call(
@@ -135,7 +148,7 @@ class S3Storage(StorageKind):
                 Delimiter="/",
                 **following,
             )
-            yield answer.get("Contents", [])
+            yield answer
             token = answer.get("NextContinuationToken")
             if not answer.get("IsTruncated") or not token:
                 return
@@ -295,6 +308,11 @@ class S3Storage(StorageKind):
         except EngineError as error:
             if is_denied(error):
                 yield Message(MAY_NOT_LIST_UPLOADS)
+
+
+def _entries(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield all of a page: an endless list may be one of objects, too."""
+    return chain(page.get("CommonPrefixes", []), page.get("Contents", []))
 
 
 @contextlib.contextmanager

@@ -49,6 +49,24 @@ KINDS: dict[int, type[EngineError]] = {
 CLEAN_UP_SECONDS = 3.0  # a cancel must not wait for a server that is gone
 
 
+class _Shared:
+    """The connection of a storage, and of those of the folders below it; it ends with
+    the last of them."""
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self._closer: weakref.finalize[[], _Shared] | None = None
+
+    def begin(self, link: Link) -> None:
+        self._closer = weakref.finalize(self, link.close)
+        self.link = link
+
+    def end(self) -> None:
+        self.link = None
+        if self._closer:
+            self._closer()
+
+
 class SftpStorage(StorageKind):
     """Objects are files with mode 0600 in one directory, which ``prepare`` makes.
 
@@ -62,14 +80,15 @@ class SftpStorage(StorageKind):
         self._directory = config.directory.rstrip("/") or (
             "/" if config.directory else "."
         )
-        self._link: Link | None = None
-        self._closer: weakref.finalize[[], SftpStorage] | None = None
+        self._shared = _Shared()
+
+    @property
+    def _link(self) -> Link | None:
+        return self._shared.link
 
     def close(self) -> None:
         """End the connection. The next call makes a new one."""
-        self._link = None
-        if self._closer:
-            self._closer()
+        self._shared.end()
 
     def location(self, key: str) -> str:
         return f"{self._address()}/{key}"
@@ -175,6 +194,18 @@ class SftpStorage(StorageKind):
             if entry[1].is_file:
                 yield entry
 
+    def _subfolders(self) -> Iterator[str]:
+        with self._session() as session:
+            for name, found in self._bounded(session.scan(self._directory)):
+                # one whose bytes are no text is none of ours
+                with contextlib.suppress(UnicodeDecodeError):
+                    if found.is_directory:
+                        yield name.decode()
+
+    def _enter(self, name: str) -> None:
+        self._directory = name if self._directory == "." else self._path(name)
+        self._config = replace(self._config, directory=self._directory)
+
     @contextmanager
     def _open(self, key: str, offset: int) -> Iterator[BinaryIO]:
         link, path = self._connected(), self._path(key)
@@ -234,8 +265,8 @@ class SftpStorage(StorageKind):
             limits, cancel = self._limits, self._cancel
             link = Link(self._config, limits.timeout, limits.outbound, cancel)
             link.open()
-            self._closer = weakref.finalize(self, link.close)
-            self._link = link
+            self._shared.begin(link)
+            return link
         return self._link
 
     @contextmanager

@@ -1,0 +1,1 @@
+`odoo backup restore --from STORAGE --all` finds the folder of every database by itself in a bucket, on an SFTP server and in whatever rclone reaches, as it did in a local folder; a section of the server's profile whose folder has `{uuid8}` can be restored from as well. A folder that cannot be read is named in the table and keeps no other database from coming back.
