@@ -23,6 +23,7 @@ from ..engine.packs.packing import Packed, Packing
 from ..engine.packs.terms import TERMS
 from ..engine.progress import Progress
 from ..engine.sources.filestore import Attachment, FilestoreReport
+from ..engine.untrusted import parse_json
 from . import words
 from .context import RunContext
 from .records import StorageRecord
@@ -178,7 +179,7 @@ class PackedFiles:
     def _kept(self, storage: StorageRecord) -> Packed | None:
         """Return what was written down, None when that is not what is wanted now."""
         try:
-            about = json.loads(self._note_of(storage).read_bytes())
+            about = parse_json(self._note_of(storage).read_bytes())
         except (OSError, ValueError):
             return None
         if about["keys"] != self.mark:
