@@ -29,10 +29,13 @@ from dfr_backup.engine.manifest.names import (
     INDEX,
     sidecar_key,
 )
+from dfr_backup.engine.packs.maker import PUTTING
 from dfr_backup.engine.packs.names import condemned_key
 from dfr_backup.engine.packs.owner import PackEncryption
 from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.queue.folder import Folder
+from dfr_backup.engine.queue.reservations import Reservations
 
 
 @pytest.fixture
@@ -348,3 +351,43 @@ def test_packs_have_the_keys_of_their_archive(incremental, storages):
     assert job.perform() == "partial"
     assert job._step("upload", storages[1]).error.code == KeysChanged.code
     assert is_nowhere(storages[1], job)
+
+
+# === SPACE === #
+
+
+def test_only_what_is_new_needs_space(incremental, storages):
+    """In the working directory the dump and one pack; in a storage what it lacks."""
+    other, seen = Reservations(Folder(incremental.slots), "another run"), []
+    incremental.packs.new_bytes = lambda storage, files: 1000 * storage.id
+    incremental.at["dump_database"] = lambda: seen.append(list(other._of_others()))
+    assert incremental.job.perform() == "success", incremental.job.states
+    work, first, first_new, second, second_new = [need for _disk, need in seen[0]]
+    files = sum(map(len, FILES))
+    assert work.folder == incremental.files.work_path()
+    assert work.bytes == second.bytes + files  # all of them fit into one pack
+    assert (first.folder, first.bytes) == (storages[0].folder, 0)  # it is linked
+    assert (first_new.folder, first_new.bytes) == (storages[0].folder, 1000)
+    assert (second_new.folder, second_new.bytes) == (storages[1].folder, 2000)
+
+
+def test_an_interrupted_pack_is_removed(incremental, storages):
+    """One that was stored and not described, by a process that was killed."""
+    job, (first, _second) = incremental.job, storages
+    incremental.at["compress"] = raising(Killed())
+    with pytest.raises(Killed):
+        job.perform()
+    (pack,) = packs_of(first)
+    (first.folder / sidecar_key(pack)).unlink()
+    partial = first.folder / f"{pack}.part"
+    partial.touch()
+    folder = incremental.files.work_path() / f"packs-{first.id}"
+    folder.mkdir()
+    (folder / PUTTING).write_text(pack)
+    assert job.run().needs_last_runner()
+    job._step("archive_files")._reset()
+    incremental.at.clear()
+    assert job.perform() == "success", job.states
+    assert is_whole(first, job)
+    assert not partial.exists()
+    assert pack not in packs_of(first)

@@ -94,6 +94,13 @@ def summary_for_monitors(job):
         "ended_at": as_iso(job.date_end),
         "seconds": job.duration,
         "size": int(job.archive_size),
+        "incremental": job.incremental,
+        "packed_size": int(job.packed_size),
+        "new_size": {
+            copy.storage_id.name: int(copy.new_size)
+            for copy in job.copy_ids
+            if copy.incremental
+        },
         "smaller_by": job.size_drop,
         "warnings": job.warning_count,
         "error": job.error or None,

@@ -18,4 +18,5 @@ def days_until_full(storage):
     if not (storage.free_space and copies):
         return None
     days = max((fields.Datetime.now() - min(copies.mapped("date"))).days, 1)
-    return int(storage.free_space * days // max(sum(copies.mapped("size")), 1))
+    stored = sum(copies.mapped("size")) + sum(copies.mapped("new_size"))
+    return int(storage.free_space * days // max(stored, 1))
