@@ -14,6 +14,7 @@ from ..engine.errors.packs import (
     LocksForTime,
     NothingToShare,
     SharedByDatabases,
+    TakesAway,
 )
 from ..engine.identity import Identity
 from ..engine.ownership.owners import Record
@@ -110,6 +111,10 @@ class TestIncrementalPlan(BackupCase):
     def test_storage_that_deletes_nothing(self):
         self.storage.can_delete = False
         self.assertObstacle(KeepsEverything)
+
+    def test_storage_that_deletes_by_itself(self):
+        self.storage.takes_away = True
+        self.assertObstacle(TakesAway)
 
     def test_one_of_two_storages_is_enough(self):
         bucket = self.env["backup.storage"].create(

@@ -467,6 +467,44 @@ def test_quota(rgw_server, source):
         )
 
 
+RULES = [  # of a bucket: what it says, and whether it takes away what lies in "f/"
+    ({"Expiration": {"Days": 30}, "Filter": {"Prefix": ""}}, True),
+    ({"Expiration": {"Days": 30}, "Filter": {"Prefix": "f/"}}, True),
+    ({"Expiration": {"Days": 30}, "Filter": {"Prefix": "f/x"}}, True),
+    ({"Expiration": {"Days": 30}, "Filter": {"Prefix": "other/"}}, False),
+    ({"Expiration": {"Days": 30}, "Filter": {"Prefix": ""}, "Status": "Disabled"}, 0),
+    ({"Expiration": {"Days": 30}, "Filter": {"Tag": {"Key": "a", "Value": "b"}}}, 0),
+    ({"NoncurrentVersionExpiration": {"NoncurrentDays": 3}, "Filter": {}}, False),
+    (
+        {
+            "Transitions": [{"Days": 30, "StorageClass": "GLACIER"}],
+            "Filter": {"Prefix": ""},
+        },
+        True,
+    ),
+    (
+        {
+            "Transitions": [{"Days": 30, "StorageClass": "STANDARD_IA"}],
+            "Filter": {"Prefix": ""},
+        },
+        False,
+    ),
+]
+
+
+def test_a_bucket_says_that_it_takes_objects_away(tmp_path):
+    with s3_servers.moto(tmp_path) as server:
+        bucket = new_bucket(server.url)
+        storage = S3Storage(config(server.url, bucket, prefix="f"), LIMITS)
+        assert not storage.probe().takes_away
+        for rule, takes in RULES:
+            rules = {"Rules": [{"ID": "a", "Status": "Enabled", **rule}]}
+            client(server.url).put_bucket_lifecycle_configuration(
+                Bucket=bucket, LifecycleConfiguration=rules
+            )
+            assert storage.probe().takes_away == bool(takes), rule
+
+
 def test_locked_object(rgw_server, source):
     url = rgw_server.url
     bucket = new_bucket(url, ObjectLockEnabledForBucket=True)

@@ -167,3 +167,16 @@ class KeysChanged(PermanentError, code="PACK-16"):
 class SignatureWrong(PermanentError, code="PACK-30"):
     template = _("It was changed after it was signed.")
     remedy = _("Do not trust it: somebody can write into the storage.")
+
+
+class TakesAway(PermanentError, code="PACK-17"):
+    """Why complete zips are stored, as PACK-11 to PACK-14."""
+
+    template = _(
+        "A rule of the bucket of %(storage)s deletes old objects, or moves them to an "
+        "archive: it would take parts that newer backups need."
+    )
+    remedy = _(
+        "Remove the lifecycle rule and test the storage again: the plan's own rules "
+        "delete what is too old."
+    )

@@ -47,9 +47,11 @@ Result = TypeVar("Result")
 class Capabilities:
     """What a probe found out that is no failure. ``can_delete``: False where the
     credentials may add and read but not delete, so that retention is the storage's
-    own business; ``notes`` are for the administrator."""
+    own business; ``takes_away``: True where it deletes by itself what is
+    old, or moves it to where it cannot be read; ``notes`` are for the administrator."""
 
     can_delete: bool = True
+    takes_away: bool = False
     notes: tuple[Message, ...] = ()
 
 

@@ -130,6 +130,11 @@ class BackupStorage(models.Model):
         "is a disk or a share that is not mounted.",
     )
     can_delete = fields.Boolean(default=True, readonly=True, copy=False)
+    takes_away = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="It deletes by itself what is old, or moves it to an archive.",
+    )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     last_scan = fields.Datetime(readonly=True, copy=False)
     listed_at = fields.Datetime(readonly=True, copy=False)
@@ -338,6 +343,7 @@ class BackupStorage(models.Model):
                 "last_test": fields.Datetime.now(),
                 **columns_of_test(error, found),
                 "can_delete": found.can_delete if found else self.can_delete,
+                "takes_away": found.takes_away if found else self.takes_away,
                 "free_space": space or 0,
                 "prepared_at": self.prepared_at or (found and fields.Datetime.now()),
             }

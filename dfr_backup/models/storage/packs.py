@@ -1,6 +1,11 @@
 """Whether backups in a storage can share their attachment files."""
 
-from ...engine.errors.packs import KeepsEverything, LocksForTime, SharedByDatabases
+from ...engine.errors.packs import (
+    KeepsEverything,
+    LocksForTime,
+    SharedByDatabases,
+    TakesAway,
+)
 
 
 def obstacle_in(storage):
@@ -8,6 +13,8 @@ def obstacle_in(storage):
     packs."""
     if not storage.can_delete:
         return KeepsEverything(storage=storage.name)
+    if storage.takes_away:
+        return TakesAway(storage=storage.name)
     if storage._locks():
         return LocksForTime(storage=storage.name)
     if storage.is_shared:

@@ -30,6 +30,7 @@ from .address import config_at, config_of
 from .config import S3Config
 from .download import Reader
 from .errors import EXISTS, cause_code, is_denied, is_missing, is_protected
+from .lifecycle import takes_away
 from .link import MOST_PAGES, Link, require_boto3, utc
 from .lock import ObjectLock
 from .proof import fingerprint, proves
@@ -42,6 +43,10 @@ MAY_NOT_DELETE = _(
 KEEPS_VERSIONS = _(
     "The bucket keeps old versions: a lifecycle rule must remove those of deleted "
     "backups, or they take space for ever."
+)
+TAKES_AWAY = _(
+    "A lifecycle rule of the bucket deletes old objects, or moves them to an archive: "
+    "backups go that way, whatever the plan says, and none can be incremental."
 )
 MAY_NOT_LIST_UPLOADS = _(
     "Open uploads may not be listed: an interrupted upload begins anew."
@@ -210,9 +215,11 @@ class S3Storage(StorageKind):
                 self.delete(key)
             raise
         can_delete = self._deletes(key)
-        return Capabilities(
-            can_delete, tuple(self._notes(can_delete, bool(answer.get("VersionId"))))
-        )
+        notes = [*self._notes(can_delete, bool(answer.get("VersionId")))]
+        expires = takes_away(self._link)
+        if expires:
+            notes.append(Message(TAKES_AWAY))
+        return Capabilities(can_delete, expires, tuple(notes))
 
     def _download_url(self, key: str, filename: str, seconds: int) -> str | None:
         plain = re.sub(r"[^\w. -]", "_", filename, flags=re.ASCII)
