@@ -37,7 +37,7 @@ RECORD = struct.Struct(">20sQ")
 SUFFIX = ".index"
 DIGEST = 32  # bytes
 LONGEST_HEAD = 4096  # bytes
-AT_ONCE = 4096  # records that are read at once
+AT_ONCE = 512  # records that are read at once, of each of perhaps thousands of packs
 NUMBERS = ("size", "files", "total", "file_size")
 TEXTS = ("key", "sha256", "sums", "mark", "file_sha256")
 NOT_USED = _("%(key)s is not used any more: %(problem)s")
@@ -63,14 +63,13 @@ class KnownPack:
     def held(self) -> Iterator[Held]:
         """Yield its attachment files in the order of its directory, which is that of
         their names."""
-        left = self.about.files
-        with open(self._file, "rb") as stream:
-            stream.seek(self._start)
-            while left > 0:
-                count = min(left, AT_ONCE)
+        for first in range(0, self.about.files, AT_ONCE):
+            count = min(self.about.files - first, AT_ONCE)
+            # not kept open: there may be more packs than files that a process may open
+            with open(self._file, "rb") as stream:
+                stream.seek(self._start + first * RECORD.size)
                 data = stream.read(count * RECORD.size)
-                yield from map(Held._make, RECORD.iter_unpack(data))
-                left -= count
+            yield from map(Held._make, RECORD.iter_unpack(data))
 
 
 class Index:

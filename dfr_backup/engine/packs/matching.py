@@ -125,6 +125,8 @@ def best(
     places: Sequence[Found], thin: Collection[int], unused: Collection[int]
 ) -> Found | None:
     """Return the place whose pack is used, None for a file that is stored anew."""
+    if not thin:  # as on most days
+        return places[0] if places else None
     usable = [place for place in places if place.pack not in unused]
     full = [place for place in usable if place.pack not in thin]
     return next(iter(full or usable), None)

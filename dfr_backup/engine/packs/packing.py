@@ -139,7 +139,7 @@ def _is_held(
     the one in the filestore is reported all the same. One that cannot be looked at is
     read, so that whoever reads it says why."""
     try:
-        status = os.lstat(root / attachment.store_fname)
+        status = os.lstat(f"{root}/{attachment.store_fname}")
     except OSError as error:
         if error.errno not in ABSENT:
             return False

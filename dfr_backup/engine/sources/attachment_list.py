@@ -4,7 +4,6 @@ lines."""
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple
 from pathlib import Path
 
 from ..fileio.durable import open_private
@@ -20,10 +19,12 @@ def save(path: Path, attachments: Iterable[Attachment]) -> tuple[int, int]:
     files = size = 0
     partial = path.with_name(path.name + ".part")
     with open(partial, "w", encoding="utf-8", opener=open_private) as stream:
-        for attachment in attachments:
-            stream.write(json.dumps(astuple(attachment)) + "\n")
+        for one in attachments:
+            # not astuple, which copies each value: of a million files that takes seconds
+            line = json.dumps((one.store_fname, one.checksum, one.size, one.label))
+            stream.write(f"{line}\n")
             files += 1
-            size += attachment.size
+            size += one.size
     os.replace(partial, path)
     return files, size
 
