@@ -96,10 +96,9 @@ def _peak_kib():
 
 def _bytes_in(folder):
     total = 0
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                total += entry.stat().st_size
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it has gone meanwhile
+            total += path.lstat().st_size
     return total
 
 

@@ -17,8 +17,8 @@ from .context import RunContext
 from .records import StorageRecord
 
 GROWTH = 1.25  # of an archive since the one before it, at most
-# bytes of a pack while it is made, in the clear: one at a time
-ONE_PACK = 2 * TERMS.pack_bytes
+# bytes of packs in the clear: while one is stored, the next one is made
+TWO_PACKS = 2 * TERMS.pack_bytes
 
 
 class ArchiveSpace:
@@ -90,9 +90,9 @@ class ArchiveSpace:
         )
 
     def _need_of_work(self, size: int, files: int) -> Need:
-        """Return what the archive and a pack take, each beside itself encrypted, in a
-        folder that is all their own."""
-        size += min(files, ONE_PACK)
+        """Return what the archive and two packs take, each beside itself encrypted, in
+        a folder that is all their own."""
+        size += min(files, TWO_PACKS)
         encrypted = self._context.plan.is_encrypted()
         return Need(self._work, 2 * size if encrypted else size, mark="")
 

@@ -155,7 +155,7 @@ RULES = [
         "lie",
         PackMaker,
         "_put",
-        "storage.verify(about.key, about.size, about.sha256, Progress(self._watch))",
+        "storage.verify(about.key, about.size, about.sha256, progress)",
         "None",
     ),
     Rule(

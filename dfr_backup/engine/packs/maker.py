@@ -1,12 +1,13 @@
-"""New packs: made one after the other, each stored, read back and described before the
-next one begins, so that a kill costs one."""
+"""New packs: made one after the other. While one is made, the one before is stored,
+read back and described; so a kill costs two, and never more than two lie here."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..archive.prepared import Prepared
 from ..archive.writer import ArchiveWriter
 from ..archive.zip_format import Member
 from ..checkpoints import checkpoint
+from ..concurrency.background import Background
 from ..encryption.files import encrypt_file
 from ..errors import EngineError
 from ..errors.packs import PackNameTaken
@@ -51,8 +53,8 @@ class _Damaged(Exception):
 
 @dataclass(frozen=True)
 class Making:
-    """What is needed to make packs: ``work`` is a folder for one at a time, ``now``
-    tells the time (aware)."""
+    """What is needed to make packs: ``work`` is a folder for those that are not stored
+    yet, ``now`` tells the time (aware)."""
 
     place: Place
     owner: Owner
@@ -65,6 +67,22 @@ class Making:
     @property
     def mark(self) -> str:
         return self.encryption.mark if self.encryption else ""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A pack that is complete, in a ``folder`` of its own: ``size`` in bytes and
+    ``sha256`` of the zip, ``sums``, the SHA-256 of SHA256SUMS in it."""
+
+    folder: Path
+    size: int
+    sha256: str
+    sums: str
+    held: list[Held]
+
+    @property
+    def path(self) -> Path:
+        return self.folder / PARTIAL
 
 
 class PackMaker:
@@ -88,8 +106,10 @@ class PackMaker:
         self._listing = listing
         self._index = index
         self._progress = progress
-        self._partial = making.work / PARTIAL
+        self._number = 0
         self._pack: ArchiveWriter | None = None
+        self._behind = ExitStack()
+        self._storing: Background[KnownPack] | None = None
         self._last = b""
         self._files = self._size = 0
         remove_parts(making.place.storage, making.work)
@@ -142,11 +162,14 @@ class PackMaker:
     def finish(self) -> list[KnownPack]:
         """Store the last pack; return all that were made. Raise EngineError."""
         if self._pack is not None:
-            self._store(self._pack)
+            self._complete(self._pack)
+        self._await_stored()
         return self.made
 
     def drop(self) -> None:
-        """Let go of a pack that is not complete."""
+        """Let go of the packs that are not complete, or not stored."""
+        self._behind.close()
+        self._storing = None
         if self._pack is not None:
             self._pack.release()
             self._pack = None
@@ -159,12 +182,13 @@ class PackMaker:
         if digest is None:
             return None
         if self._pack is not None and self._is_full():
-            self._store(self._pack)
+            self._complete(self._pack)
         if self._pack is None:
-            make_directory(self._making.work)
+            shutil.rmtree(self._folder, ignore_errors=True)  # of a killed attempt
+            make_directory(self._folder)
             moment = self._making.now()
             self._pack = ArchiveWriter.create(
-                self._partial, codec=self.codec, moment=moment
+                self._folder / PARTIAL, codec=self.codec, moment=moment
             )
             self._files, self._size, self._last = 0, 0, b""
         return self._pack if digest > self._last else None
@@ -178,37 +202,59 @@ class PackMaker:
         terms = self._making.terms
         return self._files >= terms.pack_files or self._size >= terms.pack_bytes
 
-    # === STORING === #
+    @property
+    def _folder(self) -> Path:
+        return self._making.work / str(self._number)
 
-    def _store(self, pack: ArchiveWriter) -> None:
-        """Complete a pack and store it, then what describes it."""
+    def _complete(self, pack: ArchiveWriter) -> None:
+        """Complete a pack, and let it be stored once the one before is."""
         members = [m for m in pack.members() if m.name.startswith(FILESTORE)]
         if not members:  # the one file that it was begun for was damaged
-            self.drop()
+            self._pack = None
+            pack.release()
             return
         _count, sums = pack.write_checksums()
         finalized = pack.close(self._progress.tick)
         self._pack = None
-        path, size, sha256 = self._partial, finalized.size, finalized.sha256
-        if self._making.encryption:
-            path = path.with_name(f"{PARTIAL}.age")
-            encrypted = encrypt_file(
-                self._partial, path, self._making.encryption.key, Progress(self._watch)
-            )
-            size, sha256 = encrypted.size, encrypted.sha256
         held = [Held(_digest_in(m), m.size) for m in members]
+        ready = _Ready(self._folder, finalized.size, finalized.sha256, sums, held)
+        self._number += 1
+        self._await_stored()
+        # a thread: else the processor waits for the network, and the network for it
+        storing = Background(partial(self._store, ready), "dfr_backup pack")
+        self._storing = self._behind.enter_context(storing)
+
+    def _await_stored(self) -> None:
+        """Wait for the pack that is being stored. Raise what it has raised."""
+        if self._storing is not None:
+            self.made.append(self._storing.finish(lambda done: self._progress.tick()))
+            self._behind.close()
+            self._storing = None
+
+    # === STORING, IN A THREAD === #
+
+    def _store(self, ready: _Ready, progress: Progress) -> KnownPack:
+        """Store a pack, then what describes it."""
+        making = self._making
+        path, size, sha256 = ready.path, ready.size, ready.sha256
+        if making.encryption:
+            path = ready.path.with_name(f"{PARTIAL}.age")
+            encrypted = encrypt_file(ready.path, path, making.encryption.key, progress)
+            ready.path.unlink()
+            size, sha256 = encrypted.size, encrypted.sha256
         about = PackSidecar(
             key=self._key(sha256),
             size=size,
             sha256=sha256,
-            sums=sums,
-            files=len(held),
-            total=sum(each.size for each in held),
-            mark=self._making.mark,
-            identity=self._making.owner.identity,
+            sums=ready.sums,
+            files=len(ready.held),
+            total=sum(each.size for each in ready.held),
+            mark=making.mark,
+            identity=making.owner.identity,
         )
-        self.made.append(self._put(path, about, held))
-        shutil.rmtree(self._making.work, ignore_errors=True)
+        known = self._put(path, about, ready.held, progress)
+        shutil.rmtree(ready.folder, ignore_errors=True)
+        return known
 
     def _key(self, sha256: str) -> str:
         making = self._making
@@ -218,24 +264,24 @@ class PackMaker:
             raise PackNameTaken(pack=key, location=making.place.storage.location(""))
         return key
 
-    def _put(self, path: Path, about: PackSidecar, held: list[Held]) -> KnownPack:
+    def _put(
+        self, path: Path, about: PackSidecar, held: list[Held], progress: Progress
+    ) -> KnownPack:
         storage, retries = self._making.place.storage, self._making.retries
-        watch = Progress(self._watch)
-        write_private(self._making.work / PUTTING, about.key.encode(), over=True)
+        putting = self._making.work / PUTTING
+        write_private(putting, about.key.encode(), over=True)
 
         def stored() -> None:
-            storage.put(path, about.key, watch)
-            storage.verify(about.key, about.size, about.sha256, Progress(self._watch))
+            storage.put(path, about.key, progress)
+            storage.verify(about.key, about.size, about.sha256, progress)
 
-        with_retries(stored, watch, retries)
+        with_retries(stored, progress, retries)
         checkpoint("packs.pack.stored")
         data, beside = about.to_bytes(self._making.owner), sidecar_key(about.key)
-        with_retries(lambda: storage.put_bytes(data, beside), watch, retries)
+        with_retries(lambda: storage.put_bytes(data, beside), progress, retries)
         checkpoint("packs.sidecar.stored")
+        putting.unlink()
         return self._index.add(parse_pack_sidecar(data, beside), held)
-
-    def _watch(self, _progress: Progress) -> None:
-        self._progress.tick()
 
 
 def _digest_in(member: Member) -> bytes:

@@ -1,0 +1,249 @@
+"""What an incremental backup costs where it can be counted: requests, files opened,
+temporary space. How fast it is, ``make bench WHAT=days`` says."""
+
+import os
+import resource
+import signal
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+from packs_world import (
+    BEGIN,
+    MemoryStorage,
+    Server,
+    complete_backups,
+    expected,
+    packs_in,
+    restored,
+)
+
+from dfr_backup.engine.archive.writer import ArchiveWriter
+from dfr_backup.engine.encryption.files import Passphrase
+from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.packs.owner import PackEncryption
+from dfr_backup.engine.packs.packing import Packing
+from dfr_backup.engine.packs.terms import Terms
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
+
+FILES = 40
+ONE_EACH = Terms(pack_files=1, small_bytes=0)
+LISTS = 3  # at the beginning, before the sidecar, and after it
+OWN = {"put": 2, "stat": 1, "open": 1}  # the archive, read back, and the sidecar
+SECONDS = 30  # until a test gives up waiting
+
+
+@pytest.fixture
+def storage():
+    return MemoryStorage()
+
+
+@pytest.fixture
+def server(storage, tmp_path):
+    return Server(storage, tmp_path / "one", terms=ONE_EACH)
+
+
+@pytest.fixture
+def names(server):
+    return [server.write(f"content {n}".encode() * 20) for n in range(FILES)]
+
+
+# === REQUESTS === #
+
+
+def counted(server, storage, names):
+    """Return what is asked of the storage by the next day's backup."""
+    storage.pass_time(days=1)
+    storage.counts.clear()
+    server.backup(names)
+    return storage.counts
+
+
+def test_requests_do_not_grow_with_packs(server, storage, names):
+    server.backup(names)
+    assert len(packs_in(storage)) == FILES
+    assert counted(server, storage, names) == {"list": LISTS, **OWN}
+
+
+def test_new_pack_is_stored_read_back_and_described(server, storage, names):
+    server.backup(names)
+    names.append(server.write(b"new"))
+    twice = {name: 2 * count for name, count in OWN.items()}
+    assert counted(server, storage, names) == {"list": LISTS, **twice}
+
+
+# === WHAT IS READ === #
+
+
+def test_stored_files_are_not_opened(server, storage, names):
+    server.backup(names)
+    new = server.write(b"new")
+    opened = []
+
+    def hear(event, arguments):
+        path = arguments[0] if event == "open" else ""
+        if isinstance(path, str) and path.startswith(f"{server.root}/"):
+            opened.append(path)
+
+    sys.addaudithook(hear)
+    server.backup([*names, new])
+    assert opened == [str(server.root / new)]
+
+
+def test_more_packs_than_open_files(server, storage, names):
+    server.backup(names)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = len(os.listdir("/proc/self/fd")) + FILES // 2
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+    try:
+        _key, packed = server.backup(names)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(packed.uses) == FILES
+
+
+# === TEMPORARY SPACE === #
+
+
+def bytes_in(folder):
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_few_packs_lie_here(server, storage, tmp_path, encrypted):
+    """Four at most: one that is made, one that is stored, and that one encrypted."""
+    size = 1 << 20
+    names = [server.write(os.urandom(size)) for _number in range(8)]
+    if encrypted:
+        key = Passphrase("a long passphrase", work_factor=10)
+        server.encryption = PackEncryption("mark", key)
+    seen = []
+
+    def look(name, key):
+        if name == "put" and "-files-" in key:
+            # what is made meanwhile has time to become complete
+            waited = threading.Event()
+            for _number in range(20):
+                seen.append(bytes_in(server.making().work))
+                waited.wait(0.01)
+
+    storage.operation = look
+    server.backup(names)
+    assert len(packs_in(storage)) == len(names)
+    assert size < max(seen) < 4 * size
+    assert not server.making().work.exists()
+
+
+# === A PACK IS STORED WHILE THE NEXT ONE IS MADE === #
+
+
+class Silent(MemoryStorage):
+    """Falls silent with the first pack that it gets, until the transfer is ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    def put(self, source, key, progress):
+        self.begun.set()
+        try:
+            for _number in range(SECONDS * 100):
+                self.ended.wait(0.01)
+                progress.tick()
+        finally:
+            self.ended.set()
+
+
+def test_next_pack_is_made_meanwhile(server, storage, names):
+    made, waited = [], threading.Event()
+
+    def look(name, key):
+        if name == "put" and key.endswith(".zip") and not made:
+            made.append(False)
+            for _number in range(SECONDS * 100):
+                made[0] = len(list(server.making().work.rglob("*.part"))) > 1
+                if made[0]:
+                    return
+                waited.wait(0.01)
+
+    storage.operation = look
+    key, _packed = server.backup(names)
+    assert made == [True]
+    assert restored(storage, key) == expected(server, names)
+
+
+def test_cancel_ends_what_is_stored(tmp_path):
+    storage = Silent()
+    server = Server(storage, tmp_path / "one", terms=ONE_EACH)
+    names = [server.write(f"content {n}".encode()) for n in range(FILES)]
+    own = ArchiveWriter.create(tmp_path / "own.zip")
+
+    def cancel(_progress):
+        if storage.begun.is_set():
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        Packing(server.making()).pack(
+            own, server.root, lambda: server.attachments(names), Progress(cancel)
+        )
+    assert storage.ended.is_set()
+    assert not server.making().work.exists()
+    assert storage.objects == {}
+    own.release()
+
+
+def test_error_in_storing_ends_the_run(server, storage, names):
+    def refuse(name, key):
+        if name == "put" and key.endswith(".zip") and len(packs_in(storage)) == 3:
+            raise OSError("no more")
+
+    storage.operation = refuse
+    with pytest.raises(OSError, match="no more"):
+        server.backup(names)
+    storage.operation = lambda name, key: None
+    assert not server.making().work.exists()
+    storage.pass_time(days=1)
+    _key, packed = server.backup(names)
+    assert packed.new_files == FILES - 3
+
+
+class Directory(LocalStorage):
+    """A directory, for a world whose time a storage tells."""
+
+    now = BEGIN
+
+
+@pytest.mark.parametrize("point", ["packs.pack.stored", "packs.sidecar.stored"])
+def test_kill_while_a_pack_is_stored(tmp_path, point):
+    folder = tmp_path / "storage"
+    folder.mkdir()
+    storage = Directory(folder, LocalRules([tmp_path]))
+    server = Server(storage, tmp_path / "one", terms=ONE_EACH)
+    names = [server.write(f"content {n}".encode()) for n in range(FILES)]
+    process = os.fork()
+    if not process:
+        kill_at(point, 5)
+        server.backup(names)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    assert complete_backups(storage) == set()
+    storage.now += timedelta(days=1)
+    key, packed = server.backup(names)
+    assert FILES - 5 <= packed.new_files <= FILES - 4
+    assert restored(storage, key) == expected(server, names)
+    assert not server.making().work.exists()
+
+
+def kill_at(point, times):
+    """Let this process be killed when it comes to a checkpoint so many times."""
+    seen = []
+
+    def hear(event, arguments):
+        if event == "dfr_backup.checkpoint" and point in arguments:
+            seen.append(point)
+            if len(seen) == times:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hear)
