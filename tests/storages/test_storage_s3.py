@@ -231,6 +231,18 @@ def test_bandwidth(rgw_server, bucket, tmp_path):
 # -- reading
 
 
+def test_few_requests_for_much(storage, tmp_path, monkeypatch):
+    """One for 16 MiB in each direction, and a few for each object."""
+    monkeypatch.setattr(s3_upload, "PART", 16 * MIB)
+    path, size = tmp_path / "large.zip", 96 * MIB
+    path.write_bytes(os.urandom(size))
+    operations = counted(storage)
+    storage.put(path, "large.zip", Progress())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    storage.verify("large.zip", size, digest, Progress())
+    assert len(operations) <= 10 + 2 * size // (16 * MIB)
+
+
 def test_reader_seeks(storage, source):
     content = source.read_bytes()
     storage.put(source, "a.zip", Progress())

@@ -16,9 +16,9 @@ from .errors import explain
 from .link import Link
 from .source import Gate, Interrupt
 
-PIECE = 8 << 20  # bytes per request
+PIECE = 16 << 20  # bytes per request, which some providers charge for
 FIRST = 1 << 20  # bytes in the first request: a reader may want no more than that
-AHEAD = 4  # pieces
+AHEAD = 3  # pieces
 READ = 256 << 10  # bytes per look at whether to go on
 ATTEMPTS = (
     4  # to get on with a piece: botocore does not repeat what breaks in its middle
