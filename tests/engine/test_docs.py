@@ -90,6 +90,15 @@ def test_every_page_is_in_the_index():
     assert "docs/index.rst" in (REPO / "README.rst").read_text()
 
 
+def test_readme_is_short_and_has_the_two_commands():
+    readme = REPO / "README.rst"
+    assert 900 <= len(readme.read_text().split()) <= 1200
+    blocks = [text for path, text in literal_blocks() if path == readme]
+    lines = [line.split() for text in blocks for line in text.splitlines()]
+    assert ["make", "demo"] in [words[:2] for words in lines]
+    assert ["make", "test"] in [words[:2] for words in lines]
+
+
 def test_every_picture_is_shown_and_none_is_large():
     text = "".join(path.read_text() for path in PAGES)
     pictures = list((REPO / "docs/images").iterdir())
