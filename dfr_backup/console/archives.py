@@ -37,7 +37,7 @@ from ..engine.manifest.description import Description
 from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Message
 from ..engine.ownership.originals import identity_of
-from ..engine.packs.reading import open_backup
+from ..engine.packs.reading import check_packs
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.leftovers import remove_leftovers
@@ -219,12 +219,9 @@ def verify(options):
 
 def _verify_packs(storage, key, progress):
     """Read back each pack that a backup needs; return how many there are."""
-    backup = open_backup(storage, read_sidecar(storage, sidecar_key(key)))
-    for part in backup.parts[1:]:
-        part.verify(progress)
-    if backup.can_look:
-        backup.require_content()
-    return len(backup.parts) - 1
+    sidecar = read_sidecar(storage, sidecar_key(key))
+    check_packs(storage, sidecar, progress, set())
+    return len(sidecar.packs or ())
 
 
 def addressed(address):

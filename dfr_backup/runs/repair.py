@@ -1,11 +1,15 @@
 """Files of the filestore that are not good, put back from the backups that still
 have them."""
 
-from ..engine.catalog.browse import find_files, look_into
+from collections.abc import Iterator
+
+from ..engine.archive.zip_directory import Entry
+from ..engine.catalog.browse import find_files
 from ..engine.catalog.filestore_repair import put_back, remove_partial
 from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.errors.storage import NoGoodFile
 from ..engine.messages import Message, _
+from ..engine.packs.looking import look_into_backup
 from ..engine.progress import Progress
 from ..engine.queue.tickets import FIRST
 from . import words
@@ -75,8 +79,8 @@ class RepairRun(Run):
         )
         progress.tick()
         known = copy._catalogued()
-        with look_into(storage, copy.key, identities, known) as reader:
-            found = list(find_files(reader, wanted))
+        with look_into_backup(storage, copy.key, identities, known) as reader:
+            found = self._found(find_files(reader, wanted), copy, progress)
             reader.want([entry for _name, entry in found])
             for store_fname, entry in found:
                 progress.tick()
@@ -97,6 +101,23 @@ class RepairRun(Run):
                 )
                 template = words.PUT_BACK if written else words.GOOD_ALREADY
                 progress.log(Message(template, file=store_fname, key=copy.key))
+
+    def _found(
+        self,
+        finding: Iterator[tuple[str, Entry]],
+        copy: CopyRecord,
+        progress: Progress,
+    ) -> list[tuple[str, Entry]]:
+        """Return what is found until something in the backup cannot be read: say what
+        that was, and use the rest."""
+        found = []
+        try:
+            for one in finding:
+                progress.tick()
+                found.append(one)
+        except PermanentError as error:
+            progress.log(Message(words.PROBLEM_AT, where=copy.key, problem=error))
+        return found
 
     def _report_unrecoverable(
         self, lost: dict[str, int], whole: int, progress: Progress

@@ -1,9 +1,14 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
+from functools import cached_property
+
 from ..engine.catalog.catalogued import compare_stored
 from ..engine.catalog.upload_receiver import compare_found
 from ..engine.errors import Mismatch
+from ..engine.manifest.pack_use import PackUse
+from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Message, _
+from ..engine.packs.reading import check_packs
 from ..engine.progress import Progress
 from ..engine.storages.base import Storage
 from .base import Run
@@ -20,6 +25,11 @@ class VerifyRun(Run):
     STEPS = (VERIFY,)
     per_copy = True
     loud = True  # the backup may be worth nothing
+
+    @cached_property
+    def _good(self) -> dict[int, set[PackUse]]:
+        """The packs that were read back, by storage."""
+        return {}
 
     def again(self) -> object:
         return self.job.step_ids.copy_id.action_verify()
@@ -38,9 +48,21 @@ class VerifyRun(Run):
         progress.log(Message(_("%(key)s: the checksum is right"), key=copy.key))
         copy._note_verified(self.job)
 
+    def _read_packs(
+        self, target: Storage, copy: CopyRecord, sidecar: Sidecar, progress: Progress
+    ) -> None:
+        """Read back the packs of an incremental backup, each once in a run, however
+        many backups need it."""
+        good = self._good.setdefault(copy.storage_id.id, set())
+        check_packs(target, sidecar, progress, good)
+        count = len(sidecar.packs or ())
+        progress.log(Message(_("%(packs)s packs that it needs: right"), packs=count))
+
     def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
         if copy.origin != "odoo":
             sidecar = compare_stored(target, copy.key, copy._catalogued(), progress)
+            if sidecar.packs is not None:
+                self._read_packs(target, copy, sidecar, progress)
             self.context.store.persist(copy, copy._noted_of(sidecar))
             return
         known = copy.sha256 or ""

@@ -101,7 +101,9 @@ class BackupCompare(models.TransientModel):
                 self.before_id._looked_into(given) as old,
                 self.after_id._looked_into(given) as new,
             ):
-                added, removed = compare_files(old, new, MOST_FILES)
+                added, removed = compare_files(
+                    old.in_order(), new.in_order(), MOST_FILES
+                )
                 self._add_files("added", added, new)
                 self._add_files("removed", removed, old)
         except UserError as error:

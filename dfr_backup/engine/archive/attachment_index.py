@@ -16,7 +16,7 @@ from ..errors.fetch import DamagedArchive
 from ..manifest.names import ADDONS, FILESTORE, INDEX
 from ..untrusted import parse_json
 from .zip_directory import Entry
-from .zip_reader import ZipReader
+from .zip_reader import Members
 
 LONGEST_LINE = 1 << 20  # bytes
 # each line has a number and a checksum of its own: that many times it never shrinks
@@ -107,7 +107,7 @@ class IndexWriter(io.RawIOBase):
         return len(data)
 
 
-def find_index(reader: ZipReader) -> Entry | None:
+def find_index(reader: Members) -> Entry | None:
     """Return the member with the names, None in an older archive or in one without a
     database.
 
@@ -122,7 +122,7 @@ def find_index(reader: ZipReader) -> Entry | None:
 
 
 def search_index(
-    reader: ZipReader, entry: Entry, wanted: AttachmentQuery, most: int
+    reader: Members, entry: Entry, wanted: AttachmentQuery, most: int
 ) -> SearchResult:
     """Look for attachments; return at most so many of them. Memory does not grow
     with the index. Raise DamagedArchive."""
@@ -154,7 +154,7 @@ def _lines_with(needed: list[str], text: str) -> list[str]:
 
 
 def name_files(
-    reader: ZipReader, entry: Entry, names: Container[str]
+    reader: Members, entry: Entry, names: Container[str]
 ) -> Iterator[IndexedAttachment]:
     """Yield the attachments whose files (``store_fname``) are among ``names``."""
     for text in _texts(reader, entry):
@@ -164,13 +164,13 @@ def name_files(
                 yield parse_line(line)
 
 
-def stored_names(reader: ZipReader, entry: Entry) -> Iterator[str]:
+def stored_names(reader: Members, entry: Entry) -> Iterator[str]:
     """Yield the file (``store_fname``) of each attachment."""
     for text in _texts(reader, entry):
         yield from STORE_FNAME.findall(text)
 
 
-def _texts(reader: ZipReader, entry: Entry) -> Iterator[str]:
+def _texts(reader: Members, entry: Entry) -> Iterator[str]:
     """Yield the index in texts of whole lines, without the last line feed."""
     if entry.size > SMALL + MOST_RATIO * entry.compressed_size:
         raise DamagedArchive(log=f"{INDEX} grows more than names can")

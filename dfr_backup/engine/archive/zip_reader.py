@@ -4,6 +4,7 @@ trusted."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import reason_of
 from ..errors.fetch import ArchiveNotOpened, DamagedArchive
@@ -30,6 +31,16 @@ def open_file(path: Path, resources: ExitStack) -> DirectFile:
         raise ArchiveNotOpened(reason=reason_of(error), log=str(error)) from error
     resources.callback(file.close)
     return file
+
+
+class Members(Protocol):
+    """What holds members that can be read: a zip, or several together."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every member."""
+
+    def pieces(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the content of a member."""
 
 
 class ZipReader:

@@ -10,7 +10,7 @@ from ..archive.checked import CheckedReader
 from ..archive.random_access import open_stored
 from ..archive.reader import is_attachment
 from ..archive.zip_directory import Entry
-from ..archive.zip_reader import ZipReader
+from ..archive.zip_reader import Members
 from ..encryption.files import Passphrase
 from ..errors.other import ManifestUnreadable, NoManifest
 from ..fileio.streams import read_fully
@@ -66,28 +66,28 @@ def read_contents(
     raise NoManifest
 
 
-def find_file(reader: ZipReader, store_fname: str) -> Entry | None:
+def find_file(reader: Members, store_fname: str) -> Entry | None:
     """Return the member with the file of an attachment, None when it is not in the
     archive."""
     name = FILESTORE + store_fname
     return next((entry for entry in reader.entries() if entry.name == name), None)
 
 
-def find_files(reader: ZipReader, names: Container[str]) -> Iterator[tuple[str, Entry]]:
+def find_files(reader: Members, names: Container[str]) -> Iterator[tuple[str, Entry]]:
     """Yield (``store_fname``, member) of each file that is among ``names``."""
     for store_fname, entry in files(reader):
         if store_fname in names:
             yield store_fname, entry
 
 
-def files(reader: ZipReader) -> Iterator[tuple[str, Entry]]:
+def files(reader: Members) -> Iterator[tuple[str, Entry]]:
     """Yield (``store_fname``, member) of each attachment file."""
     for entry in reader.entries():
         if is_attachment(entry):
             yield entry.name.removeprefix(FILESTORE), entry
 
 
-def copy_out(reader: ZipReader, entry: Entry, write: Callable[[bytes], object]) -> bool:
+def copy_out(reader: Members, entry: Entry, write: Callable[[bytes], object]) -> bool:
     """Pass the content of a member to ``write``; return whether its SHA-1 is its name.
 
     When it is not, the file was damaged already when it was saved. Raise PermanentError

@@ -65,19 +65,17 @@ def _revision(addon: Addon | None) -> str:
 
 
 def compare_files(
-    before: ZipReader,
-    after: ZipReader,
+    old: Iterator[tuple[str, int]],
+    new: Iterator[tuple[str, int]],
     most: int,
     tick: Callable[[], object] = lambda: None,
 ) -> tuple[FileChanges, FileChanges]:
     """Return the files that were added, and those that were removed; at most ``most``
     of each are named.
 
-    Both directories are read side by side, which needs their files to be in order, as
-    ours are: memory does not grow. Raise NotComparable when one is not.
+    Given (``store_fname``, bytes) of the files of both, ``in_order`` of their names.
     """
     added, removed = FileChanges(), FileChanges()
-    old, new = _in_order(before), _in_order(after)
     left, right = next(old, None), next(new, None)
     while left or right:
         tick()
@@ -92,7 +90,10 @@ def compare_files(
     return added, removed
 
 
-def _in_order(reader: ZipReader) -> Iterator[tuple[str, int]]:
+def in_order(reader: ZipReader) -> Iterator[tuple[str, int]]:
+    """Yield (``store_fname``, bytes) of the files of an archive, which are in the order
+    of their names in ours: memory does not grow. Raise NotComparable when they are
+    not."""
     last = ""
     for store_fname, entry in files(reader):
         if store_fname <= last:

@@ -1,6 +1,6 @@
 """What a storage holds, read from the storage alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import EngineError, PermanentError
@@ -113,12 +113,19 @@ def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
         return Found(sidecar.key, sidecar, problem)
     # which files of the packs it needs is a lot, of backups by the thousand
     listed = replace(sidecar, packs=None)
+    return Found(sidecar.key, listed, _lost_pack(storage, sidecar, sizes))
+
+
+def _lost_pack(
+    storage: Storage, sidecar: Sidecar, sizes: Mapping[str, int]
+) -> PackMissing | None:
+    """Return the error for a pack that a backup needs and that a listing (the bytes
+    of each object) does not have as it should be; None when all are there."""
     for use in sidecar.packs or ():
         if sizes.get(use.key) != use.size:
             location = storage.location("")
-            missing = PackMissing(backup=sidecar.key, pack=use.key, location=location)
-            return Found(sidecar.key, listed, missing)
-    return Found(sidecar.key, listed)
+            return PackMissing(backup=sidecar.key, pack=use.key, location=location)
+    return None
 
 
 def _unreadable(key: str, problem: PermanentError, sizes: dict[str, int]) -> Found:

@@ -33,7 +33,7 @@ from .content import summed
 from .index import RECORD, Held
 from .listing import Listing
 from .names import digest_of, has_prefix
-from .reading import OpenPart, Part, held_in, merged
+from .reading import OpenPart, Part, held_in, merged, packs_of
 
 NAMED = 200  # lost files that are named
 COUNTED = _("The backup needs %(count)s packs.")
@@ -153,14 +153,13 @@ def _read(
     """Return the packs, and what each that can be read holds of the backup."""
     source, there, bad = _brought(sidecar, around, progress)
     parts, held = [], []
-    for use in there:
-        about = use.size, use.sha256, use.sums, around.identities
-        part = Part(source, use.key, *about, use)
+    usable = replace(sidecar, packs=tuple(there))
+    for part in packs_of(source, usable, around.identities):
         progress.tick()
         try:
             held.append(held_in(part))
         except PermanentError as error:
-            bad[use.key] = error
+            bad[part.key] = error
         else:
             parts.append(part)
     return GatheredPacks(sidecar.key, parts, vouched, around, bad), held

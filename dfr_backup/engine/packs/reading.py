@@ -4,7 +4,7 @@ backups needs to know no more than this."""
 import heapq
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from ..archive.checked import CheckedReader
@@ -171,10 +171,33 @@ def open_backup(
         )
     ]
     require_packs(storage, sidecar)
-    for use in sidecar.packs or ():
-        about = use.size, use.sha256, use.sums
-        parts.append(Part(storage, use.key, *about, identities, use))
+    parts += packs_of(storage, sidecar, identities)
     return StoredBackup(sidecar, tuple(parts))
+
+
+def check_packs(
+    storage: Storage, sidecar: Sidecar, progress: Progress, good: set[PackUse]
+) -> None:
+    """Read back every pack that a backup needs and that is not known to be ``good``,
+    and note that it is. Of a backup that is not encrypted compare also which files
+    they have. Raise Mismatch and other EngineErrors."""
+    backup = open_backup(storage, sidecar)
+    for part in backup.parts:
+        if part.use and (known := replace(part.use, wanted=None)) not in good:
+            part.verify(progress)
+            good.add(known)
+    if backup.can_look:
+        backup.require_content()
+
+
+def packs_of(
+    storage: Storage, sidecar: Sidecar, identities: Identities = None
+) -> list[Part]:
+    """Return the packs of a backup, which nobody has looked for yet."""
+    return [
+        Part(storage, use.key, use.size, use.sha256, use.sums, identities, use)
+        for use in sidecar.packs or ()
+    ]
 
 
 def held_in(part: Part) -> bytes:

@@ -7,6 +7,7 @@ from ...engine.catalog.facts import catalogue_facts, owner_of
 from ...engine.errors import Mismatch
 from ...engine.errors.archive import NoManifestBeside
 from ...engine.errors.fetch import ArchiveMissing
+from ...engine.errors.packs import PackMissing
 from ...engine.errors.trust import WrongSignature
 from ...engine.manifest.names import sidecar_key
 from ...engine.messages import Message
@@ -15,6 +16,7 @@ from ..moments import to_odoo_datetime
 from .states import MANIFEST_FACTS, PRESENT_STATES
 
 SIGNED = (*MANIFEST_FACTS, "signature")
+NOT_TESTED = {"proven_at": False, "proven_seconds": 0}
 
 
 class Catalogue:
@@ -96,6 +98,8 @@ class Catalogue:
         values["state"] = _state_of(item, copy)
         if not item.problem:
             values["seen_at"] = fields.Datetime.now()
+        if isinstance(item.problem, PackMissing):
+            values |= NOT_TESTED
         if not item.sidecar.sha256 and copy and _is_same(copy, item.sidecar):
             del values["sha256"]  # a verification may have noted it
         if values.get("signature") == "wrong":

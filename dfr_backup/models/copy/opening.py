@@ -2,8 +2,8 @@
 
 from contextlib import contextmanager
 
-from ...engine.catalog.browse import look_into
 from ...engine.encryption.files import Passphrase, parse_identities
+from ...engine.packs.looking import look_into_backup
 from ..engine_messages import translate_engine_errors
 
 
@@ -34,5 +34,5 @@ def looked_into(copy, given=""):
     with translate_engine_errors(copy.env):
         identities = identities_of(copy, given)
         storage, known = copy.storage_id._get_storage(), copy._catalogued()
-        with look_into(storage, copy.key, identities, known) as reader:
+        with look_into_backup(storage, copy.key, identities, known) as reader:
             yield reader

@@ -1,0 +1,54 @@
+"""Incremental backups by real runs in this process, for tests that read them."""
+
+import hashlib
+from unittest.mock import patch
+
+from .. import odoo_config
+from ..engine.postgres.snapshot import Snapshot
+from ..engine.sources.filestore import Attachment
+from .common import BackupCase
+
+
+class IncrementalCase(BackupCase):
+    def setUp(self):
+        super().setUp()
+        self.startPatcher(patch.object(self.env.cr, "commit", lambda: None))
+        self.filestore = self.root / "files"
+        self.disk = self.root / "disk"
+        self.startPatcher(
+            patch.object(odoo_config, "filestore_path", lambda _name: self.filestore)
+        )
+        # the dump is about other things, and takes a second
+        self.plan.write({"incremental": True, "include_database": False})
+        self.plan.include_addons = False
+
+    def tearDown(self):
+        for path in self.stored(self.disk):
+            path.unlink()
+        super().tearDown()
+
+    def backup(self, *contents):
+        """Back up a filestore of these files; return the copy."""
+        listed = sorted(map(self._file, contents), key=lambda one: one.store_fname)
+        with patch.object(Snapshot, "attachments", lambda _self: iter(listed)):
+            job = self.perform(self.run_now())
+        self.assertEqual(job.state, "success", job.step_ids.mapped("error"))
+        return job.copy_ids
+
+    def perform(self, job):
+        job.state = "running"
+        job._perform()
+        return job
+
+    def packs(self):
+        """Return the packs that are stored, the newest last."""
+        found = self.disk.glob("*-files-*.zip")
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def _file(self, content):
+        digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+        name = f"{digest[:2]}/{digest}"
+        path = self.filestore / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return Attachment(name, digest, len(content), name)
