@@ -3,16 +3,18 @@ what belongs to the backup, the others get just that."""
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ..engine.archive.writer import ArchiveWriter
+from ..engine.catalog.scan import read_sidecar
 from ..engine.checkpoints import checkpoint
 from ..engine.errors import Cancelled, Deferred, EngineError
 from ..engine.errors.packs import KeysChanged, PackNameTaken
 from ..engine.errors.storage import ArchiveGone
 from ..engine.fileio.durable import write_private
+from ..engine.manifest.names import sidecar_key
 from ..engine.manifest.pack_use import PackUse
 from ..engine.messages import Message, Size
 from ..engine.packs import content
@@ -20,6 +22,7 @@ from ..engine.packs.content import Content
 from ..engine.packs.following import follow
 from ..engine.packs.maker import PUTTING, Making, remove_parts
 from ..engine.packs.packing import Packed, Packing
+from ..engine.packs.reading import StoredBackup, open_backup
 from ..engine.packs.terms import TERMS
 from ..engine.progress import Progress
 from ..engine.sources.filestore import Attachment, FilestoreReport
@@ -97,11 +100,47 @@ class PackedFiles:
                 raise ArchiveGone(folder=self._work)
             packed = self._pack(
                 storage,
-                lambda making: follow(making, root, self._list, self.content, progress),
+                lambda making: follow(
+                    making,
+                    root,
+                    self._list,
+                    self.content,
+                    progress,
+                    self._others(storage, progress),
+                ),
             )
             self._keep(storage, packed)
             self._tell(storage, packed, progress)
         return packed
+
+    def _others(
+        self, storage: StorageRecord, progress: Progress
+    ) -> Iterator[StoredBackup]:
+        """Yield the backup as the other storages have it."""
+        for other in self._job._storages():
+            if (
+                other.id == storage.id
+                or not self._job._step("upload", other)._is_good()
+            ):
+                continue
+            try:
+                found = self._open(other)
+            except Cancelled:
+                raise
+            except EngineError as error:
+                about = {"where": other.name, "problem": error.in_full}
+                progress.log(Message(words.PROBLEM_AT, **about))
+            else:
+                yield found
+
+    def _open(self, storage: StorageRecord) -> StoredBackup:
+        target = storage._get_own_storage()
+        sidecar = read_sidecar(target, sidecar_key(self._job.archive_name))
+        self._context.catalogue.catalogued(storage).refuse_other(sidecar)
+        copy = self._job.copy_ids.filtered(
+            lambda found: found.storage_id.id == storage.id
+        )
+        return open_backup(target, sidecar, self._context.restores.identities(copy))
 
     def forget(self, storage: StorageRecord) -> None:
         """Pack again: something of it is not there any more."""

@@ -214,21 +214,31 @@ def test_a_storage_that_fails_stops_no_other(incremental, storages, broken):
     assert not incremental.files.work_path().exists()
 
 
-def test_a_retry_stores_nothing_with_a_gap(incremental, storages):
+def test_a_retry_takes_what_is_lost_from_another_storage(incremental, storages):
     job = incremental.job
     storages[1].broken = DirectoryMissing(folder="/gone")
     assert job.perform() == "partial"
     storages[1].broken = None
     path_of(incremental, FILES[0]).unlink()  # collected as garbage meanwhile
+    path_of(incremental, FILES[1]).write_bytes(bytes(len(FILES[1])))
     reset(job)
+    assert job.perform() == "success", job.states
+    assert is_whole(storages[1], job)
+    assert not incremental.files.work_path().exists()
+
+
+def test_a_retry_stores_nothing_with_a_gap(incremental, storages):
+    job = incremental.job
+    storages[1].broken = DirectoryMissing(folder="/gone")
     assert job.perform() == "partial"
-    upload = job._step("upload", storages[1])
-    assert upload.error.code == AttachmentsGone.code
-    assert is_nowhere(storages[1], job)
-    path_of(incremental, FILES[0]).write_bytes(b"cut")
+    storages[1].broken = None
+    for name in packs_of(storages[0]):
+        (storages[0].folder / name).write_bytes(b"rot")
+    path_of(incremental, FILES[0]).unlink()
     reset(job)
     assert job.perform() == "partial"
     assert job._step("upload", storages[1]).error.code == AttachmentsGone.code
+    assert is_nowhere(storages[1], job)
     path_of(incremental, FILES[0]).write_bytes(FILES[0])
     reset(job)
     assert job.perform() == "success"
