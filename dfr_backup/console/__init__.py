@@ -19,6 +19,7 @@ from . import (
     locations,
     moved,
     pausing,
+    pruning,
     rescue,
     runs,
     status,
@@ -164,6 +165,15 @@ def _add_commands(parser):
         "--dry-run", action="store_true", help="only print what would be noted"
     )
     moving.set_defaults(needs_database=lambda options: not options.all)
+    pruning_command = _add(
+        commands,
+        "prune",
+        "delete packs of attachments that no backup needs any more",
+        call_in=pruning.prune,
+    )
+    pruning_command.add_argument(
+        "--dry-run", action="store_true", help="only print what is no longer needed"
+    )
     _add_status(commands)
     enable = _add(
         commands,

@@ -44,7 +44,7 @@ def run(database, options):
     """Start a run the way the button does, and follow it. Ctrl-C cancels it."""
     if options.here:
         odoo_config.be_right_server()
-    return _start(database, options, lambda env: request(env, options))
+    return follow_new(database, options, lambda env: request(env, options))
 
 
 def request(env, options):
@@ -54,7 +54,7 @@ def request(env, options):
 
 def verify(database, options):
     """Read the copies of a run back, as a run of its own."""
-    return _start(
+    return follow_new(
         database,
         options,
         lambda env: _copies(env, options)._request_verification("cli"),
@@ -74,7 +74,7 @@ def drill(database, options):
             raise UserError(env._("There is no stored backup of this plan yet."))
         return copies._request_drill("cli", plan_id=plan.id)
 
-    return _start(database, options, request)
+    return follow_new(database, options, request)
 
 
 def _copies(env, options):
@@ -89,7 +89,7 @@ def _copies(env, options):
     return copies
 
 
-def _start(database, options, request):
+def follow_new(database, options, request):
     """Start what ``request`` returns, follow it, print it, and return the exit
     status."""
     try:

@@ -2,6 +2,7 @@
 from . import backup
 from . import verify
 from . import scan
+from . import prune
 from . import restore
 from . import repair
 from . import importing

@@ -1,6 +1,7 @@
 from . import test_audited_paths
 from . import test_backup_job
 from . import test_backup_plan
+from . import test_backup_prune
 from . import test_backup_storage
 from . import test_storage_places
 from . import test_console

@@ -3,11 +3,15 @@ zip."""
 
 import hashlib
 import json
+import os
 import shutil
+import time
 import zipfile
 
 import pytest
 from conftest import drop_database
+
+from dfr_backup.engine.packs.names import prefix_of
 
 MAKE_INCREMENTAL = """
 env["backup.plan"].search([]).write({"incremental": True})
@@ -18,6 +22,10 @@ env["ir.attachment"].search([("name", "=like", "1%.bin")]).unlink()
 env["ir.attachment"].create([
     {"name": f"more {n}", "raw": b"more" * n} for n in range(1, 20)
 ])
+env.cr.commit()
+"""
+DELETE_FIRST = """
+env["backup.copy"].search([], order="id", limit=1)._delete_stored()
 env.cr.commit()
 """
 NAMES = "SELECT DISTINCT store_fname FROM ir_attachment WHERE store_fname IS NOT NULL"
@@ -126,3 +134,51 @@ def test_everything_of_a_server_comes_back(instance, runs):
     done = instance.odoo(*arguments, "--json")
     assert done.returncode == 0, done.stdout
     assert_good(files(instance, instance.database), names)
+
+
+def test_packs_that_no_backup_needs_are_deleted(instance, runs):
+    """They are shown first, condemned then, and deleted days later; a backup that is
+    deleted leaves them all."""
+    first, second = runs
+    packs = sorted(instance.storage.glob("*-files-*"))
+    instance.shell(DELETE_FIRST)
+    assert not first.archive.exists()
+    assert not first.archive.with_suffix(".json").exists()
+    assert sorted(instance.storage.glob("*-files-*")) == packs
+    query = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
+    ((uuid,),) = instance.sql(query)
+    left = instance.storage / f"{prefix_of(uuid)}-files-{7:024x}.zip"
+    left.write_bytes(b"PK")  # as a killed upload leaves it
+    age(left)
+
+    def prune(*options):
+        done = instance.odoo("backup", "prune", "-d", instance.database, *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def shown():
+        before = sorted(instance.storage.iterdir())
+        (storage,) = json.loads(prune("--dry-run", "--json"))
+        assert sorted(instance.storage.iterdir()) == before
+        return {pack["key"]: pack for pack in storage["packs"]}[left.name]
+
+    assert shown()["condemned"] is None
+    prune()
+    assert shown()["condemned"]
+    assert not shown()["due"]
+    age(left.with_suffix(".condemned"))
+    for _night in range(2):
+        assert instance.backup().state == "success"
+    assert shown()["due"]
+    assert left.name in prune("--dry-run")
+    done = json.loads(prune("--json"))
+    assert [step["kind"] for step in done["steps"]] == ["prune"]
+    assert not left.exists()
+    assert not [*instance.storage.glob("*.condemned")]
+    verified = instance.odoo("backup", "verify", str(second.archive))
+    assert verified.returncode == 0, verified.stderr
+
+
+def age(path):
+    then = time.time() - 3 * 86400
+    os.utime(path, (then, then))

@@ -526,8 +526,13 @@ class Catalogue(Part):
 
 
 class Packs(Part):
+    known_copies = ()
     in_the_way = None
     by = None  # a PackEncryption
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.unneeded = {}
 
     def obstacle(self):
         return self.in_the_way
@@ -545,6 +550,16 @@ class Packs(Part):
 
     def new_bytes(self, storage, files):
         return files
+
+    def require_prunable(self, storage):
+        if self.in_the_way:
+            raise self.in_the_way
+
+    def known(self, storage):
+        return self.known_copies
+
+    def note_unneeded(self, storage, packs):
+        self.unneeded[storage.id] = packs
 
 
 class Restores(Part):

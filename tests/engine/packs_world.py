@@ -30,7 +30,7 @@ from dfr_backup.engine.packs.maker import Making
 from dfr_backup.engine.packs.needed import KnownCopy
 from dfr_backup.engine.packs.owner import Owner, Place
 from dfr_backup.engine.packs.packing import Packing
-from dfr_backup.engine.packs.prune import Prune
+from dfr_backup.engine.packs.prune import Prune, Pruned
 from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.packs.terms import Terms
 from dfr_backup.engine.progress import Progress
@@ -239,7 +239,9 @@ class Server:
         return Prune(self.place, self.owner, known, self.terms)
 
     def prune(self):
-        return self.looking().prune(Progress())
+        pruned = Pruned()
+        self.looking().prune(Progress(), pruned)
+        return pruned
 
 
 def packs_in(storage):

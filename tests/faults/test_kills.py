@@ -1,6 +1,7 @@
 """SIGKILL of the runner at every checkpoint that there is, in backups, restores and
 drills."""
 
+import os
 import shutil
 import time
 
@@ -10,6 +11,8 @@ from far import LARGE, add_bucket, encrypt
 from instances import made_instance
 from lab import DRILL, REQUEST, RESTORE, Fault, Lab
 from s3_servers import moto
+
+from dfr_backup.engine.packs.names import condemned_key, prefix_of
 
 BACKUP = [
     "step.initialize.begin",
@@ -137,8 +140,10 @@ ELSEWHERE = {  # by tests of their own below
     "import.recorded": "",
     "step.addons.begin": "",
     "step.addons.end": "",
-    # no run prunes yet: tests/engine/test_packs_prune.py
-    "packs.condemned": "",
+    "step.prune.begin": "test_killed_in_a_prune",
+    "step.prune.end": "test_killed_in_a_prune",
+    "packs.condemned": "test_killed_in_a_prune",
+    # no cell lets two days pass: tests/engine/test_run_prune.py
     "packs.deleted": "",
 }
 SHORT = {
@@ -159,6 +164,7 @@ KEEP_TWO = {
     "keep_minimum": 2,
     "keep_within_days": 2,
 }
+PRUNE = 'result = env["backup.storage"].search([]).action_prune()["res_id"]'
 SCAN = 'result = env["backup.storage"].search([]).action_scan()["res_id"]'
 
 
@@ -356,6 +362,27 @@ def test_killed_in_a_scan(lab, stored, tmp_path, cell, instant):
     cell("kill -9 of a scan", instant, outcome)
     assert outcome.state == "success"
     lab.check(outcome)
+
+
+@pytest.mark.parametrize(
+    "instant", ["step.prune.begin", "packs.condemned", "step.prune.end"]
+)
+def test_killed_in_a_prune(packed, tmp_path, cell, instant):
+    """What a kill has left of a pack, days ago, is condemned all the same, and what
+    backups need is not."""
+    query = "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
+    ((uuid,),) = packed.sql(query)
+    left = packed.instance.storage / f"{prefix_of(uuid)}-files-{Fault.count:024x}.zip"
+    left.write_bytes(b"PK")
+    os.utime(left, (time.time() - 3 * 86400,) * 2)
+    outcome = packed.run(Fault(tmp_path, "kill", instant), PRUNE)
+    cell("kill -9 of a prune", instant, outcome)
+    assert outcome.state == "success", outcome.errors
+    condemned = left.with_name(condemned_key(left.name))
+    assert [*left.parent.glob("*.condemned")] == [condemned]
+    for path in (left, condemned):
+        path.unlink()
+    packed.check(packed.run())
 
 
 @pytest.mark.parametrize(

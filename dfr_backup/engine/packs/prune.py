@@ -38,10 +38,12 @@ class Unneeded:
 
 @dataclass
 class Pruned:
-    """What was ``condemned``, and what was ``deleted``."""
+    """What was ``condemned``, what was ``deleted``, and what is ``left`` that no backup
+    needs."""
 
     condemned: list[Unneeded] = field(default_factory=list)
     deleted: list[Unneeded] = field(default_factory=list)
+    left: list[Unneeded] = field(default_factory=list)
 
 
 class Prune:
@@ -68,8 +70,9 @@ class Prune:
         listing, needs = self._read(progress)
         return self._unneeded(listing, needs, now)
 
-    def prune(self, progress: Progress) -> Pruned:
-        """Delete what was condemned for long enough, and condemn what is not needed.
+    def prune(self, progress: Progress, pruned: Pruned) -> None:
+        """Delete what was condemned for long enough, and condemn what is not needed;
+        add it to ``pruned``, which an earlier attempt may have begun.
 
         Nothing is deleted or condemned, and an error raised, when a backup that the
         catalogue knows is not listed (CopyNotListed), or a sidecar cannot be read
@@ -77,15 +80,13 @@ class Prune:
         (StorageChanged). Raise EngineError.
         """
         listing, needs = self._read(progress)
-        pruned, now = Pruned(), self._now()
+        now = self._now()
         self._remove_leftovers(listing, now)
-        unneeded = self._unneeded(listing, needs, now)
+        pruned.left = unneeded = self._unneeded(listing, needs, now)
         self._condemn(listing, unneeded, now, pruned)
-        for pack in unneeded:
-            if pack.due:
-                self._require_unchanged(listing, pack.key, progress)
-                self._delete(pack, pruned)
-        return pruned
+        for pack in [pack for pack in unneeded if pack.due]:
+            self._require_unchanged(listing, pack.key, progress)
+            self._delete(pack, pruned)
 
     def _read(self, progress: Progress) -> tuple[Listing, Needs]:
         listing = Listing.of(self._storage, progress)
@@ -212,3 +213,4 @@ class Prune:
         self._storage.delete(condemned_key(pack.key))
         Index(self._place, self._owner).forget(pack.key)
         pruned.deleted.append(pack)
+        pruned.left.remove(pack)

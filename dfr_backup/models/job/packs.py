@@ -1,14 +1,12 @@
 """Where a run keeps packs of attachment files, whose they are, and for whom they are
 encrypted."""
 
-import contextlib
-
 from ... import odoo_config
-from ...engine.errors import EngineError
-from ...engine.packs.owner import Owner, PackEncryption, Place
+from ...engine.packs.owner import PackEncryption, Place
 from ...engine.progress import Progress
 from ..copy.states import PRESENT_STATES
 from ..plan.incremental import obstacle_of, passphrase_mark
+from ..storage import pruning
 from .part import Part
 
 
@@ -30,12 +28,19 @@ class Packs(Part):
     def owner(self, storage):
         """Return whose packs in a storage are this database's own, and who signs new
         ones. Raise EngineError."""
-        identities = self.job.env["backup.identity"]
-        present = self.job.env["backup.job"]._current_identity()
-        keys = frozenset((present.key,))
-        with contextlib.suppress(EngineError):  # then files are stored anew
-            keys = identities._standing_in(storage).keys
-        return Owner(present, keys, odoo_config.signer())
+        return pruning.owner_in(storage)
+
+    def require_prunable(self, storage):
+        """Raise the EngineError of why no packs are deleted in a storage."""
+        pruning.require_prunable(storage)
+
+    def known(self, storage):
+        """Return the backups that must be in a storage's list."""
+        return pruning.known_copies(storage)
+
+    def note_unneeded(self, storage, packs):
+        """Write down what no backup needs of a storage that was pruned just now."""
+        pruning.note_unneeded(storage, packs)
 
     def encryption(self):
         """Return for whom packs are encrypted, None when they are not. Raise

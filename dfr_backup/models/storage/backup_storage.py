@@ -21,7 +21,7 @@ from ..engine_messages import (
     translate,
     translate_engine_errors,
 )
-from . import audited, setup
+from . import audited, pruning, setup
 from .form import columns_of_test, show_test
 from .location import claim, refuse_same_address
 from .operator_values import has_secret, refuse_set_fields, secret_of
@@ -138,6 +138,16 @@ class BackupStorage(models.Model):
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     last_scan = fields.Datetime(readonly=True, copy=False)
     listed_at = fields.Datetime(readonly=True, copy=False)
+    pruned_at = fields.Datetime("Last Prune", readonly=True, copy=False)
+    unneeded_packs = fields.Integer(
+        readonly=True,
+        copy=False,
+        help="Packs of attachments that no backup needed at the last prune. They are "
+        "deleted two days and two verified backups after they were condemned.",
+    )
+    unneeded_size = fields.Float(
+        "No Longer Needed", digits=(20, 0), readonly=True, copy=False, help="In bytes."
+    )
 
     _limits_positive = models.Constraint(
         "CHECK (timeout > 0 AND bandwidth >= 0 AND retry_minutes >= 0)",
@@ -380,6 +390,11 @@ class BackupStorage(models.Model):
         jobs = self.env["backup.job"].sudo()
         return form_action(jobs._create_run("scan", steps, "manual")._start())
 
+    def action_prune(self):
+        """Delete what no backup needs any more of what incremental backups share."""
+        self.env["backup.job"]._check_manager()
+        return form_action(pruning.request(self, "manual"))
+
     @asks_password
     def action_take_over(self):
         """Let this database write and delete here: it takes the place of the
@@ -426,6 +441,11 @@ class BackupStorage(models.Model):
             due.listed_at = fields.Datetime.now()  # one that fails is not tried at once
             steps = ScanRun.planned(storages=due)
             jobs._create_run("scan", steps, "schedule")
+
+    @api.model
+    def _create_due_prunes(self):
+        """Create a run that deletes packs which no backup needs, once a day."""
+        pruning.create_due(self)
 
     @api.model
     def _due_moments(self):

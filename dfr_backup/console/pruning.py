@@ -1,0 +1,57 @@
+"""The command that deletes packs which no backup needs, or says what it would do."""
+
+import json
+
+from ..engine.errors import EngineError
+from ..models.storage import pruning
+from .runs import environment, follow_new
+
+
+def prune(database, options):
+    """Prune every storage with incremental backups, as a run, and follow it."""
+    if not options.dry_run:
+        return follow_new(database, options, _request)
+    with environment(database) as env:
+        storages = pruning.with_packs(env["backup.storage"])
+        rows = [_row(storage) for storage in storages]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print("\n".join(map(_as_text, rows)) or "No storage has incremental backups.")
+    return int(any(row["error"] for row in rows))
+
+
+def _request(env):
+    return pruning.request(pruning.with_packs(env["backup.storage"]), "cli")
+
+
+def _row(storage):
+    about = {"storage": storage.name, "packs": []}
+    try:
+        found = pruning.look(storage)
+    except EngineError as error:
+        facts = {"error": str(error.message), "hint": str(error.hint or "")}
+        return {**about, **facts, "error_code": error.code}
+    packs = [
+        {
+            "key": pack.key,
+            "size": pack.size,
+            "condemned": pack.since.isoformat() if pack.since else None,
+            "due": pack.due,
+        }
+        for pack in found
+    ]
+    return {**about, "packs": packs, "error": None, "hint": None, "error_code": None}
+
+
+def _as_text(row):
+    if row["error"]:
+        problem = f"{row['error']} [{row['error_code']}]"
+        return f"{row['storage']}: {problem}\n  -> {row['hint']}"
+    total = sum(pack["size"] for pack in row["packs"])
+    lines = [f"{row['storage']}: {len(row['packs'])} packs not needed, {total:,} bytes"]
+    for pack in row["packs"]:
+        since = f"condemned {pack['condemned']}" if pack["condemned"] else "new"
+        state = "would be deleted now" if pack["due"] else since
+        lines.append(f"  {pack['size']:>14,}  {pack['key']}  {state}")
+    return "\n".join(lines)

@@ -1,0 +1,122 @@
+"""Packs that no backup needs any more: who may delete them, when that is done, and
+what the catalogue knows of the backups."""
+
+import contextlib
+from datetime import datetime, timedelta, timezone
+
+from odoo import fields
+from odoo.exceptions import UserError
+
+from ... import odoo_config
+from ...engine.errors import EngineError
+from ...engine.packs.needed import KnownCopy
+from ...engine.packs.owner import Owner, Place
+from ...engine.packs.prune import Prune
+from ...engine.progress import Progress
+from ...runs.prune import PruneRun
+
+AGAIN = timedelta(hours=20)  # a daily plan's runs do not begin on the second
+
+
+def require_prunable(storage):
+    """Raise the EngineError of why no packs are deleted in a storage."""
+    storage._get_own_storage()
+    obstacle = storage._packs_obstacle()
+    if obstacle:
+        raise obstacle
+    storage.env["backup.identity"]._require_still_ours(storage)
+
+
+def owner_in(storage):
+    """Return whose packs in a storage are this database's own, and who signs new ones.
+    Raise EngineError."""
+    present = storage.env["backup.job"]._current_identity()
+    keys = frozenset((present.key,))
+    with contextlib.suppress(EngineError):  # then files are stored anew
+        keys = storage.env["backup.identity"]._standing_in(storage).keys
+    return Owner(present, keys, odoo_config.signer())
+
+
+def known_copies(storage):
+    """Return the backups that must be in a storage's list: all whose manifest was
+    noted, whoever's they are, unless they were deleted. The others need no packs."""
+    noted = [("storage_id", "=", storage.id), ("state", "!=", "deleted")]
+    copies = storage.env["backup.copy"].search(noted)
+    return [
+        KnownCopy(
+            copy.key,
+            int(copy.size),
+            copy.manifest_sha256 or "",
+            copy.state == "verified",
+        )
+        for copy in copies
+        if copy.manifest_sha256 or copy.incremental
+    ]
+
+
+def note_unneeded(storage, packs):
+    """Write down what no backup needs of a storage that was pruned just now."""
+    values = {
+        "pruned_at": fields.Datetime.now(),
+        "unneeded_packs": len(packs),
+        "unneeded_size": sum(pack.size for pack in packs),
+    }
+    storage.env["backup.job"]._persist(storage, values)
+
+
+def look(storage):
+    """Return what no backup needs in a storage, and change nothing there. Raise
+    EngineError."""
+    require_prunable(storage)
+    index = odoo_config.packs_path(storage.place_id or "")  # nobody looks into it
+    place = Place(storage._get_storage(), index)
+    prune = Prune(place, owner_in(storage), known_copies(storage))
+    return prune.look(datetime.now(timezone.utc), Progress())
+
+
+def with_packs(storages):
+    """Return those that hold, or held, incremental backups."""
+    found = storages.env["backup.copy"]._read_group(
+        [("incremental", "=", True)], ["storage_id"]
+    )
+    return storages.search([("id", "in", [storage.id for (storage,) in found])])
+
+
+def request(storages, trigger):
+    """Start a run that prunes these storages. Raise UserError without any."""
+    if not storages:
+        raise UserError(
+            storages.env._("There is no storage with incremental backups yet.")
+        )
+    steps = PruneRun.planned(storages=storages)
+    jobs = storages.env["backup.job"].sudo()
+    return jobs._create_run("prune", steps, trigger)._start()
+
+
+def create_due(storages):
+    """Create a run for the storages of ours that have got backups since they were last
+    pruned, or hold what nobody needs, once a day."""
+    jobs = storages.env["backup.job"]
+    since = fields.Datetime.now() - AGAIN
+    recent = [("kind", "=", "prune"), ("create_date", ">", since)]
+    waiting = [("kind", "=", "prune"), ("state", "in", ("pending", "running"))]
+    if jobs.search_count(["|", *_all(recent), *_all(waiting)], limit=1):
+        return
+    due = with_packs(storages).filtered(_is_due)
+    if due:
+        jobs._create_run("prune", PruneRun.planned(storages=due), "schedule")
+
+
+def _all(domain):
+    return ["&", *domain]
+
+
+def _is_due(storage):
+    if storage.is_foreign or storage._packs_obstacle():
+        return False
+    if storage.env["backup.identity"]._objection(storage):
+        return False
+    if storage.unneeded_packs or not storage.pruned_at:
+        return True
+    since = [("storage_id", "=", storage.id), ("create_date", ">", storage.pruned_at)]
+    return bool(storage.env["backup.copy"].search_count(since, limit=1))

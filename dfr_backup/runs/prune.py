@@ -1,0 +1,47 @@
+"""Packs that no backup needs any more, deleted from the storages."""
+
+from ..engine.messages import Message, Size, _
+from ..engine.packs.prune import Prune, Pruned, Unneeded
+from ..engine.progress import Progress
+from .base import Run
+from .records import StorageRecord
+from .registry import register
+from .steps import PRUNE
+
+
+@register("prune")
+class PruneRun(Run):
+    """One step for each storage."""
+
+    label = "Prune"
+    STEPS = (PRUNE,)
+
+    def again(self) -> object:
+        return self.job.step_ids.storage_id.action_prune()
+
+    def prune(self, progress: Progress, storage: StorageRecord) -> None:
+        """Condemn what no backup needs, and delete what was condemned for long
+        enough."""
+        packs = self.context.packs
+        packs.require_prunable(storage)
+        place, pruned = packs.place(storage), Pruned()
+        prune = Prune(place, packs.owner(storage), packs.known(storage))
+        place.storage.with_retries(lambda: prune.prune(progress, pruned), progress)
+        packs.note_unneeded(storage, pruned.left)
+        progress.log(
+            Message(
+                _(
+                    "Packs that no backup needs: %(deleted)s deleted (%(freed)s), "
+                    "%(condemned)s condemned now; %(left)s still there (%(size)s)"
+                ),
+                deleted=len(pruned.deleted),
+                freed=_size_of(pruned.deleted),
+                condemned=len(pruned.condemned),
+                left=len(pruned.left),
+                size=_size_of(pruned.left),
+            )
+        )
+
+
+def _size_of(packs: list[Unneeded]) -> Size:
+    return Size(sum(pack.size for pack in packs))

@@ -1,0 +1,117 @@
+"""Packs that no backup needs: when they are deleted, and what the catalogue says."""
+
+from datetime import timedelta
+
+from freezegun import freeze_time
+
+from odoo import fields
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import new_test_user, tagged
+
+from ..console import pruning as command
+from ..engine.errors.packs import KeepsEverything
+from ..engine.errors.storage import ReadOnlyStorage
+from ..engine.packs.prune import Unneeded
+from ..models.storage import pruning
+from .common import BackupCase
+
+PACK = Unneeded("0f5bd1f6-files-0123456789abcdef01234567.zip", 300, None, False)
+
+
+@tagged("post_install", "-at_install")
+class TestPrune(BackupCase):
+    def backed_up(self, **noted):
+        """Note a backup that shares its attachments; return its copy."""
+        job = self.run_now()
+        self.record_copy(job)
+        copy = job.copy_ids
+        noted = {"incremental": True, "manifest_sha256": "ab" * 32, **noted}
+        self.env["backup.job"]._persist(copy, noted)
+        self.end(job)
+        return copy
+
+    def prunes(self):
+        return self.env["backup.job"].search([("kind", "=", "prune")])
+
+    def due(self, **later):
+        """Let the scheduled action look; return the runs that it makes."""
+        known = self.prunes()
+        with freeze_time(fields.Datetime.now() + timedelta(**later)):
+            self.env["backup.storage"]._create_due_prunes()
+        return self.prunes() - known
+
+    def test_known_are_all_that_were_not_deleted(self):
+        copy = self.backed_up()
+        (known,) = pruning.known_copies(self.storage)
+        self.assertEqual(known.key, copy.key)
+        self.assertEqual(known.size, int(copy.size))
+        self.assertEqual(known.manifest_sha256, "ab" * 32)
+        self.assertTrue(known.verified)
+        for state in ("stored", "missing", "damaged", "unknown"):
+            copy.state = state
+            (known,) = pruning.known_copies(self.storage)
+            self.assertFalse(known.verified)
+        copy.state = "deleted"
+        self.assertFalse(pruning.known_copies(self.storage))
+
+    def test_complete_backup_without_a_noted_manifest_stops_nothing(self):
+        self.backed_up(incremental=False, manifest_sha256=False)
+        self.assertFalse(pruning.known_copies(self.storage))
+
+    def test_due_after_a_backup_once_a_day(self):
+        self.assertFalse(self.due())
+        self.backed_up()
+        run = self.due()
+        self.assertEqual(run.step_ids.storage_id, self.storage)
+        self.assertFalse(self.due(hours=30))  # it waits
+        run.state = "success"
+        pruning.note_unneeded(self.storage, [])
+        self.assertFalse(self.due(hours=1))
+        self.assertFalse(self.due(hours=30))  # no backup since, and nothing to do
+        pruning.note_unneeded(self.storage, [PACK])
+        self.assertEqual(self.storage.unneeded_packs, 1)
+        self.assertEqual(self.storage.unneeded_size, 300)
+        self.assertTrue(self.due(hours=30))
+
+    def test_not_due_where_nothing_may_be_deleted(self):
+        self.backed_up()
+        self.storage.can_delete = False
+        self.assertFalse(self.due())
+        with self.assertRaises(KeepsEverything):
+            pruning.require_prunable(self.storage)
+        self.storage.write({"can_delete": True, "owner_uuid": "another"})
+        self.assertFalse(self.due())
+        with self.assertRaises(ReadOnlyStorage):
+            pruning.require_prunable(self.storage)
+
+    def test_button_starts_a_run(self):
+        action = self.storage.action_prune()
+        run = self.env["backup.job"].browse(action["res_id"])
+        self.assertEqual((run.kind, run.trigger), ("prune", "manual"))
+        self.assertEqual(run.step_ids.storage_id, self.storage)
+        viewer = new_test_user(self.env, "looks", "dfr_backup.group_viewer")
+        with self.assertRaises(AccessError):
+            self.storage.with_user(viewer).action_prune()
+
+    def test_command_needs_an_incremental_backup(self):
+        with self.assertRaises(UserError):
+            command._request(self.env)
+        self.backed_up()
+        self.assertEqual(command._request(self.env).trigger, "cli")
+
+    def test_dry_run_says_what_is_in_the_way(self):
+        self.backed_up()
+        self.storage.can_delete = False
+        row = command._row(self.storage)
+        self.assertEqual(row["error_code"], KeepsEverything().code)
+        self.assertTrue(command._as_text(row))
+
+    def test_dry_run_changes_nothing(self):
+        self.backed_up(state="deleted")
+        folder = self.root / "disk"
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        row = command._row(self.storage)
+        self.assertEqual((row["packs"], row["error"]), ([], None))
+        self.assertEqual(
+            {path.name: path.read_bytes() for path in folder.iterdir()}, before
+        )
