@@ -16,9 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from dfr_backup.engine.archive.writer import ArchiveWriter
-from dfr_backup.engine.catalog.scan import read_sidecar
 from dfr_backup.engine.encryption.secret_box import Key
-from dfr_backup.engine.errors.packs import ExportFirst
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.manifest.model import COMPLETE, INCREMENTAL
@@ -31,11 +29,9 @@ from dfr_backup.engine.manifest.names import (
     sidecar_key,
 )
 from dfr_backup.engine.manifest.signature import Signer
-from dfr_backup.engine.packs.export import export
 from dfr_backup.engine.packs.maker import Making
 from dfr_backup.engine.packs.owner import Owner, Place
 from dfr_backup.engine.packs.packing import Packing
-from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.packs.storing import Finished, store
 from dfr_backup.engine.packs.terms import Terms
 from dfr_backup.engine.postgres.client_tools import find_client_tool
@@ -256,26 +252,17 @@ def restore(task):
     work.mkdir()
     meter = Meter(work)
     with meter:
-        try:
-            _restore(task, storage, task["key"], work)
-        except ExportFirst:
-            complete = work / "complete.zip"
-            sidecar = read_sidecar(storage, sidecar_key(task["key"]))
-            closed, about = export(open_backup(storage, sidecar), complete, Progress())
-            beside = manifest.sidecar(about, complete.name, closed.size, closed.sha256)
-            complete.with_name(sidecar_key(complete.name)).write_bytes(beside)
-            local = LocalStorage(work, LocalRules([work]))
-            _restore(task, local, complete.name, work / "more")
+        _restore(task, storage, work)
     numbers = meter.numbers(task["root"])
     return {**numbers, "read": 0}  # what was opened was written
 
 
-def _restore(task, storage, key, work):
+def _restore(task, storage, work):
     place = DatabaseLocation(task["target"], Path(task["root"]))
     options = RestoreOptions(place, SERIES)
     markers = Path(task["markers"])
     with Restore(Connection("postgres"), options, work, markers) as restoring:
-        restoring.fetch(storage, key, Progress())
+        restoring.fetch(storage, task["key"], Progress())
         for step in RESTORING:
             getattr(restoring, step)(Progress())
 
