@@ -105,7 +105,6 @@ class Child:
         numbers = json.loads(done.stdout.splitlines()[-1])
         time.sleep(SETTLE)
         numbers["cpu_postgres"] = postgres_seconds() - busy
-        numbers["cpu_all"] = numbers["cpu"] + numbers["cpu_postgres"]
         return numbers
 
 
