@@ -11,6 +11,7 @@ from odoo import http
 from odoo.http import request
 
 from ..engine.errors import EngineError
+from ..models.copy.downloading import complete_zip
 from ..models.engine_messages import format_error
 from .numbers import whole_number
 
@@ -26,14 +27,17 @@ class Download(http.Controller):
         methods=["GET", "HEAD"],
         readonly=True,
     )
-    def download(self, number, token):
-        """Send one archive, or the part of it that the browser asks for."""
+    def download(self, number, token, complete=None):
+        """Send one archive, or the part of it that the browser asks for; or one
+        ``complete`` zip of a backup whose attachments are in packs."""
         copy = request.env["backup.copy"]._from_download_token(
             whole_number(number), token
         )
         if not copy:
             raise NotFound()
         copy = copy.sudo()
+        if complete:
+            return _complete(copy)
         size = int(copy.size)
         etag = copy.sha256 or f"{size}-{copy.date:%Y%m%d%H%M%S}"
         start, stop = _range(request.httprequest, etag, size)
@@ -56,6 +60,43 @@ class Download(http.Controller):
             else _pieces(copy, start, stop - start, size)
         )
         return request.make_response(body, headers, status=status)
+
+
+def _complete(copy):
+    """Answer with one complete zip, made while it is sent: from its beginning."""
+    try:
+        whole = complete_zip(copy)
+    except EngineError as error:
+        _logger.warning("Download of %s: %s", copy.key, error.message)
+        raise Conflict(format_error(copy.env, error)) from error
+    name = copy.key.removesuffix(".age")
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Length": str(whole.size),
+        "Content-Disposition": http.content_disposition(name),
+        "Content-Encoding": "identity",
+        "Cache-Control": "private, no-store",
+    }
+    is_head = request.httprequest.method == "HEAD"
+    body = iter(()) if is_head else _batched(whole.pieces(), copy.key)
+    return request.make_response(body, headers)
+
+
+def _batched(pieces, key):
+    """Yield pieces in larger ones. What ends them early leaves the end out: whoever
+    fetches them sees that the download has failed."""
+    batch = bytearray()
+    try:
+        for piece in pieces:
+            batch += piece
+            if len(batch) >= PIECE:
+                yield bytes(batch)
+                batch.clear()
+    except EngineError as error:
+        _logger.warning("Download of %s: %s", key, error.message)
+        raise OSError("The backup is not what was stored.") from error
+    yield bytes(batch)
 
 
 def _range(asked, etag, size):

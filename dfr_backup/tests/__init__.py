@@ -6,6 +6,7 @@ from . import test_backup_storage
 from . import test_storage_places
 from . import test_console
 from . import test_identity
+from . import test_download_complete
 from . import test_incremental_read
 from . import test_ir_attachment
 from . import test_long_history

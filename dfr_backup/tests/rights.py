@@ -41,6 +41,7 @@ METHODS = {
     "backup.copy.action_delete": PASSWORD,
     "backup.copy.action_distrust": Right("system", "password"),
     "backup.copy.action_download": PASSWORD,
+    "backup.copy.action_download_complete": PASSWORD,
     "backup.copy.action_drill": MANAGER,
     "backup.copy.action_import": PASSWORD,
     "backup.copy.action_protect": MANAGER,

@@ -2,7 +2,7 @@
 
 from odoo.tests import HttpCase, new_test_user, tagged
 
-from ..models.copy.backup_copy import DOWNLOAD_SCOPE
+from ..models.copy.downloading import SCOPE as DOWNLOAD_SCOPE
 from ..models.grants import grant, remember_opened
 from ..models.plan.recovery_kit import KIT_SCOPE
 from ..wizards.backup_browse_file import FETCH_SCOPE

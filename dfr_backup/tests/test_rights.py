@@ -10,7 +10,7 @@ from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import config
 
 from ..engine.errors.people import IdentityNotConfirmed, PasswordNeeded
-from ..models.copy.backup_copy import DOWNLOAD_SCOPE
+from ..models.copy.downloading import SCOPE as DOWNLOAD_SCOPE
 from ..models.grants import grant
 from ..wizards.backup_import_wizard import UPLOAD_SCOPE
 from .archives import store_archive

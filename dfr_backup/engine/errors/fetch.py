@@ -48,6 +48,10 @@ class KeyNeeded(PermanentError, code="FETCH-05"):
     template = _("The archive is encrypted.")
     remedy = _("Give the private key, or the passphrase, that opens it.")
     remedy_first = _("Decrypt it first: give its key.")
+    remedy_export = _(
+        "This server does not have the key. Make the complete zip where the key is: "
+        "odoo backup export"
+    )
     remedy_option = _(
         "Give the file with the private key: --identity FILE. A passphrase is asked "
         "for on a terminal."

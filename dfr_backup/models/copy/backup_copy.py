@@ -25,20 +25,18 @@ from ...runs.verify import VerifyRun
 from ..actions import form_action, notification
 from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
-from ..grants import grant, granted, remember_opened
+from ..grants import granted, remember_opened
 from ..moments import from_odoo_datetime
 from .adoption import adopt_copies
 from .backup_backup import FACTS
 from .deleting import delete_stored
+from .downloading import SCOPE, download
 from .opening import identities_of, key_of, looked_into
 from .states import CLOCK_TOLERANCE, MANIFEST_FACTS, PRESENT_STATES
 
 _logger = logging.getLogger(__name__)
 
 SEEN_DAYS = 7  # after which nobody knows whether a copy still exists
-# for which an address can be used: an interrupted download goes on
-DOWNLOAD_SECONDS = 3600
-DOWNLOAD_SCOPE = "dfr_backup.download"
 
 
 class BackupCopy(models.Model):
@@ -279,34 +277,21 @@ class BackupCopy(models.Model):
         """Open the address from which the stored archive can be downloaded."""
         self._check_manager()
         self.ensure_one()
-        if self.state not in PRESENT_STATES:
-            raise UserError(self.env._("This backup is not there to be downloaded."))
-        copy = self.sudo()
-        with translate_engine_errors(self.env):
-            url = copy._get_checked_storage().download_url(
-                copy.key, copy.key, DOWNLOAD_SECONDS
-            )
-        self.env["backup.audit"]._note("download", self, copy.storage_id.name)
-        _logger.info(
-            "User %s downloads %s from %s", self.env.uid, copy.key, copy.storage_id.name
-        )
-        return {
-            "type": "ir.actions.act_url",
-            "url": url or self._download_path(),
-            "target": "self" if url else "download",
-        }
+        return download(self)
 
-    def _download_path(self):
-        """Return the address of our own download, for this user and for some minutes
-        only."""
-        token = grant(self, DOWNLOAD_SCOPE, DOWNLOAD_SECONDS)
-        return f"/dfr_backup/download/{self.id}/{token}"
+    @check_identity
+    def action_download_complete(self):
+        """Open the address from which one complete zip can be downloaded, which needs
+        no packs and is not encrypted."""
+        self._check_manager()
+        self.ensure_one()
+        return download(self, complete=True)
 
     @api.model
     def _from_download_token(self, number, token):
         """Return the copy that a token lets this user download; empty when it does
         not."""
-        return granted(self, DOWNLOAD_SCOPE, number, token)
+        return granted(self, SCOPE, number, token)
 
     def _check_manager(self):
         if not self.env.user.has_group("dfr_backup.group_manager"):
