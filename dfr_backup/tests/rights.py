@@ -91,6 +91,7 @@ METHODS = {
     "backup.staging.wizard.action_restore": PASSWORD,
     "backup.storage.action_fetch_host_key": MANAGER,
     "backup.storage.action_say_original": Right("system", "password"),
+    "backup.storage.action_prune": MANAGER,
     "backup.storage.action_scan": MANAGER,
     "backup.storage.action_take_over": PASSWORD,
     "backup.storage.action_test": MANAGER,
