@@ -15,6 +15,7 @@ from odoo.service.model import retrying
 
 from .. import odoo_config, run_queue
 from ..engine.errors import EngineError
+from ..engine.messages import Size
 from ..models.copy.states import PRESENT_STATES
 from ..models.job import turn
 from ..models.job.right_server import other_server
@@ -273,10 +274,18 @@ def _as_table(job):
         f"{dict(job._fields['state'].selection)[job.state]} in {job.duration:.0f} s"
     )
     lines += [
-        f"  {copy.storage_id.name}: {copy.location} ({copy.state})"
+        f"  {copy.storage_id.name}: {copy.location} ({copy.state}{_new_in(copy)})"
         for copy in job.copy_ids
     ]
     return "\n".join(lines)
+
+
+def _new_in(copy):
+    """Return how much of an incremental copy was not there before."""
+    if not copy.incremental:
+        return ""
+    new, everything = Size(int(copy.new_size)), Size(int(copy.packed_size))
+    return f", {new} new of {everything} of attachments"
 
 
 def _explained(told, indent):

@@ -7,7 +7,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
 from .. import odoo_config
-from ..console.runs import _as_json
+from ..console.runs import _as_json, _as_table
 from ..engine.encryption.files import generate_key
 from ..engine.errors.packs import (
     KeepsEverything,
@@ -17,6 +17,7 @@ from ..engine.errors.packs import (
     TakesAway,
 )
 from ..engine.identity import Identity
+from ..engine.messages import Size
 from ..engine.ownership.owners import Record
 from ..engine.postgres.snapshot import Snapshot
 from ..engine.sources.filestore import Attachment
@@ -200,6 +201,7 @@ class TestIncrementalRun(BackupCase):
         self.assertEqual((third.copy_ids.packs, third.copy_ids.new_size), (2, 0))
         self.assertEqual(_as_json(third)["copies"][0]["new_size"], 0)
         self.assertEqual(_as_json(third)["copies"][0]["packed_size"], 8500)
+        self.assertIn(str(Size(8500)), _as_table(third))
 
     def test_plan_goes_to_incremental_and_back(self):
         self.files([b"one" * 1000])
