@@ -165,6 +165,7 @@ KEEP_TWO = {
     "keep_within_days": 2,
 }
 PRUNE = 'result = env["backup.storage"].search([]).action_prune()["res_id"]'
+LARGER = LARGE.replace("12", "20")
 SCAN = 'result = env["backup.storage"].search([]).action_scan()["res_id"]'
 
 
@@ -240,7 +241,7 @@ def test_encrypted_backup_into_a_bucket(far, tmp_path, cell, instant):
 
 @pytest.mark.parametrize("instant", instants(PACKED, "packed"), ids=str)
 def test_incremental_backup(packed, tmp_path, cell, instant):
-    packed.driver.do(LARGE)  # so that there is something to pack
+    packed.driver.do(LARGER)  # a pack of several parts
     name, nth = instant
     outcome = packed.run(Fault(tmp_path, "kill", name, nth=nth))
     cell("kill -9, incremental", f"{name}, {nth}.", outcome)
