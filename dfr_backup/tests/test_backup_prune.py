@@ -37,7 +37,7 @@ class TestPrune(BackupCase):
         """Let the scheduled action look; return the runs that it makes."""
         known = self.prunes()
         with freeze_time(fields.Datetime.now() + timedelta(**later)):
-            self.env["backup.storage"]._create_due_prunes()
+            pruning.create_due(self.env["backup.storage"])
         return self.prunes() - known
 
     def test_known_are_all_that_were_not_deleted(self):

@@ -432,7 +432,6 @@ class BackupPlan(models.Model):
             due.create_due_verifications(self)
             due.create_due_drills(self)
             self.env["backup.storage"]._create_due_looks()
-            self.env["backup.storage"]._create_due_prunes()
         self.env["backup.job"]._supervise()
         self.env["backup.job"]._announce_forgotten()
         due.watch_promises(self)

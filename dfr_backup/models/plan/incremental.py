@@ -3,6 +3,7 @@
 import uuid
 
 from ...engine.errors.packs import NothingToShare
+from ..packs_obstacle import obstacle_in
 
 
 def obstacle_of(plan):
@@ -12,7 +13,7 @@ def obstacle_of(plan):
     if not plan.include_filestore:
         return NothingToShare()
     storages = plan.storage_ids._origin.sudo()
-    obstacles = (storage._packs_obstacle() for storage in storages)
+    obstacles = (obstacle_in(storage) for storage in storages)
     return next(filter(None, obstacles), None)
 
 

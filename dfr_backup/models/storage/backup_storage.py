@@ -25,7 +25,6 @@ from . import audited, pruning, setup
 from .form import columns_of_test, show_test
 from .location import claim, refuse_same_address
 from .operator_values import has_secret, refuse_set_fields, secret_of
-from .packs import obstacle_in
 
 KIB = 1024
 LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
@@ -293,12 +292,6 @@ class BackupStorage(models.Model):
             raise ReadOnlyStorage(storage=self.name)
         return self._guarded(may_write=True)
 
-    def _packs_obstacle(self):
-        """Return why backups here cannot share their attachment files, an EngineError;
-        None when they can."""
-        self.ensure_one()
-        return obstacle_in(self)
-
     def _locks(self):
         """Tell whether what is stored cannot be deleted for a while."""
         return False
@@ -424,27 +417,9 @@ class BackupStorage(models.Model):
 
     @api.model
     def _create_due_looks(self):
-        """Create a scan of the storages of ours that nobody has listed for a day."""
-        jobs = self.env["backup.job"]
-        waiting = [("kind", "=", "scan"), ("state", "in", ("pending", "running"))]
-        if jobs.search_count(waiting, limit=1):
-            return
-        now = fields.Datetime.now()
-        due = _looked_after(self).filtered(
-            # what was listed in the future was so under a clock that was ahead
-            lambda storage: (
-                not storage.listed_at
-                or not now - LOOK_AGAIN <= storage.listed_at <= now + CLOCK_TOLERANCE
-            )
-        )
-        if due:
-            due.listed_at = fields.Datetime.now()  # one that fails is not tried at once
-            steps = ScanRun.planned(storages=due)
-            jobs._create_run("scan", steps, "schedule")
-
-    @api.model
-    def _create_due_prunes(self):
-        """Create a run that deletes packs which no backup needs, once a day."""
+        """Create a scan of the storages of ours that nobody has listed for a day, and a
+        run that deletes packs which no backup needs, once a day."""
+        _create_due_scan(self)
         pruning.create_due(self)
 
     @api.model
@@ -484,6 +459,24 @@ def _is_configuration(name):
     its kind."""
     names = {kind.name for kind in kinds()}
     return name.partition("_")[0] in names or name in ("provider", "external_name")
+
+
+def _create_due_scan(storages):
+    jobs = storages.env["backup.job"]
+    waiting = [("kind", "=", "scan"), ("state", "in", ("pending", "running"))]
+    if jobs.search_count(waiting, limit=1):
+        return
+    now = fields.Datetime.now()
+    due = _looked_after(storages).filtered(
+        # what was listed in the future was so under a clock that was ahead
+        lambda storage: (
+            not storage.listed_at
+            or not now - LOOK_AGAIN <= storage.listed_at <= now + CLOCK_TOLERANCE
+        )
+    )
+    if due:
+        due.listed_at = fields.Datetime.now()  # one that fails is not tried at once
+        jobs._create_run("scan", ScanRun.planned(storages=due), "schedule")
 
 
 def _looked_after(storages):

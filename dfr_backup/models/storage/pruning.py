@@ -14,6 +14,7 @@ from ...engine.packs.owner import Owner, Place
 from ...engine.packs.prune import Prune
 from ...engine.progress import Progress
 from ...runs.prune import PruneRun
+from ..packs_obstacle import obstacle_in
 
 AGAIN = timedelta(hours=20)  # a daily plan's runs do not begin on the second
 
@@ -21,7 +22,7 @@ AGAIN = timedelta(hours=20)  # a daily plan's runs do not begin on the second
 def require_prunable(storage):
     """Raise the EngineError of why no packs are deleted in a storage."""
     storage._get_own_storage()
-    obstacle = storage._packs_obstacle()
+    obstacle = obstacle_in(storage)
     if obstacle:
         raise obstacle
     storage.env["backup.identity"]._require_still_ours(storage)
@@ -112,7 +113,7 @@ def _all(domain):
 
 
 def _is_due(storage):
-    if storage.is_foreign or storage._packs_obstacle():
+    if storage.is_foreign or obstacle_in(storage):
         return False
     if storage.env["backup.identity"]._objection(storage):
         return False

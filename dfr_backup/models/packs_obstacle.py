@@ -1,6 +1,6 @@
 """Whether backups in a storage can share their attachment files."""
 
-from ...engine.errors.packs import (
+from ..engine.errors.packs import (
     KeepsEverything,
     LocksForTime,
     SharedByDatabases,
