@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -31,22 +32,24 @@ def main():
     lock = places.only_one()
     places.prepare()
     base = days_content.ensure(options.size)
-    rounds = []
+    rounds, extras = [], {}
     try:
         with days_servers.started(options) as place:
             for number in range(options.rounds):
-                rounds.append(Round(options, place, base, number).run())
+                rounds.append({})
+                Round(options, place, base, number, rounds[-1]).run()
             extras = Extras(options, place).run()
-    finally:
-        _clean_up()
-    middle = days_report.middle(rounds)
+    except (KeyboardInterrupt, ChildFailed) as error:
+        say(f"Ended: {error}. What follows is what was measured so far")
     RESULT.write_text(
         json.dumps({"size_mib": options.size, "rounds": rounds, "extras": extras})
     )
+    middle = days_report.middle(rounds)
     machine = ", ".join(f"{key} {value}" for key, value in report.machine().items())
     print(f"\n{options.size} MiB of SQL, {options.storage}, {machine}")
     print("\n".join(days_report.table(middle)))
     print("\n".join(days_report.verdicts(middle, extras)))
+    _clean_up()
     lock.close()
 
 
@@ -126,13 +129,13 @@ def _stat(pid):
 class Round:
     """Four days, from the beginning, and a restore of the last one."""
 
-    def __init__(self, options, place, base, number):
+    def __init__(self, options, place, base, number, results):
         self._options = options
         self._place = place
         self._base = base
         self._number = number
         self._child = Child(days_servers.environment())
-        self._results = {}
+        self._results = results
 
     def run(self):
         _clean_up()
@@ -143,7 +146,6 @@ class Round:
                 days_content.live(self._options.size, day)
             self._day(day)
         self._restore()
-        return self._results
 
     def _day(self, day):
         todo = [("ours", self._ours), ("restic", self._restic)]
@@ -220,6 +222,8 @@ class Round:
             self._note(name, work())
         except ChildFailed as error:  # the others are measured all the same
             say(f"{name}: {error}")
+        finally:  # else autovacuum would look after it, while others are measured
+            days_content.drop(TARGET)
 
     def _restore_ours(self):
         return self._child(
@@ -237,8 +241,8 @@ class Round:
         subprocess.run(
             ["createdb", "-T", "template0", "-E", "unicode", TARGET], check=True
         )
-        dumped = " ".join(restic("dump", "--tag", "dump", "latest", "/database.sql"))
-        load = f"{dumped} | psql -Xq1 -v ON_ERROR_STOP=1 -d {TARGET}"
+        dumping = restic("dump", "--tag", "dump", "latest", "/database.sql")
+        load = f"{shlex.join(dumping)} | psql -Xq1 -v ON_ERROR_STOP=1 -d {TARGET}"
         back = restic("restore", "latest", "--tag", "files", "--target", str(target))
         return self._child(
             "command",

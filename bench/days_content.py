@@ -74,7 +74,7 @@ def begin(base):
 def drop(database):
     """Delete a database, if there is one, and its files."""
     silent = {**os.environ, "PGOPTIONS": "-c client_min_messages=error"}
-    command = ["dropdb", "--if-exists", "--force", database]
+    command = ["dropdb", "--if-exists", database]
     subprocess.run(command, env=silent, check=True)
     shutil.rmtree(places.filestore(database), ignore_errors=True)
 

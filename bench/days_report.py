@@ -73,16 +73,16 @@ def verdicts(found, extras):
     yield _ratio("first / whole zip: wall", first, whole_first, "wall", 1.1)
     yield _ratio("bytes stored, repeat / whole zip", ours, whole, "stored", 0.1)
     yield _ratio("bytes read of the filestore", ours, whole, "read", 0.05)
-    if ours["requests"]:
+    if ours and ours["requests"]:
         yield _requests("requests of a repeated run", ours)
     if many := extras.get("many packs"):
         yield _requests("requests with 800 packs", many)
-    memory = extras["memory"]
-    yield _ratio(
-        "peak memory, many names / today's", memory["ours"], memory["today"], "rss", 1.2
-    )
-    packs = max(ours["temporary"], first["temporary"]) / PACK
-    yield _line("temporary space, in packs", packs, MOST_PACKS)
+    memory = extras.get("memory", {})
+    names = memory.get("ours"), memory.get("today")
+    yield _ratio("peak memory, many names / today's", *names, "rss", 1.2)
+    if ours and first:
+        packs = max(ours["temporary"], first["temporary"]) / PACK
+        yield _line("temporary space, in packs", packs, MOST_PACKS)
     back = found.get("ours, restore"), found.get("restic, restore")
     yield _ratio("restore / restic and psql: wall", *back, "wall", 1.0)
 
