@@ -24,6 +24,7 @@ class Turn:
     def __init__(self, work, borders=()):
         self.borders = list(borders)
         self.ended = False
+        self.killed = False
         self.stood = 0  # borders at which it stood still
         self.error = None
         self._work = work
@@ -41,13 +42,16 @@ class Turn:
             raise self.error
 
     def before(self, name, kind):
-        """Called by its work before each operation."""
+        """Called by its work before each operation. Who was killed does no more."""
+        if self.killed:
+            raise Killed
         self._counts[name, kind] += 1
         for border in self.borders:
             if border.at == (name, kind) and border.number == self._counts[name, kind]:
                 self.borders.remove(border)
                 self.stood += 1
                 if border.kills:
+                    self.killed = True
                     raise Killed
                 self._stop.release()
                 self._go.acquire()

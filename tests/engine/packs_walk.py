@@ -368,7 +368,7 @@ class Walk:
         """Return what a server does, and the borders where it may stand still."""
         if not prunes:
             return (lambda: self.backup(server)), BACKUP_BORDERS
-        works = [self.week, self.hour, self.prune]
+        works = [self.week, self.hour, self.hour, self.prune]
         work = self.random.choice(works)
         return (lambda: work(server)), PRUNE_BORDERS
 
@@ -741,7 +741,7 @@ def main(steps, seed):
     return len(rare)
 
 
-def try_rules(name, most=1000):
+def try_rules(name, most=2000):
     """Switch off each rule in turn, and say when it is missed. Return how many are
     not, or are although they have another reason."""
     wrong = 0
