@@ -106,6 +106,8 @@ class Law:
             raise Broken(f"{key} is deleted before its pack")
 
     def _require_own(self, seat, key):
+        if sidecar_key(key) not in seat.listed:
+            return  # whose it is, nobody has said until then
         beside = self.storage.objects.get(sidecar_key(key))
         try:
             about = beside and parse_pack_sidecar(beside[0], sidecar_key(key))

@@ -197,11 +197,12 @@ class Prune:
 
     def _require_unchanged(self, before: Listing, key: str, progress: Progress) -> None:
         """List again. Raise StorageChanged when that shows other backups than those
-        that were read, or not the same condemnation."""
+        that were read, or not the same condemnation and sidecar of the pack."""
         after = Listing.of(self._storage, progress)
         same = list(before.manifests()) == list(after.manifests())
-        condemned = condemned_key(key)
-        if not same or before.objects.get(condemned) != after.objects.get(condemned):
+        for beside in (condemned_key(key), sidecar_key(key)):
+            same &= before.objects.get(beside) == after.objects.get(beside)
+        if not same:
             raise StorageChanged(location=self._storage.location(""))
 
     def _delete(self, pack: Unneeded, pruned: Pruned) -> None:
