@@ -33,7 +33,7 @@ from . import test_backup_setup
 from . import test_backup_size
 from . import test_translations
 from . import test_backup_lists
-from . import test_backup_cautions
+from . import test_plan_warnings
 from . import test_clocks
 from . import test_trust
 from . import test_uninstall

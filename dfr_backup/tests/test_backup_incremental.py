@@ -92,9 +92,9 @@ class TestIncrementalPlan(BackupCase):
         obstacle = obstacle_of(self.plan)
         self.assertIsInstance(obstacle, kind)
         self.env.invalidate_all()
-        self.assertIn(format_error(self.env, obstacle), self.plan.cautions or "")
+        self.assertIn(format_error(self.env, obstacle), self.plan.warnings or "")
         self.plan.incremental = False
-        self.assertNotIn(format_error(self.env, obstacle), self.plan.cautions or "")
+        self.assertNotIn(format_error(self.env, obstacle), self.plan.warnings or "")
 
     def test_plan_is_complete_unless_somebody_wants_it_otherwise(self):
         plan = self.env["backup.plan"].create(

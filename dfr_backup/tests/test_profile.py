@@ -318,7 +318,7 @@ class TestProfile(BackupCase):
         self.assertTrue(storage.profile_problem)
         self.assertIn(storage, self.plan.storage_ids)
         self.plan.invalidate_recordset()
-        self.assertIn(storage.profile_problem, self.plan.cautions)
+        self.assertIn(storage.profile_problem, self.plan.warnings)
         self.assertEqual(self.codes()["section"]["tone"], "danger")
         named = patch.dict("os.environ", {"DFR_BACKUP_PROFILE": ""})
         with named, self.assertRaises(SectionGone):

@@ -162,11 +162,11 @@ class TestStoragePlaces(BackupCase):
     def test_who_shares_a_location_is_told_to_move(self):
         place_id = self.storage.place_id
         self.assertFalse(self.storage.is_shared)
-        before = self.storage.caution
+        before = self.storage.warnings
         odoo_config.owners().share_with(place_id, self.identity())
         self.storage.invalidate_recordset()
         self.assertTrue(self.storage.is_shared)
-        self.assertNotEqual(self.storage.caution, before)
+        self.assertNotEqual(self.storage.warnings, before)
         problems = all_problems(self.env, {})
         self.assertIn("shared", [problem["kind"] for problem in problems])
         odoo_config.owners().open_to(place_id, self.identity())

@@ -198,7 +198,7 @@ class BackupPlan(models.Model):
         "hears of "
         "it, once. 0: never.",
     )
-    cautions = fields.Text(compute="_compute_cautions")
+    warnings = fields.Text(compute="_compute_warnings")
 
     _lock_timeout_positive = models.Constraint(
         "CHECK (lock_timeout > 0 AND patience >= 0)",
@@ -248,9 +248,9 @@ class BackupPlan(models.Model):
         "verify_every",
         "drill_every",
     )
-    def _compute_cautions(self):
+    def _compute_warnings(self):
         for plan in self:
-            plan.cautions = "\n".join(warnings_of(plan)) or False
+            plan.warnings = "\n".join(warnings_of(plan)) or False
 
     @api.depends("storage_ids", "tz", "retention", *RULES)
     def _compute_retention_preview(self):

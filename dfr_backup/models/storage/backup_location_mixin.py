@@ -32,8 +32,8 @@ class BackupLocationMixin(models.AbstractModel):
     _name = "backup.location.mixin"
     _description = "Record at a Location That Has an Owner"
 
-    caution = fields.Text(
-        compute="_compute_caution", help="What this storage cannot protect from."
+    warnings = fields.Text(
+        compute="_compute_warnings", help="What this storage cannot protect from."
     )
 
     place_id = fields.Char(
@@ -230,8 +230,8 @@ class BackupLocationMixin(models.AbstractModel):
         return ["provider", "is_shared", *sorted(folders & set(self._fields))]
 
     @api.depends(_depends_on_directories)
-    def _compute_caution(self):
+    def _compute_warnings(self):
         for storage in self:
             shared = storage.is_shared and sharing_in_words(storage)
             found = filter(None, [shared, warning_of(storage)])
-            storage.caution = "\n".join(found) or False
+            storage.warnings = "\n".join(found) or False

@@ -9,7 +9,7 @@ from .common import BackupCase
 
 
 @tagged("post_install", "-at_install")
-class TestBackupCautions(BackupCase):
+class TestPlanWarnings(BackupCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -22,7 +22,7 @@ class TestBackupCautions(BackupCase):
             }
         )
 
-    def cautions(self, **values):
+    def warnings(self, **values):
         """Return what the form says while these values are typed."""
         form = Form(self.plan)
         for name, value in {"storage_ids": None, **values}.items():
@@ -30,10 +30,10 @@ class TestBackupCautions(BackupCase):
                 form.storage_ids.add(self.away)
             else:
                 form[name] = value
-        return form.cautions or ""
+        return form.warnings or ""
 
     def test_careful_plan_gets_none(self):
-        self.assertEqual(self.cautions(), "")
+        self.assertEqual(self.warnings(), "")
 
     def test_what_is_dangerous_says_why(self):
         said = set()
@@ -47,12 +47,12 @@ class TestBackupCautions(BackupCase):
             {"verify_every": "0"},
         ):
             with self.subTest(values):
-                (caution,) = self.cautions(**values).splitlines()
-                self.assertNotIn(caution, said)
-                said.add(caution)
+                (said_now,) = self.warnings(**values).splitlines()
+                self.assertNotIn(said_now, said)
+                said.add(said_now)
 
     def test_promise_that_cannot_be_kept_names_both_times(self):
-        said = self.cautions(frequency="monthly", promise_hours=700)
+        said = self.warnings(frequency="monthly", promise_hours=700)
         for hours in ("700", "744"):
             self.assertIn(hours, said)
 
@@ -71,12 +71,12 @@ class TestBackupCautions(BackupCase):
             {"retention": "custom", **none, "keep_last": 1, "keep_minimum": 1}
         )
         self.assertTrue(warnings.retention_warning(self.plan))
-        self.assertIn(warnings.retention_warning(self.plan), self.plan.cautions)
+        self.assertIn(warnings.retention_warning(self.plan), self.plan.warnings)
         self.plan.keep_daily = 2
         self.assertFalse(warnings.retention_warning(self.plan))
 
     def test_all_here(self):
-        self.assertEqual(self.plan.cautions, warnings.off_site_warning(self.plan))
+        self.assertEqual(self.plan.warnings, warnings.off_site_warning(self.plan))
         self.plan.storage_ids += self.away
         self.assertFalse(warnings.off_site_warning(self.plan))
 
@@ -86,19 +86,19 @@ class TestBackupCautions(BackupCase):
             "age_passphrase": "a long enough passphrase",
         }
         self.plan.write({**passphrase, "storage_ids": [(4, self.away.id)]})
-        self.assertEqual(self.plan.cautions, warnings.encryption_warning(self.plan))
+        self.assertEqual(self.plan.warnings, warnings.encryption_warning(self.plan))
         self.plan._note_kit()
-        self.assertFalse(self.plan.cautions)
+        self.assertFalse(self.plan.warnings)
         self.plan.sudo().sealed_secrets = {"age_passphrase": "v1:nonsense"}
         self.plan.invalidate_recordset()
-        self.assertTrue(self.plan.cautions, "a stored passphrase that cannot be opened")
+        self.assertTrue(self.plan.warnings, "a stored passphrase that cannot be opened")
 
     def test_drill_without_a_key(self):
         recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
         self.plan.write({"encryption": "recipients", "age_recipients": recipient})
         self.plan.drill_every = "7"
         self.assertTrue(warnings.restore_test_warning(self.plan))
-        self.assertIn(warnings.restore_test_warning(self.plan), self.plan.cautions)
+        self.assertIn(warnings.restore_test_warning(self.plan), self.plan.warnings)
         self.plan.age_identity = "AGE-SECRET-KEY-1"
         self.assertFalse(warnings.restore_test_warning(self.plan))
 
@@ -106,7 +106,7 @@ class TestBackupCautions(BackupCase):
 
     def test_mounted_share_is_another_place(self):
         self.assertFalse(self.storage._is_off_site())
-        self.assertFalse(self.away.caution)
+        self.assertFalse(self.away.warnings)
         lines = (
             "1 0 8:1 / / rw - ext4 /dev/sda rw",
             f"2 1 {{}} / {self.root}/disk rw - {{}} x rw",
@@ -124,7 +124,7 @@ class TestBackupCautions(BackupCase):
                 self.storage.invalidate_recordset()
                 self.assertEqual(self.storage._is_off_site(), off_site)
                 self.assertEqual(self.storage._is_beside_the_data(), beside)
-                said.append(self.storage.caution)
+                said.append(self.storage.warnings)
         share, other_disk, same_disk = said
         self.assertFalse(share)
         self.assertTrue(other_disk and same_disk)
