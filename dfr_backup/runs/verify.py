@@ -1,18 +1,21 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
+import contextlib
 from functools import cached_property
 
 from ..engine.catalog.catalogued import compare_stored
 from ..engine.catalog.upload_receiver import compare_found
-from ..engine.errors import Mismatch
+from ..engine.errors import EngineError, Mismatch
 from ..engine.manifest.pack_use import PackUse
 from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Message, _
+from ..engine.packs.listing import condemn
+from ..engine.packs.names import has_prefix
 from ..engine.packs.reading import check_packs
 from ..engine.progress import Progress
 from ..engine.storages.base import Storage
 from .base import Run
-from .records import CopyRecord
+from .records import CopyRecord, StorageRecord
 from .registry import register
 from .steps import VERIFY
 
@@ -54,9 +57,22 @@ class VerifyRun(Run):
         """Read back the packs of an incremental backup, each once in a run, however
         many backups need it."""
         good = self._good.setdefault(copy.storage_id.id, set())
-        check_packs(target, sidecar, progress, good)
+        storage = copy.storage_id
+        check_packs(
+            target, sidecar, progress, good, lambda use: self._condemn(storage, use)
+        )
         count = len(sidecar.packs or ())
         progress.log(Message(_("%(packs)s packs that it needs: right"), packs=count))
+
+    def _condemn(self, storage: StorageRecord, use: PackUse) -> None:
+        """Let no later backup count on a damaged pack of this database, and none that
+        needs it count as good."""
+        packs, catalogue = self.context.packs, self.context.catalogue
+        with contextlib.suppress(EngineError):  # that it is damaged says more
+            if has_prefix(use.key, packs.owner(storage).prefixes):
+                condemn(storage._get_own_storage(), use.key)
+        with contextlib.suppress(EngineError):
+            catalogue.note_bad_pack(storage, use.key)
 
     def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
         if copy.origin != "odoo":

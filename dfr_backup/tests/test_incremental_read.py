@@ -67,6 +67,28 @@ class TestIncrementalRead(IncrementalCase):
         self.assertEqual(errors, {first: False, second: ContentDiffers.code})
         self.assertEqual((first.state, second.state), ("verified", "damaged"))
 
+    def test_a_damaged_pack_is_counted_on_no_more(self):
+        first, second = self.backup(ONE), self.backup(ONE, TWO)
+        twin = self.backup(ONE, TWO)
+        twin.write({"proven_at": fields.Datetime.now(), "proven_seconds": 7})
+        _shared, last = self.packs()
+        data = bytearray(last.read_bytes())
+        data[80] ^= 1
+        last.write_bytes(data)
+        self.verify(second)
+        self.assertEqual((first.state, twin.state), ("verified", "damaged"))
+        self.assertFalse(twin.proven_at)
+        again = self.backup(ONE, TWO)
+        self.assertEqual(len(self.packs()), 3, "what it held is stored anew")
+        self.assertEqual(self.verify(again).state, "success")
+
+    def test_only_a_scan_counts_as_a_look_at_packs(self):
+        self.storage.listed_at = False
+        self.backup(ONE)
+        self.assertFalse(self.storage.listed_at)
+        self.scan()
+        self.assertTrue(self.storage.listed_at)
+
     # === LOOKED INTO === #
 
     def test_attachment_is_fetched(self):

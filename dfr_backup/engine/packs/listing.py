@@ -49,6 +49,12 @@ class Listing:
         return self.has(use.key, use.size) and not self.is_condemned(use.key)
 
 
+def condemn(storage: Storage, key: str) -> None:
+    """Let no backup count on a pack any more: what it holds is stored anew. It stays
+    as long as any names it. Raise EngineError."""
+    storage.put_bytes(b"dfr_backup: condemned\n", condemned_key(key))
+
+
 def read_small(storage: Storage, key: str) -> bytes:
     """Return a small object; of a larger one, more than anybody takes."""
     with storage.open(key) as stream:

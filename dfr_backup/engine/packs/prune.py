@@ -16,7 +16,7 @@ from ..errors.packs import StorageChanged
 from ..manifest.names import PACK_SIDECAR, sidecar_key
 from ..progress import Progress
 from .index import Index
-from .listing import Listing, read_small
+from .listing import Listing, condemn, read_small
 from .names import CONDEMNATION, clock_key, condemned_key, has_prefix, stem_of
 from .needed import ARCHIVES, KnownCopy, Needs, read_needs, require_listed
 from .owner import Owner, Place
@@ -147,8 +147,7 @@ class Prune:
         for pack in unneeded:
             old = now - listing.objects[pack.key].modified >= self._terms.young
             if old and pack.since is None:
-                key = condemned_key(pack.key)
-                self._storage.put_bytes(b"dfr_backup: condemned\n", key)
+                condemn(self._storage, pack.key)
                 checkpoint("packs.condemned")
                 pruned.condemned.append(pack)
 

@@ -2,7 +2,7 @@
 backups needs to know no more than this."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,6 +13,7 @@ from ..archive.reader import is_attachment
 from ..archive.zip_directory import Entry
 from ..catalog.browse import Identities
 from ..catalog.catalogued import require_packs
+from ..errors import Mismatch
 from ..errors.fetch import DamagedArchive
 from ..errors.other import NoManifest
 from ..errors.packs import AttachmentsDiffer, NotIncremental
@@ -176,15 +177,24 @@ def open_backup(
 
 
 def check_packs(
-    storage: Storage, sidecar: Sidecar, progress: Progress, good: set[PackUse]
+    storage: Storage,
+    sidecar: Sidecar,
+    progress: Progress,
+    good: set[PackUse],
+    bad: Callable[[PackUse], None] = lambda _use: None,
 ) -> None:
     """Read back every pack that a backup needs and that is not known to be ``good``,
     and note that it is. Of a backup that is not encrypted compare also which files
-    they have. Raise Mismatch and other EngineErrors."""
+    they have. Raise Mismatch, after ``bad`` was told which pack, and other
+    EngineErrors."""
     backup = open_backup(storage, sidecar)
     for part in backup.parts:
         if part.use and (known := replace(part.use, wanted=None)) not in good:
-            part.verify(progress)
+            try:
+                part.verify(progress)
+            except Mismatch:
+                bad(part.use)
+                raise
             good.add(known)
     if backup.can_look:
         backup.require_content()

@@ -1,10 +1,13 @@
 """The one place where the catalogue notes what a storage holds: for runs, imports and
 scans."""
 
+import contextlib
+
 from odoo import fields
 
 from ...engine.catalog.facts import catalogue_facts, owner_of
-from ...engine.errors import Mismatch
+from ...engine.catalog.scan import read_sidecar
+from ...engine.errors import Mismatch, PermanentError
 from ...engine.errors.archive import NoManifestBeside
 from ...engine.errors.fetch import ArchiveMissing
 from ...engine.errors.packs import PackMissing
@@ -91,7 +94,19 @@ class Catalogue:
         self._persist(there, {"seen_at": now})
         for copy in copies - there:
             self._record_lost(copy, False, progress)
-        self._persist(storage, {"listed_at": now})
+        # whether all packs are there, only a scan of the sidecars tells
+        if not any(copies.mapped("incremental")):
+            self._persist(storage, {"listed_at": now})
+
+    def note_bad_pack(self, storage, key):
+        """Note that every backup of a storage is damaged that needs this pack."""
+        here = [("storage_id", "=", storage.id), ("state", "in", PRESENT_STATES)]
+        target = storage._get_storage()
+        for copy in self._copies.search([*here, ("incremental", "=", True)]):
+            with contextlib.suppress(PermanentError):  # its own look will say why
+                sidecar = read_sidecar(target, sidecar_key(copy.key))
+                if any(use.key == key for use in sidecar.packs or ()):
+                    self._persist(copy, {"state": "damaged", **NOT_TESTED})
 
     def _record_found(self, storage, item, copy, progress):
         values = self._values_of(storage, item.sidecar, copy)
