@@ -96,6 +96,11 @@ class PackedFiles:
             raise KeysChanged()
         packed = self._kept(storage)
         if packed is None:
+            if (
+                self._job.run_state.packed is None
+            ):  # packing has failed: no file is in it
+                nothing = content.summed(())
+                return Packed((), nothing, FilestoreReport(), new_files=0, new_bytes=0)
             if not self._list.exists():
                 raise ArchiveGone(folder=self._work)
             packed = self._pack(

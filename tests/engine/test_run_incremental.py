@@ -401,3 +401,13 @@ def test_an_interrupted_pack_is_removed(incremental, storages):
     assert is_whole(first, job)
     assert not partial.exists()
     assert pack not in packs_of(first)
+
+
+def test_the_database_is_stored_without_a_filestore(incremental):
+    shutil.rmtree(incremental.files.filestore_path())
+    job = incremental.job
+    assert job.perform() == "partial"
+    assert {copy.state for copy in job.copy_ids} == {"verified"}
+    for storage in job._storages():
+        members = restored(storage, job)
+        assert INCREMENTAL_DUMP in members
