@@ -1,6 +1,7 @@
 """One restore, from top to bottom, and the drill that proves that one would work."""
 
 from ..engine.errors import EngineError, Mismatch
+from ..engine.errors.packs import AttachmentsLost
 from ..engine.errors.restore import LOST_ATTACHMENTS, is_acceptable
 from ..engine.messages import Message, _
 from ..engine.policy.outcome import whole_state
@@ -40,6 +41,7 @@ class RestoreRun(Run):
     loud = True  # the backup may be worth nothing
     priority = FIRST  # somebody waits for it
     durable = True  # what is restored stays, also after a loss of power
+    rescues = True  # what a pack has lost may come from another storage
     whole = False  # the archive is looked at as a whole before it is loaded
     accepts: tuple[str, ...] = ()  # what never stops it
 
@@ -120,14 +122,17 @@ class RestoreRun(Run):
             return lambda progress: self.fetch(progress, step)
         ours = getattr(self, step.kind, None)
         work = ours or self.restore.works()[step.kind]
-        return lambda progress: self._noting(work, progress)
+        return lambda progress: self._noting(work, step, progress)
 
-    def _noting(self, work: Work, progress: Progress) -> None:
+    def _noting(self, work: Work, step: StepRecord, progress: Progress) -> None:
         """Do a step, and remember what somebody may accept of what ends it: the form
-        of the next restore asks for that."""
+        of the next restore asks for that. A copy whose packs have lost something is
+        damaged."""
         try:
             work(progress)
         except EngineError as error:
+            if isinstance(error, AttachmentsLost):
+                self.context.store.persist(step.copy_id, {"state": "damaged"})
             found = self.restore.to_accept or [error]
             self.context.restores.note_to_accept(filter(is_acceptable, found))
             raise
@@ -143,7 +148,8 @@ class RestoreRun(Run):
             progress.warn(Message(NOT_TRUSTED, key=key))
         known = copy._catalogued_to_restore()
         try:
-            others = self.context.restores.other_storages(copy)
+            restores = self.context.restores
+            others = restores.other_storages(copy) if self.rescues else ()
             place = storage._get_storage(), copy.key
             self.restore.fetch(*place, progress, known, others)
         except Mismatch:
@@ -177,6 +183,7 @@ class DrillRun(RestoreRun):
     anywhere = False
     priority = LAST
     durable = False
+    rescues = False  # else the copy would not have proved itself
     whole = True
     # nobody is there who could accept it: it warns
     accepts = LOST_ATTACHMENTS
