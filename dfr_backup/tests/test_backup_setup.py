@@ -11,6 +11,7 @@ from ..engine.errors.sftp import NobodyListens
 from ..engine.messages import Size
 from ..models.overview.advice import SETUP_STATE
 from ..models.plan.recipients import is_reachable
+from ..models.plan.recovery_kit import page_values
 from ..wizards.backup_setup import ORDER
 from .common import BackupCase
 
@@ -369,3 +370,13 @@ class TestRecoveryKit(BackupCase):
             self.assertTrue(self.plan.kit_downloaded_at)
             self.plan.write(change)
             self.assertFalse(self.plan.kit_downloaded_at, change)
+
+    def test_incremental_backups_have_a_recipe_of_their_own(self):
+        self.plan._note_kit()
+        self.assertFalse(page_values(self.plan)["incremental"])
+        self.plan.incremental = True
+        self.assertFalse(self.plan.kit_downloaded_at, "the printed one is no use")
+        values = page_values(self.plan)
+        self.assertTrue(values["incremental"])
+        page = self.env["ir.qweb"]._render("dfr_backup.recovery_kit", values)
+        self.assertIn("database.sql", page)

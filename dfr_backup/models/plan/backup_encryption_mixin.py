@@ -12,7 +12,13 @@ from .recovery_kit import KIT_SCOPE, KIT_SECONDS
 
 MIN_PASSPHRASE = 12  # characters
 # a page that was printed before one of these changed tells the wrong things
-PRINTED = {"encryption", "age_recipients", "age_passphrase", "storage_ids"}
+PRINTED = {
+    "encryption",
+    "age_recipients",
+    "age_passphrase",
+    "storage_ids",
+    "incremental",
+}
 
 
 class BackupEncryptionMixin(models.AbstractModel):
@@ -111,6 +117,7 @@ class BackupEncryptionMixin(models.AbstractModel):
             self.age_recipients,
             self.sudo().sealed_secrets,
             self.storage_ids,
+            self.incremental,
         )
 
     def _note_kit(self):

@@ -20,6 +20,7 @@ def page_values(plan):
     return {
         **_sentences(plan, encrypted),
         "plan": plan,
+        "incremental": plan.incremental or _has_incremental(newest),
         "lang": (plan.env.lang or "en").partition("_")[0],
         "keys": [(key, fingerprint(key)) for key in plan._recipients()],
         "storages": [
@@ -32,6 +33,10 @@ def page_values(plan):
             for storage in newest
         ],
     }
+
+
+def _has_incremental(newest):
+    return any(copy.incremental for copy in newest.values())
 
 
 def _sentences(plan, encrypted):
