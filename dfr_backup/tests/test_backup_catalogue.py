@@ -22,6 +22,7 @@ from ..engine.manifest.signature import Signer, signature_of
 from ..engine.messages import to_json
 from ..engine.progress import Progress
 from ..engine.storages.local.storage import LocalStorage
+from ..models.copy.downloading import download_path
 from ..models.job.catalogue import Copies
 from ..models.job.restores import Restores
 from ..models.plan.copies import stored
@@ -546,7 +547,7 @@ class TestBackupCatalogue(CatalogueCase):
     def test_download_token_is_for_one_user_and_one_copy(self):
         copy, other = self.store(), self.store(1)
         manager = new_test_user(self.env, "m", groups="dfr_backup.group_manager")
-        token = copy.with_user(manager)._download_path().rpartition("/")[2]
+        token = download_path(copy.with_user(manager)).rpartition("/")[2]
         copies = self.env["backup.copy"].with_user(manager)
         self.assertEqual(copies._from_download_token(copy.id, token), copy)
         self.assertFalse(copies._from_download_token(other.id, token))

@@ -37,7 +37,8 @@ class CopyNotListed(PermanentError, code="PACK-04"):
     )
     remedy = _(
         "Nothing was deleted. Check the storage, then scan it: the list may have been "
-        "incomplete, or somebody else deletes there."
+        "incomplete, or somebody else deletes there. A backup that is gone for good "
+        "must be deleted in Stored Backups."
     )
 
 
@@ -58,8 +59,8 @@ class ExportFirst(PermanentError, code="PACK-06"):
         "packs beside it."
     )
     remedy = _(
-        "Make a complete zip of it first, where its packs are: odoo backup export "
-        "BACKUP --to FULL.zip"
+        "Make a complete zip of it first, by “odoo backup export BACKUP --to FULL.zip” "
+        "where its packs are."
     )
 
 
