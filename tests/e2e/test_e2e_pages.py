@@ -15,7 +15,7 @@ OVERVIEW = ".o_backup_overview"
 LIST = ".o_list_view .o_data_row"
 FORM = ".o_form_view .o_form_sheet"
 DIALOG = ".modal-content"
-ON_THE_OVERVIEW = f"{OVERVIEW} :is(button, a[href]):not([disabled])"
+ON_THE_OVERVIEW = f"{OVERVIEW} :is(button, a[href], summary):not([disabled])"
 # what tells a focused element from one that is not
 LOOK = """element => {
     const style = getComputedStyle(element);
@@ -140,6 +140,8 @@ def test_axe_finds_nothing_serious_in_the_guided_set_up(show):
 def test_the_keyboard_reaches_everything_on_the_overview_and_shows_where_it_is(show):
     page = show("backups", f"{OVERVIEW} .o_backup_plan")
     page.wait_for_selector(".o_backup_trend canvas")
+    unfold = "all => all.forEach(one => { one.open = true })"
+    page.eval_on_selector_all(f"{OVERVIEW} details", unfold)
     wanted = page.locator(ON_THE_OVERVIEW)
     plain = [wanted.nth(n).evaluate(LOOK) for n in range(wanted.count())]
     wanted.nth(0).focus()

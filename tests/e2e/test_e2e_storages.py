@@ -339,7 +339,8 @@ def test_download_in_pieces(instance, restore):
     content = run.archive.read_bytes()
     token = """
 copy = env["backup.copy"].search([]).with_user(env.ref("base.user_admin"))
-print("PATH", copy._download_path())
+from odoo.addons.dfr_backup.models.copy.downloading import download_path
+print("PATH", download_path(copy))
 env.cr.commit()
 """
     (path,) = [
