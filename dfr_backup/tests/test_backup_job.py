@@ -128,7 +128,7 @@ class TestBackupJob(BackupCase):
             ):
                 for as_json in (False, True):
                     options = Namespace(json=as_json)
-                    self.assertEqual(runs._start("db", options, error), 1)
+                    self.assertEqual(runs.follow_new("db", options, error), 1)
                 facts = json.loads(printed.getvalue())
                 self.assertEqual(
                     (facts["state"], facts["error_code"]), ("failure", code)

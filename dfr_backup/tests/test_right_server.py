@@ -165,5 +165,5 @@ class TestRightServer(BackupCase):
         asked = []
         with patch.object(runs, "environment") as environment:
             environment.return_value.__enter__.return_value = self.env
-            status = runs._start(self.env.cr.dbname, options, asked.append)
+            status = runs.follow_new(self.env.cr.dbname, options, asked.append)
         self.assertEqual((status, asked), (1, []))
