@@ -9,8 +9,7 @@ from ..engine.errors import EngineError, Mismatch
 from ..engine.manifest.pack_use import PackUse
 from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Message, _
-from ..engine.packs.listing import condemn
-from ..engine.packs.names import has_prefix
+from ..engine.packs.prune import condemn_damaged
 from ..engine.packs.reading import check_packs
 from ..engine.progress import Progress
 from ..engine.storages.base import Storage
@@ -67,12 +66,10 @@ class VerifyRun(Run):
     def _condemn(self, storage: StorageRecord, use: PackUse) -> None:
         """Let no later backup count on a damaged pack of this database, and none that
         needs it count as good."""
-        packs, catalogue = self.context.packs, self.context.catalogue
         with contextlib.suppress(EngineError):  # that it is damaged says more
-            if has_prefix(use.key, packs.owner(storage).prefixes):
-                condemn(storage._get_own_storage(), use.key)
-        with contextlib.suppress(EngineError):
-            catalogue.note_bad_pack(storage, use.key)
+            owner = self.context.packs.owner(storage)
+            if condemn_damaged(storage._get_own_storage(), owner, use):
+                self.context.catalogue.note_bad_pack(storage, use.key)
 
     def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
         if copy.origin != "odoo":

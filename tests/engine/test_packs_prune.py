@@ -26,6 +26,7 @@ from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.manifest.write import encode
 from dfr_backup.engine.packs.names import condemned_key
+from dfr_backup.engine.packs.prune import condemn_damaged
 from dfr_backup.engine.progress import Progress
 
 CONTENTS = [f"content {number}".encode() for number in range(8)]
@@ -382,3 +383,25 @@ def test_kill_at_each_step_leaves_too_much(server, storage, names, unneeded):
         assert not [key for key in storage.objects if unneeded[:33] in key]
         steps += 1
     assert steps > 8
+
+
+def test_a_damaged_pack_is_condemned_and_stored_anew(server, storage):
+    key, _packed = server.backup([server.write(b"one" * 50)])
+    (use,) = read_sidecar(storage, sidecar_key(key)).packs
+    assert condemn_damaged(storage, server.owner, use)
+    assert condemned_key(use.key) in storage.objects
+    storage.pass_time(days=1)
+    _key, packed = server.backup([server.write(b"one" * 50)])
+    assert packed.new_files == 1
+
+
+def test_a_manifest_of_others_condemns_no_pack(server, storage, tmp_path):
+    """Whoever writes into the storage may name our pack with another checksum; and
+    nobody speaks for the pack of another database."""
+    key, _packed = server.backup([server.write(b"one" * 50)])
+    (use,) = read_sidecar(storage, sidecar_key(key)).packs
+    forged = replace(use, sha256="0" * 64)
+    assert not condemn_damaged(storage, server.owner, forged)
+    other = Server(storage, tmp_path / "other", key=Key(bytes(32)))
+    assert not condemn_damaged(storage, other.owner, use)
+    assert condemned_key(use.key) not in storage.objects

@@ -14,7 +14,9 @@ from ..checkpoints import checkpoint
 from ..errors import PermanentError
 from ..errors.packs import StorageChanged
 from ..manifest.names import PACK_SIDECAR, sidecar_key
+from ..manifest.pack_use import PackUse
 from ..progress import Progress
+from ..storages.base import Storage
 from .index import Index
 from .listing import Listing, condemn, read_small
 from .names import CONDEMNATION, clock_key, condemned_key, has_prefix, stem_of
@@ -214,3 +216,18 @@ class Prune:
         Index(self._place, self._owner).forget(pack.key)
         pruned.deleted.append(pack)
         pruned.left.remove(pack)
+
+
+def condemn_damaged(storage: Storage, owner: Owner, use: PackUse) -> bool:
+    """Condemn a pack that was read back and is not what a backup names; tell whether
+    that was done. A manifest that names our packs and is not ours decides nothing:
+    what the pack has to be is said by its own sidecar, signed here. Raise
+    EngineError."""
+    beside = sidecar_key(use.key)
+    about = parse_pack_sidecar(read_small(storage, beside), beside)
+    if not owner.vouches(about.signature):
+        return False
+    if (about.key, about.sha256) != (use.key, use.sha256):
+        return False
+    condemn(storage, use.key)
+    return True
