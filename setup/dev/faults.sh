@@ -9,7 +9,7 @@ failed=0
 say "${FUZZ_EXAMPLES:=100000} changed inputs of each kind, seed ${FUZZ_SEED:=20261128}, from number ${FUZZ_FROM:=0}"
 export FUZZ_EXAMPLES FUZZ_SEED FUZZ_FROM
 PYTHONPATH="" python -m pytest -q -s -p no:odoo -p no:logging tests/engine/test_fuzz.py \
-    tests/engine/test_fuzz_server.py tests/storages/test_storage_fuzz.py || failed=1
+    tests/engine/test_fuzz_packs.py tests/engine/test_fuzz_server.py tests/storages/test_storage_fuzz.py || failed=1
 
 say "incremental backups: 10,000 random steps, and each safety rule switched off"
 PYTHONPATH="" python tests/engine/packs_walk.py 10000 "${2:-1}" || failed=1
