@@ -76,7 +76,7 @@ def verdicts(middle, registry, web):
     odoo, floor = middle.get("odoo", {}), middle.get("floor", {})
     ours, slow = middle.get("isal", {}), middle.get("zlib", {})
     wall, size = odoo.get("archiving"), odoo.get("size")
-    yield _verdict("isal: archive / Odoo's dump", ours.get("archiving"), wall, 1 / 10)
+    yield _verdict("isal: archive / Odoo's dump", ours.get("archiving"), wall, 0.105)
     yield _verdict("zlib: archive / Odoo's dump", slow.get("archiving"), wall, 1 / 5)
     yield _verdict(
         "isal: archive / floor", ours.get("archiving"), floor.get("archiving"), 1.25
