@@ -1,6 +1,7 @@
 """``odoo backup …``: this file is found by Odoo by its name, and loaded without the
 addon."""
 
+import gc
 import sys
 
 from odoo.cli.command import Command
@@ -14,4 +15,8 @@ class Backup(Command):
         # addon
         from odoo.addons.dfr_backup import console  # pylint: disable=odoo-addons-relative-import
 
-        sys.exit(console.main(self.parser, cmdargs))
+        status = console.main(self.parser, cmdargs)
+        # the last collections of Python would look through every model of Odoo, for
+        # 0.4 s (measured): memory ends with the process anyway
+        gc.freeze()
+        sys.exit(status)
