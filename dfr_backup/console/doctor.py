@@ -3,17 +3,21 @@
 import contextlib
 import json
 import shutil
+from pathlib import Path
 
 from .. import odoo_config, run_queue
 from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.errors.runs import SwitchedOff
+from ..engine.fileio.durable import require_writable
 from ..engine.postgres.client_tools import find_client_tool
 from ..engine.postgres.keepalive import in_words
 from ..engine.postgres.sessions import require_sessions
 from ..models.pause import pause_problem
 from .report import plain
 from .runs import environment
+
+OF_OTHERS = ("backups", "addons")  # what is in there is no run's to write
 
 
 def doctor(database, options):
@@ -53,7 +57,8 @@ def show(found):
 
 def _looked(what, check, where):
     try:
-        return row(what, True, check(where))
+        with odoo_config.data_folder_explained():
+            return row(what, True, check(where))
     except EngineError as error:
         return failed(what, error)
     except _Wrong as error:
@@ -93,6 +98,10 @@ def _deflate(_cr):
 def _space(_cr):
     root = odoo_config.data_root()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    require_writable(root)
+    for folder in filter(Path.is_dir, root.iterdir()):
+        if folder.name not in OF_OTHERS:
+            require_writable(folder)
     return f"{shutil.disk_usage(root).free >> 20:,} MiB free in {root}"
 
 
@@ -122,6 +131,7 @@ def _profile(_cr):
 
 def _at_a_time(_cr):
     slots = odoo_config.max_running()
+    odoo_config.slots_folder().require_writable()
     running = len(run_queue.queue().holders())
     return f"{slots}, {running} now, {len(run_queue.queue().waiting())} waiting"
 

@@ -17,7 +17,7 @@ from .. import console, odoo_config, runner
 from ..console import archives, doctor, report, rescue
 from ..console.runs import _refuse
 from ..engine.errors.command_line import DataFolderUnusable
-from ..engine.errors.runs import SwitchedOff
+from ..engine.errors.runs import SlotsUnusable, SwitchedOff
 from ..engine.errors.server import NothingStored
 from ..engine.fileio.work_folder import work_folder
 from ..engine.profile.model import StorageSection
@@ -127,6 +127,28 @@ class TestConsole(TransactionCase):
         self.addCleanup(root.rmdir)
         root.chmod(0o555)
         self.assertEqual(self.as_nobody(self.spawned_in, root / "data"), None)
+
+    def test_doctor_tries_to_write_where_runs_do(self):
+        """A directory that is there need not be one that can be written in."""
+        for case in ("data", "data/log", "data/slots"):
+            with self.subTest(case), tempfile.TemporaryDirectory() as folder:
+                root = Path(folder)
+                for each in (root, root / "data", root / "data/log"):
+                    each.mkdir(exist_ok=True)
+                    each.chmod(0o777)
+                (root / "data/slots").mkdir()
+                (root / "data/slots").chmod(0o777)
+                self.assertEqual(self.as_nobody(self.examined_in, root / "data"), [])
+                (root / case).chmod(0o555)
+                codes = self.as_nobody(self.examined_in, root / "data")
+                self.assertIn(DataFolderUnusable.code, codes)
+                self.assertEqual(SlotsUnusable.code in codes, case == "data/slots")
+
+    def examined_in(self, folder):
+        """Return the codes of what doctor finds wrong with a data directory."""
+        with patch.object(odoo_config, "data_root", lambda: folder):
+            found = doctor.checked(self.env.cr)
+        return [one["error_code"] for one in found if not one["ok"]]
 
     def spawned_in(self, folder):
         with patch.object(odoo_config, "data_root", lambda: folder):

@@ -11,6 +11,7 @@ import pytest
 from dfr_backup.engine.fileio.durable import (
     make_directory,
     open_private,
+    require_writable,
     sync_directory,
     write_private,
 )
@@ -67,3 +68,13 @@ def test_a_directory_that_is_there_is_left_as_it_is(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileExistsError):
         make_directory(tmp_path / "file")
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    require_writable(tmp_path)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "file").touch()
+    for path in ("/proc", tmp_path / "missing", tmp_path / "file"):
+        with pytest.raises(OSError) as caught:  # noqa: PT011 (its file is asked for)
+            require_writable(Path(path))
+        assert caught.value.filename == str(path)

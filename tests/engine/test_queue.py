@@ -356,7 +356,8 @@ def test_a_link_in_the_folder_leads_nowhere(tmp_path):
 def test_a_folder_that_cannot_be_used_says_which(tmp_path):
     (tmp_path / "file").touch()
     mine = queue_in(tmp_path / "file/slots")
-    for call in (lambda: mine.enter(ticket(1)), mine.next, mine.holders):
+    calls = (lambda: mine.enter(ticket(1)), mine.next, mine.holders)
+    for call in (*calls, Folder(tmp_path / "file/slots").require_writable):
         with pytest.raises(SlotsUnusable) as caught:
             call()
         assert str(tmp_path / "file") in str(caught.value)

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +24,17 @@ def open_private(path: str | Path, flags: int) -> int:
     OSError, also for a link."""
     # a pipe of that name must not let anybody wait
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+
+
+def require_writable(folder: Path) -> None:
+    """Write something into a directory, and leave nothing behind. Raise OSError, which
+    names the directory."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(b"\0")
+    except OSError as error:
+        error.filename = os.fspath(folder)
+        raise
 
 
 def is_full(error: OSError) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import reason_of
 from ..errors.runs import SlotsUnusable
-from ..fileio.durable import make_directory
+from ..fileio.durable import make_directory, require_writable
 from ..fileio.locking import try_lock
 
 PRIVATE, SHARED = 0o600, 0o660
@@ -37,6 +37,12 @@ class Folder:
             if not self.path.is_dir():
                 make_directory(self.path)
                 _give_to_owner_of(self.path.parent, self.path)
+
+    def require_writable(self) -> None:
+        """Raise SlotsUnusable unless files can be made here."""
+        self.prepare()
+        with self._explained(self.path):
+            require_writable(self.path)
 
     def names(self) -> list[str]:
         """Return what the files are called."""
