@@ -46,6 +46,7 @@ from ..engine.restore.target import Published, put_back
 from ..engine.storages.url import storage_at
 from ..runs import words
 from ..runs.registry import STEPS
+from .report import plain
 
 LABELS = {"hand_over": "Hand over", **{key: one.name for key, one in STEPS.items()}}
 
@@ -196,7 +197,9 @@ def verify(options):
     storage, key = addressed(options.archive)
     progress, packs = Shown("Verify", options), 0
     with tempfile.TemporaryDirectory(prefix="dfr_backup") as folder:
-        known, signed = look_at(storage, key, options)
+        known, signed = storage.with_retries(
+            lambda: look_at(storage, key, options), progress
+        )
         fetched = fetch(storage, key, Path(folder), progress, known=known)
         fetched.compare(progress)
         members = None
@@ -219,9 +222,14 @@ def verify(options):
 
 def _verify_packs(storage, key, progress):
     """Read back each pack that a backup needs; return how many there are."""
-    sidecar = read_sidecar(storage, sidecar_key(key))
-    check_packs(storage, sidecar, progress, set())
-    return len(sidecar.packs or ())
+    good = set()
+
+    def check():
+        sidecar = read_sidecar(storage, sidecar_key(key))
+        check_packs(storage, sidecar, progress, good)
+        return len(sidecar.packs or ())
+
+    return storage.with_retries(check, progress)
 
 
 def addressed(address):
@@ -256,7 +264,9 @@ def restore_stored(storage, key, options):
     Restored. Raise EngineError and KeyboardInterrupt, and leave nothing behind then."""
     connection = odoo_config.connection("postgres", APPLICATION)
     remove_leftovers(connection, odoo_config.markers())
-    known, signed = look_at(storage, key, options)
+    known, signed = storage.with_retries(
+        lambda: look_at(storage, key, options), Told(options)
+    )
     wanted = RestoreOptions(
         place=odoo_config.place(options.to),
         series=release.series,
@@ -372,14 +382,27 @@ def _step(kind, options, done):
     done.append({"kind": kind, "seconds": seconds, "log": lines})
 
 
-class Shown(Progress):
+class Told(Progress):
+    """A progress of which a person reads what keeps it waiting."""
+
+    def __init__(self, options, report=None):
+        super().__init__(report)
+        self._quiet = options.json
+        self._moving = not self._quiet and sys.stderr.isatty()
+
+    def retry(self, line):
+        if not self._quiet:
+            start = "\r\033[K" if self._moving else ""
+            print(f"{start}    {plain(line)}", file=sys.stderr, flush=True)
+        return super().retry(line)
+
+
+class Shown(Told):
     """A progress that a person on a terminal sees moving."""
 
     def __init__(self, label, options):
-        super().__init__(self._show)
+        super().__init__(options, self._show)
         self._label = label
-        self._quiet = options.json
-        self._moving = not self._quiet and sys.stderr.isatty()
 
     def _show(self, _progress):
         if self._moving:

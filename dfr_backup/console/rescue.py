@@ -15,13 +15,12 @@ from ..engine.fileio.durable import write_private
 from ..engine.messages import Size
 from ..engine.ownership.originals import identity_of, living_databases
 from ..engine.profile.model import FolderNames
-from ..engine.progress import Progress
 from ..engine.restore.leftovers import remove_leftovers
 from ..engine.storages.base import UNLIMITED
 from ..engine.storages.url import storage_at
 from ..engine.untrusted import parse_json
 from . import archives
-from .archives import APPLICATION, explained, restore_stored
+from .archives import APPLICATION, Told, explained, restore_stored
 from .report import Row, plain, told
 from .several import WRONG_USAGE
 
@@ -176,7 +175,7 @@ def _found(options, unreadable):
 
     for source in options.sources:
         for storage in _storages(source, options):
-            yield from found_below(storage, Progress(), report)
+            yield from found_below(storage, Told(options), report)
 
 
 def _storages(source, options):

@@ -57,6 +57,11 @@ class Progress:
         else:
             self.dropped_lines += 1
 
+    def retry(self, line: Text) -> None:
+        """Keep one line that says what has failed and is tried again: who watches
+        wants to know what is waited for."""
+        self.log(line)
+
     def warn(self, line: Text) -> None:
         """Keep one line and make the step end as a warning."""
         self.warnings.append(line)

@@ -53,7 +53,7 @@ def with_retries(
                 progress.log(Message(GIVING_UP, attempt=failures, problem=error))
                 raise
             seconds = round(pause)
-            progress.log(
+            progress.retry(
                 Message(AGAIN, attempt=failures, seconds=seconds, problem=error)
             )
             _wait(pause, progress)

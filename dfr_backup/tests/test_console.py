@@ -150,6 +150,17 @@ class TestConsole(TransactionCase):
             found = doctor.checked(self.env.cr)
         return [one["error_code"] for one in found if not one["ok"]]
 
+    def test_what_is_tried_again_is_told(self):
+        for json_wanted in (False, True):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                told = archives.Told(argparse.Namespace(json=json_wanted))
+                told.retry("away\x1b[2J")
+            self.assertEqual(
+                said.getvalue().split(), [] if json_wanted else ["away", "[2J"]
+            )
+            self.assertEqual(len(told.lines), 1)
+
     def spawned_in(self, folder):
         with patch.object(odoo_config, "data_root", lambda: folder):
             return runner.spawn(self.env.cr.dbname, 1, "u")

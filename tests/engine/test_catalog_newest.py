@@ -1,5 +1,6 @@
 """Which backup of each database a restore of all takes."""
 
+import contextlib
 import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -11,7 +12,7 @@ from test_manifest_sidecar import KEY, stored
 from dfr_backup.engine.catalog import newest as catalog
 from dfr_backup.engine.catalog.newest import found_below, newest_of_each
 from dfr_backup.engine.catalog.scan import Found
-from dfr_backup.engine.errors import PermanentError
+from dfr_backup.engine.errors import PermanentError, RetryableError
 from dfr_backup.engine.errors.fetch import ArchiveMissing
 from dfr_backup.engine.errors.local import DirectoryMissing
 from dfr_backup.engine.errors.server import FoldersNotListed
@@ -22,6 +23,7 @@ from dfr_backup.engine.errors.storage import (
 )
 from dfr_backup.engine.manifest.read import parse_sidecar
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.retry import RetryPolicy
 from dfr_backup.engine.storages import kind as kinds
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 from dfr_backup.engine.storages.url import storage_at
@@ -136,6 +138,89 @@ def test_a_folder_that_may_not_be_listed_keeps_nobody(tmp_path):
     }
     with pytest.raises(FoldersNotListed):
         looked_at(Denying(tmp_path / "denied", ANYWHERE))
+
+
+IMPATIENT = RetryPolicy(patience=0.05, first=0.01, longest=0.02)
+
+
+class LineDead(RetryableError):
+    pass
+
+
+class Away(LocalStorage):
+    """Answers only when each of these was asked for so many times."""
+
+    failures: dict[str, int]
+
+    def _list(self):
+        self._fail("list", "")
+        return super()._list()
+
+    def _subfolders(self):
+        self._fail("folders", "")
+        return super()._subfolders()
+
+    @contextlib.contextmanager
+    def _open(self, key, offset):
+        self._fail("open", key)
+        with super()._open(key, offset) as stream:
+            yield stream
+
+    def _fail(self, what, key):
+        asked = f"{what} {self.folder().name}/{key}"
+        if self.failures.get(asked, 0):
+            self.failures[asked] -= 1
+            raise LineDead
+
+
+@pytest.fixture
+def away(tmp_path):
+    """A storage with a backup in each of two folders; what of it is away for how long,
+    the test says."""
+    for name in ("crm", "shop"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        (tmp_path / "root" / name / f"{name}.json").write_bytes(stored())
+    root = Away(tmp_path / "root", ANYWHERE)
+    root.retries = replace(IMPATIENT, patience=60)
+    root.failures = {}
+    return root
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["list root/", "folders root/", "list crm/", "folders crm/", "open crm/crm.json"],
+)
+def test_a_network_that_is_away_for_a_moment_is_asked_again(away, asked):
+    away.failures[asked] = 2
+    looked, found, unreadable = looked_at(away)
+    assert looked == ["", "crm/", "shop/"]
+    assert (found, unreadable) == (["crm.json", "shop.json"], {})
+
+
+def test_a_folder_that_never_answers_keeps_nobody(away):
+    away.retries = IMPATIENT
+    away.failures["list crm/"] = 1000
+    _looked, found, unreadable = looked_at(away)
+    assert found == ["shop.json"]
+    assert [type(error) for error in unreadable.values()] == [LineDead]
+
+
+def test_a_network_that_stays_away_ends_it(away):
+    away.retries = IMPATIENT
+    away.failures["list root/"] = 1000
+    with pytest.raises(LineDead):
+        looked_at(away)
+
+
+def test_it_ends_when_the_network_goes_away_later(away):
+    away.retries = IMPATIENT
+
+    def report(storage, _error):
+        if storage is not away:
+            away.failures.update({"list crm/": 1000, "folders root/": 1000})
+
+    with pytest.raises(LineDead):
+        list(found_below(away, Progress(), report))
 
 
 class Hostile(LocalStorage):

@@ -68,9 +68,11 @@ def fetch(
     PermanentError when it is not there or is not what was stored, when there is no
     space, and RetryableError, Cancelled. ``space`` knows what others will take of it.
     """
-    expected = expected_of(storage, key, known, progress)
     here = storage.local_path(key)
-    size = _size(storage, key)
+    size = storage.with_retries(lambda: _size(storage, key), progress)
+    expected = storage.with_retries(
+        lambda: expected_of(storage, key, known, progress), progress
+    )
     if here is not None:
         return _in_place(storage, key, here, expected, size, progress)
     target = folder / key

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import PermanentError
+from ..errors import EngineError, PermanentError, RetryableError
 from ..errors.server import FoldersNotListed
 from ..errors.storage import NotPermitted, TooManyFolders
 from ..manifest.sidecar import Sidecar
@@ -64,28 +64,43 @@ def _leave_out_older(best: Newest) -> None:
 def found_below(
     root: Storage,
     progress: Progress,
-    report: Callable[[Storage, PermanentError | None], None],
+    report: Callable[[Storage, EngineError | None], None],
 ) -> Iterator[tuple[Storage, Found]]:
     """Yield what a storage holds, and what the folders below it hold, each with its
-    storage. ``report`` is told of a storage before it is looked at, and once more, with
-    an error, where one of a folder cannot be read. Raise FoldersNotListed,
-    TooManyFolders, or what else is wrong with ``root``."""
+    storage. What may work later is tried again. ``report`` is told of a storage before
+    it is looked at, and once more, with an error, where one of a folder cannot be read.
+    Raise FoldersNotListed, TooManyFolders, RetryableError when ``root`` does not answer
+    either, or what else is wrong with it."""
     ahead, left = deque([(root, 0)]), MOST_FOLDERS
     while ahead:
         storage, depth = ahead.popleft()
         report(storage, None)
         try:
-            yield from ((storage, one) for one in scan(storage, progress))
-            names = _folders_in(storage, progress) if depth < DEEPEST else ()
-        except PermanentError as error:
-            if depth:
-                report(storage, error)
-                continue
-            raise _of_root(root, error) from error
+            found, names = _looked_at(storage, depth < DEEPEST, progress)
+        except (PermanentError, RetryableError) as error:
+            if not depth:
+                raise _of_root(root, error) from error
+            if isinstance(error, RetryableError):
+                _folders_in(root, progress)
+            report(storage, error)
+            continue
+        yield from ((storage, one) for one in found)
         left -= len(names)
         if left < 0:
             raise TooManyFolders(location=root.location(""), most=MOST_FOLDERS)
         ahead.extend((storage.subfolder(name), depth + 1) for name in names)
+
+
+def _looked_at(
+    storage: Storage, has_below: bool, progress: Progress
+) -> tuple[Sequence[Found], Sequence[str]]:
+    """Return what a folder holds, and which folders are below it."""
+
+    def look() -> tuple[Sequence[Found], Sequence[str]]:
+        found = list(scan(storage, progress))
+        return found, _folders_in(storage, progress) if has_below else ()
+
+    return storage.with_retries(look, progress)
 
 
 def _folders_in(storage: Storage, progress: Progress) -> Sequence[str]:
@@ -93,7 +108,7 @@ def _folders_in(storage: Storage, progress: Progress) -> Sequence[str]:
         return storage.subfolders() or ()
 
 
-def _of_root(root: Storage, error: PermanentError) -> PermanentError:
+def _of_root(root: Storage, error: EngineError) -> EngineError:
     if not isinstance(error, NotPermitted):
         return error
     where = root.location("")
