@@ -27,7 +27,7 @@ from .engine.errors.runs import (
 from .engine.postgres.installed import require_version
 from .engine.queue.estimate import Holder
 from .engine.queue.tickets import Ticket, ticket_name
-from .engine.queue.turns import Queue, Turn
+from .engine.queue.turns import Line, Queue, Turn
 
 _logger = logging.getLogger(__name__)
 
@@ -180,6 +180,13 @@ def what_runs() -> list[Holder]:
     with contextlib.suppress(SlotsUnusable):
         return queue().holders()
     return []
+
+
+def line() -> Line | None:
+    """Return what runs and what waits on this server, None where nobody can know."""
+    with contextlib.suppress(SlotsUnusable):
+        return queue().line()
+    return None
 
 
 def perform(database: str, job_id: int, slot: Sequence[int]) -> int:

@@ -3,9 +3,10 @@
 import json
 import os
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
-from .. import odoo_config
+from .. import odoo_config, run_queue
 from ..engine.errors import EngineError, reason_of
 from ..engine.errors.server import FileNotWritten
 from ..engine.messages import Size
@@ -48,11 +49,73 @@ def _status(options):
         return OK if options.output else level
     memory = _remembered(found, now) if options.all else None
     told = memory and news(memory, now)
+    line = _Line(run_queue.line())
     if options.json:
-        print(json.dumps(_as_json(found, memory, told, level, now), indent=2))
+        whole = _as_json(found, memory, told, level, now, line)
+        print(json.dumps(whole, indent=2))
     else:
-        _print(found, told, now)
+        _print(found, told, now, line)
     return level
+
+
+class _Line:
+    """Who runs and who waits on this server, None where this user cannot know."""
+
+    def __init__(self, line):
+        self._line = line
+        self._places = {
+            (ticket.database, ticket.run): place
+            for ticket, place in (line.waiting if line else ())
+        }
+
+    def as_json(self):
+        return self._line and {
+            "slots": self._line.slots,
+            "running": len(self._line.holders),
+            "waiting": len(self._line.waiting),
+        }
+
+    def place_as_json(self, database, run):
+        place = self._places.get((database, run.uuid))
+        return {
+            "before": place and place.before,
+            "expected": place and _iso(_moment(place.expected)),
+        }
+
+    def place(self, database, run, now):
+        """Return where a run that waits stands, in words."""
+        place = self._places.get((database, run.uuid))
+        if not place:
+            return ""
+        before = f"{place.before} before it" if place.before else "next"
+        return ", ".join(filter(None, [before, _turn(place, now)]))
+
+    def summary(self, now):
+        """Return the whole in words, "" where there is nothing to tell."""
+        line = self._line
+        if not line or not (line.holders or line.waiting):
+            return ""
+        noun = "slot" if line.slots == 1 else "slots"
+        busy = f"Runs on this server: {len(line.holders)} in {line.slots} {noun}"
+        if not line.waiting:
+            return f"{busy}, none waits."
+        count = len(line.waiting)
+        _ticket, last = line.waiting[-1]
+        turn = _turn(last, now)
+        when = f"; the last of them {turn}" if turn and count > 1 else ""
+        return f"{busy}, {count} {'waits' if count == 1 else 'wait'}{when}."
+
+
+def _turn(place, now):
+    expected = _moment(place.expected)
+    if not expected:
+        return ""
+    left = (expected - now).total_seconds()
+    return f"begins in about {_long(left)}" if left >= 1 else "begins now"
+
+
+def _moment(timestamp):
+    return timestamp and datetime.fromtimestamp(timestamp, timezone.utc)
 
 
 def _remembered(found, now):
@@ -87,7 +150,7 @@ def _give(text, output):
 # === JSON === #
 
 
-def _as_json(found, memory, told, level, now):
+def _as_json(found, memory, told, level, now, line):
     counts = dict.fromkeys((*LEVELS, "ignored"), 0)
     for each in found:
         counts["ignored" if each.is_ignored else LEVELS[each.level]] += 1
@@ -105,11 +168,12 @@ def _as_json(found, memory, told, level, now):
             "well": list(told.well),
             "gone": list(told.gone),
         },
-        "databases": [_row(each, memory, now) for each in found],
+        "queue": line.as_json(),
+        "databases": [_row(each, memory, now, line) for each in found],
     }
 
 
-def _row(each, memory, now):
+def _row(each, memory, now, line):
     good = each.last_good
     seen = memory and memory.seen.get(each.database)
     return {
@@ -128,6 +192,9 @@ def _row(each, memory, now):
                 "state": run.state,
                 "step": run.step,
                 "since": _iso(run.since),
+                **line.place_as_json(each.database, run),
+                "reason": run.reason or None,
+                "error_code": run.code or None,
             }
             for run in (each.facts.open_runs if each.facts else ())
         ],
@@ -166,17 +233,18 @@ def _iso(moment):
 HEAD = ("DATABASE", "STATE", "LAST BACKUP", "SIZE", "RESTORE TEST", "NEXT RUN", "NOW")
 
 
-def _print(found, told, now):
+def _print(found, told, now, line):
     if not odoo_config.is_enabled():
         print("Backups are switched off on this server: dfr_backup_enabled = False.")
-    rows = [_cells(each, now) for each in found]
+    rows = [_cells(each, now, line) for each in found]
     print_table(HEAD, rows, [explained(each.problem) for each in found])
-    print(_summary(found))
+    for text in filter(None, (_summary(found), line.summary(now))):
+        print(text)
     if told:
         print(_news(told))
 
 
-def _cells(each, now):
+def _cells(each, now, line):
     good = each.last_good
     runs = each.facts.open_runs if each.facts else ()
     asked = each.facts is not None
@@ -187,12 +255,17 @@ def _cells(each, now):
         str(Size(good.size)) if good and good.size is not None else "",
         (_ago(each.tested_at, now) if each.tested_at else "never") if asked else "",
         _next(each, now) if asked else "",
-        ", ".join(
-            f"{run.name} {run.step or run.kind}"
-            + (" (waits)" if run.state == "pending" else "")
-            for run in runs
-        ),
+        ", ".join(_doing(each.database, run, now, line) for run in runs),
     )
+
+
+def _doing(database, run, now, line):
+    text = f"{run.name} {run.step or run.kind}"
+    if run.state != "pending":
+        return text
+    place = line.place(database, run, now)
+    code = f" [{run.code}]" if run.code and not place else ""
+    return f"{text} (waits: {place})" if place else f"{text} (waits{code})"
 
 
 def _ago(moment, now):

@@ -356,7 +356,7 @@ def test_a_link_in_the_folder_leads_nowhere(tmp_path):
 def test_a_folder_that_cannot_be_used_says_which(tmp_path):
     (tmp_path / "file").touch()
     mine = queue_in(tmp_path / "file/slots")
-    calls = (lambda: mine.enter(ticket(1)), mine.next, mine.holders)
+    calls = (lambda: mine.enter(ticket(1)), mine.next, mine.holders, mine.line)
     for call in (*calls, Folder(tmp_path / "file/slots").require_writable):
         with pytest.raises(SlotsUnusable) as caught:
             call()
@@ -441,6 +441,26 @@ def test_a_restore_test_is_told_when_the_one_before_it_ends(tmp_path):
     assert (place.is_test_running, place.before, place.expected) == (True, 1, 1090.0)
     mine.enter(ticket(2, priority=LAST))
     assert mine.place(ticket(3, priority=LAST)).expected is None
+    turn.close()
+
+
+def test_the_line_has_everybody_in_order_with_a_place(tmp_path):
+    mine = queue_in(tmp_path, clock=lambda: 1000.0)
+    turn = mine.next(ticket(1, seconds=60))
+    waiting = [
+        ticket(4, priority=LAST),
+        ticket(3, seconds=30),
+        ticket(2, priority=FIRST, seconds=5),
+    ]
+    for one in waiting:
+        mine.enter(one)
+    line = mine.line()
+    assert (line.slots, [holder.run for holder in line.holders]) == (1, ["run1"])
+    assert [one.run for one, _place in line.waiting] == ["run2", "run3", "run4"]
+    assert [place for _one, place in line.waiting] == list(map(mine.place, waiting))[
+        ::-1
+    ]
+    assert [place.expected for _one, place in line.waiting] == [1060, 1065, 1095]
     turn.close()
 
 

@@ -244,7 +244,7 @@ TABLES = """
         last_proven timestamp, sequence int);
     CREATE TABLE backup_job (id int, name text, kind text, state text, plan_id int,
         date_start timestamp, date_end timestamp, create_date timestamp, error text,
-        error_code text);
+        error_code text, uuid text);
     CREATE TABLE backup_step (id int, job_id int, kind text, state text, sequence int);
     CREATE TABLE backup_storage (id int, active bool, owner_uuid text, name text);
     CREATE TABLE backup_copy (id int, plan_id int, job_id int, storage_id int,
@@ -432,6 +432,19 @@ def test_a_backup_and_what_runs_are_read(database):
     (run,) = found.facts.open_runs
     assert (run.name, run.state, run.step) == ("B2", "running", "upload")
     assert found.plans[0].plan.promise.open_state == "running"
+
+
+def test_what_waits_says_why(database):
+    waiting = """
+        INSERT INTO backup_job (id, name, kind, state, error, error_code, uuid)
+        VALUES (3, 'B3', 'backup', 'pending', 'Waiting for B2', 'RUN-25', 'u3')
+    """
+    database.run(waiting, NAME)
+    try:
+        (run,) = looked_at([Listed(NAME)]).facts.open_runs
+    finally:
+        database.run(EMPTY, NAME)
+    assert (run.uuid, run.reason, run.code) == ("u3", "Waiting for B2", "RUN-25")
 
 
 def test_what_is_stored_is_listed(database):

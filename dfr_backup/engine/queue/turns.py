@@ -56,6 +56,15 @@ class Place:
         return self.is_test_running or len(self.holders) + self.before >= self.slots
 
 
+@dataclass(frozen=True)
+class Line:
+    """What runs in ``slots``, and who waits with a place, in order."""
+
+    holders: list[Holder]
+    slots: int
+    waiting: list[tuple[Ticket, Place]]
+
+
 class Queue:
     """The slots and tickets of a folder, as the server ``server`` sees them: it starts
     no run of another one, and takes no slot from before one that waits longer."""
@@ -146,17 +155,39 @@ class Queue:
 
     def place(self, ticket: Ticket) -> Place:
         """Return where a run stands, or would stand. Raise SlotsUnusable."""
+        waiting, holders, test = self._now()
+        before = [
+            other
+            for other in waiting
+            if other.rank < ticket.rank and other.name != ticket.name
+        ]
+        return self._place(ticket, before, holders, test)
+
+    def line(self) -> Line:
+        """Return all of it. Raise SlotsUnusable."""
+        waiting, holders, test = self._now()
+        places = [
+            (ticket, self._place(ticket, waiting[:number], holders, test))
+            for number, ticket in enumerate(waiting)
+        ]
+        return Line(holders, self._slots, places)
+
+    def _now(self) -> tuple[list[Ticket], list[Holder], list[Holder]]:
+        """Return who waits, in order, what runs, and which restore test."""
         self._folder.prepare()
         with self._folder.alone(GATE):
-            before = [
-                other
-                for other in self.waiting()
-                if other.rank < ticket.rank and other.name != ticket.name
-            ]
-            holders = self._holders()
-            is_test_running = ticket.priority == LAST and not self._is_free(TEST)
-            test = [self._holder(0, TEST)] if is_test_running else []
+            waiting, holders = self.waiting(), self._holders()
+            return waiting, holders, self._running_test()
+
+    def _place(
+        self,
+        ticket: Ticket,
+        before: list[Ticket],
+        holders: list[Holder],
+        test: list[Holder],
+    ) -> Place:
         expected = self._expected(holders, before, self._slots)
+        is_test_running = ticket.priority == LAST and bool(test)
         if is_test_running:
             tests = [other for other in before if other.priority == LAST]
             expected = _later(expected, self._expected(test, tests, 1))
@@ -259,6 +290,9 @@ class Queue:
             for number in self._numbers()
             if not self._is_free(f"{SLOT}{number}")
         ]
+
+    def _running_test(self) -> list[Holder]:
+        return [] if self._is_free(TEST) else [self._holder(0, TEST)]
 
     def _holder(self, number: int, name: str) -> Holder:
         try:

@@ -69,7 +69,8 @@ GOOD = """
      ORDER BY c.plan_id, complete DESC, c.size DESC
 """
 OPEN = """
-    SELECT j.name, j.kind, j.state, coalesce(j.date_start, j.create_date),
+    SELECT j.uuid, j.name, j.kind, j.state, coalesce(j.date_start, j.create_date),
+           j.error, j.error_code,
            (SELECT s.kind FROM backup_step s WHERE s.job_id = j.id
                AND s.state = 'running' ORDER BY s.sequence LIMIT 1)
       FROM backup_job j WHERE j.state IN ('running', 'pending')
@@ -116,13 +117,17 @@ class Plan:
 @dataclass(frozen=True)
 class OpenRun:
     """A run that goes on ("running") or waits ("pending"), since ``since``. ``step``
-    is the kind of the step that is at work."""
+    is the kind of the step that is at work. ``reason``, with its ``code``, is what the
+    run says about why it waits."""
 
     name: str
     kind: str
     state: str
     since: datetime | None
     step: str | None = None
+    uuid: str = ""
+    reason: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -287,8 +292,8 @@ def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
 def open_runs(cr: Any) -> tuple[OpenRun, ...]:
     cr.execute(OPEN)
     return tuple(
-        OpenRun(name, kind, state, _aware(since), step)
-        for name, kind, state, since, step in cr.fetchall()
+        OpenRun(name, kind, state, _aware(since), step, uuid, why or "", code or "")
+        for uuid, name, kind, state, since, why, code, step in cr.fetchall()
     )
 
 
