@@ -6,24 +6,24 @@ STEP_KINDS = [(key, step.name) for key, step in STEPS.items()]
 STEP_STATES = [
     ("pending", "Waiting"),
     ("running", "Running"),
-    ("success", "Success"),
-    ("warning", "Warning"),
-    ("failure", "Failure"),
+    ("success", "Succeeded"),
+    ("warning", "Succeeded with warnings"),
+    ("failure", "Failed"),
     ("skipped", "Skipped"),
 ]
 JOB_KINDS = [(kind, run.label) for kind, run in KINDS.items()]
 JOB_STATES = [
     ("pending", "Waiting"),
     ("running", "Running"),
-    ("success", "Success"),
-    ("partial", "Partial"),
-    ("failure", "Failure"),
+    ("success", "Succeeded"),
+    ("partial", "Partially succeeded"),
+    ("failure", "Failed"),
     ("cancelled", "Cancelled"),
 ]
 ENCRYPTIONS = [
     ("none", "Not encrypted"),
-    ("recipients", "For public keys (age)"),
-    ("passphrase", "By a passphrase (age)"),
+    ("recipients", "Public key (age)"),
+    ("passphrase", "Passphrase (age)"),
 ]
 OPEN_STATES = ("pending", "running")
 BAD_STATES = ("failure", "partial")

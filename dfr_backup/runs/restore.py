@@ -178,7 +178,7 @@ class DrillRun(RestoreRun):
     """Each copy is restored under a name that nobody serves, compared with its
     manifest, booted, and dropped."""
 
-    label = "Drill"
+    label = "Restore test"
     STEPS = (*MADE_AND_COMPARED, BOOT, DROP)
     anywhere = False
     priority = LAST

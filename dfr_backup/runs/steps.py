@@ -27,7 +27,7 @@ class Step:
     names_copy: bool = False  # a run may have several in one storage
 
 
-INITIALIZE = Step("initialize", _("Initialize"), quick=True)
+INITIALIZE = Step("initialize", _("Prepare"), quick=True)
 DUMP_DATABASE = Step(
     "dump_database",
     _("Dump database"),
@@ -45,7 +45,7 @@ ARCHIVE_FILES = Step(
 COMPRESS = Step("compress", _("Finalize archive"), quick=True, in_work=True)
 UPLOAD = Step("upload", _("Upload"), per="storage", weight=8, in_work=True)
 VERIFY = Step("verify", _("Verify"), per="storage", weight=8, names_copy=True)
-CLEANUP = Step("cleanup", _("Clean up"), quick=True)
+CLEANUP = Step("cleanup", _("Apply retention"), quick=True)
 SCAN = Step("scan", _("Scan storage"), per="storage")
 PRUNE = Step("prune", _("Delete unneeded packs"), per="storage")
 FETCH = Step("fetch", _("Fetch"))

@@ -14,8 +14,8 @@ LEFT_OUT = _(
     "The manifest would be too large to be read again, so it lacks %(what)s. The "
     "backup is complete; a restore can compare less."
 )
-NOT_KEPT = _("Skipped: this is no archive that can be kept.")
-STEP_FAILED = _("Skipped: a step before it has failed.")
+NOT_KEPT = _("Skipped: this archive cannot be kept.")
+STEP_FAILED = _("Skipped: an earlier step has failed.")
 RESTORED_COPY = _("Skipped: this database is a restored copy.")
 INTERRUPTED = _("Skipped: the run was interrupted.")
 CANCELLED = _("Skipped: the run was cancelled.")
@@ -34,7 +34,7 @@ MAIL_NOT_SENT = _(
     "The mail to %(recipient)s could not be sent; Odoo's mail queue tries it again. "
     "%(reason)s"
 )
-DELETED = _("%(storage)s: deleted %(key)s, which no rule wants")
+DELETED = _("%(storage)s: deleted %(key)s, which no rule matches")
 NOT_DELETED = _("%(key)s could not be deleted: %(problem)s")
 NOW_MISSING = _("%(key)s was stored here, and is missing now")
 NOW_DAMAGED = _("%(key)s was stored here, and is damaged now")
@@ -42,10 +42,10 @@ NOT_USABLE = _("%(key)s cannot be used: %(problem)s")
 NOW_REPLACED = _(
     "%(key)s is not the backup that was stored here: another one is in its place"
 )
-NAME_TAKEN = _("Another backup has that name meanwhile: it is stored as %(key)s")
+NAME_TAKEN = _("Another backup has that name by now: it is stored as %(key)s")
 NOT_TRUSTED = _(
     "%(key)s is newer, and was not tested: this database has not made it, and nobody "
-    "has said that it can be trusted"
+    "has confirmed that it can be trusted"
 )
 ARCHIVE_KEPT = _("The archive is kept until %(until)s UTC, to be uploaded again")
 LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left")
@@ -55,10 +55,10 @@ NOT_HANDED_OVER = _(
     "with “%(command)s”."
 )
 SAME_NAME = _(
-    "“%(plan)s” is the name of several plans: backups that were found here follow the "
-    "rules of none of them, and stay. Give each plan a name of its own, and scan again."
+    "Several plans are called “%(plan)s”: backups that were found here follow the "
+    "rules of none of them, and are kept. Give each plan its own name, and scan again."
 )
-NOT_PINGED = _("The monitors of this plan were not told: %(problem)s")
+NOT_PINGED = _("The monitors of this plan were not notified: %(problem)s")
 FILES_MISSING = _("%(count)s attachment files are missing:\n%(names)s")
 FILES_DAMAGED = _("%(count)s attachment files are damaged:\n%(names)s")
 SIZE_DROP = _(
@@ -71,8 +71,8 @@ ALL_THERE = _(
     "%(size)s and %(packs)s packs are there. What is new of them was read back when it "
     "was stored."
 )
-PUT_BACK = _("%(file)s: put back from %(key)s")
-GOOD_ALREADY = _("%(file)s: is good already")
+PUT_BACK = _("%(file)s: restored from %(key)s")
+GOOD_ALREADY = _("%(file)s: is intact already")
 FILES_LOST = _(
     "%(lost)s of %(count)s files are in no backup that can be read. Another storage "
     "may have older backups: scan it, and try again.\n%(names)s"
@@ -82,7 +82,7 @@ PROBLEM_AT = _("%(where)s: %(problem)s")
 ADDONS_UNPACKED = _("Unpacked into %(path)s: %(names)s")
 ODOO_HAS_LOADED = _("Odoo has loaded it and read %(count)s models")
 NONE = _("nothing")
-ADDONS_SKIPPED = _("There already, and left as they are: %(names)s")
+ADDONS_SKIPPED = _("Already there, left unchanged: %(names)s")
 RESTORE_STOPPED = _("the restore was stopped.")
 NOT_LOADED = _("Odoo cannot load the restored one.")
 ADDONS_COMPLETE = _("This server has every module that the database needs.")
@@ -93,4 +93,4 @@ ADDONS_LINE = _(
     "Before the database is opened, look at what was unpacked, let Odoo load it by "
     "this line of odoo.conf, and restart Odoo:\n%(line)s"
 )
-ADDONS_ABSENT = _("Not in the archive, to be installed by hand: %(names)s.")
+ADDONS_ABSENT = _("Not in the archive, to be installed manually: %(names)s.")

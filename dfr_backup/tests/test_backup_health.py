@@ -13,6 +13,7 @@ from ..console import doctor
 from ..engine.errors.runs import SwitchedOff
 from ..engine.monitoring.metrics import exposition
 from ..engine.progress import Progress
+from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
 from ..models.plan.overdue import verdicts
 from .common import BackupCase
@@ -286,7 +287,7 @@ class TestSwitchedOff(BackupCase):
 
     def test_overview_health_and_doctor_say_so(self):
         self.switch_off()
-        found = all_problems(self.env, {})
+        found = all_problems(self.env, {}, storage_healths(self.env))
         self.assertIn(
             ("switched_off", SwitchedOff.code), [(p["kind"], p["code"]) for p in found]
         )

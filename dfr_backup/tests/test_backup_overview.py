@@ -243,6 +243,22 @@ class TestBackupOverview(OverviewCase):
         self.assertIn(other.name, verdict["title"])
         self.assertNotIn(self.plan.name, verdict["title"])
 
+    def test_the_headline_says_what_stands_below_it_only_once(self):
+        self.back_up()
+        self.back_up(compress="failure")
+        self.storage.write(
+            {
+                "last_test": fields.Datetime.now() + timedelta(seconds=1),
+                "last_test_error": "The disk is full.",
+            }
+        )
+        page = self.overview()
+        self.assertEqual(page["verdict"]["state"], "alarm")
+        titles = [problem["title"].casefold() for problem in page["problems"]]
+        self.assertEqual(len(titles), 2)
+        self.assertNotIn(page["verdict"]["title"].casefold(), titles)
+        self.assertNotIn(self.plan.name, page["verdict"]["title"], "there is no other")
+
     def test_a_local_plan_beside_a_complete_one_elsewhere_is_a_hint(self):
         away = self.env["backup.storage"].create(
             {

@@ -23,6 +23,7 @@ from ..engine.progress import Progress
 from ..engine.storages.local.storage import LocalStorage
 from ..models.job import alerts
 from ..models.job.catalogue import Copies
+from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
 from ..models.plan import monitors
 from .test_backup_catalogue import CatalogueCase
@@ -107,7 +108,10 @@ class TestIdentity(IdentityCase):
         self.assertIsNone(health()["identity_problem"])
         self.become_a_copy()
         self.assertTrue(health()["identity_problem"])
-        self.assertIn(NotOriginal.code, [p["code"] for p in all_problems(self.env, {})])
+        self.assertIn(
+            NotOriginal.code,
+            [p["code"] for p in all_problems(self.env, {}, storage_healths(self.env))],
+        )
 
     def test_a_copy_of_the_database_pings_nobody(self):
         self.plan.ping_url = "http://127.0.0.1:9/x"

@@ -17,6 +17,7 @@ from ..engine.errors.profile import (
 from ..engine.storages.s3.address import config_of
 from ..hooks import pre_init_hook
 from ..models.mixins.backup_secret_mixin import MASK
+from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
 from ..models.server_profile import follow, provision
 from ..models.storage.backup_storage import RecordSettings
@@ -68,7 +69,10 @@ class TestProfile(BackupCase):
         )
 
     def codes(self):
-        return {problem["kind"]: problem for problem in all_problems(self.env, {})}
+        return {
+            problem["kind"]: problem
+            for problem in all_problems(self.env, {}, storage_healths(self.env))
+        }
 
     def test_a_database_gets_the_storages_once(self):
         storage = self.offsite()

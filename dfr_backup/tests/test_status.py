@@ -12,6 +12,7 @@ from ..engine.errors.server import Paused
 from ..engine.status.facts import status_facts
 from ..engine.status.pause import PARAMETER, Pause
 from ..engine.status.verdict import status_of
+from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
 from ..models.plan.overdue import promise_facts, verdicts
 from .test_backup_alerts import AlertCase
@@ -106,7 +107,7 @@ class TestStatus(AlertCase):
     def test_a_pause(self):
         self.pause()
         self.assertEqual(self.looked().state, "paused")
-        found = all_problems(self.env, {})
+        found = all_problems(self.env, {}, storage_healths(self.env))
         self.assertIn(("paused", Paused.code), [(p["kind"], p["code"]) for p in found])
         health = self.env["backup.monitor"]._health()
         self.assertEqual((health["ok"], health["pause_code"]), (False, Paused.code))

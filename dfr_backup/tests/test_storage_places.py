@@ -10,6 +10,7 @@ from ..engine.errors.places import PlaceLost, PlaceOfAnother, SamePlace
 from ..engine.errors.storage import CopyMissing
 from ..engine.identity import Identity
 from ..engine.ownership.marker import MARKER, read_marker
+from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
 from .common import BackupCase
 
@@ -167,7 +168,7 @@ class TestStoragePlaces(BackupCase):
         self.storage.invalidate_recordset()
         self.assertTrue(self.storage.is_shared)
         self.assertNotEqual(self.storage.warnings, before)
-        problems = all_problems(self.env, {})
+        problems = all_problems(self.env, {}, storage_healths(self.env))
         self.assertIn("shared", [problem["kind"] for problem in problems])
         odoo_config.owners().open_to(place_id, self.identity())
         self.storage.invalidate_recordset()
@@ -188,7 +189,7 @@ class TestStoragePlaces(BackupCase):
         self.storage.local_path = str(self.root / "moved")
         self.assertEqual(job.copy_ids.state, "unknown")
         self.assertFalse(job.copy_ids.verified_at)
-        problems = all_problems(self.env, {})
+        problems = all_problems(self.env, {}, storage_healths(self.env))
         self.assertIn("unseen", [problem["kind"] for problem in problems])
         self.env["backup.storage"]._create_due_looks()
         scan = self.env["backup.job"].search([("kind", "=", "scan")], limit=1)

@@ -114,7 +114,7 @@ def _update_attention(job, recovered):
         note = stored_text(job, "error")
         plan._ask_attention(job.kind, lambda plan: summary_line(job, plan), note=note)
     elif recovered:
-        plan._close_attention(job.kind, job.env._("%s ended well.", job.name))
+        plan._close_attention(job.kind, job.env._("%s succeeded.", job.name))
 
 
 def _deliver(job, mails):

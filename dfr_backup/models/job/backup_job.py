@@ -82,7 +82,9 @@ class BackupJob(models.Model):
     step_ids = fields.One2many("backup.step", "job_id")
     copy_ids = fields.One2many("backup.copy", "job_id")
     encryption = fields.Selection(ENCRYPTIONS, required=True, default="none")
-    data = fields.Json(help="What a later attempt of this run needs to go on.")
+    data = fields.Json(
+        prefetch=False, help="What a later attempt of this run needs to go on."
+    )
     incremental = fields.Boolean(compute="_compute_of_state", store=True)
     packed_size = fields.Float(
         compute="_compute_of_state",

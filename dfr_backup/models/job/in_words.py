@@ -22,23 +22,23 @@ def summary_line(job, plan, recovered=False):
     if job.state == "failure":
         return env._("%(kind)s failed: %(plan)s (%(database)s)", **about)
     if job.state == "partial":
-        return env._("%(kind)s only partly good: %(plan)s (%(database)s)", **about)
+        return env._("%(kind)s partially succeeded: %(plan)s (%(database)s)", **about)
     if job.size_drop:
         drop = {**about, "drop": job.size_drop}
         return env._("%(kind)s is %(drop)s%% smaller: %(plan)s (%(database)s)", **drop)
     if recovered:
-        return env._("%(kind)s works again: %(plan)s (%(database)s)", **about)
-    return env._("%(kind)s is good: %(plan)s (%(database)s)", **about)
+        return env._("%(kind)s is working again: %(plan)s (%(database)s)", **about)
+    return env._("%(kind)s succeeded: %(plan)s (%(database)s)", **about)
 
 
 def size_drop_in_words(job, env):
     """Return what is the matter with an archive that is much smaller, and what to do,
     in the language of ``env``."""
     return (
-        env._("The archive is %s%% smaller than the ones before.", job.size_drop),
+        env._("The archive is %s%% smaller than the previous ones.", job.size_drop),
         env._(
-            "If nobody has deleted that much, data is missing: compare it with an "
-            "older backup, and protect that one until you know."
+            "Unless someone has deleted that much, data is missing: compare it with "
+            "an older backup, and protect that one until you know."
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Can the data be restored on the bad day? What that depends on, the button for each
+"""Can the data be restored after a disaster? What that depends on, the button for each
 point, and the verdict."""
 
 from datetime import timedelta
@@ -15,8 +15,8 @@ TONES = ("success", "info", "warning", "danger")  # from good to bad
 
 
 def _recent(env, lacking):
-    title = env._("A good backup in time")
-    text = env._("There is none of the time that the plan promises.")
+    title = env._("Recent backup available")
+    text = env._("No backup within the plan's time limit.")
     button = env._("Run Backup Now")
     return _advise("recent", title, text, lacking, button, call="action_run_now")
 
@@ -25,23 +25,26 @@ def _setup(env, plans):
     state = setup_state(env)
     if not state and env["ir.config_parameter"].get_param(SETUP_STATE) != SETUP_DONE:
         return None  # set up by hand
-    title = env._("The set-up is complete")
-    text = env._("Five short questions: where, when, who is told, how safe.")
+    title = env._("Set-up completed")
+    text = env._("Five short questions: storage, schedule, alerts, security.")
     lacking = plans[:1] if state else plans.browse()
-    button = env._("Set Up") if state == "new" else env._("Go On")
+    button = env._("Set Up") if state == "new" else env._("Continue")
     return _advise("setup", title, text, lacking, button, page="")
 
 
 def _off_site(env, plans):
-    title = env._("Two storages, one of them in another place")
+    title = env._("Off-site copy")
     text = env._(
-        "Fire, theft, a broken disk or an intruder takes the backups on this "
-        "server together with the data; and one storage may fail on the bad day."
+        "A fire, a theft, a broken disk or an intruder takes the backups on this "
+        "server together with the data. With two storages, one of them off-site: if "
+        "one storage fails, the other still has your backup."
     )
     lacking = plans.filtered(lambda p: is_only_here(p) or len(p.storage_ids) < 2)
     if any(_is_whole(plan) for plan in plans - lacking):
         lacking = lacking.filtered(_is_whole)  # of the others this is a hint
-    return _advise("off_site", title, text, lacking, env._("Add a Place"), page="where")
+    return _advise(
+        "off_site", title, text, lacking, env._("Add a Storage"), page="where"
+    )
 
 
 def is_only_here(plan):
@@ -55,10 +58,8 @@ def _is_whole(plan):
 
 def _encryption(env, plans):
     away = plans.filtered(lambda p: any(s._is_off_site() for s in p.storage_ids))
-    title = env._("Encrypted before it leaves")
-    text = env._(
-        "Whoever can read the storage in the other place can read the whole database."
-    )
+    title = env._("Off-site backups are encrypted")
+    text = env._("Anyone who can read the off-site storage can read the database.")
     lacking = away.filtered(lambda plan: plan.encryption == "none")
     return away and _advise(
         "encryption", title, text, lacking, env._("Encrypt"), page="safety"
@@ -66,10 +67,10 @@ def _encryption(env, plans):
 
 
 def _recovery_kit(env, plans):
-    title = env._("The recovery kit is at hand")
+    title = env._("Recovery kit downloaded")
     text = env._(
-        "One page that says where the backups are and how to get the data back. It "
-        "holds no secret. Keep it where you find it when the server is gone."
+        "One page that says where the backups are and how to restore them. It "
+        "contains no secrets. Keep it where you can reach it without this server."
     )
     lacking = plans.filtered(lambda plan: not plan.kit_downloaded_at)
     action = lacking and lacking[0].action_recovery_kit()
@@ -77,46 +78,44 @@ def _recovery_kit(env, plans):
 
 
 def _verification(env, plans):
-    title = env._("Stored copies are read again")
-    text = env._("Disks forget. A copy that nobody reads may be gone for months.")
+    title = env._("Backups are re-verified regularly")
+    text = env._("Disks lose data unnoticed. Only reading the copies again finds that.")
     lacking = plans.filtered(lambda plan: plan.verify_every == "0")
     return _advise(
         "verification",
         title,
         text,
         lacking,
-        env._("Schedule It"),
+        env._("Schedule"),
         page="safety",
     )
 
 
 def _drill(env, plans):
-    title = env._("Restore drills are scheduled")
+    title = env._("Restore tests are scheduled")
     text = env._(
-        "A drill restores the newest copy into a scratch database, compares it, "
-        "and drops it."
+        "A restore test restores the newest copy into a temporary database, checks "
+        "it and drops it."
     )
     lacking = plans.filtered(lambda plan: plan.drill_every == "0")
-    return _advise("drill", title, text, lacking, env._("Schedule It"), page="safety")
+    return _advise("drill", title, text, lacking, env._("Schedule"), page="safety")
 
 
 def _proven(env, plans):
-    title = env._("A restore was proven")
-    text = env._(
-        "A backup is worth what its last restore was. The last months saw none."
-    )
+    title = env._("Restore test passed")
+    text = env._("No restore test in the last months.")
     since = fields.Datetime.now() - PROOF_LASTS
     lacking = plans.filtered(
         lambda plan: not plan.last_proven or plan.last_proven < since
     )
     return _advise(
-        "proven", title, text, lacking, env._("Drill Now"), call="action_drill"
+        "proven", title, text, lacking, env._("Test Restore Now"), call="action_drill"
     )
 
 
 def _notification(env, plans):
-    title = env._("Somebody hears of a failure")
-    text = env._("A failure that nobody hears of is found on the bad day.")
+    title = env._("Failure alerts are set up")
+    text = env._("Without alerts, a failure goes unnoticed.")
     lacking = plans.filtered(lambda plan: not is_reachable(plan))
     trouble = (lacking[:1].alert_trouble or text).replace("\n", " ")
     return _advise(
@@ -124,7 +123,7 @@ def _notification(env, plans):
         title,
         trouble,
         lacking,
-        env._("Choose Who"),
+        env._("Set Up Alerts"),
         page="who",
     )
 
@@ -181,8 +180,8 @@ def dismissed(env):
 
 def verdict(env, plans, cards, problems, advice):
     """Return the answer to “Am I safe?”: does every plan have a verified backup in
-    time, and is a complete one in another place? A state, its tone, a title that names
-    what is worst, and the newest good backup."""
+    time, and is a complete one off-site? A state, its tone, a title, and the newest
+    good backup."""
     goods = [card["good"] for card in cards if card["good"]]
     newest = max(goods, key=lambda good: good["date"], default=False)
     tones = [card["tone"] for card in cards] + [problem["tone"] for problem in problems]
@@ -191,15 +190,15 @@ def verdict(env, plans, cards, problems, advice):
         state = "no_plan"
         title = env._("Nothing is backed up: there is no plan")
     elif not newest and worst == "danger":
-        state, title = "no_good", env._("There is no good backup")
+        state, title = "no_good", env._("No verified backup")
     elif not newest and any(card["state"] == "first" for card in cards):
         state, worst = "first", "info"
-        title = env._("The first backup is being made")
+        title = env._("The first backup is running")
     elif not newest:
         state, title = "none_yet", env._("There is no backup yet")
     elif worst in ("danger", "warning"):
         state = "alarm" if worst == "danger" else "gap"
-        title = _worst_in_words(env, worst, cards, problems)
+        title = _worst_in_words(env, worst, cards)
     elif _is_here_only(plans, advice):
         state, worst = "here_only", "warning"
         title = env._("Your data is backed up, on this server only")
@@ -209,19 +208,22 @@ def verdict(env, plans, cards, problems, advice):
     return {"state": state, "tone": worst, "title": title, "good": newest}
 
 
-def _worst_in_words(env, tone, cards, problems):
-    """Return what the headline says when something is wrong: the plan that lacks
-    something, or the first problem of this tone."""
-    for card in cards:
-        if card["tone"] == tone:
-            about = {"plan": card["name"], "state": card["label"]}
-            return env._("%(plan)s: %(state)s", **about)
-    return next(problem["title"] for problem in problems if problem["tone"] == tone)
+def _worst_in_words(env, tone, cards):
+    """Return what the headline says when something is wrong. What it is stands below;
+    of several plans, those that lack something are named."""
+    state = env._("Backed up, with warnings")
+    if tone == "danger":
+        state = env._("Action needed")
+    lacking = [card["name"] for card in cards if card["tone"] == tone]
+    if len(cards) < 2 or not lacking:
+        return state
+    plans = ", ".join(lacking)
+    return env._("%(plan)s: %(state)s", plan=plans, state=state)
 
 
 def _is_here_only(plans, advice):
-    """Tell whether no plan has its complete backups in another place, and nobody has
-    said that this is right."""
+    """Tell whether no plan has its complete backups off-site, and nobody has said
+    that this is right."""
     accepted = any(item["key"] == "off_site" and item["dismissed"] for item in advice)
     away = any(_is_whole(plan) and not is_only_here(plan) for plan in plans)
     return not away and not accepted

@@ -4,7 +4,7 @@ runs now."""
 from odoo import api, models
 
 from .advice import DISMISSED, POINTS, advice_for, dismissed, setup_state, verdict
-from .cards import last_ended, open_runs, plan_card, storage_cards
+from .cards import last_ended, open_runs, plan_card, storage_cards, storage_healths
 from .problems import all_problems, loose_problems, plan_problems, scheduler_problems
 
 
@@ -29,14 +29,15 @@ class BackupOverview(models.AbstractModel):
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
         lasts = {plan: last_ended(env, plan) for plan in plans}
         cards = [plan_card(env, plan, last) for plan, last in lasts.items()]
-        problems = all_problems(env, lasts)
+        healths = storage_healths(env)
+        problems = all_problems(env, lasts, healths)
         advice = advice_for(env, plans, cards)
         return {
             "manager": manager,
             "setup": setup_state(env),
             "verdict": verdict(env, plans, cards, problems, advice),
             "plans": cards,
-            "storages": storage_cards(env),
+            "storages": storage_cards(env, healths),
             "problems": problems,
             "advice": advice,
             "running": open_runs(env),

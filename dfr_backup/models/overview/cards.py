@@ -88,15 +88,16 @@ def _plan_state(env, plan, last, good, is_running):
     if last.state == "failure":
         return "failure", "danger", env._("The last run failed")
     if not good:
-        return "gone", "danger", env._("No good backup is left")
+        return "gone", "danger", env._("No verified backup left")
     if last.state == "partial":
-        return "partial", "warning", env._("The last run was partial")
+        return "partial", "warning", env._("The last run partially succeeded")
     return "good", "success", env._("Backed up")
 
 
-def storage_cards(env):
-    storages = env["backup.storage"].search([("active", "=", True)])
-    providers = dict(storages._fields["provider"]._description_selection(env))
+def storage_cards(env, healths):
+    """Return what is shown of each storage; ``healths`` says how each of them is."""
+    fields_of = env["backup.storage"]._fields
+    providers = dict(fields_of["provider"]._description_selection(env))
     used = env["backup.plan"].search([("active", "=", True)]).storage_ids
     return [
         {
@@ -108,10 +109,16 @@ def storage_cards(env):
             "size": storage.copy_size,
             "free": storage.free_space,
             "used": storage in used,
-            **storage_health(env, storage),
+            **health,
         }
-        for storage in storages
+        for storage, health in healths.items()
     ]
+
+
+def storage_healths(env):
+    """Return how each active storage is, by storage."""
+    storages = env["backup.storage"].search([("active", "=", True)])
+    return {storage: storage_health(env, storage) for storage in storages}
 
 
 def storage_health(env, storage):

@@ -10,21 +10,22 @@ from ..job.in_words import kind_in_words, size_drop_in_words
 from ..pause import pause_problem
 from ..storage.location import sharing_in_words
 from ..storage.space import days_until_full
-from .cards import last_ended, storage_health
+from .cards import last_ended
 from .loose_runs import bad_without_plan, what_it_was_about
 
 
-def all_problems(env, lasts):
+def all_problems(env, lasts, healths):
     """Return what is wrong, the worst first. Each has a tone, a text and an action.
 
-    ``lasts`` holds the last run that ended of each plan.
+    ``lasts`` holds the last run that ended of each plan, ``healths`` how each storage
+    is.
     """
     found = identity_problems(env) + scheduler_problems(env) + _profile_problems(env)
     found += _pause_problems(env)
     for plan, last in lasts.items():
         found += plan_problems(env, plan, last)
-    for storage in env["backup.storage"].search([("active", "=", True)]):
-        found += _storage_problems(env, storage)
+    for storage, health in healths.items():
+        found += _storage_problems(env, storage, health["state"])
     found += loose_problems(env)
     found += _lost_copies(env)
     found += _unseen_copies(env)
@@ -43,7 +44,7 @@ def identity_problems(env):
     if switched_off:
         title = env._("Backups are switched off on this server")
     since = identities._since() if isinstance(error, NotOriginal) else 0
-    days = env._("This has been so for %s days: the storage fills up.", since)
+    days = env._("For %s days now: the storage is filling up.", since)
     full = _days_until_full_in_words(env) if not switched_off else ""
     told = format_error(env, error)
     text = _sentences(told, days if since else "", full)
@@ -91,7 +92,7 @@ def _days_until_full_in_words(env):
         return ""
     first = min(left, key=left.get)
     return env._(
-        "At the pace of the last days, “%(storage)s” is full in %(days)s days.",
+        "At the current rate, “%(storage)s” will be full in %(days)s days.",
         storage=first.name,
         days=left[first],
     )
@@ -115,7 +116,7 @@ def scheduler_problems(env):
         code=error.code,
     )
     if isinstance(error, ActionOff):
-        button = env._("Switch It On")
+        button = env._("Switch On")
         problem.update(call="switch_scheduler_on", button=button)
     return [problem]
 
@@ -149,7 +150,7 @@ def _backup_problems(env, plan, last):
             make_problem(env, "overdue", "danger", title, text, form_action(plan), plan)
         ]
     if last.state == "partial":
-        title = env._("%s: the last run was partial", plan.name)
+        title = env._("%s: the last run partially succeeded", plan.name)
         return [job_problem(env, "partial", "warning", title, last)]
     if last.size_drop:
         title = env._("%s: the last backup is much smaller", plan.name)
@@ -162,7 +163,7 @@ def _check_problems(env, plan):
     """Return what the last looks at stored copies have found."""
     titles = {
         "verify": env._("%s: the last verification failed", plan.name),
-        "drill": env._("%s: the last restore drill failed", plan.name),
+        "drill": env._("%s: the last restore test failed", plan.name),
     }
     lasts = [
         (kind, title, last_ended(env, plan, kind)) for kind, title in titles.items()
@@ -184,21 +185,20 @@ def _run_problem(env, kind, tone, title, text, job, code=None):
     return make_problem(env, kind, tone, title, text, form_action(job), **about)
 
 
-def _storage_problems(env, storage):
+def _storage_problems(env, storage, health):
     name, action = storage.name, form_action(storage)
     if storage.is_foreign:
         title = env._("%s: read-only here", name)
         text = env._(
-            "It belongs to the database that this one is a copy of: nothing is "
-            "stored there."
+            "It belongs to the database that this one is a copy of. Nothing is stored "
+            "there."
         )
         return [make_problem(env, "foreign", "danger", title, text, action, storage)]
     used = _is_used(env, storage)
     if storage.profile_problem and not _profile_error():
-        title = env._("%s: no longer set by the server", name)
+        title = env._("%s: no longer configured by the server", name)
         text, tone = storage.profile_problem, "danger" if used else "warning"
         return [make_problem(env, "section", tone, title, text, action, storage)]
-    health = storage_health(env, storage)["state"]
     if health == "test_failed":
         title = env._("%s: the last test failed", name)
         text = displayed(storage, "last_test_error")
@@ -211,7 +211,7 @@ def _storage_problems(env, storage):
         return [make_problem(env, "shared", "warning", title, text, action, storage)]
     if used and health == "never" and storage._is_off_site():
         title = env._("%s: never tested", name)
-        text = env._("Whether it works is not known before something was stored there.")
+        text = env._("Test it: nothing has been stored there yet.")
         return [make_problem(env, "untested", "warning", title, text, action, storage)]
     return []
 
@@ -227,10 +227,10 @@ def _lost_copies(env):
     if not count:
         return []
     action = env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_copy_action")
-    title = env._("Stored backups that are damaged or missing: %s", count)
-    text = env._("They were there and cannot be restored now.")
+    title = env._("Damaged or missing copies: %s", count)
+    text = env._("These backups can no longer be restored from there.")
     action = {**action, "domain": lost, "context": {}}
-    button = env._("Show Them")
+    button = env._("Show")
     return [make_problem(env, "copies", "danger", title, text, action, button=button)]
 
 
@@ -240,13 +240,13 @@ def _unseen_copies(env):
     if not count:
         return []
     action = env["ir.actions.act_window"]._for_xml_id("dfr_backup.backup_copy_action")
-    title = env._("Backups that nobody has looked for: %s", count)
+    title = env._("Copies not confirmed: %s", count)
     text = env._(
-        "The address of their storage was changed. They do not count until a scan "
-        "has found them."
+        "The address of their storage has changed. They count again once a scan has "
+        "found them."
     )
     action = {**action, "domain": unseen, "context": {}}
-    button = env._("Show Them")
+    button = env._("Show")
     return [make_problem(env, "unseen", "warning", title, text, action, button=button)]
 
 
@@ -257,9 +257,9 @@ def _lost_files(env):
     action = env["ir.actions.act_window"]._for_xml_id(
         "dfr_backup.backup_filestore_issue_action"
     )
-    title = env._("Attachments whose file is missing or damaged: %s", count)
-    text = env._("An older backup may still have the good file, and can put it back.")
-    button = env._("Show Them")
+    title = env._("Attachments with a missing or damaged file: %s", count)
+    text = env._("An older backup may still have the intact file and can restore it.")
+    button = env._("Show")
     return [make_problem(env, "files", "warning", title, text, action, button=button)]
 
 
@@ -296,7 +296,7 @@ def _loose_problem(env, job):
     kind = kind_in_words(job, env)
     about = {"kind": kind, "run": job.name, "what": what_it_was_about(job)}
     if job.state == "partial":
-        title = env._("%(kind)s %(run)s was partial: %(what)s", **about)
+        title = env._("%(kind)s %(run)s partially succeeded: %(what)s", **about)
     else:
         title = env._("%(kind)s %(run)s failed: %(what)s", **about)
     tone = "danger" if job._run().loud else "warning"

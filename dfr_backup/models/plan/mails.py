@@ -59,7 +59,7 @@ def compose_overdue(plan):
         "title": plan.env._("Backup overdue: %(plan)s (%(database)s)", **base),
         "color": "#b02a37",
         "intro": plan.env._(
-            "There should have been a new good backup by %s.",
+            "A new verified backup was expected by %s.",
             plan._in_words(plan.promise_deadline),
         ),
         "problems": [
@@ -90,12 +90,12 @@ def compose_digest(plan):
         "todo": plan.overdue_remedy,
     }
     return {
-        "title": plan.env._("Backups of the week: %(plan)s (%(database)s)", **base),
+        "title": plan.env._("Weekly backup report: %(plan)s (%(database)s)", **base),
         "color": "#b02a37" if plan.is_overdue else "#146c43",
         "intro": False,
         "problems": [overdue] if plan.is_overdue else [],
         "facts": [
-            (plan.env._("Runs of seven days"), counts or plan.env._("none")),
+            (plan.env._("Runs in the last seven days"), counts or plan.env._("none")),
             *mail_facts(plan),
         ],
         "link": link_to(plan, plan),
@@ -105,10 +105,10 @@ def compose_digest(plan):
 
 def compose_test(plan):
     return {
-        "title": plan.env._("A test: mails about backups arrive"),
+        "title": plan.env._("Test: backup mails arrive"),
         "color": "#146c43",
         "intro": plan.env._(
-            "Nothing is wrong. Somebody has pressed “Send a Test Mail”."
+            "Everything is fine. Someone has pressed “Send a Test Mail”."
         ),
         "problems": [],
         "facts": mail_facts(plan),
@@ -119,7 +119,7 @@ def compose_test(plan):
 
 def mail_facts(plan):
     """Return what every mail about this plan says, as pairs of label and text."""
-    facts = [(plan.env._("Last good backup"), plan._in_words(plan.last_success))]
+    facts = [(plan.env._("Last verified backup"), plan._in_words(plan.last_success))]
     if plan.next_run:
         facts.append((plan.env._("Next run"), plan._in_words(plan.next_run)))
     return facts

@@ -120,10 +120,10 @@ def reason_in_words(plan, verdict):
             "Odoo's scheduled action has been failing since %s.", moment
         ),
         "paused": detail,
-        "running": plan.env._("A run is going on and has not ended."),
-        "waiting": plan.env._("A run is waiting and has not begun."),
+        "running": plan.env._("A run is still in progress."),
+        "waiting": plan.env._("A run is waiting to start."),
         "failure": plan.env._("The last run failed: %s", detail),
-        "partial": plan.env._("The last run was only partly good: %s", detail),
+        "partial": plan.env._("The last run only partially succeeded: %s", detail),
         "cancelled": plan.env._("The last run was cancelled."),
         "gone": gone_in_words(plan.env),
         "not_started": plan.env._("No run was started."),
@@ -159,6 +159,6 @@ def remedies(env):
             "The command “odoo backup resume” ends the pause, on the server."
         ),
         "gone": env._("Check the storages of the plan, scan them, and run a backup."),
-        "waiting": env._("Look at the runs: another one may be in its way."),
-        "not_started": env._("Press “Run Backup Now”, and look at the plan's times."),
+        "waiting": env._("Check the runs: another one may be blocking it."),
+        "not_started": env._("Press “Run Backup Now”, and check the plan's schedule."),
     }

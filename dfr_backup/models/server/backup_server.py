@@ -36,14 +36,14 @@ BUTTON_SECONDS = 30.0  # somebody waits
 FINGERPRINT = 8  # characters, by which a token is known from another
 STATES = [
     ("never", "Not asked yet"),
-    ("good", "Good"),
+    ("good", "OK"),
     ("warning", "Warning"),
     ("failing", "Failing"),
     ("silent", "No answer"),
 ]
 ALARMS = [
     ("overdue", "Backup overdue"),
-    ("stopped", "No backups are made"),
+    ("stopped", "Backups have stopped"),
     ("silent", "No answer"),
 ]
 UNKNOWN = {
@@ -98,8 +98,8 @@ class BackupServer(models.Model):
         "Missed Answers",
         default=PATIENCE,
         required=True,
-        help="The server counts as silent, and the recipients are told, after so many "
-        "questions without an answer. It is asked every five minutes.",
+        help="The recipients are notified after this many missed answers. The server "
+        "is asked every five minutes.",
     )
     alert_user_ids = fields.Many2many(
         "res.users", string="Recipients", default=lambda self: self.env.user
@@ -111,7 +111,7 @@ class BackupServer(models.Model):
     alarm = fields.Selection(ALARMS, readonly=True, copy=False)
     asked_at = fields.Datetime("Last Asked", readonly=True, copy=False)
     answered_at = fields.Datetime("Last Answer", readonly=True, copy=False)
-    last_good = fields.Datetime("Last Good Backup", readonly=True, copy=False)
+    last_good = fields.Datetime("Last Verified Backup", readonly=True, copy=False)
     size = fields.Float("Backup Size", digits=(20, 0), readonly=True, copy=False)
     version = fields.Char("Addon Version", readonly=True, copy=False)
     reported_status = fields.Char(readonly=True, copy=False)
@@ -147,9 +147,11 @@ class BackupServer(models.Model):
 
     def _status_in_words(self):
         return {
-            "no_plan": self.env._("No active plan there promises a backup."),
-            "switched_off": self.env._("Backups are switched off there, in odoo.conf."),
-            "paused": self.env._("Backups are paused there."),
+            "no_plan": self.env._(
+                "It has no active plan with a time limit for backups."
+            ),
+            "switched_off": self.env._("Backups are switched off in its odoo.conf."),
+            "paused": self.env._("Backups are paused on it."),
         }.get(self.reported_status, False)
 
     @api.depends("url")

@@ -29,13 +29,13 @@ def compose(server):
             (env._("Server"), server._host()),
             (env._("Database"), server.database or server.reported_database or ""),
             (env._("Last answer"), _moment(server, server.answered_at)),
-            (env._("Last good backup"), _moment(server, server.last_good)),
+            (env._("Last verified backup"), _moment(server, server.last_good)),
         ],
         "link": link_to(server, server),
         "button": env._("Open the Server"),
         "settings": env._(
-            "You get this mail because your Odoo watches the backups of another "
-            "server. Who gets these mails is set in the form of that server."
+            "You receive this mail because your Odoo monitors the backups of another "
+            "server. To change who receives it, open the form of that server."
         ),
     }
 
@@ -45,8 +45,8 @@ def title(server):
     return {
         "silent": server.env._("Server does not answer: %(server)s", **name),
         "overdue": server.env._("Backup overdue on server: %(server)s", **name),
-        "stopped": server.env._("No backups are made on server: %(server)s", **name),
-    }.get(server.alarm) or server.env._("Server is all right again: %(server)s", **name)
+        "stopped": server.env._("Backups have stopped on server: %(server)s", **name),
+    }.get(server.alarm) or server.env._("Server is back to normal: %(server)s", **name)
 
 
 def _moment(server, moment):

@@ -8,9 +8,13 @@ import {formatBytes, formatSeconds} from "./formatted_fields";
 const LOOKS = {
     pending: {icon: "fa-circle-o", tone: "muted", label: _t("Waiting")},
     running: {icon: "fa-spinner fa-spin", tone: "info", label: _t("Running")},
-    success: {icon: "fa-check-circle", tone: "success", label: _t("Success")},
-    warning: {icon: "fa-exclamation-circle", tone: "warning", label: _t("Warning")},
-    failure: {icon: "fa-times-circle", tone: "danger", label: _t("Failure")},
+    success: {icon: "fa-check-circle", tone: "success", label: _t("Succeeded")},
+    warning: {
+        icon: "fa-exclamation-circle",
+        tone: "warning",
+        label: _t("Succeeded with warnings"),
+    },
+    failure: {icon: "fa-times-circle", tone: "danger", label: _t("Failed")},
     skipped: {icon: "fa-minus-circle", tone: "muted", label: _t("Skipped")},
 };
 

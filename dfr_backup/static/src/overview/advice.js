@@ -1,7 +1,7 @@
 import {Component} from "@odoo/owl";
 import {_t} from "@web/core/l10n/translation";
 
-/** What has to be there on the bad day, with a button for what is missing. */
+/** What a restore depends on, with a button for what is missing. */
 export class Advice extends Component {
     static template = "dfr_backup.Advice";
     static props = {
@@ -56,13 +56,11 @@ export class Advice extends Component {
 
     get answer() {
         return {
-            danger: _t(
-                "Not now: there is no good backup of the time that is promised."
-            ),
+            danger: _t("No: no verified backup within the time limit."),
             warning: this.isProven
-                ? _t("A restore was tested. The points below make it more certain.")
-                : _t("Nobody knows: no restore was tested in the last months."),
-            success: _t("Yes. All that can be prepared is prepared."),
+                ? _t("Likely. Complete these steps to be sure.")
+                : _t("Unknown: no restore test in the last months."),
+            success: _t("Yes. Everything is prepared."),
         }[this.tone];
     }
 }

@@ -70,14 +70,12 @@ export class BackupOverview extends Component {
     }
 
     get setUpLabel() {
-        return this.page.setup === "new"
-            ? _t("Set Up in Two Minutes")
-            : _t("Go On with the Set-up");
+        return this.page.setup === "new" ? _t("Set Up Backups") : _t("Continue Set-up");
     }
 
     get goodText() {
         const good = this.page.verdict.good;
-        return _t("Newest good backup: %(ago)s (%(date)s), in %(storages)s.", {
+        return _t("Last verified backup: %(ago)s (%(date)s), in %(storages)s.", {
             ago: ago(good.date),
             date: moment(good.date),
             storages: good.storages.join(", "),
@@ -89,7 +87,7 @@ export class BackupOverview extends Component {
         const run = this.page.running.find((run) => run.state === "running");
         return run
             ? _t("Done: %s", `${Math.round(run.progress)} %`)
-            : _t("It begins in a moment.");
+            : _t("It will start in a moment.");
     }
 
     open(action) {
@@ -160,14 +158,14 @@ export class BackupOverview extends Component {
     cancel(run) {
         this.dialog.add(ConfirmationDialog, {
             body: _t(
-                "Stop this run? Copies that are already verified stay, everything else of it is removed."
+                "Cancel this run? Copies that are already verified are kept, everything else is removed."
             ),
             confirmLabel: _t("Cancel Backup"),
             confirm: async () => {
                 await this.orm.call("backup.job", "action_cancel", [run.id]);
                 this.live.look();
             },
-            cancelLabel: _t("Let It Run"),
+            cancelLabel: _t("Keep Running"),
             // without it, the dialog has one button only
             cancel: () => undefined,
         });

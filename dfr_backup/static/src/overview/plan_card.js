@@ -61,14 +61,14 @@ export class PlanCard extends Component {
                   ago: ago(next),
                   date: moment(next),
               })
-            : _t("This plan runs only when somebody presses the button.");
+            : _t("This plan runs only when started manually.");
     }
 
     /** What will happen then. */
     get promise() {
         const {contents, storages} = this.props.plan;
         return _t(
-            "What it saves: %(contents)s. It makes one archive of them, stores it in %(storages)s, reads it back there and compares. Nobody has to stop working meanwhile.",
+            "It saves %(contents)s in one archive, stores it in %(storages)s and verifies it there. Users can keep working meanwhile.",
             {contents, storages: storages.join(", ")}
         );
     }

@@ -26,17 +26,17 @@ export class RunStrip extends Component {
             .join(" · ");
     }
 
-    /** "30 runs: 28 good, 1 partial, 1 failed" */
+    /** "Last runs: 28 succeeded, 1 partially succeeded, 1 failed" */
     get summary() {
         const count = (state) =>
             this.props.runs.filter((run) => run.state === state).length;
         const parts = [
-            [count("success"), (n) => _t("%s good", n)],
-            [count("partial"), (n) => _t("%s partial", n)],
+            [count("success"), (n) => _t("%s succeeded", n)],
+            [count("partial"), (n) => _t("%s partially succeeded", n)],
             [count("failure"), (n) => _t("%s failed", n)],
             [count("cancelled"), (n) => _t("%s cancelled", n)],
         ];
         const words = parts.filter(([n]) => n).map(([n, say]) => say(n));
-        return _t("Last runs: %s", words.join(", ") || _t("none has ended yet"));
+        return _t("Last runs: %s", words.join(", ") || _t("none has finished yet"));
     }
 }

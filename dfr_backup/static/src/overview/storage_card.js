@@ -16,7 +16,7 @@ export class StorageCard extends Component {
         const {storage} = this.props;
         return [
             storage.provider,
-            storage.off_site ? _t("another place") : _t("this server"),
+            storage.off_site ? _t("off-site") : _t("this server"),
         ].join(" · ");
     }
 

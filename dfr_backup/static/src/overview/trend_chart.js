@@ -32,7 +32,7 @@ export class TrendChart extends Component {
     get summary() {
         const last = this.props.runs.at(-1);
         return _t(
-            "Size and duration of the last runs; the newest: %(size)s in %(duration)s",
+            "Size and duration of the last runs; newest: %(size)s in %(duration)s",
             {
                 size: formatBytes(last.size),
                 duration: formatSeconds(last.duration),

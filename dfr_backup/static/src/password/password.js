@@ -49,7 +49,7 @@ function passwordHandler(env, error, originalError) {
         if (confirmed) {
             env.services.notification.add(
                 _t(
-                    "Your password was accepted for ten minutes. Make the change again."
+                    "Your password is valid for ten minutes. Please make the change again."
                 ),
                 {
                     type: "success",

@@ -8,11 +8,13 @@ export class Unreachable extends Error {}
 
 function received(request) {
     if (request.status === 413) {
-        throw new TooLarge(_t("A proxy before the server refuses even small pieces."));
+        throw new TooLarge(
+            _t("A proxy in front of the server refuses even small parts.")
+        );
     }
     if (request.status >= 500 || request.status === 429) {
         throw new Unreachable(
-            _t("The server cannot take the file now (%s).", request.status)
+            _t("The server cannot accept the file at the moment (%s).", request.status)
         );
     }
     let answer = null;
@@ -20,7 +22,7 @@ function received(request) {
         answer = JSON.parse(request.responseText);
     } catch {
         throw new Error(
-            _t("The upload is not open any more.\nClose this, and begin again.")
+            _t("The upload has expired.\nClose this window and start again.")
         );
     }
     if (answer.error) {
