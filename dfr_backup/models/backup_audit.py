@@ -14,6 +14,7 @@ from odoo.addons.base.models.res_users import check_identity
 
 from ..engine.errors.people import PasswordNeeded
 from .engine_messages import translate_engine_errors
+from .rights import MANAGER
 
 CONFIRMED_SECONDS = 600  # as Odoo's check_identity
 
@@ -166,6 +167,30 @@ class BackupAuditMixin(models.AbstractModel):
 
     _name = "backup.audit.mixin"
     _description = "Record with an Audit Trail"
+
+    change_count = fields.Integer(compute="_compute_change_count", groups=MANAGER)
+
+    def _compute_change_count(self):
+        lines = self.env["backup.audit"]._read_group(
+            self._audit_lines(), ["res_id"], ["__count"]
+        )
+        counts = dict(lines)
+        for record in self:
+            record.change_count = counts.get(record._origin.id, 0)
+
+    def _audit_lines(self):
+        """Return the domain of the lines that are about these records."""
+        return [("res_model", "=", self._name), ("res_id", "in", self.ids)]
+
+    def action_view_changes(self):
+        """Show who has changed what of this record that can cost backups."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_audit_action"
+        )
+        return {**action, "domain": self._audit_lines()}
 
     def _audited(self):
         """Return what is written down: {action: text}."""

@@ -2,6 +2,9 @@
 which have one."""
 
 from datetime import timezone
+from zoneinfo import ZoneInfo
+
+from odoo.tools.misc import format_date, format_time
 
 
 def from_odoo_datetime(value):
@@ -19,3 +22,13 @@ def to_odoo_datetime(timestamp):
 def as_iso(value):
     """Return a value of a Datetime field as monitors read it, None for an empty one."""
     return f"{value.isoformat(timespec='seconds')}Z" if value else None
+
+
+def in_words(env, value):
+    """Return a value of a Datetime field to the minute, in the reader's language and
+    time zone; "" for an empty one."""
+    if not value:
+        return ""
+    tz = env.context.get("tz") or "UTC"
+    day = from_odoo_datetime(value).astimezone(ZoneInfo(tz)).date()
+    return f"{format_date(env, day)} {format_time(env, value, tz, 'short')}"

@@ -521,12 +521,41 @@ class TestBackupCatalogue(CatalogueCase):
         self.keep_two()
         copies = [self.store(days) for days in range(4)]
         preview = self.plan.retention_preview
-        self.assertEqual(preview.count("<tr class='text-danger'>"), 2)
-        self.assertEqual(preview.count("<tr "), 4)
+        # the backup that is made next is one of the two
+        self.assertEqual(preview.count("data-fate='deleted'"), 3)
+        self.assertEqual(preview.count("data-fate='kept'"), 1)
         for copy in copies:
-            self.assertIn(copy.key, preview)
+            self.assertIn(f"data-copy='{copy.id}'", preview)
         self.assertEqual(bool(copies[3].expires_at), True)
         self.assertLessEqual(copies[3].expires_at, fields.Datetime.now())
+
+    def test_preview_of_a_storage_where_nothing_goes_has_nothing_that_goes(self):
+        self.keep_two()
+        self.store(1)
+        preview = self.plan.retention_preview
+        self.assertEqual(preview.count("data-fate='kept'"), 1)
+        self.assertNotIn("data-fate='deleted'", preview)
+
+    def test_a_backup_is_kept_as_long_as_its_last_copy_and_says_why(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(3)]
+        newest, _second, oldest = [copy.backup_id for copy in copies]
+        self.assertEqual(oldest.kept_until, copies[2].expires_at)
+        self.assertEqual(newest.kept_until, copies[0].expires_at)
+        self.assertGreater(newest.kept_until, oldest.kept_until)
+        self.assertNotEqual(newest.kept_because, oldest.kept_because)
+        copies[2].protected = True
+        self.assertFalse(oldest.kept_until)
+        self.assertTrue(oldest.kept_because)
+        self.assertNotEqual(oldest.kept_because, newest.kept_because)
+
+    def test_kept_until_follows_the_schedule_from_the_first_backup_on(self):
+        self.keep_two()
+        self.plan.write({"frequency": "hourly", "time": 0, "tz": "UTC"})
+        copy = self.store()
+        now = fields.Datetime.now()
+        first = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        self.assertEqual(copy.expires_at, first + timedelta(hours=1))
 
     # === RIGHTS === #
 

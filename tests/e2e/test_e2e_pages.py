@@ -74,6 +74,7 @@ def show(shop, reader):
         ("backup-plans", LIST),
         ("backup-storages", LIST),
         ("filestore-health", ".o_list_view"),
+        ("all-backups", LIST),
         ("settings", "#dfr_backup_plan_setting"),
     ],
 )
@@ -113,7 +114,7 @@ def test_axe_finds_nothing_serious_in_an_import(show):
 
 def test_axe_finds_nothing_serious_on_any_tab_of_a_plan(shop, show):
     page = show(f"backup-plans/{newest(shop, 'backup_plan')}", FORM)
-    for tab in ("retention", "encryption", "verification", "notifications", "courtesy"):
+    for tab in ("retention", "encryption", "verification", "notifications", "advanced"):
         page.click(f".nav-link[name={tab}]")
         assert serious_findings(page, ".o_action_manager") == [], tab
 

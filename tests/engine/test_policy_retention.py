@@ -18,6 +18,7 @@ from dfr_backup.engine.policy.retention import (
     Reason,
     plan_retention,
 )
+from dfr_backup.engine.policy.schedule import Schedule, next_time
 
 UTC = timezone.utc
 ZONES = [
@@ -442,3 +443,53 @@ def test_expiry_is_what_happens_when_the_rhythm_goes_on(rows, gap, policy, zone)
         if len(first) == len(expected):
             break
     assert expected == first
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40 * 48), st.booleans()), max_size=5),
+    st.sampled_from(["hourly", "daily", "weekly", "monthly"]),
+    st.builds(
+        Policy,
+        *[st.integers(0, 3)] * 5,
+        st.just(0),
+        st.integers(0, 3),
+        st.integers(1, 3),
+    ),
+    st.sampled_from(["UTC", "Asia/Kolkata"]),
+)
+def test_expiry_follows_the_schedule_from_the_first_backup_on(
+    rows, frequency, policy, zone
+):
+    """However irregular those are that there are already."""
+    schedule = Schedule(frequency, 150, 2, 31, zone)
+    newest = utc(2026, 10, 20, 2, 17)
+    copies = [
+        Copy(f"o{n}", newest - timedelta(minutes=30 * age), verified)
+        for n, (age, verified) in enumerate(rows)
+    ]
+    copies.append(Copy("newest", newest, True))
+    if policy.problems():
+        return
+    expected = expires_at(copies, policy, zone, newest, schedule)
+    present, first, now = list(copies), {}, newest
+    for run in range(900):
+        if run:
+            now = next_time(schedule, now)
+            present.append(Copy(f"n{run:03}", now, True))
+        gone = set(plan_retention(present, policy, zone, now).deletions)
+        first |= {i: now for i in gone if i in expected}
+        present = [c for c in present if c.identifier not in gone]
+        if len(first) == len(expected):
+            break
+    assert first == {i: end for i, end in expected.items() if i in first}
+    assert first, "none has gone"
+
+
+def test_months_to_come_are_months():
+    schedule = Schedule("monthly", 120, 0, 31, "UTC")
+    copies = [Copy("first", utc(2026, 11, 30, 2), True)]
+    found = expires_at(
+        copies, only(monthly=4), "UTC", NOW + timedelta(days=7), schedule
+    )
+    assert found == {"first": utc(2027, 3, 31, 2)}

@@ -2,35 +2,47 @@
 form."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from statistics import median
 from zoneinfo import ZoneInfo
 
 from .retention import PERIODS, Copy, Policy, Reason, plan_retention
+from .schedule import Schedule, next_time
 
 DEFAULT_GAP = timedelta(days=1)  # between two backups, while there are fewer than two
+GAPS = {
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+}
+MOST_MONTHS = 1200  # that are looked ahead
 SMALLEST_GAP = timedelta(minutes=1)
 RECENT = 10  # verified copies that tell the rhythm
 
 
 def expires_at(
-    copies: Iterable[Copy], policy: Policy, tz: str, now: datetime
+    copies: Iterable[Copy],
+    policy: Policy,
+    tz: str,
+    now: datetime,
+    schedule: Schedule | None = None,
 ) -> dict[str, datetime | None]:
     """Return for each identifier the moment (UTC) of the run that will delete the copy.
 
-    Future backups are taken to succeed in the rhythm of the last ten verified ones (the
-    median of what lies between them), so the moment moves when they do not. It is
-    ``now`` for a copy that the next cleanup deletes, and None for one that stays until
-    somebody changes something: protected, foreign, running, or all of them while
-    retention refuses to delete.
+    Future backups are taken to succeed at the times of the schedule, so the moment
+    moves when they do not. Without a schedule they come in the rhythm of the last ten
+    verified ones (the median of what lies between them). It is ``now`` for a copy that
+    the next cleanup deletes, and None for one that stays until somebody changes
+    something: protected, foreign, running, or all of them while retention refuses to
+    delete.
     """
     copies = list(copies)
     decision = plan_retention(copies, policy, tz, now)
     if decision.refused:
         return {verdict.identifier: None for verdict in decision.verdicts}
-    future = _Future.of(copies, now)
+    future = _Future.of(copies, now, schedule)
     forecast = _Forecast(copies, policy, ZoneInfo(tz), future)
     by_identifier = {copy.identifier: copy for copy in copies}
     found: dict[str, datetime | None] = {}
@@ -54,11 +66,18 @@ class _Future:
     gap: timedelta
 
     @classmethod
-    def of(cls, copies: Iterable[Copy], now: datetime) -> "_Future":
+    def of(
+        cls, copies: Iterable[Copy], now: datetime, schedule: Schedule | None
+    ) -> "_Future":
         taken = sorted(
             c.taken_at for c in copies if c.verified and c.ours and not c.running
         )
         taken = [moment.astimezone(timezone.utc) for moment in taken]
+        if schedule:
+            first = next_time(schedule, now).astimezone(timezone.utc)
+            if schedule.frequency in GAPS:
+                return cls(taken, first, GAPS[schedule.frequency])
+            return _MonthlyFuture(taken, first, DEFAULT_GAP, schedule)
         recent = taken[-RECENT:]
         gaps = [(b - a).total_seconds() for a, b in pairwise(recent)]
         usual = timedelta(seconds=median(gaps)) if gaps else DEFAULT_GAP
@@ -81,6 +100,28 @@ class _Future:
         if newer:
             return minimum - newer
         return self.first_run_from(limit + timedelta(microseconds=1)) + minimum - 1
+
+
+@dataclass(frozen=True)
+class _MonthlyFuture(_Future):
+    """Backups that no equal time lies between."""
+
+    schedule: Schedule
+    _moments: list[datetime] = field(default_factory=list)
+
+    def run(self, number: int) -> datetime:
+        if number > MOST_MONTHS:
+            raise OverflowError
+        self._moments[:] = self._moments or [self.first]
+        while len(self._moments) < number:
+            self._moments.append(next_time(self.schedule, self._moments[-1]))
+        return self._moments[max(number, 1) - 1]
+
+    def first_run_from(self, moment: datetime) -> int:
+        number = 1
+        while self.run(number) < moment:
+            number += 1
+        return number
 
 
 class _Forecast:

@@ -1,5 +1,8 @@
 from odoo import api, fields, models
 
+from ..moments import in_words
+from .states import PRESENT_STATES
+
 # of the copies of a backup: the best decides what it is
 BEST_FIRST = ("verified", "stored", "unknown", "damaged", "missing", "deleted")
 # what makes two archives one backup
@@ -82,6 +85,12 @@ class BackupBackup(models.Model):
         index=True,
         help="That of its best copy.",
     )
+    kept_until = fields.Datetime(
+        compute="_compute_kept",
+        help="When the last of its copies will be deleted, if backups go on as they do "
+        "now.",
+    )
+    kept_because = fields.Char("Because", compute="_compute_kept")
     protected = fields.Boolean(
         compute="_compute_of_copies",
         store=True,
@@ -115,6 +124,21 @@ class BackupBackup(models.Model):
         for backup in self:
             there = backup.copy_ids.filtered(lambda copy: copy.state != "deleted")
             backup.storage_ids = there.storage_id
+
+    @api.depends("copy_ids.state", "copy_ids.protected", "copy_ids.date")
+    @api.depends_context("lang")
+    def _compute_kept(self):
+        for backup in self:
+            there = backup.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
+            last = there.filtered(lambda copy: not copy.expires_at)[:1]
+            last = last or there.sorted("expires_at", reverse=True)[:1]
+            backup.kept_until, backup.kept_because = last.expires_at, last.kept_because
+
+    @api.depends("name", "date")
+    @api.depends_context("lang", "tz")
+    def _compute_display_name(self):
+        for backup in self:
+            backup.display_name = in_words(self.env, backup.date) or backup.name
 
     @api.depends("contents")
     @api.depends_context("lang")

@@ -5,7 +5,7 @@ from babel.dates import format_timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
-from odoo.tools import SQL, format_datetime
+from odoo.tools import SQL
 from odoo.tools.misc import babel_locale_parse, get_lang
 
 from odoo.addons.base.models.res_users import check_identity
@@ -26,7 +26,7 @@ from ..actions import form_action, notification
 from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..grants import granted, remember_opened
-from ..moments import from_odoo_datetime
+from ..moments import from_odoo_datetime, in_words
 from .adoption import adopt_copies
 from .backup_backup import FACTS
 from .deleting import delete_stored
@@ -123,9 +123,11 @@ class BackupCopy(models.Model):
     )
     verified_at = fields.Datetime(readonly=True)
     expires_at = fields.Datetime(
+        "Kept Until",
         compute="_compute_expires_at",
         help="When the plan's rules will let it go, if backups go on as they do now.",
     )
+    kept_because = fields.Char("Because", compute="_compute_expires_at")
     proven_at = fields.Datetime("Proven Restorable", readonly=True)
     proven_seconds = fields.Float("Restored in", readonly=True)
     protected = fields.Boolean(readonly=True, help="Never deleted by retention.")
@@ -210,13 +212,14 @@ class BackupCopy(models.Model):
             copies.is_ours = storage.sudo()._owns(*owner)
 
     @api.depends("state", "protected", "date")
+    @api.depends_context("lang")
     def _compute_expires_at(self):
         for (plan, storage), copies in self.grouped(
             lambda c: (c.plan_id, c.storage_id)
         ).items():
-            found = plan.sudo()._expiry(storage.sudo()) if plan else {}
+            found = plan.sudo()._fates(storage.sudo()) if plan else {}
             for copy in copies:
-                copy.expires_at = found.get(copy.id, False)
+                copy.expires_at, copy.kept_because = found.get(copy.id, (False, False))
 
     # === BUTTONS === #
 
@@ -446,7 +449,7 @@ class BackupCopy(models.Model):
 
     def _moment(self):
         """Return when the data was saved, as people say it."""
-        return format_datetime(self.env, self.date, dt_format="medium")
+        return in_words(self.env, self.date)
 
     @check_identity
     def action_compare(self):

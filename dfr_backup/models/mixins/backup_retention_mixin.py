@@ -30,7 +30,7 @@ class BackupRetentionMixin(models.AbstractModel):
             ("month", "A month of days"),
             ("year", "A year: 7 daily, 5 weekly, 12 monthly"),
             ("ten_years", "Ten years: 14 daily, 8 weekly, 12 monthly, 10 yearly"),
-            ("custom", "As follows"),
+            ("custom", "Custom"),
             ("none", "Keep everything"),
         ],
         string="Keep",
@@ -38,7 +38,7 @@ class BackupRetentionMixin(models.AbstractModel):
         default="odoo_sh",
     )
     keep_last = fields.Integer(
-        "Newest", compute="_compute_rules", store=True, readonly=False
+        "Latest", compute="_compute_rules", store=True, readonly=False
     )
     keep_hourly = fields.Integer(
         "Hourly", compute="_compute_rules", store=True, readonly=False
@@ -56,10 +56,13 @@ class BackupRetentionMixin(models.AbstractModel):
         "Yearly", compute="_compute_rules", store=True, readonly=False
     )
     keep_within_days = fields.Integer(
-        "All of the Last Days", compute="_compute_rules", store=True, readonly=False
+        "Keep Everything for (Days)",
+        compute="_compute_rules",
+        store=True,
+        readonly=False,
     )
     keep_minimum = fields.Integer(
-        "At Least",
+        "Always Keep at Least",
         compute="_compute_rules",
         store=True,
         readonly=False,

@@ -12,6 +12,7 @@ from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
 from ..actions import form_action
 from ..audited import used_storages
+from ..copy.states import PRESENT_STATES
 from ..mixins.backup_retention_mixin import RULES
 from ..moments import from_odoo_datetime, to_odoo_datetime
 from ..pause import current_pause
@@ -22,7 +23,7 @@ from . import audited, due
 from .beginning import profile_defaults, quiet_time
 from .copies import newest_of_each_storage, newest_whole_copy
 from .overdue import reason_in_words, remedies, verdicts
-from .retention import expiry, preview
+from .retention import fates, preview
 from .warnings import warnings_of
 
 WEEKDAYS = (
@@ -90,7 +91,7 @@ class BackupPlan(models.Model):
         [(str(number), name) for number, name in enumerate(WEEKDAYS)], default="0"
     )
     monthday = fields.Integer(
-        string="Day of Month", default=1, help="In a shorter month, its last day."
+        string="Day of Month", default=1, help="Uses the last day in shorter months."
     )
     tz = fields.Selection(
         lambda self: [(name, name) for name in sorted(available_timezones())],
@@ -115,9 +116,12 @@ class BackupPlan(models.Model):
         default=lambda self: self.env["backup.storage"].search([], limit=1),
     )
     lock_timeout = fields.Integer(
-        default=60, help="How many seconds the dump waits for a table that is locked."
+        "Max. Wait for Locked Tables",
+        default=60,
+        help="How many seconds the dump waits for a table that is locked.",
     )
     patience = fields.Integer(
+        "Max. Wait Caused to Other Users",
         default=30,
         help="How many seconds somebody else may wait for the dump before it gives way "
         "and is "
@@ -131,10 +135,12 @@ class BackupPlan(models.Model):
     last_state = fields.Selection(
         JOB_STATES, compute="_compute_last", string="Last Result"
     )
-    last_success = fields.Datetime(compute="_compute_last", string="Last Good Backup")
+    last_success = fields.Datetime(
+        compute="_compute_last", string="Last Verified Backup"
+    )
     verify_every = fields.Selection(
         [
-            ("0", "Never again"),
+            ("0", "Never"),
             ("1", "Every day"),
             ("7", "Every week"),
             ("30", "Every month"),
@@ -156,7 +162,7 @@ class BackupPlan(models.Model):
     )
     drill_every = fields.Selection(
         [("0", "Never"), ("7", "Every week"), ("30", "Every month")],
-        string="Restore Drill",
+        string="Restore Test",
         required=True,
         default="0",
         help="The newest copy in each storage is restored into a scratch database, "
@@ -168,10 +174,10 @@ class BackupPlan(models.Model):
     next_drill = fields.Datetime(
         compute="_compute_next_drill", store=True, readonly=False, copy=False
     )
-    last_proven = fields.Datetime("Last Proven Restorable", readonly=True, copy=False)
+    last_proven = fields.Datetime("Last Restore Test Passed", readonly=True, copy=False)
     last_proven_seconds = fields.Float("Restored in", readonly=True, copy=False)
     promise_hours = fields.Integer(
-        "Good Backup Within",
+        "Alert If No Verified Backup for",
         compute="_compute_promise_hours",
         store=True,
         readonly=False,
@@ -192,13 +198,16 @@ class BackupPlan(models.Model):
         copy=False, readonly=True, help="Since then everybody knows: it is told once."
     )
     size_warning = fields.Integer(
-        "Warn If Smaller By",
+        "Warn If Backup Shrinks by",
         default=50,
         help="In percent of what the last good backups had. Whoever hears of failures "
         "hears of "
         "it, once. 0: never.",
     )
     warnings = fields.Text(compute="_compute_warnings")
+    warning_kinds = fields.Char(compute="_compute_warnings")
+    job_count = fields.Integer(compute="_compute_counts")
+    backup_count = fields.Integer(compute="_compute_counts")
 
     _lock_timeout_positive = models.Constraint(
         "CHECK (lock_timeout > 0 AND patience >= 0)",
@@ -250,13 +259,41 @@ class BackupPlan(models.Model):
     )
     def _compute_warnings(self):
         for plan in self:
-            plan.warnings = "\n".join(warnings_of(plan)) or False
+            found = warnings_of(plan)
+            plan.warnings = "\n".join(found.values()) or False
+            plan.warning_kinds = ",".join(found) or False
 
-    @api.depends("storage_ids", "tz", "retention", *RULES)
+    @api.depends(
+        "storage_ids",
+        "frequency",
+        "time",
+        "weekday",
+        "monthday",
+        "tz",
+        "retention",
+        *RULES,
+    )
     def _compute_retention_preview(self):
         for plan in self:
             parts = [preview(plan, storage) for storage in plan._origin.storage_ids]
             plan.retention_preview = Markup().join(parts)
+
+    @api.depends("job_ids")
+    def _compute_counts(self):
+        jobs, backups = (
+            dict(self.env[model]._read_group(domain, ["plan_id"], ["__count"]))
+            for model, domain in (
+                ("backup.job", [("plan_id", "in", self.ids)]),
+                ("backup.backup", self._stored_backups()),
+            )
+        )
+        for plan in self:
+            plan.job_count = jobs.get(plan._origin, 0)
+            plan.backup_count = backups.get(plan._origin, 0)
+
+    def _stored_backups(self):
+        """Return the domain of the backups of these plans that are there."""
+        return [("plan_id", "in", self.ids), ("state", "in", PRESENT_STATES)]
 
     @api.constrains("include_database", "include_filestore", "include_addons")
     def _check_contents(self):
@@ -358,27 +395,33 @@ class BackupPlan(models.Model):
             }
         )
 
-    def _expiry(self, storage):
-        """Return when each copy in ``storage`` goes, by the copy's id."""
-        return expiry(self, storage)
+    def _fates(self, storage):
+        """Return when each copy in ``storage`` goes and why it stays until then, by
+        the copy's id."""
+        return fates(self, storage)
 
     # === SCHEDULE === #
 
     def _next_after(self, moment):
         """Return the next time of the schedule after ``moment`` (naive, in UTC), or
         False."""
+        schedule = self._schedule()
+        if not schedule:
+            return False
+        return to_odoo_datetime(next_time(schedule, from_odoo_datetime(moment)))
+
+    def _schedule(self):
+        """Return when it runs, as the engine knows it; None: never by itself."""
         self.ensure_one()
         if self.frequency == "manual" or not self.active:
-            return False
-        schedule = Schedule(
+            return None
+        return Schedule(
             self.frequency,
             round((self.time or 0) * 60) % 1440,
             int(self.weekday or 0),
             self.monthday or 1,
             self.tz or "UTC",
         )
-        found = next_time(schedule, from_odoo_datetime(moment))
-        return to_odoo_datetime(found)
 
     def _wake_up_on_time(self):
         """Let the supervisor's cron run at the next time of these plans."""
@@ -519,6 +562,22 @@ class BackupPlan(models.Model):
             "dfr_backup.backup_job_action"
         )
         return {**action, "domain": [("plan_id", "=", self.id)], "context": {}}
+
+    def action_view_backups(self):
+        """Open the backups of this plan that are there."""
+        self.ensure_one()
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_backup_action"
+        )
+        return {**action, "domain": self._stored_backups(), "context": {}}
+
+    def action_view_storages(self):
+        """Open the storages, to set up another one."""
+        self.check_access("read")
+        return self.env["ir.actions.act_window"]._for_xml_id(
+            "dfr_backup.backup_storage_action"
+        )
 
     def action_drill(self):
         """Prove now that the newest copies restore, and show the run."""

@@ -4,11 +4,14 @@ from datetime import datetime, timezone
 
 from markupsafe import Markup
 
+from ...engine.messages import Size
 from ...engine.policy.expiry import expires_at
-from ...engine.policy.retention import plan_retention
+from ...engine.policy.retention import Copy, plan_retention
 from ..engine_messages import translate
-from ..moments import to_odoo_datetime
+from ..moments import from_odoo_datetime, in_words, to_odoo_datetime
 from .copies import stored
+
+COMING = "next"  # the backup that is made next, among the identifiers of copies
 
 
 def rules_for(plan, storage):
@@ -26,88 +29,159 @@ def decide(plan, storage, storage_now=None):
     return plan_retention(copies, policy, plan.tz, _now(), storage_now)
 
 
-def expiry(plan, storage):
-    """Return when each copy in ``storage`` goes, by the copy's id; naive, in
-    UTC."""
-    rules = rules_for(plan, storage)
-    if not rules or storage.is_foreign or not storage.can_delete:
-        return {}
-    copies = [copy._as_retention_copy() for copy in stored(plan, storage)]
-    found = expires_at(copies, rules._policy(), plan.tz, _now())
+def fates(plan, storage):
+    """Return when each copy in ``storage`` goes (naive, in UTC; False: not by itself)
+    and why it stays until then, in words, by the copy's id."""
+    copies = stored(plan, storage)
+    kept = _kept_anyway(plan, storage)
+    if kept:
+        return {copy.id: (False, kept) for copy in copies}
+    facts = [copy._as_retention_copy() for copy in copies]
+    policy, now = rules_for(plan, storage)._policy(), _now()
+    decision = plan_retention(facts, policy, plan.tz, now)
+    ends = expires_at(facts, policy, plan.tz, now, plan._schedule())
     return {
-        int(key): to_odoo_datetime(moment) for key, moment in found.items() if moment
+        int(verdict.identifier): (
+            to_odoo_datetime(ends[verdict.identifier]),
+            reasons_in_words(plan.env, verdict.reasons),
+        )
+        for verdict in decision.verdicts
     }
+
+
+def _kept_anyway(plan, storage):
+    """Return in words why nothing is ever deleted in a storage, if so."""
+    if not rules_for(plan, storage):
+        return plan.env._("everything is kept")
+    if storage.is_foreign:
+        return plan.env._("the storage belongs to another database")
+    if not storage.can_delete:
+        return plan.env._("the storage deletes by its own rules")
+    return ""
 
 
 def preview(plan, storage):
-    """Return what the next clean-up would do in one storage, as HTML."""
+    """Return what the clean-up after the next backup would do in one storage, as
+    HTML."""
     title = Markup("<h4>%s</h4>") % storage.name
-    rules = storage if storage.own_retention else plan
-    if rules.retention == "none":
-        return title + Markup("<p>%s</p>") % plan.env._("Everything stays.")
-    if not storage.can_delete:
-        text = plan.env._("The credentials may not delete: the storage itself must.")
-        return title + Markup("<p>%s</p>") % text
-    copies = stored(plan._origin, storage)
-    policy = rules._policy()
+    kept = _kept_anyway(plan, storage)
+    if kept:
+        return title + Markup("<p>%s</p>") % _sentence(kept)
+    policy = (storage if storage.own_retention else plan)._policy()
     if policy.problems():
         return title + Markup("<p class='text-danger'>%s</p>") % " ".join(
-            translate(plan.env, p) for p in policy.problems()
+            translate(plan.env, problem) for problem in policy.problems()
         )
-    decision = plan_retention(
-        [c._as_retention_copy() for c in copies], policy, plan.tz, _now()
-    )
-    return title + _preview_table(
-        plan, decision, {str(copy.id): copy for copy in copies}
-    )
+    copies = {str(copy.id): copy for copy in stored(plan._origin, storage)}
+    facts = [copy._as_retention_copy() for copy in copies.values()]
+    refused = plan_retention(facts, policy, plan.tz, _now()).refused
+    if refused:
+        told = translate(plan.env, refused)
+        return title + Markup("<p class='text-danger'>%s</p>") % told
+    ends = expires_at(facts, policy, plan.tz, _now(), plan._schedule())
+    verdicts = _after_the_next(plan, facts, policy)
+    going = [copies[v.identifier] for v in verdicts if not v.keep]
+    return title + _summary(plan.env, going, copies) + _table(verdicts, copies, ends)
 
 
-def _preview_table(plan, decision, copies):
-    going = len(decision.deletions)
-    text = plan.env._(
-        "After the next good backup %(go)s of these would go, and %(stay)s would stay.",
-        go=going,
-        stay=len(copies) - going,
-    )
-    rows = [
-        Markup("<tr class='%s'><td>%s</td><td>%s</td><td>%s</td></tr>")
-        % (
-            "" if verdict.keep else "text-danger",
-            copies[verdict.identifier].key,
-            plan.env._("stays") if verdict.keep else plan.env._("goes"),
-            ", ".join(_reason(plan, reason) for reason in verdict.reasons),
+def _after_the_next(plan, facts, policy):
+    """Return what becomes of each copy once there is one backup more."""
+    moment = from_odoo_datetime(plan._next_after(to_odoo_datetime(_now()))) or _now()
+    coming = Copy(COMING, moment, verified=True)
+    decision = plan_retention([*facts, coming], policy, plan.tz, moment)
+    return [v for v in decision.verdicts if v.identifier != COMING]
+
+
+def _summary(env, going, copies):
+    if not copies:
+        text = env._("Nothing is stored here yet.")
+    elif not going:
+        text = env._("Nothing will be deleted after the next backup.")
+    else:
+        text = env._(
+            "%(count)s of %(all)s backups (%(size)s) will be deleted after the next "
+            "verified backup.",
+            count=len(going),
+            all=len(copies),
+            size=Size(int(sum(copy.size for copy in going))),
         )
-        for verdict in decision.verdicts
+    return Markup("<p>%s</p>") % text
+
+
+def _table(verdicts, copies, ends):
+    """Return the copies as a table, what goes first; nothing when there is none."""
+    if not copies:
+        return Markup()
+    env = next(iter(copies.values())).env
+    names = [
+        env._("Date"),
+        env._("Age"),
+        env._("Size"),
+        env._("Kept until"),
+        env._("Because"),
     ]
-    table = Markup("<table class='table table-sm'>%s</table>") % Markup().join(rows)
-    refused = Markup("<p class='text-danger'>%s</p>") % translate(
-        plan.env, decision.refused
+    head = Markup().join(Markup("<th>%s</th>") % name for name in names)
+    groups = [
+        (env._("Deleted after the next backup"), [v for v in verdicts if not v.keep]),
+        (env._("Kept"), [v for v in verdicts if v.keep]),
+    ]
+    body = Markup().join(_group(*group, copies, ends) for group in groups if group[1])
+    return Markup(
+        "<div class='table-responsive'><table class='table table-sm'>"
+        "<thead><tr>%s</tr></thead>%s</table></div>"
+    ) % (head, body)
+
+
+def _group(title, verdicts, copies, ends):
+    rows = Markup().join(
+        _row(copies[verdict.identifier], verdict, ends) for verdict in verdicts
     )
-    return (
-        (refused if decision.refused else Markup()) + Markup("<p>%s</p>") % text + table
+    return Markup(
+        "<tbody><tr class='table-active'><th colspan='5'>%s (%s)</th></tr>%s</tbody>"
+    ) % (title, len(verdicts), rows)
+
+
+def _row(copy, verdict, ends):
+    end = ends[verdict.identifier]
+    cells = [
+        in_words(copy.env, copy.date),
+        copy.age,
+        Size(int(copy.size)),
+        in_words(copy.env, to_odoo_datetime(end)) if end and verdict.keep else "",
+        reasons_in_words(copy.env, verdict.reasons),
+    ]
+    fate = "kept" if verdict.keep else "deleted"
+    return Markup("<tr data-fate='%s' data-copy='%s' class='%s'>%s</tr>") % (
+        fate,
+        copy.id,
+        "" if verdict.keep else "text-danger",
+        Markup().join(Markup("<td>%s</td>") % cell for cell in cells),
     )
 
 
-def _reason(plan, reason):
-    """Return why a copy stays or goes, in words."""
+def reasons_in_words(env, reasons):
+    """Return why a copy stays or goes: each reason once."""
     words = {
-        "last": plan.env._("newest"),
-        "hourly": plan.env._("hourly"),
-        "daily": plan.env._("daily"),
-        "weekly": plan.env._("weekly"),
-        "monthly": plan.env._("monthly"),
-        "yearly": plan.env._("yearly"),
-        "minimum": plan.env._("one of the newest that always stay"),
-        "within": plan.env._("of the last days"),
-        "foreign": plan.env._("of another database"),
-        "protected": plan.env._("protected"),
-        "running": plan.env._("still being made"),
-        "unverified": plan.env._("too few are verified"),
-        "refused": plan.env._("nothing is deleted now"),
-        "surplus": plan.env._("no rule wants it"),
+        "last": env._("one of the latest"),
+        "hourly": env._("hourly"),
+        "daily": env._("daily"),
+        "weekly": env._("weekly"),
+        "monthly": env._("monthly"),
+        "yearly": env._("yearly"),
+        "minimum": env._("always kept"),
+        "within": env._("recent"),
+        "foreign": env._("of another database"),
+        "protected": env._("protected"),
+        "running": env._("still being stored"),
+        "unverified": env._("too few are verified"),
+        "refused": env._("nothing is deleted now"),
+        "surplus": env._("no rule matches"),
     }
-    detail = reason.period if reason.rule not in ("minimum", "last", "within") else ""
-    return f"{words[reason.rule]} {detail}".strip()
+    return ", ".join(dict.fromkeys(words[reason.rule] for reason in reasons))
+
+
+def _sentence(words):
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _now():

@@ -15,18 +15,18 @@ FEW = 3  # copies: with fewer, a fault that is noticed late is in all of them
 
 
 def warnings_of(plan):
-    """Return all of them, the gravest kind first, as texts."""
-    found = [
-        profile_warning(plan),
-        contents_warning(plan),
-        incremental_warning(plan),
-        schedule_warning(plan),
-        off_site_warning(plan),
-        retention_warning(plan),
-        encryption_warning(plan),
-        restore_test_warning(plan),
-    ]
-    return [text for text in found if text]
+    """Return all of them, the gravest kind first: {kind: text}."""
+    found = {
+        "profile": profile_warning(plan),
+        "contents": contents_warning(plan),
+        "incremental": incremental_warning(plan),
+        "schedule": schedule_warning(plan),
+        "off_site": off_site_warning(plan),
+        "retention": retention_warning(plan),
+        "encryption": encryption_warning(plan),
+        "restore_test": restore_test_warning(plan),
+    }
+    return {kind: text for kind, text in found.items() if text}
 
 
 def profile_warning(plan):
@@ -61,17 +61,18 @@ def incremental_warning(plan):
 def schedule_warning(plan):
     if plan.frequency == "manual":
         return plan.env._(
-            "It runs only by hand. A backup that somebody has to think of is forgotten."
+            "This plan only runs by hand. Backups that nobody starts are not made."
         )
     if not plan.promise_hours:
         return plan.env._(
-            "“Good Backup Within” is 0: nobody hears of it when backups stop coming."
+            "No alert is sent when backups stop: the time limit of “Alert if no "
+            "verified backup” is 0."
         )
     if plan.promise_hours <= INTERVALS[plan.frequency]:
         return plan.env._(
-            "“Good Backup Within” is %(hours)s hours, and the next run may come "
-            "only after "
-            "%(interval)s: it will be called overdue although nothing is wrong.",
+            "“Alert if no verified backup” is set to %(hours)s hours, but runs can be "
+            "%(interval)s hours apart: the plan will be called overdue although "
+            "nothing is wrong.",
             hours=plan.promise_hours,
             interval=INTERVALS[plan.frequency],
         )
@@ -136,13 +137,13 @@ def restore_test_warning(plan):
         and not plan.age_identity
     ):
         return plan.env._(
-            "Drills will fail: this server cannot read its own backups. Give it a "
-            "private "
-            "key for drills under Verification, or drill on another machine."
+            "Restore tests will fail: this server cannot read its own backups. Enter "
+            "a private key for restore tests under Verification, or test on another "
+            "machine."
         )
     if plan.drill_every == "0" and plan.verify_every == "0":
         return plan.env._(
-            "Nobody looks at stored backups again: a copy that rots is found on "
-            "the bad day."
+            "Stored backups are never checked again: a damaged copy would only be "
+            "noticed when it is needed."
         )
     return False
