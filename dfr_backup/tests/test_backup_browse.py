@@ -297,7 +297,7 @@ class TestBackupBrowse(BackupCase, HttpCase):
         self.assertEqual(
             found.line_ids.mapped(lambda line: (line.kind, line.name, line.difference)),
             [
-                ("table", "res_partner", 3),
+                ("model", self.env["ir.model"]._get("res.partner").name, 3),
                 ("addon", "base", 0),
                 ("added", "new.txt", 3),
                 ("removed", "photo.jpg", -len(PHOTO)),
@@ -306,6 +306,17 @@ class TestBackupBrowse(BackupCase, HttpCase):
         self.assertEqual(found.line_ids[2].record, "res.partner,9")
         self.assertEqual((found.added_count, found.removed_bytes), (1, len(PHOTO)))
         self.assertFalse(found.trouble)
+        self.assertEqual(found.model_line_ids.table, "res_partner")
+        self.assertEqual((found.model_line_ids.added, found.rows_added), (3, 3))
+        self.assertEqual(found.file_line_ids.mapped("kind"), ["added", "removed"])
+        self.assertFalse(found.table_line_ids)
+
+    def test_what_no_person_works_with_is_apart(self):
+        rows = {**ROWS, '"public"."ir_cron"': 7, '"public"."a_b_rel"': 2}
+        again = self.stored("db-2.zip", FILES, date="2026-10-13 02:00:00", rows=rows)
+        found = self.compare(again, self.copy)
+        self.assertEqual(found.table_line_ids.mapped("name"), ["a_b_rel", "ir_cron"])
+        self.assertFalse(found.model_line_ids)
 
     def test_the_same_twice_has_no_difference(self):
         again = self.stored(

@@ -13,11 +13,52 @@ from ..models.grants import require_opened
 MOST_FILES = 200  # that are named, of those that came and of those that went
 
 KINDS = [
-    ("table", "Table"),
+    ("model", "Records"),
+    ("table", "Technical table"),
     ("addon", "Custom addon"),
-    ("added", "Attachment file added"),
-    ("removed", "Attachment file removed"),
+    ("added", "Attachment added"),
+    ("removed", "Attachment removed"),
 ]
+# whose records no person has made: by the first part of the model's name, and by all
+TECHNICAL = frozenset(
+    [
+        "auth_passkey",
+        "auth_totp",
+        "backup",
+        "base_import",
+        "bus",
+        "digest",
+        "discuss",
+        "fetchmail",
+        "iap",
+        "ir",
+        "mail",
+        "privacy",
+        "report",
+        "sms",
+        "snailmail",
+        "web_editor",
+        "web_tour",
+    ]
+)
+TECHNICAL_MODELS = frozenset(
+    [
+        "res.device.log",
+        "res.users.apikeys",
+        "res.users.deletion",
+        "res.users.log",
+        "res.users.settings",
+    ]
+)
+
+
+def _lines_of(*kinds):
+    return fields.One2many(
+        "backup.compare.line",
+        "compare_id",
+        domain=[("kind", "in", kinds)],
+        readonly=True,
+    )
 
 
 class BackupCompare(models.TransientModel):
@@ -34,13 +75,26 @@ class BackupCompare(models.TransientModel):
     )
     needs_key = fields.Boolean(readonly=True)
     table_count = fields.Integer("Tables that Differ", readonly=True)
-    row_difference = fields.Float("Rows, in All", digits=(20, 0), readonly=True)
-    added_count = fields.Integer("Attachment Files Added", readonly=True)
+    rows_added = fields.Float(
+        digits=(20, 0),
+        readonly=True,
+        help="Of all tables that have more rows in the newer backup.",
+    )
+    rows_removed = fields.Float(
+        digits=(20, 0),
+        readonly=True,
+        help="Of all tables that have fewer rows in the newer backup.",
+    )
+    added_count = fields.Integer("Attachments Added", readonly=True)
     added_bytes = fields.Float("Bytes Added", digits=(20, 0), readonly=True)
-    removed_count = fields.Integer("Attachment Files Removed", readonly=True)
+    removed_count = fields.Integer("Attachments Removed", readonly=True)
     removed_bytes = fields.Float("Bytes Removed", digits=(20, 0), readonly=True)
     trouble = fields.Text(readonly=True)
     line_ids = fields.One2many("backup.compare.line", "compare_id", readonly=True)
+    model_line_ids = _lines_of("model")
+    table_line_ids = _lines_of("table")
+    addon_line_ids = _lines_of("addon")
+    file_line_ids = _lines_of("added", "removed")
 
     @api.depends("before_id", "after_id")
     def _compute_display_name(self):
@@ -66,8 +120,9 @@ class BackupCompare(models.TransientModel):
         """Write down what differs. What cannot be compared is said, and hides
         nothing else."""
         self.line_ids.unlink()
-        counts = ("table_count", "row_difference", "added_count", "removed_count")
-        self.write({"trouble": False, **dict.fromkeys(counts, 0)})
+        rows, files = ("rows_added", "rows_removed"), ("added_count", "removed_count")
+        counts = dict.fromkeys(("table_count", *rows, *files), 0)
+        self.write({"trouble": False, **counts})
         copies = self.before_id | self.after_id
         self.needs_key = any(copy._needs_key() for copy in copies)
         self._compare_manifests()
@@ -84,8 +139,11 @@ class BackupCompare(models.TransientModel):
             return
         rows = compare_rows(before.shown_rows(), after.shown_rows())
         self.table_count = len(rows)
-        self.row_difference = sum(change.difference for change in rows)
-        self._add_lines("table", [_of_change(change) for change in rows])
+        self.rows_added = sum(max(change.difference, 0) for change in rows)
+        self.rows_removed = sum(max(-change.difference, 0) for change in rows)
+        names = self._names_of_models()
+        self._add_lines("model", _of_models(rows, names))
+        self._add_lines("table", [_of_change(c) for c in rows if c.name not in names])
         self._add_lines(
             "addon",
             [
@@ -110,6 +168,18 @@ class BackupCompare(models.TransientModel):
             cause = error.__cause__
             told = isinstance(cause, EngineError) and format_error(self.env, cause)
             self._say(told or str(error))
+
+    @api.model
+    def _names_of_models(self):
+        """Return what the models are called that people work with, by their tables."""
+        tables = {
+            name: model._table
+            for name, model in self.env.registry.items()
+            if model._auto and not model._abstract and not model._transient
+        }
+        mine = [name for name in tables if not _is_technical(name)]
+        known = self.env["ir.model"].sudo().search([("model", "in", mine)])
+        return {tables[model.model]: model.name for model in known}
 
     def _add_files(self, kind, changes, reader):
         self[f"{kind}_count"], self[f"{kind}_bytes"] = changes.count, changes.bytes
@@ -161,7 +231,30 @@ class BackupCompareLine(models.TransientModel):
     record = fields.Char(readonly=True)
     before = fields.Char("Older", readonly=True)
     after = fields.Char("Newer", readonly=True)
+    table = fields.Char(readonly=True)
     difference = fields.Float(digits=(20, 0), readonly=True)
+    added = fields.Float(digits=(20, 0), compute="_compute_added")
+    removed = fields.Float(digits=(20, 0), compute="_compute_added")
+
+    @api.depends("difference")
+    def _compute_added(self):
+        for line in self:
+            line.added = max(line.difference, 0)
+            line.removed = max(-line.difference, 0)
+
+
+def _is_technical(name):
+    return name.split(".")[0] in TECHNICAL or name in TECHNICAL_MODELS
+
+
+def _of_models(changes, names):
+    """Return the lines of the tables that have a name for people, in their order."""
+    lines = [
+        {**_of_change(change), "name": names[change.name], "table": change.name}
+        for change in changes
+        if change.name in names
+    ]
+    return sorted(lines, key=lambda line: line["name"])
 
 
 def _of_change(change):
