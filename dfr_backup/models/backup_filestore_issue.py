@@ -38,6 +38,7 @@ class BackupFilestoreIssue(models.Model):
     name = fields.Char(readonly=True, groups=MANAGER)
     res_model = fields.Char("Model", readonly=True, groups=MANAGER)
     res_id = fields.Integer("Record ID", readonly=True, groups=MANAGER)
+    record_name = fields.Char("Record", compute="_compute_record_name", groups=MANAGER)
     store_fname = fields.Char("File", required=True, readonly=True, index=True)
     size = fields.Float(digits=(20, 0), readonly=True, help="In bytes.")
     created = fields.Datetime(readonly=True, help="When the attachment was made.")
@@ -76,6 +77,31 @@ class BackupFilestoreIssue(models.Model):
         for issue in self:
             issue.good_copy_id = issue._expected_in(copies)[:1]
             issue.good_copy = issue._good_copy_in_words()
+
+    @api.depends("res_model", "res_id")
+    @api.depends_context("lang", "uid")
+    def _compute_record_name(self):
+        for issue in self:
+            record = issue._attached_to()
+            if record and record.has_access("read"):
+                issue.record_name = record.display_name
+            else:
+                issue.record_name = issue._record_in_words()
+
+    def _attached_to(self):
+        """Return the record that the attachment belongs to, None when there is none."""
+        model = self.env.get(self.res_model or "")
+        if model is None or not self.res_id:
+            return None
+        return model.browse(self.res_id).exists()
+
+    def _record_in_words(self):
+        """Return what kind of record an attachment belongs to that this user may not
+        read, or that is gone."""
+        if not self.res_model:
+            return False
+        model = self.env["ir.model"]._get(self.res_model)
+        return f"{model.name or self.res_model} {self.res_id or ''}".strip()
 
     def _good_copy_in_words(self):
         if self.state != "open":
@@ -137,10 +163,7 @@ class BackupFilestoreIssue(models.Model):
     def action_open_record(self):
         """Show the record that the attachment belongs to."""
         self.ensure_one()
-        model = self.env.get(self.res_model or "")
-        record = (
-            model is not None and self.res_id and model.browse(self.res_id).exists()
-        )
+        record = self._attached_to()
         if not record:
             raise UserError(
                 self.env._("This attachment belongs to no record that is still there.")

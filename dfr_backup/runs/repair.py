@@ -29,6 +29,7 @@ class RepairRun(Run):
     STEPS = (REPAIR,)
     anywhere = True
     priority = FIRST  # somebody waits for it
+    _repaired = 0  # files that were put back
 
     def run(self) -> None:
         super().run()
@@ -66,6 +67,8 @@ class RepairRun(Run):
                         problem=error.in_full,
                     )
                 )
+        good = whole - len(wanted) - self._repaired
+        progress.log(Message(words.REPAIRED, repaired=self._repaired, good=good))
         if wanted:
             self._report_unrecoverable(wanted, whole, progress)
 
@@ -99,6 +102,7 @@ class RepairRun(Run):
                 self.context.repairs.note_repaired(
                     store_fname, copy if written else None
                 )
+                self._repaired += bool(written)
                 template = words.PUT_BACK if written else words.GOOD_ALREADY
                 progress.log(Message(template, file=store_fname, key=copy.key))
 

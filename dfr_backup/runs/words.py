@@ -73,6 +73,7 @@ ALL_THERE = _(
 )
 PUT_BACK = _("%(file)s: restored from %(key)s")
 GOOD_ALREADY = _("%(file)s: is intact already")
+REPAIRED = _("Files restored: %(repaired)s. Already intact: %(good)s.")
 FILES_LOST = _(
     "%(lost)s of %(count)s files are in no backup that can be read. Another storage "
     "may have older backups: scan it, and try again.\n%(names)s"

@@ -9,7 +9,7 @@ from .. import odoo_config
 from ..engine.errors.fetch import NotAtStorage
 from ..engine.errors.storage import NoGoodFile
 from ..engine.sources.filestore import FileIssue, FilestoreReport
-from ..runs.words import PUT_BACK
+from ..runs.words import PUT_BACK, REPAIRED
 from .archives import store_archive, store_fname
 from .common import BackupCase
 
@@ -167,6 +167,23 @@ class TestBackupRepair(BackupCase):
         # the newer one does not have the invoice
         self.assertEqual(issues.mapped("repaired_from_id.key"), ["old.zip", "new.zip"])
         self.assertIn(PUT_BACK, str(job.step_ids.log_values))
+        self.assertEqual(self.counts(job), {"repaired": 2, "good": 0})
+
+    def counts(self, job):
+        """Return what a repair says that it has done."""
+        said = [line for line in job.step_ids.log_values if line["text"] == REPAIRED]
+        return said[0]["values"]
+
+    def test_the_record_is_named_to_whoever_may_read_it(self):
+        partner = self.env["res.partner"].create({"name": "Azure Interior"})
+        self.attachments[0].res_id = partner.id
+        self.env.flush_all()
+        issue = self.notice(("missing", INVOICE))
+        mine = issue.with_user(self.manager)
+        self.assertEqual(mine.record_name, partner.display_name)
+        partner.unlink()
+        issue.invalidate_recordset()
+        self.assertIn(str(issue.res_id), mine.record_name)
 
     def test_one_that_is_good_meanwhile_is_left_alone(self):
         issue = self.notice(("missing", PHOTO))
@@ -174,7 +191,7 @@ class TestBackupRepair(BackupCase):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(PHOTO)
         before = path.stat()
-        self.repair(issue)
+        self.assertEqual(self.counts(self.repair(issue)), {"repaired": 0, "good": 1})
         after = path.stat()
         self.assertEqual(
             (after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns)
