@@ -258,14 +258,15 @@ def _copy_as_json(copy):
 
 
 def _as_table(job):
-    width = max(len(step.display_name) for step in job.step_ids)
+    names = {step: str(step._label()) for step in job.step_ids}
+    width = max(map(len, names.values()))
     about = f" of plan “{job.plan_id.name}”" if job.plan_id else ""
     lines = [f"{dict(job._fields['kind'].selection)[job.kind]} {job.name}{about}"]
     for step in job.step_ids:
         size = f"{step.bytes_done / 2**20:10,.1f} MiB" if step.bytes_done else " " * 14
         mark = MARKS.get(step.state, step.state)
         lines.append(
-            f"  {step.display_name:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}"
+            f"  {names[step]:<{width}}  {mark:<8} {step.seconds:7.1f} s {size}"
         )
         lines += _explained(step, " " * 6)
     if not any(job.step_ids.mapped("error")):

@@ -182,6 +182,37 @@ class TestBackupJob(BackupCase):
         self.assertEqual(set(job.step_ids.mapped("state")), {"pending"})
         self.assertIn(self.storage.name, job.step_ids[4].display_name)
 
+    def test_a_run_is_called_by_what_it_is_about(self):
+        self.assertEqual(self.run_now().subject, self.plan.name)
+        scan = self.env["backup.job"].browse(self.storage.action_scan()["res_id"])
+        self.assertEqual(scan.subject, self.storage.name)
+        for job in (self.run_now(), scan):
+            self.assertIn(job.subject, job.title)
+            self.assertNotEqual(job.subject, job.title)
+
+    def test_steps_of_a_restore_test_are_those_of_a_backup_and_not_of_a_storage(self):
+        job = self.run_now()
+        self.end(job)
+        self.record_copy(job)
+        copy = job.copy_ids
+        test = self.env["backup.job"].browse(copy.action_drill()["res_id"])
+        self.assertEqual(test.subject, copy._moment())
+        for step in test.step_ids:
+            self.assertNotIn(self.storage.name, step.display_name)
+            self.assertIn(self.storage.name, str(step._label()))
+            for part in (copy._moment(), self.storage.name):
+                self.assertIn(part, step.about)
+        self.assertFalse(any(job.step_ids.mapped("about")))
+
+    def test_a_restore_names_its_database(self):
+        job = self.run_now()
+        self.end(job)
+        self.record_copy(job)
+        values = {"restore_database": "copy_of_it"}
+        restore = job.copy_ids._request_restore(**values)
+        self.assertIn(job.copy_ids._moment(), restore.subject)
+        self.assertIn("copy_of_it", restore.subject)
+
     def test_button_twice_shows_the_waiting_run(self):
         first = self.run_now()
         self.assertEqual(self.run_now(), first)

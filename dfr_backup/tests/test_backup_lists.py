@@ -74,6 +74,33 @@ class TestBackupLists(BackupCase):
                 rows = model.search([]).export_data(sorted(columns))["datas"]
                 self.assertEqual({len(row) for row in rows}, {len(columns)})
 
+    def test_filters_that_a_page_begins_with_are_there(self):
+        menus = self.env.ref("dfr_backup.menu_root")
+        pages = self.env["ir.ui.menu"].search([("id", "child_of", menus.ids)])
+        begun = 0
+        for action in [menu.action for menu in pages if menu.action]:
+            if action.type != "ir.actions.act_window":
+                continue
+            names = {
+                key.removeprefix("search_default_")
+                for key in safe_eval(action.context or "{}")
+                if key.startswith("search_default_")
+            }
+            arch = self.arch(self.env[action.res_model], "search")
+            there = {filter.get("name") for filter in arch.findall(".//filter")}
+            self.assertLessEqual(names, there, action.res_model)
+            begun += len(names)
+        self.assertGreater(begun, 2)
+
+    def test_what_is_technical_is_never_what_opens(self):
+        pages = self.arch(self.env["backup.job"], "form").findall(".//page")
+        names = [page.get("name") for page in pages]
+        self.assertNotEqual(names[0], "technical")
+        self.assertFalse(pages[0].get("invisible"))
+        technical = pages[names.index("technical")]
+        fields = {field.get("name") for field in technical.iter("field")}
+        self.assertLessEqual({"pid", "uuid"}, fields)
+
     def test_shared_favourites(self):
         filters = self.env["ir.filters"].search([("model_id", "in", LISTS)])
         self.assertGreaterEqual(len(filters), 3)

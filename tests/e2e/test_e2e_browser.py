@@ -37,6 +37,7 @@ def test_press_the_button_and_watch(instance, page, tmp_path):
         page.click(".o_notebook .nav-link[name=copies]")
         page.wait_for_selector("[name=copy_ids] .o_data_row [name=state] .badge")
         assert instance.sql("SELECT state FROM backup_copy") == [("verified",)]
+        page.click(".o_notebook .nav-link[name=steps]")
         page.click(".o_backup_step[data-kind=dump_database] summary")
         ((log,),) = instance.sql(
             "SELECT log FROM backup_step WHERE kind = 'dump_database'"
@@ -57,9 +58,11 @@ def test_a_failure_says_what_to_do(instance, page):
         page.click(f"td[name=name]:has-text('{name}')", timeout=60_000)
         step = ".o_backup_step[data-kind=dump_database]"
         page.wait_for_selector(f"{step}[data-state=failure]")
-        assert page.inner_text(f"{step} .o_backup_error_code") == "DUMP-08"
-        assert "public.secret_table" in page.inner_text(f"{step} .o_backup_error")
-        assert "GRANT" in page.inner_text(f"{step} .o_backup_hint")
+        said = ".o_form_view .alert-danger"
+        assert page.inner_text(f"{said} [name=error_code]") == "DUMP-08"
+        assert "public.secret_table" in page.inner_text(f"{said} [name=error]")
+        assert "GRANT" in page.inner_text(f"{said} [name=hint]")
+        assert not page.query_selector(f"{step} .o_backup_error"), "it is said twice"
         assert "secret_table" in page.inner_text(f"{step} .o_backup_log")
         for view in ("kanban", "graph", "pivot"):
             page.goto(f"{instance.url}/odoo/backup-runs")

@@ -17,7 +17,7 @@ from ...runs.state import RunState
 from ..actions import form_action
 from ..engine_messages import error_columns, translate, translate_engine_errors
 from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from . import alerts, live, right_server, turn
+from . import alerts, in_words, live, right_server, turn
 from .context import RunContext
 from .estimate import estimate_seconds_left
 from .supervision import let_wait, spawn_after_commit, supervise
@@ -32,6 +32,8 @@ class BackupJob(models.Model):
     _order = "id desc"
 
     name = fields.Char(required=True, string="Run")
+    title = fields.Char(compute="_compute_title")
+    subject = fields.Char(compute="_compute_title")
     uuid = fields.Char("Identifier", required=True, index=True, copy=False)
     database_uuid = fields.Char(
         required=True,
@@ -41,7 +43,7 @@ class BackupJob(models.Model):
         readonly=True,
         help="The same with its cluster and its OID there: a raw copy has others.",
     )
-    kind = fields.Selection(JOB_KINDS, required=True, default="backup")
+    kind = fields.Selection(JOB_KINDS, "Type", required=True, default="backup")
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
     state = fields.Selection(JOB_STATES, required=True, default="pending", index=True)
     trigger = fields.Selection(
@@ -72,7 +74,7 @@ class BackupJob(models.Model):
     spawn_count = fields.Integer()
     spawned_at = fields.Datetime()
     host = fields.Char()
-    pid = fields.Integer(string="Process")
+    pid = fields.Integer(string="Process ID")
     cancel_requested = fields.Boolean()
     cancelled_by_id = fields.Many2one("res.users")
 
@@ -159,6 +161,18 @@ class BackupJob(models.Model):
     _bad_loose_idx = models.Index(
         "(id) WHERE plan_id IS NULL AND state IN ('failure', 'partial')"
     )
+
+    @api.depends(
+        "kind",
+        "plan_id.name",
+        "restore_database",
+        "step_ids.copy_id.date",
+        "step_ids.storage_id.name",
+    )
+    @api.depends_context("lang", "tz")
+    def _compute_title(self):
+        for job in self:
+            job.title, job.subject = in_words.title(job), in_words.subject(job)
 
     @api.depends("date_start", "date_end")
     def _compute_duration(self):

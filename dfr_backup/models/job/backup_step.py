@@ -34,6 +34,7 @@ class BackupStep(models.Model):
     copy_id = fields.Many2one(
         "backup.copy", ondelete="set null", index="btree_not_null"
     )
+    about = fields.Char(compute="_compute_about", help="The backup that it reads.")
     state = fields.Selection(STEP_STATES, required=True, default="pending")
     date_start = fields.Datetime()
     date_end = fields.Datetime()
@@ -49,11 +50,28 @@ class BackupStep(models.Model):
     log = MessageText(values_field="log_values", groups=MANAGER)
     log_values = fields.Json(groups=MANAGER)
 
-    @api.depends("kind", "storage_id.name", "copy_id.key")
+    @api.depends("kind", "storage_id.name", "copy_id")
     @api.depends_context("lang")
     def _compute_display_name(self):
+        """A step of one backup is done with it, and not at its storage: ``about`` says
+        which backup that is."""
         for step in self:
-            step.display_name = translate(self.env, step._label())
+            name = Message(step_kind(step.kind).name)
+            where = None if step.copy_id else step.storage_id.sudo().name
+            step.display_name = translate(self.env, Joined([name, where], ": "))
+
+    @api.depends("copy_id.date", "storage_id.name")
+    @api.depends_context("lang", "tz")
+    def _compute_about(self):
+        for step in self:
+            copy = step.copy_id
+            step.about = False
+            if copy:
+                step.about = self.env._(
+                    "Backup of %(moment)s in %(storage)s",
+                    moment=copy._moment(),
+                    storage=step.storage_id.name,
+                )
 
     @api.depends("date_start", "seconds", "state")
     def _compute_duration(self):
@@ -231,7 +249,7 @@ class BackupStep(models.Model):
         return Unexpected(error=type(error).__name__, log_file=self.job_id.runner_log)
 
     def _label(self):
-        """Return the name of the step as a message."""
+        """Return the name of the step as a message that says all by itself."""
         step = step_kind(self.kind)
         key = self.copy_id.sudo().key if step.names_copy else None
         return Joined([Message(step.name), self.storage_id.sudo().name, key], ": ")

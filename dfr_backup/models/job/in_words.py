@@ -1,6 +1,6 @@
 """What people and monitors are told about a run."""
 
-from ..engine_messages import displayed
+from ..engine_messages import displayed, translate
 from ..moments import as_iso
 from ..plan.mails import link_to, mail_facts
 from ..states import BAD_STATES
@@ -12,6 +12,33 @@ GOOD_COLOR = "#146c43"
 def kind_in_words(job, env):
     kinds = dict(job._fields["kind"]._description_selection(env))
     return kinds.get(job.kind, job.kind)
+
+
+def subject(job):
+    """Return what a run is about: its plan, the backups that it reads, or its
+    storages."""
+    steps, env = job.step_ids, job.env
+    copies = steps.copy_id
+    if len(copies) > 1:
+        about = env._("%s backups", len(copies))
+    else:
+        names = ", ".join(steps.storage_id.mapped("name"))
+        about = copies._moment() if copies else job.plan_id.name or names
+    if not job.restore_database:
+        return about
+    return env._(
+        "%(backup)s into %(database)s", backup=about, database=job.restore_database
+    )
+
+
+def title(job):
+    """Return what a run does and to what."""
+    kind, about = kind_in_words(job, job.env), subject(job)
+    if not about:
+        return kind
+    if job.step_ids.copy_id:
+        return job.env._("%(kind)s of %(backup)s", kind=kind, backup=about)
+    return f"{kind}: {about}"
 
 
 def summary_line(job, plan, recovered=False):
@@ -65,7 +92,7 @@ def compose_mail(job, plan, recovered):
 def _problems(job):
     """Return what went wrong, as dicts of what, why and todo."""
     failed = job.step_ids.filtered(lambda step: step.state == "failure")
-    problems = [_problem(step.display_name, step) for step in failed]
+    problems = [_problem(translate(job.env, step._label()), step) for step in failed]
     if job.size_drop:
         why, todo = size_drop_in_words(job, job.env)
         problems.append({"what": False, "why": why, "todo": todo})

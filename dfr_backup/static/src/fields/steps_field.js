@@ -55,12 +55,27 @@ export class BackupStepsField extends Component {
     }
 
     get steps() {
-        return this.props.record.data[this.props.name].records.map((record) => ({
+        const {records} = this.props.record.data[this.props.name];
+        return records.map((record, index) => ({
             id: record.id,
             key: record.resId,
             ...record.data,
             look: LOOKS[record.data.state],
+            // the backup that this step and those below it are about
+            heading:
+                record.data.about !== records[index - 1]?.data.about &&
+                record.data.about,
         }));
+    }
+
+    /** Tell whether the log is what people come for. */
+    isOpen(step) {
+        return ["failure", "warning"].includes(step.state) || step.kind === "repair";
+    }
+
+    /** Tell whether the run has not said already what went wrong in this step. */
+    saysMore(step) {
+        return step.error && !(this.props.record.data.error || "").includes(step.error);
     }
 
     measures(step) {
@@ -94,6 +109,7 @@ registry.category("fields").add("backup_steps", {
     relatedFields: () =>
         [
             ["display_name", "char"],
+            ["about", "char"],
             ["kind", "char"],
             ["state", "char"],
             ["duration", "float"],

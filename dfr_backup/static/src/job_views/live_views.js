@@ -5,6 +5,7 @@ import {listView} from "@web/views/list/list_view";
 import {useBackupLive} from "../live/live_service";
 
 const OPEN_STATES = ["pending", "running"];
+const WHILE_RUNNING = ["current_step", "progress"];
 
 /** Reload the model of a controller by itself when one of its runs changes. */
 function keepFresh(controller, {isBusy, concerns = () => true}) {
@@ -41,11 +42,24 @@ function liveMultiController(Controller) {
     };
 }
 
+/** Whether a column has anything to say depends on the rows, which Odoo's list does not ask. */
+class BackupJobListRenderer extends listView.Renderer {
+    getActiveColumns() {
+        const runs = this.props.list.records.some(
+            (record) => record.data.state === "running"
+        );
+        return super
+            .getActiveColumns()
+            .filter((column) => runs || !WHILE_RUNNING.includes(column.name));
+    }
+}
+
 const views = registry.category("views");
 views.add("backup_job_form", {...formView, Controller: BackupJobFormController});
 views.add("backup_job_list", {
     ...listView,
     Controller: liveMultiController(listView.Controller),
+    Renderer: BackupJobListRenderer,
 });
 views.add("backup_job_kanban", {
     ...kanbanView,
