@@ -213,6 +213,17 @@ class TestBackupJob(BackupCase):
         self.assertIn(job.copy_ids._moment(), restore.subject)
         self.assertIn("copy_of_it", restore.subject)
 
+    def test_graphs_show_averages_in_units_of_people(self):
+        job = self.run_now()
+        self.finalize(job, 3 * 2**20)
+        job.write({"date_start": "2026-10-12 02:00:00"})
+        job.write({"date_end": "2026-10-12 02:01:30"})
+        self.assertEqual((job.average_size, job.average_minutes), (3, 1.5))
+        (found,) = job._read_group(
+            [("id", "=", job.id)], [], ["average_size:avg", "average_minutes:avg"]
+        )
+        self.assertEqual(found, (3, 1.5))
+
     def test_button_twice_shows_the_waiting_run(self):
         first = self.run_now()
         self.assertEqual(self.run_now(), first)

@@ -23,6 +23,7 @@ from .estimate import estimate_seconds_left
 from .supervision import let_wait, spawn_after_commit, supervise
 
 PERSIST_TRIES = 5
+MIB = 2**20
 
 
 class BackupJob(models.Model):
@@ -97,6 +98,20 @@ class BackupJob(models.Model):
     archive_name = fields.Char()
     archive_size = fields.Float(digits=(20, 0), help="In bytes.")
     archive_sha256 = fields.Char(string="SHA-256")
+    # what graphs and pivots show: their numbers have no units
+    average_size = fields.Float(
+        "Average Size (MiB)",
+        compute="_compute_average_size",
+        store=True,
+        aggregator="avg",
+        help="With the attachments that are in packs.",
+    )
+    average_minutes = fields.Float(
+        "Average Duration (Minutes)",
+        compute="_compute_average_minutes",
+        store=True,
+        aggregator="avg",
+    )
     kept_until = fields.Datetime(
         help="The archive waits on the server until then for a retry."
     )
@@ -183,6 +198,16 @@ class BackupJob(models.Model):
             job.duration = (
                 seconds if seconds >= 0 else sum(job.step_ids.mapped("seconds"))
             )
+
+    @api.depends("duration")
+    def _compute_average_minutes(self):
+        for job in self:
+            job.average_minutes = job.duration / 60
+
+    @api.depends("archive_size", "packed_size")
+    def _compute_average_size(self):
+        for job in self:
+            job.average_size = (job.archive_size + job.packed_size) / MIB
 
     @api.depends("data")
     def _compute_of_state(self):
