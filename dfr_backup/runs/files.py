@@ -12,6 +12,7 @@ from ..engine.errors.packs import PackGone
 from ..engine.manifest.model import Manifest
 from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Joined, Message, Size, _
+from ..engine.packs.nightly import Night
 from ..engine.packs.storing import Finished, look_at, store
 from ..engine.postgres.snapshot import Snapshot
 from ..engine.progress import Progress
@@ -26,9 +27,10 @@ from ..engine.sources.filestore import (
 from ..engine.storages.base import Storage
 from . import words
 from .context import RunContext
+from .nightly import read_packs
 from .packed import PackedFiles
 from .records import StorageRecord
-from .storing import StoringRun
+from .storing import StoringRun, warning
 
 ATTACHMENT_LIST = "attachments.jsonl"
 
@@ -40,6 +42,7 @@ class FilesRun(StoringRun):
         super().__init__(context)
         self.list = self.work / ATTACHMENT_LIST
         self._packs = PackedFiles(context)
+        self._needed: set[str] = set()  # packs of the backup that was verified last
 
     def archive_files(self, progress: Progress) -> None:
         """Archive the attachment files of the same snapshot, and the custom addons."""
@@ -162,11 +165,28 @@ class FilesRun(StoringRun):
         return content, {"packs": len(packed.uses), "new_size": packed.new_bytes}
 
     def verify(self, progress: Progress, storage: StorageRecord) -> None:
+        self._verify(progress, storage)
+        if self.job.run_state.incremental and self._read_again(progress, storage):
+            # what those packs held is still here
+            self._packs.forget(storage)
+            self.upload(progress, storage)
+            self._verify(progress, storage)
+
+    def _verify(self, progress: Progress, storage: StorageRecord) -> None:
         try:
+            # pylint: disable-next=super-method-mismatch
             super().verify(progress, storage)
         except Mismatch:
             self._packs.forget(storage)
             raise
+
+    def _read_again(self, progress: Progress, storage: StorageRecord) -> bool:
+        """Read some of the packs that nobody reads otherwise; tell whether one is
+        damaged that this backup needs."""
+        night = Night()
+        with warning(progress, storage):
+            read_packs(self.context, storage, night, progress)
+        return not self._needed.isdisjoint(night.damaged)
 
     def _compare(
         self, target: Storage, known: Catalogued, progress: Progress
@@ -176,7 +196,8 @@ class FilesRun(StoringRun):
             return super()._compare(target, known, progress)
         size = int(self.job.archive_size)
         sidecar = look_at(target, self.job.archive_name, known, progress)
-        about = {"size": Size(size), "packs": len(sidecar.packs or ())}
+        self._needed = {use.key for use in sidecar.packs or ()}
+        about = {"size": Size(size), "packs": len(self._needed)}
         progress.log(Message(words.ALL_THERE, **about))
         return sidecar
 

@@ -29,6 +29,7 @@ from ..engine.sources.filestore import Attachment, FilestoreReport
 from ..engine.untrusted import parse_json
 from . import words
 from .context import RunContext
+from .nightly import FilestoreNight
 from .records import StorageRecord
 
 PACKED_LIST = "packed-files"  # in the working directory, until all storages have them
@@ -62,14 +63,16 @@ class PackedFiles:
         takes them. What no pack may have goes into the run's ``own`` archive. Raise an
         EngineError when none of them does."""
         problem: EngineError | None = None
+        night = FilestoreNight(self._context, root)
         for storage in self._job._storages():
             try:
                 packed = self._pack(
                     storage,
                     lambda making: Packing(making).pack(
-                        own, root, attachments, progress
+                        own, root, attachments, progress, night.begin(making)
                     ),
                 )
+                night.end(progress)
             except (Cancelled, Deferred):
                 raise
             except EngineError as error:  # its upload tries again, and says it

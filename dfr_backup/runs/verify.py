@@ -1,6 +1,7 @@
 """Stored copies, looked at again: are they there, and are they what was stored?"""
 
 import contextlib
+from datetime import datetime, timezone
 from functools import cached_property
 
 from ..engine.catalog.catalogued import compare_stored
@@ -9,11 +10,12 @@ from ..engine.errors import EngineError, Mismatch
 from ..engine.manifest.pack_use import PackUse
 from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Message, _
-from ..engine.packs.prune import condemn_damaged
 from ..engine.packs.reading import check_packs
+from ..engine.packs.readings import Readings
 from ..engine.progress import Progress
 from ..engine.storages.base import Storage
 from .base import Run
+from .damage import condemn
 from .records import CopyRecord, StorageRecord
 from .registry import register
 from .steps import VERIFY
@@ -60,16 +62,16 @@ class VerifyRun(Run):
         check_packs(
             target, sidecar, progress, good, lambda use: self._condemn(storage, use)
         )
-        count = len(sidecar.packs or ())
+        keys = [use.key for use in sidecar.packs or ()]
+        with contextlib.suppress(EngineError):  # then they are read once more
+            index = self.context.packs.place(storage).index
+            Readings.of(index).note(keys, datetime.now(timezone.utc))
+        count = len(keys)
         progress.log(Message(_("%(packs)s packs that it needs: right"), packs=count))
 
     def _condemn(self, storage: StorageRecord, use: PackUse) -> None:
-        """Let no later backup count on a damaged pack of this database, and none that
-        needs it count as good."""
         with contextlib.suppress(EngineError):  # that it is damaged says more
-            owner = self.context.packs.owner(storage)
-            if condemn_damaged(storage._get_own_storage(), owner, use):
-                self.context.catalogue.note_bad_pack(storage, use.key)
+            condemn(self.context, storage, use)
 
     def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
         if copy.origin != "odoo":

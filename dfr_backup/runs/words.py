@@ -71,6 +71,14 @@ ALL_THERE = _(
     "%(size)s and %(packs)s packs are there. What is new of them was read back when it "
     "was stored."
 )
+PACKS_READ = _(
+    "Read again in full: %(count)s of %(packs)s packs (%(size)s). All of them are read "
+    "within %(days)s days."
+)
+FILES_READ = _(
+    "Read again in the filestore: %(count)s files (%(size)s). All of them are read "
+    "within %(days)s days."
+)
 PUT_BACK = _("%(file)s: restored from %(key)s")
 GOOD_ALREADY = _("%(file)s: is intact already")
 REPAIRED = _("Files restored: %(repaired)s. Already intact: %(good)s.")

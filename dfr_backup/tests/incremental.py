@@ -1,11 +1,11 @@
 """Incremental backups by real runs in this process, for tests that read them."""
 
-import hashlib
 from unittest.mock import patch
 
 from .. import odoo_config
 from ..engine.postgres.snapshot import Snapshot
 from ..engine.sources.filestore import Attachment
+from .archives import store_fname
 from .common import BackupCase
 
 
@@ -29,7 +29,15 @@ class IncrementalCase(BackupCase):
 
     def backup(self, *contents):
         """Back up a filestore of these files; return the copy."""
-        listed = sorted(map(self._file, contents), key=lambda one: one.store_fname)
+        for content in contents:
+            path = self.filestore / store_fname(content)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return self.backup_as_it_is(*contents)
+
+    def backup_as_it_is(self, *contents):
+        """Back up a filestore that should have these files; return the copy."""
+        listed = sorted(map(_attachment, contents), key=lambda one: one.store_fname)
         with patch.object(Snapshot, "attachments", lambda _self: iter(listed)):
             job = self.perform(self.run_now())
         self.assertEqual(job.state, "success", job.step_ids.mapped("error"))
@@ -45,10 +53,7 @@ class IncrementalCase(BackupCase):
         found = self.disk.glob("*-files-*.zip")
         return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
-    def _file(self, content):
-        digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-        name = f"{digest[:2]}/{digest}"
-        path = self.filestore / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return Attachment(name, digest, len(content), name)
+
+def _attachment(content):
+    name = store_fname(content)
+    return Attachment(name, name[3:], len(content), name)

@@ -441,6 +441,11 @@ class Plan(Part):
     def note_filestore(self, report, complete):
         pass
 
+    damaged = ()
+
+    def damaged_files(self):
+        return self.damaged
+
     def note_size(self):
         return 0
 
@@ -540,9 +545,11 @@ class Packs(Part):
     def obstacle(self):
         return self.in_the_way
 
+    def index(self, storage):
+        return self.context.folder / "packs" / str(storage.id)
+
     def place(self, storage):
-        folder = self.context.folder / "packs" / str(storage.id)
-        return Place(storage._get_own_storage(), folder)
+        return Place(storage._get_own_storage(), self.index(storage))
 
     def owner(self, storage):
         identity = Identity.from_key(self.job.database_uuid)

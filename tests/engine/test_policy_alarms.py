@@ -67,6 +67,8 @@ def test_a_cancelled_run_changes_nothing():
         # one that is much smaller than before may lack something
         (backup("success", is_smaller=True), False, MailWishes(failure=True), True),
         (backup("success", is_smaller=True), False, MailWishes(), False),
+        (backup("success", found_damage=True), False, MailWishes(failure=True), True),
+        (backup("success", found_damage=True), False, MailWishes(), False),
         (backup("cancelled"), True, MailWishes(True, True, True), False),
     ],
 )

@@ -33,6 +33,8 @@ from dfr_backup.engine.packs.maker import PUTTING
 from dfr_backup.engine.packs.names import condemned_key
 from dfr_backup.engine.packs.owner import PackEncryption
 from dfr_backup.engine.packs.reading import open_backup
+from dfr_backup.engine.packs.readings import DAY, Readings
+from dfr_backup.engine.packs.readings import FILE as READINGS
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.queue.folder import Folder
 from dfr_backup.engine.queue.reservations import Reservations
@@ -411,3 +413,106 @@ def test_the_database_is_stored_without_a_filestore(incremental):
     for storage in job._storages():
         members = restored(storage, job)
         assert INCREMENTAL_DUMP in members
+
+
+# === WHAT IS READ EACH NIGHT === #
+
+
+def forget_readings(context, storages):
+    """Let nobody know any more what was read when."""
+    for storage in storages:
+        (context.packs.index(storage) / READINGS).unlink()
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_damaged_pack_is_found_and_its_files_are_stored_again(incremental, storages):
+    """By the run that finds it: its own backup needs no damaged pack in the end."""
+    assert incremental.job.perform() == "success"
+    (bad,) = packs_of(storages[0])
+    damage(storages[0].folder / bad)
+    forget_readings(incremental, storages)
+    second = another(incremental, storages)
+    assert second.job.perform() == "success", second.job.states
+    step = second.job._step("verify", storages[0])
+    assert [step.state, second.job._step("verify", storages[1]).state] == [
+        "warning",
+        "success",
+    ]
+    assert second.catalogue.bad_packs == [bad]
+    assert (storages[0].folder / condemned_key(bad)).exists()
+    assert [copy.state for copy in second.job.copy_ids] == ["verified", "verified"]
+    assert all(is_whole(storage, second.job) for storage in storages)
+    sidecar = read_sidecar(
+        storages[0]._get_storage(), sidecar_key(second.job.archive_name)
+    )
+    assert bad not in {use.key for use in sidecar.packs}
+
+
+def test_what_cannot_be_stored_again_fails_the_verification(incremental, storages):
+    """The filestore has lost a file meanwhile that only the damaged pack had."""
+    one = storages[:1]
+    incremental.job.plan(one)
+    assert incremental.job.perform() == "success"
+    (bad,) = packs_of(one[0])
+    damage(one[0].folder / bad)
+    forget_readings(incremental, one)
+    path_of(incremental, FILES[0]).unlink()
+    second = another(incremental, one)
+    assert second.job.perform() == "failure"
+    assert isinstance(second.job._step("verify").error, AttachmentsGone)
+    assert second.catalogue.bad_packs == [bad]
+
+
+def test_a_storage_that_fails_in_the_night_is_a_warning(incremental, storages):
+    assert incremental.job.perform() == "success"
+    forget_readings(incremental, storages)
+    (
+        storages[0].folder / next(iter(packs_of(storages[0]))).replace(".zip", ".json")
+    ).write_bytes(b"{}")
+    second = another(incremental, storages)
+    assert second.job.perform() == "success", second.job.states
+    assert second.job._step("verify", storages[0]).state == "warning"
+    assert [copy.state for copy in second.job.copy_ids] == ["verified", "verified"]
+
+
+def test_the_next_run_of_the_day_reads_no_pack(incremental, storages):
+    assert incremental.job.perform() == "success"
+    forget_readings(incremental, storages)
+    assert another(incremental, storages).job.perform() == "success"
+    (pack,) = packs_of(storages[0])
+    damage(storages[0].folder / pack)
+    third = another(incremental, storages)
+    assert third.job.perform() == "success"
+    assert third.job._step("verify", storages[0]).state == "success"
+
+
+def test_a_damaged_file_of_the_filestore_is_found(incremental, storages):
+    assert incremental.job.perform() == "success"
+    path = path_of(incremental, FILES[0])
+    damage(path)
+    second = another(incremental, storages)
+    second.plan.damaged = {f"{path.parent.name}/{path.name}"}
+    assert second.job.perform() == "success"
+    assert second.job._step("archive_files").state == "warning"
+    assert second.job.run_state.filestore["damaged"] == 1
+    assert all(is_whole(storage, second.job) for storage in storages)
+
+
+def test_all_of_the_filestore_is_read_in_a_month(incremental, storages):
+    assert incremental.job.perform() == "success"
+    for content in FILES:
+        damage(path_of(incremental, content))
+    found = 0
+    for _night in range(30):
+        readings = Readings.of(incremental.packs.index(storages[0]))
+        readings.files_at -= DAY
+        readings.save()
+        following = another(incremental, storages)
+        assert following.job.perform() == "success"
+        found += following.job.run_state.filestore["damaged"]
+    assert found == len(FILES)

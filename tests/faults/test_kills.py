@@ -147,6 +147,8 @@ ELSEWHERE = {  # by tests of their own below
     "packs.condemned": "test_killed_in_a_prune",
     # no cell lets two days pass: tests/engine/test_run_prune.py
     "packs.deleted": "",
+    # nor a month: tests/engine/test_packs_nightly.py
+    "packs.read": "",
 }
 SHORT = {
     "backup": {

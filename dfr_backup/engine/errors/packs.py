@@ -181,3 +181,18 @@ class TakesAway(PermanentError, code="PACK-17"):
         "Remove the lifecycle rule and test the storage again: the plan's own rules "
         "delete what is too old."
     )
+
+
+class PackDamaged(PermanentError, code="PACK-31"):
+    """Found by the part of the packs that each night is read in full."""
+
+    template = _("%(pack)s in %(location)s is damaged: %(problem)s")
+    remedy = _(
+        "Use copies in another storage: those here that need it are marked as damaged. "
+        "No action needed for new backups: they store again what the server still has."
+    )
+
+
+class NotNoted(PermanentError, code="PACK-32"):
+    template = _("What was read tonight cannot be noted in %(file)s: %(reason)s.")
+    remedy = _("Give Odoo's user the right to write there, and free some space.")

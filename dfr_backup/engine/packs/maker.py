@@ -29,6 +29,7 @@ from .index import Held, Index, KnownPack
 from .listing import Listing
 from .names import condemned_key, digest_of, pack_key
 from .owner import Owner, PackEncryption, Place
+from .readings import Readings
 from .sidecar import PackSidecar, parse_pack_sidecar
 from .terms import Terms
 
@@ -112,6 +113,7 @@ class PackMaker:
         self._storing: Background[KnownPack] | None = None
         self._last = b""
         self._files = self._size = 0
+        self._readings = Readings.of(making.place.index)
         remove_parts(making.place.storage, making.work)
 
     def noted(self) -> Iterator[tuple[Member, str]]:
@@ -281,6 +283,7 @@ class PackMaker:
         with_retries(lambda: storage.put_bytes(data, beside), progress, retries)
         checkpoint("packs.sidecar.stored")
         putting.unlink()
+        self._readings.note([about.key], self._making.now())
         return self._index.add(parse_pack_sidecar(data, beside), held)
 
 

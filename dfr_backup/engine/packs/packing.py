@@ -20,6 +20,7 @@ from ..sources.filestore import (
     FileWriter,
     archive_filestore,
 )
+from ..sources.filestore_again import ReadAgain
 from .content import Content, held_in, summed
 from .index import Held, Index, KnownPack
 from .listing import Listing
@@ -79,13 +80,15 @@ class Packing:
         root: Path,
         attachments: Callable[[], Iterable[Attachment]],
         progress: Progress,
+        again: ReadAgain | None = None,
     ) -> Packed:
         """Let every file of the list (by file name, each once) be in a pack of the
         storage, or in the run's ``own`` archive. ``root`` is the filestore.
 
         Each file is looked for in the filestore, also when it is stored already; one
         that is missing or of another size there is reported, and taken from its pack.
-        What an interrupted call has stored is found again. Raise EngineError; what was
+        So is one whose content differs, of those that are read ``again``. What an
+        interrupted call has stored is found again. Raise EngineError; what was
         stored until then stays for the next attempt, or for ``Prune``.
         """
         making = self._making
@@ -111,9 +114,12 @@ class Packing:
                 ):
                     yield attachment
                     continue
+                name, size = attachment.store_fname, place.size
+                if again and (problem := again.problem(name, size, progress)):
+                    found.note("damaged", attachment, problem)
                 bits.want(place)
-                found.add(place.size)
-                progress.advance(place.size)
+                found.add(size)
+                progress.advance(size)
 
         maker = PackMaker(making, own, listing, index, progress)
         try:

@@ -15,6 +15,9 @@ class Terms:
     A pack that no backup needs is condemned when it is older than ``young``, and
     deleted when it has been condemned for ``grace`` and so many ``backups`` were
     stored since.
+
+    Every pack is read again within so many days (``read_within``), so a part of them
+    each night, for ``read_seconds`` at most.
     """
 
     pack_bytes: int = 256 << 20
@@ -26,6 +29,8 @@ class Terms:
     young: timedelta = timedelta(hours=24)
     grace: timedelta = timedelta(hours=48)
     backups: int = 2
+    read_within: int = 30
+    read_seconds: float = 3600.0
 
 
 TERMS = Terms()

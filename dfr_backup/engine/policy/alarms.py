@@ -9,12 +9,14 @@ BAD = ("failure", "partial")
 @dataclass(frozen=True)
 class EndedRun:
     """``keeps_promise`` tells whether a good run of its kind ends that its plan is
-    overdue, ``is_smaller`` whether its archive has become much smaller with it."""
+    overdue, ``is_smaller`` whether its archive has become much smaller with it, and
+    ``found_damage`` whether it has found other backups damaged."""
 
     kind: str
     state: str
     keeps_promise: bool = False
     is_smaller: bool = False
+    found_damage: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,5 +60,5 @@ def is_worth_a_mail(run: EndedRun, recovered: bool, wishes: MailWishes) -> bool:
     return (
         wishes.success
         or (recovered and wishes.recovery)
-        or (run.is_smaller and wishes.failure)
+        or ((run.is_smaller or run.found_damage) and wishes.failure)
     )

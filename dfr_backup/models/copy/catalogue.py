@@ -100,6 +100,7 @@ class Catalogue:
 
     def note_bad_pack(self, storage, key):
         """Note that every backup of a storage is damaged that needs this pack."""
+        self._persist(self.job, {"bad_packs": self.job.bad_packs + 1})
         here = [("storage_id", "=", storage.id), ("state", "in", PRESENT_STATES)]
         target = storage._get_storage()
         for copy in self._copies.search([*here, ("incremental", "=", True)]):

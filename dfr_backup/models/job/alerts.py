@@ -73,7 +73,7 @@ def announce(job):
         if is_worth_a_mail(_ended(job), recovered, _wishes_of(plan)):
             mails = make_mails(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
-        if job.state in BAD_STATES or recovered:
+        if job.state in BAD_STATES or recovered or job.bad_packs:
             tell_operator(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
         job._persist(job, {"to_announce": False})  # from here on the mails are queued
@@ -85,7 +85,8 @@ def announce(job):
 
 def _ended(job):
     keeps_promise = job._run().keeps_promise
-    return EndedRun(job.kind, job.state, keeps_promise, is_shrinking_news(job))
+    smaller, damage = is_shrinking_news(job), bool(job.bad_packs)
+    return EndedRun(job.kind, job.state, keeps_promise, smaller, damage)
 
 
 def _wishes_of(plan):

@@ -134,6 +134,12 @@ class BackupJob(models.Model):
     size_drop = fields.Integer(
         "Smaller By", readonly=True, copy=False, help="In percent of the ones before."
     )
+    bad_packs = fields.Integer(
+        "Damaged Packs",
+        readonly=True,
+        copy=False,
+        help="Packs of attachments that it found damaged in a storage.",
+    )
     to_announce = fields.Boolean(
         copy=False, help="This run has ended, and nobody knows yet."
     )

@@ -50,6 +50,8 @@ def summary_line(job, plan, recovered=False):
         return env._("%(kind)s failed: %(plan)s (%(database)s)", **about)
     if job.state == "partial":
         return env._("%(kind)s partially succeeded: %(plan)s (%(database)s)", **about)
+    if job.bad_packs:
+        return env._("%(kind)s found damaged packs: %(plan)s (%(database)s)", **about)
     if job.size_drop:
         drop = {**about, "drop": job.size_drop}
         return env._("%(kind)s is %(drop)s%% smaller: %(plan)s (%(database)s)", **drop)
@@ -70,10 +72,27 @@ def size_drop_in_words(job, env):
     )
 
 
+def bad_packs_in_words(job, env):
+    """Return what is the matter with packs that a run has found damaged, and what to
+    do, in the language of ``env``."""
+    return (
+        env._(
+            "Damaged packs of attachments: %s. The backups that need them are marked "
+            "as damaged.",
+            job.bad_packs,
+        ),
+        env._(
+            "Check the disk or the service behind the storage. Until the next "
+            "backups, rely on copies in another storage: new backups store again what "
+            "the server still has."
+        ),
+    )
+
+
 def compose_mail(job, plan, recovered):
     """Return the values of the mail about a run, in the language of ``plan``."""
     local = job.with_env(plan.env)
-    state = "partial" if local.size_drop else local.state
+    state = "partial" if local.size_drop or local.bad_packs else local.state
     return {
         "title": summary_line(local, plan, recovered),
         "color": COLORS.get(state, GOOD_COLOR),
@@ -93,9 +112,13 @@ def _problems(job):
     """Return what went wrong, as dicts of what, why and todo."""
     failed = job.step_ids.filtered(lambda step: step.state == "failure")
     problems = [_problem(translate(job.env, step._label()), step) for step in failed]
-    if job.size_drop:
-        why, todo = size_drop_in_words(job, job.env)
-        problems.append({"what": False, "why": why, "todo": todo})
+    for found, in_words in (
+        (job.size_drop, size_drop_in_words),
+        (job.bad_packs, bad_packs_in_words),
+    ):
+        if found:
+            why, todo = in_words(job, job.env)
+            problems.append({"what": False, "why": why, "todo": todo})
     if problems or job.state not in BAD_STATES:
         return problems
     return [_problem(False, job)]

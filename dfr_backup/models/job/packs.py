@@ -16,6 +16,11 @@ class Packs(Part):
         an EngineError; None when nothing is in the way."""
         return obstacle_of(self.job.plan_id)
 
+    def index(self, storage):
+        """Return the folder of this server that remembers what the packs of a storage
+        hold which was used already."""
+        return odoo_config.packs_path(storage.place_id)
+
     def place(self, storage):
         """Return a storage, and the folder of this server that remembers what the packs
         there hold. Raise EngineError."""
@@ -23,7 +28,7 @@ class Packs(Part):
         watch = Progress(lambda _progress: self.context.cancel.check())
         # from now on the location has an id
         target.with_retries(target.admit, watch)
-        return Place(target, odoo_config.packs_path(storage.place_id))
+        return Place(target, self.index(storage))
 
     def owner(self, storage):
         """Return whose packs in a storage are this database's own, and who signs new

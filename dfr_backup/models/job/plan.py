@@ -83,6 +83,13 @@ class Plan(Part):
             self.job, report.troubles, complete and report.lists_all
         )
 
+    def damaged_files(self):
+        """Return the names of the files of the filestore that were found damaged, and
+        not good since then."""
+        issues = self.job.env["backup.filestore.issue"]
+        found = issues.search([("state", "=", "open"), ("kind", "=", "damaged")])
+        return frozenset(found.mapped("store_fname"))
+
     def last_size(self):
         """Return the bytes of the last good backup of the same things, 0 where there
         is none."""
