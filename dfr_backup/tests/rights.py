@@ -82,7 +82,6 @@ METHODS = {
     "backup.restore.wizard.action_restore": PASSWORD,
     "backup.server.action_check": SYSTEM,
     "backup.server.action_view_changes": SYSTEM,
-    "backup.setup.action_add_storage": MANAGER,
     "backup.setup.action_back": MANAGER,
     "backup.setup.action_finish": MANAGER,
     "backup.setup.action_generate_key": MANAGER,
@@ -105,6 +104,7 @@ METHODS = {
     "backup.storage.action_view_changes": MANAGER,
     "backup.storage.action_view_copies": VIEWER,
     "backup.storage.copy_data": VIEWER,
+    "backup.storage.kind.action_choose": MANAGER,
     "ir.http.session_info": Right("portal"),
     "ir.module.module.button_immediate_uninstall": SYSTEM,
     "ir.module.module.button_immediate_upgrade": SYSTEM,
@@ -136,6 +136,7 @@ RECORDS = {
     "backup.staging.wizard": ("manager", "manager", "manager", None),
     "backup.step": ("viewer", None, None, None),
     "backup.storage": ("viewer", "manager", "manager", "manager"),
+    "backup.storage.kind": ("manager", None, None, None),
     "backup.trust": ("viewer", None, None, None),
 }
 

@@ -167,9 +167,15 @@ class TestBackupSetup(BackupCase):
 
     # === WHERE === #
 
-    def new_storage(self, setup, **values):
+    def choose(self, setup, code):
+        """Press on a kind of storage; return the action."""
+        setup.invalidate_recordset(["kind_ids"])
+        (kind,) = setup.kind_ids.filtered(lambda kind: kind.code == code)
+        return kind.with_context(backup_setup=setup.id).action_choose()
+
+    def new_storage(self, setup, code, **values):
         """Fill in the form of another storage, and press “Test and Use”."""
-        action = setup.action_add_storage()
+        action = self.choose(setup, code)
         self.assertEqual(action["res_model"], "backup.storage")
         storages = self.env["backup.storage"].with_user(self.manager)
         storage = storages.with_context(**action["context"]).create(values)
@@ -178,23 +184,21 @@ class TestBackupSetup(BackupCase):
     def test_tested_storage_is_used(self):
         setup = self.open()
         self.assertTrue(setup.only_here)
-        setup.kind = "local"
         path = str(self.root / "second")
-        storage, action = self.new_storage(setup, local_path=path)
+        storage, action = self.new_storage(setup, "local", local_path=path)
         self.assertEqual(self.shown(action), setup)
         self.assertEqual(self.plan.storage_ids, self.storage | storage)
         self.assertTrue(storage.last_test)
 
     def test_storage_that_fails_says_so_and_is_shown_again(self):
         setup = self.open()
-        setup.kind = "local"
         path = self.root / "third"
         with patch.object(type(self.storage), "_get_own_storage", self.lose(path)):
-            storage, action = self.new_storage(setup, local_path=str(path))
+            storage, action = self.new_storage(setup, "local", local_path=str(path))
         self.assertEqual(self.shown(action), storage)
         self.assertTrue(storage.last_test_error_code)
         self.assertEqual(self.plan.storage_ids, self.storage)
-        again = setup.action_add_storage()
+        again = self.choose(setup, "local")
         self.assertEqual(self.shown(again), storage, "what was typed is not lost")
         path.unlink()
         self.assertEqual(self.shown(self.shown(again).action_use_in_setup()), setup)
@@ -225,21 +229,24 @@ class TestBackupSetup(BackupCase):
 
     def test_sftp_asks_to_trust_the_host_before_it_tries(self):
         setup = self.open()
-        setup.kind = "sftp"
         with socket.socket() as nobody:  # bound and not listening: the port refuses
             nobody.bind(("127.0.0.1", 0))
             with self.assertRefuses(NobodyListens):
                 self.new_storage(
                     setup,
+                    "sftp",
                     sftp_host="127.0.0.1",
                     sftp_port=nobody.getsockname()[1],
                     sftp_user="me",
                     sftp_password="secret",
                 )
 
-    def test_kind_must_be_chosen(self):
+    def test_a_kind_is_not_chosen_for_a_set_up_that_is_gone(self):
+        setup = self.open()
+        kind = setup.kind_ids[:1].with_context(backup_setup=setup.id)
+        setup.sudo().unlink()
         with self.assertRaises(UserError):
-            self.open().action_add_storage()
+            kind.action_choose()
 
     # === WHO === #
 

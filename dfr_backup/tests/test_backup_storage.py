@@ -1,10 +1,15 @@
+from datetime import timedelta
+
+from odoo import fields
 from odoo.exceptions import AccessError, UserError, ValidationError
-from odoo.tests import new_test_user, tagged
+from odoo.tests import Form, new_test_user, tagged
 
 from .. import odoo_config
 from ..engine.errors.s3 import Boto3Missing
 from ..engine.errors.sftp import ParamikoMissing
 from ..engine.ownership.marker import MARKER
+from ..engine.storages.registry import kinds
+from ..engine.storages.s3.config import PRESETS
 from .common import BackupCase, patch
 
 
@@ -140,3 +145,82 @@ class TestBackupStorage(BackupCase):
             self.storage.active = False
         self.plan.active = False
         self.storage.active = False
+
+    # === KINDS === #
+
+    def new(self, code):
+        """Return the form that a kind of storage opens."""
+        action = self.env.ref(f"dfr_backup.storage_kind_{code}").action_choose()
+        self.assertEqual(action["res_model"], "backup.storage")
+        self.assertFalse(action["res_id"])
+        return Form(self.env["backup.storage"].with_context(**action["context"]))
+
+    def test_kinds_lead_to_what_the_engine_knows(self):
+        shown = self.env["backup.storage.kind"].search([])
+        known = {kind.name for kind in kinds()}
+        self.assertLessEqual(set(shown.mapped("provider")), known)
+        self.assertLessEqual(set(shown.mapped("s3_preset")) - {False}, {*PRESETS})
+        self.assertEqual(len(set(shown.mapped("code"))), len(shown))
+
+    def test_a_region_builds_the_address(self):
+        form = self.new("hetzner")
+        self.assertEqual((form.provider, form.s3_preset), ("s3", "hetzner"))
+        form.s3_bucket = "odoo-backups"
+        with self.assertRaises(AssertionError):
+            form.save()  # the region is asked for
+        form.s3_region = "fsn1"
+        self.assertEqual(form.s3_endpoint, "https://fsn1.your-objectstorage.com")
+        form.s3_access_key, form.s3_secret_key = "key", "secret"
+        storage = form.save()
+        self.assertIn("odoo-backups", storage.name)
+
+    def test_a_server_of_ones_own_is_asked_for_its_address(self):
+        form = self.new("minio")
+        form.s3_bucket = "odoo"
+        with self.assertRaises(AssertionError):
+            form.save()
+        form.s3_endpoint = "https://minio.example.com:9000"
+        self.assertEqual(form.save().s3_addressing, "path")
+
+    def test_a_new_storage_is_named_by_what_it_is_until_somebody_does(self):
+        form = self.new("sftp")
+        form.sftp_host = "nas.example.com"
+        self.assertTrue(form.name.endswith(": nas.example.com"))
+        form.sftp_host = "nas2.example.com"
+        self.assertTrue(form.name.endswith(": nas2.example.com"))
+        form.name = "Cellar"
+        form.sftp_host = "nas3.example.com"
+        self.assertEqual(form.name, "Cellar")
+
+    def test_allowed_directories_are_named_where_one_types(self):
+        self.assertIn(str(self.root), self.storage.local_roots)
+        self.assertFalse(self.env["backup.storage"].new({"provider": "s3"}).local_roots)
+
+    def test_the_list_says_how_the_last_use_went(self):
+        self.assertEqual(self.storage.health, "never")
+        self.storage.action_test()
+        self.assertEqual(self.storage.health, "tested")
+        job = self.run_now()
+        upload = job.step_ids.filtered(lambda step: step.kind == "upload")
+        later = fields.Datetime.now() + timedelta(minutes=1)
+        upload.write({"state": "failure", "date_end": later})
+        self.storage.invalidate_recordset()
+        self.assertEqual(self.storage.health, "upload_failed")
+        self.assertEqual(self.storage.health_at, later)
+
+    def test_the_state_of_many_storages_costs_what_one_does(self):
+        more = [
+            {"name": f"Disk {n}", "local_path": str(self.root / f"disk-{n}")}
+            for n in range(5)
+        ]
+        storages = self.storage + self.env["backup.storage"].create(more)
+        self.env.flush_all()
+        counts = []
+        for some in (self.storage, storages):
+            self.env.invalidate_all()
+            some.mapped("active")
+            some.mapped("is_foreign")
+            before = self.env.cr.sql_log_count
+            some.mapped("health")
+            counts.append(self.env.cr.sql_log_count - before)
+        self.assertEqual(*counts)

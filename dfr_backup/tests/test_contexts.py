@@ -19,6 +19,7 @@ HARMLESS = {
     "browser_tz": "proposes the time zone of a new plan",
     "dfr_backup_no_backup": "only Settings may upgrade, and may switch this off",
     "monitor": "only Settings may open the addresses of monitors",
+    "storage_kind": "proposes the name of a new storage",
     "tz": "the time zone in which a moment is written",
 }
 # forms of one user, in which what he has typed and what a default says are the same
@@ -191,6 +192,7 @@ class TestContexts(BackupCase, HttpCase):
             "backup.server": {"name": "Far", "url": "http://127.0.0.1:1"},
             "backup.step": {"job_id": self.copy.job_id.id, "kind": "upload"},
             "backup.storage": {"name": "A", "local_path": str(self.root / "a")},
+            "backup.storage.kind": {"code": "a", "name": "A", "provider": "local"},
             "backup.trust": {"sha256": "0" * 64, "key": "a", "user_id": 1},
         }[model._name]
 

@@ -26,7 +26,6 @@ from ..models.plan.recipients import (
 )
 from ..models.plan.savings import savings_in_words
 from ..models.states import ENCRYPTIONS
-from ..models.storage.setup import show as show_storage
 
 PAGES = [
     ("where", "Where"),
@@ -52,7 +51,7 @@ class BackupSetup(models.TransientModel):
         related="plan_id.storage_ids", readonly=False, string="Backups Go To"
     )
     only_here = fields.Boolean(compute="_compute_only_here")
-    kind = fields.Selection(selection="_selection_kind", string="Another Place")
+    kind_ids = fields.Many2many("backup.storage.kind", compute="_compute_kind_ids")
 
     frequency = fields.Selection(related="plan_id.frequency", readonly=False)
     time = fields.Float(related="plan_id.time", readonly=False)
@@ -100,13 +99,8 @@ class BackupSetup(models.TransientModel):
 
     # === WHAT THE PAGES SHOW === #
 
-    @api.model
-    def _selection_kind(self):
-        return (
-            self.env["backup.storage"]
-            ._fields["provider"]
-            ._description_selection(self.env)
-        )
+    def _compute_kind_ids(self):
+        self.kind_ids = self.env["backup.storage.kind"].search([])
 
     def _compute_other_plans(self):
         self.other_plans = self.env["backup.plan"].search_count([], limit=2) > 1
@@ -269,30 +263,6 @@ class BackupSetup(models.TransientModel):
         )
 
     # === WHERE === #
-
-    def action_add_storage(self):
-        """Ask for what a storage of the chosen kind needs."""
-        self.ensure_one()
-        if not self.kind:
-            raise UserError(self.env._("Choose first what kind of place it is."))
-        label = dict(self._selection_kind())[self.kind]
-        begun = self._begun_storage().with_context(backup_setup=self.id)
-        context = {"default_provider": self.kind, "default_name": label}
-        return show_storage(begun, begun.name or label, **context)
-
-    def _begun_storage(self):
-        """Return the storage of the chosen kind that somebody began with and that
-        never worked."""
-        storages = self.env["backup.storage"].search([("provider", "=", self.kind)])
-        used = (
-            self.env["backup.plan"]
-            .with_context(active_test=False)
-            .search([])
-            .storage_ids
-        )
-        return (storages - used).filtered(
-            lambda s: not s.copy_count and (s.last_test_error or not s.last_test)
-        )[:1]
 
     def _leave_where(self):
         """Try the storages that nobody has tried; stay here once, and say what is

@@ -34,10 +34,9 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         await_page(page, "where")
         assert page.is_visible(f"{DIALOG} [name=only_here_alert]")
 
-        choose_value(page, "kind", "local")
-        page.click(".modal button[name=action_add_storage]")
+        page.click(".modal [data-kind=local]")
         page.click(".modal button[name=action_back]")
-        page.click(".modal button[name=action_add_storage]")
+        page.click(".modal [data-kind=local]")
         page.fill(".modal [name=name] input", name)
         second = instance.data / "dfr_backup/backups/second"
         page.fill(".modal [name=local_path] input", str(second))
@@ -114,8 +113,7 @@ def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F
         page.wait_for_selector(".o_backup_advice", timeout=LATER)
         follow(page, "off_site")
         await_page(page, "where")
-        choose_value(page, "kind", "sftp")
-        page.click(".modal button[name=action_add_storage]")
+        page.click(".modal [data-kind=sftp]")
         page.fill(".modal [name=name] input", name)
         page.fill(".modal [name=sftp_host] input", "127.0.0.1")
         page.fill(".modal [name=sftp_port] input", str(sshd.port))

@@ -616,3 +616,16 @@ def test_presets_are_usable(name):
     )
     assert preset.notes
     assert preset.source.startswith("https://")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_builds_its_address_when_it_has_all_that_it_asks_for(name):
+    """An address that is half built would lead to a stranger, and none to AWS."""
+    preset = PRESETS[name]
+    given = {"region": "eu-1", "account": "0123"}
+    asked = {key: given[key] for key in preset.asks if key in given}
+    whole = preset.url(**asked)
+    assert whole or name == "aws" or "endpoint" in preset.asks
+    for key in asked:
+        less = {other: value for other, value in asked.items() if other != key}
+        assert preset.url(**less) == ("" if preset.endpoint else whole)

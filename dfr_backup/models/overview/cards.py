@@ -5,10 +5,10 @@ from ..job.in_words import kind_in_words
 from ..job.live import live_values
 from ..plan.in_words import contents_in_words, schedule_in_words
 from ..states import OPEN_STATES
+from ..storage.health import health_of
 from .advice import is_only_here
 
 STRIP = 30  # runs of a plan that the overview shows
-USES = ("upload", "verify")  # steps that tell how a storage is
 
 
 def plan_card(env, plan, last):
@@ -117,32 +117,7 @@ def storage_cards(env, healths):
 
 def storage_healths(env):
     """Return how each active storage is, by storage."""
-    storages = env["backup.storage"].search([("active", "=", True)])
-    return {storage: storage_health(env, storage) for storage in storages}
-
-
-def storage_health(env, storage):
-    """Return how the storage was when it was last used, or tested since then: a key,
-    a tone, and the moment."""
-    if storage.is_foreign:
-        return {"state": "foreign", "tone": "danger", "at": False}
-    uses = [("storage_id", "=", storage.id), ("kind", "in", USES)]
-    ended = [*uses, ("state", "in", ("success", "warning", "failure"))]
-    step = env["backup.step"].search(ended, limit=1, order="id desc")
-    tested, used = storage.last_test, step.date_end
-    if tested and (not used or tested > used):
-        failed = bool(storage.last_test_error)
-        state = "test_failed" if failed else "tested"
-    elif used:
-        failed = step.state == "failure"
-        state = f"{step.kind}_failed" if failed else "used"
-    else:
-        return {"state": "never", "tone": "warning", "at": False}
-    return {
-        "state": state,
-        "tone": "danger" if failed else "success",
-        "at": tested if state.startswith("test") else used,
-    }
+    return health_of(env["backup.storage"].search([("active", "=", True)]))
 
 
 def open_runs(env):

@@ -23,6 +23,7 @@ from ..engine_messages import (
 )
 from . import audited, pruning, setup
 from .form import columns_of_test, show_test
+from .health import STATES, health_of
 from .location import claim, refuse_same_address
 from .operator_values import has_secret, refuse_set_fields, secret_of
 
@@ -75,13 +76,15 @@ class BackupStorage(models.Model):
         "/var/backups, /mnt, "
         "/media, /srv, or a directory that odoo.conf names in dfr_backup_local_roots.",
     )
+    local_roots = fields.Char(
+        string="Allowed Directories", compute="_compute_local_roots"
+    )
     timeout = fields.Integer(
         default=60,
-        help="After so many seconds without any sign of life the far end is gone.",
+        help="After so many seconds without any sign of life the storage counts as "
+        "unreachable.",
     )
-    bandwidth = fields.Integer(
-        help="In KiB per second, for uploads. 0: all that there is."
-    )
+    bandwidth = fields.Integer(help="In KiB per second, for uploads. 0: no limit.")
     retry_minutes = fields.Integer(
         string="Retry for",
         default=15,
@@ -89,11 +92,11 @@ class BackupStorage(models.Model):
         "upload fails.",
     )
     own_retention = fields.Boolean(
-        string="Rules of Its Own",
-        help="How long backups stay here, instead of what the plan says.",
+        string="Custom Retention",
+        help="How long backups are kept here, instead of what the plan says.",
     )
     external_name = fields.Char(
-        string="Name in the Environment",
+        string="Environment Variable Prefix",
         copy=False,
         groups="base.group_system",
         help="With “OFFSITE” here, the secrets of this storage are looked for on the "
@@ -135,6 +138,8 @@ class BackupStorage(models.Model):
         help="It deletes by itself what is old, or moves it to an archive.",
     )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
+    health = fields.Selection(STATES, compute="_compute_health", string="State")
+    health_at = fields.Datetime(compute="_compute_health", string="Last Used")
     last_scan = fields.Datetime(readonly=True, copy=False)
     listed_at = fields.Datetime(readonly=True, copy=False)
     pruned_at = fields.Datetime("Last Prune", readonly=True, copy=False)
@@ -165,11 +170,35 @@ class BackupStorage(models.Model):
         for storage in self:
             storage.copy_count, storage.copy_size = found.get(storage.id, (0, 0))
 
+    @api.depends("copy_ids.state", "last_test", "last_test_error", "owner_uuid")
+    def _compute_health(self):
+        found = health_of(self)
+        for storage in self:
+            storage.health = found[storage]["state"]
+            storage.health_at = found[storage]["at"]
+
     @api.depends("owner_uuid")
     def _compute_is_foreign(self):
         mine = self.env["backup.job"]._current_database_uuid()
         for storage in self:
             storage.is_foreign = bool(storage.owner_uuid) and storage.owner_uuid != mine
+
+    @api.depends("provider")
+    def _compute_local_roots(self):
+        roots = ", ".join(map(str, odoo_config.local_rules().allowed))
+        for storage in self:
+            storage.local_roots = storage._is_near() and roots
+
+    @api.onchange("local_path")
+    def _onchange_local_path(self):
+        self._propose_name(self.local_path)
+
+    def _propose_name(self, place):
+        """Name a storage that is being made by what it is, until somebody names it."""
+        kind = self.env.context.get("storage_kind")
+        named = self.name and self.name.partition(": ")[0] != kind
+        if kind and place and not named:
+            self.name = f"{kind}: {place}"
 
     @api.constrains("external_name")
     def _check_external_name(self):
@@ -177,8 +206,8 @@ class BackupStorage(models.Model):
             if not re.fullmatch(r"[A-Z][A-Z0-9_]{0,39}", storage.external_name):
                 raise ValidationError(
                     self.env._(
-                        "The name in the environment may have capital letters, digits "
-                        "and “_”."
+                        "The environment variable prefix may have capital letters, "
+                        "digits and “_”."
                     )
                 )
 

@@ -20,6 +20,10 @@ class BackupStorage(models.Model):
     )
     rclone_directory = fields.Char(string="Folder in the Remote")
 
+    @api.onchange("rclone_remote")
+    def _onchange_rclone_remote(self):
+        self._propose_name(self.rclone_remote)
+
     @api.model
     def _selection_rclone_remotes(self):
         try:

@@ -20,6 +20,9 @@ class BackupStorage(models.Model):
         help="The account or project that is a part of the provider's address.",
     )
     s3_notes = fields.Text(compute="_compute_s3_notes")
+    s3_asks = fields.Char(
+        compute="_compute_s3_asks", help="What the address is built from."
+    )
     s3_bucket = fields.Char(string="Bucket")
     s3_prefix = fields.Char(
         string="Folder",
@@ -50,7 +53,7 @@ class BackupStorage(models.Model):
         required=True,
     )
     s3_ca_certificate = fields.Text(
-        string="Own CA",
+        string="Custom CA Certificate",
         help="The certificate (PEM) of the authority that signed the server's.",
     )
     s3_storage_class = fields.Char(
@@ -100,16 +103,26 @@ class BackupStorage(models.Model):
             notes = preset.notes if preset else ""
             storage.s3_notes = translate(self.env, notes) or False
 
+    @api.depends("s3_preset")
+    def _compute_s3_asks(self):
+        for storage in self:
+            preset = PRESETS.get(storage.s3_preset)
+            asks = preset.asks if preset else ("region", "endpoint")
+            storage.s3_asks = ",".join(asks)
+
     @api.onchange("s3_preset", "s3_region", "s3_account")
     def _onchange_s3_preset(self):
         preset = PRESETS.get(self.s3_preset)
         if preset:
-            self.s3_region = self.s3_region or preset.region
+            self.s3_region = self.s3_region or preset.region or False
             self.s3_addressing = preset.addressing
             if preset.endpoint or self._origin.s3_preset != self.s3_preset:
-                self.s3_endpoint = preset.url(
-                    self.s3_region or "REGION", self.s3_account or "ACCOUNT"
-                )
+                region, account = self.s3_region or "", self.s3_account or ""
+                self.s3_endpoint = preset.url(region, account) or False
+
+    @api.onchange("s3_bucket")
+    def _onchange_s3_bucket(self):
+        self._propose_name(self.s3_bucket)
 
     def _inverse_s3_secret_key(self):
         self._encrypt_secret("s3_secret_key")

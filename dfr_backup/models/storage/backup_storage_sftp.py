@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 from ...engine.storages.sftp.keys import HostKey
 from ...engine.storages.sftp.link import fetch_host_key
@@ -48,6 +48,10 @@ class BackupStorage(models.Model):
     sftp_offered_fingerprint = fields.Char(
         string="Offered Fingerprint", readonly=True, copy=False
     )
+
+    @api.onchange("sftp_host")
+    def _onchange_sftp_host(self):
+        self._propose_name(self.sftp_host)
 
     def _inverse_sftp_password(self):
         self._encrypt_secret("sftp_password")

@@ -6,6 +6,14 @@ from ..actions import form_action
 from ..audited import used_storages
 
 
+def begin(kind):
+    """Show the form of a storage of this kind: one that somebody began with, or a new
+    one."""
+    _setup(kind.env)
+    begun = kind._begun_storage()
+    return show(begun, begun.name or kind.name, **kind._defaults())
+
+
 def use(storage):
     """Try a storage, and go on with the set-up when it works."""
     _setup(storage.env)
@@ -20,7 +28,6 @@ def join(storage):
     """Let the plan of the set-up store into a storage; return the set-up."""
     setup = _setup(storage.env)
     setup.plan_id.storage_ids |= storage
-    setup.kind = False
     return setup._show()
 
 

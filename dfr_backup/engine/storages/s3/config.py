@@ -124,8 +124,8 @@ class S3Config:
 @dataclass(frozen=True)
 class Preset:
     """How a provider wants to be reached. ``endpoint`` has ``{region}`` or
-    ``{account}`` to fill in, and is blank for AWS; ``region`` is the one to sign
-    with where there is no choice."""
+    ``{account}`` to fill in, and is blank for AWS and for a server of one's own
+    (``is_own``); ``region`` is the one to sign with where there is no choice."""
 
     name: str
     endpoint: str
@@ -134,6 +134,18 @@ class Preset:
     checksums: str = "auto"
     advice: str = ""  # a template
     source: str = ""
+    is_own: bool = False
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What somebody has to say so that the address is known: "account", "region"
+        or "endpoint"."""
+        needed = {
+            "account": "{account}" in self.endpoint,
+            "region": not self.region,
+            "endpoint": self.is_own,
+        }
+        return tuple(name for name, is_needed in needed.items() if is_needed)
 
     @property
     def notes(self) -> Message:
@@ -141,8 +153,12 @@ class Preset:
         return Message(self.advice)
 
     def url(self, region: str = "", account: str = "") -> str:
-        """Return the endpoint of a region or an account."""
-        return self.endpoint.format(region=region, account=account)
+        """Return the endpoint of a region or an account, "" while that is missing."""
+        given = {"region": region, "account": account}
+        missing = (name for name, value in given.items() if not value)
+        if any(f"{{{name}}}" in self.endpoint for name in missing):
+            return ""
+        return self.endpoint.format(**given)
 
 
 PRESETS = {
@@ -227,6 +243,7 @@ PRESETS = {
             "file with its authority."
         ),
         source="https://min.io/docs/minio/linux/administration/identity-access-management.html",
+        is_own=True,
     ),
     "ceph": Preset(
         "Ceph RADOS Gateway",
@@ -238,5 +255,6 @@ PRESETS = {
             "checksums; this is detected automatically."
         ),
         source="https://docs.ceph.com/en/latest/radosgw/s3/",
+        is_own=True,
     ),
 }
