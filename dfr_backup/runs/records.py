@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Listing: TypeAlias = Mapping[str, int]  # the bytes of each object of a storage, by key
+# what is noted of a copy that is not what was stored: no test of it counts any more
+DAMAGED = {"state": "damaged", "proven_at": False, "proven_seconds": 0}
 
 
 class Records(Protocol):
@@ -67,6 +69,7 @@ class CopyRecord(Records, Protocol):
     id: int
     key: str
     origin: str
+    state: str
     size: float
     sha256: str | Literal[False]
     storage_id: StorageRecord

@@ -10,7 +10,7 @@ from ..engine.queue.tickets import FIRST, LAST
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.steps import Restore
 from .base import Run, Work
-from .records import CopyRecord, StepRecord
+from .records import DAMAGED, CopyRecord, StepRecord
 from .registry import register
 from .steps import (
     ADDONS,
@@ -128,14 +128,17 @@ class RestoreRun(Run):
         """Do a step, and remember what somebody may accept of what ends it: the form
         of the next restore asks for that. A copy whose packs have lost something is
         damaged."""
+        lost = False
         try:
             work(progress)
         except EngineError as error:
-            if isinstance(error, AttachmentsLost):
-                self.context.store.persist(step.copy_id, {"state": "damaged"})
+            lost = isinstance(error, AttachmentsLost)
             found = self.restore.to_accept or [error]
             self.context.restores.note_to_accept(filter(is_acceptable, found))
             raise
+        finally:
+            if lost or self.restore.has_bad_packs:
+                self.context.store.persist(step.copy_id, DAMAGED)
 
     def fetch(self, progress: Progress, step: StepRecord) -> None:
         """Get the archive. One that is not what the catalogue knows is noted as
@@ -153,7 +156,7 @@ class RestoreRun(Run):
             place = storage._get_storage(), copy.key
             self.restore.fetch(*place, progress, known, others)
         except Mismatch:
-            self.context.store.persist(copy, {"state": "damaged"})
+            self.context.store.persist(copy, DAMAGED)
             raise
 
     def addons(self, progress: Progress) -> None:
@@ -193,7 +196,8 @@ class DrillRun(RestoreRun):
             steps = self._steps_of(copy)
             if not all(step._is_closed() for step in steps):
                 self._restore(steps)
-            self.context.restores.note_drill(copy, steps)
+            if copy.state != "damaged":  # what it lacks, other packs have given
+                self.context.restores.note_drill(copy, steps)
         self.context.restores.forget_fetched()
 
     def _is_published(self) -> bool:

@@ -16,7 +16,7 @@ from ..engine.progress import Progress
 from ..engine.storages.base import Storage
 from .base import Run
 from .damage import condemn
-from .records import CopyRecord, StorageRecord
+from .records import DAMAGED, CopyRecord, StorageRecord
 from .registry import register
 from .steps import VERIFY
 
@@ -45,9 +45,8 @@ class VerifyRun(Run):
             target.with_retries(lambda: self._compare(target, copy, progress), progress)
         except Mismatch:
             present = target.stat(copy.key) is not None
-            self.context.store.persist(
-                copy, {"state": "damaged" if present else "missing"}
-            )
+            found = DAMAGED if present else {"state": "missing"}
+            self.context.store.persist(copy, found)
             raise
         progress.log(Message(_("%(key)s: the checksum is right"), key=copy.key))
         copy._note_verified(self.job)

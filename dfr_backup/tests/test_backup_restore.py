@@ -169,7 +169,7 @@ class TestBackupRestore(BackupCase):
     def test_run_remembers_what_may_be_accepted_of_what_ends_a_step(self):
         job = self.copy._request_restore(restore_database="restored")
         run = job._run()
-        run.restore = Namespace(to_accept=[])
+        run.restore = Namespace(to_accept=[], has_bad_packs=False)
         space, name = RestoreNeedsSpace(), NameTaken(database="x")
         for found, error, codes in (
             ([], space, {"space"}),

@@ -119,6 +119,7 @@ class Copy:
     state: str = "stored"
     packs: int = 0
     new_size: int = 0
+    proven_at: bool = True
 
     def _catalogued(self):
         return Catalogued(self.size, self.sha256)
@@ -530,7 +531,7 @@ class Catalogue(Part):
         pass
 
     def note_listed(self, storage, progress, sizes):
-        pass
+        self.listings = [*getattr(self, "listings", ()), sizes]
 
 
 class Packs(Part):

@@ -29,11 +29,12 @@ from dfr_backup.engine.errors.packs import (
     ExportFirst,
     PacksUnknown,
 )
-from dfr_backup.engine.errors.restore import RestoredDiffers
-from dfr_backup.engine.manifest.names import INDEX, sidecar_key
+from dfr_backup.engine.errors.restore import RestoredDiffers, is_acceptable
+from dfr_backup.engine.manifest.names import FILESTORE, INDEX, sidecar_key
 from dfr_backup.engine.packs.owner import PackEncryption
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.restore import steps
 from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.steps import Restore, RestoreOptions
 
@@ -43,7 +44,7 @@ CREATE TABLE ir_attachment (id serial PRIMARY KEY, name text, store_fname text,
   checksum text, file_size int, res_model text, res_field text, res_id int,
   mimetype text, type text, db_datas bytea);
 """
-STEPS = ("create_database", "load", "filestore", "compare")
+STEPS = ("check", "create_database", "load", "filestore", "compare")
 
 
 def store_fname(content):
@@ -102,7 +103,7 @@ class World:
         key, _packed = self.server.backup(names or self.names, self.dump)
         return key
 
-    def restore(self, key, steps=STEPS):
+    def restore(self, key, wanted=STEPS):
         """Restore it, and return its attachment files."""
         name = f"dfr_test_packs_to_{os.getpid()}"
         place = DatabaseLocation(name, self.folder / "files")
@@ -111,7 +112,7 @@ class World:
         known = self.known(read_sidecar(self.storage, sidecar_key(key)))
         with Restore(Connection("postgres"), options, *places) as job:
             job.fetch(self.storage, key, self.progress, known, self.others)
-            for step in steps:
+            for step in wanted:
                 getattr(job, step)(self.progress)
             root = job.target.filestore
             return {
@@ -124,22 +125,30 @@ class World:
         return {name: (self.server.root / name).read_bytes() for name in self.names}
 
     def damage(self, key, how="content"):
-        """Let one byte of a pack be another one, in the content of its first file; or
-        let all of it be gone, or be cut off."""
+        """Let one byte of a pack be another one, in the content of its first file, in
+        its name in the directory, or in the list of checksums; or let all of it be
+        gone, or be cut off."""
         data = bytes_of(self.storage, key)
-        # behind the name of its first member
-        start = 30 + len("filestore/") + 43 + 2
-        changed = {
-            "content": data[:start] + bytes([data[start] ^ 1]) + data[start + 1 :],
-            "cut": data[:-1],
+        directory, start = data.index(b"PK\1\2"), 30 + len("filestore/xx/") + 40
+        at = {
+            "content": start + 2,
+            "name": directory + 46 + len("filestore/xx/") + 7,
+            "odd name": directory + 46 + len("filestore/xx/"),
+            "list": directory - 40,
         }
         if how == "gone":
             self.storage.delete(key)
+        elif how == "cut":
+            self.storage.put_bytes(data[:-1], key)
         else:
-            self.storage.put_bytes(changed[how], key)
+            self.storage.put_bytes(flipped(data, at[how]), key)
 
     def packs_of(self, key):
         return [use.key for use in read_sidecar(self.storage, sidecar_key(key)).packs]
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 @pytest.fixture(params=["here", "far"])
@@ -185,7 +194,7 @@ def test_damaged_files_of_its_own_archive(world):
     """They were damaged when they were saved, and are as they were."""
     (world.server.root / world.names[4]).write_bytes(b"other")
     assert world.restore(world.backup()) == world.expected()
-    (warned,) = world.progress.warnings
+    (warned,) = [each for each in warnings_of(world) if "names" in each.values]
     assert warned.values["count"] == 1
 
 
@@ -206,26 +215,124 @@ def test_everything_is_counted_before(world):
 # === LOST AND DAMAGED PACKS === #
 
 
-@pytest.mark.parametrize("how", ["content", "gone", "cut"])
+@pytest.mark.parametrize("how", ["content", "name", "odd name", "gone", "cut"])
 @pytest.mark.parametrize("vouched", [True, False])
-def test_what_no_other_pack_has_is_named(world, how, vouched):
+def test_what_no_other_pack_has_is_counted(world, how, vouched):
     key = world.backup()
     if not vouched:
         world.known = lambda sidecar: Catalogued(sidecar.size, sidecar.sha256)
-    pack = max(world.packs_of(key))
-    count = 1 if how == "content" else files_in(world.storage, pack)
-    world.damage(pack, how)
-    with pytest.raises(AttachmentsLost) as lost:
+    lost = lose(world, key, how)
+    with pytest.raises(AttachmentsLost) as error:
         world.restore(key)
-    values = lost.value.message.values
-    assert (values["pack"], values["backup"]) == (pack, key)
-    assert values["count"] == count
+    values = error.value.message.values
+    assert (values["backup"], values["count"]) == (key, len(lost))
+    assert is_acceptable(error.value)
     assert not list(world.folder.glob("files*"))
+
+
+@pytest.mark.parametrize("how", ["content", "name", "gone", "cut"])
+@pytest.mark.parametrize("index", [True, False])
+def test_what_is_lost_is_left_out_when_somebody_accepts_it(world, how, index):
+    """Everything else comes back, and every damage is one at a time: so is the count.
+    Who has not the names of the attachments knows how many there are all the same."""
+    world.server.__class__ = Shop if index else Server
+    key = world.backup()
+    lost = lose(world, key, how)
+    with pytest.raises(AttachmentsLost) as error:
+        world.restore(key)
+    assert error.value.message.values["count"] == len(lost)
+    world.options["accepted"] = [AttachmentsLost.finding]
+    kept = {name: data for name, data in world.expected().items() if name not in lost}
+    assert world.restore(key) == kept
+    warned = [warning.values for warning in warnings_of(world)]
+    assert {"count": len(lost), "names": "\n".join(sorted(lost))} in warned or not index
+    assert len(lost) in [values.get("count") for values in warned]
+
+
+def warnings_of(world):
+    return [each for each in world.progress.warnings if hasattr(each, "values")]
+
+
+def test_only_what_was_accepted_may_be_missing(world):
+    """Whatever else is not there is no restore."""
+    key = world.backup()
+    lose(world, key, "content")
+    world.options["accepted"] = [AttachmentsLost.finding]
+    verified = steps.verify_restored
+
+    def lose_one_more(connection, manifest, filestore, *others, **more):
+        next(path for path in filestore.rglob("*") if path.is_file()).unlink()
+        return verified(connection, manifest, filestore, *others, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(steps, "verify_restored", lose_one_more)
+        with pytest.raises(RestoredDiffers):
+            world.restore(key)
+
+
+def test_damaged_list_of_checksums_loses_nothing(world):
+    key = world.backup()
+    lose(world, key, "list")
+    assert world.restore(key) == world.expected()
+    assert world.progress.warnings
+
+
+def test_all_that_is_lost_is_counted_at_once(world):
+    """One pack is gone, and one file of another one is damaged."""
+    key = world.backup()
+    first, second, *_others = sorted(world.packs_of(key))
+    lost = lose(world, key, "content", first) | lose(world, key, "gone", second)
+    with pytest.raises(AttachmentsLost) as error:
+        world.restore(key)
+    assert error.value.message.values["count"] == len(lost) > 1
+
+
+def test_encrypted_pack_that_is_damaged(world):
+    encrypt(world)
+    key = world.backup()
+    pack = max(world.packs_of(key))
+    data = bytes_of(world.storage, pack)
+    world.storage.put_bytes(flipped(data, len(data) - 20), pack)
+    with pytest.raises(AttachmentsLost) as error:
+        world.restore(key)
+    assert 0 < error.value.message.values["count"] < len(CONTENTS)
+    world.options["accepted"] = [AttachmentsLost.finding]
+    found = world.restore(key)
+    assert found.items() < world.expected().items()
+    assert len(found) == len(CONTENTS) - error.value.message.values["count"]
+
+
+def test_what_was_missing_in_the_backup_is_not_lost(world):
+    missing = world.names[0]
+    content = (world.server.root / missing).read_bytes()
+    (world.server.root / missing).unlink()
+    key = world.backup()
+    lost = lose(world, key, "gone")
+    with pytest.raises(AttachmentsLost) as error:
+        world.restore(key)
+    assert error.value.message.values["count"] == len(lost)
+    world.options["accepted"] = [AttachmentsLost.finding]
+    (world.server.root / missing).write_bytes(content)
+    kept = world.expected().keys() - lost - {missing}
+    assert world.restore(key).keys() == kept
+
+
+def lose(world, key, how, pack=None):
+    """Damage a pack of a backup, its last one unless another is named; return what is
+    lost in it."""
+    pack = pack or max(world.packs_of(key))
+    names = files_in(world.storage, pack)
+    world.damage(pack, how)
+    return set(names if how in ("gone", "cut") else names[:1])
 
 
 def files_in(storage, pack):
     with zipfile.ZipFile(io.BytesIO(bytes_of(storage, pack))) as zipped:
-        return sum(name.startswith("filestore/") for name in zipped.namelist())
+        return [
+            name.removeprefix(FILESTORE)
+            for name in zipped.namelist()
+            if name.startswith(FILESTORE)
+        ]
 
 
 @pytest.mark.parametrize("how", ["content", "gone", "cut"])
@@ -300,7 +407,7 @@ def test_forged_pack_is_not_believed(world):
     world.known = lambda sidecar: Catalogued(sidecar.size, sidecar.sha256)
     with pytest.raises(AttachmentsLost) as lost:
         world.restore(key)
-    assert lost.value.message.values["count"] == files_in(world.storage, pack)
+    assert lost.value.message.values["count"] == len(files_in(world.storage, pack))
 
 
 def forged(pack):

@@ -58,9 +58,27 @@ def test_a_lost_pack_ends_it(incremental, tmp_path, source, target, kind):
     next(folder.glob("*-files-*.zip")).unlink()
     context = restore_of([incremental], tmp_path, source, kind, restore_database=target)
     assert context.job.perform() == "failure"
-    assert context.job._step("fetch").error.code == AttachmentsLost.code
+    error = context.job._step("check").error
+    assert error.code == AttachmentsLost.code
+    assert error.message.values["count"] == len(FILES)
     assert incremental.state == "damaged"
+    assert not incremental.proven_at
     assert target not in databases()
+
+
+def test_a_restore_goes_on_without_what_is_lost(incremental, tmp_path, source, target):
+    folder = incremental.storage_id.folder
+    next(folder.glob("*-files-*.zip")).unlink()
+    context = restore_of([incremental], tmp_path, source, restore_database=target)
+    context.job.perform()
+    accepted = [each["code"] for each in context.job.run_state.to_accept]
+    again = restore_of([incremental], tmp_path, source, restore_database=target)
+    again.job.restore_accepted = accepted
+    assert again.job.perform() == "success", [s.error for s in again.job.step_ids]
+    assert again.job._step("filestore").state == "warning"
+    assert run_sql(target, "SELECT count(*) FROM body") == [(5000,)]
+    assert incremental.state == "damaged"
+    assert not [p for p in (tmp_path / "filestore" / target).rglob("*") if p.is_file()]
 
 
 def test_a_killed_restore_begins_again(stored, tmp_path, source, target):

@@ -94,8 +94,8 @@ def fetch_packs(
     space: Reservations | None = None,
 ) -> dict[str, EngineError]:
     """Fetch packs into ``folder``, as ``fetch`` does archives; return what is wrong
-    with those that are not what they have to be, by their keys. Raise as ``fetch``
-    does."""
+    with those that are not what they have to be, by their keys: they stay, because
+    most of what is in them may be right. Raise as ``fetch`` does."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     size = sum(use.size for use in uses)
     require_space(Need(folder, size, mark=""), space)
@@ -124,9 +124,10 @@ def _fetch_pack(
         _go_on(storage, use.key, target, progress)
     if _is_stored(target, Expected(use.size, use.sha256), progress):
         return True
-    target.unlink()
-    # what an earlier call has left may be what is wrong
-    return begun and _fetch_pack(storage, use, target, progress)
+    if not begun:
+        return False
+    target.unlink()  # what an earlier call has left may be what is wrong
+    return _fetch_pack(storage, use, target, progress)
 
 
 def _in_place(

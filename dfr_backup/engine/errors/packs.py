@@ -83,13 +83,14 @@ class AttachmentsDiffer(Mismatch, code="PACK-09"):
 
 
 class AttachmentsLost(Mismatch, code="PACK-20"):
+    finding, acceptable = "attachments_lost", True
     template = _(
-        "%(backup)s lacks %(count)s attachment files: %(pack)s in %(location)s is "
-        "missing or damaged, and no other pack has them."
+        "%(count)s attachment files of %(backup)s are lost: they are missing or "
+        "damaged in its packs in %(location)s, and no other pack has them."
     )
     remedy = _(
-        "Use a copy of the backup in another storage, or another backup. The next "
-        "backup stores again what the server still has."
+        "Use a copy of the backup in another storage, or another backup. Restored "
+        "without them, these attachments cannot be opened."
     )
 
 

@@ -210,15 +210,15 @@ def packs_of(
     ]
 
 
-def held_in(part: Part) -> bytes:
+def held_in(part: Part, *, odd: bool = False) -> bytes:
     """Return which files a backup has in a pack, as a ``RECORD`` of each in the order
     of the pack: a million of them are 27 MiB. The list of checksums in it was found to
-    be right. Raise DamagedArchive, also for a file that no pack has, and what opening
-    raises."""
+    be right. Raise DamagedArchive, also for a file that no pack has, unless ``odd``
+    ones are passed over, and what opening raises."""
     with part.open() as opened:
         reader = opened.reader
         reader.want(list(islice(reader.entries(), 1)))
-        return b"".join(RECORD.pack(*held) for held in _held_in(opened))
+        return b"".join(RECORD.pack(*held) for held in _held_in(opened, odd))
 
 
 def merged(packs: Iterable[bytes], more: Iterable[Held] = ()) -> Iterator[Held]:
@@ -227,9 +227,10 @@ def merged(packs: Iterable[bytes], more: Iterable[Held] = ()) -> Iterator[Held]:
     return heapq.merge(*each, more)
 
 
-def _held_in(part: OpenPart) -> Iterator[Held]:
+def _held_in(part: OpenPart, odd: bool) -> Iterator[Held]:
     for entry in part.members():
         digest = digest_of(entry.name.removeprefix(FILESTORE))
-        if digest is None:
+        if digest is not None:
+            yield Held(digest, entry.size)
+        elif not odd:
             raise DamagedArchive(log=f"{entry.name} has no name for a pack")
-        yield Held(digest, entry.size)

@@ -21,6 +21,7 @@ from ..errors import PermanentError
 from ..manifest.names import ADDONS, FILESTORE
 from ..messages import Message, _
 from ..packs.gathering import GatheredPacks
+from ..packs.names import digest_of
 from ..packs.reading import Part
 from ..progress import Progress
 from .write_behind import WriteBehind, explained, files_behind, reaching_the_disk
@@ -34,6 +35,7 @@ RESCUED = _(
     "%(count)s attachment files are lost in the packs of this backup, and were taken "
     "from other packs."
 )
+LACKS = _("%(count)s attachment files are lost, and are not restored:\n%(names)s")
 NAMED = 200  # damaged files that are named; the others are only counted
 
 
@@ -42,12 +44,13 @@ class Unpacked:
     """How many files were written, and their bytes. ``damaged`` names those that
     were no longer what their name says when they were archived: the archive is not
     to blame for them. ``rescued`` were lost in the packs of the backup, and other packs
-    had them."""
+    had them; of ``lost``, none had them."""
 
     files: int = 0
     bytes: int = 0
     damaged: tuple[str, ...] = ()
     rescued: int = 0
+    lost: tuple[str, ...] = ()
 
     def __add__(self, other: "Unpacked") -> "Unpacked":
         return Unpacked(
@@ -55,6 +58,7 @@ class Unpacked:
             self.bytes + other.bytes,
             self.damaged + other.damaged,
             self.rescued + other.rescued,
+            self.lost + other.lost,
         )
 
 
@@ -78,7 +82,7 @@ class FilestoreExtraction:
     The CRC-32 of each file is compared, its SHA-256 with the list in the archive, and
     its SHA-1 with its name: unless the archive says that they agreed. Of an incremental
     backup, most are in its ``packs``. What is damaged there is taken from other packs
-    that have it.
+    that have it; files that none has end this, unless the target ``may_lack`` them.
     """
 
     def __init__(
@@ -87,12 +91,15 @@ class FilestoreExtraction:
         target: Path,
         *,
         packs: GatheredPacks | None = None,
+        may_lack: bool = False,
         workers: int | None = None,
         durable: bool = True,
     ):
         self._archive = archive
         self._target = target
         self._packs = packs
+        self._may_lack = may_lack
+        self.lacking = 0  # files of the backup that are nowhere, in the end
         self._workers = workers
         self._durable = durable
         self._work = Background(self._extract, "dfr_backup filestore")
@@ -131,6 +138,10 @@ class FilestoreExtraction:
             progress.warn(Message(DAMAGED, count=len(done.damaged), names=names))
         if done.rescued:
             progress.warn(Message(RESCUED, count=done.rescued))
+        self.lacking = self._packs.count_lost(done.lost) if self._packs else 0
+        if self.lacking:
+            names = "\n".join(done.lost[:NAMED])
+            progress.warn(Message(LACKS, count=self.lacking, names=names))
         checkpoint("restore.filestore.end")
         return done
 
@@ -150,6 +161,9 @@ class FilestoreExtraction:
             done = unpacker.unpack(reader, own, names_tell=names_tell)
             if self._packs:
                 done += unpacker.unpack_packs(self._packs, progress)
+                error = self._packs.lost_error(done.lost)
+                if error and not self._may_lack:
+                    raise error
             return done
 
 
@@ -228,31 +242,34 @@ class _Unpacker:
     # === PACKS === #
 
     def unpack_packs(self, packs: GatheredPacks, progress: Progress) -> Unpacked:
-        """Unpack what a backup has in packs, several of them at a time. Raise
-        AttachmentsLost for a file that none has."""
+        """Unpack what a backup has in packs, several of them at a time; what is damaged
+        there, from other packs."""
 
-        def unpack(part: Part) -> tuple[Unpacked, dict[str, str]]:
-            return self._unpack_pack(part, names_tell=not packs.vouched)
+        def unpack(part: Part) -> tuple[Unpacked, set[str]]:
+            done, lost = self._unpack_pack(part, names_tell=packs.names_tell(part))
+            # of the bad ones it is known already, by better names than may be there
+            return done, set() if part.key in packs.bad else lost
 
-        done, lost = Unpacked(), dict.fromkeys(packs.lost, "")
+        done, names = Unpacked(), {*packs.lost}
         with explained(self._root), self._behind:
-            for one, missing in self._pool.map(unpack, packs.parts):
+            for one, lost in self._pool.map(unpack, packs.parts):
                 done += one
-                lost |= missing
-            return done + self._rescue(packs, lost, progress)
+                names |= lost
+            return done + self._rescue(packs, names, progress)
 
     def _unpack_pack(
         self, part: Part, *, names_tell: bool
-    ) -> tuple[Unpacked, dict[str, str]]:
-        """Return also which files are not what they should be, with their pack."""
+    ) -> tuple[Unpacked, set[str]]:
+        """Return also which files are not what they should be."""
         done = Unpacked()
-        lost: dict[str, str] = {}
+        lost: set[str] = set()
         with part.open(direct=True) as opened:
-            members = opened.reader.listed(list(opened.members()))
+            # a damaged one may have others
+            regular = [e for e in opened.members() if digest_of(self._name(e))]
+            members = opened.reader.listed(regular)
             for batch in batches_of(iter(members)):
                 good = self._write_good(opened.reader, batch, names_tell)
-                names = {self._name(listed.entry) for listed in batch}
-                lost |= dict.fromkeys(names - good.keys(), part.key)
+                lost |= {self._name(listed.entry) for listed in batch} - good.keys()
                 done += Unpacked(len(good), sum(good.values()))
         return done, lost
 
@@ -274,20 +291,18 @@ class _Unpacker:
         return good
 
     def _rescue(
-        self, packs: GatheredPacks, lost: dict[str, str], progress: Progress
+        self, packs: GatheredPacks, names: set[str], progress: Progress
     ) -> Unpacked:
         """Take files that are lost in the packs of the backup from other ones."""
-        done, names = Unpacked(), set(lost)
-        for opened, members in packs.elsewhere(names, progress) if lost else ():
+        done = Unpacked()
+        for opened, members in packs.elsewhere(names, progress) if names else ():
             for entry in members:
                 self._pool.report()
                 if self._name(entry) in names:
                     good = self._write_good(opened.reader, [Listed(entry, None)], True)
                     names -= good.keys()
                     done += Unpacked(len(good), sum(good.values()), rescued=len(good))
-        if names:
-            raise packs.lost_error(names, lost[min(names)])
-        return done
+        return done + Unpacked(lost=tuple(sorted(names)))
 
     # === FILES === #
 

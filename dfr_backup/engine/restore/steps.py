@@ -20,6 +20,7 @@ from ..catalog.fetch import fetch, require_space
 from ..encryption.files import Passphrase, decrypt_file
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import FetchedDiffers, KeyNeeded
+from ..errors.packs import AttachmentsLost
 from ..errors.restore import AttachmentsDamaged, AttachmentsMissing, RestoredDiffers
 from ..fileio.direct_read import DirectFile, stamp_of
 from ..messages import Message, _
@@ -106,6 +107,7 @@ class Restore:
         self.target: RestoreTarget  # where the copy is being made
         self.to_accept: list[EngineError] = []  # once it was checked
         self._lost: Lost | None = None
+        self.has_bad_packs = False  # as far as they were read
         self._extraction: FilestoreExtraction
         if options.space:
             self._resources.callback(options.space.release)
@@ -166,6 +168,7 @@ class Restore:
             folder, keys = self._work / "packs", self._options.identities
             places = PackPlaces([storage, *others], folder, keys, space)
             self._packs = gather(key, archive, places, progress, known)
+            self.has_bad_packs = bool(self._packs.bad)
 
     def _decrypted(self, path: Path, progress: Progress) -> DirectFile:
         keys: Any = self._options.identities
@@ -199,8 +202,7 @@ class Restore:
         may be accepted is in ``to_accept`` then."""
         accepted = self._options.accepted
         if accepted:
-            names = ", ".join(sorted(accepted))
-            progress.log(Message(GOES_ON, names=names))
+            progress.log(Message(GOES_ON, names=", ".join(sorted(accepted))))
         found = self._found(progress)
         refused = [
             one
@@ -233,6 +235,8 @@ class Restore:
             options.space,
         )
         found = preflight(description, surroundings, self._server)
+        if lost := self._packs and self._packs.lost_error(self._packs.nowhere):
+            found.insert(0, Finding(lost))
         impossible = any(one.blocking and not one.acceptable for one in found)
         if description.origin == "odoo" and not impossible:
             self._lost = lost_attachments(self.archive, progress)
@@ -265,6 +269,7 @@ class Restore:
             self.archive,
             self.target.filestore,
             packs=self._packs,
+            may_lack=AttachmentsLost.finding in self._options.accepted,
             durable=self._options.durable,
         )
         self._extraction = self._resources.enter_context(extraction)
@@ -314,6 +319,7 @@ class Restore:
         """Wait until the attachment files are unpacked, each checked. Raise
         EngineError, Cancelled."""
         done = self._extraction.finish(progress)
+        self.has_bad_packs |= bool(done.rescued or self._extraction.lacking)
         if self._options.space:
             self._options.space.release()
         progress.log(Message(UNPACKED, count=done.files))
@@ -326,6 +332,7 @@ class Restore:
             self.archive.manifest,
             self.target.filestore,
             progress,
+            lacking=self._extraction.lacking,
         )
         counts = {"rows": report.rows, "tables": report.tables, "files": report.files}
         progress.log(Message(COMPARED, **counts))
@@ -351,11 +358,10 @@ class Restore:
         has accepted it."""
         total = report.files + report.missing_count + report.damaged_count
         losses: list[EngineError] = []
-        if report.missing_count and self._lost is None:  # else it was found before
-            missing = report.missing_count
+        missing, damaged = report.missing_count, report.damaged_count
+        if missing and self._lost is None:  # else it was found before
             losses.append(AttachmentsMissing(missing=missing, total=total, log=log))
-        if report.damaged_count:
-            damaged = report.damaged_count
+        if damaged:
             losses.append(AttachmentsDamaged(damaged=damaged, total=total, log=log))
         for error in losses:
             if getattr(error, "finding", "") not in self._options.accepted:
@@ -389,6 +395,5 @@ class Restore:
         self._require_harmless(progress)  # functions of indexes have run
         published = self.target.publish()
         if published.previous:
-            former = published.previous.database
-            progress.log(Message(KEPT, database=former))
+            progress.log(Message(KEPT, database=published.previous.database))
         return published

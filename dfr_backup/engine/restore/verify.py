@@ -31,7 +31,7 @@ class VerifyReport:
     """What was counted and read, and what differs.
 
     ``known`` is how many attachment files were missing or damaged when the backup was
-    made.
+    made, or are lost since.
     """
 
     tables: int = 0
@@ -60,17 +60,18 @@ def verify_restored(
     filestore: Path,
     progress: Progress,
     *,
+    lacking: int = 0,
     workers: int | None = None,
 ) -> VerifyReport:
     """Compare a restored database, and its files below ``filestore``, with the
-    manifest.
+    manifest; so many files are ``lacking`` that the backup had.
 
     Compare before ``finish_database``, and before Odoo has loaded it: both add rows.
     Raise RetryableError when the database cannot be read, and Cancelled.
     """
     report = VerifyReport()
     trouble = manifest.trouble
-    report.known = trouble.get("missing", 0) + trouble.get("damaged", 0)
+    report.known = trouble.get("missing", 0) + trouble.get("damaged", 0) + lacking
     with Snapshot(connection.heard_by(progress)) as snapshot:
         progress.expect(snapshot.estimated_filestore_size())
         _compare_rows(snapshot, manifest.rows, report)

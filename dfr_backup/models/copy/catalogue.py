@@ -10,16 +10,15 @@ from ...engine.catalog.scan import read_sidecar
 from ...engine.errors import Mismatch, PermanentError
 from ...engine.errors.archive import NoManifestBeside
 from ...engine.errors.fetch import ArchiveMissing
-from ...engine.errors.packs import PackMissing
 from ...engine.errors.trust import WrongSignature
 from ...engine.manifest.names import sidecar_key
 from ...engine.messages import Message
 from ...runs import words
+from ...runs.records import DAMAGED
 from ..moments import to_odoo_datetime
 from .states import MANIFEST_FACTS, PRESENT_STATES
 
 SIGNED = (*MANIFEST_FACTS, "signature")
-NOT_TESTED = {"proven_at": False, "proven_seconds": 0}
 
 
 class Catalogue:
@@ -107,20 +106,20 @@ class Catalogue:
             with contextlib.suppress(PermanentError):  # its own look will say why
                 sidecar = read_sidecar(target, sidecar_key(copy.key))
                 if any(use.key == key for use in sidecar.packs or ()):
-                    self._persist(copy, {"state": "damaged", **NOT_TESTED})
+                    self._persist(copy, DAMAGED)
 
     def _record_found(self, storage, item, copy, progress):
         values = self._values_of(storage, item.sidecar, copy)
         values["state"] = _state_of(item, copy)
         if not item.problem:
             values["seen_at"] = fields.Datetime.now()
-        if isinstance(item.problem, PackMissing):
-            values |= NOT_TESTED
         if not item.sidecar.sha256 and copy and _is_same(copy, item.sidecar):
             del values["sha256"]  # a verification may have noted it
         if values.get("signature") == "wrong":
             values["state"] = "damaged"
             progress.warn(WrongSignature(key=item.key).in_full)
+        if values["state"] == "damaged":
+            values |= DAMAGED
         if copy.is_ours and copy.sha256:  # what a verification has compared
             for name in SIGNED:
                 values.pop(name, None)
@@ -135,15 +134,15 @@ class Catalogue:
         once."""
         if copy.state != "damaged":
             progress.warn(Message(words.NOW_REPLACED, key=copy.key))
-            self._persist(copy, {"state": "damaged"})
+            self._persist(copy, DAMAGED)
 
     def _record_lost(self, copy, unreadable, progress):
         """Note what became of a copy that was not found, and warn once."""
-        state = "damaged" if unreadable else "missing"
-        if copy.state != state and copy.job_id.state != "running":
+        values = DAMAGED if unreadable else {"state": "missing"}
+        if copy.state != values["state"] and copy.job_id.state != "running":
             template = words.NOW_DAMAGED if unreadable else words.NOW_MISSING
             progress.warn(Message(template, key=copy.key))
-            self._persist(copy, {"state": state})
+            self._persist(copy, values)
 
     # === WHAT A MANIFEST SAYS === #
 
