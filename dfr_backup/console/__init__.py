@@ -174,6 +174,11 @@ def _add_commands(parser):
     pruning_command.add_argument(
         "--dry-run", action="store_true", help="only print what is no longer needed"
     )
+    pruning_command.add_argument(
+        "--give-up-lost",
+        action="store_true",
+        help="note backups as deleted that are gone from their storage, before it",
+    )
     _add_status(commands)
     enable = _add(
         commands,

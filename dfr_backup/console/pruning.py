@@ -1,6 +1,8 @@
 """The command that deletes packs which no backup needs, or says what it would do."""
 
+import contextlib
 import json
+import sys
 
 from ..engine.errors import EngineError
 from ..models.storage import pruning
@@ -10,7 +12,8 @@ from .runs import environment, follow_new
 def prune(database, options):
     """Prune every storage with incremental backups, as a run, and follow it."""
     if not options.dry_run:
-        return follow_new(database, options, _request)
+        request = _give_up_and_request if options.give_up_lost else _request
+        return follow_new(database, options, request)
     with environment(database) as env:
         storages = pruning.with_packs(env["backup.storage"])
         rows = [_row(storage) for storage in storages]
@@ -23,6 +26,16 @@ def prune(database, options):
 
 def _request(env):
     return pruning.request(pruning.with_packs(env["backup.storage"]), "cli")
+
+
+def _give_up_and_request(env):
+    """Let lost backups stop no prune. One storage where that cannot be done stops no
+    other: its step of the run says why."""
+    for storage in pruning.with_packs(env["backup.storage"]):
+        with contextlib.suppress(EngineError):
+            for copy in pruning.give_up_lost(storage):
+                print(f"Given up: {storage.name}: {copy.key}", file=sys.stderr)
+    return _request(env)
 
 
 def _row(storage):

@@ -137,12 +137,14 @@ class ArchivingRun(Run):
                 with contextlib.suppress(EngineError):
                     self._remove_from(storage)
 
-    def _remove_from(self, storage: StorageRecord) -> None:
+    def _remove_from(self, storage: StorageRecord, why: str = "run") -> None:
+        """Remove what this run has stored, and note that it has and ``why``. Raise
+        EngineError."""
         target = storage._get_own_storage()
         target.delete(sidecar_key(self.job.archive_name))
         target.discard_partial(self.job.archive_name)
         target.delete(self.job.archive_name)
-        self._record_copy(storage, "deleted")
+        self._record_copy(storage, "deleted", deletion_reason=why)
 
     def _record_copy(self, storage: StorageRecord, state: str, **noted: object) -> None:
         """Note in the catalogue what became of the archive in a storage."""

@@ -1,5 +1,6 @@
 """Packs that no backup needs any more, deleted from the storages."""
 
+from ..engine.errors.packs import CopyNotListed
 from ..engine.messages import Message, Size, _
 from ..engine.packs.prune import Prune, Pruned, Unneeded
 from ..engine.progress import Progress
@@ -26,7 +27,13 @@ class PruneRun(Run):
         packs.require_prunable(storage)
         place, pruned = packs.place(storage), Pruned()
         prune = Prune(place, packs.owner(storage), packs.known(storage))
-        place.storage.with_retries(lambda: prune.prune(progress, pruned), progress)
+        try:
+            place.storage.with_retries(lambda: prune.prune(progress, pruned), progress)
+        except CopyNotListed:
+            catalogue = self.context.catalogue
+            listing = catalogue.listing(storage, progress)
+            catalogue.note_listed(storage, progress, listing)
+            raise
         packs.note_unneeded(storage, pruned.left)
         progress.log(
             Message(

@@ -99,8 +99,7 @@ class StoringRun(ArchivingRun):
             self._record_copy(storage, "damaged")
             # a retry must not take it for the real one
             with contextlib.suppress(EngineError):
-                target.delete(sidecar_key(job.archive_name))
-                target.delete(job.archive_name)
+                self._remove_from(storage, "verification")
             raise
         noted = job.copy_ids._noted_of(sidecar)
         self._record_copy(storage, "verified", **noted)

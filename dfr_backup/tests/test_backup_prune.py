@@ -1,6 +1,7 @@
 """Packs that no backup needs: when they are deleted, and what the catalogue says."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 from freezegun import freeze_time
 
@@ -11,7 +12,9 @@ from odoo.tests import new_test_user, tagged
 from ..console import pruning as command
 from ..engine.errors.packs import KeepsEverything
 from ..engine.errors.storage import ReadOnlyStorage
+from ..engine.manifest.names import sidecar_key
 from ..engine.packs.prune import Unneeded
+from ..engine.storages.local.storage import LocalStorage
 from ..models.storage import pruning
 from .common import BackupCase
 
@@ -56,6 +59,67 @@ class TestPrune(BackupCase):
 
     def test_complete_backup_without_a_noted_manifest_stops_nothing(self):
         self.backed_up(incremental=False, manifest_sha256=False)
+        self.assertFalse(pruning.known_copies(self.storage))
+
+    def lose(self, copy, state="missing"):
+        """Let nothing of a backup be in its storage."""
+        for path in (self.root / "disk").glob(f"{copy.key.partition('.')[0]}*"):
+            path.unlink()
+        self.env["backup.job"]._persist(copy, {"state": state})
+
+    def test_lost_backups_are_given_up_by_a_button(self):
+        kept, gone = self.backed_up(), self.backed_up()
+        (self.root / "disk" / kept.key).write_bytes(b"archive")
+        for state in ("missing", "damaged"):
+            self.lose(gone, state)
+            self.assertEqual(self.storage.lost_count, 1)
+            self.assertEqual(len(pruning.known_copies(self.storage)), 2)
+            self.storage.action_give_up_lost()
+            self.assertEqual(gone.state, "deleted")
+            self.assertEqual(gone.deletion_reason, "lost")
+            self.assertEqual(self.storage.lost_count, 0)
+            (known,) = pruning.known_copies(self.storage)
+            self.assertEqual(known.key, kept.key)
+        noted = self.env["backup.audit"].search([("action", "=", "delete")])
+        self.assertEqual(set(noted.mapped("record")), {gone.key})
+
+    def test_what_is_there_is_not_given_up(self):
+        """Neither what the list shows, nor what it hides and the storage has."""
+        copy = self.backed_up(state="missing")
+        folder = self.root / "disk"
+        for key in (copy.key, sidecar_key(copy.key)):
+            (folder / key).write_bytes(b"left")
+            for listed in (True, False):
+                with patch.object(
+                    LocalStorage,
+                    "list",
+                    LocalStorage.list if listed else lambda _self: iter(()),
+                ):
+                    self.assertFalse(pruning.give_up_lost(self.storage))
+            (folder / key).unlink()
+        self.assertEqual(copy.state, "missing")
+        self.assertEqual(pruning.give_up_lost(self.storage), copy)
+
+    def test_nobody_else_gives_up_backups(self):
+        copy = self.backed_up(state="missing")
+        viewer = new_test_user(self.env, "looks", "dfr_backup.group_viewer")
+        with self.assertRaises(AccessError):
+            self.storage.with_user(viewer).action_give_up_lost()
+        self.storage.owner_uuid = "another"
+        with self.assertRaises(UserError):
+            self.storage.action_give_up_lost()
+        self.assertEqual(copy.state, "missing")
+
+    def test_command_gives_up_lost_backups(self):
+        self.lose(self.backed_up())
+        run = command._give_up_and_request(self.env)
+        self.assertEqual(run.step_ids.storage_id, self.storage)
+        self.assertFalse(pruning.known_copies(self.storage))
+
+    def test_run_that_is_stopped_offers_it(self):
+        self.lose(self.backed_up())
+        run = self.prunes().browse(self.storage.action_prune()["res_id"])
+        run.action_give_up_lost()
         self.assertFalse(pruning.known_copies(self.storage))
 
     def test_due_after_a_backup_once_a_day(self):

@@ -163,6 +163,22 @@ def test_copies_are_verified_one_by_one(stored, tmp_path, source):
     assert (first.state, second.state) == ("verified", "damaged")
 
 
+def test_a_copy_that_does_not_read_back_is_noted_as_deleted(backup, storages):
+    """Its run removes it, and so it stops no prune: nobody has to look for it."""
+    job, storage = backup.job, storages[0]
+
+    def rot():
+        del backup.at["verify"]
+        (storage.folder / job.archive_name).write_bytes(b"rot")
+
+    backup.at["verify"] = rot
+    assert job.perform() == "partial", job.states
+    first, second = job.copy_ids
+    assert (first.state, first.deletion_reason) == ("deleted", "verification")
+    assert second.state == "verified"
+    assert not (storage.folder / job.archive_name).exists()
+
+
 def test_records_are_as_odoo_has_them(storages):
     assert not Records()
     assert Records(storages[0]).name == "S1"

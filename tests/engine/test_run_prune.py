@@ -115,6 +115,7 @@ def test_backup_that_is_not_listed_stops_it(incremental, storage, unneeded):
     (step,) = run.job.step_ids
     assert isinstance(step.error, CopyNotListed)
     assert {path.name for path in storage.folder.iterdir()} == before
+    assert run.catalogue.listings  # what is lost is noted as that
 
 
 def test_storage_that_keeps_everything_says_so(incremental, storage, unneeded):

@@ -32,13 +32,14 @@ class PackMalformed(PermanentError, code="PACK-03"):
 
 class CopyNotListed(PermanentError, code="PACK-04"):
     template = _(
-        "%(location)s does not list %(key)s, or lists another file under that name, "
-        "though it was never deleted."
+        "%(count)s backups that were never deleted are not listed in %(location)s, or "
+        "are other files than was noted, for example %(key)s."
     )
     remedy = _(
         "Nothing was deleted. Check the storage, then scan it: the list may have been "
-        "incomplete, or somebody else deletes there. A backup that is gone for good "
-        "must be deleted in Stored Backups."
+        "incomplete, or somebody else deletes there. If they are gone for good: “Give "
+        "Up Lost Backups” at the storage, or “odoo backup prune -d DATABASE "
+        "--give-up-lost”. What is still there is deleted in Stored Backups."
     )
 
 

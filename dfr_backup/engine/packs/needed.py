@@ -1,12 +1,12 @@
 """Which packs the backups of a storage need: all of them, whoever has made them. What
 cannot be read may need any."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from ..errors import PermanentError
 from ..errors.packs import BackupUnreadable, CopyNotListed, SignatureWrong
-from ..manifest.names import shown_key
+from ..manifest.names import shown_key, sidecar_key
 from ..manifest.read import parse_sidecar
 from ..manifest.sidecar import Sidecar
 from ..progress import Progress
@@ -44,8 +44,9 @@ class Needs:
         tell, and RetryableError."""
         sidecar = _read(storage, listing, stored.key, owner)
         if sidecar is not None:
-            self.sidecars[stored.key] = sidecar
             self.packs.update(use.key for use in sidecar.packs or ())
+            # which files of these is a lot, of backups by the thousand
+            self.sidecars[stored.key] = replace(sidecar, packs=None)
 
 
 def read_needs(
@@ -91,10 +92,31 @@ def require_listed(
     """Raise CopyNotListed when a backup that the catalogue knows is not in the list, or
     is another one: the list may have gaps."""
     by_key = {sidecar.key: sidecar for sidecar in needs.sidecars.values()}
+    absent = []
     for copy in known:
         sidecar = by_key.get(copy.key)
         there = sidecar is not None and listing.has(copy.key, copy.size)
         noted = copy.manifest_sha256
         if not (there and sidecar and noted in ("", sidecar.file_sha256)):
-            location = storage.location("")
-            raise CopyNotListed(key=copy.key, location=location)
+            absent.append(copy.key)
+    if absent:
+        raise CopyNotListed(
+            key=min(absent),
+            count=len(absent),
+            location=storage.location(""),
+            log="\n".join(sorted(absent)),
+        )
+
+
+def are_nowhere(
+    storage: Storage, keys: Iterable[str], progress: Progress
+) -> Iterator[str]:
+    """Yield the archives of which neither a list nor a question for each finds
+    anything, nor for their sidecars. Raise EngineError."""
+    listing = Listing.of(storage, progress)
+    for key in keys:
+        progress.tick()
+        both = key, sidecar_key(key)
+        listed = any(each in listing.objects for each in both)
+        if not listed and not any(map(storage.stat, both)):
+            yield key

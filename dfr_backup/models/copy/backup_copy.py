@@ -121,6 +121,17 @@ class BackupCopy(models.Model):
         readonly=True,
         index=True,
     )
+    deletion_reason = fields.Selection(
+        [
+            ("retention", "Retention rules"),
+            ("user", "Deleted by a user"),
+            ("verification", "Its run has removed it: it was not what was stored"),
+            ("run", "Its run was cancelled or begun again"),
+            ("lost", "Was no longer in the storage, and was given up"),
+        ],
+        readonly=True,
+        help="Why it was deleted.",
+    )
     verified_at = fields.Datetime(readonly=True)
     expires_at = fields.Datetime(
         "Kept Until",
@@ -359,12 +370,16 @@ class BackupCopy(models.Model):
 
     # === DELETING === #
 
-    def _delete_stored(self, progress=None):
-        """Delete the archive, and note that. Raise PermanentError when what the
-        storage holds under this name is of another database, and what the storage
-        raises."""
+    def _delete_stored(self, progress=None, reason="user"):
+        """Delete the archive, and note that and its ``deletion_reason``. Raise
+        PermanentError when what the storage holds under this name is of another
+        database, and what the storage raises."""
         delete_stored(self, progress or Progress())
-        self.env["backup.job"]._persist(self, {"state": "deleted"})
+        self._note_deleted(reason)
+
+    def _note_deleted(self, reason):
+        values = {"state": "deleted", "deletion_reason": reason}
+        self.env["backup.job"]._persist(self, values)
 
     def _owner(self):
         """Return the uuid and the identity of the database that may delete this."""

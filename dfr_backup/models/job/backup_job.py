@@ -407,6 +407,11 @@ class BackupJob(models.Model):
             return modules.button_immediate_uninstall()
         return modules.button_immediate_upgrade()
 
+    def action_give_up_lost(self):
+        """Let the lost backups that have stopped this prune stop no other one."""
+        self.ensure_one()
+        return self.step_ids.storage_id.action_give_up_lost()
+
     def _run(self):
         """Return what this run does, and what is special about its kind."""
         return run_kind(self.kind)(self._run_context())

@@ -64,7 +64,7 @@ class Copies(Part, Catalogue):
         for identifier in decision.deletions:
             copy = self.job.env["backup.copy"].browse(int(identifier))
             try:
-                copy._delete_stored(progress)
+                copy._delete_stored(progress, "retention")
                 progress.log(Message(words.DELETED, storage=storage.name, key=copy.key))
             except Cancelled:
                 raise

@@ -12,7 +12,7 @@ from ...engine.retry import RetryPolicy
 from ...engine.storages.base import TransferLimits
 from ...engine.storages.registry import kind_of, kinds
 from ...runs.scan import ScanRun
-from ..actions import form_action
+from ..actions import form_action, notification
 from ..backup_audit import asks_password
 from ..copy.states import CLOCK_TOLERANCE, PRESENT_STATES
 from ..engine_messages import (
@@ -115,6 +115,12 @@ class BackupStorage(models.Model):
     is_foreign = fields.Boolean(compute="_compute_is_foreign", string="Read-only")
     copy_ids = fields.One2many("backup.copy", "storage_id", string="Copies")
     copy_count = fields.Integer(compute="_compute_copies")
+    lost_count = fields.Integer(
+        "Lost Backups",
+        compute="_compute_copies",
+        help="Backups that are missing or damaged. While they are not given up, no "
+        "prune deletes anything.",
+    )
     copy_size = fields.Float(compute="_compute_copies", string="Stored Bytes")
     last_test = fields.Datetime(readonly=True, copy=False)
     last_test_error = MessageChar(
@@ -167,8 +173,10 @@ class BackupStorage(models.Model):
             ["__count", "size:sum"],
         )
         found = {storage.id: (count, size) for storage, count, size in groups}
+        lost = pruning.count_lost(self)
         for storage in self:
             storage.copy_count, storage.copy_size = found.get(storage.id, (0, 0))
+            storage.lost_count = lost.get(storage.id, 0)
 
     @api.depends("copy_ids.state", "last_test", "last_test_error", "owner_uuid")
     def _compute_health(self):
@@ -416,6 +424,26 @@ class BackupStorage(models.Model):
         """Delete what no backup needs any more of what incremental backups share."""
         self.env["backup.job"]._check_manager()
         return form_action(pruning.request(self, "manual"))
+
+    @asks_password
+    def action_give_up_lost(self):
+        """Let backups that are no longer in the storage, though nobody has deleted
+        them, stop no prune any more."""
+        self.env["backup.job"]._check_manager()
+        gone = self.env["backup.copy"]
+        with translate_engine_errors(self.env):
+            for storage in self:
+                gone += pruning.give_up_lost(storage.sudo())
+        self.invalidate_recordset(["lost_count"])
+        left, text = sum(self.mapped("lost_count")), ""
+        if left:
+            text = self.env._(
+                "Of %s others something is still there: scan the storage, or delete "
+                "them in Stored Backups.",
+                left,
+            )
+        title = self.env._("Lost backups that were given up: %s", len(gone))
+        return notification(title, text, "warning" if left else "success")
 
     @asks_password
     def action_take_over(self):

@@ -9,13 +9,15 @@ from odoo.exceptions import UserError
 
 from ... import odoo_config
 from ...engine.errors import EngineError
-from ...engine.packs.needed import KnownCopy
+from ...engine.packs.needed import KnownCopy, are_nowhere
 from ...engine.packs.owner import Owner, Place
 from ...engine.packs.prune import Prune
 from ...engine.progress import Progress
 from ...runs.prune import PruneRun
 from ..packs_obstacle import obstacle_in
 
+# copies that must be in a storage's list: the others need no packs
+NOTED = ["|", ("manifest_sha256", "!=", False), ("incremental", "=", True)]
 AGAIN = timedelta(hours=20)  # a daily plan's runs do not begin on the second
 
 
@@ -35,14 +37,14 @@ def owner_in(storage):
     keys = frozenset((present.key,))
     with contextlib.suppress(EngineError):  # then files are stored anew
         keys = storage.env["backup.identity"]._standing_in(storage).keys
-    return Owner(present, keys, odoo_config.signer())
+    taken_over = frozenset(storage.former_uuids or ())
+    return Owner(present, keys, odoo_config.signer(), taken_over)
 
 
 def known_copies(storage):
     """Return the backups that must be in a storage's list: all whose manifest was
-    noted, whoever's they are, unless they were deleted. The others need no packs."""
-    noted = [("storage_id", "=", storage.id), ("state", "!=", "deleted")]
-    copies = storage.env["backup.copy"].search(noted)
+    noted, whoever's they are, unless they were deleted."""
+    there = [("storage_id", "=", storage.id), ("state", "!=", "deleted"), *NOTED]
     return [
         KnownCopy(
             copy.key,
@@ -50,9 +52,36 @@ def known_copies(storage):
             copy.manifest_sha256 or "",
             copy.state == "verified",
         )
-        for copy in copies
-        if copy.manifest_sha256 or copy.incremental
+        for copy in storage.env["backup.copy"].search(there)
     ]
+
+
+def _lost_in(storages):
+    """Return the domain of the copies that are lost, and stop a prune."""
+    here = ("storage_id", "in", (storages & with_packs(storages)).ids)
+    return [here, ("state", "in", ("missing", "damaged")), *NOTED]
+
+
+def count_lost(storages):
+    """Return how many lost copies stop a prune, by the id of their storage."""
+    found = storages.env["backup.copy"]._read_group(
+        _lost_in(storages), ["storage_id"], ["__count"]
+    )
+    return {storage.id: count for storage, count in found}
+
+
+def give_up_lost(storage):
+    """Note as deleted the lost backups of which nothing is in the storage any more, so
+    that they stop no prune; return their copies. Raise EngineError."""
+    require_prunable(storage)
+    copies = storage.env["backup.copy"].search(_lost_in(storage))
+    target, keys = storage._get_own_storage(), copies.mapped("key")
+    nowhere = set(are_nowhere(target, keys, Progress()))
+    gone = copies.filtered(lambda copy: copy.key in nowhere)
+    gone._note_deleted("lost")
+    for copy in gone:
+        storage.env["backup.audit"]._note("delete", copy, storage.name)
+    return gone
 
 
 def note_unneeded(storage, packs):
