@@ -90,7 +90,7 @@ RULES = [
         "clone",
         Index,
         "_remembered",
-        "about.identity.key in self._owner.keys",
+        "self._owner.owns(about.identity)",
         "True",
     ),
     Rule(
@@ -106,7 +106,7 @@ RULES = [
         "race",
         Owner,
         "vouches",
-        "return Identity.from_json(signature.identity).key in self.keys",
+        "return self.owns(Identity.from_json(signature.identity))",
         "return True",
     ),
     Rule(
@@ -122,7 +122,7 @@ RULES = [
         "clone",
         Index,
         "_read_in",
-        "if not vouched and about.identity.key not in self._owner.keys:",
+        "if not vouched and not self._owner.owns(about.identity):",
         "if False:",
     ),
     Rule(
@@ -317,7 +317,7 @@ RULES = [
         "week",
         Prune,
         "_is_own",
-        "self._owner.vouches(about.signature) or not about.identity.uuid",
+        "self._owner.owns(about.identity) or not about.identity.uuid",
         "True",
     ),
     Rule(

@@ -178,8 +178,8 @@ class Walk:
         self.law.check()
 
     def _left(self, server):
-        """Return what is left of packs that nobody needs, but for those of a key that
-        was lost: who has signed them, nobody knows."""
+        """Return what is left of packs that nobody needs, also of those that a server
+        has signed which was lost with its key."""
         there = self.storage.objects
         left = set(self.law.unneeded(server.identity, also_condemned=True))
         for key in there:
@@ -194,7 +194,8 @@ class Walk:
         if kind_of(key) == "condemnation" or found is None:
             return False
         about = parse_pack_sidecar(found[0], beside)
-        return not server.owner.vouches(about.signature)
+        forged = server.owner.forged(about.signature)
+        return forged or not server.owner.owns(about.identity)
 
     # === FILES === #
 

@@ -26,6 +26,7 @@ from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.manifest.write import encode
 from dfr_backup.engine.packs.names import condemned_key
+from dfr_backup.engine.packs.needed import are_nowhere
 from dfr_backup.engine.packs.prune import condemn_damaged
 from dfr_backup.engine.progress import Progress
 
@@ -190,13 +191,68 @@ def test_condemned_pack_that_is_needed_stays_until_it_is_not(server, storage, na
     assert keys_of(server.prune().deleted) == [pack]
 
 
-def test_signature_of_another_key_deletes_nothing(server, storage, names, unneeded):
-    stranger = Server(storage, server.folder.parent / "two", key=Key(bytes(32)))
-    data = storage.objects[sidecar_key(unneeded)][0]
-    content = json.loads(data)
+def sign_anew(storage, pack, owner=None, **changes):
+    """Let the sidecar of a pack be signed by somebody else, or by nobody."""
+    content = json.loads(storage.objects[sidecar_key(pack)][0])
     content.pop("signature")
-    storage.put_bytes(encode(stranger.owner.sign(content)), sidecar_key(unneeded))
+    content["dfr_backup"] |= changes
+    signed = owner.sign(content) if owner else content
+    storage.put_bytes(encode(signed), sidecar_key(pack))
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_pack_of_a_lost_key_is_deleted(server, storage, names, unneeded, signed):
+    """It names this database, and nobody can tell any more who has signed that."""
+    lost = Server(storage, server.folder.parent / "two", key=Key(bytes(32)))
+    sign_anew(storage, unneeded, lost.owner if signed else None)
+    assert keys_of(server.prune().condemned) == [unneeded]
+    nights(server, storage, names, 3)
+    assert keys_of(server.prune().deleted) == [unneeded]
+
+
+def test_pack_that_was_changed_after_it_was_signed_stays(
+    server, storage, names, unneeded
+):
+    content = json.loads(storage.objects[sidecar_key(unneeded)][0])
+    storage.put_bytes(encode({**content, "changed": True}), sidecar_key(unneeded))
     assert nothing_is_done(server)
+
+
+def test_pack_that_names_another_database_stays(server, storage, names, unneeded):
+    """Whoever has signed it, and under whatever name it is stored."""
+    other = Identity(SHOP.uuid, SHOP.system, 20000)
+    for key in (Key(bytes(32)), server.key):
+        clone = Server(storage, server.folder.parent / "two", other, key)
+        sign_anew(storage, unneeded, clone.owner, identity=other.to_json())
+        assert nothing_is_done(server)
+
+
+def test_packs_of_a_database_whose_storage_was_taken_over(server, storage, tmp_path):
+    """They count, once they were read, and are deleted when nobody needs them."""
+    uuid = "7b1e57c0-0000-4000-8000-000000000001"
+    heir = Server(storage, tmp_path / "heir", Identity(uuid, "7", 9), Key(bytes(32)))
+    heir.number = 1000
+    contents = [b"one" * 50, b"two" * 50]
+    names = sorted(server.write(content) for content in contents)
+    server.backup(names)
+    packs = packs_in(storage)
+    assert sorted(map(heir.write, contents)) == names
+    owner = heir.owner
+    heir.owner = replace(owner, taken_over=frozenset({SHOP.uuid}))
+    assert heir.backup(names)[1].new_files == 0
+    heir.owner = owner  # of another database, unless somebody has said so
+    assert heir.backup(names)[1].new_files == len(names)
+    for key in (*heir.catalogue, *server.catalogue):
+        if packs & needed_by(heir, storage, key):
+            heir.forget(key)
+    storage.pass_time(days=2)
+    assert nothing_is_done(heir)
+    heir.owner = replace(owner, taken_over=frozenset({SHOP.uuid}))
+    assert {*keys_of(heir.prune().condemned)} == packs
+    for _night in range(3):
+        storage.pass_time(days=1)
+        heir.backup(names)
+    assert {*keys_of(heir.prune().deleted)} == packs
 
 
 def test_what_describes_a_pack_that_is_gone_is_removed(server, storage, names):
@@ -268,6 +324,19 @@ def test_incomplete_list_deletes_nothing(server, storage, names, unneeded):
             stops(server, storage, CopyNotListed)
     storage.hidden = set()
     assert keys_of(server.prune().deleted) == [unneeded]
+
+
+def test_all_that_is_not_listed_is_named(server, storage, names, unneeded):
+    due(server, storage, names)
+    first, second, *_others = server.catalogue
+    storage.hidden = {first, sidecar_key(second)}
+    with pytest.raises(CopyNotListed) as error:
+        server.prune()
+    assert error.value.message.values["count"] == 2
+    assert error.value.log.splitlines() == sorted([first, second])
+    assert not list(are_nowhere(storage, [first, second], Progress()))
+    server.forget(first)
+    assert list(are_nowhere(storage, [first, second], Progress())) == [first]
 
 
 def test_another_object_than_the_catalogue_knows_deletes_nothing(

@@ -129,7 +129,7 @@ class Index:
             pack = _read(path)
             about = pack.about
             beside = listing.has(sidecar_key(stored.key), about.file_size)
-            own = about.identity.key in self._owner.keys
+            own = self._owner.owns(about.identity)
             if beside and own and self._counts(about, stored):
                 return pack
         return None
@@ -152,7 +152,7 @@ class Index:
         if self._owner.forged(signature):
             return None
         vouched = self._owner.vouches(signature)
-        if not vouched and about.identity.key not in self._owner.keys:
+        if not vouched and not self._owner.owns(about.identity):
             return None
         if not vouched:  # by a key that was lost: it must say so itself
             storage.verify(about.key, about.size, about.sha256, progress)

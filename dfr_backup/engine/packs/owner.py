@@ -18,18 +18,24 @@ from .names import prefix_of
 @dataclass(frozen=True)
 class Owner:
     """The database that stores packs: ``identity`` signs new ones, and ``keys``
-    (``Standing.keys``) are all identities whose packs are its own. It uses no others,
-    and deletes none."""
+    (``Standing.keys``) are all identities whose packs are its own. So are those of
+    databases that it has ``taken_over`` the storage from, whose uuids these are. It
+    uses no others, and deletes none."""
 
     identity: Identity
     keys: frozenset[str]
     signer: Signer
+    taken_over: frozenset[str] = frozenset()
 
     @cached_property
     def prefixes(self) -> frozenset[str]:
         """How the names of its packs begin."""
         uuids = {Identity.from_key(key).uuid for key in self.keys}
-        return frozenset(map(prefix_of, uuids))
+        return frozenset(map(prefix_of, uuids | self.taken_over))
+
+    def owns(self, identity: Identity) -> bool:
+        """Tell whether packs of an identity are the database's own."""
+        return identity.key in self.keys or identity.uuid in self.taken_over
 
     def sign(self, content: Mapping[str, Any]) -> dict[str, Any]:
         return self.signer.sign(content, self.identity.to_json())
@@ -39,7 +45,7 @@ class Owner:
         identities."""
         if signature is None or self.signer.judge(signature) != HERE:
             return False
-        return Identity.from_json(signature.identity).key in self.keys
+        return self.owns(Identity.from_json(signature.identity))
 
     def forged(self, signature: Signature | None) -> bool:
         return self.signer.judge(signature) == WRONG

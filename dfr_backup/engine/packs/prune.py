@@ -124,8 +124,10 @@ class Prune:
         return found
 
     def _is_own(self, listing: Listing, key: str) -> bool:
-        """Tell whether a pack is this database's: its sidecar says so. One that has
-        none, or none that names anybody, was left by a kill, and has our name."""
+        """Tell whether a pack is this database's: its sidecar says so, whoever has
+        signed that, because the server that did may be lost with its key; but for one
+        that was changed after it was signed here. One that has none, or none that names
+        anybody, was left by a kill, and has our name."""
         if not has_prefix(key, self._owner.prefixes):
             return False
         beside = sidecar_key(key)
@@ -135,9 +137,9 @@ class Prune:
             about = parse_pack_sidecar(read_small(self._storage, beside), beside)
         except PermanentError:
             return True
-        if about.key != key:
+        if about.key != key or self._owner.forged(about.signature):
             return False
-        return self._owner.vouches(about.signature) or not about.identity.uuid
+        return self._owner.owns(about.identity) or not about.identity.uuid
 
     def _condemn(
         self,
