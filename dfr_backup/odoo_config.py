@@ -75,6 +75,16 @@ def data_root() -> Path:
     return Path(config["data_dir"], "dfr_backup")
 
 
+def conf_file() -> str:
+    """Return the path of odoo.conf, "" when this Odoo was started without one."""
+    return config["config"] or ""
+
+
+def data_dir() -> str:
+    """Return Odoo's own data directory."""
+    return str(config["data_dir"])
+
+
 def work_path(job_uuid: str) -> Path:
     """Return the directory of a run's archive under construction."""
     return data_root() / "work" / job_uuid
@@ -258,6 +268,12 @@ def known_signer() -> Signer | None:
     """Return the same without making a key where there is none: a command may run as
     another user. None without a key. Raise PermanentError when it cannot be read."""
     return signer() if has_secret_key() else None
+
+
+def secret_key_file() -> Path | None:
+    """Return the file that has the key for secrets, None where the environment or
+    odoo.conf gives the key."""
+    return None if _has_setting("dfr_backup_key") else data_root() / KEY_FILE
 
 
 def has_secret_key() -> bool:

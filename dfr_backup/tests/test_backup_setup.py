@@ -2,6 +2,8 @@ import shutil
 import socket
 from unittest.mock import patch
 
+from lxml import html
+
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user, tagged
 
@@ -378,12 +380,74 @@ class TestRecoveryKit(BackupCase):
             self.plan.write(change)
             self.assertFalse(self.plan.kit_downloaded_at, change)
 
+    def page(self):
+        """Return the values of the page, and its text."""
+        values = page_values(self.plan)
+        page = self.env["ir.qweb"]._render("dfr_backup.recovery_kit", values)
+        return values, html.fromstring(page)
+
     def test_incremental_backups_have_a_recipe_of_their_own(self):
         self.plan._note_kit()
-        self.assertFalse(page_values(self.plan)["incremental"])
+        values, _tree = self.page()
+        self.assertFalse(values["incremental"])
+        self.assertNotIn("packs", values["blocks"]["production_hand"])
         self.plan.incremental = True
         self.assertFalse(self.plan.kit_downloaded_at, "the printed one is no use")
-        values = page_values(self.plan)
+        values, tree = self.page()
         self.assertTrue(values["incremental"])
-        page = self.env["ir.qweb"]._render("dfr_backup.recovery_kit", values)
-        self.assertIn("database.sql", page)
+        for block in ("files", "production_hand", "copy_hand"):
+            self.assertIn("packs", values["blocks"][block])
+        for block in ("production_odoo", "copy_odoo"):
+            self.assertIn("backup export", values["blocks"][block])
+        shown = {pre.get("id"): pre.text_content() for pre in tree.iter("pre")}
+        self.assertEqual(shown.pop("storage-1"), values["storages"][0]["reach"])
+        named = {
+            name.replace("_", "-"): text for name, text in values["blocks"].items()
+        }
+        self.assertEqual(shown, named)
+
+    def test_each_storage_is_described_without_its_secrets(self):
+        passphrase = "seven wonderful words"
+        self.plan.storage_ids += self.env["backup.storage"].create(
+            [
+                {
+                    "name": "Bucket",
+                    "provider": "s3",
+                    "s3_preset": "hetzner",
+                    "s3_endpoint": "https://fsn1.your-objectstorage.com",
+                    "s3_region": "fsn1",
+                    "s3_bucket": "acme",
+                    "s3_prefix": "odoo/",
+                    "s3_access_key": "ACCESS",
+                    "s3_secret_key": passphrase,
+                },
+                {
+                    "name": "Far",
+                    "provider": "sftp",
+                    "sftp_host": "backup.example.com",
+                    "sftp_port": 2222,
+                    "sftp_user": "odoo",
+                    "sftp_directory": "/home/odoo",
+                    "sftp_password": passphrase,
+                },
+            ]
+        )
+        self.plan.write({"encryption": "passphrase", "age_passphrase": passphrase})
+        values, tree = self.page()
+        _disk, bucket, far = values["storages"]
+        told = {text for _label, text in bucket["settings"]}
+        self.assertLessEqual({"fsn1", "acme", "odoo/", "ACCESS"}, told)
+        told = {text for _label, text in far["settings"]}
+        self.assertEqual(told, {"backup.example.com", "2222", "odoo", "/home/odoo"})
+        self.assertNotIn(passphrase, html.tostring(tree, encoding="unicode"))
+
+    def test_newest_backups_are_named_with_date_and_size(self):
+        job = self.run_now()
+        self.record_copy(job)
+        self.end(job)
+        copy = job.copy_ids
+        values, _tree = self.page()
+        (disk,) = values["storages"]
+        self.assertEqual([row[2] for row in disk["newest"]], [copy.key])
+        self.assertTrue(all(all(row) for row in disk["newest"]))
+        self.assertIn(copy.key, disk["reach"])

@@ -30,6 +30,7 @@ from .base import (
     is_folder,
     is_key,
 )
+from .by_hand import ByHand
 from .cancel import CancelCheck
 from .rate_limit import RateLimit
 from .source import size_of
@@ -84,6 +85,10 @@ class StorageKind(Storage):
         """Return the storage that an address on the command line names; its path is
         plain text. What is secret comes from the environment. Raise PermanentError."""
         raise NotImplementedError(f"{cls.__name__} has no addresses")
+
+    def by_hand(self) -> ByHand:
+        """Return how a person reaches the storage without an Odoo that works."""
+        return ByHand()
 
     def _explain(self, error: Exception, what: Message) -> EngineError | None:
         """Return what an error of this kind means, which came while it was asked to do

@@ -1,68 +1,154 @@
 """The page to print for the day on which the server is gone."""
 
-from markupsafe import Markup
+import socket
 
 from odoo import fields, release
 
+from ... import odoo_config
 from ...engine.encryption.files import fingerprint
+from ...engine.errors import EngineError
+from ...engine.messages import Size
 from .copies import stored
+from .recovery_commands import Recipe
 
 KIT_SCOPE = "dfr_backup.recovery_kit"
 KIT_SECONDS = 24 * 3600  # for which a page with the button may stay open
+NEWEST = 3  # backups of each storage that are named
+DEFAULT_CONF = "/etc/odoo/odoo.conf"
+NO_KEY = "BACKUP.zip"
 
 
 def page_values(plan):
     """Return the values of the page."""
     plan.ensure_one()
-    newest = {storage: stored(plan, storage)[:1] for storage in plan.storage_ids}
-    kinds = dict(plan.storage_ids._fields["provider"]._description_selection(plan.env))
-    encrypted = plan.encryption != "none"
+    newest = {storage: stored(plan, storage)[:NEWEST] for storage in plan.storage_ids}
+    incremental = plan.incremental or any(
+        copy.incremental for copies in newest.values() for copy in copies
+    )
+    recipe = Recipe(
+        database=plan.env.cr.dbname,
+        conf=odoo_config.conf_file() or DEFAULT_CONF,
+        data_dir=odoo_config.data_dir(),
+        encryption=plan.encryption,
+        incremental=incremental,
+        has_files=plan.include_filestore,
+        has_addons=plan.include_addons,
+    )
     return {
-        **_sentences(plan, encrypted),
+        **_sentences(plan),
         "plan": plan,
-        "incremental": plan.incremental or _has_incremental(newest),
+        "incremental": incremental,
         "lang": (plan.env.lang or "en").partition("_")[0],
         "keys": [(key, fingerprint(key)) for key in plan._recipients()],
+        "needs": _needs(plan),
         "storages": [
-            (
-                storage.name,
-                kinds[storage.provider],
-                storage._where(),
-                newest[storage].key or "",
-            )
-            for storage in newest
+            _storage_values(plan, storage, copies, recipe)
+            for storage, copies in newest.items()
         ],
+        "blocks": recipe.blocks(),
     }
 
 
-def _has_incremental(newest):
-    return any(copy.incremental for copy in newest.values())
-
-
-def _sentences(plan, encrypted):
+def _sentences(plan):
     """Return the sentences of the page that have something put into them."""
-    name = Markup("<code>DATABASE-TIME-ID.zip%s</code>") % (".age" if encrypted else "")
     return {
         "title": plan.env._("Recovery kit of “%s”", plan.name),
         "about": plan.env._(
-            "Database %(database)s, written on %(moment)s UTC. This page holds no "
-            "secret. Keep it where you find it when the server is gone, and beside "
-            "it what it asks for.",
-            database=Markup("<strong>%s</strong>") % plan.env.cr.dbname,
+            "Database %(database)s on the server %(server)s, written on %(moment)s "
+            "UTC. This page holds no secret. Keep it where you find it when the "
+            "server is gone, together with what it asks for.",
+            database=plan.env.cr.dbname,
+            server=socket.gethostname(),
             moment=fields.Datetime.now(),
         ),
-        "files": plan.env._(
-            "A backup is a file %(name)s and a %(sidecar)s of the same name beside "
-            "it, which holds its size and SHA-256. Have the credentials of the "
-            "storages at hand: they are not on this page.",
-            name=name,
-            sidecar=Markup("<code>.json</code>"),
-        ),
-        "restore": plan.env._("%s. Restore it", 4 if encrypted else 3),
-        "place": plan.env._(
-            "On a machine with Odoo %(version)s, PostgreSQL and the custom addons, "
-            "which are in the folder %(folder)s of the archive:",
-            version=release.major_version,
-            folder=Markup("<code>addons</code>"),
-        ),
     }
+
+
+def _storage_values(plan, storage, copies, recipe):
+    """Return what the page says of one storage: where it is, what it holds, and the
+    lines that lead there."""
+    kinds = dict(storage._fields["provider"]._description_selection(plan.env))
+    return {
+        "name": storage.name,
+        "kind": kinds[storage.provider],
+        "where": storage._where(),
+        "settings": _settings(storage),
+        "newest": [
+            (plan._in_words(copy.date), str(Size(int(copy.size))), copy.key)
+            for copy in copies
+        ],
+        "reach": _reach(storage, copies, recipe),
+    }
+
+
+def _settings(storage):
+    try:
+        return storage._described()
+    except EngineError:
+        return []  # where it is, says what is wrong
+
+
+def _reach(storage, copies, recipe):
+    try:
+        return recipe.reach(storage._prepare_storage(), copies[:1].key or NO_KEY)
+    except EngineError:
+        return ""
+
+
+def _needs(plan):
+    """Return what a restore needs beside the storages, and where it is."""
+    env = plan.env
+    return [
+        (
+            env._("A machine"),
+            env._(
+                "Linux with Odoo %(odoo)s, and PostgreSQL %(postgres)s or newer with "
+                "its client programs.",
+                odoo=release.major_version,
+                postgres=env.cr.connection.server_version // 10000,
+            ),
+        ),
+        (
+            env._("The addon dfr_backup"),
+            env._(
+                "Version %(version)s, in addons_path. The first way below needs it; "
+                "it need not be installed in a database.",
+                version=odoo_config.CODE_VERSION,
+            ),
+        ),
+        (
+            env._("Credentials of a storage"),
+            env._("They are not on this page: in your password manager."),
+        ),
+        (env._("Custom addons"), _addons_in_words(plan)),
+        (
+            env._("odoo.conf"),
+            env._(
+                "%(path)s on the old server. It is in no backup: keep a copy.",
+                path=odoo_config.conf_file() or DEFAULT_CONF,
+            ),
+        ),
+        (env._("The key of stored passwords"), _secret_key_in_words(env)),
+    ]
+
+
+def _addons_in_words(plan):
+    names = ", ".join(addon.name for addon in odoo_config.custom_addons(plan.env))
+    if plan.include_addons:
+        return plan.env._("In each backup: %s", names)
+    return plan.env._("Not in these backups. From your repository: %s", names)
+
+
+def _secret_key_in_words(env):
+    path = odoo_config.secret_key_file()
+    if path is None:
+        return env._(
+            "dfr_backup_key, in odoo.conf or in the environment of Odoo. Without it, "
+            "you enter the passwords of the storages again."
+        )
+    return env._(
+        "%(path)s on the old server, into the same place on the new one. It is in no "
+        "backup: keep a copy, with mode 600. Without it, you enter the passwords of "
+        "the storages again.",
+        path=path,
+    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO, cast
 
 from ...checkpoints import checkpoint
@@ -46,6 +47,7 @@ from ...messages import Joined, Message
 from ...progress import Progress
 from .. import doing
 from ..base import UNLIMITED, StoredObject, TransferLimits
+from ..by_hand import ByHand
 from ..kind import PARTIAL, Settings, StorageKind
 
 LATEST = 253_402_300_799  # the last second of the year 9999
@@ -110,6 +112,10 @@ class LocalStorage(StorageKind):
 
     def location(self, key: str) -> str:
         return str(self._file(key)) if key else f"{self._path}/"
+
+    def by_hand(self) -> ByHand:
+        folder = quote(self.location(""))
+        return ByHand(f'cp {folder}"$1" files/', is_addressed=True)
 
     def _explain(self, error: Exception, what: Message) -> EngineError | None:
         if not isinstance(error, OSError):

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO, cast
 
 from ...checkpoints import checkpoint
@@ -30,6 +31,7 @@ from ...messages import Joined, Message, _
 from ...progress import Progress
 from .. import doing
 from ..base import LARGEST, StoredObject, TransferLimits, is_size
+from ..by_hand import ByHand
 from ..cancel import time_is_up
 from ..kind import PARTIAL, Settings, StorageKind
 from .errors import MISSING, Failed, explain, meaning_of
@@ -107,6 +109,11 @@ class RcloneStorage(StorageKind):
     def location(self, key: str) -> str:
         folder = self._path()
         return f"rclone: {folder}{key if folder.endswith(':') else f'/{key}'}"
+
+    def by_hand(self) -> ByHand:
+        """The remote is one of the configuration of rclone, wherever that is then."""
+        folder = self.location("").removeprefix("rclone: ")
+        return ByHand(f'rclone copy {quote(folder)}"$1" files/')
 
     def _prepare(self) -> None:
         if self._features.get("CanHaveEmptyDirectories"):

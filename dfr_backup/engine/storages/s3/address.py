@@ -1,8 +1,10 @@
 """Where a bucket is: by the settings of a record, or by an address."""
 
 from collections.abc import Mapping
+from shlex import quote
 from urllib.parse import SplitResult
 
+from ..by_hand import ByHand
 from ..kind import Settings
 from .config import PRESETS, S3Config
 
@@ -41,4 +43,30 @@ def config_at(url: SplitResult, environ: Mapping[str, str]) -> S3Config:
         region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "",
         ca_bundle=environ.get("AWS_CA_BUNDLE") or "",
         addressing="path" if endpoint else "auto",
+    )
+
+
+def by_hand(config: S3Config) -> ByHand:
+    """Return how a person reaches the bucket: with the variables of all of S3's
+    clients, and rclone, which takes what most servers are like."""
+    given = {
+        "AWS_ACCESS_KEY_ID": config.access_key,
+        "AWS_REGION": config.region,
+        "AWS_ENDPOINT_URL": config.endpoint,
+    }
+    options = {"provider": "Other" if config.endpoint else "AWS", "env_auth": "true"}
+    options |= {"region": config.region, "endpoint": config.endpoint}
+    shown = ",".join(f'{name}="{text}"' for name, text in options.items() if text)
+    source = quote(f":s3,{shown}:{config.bucket}/{config.folder}")
+    trust = ' --ca-cert "$AWS_CA_BUNDLE"' if config.ca_bundle else ""
+    asked = [
+        *([] if config.access_key else ["AWS_ACCESS_KEY_ID"]),
+        *(["AWS_CA_BUNDLE"] if config.ca_bundle else []),
+    ]
+    return ByHand(
+        f'rclone copy{trust} {source}"$1" files/',
+        is_addressed=True,
+        given={name: value for name, value in given.items() if value},
+        asked=asked,
+        secrets=["AWS_SECRET_ACCESS_KEY"],
     )

@@ -24,9 +24,10 @@ from ...errors.s3 import (
 from ...messages import Message, _
 from ...progress import Progress
 from ..base import UNKNOWN, UNLIMITED, Capabilities, StoredObject, TransferLimits
+from ..by_hand import ByHand
 from ..kind import Settings, StorageKind
 from ..source import open_source
-from .address import config_at, config_of
+from .address import by_hand, config_at, config_of
 from .config import S3Config
 from .download import Reader
 from .errors import EXISTS, cause_code, is_denied, is_missing, is_protected
@@ -83,6 +84,9 @@ class S3Storage(StorageKind):
     def location(self, key: str) -> str:
         path = self._name(key) if key else self._config.folder
         return f"s3://{self._config.bucket}/{path}"
+
+    def by_hand(self) -> ByHand:
+        return by_hand(self._config)
 
     def _put(self, source: Path, key: str, progress: Progress) -> None:
         name = self._name(key)

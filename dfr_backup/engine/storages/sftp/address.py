@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from urllib.parse import SplitResult, unquote
 
 from ...errors import reason_of
 from ...errors.command_line import SftpAddressIncomplete, SftpKeyUnreadable
+from ..by_hand import ByHand
 from ..kind import Settings
 from .keys import require_paramiko
 from .link import SftpConfig
@@ -73,3 +75,22 @@ def _known_host(host: str, port: int) -> str:
     for kind in sorted(found, key=lambda name: "ed25519" not in name):
         return f"{kind} {found[kind].get_base64()}"
     return ""
+
+
+def by_hand(config: SftpConfig) -> ByHand:
+    """Return how a person reaches the directory: scp asks for the password itself."""
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    folder = config.directory.rstrip("/") + "/" if config.directory else ""
+    source = quote(f"{config.user}@{host}:{folder}")
+    key = ' -i "$DFR_BACKUP_SFTP_KEY"' if config.private_key else ""
+    secrets = {
+        "DFR_BACKUP_SFTP_PASSWORD": config.password,
+        "DFR_BACKUP_SFTP_PASSPHRASE": config.passphrase,
+    }
+    return ByHand(
+        f'scp -P {config.port}{key} {source}"$1" files/',
+        is_addressed=True,
+        given={"DFR_BACKUP_SFTP_HOST_KEY": config.host_key} if config.host_key else {},
+        asked=["DFR_BACKUP_SFTP_KEY"] if config.private_key else [],
+        secrets=[name for name, value in secrets.items() if value],
+    )

@@ -29,10 +29,11 @@ from ...messages import Message
 from ...progress import Progress
 from .. import doing
 from ..base import CHUNK, LARGEST, UNLIMITED, StoredObject, TransferLimits
+from ..by_hand import ByHand
 from ..kind import PARTIAL, Settings, StorageKind
 from ..source import open_source
 from . import protocol
-from .address import config_at, config_of
+from .address import by_hand, config_at, config_of
 from .keys import require_paramiko
 from .link import Link, SftpConfig
 from .protocol import Attributes, ProtocolError, Session, SftpStatusError
@@ -92,6 +93,9 @@ class SftpStorage(StorageKind):
 
     def location(self, key: str) -> str:
         return f"{self._address()}/{key}"
+
+    def by_hand(self) -> ByHand:
+        return by_hand(self._config)
 
     def _explain(self, error: Exception, what: Message) -> EngineError | None:
         if isinstance(error, ProtocolError):

@@ -1,0 +1,1 @@
+The recovery kit has two recipes, “Bring production back” and “Make a harmless copy”, with commands that are complete: by the addon, by Odoo alone, by hand. It names each storage with endpoint, region, provider, host, port, user and folder, its newest backups with date and size, and what else is needed: keys, odoo.conf, addons, and where they are. Print it again.
