@@ -27,6 +27,7 @@ from . import test_backup_health
 from . import test_backup_server
 from . import test_backup_nightly
 from . import test_backup_overview
+from . import test_overview_forecast
 from . import test_overview_runs
 from . import test_before_upgrade
 from . import test_believe

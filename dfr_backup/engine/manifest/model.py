@@ -254,7 +254,7 @@ class Manifest:
 
     def shown_rows(self) -> Mapping[str, int]:
         """Return the rows by the names of tables as people write them."""
-        return {_table_name(name): rows for name, rows in (self.rows or {}).items()}
+        return {table_name(name): rows for name, rows in (self.rows or {}).items()}
 
     def shown_elsewhere(self) -> Mapping[str, int]:
         return {_shown(where): count for where, count in self.elsewhere.items()}
@@ -297,7 +297,7 @@ def _refuse_newer(data: Any, name: str) -> None:
         raise NewerFormat(key=name, format=version)
 
 
-def _table_name(quoted: str) -> str:
+def table_name(quoted: str) -> str:
     """Return a table's name as people write it."""
     found = QUOTED.fullmatch(quoted)
     if not found:

@@ -7,7 +7,7 @@ from odoo import fields
 
 from ...engine.catalog.facts import catalogue_facts, owner_of
 from ...engine.catalog.scan import read_sidecar
-from ...engine.errors import Mismatch, PermanentError
+from ...engine.errors import EngineError, Mismatch, PermanentError
 from ...engine.errors.archive import NoManifestBeside
 from ...engine.errors.fetch import ArchiveMissing
 from ...engine.errors.trust import WrongSignature
@@ -96,6 +96,13 @@ class Catalogue:
         # whether all packs are there, only a scan of the sidecars tells
         if not any(copies.mapped("incremental")):
             self._persist(storage, {"listed_at": now})
+        self._note_space(storage, now)
+
+    def _note_space(self, storage, now):
+        """Note how much is free, where the storage tells."""
+        with contextlib.suppress(EngineError):
+            free = storage._get_storage().free_space()
+            self._persist(storage, {"free_space": free or 0, "space_at": now})
 
     def note_bad_pack(self, storage, key):
         """Note that every backup of a storage is damaged that needs this pack."""

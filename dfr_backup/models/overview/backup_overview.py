@@ -5,7 +5,14 @@ from odoo import api, models
 
 from .advice import DISMISSED, POINTS, advice_for, dismissed, setup_state, verdict
 from .cards import last_ended, open_runs, plan_card, storage_cards, storage_healths
-from .problems import all_problems, loose_problems, plan_problems, scheduler_problems
+from .forecast import forecasts
+from .problems import (
+    all_problems,
+    loose_problems,
+    plan_problems,
+    scheduler_problems,
+    space_problems,
+)
 
 
 class BackupOverview(models.AbstractModel):
@@ -30,14 +37,15 @@ class BackupOverview(models.AbstractModel):
         lasts = {plan: last_ended(env, plan) for plan in plans}
         cards = [plan_card(env, plan, last) for plan, last in lasts.items()]
         healths = storage_healths(env)
-        problems = all_problems(env, lasts, healths)
+        coming = forecasts(plans, healths)
+        problems = all_problems(env, lasts, healths) + space_problems(env, coming)
         advice = advice_for(env, plans, cards)
         return {
             "manager": manager,
             "setup": setup_state(env),
             "verdict": verdict(env, plans, cards, problems, advice),
             "plans": cards,
-            "storages": storage_cards(env, healths),
+            "storages": storage_cards(env, healths, coming),
             "problems": problems,
             "advice": advice,
             "running": open_runs(env),

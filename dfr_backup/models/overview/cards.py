@@ -7,6 +7,7 @@ from ..plan.in_words import contents_in_words, schedule_in_words
 from ..states import OPEN_STATES
 from ..storage.health import health_of
 from .advice import is_only_here
+from .growth import last_change
 
 STRIP = 30  # runs of a plan that the overview shows
 
@@ -33,6 +34,7 @@ def plan_card(env, plan, last):
         "proof": plan.last_proven,
         "proof_seconds": plan.last_proven_seconds,
         "runs": [_run(env, job) for job in reversed(runs)],
+        "change": last_change(env, runs),
     }
 
 
@@ -94,8 +96,8 @@ def _plan_state(env, plan, last, good, is_running):
     return "good", "success", env._("Backed up")
 
 
-def storage_cards(env, healths):
-    """Return what is shown of each storage; ``healths`` says how each of them is."""
+def storage_cards(env, healths, forecasts):
+    """Return what is shown of each storage: how it is, and what becomes of it."""
     fields_of = env["backup.storage"]._fields
     providers = dict(fields_of["provider"]._description_selection(env))
     used = env["backup.plan"].search([("active", "=", True)]).storage_ids
@@ -110,6 +112,7 @@ def storage_cards(env, healths):
             "free": storage.free_space,
             "used": storage in used,
             **health,
+            **forecasts[storage],
         }
         for storage, health in healths.items()
     ]

@@ -13,6 +13,8 @@ from ..storage.space import days_until_full
 from .cards import last_ended
 from .loose_runs import bad_without_plan, what_it_was_about
 
+FULL_SOON = 7  # days
+
 
 def all_problems(env, lasts, healths):
     """Return what is wrong, the worst first. Each has a tone, a text and an action.
@@ -214,6 +216,24 @@ def _storage_problems(env, storage, health):
         text = env._("Test it: nothing has been stored there yet.")
         return [make_problem(env, "untested", "warning", title, text, action, storage)]
     return []
+
+
+def space_problems(env, forecasts):
+    """Return which storages will be full soon, given what becomes of each."""
+    return [
+        _space_problem(env, storage, forecast["full_in"])
+        for storage, forecast in forecasts.items()
+        if forecast["full_in"] is not None and forecast["full_in"] <= FULL_SOON
+    ]
+
+
+def _space_problem(env, storage, days):
+    about = {"storage": storage.name, "days": days}
+    title = env._("%(storage)s: full in about %(days)s days", **about)
+    text = env._("At the current rate. Free some space, or keep fewer backups there.")
+    return make_problem(
+        env, "space", "warning", title, text, form_action(storage), storage
+    )
 
 
 def _is_used(env, storage):

@@ -144,6 +144,7 @@ class BackupStorage(models.Model):
         help="It deletes by itself what is old, or moves it to an archive.",
     )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
+    space_at = fields.Datetime("Free Space As Of", readonly=True, copy=False)
     health = fields.Selection(STATES, compute="_compute_health", string="State")
     health_at = fields.Datetime(compute="_compute_health", string="Last Used")
     last_scan = fields.Datetime(readonly=True, copy=False)
@@ -378,14 +379,16 @@ class BackupStorage(models.Model):
             space = storage.free_space()
         except EngineError as failure:
             error = failure
+        now = fields.Datetime.now()
         self.sudo().write(
             {
-                "last_test": fields.Datetime.now(),
+                "last_test": now,
                 **columns_of_test(error, found),
                 "can_delete": found.can_delete if found else self.can_delete,
                 "takes_away": found.takes_away if found else self.takes_away,
                 "free_space": space or 0,
-                "prepared_at": self.prepared_at or (found and fields.Datetime.now()),
+                "space_at": now,
+                "prepared_at": self.prepared_at or (found and now),
             }
         )
         return error, found

@@ -6,6 +6,11 @@ import {RunStrip} from "./run_strip";
 import {Running} from "./running";
 import {TrendChart} from "./trend_chart";
 
+/** 3250586 -> "+3.1 MiB" */
+function signedBytes(bytes) {
+    return `${bytes < 0 ? "−" : "+"}${formatBytes(Math.abs(bytes))}`;
+}
+
 /** All that one wants to know of a plan. */
 export class PlanCard extends Component {
     static template = "dfr_backup.PlanCard";
@@ -45,6 +50,20 @@ export class PlanCard extends Component {
             date: moment(proof),
             duration: formatSeconds(seconds),
         });
+    }
+
+    /** "Last backup: +3.1 MiB. Grew most: Messages +12.0 MiB, Attachments +8.0 MiB" */
+    get change() {
+        const {difference, reasons} = this.props.plan.change;
+        const total = _t("Last backup: %s", signedBytes(difference));
+        const parts = reasons.map(([name, bytes]) => `${name} ${signedBytes(bytes)}`);
+        if (!parts.length) {
+            return total;
+        }
+        const most = parts.join(", ");
+        return difference < 0
+            ? _t("%(total)s. Shrank most: %(most)s", {total, most})
+            : _t("%(total)s. Grew most: %(most)s", {total, most});
     }
 
     get goodRuns() {

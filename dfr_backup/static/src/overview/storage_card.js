@@ -39,6 +39,19 @@ export class StorageCard extends Component {
         return Math.round((100 * size) / (size + free));
     }
 
+    /** What it will hold, if backups go on as they do now. */
+    get forecast() {
+        const {size, more} = this.props.storage;
+        return more === null
+            ? ""
+            : _t("In 30 days: about %s", formatBytes(Math.max(size + more, 0)));
+    }
+
+    get fullText() {
+        const {full_in: days} = this.props.storage;
+        return days === null ? "" : _t("Full in about %s days", days);
+    }
+
     /** How it was when it was last used, or tested since. */
     get label() {
         const {state, at} = this.props.storage;

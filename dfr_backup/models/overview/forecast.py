@@ -1,0 +1,138 @@
+"""What storages will hold in a month, and when one of them is full."""
+
+from datetime import datetime, timedelta, timezone
+
+from odoo import fields
+from odoo.fields import Domain
+
+from ...engine.policy.forecast import Series, Trend, days_until_full, growth
+from ...engine.policy.retention import Copy
+from ..copy.states import PRESENT_STATES
+from ..moments import from_odoo_datetime
+from ..plan.retention import rules_for
+
+AHEAD = 30  # days
+RECENT = timedelta(days=30)  # whose backups say how large the next ones are
+# of a copy: all are read at once, however many there are
+FACTS = (
+    "storage_id",
+    "plan_id",
+    "date",
+    "size",
+    "new_size",
+    "state",
+    "complete",
+    "protected",
+    "incremental",
+)
+GAPS = {
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+    "monthly": timedelta(days=30.4),
+}
+
+
+def forecasts(plans, storages):
+    """Return what becomes of storages by the schedules of these plans: for each, how
+    many bytes "more" it holds in a month, and "full_in" how many days nothing fits
+    any more: None when not within a year, or when nobody knows how much is free. One
+    query for all."""
+    now = datetime.now(timezone.utc)
+    found = {storage: _series(plans, storage) for storage in storages}
+    copies = _copies(plans.env, found)
+    return {
+        storage: _forecast(storage, wanted, copies, now)
+        for storage, wanted in found.items()
+    }
+
+
+def _series(plans, storage):
+    """Return the rules of each plan that will store there; None for those that keep
+    all."""
+    if storage.is_foreign:
+        return {}
+    coming = plans.filtered(lambda p: storage in p.storage_ids and p.frequency in GAPS)
+    return {plan: _policy(plan, storage) for plan in coming}
+
+
+def _policy(plan, storage):
+    rules = rules_for(plan, storage)
+    policy = rules._policy() if rules and storage.can_delete else None
+    return policy if policy and not policy.problems() else None
+
+
+def _copies(env, found):
+    """Return the copies that say how it goes on, by storage and plan: where all stay,
+    the last ones."""
+    since = fields.Datetime.now() - RECENT
+    domains = [
+        Domain("storage_id", "=", storage.id)
+        & Domain("plan_id", "=", plan.id)
+        & (Domain.TRUE if policy else Domain("date", ">=", since))
+        for storage, plans in found.items()
+        for plan, policy in plans.items()
+    ]
+    present = Domain("state", "in", PRESENT_STATES) & Domain.OR(domains)
+    copies = env["backup.copy"].search_fetch(present, FACTS)
+    return copies.grouped(lambda copy: (copy.storage_id, copy.plan_id))
+
+
+def _forecast(storage, policies, copies, now):
+    known = {plan: copies.get((storage, plan)) for plan in policies}
+    series = [
+        _one(plan, policy, known[plan], now)
+        for plan, policy in policies.items()
+        if known[plan]
+    ]
+    free = _free(storage, known.values())
+    return {
+        "more": growth(series, now + timedelta(days=AHEAD)) if series else None,
+        "full_in": None if free is None else days_until_full(series, free, now),
+    }
+
+
+def _one(plan, policy, copies, now):
+    """Return how the backups of one plan in one storage go on."""
+    newest = copies[:1]
+    recent = copies.filtered(
+        lambda copy: (
+            copy.incremental == newest.incremental and copy.date >= newest.date - RECENT
+        )
+    )
+    due = plan.next_run and from_odoo_datetime(plan.next_run)
+    return Series(
+        copies=[_as_retention_copy(copy) for copy in copies] if policy else [],
+        sizes={str(copy.id): copy.size for copy in copies} if policy else {},
+        policy=policy,
+        tz=plan.tz,
+        first=max(due or now, now),
+        gap=GAPS[plan.frequency],
+        trend=Trend.of([(from_odoo_datetime(c.date), c.size) for c in recent]),
+        packed=sum(recent.mapped("new_size")) / len(recent),
+    )
+
+
+def _as_retention_copy(copy):
+    """Return a copy as the rules see it, once no run is busy with it."""
+    return Copy(
+        identifier=str(copy.id),
+        taken_at=from_odoo_datetime(copy.date),
+        verified=copy.state == "verified" and copy.complete,
+        protected=copy.protected,
+    )
+
+
+def _free(storage, known):
+    """Return how many bytes are free, less what was stored since somebody looked; None
+    when nobody knows."""
+    seen_at = storage.space_at or storage.last_test
+    if not (storage.free_space and seen_at):
+        return None
+    later = [
+        copy.size + copy.new_size
+        for copies in known
+        for copy in copies or ()
+        if copy.date > seen_at
+    ]
+    return max(storage.free_space - sum(later), 0.0)

@@ -1,0 +1,1 @@
+The overview says what each storage will hold in 30 days and when it will be full, with a warning a week before, and by how much the last backup grew or shrank, and which tables or attachments made the difference.

@@ -1,0 +1,122 @@
+"""What the overview says of the days to come, and of the last night."""
+
+from datetime import timedelta
+
+from odoo import fields
+from odoo.tests import tagged
+
+from ..engine.progress import Progress
+from .test_backup_overview import OverviewCase
+
+MIB = 1 << 20
+
+
+@tagged("post_install", "-at_install")
+class TestOverviewForecast(OverviewCase):
+    def storage_card(self):
+        (card,) = self.overview()["storages"]
+        return card
+
+    def keep(self, count):
+        """Let so many backups stay, of one a day."""
+        nothing = dict.fromkeys(("hourly", "daily", "weekly", "monthly", "yearly"), 0)
+        rules = {f"keep_{name}": number for name, number in nothing.items()}
+        self.plan.write(
+            {
+                "retention": "custom",
+                **rules,
+                "keep_last": count,
+                "keep_within_days": 0,
+                "keep_minimum": 1,
+            }
+        )
+
+    def test_a_storage_says_what_it_will_hold(self):
+        card = self.storage_card()
+        self.assertEqual((card["more"], card["full_in"]), (None, None))
+        self.keep(5)
+        self.back_up(days_ago=1)
+        self.back_up()
+        self.assertEqual(self.storage_card()["more"], 3 * 5000)
+        self.plan.retention = "none"
+        self.assertAlmostEqual(self.storage_card()["more"], 30 * 5000, delta=5000)
+        self.plan.frequency = "manual"
+        self.assertIsNone(self.storage_card()["more"])
+
+    def test_a_disk_that_is_full_soon_is_a_problem(self):
+        self.plan.retention = "none"
+        self.back_up()
+        self.storage.write(
+            {"free_space": 5000 * 100, "space_at": fields.Datetime.now()}
+        )
+        self.assertAlmostEqual(self.storage_card()["full_in"], 101, delta=1)
+        self.assertEqual(self.problems(), [])
+        self.storage.free_space = 5000 * 4
+        self.assertAlmostEqual(self.storage_card()["full_in"], 5, delta=1)
+        self.assertEqual(self.problems(), [("space", str(self.storage))])
+        self.assertEqual(self.overview()["verdict"]["state"], "gap")
+        self.keep(3)
+        self.assertIsNone(self.storage_card()["full_in"])
+
+    def test_what_came_since_somebody_looked_is_not_free_any_more(self):
+        self.plan.retention = "none"
+        self.back_up()
+        seen = fields.Datetime.now() - timedelta(days=1)
+        self.storage.write({"free_space": 5000 * 10, "space_at": seen})
+        before = self.storage_card()["full_in"]
+        self.storage.space_at = fields.Datetime.now()
+        self.assertEqual(self.storage_card()["full_in"], before + 1)
+
+    def test_a_run_notes_how_much_is_free(self):
+        job = self.back_up()
+        self.storage._get_own_storage().prepare()
+        catalogue = job._run_context().catalogue
+        catalogue.note_listed(self.storage, Progress(), {})
+        self.assertGreater(self.storage.free_space, 0)
+        self.assertTrue(self.storage.space_at)
+
+    def test_a_card_says_what_has_grown(self):
+        partner = '"public"."res_partner"'
+        self.made({partner: 10 * MIB}, attachments=MIB)
+        self.assertFalse(self.card()["change"], "there is nothing to compare with")
+        new = self.made({partner: 12 * MIB, '"public"."x"': MIB}, attachments=6 * MIB)
+        new.archive_size += 3 * MIB
+        change = self.card()["change"]
+        self.assertEqual(change["difference"], 3 * MIB)
+        name = self.env["ir.model"]._get("res.partner").name
+        sizes = [size for _name, size in change["reasons"]]
+        self.assertEqual(sizes, [5 * MIB, 2 * MIB, MIB])
+        self.assertEqual([what for what, _size in change["reasons"]][1:], [name, "x"])
+
+    def test_a_card_says_what_has_shrunk(self):
+        names = ('"public"."res_partner"', '"public"."res_users"')
+        self.made(dict.fromkeys(names, 10 * MIB))
+        new = self.made(dict(zip(names, (4 * MIB, 11 * MIB), strict=True)))
+        new.archive_size -= MIB // 1024
+        self.assertEqual(
+            [size for _name, size in self.card()["change"]["reasons"]], [-6 * MIB]
+        )
+
+    def made(self, tables, attachments=0):
+        """Let a backup end that has noted these sizes."""
+        job = self.back_up()
+        facts = {"files": 1, "bytes": attachments, "elsewhere": {}}
+        job._run_context().store.update_state(table_bytes=tables, attachments=facts)
+        return job
+
+    def test_it_asks_as_much_of_many_copies_as_of_few(self):
+        few = self.queries(10)
+        self.env.cr.execute("UPDATE backup_job SET uuid = 'older-' || id")
+        self.env.cr.execute("UPDATE backup_copy SET key = 'older-' || id")
+        self.assertLessEqual(self.queries(1000), few)
+
+    def queries(self, count):
+        self.fill(count)
+        self.env.cr.execute("UPDATE backup_copy SET state = 'verified'")
+        self.env.invalidate_all()
+        self.overview()
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        self.overview()
+        return self.env.cr.sql_log_count - before
