@@ -95,15 +95,13 @@ class _Line:
         line = self._line
         if not line or not (line.holders or line.waiting):
             return ""
-        noun = "slot" if line.slots == 1 else "slots"
-        busy = f"Runs on this server: {len(line.holders)} in {line.slots} {noun}"
+        busy = f"Slots in use on this server: {len(line.holders)} of {line.slots}."
         if not line.waiting:
-            return f"{busy}, none waits."
-        count = len(line.waiting)
+            return busy
         _ticket, last = line.waiting[-1]
         turn = _turn(last, now)
-        when = f"; the last of them {turn}" if turn and count > 1 else ""
-        return f"{busy}, {count} {'waits' if count == 1 else 'wait'}{when}."
+        when = f", the last of them {turn}" if turn else ""
+        return f"{busy} Runs that wait: {len(line.waiting)}{when}."
 
 
 def _turn(place, now):
