@@ -38,7 +38,7 @@ from .engine.errors import EngineError
 from .engine.errors.command_line import DataFolderUnusable
 from .engine.errors.restore import BootFailed, BootTooSlow
 from .engine.errors.runs import SwitchedOff
-from .engine.fileio.durable import open_private
+from .engine.fileio.durable import make_directory, open_private, require_writable
 from .engine.messages import Message
 from .engine.ownership.right_server import newest_files
 from .engine.policy.supervision import POSTPONE, SPAWN_PATIENCE
@@ -215,6 +215,14 @@ def open_log(job_uuid: str) -> IO[bytes]:
     with odoo_config.data_folder_explained():
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open(log, "ab", opener=open_private)
+
+
+def require_log_folder() -> None:
+    """Raise DataFolderUnusable where no runner could write its log."""
+    with odoo_config.data_folder_explained():
+        folder = odoo_config.log_path("any").parent
+        make_directory(folder)
+        require_writable(folder)
 
 
 def child_environment(application_name: str) -> dict[str, str]:

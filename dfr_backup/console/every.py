@@ -94,6 +94,7 @@ def _begun(status, options):
 def _requested(database, options):
     try:
         with runs.environment(database) as env:
+            runs.require_startable(env)
             job_id = runs.request(env, options).id
         with runs.environment(database) as env:
             job = env["backup.job"].browse(job_id)

@@ -13,7 +13,7 @@ from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
 
-from .. import odoo_config, run_queue
+from .. import odoo_config, run_queue, runner
 from ..engine.errors import EngineError
 from ..engine.messages import Size
 from ..models.copy.states import PRESENT_STATES
@@ -95,11 +95,10 @@ def follow_new(database, options, request):
     status."""
     try:
         with environment(database) as env:
-            # where a worker starts it, that one has the files
-            other = odoo_config.starts_runs() and other_server(env)
-            if other:
-                return fail(other, options)
+            require_startable(env)
             job_id = request(env).id
+    except EngineError as error:
+        return fail(error, options)
     except (UserError, psycopg2.OperationalError, KeyError) as error:
         return _refuse(error, database, options)
     if not odoo_config.starts_runs():
@@ -123,6 +122,18 @@ def follow_new(database, options, request):
         job = env["backup.job"].browse(job_id)
         print(json.dumps(_as_json(job), indent=2) if options.json else _as_table(job))
         return EXIT[job.state]
+
+
+def require_startable(env):
+    """Raise an EngineError where this server cannot start a run of a database: another
+    one has the attachment files, or nothing can be written here. Where a worker starts
+    it, that is for the worker to know."""
+    if not odoo_config.starts_runs():
+        return
+    if other := other_server(env):
+        raise other
+    odoo_config.slots_folder().require_writable()
+    runner.require_log_folder()
 
 
 def _refuse(error, database, options):

@@ -11,6 +11,7 @@ from odoo.sql_db import close_db
 
 from .. import odoo_config, run_queue, runner
 from ..compat import named_databases
+from ..engine.errors import EngineError
 from ..engine.errors.runs import SwitchedOff
 from ..engine.postgres.installed import require_version
 from .runs import environment
@@ -76,9 +77,10 @@ def _named_once(troubles, database):
         yield
         troubles.pop(database, None)
     except Exception as error:
-        trouble = str(error)
+        is_known = isinstance(error, EngineError)
+        trouble = str(error.in_full) if is_known else str(error)
         if troubles.get(database) != trouble:
-            _logger.warning("Database %s: %s", database, trouble, exc_info=True)
+            _logger.warning("Database %s: %s", database, trouble, exc_info=not is_known)
         troubles[database] = trouble
 
 

@@ -14,8 +14,9 @@ from odoo.tests import TransactionCase, tagged
 from odoo.tools import config
 
 from .. import console, odoo_config, runner
-from ..console import archives, doctor, report, rescue
+from ..console import archives, doctor, report, rescue, runs
 from ..console.runs import _refuse
+from ..engine.errors import EngineError
 from ..engine.errors.command_line import DataFolderUnusable
 from ..engine.errors.runs import SlotsUnusable, SwitchedOff
 from ..engine.errors.server import NothingStored
@@ -143,6 +144,31 @@ class TestConsole(TransactionCase):
                 codes = self.as_nobody(self.examined_in, root / "data")
                 self.assertIn(DataFolderUnusable.code, codes)
                 self.assertEqual(SlotsUnusable.code in codes, case == "data/slots")
+
+    def test_a_run_that_cannot_start_is_refused_at_once(self):
+        for case, code in (
+            ("log", DataFolderUnusable.code),
+            ("slots", SlotsUnusable.code),
+        ):
+            with self.subTest(case), tempfile.TemporaryDirectory() as folder:
+                root = Path(folder)
+                for each in (root, root / "log", root / "slots"):
+                    each.mkdir(exist_ok=True)
+                    each.chmod(0o777)
+                self.assertIsNone(self.as_nobody(self.refusal_in, root))
+                (root / case).chmod(0o555)
+                self.assertEqual(self.as_nobody(self.refusal_in, root), code)
+
+    def refusal_in(self, folder):
+        """Return the code with which a run of this database is refused."""
+        with (
+            patch.object(odoo_config, "data_root", lambda: folder),
+            patch.object(runs, "other_server", lambda _env: None),
+        ):
+            try:
+                runs.require_startable(self.env)
+            except EngineError as error:
+                return error.code
 
     def examined_in(self, folder):
         """Return the codes of what doctor finds wrong with a data directory."""

@@ -9,8 +9,10 @@ from odoo.tests import freeze_time, tagged
 from odoo.tools import config
 
 from .. import odoo_config, runner
-from ..console import doctor, runs
+from ..console import doctor, every, runs, several
 from ..engine.errors.identity import OtherServer
+from ..engine.status.facts import status_facts
+from ..engine.status.verdict import Status
 from ..models.job.supervision import LEAVE_TO_OTHERS
 from .common import BackupCase
 
@@ -167,3 +169,18 @@ class TestRightServer(BackupCase):
             environment.return_value.__enter__.return_value = self.env
             status = runs.follow_new(self.env.cr.dbname, options, asked.append)
         self.assertEqual((status, asked), (1, []))
+
+    def test_the_command_for_all_names_it_and_starts_nothing(self):
+        self.here = self.staging
+        options = type("Options", (), {"json": True, "here": False, "plan": None})
+        facts = status_facts(self.env.cr, several.now())
+        status = Status(self.env.cr.dbname, "ok", facts=facts)
+        with (
+            patch.object(runs, "environment") as environment,
+            patch.object(every.Registry, "delete"),
+            patch.object(every, "close_db"),
+        ):
+            environment.return_value.__enter__.return_value = self.env
+            row = every._begun(status, options)
+        self.assertEqual(row.problem.code, OtherServer.code)
+        self.assertFalse(self.plan.job_ids)

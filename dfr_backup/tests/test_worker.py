@@ -10,6 +10,7 @@ from odoo.tools import config
 
 from .. import odoo_config, runner
 from ..console import worker
+from ..engine.errors.identity import OtherServer
 from ..engine.errors.runs import NotStarted, NoWorker
 from ..engine.policy.supervision import MAX_SPAWNS, WORKER_PATIENCE
 from .common import BackupCase, patch
@@ -108,3 +109,14 @@ class TestWorker(BackupCase):
         config["db_name"] = ["shop"]
         self.assertEqual(worker._databases(troubles), ["shop"])
         self.assertFalse(troubles)
+
+    def test_a_database_that_is_left_is_named_once_without_a_traceback(self):
+        other = OtherServer(folder="/files", found=0, named=15)
+        troubles = {}
+        with self.assertLogs(worker.__name__, "WARNING") as said:
+            for _again in range(2):
+                with worker._named_once(troubles, "shop"):
+                    raise other
+        self.assertEqual(len(said.records), 1)
+        self.assertFalse(said.records[0].exc_info)
+        self.assertIn(str(other.hint), said.output[0])
