@@ -1,8 +1,10 @@
 """Whatever can cost backups takes the password and leaves one line, whichever way it is
 called."""
 
+from datetime import timedelta
 from unittest.mock import patch
 
+from odoo import fields
 from odoo.fields import Command
 from odoo.tests import new_test_user, tagged
 
@@ -261,8 +263,9 @@ class TestAuditedPaths(AuditCase):
         self.plan.frequency = "daily"
         self.store()
         self.before = self.audit.search([])
-        for frequency in ("weekly", "monthly"):
-            values = {"frequency": frequency}
+        later = fields.Datetime.to_string(fields.Datetime.now() + timedelta(days=30))
+        rarer = [{"frequency": "weekly"}, {"frequency": "monthly"}]
+        for values in (*rarer, {"paused_until": later}):
             for path, change in self.paths(self.plan, values).items():
                 with self.subTest(path, values=values):
                     self.takes_the_password(change, "schedule", self.plan, path)

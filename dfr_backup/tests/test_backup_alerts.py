@@ -1,6 +1,8 @@
+import json
 import threading
 import uuid
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
@@ -14,12 +16,13 @@ from .. import runner
 from ..console import runs
 from ..engine.errors import Cancelled
 from ..engine.errors.dump import MayNotRead
+from ..engine.errors.monitors import NoTopic
 from ..engine.errors.runs import NoReason
 from ..engine.errors.secrets import SecretUnreadable
 from ..models.engine_messages import error_columns, translate_engine_errors
 from ..models.job import alerts
 from ..models.job.in_words import summary_for_monitors, summary_line
-from ..models.plan import due, monitors
+from ..models.plan import chats, due, monitors
 from ..models.plan.mails import compose_overdue
 from ..models.plan.overdue import verdicts
 from ..models.plan.recipients import alert_recipients
@@ -537,6 +540,114 @@ class TestBackupAlerts(AlertCase):
             sorted(monitor.heard), [("POST", "/x"), ("POST", f"/x/fail?rid={job.uuid}")]
         )
 
+    def told(self, monitor, count, body):
+        """Run ``body`` as a transaction; return what the monitor got then."""
+        self.registry_enter_test_mode()
+        with patch.object(self.env.cr, "postcommit", type(self.env.cr.postcommit)()):
+            body()
+            self.env.cr.postcommit.run()
+        with release_test_lock():
+            monitor.wait_for(count)
+        return [json.loads(one) for one in monitor.bodies]
+
+    def chat(self):
+        monitor = Monitor()
+        self.addCleanup(monitor.close)
+        self.plan.write({"chat_service": "slack", "chat_url": monitor.url})
+        return monitor
+
+    def test_a_chat_hears_what_mails_say(self):
+        job, monitor = self.run_now(), self.chat()
+        end = partial(self.end, job, dump_database="failure")
+        (body,) = self.told(monitor, 1, end)
+        self.assertEqual(
+            body["blocks"][0]["text"]["text"], summary_line(job, self.plan)
+        )
+        self.assertIn("Broken", body["blocks"][1]["text"]["text"])
+        self.assertIn(f"/odoo/backup-runs/{job.id}", str(body["blocks"][2]))
+
+    def test_a_chat_hears_nothing_of_what_is_not_mailed(self):
+        monitor = self.chat()
+        with patch.object(chats, "say_after_commit") as said:
+            self.ended()
+            self.plan.alert_failure = False
+            self.ended(dump_database="failure")
+        self.assertFalse(any(call.args[1] for call in said.mock_calls))
+        self.assertEqual(monitor.heard, [])
+
+    def test_a_chat_hears_of_an_overdue_backup(self):
+        self.ended()
+        monitor = self.chat()
+        with self.in_hours(31):
+            (body,) = self.told(monitor, 1, self.watch)
+            title = compose_overdue(self.plan)["title"]
+        self.assertEqual(body["blocks"][0]["text"]["text"], title)
+
+    def test_the_test_button_says_how_the_chat_has_answered(self):
+        with self.assertRaises(UserError):
+            self.plan.action_test_chat()
+        monitor = self.chat()
+        with release_test_lock():
+            answer = self.plan.action_test_chat()
+        self.assertEqual(answer["params"]["type"], "success")
+        self.assertEqual(monitor.heard, [("POST", "/x")])
+        self.plan.write({"chat_service": "ntfy", "chat_url": "https://ntfy.sh/"})
+        with self.assertRefuses(NoTopic):
+            self.plan.action_test_chat()
+        self.plan.write({"chat_service": "teams", "chat_url": "http://127.0.0.1:9/x"})
+        with release_test_lock():
+            answer = self.plan.action_test_chat()
+        self.assertEqual(answer["params"]["type"], "danger")
+
+    def test_the_address_of_a_chat_is_a_secret(self):
+        self.chat()
+        self.plan.invalidate_recordset()
+        self.assertEqual(self.plan.chat_url, "********")
+        with self.assertRaises(ValidationError):
+            self.plan.chat_url = "file:///etc/passwd"
+
+    # === SNOOZED === #
+
+    def test_whoever_snoozes_hears_nothing_until_then(self):
+        self.ended()
+        self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=40)
+        _job, mails = self.ended(dump_database="failure")
+        self.assertFalse(mails)
+        self.assertFalse(self.activities())
+        with self.in_hours(31):
+            self.assertTrue(self.plan.is_overdue)
+            self.assertFalse(self.watch())
+        with self.in_hours(41):
+            self.assertTrue(self.watch(), "what is still wrong is told then")
+
+    def test_recovery_closes_the_activity_of_a_snoozed_plan(self):
+        self.ended(dump_database="failure")
+        self.assertTrue(self.activities())
+        self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=4)
+        self.ended()
+        self.assertFalse(self.activities())
+
+    def test_nobody_snoozes_for_ever(self):
+        far = fields.Datetime.now() + timedelta(days=40)
+        with self.assertRaises(ValidationError), self.cr.savepoint():
+            self.plan.snoozed_until = far
+        with freeze_time(far):  # under a clock that is ahead
+            self.plan.snoozed_until = far + timedelta(days=20)
+        self.assertFalse(self.plan._is_snoozed())
+
+    def test_monitors_hear_of_a_snoozed_plan(self):
+        self.plan.ping_url = "http://127.0.0.1:9/x"
+        self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=4)
+        job = self.run_now()
+        with patch.object(monitors, "ping_after_commit") as called:
+            self.end(job, dump_database="failure")
+        called.assert_called_once()
+
+    def test_the_scheduled_action_wakes_at_the_end_of_a_snooze(self):
+        until = fields.Datetime.now() + timedelta(hours=4)
+        self.plan.snoozed_until = until
+        self.assertIn(until + timedelta(seconds=1), due.due_moments(self.plan))
+
     def test_verifications_are_not_pinged(self):
         self.plan.ping_url = "http://127.0.0.1:9/x"
         check = self.env["backup.job"]._create_run(
@@ -569,13 +680,14 @@ class Monitor:
     """A real HTTP server that remembers what it was asked."""
 
     def __init__(self):
-        heard = self.heard = []
+        heard, bodies = self.heard, self.bodies = [], []
         changed = self._changed = threading.Condition()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 with changed:
+                    bodies.append(body)
                     heard.append((self.command, self.path))
                     changed.notify()
                 self.send_response(200)

@@ -5,6 +5,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tests import freeze_time, tagged
 
 from ..engine.policy.schedule import quiet_hours
+from ..models.plan import due
 from .common import BackupCase
 
 
@@ -84,3 +85,42 @@ class TestBackupPlan(BackupCase):
         with self.enter_registry_test_mode():
             self.env.ref("dfr_backup.ir_cron_supervise").method_direct_trigger()
         self.assertEqual(len(self.plan.job_ids), 1)
+
+    # === PAUSED === #
+
+    def test_a_paused_plan_starts_no_run_until_then(self):
+        with freeze_time("2026-06-15 12:00:00"):  # it runs at 02:00 in Paris
+            self.plan.paused_until = "2026-06-18 12:00:00"
+            self.assertEqual(str(self.plan.next_run), "2026-06-19 00:00:00")
+        with freeze_time("2026-06-18 11:00:00"):
+            self.env["backup.plan"]._cron_supervise()
+            self.assertFalse(self.plan.job_ids)
+            self.assertTrue(self.plan.warnings)
+        with freeze_time("2026-06-19 00:00:01"):
+            self.env["backup.plan"]._cron_supervise()
+            self.assertEqual(len(self.plan.job_ids), 1)
+
+    def test_a_pause_that_is_cleared_ends(self):
+        with freeze_time("2026-06-15 12:00:00"):
+            self.plan.paused_until = "2026-06-18 12:00:00"
+            self.plan.paused_until = False
+            self.assertEqual(str(self.plan.next_run), "2026-06-16 00:00:00")
+
+    def test_one_run_is_skipped_and_none_after_it(self):
+        with freeze_time("2026-06-15 12:00:00"):
+            self.plan._compute_next_run()
+            self.plan.action_skip_next()
+            self.assertEqual(str(self.plan.next_run), "2026-06-17 00:00:00")
+            with self.assertRaises(UserError):
+                self.plan.action_skip_next()
+            about = [("action", "=", "schedule"), ("res_id", "=", self.plan.id)]
+            self.assertEqual(self.env["backup.audit"].search_count(about), 1)
+            self.plan.frequency = "manual"
+            with self.assertRaises(UserError):
+                self.plan.action_skip_next()
+
+    def test_a_right_clock_leaves_a_pause_alone(self):
+        with freeze_time("2026-06-15 12:00:00"):
+            self.plan.paused_until = "2026-07-14 12:00:00"
+            due.forget_wrong_clocks(self.plan, fields.Datetime.now())
+            self.assertEqual(str(self.plan.next_run), "2026-07-15 00:00:00")

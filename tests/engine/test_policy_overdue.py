@@ -99,6 +99,9 @@ def test_a_scheduled_action_that_does_not_work_is_the_reason(scheduler, reason, 
         ({"last_state": "cancelled"}, "cancelled"),
         ({"open_state": "running", "last_state": "failure"}, "running"),
         ({"open_state": "pending"}, "waiting"),
+        ({"paused_until": NOW + DAY, "last_state": "failure"}, "plan_paused"),
+        ({"paused_until": NOW + DAY, "open_state": "running"}, "running"),
+        ({"paused_until": NOW, "last_state": "partial"}, "partial"),
     ],
 )
 def test_otherwise_the_runs_are_the_reason(facts, reason):

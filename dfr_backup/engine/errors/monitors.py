@@ -17,6 +17,11 @@ class NotAMonitor(PermanentError, code="PING-01"):
     )
 
 
+class NoTopic(PermanentError, code="OTHER-153"):
+    template = _("The address of ntfy names no topic.")
+    remedy = _("It ends with the topic, for example https://ntfy.sh/my-backups.")
+
+
 class MonitorUnreachable(RetryableError, code="PING-02"):
     template = _("%(service)s: %(host)s cannot be reached (%(reason)s).")
     remedy = _(

@@ -30,12 +30,12 @@ JSON = {"Content-Type": "application/json", "User-Agent": "dfr_backup"}
 @dataclass(frozen=True)
 class Ping:
     """One request. ``service`` is for messages; ``url`` carries a token, and is a
-    secret."""
+    secret; so is ``body``, where that names a topic."""
 
     service: str
     method: str
     url: str = field(repr=False)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
 
 
 def check_url(url: str) -> None:

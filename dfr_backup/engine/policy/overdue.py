@@ -39,7 +39,7 @@ class PlanFacts:
     backup was complete. ``last_state`` and ``last_error`` tell how its last run ended,
     "" when none did after the last good one; ``open_state`` is the state of a run that
     has not ended, else "". ``gone`` tells that good backups were made, and that none of
-    them exists any more.
+    them exists any more. ``paused_until`` is when a pause of this plan ends.
     """
 
     promise: timedelta
@@ -49,6 +49,7 @@ class PlanFacts:
     last_error: Text = ""
     open_state: str = ""
     gone: bool = False
+    paused_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ class Verdict:
     ``reason`` is "" when it is not overdue, else why it has none: "switched_off",
     "blocked", "failing" or "silent" for a scheduled action that does not do its work,
     "paused" for one that starts no run, "running" or "waiting" for a run that comes
-    late, "failure", "partial" or "cancelled" for one that did not end well, "gone" when
-    no good backup is left, "not_started". ``moment`` and ``detail`` belong to the
-    reason.
+    late, "failure", "partial" or "cancelled" for one that did not end well,
+    "plan_paused" when the plan itself is paused, "gone" when no good backup is left,
+    "not_started". ``moment`` and ``detail`` belong to the reason.
     """
 
     deadline: datetime | None
@@ -79,7 +80,7 @@ def judge(plan: PlanFacts, scheduler: Scheduler, now: datetime) -> Verdict:
     deadline = max(starts) + plan.promise
     if now <= deadline:
         return Verdict(deadline)
-    return Verdict(deadline, True, *(_broken(scheduler, now) or _late(plan)))
+    return Verdict(deadline, True, *(_broken(scheduler, now) or _late(plan, now)))
 
 
 def _broken(
@@ -100,9 +101,11 @@ def _broken(
     return None
 
 
-def _late(plan: PlanFacts) -> tuple[str, datetime | None, Text]:
+def _late(plan: PlanFacts, now: datetime) -> tuple[str, datetime | None, Text]:
     if plan.open_state:
         return "running" if plan.open_state == "running" else "waiting", None, ""
+    if plan.paused_until and now < plan.paused_until:
+        return "plan_paused", plan.paused_until, ""
     if plan.last_state:
         return plan.last_state, None, plan.last_error
     return "gone" if plan.gone else "not_started", None, ""

@@ -22,6 +22,7 @@ from ...runs import words
 from ..engine_messages import stored_text
 from ..locks import try_lock
 from ..plan import monitors
+from ..plan.chats import chat_messages, say_after_commit
 from ..plan.mails import make_mails, queue
 from ..server_alerts import tell_operator
 from ..states import BAD_STATES, OPEN_STATES
@@ -65,12 +66,16 @@ def announce(job):
     """Tell everybody who wants to know how a run ended."""
     plan = job.plan_id.sudo()
     recovered, mails = False, job.env["mail.mail"].sudo()
+    is_told = False
     with plan._harmless():
         recovered = _note_alarms(job, _ended(job))
     with plan._harmless():
         _update_attention(job, recovered)
     with plan._harmless():
-        if is_worth_a_mail(_ended(job), recovered, _wishes_of(plan)):
+        is_told = not plan._is_snoozed() and is_worth_a_mail(
+            _ended(job), recovered, _wishes_of(plan)
+        )
+        if is_told:
             mails = make_mails(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
         if job.state in BAD_STATES or recovered or job.bad_packs:
@@ -80,7 +85,22 @@ def announce(job):
     with plan._harmless():
         ping(job, job.state, monitors.END_PATIENCE)
     with plan._harmless():
+        if is_told:
+            _say_in_chat(job, lambda plan: compose_mail(job, plan, recovered))
+    with plan._harmless():
         _deliver(job, mails)
+
+
+def _say_in_chat(job, compose):
+    try:
+        messages = chat_messages(job.plan_id, compose)
+    except EngineError as error:
+        _note(job, error.message)
+        return
+    if runner.is_runner(job.env):
+        _ping_now(job, messages, monitors.END_PATIENCE, attempts=3)
+    else:
+        say_after_commit(job.plan_id, messages)
 
 
 def _ended(job):
@@ -112,6 +132,8 @@ def _note_alarms(job, run):
 def _update_attention(job, recovered):
     plan = job.plan_id.sudo()
     if job.state in BAD_STATES:
+        if plan._is_snoozed():
+            return
         note = stored_text(job, "error")
         plan._ask_attention(job.kind, lambda plan: summary_line(job, plan), note=note)
     elif recovered:

@@ -2,11 +2,10 @@
 
 from ..engine_messages import displayed, translate
 from ..moments import as_iso
-from ..plan.mails import link_to, mail_facts
+from ..plan.mails import GREEN, RED, YELLOW, link_to, mail_facts
 from ..states import BAD_STATES
 
-COLORS = {"failure": "#b02a37", "partial": "#997404"}
-GOOD_COLOR = "#146c43"
+COLORS = {"failure": RED, "partial": YELLOW}
 
 
 def kind_in_words(job, env):
@@ -95,7 +94,7 @@ def compose_mail(job, plan, recovered):
     state = "partial" if local.size_drop or local.bad_packs else local.state
     return {
         "title": summary_line(local, plan, recovered),
-        "color": COLORS.get(state, GOOD_COLOR),
+        "color": COLORS.get(state, GREEN),
         "intro": False,
         "problems": _problems(local),
         "facts": [

@@ -5,12 +5,13 @@ from ...engine.policy.overdue import promised_hours
 from ..audited import active_in_words, kept, rules_in_words, used_storages
 from ..copy.states import PRESENT_STATES
 from ..mixins.backup_retention_mixin import RULES
+from .pausing import NOT, long_pause
 
 PARTS = ("include_database", "include_filestore", "include_addons")
 RARER = ("hourly", "daily", "weekly", "monthly", "manual")
 WATCHING = ("promise_hours", "verify_every", "drill_every", "alert_failure")
 PEOPLE = ("alert_user_ids", "alert_group_ids", "attention_user_ids")
-MONITORS = ("ping_url", "push_url", "webhook_url")
+MONITORS = ("ping_url", "push_url", "webhook_url", "chat_url")
 # what silences a plan is written down, and asks nobody: backups stay what they are
 UNASKED = frozenset({"alerts"})
 FIELDS = frozenset(
@@ -28,6 +29,8 @@ FIELDS = frozenset(
         *PEOPLE,
         *MONITORS,
         "alert_emails",
+        "snoozed_until",
+        "paused_until",
     }
 )
 
@@ -42,7 +45,7 @@ def texts(plan):
         "keys": _readers_in_words(plan),
         "retention": rules_in_words(plan),
         "contents": ", ".join(_contents(plan)),
-        "schedule": plan.frequency,
+        "schedule": _schedule_in_words(plan),
         "alerts": _alerts_in_words(plan),
         "active": active_in_words(plan),
     }
@@ -57,8 +60,8 @@ def values(plan):
         "keys": (*_readers(plan), has_backups(plan)),
         "retention": kept(plan),
         "contents": set(_contents(plan)),
-        "schedule": (plan.frequency, has_backups(plan)),
-        "alerts": (_watching(plan), _told(plan)),
+        "schedule": (plan.frequency, has_backups(plan), long_pause(plan)),
+        "alerts": (_watching(plan), _told(plan), plan.snoozed_until or NOT),
         "active": plan.active,
     }
 
@@ -73,14 +76,14 @@ def weakens(action, before, now):
         (had, used), (has, _) = before, now
         return bool(has - had - used)
     if action == "schedule":
-        (was, had_backups), (frequency, _) = before, now
+        (was, had_backups, paused), (frequency, _, pauses) = before, now
         is_rarer = RARER.index(frequency) > RARER.index(was)
-        return is_rarer and (had_backups or frequency == "manual")
+        is_paused = pauses > paused and had_backups
+        return is_paused or (is_rarer and (had_backups or frequency == "manual"))
     if action == "alerts":
-        (watched, told), (watches, tells) = before, now
-        return bool(told - tells) or any(
-            a < b for a, b in zip(watches, watched, strict=True)
-        )
+        (watched, told, snoozed), (watches, tells, snoozes) = before, now
+        is_less = any(a < b for a, b in zip(watches, watched, strict=True))
+        return bool(told - tells) or is_less or snoozes > snoozed
     if action == "encryption":
         return now == "none"
     if action == "keys":
@@ -114,6 +117,11 @@ def has_backups(plan):
     lose."""
     stored = [("plan_id", "=", plan.id), ("state", "in", PRESENT_STATES)]
     return bool(plan.env["backup.copy"].sudo().search_count(stored, limit=1))
+
+
+def _schedule_in_words(plan):
+    until = plan.paused_until and f"paused_until: {plan.paused_until}"
+    return ", ".join(filter(None, [plan.frequency, until]))
 
 
 def _watching(plan):
@@ -150,6 +158,8 @@ def _alerts_in_words(plan):
     people = [who for name in PEOPLE for who in plan[name].mapped("display_name")]
     sealed = plan.sealed_secrets or {}
     monitors = [name for name in MONITORS if name in sealed]
+    if plan.snoozed_until:
+        watching.append(f"snoozed_until: {plan.snoozed_until}")
     return ", ".join([*watching, *dict.fromkeys(people), *_emails(plan), *monitors])
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
@@ -9,15 +10,19 @@ from odoo.tools import mail
 
 from ... import odoo_config, runner
 from ...compat import MEMBER_OF
-from ...engine.monitoring.ping import check_url
+from ...engine.monitoring.ping import check_url, send_all
 from ...engine.policy.schedule import Schedule, next_time
-from ..engine_messages import translate, translate_engine_errors
+from ..actions import notification
+from ..engine_messages import format_error, translate, translate_engine_errors
 from ..moments import from_odoo_datetime, to_odoo_datetime
+from . import chats
 from .mails import compose_test, make_mails
 from .recipients import alert_recipients, alert_users, delivery_problems
 
 _logger = logging.getLogger(__name__)
 
+LONGEST_SNOOZE = timedelta(days=31)
+TEST_PATIENCE = 15.0  # seconds that somebody waits for a chat
 DIGEST_MINUTE = 8 * 60  # of Monday, in the plan's time zone
 # runs that make backups, and runs that look at them, are mended apart
 ATTENTION = {"backup": "dfr_backup.mail_activity_type_backup"}
@@ -97,6 +102,23 @@ class BackupAlertsMixin(models.AbstractModel):
         "the backup "
         "is overdue. The server itself calls it, also inside of your network.",
     )
+    chat_service = fields.Selection(
+        [("slack", "Slack"), ("teams", "Microsoft Teams"), ("ntfy", "ntfy")],
+        string="Chat",
+        help="Gets the messages that go out by mail, in the language of the company.",
+    )
+    chat_url = fields.Char(
+        "Chat Address",
+        compute="_compute_secrets",
+        inverse="_inverse_chat_url",
+        help="Slack: the address of an incoming webhook. Teams: that of a workflow "
+        "that posts when a webhook request is received. ntfy: that of the topic.",
+    )
+    snoozed_until = fields.Datetime(
+        copy=False,
+        help="Until then nobody is told of failures and of an overdue backup by mail, "
+        "activity or chat. Monitors are. At most a month.",
+    )
     alert_trouble = fields.Text(
         compute="_compute_alert_trouble",
         help="Why mails about this plan may not arrive.",
@@ -146,6 +168,21 @@ class BackupAlertsMixin(models.AbstractModel):
                         self.env._("“%s” is no mail address.", part.strip())
                     )
 
+    @api.constrains("snoozed_until")
+    def _check_snoozed_until(self):
+        latest = fields.Datetime.now() + LONGEST_SNOOZE
+        for plan in self:
+            if plan.snoozed_until and plan.snoozed_until > latest:
+                raise ValidationError(
+                    self.env._("Alerts can be snoozed for a month at most.")
+                )
+
+    def _is_snoozed(self):
+        until = self.sudo().snoozed_until
+        # a clock that was ahead must not silence a plan for years
+        now = fields.Datetime.now()
+        return bool(until) and now < until <= now + LONGEST_SNOOZE
+
     def _inverse_ping_url(self):
         self._encrypt_address("ping_url")
 
@@ -154,6 +191,9 @@ class BackupAlertsMixin(models.AbstractModel):
 
     def _inverse_webhook_url(self):
         self._encrypt_address("webhook_url")
+
+    def _inverse_chat_url(self):
+        self._encrypt_address("chat_url")
 
     def _encrypt_address(self, name):
         """Keep the address of a monitor, which holds a token, as a secret."""
@@ -222,6 +262,25 @@ class BackupAlertsMixin(models.AbstractModel):
                 else self.env._("To %s. Look whether it arrives.", addresses),
             },
         }
+
+    def action_test_chat(self):
+        """Say something in the chat, now, and tell whether that was taken."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        with translate_engine_errors(self.env):
+            messages = chats.chat_messages(self, chats.compose_test)
+        if not messages:
+            raise UserError(self.env._("Choose the chat and enter its address first."))
+        outbound = odoo_config.outbound_rules()
+        problems = send_all(messages, TEST_PATIENCE, attempts=1, outbound=outbound)
+        if problems:
+            text = format_error(self.env, problems[0])
+            return notification(self.env._("The message failed"), text, "danger")
+        return notification(
+            self.env._("The message was accepted"),
+            self.env._("Check that it arrives."),
+            "success",
+        )
 
     # === ACTIVITIES === #
 

@@ -23,6 +23,7 @@ from . import audited, due
 from .beginning import profile_defaults, quiet_time
 from .copies import newest_of_each_storage, newest_whole_copy
 from .overdue import reason_in_words, remedies, verdicts
+from .pausing import slot_after
 from .retention import fates, preview
 from .warnings import warnings_of
 
@@ -101,6 +102,10 @@ class BackupPlan(models.Model):
     )
     next_run = fields.Datetime(
         compute="_compute_next_run", store=True, readonly=False, copy=False, index=True
+    )
+    paused_until = fields.Datetime(
+        copy=False,
+        help="Until then no run of this plan is started by its schedule.",
     )
     include_database = fields.Boolean("Database", default=True)
     include_filestore = fields.Boolean("Attachments", default=True)
@@ -224,7 +229,9 @@ class BackupPlan(models.Model):
         "A backup can be smaller by 1 to 99 percent.",
     )
 
-    @api.depends("frequency", "time", "weekday", "monthday", "tz", "active")
+    @api.depends(
+        "frequency", "time", "weekday", "monthday", "tz", "active", "paused_until"
+    )
     def _compute_next_run(self):
         now = fields.Datetime.now()
         for plan in self:
@@ -256,6 +263,8 @@ class BackupPlan(models.Model):
         "kit_downloaded_at",
         "verify_every",
         "drill_every",
+        "snoozed_until",
+        "paused_until",
     )
     def _compute_warnings(self):
         for plan in self:
@@ -360,6 +369,7 @@ class BackupPlan(models.Model):
             "tz",
             "active",
             "next_run",
+            "paused_until",
         } & set(vals):
             self._wake_up_on_time()
         return result
@@ -403,12 +413,13 @@ class BackupPlan(models.Model):
     # === SCHEDULE === #
 
     def _next_after(self, moment):
-        """Return the next time of the schedule after ``moment`` (naive, in UTC), or
-        False."""
+        """Return the next time of the schedule after ``moment`` (naive, in UTC) and
+        after a pause, or False."""
         schedule = self._schedule()
         if not schedule:
             return False
-        return to_odoo_datetime(next_time(schedule, from_odoo_datetime(moment)))
+        after = max(moment, self.paused_until or moment)
+        return to_odoo_datetime(next_time(schedule, from_odoo_datetime(after)))
 
     def _schedule(self):
         """Return when it runs, as the engine knows it; None: never by itself."""
@@ -535,6 +546,19 @@ class BackupPlan(models.Model):
         self.ensure_one()
         self.env["backup.job"]._check_manager()
         return form_action(self.sudo()._request_run("manual"))
+
+    def action_skip_next(self):
+        """Leave out the next scheduled run, and none after it."""
+        self.ensure_one()
+        self.env["backup.job"]._check_manager()
+        skipped = self.next_run
+        if not skipped or skipped != slot_after(self, fields.Datetime.now()):
+            raise UserError(
+                self.env._("There is no scheduled run that could be skipped.")
+            )
+        self.paused_until = skipped
+        self.env["backup.audit"]._note("schedule", self, "", f"skipped: {skipped}")
+        return True
 
     def _request_run(self, trigger):
         """Return the run that serves this request: a new one, or the one that waits

@@ -7,9 +7,10 @@ from datetime import timedelta
 from odoo import fields
 
 from ...compat import lock_free
+from ...engine.errors import EngineError
 from ...runs.state import RunState
 from ..server_alerts import tell_operator
-from . import mails, monitors
+from . import chats, mails, monitors
 from .copies import newest_copies, newest_of_each_storage, untrusted_since
 
 _logger = logging.getLogger(__name__)
@@ -87,11 +88,18 @@ def watch_promises(plans):
     longer is."""
     told_or_active = ["|", ("active", "=", True), ("overdue_told_at", "!=", False)]
     found = plans.sudo().with_context(active_test=False).search(told_or_active)
-    changed = found.filtered(lambda plan: plan.is_overdue != bool(plan.overdue_told_at))
+    changed = found.filtered(_has_news)
     for plan in changed.filtered(lambda plan: plan._may_speak()):
         with plan._harmless():
             if lock_free(plan):
                 _tell_overdue(plan) if plan.is_overdue else _forget_overdue(plan)
+
+
+def _has_news(plan):
+    """Tell whether a plan has become overdue, which is told after a snooze, or is no
+    longer."""
+    told = bool(plan.overdue_told_at)
+    return plan.is_overdue != told and (told or not plan._is_snoozed())
 
 
 def _tell_overdue(plan):
@@ -103,8 +111,19 @@ def _tell_overdue(plan):
     )
     if plan.alert_failure:
         mails.queue(plan.env, mails.make_mails(plan, mails.compose_overdue))
+        with plan._harmless():
+            _say_overdue(plan)
     tell_operator(plan, mails.compose_overdue)
     monitors.ping_overdue(plan)
+
+
+def _say_overdue(plan):
+    try:
+        messages = chats.chat_messages(plan, mails.compose_overdue)
+    except EngineError as error:
+        _logger.warning("Plan %s: %s", plan.name, error.message)
+    else:
+        chats.say_after_commit(plan, messages)
 
 
 def _forget_overdue(plan):
@@ -158,4 +177,6 @@ def due_moments(plans):
     ((*moments,),) = plans._read_group([("active", "=", True)], [], names)
     waiting = plans.search([("overdue_told_at", "=", False)])
     deadlines = filter(None, waiting.mapped("promise_deadline"))
-    return [*moments, *(moment + timedelta(seconds=1) for moment in deadlines)]
+    snoozed = plans.search([("snoozed_until", ">", fields.Datetime.now())])
+    ends = [*deadlines, *snoozed.mapped("snoozed_until")]
+    return [*moments, *(moment + timedelta(seconds=1) for moment in ends)]

@@ -8,6 +8,7 @@ from odoo.tools import groupby
 
 from .recipients import alert_recipients
 
+RED, YELLOW, GREEN = "#b02a37", "#997404", "#146c43"
 HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "OOF"}
 
 
@@ -57,7 +58,7 @@ def compose_overdue(plan):
     base = {"plan": plan.name, "database": plan.env.cr.dbname}
     return {
         "title": plan.env._("Backup overdue: %(plan)s (%(database)s)", **base),
-        "color": "#b02a37",
+        "color": RED,
         "intro": plan.env._(
             "A new verified backup was expected by %s.",
             plan._in_words(plan.promise_deadline),
@@ -91,7 +92,7 @@ def compose_digest(plan):
     }
     return {
         "title": plan.env._("Weekly backup report: %(plan)s (%(database)s)", **base),
-        "color": "#b02a37" if plan.is_overdue else "#146c43",
+        "color": RED if plan.is_overdue else GREEN,
         "intro": False,
         "problems": [overdue] if plan.is_overdue else [],
         "facts": [
@@ -106,7 +107,7 @@ def compose_digest(plan):
 def compose_test(plan):
     return {
         "title": plan.env._("Test: backup mails arrive"),
-        "color": "#146c43",
+        "color": GREEN,
         "intro": plan.env._(
             "Everything is fine. Someone has pressed “Send a Test Mail”."
         ),

@@ -75,6 +75,7 @@ def _facts_from(plan, runs, jobs, good):
         promised_since=from_odoo_datetime(plan.promised_since),
         last_good=from_odoo_datetime(good),
         gone="success" in ended and not good,
+        paused_until=from_odoo_datetime(plan.paused_until),
         last_state=last,
         last_error=stored_text(jobs[ended[last][1]], "error") if last else "",
         open_state=next(
@@ -120,6 +121,7 @@ def reason_in_words(plan, verdict):
             "Odoo's scheduled action has been failing since %s.", moment
         ),
         "paused": detail,
+        "plan_paused": plan.env._("The plan is paused until %s.", moment),
         "running": plan.env._("A run is still in progress."),
         "waiting": plan.env._("A run is waiting to start."),
         "failure": plan.env._("The last run failed: %s", detail),
@@ -158,6 +160,7 @@ def remedies(env):
         "paused": env._(
             "The command “odoo backup resume” ends the pause, on the server."
         ),
+        "plan_paused": env._("Clear “Paused Until” in the plan to resume it."),
         "gone": env._("Check the storages of the plan, scan them, and run a backup."),
         "waiting": env._("Check the runs: another one may be blocking it."),
         "not_started": env._("Press “Run Backup Now”, and check the plan's schedule."),

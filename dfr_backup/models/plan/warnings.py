@@ -1,6 +1,8 @@
 """What is allowed in a plan and dangerous, and why. The form says it while it is
 changed."""
 
+from odoo import fields
+
 from ...engine.errors import EngineError
 from ..engine_messages import format_error
 from .incremental import obstacle_of
@@ -21,6 +23,8 @@ def warnings_of(plan):
         "contents": contents_warning(plan),
         "incremental": incremental_warning(plan),
         "schedule": schedule_warning(plan),
+        "pause": pause_warning(plan),
+        "snooze": snooze_warning(plan),
         "off_site": off_site_warning(plan),
         "retention": retention_warning(plan),
         "encryption": encryption_warning(plan),
@@ -77,6 +81,24 @@ def schedule_warning(plan):
             interval=INTERVALS[plan.frequency],
         )
     return False
+
+
+def pause_warning(plan):
+    if not plan.paused_until or plan.paused_until <= fields.Datetime.now():
+        return False
+    return plan.env._(
+        "The plan is paused until %s: its schedule starts no run before.",
+        plan._in_words(plan.paused_until),
+    )
+
+
+def snooze_warning(plan):
+    if not plan._is_snoozed():
+        return False
+    return plan.env._(
+        "Alerts are snoozed until %s: until then nobody is told of a failure.",
+        plan._in_words(plan.snoozed_until),
+    )
 
 
 def off_site_warning(plan):

@@ -1,0 +1,60 @@
+"""What a plan says in a chat: what its mails say, in the language of the company."""
+
+from functools import partial
+
+from ...engine.concurrency.background import in_thread
+from ...engine.monitoring.chat import CHATS, Notice
+from .mails import RED, YELLOW, link_to, mail_facts
+from .monitors import send_and_log
+
+TONES = {RED: "danger", YELLOW: "warning"}
+
+
+def chat_messages(plan, compose):
+    """Return the requests that say in the chat of ``plan`` what a mail would say, none
+    without a chat. ``compose`` is as for ``make_mails``. Raise EngineError."""
+    plan = plan.sudo()
+    url = plan.chat_service and plan._read_secret("chat_url")
+    if not url:
+        return []
+    lang = plan.env.company.partner_id.lang or "en_US"
+    localized = plan.with_context(lang=lang, tz=plan.tz)
+    return [CHATS[plan.chat_service](url, notice_of(compose(localized)))]
+
+
+def notice_of(values):
+    """Return the values of a mail as what stands in a chat."""
+    lines = [values["intro"]]
+    for problem in values["problems"]:
+        parts = (problem["what"], problem["why"])
+        lines += [": ".join(filter(None, parts)), problem["todo"]]
+    lines += [f"{label}: {text}" for label, text in values["facts"]]
+    return Notice(
+        values["title"],
+        tuple(line for line in lines if line),
+        TONES.get(values["color"], "success"),
+        values["link"],
+        values["button"],
+    )
+
+
+def say_after_commit(plan, messages):
+    """Send them when the transaction is committed, in a thread: nobody here may wait
+    for it."""
+    if messages:
+        send = partial(send_and_log, messages)
+        plan.env.cr.postcommit.add(lambda: in_thread(send, "dfr_backup chat"))
+
+
+def compose_test(plan):
+    return {
+        "title": plan.env._("A test: messages about backups arrive"),
+        "color": "#146c43",
+        "intro": plan.env._(
+            "Nothing is wrong. Somebody has pressed “Send a Test Message”."
+        ),
+        "problems": [],
+        "facts": mail_facts(plan),
+        "link": link_to(plan, plan),
+        "button": plan.env._("Open the Plan"),
+    }
