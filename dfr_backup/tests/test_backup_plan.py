@@ -2,7 +2,7 @@ from datetime import datetime, timedelta
 
 from odoo import fields
 from odoo.exceptions import UserError, ValidationError
-from odoo.tests import freeze_time, tagged
+from odoo.tests import freeze_time, new_test_user, tagged
 
 from ..engine.policy.schedule import quiet_hours
 from ..models.plan import due
@@ -11,6 +11,37 @@ from .common import BackupCase
 
 @tagged("post_install", "-at_install")
 class TestBackupPlan(BackupCase):
+    def test_whoever_changes_a_plan_stands_beside_it(self):
+        boss = new_test_user(self.env, "plan-boss", "dfr_backup.group_manager")
+        self.env.cr.precommit.run()
+        plan = self.plan.with_user(boss)
+        plan.write({"frequency": "hourly", "retention": "year"})
+        self.env.cr.precommit.run()
+        said = self.plan.message_ids[0]
+        changed = said.sudo().tracking_value_ids.field_id.mapped("name")
+        self.assertEqual(set(changed), {"frequency", "promise_hours", "retention"})
+        self.assertEqual(said.author_id, boss.partner_id)
+
+    def test_the_form_counts_runs_and_backups_and_leads_to_them(self):
+        job = self.run_now()
+        self.finalize(job)
+        self.end(job)
+        self.record_copy(job)
+        self.assertEqual((self.plan.job_count, self.plan.backup_count), (1, 1))
+        action = self.plan.action_view_backups()
+        found = self.env[action["res_model"]].search(action["domain"])
+        self.assertEqual(found, job.copy_ids.backup_id)
+        self.assertEqual(self.env["backup.plan"].new().job_count, 0)
+
+    def test_the_form_leads_to_what_was_weakened(self):
+        before = self.plan.change_count
+        self.env["backup.audit"]._note("retention", self.plan, "a", "b")
+        self.plan.invalidate_recordset()
+        self.assertEqual(self.plan.change_count, before + 1)
+        action = self.plan.action_view_changes()
+        lines = self.env[action["res_model"]].search(action["domain"])
+        self.assertEqual(lines[0].record, self.plan.display_name)
+
     def test_installation_leaves_a_plan_that_works(self):
         plan = self.env["backup.plan"]._create_default()
         self.assertEqual(plan.frequency, "daily")

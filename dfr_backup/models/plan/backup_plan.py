@@ -69,7 +69,7 @@ class BackupPlan(models.Model):
     )
 
     name = fields.Char(required=True)
-    active = fields.Boolean(default=True)
+    active = fields.Boolean(default=True, tracking=True)
     sequence = fields.Integer(default=10)
     frequency = fields.Selection(
         [
@@ -81,45 +81,58 @@ class BackupPlan(models.Model):
         ],
         required=True,
         default="daily",
+        tracking=True,
     )
     time = fields.Float(
         default=lambda self: quiet_time(self.env),
         help="Hours and minutes. An hourly plan uses the minutes. A new plan gets a "
         "time between 01:00 and 05:00 that depends on the database, so that the "
         "databases of a server do not all begin at once.",
+        tracking=True,
     )
     weekday = fields.Selection(
-        [(str(number), name) for number, name in enumerate(WEEKDAYS)], default="0"
+        [(str(number), name) for number, name in enumerate(WEEKDAYS)],
+        default="0",
+        tracking=True,
     )
     monthday = fields.Integer(
-        string="Day of Month", default=1, help="Uses the last day in shorter months."
+        string="Day of Month",
+        default=1,
+        help="Uses the last day in shorter months.",
+        tracking=True,
     )
     tz = fields.Selection(
         lambda self: [(name, name) for name in sorted(available_timezones())],
         string="Time Zone",
         required=True,
         default=lambda self: self.env.user.tz or "UTC",
+        tracking=True,
     )
     next_run = fields.Datetime(
         compute="_compute_next_run", store=True, readonly=False, copy=False, index=True
     )
     paused_until = fields.Datetime(
         copy=False,
+        tracking=True,
         help="Until then no run of this plan is started by its schedule.",
     )
-    include_database = fields.Boolean("Database", default=True)
-    include_filestore = fields.Boolean("Attachments", default=True)
-    include_addons = fields.Boolean("Custom Addons", default=True)
+    include_database = fields.Boolean("Database", default=True, tracking=True)
+    include_filestore = fields.Boolean("Attachments", default=True, tracking=True)
+    include_addons = fields.Boolean("Custom Addons", default=True, tracking=True)
     incremental = fields.Boolean(
         "Incremental: store each attachment once",
         help="Attachments never change: a backup stores only those that its storage "
         "does not have yet, and shares the others with the backups before it.",
+        tracking=True,
     )
     storage_ids = fields.Many2many(
         "backup.storage",
         string="Storages",
         default=lambda self: self.env["backup.storage"].search([], limit=1),
+        tracking=True,
     )
+    retention = fields.Selection(tracking=True)
+    encryption = fields.Selection(tracking=True)
     lock_timeout = fields.Integer(
         "Max. Wait for Locked Tables",
         default=60,
@@ -155,6 +168,7 @@ class BackupPlan(models.Model):
         default="7",
         help="Each copy is verified when it is stored. This looks at the newest ones "
         "again.",
+        tracking=True,
     )
     verify_newest = fields.Integer(
         string="Newest Copies", default=1, help="So many in each storage are read back."
@@ -175,6 +189,7 @@ class BackupPlan(models.Model):
         "by row count and file by file, booted, and dropped. It needs as much space as "
         "the "
         "database, for a while.",
+        tracking=True,
     )
     next_drill = fields.Datetime(
         compute="_compute_next_drill", store=True, readonly=False, copy=False
@@ -189,6 +204,7 @@ class BackupPlan(models.Model):
         help="So many hours after its last good backup the plan is overdue when there "
         "is no new "
         "one, for whatever reason: also when Odoo has not run. 0: it promises nothing.",
+        tracking=True,
     )
     promised_since = fields.Datetime(
         compute="_compute_promised_since", store=True, copy=False
