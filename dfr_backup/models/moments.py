@@ -4,7 +4,9 @@ which have one."""
 from datetime import timezone
 from zoneinfo import ZoneInfo
 
-from odoo.tools.misc import format_date, format_time
+from babel.dates import format_date
+
+from odoo.tools.misc import babel_locale_parse, format_time, get_lang
 
 
 def from_odoo_datetime(value):
@@ -30,5 +32,6 @@ def in_words(env, value):
     if not value:
         return ""
     tz = env.context.get("tz") or "UTC"
+    locale = babel_locale_parse(get_lang(env).code)
     day = from_odoo_datetime(value).astimezone(ZoneInfo(tz)).date()
-    return f"{format_date(env, day)} {format_time(env, value, tz, 'short')}"
+    return f"{format_date(day, locale=locale)} {format_time(env, value, tz, 'short')}"

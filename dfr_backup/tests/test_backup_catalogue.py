@@ -526,8 +526,9 @@ class TestBackupCatalogue(CatalogueCase):
         self.assertEqual(preview.count("data-fate='kept'"), 1)
         for copy in copies:
             self.assertIn(f"data-copy='{copy.id}'", preview)
-        self.assertEqual(bool(copies[3].expires_at), True)
-        self.assertLessEqual(copies[3].expires_at, fields.Datetime.now())
+        next_backup = self.plan._next_after(fields.Datetime.now())
+        self.assertEqual(copies[3].expires_at, next_backup)
+        self.assertGreater(copies[0].expires_at, next_backup)
 
     def test_preview_of_a_storage_where_nothing_goes_has_nothing_that_goes(self):
         self.keep_two()

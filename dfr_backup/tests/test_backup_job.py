@@ -219,8 +219,13 @@ class TestBackupJob(BackupCase):
         job.write({"date_start": "2026-10-12 02:00:00"})
         job.write({"date_end": "2026-10-12 02:01:30"})
         self.assertEqual((job.average_size, job.average_minutes), (3, 1.5))
+        job.state = "failure"
+        nothing_stored = self.run_now()
+        self.assertNotEqual(nothing_stored, job)
         (found,) = job._read_group(
-            [("id", "=", job.id)], [], ["average_size:avg", "average_minutes:avg"]
+            [("id", "in", (job | nothing_stored).ids)],
+            [],
+            ["average_size:avg", "average_minutes:avg"],
         )
         self.assertEqual(found, (3, 1.5))
 

@@ -188,7 +188,13 @@ def test_nothing_is_cut_off(shop, show, width):
 
 def test_a_telephone_shows_cards(show, reader):
     reader.set_viewport_size({"width": 390, "height": 900})
-    for path in ("backup-runs", "stored-backups", "backup-plans", "backup-storages"):
+    for path in (
+        "all-backups",
+        "backup-runs",
+        "stored-backups",
+        "backup-plans",
+        "backup-storages",
+    ):
         page = show(path, ".o_kanban_record")
         await_fit(page, ".o_content")
 

@@ -26,6 +26,13 @@ PERSIST_TRIES = 5
 MIB = 2**20
 
 
+class KnownFloat(fields.Float):
+    """A number that is not known when it is 0: averages leave it out."""
+
+    def convert_to_column(self, value, record, values=None, validate=True):
+        return super().convert_to_column(value, record, values, validate) or None
+
+
 class BackupJob(models.Model):
     _name = "backup.job"
     _inherit = ["backup.record.mixin", "backup.error.mixin", "backup.secret.mixin"]
@@ -99,14 +106,14 @@ class BackupJob(models.Model):
     archive_size = fields.Float(digits=(20, 0), help="In bytes.")
     archive_sha256 = fields.Char(string="SHA-256")
     # what graphs and pivots show: their numbers have no units
-    average_size = fields.Float(
+    average_size = KnownFloat(
         "Average Size (MiB)",
         compute="_compute_average_size",
         store=True,
         aggregator="avg",
         help="With the attachments that are in packs.",
     )
-    average_minutes = fields.Float(
+    average_minutes = KnownFloat(
         "Average Duration (Minutes)",
         compute="_compute_average_minutes",
         store=True,

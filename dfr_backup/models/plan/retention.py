@@ -7,8 +7,9 @@ from markupsafe import Markup
 from ...engine.messages import Size
 from ...engine.policy.expiry import expires_at
 from ...engine.policy.retention import Copy, plan_retention
+from ...engine.policy.schedule import next_time
 from ..engine_messages import translate
-from ..moments import from_odoo_datetime, in_words, to_odoo_datetime
+from ..moments import in_words, to_odoo_datetime
 from .copies import stored
 
 COMING = "next"  # the backup that is made next, among the identifiers of copies
@@ -40,12 +41,14 @@ def fates(plan, storage):
     policy, now = rules_for(plan, storage)._policy(), _now()
     decision = plan_retention(facts, policy, plan.tz, now)
     ends = expires_at(facts, policy, plan.tz, now, plan._schedule())
+    coming = _next_backup(plan)  # nothing is deleted before there is one
     return {
         int(verdict.identifier): (
-            to_odoo_datetime(ends[verdict.identifier]),
+            to_odoo_datetime(end and max(end, coming)),
             reasons_in_words(plan.env, verdict.reasons),
         )
         for verdict in decision.verdicts
+        for end in [ends[verdict.identifier]]
     }
 
 
@@ -86,10 +89,16 @@ def preview(plan, storage):
 
 def _after_the_next(plan, facts, policy):
     """Return what becomes of each copy once there is one backup more."""
-    moment = from_odoo_datetime(plan._next_after(to_odoo_datetime(_now()))) or _now()
+    moment = _next_backup(plan)
     coming = Copy(COMING, moment, verified=True)
     decision = plan_retention([*facts, coming], policy, plan.tz, moment)
     return [v for v in decision.verdicts if v.identifier != COMING]
+
+
+def _next_backup(plan):
+    """Return when the plan runs next; now, when somebody has to start it."""
+    schedule, now = plan._schedule(), _now()
+    return next_time(schedule, now) if schedule else now
 
 
 def _summary(env, going, copies):
@@ -154,7 +163,7 @@ def _row(copy, verdict, ends):
     return Markup("<tr data-fate='%s' data-copy='%s' class='%s'>%s</tr>") % (
         fate,
         copy.id,
-        "" if verdict.keep else "text-danger",
+        "" if verdict.keep else "text-muted",
         Markup().join(Markup("<td>%s</td>") % cell for cell in cells),
     )
 
