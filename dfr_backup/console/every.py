@@ -29,7 +29,8 @@ APPLICATION = "dfr_backup all"
 POLL = 2.0  # seconds between two looks at the runs
 SUPERVISE = 30.0  # seconds; Odoo's scheduled actions may not run
 ENDED = """
-    SELECT state, error, error_code, duration, archive_size
+    SELECT state, error, error_code, duration,
+           archive_size + coalesce(packed_size, 0)
       FROM backup_job WHERE id = %s AND state NOT IN ('pending', 'running')
 """
 FAILED = 1

@@ -162,7 +162,7 @@ class BackupMonitor(models.AbstractModel):
         good += [("plan_id", "in", plans.ids), ("state", "=", "success")]
         newest = jobs._read_group(good, ["plan_id"], ["id:max"])
         last = jobs.browse([number for _plan, number in newest])
-        return {job.plan_id.id: int(job.archive_size) or None for job in last}
+        return {job.plan_id.id: _size_of(job) for job in last}
 
     # === METRICS === #
 
@@ -259,8 +259,8 @@ class BackupMonitor(models.AbstractModel):
             Metric(
                 "dfr_backup_last_size_bytes",
                 "gauge",
-                "The size of the last backup's archive.",
-                [(labels[job.plan_id.id], job.archive_size or None) for job in last],
+                "The size of the last backup, with its attachments in packs.",
+                [(labels[job.plan_id.id], _size_of(job)) for job in last],
             ),
             *self._restore_test_metrics(tests, labels),
         ]
@@ -323,8 +323,12 @@ class BackupMonitor(models.AbstractModel):
             Metric(
                 "dfr_backup_storage_bytes",
                 "gauge",
-                "The size of the verified copies in a storage.",
-                [(labels[storage.id], size) for storage, _count, size in stored],
+                "The size of the verified copies in a storage, and of the packs that "
+                "they share.",
+                [
+                    (labels[storage.id], size + storage.packs_size)
+                    for storage, _count, size in stored
+                ],
             ),
             Metric(
                 "dfr_backup_storage_free_bytes",
@@ -351,3 +355,9 @@ def _hash(token):
 
 def _timestamp(moment):
     return moment.timestamp() if moment else None
+
+
+def _size_of(job):
+    """Return the bytes of a backup, None when it has no archive: attachments in packs
+    belong to it, whoever has stored them."""
+    return int(job.archive_size + job.packed_size) or None

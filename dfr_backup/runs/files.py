@@ -162,6 +162,7 @@ class FilesRun(StoringRun):
             Manifest(job.run_state.manifest or {}),
         )
         content = store(target, archive, packed, self._sign, progress, target.retries)
+        self.context.packs.note_needs(storage, job.archive_name, packed.uses)
         return content, {"packs": len(packed.uses), "new_size": packed.new_bytes}
 
     def verify(self, progress: Progress, storage: StorageRecord) -> None:

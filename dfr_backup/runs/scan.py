@@ -1,6 +1,7 @@
 """The catalogue, rebuilt from what a storage holds."""
 
 from ..engine.catalog.scan import scan
+from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Message, _
 from ..engine.progress import Progress
 from .base import Run
@@ -25,8 +26,19 @@ class ScanRun(Run):
         """Read every manifest, compare it with its archive, and write down what is
         there."""
         target = storage._get_storage()
-        found = target.with_retries(lambda: list(scan(target, progress)), progress)
+        sizes: dict[str, int] = {}  # of the packs that any backup needs
+
+        def note_needs(sidecar: Sidecar) -> None:
+            if sidecar.packs is not None:
+                self.context.packs.note_needs(storage, sidecar.key, sidecar.packs)
+                sizes.update({use.key: use.size for use in sidecar.packs})
+
+        found = target.with_retries(
+            lambda: list(scan(target, progress, note_needs)), progress
+        )
         self.context.catalogue.record_scan(storage, found, progress)
+        keys = {item.key for item in found}
+        self.context.packs.note_scanned(storage, keys, sum(sizes.values()))
         for item in found:
             if item.problem:
                 # what has no readable manifest may well be somebody else's

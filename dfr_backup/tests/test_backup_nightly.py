@@ -1,12 +1,18 @@
-"""What incremental backups read again each night, and who hears of damage."""
+"""What incremental backups read again each night, who hears of damage, and what
+deleting them frees."""
+
+import os
+import re
 
 from odoo import fields
 from odoo.tests import tagged
 
 from .. import odoo_config
 from ..engine.errors.packs import PackDamaged
+from ..engine.messages import Size
 from ..engine.packs.readings import DAY, FILE, Readings
 from ..models.job.in_words import bad_packs_in_words, summary_line
+from ..models.plan.freed import freed_in_words
 from .archives import store_fname
 from .incremental import IncrementalCase
 
@@ -109,3 +115,99 @@ class TestNightly(IncrementalCase):
         readings = Readings.of(self.index)
         readings.files_at -= DAY
         readings.save()
+
+
+@tagged("post_install", "-at_install")
+class TestFreed(IncrementalCase):
+    def numbers(self, *going):
+        """Return what the preview says that these copies free."""
+        found = freed_in_words(self.storage, list(going))
+        return tuple(map(int, re.findall(r"data-\w+='(\d+)'", found)))
+
+    def test_two_numbers(self):
+        big = os.urandom(100_000)
+        first = self.backup(ONE)
+        self.assertEqual(self.numbers(), (0, 0))
+        (one,) = self.packs()
+        second = self.backup(TWO, big)
+        self.assertEqual(self.numbers(first), (one.stat().st_size, 0))
+        third = self.backup(big)
+        pruned, rewritten = self.numbers(first, second)
+        self.assertEqual(pruned, one.stat().st_size)
+        self.assertGreater(rewritten, 0)
+        self.assertEqual(self.numbers(first, second, third)[1], 0)
+        self.storage.unneeded_size = 7
+        self.assertEqual(self.numbers(first)[0], one.stat().st_size + 7)
+
+    def test_complete_backups_have_none(self):
+        self.plan.incremental = False
+        copy = self.backup(ONE)
+        self.assertFalse(freed_in_words(self.storage, [copy]))
+
+    def test_a_scan_knows_it_again(self):
+        copy = self.backup(ONE)
+        known = self.numbers(copy)
+        for path in odoo_config.packs_path(self.storage.place_id).glob("*.needs"):
+            path.unlink()
+        self.assertEqual(self.numbers(copy), ())
+        self.perform(
+            self.env["backup.job"].browse(self.storage.action_scan()["res_id"])
+        )
+        self.assertEqual(self.numbers(copy), known)
+
+    def test_preview_has_them(self):
+        self.backup(ONE)
+        self.plan.retention = "odoo_sh"
+        self.assertIn("data-rewritten", self.plan.retention_preview)
+
+
+@tagged("post_install", "-at_install")
+class TestSizes(IncrementalCase):
+    """An incremental backup is its archive and its attachments, whoever has stored
+    them."""
+
+    def card(self):
+        cards = self.env["backup.overview"].get_overview()["storages"]
+        return next(card for card in cards if card["id"] == self.storage.id)
+
+    def test_storage_tells_backups_from_attachments(self):
+        copy = self.backup(ONE, TWO)
+        packs = sum(path.stat().st_size for path in self.packs())
+        self.assertEqual(self.storage.packs_size, packs)
+        self.storage.unneeded_size = 5
+        card = self.card()
+        self.assertEqual(card["size"], copy.size)
+        self.assertEqual(card["packs_size"], packs)
+        self.assertEqual(card["unneeded_size"], 5)
+        self.storage.write({"packs_size": 0, "unneeded_size": 0})
+        self.perform(
+            self.env["backup.job"].browse(self.storage.action_scan()["res_id"])
+        )
+        self.assertEqual(self.storage.packs_size, packs)
+
+    def test_others_are_told_the_whole_size(self):
+        copy = self.backup(ONE, TWO)
+        job = copy.job_id
+        whole = int(copy.size) + 6000
+        monitor = self.env["backup.monitor"]
+        self.assertEqual(monitor._last_good_sizes(self.plan), {self.plan.id: whole})
+        values = {
+            (metric.name, labels.get("plan_id") or labels.get("storage_id")): value
+            for metric in monitor._metrics()
+            for labels, value in metric.samples
+        }
+        plan, storage = str(self.plan.id), str(self.storage.id)
+        self.assertEqual(values["dfr_backup_last_size_bytes", plan], whole)
+        stored = copy.size + self.storage.packs_size
+        self.assertEqual(values["dfr_backup_storage_bytes", storage], stored)
+        self.assertIn(str(Size(whole)), job.new_in_words)
+        self.assertIn(str(Size(int(copy.size + copy.new_size))), job.new_in_words)
+
+    def test_backup_says_what_it_needs(self):
+        copy = self.backup(ONE, TWO)
+        whole = copy.packs_in_words
+        self.assertIn("1", whole)
+        copy.state = "damaged"
+        self.assertNotEqual(copy.packs_in_words, whole)
+        copy.incremental = False
+        self.assertFalse(copy.packs_in_words)

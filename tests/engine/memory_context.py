@@ -17,6 +17,7 @@ from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.manifest.model import INCREMENTAL
 from dfr_backup.engine.manifest.signature import Signer
 from dfr_backup.engine.packs.content import summed
+from dfr_backup.engine.packs.freeing import remember
 from dfr_backup.engine.packs.owner import Owner, Place
 from dfr_backup.engine.policy.outcome import StepOutcome
 from dfr_backup.engine.policy.supervision import MAX_ATTEMPTS
@@ -548,6 +549,9 @@ class Packs(Part):
 
     def index(self, storage):
         return self.context.folder / "packs" / str(storage.id)
+
+    def note_needs(self, storage, key, uses):
+        remember(self.index(storage), key, uses)
 
     def place(self, storage):
         return Place(storage._get_own_storage(), self.index(storage))

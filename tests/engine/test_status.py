@@ -249,7 +249,7 @@ TABLES = """
     CREATE TABLE backup_storage (id int, active bool, owner_uuid text, name text);
     CREATE TABLE backup_copy (id int, plan_id int, job_id int, storage_id int,
         state text, complete bool, seen_at timestamp, date timestamp, size float,
-        key text, sha256 text);
+        key text, sha256 text, packed_size float);
     CREATE TABLE ir_cron (id int, active bool, nextcall timestamp, lastcall timestamp,
         interval_number int, interval_type text, failure_count int,
         first_failure_date timestamp);
@@ -415,9 +415,10 @@ RUNS = """
     INSERT INTO backup_step VALUES (1, 2, 'upload', 'running', 1);
     INSERT INTO backup_copy VALUES
         (1, 1, 1, 1, 'verified', true, now() at time zone 'UTC',
-         now() at time zone 'UTC' - interval '5 hours', 5000),
+         now() at time zone 'UTC' - interval '5 hours', 5000,
+         'a.zip', '', 300),
         (2, 1, NULL, 2, 'verified', true, now() at time zone 'UTC',
-         now() at time zone 'UTC', 7000);
+         now() at time zone 'UTC', 7000, 'b.zip', '', NULL);
 """
 
 
@@ -428,7 +429,8 @@ def test_a_backup_and_what_runs_are_read(database):
     finally:
         database.run(EMPTY, NAME)
     assert found.state == "ok"
-    assert found.last_good.size == 5000, "that of another database is not ours"
+    whole = 5000 + 300  # that of another database is not ours
+    assert found.last_good.size == whole, "what it has in packs belongs to it"
     (run,) = found.facts.open_runs
     assert (run.name, run.state, run.step) == ("B2", "running", "upload")
     assert found.plans[0].plan.promise.open_state == "running"

@@ -1,6 +1,6 @@
 """What a storage holds, read from the storage alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import EngineError, PermanentError
@@ -42,18 +42,25 @@ class Found:
     is_foreign: bool = False
 
 
-def scan(storage: Storage, progress: Progress) -> Iterator[Found]:
+def scan(
+    storage: Storage,
+    progress: Progress,
+    told: Callable[[Sidecar], object] = lambda _sidecar: None,
+) -> Iterator[Found]:
     """Yield every backup in a storage, in the order of the keys: those with a
     manifest of ours, then the archives without one, and the zips that Odoo's database
     manager has left in a directory of this server. What cannot be used is yielded with
     its problem, and ends nothing; an incremental backup whose packs are not all listed
     is one of these. Packs, and objects of others are passed over in silence.
-    Archives are not read, only looked for. Raise RetryableError, Cancelled."""
+    Archives are not read, only looked for. ``told`` gets each manifest with the packs
+    that it names, which what is yielded lacks. Raise RetryableError, Cancelled."""
     with storage.reporting_to(progress):
-        yield from _scanned(storage, progress)
+        yield from _scanned(storage, progress, told)
 
 
-def _scanned(storage: Storage, progress: Progress) -> Iterator[Found]:
+def _scanned(
+    storage: Storage, progress: Progress, told: Callable[[Sidecar], object]
+) -> Iterator[Found]:
     sizes = {}
     for found in storage.list():
         progress.tick()
@@ -69,7 +76,7 @@ def _scanned(storage: Storage, progress: Progress) -> Iterator[Found]:
     ]
     progress.expect(len(manifests))
     for key in manifests:
-        yield _look(storage, key, sizes)
+        yield _look(storage, key, sizes, told)
         progress.advance(1)
     for key in sizes:
         if PACK.fullmatch(key):
@@ -100,7 +107,12 @@ def _look_inside(storage: Storage, key: str, size: int) -> Found | None:
     return None
 
 
-def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
+def _look(
+    storage: Storage,
+    key: str,
+    sizes: dict[str, int],
+    told: Callable[[Sidecar], object],
+) -> Found:
     try:
         sidecar = read_sidecar(storage, key)
     except PermanentError as error:
@@ -111,6 +123,7 @@ def _look(storage: Storage, key: str, sizes: dict[str, int]) -> Found:
     if size != sidecar.size:
         problem = ArchiveSizeDiffers(size=size, expected=sidecar.size)
         return Found(sidecar.key, sidecar, problem)
+    told(sidecar)
     # which files of the packs it needs is a lot, of backups by the thousand
     listed = replace(sidecar, packs=None)
     return Found(sidecar.key, listed, _lost_pack(storage, sidecar, sizes))

@@ -72,6 +72,14 @@ class KnownPack:
             yield from map(Held._make, RECORD.iter_unpack(data))
 
 
+def known_pack(index: Path, key: str) -> KnownPack | None:
+    """Return a pack of a location, given its folder of this server; None when its
+    content is not known."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return _read(index / f"{stem_of(key)}{SUFFIX}")
+    return None
+
+
 class Index:
     """The packs of a database in a place that can be used for more backups; ``mark``
     names the keys that a pack must be encrypted for, "" for none."""

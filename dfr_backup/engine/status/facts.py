@@ -57,7 +57,8 @@ RUNS = """
 # as backup.copy counts them
 GOOD = """
     SELECT DISTINCT ON (c.plan_id)
-           c.plan_id, coalesce(j.date_end, c.date) AS complete, c.size
+           c.plan_id, coalesce(j.date_end, c.date) AS complete,
+           c.size + coalesce(c.packed_size, 0) AS size
       FROM backup_copy c
       JOIN backup_storage s ON s.id = c.storage_id
       LEFT JOIN backup_job j ON j.id = c.job_id
@@ -66,7 +67,7 @@ GOOD = """
        AND c.seen_at >= %(seen)s AND c.seen_at <= %(tomorrow)s
        AND coalesce(j.date_end, c.date) <= %(latest)s
        AND (j.id IS NULL OR j.state = 'success' OR j.kind <> 'backup')
-     ORDER BY c.plan_id, complete DESC, c.size DESC
+     ORDER BY c.plan_id, complete DESC, size DESC
 """
 OPEN = """
     SELECT j.uuid, j.name, j.kind, j.state, coalesce(j.date_start, j.create_date),

@@ -31,6 +31,7 @@ from .adoption import adopt_copies
 from .backup_backup import FACTS
 from .deleting import delete_stored
 from .downloading import SCOPE, download
+from .needs import packs_in_words
 from .opening import identities_of, key_of, looked_into
 from .states import CLOCK_TOLERANCE, MANIFEST_FACTS, PRESENT_STATES
 
@@ -69,6 +70,7 @@ class BackupCopy(models.Model):
         readonly=True, help="Its attachments are in packs, which others share."
     )
     packs = fields.Integer(readonly=True, help="So many packs it needs.")
+    packs_in_words = fields.Char("Needs", compute="_compute_packs_in_words")
     packed_size = fields.Float(
         "Attachments in Packs", digits=(20, 0), readonly=True, help="In bytes."
     )
@@ -202,6 +204,12 @@ class BackupCopy(models.Model):
                 copy.location = copy.storage_id.sudo()._get_storage().location(copy.key)
             except EngineError as error:
                 copy.location = translate(self.env, error.message)
+
+    @api.depends("incremental", "packs", "state")
+    @api.depends_context("lang")
+    def _compute_packs_in_words(self):
+        for copy in self:
+            copy.packs_in_words = packs_in_words(copy)
 
     @api.depends("date")
     def _compute_age(self):

@@ -11,7 +11,7 @@ from ...engine.errors import EngineError, Mismatch, PermanentError
 from ...engine.errors.archive import NoManifestBeside
 from ...engine.errors.fetch import ArchiveMissing
 from ...engine.errors.trust import WrongSignature
-from ...engine.manifest.names import sidecar_key
+from ...engine.manifest.names import PACK, sidecar_key
 from ...engine.messages import Message
 from ...runs import words
 from ...runs.records import DAMAGED
@@ -93,6 +93,8 @@ class Catalogue:
         self._persist(there, {"seen_at": now})
         for copy in copies - there:
             self._record_lost(copy, False, progress)
+        packs = sum(size for key, size in sizes.items() if PACK.fullmatch(key))
+        self._persist(storage, {"packs_size": packs})
         # whether all packs are there, only a scan of the sidecars tells
         if not any(copies.mapped("incremental")):
             self._persist(storage, {"listed_at": now})

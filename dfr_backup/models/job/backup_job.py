@@ -102,6 +102,7 @@ class BackupJob(models.Model):
         digits=(20, 0),
         help="Bytes of the attachments that are in packs.",
     )
+    new_in_words = fields.Char("Stored", compute="_compute_new_in_words")
     archive_name = fields.Char()
     archive_size = fields.Float(digits=(20, 0), help="In bytes.")
     archive_sha256 = fields.Char(string="SHA-256")
@@ -221,6 +222,12 @@ class BackupJob(models.Model):
     def _compute_average_size(self):
         for job in self:
             job.average_size = (job.archive_size + job.packed_size) / MIB
+
+    @api.depends("packed_size", "archive_size", "copy_ids.new_size")
+    @api.depends_context("lang")
+    def _compute_new_in_words(self):
+        for job in self:
+            job.new_in_words = in_words.new_in_words(job)
 
     @api.depends("data")
     def _compute_of_state(self):

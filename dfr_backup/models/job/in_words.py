@@ -1,5 +1,6 @@
 """What people and monitors are told about a run."""
 
+from ...engine.messages import Size
 from ..engine_messages import displayed, translate
 from ..moments import as_iso
 from ..plan.mails import GREEN, RED, YELLOW, link_to, mail_facts
@@ -86,6 +87,16 @@ def bad_packs_in_words(job, env):
             "the server still has."
         ),
     )
+
+
+def new_in_words(job):
+    """Return how much of an incremental backup its run has stored; "" for others."""
+    copies = job.copy_ids
+    if not (job.incremental and copies):
+        return ""
+    new = {int(copy.new_size + job.archive_size) for copy in copies}
+    everything = Size(int(job.archive_size + job.packed_size))
+    return job.env._("%(new)s new of %(all)s", new=Size(max(new)), all=everything)
 
 
 def compose_mail(job, plan, recovered):

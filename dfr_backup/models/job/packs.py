@@ -1,7 +1,10 @@
 """Where a run keeps packs of attachment files, whose they are, and for whom they are
 encrypted."""
 
+import contextlib
+
 from ... import odoo_config
+from ...engine.packs.freeing import forget_others, remember
 from ...engine.packs.owner import PackEncryption, Place
 from ...engine.progress import Progress
 from ..copy.states import PRESENT_STATES
@@ -20,6 +23,21 @@ class Packs(Part):
         """Return the folder of this server that remembers what the packs of a storage
         hold which was used already."""
         return odoo_config.packs_path(storage.place_id)
+
+    def note_needs(self, storage, key, uses):
+        """Remember on this server which packs a backup in a storage needs, given the
+        key of its archive."""
+        if storage.place_id:
+            with contextlib.suppress(OSError):  # only a preview asks for it
+                remember(self.index(storage), key, uses)
+
+    def note_scanned(self, storage, keys, size):
+        """Forget what was known of other backups, and write down the bytes of all packs
+        that these need."""
+        if storage.place_id:
+            with contextlib.suppress(OSError):
+                forget_others(self.index(storage), keys)
+        self.job._persist(storage, {"packs_size": size + storage.unneeded_size})
 
     def place(self, storage):
         """Return a storage, and the folder of this server that remembers what the packs

@@ -109,6 +109,8 @@ def storage_cards(env, healths, forecasts):
             "off_site": storage._is_off_site(),
             "count": storage.copy_count,
             "size": storage.copy_size,
+            "packs_size": storage.packs_size,
+            "unneeded_size": storage.unneeded_size,
             "free": storage.free_space,
             "used": storage in used,
             **health,

@@ -11,6 +11,7 @@ from ...engine.policy.schedule import next_time
 from ..engine_messages import translate
 from ..moments import in_words, to_odoo_datetime
 from .copies import stored
+from .freed import freed_in_words
 
 COMING = "next"  # the backup that is made next, among the identifiers of copies
 
@@ -84,7 +85,9 @@ def preview(plan, storage):
     ends = expires_at(facts, policy, plan.tz, _now(), plan._schedule())
     verdicts = _after_the_next(plan, facts, policy)
     going = [copies[v.identifier] for v in verdicts if not v.keep]
-    return title + _summary(plan.env, going, copies) + _table(verdicts, copies, ends)
+    freed = freed_in_words(storage._origin, going)
+    summary = _summary(plan.env, going, copies) + freed
+    return title + summary + _table(verdicts, copies, ends)
 
 
 def _after_the_next(plan, facts, policy):

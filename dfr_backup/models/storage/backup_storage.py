@@ -150,6 +150,14 @@ class BackupStorage(models.Model):
     last_scan = fields.Datetime(readonly=True, copy=False)
     listed_at = fields.Datetime(readonly=True, copy=False)
     pruned_at = fields.Datetime("Last Prune", readonly=True, copy=False)
+    packs_size = fields.Float(
+        "Attachments",
+        digits=(20, 0),
+        readonly=True,
+        copy=False,
+        help="In bytes: the packs of attachments that incremental backups share, as "
+        "they were last listed.",
+    )
     unneeded_packs = fields.Integer(
         readonly=True,
         copy=False,

@@ -20,12 +20,16 @@ export class StorageCard extends Component {
         ].join(" · ");
     }
 
-    /** "Backups: 7, 210.0 MiB" */
+    /** "Backups: 7, 1.2 GiB · Attachments: 48.0 GiB · No longer needed: 300.0 MiB" */
     get content() {
-        const {count, size} = this.props.storage;
-        return count
+        const {count, size, packs_size, unneeded_size} = this.props.storage;
+        const shared = packs_size && _t("Attachments: %s", formatBytes(packs_size));
+        const rest =
+            unneeded_size && _t("No longer needed: %s", formatBytes(unneeded_size));
+        const backups = count
             ? _t("Backups: %(count)s, %(size)s", {count, size: formatBytes(size)})
             : _t("No backup yet");
+        return [backups, shared, rest].filter(Boolean).join(" · ");
     }
 
     get free() {
@@ -35,8 +39,9 @@ export class StorageCard extends Component {
 
     /** How much of the room that there is for backups is taken, in percent. */
     get fill() {
-        const {size, free} = this.props.storage;
-        return Math.round((100 * size) / (size + free));
+        const {size, packs_size, free} = this.props.storage;
+        const taken = size + packs_size;
+        return Math.round((100 * taken) / (taken + free));
     }
 
     /** What it will hold, if backups go on as they do now. */
