@@ -102,12 +102,15 @@ def lab(template, tmp_path_factory, request):
     """A lab for all tests of a module."""
     name = request.module.__name__.removeprefix("test_")
     folder = tmp_path_factory.mktemp("lab")
+    at_once = getattr(request, "param", None) == BESIDE
     with (
         made_instance(template, folder, name) as instance,
-        Lab(instance) as made,
         contextlib.ExitStack() as stack,
     ):
-        if getattr(request, "param", None) == BESIDE:
+        if at_once:  # or one would wait until the other has ended
+            instance.write_conf(dfr_backup_max_running="2")
+        made = stack.enter_context(Lab(instance))
+        if at_once:
             other = made_neighbour(template, instance, folder / "beside")
             neighbour = Neighbour(stack.enter_context(other))
             made.beside = stack.enter_context(neighbour)

@@ -46,7 +46,7 @@ def made_neighbour(template, instance, folder):
     name = instance.database.replace("faults", "beside")
     other = e2e.Instance(name, folder)
     other.data = instance.data
-    other.write_conf(data_dir=str(other.data))
+    other.write_conf(data_dir=str(other.data), dfr_backup_max_running="2")
     e2e.fill_clone(template, other)
     other.sql(KEEP_TWO)
     try:

@@ -16,6 +16,7 @@ NO_DISK = {
     "ARCHIVE-01",
     "ARCHIVE-02",
     "ARCHIVE-03",
+    "ARCHIVE-07",  # before anything is written
     "LOCAL-06",
     "LOCAL-07",
     "LOCAL-08",  # read-only, before anything is written
