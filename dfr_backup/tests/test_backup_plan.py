@@ -6,6 +6,7 @@ from odoo.tests import freeze_time, new_test_user, tagged
 
 from ..engine.policy.schedule import quiet_hours
 from ..models.plan import due
+from ..models.plan.in_words import schedule_in_words
 from .common import BackupCase
 
 
@@ -155,3 +156,26 @@ class TestBackupPlan(BackupCase):
             self.plan.paused_until = "2026-07-14 12:00:00"
             due.forget_wrong_clocks(self.plan, fields.Datetime.now())
             self.assertEqual(str(self.plan.next_run), "2026-07-15 00:00:00")
+
+    # === TIMES === #
+
+    def test_a_reader_in_another_zone_is_told_his_time(self):
+        with freeze_time("2026-06-15 12:00:00"):
+            self.plan._compute_next_run()
+            for zone, time in (
+                ("Europe/Paris", ""),
+                ("Europe/Rome", ""),
+                ("UTC", "00:00"),
+            ):
+                with self.subTest(zone):
+                    words = schedule_in_words(self.plan.with_context(tz=zone))
+                    self.assertEqual("00:00" in words, bool(time))
+            words = schedule_in_words(self.plan.with_context(tz="no/where"))
+            self.assertNotIn("00:00", words)
+
+    def test_the_names_of_the_first_plan_follow_the_administrator(self):
+        self.env["res.lang"]._activate_lang("fr_FR")
+        self.env.ref("base.user_admin").lang = "fr_FR"
+        plan = self.env["backup.plan"]._create_default()
+        french = self.env["backup.plan"].with_context(lang="fr_FR").env._("Every night")
+        self.assertEqual(plan.name, french)

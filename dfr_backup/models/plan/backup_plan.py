@@ -399,6 +399,8 @@ class BackupPlan(models.Model):
     def _create_default(self):
         """Create the plan and the storages that a new installation has."""
         admin = self.env.ref("base.user_admin", raise_if_not_found=False)
+        if admin and admin.lang:  # an installation has no language of its own
+            self = self.with_context(lang=admin.lang)
         timezone = profile_defaults(self.env, ["tz"]) or {
             "tz": (admin and admin.tz) or self.env.user.tz or "UTC"
         }
