@@ -8,6 +8,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, new_test_user, tagged
 
 from .. import odoo_config
+from ..engine.encryption.files import generate_key
 from ..engine.errors import EngineError
 from ..engine.errors.sftp import NobodyListens
 from ..engine.messages import Size
@@ -69,9 +70,8 @@ class TestBackupSetup(BackupCase):
             self.assertEqual(self.shown(setup.action_next()), setup)
             pages.append(setup.page)
         self.assertEqual(pages, ORDER)
-        self.assertEqual(
-            self.plan.copy_data(), before, "the defaults are left as they are"
-        )
+        proposed = [{**values, "drill_every": "30"} for values in before]
+        self.assertEqual(self.plan.copy_data(), proposed, "and a restore test a month")
         action = setup.action_start()
         self.assertEqual(action["res_model"], "backup.job")
         job = self.env["backup.job"].browse(action["res_id"])
@@ -135,6 +135,7 @@ class TestBackupSetup(BackupCase):
                 "keep_daily": 9,
             }
         )
+        self.run_now()
         before = self.plan.copy_data()
         self.turn_to("ready").action_finish()
         self.assertEqual(self.plan.copy_data(), before)
@@ -308,6 +309,49 @@ class TestBackupSetup(BackupCase):
         self.assertTrue(setup.age_recipients)
         setup.action_next()
         self.assertEqual(setup.page, "ready")
+
+    def test_backups_that_leave_the_server_ask_openly_for_encryption(self):
+        off_site = patch.object(
+            type(self.storage), "_is_off_site", lambda storage: True
+        )
+        self.startPatcher(off_site)
+        setup = self.turn_to("safety")
+        self.assertTrue(setup.asks_encryption)
+        self.assertFalse(setup.encryption, "nobody has chosen for them")
+        with self.assertRaises(UserError):
+            setup.action_next()
+        setup.encryption = "none"
+        setup.action_next()
+        self.assertEqual((setup.page, self.plan.encryption), ("ready", "none"))
+        setup.action_back()
+        self.assertEqual(setup.encryption, "none", "it is asked once")
+
+    def test_backups_that_stay_here_ask_nobody(self):
+        setup = self.turn_to("safety")
+        self.assertFalse(setup.asks_encryption)
+        self.assertEqual(setup.encryption, "none")
+
+    def test_a_restore_test_a_month_is_proposed_and_can_be_declined(self):
+        setup = self.turn_to("safety")
+        self.assertEqual((setup.drill_every, self.plan.drill_every), ("30", "0"))
+        setup.drill_every = "0"
+        setup.action_next()
+        self.assertEqual(self.plan.drill_every, "0")
+
+    def test_no_restore_test_is_proposed_that_lacks_its_key(self):
+        setup = self.turn_to("safety")
+        setup.write(
+            {"encryption": "recipients", "age_recipients": generate_key().public}
+        )
+        setup.action_next()
+        self.assertEqual((setup.page, self.plan.drill_every), ("ready", "0"))
+
+    def test_each_page_says_which_one_it_is(self):
+        setup = self.open()
+        for number, name in enumerate(ORDER, 1):
+            setup.page = name
+            self.assertTrue(setup.page_in_words.startswith(str(number)))
+            self.assertIn(str(len(ORDER)), setup.page_in_words)
 
     def test_key_pair_that_is_none_is_refused(self):
         wizard = self.env["backup.key.wizard"].create(

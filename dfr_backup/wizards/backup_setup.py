@@ -30,7 +30,7 @@ from ..models.states import ENCRYPTIONS
 PAGES = [
     ("where", "Where"),
     ("when", "When"),
-    ("who", "Who Is Told"),
+    ("who", "Alerts"),
     ("safety", "Safety"),
     ("ready", "Ready"),
 ]
@@ -42,13 +42,14 @@ class BackupSetup(models.TransientModel):
     _description = "Guided Set-up of Backups"
 
     page = fields.Selection(PAGES, required=True, default="where")
+    page_in_words = fields.Char(compute="_compute_page_in_words")
     alone = fields.Boolean(help="Only this page is asked.")
     trouble = fields.Text(readonly=True)
     plan_id = fields.Many2one("backup.plan", required=True, ondelete="cascade")
     other_plans = fields.Boolean(compute="_compute_other_plans")
 
     storage_ids = fields.Many2many(
-        related="plan_id.storage_ids", readonly=False, string="Backups Go To"
+        related="plan_id.storage_ids", readonly=False, string="Storages"
     )
     only_here = fields.Boolean(compute="_compute_only_here")
     kind_ids = fields.Many2many("backup.storage.kind", compute="_compute_kind_ids")
@@ -64,7 +65,7 @@ class BackupSetup(models.TransientModel):
     incremental_saves = fields.Char(compute="_compute_incremental_saves")
 
     my_email = fields.Char(
-        "Your Mail Address", inverse="_inverse_my_email", store=False
+        "Your Email Address", inverse="_inverse_my_email", store=False
     )
     my_email_missing = fields.Boolean(compute="_compute_my_email_missing")
     alert_user_ids = fields.Many2many(related="plan_id.alert_user_ids", readonly=False)
@@ -74,7 +75,7 @@ class BackupSetup(models.TransientModel):
     alert_emails = fields.Char(related="plan_id.alert_emails", readonly=False)
     alert_success = fields.Boolean(related="plan_id.alert_success", readonly=False)
     alert_digest = fields.Boolean(related="plan_id.alert_digest", readonly=False)
-    alert_addresses = fields.Char(compute="_compute_alert", string="Mails Go To")
+    alert_addresses = fields.Char(compute="_compute_alert", string="Will Be Sent To")
     alert_trouble = fields.Text(compute="_compute_alert")
 
     # only together do these make sense, so the plan gets them when the page is left
@@ -85,8 +86,16 @@ class BackupSetup(models.TransientModel):
         string="Public Keys", compute="_compute_encryption", store=True, readonly=False
     )
     age_passphrase = fields.Char(related="plan_id.age_passphrase", readonly=False)
+    asks_encryption = fields.Boolean(compute="_compute_asks_encryption")
+    encryption_chosen = fields.Boolean()
     verify_every = fields.Selection(related="plan_id.verify_every", readonly=False)
-    drill_every = fields.Selection(related="plan_id.drill_every", readonly=False)
+    drill_every = fields.Selection(
+        selection="_selection_drill_every",
+        string="Restore Test",
+        compute="_compute_drill_every",
+        store=True,
+        readonly=False,
+    )
     age_identity = fields.Text(related="plan_id.age_identity", readonly=False)
 
     in_words = fields.Char(compute="_compute_summary", string="Schedule")
@@ -98,6 +107,17 @@ class BackupSetup(models.TransientModel):
     has_run = fields.Boolean(compute="_compute_summary")
 
     # === WHAT THE PAGES SHOW === #
+
+    @api.depends("page")
+    def _compute_page_in_words(self):
+        labels = dict(self._fields["page"]._description_selection(self.env))
+        for setup in self:
+            setup.page_in_words = self.env._(
+                "%(number)s of %(count)s: %(page)s",
+                number=ORDER.index(setup.page) + 1,
+                count=len(ORDER),
+                page=labels[setup.page],
+            )
 
     def _compute_kind_ids(self):
         self.kind_ids = self.env["backup.storage.kind"].search([])
@@ -170,6 +190,32 @@ class BackupSetup(models.TransientModel):
             setup.encryption = setup.plan_id.encryption
             setup.age_recipients = setup.plan_id.age_recipients
 
+    @api.depends("plan_id", "storage_ids", "encryption_chosen")
+    def _compute_asks_encryption(self):
+        """Whoever lets backups leave this server decides openly who may read them."""
+        for setup in self:
+            setup.asks_encryption = not (
+                setup.only_here
+                or setup.encryption_chosen
+                or has_readers(setup.plan_id._origin)
+            )
+
+    @api.model
+    def _selection_drill_every(self):
+        plans = self.env["backup.plan"]
+        return plans._fields["drill_every"]._description_selection(self.env)
+
+    @api.depends("plan_id", "alone")
+    def _compute_drill_every(self):
+        """Propose a restore test a month to a plan that has never run."""
+        for setup in self:
+            plan = setup.plan_id._origin
+            is_new = not (setup.alone or plan.job_ids) and plan.include_database
+            proposed = "30" if is_new else "0"
+            setup.drill_every = (
+                proposed if plan.drill_every == "0" else plan.drill_every
+            )
+
     @api.depends("page")
     def _compute_summary(self):
         for setup in self:
@@ -226,6 +272,8 @@ class BackupSetup(models.TransientModel):
             self._note(page)
         if page == "when":
             self._guess_zone()
+        if page == "safety" and self.asks_encryption:
+            self.encryption = False
         return self._show()
 
     def _show(self):
@@ -295,6 +343,13 @@ class BackupSetup(models.TransientModel):
         return {**action, "context": context}
 
     def _leave_safety(self):
+        if not self.encryption:
+            raise UserError(
+                self.env._(
+                    "Choose whether the backups are encrypted: they leave this server."
+                )
+            )
+        self.encryption_chosen = True
         keys = (self.age_recipients or "").strip()
         if self.encryption == "recipients" and not keys:
             return self.action_generate_key()
@@ -319,7 +374,17 @@ class BackupSetup(models.TransientModel):
 
     def _encrypt(self):
         keys = (self.age_recipients or "").strip() or False
-        self.plan_id.write({"encryption": self.encryption, "age_recipients": keys})
+        plan = self.plan_id
+        is_blind = self.encryption == "recipients" and not plan.age_identity
+        if is_blind and plan.drill_every == "0":
+            self.drill_every = "0"  # without a private key each test would fail
+        plan.write(
+            {
+                "encryption": self.encryption,
+                "age_recipients": keys,
+                "drill_every": self.drill_every,
+            }
+        )
 
     # === READY === #
 

@@ -1,0 +1,1 @@
+The guided set-up asks whether backups are encrypted as soon as they leave the server, proposes a restore test each month, and says on a phone which of its pages is shown. A private key can be downloaded or printed where it is shown. Renamed: *Who Is Told* is *Alerts*.
