@@ -244,7 +244,7 @@ TABLES = """
         last_proven timestamp, sequence int);
     CREATE TABLE backup_job (id int, name text, kind text, state text, plan_id int,
         date_start timestamp, date_end timestamp, create_date timestamp, error text,
-        error_code text, uuid text);
+        error_code text, uuid text, hint text);
     CREATE TABLE backup_step (id int, job_id int, kind text, state text, sequence int);
     CREATE TABLE backup_storage (id int, active bool, owner_uuid text, name text);
     CREATE TABLE backup_copy (id int, plan_id int, job_id int, storage_id int,
@@ -434,6 +434,22 @@ def test_a_backup_and_what_runs_are_read(database):
     (run,) = found.facts.open_runs
     assert (run.name, run.state, run.step) == ("B2", "running", "upload")
     assert found.plans[0].plan.promise.open_state == "running"
+
+
+def test_what_failed_says_what_to_do(database):
+    failed = """
+        INSERT INTO backup_job (id, name, kind, state, plan_id, date_end, error,
+                                error_code, hint)
+        VALUES (3, 'B3', 'backup', 'failure', 1, now() at time zone 'UTC', 'Gone.',
+                'LOCAL-07', 'Is the share mounted?')
+    """
+    database.run(failed, NAME)
+    try:
+        found = looked_at([Listed(NAME)])
+    finally:
+        database.run(EMPTY, NAME)
+    assert (found.state, found.problem.code) == ("failing", "LOCAL-07")
+    assert str(found.problem.hint).startswith("Is the share mounted?")
 
 
 def test_what_waits_says_why(database):

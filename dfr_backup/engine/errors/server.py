@@ -74,6 +74,7 @@ class PlanLate(PermanentError, code="OTHER-86"):
 class NotSuccessful(PermanentError, code="OTHER-87"):
     template = _("The last run of the plan “%(plan)s” did not succeed: %(reason)s")
     remedy = _("Run it again: “odoo backup run -d %(database)s”.")
+    remedy_known = _("%(hint)s Then run it again: “odoo backup run -d %(database)s”.")
 
 
 class OtherRelease(PermanentError, code="OTHER-95"):

@@ -47,7 +47,7 @@ PLANS = """
 """
 # the last run that has ended in each way, and those that are open
 RUNS = """
-    SELECT r.plan_id, r.state, r.ended, r.id, j.error, j.error_code
+    SELECT r.plan_id, r.state, r.ended, r.id, j.error, j.error_code, j.hint
       FROM (SELECT plan_id, state, max(date_end) AS ended, max(id) AS id
               FROM backup_job
              WHERE kind = 'backup' AND (date_end IS NULL OR date_end <= %(latest)s)
@@ -101,7 +101,8 @@ INTERVALS = {
 @dataclass(frozen=True)
 class Plan:
     """A plan, with what the engine judges it by. ``size`` is that of the last good
-    backup in bytes; times are UTC. ``last_code`` is the code of ``promise.last_error``.
+    backup in bytes; times are UTC. ``last_code`` is the code of ``promise.last_error``,
+    ``last_hint`` what to do about it.
     """
 
     id: int
@@ -113,6 +114,7 @@ class Plan:
     next_run: datetime | None = None
     tested_at: datetime | None = None
     last_code: str = ""
+    last_hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
     ended = {s: run[:2] for s, run in runs.items() if s not in OPEN_STATES and run[0]}
     newest = max(ended, key=lambda state: ended[state], default="")
     last = newest if newest != "success" else ""
-    error, code = runs[last][2:] if last else ("", "")
+    error, code, hint = runs[last][2:] if last else ("", "", "")
     promise = PlanFacts(
         promise=timedelta(hours=hours if active else 0),
         promised_since=_aware(since),
@@ -287,6 +289,7 @@ def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
         next_run=_aware(next_run),
         tested_at=_aware(tested),
         last_code=code or "",
+        last_hint=hint or "",
     )
 
 

@@ -197,7 +197,9 @@ def _judged(
     if plan.promise.gone:
         return PlanStatus(plan, "failing", verdict.deadline, NoneLeft(**about))
     if plan.promise.last_state in ("failure", "partial"):
-        failed = NotSuccessful(reason=plan.promise.last_error or "–", **about)
+        reason, hint = plan.promise.last_error or "–", plan.last_hint
+        remedy = NotSuccessful.remedy_known if hint else None
+        failed = NotSuccessful(remedy=remedy, reason=reason, hint=hint, **about)
         failed.code = plan.last_code or failed.code
         return PlanStatus(plan, "failing", verdict.deadline, failed)
     return PlanStatus(plan, "ok", verdict.deadline)
