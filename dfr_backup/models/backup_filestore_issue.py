@@ -20,7 +20,7 @@ KINDS = [
 STATES = [
     ("open", "Open"),
     ("repaired", "Repaired"),
-    ("resolved", "Good again or deleted"),
+    ("resolved", "Intact again or deleted"),
 ]
 
 
@@ -56,7 +56,7 @@ class BackupFilestoreIssue(models.Model):
         "backup.job", "Noticed by", readonly=True, ondelete="set null"
     )
     good_copy_id = fields.Many2one(
-        "backup.copy", "Good in", compute="_compute_good_copy_id"
+        "backup.copy", "Intact in", compute="_compute_good_copy_id"
     )
     good_copy = fields.Char("Can be Repaired", compute="_compute_good_copy_id")
     repaired_at = fields.Datetime(readonly=True)
@@ -148,7 +148,7 @@ class BackupFilestoreIssue(models.Model):
         if not issues:
             raise UserError(
                 self.env._(
-                    "No stored backup is known to hold a good file for any of these."
+                    "No stored backup is known to hold an intact file for any of these."
                 )
             )
         action = self.env["ir.actions.act_window"]._for_xml_id(

@@ -141,7 +141,7 @@ class BackupCopy(models.Model):
         help="When the plan's rules will let it go, if backups go on as they do now.",
     )
     kept_because = fields.Char("Because", compute="_compute_expires_at")
-    proven_at = fields.Datetime("Proven Restorable", readonly=True)
+    proven_at = fields.Datetime("Restore Test Passed", readonly=True)
     proven_seconds = fields.Float("Restored in", readonly=True)
     protected = fields.Boolean(readonly=True, help="Never deleted by retention.")
 

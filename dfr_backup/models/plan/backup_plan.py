@@ -141,10 +141,8 @@ class BackupPlan(models.Model):
     patience = fields.Integer(
         "Max. Wait Caused to Other Users",
         default=30,
-        help="How many seconds somebody else may wait for the dump before it gives way "
-        "and is "
-        "tried again later, for example when a module is upgraded meanwhile. 0: for "
-        "ever.",
+        help="How many seconds other users may wait for the dump, for example to "
+        "upgrade a module, before it is stopped and tried again later. 0: no limit.",
     )
     job_ids = fields.One2many("backup.job", "plan_id", string="Runs")
     last_job_id = fields.Many2one(
@@ -166,12 +164,12 @@ class BackupPlan(models.Model):
         string="Verify Stored Copies",
         required=True,
         default="7",
-        help="Each copy is verified when it is stored. This looks at the newest ones "
+        help="Each copy is verified when it is stored. This verifies the newest ones "
         "again.",
         tracking=True,
     )
     verify_newest = fields.Integer(
-        string="Newest Copies", default=1, help="So many in each storage are read back."
+        string="Newest Copies", default=1, help="How many are verified in each storage."
     )
     next_verification = fields.Datetime(
         compute="_compute_next_verification", store=True, readonly=False, copy=False
@@ -184,11 +182,9 @@ class BackupPlan(models.Model):
         string="Restore Test",
         required=True,
         default="0",
-        help="The newest copy in each storage is restored into a scratch database, "
-        "compared row "
-        "by row count and file by file, booted, and dropped. It needs as much space as "
-        "the "
-        "database, for a while.",
+        help="The newest copy in each storage is restored into a scratch database. Its "
+        "row counts and files are compared, Odoo is started on it, and it is dropped. "
+        "For that time it needs as much space as the database.",
         tracking=True,
     )
     next_drill = fields.Datetime(
@@ -201,9 +197,8 @@ class BackupPlan(models.Model):
         compute="_compute_promise_hours",
         store=True,
         readonly=False,
-        help="So many hours after its last good backup the plan is overdue when there "
-        "is no new "
-        "one, for whatever reason: also when Odoo has not run. 0: it promises nothing.",
+        help="In hours. The plan is overdue when its last verified backup is older, "
+        "for whatever reason, also when Odoo was not running. 0: no alert.",
         tracking=True,
     )
     promised_since = fields.Datetime(
@@ -221,9 +216,8 @@ class BackupPlan(models.Model):
     size_warning = fields.Integer(
         "Warn If Backup Shrinks by",
         default=50,
-        help="In percent of what the last good backups had. Whoever hears of failures "
-        "hears of "
-        "it, once. 0: never.",
+        help="In percent of the size of the last successful backups. The recipients of "
+        "failure alerts are notified once. 0: never.",
     )
     warnings = fields.Text(compute="_compute_warnings")
     warning_kinds = fields.Char(compute="_compute_warnings")
@@ -238,7 +232,7 @@ class BackupPlan(models.Model):
         "CHECK (verify_newest > 0)", "Verify at least one copy, or never."
     )
     _promise_not_negative = models.Constraint(
-        "CHECK (promise_hours >= 0)", "A promise cannot lie in the past."
+        "CHECK (promise_hours >= 0)", "A time limit cannot be negative."
     )
     _size_warning_percent = models.Constraint(
         "CHECK (size_warning BETWEEN 0 AND 99)",
