@@ -9,6 +9,9 @@ from typing import Any
 from .messages import Message, Size, _
 
 MAX_BYTES = 4 << 20  # of a manifest: some 60,000 tables with their counts of rows
+# of one beside an archive, which may say which files of its packs are wanted: 350 bytes
+# for each of thousands, and four for each three bytes of ``Terms.bitmap_bytes``
+MAX_BESIDE = 16 << 20
 MOST_VALUES = 200_000  # in all: a small text must not become gigabytes of objects
 MOST_LEVELS = 32
 LONGEST_NUMBER = 30  # digits
@@ -25,15 +28,15 @@ class Unusable(ValueError):
         super().__init__(str(self.reason))
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes, most: int = MAX_BYTES) -> Any:
     """Return what the JSON of somebody unknown says.
 
-    It has at most ``MAX_BYTES`` bytes, ``MOST_VALUES`` values and ``MOST_LEVELS``
-    levels, no name twice in an object, and no character that cannot be written in
-    UTF-8. Raise Unusable.
+    It has at most ``most`` bytes, ``MOST_VALUES`` values and ``MOST_LEVELS`` levels, no
+    name twice in an object, and no character that cannot be written in UTF-8. Raise
+    Unusable.
     """
-    if len(data) > MAX_BYTES:
-        raise Unusable(_("it is larger than %(most)s"), most=Size(MAX_BYTES))
+    if len(data) > most:
+        raise Unusable(_("it is larger than %(most)s"), most=Size(most))
     if _values(data) > MOST_VALUES:
         raise Unusable(_("it holds too many values"))
     try:
@@ -56,10 +59,12 @@ def parse_json(data: bytes) -> Any:
     return value
 
 
-def is_within_bounds(data: bytes, spare_bytes: int, spare_values: int) -> bool:
+def is_within_bounds(
+    data: bytes, spare_bytes: int = 0, spare_values: int = 0, most: int = MAX_BYTES
+) -> bool:
     """Tell whether ``parse_json`` takes this text for its size, also when so many bytes
     and values come to it."""
-    small = len(data) + spare_bytes <= MAX_BYTES
+    small = len(data) + spare_bytes <= most
     return small and _values(data) + spare_values <= MOST_VALUES
 
 

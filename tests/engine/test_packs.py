@@ -4,6 +4,7 @@ as it was."""
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from extracting import extract_filestore
@@ -34,10 +35,15 @@ from dfr_backup.engine.errors.packs import (
     PackMissing,
     PackNameTaken,
     TargetExists,
+    TooManyPacks,
 )
 from dfr_backup.engine.identity import Identity
+from dfr_backup.engine.manifest.model import Manifest
 from dfr_backup.engine.manifest.names import FILESTORE, sidecar_key
+from dfr_backup.engine.manifest.pack_use import PackUse
+from dfr_backup.engine.manifest.read import parse_sidecar
 from dfr_backup.engine.manifest.write import encode
+from dfr_backup.engine.manifest.write import sidecar as sidecar_of
 from dfr_backup.engine.packs.complete import CompleteZip
 from dfr_backup.engine.packs.export import export
 from dfr_backup.engine.packs.names import condemned_key, pack_key
@@ -401,6 +407,46 @@ def test_thin_pack_is_stored_anew(server, storage):
     assert again(server, storage, names[:6]) == 0
     assert again(server, storage, names[:4]) == 4
     assert again(server, storage, names[:4]) == 0
+
+
+def test_thousands_of_packs_can_be_described(server, storage):
+    """As many of which a part is wanted as ``Terms`` lets a backup have, and thousands
+    of whole ones; more are refused."""
+    key, _packed = server.backup([server.write(b"x")])
+    about = json.loads(storage.objects[sidecar_key(key)][0])
+    for name in ("archive", "packs", "signature"):
+        del about[name]
+    digest, bits = "ab" * 32, b"\x55" * (Terms().pack_files // 8)
+
+    def described(partly, whole):
+        uses = [
+            PackUse(
+                f"0f5bd1f6-files-{number:024x}.zip", 1 << 28, digest, digest, wanted
+            )
+            for number, wanted in enumerate([bits] * partly + [None] * whole)
+        ]
+        return sidecar_of(Manifest(about), key, 1, digest, packs=uses)
+
+    partly = Terms().bitmap_bytes // len(bits)
+    found = parse_sidecar(described(partly, 5000), sidecar_key(key))
+    assert len(found.packs) == partly + 5000
+    assert found.packs[0].wanted == bits
+    with pytest.raises(TooManyPacks):
+        described(2 * partly, 0)
+
+
+def test_backup_never_wants_parts_of_more_packs_than_it_can_say(server, storage):
+    """Of others it stores the files anew, whatever thinning may cost."""
+    server.terms = replace(server.terms, bitmap_bytes=1, rewrite_part=0.0)
+    names = sorted(server.write(b"content %d" % number * 20) for number in range(12))
+    server.backup(names)
+    left = [name for number, name in enumerate(names) if number % 4]
+    storage.pass_time(days=1)
+    key, packed = server.backup(left)
+    partly = [use for use in packed.uses if use.wanted]
+    assert sum(len(use.wanted) for use in partly) == 1
+    assert packed.new_files == 6
+    assert restored(storage, key) == expected(server, left)
 
 
 def test_thinning_has_a_limit(server, storage):

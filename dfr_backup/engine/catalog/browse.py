@@ -18,7 +18,7 @@ from ..manifest.model import Manifest
 from ..manifest.names import FILESTORE, MANIFEST, sidecar_key
 from ..manifest.read import parse_manifest
 from ..storages.base import Storage
-from ..untrusted import MAX_BYTES
+from ..untrusted import MAX_BESIDE, MAX_BYTES
 from .catalogued import Catalogued, require_catalogued
 
 Identities = Sequence[Any] | Passphrase | None
@@ -58,7 +58,8 @@ def read_contents(
     """
     if storage.stat(sidecar_key(key)) is not None:
         with storage.open(sidecar_key(key)) as stream:
-            return parse_manifest(read_fully(stream, MAX_BYTES + 1), ManifestUnreadable)
+            data = read_fully(stream, MAX_BESIDE + 1)
+            return parse_manifest(data, ManifestUnreadable, MAX_BESIDE)
     with look_into(storage, key, identities) as reader:
         for entry in reader.entries():
             if entry.name == MANIFEST:

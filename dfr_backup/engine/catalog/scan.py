@@ -20,7 +20,7 @@ from ..manifest.read import parse_sidecar
 from ..manifest.sidecar import Sidecar
 from ..progress import Progress
 from ..storages.base import Storage
-from ..untrusted import MAX_BYTES, SURROGATES
+from ..untrusted import MAX_BESIDE, SURROGATES
 from .upload_receiver import found_in, is_our_name
 
 ARCHIVES = (".zip", ".zip.age")
@@ -159,7 +159,7 @@ def read_sidecar(storage: Storage, key: str) -> Sidecar:
     """Return the manifest ``key`` of a storage. Raise PermanentError when it is not
     there or is none of ours, and RetryableError."""
     with storage.open(key) as stream:
-        return parse_sidecar(read_fully(stream, MAX_BYTES + 1), key)
+        return parse_sidecar(read_fully(stream, MAX_BESIDE + 1), key)
 
 
 def usable_sidecar(storage: Storage, key: str) -> Sidecar | None:

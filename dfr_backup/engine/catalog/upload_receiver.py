@@ -38,7 +38,7 @@ from ..manifest.write import build, sidecar, taken_in, within_bounds
 from ..messages import Message, Size, _
 from ..progress import Progress
 from ..storages.base import Storage
-from ..untrusted import MAX_BYTES
+from ..untrusted import MAX_BESIDE
 
 PIECE = 8 << 20  # bytes of one request: far below what proxies and workers allow
 SPARE = 64 << 20  # bytes that an upload leaves on the disk
@@ -301,7 +301,7 @@ def is_free(storage: Storage, key: str, job: str, begun: bool) -> bool:
 def read_import_job(storage: Storage, manifest: str) -> str:
     """Return which run has taken in the archive of a stored manifest."""
     with storage.open(manifest) as stream:
-        return parse_sidecar(read_fully(stream, MAX_BYTES + 1), manifest).import_job
+        return parse_sidecar(read_fully(stream, MAX_BESIDE + 1), manifest).import_job
 
 
 def distinct_key(key: str, identifier: str) -> str:

@@ -108,6 +108,17 @@ class TargetExists(PermanentError, code="PACK-22"):
     remedy = _("Choose another name, or remove the file: nothing is written over it.")
 
 
+class TooManyPacks(PermanentError, code="PACK-23"):
+    template = _(
+        "The backup needs parts of %(packs)s packs: the list of what it wants of them "
+        "would be too large to be read again."
+    )
+    remedy = _(
+        "Make one complete backup, prune when the incremental ones are deleted, then "
+        "switch the plan back: the next packs are full."
+    )
+
+
 class NotIncremental(PermanentError, code="PACK-10"):
     template = _("%(key)s does not say which packs it needs.")
     remedy = _("Read its manifest from the storage again.")

@@ -7,19 +7,22 @@ from dataclasses import replace
 from ..errors import PermanentError
 from ..errors.archive import ManifestMalformed
 from ..errors.fetch import BadManifest
-from ..untrusted import Unusable, parse_json
+from ..untrusted import MAX_BESIDE, MAX_BYTES, Unusable, parse_json
 from .model import Manifest
 from .names import shown_key
 from .sidecar import Sidecar
 
 
 def parse_manifest(
-    data: bytes, unusable: type[PermanentError] = ManifestMalformed
+    data: bytes,
+    unusable: type[PermanentError] = ManifestMalformed,
+    most: int = MAX_BYTES,
 ) -> Manifest:
-    """Return what a manifest says, in an archive or beside it. Raise NewerFormat, and
-    ``unusable``, an error that names the ``reason``, for what is none."""
+    """Return what a manifest of at most so many bytes says, in an archive or beside it.
+    Raise NewerFormat, and ``unusable``, an error that names the ``reason``, for what is
+    none."""
     try:
-        return Manifest.from_json(parse_json(data))
+        return Manifest.from_json(parse_json(data, most))
     except Unusable as error:
         raise unusable(reason=error.reason) from None
 
@@ -31,7 +34,7 @@ def parse_sidecar(data: bytes, key: str) -> Sidecar:
     addon wrote it.
     """
     try:
-        found = Sidecar.from_json(parse_json(data), key)
+        found = Sidecar.from_json(parse_json(data, MAX_BESIDE), key)
     except Unusable as error:
         raise BadManifest(key=shown_key(key), reason=error.reason) from None
     digest = hashlib.sha256(data).hexdigest()

@@ -6,8 +6,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..errors.other import ManifestTooLarge
+from ..errors.packs import TooManyPacks
 from ..messages import Message, _
-from ..untrusted import is_within_bounds
+from ..untrusted import MAX_BESIDE, is_within_bounds
 from .model import COMPLETE, Manifest
 from .pack_use import PackUse
 from .shape import BAD_CHARACTERS, LONGEST_NAME, LONGEST_REASON
@@ -104,14 +105,14 @@ def sidecar(
 ) -> bytes:
     """Return the sidecar: the manifest and what the stored archive must be (bytes,
     SHA-256), as ``sign`` returns it; that of an incremental backup has ``packs``.
-    Raise ManifestTooLarge when these are too many."""
+    Raise TooManyPacks."""
     archive = {"key": key, "size": size, "sha256": sha256}
     about = {**manifest.to_json(), "archive": archive}
     if packs is not None:
         about["packs"] = [use.to_json() for use in packs]
     data = encode(sign(about))
-    if packs and not is_within_bounds(data, 0, 0):
-        raise ManifestTooLarge
+    if packs and not is_within_bounds(data, most=MAX_BESIDE):
+        raise TooManyPacks(packs=len(packs))
     return data
 
 

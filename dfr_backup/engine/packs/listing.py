@@ -8,7 +8,7 @@ from ..manifest.names import PACK, PACK_SIDECAR
 from ..manifest.pack_use import PackUse
 from ..progress import Progress
 from ..storages.base import Storage, StoredObject
-from ..untrusted import MAX_BYTES
+from ..untrusted import MAX_BESIDE
 from .names import condemned_key
 
 
@@ -58,4 +58,4 @@ def condemn(storage: Storage, key: str) -> None:
 def read_small(storage: Storage, key: str) -> bytes:
     """Return a small object; of a larger one, more than anybody takes."""
     with storage.open(key) as stream:
-        return read_fully(stream, MAX_BYTES + 1)
+        return read_fully(stream, MAX_BESIDE + 1)

@@ -67,10 +67,12 @@ def choose_thin(
     is stored anew. The packs come with the largest first. No pack is read for that,
     and nothing is deleted."""
     weights = _weigh(match(attachments(), packs), packs) if packs else []
-    thin = thin_among(weights, terms)
+    files = [pack.about.files for pack in packs]
+    over = beyond_bits(weights, files, terms)
+    thin = thin_among(weights, terms) | over
     if not thin:
         return thin, thin
-    return thin, _affordable(match(attachments(), packs), weights, thin, terms)
+    return thin, over | _affordable(match(attachments(), packs), weights, thin, terms)
 
 
 def _weigh(
@@ -97,6 +99,21 @@ def thin_among(weights: Sequence[Weight], terms: Terms) -> frozenset[int]:
         if pack.wanted < pack.stored * terms.thin_part
     }
     return frozenset(thin | small)
+
+
+def beyond_bits(
+    weights: Sequence[Weight], files: Sequence[int], terms: Terms
+) -> frozenset[int]:
+    """Return the numbers of the packs of which so little is wanted that a backup cannot
+    say which ``files`` (the number of each pack) these are."""
+    partly = [n for n, pack in enumerate(weights) if 0 < pack.used < pack.stored]
+    partly.sort(key=lambda n: weights[n].wanted / weights[n].stored, reverse=True)
+    left, over = terms.bitmap_bytes, set()
+    for number in partly:
+        left -= (files[number] + 7) >> 3
+        if left < 0:
+            over.add(number)
+    return frozenset(over)
 
 
 def _affordable(

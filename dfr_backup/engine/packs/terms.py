@@ -10,7 +10,9 @@ class Terms:
     """``pack_bytes`` and ``pack_files`` end a pack. A pack of which less than
     ``thin_part`` is wanted is thin, and so are those smaller than ``small_bytes`` when
     there are more than ``most_small``; of what is stored, ``rewrite_part`` at most is
-    stored anew in a run because of that.
+    stored anew in a run because of that. What says which files of packs are wanted has
+    at most ``bitmap_bytes``, a bit for each: of more packs, those of which least is
+    wanted are stored anew as well.
 
     A pack that no backup needs is condemned when it is older than ``young``, and
     deleted when it has been condemned for ``grace`` and so many ``backups`` were
@@ -26,6 +28,7 @@ class Terms:
     small_bytes: int = 32 << 20
     most_small: int = 50
     rewrite_part: float = 0.1
+    bitmap_bytes: int = 8 << 20
     young: timedelta = timedelta(hours=24)
     grace: timedelta = timedelta(hours=48)
     backups: int = 2
