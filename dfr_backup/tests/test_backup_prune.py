@@ -15,6 +15,8 @@ from ..engine.errors.storage import ReadOnlyStorage
 from ..engine.manifest.names import sidecar_key
 from ..engine.packs.prune import Unneeded
 from ..engine.storages.local.storage import LocalStorage
+from ..models.job import alerts
+from ..models.overview.problems import plan_problems
 from ..models.storage import pruning
 from .common import BackupCase
 
@@ -136,6 +138,21 @@ class TestPrune(BackupCase):
         self.assertEqual(self.storage.unneeded_packs, 1)
         self.assertEqual(self.storage.unneeded_size, 300)
         self.assertTrue(self.due(hours=30))
+
+    def test_prune_that_fails_is_told_as_a_backup_is(self):
+        """To those who look after the plan whose backups are there."""
+        self.backed_up()
+        run = self.due()
+        self.assertEqual(run.plan_id, self.plan)
+        self.end(run, prune="failure")
+        alerts.announce(run)
+        self.assertEqual(self.plan.alarm_kinds, ["prune"])
+        kinds = [each["kind"] for each in plan_problems(self.env, self.plan, run)]
+        self.assertIn("prune", kinds)
+        again = self.due(hours=30)
+        self.end(again)
+        alerts.announce(again)
+        self.assertFalse(self.plan.alarm_kinds)
 
     def test_not_due_where_nothing_may_be_deleted(self):
         self.backed_up()

@@ -166,6 +166,7 @@ def _check_problems(env, plan):
     titles = {
         "verify": env._("%s: the last verification failed", plan.name),
         "drill": env._("%s: the last restore test failed", plan.name),
+        "prune": env._("%s: the last prune failed", plan.name),
     }
     lasts = [
         (kind, title, last_ended(env, plan, kind)) for kind, title in titles.items()

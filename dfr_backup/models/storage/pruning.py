@@ -118,14 +118,28 @@ def request(storages, trigger):
         raise UserError(
             storages.env._("There is no storage with incremental backups yet.")
         )
+    plans = {_plan_of(storage) for storage in storages}
+    plan = plans.pop() if len(plans) == 1 else storages.env["backup.plan"]
+    return _create(storages, trigger, plan)._start()
+
+
+def _create(storages, trigger, plan):
     steps = PruneRun.planned(storages=storages)
     jobs = storages.env["backup.job"].sudo()
-    return jobs._create_run("prune", steps, trigger)._start()
+    return jobs._create_run("prune", steps, trigger, plan_id=plan.id)
+
+
+def _plan_of(storage):
+    """Return the plan whose people hear when a storage cannot be pruned: the one that
+    has last stored an incremental backup there, empty without one."""
+    here = [("storage_id", "=", storage.id), ("incremental", "=", True)]
+    copies = storage.env["backup.copy"].sudo()
+    return copies.search([*here, ("plan_id.active", "=", True)], limit=1).plan_id
 
 
 def create_due(storages):
-    """Create a run for the storages of ours that have got backups since they were last
-    pruned, or hold what nobody needs, once a day."""
+    """Create a run of each plan for the storages of ours that have got backups since
+    they were last pruned, or hold what nobody needs, once a day."""
     jobs = storages.env["backup.job"]
     since = fields.Datetime.now() - AGAIN
     recent = [("kind", "=", "prune"), ("create_date", ">", since)]
@@ -133,8 +147,8 @@ def create_due(storages):
     if jobs.search_count(["|", *_all(recent), *_all(waiting)], limit=1):
         return
     due = with_packs(storages).filtered(_is_due)
-    if due:
-        jobs._create_run("prune", PruneRun.planned(storages=due), "schedule")
+    for plan, together in due.grouped(_plan_of).items():
+        _create(together, "schedule", plan)
 
 
 def _all(domain):
