@@ -21,6 +21,7 @@
         "views/backup_key_wizard_views.xml",
         "views/backup_restore_wizard_views.xml",
         "views/backup_staging_wizard_views.xml",
+        "views/backup_prune_wizard_views.xml",
         "views/recovery_kit_templates.xml",
         "views/backup_step_views.xml",
         "views/backup_job_views.xml",

@@ -1,6 +1,7 @@
 """Packs that no backup needs: when they are deleted, and what the catalogue says."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from unittest.mock import patch
 
 from freezegun import freeze_time
@@ -10,7 +11,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
 from ..console import pruning as command
-from ..engine.errors.packs import KeepsEverything
+from ..engine.errors.packs import CopyNotListed, KeepsEverything
 from ..engine.errors.storage import ReadOnlyStorage
 from ..engine.manifest.names import sidecar_key
 from ..engine.packs.prune import Unneeded
@@ -173,6 +174,28 @@ class TestPrune(BackupCase):
         viewer = new_test_user(self.env, "looks", "dfr_backup.group_viewer")
         with self.assertRaises(AccessError):
             self.storage.with_user(viewer).action_prune()
+
+    def test_form_says_what_a_prune_would_do(self):
+        self.backed_up()
+        since = datetime.now(timezone.utc)
+        found = [PACK, replace(PACK, since=since), replace(PACK, size=70, due=True)]
+        with patch.object(pruning, "look", lambda _storage: found):
+            action = self.storage.action_ask_prune()
+            wizard = self.env[action["res_model"]].browse(action["res_id"])
+            self.assertEqual((wizard.now_packs, wizard.now_size), (1, 70))
+            self.assertEqual((wizard.later_packs, wizard.later_size), (2, 600))
+            self.assertFalse(wizard.problem or wizard.has_lost)
+        self.assertFalse(self.prunes())
+        run = self.prunes().browse(wizard.action_prune()["res_id"])
+        self.assertEqual(run.step_ids.storage_id, self.storage)
+
+    def test_form_says_what_stops_a_prune(self):
+        self.lose(self.backed_up())
+        wizard = self.env["backup.prune.wizard"].create({"storage_id": self.storage.id})
+        self.assertEqual(wizard.problem_code, CopyNotListed.code)
+        self.assertTrue(wizard.has_lost)
+        again = wizard.action_give_up_lost()
+        self.assertFalse(wizard.browse(again["res_id"]).problem)
 
     def test_command_needs_an_incremental_backup(self):
         with self.assertRaises(UserError):

@@ -26,6 +26,7 @@ HARMLESS = {
 FORMS = {
     "backup.key.wizard",
     "backup.monitor.token",
+    "backup.prune.wizard",
     "backup.repair.wizard",
     "backup.restore.wizard",
     "backup.setup",

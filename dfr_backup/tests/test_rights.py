@@ -140,6 +140,7 @@ class RightsCase(BackupCase, HttpCase):
             "backup.compare": {"before_id": self.copy.id, "after_id": self.copy.id},
             "backup.import.wizard": {"storage_id": self.storage.id},
             "backup.key.wizard": {"plan_id": self.plan.id},
+            "backup.prune.wizard": {"storage_id": self.storage.id},
             "backup.repair.wizard": {"issue_ids": self.issue.ids},
             "backup.restore.wizard": {**copy, "database": "new"},
             "backup.setup": {"plan_id": self.plan.id},

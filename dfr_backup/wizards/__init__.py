@@ -4,6 +4,7 @@ from . import backup_compare
 from . import backup_import_wizard
 from . import backup_key_wizard
 from . import backup_monitor_token
+from . import backup_prune_wizard
 from . import backup_repair_wizard
 from . import backup_restore_wizard
 from . import backup_staging_wizard

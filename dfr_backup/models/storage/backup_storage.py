@@ -436,6 +436,12 @@ class BackupStorage(models.Model):
         self.env["backup.job"]._check_manager()
         return form_action(pruning.request(self, "manual"))
 
+    def action_ask_prune(self):
+        """Show what a prune would delete, before it does."""
+        self.env["backup.job"]._check_manager()
+        self.ensure_one()
+        return self.env["backup.prune.wizard"]._open(self)
+
     @asks_password
     def action_give_up_lost(self):
         """Let backups that are no longer in the storage, though nobody has deleted

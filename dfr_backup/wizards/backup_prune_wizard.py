@@ -1,0 +1,58 @@
+from odoo import api, fields, models
+
+from ..engine.errors import EngineError
+from ..engine.errors.packs import CopyNotListed
+from ..models.actions import form_action
+from ..models.backup_audit import asks_password
+from ..models.engine_messages import format_error
+from ..models.storage import pruning
+
+
+class BackupPruneWizard(models.TransientModel):
+    """What a prune would delete: looked at before somebody says that it may."""
+
+    _name = "backup.prune.wizard"
+    _description = "Prune a Storage"
+
+    storage_id = fields.Many2one("backup.storage", required=True, readonly=True)
+    problem = fields.Text(compute="_compute_look")
+    problem_code = fields.Char(compute="_compute_look")
+    now_packs = fields.Integer("Deleted Now", compute="_compute_look")
+    now_size = fields.Float(compute="_compute_look")
+    later_packs = fields.Integer("Deleted Later", compute="_compute_look")
+    later_size = fields.Float(compute="_compute_look")
+    has_lost = fields.Boolean(compute="_compute_look")
+
+    @api.depends("storage_id")
+    def _compute_look(self):
+        for wizard in self:
+            found, error = [], None
+            try:
+                found = pruning.look(wizard.storage_id.sudo())
+            except EngineError as problem:
+                error = problem
+            wizard.problem = error and format_error(self.env, error)
+            wizard.problem_code = error and error.code
+            wizard.has_lost = isinstance(error, CopyNotListed)
+            due = [pack.size for pack in found if pack.due]
+            others = [pack.size for pack in found if not pack.due]
+            wizard.now_packs, wizard.now_size = len(due), sum(due)
+            wizard.later_packs, wizard.later_size = len(others), sum(others)
+
+    @api.model
+    def _open(self, storage):
+        """Return the action that shows what a prune of this storage would do."""
+        wizard = self.create({"storage_id": storage.id})
+        return form_action(wizard, self.env._("Prune"), dialog=True)
+
+    def action_prune(self):
+        """Start the run, and show it."""
+        self.ensure_one()
+        return self.storage_id.action_prune()
+
+    @asks_password
+    def action_give_up_lost(self):
+        """Let lost backups stop it no more, and look again."""
+        self.ensure_one()
+        self.storage_id.action_give_up_lost()
+        return self._open(self.storage_id)
