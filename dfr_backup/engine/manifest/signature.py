@@ -43,9 +43,14 @@ class Signer:
     signed."""
 
     def __init__(self, key: Key, *former: Key):
-        keys = [each.derive(PURPOSE) for each in (key, *former)]
+        self._origins = (key, *former)
+        keys = self.derive(PURPOSE)
         self._name = _name_of(keys[0])
         self._keys = {_name_of(each): each for each in keys}
+
+    def derive(self, purpose: bytes) -> tuple[bytes, ...]:
+        """Return the keys of 32 bytes for a purpose, those of former ones last."""
+        return tuple(each.derive(purpose) for each in self._origins)
 
     def sign(
         self, manifest: Mapping[str, Any], identity: Mapping[str, Any]

@@ -4,15 +4,15 @@ one.
 
 A file is a line of JSON, then 28 bytes for each attachment file of the pack, in the
 order of its directory (the SHA-1, and the size as eight bytes, the highest first), then
-the SHA-256 of all that.
+the SHA-256 of all that. Of an encrypted pack, they are sealed, 512 at a time.
 """
 
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from ..untrusted import parse_json
 from .listing import Listing, read_small
 from .names import digest_of, has_prefix, stem_of
 from .owner import Owner, Place
+from .sealed import OVERHEAD, Seal, which_opens
 from .sidecar import PackSidecar, parse_pack_sidecar
 
 RECORD = struct.Struct(">20sQ")
@@ -54,22 +55,32 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True)
 class KnownPack:
-    """A pack whose content is known."""
+    """A pack whose content is known. ``seal`` opens what is remembered of it, where
+    that is sealed."""
 
     about: PackSidecar
     _file: Path
     _start: int
+    seal: Seal | None = None
 
     def held(self) -> Iterator[Held]:
         """Yield its attachment files in the order of its directory, which is that of
         their names."""
-        for first in range(0, self.about.files, AT_ONCE):
-            count = min(self.about.files - first, AT_ONCE)
-            # not kept open: there may be more packs than files that a process may open
-            with open(self._file, "rb") as stream:
-                stream.seek(self._start + first * RECORD.size)
-                data = stream.read(count * RECORD.size)
-            yield from map(Held._make, RECORD.iter_unpack(data))
+        for number in range(_pieces_of(self.about.files)):
+            piece = self.piece(number, OVERHEAD if self.seal else 0)
+            if self.seal:
+                piece = self.seal.open(piece, _place(self.about.key, number))
+            yield from map(Held._make, RECORD.iter_unpack(piece))
+
+    def piece(self, number: int, overhead: int) -> bytes:
+        """Return some of the records as they lie in the file, each so many bytes
+        larger. Raise OSError."""
+        whole = AT_ONCE * RECORD.size + overhead
+        count = min(self.about.files - number * AT_ONCE, AT_ONCE)
+        # not kept open: there may be more packs than files that a process may open
+        with open(self._file, "rb") as stream:
+            stream.seek(self._start + number * whole)
+            return stream.read(count * RECORD.size + overhead)
 
 
 def known_pack(index: Path, key: str) -> KnownPack | None:
@@ -106,12 +117,15 @@ class Index:
 
     def add(self, about: PackSidecar, held: Iterable[Held]) -> KnownPack:
         """Remember what a pack holds. Raise OSError."""
+        seal = self._owner.seals[0] if about.mark else None
         head = {name: getattr(about, name) for name in (*NUMBERS, *TEXTS)}
-        line = json.dumps({**head, "identity": about.identity.key}).encode() + b"\n"
-        data = line + b"".join(RECORD.pack(*each) for each in held)
+        head |= {"identity": about.identity.key, "sealed": bool(seal)}
+        line = json.dumps(head).encode() + b"\n"
+        records = b"".join(RECORD.pack(*each) for each in held)
+        data = line + (_sealed(records, about.key, seal) if seal else records)
         path = self._path(about.key)
         write_private(path, data + hashlib.sha256(data).digest(), over=True)
-        return KnownPack(about, path, len(line))
+        return KnownPack(about, path, len(line), seal)
 
     def forget(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
@@ -134,12 +148,13 @@ class Index:
     def _remembered(self, stored: StoredObject, listing: Listing) -> KnownPack | None:
         path = self._path(stored.key)
         with suppress(OSError, ValueError, KeyError, TypeError):
-            pack = _read(path)
+            pack = _read(path, self._owner.seals)
             about = pack.about
             beside = listing.has(sidecar_key(stored.key), about.file_size)
             own = self._owner.owns(about.identity)
             if beside and own and self._counts(about, stored):
-                return pack
+                unsealed = about.mark and not pack.seal  # by an older release
+                return self.add(about, list(pack.held())) if unsealed else pack
         return None
 
     def _look(self, stored: StoredObject, progress: Progress) -> KnownPack | None:
@@ -183,15 +198,31 @@ class Index:
                     path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> KnownPack:
+def _pieces_of(files: int) -> int:
+    return -(-files // AT_ONCE)
+
+
+def _place(key: str, number: int) -> str:
+    return f"{key} {number}"
+
+
+def _sealed(records: bytes, key: str, seal: Seal) -> bytes:
+    size = AT_ONCE * RECORD.size
+    pieces = [records[at : at + size] for at in range(0, len(records), size)]
+    return b"".join(seal.close(p, _place(key, n)) for n, p in enumerate(pieces))
+
+
+def _read(path: Path, seals: Sequence[Seal] = ()) -> KnownPack:
     """Return what a file remembers. Raise OSError, and ValueError or its like when it
-    is damaged."""
+    is damaged, or sealed by another key."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         line = stream.readline(LONGEST_HEAD)
         head = parse_json(line)
         digest.update(line)
         left = head["files"] * RECORD.size
+        if head.get("sealed"):
+            left += _pieces_of(head["files"]) * OVERHEAD
         while left > 0 and (piece := stream.read(min(left, 1 << 20))):
             digest.update(piece)
             left -= len(piece)
@@ -199,7 +230,11 @@ def _read(path: Path) -> KnownPack:
             raise ValueError("it was not written by us, or is damaged")
     values = {name: head[name] for name in (*NUMBERS, *TEXTS)}
     about = PackSidecar(**values, identity=Identity.from_key(head["identity"]))
-    return KnownPack(about, path, len(line))
+    pack = KnownPack(about, path, len(line))
+    if not head.get("sealed"):
+        return pack
+    seal = which_opens(seals, pack.piece(0, OVERHEAD), _place(about.key, 0))
+    return replace(pack, seal=seal)
 
 
 def _held_in(reader: CheckedReader, about: PackSidecar) -> list[Held]:

@@ -115,7 +115,7 @@ class Nightly:
         EngineError."""
         beside = sidecar_key(key)
         about = parse_pack_sidecar(read_small(self._storage, beside), beside)
-        own = about.identity.key in self._owner.keys
+        own = self._owner.owns(about.identity)
         if about.key != key or self._owner.forged(about.signature):
             return None
         return about if own or self._owner.vouches(about.signature) else None

@@ -13,6 +13,7 @@ from ..identity import Identity
 from ..manifest.signature import HERE, WRONG, Signature, Signer
 from ..storages.base import Storage
 from .names import prefix_of
+from .sealed import PURPOSE, Seal
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Owner:
     def owns(self, identity: Identity) -> bool:
         """Tell whether packs of an identity are the database's own."""
         return identity.key in self.keys or identity.uuid in self.taken_over
+
+    @cached_property
+    def seals(self) -> tuple[Seal, ...]:
+        """What seals the index of encrypted packs; former ones open it, too."""
+        return tuple(map(Seal, self.signer.derive(PURPOSE)))
 
     def sign(self, content: Mapping[str, Any]) -> dict[str, Any]:
         return self.signer.sign(content, self.identity.to_json())
