@@ -15,6 +15,9 @@ from odoo.service.model import retrying
 
 from .. import odoo_config, run_queue, runner
 from ..engine.errors import EngineError
+from ..engine.errors.command_line import DataFolderUnusable
+from ..engine.errors.runs import SlotsUnusable
+from ..engine.fileio.durable import is_full
 from ..engine.messages import Size
 from ..models.copy.states import PRESENT_STATES
 from ..models.job import turn
@@ -127,13 +130,18 @@ def follow_new(database, options, request):
 def require_startable(env):
     """Raise an EngineError where this server cannot start a run of a database: another
     one has the attachment files, or nothing can be written here. Where a worker starts
-    it, that is for the worker to know."""
+    it, that is for the worker to know; on a full disk a run says itself what it
+    lacks."""
     if not odoo_config.starts_runs():
         return
     if other := other_server(env):
         raise other
-    odoo_config.slots_folder().require_writable()
-    runner.require_log_folder()
+    try:
+        runner.require_log_folder()  # first: the slots are in the same folder mostly
+        odoo_config.slots_folder().require_writable()
+    except (DataFolderUnusable, SlotsUnusable) as error:
+        if not is_full(error.__cause__):
+            raise
 
 
 def _refuse(error, database, options):

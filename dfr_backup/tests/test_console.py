@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import io
 import json
 import os
@@ -158,6 +159,13 @@ class TestConsole(TransactionCase):
                 self.assertIsNone(self.as_nobody(self.refusal_in, root))
                 (root / case).chmod(0o555)
                 self.assertEqual(self.as_nobody(self.refusal_in, root), code)
+
+    def test_a_full_disk_is_for_the_run_to_say(self):
+        root = odoo_config.data_root()
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(root / "log"))
+        with patch.object(runner, "require_writable", side_effect=full) as tried:
+            self.assertIsNone(self.refusal_in(root))
+        self.assertTrue(tried.called)
 
     def refusal_in(self, folder):
         """Return the code with which a run of this database is refused."""
