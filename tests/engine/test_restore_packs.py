@@ -1,12 +1,14 @@
 """A restore of incremental backups: from this server and from afar, encrypted, and with
 packs that are lost or damaged."""
 
+import base64
 import hashlib
 import io
 import json
 import os
 import shutil
 import subprocess
+import warnings
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -408,6 +410,49 @@ def test_forged_pack_is_not_believed(world):
     with pytest.raises(AttachmentsLost) as lost:
         world.restore(key)
     assert lost.value.message.values["count"] == len(files_in(world.storage, pack))
+
+
+@pytest.mark.parametrize("wanted", [b"\xff" * 9, b"\x0f\x00"])
+def test_bitmap_of_another_length_loses_nothing(world, wanted):
+    """Somebody has changed the sidecar, which nobody vouches for: what is in the pack
+    is taken by its names."""
+    key = world.backup()
+    content = json.loads(bytes_of(world.storage, sidecar_key(key)))
+    content["packs"][0]["wanted"] = base64.b64encode(wanted).decode()
+    world.storage.put_bytes(json.dumps(content).encode(), sidecar_key(key))
+    world.known = lambda sidecar: Catalogued(sidecar.size, sidecar.sha256)
+    assert world.restore(key) == world.expected()
+
+
+def test_pack_whose_directory_lies_hides_no_loss(world):
+    """It has one file twice and lacks another one; what it has in vain is no harm."""
+    key = world.backup()
+    pack = max(world.packs_of(key))
+    names = files_in(world.storage, pack)
+    data, target = bytes_of(world.storage, pack), io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as source,
+        zipfile.ZipFile(target, "w") as zipped,
+    ):
+        for name in (names[0], names[0], *names[1:-1]):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                zipped.writestr(FILESTORE + name, source.read(FILESTORE + name))
+        zipped.writestr(f"{FILESTORE}zz/evil", b"evil")
+    lying = target.getvalue()
+    world.storage.put_bytes(lying, pack)
+    content = json.loads(bytes_of(world.storage, sidecar_key(key)))
+    (use,) = (use for use in content["packs"] if use["key"] == pack)
+    use |= {"size": len(lying), "sha256": "ab" * 32}
+    world.storage.put_bytes(json.dumps(content).encode(), sidecar_key(key))
+    world.known = lambda sidecar: Catalogued(sidecar.size, sidecar.sha256)
+    with pytest.raises(AttachmentsLost) as lost:
+        world.restore(key)
+    assert lost.value.message.values["count"] == 1
+    world.options["accepted"] = [AttachmentsLost.finding]
+    kept = world.expected()
+    del kept[names[-1]]
+    assert world.restore(key) == kept
 
 
 def forged(pack):

@@ -84,11 +84,12 @@ class GatheredPacks:
     ) -> Iterator[tuple[OpenPart, list[Entry]]]:
         """Yield packs of the storages that have some of these files, with their
         members, until ``names`` is empty: the caller takes out of it what was right,
-        as the name of a file tells. What cannot be read is passed over, and so are the
-        bad packs of this backup. Raise RetryableError, Cancelled."""
-        prefixes = {key[:8] for key in (*self.bad, *(part.key for part in self.parts))}
+        as the name of a file tells. What cannot be read is passed over, and so are bad
+        packs of this backup of which all is known. Raise RetryableError, Cancelled."""
+        own = {part.key for part in self.parts}
+        prefixes = {key[:8] for key in own | self.bad.keys()}
         for storage in self.around.storages:
-            known = self.bad if storage is self.around.storages[0] else ()
+            known = own & self.bad.keys() if storage is self.around.storages[0] else ()
             for stored in _packs_in(storage, prefixes, progress) if names else ():
                 if stored.key in known:
                     continue
@@ -159,10 +160,11 @@ def _without_lost(
     """Return packs of which some are bad, with what is lost in them, where ``wrong``
     files are. Raise AttachmentsDiffer when that does not explain which files they
     have."""
-    count = _files_of(archive) - sum(map(_count, held))
+    there = {each.digest for each in merged(held)}  # a bad one may have a file twice
+    count = _files_of(archive) - len(there)
     if count < 0 or (count and not packs.bad):
         raise AttachmentsDiffer(backup=packs.key)
-    names = (_names_without(held, archive) or {*wrong}) if count else set()
+    names = (_names_without(there, archive) or {*wrong}) if count else set()
     left = set(names)
     found = _found_elsewhere(packs, left, progress) if names else {}
     rescued = [Held(_digest(name), found[name]) for name in sorted(found)]
@@ -291,17 +293,13 @@ def _brought(
     return LocalStorage(around.folder, LocalRules([around.folder])), there, bad
 
 
-def _count(held: bytes) -> int:
-    return len(held) // RECORD.size
-
-
 def _digest(name: str) -> bytes:
     return digest_of(name) or b""
 
 
-def _names_without(held: Sequence[bytes], archive: Archive) -> set[str]:
-    """Return the attachment files of the database that are neither in these packs nor
-    in the archive. Empty when the archive does not know them."""
+def _names_without(there: Collection[bytes], archive: Archive) -> set[str]:
+    """Return the attachment files of the database that are neither ``there``, by their
+    SHA-1, nor in the archive. Empty when the archive does not know them."""
     index = find_index(archive.reader)
     if index is None:
         return set()
@@ -310,11 +308,10 @@ def _names_without(held: Sequence[bytes], archive: Archive) -> set[str]:
         for entry in archive.reader.entries()
         if is_attachment(entry)
     }
-    there: set[bytes | None] = {None, *(each.digest for each in merged(held))}
     return {
         name
         for name in stored_names(archive.reader, index)
-        if name not in own and digest_of(name) not in there
+        if name not in own and (digest := digest_of(name)) and digest not in there
     }
 
 

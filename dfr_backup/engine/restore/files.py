@@ -264,8 +264,9 @@ class _Unpacker:
         done = Unpacked()
         lost: set[str] = set()
         with part.open(direct=True) as opened:
-            # a damaged one may have others
-            regular = [e for e in opened.members() if digest_of(self._name(e))]
+            # a damaged one may have others, or one twice
+            found = {self._name(entry): entry for entry in opened.members()}
+            regular = [entry for name, entry in found.items() if digest_of(name)]
             members = opened.reader.listed(regular)
             for batch in batches_of(iter(members)):
                 good = self._write_good(opened.reader, batch, names_tell)
