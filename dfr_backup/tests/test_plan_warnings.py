@@ -129,3 +129,27 @@ class TestPlanWarnings(BackupCase):
         self.assertFalse(share)
         self.assertTrue(other_disk and same_disk)
         self.assertNotEqual(other_disk, same_disk)
+
+    def test_a_lifecycle_rule_that_deletes_what_the_plan_keeps(self):
+        self.plan.storage_ids |= self.away
+        self.away.sudo().expires_days = 30
+        (said,) = warnings.lifecycle_warning(self.plan).splitlines()
+        self.assertIn("30", said)
+        self.away.sudo().expires_days = 400
+        self.assertFalse(warnings.lifecycle_warning(self.plan))
+        self.away.write({"own_retention": True, "retention": "none"})
+        self.assertTrue(warnings.lifecycle_warning(self.plan))
+
+    def test_a_lock_that_is_longer_than_the_plan_keeps(self):
+        self.plan.storage_ids |= self.away
+        self.away.write({"s3_lock_mode": "GOVERNANCE", "s3_lock_days": 400})
+        (said,) = warnings.lock_warning(self.plan).splitlines()
+        self.assertIn("400", said)
+        self.away.s3_lock_days = 5
+        self.assertFalse(warnings.lock_warning(self.plan))
+
+    def test_the_policy_has_the_bucket_and_the_folder(self):
+        self.assertIn("arn:aws:s3:::b", self.away.s3_policy)
+        self.away.s3_prefix = "odoo"
+        self.assertIn("arn:aws:s3:::b/odoo/*", self.away.s3_policy)
+        self.assertFalse(self.storage.s3_policy)

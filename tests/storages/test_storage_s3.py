@@ -23,6 +23,7 @@ from dfr_backup.engine.storages.base import TransferLimits
 from dfr_backup.engine.storages.s3 import storage as s3
 from dfr_backup.engine.storages.s3 import upload as s3_upload
 from dfr_backup.engine.storages.s3.config import PRESETS, S3Config
+from dfr_backup.engine.storages.s3.policy import smallest_policy
 from dfr_backup.engine.storages.s3.storage import S3Storage
 from dfr_backup.engine.storages.s3.upload import MOST_PARTS, part_size, parts_of
 
@@ -400,12 +401,67 @@ def test_policy_of_the_documentation_is_enough(rgw_server, source):
     assert list(storage.list()) == []
 
 
+def test_policy_of_the_form_is_that_of_the_documentation():
+    made = smallest_policy(S3Config("BUCKET", prefix="odoo"))
+    assert made == documented("The smallest policy")
+
+
+def rights_of(**values):
+    statements = smallest_policy(S3Config("bucket", **values))["Statement"]
+    return {right for rule in statements for right in rule["Action"]}
+
+
+def test_policy_names_what_a_lock_or_a_key_needs():
+    assert "s3:PutObjectRetention" not in rights_of()
+    assert "s3:PutObjectRetention" in rights_of(lock_mode="GOVERNANCE", lock_days=1)
+    key = "arn:aws:kms:eu-west-1:1:key/2"
+    assert "kms:Decrypt" in rights_of(encryption="aws:kms", kms_key=key)
+    whole = smallest_policy(S3Config("bucket"))["Statement"]
+    assert not any("Condition" in rule for rule in whole)
+
+
 def test_lifecycle_rules_of_the_documentation_are_accepted(rgw_server):
+    """They take no backup away, and old versions do not pile up."""
     rules = documented("Lifecycle rules")
-    bucket = new_bucket(rgw_server.url)
-    client(rgw_server.url).put_bucket_lifecycle_configuration(
+    url, bucket = rgw_server.url, new_bucket(rgw_server.url)
+    client(url).put_bucket_versioning(
+        Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    storage = S3Storage(config(url, bucket, prefix="odoo"), LIMITS)
+    assert [note.template for note in storage.probe().notes] == [s3.KEEPS_VERSIONS]
+    client(url).put_bucket_lifecycle_configuration(
         Bucket=bucket, LifecycleConfiguration=rules
     )
+    found = storage.probe()
+    assert (found.takes_away, found.expires_after, found.notes) == (False, None, ())
+    elsewhere = S3Storage(config(url, bucket, prefix="other"), LIMITS)
+    assert s3.KEEPS_VERSIONS in {note.template for note in elsewhere.probe().notes}
+
+
+def test_probe_notices_a_default_retention(rgw_server):
+    url = rgw_server.url
+    bucket = new_bucket(url, ObjectLockEnabledForBucket=True)
+    storage = S3Storage(config(url, bucket), LIMITS)
+    assert s3.LOCKS_BY_DEFAULT not in {one.template for one in storage.probe().notes}
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    client(url).put_object_lock_configuration(
+        Bucket=bucket,
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule},
+    )
+    assert s3.LOCKS_BY_DEFAULT in {one.template for one in storage.probe().notes}
+
+
+def test_probe_says_after_how_many_days_the_bucket_deletes(rgw_server):
+    url, bucket = rgw_server.url, new_bucket(rgw_server.url)
+    one = {"Status": "Enabled", "Filter": {"Prefix": ""}}
+    rules = [
+        {**one, "ID": str(days), "Expiration": {"Days": days}} for days in (90, 30)
+    ]
+    client(url).put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration={"Rules": rules}
+    )
+    found = S3Storage(config(url, bucket), LIMITS).probe()
+    assert (found.takes_away, found.expires_after) == (True, 30)
 
 
 def test_probe_without_the_right_to_delete(rgw_server, source):

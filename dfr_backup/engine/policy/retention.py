@@ -84,6 +84,17 @@ class Policy:
             self.keep_last + sum(_counts(self).values()), self.within_days, self.minimum
         )
 
+    def days_kept(self) -> int:
+        """Return for about how many days the oldest copy stays in the long run, as far
+        as that does not depend on how many there are in a day."""
+        return max(
+            self.within_days,
+            self.daily,
+            7 * self.weekly,
+            31 * self.monthly,
+            366 * self.yearly,
+        )
+
 
 PRESETS = {
     "odoo_sh": Policy(),  # 7 daily, 4 weekly, 3 monthly

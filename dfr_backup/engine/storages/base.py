@@ -48,11 +48,13 @@ class Capabilities:
     """What a probe found out that is no failure. ``can_delete``: False where the
     credentials may add and read but not delete, so that retention is the storage's
     own business; ``takes_away``: True where it deletes by itself what is
-    old, or moves it to where it cannot be read; ``notes`` are for the administrator."""
+    old, or moves it to where it cannot be read; ``notes`` are for the administrator;
+    ``expires_after``: after so many days it deletes by itself, None for never."""
 
     can_delete: bool = True
     takes_away: bool = False
     notes: tuple[Message, ...] = ()
+    expires_after: int | None = None
 
 
 class Unknown(Enum):

@@ -27,6 +27,8 @@ def warnings_of(plan):
         "snooze": snooze_warning(plan),
         "off_site": off_site_warning(plan),
         "retention": retention_warning(plan),
+        "lifecycle": lifecycle_warning(plan),
+        "lock": lock_warning(plan),
         "encryption": encryption_warning(plan),
         "restore_test": restore_test_warning(plan),
     }
@@ -126,6 +128,45 @@ def retention_warning(plan):
             "all of them."
         )
     return False
+
+
+def lifecycle_warning(plan):
+    found = []
+    for storage in plan.storage_ids._origin.filtered("expires_days"):
+        kept, days = _days_kept(plan, storage), storage.expires_days
+        if kept is None or kept > days:
+            found.append(
+                plan.env._(
+                    "A lifecycle rule of %(storage)s deletes backups after %(days)s "
+                    "days, although the plan keeps them longer.",
+                    storage=storage.name,
+                    days=days,
+                )
+            )
+    return "\n".join(found)
+
+
+def lock_warning(plan):
+    found = []
+    for storage in plan.storage_ids._origin:
+        kept, days = _days_kept(plan, storage), storage._lock_days()
+        if kept and days > kept:
+            found.append(
+                plan.env._(
+                    "%(storage)s locks backups for %(days)s days, longer than the plan "
+                    "keeps them (about %(kept)s days). Until then they take space.",
+                    storage=storage.name,
+                    days=days,
+                    kept=kept,
+                )
+            )
+    return "\n".join(found)
+
+
+def _days_kept(plan, storage):
+    """Return for about how many days backups stay in a storage, None: for ever."""
+    rules = storage if storage.own_retention else plan
+    return None if rules.retention == "none" else rules._policy().days_kept()
 
 
 def encryption_warning(plan):

@@ -143,6 +143,11 @@ class BackupStorage(models.Model):
         copy=False,
         help="It deletes by itself what is old, or moves it to an archive.",
     )
+    expires_days = fields.Integer(
+        readonly=True,
+        copy=False,
+        help="After so many days it deletes by itself what is stored. 0: never.",
+    )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     space_at = fields.Datetime("Free Space As Of", readonly=True, copy=False)
     health = fields.Selection(STATES, compute="_compute_health", string="State")
@@ -342,6 +347,10 @@ class BackupStorage(models.Model):
         """Tell whether what is stored cannot be deleted for a while."""
         return False
 
+    def _lock_days(self):
+        """Return for how many days what is stored cannot be deleted."""
+        return 0
+
     def _owns(self, uuid, key):
         """Tell whether a backup here is one of this database, or of one that it has
         taken over this storage from, given the uuid and the identity (its key) that the
@@ -394,6 +403,9 @@ class BackupStorage(models.Model):
                 **columns_of_test(error, found),
                 "can_delete": found.can_delete if found else self.can_delete,
                 "takes_away": found.takes_away if found else self.takes_away,
+                "expires_days": (found.expires_after or 0)
+                if found
+                else self.expires_days,
                 "free_space": space or 0,
                 "space_at": now,
                 "prepared_at": self.prepared_at or (found and now),

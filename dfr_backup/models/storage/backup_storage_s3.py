@@ -1,6 +1,10 @@
+import json
+
 from odoo import api, fields, models
 
-from ...engine.storages.s3.config import PRESETS
+from ...engine.errors import EngineError
+from ...engine.storages.s3.config import PRESETS, S3Config
+from ...engine.storages.s3.policy import smallest_policy
 from ..engine_messages import translate
 
 
@@ -22,6 +26,11 @@ class BackupStorage(models.Model):
     s3_notes = fields.Text(compute="_compute_s3_notes")
     s3_asks = fields.Char(
         compute="_compute_s3_asks", help="What the address is built from."
+    )
+    s3_policy = fields.Text(
+        string="IAM Policy",
+        compute="_compute_s3_policy",
+        help="The smallest policy for the keys of this storage.",
     )
     s3_bucket = fields.Char(string="Bucket")
     s3_prefix = fields.Char(
@@ -95,6 +104,17 @@ class BackupStorage(models.Model):
         is_s3 = self._kind().name == "s3"
         return super()._locks() or bool(is_s3 and self._at("s3_lock_mode"))
 
+    def _lock_days(self):
+        locks = self._kind().name == "s3" and self._at("s3_lock_mode")
+        return self._at("s3_lock_days") if locks else super()._lock_days()
+
+    @api.depends(
+        "s3_bucket", "s3_prefix", "s3_lock_mode", "s3_encryption", "s3_kms_key"
+    )
+    def _compute_s3_policy(self):
+        for storage in self:
+            storage.s3_policy = storage.s3_bucket and _policy_of(storage)
+
     @api.depends("s3_preset")
     @api.depends_context("lang")
     def _compute_s3_notes(self):
@@ -126,3 +146,19 @@ class BackupStorage(models.Model):
 
     def _inverse_s3_secret_key(self):
         self._encrypt_secret("s3_secret_key")
+
+
+def _policy_of(storage):
+    """Return the policy as text, False while a name in it cannot be right."""
+    try:
+        config = S3Config(
+            bucket=storage.s3_bucket,
+            prefix=storage.s3_prefix or "",
+            encryption=storage.s3_encryption or "",
+            kms_key=storage.s3_kms_key or "",
+            lock_mode=storage.s3_lock_mode or "",
+            lock_days=1 if storage.s3_lock_mode else 0,
+        )
+    except EngineError:
+        return False
+    return json.dumps(smallest_policy(config), indent=2)

@@ -1,6 +1,7 @@
-"""Whether a bucket takes objects away by itself, as far as it says so."""
+"""What a bucket does by itself with what is stored in it, as far as it says so."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ...errors import Cancelled, EngineError
@@ -10,31 +11,80 @@ from .link import Link
 ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 
 
-def takes_away(link: Link) -> bool:
-    """Tell whether a rule of the bucket expires what is stored below our prefix, or
-    moves it to an archive; False where the credentials may not know."""
+@dataclass(frozen=True)
+class Lifecycle:
+    """The rules of a bucket for what is below our prefix. ``takes_away``: one deletes
+    objects, or moves them to an archive, ``expires_after`` days after they were stored
+    (None: it never deletes by age). ``clears_versions``: one deletes old versions of
+    what was deleted."""
+
+    takes_away: bool = False
+    expires_after: int | None = None
+    clears_versions: bool = False
+
+
+def lifecycle_of(link: Link) -> Lifecycle:
+    """Return what the rules do; nothing where the credentials may not know."""
     try:
-        rules = link.call("get_bucket_lifecycle_configuration").get("Rules") or ()
+        found = link.call("get_bucket_lifecycle_configuration").get("Rules") or ()
     except Cancelled:
         raise
     except EngineError:  # there are none, or nobody tells
-        return False
-    return any(_takes(rule, link.config.folder) for rule in rules)
+        return Lifecycle()
+    rules = [
+        rule
+        for rule in found
+        if rule.get("Status") == "Enabled" and _is_about(rule, link.config.folder)
+    ]
+    return Lifecycle(
+        any(map(_takes, rules)),
+        min(_days(rules), default=None),
+        any(_clears(rule, link.config.folder) for rule in rules),
+    )
 
 
-def _takes(rule: Mapping[str, Any], ours: str) -> bool:
-    if rule.get("Status") != "Enabled" or not _is_about(rule, ours):
+def locks_by_default(link: Link) -> bool:
+    """Tell whether the bucket itself locks all that is stored; False where the
+    credentials may not know."""
+    try:
+        found = link.call("get_object_lock_configuration")
+    except Cancelled:
+        raise
+    except EngineError:
         return False
+    rule = (found.get("ObjectLockConfiguration") or {}).get("Rule") or {}
+    return bool(rule.get("DefaultRetention"))
+
+
+def _takes(rule: Mapping[str, Any]) -> bool:
     expiration = rule.get("Expiration") or {}
     moves = [move.get("StorageClass") for move in rule.get("Transitions") or ()]
     expires = bool({"Days", "Date"} & expiration.keys())
     return expires or not ARCHIVES.isdisjoint(moves)
 
 
+def _days(rules: Iterable[Mapping[str, Any]]) -> list[int]:
+    days = [(rule.get("Expiration") or {}).get("Days") for rule in rules]
+    return [number for number in days if isinstance(number, int) and number > 0]
+
+
+def _clears(rule: Mapping[str, Any], ours: str) -> bool:
+    is_whole = ours.startswith(_prefix(rule))
+    return is_whole and bool(rule.get("NoncurrentVersionExpiration"))
+
+
 def _is_about(rule: Mapping[str, Any], ours: str) -> bool:
-    found = rule.get("Filter") or {}
-    found = found.get("And") or found
+    found = _filter(rule)
     if found.get("Tag") or found.get("Tags"):
         return False  # ours have none
-    prefix = found.get("Prefix") or rule.get("Prefix") or ""
-    return bool(ours.startswith(prefix) or prefix.startswith(ours))
+    prefix = _prefix(rule)
+    return ours.startswith(prefix) or prefix.startswith(ours)
+
+
+def _filter(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = rule.get("Filter") or {}
+    return found.get("And") or found
+
+
+def _prefix(rule: Mapping[str, Any]) -> str:
+    return str(_filter(rule).get("Prefix") or rule.get("Prefix") or "")

@@ -31,7 +31,7 @@ from .address import by_hand, config_at, config_of
 from .config import S3Config
 from .download import Reader
 from .errors import EXISTS, cause_code, is_denied, is_missing, is_protected
-from .lifecycle import takes_away
+from .lifecycle import lifecycle_of, locks_by_default
 from .link import MOST_PAGES, Link, require_boto3, utc
 from .lock import ObjectLock
 from .proof import fingerprint, proves
@@ -48,6 +48,10 @@ KEEPS_VERSIONS = _(
 TAKES_AWAY = _(
     "A lifecycle rule of the bucket deletes old objects, or moves them to an archive: "
     "backups go that way, whatever the plan says, and none can be incremental."
+)
+LOCKS_BY_DEFAULT = _(
+    "The bucket has a default retention: it locks all objects, also those that the "
+    "plan would delete. Remove it, and choose Object Lock here instead."
 )
 MAY_NOT_LIST_UPLOADS = _(
     "Open uploads may not be listed: an interrupted upload begins anew."
@@ -219,11 +223,15 @@ class S3Storage(StorageKind):
                 self.delete(key)
             raise
         can_delete = self._deletes(key)
-        notes = [*self._notes(can_delete, bool(answer.get("VersionId")))]
-        expires = takes_away(self._link)
-        if expires:
+        lifecycle = lifecycle_of(self._link)
+        piles_up = bool(answer.get("VersionId")) and not lifecycle.clears_versions
+        notes = [*self._notes(can_delete, piles_up)]
+        if lifecycle.takes_away:
             notes.append(Message(TAKES_AWAY))
-        return Capabilities(can_delete, expires, tuple(notes))
+        if locks_by_default(self._link):
+            notes.append(Message(LOCKS_BY_DEFAULT))
+        days = lifecycle.expires_after
+        return Capabilities(can_delete, lifecycle.takes_away, tuple(notes), days)
 
     def _download_url(self, key: str, filename: str, seconds: int) -> str | None:
         plain = re.sub(r"[^\w. -]", "_", filename, flags=re.ASCII)
@@ -309,10 +317,10 @@ class S3Storage(StorageKind):
             name = one["Key"][len(self._config.folder) :]
             yield StoredObject(name, one["Size"], utc(one["LastModified"]))
 
-    def _notes(self, can_delete: bool, versioned: bool) -> Iterator[Message]:
+    def _notes(self, can_delete: bool, piles_up: bool) -> Iterator[Message]:
         if not can_delete:
             yield Message(MAY_NOT_DELETE)
-        if versioned:
+        if piles_up:
             yield Message(KEEPS_VERSIONS)
         try:
             next(open_uploads(self._link, self._name("x")), None)

@@ -1,0 +1,1 @@
+An S3 storage shows the smallest IAM policy for its keys, to copy. *Test Connection* notices a default retention of the bucket and a rule that clears old versions; a plan says when a lifecycle rule deletes what it keeps, or when Object Lock holds backups longer than it keeps them.
