@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta, timezone
 
 from odoo import fields
-from odoo.fields import Domain
 
 from ...engine.policy.forecast import Series, Trend, days_until_full, growth
 from ...engine.policy.retention import Copy
@@ -66,14 +65,14 @@ def _copies(env, found):
     """Return the copies that say how it goes on, by storage and plan: where all stay,
     the last ones."""
     since = fields.Datetime.now() - RECENT
-    domains = [
-        Domain("storage_id", "=", storage.id)
-        & Domain("plan_id", "=", plan.id)
-        & (Domain.TRUE if policy else Domain("date", ">=", since))
-        for storage, plans in found.items()
-        for plan, policy in plans.items()
-    ]
-    present = Domain("state", "in", PRESENT_STATES) & Domain.OR(domains)
+    wanted = []  # one after the other in prefix notation, each with its "or" before it
+    for storage, plans in found.items():
+        for plan, policy in plans.items():
+            of_plan = [("storage_id", "=", storage.id), ("plan_id", "=", plan.id)]
+            recent = [] if policy else [("date", ">=", since)]
+            wanted += ["|", *["&"] * (1 + len(recent)), *of_plan, *recent]
+    any_of_them = [*wanted, (0, "=", 1)]  # that is none
+    present = [("state", "in", PRESENT_STATES), *any_of_them]
     copies = env["backup.copy"].search_fetch(present, FACTS)
     return copies.grouped(lambda copy: (copy.storage_id, copy.plan_id))
 
