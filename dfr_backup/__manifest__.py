@@ -17,6 +17,7 @@
         "data/mail_activity_type_data.xml",
         "data/backup_storage_kind_data.xml",
         "data/alert_mail.xml",
+        "views/backup_confirm_wizard_views.xml",
         "views/backup_import_wizard_views.xml",
         "views/backup_key_wizard_views.xml",
         "views/backup_restore_wizard_views.xml",

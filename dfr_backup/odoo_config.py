@@ -503,6 +503,13 @@ def moved_command(database: str) -> str:
     return f"odoo backup moved -d {shlex.quote(database)}"
 
 
+def restore_command(location: str, database: str) -> str:
+    """Return the command with which the operator lets a backup take the place of a
+    database, which is kept under another name."""
+    words = ["odoo", "backup", "restore", location, "--to", database]
+    return shlex.join([*words, "--replace", "--same-identity"])
+
+
 def modules_on_disk() -> list[str]:
     """Return the names of all modules that this server could load."""
     return compat.addons_on_disk()

@@ -150,10 +150,18 @@ class BackupAudit(models.Model):
 
     @api.model
     def _button_label(self, records, name):
-        """Return what is written on a button of the records' form."""
+        """Return what is written on a button of the records' form, or in its menu of
+        actions, which may ask before it calls the method."""
         arch = etree.fromstring(records.get_view(view_type="form")["arch"])
         found = arch.xpath("//button[@name=$name]/@string", name=name)
-        return found[0] if found else name
+        if found:
+            return found[0]
+        calls = [f".{one}(" for one in (name, name.replace("_", "_ask_", 1))]
+        of_model = [("binding_model_id.model", "=", records._name)]
+        for action in self.env["ir.actions.server"].sudo().search(of_model):
+            if any(call in (action.code or "") for call in calls):
+                return action.name
+        return name.partition("_")[2].replace("_", " ").title()
 
     @check_identity
     def action_confirm_password(self):

@@ -85,8 +85,8 @@ class RestoreRun(Run):
         self.context.restores.forget_addons()
 
     def again(self) -> object:
-        """Its key is not kept: ask for all again."""
-        return self.job.step_ids.copy_id.action_restore()
+        """Ask for what may be changed. Its key was not kept."""
+        return self.job.step_ids.copy_id._restore_again(self.job)
 
     def remove_files(self) -> None:
         """Remove also what it has made, and nobody has got."""

@@ -1,6 +1,6 @@
 import time
 
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
 from ..engine.manifest.names import sidecar_key
@@ -48,6 +48,51 @@ class TestBackup(CatalogueCase):
         self.assertTrue(backup.protected)
         for copy in job.copy_ids:
             self.assertEqual(noted_facts(copy), noted_facts(backup))
+
+    def test_best_copy_is_restored(self):
+        copy = self.store()
+        second = self.copied(copy)
+        backup = copy.backup_id
+        action = backup.action_restore()
+        self.assertEqual(action["res_model"], "backup.restore.wizard")
+        self.assertEqual(action["context"]["default_copy_id"], copy.id)
+        copy.state = "damaged"
+        action = backup.action_restore()
+        self.assertEqual(action["context"]["default_copy_id"], second.id)
+        second.state = "missing"
+        with self.assertRaises(UserError):
+            backup.action_restore()
+
+    def test_calendar_says_what_is_good_about_a_backup(self):
+        copy = self.store()
+        backup = copy.backup_id.with_context(backup_calendar=True)
+        self.assertFalse(backup.off_site or backup.proven_at)
+        plain = backup.display_name
+        copy.proven_at = NOW
+        self.assertEqual(backup.proven_at, copy.proven_at)
+        backup.invalidate_recordset()
+        self.assertGreater(len(backup.display_name), len(plain))
+        self.assertNotEqual(copy.backup_id.display_name, backup.display_name)
+
+    def test_what_is_to_be_deleted_is_counted_first(self):
+        first, other = self.store(), self.store(1)
+        second = self.copied(first)
+        copies = first | second | other
+        wizard = self.env["backup.confirm.wizard"].browse(
+            copies.action_ask_delete()["res_id"]
+        )
+        self.assertEqual(wizard.copy_ids, copies)
+        self.assertIn("3", wizard.text)
+        self.assertIn(f"{first.database or '?'} (3)", wizard.text)
+        self.assertIn("Second (1)", wizard.text)
+        self.assertEqual(set(copies.mapped("state")) & {"deleted"}, set())
+
+    def test_storage_that_is_taken_over_says_whose_backups_it_holds(self):
+        copy = self.store()
+        wizard = self.env["backup.confirm.wizard"].create(
+            {"operation": "take_over", "storage_ids": self.storage.ids}
+        )
+        self.assertIn(f"{copy.database or '?'} (1)", wizard.text)
 
     def test_another_archive_under_the_name_is_another_backup(self):
         copy = self.store()

@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from unittest.mock import patch
 
+from odoo import http
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import Form, tagged
 
@@ -58,11 +59,28 @@ class TestBackupRestore(BackupCase):
         self.assertEqual((again.kind, again.step_ids.copy_id), ("drill", self.copy))
 
     def test_restore_that_failed_asks_again(self):
-        job = self.copy._request_restore(restore_database="restored")
-        job.state = "failure"
-        action = job.action_retry()
-        self.assertEqual(action["res_model"], "backup.restore.wizard")
-        self.assertEqual(action["context"], {"default_copy_id": self.copy.id})
+        """The form is filled in with what was said."""
+        for said in (True, False):
+            job = self.copy._request_restore(
+                restore_database="another_name",
+                restore_neutralize=said,
+                restore_new_identity=said,
+                restore_addons=True,
+                restore_plain=True,
+            )
+            job.state = "failure"
+            action = job.action_retry()
+            self.assertEqual(action["res_model"], "backup.restore.wizard")
+            wizard = Form(
+                self.env[action["res_model"]].with_context(**action["context"])
+            )
+            wizard = wizard.save()
+            self.assertEqual(wizard.copy_id, self.copy)
+            self.assertEqual(wizard.database, "another_name")
+            self.assertEqual(wizard.neutralize, said)
+            self.assertEqual(wizard.new_identity, said)
+            self.assertEqual(wizard.purpose, "copy" if said else "successor")
+            self.assertTrue(wizard.unpack_addons and wizard.plain_load)
 
     def refused_by(self, *errors, kind="restore"):
         """Let a restore end because of these."""
@@ -215,6 +233,23 @@ class TestBackupRestore(BackupCase):
         for step in job.step_ids:
             step.state = "running" if step.kind == "finish" else "success"
         return job
+
+    def test_end_of_a_restore_says_where_the_database_is(self):
+        job = self.published()
+        self.assertFalse(job.restored_url or job.restored_is_served)
+        job._perform()
+        self.assertIn(f"db={job.restore_database}", job.restored_url)
+        with patch.object(http, "db_filter", lambda names, host: names):
+            job.invalidate_recordset()
+            self.assertTrue(job.restored_is_served)
+        with patch.object(http, "db_filter", lambda names, host: []):
+            job.invalidate_recordset()
+            self.assertFalse(job.restored_is_served)
+        self.assertFalse(job.restored_addons_line)
+        job.restore_addons = True
+        path = job._run_context().restores.addons_path()
+        path.mkdir(parents=True)
+        self.assertIn(str(path), job.restored_addons_line)
 
     def test_restore_that_was_published_is_a_success_whatever_comes_then(self):
         """It was killed before it could say so, and somebody has asked for a cancel

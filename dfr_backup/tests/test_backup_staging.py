@@ -5,6 +5,9 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, new_test_user, tagged
 
 from .. import odoo_config
+from ..engine.encryption.files import encrypt_file, generate_key, parse_recipients
+from ..engine.errors.encryption import OtherKeys
+from ..engine.errors.fetch import KeyNeeded
 from ..engine.errors.restore import (
     ModulesMissing,
     NameTaken,
@@ -12,6 +15,7 @@ from ..engine.errors.restore import (
     RestoreNeedsSpace,
 )
 from ..engine.messages import Size
+from ..engine.progress import Progress
 from ..engine.restore.preflight import Finding
 from ..models.plan.copies import newest_whole_copy
 from ..wizards import backup_restore_wizard
@@ -147,6 +151,60 @@ class TestBackupStaging(BackupCase):
         restore.assert_called_once()
         job = self.start(wizard)
         self.assertEqual(set(job.restore_accepted), {"modules_missing", "space"})
+
+    def restore_form(self, copy):
+        return self.wizard(copy.with_user(self.manager).action_restore())
+
+    def test_restore_refuses_before_it_asks_for_the_password(self):
+        self.findings = [Finding(NameTaken(database="x"))]
+        form = self.restore_form(self.new)
+        self.assertTrue(form.was_checked)
+        with self.assertRaises(UserError) as refused:
+            form.save().action_make()
+        self.assertEqual(str(refused.exception), form.obstacles)
+
+    def test_purpose_of_a_restore_decides_what_becomes_of_it(self):
+        form = self.restore_form(self.new)
+        self.assertEqual(form.purpose, "copy")
+        self.assertTrue(form.neutralize and form.new_identity)
+        self.assertFalse(form.successor_command)
+        form.purpose = "successor"
+        self.assertFalse(form.neutralize or form.new_identity)
+        self.assertIn(self.new.key, form.successor_command)
+        self.assertIn("--to shop --replace", form.successor_command)
+        job = self.start(form)
+        self.assertFalse(job.restore_neutralize or job.restore_new_identity)
+
+    def test_backup_without_attachments_offers_one_that_has_them(self):
+        self.assertFalse(self.restore_form(self.new).lacks_files)
+        bare = self.stored("bare.zip", "2026-10-14 02:00:00")
+        bare.contents = "database"
+        form = self.restore_form(bare)
+        self.assertTrue(form.lacks_files)
+        self.assertEqual(form.whole_copy_id, self.new)
+        wizard = form.save()
+        self.assertEqual(wizard.action_use_whole()["res_id"], wizard.id)
+        self.assertEqual(wizard.copy_id, self.new)
+        self.assertFalse(wizard.lacks_files)
+
+    def test_key_is_tried_before_anything_is_fetched(self):
+        path, pair = self.root / "disk" / "new.zip", generate_key()
+        sealed = self.root / "sealed"
+        recipients = parse_recipients(pair.public)
+        encrypt_file(path, sealed, recipients, Progress())
+        sealed.rename(path)
+        self.new.encrypted = True
+        wizard = self.env["backup.restore.wizard"].create(
+            {"copy_id": self.new.id, "database": "elsewhere"}
+        )
+        for given, error in (("", KeyNeeded), (generate_key().private, OtherKeys)):
+            wizard.key = given
+            with self.assertRefuses(error):
+                wizard.action_make()
+        wizard.key = pair.private
+        with patch.object(type(wizard), "action_restore") as restore:
+            wizard.action_make()
+        restore.assert_called_once()
 
     def test_without_a_good_backup_there_is_no_copy(self):
         (self.old + self.new).state = "stored"

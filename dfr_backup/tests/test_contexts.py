@@ -15,6 +15,7 @@ from .common import BackupCase
 ADDON = Path(__file__).parents[1]
 # every key that the addon's code reads, and what whoever chooses it can do with it
 HARMLESS = {
+    "backup_calendar": "what a backup is called in the calendar",
     "backup_setup": "shows a set-up form, which only its own user may read",
     "browser_tz": "proposes the time zone of a new plan",
     "dfr_backup_no_backup": "only Settings may upgrade, and may switch this off",
@@ -24,6 +25,7 @@ HARMLESS = {
 }
 # forms of one user, in which what he has typed and what a default says are the same
 FORMS = {
+    "backup.confirm.wizard",
     "backup.key.wizard",
     "backup.monitor.token",
     "backup.prune.wizard",

@@ -127,7 +127,7 @@ class RightsCase(BackupCase, HttpCase):
         return made
 
     def values_of(self, model, user):
-        copy = {"copy_id": self.copy.id}
+        copy, copy_ids = {"copy_id": self.copy.id}, self.copy.ids
         if model.startswith(("backup.browse.", "backup.compare.")):
             owner = model.rpartition(".")[0]
             values = self.values_of(owner, user)
@@ -138,6 +138,7 @@ class RightsCase(BackupCase, HttpCase):
         return {
             "backup.browse": copy,
             "backup.compare": {"before_id": self.copy.id, "after_id": self.copy.id},
+            "backup.confirm.wizard": {"operation": "delete", "copy_ids": copy_ids},
             "backup.import.wizard": {"storage_id": self.storage.id},
             "backup.key.wizard": {"plan_id": self.plan.id},
             "backup.prune.wizard": {"storage_id": self.storage.id},

@@ -11,6 +11,7 @@ FOREIGN = "11111111-2222-3333-4444-555555555555"
 WIZARDS = (
     "backup.browse",
     "backup.compare",
+    "backup.confirm.wizard",
     "backup.import.wizard",
     "backup.key.wizard",
     "backup.monitor.token",

@@ -1,6 +1,7 @@
 from . import backup_browse
 from . import backup_browse_file
 from . import backup_compare
+from . import backup_confirm_wizard
 from . import backup_import_wizard
 from . import backup_key_wizard
 from . import backup_monitor_token

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from odoo import api, fields, models, release
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 
 from odoo.addons.base.models.res_users import check_identity
 
@@ -12,7 +12,9 @@ from ..engine.errors import EngineError
 from ..engine.restore.preflight import Surroundings, preflight
 from ..engine.restore.target import check_name
 from ..models.actions import form_action
+from ..models.copy.opening import require_key
 from ..models.copy.preview import facts_in_words, trouble_in_words
+from ..models.copy.states import PRESENT_STATES
 from ..models.engine_messages import format_error, translate, translate_engine_errors
 
 # bytes of SQL per byte of an archive, rather too many, where nobody has counted
@@ -29,8 +31,25 @@ class BackupRestoreWizard(models.TransientModel):
     date = fields.Datetime(related="copy_id.date")
     size = fields.Float(related="copy_id.size")
     contents = fields.Char(related="copy_id.contents_in_words")
+    parts = fields.Char(related="copy_id.contents")
     encrypted = fields.Boolean(related="copy_id.encrypted")
-    facts = fields.Text(compute="_compute_facts")
+    needs_key = fields.Boolean(compute="_compute_needs_key")
+    lacks_files = fields.Boolean(compute="_compute_whole_copy")
+    whole_copy_id = fields.Many2one("backup.copy", compute="_compute_whole_copy")
+    whole_date = fields.Datetime(
+        "Date of the Whole Backup", related="whole_copy_id.date"
+    )
+    purpose = fields.Selection(
+        [
+            ("copy", "A harmless copy, to look at it first"),
+            ("successor", "The successor of the original, which is lost"),
+        ],
+        required=True,
+        default="copy",
+        help="A copy is neutralized and registered as a separate database.",
+    )
+    successor_command = fields.Char(compute="_compute_successor_command")
+    facts = fields.Text("Details", compute="_compute_facts")
     trouble = fields.Text(compute="_compute_facts")
     database = fields.Char(
         "New Database",
@@ -38,17 +57,23 @@ class BackupRestoreWizard(models.TransientModel):
         help="The restored data goes into a new database; this one is not touched.",
     )
     neutralize = fields.Boolean(
-        default=True,
+        compute="_compute_by_purpose",
+        store=True,
+        readonly=False,
         help="A harmless copy: its mails do not go out, its scheduled actions and "
         "payment "
         "providers are switched off.",
     )
     new_identity = fields.Boolean(
-        default=True,
+        "Register as a Separate Database",
+        compute="_compute_by_purpose",
+        store=True,
+        readonly=False,
         help="The copy is another database than the original. Only switch this off "
         "when the "
         "original is gone for good and this one takes its place.",
     )
+    was_checked = fields.Boolean(compute="_compute_findings")
     obstacles = fields.Text(compute="_compute_findings")
     remarks = fields.Text(compute="_compute_findings")
     to_accept = fields.Text(compute="_compute_findings")
@@ -57,7 +82,7 @@ class BackupRestoreWizard(models.TransientModel):
     shown = fields.Json(compute="_compute_shown", store=True, readonly=False)
     asked_again = fields.Boolean(readonly=True)
     accept_findings = fields.Boolean(
-        "Restore All the Same",
+        "Restore Anyway",
         compute="_compute_accept_findings",
         store=True,
         readonly=False,
@@ -90,9 +115,12 @@ class BackupRestoreWizard(models.TransientModel):
     def default_get(self, names):
         values = super().default_get(names)
         copy = self.env["backup.copy"].browse(values.get("copy_id"))
-        if copy and "database" in names:
-            values["database"] = f"{copy.database or self.env.cr.dbname}_restored"
+        if copy and "database" in names and not values.get("database"):
+            values["database"] = self._proposed_name(copy)
         return values
+
+    def _proposed_name(self, copy):
+        return f"{copy.database or self.env.cr.dbname}_restored"
 
     @api.constrains("database")
     def _check_database(self):
@@ -101,6 +129,40 @@ class BackupRestoreWizard(models.TransientModel):
         for wizard in self:
             with translate_engine_errors(self.env, ValidationError):
                 check_name(wizard.database)
+
+    @api.depends("copy_id")
+    def _compute_needs_key(self):
+        for wizard in self:
+            wizard.needs_key = wizard.copy_id.sudo()._needs_key()
+
+    @api.depends("copy_id")
+    def _compute_whole_copy(self):
+        for wizard in self:
+            copy = wizard.copy_id
+            parts = (copy.contents or "").split(", ")
+            wizard.lacks_files = "database" in parts and "filestore" not in parts
+            whole = wizard._newest_whole() if wizard.lacks_files else copy.browse()
+            wizard.whole_copy_id = whole
+
+    def _newest_whole(self):
+        """Return the newest backup of the same database that has its attachments."""
+        same = [("database_uuid", "=", self.copy_id.database_uuid)]
+        there = [("state", "in", PRESENT_STATES), ("complete", "=", True)]
+        contents = [("contents", "like", "database"), ("contents", "like", "filestore")]
+        return self.env["backup.copy"].search([*same, *there, *contents], limit=1)
+
+    @api.depends("purpose")
+    def _compute_by_purpose(self):
+        for wizard in self:
+            wizard.neutralize = wizard.new_identity = wizard.purpose == "copy"
+
+    @api.depends("copy_id", "purpose")
+    def _compute_successor_command(self):
+        for wizard in self:
+            copy = wizard.copy_id
+            where, database = copy.location or "", copy.database or "NAME"
+            command = odoo_config.restore_command(where, database)
+            wizard.successor_command = wizard.purpose == "successor" and command
 
     @api.depends("copy_id")
     def _compute_facts(self):
@@ -122,7 +184,7 @@ class BackupRestoreWizard(models.TransientModel):
     @api.depends("copy_id", "database")
     def _compute_findings(self):
         for wizard in self:
-            found = wizard._findings()
+            found, wizard.was_checked = wizard._look_around()
             acceptable = wizard._acceptable(found)
             remarks = [f for f in found if not f.blocking]
             wizard.obstacles = wizard._obstacles(found, acceptable)
@@ -175,8 +237,11 @@ class BackupRestoreWizard(models.TransientModel):
         return "failure" in steps.mapped("state")
 
     def _findings(self):
-        """Return what speaks against this restore, as far as the manifest can tell.
-        What cannot be looked at now, the run itself will find."""
+        return self._look_around()[0]
+
+    def _look_around(self):
+        """Return what speaks against this restore, as far as the manifest can tell,
+        and whether it could be looked at: what could not, the run itself will find."""
         copy = self.copy_id.sudo()
         try:
             contents = read_contents(copy._get_checked_storage(), copy.key)
@@ -195,12 +260,38 @@ class BackupRestoreWizard(models.TransientModel):
                 contents=tuple((copy.contents or "").split(", ")),
                 sql_bytes=int(sql_bytes),
             )
-            return preflight(description, surroundings, connection)
+            return preflight(description, surroundings, connection), True
         except EngineError:
-            return []
+            return [], False
 
     def _inverse_key(self):
         self._encrypt_secret("key")
+
+    def action_use_whole(self):
+        """Restore the newest backup that has attachments instead."""
+        self.ensure_one()
+        self.copy_id = self.whole_copy_id or self.copy_id
+        return form_action(self, self._description, dialog=True)
+
+    def action_make(self):
+        """Start the restore, unless it is known already that it would fail: said while
+        the form is there, before somebody is asked for his password."""
+        self.ensure_one()
+        self.copy_id._check_manager()
+        found = self._findings()
+        acceptable = self._acceptable(found)
+        if self._has_unseen(acceptable):
+            return self._ask_again(acceptable)
+        refused = self._obstacles(found, acceptable)
+        if not self.accept_findings:
+            refused = refused or "\n".join(acceptable.values())
+        if refused:
+            raise UserError(refused)
+        with translate_engine_errors(self.env):
+            require_key(self.copy_id.sudo(), self.sudo()._read_secret("key"))
+        if self.env["backup.audit"]._is_confirmed():
+            return self._restore(acceptable)
+        return self.action_restore()  # asks, and looks again then
 
     @check_identity
     def action_restore(self):

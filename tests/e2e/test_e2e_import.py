@@ -86,7 +86,7 @@ def test_upload_and_restore_in_the_browser(
         page.fill(".modal [name=database] input", copy)
         if warned:  # this database has not made it
             page.check(".modal [name=i_trust] input")
-        page.click(".modal button[name=action_restore]")
+        page.click(".modal button[name=action_make]")
         page.wait_for_selector(step("finish", "success"), timeout=300_000)
     assert page.problems == []
     assert instance.sql("SELECT count(*) FROM ir_cron WHERE active", database=copy) == [

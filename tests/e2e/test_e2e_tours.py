@@ -101,10 +101,10 @@ def test_restore_from_the_browser(instance, page):
         page.wait_for_selector(f"{DIALOG} [name=not_neutralized]", state="detached")
 
         page.fill(f"{DIALOG} [name=database] input", "no such/name")
-        page.click(f"{DIALOG} button[name=action_restore]")
+        page.click(f"{DIALOG} button[name=action_make]")
         page.click(f"{ERROR} .modal-footer .btn-primary", timeout=LATER)
         page.fill(f"{DIALOG} [name=database] input", copy)
-        page.click(f"{DIALOG} button[name=action_restore]")
+        page.click(f"{DIALOG} button[name=action_make]")
         page.fill(".modal input[type=password]", "admin", timeout=LATER)
         page.click(".modal button[name=run_check]")
         await_state(page, "success")

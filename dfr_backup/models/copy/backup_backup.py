@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 
 from ..moments import in_words
 from .states import PRESENT_STATES
@@ -97,6 +98,15 @@ class BackupBackup(models.Model):
         help="Retention never deletes one of its copies.",
     )
 
+    off_site = fields.Boolean(
+        "Off-site",
+        compute="_compute_storages",
+        help="A copy of it is in a storage that survives the loss of this server.",
+    )
+    proven_at = fields.Datetime(
+        "Restore Tested", compute="_compute_of_copies", store=True
+    )
+
     _identity_uniq = models.UniqueIndex(
         "(name, COALESCE(database_uuid, ''), sha256,"
         " COALESCE(imported_by, '')) WHERE sha256 IS NOT NULL",
@@ -108,7 +118,9 @@ class BackupBackup(models.Model):
         states = self.env["backup.copy"]._fields["state"]
         return states._description_selection(self.env)
 
-    @api.depends("copy_ids.state", "copy_ids.protected", "copy_ids.plan_id")
+    @api.depends(
+        "copy_ids.state", "copy_ids.protected", "copy_ids.plan_id", "copy_ids.proven_at"
+    )
     def _compute_of_copies(self):
         for backup in self:
             copies = backup.copy_ids
@@ -118,12 +130,35 @@ class BackupBackup(models.Model):
             backup.state = best
             backup.plan_id = copies.plan_id[:1]
             backup.protected = any(kept.mapped("protected"))
+            proven = filter(None, copies.mapped("proven_at"))
+            backup.proven_at = max(proven, default=False)
 
     @api.depends("copy_ids.state", "copy_ids.storage_id")
     def _compute_storages(self):
         for backup in self:
             there = backup.copy_ids.filtered(lambda copy: copy.state != "deleted")
             backup.storage_ids = there.storage_id
+        away = {storage: storage.sudo()._is_off_site() for storage in self.storage_ids}
+        for backup in self:
+            backup.off_site = any(away[storage] for storage in backup.storage_ids)
+
+    # === BUTTONS === #
+
+    def action_restore(self):
+        """Ask what the backup is to become: of its copies, the one that is trusted and
+        nearest is read."""
+        self.ensure_one()
+        copies = self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
+        if not copies:
+            raise UserError(self.env._("This backup is not there to be restored."))
+        best = copies.sorted(
+            lambda copy: (
+                not copy.is_trusted,
+                copy.state != "verified",
+                not copy.storage_id.sudo()._is_near(),
+            )
+        )
+        return best[0].action_restore()
 
     @api.depends("copy_ids.state", "copy_ids.protected", "copy_ids.date")
     @api.depends_context("lang")
@@ -135,10 +170,25 @@ class BackupBackup(models.Model):
             backup.kept_until, backup.kept_because = last.expires_at, last.kept_because
 
     @api.depends("name", "date")
-    @api.depends_context("lang", "tz")
+    @api.depends_context("backup_calendar", "lang", "tz")
     def _compute_display_name(self):
+        in_calendar = self.env.context.get("backup_calendar")
         for backup in self:
-            backup.display_name = in_words(self.env, backup.date) or backup.name
+            moment = in_words(self.env, backup.date)
+            name = in_calendar and backup._in_calendar()
+            backup.display_name = name or moment or backup.name
+
+    def _in_calendar(self):
+        """Return what the calendar shows of a backup beside its hour: its plan, and
+        what is good about it."""
+        marks = [
+            self.off_site and self.env._("off-site"),
+            self.encrypted and self.env._("encrypted"),
+            self.proven_at and self.env._("tested"),
+        ]
+        about = ", ".join(filter(None, marks))
+        name = self.plan_id.name or self.database or self.name
+        return f"{name} ({about})" if about else name
 
     @api.depends("contents")
     @api.depends_context("lang")

@@ -5,7 +5,6 @@ from babel.dates import format_timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
-from odoo.tools import SQL
 from odoo.tools.misc import babel_locale_parse, get_lang
 
 from odoo.addons.base.models.res_users import check_identity
@@ -22,14 +21,15 @@ from ...engine.policy.retention import Copy
 from ...engine.progress import Progress
 from ...runs.restore import DrillRun, RestoreRun
 from ...runs.verify import VerifyRun
-from ..actions import form_action, notification
+from ..actions import form_action
 from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..grants import granted, remember_opened
 from ..moments import from_odoo_datetime, in_words
 from .adoption import adopt_copies
 from .backup_backup import FACTS
-from .deleting import delete_stored
+from .counting import last_good_by_plan
+from .deleting import delete_stored, tell_undeleted
 from .downloading import SCOPE, download
 from .needs import packs_in_words
 from .opening import identities_of, key_of, looked_into
@@ -263,6 +263,14 @@ class BackupCopy(models.Model):
             self.env["backup.audit"]._note("unprotect", copy)
         self.sudo().protected = False
 
+    def action_ask_delete(self):
+        """Say what would be deleted, and ask."""
+        self._check_manager()
+        there = self.filtered(lambda copy: copy.state != "deleted")
+        about = {"operation": "delete", "copy_ids": there.ids}
+        wizard = self.env["backup.confirm.wizard"].create(about)
+        return form_action(wizard, self.env._("Delete Backups"), dialog=True)
+
     @asks_password
     def action_delete(self):
         """Delete the stored archives."""
@@ -283,16 +291,7 @@ class BackupCopy(models.Model):
             _logger.info(
                 "User %s deleted %s in %s", self.env.uid, copy.key, copy.storage_id.name
             )
-        return self._tell_undeleted(failures) if failures else True
-
-    def _tell_undeleted(self, failures):
-        """Say which backups are still there; what was deleted meanwhile stays noted
-        as deleted."""
-        text = "\n".join(failures)
-        if len(failures) == len(self):
-            # the engine's text: pylint: disable-next=translation-required
-            raise UserError(text)
-        return notification(self.env._("Not all were deleted"), text, "danger")
+        return tell_undeleted(self, failures) if failures else True
 
     @check_identity
     def action_download(self):
@@ -433,20 +432,7 @@ class BackupCopy(models.Model):
         """Return when the last backup that still exists was complete, by the id of its
         plan. What a wrong clock has set after ``latest`` does not count. A copy that a
         rebuilt catalogue knows without its run counts from the moment of its data."""
-        domain = [("plan_id", "in", plans.ids), *self._countable()]
-        query = self.sudo()._search(domain)
-        rows = self.env.execute_query(
-            SQL(
-                "SELECT c.plan_id, max(coalesce(j.date_end, c.date)) "
-                "FROM backup_copy c LEFT JOIN backup_job j ON j.id = c.job_id "
-                "WHERE c.id IN %s AND coalesce(j.date_end, c.date) <= %s "
-                "AND (j.id IS NULL OR j.state = 'success' OR j.kind != 'backup') "
-                "GROUP BY c.plan_id",
-                query.subselect(),
-                latest,
-            )
-        )
-        return dict(rows)
+        return last_good_by_plan(self, plans, latest)
 
     # === OPENED === #
 
@@ -522,6 +508,11 @@ class BackupCopy(models.Model):
             "dfr_backup.backup_restore_wizard_action"
         )
         return {**action, "context": {"default_copy_id": self.id}}
+
+    def _restore_again(self, job):
+        """Ask the same, filled in with what was said for an earlier restore."""
+        action = self.action_restore()
+        return action | {"context": action["context"] | job._restore_defaults()}
 
     def _request_drill(self, trigger, **values):
         """Start a drill of these copies. A copy that boots must not act: it is

@@ -1,9 +1,12 @@
 """A stored archive, deleted: only what is ours."""
 
+from odoo.exceptions import UserError
+
 from ...engine.catalog.facts import owner_of
 from ...engine.catalog.scan import read_sidecar
 from ...engine.errors.storage import CopyMissing, ForeignBackup, NotOurs
 from ...engine.manifest.names import sidecar_key
+from ..actions import notification
 
 
 def delete_stored(copy, progress):
@@ -18,6 +21,16 @@ def delete_stored(copy, progress):
     _require_own(copy, copy._owner(), copy.database)
     with storage.reporting_to(progress):
         _delete_in(storage, copy)
+
+
+def tell_undeleted(copies, failures):
+    """Say which of these are still there; what was deleted meanwhile stays noted as
+    deleted."""
+    text = "\n".join(failures)
+    if len(failures) == len(copies):
+        # the engine's text: pylint: disable-next=translation-required
+        raise UserError(text)
+    return notification(copies.env._("Not all were deleted"), text, "danger")
 
 
 def _delete_in(storage, copy):

@@ -2,7 +2,8 @@
 
 from contextlib import contextmanager
 
-from ...engine.encryption.files import Passphrase, parse_identities
+from ...engine.encryption.files import Passphrase, open_decrypted, parse_identities
+from ...engine.errors.fetch import KeyNeeded
 from ...engine.packs.looking import look_into_backup
 from ..engine_messages import translate_engine_errors
 
@@ -26,6 +27,19 @@ def identities_of(copy, given=""):
     if "AGE-SECRET-KEY-" in text or "PRIVATE KEY" in text:
         return parse_identities(text)
     return Passphrase(text)
+
+
+def require_key(copy, given=""):
+    """Raise PermanentError unless the key that somebody has ``given``, or the one of
+    this server, opens the archive: its first bytes tell, and nothing else is read."""
+    if not copy.encrypted:
+        return
+    identities = identities_of(copy, given)
+    if identities is None:
+        raise KeyNeeded()
+    storage = copy.storage_id._get_storage()
+    with storage.open(copy.key) as stream, open_decrypted(stream, identities) as plain:
+        plain.read(1)
 
 
 @contextmanager

@@ -1,2 +1,3 @@
+from . import backup_restored_mixin
 from . import backup_step
 from . import backup_job

@@ -35,7 +35,7 @@ class KnownFloat(fields.Float):
 
 class BackupJob(models.Model):
     _name = "backup.job"
-    _inherit = ["backup.record.mixin", "backup.error.mixin", "backup.secret.mixin"]
+    _inherit = ["backup.record.mixin", "backup.error.mixin", "backup.restored.mixin"]
     _description = "Backup Run"
     _order = "id desc"
 
@@ -122,20 +122,6 @@ class BackupJob(models.Model):
     )
     kept_until = fields.Datetime(
         help="The archive waits on the server until then for a retry."
-    )
-
-    restore_database = fields.Char("New Database")
-    restore_neutralize = fields.Boolean("Neutralize")
-    restore_new_identity = fields.Boolean("New Identity")
-    restore_addons = fields.Boolean("Unpack Custom Addons")
-    restore_accepted = fields.Json(
-        help="What the preflight found and somebody accepted."
-    )
-    restore_plain = fields.Boolean(
-        "Load in One Session", help="The dump is loaded in its own order, as by psql."
-    )
-    restore_key = fields.Text(
-        "Key of the Archive", compute="_compute_secrets", inverse="_inverse_restore_key"
     )
 
     warning_count = fields.Integer(string="Warnings")
@@ -301,9 +287,6 @@ class BackupJob(models.Model):
     def _compute_then_text(self):
         for job in self:
             job.then_text = ", ".join(job.then_modules or ())
-
-    def _inverse_restore_key(self):
-        self._encrypt_secret("restore_key")
 
     @api.model_create_multi
     def create(self, vals_list):

@@ -16,6 +16,8 @@ KIT_SECONDS = 24 * 3600  # for which a page with the button may stay open
 NEWEST = 3  # backups of each storage that are named
 DEFAULT_CONF = "/etc/odoo/odoo.conf"
 NO_KEY = "BACKUP.zip"
+# what a form of a kind may have besides, and a person wants to know of its address
+SHOWN_BESIDE = ("preset", "fingerprint")
 
 
 def page_values(plan):
@@ -83,9 +85,28 @@ def _storage_values(plan, storage, copies, recipe):
 
 def _settings(storage):
     try:
-        return storage._described()
+        return _described(storage)
     except EngineError:
         return []  # where it is, says what is wrong
+
+
+def _described(storage):
+    """Return what a person has to know to find a storage, but for what is secret: what
+    each setting is called, and its value. Raise EngineError when the operator's values
+    may not be used."""
+    kind = storage._kind()
+    beside = [name for name in map(kind.field, SHOWN_BESIDE) if name in storage._fields]
+    names = [*kind.fields("host", "folder", "more"), *beside]
+    values = {name: _shown(storage, name) for name in names}
+    labels = storage.fields_get(names, ["string"])
+    return [(labels[name]["string"], text) for name, text in values.items() if text]
+
+
+def _shown(storage, name):
+    field, value = storage._fields[name], storage._at(name)
+    if field.type == "selection":
+        value = dict(field._description_selection(storage.env)).get(value, value)
+    return str(value or "")
 
 
 def _reach(storage, copies, recipe):

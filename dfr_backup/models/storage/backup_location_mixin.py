@@ -14,13 +14,7 @@ from ...engine.ownership.locations import Door, open_to
 from ...engine.storages.registry import kinds
 from ..engine_messages import format_error
 from .form import show_test
-from .location import (
-    described,
-    guest_of,
-    near_directory,
-    sharing_in_words,
-    warning_of,
-)
+from .location import guest_of, near_directory, sharing_in_words, warning_of
 from .operator_values import (
     address_of,
     changes,
@@ -203,11 +197,6 @@ class BackupLocationMixin(models.AbstractModel):
             for name in set(folder) - set(default or {}):
                 vals[name] = f"{(storage[name] or '').rstrip('/')}-2".lstrip("-")
         return found
-
-    def _described(self):
-        """Return where the storage is, setting by setting, without what is secret:
-        what each is called, and its value. Raise EngineError."""
-        return described(self)
 
     # === WHAT IT PROTECTS FROM === #
 

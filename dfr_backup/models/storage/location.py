@@ -13,8 +13,6 @@ from ...engine.errors.places import (
 )
 from ...engine.ownership.locations import Guest, Stored
 
-# what a form of a kind may have besides, and a person wants to know of its address
-SHOWN_BESIDE = ("preset", "fingerprint")
 NEWEST = 5  # backups, one of which must be there for a location to be recognised
 
 
@@ -126,22 +124,3 @@ def sharing_in_words(storage):
         "this database, select it in the plan instead of this one, and keep this "
         "one until its last backup has expired."
     )
-
-
-def described(storage):
-    """Return what a person has to know to find a storage, but for what is secret: what
-    each setting is called, and its value. Raise EngineError when the operator's values
-    may not be used."""
-    kind = storage._kind()
-    beside = [name for name in map(kind.field, SHOWN_BESIDE) if name in storage._fields]
-    names = [*kind.fields("host", "folder", "more"), *beside]
-    values = {name: _shown(storage, name) for name in names}
-    labels = storage.fields_get(names, ["string"])
-    return [(labels[name]["string"], text) for name, text in values.items() if text]
-
-
-def _shown(storage, name):
-    field, value = storage._fields[name], storage._at(name)
-    if field.type == "selection":
-        value = dict(field._description_selection(storage.env)).get(value, value)
-    return str(value or "")

@@ -150,6 +150,11 @@ export class BackupOverview extends Component {
         this.live.look();
     }
 
+    /** Show all backups in a calendar, each with a button to restore it. */
+    chooseBackup() {
+        return this.open("dfr_backup.backup_restore_action");
+    }
+
     /** Ask what is to become of the newest good backup. */
     async makeStagingCopy(plan) {
         this.open(await this.orm.call("backup.plan", "action_staging", [plan.id]));

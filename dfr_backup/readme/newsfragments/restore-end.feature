@@ -1,0 +1,1 @@
+A restore ends with the database, whether it is neutralized, a link that opens it, what to do next, and the line of odoo.conf for its custom addons. *Change and Retry* (was *Run Again*) opens the form of a restore that failed, filled in.

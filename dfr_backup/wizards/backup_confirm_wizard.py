@@ -1,0 +1,68 @@
+from collections import Counter
+
+from odoo import api, fields, models
+
+NAMED = 5  # databases or storages that are named
+
+
+class BackupConfirmWizard(models.TransientModel):
+    """Says how many backups of which database something is about, before it is done:
+    what a button says before it is pressed is the same for all records."""
+
+    _name = "backup.confirm.wizard"
+    _description = "Please Confirm"
+
+    operation = fields.Selection(
+        [("delete", "Delete"), ("take_over", "Take Over")], required=True, readonly=True
+    )
+    copy_ids = fields.Many2many("backup.copy", readonly=True)
+    storage_ids = fields.Many2many("backup.storage", readonly=True)
+    text = fields.Text(compute="_compute_text")
+
+    @api.depends("operation", "copy_ids", "storage_ids")
+    def _compute_text(self):
+        for wizard in self:
+            is_delete = wizard.operation == "delete"
+            copies = wizard.copy_ids or wizard._held()
+            wizard.text = (
+                wizard._deleting_in_words(copies)
+                if is_delete
+                else wizard._taking_over_in_words(copies)
+            )
+
+    def _held(self):
+        """Return what the storages hold."""
+        held = [("storage_id", "in", self.storage_ids.ids), ("state", "!=", "deleted")]
+        return self.env["backup.copy"].search(held)
+
+    def _deleting_in_words(self, copies):
+        return self.env._(
+            "Stored backups to be deleted for good: %(count)s\n"
+            "Database: %(databases)s\nStorage: %(storages)s",
+            count=len(copies),
+            databases=_counted(copies.mapped(lambda c: c.database or "?")),
+            storages=_counted(copies.mapped("storage_id.name")),
+        )
+
+    def _taking_over_in_words(self, copies):
+        return self.env._(
+            "Backups in “%(storages)s”: %(count)s\nDatabase: %(databases)s",
+            storages=", ".join(self.storage_ids.mapped("name")),
+            count=len(copies),
+            databases=_counted(copies.mapped(lambda c: c.database or "?")),
+        )
+
+    def action_confirm(self):
+        """Do it. Each of these asks for the password."""
+        self.ensure_one()
+        if self.operation == "delete":
+            return self.copy_ids.action_delete()
+        return self.storage_ids.action_take_over()
+
+
+def _counted(names):
+    """Return names with how often they occur, the most frequent first."""
+    found = Counter(names).most_common()
+    shown = [f"{name} ({count})" for name, count in found[:NAMED]]
+    more = ["…"] if len(found) > NAMED else []
+    return ", ".join([*shown, *more])
