@@ -87,6 +87,23 @@ def test_axe_finds_nothing_serious(show, path, part):
     )
 
 
+def test_lists_show_nothing_that_has_nothing_to_say(show):
+    page = show("backup-runs", LIST)
+    columns = page.eval_on_selector_all(
+        ".o_list_view th[data-name]", "all => all.map(one => one.dataset.name)"
+    )
+    assert {"kind", "subject"} <= set(columns)
+    assert not {"current_step", "progress"} & set(columns), "nothing runs"
+    page = show("filestore-health", ".o_view_nocontent")
+    assert not page.query_selector("button[name=action_repair_all]")
+
+
+def test_a_plan_that_is_not_saved_offers_no_run(show):
+    page = show("backup-plans/new", FORM)
+    assert not page.query_selector("button[name=action_run_now]")
+    assert not page.query_selector("button[name=action_drill]")
+
+
 def test_axe_finds_nothing_serious_in_a_run_that_failed(shop, show):
     page = show(f"backup-runs/{newest(shop, 'backup_job')}", ".o_backup_step")
     assert serious_findings(page, ".o_action_manager") == []
