@@ -45,6 +45,7 @@
     ],
     "assets": {
         "web.assets_backend": ["dfr_backup/static/src/**/*"],
+        "web.assets_unit_tests": ["dfr_backup/static/tests/**/*"],
     },
     "pre_init_hook": "pre_init_hook",
     "post_init_hook": "post_init_hook",

@@ -70,6 +70,11 @@ def show(shop, reader):
         ("backups", OVERVIEW),
         ("backup-runs", LIST),
         ("backup-runs?view_type=kanban", ".o_kanban_record"),
+        ("backup-runs?view_type=graph", ".o_graph_renderer canvas"),
+        ("backup-runs?view_type=pivot", ".o_pivot table"),
+        ("all-backups", LIST),
+        ("backup-audit", ".o_list_view"),
+        ("backup-servers", ".o_list_view"),
         ("stored-backups", LIST),
         ("backup-plans", LIST),
         ("backup-storages", LIST),
@@ -120,6 +125,25 @@ def test_axe_finds_nothing_serious_where_a_stored_backup_is_used(shop, show):
         )
         part = DIALOG if page.query_selector(DIALOG) else ".o_action_manager"
         assert serious_findings(page, part) == [], button
+
+
+def test_axe_finds_nothing_serious_in_any_other_form(shop, show):
+    for path in (
+        f"all-backups/{newest(shop, 'backup_backup')}",
+        f"backup-storages/{newest(shop, 'backup_storage')}",
+        "backup-servers/new",
+        "backup-plans/new",
+    ):
+        page = show(path, FORM)
+        assert serious_findings(page, ".o_action_manager") == [], path
+
+
+def test_axe_finds_nothing_serious_where_two_backups_are_compared(shop, show):
+    page = show("stored-backups", LIST)
+    page.click(".o_list_view thead .o_list_record_selector input")
+    page.click(".o_list_view button[name=action_compare]", timeout=LATER)
+    page.wait_for_selector("[name=before_id]", timeout=LATER)
+    assert serious_findings(page, ".o_action_manager") == []
 
 
 def test_axe_finds_nothing_serious_in_an_import(show):

@@ -1,0 +1,51 @@
+import {describe, expect, test} from "@odoo/hoot";
+import {formatBytes, formatSeconds} from "@dfr_backup/fields/formatted_fields";
+import {makeMockEnv, patchWithCleanup} from "@web/../tests/web_test_helpers";
+import {TimeLeft} from "@dfr_backup/live/time_left";
+import {localization} from "@web/core/l10n/localization";
+
+describe.current.tags("headless");
+
+const NUMBERS = /\d+(?:\.\d+)?/g;
+
+test("bytes have one digit and a unit", async () => {
+    await makeMockEnv();
+    expect(formatBytes(0)).toBe("0 B");
+    expect(formatBytes(undefined)).toBe("0 B");
+    expect(formatBytes(1023)).toBe("1023 B");
+    expect(formatBytes(1536)).toBe("1.5 KiB");
+    expect(formatBytes(5 * 2 ** 50)).toBe("5120.0 TiB");
+});
+
+test("from right to left, the unit stays behind its number", async () => {
+    await makeMockEnv();
+    patchWithCleanup(localization, {direction: "rtl"});
+    expect(formatBytes(1536)).toBe("\u20661.5 KiB\u2069");
+});
+
+test("seconds are told in the two largest units", async () => {
+    await makeMockEnv();
+    const numbers = (seconds) => `${formatSeconds(seconds)}`.match(NUMBERS);
+    expect(numbers(0)).toEqual(["0.0"]);
+    expect(numbers(9.94)).toEqual(["9.9"]);
+    expect(numbers(59)).toEqual(["59"]);
+    expect(numbers(75.4)).toEqual(["1", "15"]);
+    expect(numbers(3600 + 61)).toEqual(["1", "1"]);
+});
+
+test("the time left runs down, and follows an estimate slowly", async () => {
+    await makeMockEnv();
+    let now = 0;
+    const left = new TimeLeft(() => now);
+    expect(left.seconds).toBe(0, {message: "nobody knows yet"});
+    expect(left.text).toBe("");
+    left.update(100);
+    now += 10_000;
+    expect(left.seconds).toBe(90);
+    left.update(190);
+    expect(left.seconds).toBe(110, {message: "a fifth of the way"});
+    now += 1_000_000;
+    expect(left.seconds).toBe(1, {message: "it never says that it is over"});
+    left.update(0);
+    expect(left.seconds).toBe(0);
+});
