@@ -205,19 +205,19 @@ class BackupMonitor(models.AbstractModel):
             Metric(
                 "dfr_backup_last_successful_timestamp_seconds",
                 "gauge",
-                "When the last good backup was complete.",
+                "When the last verified backup was completed.",
                 last_good,
             ),
             Metric(
                 "dfr_backup_overdue",
                 "gauge",
-                "Whether there is no good backup in the time that the plan promises.",
+                "Whether there is no verified backup within the plan's time limit.",
                 [(labels[plan.id], plan.is_overdue) for plan in plans],
             ),
             Metric(
                 "dfr_backup_promise_seconds",
                 "gauge",
-                "The age that the last good backup may reach.",
+                "The age that the last verified backup may reach.",
                 [(labels[plan.id], plan.promise_hours * 3600) for plan in plans],
             ),
             Metric(

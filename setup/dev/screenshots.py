@@ -165,6 +165,20 @@ def stored(camera):
     camera.take("stored")
 
 
+def backups(camera):
+    camera.look("all-backups", ".o_data_row")
+    camera.take("backups", height=620)
+
+
+def incremental(camera):
+    """A plan that is changed and not saved."""
+    camera.open_row("backup-plans", NIGHTLY)
+    camera.page.check(".o_field_widget[name=incremental] input")
+    camera.page.wait_for_timeout(1000)
+    camera.take("incremental")
+    camera.page.click(".o_form_button_cancel")
+
+
 def plan(camera):
     camera.open_row("backup-plans", NIGHTLY)
     camera.take("plan")
@@ -334,7 +348,9 @@ PICTURES = [
     overview,
     runs,
     stored,
+    backups,
     plan,
+    incremental,
     storages,
     storage_sftp,
     restore,

@@ -71,7 +71,6 @@ def show(shop, reader):
         ("backup-runs", LIST),
         ("backup-runs?view_type=kanban", ".o_kanban_record"),
         ("backup-runs?view_type=graph", ".o_graph_renderer canvas"),
-        ("backup-runs?view_type=pivot", ".o_pivot table"),
         ("all-backups", LIST),
         ("backup-audit", ".o_list_view"),
         ("backup-servers", ".o_list_view"),
@@ -79,7 +78,6 @@ def show(shop, reader):
         ("backup-plans", LIST),
         ("backup-storages", LIST),
         ("filestore-health", ".o_list_view"),
-        ("all-backups", LIST),
         ("settings", "#dfr_backup_plan_setting"),
     ],
 )
@@ -129,21 +127,12 @@ def test_axe_finds_nothing_serious_where_a_stored_backup_is_used(shop, show):
 
 def test_axe_finds_nothing_serious_in_any_other_form(shop, show):
     for path in (
-        f"all-backups/{newest(shop, 'backup_backup')}",
         f"backup-storages/{newest(shop, 'backup_storage')}",
         "backup-servers/new",
         "backup-plans/new",
     ):
         page = show(path, FORM)
         assert serious_findings(page, ".o_action_manager") == [], path
-
-
-def test_axe_finds_nothing_serious_where_two_backups_are_compared(shop, show):
-    page = show("stored-backups", LIST)
-    page.click(".o_list_view thead .o_list_record_selector input")
-    page.click(".o_list_view button[name=action_compare]", timeout=LATER)
-    page.wait_for_selector("[name=before_id]", timeout=LATER)
-    assert serious_findings(page, ".o_action_manager") == []
 
 
 def test_axe_finds_nothing_serious_in_an_import(show):

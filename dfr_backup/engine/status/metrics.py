@@ -66,19 +66,19 @@ def metrics_of(statuses: list[Status], now: datetime) -> list[Metric]:
 def _of_all_plans(statuses: list[Status]) -> Iterable[Metric]:
     yield _of_plans(
         "dfr_backup_last_successful_timestamp_seconds",
-        "When the last good backup was complete.",
+        "When the last verified backup was completed.",
         statuses,
         lambda each: _seconds(each.plan.promise.last_good),
     )
     yield _of_plans(
         "dfr_backup_overdue",
-        "Whether there is no good backup in the time that the plan promises.",
+        "Whether there is no verified backup within the plan's time limit.",
         statuses,
         lambda each: each.state == "overdue",
     )
     yield _of_plans(
         "dfr_backup_promise_seconds",
-        "The age that the last good backup may reach.",
+        "The age that the last verified backup may reach.",
         statuses,
         lambda each: each.plan.promise.promise.total_seconds(),
     )

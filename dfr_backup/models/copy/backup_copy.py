@@ -467,9 +467,7 @@ class BackupCopy(models.Model):
         if len(self) != 2 or self.filtered(
             lambda copy: copy.state not in PRESENT_STATES
         ):
-            raise UserError(
-                self.env._("Select two backups that are there, and compare them.")
-            )
+            raise UserError(self.env._("Select exactly two available backups."))
         older, newer = self.sorted("date")
         for copy in self:
             self.env["backup.audit"]._note("browse", copy)

@@ -109,7 +109,7 @@ def _proven(env, plans):
         lambda plan: not plan.last_proven or plan.last_proven < since
     )
     return _advise(
-        "proven", title, text, lacking, env._("Test Restore Now"), call="action_drill"
+        "proven", title, text, lacking, env._("Run Restore Test"), call="action_drill"
     )
 
 

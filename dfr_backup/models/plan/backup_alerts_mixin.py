@@ -40,12 +40,12 @@ class BackupAlertsMixin(models.AbstractModel):
     alert_failure = fields.Boolean(
         "Failures",
         default=True,
-        help="A run failed or was only partly good, or the backup is overdue.",
+        help="A run failed or only partially succeeded, or the backup is overdue.",
     )
     alert_recovery = fields.Boolean(
-        "Recovery", default=True, help="The first good run after a failure."
+        "Recovery", default=True, help="The first success after a failure."
     )
-    alert_success = fields.Boolean("Every Good Run")
+    alert_success = fields.Boolean("Every Success")
     alert_digest = fields.Boolean("Weekly Digest", help="On Monday at eight.")
     alert_user_ids = fields.Many2many(
         "res.users", "backup_plan_alert_user", string="Users"
@@ -59,7 +59,7 @@ class BackupAlertsMixin(models.AbstractModel):
         ),
     )
     alert_emails = fields.Char("Other Addresses", help="Separated by commas.")
-    alert_addresses = fields.Char("Mails Go To", compute="_compute_alert_addresses")
+    alert_addresses = fields.Char("Will Be Sent To", compute="_compute_alert_addresses")
     attention_user_ids = fields.Many2many(
         "res.users",
         "backup_plan_attention_user",
@@ -165,7 +165,7 @@ class BackupAlertsMixin(models.AbstractModel):
             for part in (plan.alert_emails or "").split(","):
                 if part.strip() and not mail.email_normalize(part):
                     raise ValidationError(
-                        self.env._("“%s” is no mail address.", part.strip())
+                        self.env._("“%s” is not a mail address.", part.strip())
                     )
 
     @api.constrains("snoozed_until")
@@ -240,9 +240,7 @@ class BackupAlertsMixin(models.AbstractModel):
         self.env["backup.job"]._check_manager()
         mails = make_mails(self.sudo(), compose_test)
         if not mails:
-            raise UserError(
-                self.env._("There is nobody with a mail address to send it to.")
-            )
+            raise UserError(self.env._("No recipient has a mail address."))
         addresses = ", ".join(mails.mapped("email_to"))
         mails.send()
         failed = mails.exists().filtered(lambda mail: mail.state == "exception")
@@ -254,12 +252,12 @@ class BackupAlertsMixin(models.AbstractModel):
             "params": {
                 "type": "danger" if failed else "success",
                 "sticky": bool(failed),
-                "title": self.env._("The mail did not go out")
+                "title": self.env._("The mail could not be sent")
                 if failed
-                else self.env._("A mail is on its way"),
+                else self.env._("Test mail sent"),
                 "message": "\n".join(reasons)
                 if failed
-                else self.env._("To %s. Look whether it arrives.", addresses),
+                else self.env._("To %s. Check that it arrives.", addresses),
             },
         }
 

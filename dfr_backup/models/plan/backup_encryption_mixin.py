@@ -42,12 +42,12 @@ class BackupEncryptionMixin(models.AbstractModel):
         inverse="_inverse_age_passphrase",
     )
     age_identity = fields.Text(
-        "Private Key for Drills",
+        "Private Key for Restore Tests",
         compute="_compute_secrets",
         inverse="_inverse_age_identity",
         help="With it this server can read its own backups, which public keys "
-        "otherwise prevent. "
-        "Leave it empty, and drill on another machine, when that matters more.",
+        "otherwise prevent. If that matters more to you, leave it empty and run "
+        "restore tests on another machine.",
     )
     passphrase_mark = fields.Char(
         readonly=True,

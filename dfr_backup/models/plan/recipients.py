@@ -58,10 +58,10 @@ def delivery_problems(plan, users, emails):
         names = ", ".join(silent.mapped("name"))
         problems.append(plan.env._("Without a mail address: %s.", names))
     if unreal:
-        text = plan.env._("Examples, and no real addresses: %s.", ", ".join(unreal))
+        text = plan.env._("Examples, not real addresses: %s.", ", ".join(unreal))
         problems.append(text)
     if len(unreal) == len(addresses):
-        problems.append(plan.env._("Nobody hears of a failure by mail."))
+        problems.append(plan.env._("Nobody is notified of a failure by mail."))
     elif not _has_mail_server(plan.env):
         problems.append(
             plan.env._(

@@ -107,8 +107,8 @@ def _identity_in_words(storage, error):
         return False
     days = days_until_full(storage)
     full = days is not None and storage.env._(
-        "Nothing is deleted meanwhile: at the pace of the last days, the storage "
-        "is full in %s days.",
+        "Nothing is deleted meanwhile: at the current rate, the storage will be full "
+        "in %s days.",
         days,
     )
     return "\n".join(filter(None, [format_error(storage.env, error), full]))

@@ -109,11 +109,11 @@ def warning_of(storage):
         return storage.env._(
             "This directory is on the same disk as Odoo's data: when the disk "
             "breaks, both are gone. It helps against a mistake, and is quick to "
-            "restore from. Add a storage in another place."
+            "restore from. Add an off-site storage."
         )
     return storage.env._(
-        "This directory is on this server: it survives a broken disk, and neither "
-        "fire, nor theft, nor an intruder. Add a storage in another place."
+        "This directory is on this server: it protects against a broken disk, but not "
+        "against fire, theft or an intruder. Add an off-site storage."
     )
 
 

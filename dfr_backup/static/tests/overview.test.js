@@ -28,6 +28,8 @@ function storage(values) {
         off_site: false,
         count: 2,
         size: 10 * MIB,
+        packs_size: 0,
+        unneeded_size: 0,
         free: 0,
         used: true,
         state: "used",
@@ -61,6 +63,14 @@ test("a storage says what it will hold, and when it is full", async () => {
     expect(".progress").toHaveAttribute("aria-valuenow", "25");
     expect(".o_backup_forecast").toHaveText(/30\.0 MiB/);
     expect(".o_backup_full").toHaveAttribute("data-days", "45");
+});
+
+test("the attachments in packs count where room is told", async () => {
+    const packs = {packs_size: 50 * MIB, unneeded_size: 5 * MIB};
+    await mountStorage({...packs, free: 40 * MIB, more: 20 * MIB});
+    expect(".o_backup_storage").toHaveText(/10\.0 MiB.*50\.0 MiB.*5\.0 MiB/);
+    expect(".progress").toHaveAttribute("aria-valuenow", "60");
+    expect(".o_backup_forecast").toHaveText(/80\.0 MiB/);
 });
 
 test("a storage never holds less than nothing", async () => {

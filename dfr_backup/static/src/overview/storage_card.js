@@ -46,10 +46,11 @@ export class StorageCard extends Component {
 
     /** What it will hold, if backups go on as they do now. */
     get forecast() {
-        const {size, more} = this.props.storage;
+        const {size, packs_size, more} = this.props.storage;
+        const then = size + packs_size + more;
         return more === null
             ? ""
-            : _t("In 30 days: about %s", formatBytes(Math.max(size + more, 0)));
+            : _t("In 30 days: about %s", formatBytes(Math.max(then, 0)));
     }
 
     get fullText() {
