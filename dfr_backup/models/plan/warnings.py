@@ -149,7 +149,7 @@ def lifecycle_warning(plan):
 def lock_warning(plan):
     found = []
     for storage in plan.storage_ids._origin:
-        kept, days = _days_kept(plan, storage), storage._lock_days()
+        kept, days = _days_kept(plan, storage), _days_locked(storage)
         if kept and days > kept:
             found.append(
                 plan.env._(
@@ -161,6 +161,13 @@ def lock_warning(plan):
                 )
             )
     return "\n".join(found)
+
+
+def _days_locked(storage):
+    try:
+        return storage._lock_days()
+    except EngineError:  # its own form says what the operator has to mend
+        return 0
 
 
 def _days_kept(plan, storage):
