@@ -103,7 +103,7 @@ RULES = [
     ),
     Rule(
         "for which database was signed is asked for",
-        "race",
+        "clone",
         Owner,
         "vouches",
         "return self.owns(Identity.from_json(signature.identity))",
@@ -319,6 +319,15 @@ RULES = [
         "_is_own",
         "self._owner.owns(about.identity) or not about.identity.uuid",
         "True",
+    ),
+    Rule(
+        "a pack that was changed after it was signed stays",
+        "forge",
+        Prune,
+        "_is_own",
+        "or self._owner.forged(about.signature)",
+        "",
+        reason="whoever can change it can delete it; but what it says is not believed",
     ),
     Rule(
         "what a kill has left is deleted",
