@@ -70,7 +70,7 @@ class BackupCopy(models.Model):
         readonly=True, help="Its attachments are in packs, which others share."
     )
     packs = fields.Integer(readonly=True, help="So many packs it needs.")
-    packs_in_words = fields.Char("Needs", compute="_compute_packs_in_words")
+    packs_in_words = fields.Char("Packs Needed", compute="_compute_packs_in_words")
     packed_size = fields.Float(
         "Attachments in Packs", digits=(20, 0), readonly=True, help="In bytes."
     )

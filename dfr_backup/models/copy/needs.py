@@ -8,7 +8,7 @@ def packs_in_words(copy):
     if not copy.incremental:
         return ""
     if copy.state in PRESENT_STATES:
-        return copy.env._("%s packs, all there", copy.packs)
+        return copy.env._("%s, all there", copy.packs)
     if copy.state == "damaged":
-        return copy.env._("%s packs, some of them missing or damaged", copy.packs)
-    return copy.env._("%s packs", copy.packs)
+        return copy.env._("%s, some missing or damaged", copy.packs)
+    return str(copy.packs)

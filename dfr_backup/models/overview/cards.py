@@ -72,7 +72,7 @@ def _last_good(env, plan):
     return {
         "job_id": backup.job_id.id,
         "date": backup.date,
-        "size": backup.size,
+        "size": backup.size + newest.packed_size,
         "verified_at": newest.verified_at,
         "storages": there.storage_id.mapped("name"),
         "missing": (plan.storage_ids - there.storage_id).mapped("name"),
