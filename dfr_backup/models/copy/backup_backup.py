@@ -6,6 +6,8 @@ from .states import PRESENT_STATES
 
 # of the copies of a backup: the best decides what it is
 BEST_FIRST = ("verified", "stored", "unknown", "damaged", "missing", "deleted")
+# the calendar has room for little: what they mean, its pop-up says in words
+OFF_SITE, ENCRYPTED, TESTED = "☁", "🔒", "✓"
 # what makes two archives one backup
 IDENTITY = ("name", "database_uuid", "sha256", "imported_by")
 # what a copy has of its backup, by the same name
@@ -182,13 +184,12 @@ class BackupBackup(models.Model):
         """Return what the calendar shows of a backup beside its hour: its plan, and
         what is good about it."""
         marks = [
-            self.off_site and self.env._("off-site"),
-            self.encrypted and self.env._("encrypted"),
-            self.proven_at and self.env._("tested"),
+            self.off_site and OFF_SITE,
+            self.encrypted and ENCRYPTED,
+            self.proven_at and TESTED,
         ]
-        about = ", ".join(filter(None, marks))
         name = self.plan_id.name or self.database or self.name
-        return f"{name} ({about})" if about else name
+        return " ".join([*filter(None, marks), name])
 
     @api.depends("contents")
     @api.depends_context("lang")
