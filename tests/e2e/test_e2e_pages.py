@@ -127,6 +127,7 @@ def test_axe_finds_nothing_serious_where_a_stored_backup_is_used(shop, show):
 
 def test_axe_finds_nothing_serious_in_any_other_form(shop, show):
     for path in (
+        f"all-backups/{newest(shop, 'backup_backup')}",
         f"backup-storages/{newest(shop, 'backup_storage')}",
         "backup-servers/new",
         "backup-plans/new",
