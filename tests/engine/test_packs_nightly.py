@@ -123,8 +123,10 @@ def test_what_was_read_in_the_future_was_never_read():
     assert oldest(read, read, BEGIN, 1, TERMS) == ["a"]
 
 
-def test_what_was_read_just_now_is_not_read():
-    assert oldest(["a"], {"a": BEGIN.timestamp()}, BEGIN, 1, TERMS) == []
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_what_was_read_just_now_is_not_read(ahead):
+    """Nor what was packed once more, by a time that is a little later."""
+    assert oldest(["a"], {"a": BEGIN.timestamp() + ahead}, BEGIN, 1, TERMS) == []
 
 
 def test_new_packs_were_read(server, storage):

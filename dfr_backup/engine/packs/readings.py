@@ -20,6 +20,7 @@ from .terms import Terms
 FILE = "readings.json"
 DAY = 86400  # seconds
 NIGHT = 20 * 3600  # seconds: a daily plan's runs do not begin on the second
+AHEAD = 60  # seconds that a new pack may be, to get a name of its own
 MOST_NIGHTS = 7  # that are made up for at once
 FOLDERS = 256  # of a filestore: two digits of the names, which are SHA-1
 
@@ -126,7 +127,7 @@ def oldest(
 
     def moment(key: str) -> float:
         at = read.get(key, 0)
-        return at if at <= present else 0
+        return at if at <= present + AHEAD else 0
 
     ready = [key for key in keys if present - moment(key) >= NIGHT]
     ready.sort(key=lambda key: (moment(key), key))
