@@ -5,6 +5,7 @@ import shutil
 from odoo.exceptions import UserError
 
 from . import odoo_config
+from .models.plan.beginning import create_default
 from .models.server_profile import require_usable
 
 MODELS = [
@@ -45,7 +46,7 @@ def pre_init_hook(env):
 
 def post_init_hook(env):
     """Leave one daily plan behind that works without any configuration."""
-    env["backup.plan"]._create_default()
+    create_default(env["backup.plan"])
     env["backup.identity"]._remember()
 
 

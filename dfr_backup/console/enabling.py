@@ -11,6 +11,7 @@ from .. import odoo_config
 from ..engine.errors import EngineError
 from ..engine.errors.server import NotEnabled, NothingPlanned
 from ..engine.status.facts import require_installable
+from ..models.plan.beginning import create_default
 from ..models.server_profile import provision
 from . import runs, several
 from .archives import explained
@@ -79,7 +80,7 @@ def _provisioned(database):
         provision(env)
         plans = env["backup.plan"].with_context(active_test=False)
         if not plans.search_count([], limit=1):
-            plans._create_default()
+            create_default(plans)
         storages = env["backup.storage"].search([])
         return {
             "plans": env["backup.plan"].search([]).mapped("name"),

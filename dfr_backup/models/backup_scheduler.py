@@ -29,6 +29,7 @@ from .job.supervision import worker_problem
 from .locks import try_lock
 from .moments import from_odoo_datetime
 from .plan import due
+from .storage import looking
 
 _logger = logging.getLogger(__name__)
 
@@ -47,6 +48,13 @@ class BackupScheduler(models.AbstractModel):
         """Return the scheduled action; empty when somebody has deleted it."""
         found = self.env.ref(CRON, raise_if_not_found=False)
         return (found or self.env["ir.cron"]).sudo()
+
+    @api.autovacuum
+    def _gc_watch_promises(self):
+        """Odoo's nightly maintenance notices when our own scheduled action is
+        switched off, and heals it when it waits for years."""
+        self._heal()
+        due.watch_promises(self.env["backup.plan"])
 
     # === HOW IT IS === #
 
@@ -150,7 +158,7 @@ class BackupScheduler(models.AbstractModel):
         brings with it. What is due and could not be done is tried again in a while."""
         moments = [
             *due.due_moments(self.env["backup.plan"]),
-            *self.env["backup.storage"]._due_moments(),
+            *looking.due_moments(self.env["backup.storage"]),
             *self.env["backup.job"]._due_moments(),
             *server_alerts.due_moments(),
         ]

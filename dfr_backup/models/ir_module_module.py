@@ -4,6 +4,7 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from .actions import form_action
+from .job.afterwards import let_wait_for
 
 PARAMETER = "dfr_backup.backup_before_upgrade"
 FRESH = timedelta(
@@ -34,7 +35,7 @@ class IrModuleModule(models.Model):
         if not plan or self._has_fresh_backup():
             return None
         job = plan.sudo()._request_run("upgrade")
-        job._let_wait(operation, self.mapped("name"))
+        let_wait_for(job, operation, self.mapped("name"))
         return form_action(job)
 
     @api.model

@@ -15,7 +15,7 @@ def obstacle_in(storage):
         return KeepsEverything(storage=storage.name)
     if storage.takes_away:
         return TakesAway(storage=storage.name)
-    if storage._locks():
+    if storage._lock_days():
         return LocksForTime(storage=storage.name)
     if storage.is_shared:
         return SharedByDatabases(storage=storage.name)

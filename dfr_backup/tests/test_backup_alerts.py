@@ -423,7 +423,7 @@ class TestBackupAlerts(AlertCase):
         self.ended()
         with self.in_hours(31):
             self.cron.active = False
-            mail = self.mails_of(self.env["backup.plan"]._gc_watch_promises)
+            mail = self.mails_of(self.env["backup.scheduler"]._gc_watch_promises)
             self.assertReason("switched_off")
             text = " ".join(html2plaintext(mail.body_html).split())
             self.assertIn(self.plan.overdue_remedy, text)

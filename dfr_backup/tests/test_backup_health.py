@@ -16,6 +16,7 @@ from ..engine.progress import Progress
 from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
 from ..models.plan.overdue import verdicts
+from ..models.storage import looking
 from .common import BackupCase
 from .test_backup_alerts import AlertCase
 
@@ -109,7 +110,7 @@ class TestBackupHealth(AlertCase):
         """Let the scheduled action look for storages; return the run that it makes."""
         scans = [("kind", "=", "scan"), ("trigger", "=", "schedule")]
         known = self.env["backup.job"].search(scans)
-        self.env["backup.storage"]._create_due_looks()
+        looking.create_due(self.env)
         return self.env["backup.job"].search(scans) - known
 
     def test_each_storage_is_listed_every_day(self):

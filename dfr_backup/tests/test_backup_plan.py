@@ -6,6 +6,7 @@ from odoo.tests import freeze_time, new_test_user, tagged
 
 from ..engine.policy.schedule import quiet_hours
 from ..models.plan import due
+from ..models.plan.beginning import create_default
 from ..models.plan.in_words import schedule_in_words
 from .common import BackupCase
 
@@ -44,7 +45,7 @@ class TestBackupPlan(BackupCase):
         self.assertEqual(lines[0].record, self.plan.display_name)
 
     def test_installation_leaves_a_plan_that_works(self):
-        plan = self.env["backup.plan"]._create_default()
+        plan = create_default(self.env["backup.plan"])
         self.assertEqual(plan.frequency, "daily")
         uuid = self.env["backup.job"]._current_database_uuid()
         self.assertAlmostEqual(plan.time, quiet_hours(uuid))
@@ -176,6 +177,6 @@ class TestBackupPlan(BackupCase):
     def test_the_names_of_the_first_plan_follow_the_administrator(self):
         self.env["res.lang"]._activate_lang("fr_FR")
         self.env.ref("base.user_admin").lang = "fr_FR"
-        plan = self.env["backup.plan"]._create_default()
+        plan = create_default(self.env["backup.plan"])
         french = self.env["backup.plan"].with_context(lang="fr_FR").env._("Every night")
         self.assertEqual(plan.name, french)

@@ -6,6 +6,7 @@ from odoo.tools import config
 from .. import odoo_config
 from ..engine.errors.outbound import AddressNeverCalled, PrivateNotAllowed
 from ..models.plan.monitors import pings_of, send_and_log
+from ..models.storage.backup_storage import limits_of
 from .common import BackupCase, patch
 
 KINDS = {
@@ -68,9 +69,9 @@ class TestOutbound(BackupCase):
         }
         with patch.dict(config._file_options, given):
             storage = self.make("sftp", external_name="OUTBOUND")
-            self.assertEqual(storage._limits().outbound.private, None)
+            self.assertEqual(limits_of(storage).outbound.private, None)
         storage.external_name = False
-        self.assertEqual(storage._limits().outbound.private, ())
+        self.assertEqual(limits_of(storage).outbound.private, ())
 
     def test_monitors(self):
         self.allow("none")

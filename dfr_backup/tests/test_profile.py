@@ -19,8 +19,10 @@ from ..hooks import pre_init_hook
 from ..models.mixins.backup_secret_mixin import MASK
 from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
+from ..models.plan import due
+from ..models.plan.beginning import create_default
 from ..models.server_profile import follow, provision
-from ..models.storage.backup_storage import RecordSettings
+from ..models.storage.backup_storage import RecordSettings, limits_of
 from .common import BackupCase
 
 SECRET = "correct horse battery staple"
@@ -93,7 +95,7 @@ class TestProfile(BackupCase):
             f"[encryption]\npublic_keys = {KEY}\n"
             "[alerts]\nplan_recipients = a@example.com\n"
         )
-        plan = self.env["backup.plan"]._create_default()
+        plan = create_default(self.env["backup.plan"])
         self.assertEqual(set(plan.storage_ids.mapped("provider")), {"local", "s3"})
         self.assertTrue(all(plan.storage_ids.mapped("in_profile")))
         self.assertEqual((plan.frequency, plan.weekday), ("weekly", "4"))
@@ -149,21 +151,21 @@ class TestProfile(BackupCase):
         self.write_file(SECTION + "bandwidth = 7\nlock_mode = GOVERNANCE\ntimeout = 9")
         found = self.used(storage)
         self.assertEqual((found.lock_mode, found.lock_days), ("GOVERNANCE", 14))
-        limits = storage._limits()
+        limits = limits_of(storage)
         self.assertEqual((limits.bandwidth, limits.timeout), (7 * 1024, 9))
         self.write_file(SECTION)
         self.assertEqual(self.used(storage).lock_mode, "")
         self.assertFalse(storage.s3_lock_mode)
 
     def test_the_scheduled_action_follows(self):
-        self.env["backup.plan"]._do_what_is_due()
+        due.do_what_is_due(self.env["backup.plan"])
         storage = self.env["backup.storage"].search([("in_profile", "=", True)])
         self.assertEqual(storage.s3_bucket, "backups")
         self.write_file(SECTION.replace("= backups", "= second"))
-        self.env["backup.plan"]._do_what_is_due()
+        due.do_what_is_due(self.env["backup.plan"])
         self.assertEqual(storage.s3_bucket, "second")
         self.write_file("nonsense")
-        self.env["backup.plan"]._do_what_is_due()
+        due.do_what_is_due(self.env["backup.plan"])
         self.assertEqual(storage.s3_bucket, "second")
 
     def test_a_directory_is_used_without_a_click(self):

@@ -21,6 +21,7 @@ from ..models import backup_scheduler
 from ..models.job.alerts import ANNOUNCE_PATIENCE
 from ..models.plan import due
 from ..models.plan.due import NEXT_FIELDS
+from ..models.storage import looking
 from .common import BackupCase
 
 NOW = "2026-06-15 12:00:00"
@@ -229,7 +230,7 @@ class TestSchedulerIsHealed(SchedulerCase):
         self.assertHealed()
 
     def test_by_odoos_nightly_maintenance(self):
-        self.env["backup.plan"]._gc_watch_promises()
+        self.env["backup.scheduler"]._gc_watch_promises()
         self.assertHealed()
 
     def test_who_has_switched_it_off_is_not_overruled(self):
@@ -376,7 +377,7 @@ class TestSchedulerTwins(SchedulerCase):
     def test_a_storage_that_was_listed_in_the_future_is_listed(self):
         self.stored()
         self.storage.listed_at = self.now + SIXTEEN_YEARS
-        self.env["backup.storage"]._create_due_looks()
+        looking.create_due(self.env)
         scans = self.env["backup.job"].search([("kind", "=", "scan")])
         self.assertEqual(scans.step_ids.storage_id, self.storage)
 

@@ -12,6 +12,7 @@ from ..engine.identity import Identity
 from ..engine.ownership.marker import MARKER, read_marker
 from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
+from ..models.storage import looking
 from .common import BackupCase
 
 OTHER = Identity("11111111-2222-3333-4444-555555555555", "1", 2, "shop")
@@ -191,7 +192,7 @@ class TestStoragePlaces(BackupCase):
         self.assertFalse(job.copy_ids.verified_at)
         problems = all_problems(self.env, {}, storage_healths(self.env))
         self.assertIn("unseen", [problem["kind"] for problem in problems])
-        self.env["backup.storage"]._create_due_looks()
+        looking.create_due(self.env)
         scan = self.env["backup.job"].search([("kind", "=", "scan")], limit=1)
         self.assertIn(self.storage, scan.step_ids.storage_id)
 

@@ -18,6 +18,7 @@ from ..models.engine_messages import format_error
 from ..models.overview.advice import SETUP_DONE as DONE
 from ..models.overview.advice import SETUP_STATE as STATE
 from ..models.plan.audited import has_readers
+from ..models.plan.beginning import create_default
 from ..models.plan.in_words import schedule_in_words
 from ..models.plan.recipients import (
     alert_users,
@@ -249,7 +250,7 @@ class BackupSetup(models.TransientModel):
         plans = self.env["backup.plan"]
         if self.env["backup.storage"].search_count([], limit=1):
             return plans.create({"name": self.env._("Every night")})
-        return plans._create_default()
+        return create_default(plans)
 
     @api.model
     def _state(self):

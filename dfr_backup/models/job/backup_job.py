@@ -17,7 +17,7 @@ from ...runs.state import RunState
 from ..actions import form_action
 from ..engine_messages import error_columns, translate, translate_engine_errors
 from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
-from . import alerts, in_words, live, right_server, turn
+from . import alerts, deleting, in_words, live, right_server, turn
 from .context import RunContext
 from .estimate import estimate_seconds_left
 from .supervision import let_wait, spawn_after_commit, supervise
@@ -302,34 +302,7 @@ class BackupJob(models.Model):
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_meaningful(self):
-        if self.filtered(lambda job: job.state in OPEN_STATES):
-            raise UserError(
-                self.env._("A run that is waiting or running cannot be deleted.")
-            )
-        # what a storage may still hold, and what a look at it would bring back
-        # without its protection
-        gone = ("deleted", "missing")
-        copies = self.copy_ids.filtered(
-            lambda copy: (
-                copy.state not in gone or (copy.protected and copy.state != "deleted")
-            )
-        )
-        if copies:
-            raise UserError(
-                self.env._(
-                    "These runs still have %(count)s stored backups, for example "
-                    "%(name)s. Deleting the history would hide them. Delete the stored "
-                    "backups first.",
-                    count=len(copies),
-                    name=copies[0].key,
-                )
-            )
-        self.copy_ids.sudo().unlink()
-        for job in self:
-            # a run that failed may be what somebody would rather not have seen
-            told = ", ".join(filter(None, [job.kind, job.state, job.error_code]))
-            self.env["backup.audit"]._note("removed", job, told)
-            job._run().remove_files()
+        deleting.delete_with_files(self)
 
     # === BUTTONS === #
 
@@ -516,33 +489,6 @@ class BackupJob(models.Model):
     def _check_manager(self):
         if not self.env.user.has_group("dfr_backup.group_manager"):
             raise AccessError(self.env._("Only a backup manager may do that."))
-
-    # === WHAT WAITS FOR A BACKUP === #
-
-    def _let_wait(self, operation, names):
-        """Let an operation on modules wait for this backup, beside what waits already.
-
-        Raise UserError when that is another operation: only one can be gone on with.
-        """
-        self.ensure_one()
-        if self.then_operation and self.then_operation != operation:
-            raise UserError(
-                self.env._(
-                    "%(run)s has not begun, and another change waits for it already: "
-                    "the module %(names)s. Open that backup, go on with its change "
-                    "when it is done, and then ask for this one again.",
-                    run=self.name,
-                    names=self.then_text,
-                )
-            )
-        names = sorted({*(self.then_modules or ()), *names})
-        self._persist(self, {"then_operation": operation, "then_modules": names})
-
-    def _hand_over(self, other):
-        """Let what waits for this backup wait for ``other``, which takes its place."""
-        if self.then_operation and other.then_operation in (False, self.then_operation):
-            other._let_wait(self.then_operation, self.then_modules)
-            self._persist(self, {"then_operation": False})
 
     # === WHAT WORKERS DO === #
 

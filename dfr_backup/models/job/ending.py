@@ -15,6 +15,7 @@ from ...runs import words
 from ..engine_messages import error_columns, stored_error
 from ..states import OPEN_STATES
 from . import alerts, turn
+from .afterwards import hand_over
 from .part import Part
 
 _logger = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class Ending(Part):
     def _yield_to(self, other, error):
         reason = Message(words.REPLACED, run=other.name)
         self._skip_open(reason)
-        self.job._hand_over(other)
+        hand_over(self.job, other)
         error.hint = reason
         self.close("cancelled", error)
 

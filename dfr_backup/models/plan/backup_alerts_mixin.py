@@ -29,6 +29,24 @@ ATTENTION = {"backup": "dfr_backup.mail_activity_type_backup"}
 ATTENTION_ELSE = "dfr_backup.mail_activity_type_check"
 
 
+def _default_attention_users(plans):
+    """Return whoever makes the plan, or the administrator while the addon is
+    installed."""
+    user = plans.env.user
+    if user.active:
+        return user
+    return plans.env.ref("base.user_admin", raise_if_not_found=False)
+
+
+def _encrypt_address(plans, name):
+    """Keep the address of a monitor, which holds a token, as a secret."""
+    for plan in plans:
+        if plan[name] and set(plan[name]) != {"*"}:
+            with translate_engine_errors(plans.env, ValidationError):
+                check_url(plan[name])
+    plans._encrypt_secret(name)
+
+
 class BackupAlertsMixin(models.AbstractModel):
     """A plan's word to people: everything that says whom to tell, which the plan itself
     needs for nothing that it does."""
@@ -67,7 +85,7 @@ class BackupAlertsMixin(models.AbstractModel):
         domain=lambda self: [
             (MEMBER_OF, "in", self.env.ref("dfr_backup.group_viewer").ids),
         ],
-        default=lambda self: self._default_attention_users(),
+        default=_default_attention_users,
         help="They get an activity when a run fails or the backup is overdue. The next "
         "good run "
         "closes it.",
@@ -81,7 +99,7 @@ class BackupAlertsMixin(models.AbstractModel):
     ping_url = fields.Char(
         "Healthchecks",
         compute="_compute_secrets",
-        inverse="_inverse_ping_url",
+        inverse=lambda self: _encrypt_address(self, "ping_url"),
         help="The ping address of a check at healthchecks.io, or of anything that "
         "follows its "
         "conventions: it is told when a run starts, succeeds or fails. The server "
@@ -91,13 +109,13 @@ class BackupAlertsMixin(models.AbstractModel):
     push_url = fields.Char(
         "Uptime Kuma",
         compute="_compute_secrets",
-        inverse="_inverse_push_url",
+        inverse=lambda self: _encrypt_address(self, "push_url"),
         help="The push address of a monitor of Uptime Kuma: it is told after each run.",
     )
     webhook_url = fields.Char(
         "Webhook",
         compute="_compute_secrets",
-        inverse="_inverse_webhook_url",
+        inverse=lambda self: _encrypt_address(self, "webhook_url"),
         help="Gets a POST with a summary as JSON when a run starts and ends, and when "
         "the backup "
         "is overdue. The server itself calls it, also inside of your network.",
@@ -110,7 +128,7 @@ class BackupAlertsMixin(models.AbstractModel):
     chat_url = fields.Char(
         "Chat Address",
         compute="_compute_secrets",
-        inverse="_inverse_chat_url",
+        inverse=lambda self: _encrypt_address(self, "chat_url"),
         help="Slack: the address of an incoming webhook. Teams: that of a workflow "
         "that posts when a webhook request is received. ntfy: that of the topic.",
     )
@@ -123,16 +141,6 @@ class BackupAlertsMixin(models.AbstractModel):
         compute="_compute_alert_trouble",
         help="Why mails about this plan may not arrive.",
     )
-
-    def _default_attention_users(self):
-        """Return whoever makes the plan, or the administrator while the addon is
-        installed."""
-        user = self.env.user
-        return (
-            user
-            if user.active
-            else self.env.ref("base.user_admin", raise_if_not_found=False)
-        )
 
     @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")
     def _compute_alert_addresses(self):
@@ -182,26 +190,6 @@ class BackupAlertsMixin(models.AbstractModel):
         # a clock that was ahead must not silence a plan for years
         now = fields.Datetime.now()
         return bool(until) and now < until <= now + LONGEST_SNOOZE
-
-    def _inverse_ping_url(self):
-        self._encrypt_address("ping_url")
-
-    def _inverse_push_url(self):
-        self._encrypt_address("push_url")
-
-    def _inverse_webhook_url(self):
-        self._encrypt_address("webhook_url")
-
-    def _inverse_chat_url(self):
-        self._encrypt_address("chat_url")
-
-    def _encrypt_address(self, name):
-        """Keep the address of a monitor, which holds a token, as a secret."""
-        for plan in self:
-            if plan[name] and set(plan[name]) != {"*"}:
-                with translate_engine_errors(self.env, ValidationError):
-                    check_url(plan[name])
-        self._encrypt_secret(name)
 
     # === WHETHER AND HOW === #
 

@@ -1,4 +1,3 @@
-from datetime import timedelta
 from zoneinfo import available_timezones
 
 from markupsafe import Markup
@@ -12,19 +11,15 @@ from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
 from ..actions import form_action
 from ..audited import used_storages
-from ..copy.states import PRESENT_STATES
 from ..mixins.backup_retention_mixin import RULES
 from ..moments import from_odoo_datetime, to_odoo_datetime
-from ..pause import current_pause
-from ..server_alerts import send_due
-from ..server_profile import follow, provision
 from ..states import JOB_STATES
 from . import audited, due
 from .beginning import profile_defaults, quiet_time
-from .copies import newest_of_each_storage, newest_whole_copy
+from .copies import newest_of_each_storage, newest_whole_copy, stored_backups
 from .overdue import reason_in_words, remedies, verdicts
 from .pausing import slot_after
-from .retention import fates, preview
+from .retention import preview
 from .warnings import warnings_of
 
 WEEKDAYS = (
@@ -303,16 +298,12 @@ class BackupPlan(models.Model):
             dict(self.env[model]._read_group(domain, ["plan_id"], ["__count"]))
             for model, domain in (
                 ("backup.job", [("plan_id", "in", self.ids)]),
-                ("backup.backup", self._stored_backups()),
+                ("backup.backup", stored_backups(self)),
             )
         )
         for plan in self:
             plan.job_count = jobs.get(plan._origin, 0)
             plan.backup_count = backups.get(plan._origin, 0)
-
-    def _stored_backups(self):
-        """Return the domain of the backups of these plans that are there."""
-        return [("plan_id", "in", self.ids), ("state", "in", PRESENT_STATES)]
 
     @api.constrains("include_database", "include_filestore", "include_addons")
     def _check_contents(self):
@@ -389,39 +380,6 @@ class BackupPlan(models.Model):
         found = super().default_get(fields)
         return {**found, **profile_defaults(self.env, fields)}
 
-    @api.model
-    def _create_default(self):
-        """Create the plan and the storages that a new installation has."""
-        admin = self.env.ref("base.user_admin", raise_if_not_found=False)
-        if admin and admin.lang:  # an installation has no language of its own
-            self = self.with_context(lang=admin.lang)
-        timezone = profile_defaults(self.env, ["tz"]) or {
-            "tz": (admin and admin.tz) or self.env.user.tz or "UTC"
-        }
-        if provision(self.env):
-            return self.create({"name": self.env._("Every night"), **timezone})
-        uuid = self.env["backup.job"]._current_database_uuid()
-        path = odoo_config.default_storage_path(self.env.cr.dbname, uuid)
-        storage = self.env["backup.storage"].create(
-            {
-                "name": self.env._("This server"),
-                "provider": "local",
-                "local_path": str(path),
-            }
-        )
-        return self.create(
-            {
-                "name": self.env._("Every night"),
-                "storage_ids": [fields.Command.set(storage.ids)],
-                **timezone,
-            }
-        )
-
-    def _fates(self, storage):
-        """Return when each copy in ``storage`` goes and why it stays until then, by
-        the copy's id."""
-        return fates(self, storage)
-
     # === SCHEDULE === #
 
     def _next_after(self, moment):
@@ -456,19 +414,12 @@ class BackupPlan(models.Model):
     @api.depends("drill_every", "active")
     def _compute_next_drill(self):
         for plan in self:
-            plan.next_drill = plan._days_from_now(plan.drill_every)
+            plan.next_drill = due.days_from_now(plan, plan.drill_every)
 
     @api.depends("verify_every", "active")
     def _compute_next_verification(self):
         for plan in self:
-            plan.next_verification = plan._days_from_now(plan.verify_every)
-
-    def _days_from_now(self, days):
-        """Return when so many days (a number as text) are over; False for none, and for
-        a plan that is archived."""
-        if not self.active or not int(days or 0):
-            return False
-        return fields.Datetime.now() + timedelta(days=int(days))
+            plan.next_verification = due.days_from_now(plan, plan.verify_every)
 
     @api.model
     def _cron_supervise(self):
@@ -482,34 +433,11 @@ class BackupPlan(models.Model):
         scheduler = self.env["backup.scheduler"]
         try:
             scheduler._heal()
-            self._do_what_is_due()
+            due.do_what_is_due(self)
             scheduler._sleep()
         except Exception:
             scheduler._retry_soon()
             raise
-
-    @api.model
-    def _do_what_is_due(self):
-        """Create the runs that are due, look after those that run, start the next one,
-        and tell whom it concerns."""
-        follow(self.env)
-        if not current_pause(self.env):  # what is due waits until then
-            due.create_due_runs(self)
-            due.create_due_verifications(self)
-            due.create_due_drills(self)
-            self.env["backup.storage"]._create_due_looks()
-        self.env["backup.job"]._supervise()
-        self.env["backup.job"]._announce_forgotten()
-        due.watch_promises(self)
-        due.send_digests(self)
-        send_due(self.env)
-
-    @api.autovacuum
-    def _gc_watch_promises(self):
-        """Odoo's nightly maintenance notices when our own scheduled action is
-        switched off, and heals it when it waits for years."""
-        self.env["backup.scheduler"]._heal()
-        due.watch_promises(self)
 
     # === PROMISE === #
 
@@ -606,7 +534,7 @@ class BackupPlan(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_backup_action"
         )
-        return {**action, "domain": self._stored_backups(), "context": {}}
+        return {**action, "domain": stored_backups(self), "context": {}}
 
     def action_view_storages(self):
         """Open the storages, to set up another one."""

@@ -8,6 +8,7 @@ from ... import odoo_config
 from ...engine.errors import EngineError
 from ...engine.policy.schedule import quiet_hours
 from ..mixins.backup_retention_mixin import RULES
+from ..server_profile import provision
 
 _logger = logging.getLogger(__name__)
 
@@ -48,6 +49,29 @@ def _given(plan):
 def _storages(env):
     of_profile = env["backup.storage"].search([("in_profile", "=", True)])
     return {"storage_ids": [fields.Command.set(of_profile.ids)]} if of_profile else {}
+
+
+def create_default(plans):
+    """Create the plan and the storages that a new installation has."""
+    env = plans.env
+    admin = env.ref("base.user_admin", raise_if_not_found=False)
+    if admin and admin.lang:  # an installation has no language of its own
+        plans = plans.with_context(lang=admin.lang)
+        env = plans.env
+    values = profile_defaults(env, ["tz"]) or {
+        "tz": (admin and admin.tz) or env.user.tz or "UTC"
+    }
+    if not provision(env):
+        values["storage_ids"] = [fields.Command.set(_own_storage(env).ids)]
+    return plans.create({"name": env._("Every night"), **values})
+
+
+def _own_storage(env):
+    uuid = env["backup.job"]._current_database_uuid()
+    path = odoo_config.default_storage_path(env.cr.dbname, uuid)
+    return env["backup.storage"].create(
+        {"name": env._("This server"), "provider": "local", "local_path": str(path)}
+    )
 
 
 def quiet_time(env):

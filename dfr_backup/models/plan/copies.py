@@ -14,6 +14,11 @@ def stored(plan, storage):
     )
 
 
+def stored_backups(plans):
+    """Return the domain of the backups of these plans that are there."""
+    return [("plan_id", "in", plans.ids), ("state", "in", PRESENT_STATES)]
+
+
 def newest_copies(plan):
     """Return the newest copies of this plan in each of its storages."""
     copies = plan.env["backup.copy"]

@@ -9,7 +9,10 @@ from odoo import fields
 from ...compat import lock_free
 from ...engine.errors import EngineError
 from ...runs.state import RunState
-from ..server_alerts import tell_operator
+from ..pause import current_pause
+from ..server_alerts import send_due, tell_operator
+from ..server_profile import follow
+from ..storage import looking
 from . import chats, mails, monitors
 from .copies import newest_copies, newest_of_each_storage, untrusted_since
 
@@ -17,6 +20,31 @@ _logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = timedelta(hours=3)
 NEXT_FIELDS = ("next_run", "next_verification", "next_drill", "next_digest")
+
+
+def do_what_is_due(plans):
+    """Create the runs that are due, look after those that run, start the next one,
+    and tell whom it concerns."""
+    env = plans.env
+    follow(env)
+    if not current_pause(env):  # what is due waits until then
+        create_due_runs(plans)
+        create_due_verifications(plans)
+        create_due_drills(plans)
+        looking.create_due(env)
+    env["backup.job"]._supervise()
+    env["backup.job"]._announce_forgotten()
+    watch_promises(plans)
+    send_digests(plans)
+    send_due(env)
+
+
+def days_from_now(plan, days):
+    """Return when so many days (a number as text) are over; False for none, and for a
+    plan that is archived."""
+    if not plan.active or not int(days or 0):
+        return False
+    return fields.Datetime.now() + timedelta(days=int(days))
 
 
 def create_due_runs(plans):
@@ -48,7 +76,7 @@ def create_due_verifications(plans):
     """Create one verification for each plan whose time has come."""
     now = fields.Datetime.now()
     for plan in lock_free(plans.search([("next_verification", "<=", now)])):
-        plan.next_verification = plan._days_from_now(plan.verify_every)
+        plan.next_verification = days_from_now(plan, plan.verify_every)
         waiting = [("plan_id", "=", plan.id), ("kind", "=", "verify")]
         copies = newest_copies(plan)
         jobs = plans.env["backup.job"]
@@ -63,7 +91,7 @@ def create_due_drills(plans):
     now = fields.Datetime.now()
     jobs = plans.env["backup.job"]
     for plan in lock_free(plans.search([("next_drill", "<=", now)])):
-        plan.next_drill = plan._days_from_now(plan.drill_every)
+        plan.next_drill = days_from_now(plan, plan.drill_every)
         waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
         copies = newest_of_each_storage(plan).filtered("is_trusted")
         state = RunState(not_trusted=untrusted_since(plan, copies))
@@ -152,8 +180,8 @@ def _wrong_moments(plan, now):
             following and _latest_next_run(plan, now, following),
             following,
         ),
-        "next_verification": (plan._days_from_now(plan.verify_every),) * 2,
-        "next_drill": (plan._days_from_now(plan.drill_every),) * 2,
+        "next_verification": (days_from_now(plan, plan.verify_every),) * 2,
+        "next_drill": (days_from_now(plan, plan.drill_every),) * 2,
         "next_digest": (plan._after_digest(),) * 2,
         "promised_since": (now + CLOCK_TOLERANCE, now),
     }

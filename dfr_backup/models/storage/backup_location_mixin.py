@@ -25,6 +25,11 @@ from .operator_values import (
 )
 
 
+def _depends_on_directories(storages):
+    folders = {kind.field(kind.directory) for kind in kinds()}
+    return ["provider", "is_shared", *sorted(folders & set(storages._fields))]
+
+
 class BackupLocationMixin(models.AbstractModel):
     """A location may belong to another database, or be lent by the server's operator:
     who may use it is asked before anything is sent there."""
@@ -224,10 +229,6 @@ class BackupLocationMixin(models.AbstractModel):
         paths = near_directory(self), str(odoo_config.data_root())
         mine, data = (mount_of(path, mounts) for path in paths)
         return bool(mine and data and mine.device == data.device)
-
-    def _depends_on_directories(self):
-        folders = {kind.field(kind.directory) for kind in kinds()}
-        return ["provider", "is_shared", *sorted(folders & set(self._fields))]
 
     @api.depends(_depends_on_directories)
     def _compute_warnings(self):

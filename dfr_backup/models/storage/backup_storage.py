@@ -1,5 +1,4 @@
 import re
-from datetime import timedelta
 from functools import partial
 
 from odoo import api, fields, models
@@ -14,7 +13,7 @@ from ...engine.storages.registry import kind_of, kinds
 from ...runs.scan import ScanRun
 from ..actions import form_action, notification
 from ..backup_audit import asks_password
-from ..copy.states import CLOCK_TOLERANCE, PRESENT_STATES
+from ..copy.states import PRESENT_STATES
 from ..engine_messages import (
     MessageChar,
     MessageText,
@@ -22,13 +21,12 @@ from ..engine_messages import (
     translate_engine_errors,
 )
 from . import audited, pruning, setup
-from .form import columns_of_test, show_test
+from .form import columns_of_test, propose_name, show_test
 from .health import STATES, health_of
 from .location import claim, refuse_same_address
 from .operator_values import has_secret, refuse_set_fields, secret_of
 
 KIB = 1024
-LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
 
 
 class RecordSettings:
@@ -39,7 +37,7 @@ class RecordSettings:
     def __init__(self, storage):
         self._storage = storage
         self._kind = storage._kind()
-        self.limits = storage._limits()
+        self.limits = limits_of(storage)
 
     def value(self, name):
         value = self._storage._at(self._kind.field(name))
@@ -213,14 +211,7 @@ class BackupStorage(models.Model):
 
     @api.onchange("local_path")
     def _onchange_local_path(self):
-        self._propose_name(self.local_path)
-
-    def _propose_name(self, place):
-        """Name a storage that is being made by what it is, until somebody names it."""
-        kind = self.env.context.get("storage_kind")
-        named = self.name and self.name.partition(": ")[0] != kind
-        if kind and place and not named:
-            self.name = f"{kind}: {place}"
+        propose_name(self, self.local_path)
 
     @api.constrains("external_name")
     def _check_external_name(self):
@@ -256,15 +247,15 @@ class BackupStorage(models.Model):
         A directory of this server is made now; what is far away, when it is tested.
         """
         for storage in self:
-            storage._ask(storage._adopt_operator_address)
+            _ask(storage, storage._adopt_operator_address)
             target = storage._get_storage(ValidationError)
-            storage._ask(target.require)
+            _ask(storage, target.require)
             if storage.sudo().place_id:
                 continue  # it is where it was
-            storage._ask(partial(refuse_same_address, storage))
+            _ask(storage, partial(refuse_same_address, storage))
             if storage._is_near():
-                storage._ask(target.prepare)
-                storage._ask(partial(claim, storage))
+                _ask(storage, target.prepare)
+                _ask(storage, partial(claim, storage))
             storage.sudo().prepared_at = False
 
     @api.ondelete(at_uninstall=False)
@@ -319,14 +310,6 @@ class BackupStorage(models.Model):
         except EngineError as error:
             return translate(self.env, error.message)
 
-    def _limits(self):
-        return TransferLimits(
-            self._at("bandwidth") * KIB,
-            self._at("timeout"),
-            self._outbound_rules(),
-            RetryPolicy(patience=self._at("retry_minutes") * 60),
-        )
-
     def _get_storage(self, error_class=None):
         """Return the engine storage, to read in it. Raise ``error_class`` instead of
         an engine error if given. Its first use raises an error of ``errors.places``
@@ -342,10 +325,6 @@ class BackupStorage(models.Model):
         if self.is_foreign:
             raise ReadOnlyStorage(storage=self.name)
         return self._guarded(may_write=True)
-
-    def _locks(self):
-        """Tell whether what is stored cannot be deleted for a while."""
-        return False
 
     def _lock_days(self):
         """Return for how many days what is stored cannot be deleted."""
@@ -369,11 +348,6 @@ class BackupStorage(models.Model):
 
     def _has_external_secret(self, name):
         return has_secret(self, name)
-
-    def _ask(self, method):
-        """Call a method of the engine for somebody who looks at a form."""
-        with translate_engine_errors(self.env):
-            method()
 
     # === BUTTONS === #
 
@@ -499,20 +473,6 @@ class BackupStorage(models.Model):
         )
         return {**action, "domain": [("storage_id", "=", self.id)]}
 
-    # === LOOKED AT === #
-
-    @api.model
-    def _create_due_looks(self):
-        """Create a scan of the storages of ours that nobody has listed for a day, and a
-        run that deletes packs which no backup needs, once a day."""
-        _create_due_scan(self)
-        pruning.create_due(self)
-
-    @api.model
-    def _due_moments(self):
-        times = _looked_after(self).mapped("listed_at")
-        return [moment + LOOK_AGAIN for moment in times if moment]
-
     # === AUDIT === #
 
     def _audited_fields(self):
@@ -527,6 +487,22 @@ class BackupStorage(models.Model):
     def _weakens(self, action, before):
         after = self._guarded_values()[action]
         return audited.weakens(action, before, after)
+
+
+def limits_of(storage):
+    """Return the ``TransferLimits`` of a storage."""
+    return TransferLimits(
+        storage._at("bandwidth") * KIB,
+        storage._at("timeout"),
+        storage._outbound_rules(),
+        RetryPolicy(patience=storage._at("retry_minutes") * 60),
+    )
+
+
+def _ask(storage, method):
+    """Call a method of the engine for somebody who looks at a form."""
+    with translate_engine_errors(storage.env):
+        method()
 
 
 def _refuse_used(storages):
@@ -545,29 +521,3 @@ def _is_configuration(name):
     its kind."""
     names = {kind.name for kind in kinds()}
     return name.partition("_")[0] in names or name in ("provider", "external_name")
-
-
-def _create_due_scan(storages):
-    jobs = storages.env["backup.job"]
-    waiting = [("kind", "=", "scan"), ("state", "in", ("pending", "running"))]
-    if jobs.search_count(waiting, limit=1):
-        return
-    now = fields.Datetime.now()
-    due = _looked_after(storages).filtered(
-        # what was listed in the future was so under a clock that was ahead
-        lambda storage: (
-            not storage.listed_at
-            or not now - LOOK_AGAIN <= storage.listed_at <= now + CLOCK_TOLERANCE
-        )
-    )
-    if due:
-        due.listed_at = fields.Datetime.now()  # one that fails is not tried at once
-        jobs._create_run("scan", ScanRun.planned(storages=due), "schedule")
-
-
-def _looked_after(storages):
-    """Return the storages of ours that hold something."""
-    stored = [("state", "in", (*PRESENT_STATES, "unknown"))]
-    holding = storages.env["backup.copy"]._read_group(stored, ["storage_id"])
-    mine = storages.search([("id", "in", [storage.id for (storage,) in holding])])
-    return mine.filtered(lambda storage: not storage.is_foreign)

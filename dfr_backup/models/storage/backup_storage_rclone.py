@@ -3,6 +3,7 @@ from odoo import api, fields, models
 from ... import odoo_config
 from ...engine.errors import EngineError
 from ...engine.storages.rclone.storage import list_remotes
+from .form import propose_name
 
 
 class BackupStorage(models.Model):
@@ -22,7 +23,7 @@ class BackupStorage(models.Model):
 
     @api.onchange("rclone_remote")
     def _onchange_rclone_remote(self):
-        self._propose_name(self.rclone_remote)
+        propose_name(self, self.rclone_remote)
 
     @api.model
     def _selection_rclone_remotes(self):

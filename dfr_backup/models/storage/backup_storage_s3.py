@@ -6,6 +6,7 @@ from ...engine.errors import EngineError
 from ...engine.storages.s3.config import PRESETS, S3Config
 from ...engine.storages.s3.policy import smallest_policy
 from ..engine_messages import translate
+from .form import propose_name
 
 
 class BackupStorage(models.Model):
@@ -100,10 +101,6 @@ class BackupStorage(models.Model):
         "back.",
     )
 
-    def _locks(self):
-        is_s3 = self._kind().name == "s3"
-        return super()._locks() or bool(is_s3 and self._at("s3_lock_mode"))
-
     def _lock_days(self):
         locks = self._kind().name == "s3" and self._at("s3_lock_mode")
         return self._at("s3_lock_days") if locks else super()._lock_days()
@@ -142,7 +139,7 @@ class BackupStorage(models.Model):
 
     @api.onchange("s3_bucket")
     def _onchange_s3_bucket(self):
-        self._propose_name(self.s3_bucket)
+        propose_name(self, self.s3_bucket)
 
     def _inverse_s3_secret_key(self):
         self._encrypt_secret("s3_secret_key")

@@ -4,6 +4,7 @@ from ...engine.storages.sftp.keys import HostKey
 from ...engine.storages.sftp.link import fetch_host_key
 from ..backup_audit import asks_password
 from ..engine_messages import translate_engine_errors
+from .form import propose_name
 from .setup import stay
 
 
@@ -51,7 +52,7 @@ class BackupStorage(models.Model):
 
     @api.onchange("sftp_host")
     def _onchange_sftp_host(self):
-        self._propose_name(self.sftp_host)
+        propose_name(self, self.sftp_host)
 
     def _inverse_sftp_password(self):
         self._encrypt_secret("sftp_password")

@@ -18,6 +18,14 @@ def columns_of_test(error, found):
     }
 
 
+def propose_name(storage, place):
+    """Name a storage that is being made by what it is, until somebody names it."""
+    kind = storage.env.context.get("storage_kind")
+    named = storage.name and storage.name.partition(": ")[0] != kind
+    if kind and place and not named:
+        storage.name = f"{kind}: {place}"
+
+
 def show_test(storage, error, found):
     if error:
         message = format_error(storage.env, error)
