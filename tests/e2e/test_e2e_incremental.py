@@ -114,6 +114,11 @@ def test_lost_pack_ends_a_restore_until_it_is_stored_anew(instance, runs, copy):
     arguments = ("backup", "restore", str(second.archive), "--to", copy, "--json")
     refused = json.loads(instance.odoo(*arguments).stdout)
     assert refused["error_code"] == "PACK-20"
+    done = instance.odoo(*arguments, "--accept", refused["accept"])
+    assert done.returncode == 0, done.stdout
+    root, names = instance.data / "filestore" / copy, files(instance, instance.database)
+    assert {name for name in names if (root / name).is_file()} < names.keys()
+    forget(instance, copy)
     assert instance.backup().state == "success"
     done = instance.odoo(*arguments)
     assert done.returncode == 0, done.stdout
