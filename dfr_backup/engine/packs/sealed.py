@@ -17,6 +17,10 @@ TAG_BYTES = 16
 OVERHEAD = NONCE_BYTES + TAG_BYTES  # of each piece
 
 
+class NotSealed(ValueError):
+    """What was to be opened is not what was sealed there, by this key."""
+
+
 @dataclass(frozen=True)
 class Seal:
     """Seals pieces by a key of 32 bytes, each for its place: AES-256-GCM."""
@@ -28,14 +32,14 @@ class Seal:
         return nonce + self._cipher().encrypt(nonce, piece, place.encode())
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """Raise ValueError when it is not what was sealed there, by this key."""
+        """Raise NotSealed when it is not what was sealed there, by this key."""
         from cryptography.exceptions import InvalidTag
 
         nonce, piece = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         try:
             return self._cipher().decrypt(nonce, piece, place.encode())
-        except InvalidTag:
-            raise ValueError("it was sealed by another key, or is damaged") from None
+        except (InvalidTag, ValueError):  # or too short to be any
+            raise NotSealed("it was sealed by another key, or is damaged") from None
 
     def _cipher(self) -> "AESGCM":
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -44,9 +48,9 @@ class Seal:
 
 
 def which_opens(seals: Sequence[Seal], sealed: bytes, place: str) -> Seal:
-    """Return the seal that opens a piece. Raise ValueError when none does."""
+    """Return the seal that opens a piece. Raise NotSealed when none does."""
     for seal in seals:
-        with suppress(ValueError):
+        with suppress(NotSealed):
             seal.open(sealed, place)
             return seal
-    raise ValueError("it was sealed by another key")
+    raise NotSealed("it was sealed by another key")
