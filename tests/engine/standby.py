@@ -91,6 +91,17 @@ class Standby(Server):
         query = f"SELECT pg_last_wal_replay_lsn() < '{position}'"
         return self.sql(query)[0][0]
 
+    def await_sessions(self):
+        """pg_ctl waits for a standby that replays, not for one that is consistent and
+        lets anybody in."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.sql("SELECT 1")
+            except psycopg2.OperationalError:
+                assert time.monotonic() < until, "the standby lets nobody in"
+                time.sleep(0.05)
+
     def follow(self, primary):
         until = time.monotonic() + PATIENCE
         while self.is_behind(primary):
@@ -119,6 +130,7 @@ def standby_of(primary):
         )  # fmt: skip
         stack.callback(standby.stop)
         standby.start(STANDBY)
+        standby.await_sessions()
         yield standby
 
 
