@@ -308,7 +308,7 @@ def _add_restore(commands):
     restore.add_argument(
         "--neutralize",
         action="store_true",
-        help="make a harmless copy: no mails, no crons",
+        help="make a harmless copy: no emails, no crons",
     )
     restore.add_argument(
         "--same-identity",

@@ -161,7 +161,7 @@ def _plans(env):
             "there is none.", "Create one under Backups / Configuration / Plans."
         )
     return ", ".join(
-        f"{plan.name} (next {plan.next_run or 'by hand'})" for plan in plans
+        f"{plan.name} (next {plan.next_run or 'manual only'})" for plan in plans
     )
 
 

@@ -31,7 +31,7 @@ AN_ADMINISTRATOR = _("an administrator")
 BETWEEN_STEPS = _("between two steps")
 MORE_LINES = _("… and %(count)s more lines")
 MAIL_NOT_SENT = _(
-    "The mail to %(recipient)s could not be sent; Odoo's mail queue tries it again. "
+    "The email to %(recipient)s could not be sent; Odoo's mail queue tries it again. "
     "%(reason)s"
 )
 DELETED = _("%(storage)s: deleted %(key)s, which no rule matches")

@@ -192,7 +192,7 @@ OUTSIDE = {
         "tests/engine/test_restore_steps.py::"
         "test_another_archive_in_its_place_is_found_before_anything_is_done",
     ),
-    "Who has the token of the health address": (
+    "Who has the token of the health endpoint": (
         ("names and states of plans", *(NO,) * 6),
         "dfr_backup/tests/test_rights.py::test_addresses_of_monitors_take_their_token",
     ),

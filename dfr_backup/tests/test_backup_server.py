@@ -1,4 +1,4 @@
-"""One Odoo watches others by their health addresses: real HTTP on loopback."""
+"""One Odoo watches others by their health endpoints: real HTTP on loopback."""
 
 import contextlib
 import json

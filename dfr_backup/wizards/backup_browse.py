@@ -124,7 +124,8 @@ class BackupBrowse(models.TransientModel):
         if not parts:
             return False
         return self.env._(
-            "Attachment files were not all good when it was made (%s).",
+            "Some attachments were already missing or damaged when this backup was "
+            "made (%s).",
             ", ".join(parts),
         )
 

@@ -40,7 +40,7 @@ class BackupImportWizard(models.TransientModel):
         "Store in",
         required=True,
         default=lambda self: self._default_storage(),
-        help="There it is kept until somebody deletes it: retention leaves it alone.",
+        help="It is kept there until someone deletes it; retention never does.",
     )
     name = fields.Char("File", readonly=True)
     made_at = fields.Datetime(readonly=True)
@@ -109,7 +109,7 @@ class BackupImportWizard(models.TransientModel):
         path = self._folder() / UPLOADED
         if not path.exists() or path.stat().st_size != self.size:
             raise UserError(
-                self.env._("The file has not arrived as a whole. Upload it again.")
+                self.env._("The upload is incomplete. Upload the file again.")
             )
         try:
             with translate_engine_errors(self.env):
@@ -168,7 +168,7 @@ class BackupImportWizard(models.TransientModel):
         self._require_granted()
         path = self._folder() / UPLOADED
         if not self.is_ready or not path.exists():
-            raise UserError(self.env._("Choose a file first, and let it arrive."))
+            raise UserError(self.env._("Choose a file and wait until it is uploaded."))
         if self.storage_id.is_foreign:
             raise UserError(
                 self.env._(

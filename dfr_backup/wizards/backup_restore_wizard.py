@@ -60,7 +60,7 @@ class BackupRestoreWizard(models.TransientModel):
         compute="_compute_by_purpose",
         store=True,
         readonly=False,
-        help="A harmless copy: its mails do not go out, its scheduled actions and "
+        help="A harmless copy: its emails do not go out, its scheduled actions and "
         "payment "
         "providers are switched off.",
     )

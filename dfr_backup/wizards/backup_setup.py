@@ -40,7 +40,7 @@ ORDER = [page for page, _label in PAGES]
 
 class BackupSetup(models.TransientModel):
     _name = "backup.setup"
-    _description = "Guided Set-up of Backups"
+    _description = "Set Up Backups"
 
     page = fields.Selection(PAGES, required=True, default="where")
     page_in_words = fields.Char(compute="_compute_page_in_words")
@@ -173,7 +173,9 @@ class BackupSetup(models.TransientModel):
         """Give whoever sets this up the address that their user lacks."""
         for setup in self.filtered("my_email"):
             if not email_normalize(setup.my_email):
-                raise UserError(self.env._("“%s” is no mail address.", setup.my_email))
+                raise UserError(
+                    self.env._("“%s” is not an email address.", setup.my_email)
+                )
             self.env.user.email = setup.my_email
 
     @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")

@@ -48,7 +48,7 @@ Every error message, and its remedy
 .. Made from the source by setup/dev/errors_page.py: do not edit.
 
 Every error has a code, such as DUMP-01, which is the same in every language: it stands
-beside the message in the run and its step, in mails, in the JSON of monitors, webhooks
+beside the message in the run and its step, in emails, in the JSON of monitors, webhooks
 and commands. Look for the code, or for a part of the message: “…” stands for a name, a
 path, a number or what a server has answered. A line with *tried again* is one that goes
 on by itself: the run says so, and only fails when it stays. Under a message is what to

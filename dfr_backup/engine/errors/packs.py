@@ -39,7 +39,7 @@ class CopyNotListed(PermanentError, code="PACK-04"):
         "Nothing was deleted. Check the storage, then scan it: the list may have been "
         "incomplete, or somebody else deletes there. If they are gone for good: “Give "
         "Up Lost Backups” at the storage, or “odoo backup prune -d DATABASE "
-        "--give-up-lost”. What is still there is deleted in Stored Backups."
+        "--give-up-lost”. What is still there is deleted in Copies."
     )
 
 

@@ -282,7 +282,7 @@ class WrongSecretKey(PermanentError, code="S3-45"):
 
 class BucketNameRefused(PermanentError, code="S3-46"):
     template = _("The server does not accept the name of the bucket %(bucket)s.")
-    remedy = _("Check it: 3 to 63 small letters, digits, dots and hyphens.")
+    remedy = _("Check it: 3 to 63 lowercase letters, digits, dots and hyphens.")
 
 
 class UnknownAccessKey(PermanentError, code="S3-47"):

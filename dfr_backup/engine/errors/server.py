@@ -61,8 +61,8 @@ class NothingPlanned(PermanentError, code="OTHER-85"):
 
 class PlanLate(PermanentError, code="OTHER-86"):
     template = _(
-        "The plan “%(plan)s” has no good backup within its time limit, which ended at "
-        "%(deadline)s."
+        "The plan “%(plan)s” has no successful backup within its time limit, which "
+        "ended at %(deadline)s."
     )
     remedy = _(
         "The overview of that database says why. “odoo backup run -d %(database)s” "

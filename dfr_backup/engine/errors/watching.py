@@ -24,7 +24,7 @@ class HostNotWatched(PermanentError, code="OTHER-121"):
 
 
 class NotHealthAddress(PermanentError, code="OTHER-122"):
-    template = _("This is not the health address of an Odoo server.")
+    template = _("This is not the health endpoint of an Odoo server.")
     remedy = _(
         "It looks like https://odoo.example.com/dfr_backup/health. The token has a "
         "field of its own, and is no part of the address."
@@ -48,7 +48,7 @@ class WatchedLate(RetryableError, code="OTHER-124"):
 
 
 class HealthOff(RetryableError, code="OTHER-125"):
-    template = _("%(host)s has no health address for this database.")
+    template = _("%(host)s has no health endpoint for this database.")
     remedy = _(
         "Switch it on there, under Settings / General Settings / Backups. When that "
         "server has several databases, enter the name of the one that is meant."

@@ -83,7 +83,7 @@ def unheard(before: Standing, patience: int) -> Standing:
 
 
 def read_health(body: bytes) -> Health:
-    """Return what an answer of the health address says. Raise Unusable."""
+    """Return what an answer of the health endpoint says. Raise Unusable."""
     if len(body) > LONGEST_ANSWER:
         raise Unusable(_("it is too long"))
     report = _mapping(parse_json(body))

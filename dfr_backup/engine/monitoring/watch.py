@@ -111,7 +111,7 @@ def _where(parts: SplitResult) -> str:
 
 
 def health_address(text: str) -> str:
-    """Return the health address that somebody has typed, complete: the address of an
+    """Return the health endpoint that somebody has typed, complete: the address of an
     Odoo is enough. Raise PermanentError when it is none."""
     typed = text.strip()
     try:
@@ -141,7 +141,7 @@ def check_header(text: str) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A server to ask: its complete health address, the database of it that is meant
+    """A server to ask: its complete health endpoint, the database of it that is meant
     ("" when the address says that), and its token."""
 
     url: str

@@ -59,7 +59,7 @@ class BackupBackup(models.Model):
     contents = fields.Char("Parts", readonly=True)
     contents_in_words = fields.Char("Contents", compute="_compute_contents_in_words")
     complete = fields.Boolean(
-        default=True, readonly=True, help="Nothing that was wanted failed."
+        default=True, readonly=True, help="Everything the plan includes was backed up."
     )
     encrypted = fields.Boolean(readonly=True)
     database = fields.Char(readonly=True)
@@ -86,14 +86,14 @@ class BackupBackup(models.Model):
         compute="_compute_of_copies",
         store=True,
         index=True,
-        help="That of its best copy.",
+        help="The state of its best copy.",
     )
     kept_until = fields.Datetime(
         compute="_compute_kept",
         help="When the last of its copies will be deleted, if backups go on as they do "
         "now.",
     )
-    kept_because = fields.Char("Because", compute="_compute_kept")
+    kept_because = fields.Char("Reason Kept", compute="_compute_kept")
     protected = fields.Boolean(
         compute="_compute_of_copies",
         store=True,
@@ -112,7 +112,7 @@ class BackupBackup(models.Model):
     _identity_uniq = models.UniqueIndex(
         "(name, COALESCE(database_uuid, ''), sha256,"
         " COALESCE(imported_by, '')) WHERE sha256 IS NOT NULL",
-        "An archive is one backup.",
+        "This backup is already registered.",
     )
 
     @api.model
@@ -152,7 +152,9 @@ class BackupBackup(models.Model):
         self.ensure_one()
         copies = self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
         if not copies:
-            raise UserError(self.env._("This backup is not there to be restored."))
+            raise UserError(
+                self.env._("This backup is not available and cannot be restored.")
+            )
         best = copies.sorted(
             lambda copy: (
                 not copy.is_trusted,

@@ -70,7 +70,7 @@ class BackupCopy(models.Model):
     incremental = fields.Boolean(
         readonly=True, help="Its attachments are in packs, which others share."
     )
-    packs = fields.Integer(readonly=True, help="So many packs it needs.")
+    packs = fields.Integer(readonly=True, help="Number of packs this copy needs.")
     packs_in_words = fields.Char("Packs Needed", compute="_compute_packs_in_words")
     packed_size = fields.Float(
         "Attachments in Packs", digits=(20, 0), readonly=True, help="In bytes."
@@ -128,9 +128,9 @@ class BackupCopy(models.Model):
         [
             ("retention", "Retention rules"),
             ("user", "Deleted by a user"),
-            ("verification", "Its run has removed it: it was not what was stored"),
-            ("run", "Its run was cancelled or begun again"),
-            ("lost", "Was no longer in the storage, and was given up"),
+            ("verification", "Verification failed, removed by its run"),
+            ("run", "Run cancelled or restarted"),
+            ("lost", "Lost from the storage and given up"),
         ],
         readonly=True,
         help="Why it was deleted.",
@@ -141,9 +141,9 @@ class BackupCopy(models.Model):
         compute="_compute_expires_at",
         help="When the plan's rules will let it go, if backups go on as they do now.",
     )
-    kept_because = fields.Char("Because", compute="_compute_expires_at")
+    kept_because = fields.Char("Reason Kept", compute="_compute_expires_at")
     proven_at = fields.Datetime("Restore Test Passed", readonly=True)
-    proven_seconds = fields.Float("Restored in", readonly=True)
+    proven_seconds = fields.Float("Restore Duration", readonly=True)
     protected = fields.Boolean(readonly=True, help="Never deleted by retention.")
 
     trust_id = fields.Many2one(
@@ -164,7 +164,7 @@ class BackupCopy(models.Model):
 
     _storage_key_uniq = models.UniqueIndex(
         "(storage_id, key) WHERE state != 'deleted'",
-        "A storage holds one archive of a name.",
+        "This storage already has an archive with this name.",
     )
 
     def init(self):
@@ -443,7 +443,9 @@ class BackupCopy(models.Model):
         self._check_manager()
         self.ensure_one()
         if self.state not in PRESENT_STATES:
-            raise UserError(self.env._("This backup is not there to be looked into."))
+            raise UserError(
+                self.env._("This backup is not available and cannot be browsed.")
+            )
         browser = self.env["backup.browse"].sudo().create({"copy_id": self.id})
         browser._read_manifest()
         remember_opened(browser)
@@ -494,7 +496,9 @@ class BackupCopy(models.Model):
         self._check_manager()
         copies = self.filtered(lambda copy: copy.state in PRESENT_STATES)
         if not copies:
-            raise UserError(self.env._("This backup is not there to be restored."))
+            raise UserError(
+                self.env._("This backup is not available and cannot be restored.")
+            )
         with translate_engine_errors(self.env):
             copies._require_trusted()
         return form_action(copies.sudo()._request_drill("manual"))
@@ -545,7 +549,9 @@ class BackupCopy(models.Model):
         self._check_manager()
         self.ensure_one()
         if self.state not in PRESENT_STATES:
-            raise UserError(self.env._("This backup is not there to be restored."))
+            raise UserError(
+                self.env._("This backup is not available and cannot be restored.")
+            )
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_staging_wizard_action"
         )

@@ -24,7 +24,9 @@ def download(copy, complete=False):
     """Return the action that opens the address of a download: of the stored archive, or
     of one ``complete`` zip in the clear. Raise UserError."""
     if copy.state not in PRESENT_STATES:
-        raise UserError(copy.env._("This backup is not there to be downloaded."))
+        raise UserError(
+            copy.env._("This backup is not available and cannot be downloaded.")
+        )
     stored = copy.sudo()
     with translate_engine_errors(copy.env):
         target = stored._get_checked_storage()

@@ -8,7 +8,7 @@ from ... import odoo_config
 def facts_in_words(env, sidecar):
     """Return in a sentence what an archive holds."""
     if not sidecar.odoo_version and sidecar.encrypted:
-        return env._("Encrypted: what is in it, only its key can tell.")
+        return env._("Encrypted: its contents can only be shown with the key.")
     return env._(
         "Database “%(database)s” of Odoo %(version)s, %(modules)s modules",
         database=sidecar.database,
@@ -25,7 +25,7 @@ def trouble_in_words(env, sidecar, made_by_odoo):
     if sidecar.odoo_version and sidecar.odoo_version.split(".")[0] != series:
         trouble.append(
             env._(
-                "It is of Odoo %(theirs)s, and this is %(ours)s.",
+                "The backup is from Odoo %(theirs)s; this server runs %(ours)s.",
                 theirs=sidecar.odoo_version,
                 ours=release.series,
             )

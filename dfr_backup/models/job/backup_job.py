@@ -57,7 +57,7 @@ class BackupJob(models.Model):
     trigger = fields.Selection(
         [
             ("schedule", "Schedule"),
-            ("manual", "By hand"),
+            ("manual", "Manually"),
             ("cli", "Command line"),
             ("upgrade", "Before an upgrade"),
         ],
@@ -66,9 +66,7 @@ class BackupJob(models.Model):
         string="Started by",
     )
     user_id = fields.Many2one("res.users", string="Requested by")
-    scheduled_at = fields.Datetime(
-        help="The moment of the schedule that this run serves."
-    )
+    scheduled_at = fields.Datetime(help="The scheduled time of this run.")
     not_before = fields.Datetime(help="A run that gave way is tried again then.")
     date_start = fields.Datetime("Started", index=True)
     date_end = fields.Datetime("Ended")
@@ -135,7 +133,7 @@ class BackupJob(models.Model):
         help="Packs of attachments that it found damaged in a storage.",
     )
     to_announce = fields.Boolean(
-        copy=False, help="This run has ended, and nobody knows yet."
+        copy=False, help="Ended, but its alerts are not sent yet."
     )
     dismissed = fields.Boolean(
         readonly=True,
@@ -161,7 +159,7 @@ class BackupJob(models.Model):
         "unique (uuid)", "Every run has an identifier of its own."
     )
     _one_running = models.UniqueIndex(
-        "((1)) WHERE state = 'running'", "A run is already going on."
+        "((1)) WHERE state = 'running'", "A run is already in progress."
     )
     _one_waiting = models.UniqueIndex(
         "(plan_id, kind) WHERE state = 'pending'",
@@ -169,7 +167,7 @@ class BackupJob(models.Model):
     )
     _one_per_moment = models.UniqueIndex(
         "(plan_id, kind, scheduled_at) WHERE scheduled_at IS NOT NULL",
-        "This moment of the schedule has been served.",
+        "A run for this scheduled time already exists.",
     )
     _recent_idx = models.Index("(plan_id, id) WHERE kind = 'backup'")
     _to_announce_idx = models.Index("(id) WHERE to_announce")
@@ -313,7 +311,8 @@ class BackupJob(models.Model):
         if not plan:
             raise UserError(
                 self.env._(
-                    "There is no backup plan. Create one under Backups / Plans first."
+                    "There is no backup plan. Create one under Backups / "
+                    "Configuration / Plans first."
                 )
             )
         return plan.action_run_now()

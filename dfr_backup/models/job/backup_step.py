@@ -26,7 +26,7 @@ class BackupStep(models.Model):
     _order = "job_id, sequence, id"
 
     job_id = fields.Many2one(
-        "backup.job", required=True, ondelete="cascade", index=True
+        "backup.job", string="Run", required=True, ondelete="cascade", index=True
     )
     sequence = fields.Integer()
     kind = fields.Selection(STEP_KINDS, required=True)
@@ -39,9 +39,7 @@ class BackupStep(models.Model):
     date_start = fields.Datetime()
     date_end = fields.Datetime()
     duration = fields.Float(compute="_compute_duration", help="In seconds.")
-    seconds = fields.Float(
-        help="Measured by a clock that nobody sets, while the step ran."
-    )
+    seconds = fields.Float(help="Measured with a monotonic clock, while the step ran.")
     bytes_done = fields.Float(digits=(20, 0))
     bytes_total = fields.Float(digits=(20, 0))
     speed = fields.Float(help="Bytes per second.")

@@ -27,7 +27,7 @@ class BackupRetentionMixin(models.AbstractModel):
     retention = fields.Selection(
         [
             ("odoo_sh", "Like Odoo.sh: 7 daily, 4 weekly, 3 monthly"),
-            ("month", "A month of days"),
+            ("month", "One month: 31 daily"),
             ("year", "A year: 7 daily, 5 weekly, 12 monthly"),
             ("ten_years", "Ten years: 14 daily, 8 weekly, 12 monthly, 10 yearly"),
             ("custom", "Custom"),
@@ -66,7 +66,8 @@ class BackupRetentionMixin(models.AbstractModel):
         compute="_compute_rules",
         store=True,
         readonly=False,
-        help="So many verified backups stay in each storage, whatever the rules say.",
+        help="Minimum number of verified backups kept in each storage, regardless of "
+        "the rules.",
     )
 
     @api.depends("retention")

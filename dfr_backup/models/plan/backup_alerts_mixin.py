@@ -87,8 +87,7 @@ class BackupAlertsMixin(models.AbstractModel):
         ],
         default=_default_attention_users,
         help="They get an activity when a run fails or the backup is overdue. The next "
-        "good run "
-        "closes it.",
+        "successful run closes it.",
     )
     alarm_kinds = fields.Json(
         copy=False, help="Kinds of runs of which the last did not end well."
@@ -102,7 +101,7 @@ class BackupAlertsMixin(models.AbstractModel):
         inverse=lambda self: _encrypt_address(self, "ping_url"),
         help="The ping address of a check at healthchecks.io, or of anything that "
         "follows its "
-        "conventions: it is told when a run starts, succeeds or fails. The server "
+        "conventions: it is called when a run starts, succeeds or fails. The server "
         "itself calls "
         "it, also inside of your network.",
     )
@@ -110,7 +109,8 @@ class BackupAlertsMixin(models.AbstractModel):
         "Uptime Kuma",
         compute="_compute_secrets",
         inverse=lambda self: _encrypt_address(self, "push_url"),
-        help="The push address of a monitor of Uptime Kuma: it is told after each run.",
+        help="The push address of a monitor of Uptime Kuma. Called after each run "
+        "that was not cancelled.",
     )
     webhook_url = fields.Char(
         "Webhook",
@@ -123,10 +123,10 @@ class BackupAlertsMixin(models.AbstractModel):
     chat_service = fields.Selection(
         [("slack", "Slack"), ("teams", "Microsoft Teams"), ("ntfy", "ntfy")],
         string="Chat",
-        help="Gets the messages that go out by mail, in the language of the company.",
+        help="Gets the messages that go out by email, in the language of the company.",
     )
     chat_url = fields.Char(
-        "Chat Address",
+        "Chat URL",
         compute="_compute_secrets",
         inverse=lambda self: _encrypt_address(self, "chat_url"),
         help="Slack: the address of an incoming webhook. Teams: that of a workflow "
@@ -134,12 +134,12 @@ class BackupAlertsMixin(models.AbstractModel):
     )
     snoozed_until = fields.Datetime(
         copy=False,
-        help="Until then nobody is told of failures and of an overdue backup by mail, "
-        "activity or chat. Monitors are. At most a month.",
+        help="Until then nobody is notified of failures or of an overdue backup by "
+        "email, activity or chat. Monitors are. At most a month.",
     )
     alert_trouble = fields.Text(
         compute="_compute_alert_trouble",
-        help="Why mails about this plan may not arrive.",
+        help="Why emails about this plan may not arrive.",
     )
 
     @api.depends("alert_user_ids", "alert_group_ids", "alert_emails")
@@ -173,7 +173,7 @@ class BackupAlertsMixin(models.AbstractModel):
             for part in (plan.alert_emails or "").split(","):
                 if part.strip() and not mail.email_normalize(part):
                     raise ValidationError(
-                        self.env._("“%s” is not a mail address.", part.strip())
+                        self.env._("“%s” is not an email address.", part.strip())
                     )
 
     @api.constrains("snoozed_until")
@@ -228,7 +228,7 @@ class BackupAlertsMixin(models.AbstractModel):
         self.env["backup.job"]._check_manager()
         mails = make_mails(self.sudo(), compose_test)
         if not mails:
-            raise UserError(self.env._("No recipient has a mail address."))
+            raise UserError(self.env._("No recipient has an email address."))
         addresses = ", ".join(mails.mapped("email_to"))
         mails.send()
         failed = mails.exists().filtered(lambda mail: mail.state == "exception")
@@ -240,9 +240,9 @@ class BackupAlertsMixin(models.AbstractModel):
             "params": {
                 "type": "danger" if failed else "success",
                 "sticky": bool(failed),
-                "title": self.env._("The mail could not be sent")
+                "title": self.env._("The email could not be sent")
                 if failed
-                else self.env._("Test mail sent"),
+                else self.env._("Test email sent"),
                 "message": "\n".join(reasons)
                 if failed
                 else self.env._("To %s. Check that it arrives.", addresses),

@@ -72,7 +72,7 @@ class BackupPlan(models.Model):
             ("daily", "Every day"),
             ("weekly", "Every week"),
             ("monthly", "Every month"),
-            ("manual", "Only by hand"),
+            ("manual", "Manual only"),
         ],
         required=True,
         default="daily",
@@ -177,23 +177,28 @@ class BackupPlan(models.Model):
         string="Restore Test",
         required=True,
         default="0",
-        help="The newest copy in each storage is restored into a scratch database. Its "
-        "row counts and files are compared, Odoo is started on it, and it is dropped. "
-        "For that time it needs as much space as the database.",
+        help="The newest copy in each storage is restored into a temporary database. "
+        "Its row counts and files are compared, Odoo is started on it, and it is "
+        "dropped. For that time it needs as much space as the database.",
         tracking=True,
     )
     next_drill = fields.Datetime(
-        compute="_compute_next_drill", store=True, readonly=False, copy=False
+        string="Next Restore Test",
+        compute="_compute_next_drill",
+        store=True,
+        readonly=False,
+        copy=False,
     )
     last_proven = fields.Datetime("Last Restore Test Passed", readonly=True, copy=False)
-    last_proven_seconds = fields.Float("Restored in", readonly=True, copy=False)
+    last_proven_seconds = fields.Float("Restore Duration", readonly=True, copy=False)
     promise_hours = fields.Integer(
         "Alert If No Verified Backup for",
         compute="_compute_promise_hours",
         store=True,
         readonly=False,
-        help="In hours. The plan is overdue when its last verified backup is older, "
-        "for whatever reason, also when Odoo was not running. 0: no alert.",
+        help="In hours. The plan is overdue when its last successful backup, verified "
+        "in all its storages, is older, for whatever reason, also when Odoo was not "
+        "running. 0: no alert.",
         tracking=True,
     )
     promised_since = fields.Datetime(
@@ -206,7 +211,9 @@ class BackupPlan(models.Model):
     overdue_reason = fields.Char(compute="_compute_overdue")
     overdue_remedy = fields.Char(compute="_compute_overdue")
     overdue_told_at = fields.Datetime(
-        copy=False, readonly=True, help="Since then everybody knows: it is told once."
+        copy=False,
+        readonly=True,
+        help="When the overdue alert was sent; it is sent once.",
     )
     size_warning = fields.Integer(
         "Warn If Backup Shrinks by",

@@ -106,10 +106,10 @@ def compose_digest(plan):
 
 def compose_test(plan):
     return {
-        "title": plan.env._("Test: backup mails arrive"),
+        "title": plan.env._("Test: backup emails arrive"),
         "color": GREEN,
         "intro": plan.env._(
-            "Everything is fine. Someone has pressed “Send a Test Mail”."
+            "Everything is fine. Someone has pressed “Send a Test Email”."
         ),
         "problems": [],
         "facts": mail_facts(plan),

@@ -56,18 +56,18 @@ def delivery_problems(plan, users, emails):
     problems = []
     if silent:
         names = ", ".join(silent.mapped("name"))
-        problems.append(plan.env._("Without a mail address: %s.", names))
+        problems.append(plan.env._("Without an email address: %s.", names))
     if unreal:
         text = plan.env._("Examples, not real addresses: %s.", ", ".join(unreal))
         problems.append(text)
     if len(unreal) == len(addresses):
-        problems.append(plan.env._("Nobody is notified of a failure by mail."))
+        problems.append(plan.env._("Nobody is notified of a failure by email."))
     elif not _has_mail_server(plan.env):
         problems.append(
             plan.env._(
-                "No outgoing mail server is set up: Odoo tries one on this very "
-                "machine, which seldom exists. Add yours under Settings / "
-                "Technical / Outgoing Mail Servers."
+                "No outgoing mail server is set up: Odoo tries localhost, which "
+                "usually has none. Add yours under Settings / Technical / Email / "
+                "Outgoing Mail Servers (developer mode)."
             )
         )
     return "\n".join(problems) or False

@@ -57,7 +57,7 @@ def _sentences(plan):
         "title": plan.env._("Recovery kit of “%s”", plan.name),
         "about": plan.env._(
             "Database %(database)s on the server %(server)s, written on %(moment)s "
-            "UTC. This page holds no secret. Keep it where you find it when the "
+            "UTC. This page contains no secrets. Keep it where you find it when the "
             "server is gone, together with what it asks for.",
             database=plan.env.cr.dbname,
             server=socket.gethostname(),

@@ -130,7 +130,7 @@ def _table(verdicts, copies, ends):
         env._("Age"),
         env._("Size"),
         env._("Kept until"),
-        env._("Because"),
+        env._("Reason Kept"),
     ]
     head = Markup().join(Markup("<th>%s</th>") % name for name in names)
     groups = [

@@ -67,7 +67,8 @@ def incremental_warning(plan):
 def schedule_warning(plan):
     if plan.frequency == "manual":
         return plan.env._(
-            "This plan only runs by hand. Backups that nobody starts are not made."
+            "This plan only runs when started manually. No backup is made unless "
+            "someone starts it."
         )
     if not plan.promise_hours:
         return plan.env._(
@@ -98,7 +99,7 @@ def snooze_warning(plan):
     if not plan._is_snoozed():
         return False
     return plan.env._(
-        "Alerts are snoozed until %s: until then nobody is told of a failure.",
+        "Alerts are snoozed until %s: nobody is notified of failures until then.",
         plan._in_words(plan.snoozed_until),
     )
 
@@ -185,8 +186,8 @@ def encryption_warning(plan):
     if not plan.kit_downloaded_at:
         return plan.env._(
             "Without the key the backups are lost. Download the recovery kit and "
-            "keep it, with the key, outside of this server: nobody has since the "
-            "keys or the storages changed."
+            "keep it, with the key, outside this server. It has not been downloaded "
+            "since the keys or storages last changed."
         )
     return False
 

@@ -1,4 +1,4 @@
-"""Other Odoo servers, whose health addresses this one asks: how their backups are."""
+"""Other Odoo servers, whose health endpoints this one asks: how their backups are."""
 
 import hashlib
 import json
@@ -64,7 +64,7 @@ UNKNOWN = {
 
 
 class BackupServer(models.Model):
-    """A database of another Odoo whose health address is asked every few minutes."""
+    """A database of another Odoo whose health endpoint is asked every few minutes."""
 
     _name = "backup.server"
     _inherit = [
@@ -82,7 +82,7 @@ class BackupServer(models.Model):
     url = fields.Char(
         "Address",
         required=True,
-        help="The address of that Odoo, or its health address, which ends in "
+        help="The address of that Odoo, or its health endpoint, which ends in "
         "/dfr_backup/health.",
     )
     database = fields.Char(
@@ -92,10 +92,10 @@ class BackupServer(models.Model):
     token = fields.Char(
         compute="_compute_secrets",
         inverse="_inverse_token",
-        help="The token of the health address of that server.",
+        help="The token of the health endpoint of that server.",
     )
     patience = fields.Integer(
-        "Missed Answers",
+        "Alert After Missed Answers",
         default=PATIENCE,
         required=True,
         help="The recipients are notified after this many missed answers. The server "

@@ -34,7 +34,7 @@ def compose(server):
         "link": link_to(server, server),
         "button": env._("Open the Server"),
         "settings": env._(
-            "You receive this mail because your Odoo monitors the backups of another "
+            "You receive this email because your Odoo monitors the backups of another "
             "server. To change who receives it, open the form of that server."
         ),
     }

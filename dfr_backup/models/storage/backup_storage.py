@@ -79,15 +79,13 @@ class BackupStorage(models.Model):
     )
     timeout = fields.Integer(
         default=60,
-        help="After so many seconds without any sign of life the storage counts as "
-        "unreachable.",
+        help="Seconds without a response before the storage counts as unreachable.",
     )
     bandwidth = fields.Integer(help="In KiB per second, for uploads. 0: no limit.")
     retry_minutes = fields.Integer(
         string="Retry for",
         default=15,
-        help="So many minutes without any progress, with growing pauses, before an "
-        "upload fails.",
+        help="Minutes without progress before an upload fails; pauses grow.",
     )
     own_retention = fields.Boolean(
         string="Custom Retention",
@@ -144,7 +142,7 @@ class BackupStorage(models.Model):
     expires_days = fields.Integer(
         readonly=True,
         copy=False,
-        help="After so many days it deletes by itself what is stored. 0: never.",
+        help="The storage deletes objects after this many days. 0: never.",
     )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     space_at = fields.Datetime("Free Space As Of", readonly=True, copy=False)
@@ -264,7 +262,7 @@ class BackupStorage(models.Model):
             raise UserError(
                 self.env._(
                     "This storage still holds backups. Archive it instead: the backups "
-                    "stay where they are, and the history keeps telling where that is."
+                    "stay where they are, and the history still shows where."
                 )
             )
         _refuse_used(self.with_context(active_test=False))
@@ -274,9 +272,9 @@ class BackupStorage(models.Model):
         ):
             raise UserError(
                 self.env._(
-                    "The history tells of runs and of backups in this storage, though "
-                    "none is there now. Archive it instead: it then disappears from "
-                    "all lists, and the history stays as it was."
+                    "This storage has a history of runs and backups, although it is "
+                    "empty now. Archive it instead: it then disappears from all "
+                    "lists, and the history stays as it was."
                 )
             )
 
@@ -441,8 +439,8 @@ class BackupStorage(models.Model):
         left, text = sum(self.mapped("lost_count")), ""
         if left:
             text = self.env._(
-                "Of %s others something is still there: scan the storage, or delete "
-                "them in Stored Backups.",
+                "%s other backups still have files in the storage: scan it, or delete "
+                "them in Copies.",
                 left,
             )
         title = self.env._("Lost backups that were given up: %s", len(gone))

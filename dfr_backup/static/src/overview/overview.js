@@ -163,7 +163,7 @@ export class BackupOverview extends Component {
     cancel(run) {
         this.dialog.add(ConfirmationDialog, {
             body: _t(
-                "Cancel this run? Copies that are already verified are kept, everything else is removed."
+                "Cancel this run? Verified copies are kept; everything else from this run is removed."
             ),
             confirmLabel: _t("Cancel Backup"),
             confirm: async () => {
