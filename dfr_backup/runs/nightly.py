@@ -28,7 +28,9 @@ def read_packs(
     if not Readings.of(context.packs.index(storage)).is_night(now):
         return  # and the storage is not even asked
     place, owner = context.packs.place(storage), context.packs.owner(storage)
-    nightly = Nightly(place, owner, lambda use: condemn(context, storage, use))
+    nightly = Nightly(
+        place, owner, lambda use: condemn(context, storage, use, progress)
+    )
     try:
         nightly.read(now, night, progress)
     finally:

@@ -59,7 +59,11 @@ class VerifyRun(Run):
         good = self._good.setdefault(copy.storage_id.id, set())
         storage = copy.storage_id
         check_packs(
-            target, sidecar, progress, good, lambda use: self._condemn(storage, use)
+            target,
+            sidecar,
+            progress,
+            good,
+            lambda use: self._condemn(storage, use, progress),
         )
         keys = [use.key for use in sidecar.packs or ()]
         with contextlib.suppress(EngineError):  # then they are read once more
@@ -68,9 +72,11 @@ class VerifyRun(Run):
         count = len(keys)
         progress.log(Message(_("%(packs)s packs that it needs: right"), packs=count))
 
-    def _condemn(self, storage: StorageRecord, use: PackUse) -> None:
+    def _condemn(
+        self, storage: StorageRecord, use: PackUse, progress: Progress
+    ) -> None:
         with contextlib.suppress(EngineError):  # that it is damaged says more
-            condemn(self.context, storage, use)
+            condemn(self.context, storage, use, progress)
 
     def _compare(self, target: Storage, copy: CopyRecord, progress: Progress) -> None:
         if copy.origin != "odoo":

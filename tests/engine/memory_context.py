@@ -507,8 +507,8 @@ class Catalogue(Part):
     def catalogued(self, storage):
         return Catalogued(int(self.job.archive_size), self.job.archive_sha256)
 
-    def note_bad_pack(self, storage, key):
-        self.bad_packs = [*getattr(self, "bad_packs", ()), key]
+    def note_bad_pack(self, storage, use):
+        self.bad_packs = [*getattr(self, "bad_packs", ()), use.key]
 
     def record_copy(self, storage, state, **noted):
         if not self._copy_in(storage):

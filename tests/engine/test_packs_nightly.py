@@ -22,6 +22,7 @@ from dfr_backup.engine.encryption.files import Passphrase
 from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import Cancelled, RetryableError
 from dfr_backup.engine.errors.packs import NotNoted
+from dfr_backup.engine.packs.index import Index, known_pack
 from dfr_backup.engine.packs.listing import Listing
 from dfr_backup.engine.packs.names import condemned_key
 from dfr_backup.engine.packs.nightly import Night, Nightly
@@ -201,14 +202,26 @@ def test_packs_of_another_database_are_not_judged(server, storage, tmp_path):
     assert len(night(clone)[0].damaged) == ONE_NIGHT
 
 
-def test_packs_of_a_lost_key_are_read_and_not_condemned(server, storage, packs):
+def test_damaged_packs_of_a_lost_key_are_condemned(server, storage, packs):
     for key in packs:
         data, modified = storage.objects[key]
         storage.objects[key] = changed(data), modified
     signer = type(server.owner.signer)(Key(bytes(32)))
     found, _read = night(server, owner=replace(server.owner, signer=signer))
     assert len(found.damaged) == ONE_NIGHT
-    assert not any(key.endswith(".condemned") for key in storage.objects)
+    condemned = {key for key in storage.objects if key.endswith(".condemned")}
+    assert condemned == set(map(condemned_key, found.damaged))
+
+
+def test_only_what_was_compared_is_forgotten(server, storage, packs):
+    """A changed manifest may call a good pack something else."""
+    index = Index(server.place, server.owner)
+    use = known_pack(server.place.index, packs[0]).about.use(None)
+    index.forget_damaged(replace(use, sha256="0" * 64))
+    assert known_pack(server.place.index, packs[0])
+    index.forget_damaged(use)
+    assert not known_pack(server.place.index, packs[0])
+    index.forget_damaged(use)
 
 
 def test_pack_that_cannot_be_read_stops_no_other(server, storage, packs):

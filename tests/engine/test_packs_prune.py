@@ -471,6 +471,28 @@ def test_a_manifest_of_others_condemns_no_pack(server, storage, tmp_path):
     (use,) = read_sidecar(storage, sidecar_key(key)).packs
     forged = replace(use, sha256="0" * 64)
     assert not condemn_damaged(storage, server.owner, forged)
-    other = Server(storage, tmp_path / "other", key=Key(bytes(32)))
-    assert not condemn_damaged(storage, other.owner, use)
+    assert not condemn_damaged(storage, server.owner, replace(use, size=1))
+    clone = Server(storage, tmp_path / "clone", replace(SHOP, oid=7), Key(bytes(32)))
+    assert not condemn_damaged(storage, clone.owner, use)
+    assert condemned_key(use.key) not in storage.objects
+
+
+def test_a_damaged_pack_of_a_lost_key_is_condemned(server, storage, tmp_path):
+    key, _packed = server.backup([server.write(b"one" * 50)])
+    (use,) = read_sidecar(storage, sidecar_key(key)).packs
+    now = Server(storage, tmp_path / "now", key=Key(bytes(32)))
+    assert condemn_damaged(storage, now.owner, use)
+    assert condemned_key(use.key) in storage.objects
+
+
+def test_a_pack_whose_description_was_changed_is_not_condemned(server, storage):
+    """By whoever writes into the storage, after it was signed here."""
+    key, _packed = server.backup([server.write(b"one" * 50)])
+    (use,) = read_sidecar(storage, sidecar_key(key)).packs
+    beside = sidecar_key(use.key)
+    data, modified = storage.objects[beside]
+    forged = replace(use, sha256="0" * 64)
+    changed = data.replace(use.sha256.encode(), forged.sha256.encode())
+    storage.objects[beside] = changed, modified
+    assert not condemn_damaged(storage, server.owner, forged)
     assert condemned_key(use.key) not in storage.objects

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 
+import memory_context
 import pytest
 from memory_context import Killed, MemoryContext
 from run_fixtures import FILES, raising, run_sql
@@ -15,6 +16,7 @@ from dfr_backup.engine.encryption.files import (
     parse_identities,
     parse_recipients,
 )
+from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.local import DirectoryMissing
 from dfr_backup.engine.errors.packs import (
@@ -451,6 +453,52 @@ def test_a_damaged_pack_is_found_and_its_files_are_stored_again(incremental, sto
         storages[0]._get_storage(), sidecar_key(second.job.archive_name)
     )
     assert bad not in {use.key for use in sidecar.packs}
+
+
+def test_a_damaged_pack_of_a_lost_key_is_told_and_stored_again(
+    incremental, storages, monkeypatch
+):
+    """The server that has signed its description is lost with its key."""
+    one = storages[:1]
+    incremental.job.plan(one)
+    assert incremental.job.perform() == "success"
+    (bad,) = packs_of(one[0])
+    damage(one[0].folder / bad)
+    forget_readings(incremental, one)
+    monkeypatch.setattr(memory_context, "SERVER_KEY", Key(bytes(32)))
+    second = another(incremental, one)
+    assert second.job.perform() == "success", second.job.states
+    assert second.catalogue.bad_packs == [bad]
+    assert (one[0].folder / condemned_key(bad)).exists()
+    assert is_whole(one[0], second.job)
+    assert bad not in needed_by(second, one[0])
+
+
+def test_a_damaged_pack_that_cannot_be_condemned_is_told(
+    incremental, storages, monkeypatch
+):
+    """And no backup uses it again: what is remembered of it is forgotten."""
+    one = storages[:1]
+    incremental.job.plan(one)
+    assert incremental.job.perform() == "success"
+    (bad,) = packs_of(one[0])
+    damage(one[0].folder / bad)
+    forget_readings(incremental, one)
+    monkeypatch.setattr(memory_context, "SERVER_KEY", Key(bytes(32)))
+    (one[0].folder / condemned_key(bad)).mkdir()
+    second = another(incremental, one)
+    second.job.perform()
+    assert second.catalogue.bad_packs == [bad]
+    (one[0].folder / condemned_key(bad)).rmdir()
+    third = another(incremental, one)
+    assert third.job.perform() == "success", third.job.states
+    assert is_whole(one[0], third.job)
+    assert bad not in needed_by(third, one[0])
+
+
+def needed_by(context, storage):
+    beside = sidecar_key(context.job.archive_name)
+    return {use.key for use in read_sidecar(storage._get_storage(), beside).packs}
 
 
 def test_what_cannot_be_stored_again_fails_the_verification(incremental, storages):

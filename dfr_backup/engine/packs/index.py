@@ -24,6 +24,7 @@ from ..errors.packs import PackMalformed
 from ..fileio.durable import write_private
 from ..identity import Identity
 from ..manifest.names import FILESTORE, sidecar_key
+from ..manifest.pack_use import PackUse
 from ..messages import Message, _
 from ..progress import Progress
 from ..storages.base import StoredObject
@@ -129,6 +130,14 @@ class Index:
 
     def forget(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
+
+    def forget_damaged(self, use: PackUse) -> None:
+        """Forget a pack that was read back and is not what it is remembered to be. One
+        that only some manifest calls something else is kept. Raise OSError."""
+        path = self._path(use.key)
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            if _read(path, self._owner.seals).about.sha256 == use.sha256:
+                path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self._place.index / f"{stem_of(key)}{SUFFIX}"

@@ -104,8 +104,7 @@ class Nightly:
         except Mismatch as error:
             night.damaged[about.key] = error
             with suppress(PermanentError):  # that it is damaged says more
-                use = about.use(None)
-                storage.with_retries(lambda: self._condemn(use), inner)
+                self._condemn(about.use(None))
             return
         night.read += 1
         night.size += about.size
@@ -115,7 +114,5 @@ class Nightly:
         EngineError."""
         beside = sidecar_key(key)
         about = parse_pack_sidecar(read_small(self._storage, beside), beside)
-        own = self._owner.owns(about.identity)
-        if about.key != key or self._owner.forged(about.signature):
-            return None
-        return about if own or self._owner.vouches(about.signature) else None
+        own = self._owner.may_have_made(about.identity, about.signature)
+        return about if own and about.key == key else None

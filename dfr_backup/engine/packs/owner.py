@@ -53,6 +53,13 @@ class Owner:
             return False
         return self.owns(Identity.from_json(signature.identity))
 
+    def may_have_made(self, identity: Identity, signature: Signature | None) -> bool:
+        """Tell whether a pack is the database's own as far as anybody knows: what was
+        signed by a key that is lost says itself whose it is."""
+        if self.forged(signature):
+            return False
+        return self.owns(identity) or self.vouches(signature)
+
     def forged(self, signature: Signature | None) -> bool:
         return self.signer.judge(signature) == WRONG
 

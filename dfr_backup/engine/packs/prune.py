@@ -223,13 +223,14 @@ class Prune:
 def condemn_damaged(storage: Storage, owner: Owner, use: PackUse) -> bool:
     """Condemn a pack that was read back and is not what a backup names; tell whether
     that was done. A manifest that names our packs and is not ours decides nothing:
-    what the pack has to be is said by its own sidecar, signed here. Raise
+    what the pack has to be is said by its own sidecar. That one may be signed by a key
+    that was lost: whoever can forge it has the pack beside it to spoil. Raise
     EngineError."""
     beside = sidecar_key(use.key)
     about = parse_pack_sidecar(read_small(storage, beside), beside)
-    if not owner.vouches(about.signature):
+    if not owner.may_have_made(about.identity, about.signature):
         return False
-    if (about.key, about.sha256) != (use.key, use.sha256):
+    if about.use(use.wanted) != use:
         return False
     condemn(storage, use.key)
     return True

@@ -106,15 +106,17 @@ class Catalogue:
             free = storage._get_storage().free_space()
             self._persist(storage, {"free_space": free or 0, "space_at": now})
 
-    def note_bad_pack(self, storage, key):
-        """Note that every backup of a storage is damaged that needs this pack."""
+    def note_bad_pack(self, storage, use):
+        """Note that every backup of a storage is damaged that needs this pack as it
+        should be: what a changed manifest calls it says nothing about the others."""
         self._persist(self.job, {"bad_packs": self.job.bad_packs + 1})
         here = [("storage_id", "=", storage.id), ("state", "in", PRESENT_STATES)]
         target = storage._get_storage()
         for copy in self._copies.search([*here, ("incremental", "=", True)]):
             with contextlib.suppress(PermanentError):  # its own look will say why
                 sidecar = read_sidecar(target, sidecar_key(copy.key))
-                if any(use.key == key for use in sidecar.packs or ()):
+                packs = {(each.key, each.sha256) for each in sidecar.packs or ()}
+                if (use.key, use.sha256) in packs:
                     self._persist(copy, DAMAGED)
 
     def _record_found(self, storage, item, copy, progress):
