@@ -28,7 +28,9 @@ from .job import right_server
 from .job.supervision import worker_problem
 from .locks import try_lock
 from .moments import from_odoo_datetime
+from .pause import current_pause
 from .plan import due
+from .server_profile import follow
 from .storage import looking
 
 _logger = logging.getLogger(__name__)
@@ -48,6 +50,23 @@ class BackupScheduler(models.AbstractModel):
         """Return the scheduled action; empty when somebody has deleted it."""
         found = self.env.ref(CRON, raise_if_not_found=False)
         return (found or self.env["ir.cron"]).sudo()
+
+    @api.model
+    def _do_what_is_due(self):
+        """Create the runs that are due, look after those that run, start the next one,
+        and tell whom it concerns."""
+        plans, jobs = self.env["backup.plan"], self.env["backup.job"]
+        follow(self.env)
+        if not current_pause(self.env):  # what is due waits until then
+            due.create_due_runs(plans)
+            due.create_due_verifications(plans)
+            due.create_due_drills(plans)
+            looking.create_due(self.env)
+        jobs._supervise()
+        jobs._announce_forgotten()
+        due.watch_promises(plans)
+        due.send_digests(plans)
+        server_alerts.send_due(self.env)
 
     @api.autovacuum
     def _gc_watch_promises(self):

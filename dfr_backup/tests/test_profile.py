@@ -19,7 +19,6 @@ from ..hooks import pre_init_hook
 from ..models.mixins.backup_secret_mixin import MASK
 from ..models.overview.cards import storage_healths
 from ..models.overview.problems import all_problems
-from ..models.plan import due
 from ..models.plan.beginning import create_default
 from ..models.server_profile import follow, provision
 from ..models.storage.backup_storage import RecordSettings, limits_of
@@ -158,14 +157,14 @@ class TestProfile(BackupCase):
         self.assertFalse(storage.s3_lock_mode)
 
     def test_the_scheduled_action_follows(self):
-        due.do_what_is_due(self.env["backup.plan"])
+        self.env["backup.scheduler"]._do_what_is_due()
         storage = self.env["backup.storage"].search([("in_profile", "=", True)])
         self.assertEqual(storage.s3_bucket, "backups")
         self.write_file(SECTION.replace("= backups", "= second"))
-        due.do_what_is_due(self.env["backup.plan"])
+        self.env["backup.scheduler"]._do_what_is_due()
         self.assertEqual(storage.s3_bucket, "second")
         self.write_file("nonsense")
-        due.do_what_is_due(self.env["backup.plan"])
+        self.env["backup.scheduler"]._do_what_is_due()
         self.assertEqual(storage.s3_bucket, "second")
 
     def test_a_directory_is_used_without_a_click(self):

@@ -26,7 +26,6 @@ from ..backup_audit import asks_password
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..grants import granted, remember_opened
 from ..moments import from_odoo_datetime, in_words
-from ..plan.retention import fates
 from .adoption import adopt_copies
 from .backup_backup import FACTS
 from .counting import last_good_by_plan
@@ -237,7 +236,7 @@ class BackupCopy(models.Model):
         for (plan, storage), copies in self.grouped(
             lambda c: (c.plan_id, c.storage_id)
         ).items():
-            found = fates(plan.sudo(), storage.sudo()) if plan else {}
+            found = plan.sudo()._fates(storage.sudo()) if plan else {}
             for copy in copies:
                 copy.expires_at, copy.kept_because = found.get(copy.id, (False, False))
 

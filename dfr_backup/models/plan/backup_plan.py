@@ -19,7 +19,7 @@ from .beginning import profile_defaults, quiet_time
 from .copies import newest_of_each_storage, newest_whole_copy, stored_backups
 from .overdue import reason_in_words, remedies, verdicts
 from .pausing import slot_after
-from .retention import preview
+from .retention import fates, preview
 from .warnings import warnings_of
 
 WEEKDAYS = (
@@ -387,6 +387,11 @@ class BackupPlan(models.Model):
         found = super().default_get(fields)
         return {**found, **profile_defaults(self.env, fields)}
 
+    def _fates(self, storage):
+        """Return when each copy in ``storage`` goes and why it stays until then, by
+        the copy's id."""
+        return fates(self, storage)
+
     # === SCHEDULE === #
 
     def _next_after(self, moment):
@@ -440,7 +445,7 @@ class BackupPlan(models.Model):
         scheduler = self.env["backup.scheduler"]
         try:
             scheduler._heal()
-            due.do_what_is_due(self)
+            scheduler._do_what_is_due()
             scheduler._sleep()
         except Exception:
             scheduler._retry_soon()

@@ -9,10 +9,7 @@ from odoo import fields
 from ...compat import lock_free
 from ...engine.errors import EngineError
 from ...runs.state import RunState
-from ..pause import current_pause
-from ..server_alerts import send_due, tell_operator
-from ..server_profile import follow
-from ..storage import looking
+from ..server_alerts import tell_operator
 from . import chats, mails, monitors
 from .copies import newest_copies, newest_of_each_storage, untrusted_since
 
@@ -20,23 +17,6 @@ _logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = timedelta(hours=3)
 NEXT_FIELDS = ("next_run", "next_verification", "next_drill", "next_digest")
-
-
-def do_what_is_due(plans):
-    """Create the runs that are due, look after those that run, start the next one,
-    and tell whom it concerns."""
-    env = plans.env
-    follow(env)
-    if not current_pause(env):  # what is due waits until then
-        create_due_runs(plans)
-        create_due_verifications(plans)
-        create_due_drills(plans)
-        looking.create_due(env)
-    env["backup.job"]._supervise()
-    env["backup.job"]._announce_forgotten()
-    watch_promises(plans)
-    send_digests(plans)
-    send_due(env)
 
 
 def days_from_now(plan, days):
