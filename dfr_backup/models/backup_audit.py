@@ -41,6 +41,7 @@ ACTIONS = [
     ("retention", "Plan retention shortened"),
     ("contents", "Plan contents reduced"),
     ("schedule", "Schedule made less frequent or switched off"),
+    ("pause", "Plan paused or run skipped"),
     ("alerts", "Alerts or checks reduced"),
     ("active", "Archived or unarchived"),
     ("server", "Watched server changed"),

@@ -10,6 +10,8 @@ from .registry import register
 from .steps import SCAN
 from .words import PROBLEM_AT
 
+MOST_REMEMBERED = 256 << 20  # bytes, of which files backups want in packs
+
 
 @register("scan")
 class ScanRun(Run):
@@ -28,10 +30,17 @@ class ScanRun(Run):
         target = storage._get_storage()
         sizes: dict[str, int] = {}  # of the packs that any backup needs
 
+        owner, room = self.context.packs.owner(storage), MOST_REMEMBERED
+
         def note_needs(sidecar: Sidecar) -> None:
-            if sidecar.packs is not None:
+            nonlocal room
+            if sidecar.packs is None:
+                return
+            sizes.update({use.key: use.size for use in sidecar.packs})
+            room -= sum(len(use.wanted or b"") for use in sidecar.packs)
+            # whoever writes into a storage could fill the disk of this server with it
+            if room > 0 and owner.owns(sidecar.identity):
                 self.context.packs.note_needs(storage, sidecar.key, sidecar.packs)
-                sizes.update({use.key: use.size for use in sidecar.packs})
 
         found = target.with_retries(
             lambda: list(scan(target, progress, note_needs)), progress

@@ -620,6 +620,42 @@ class TestBackupAlerts(AlertCase):
         with self.in_hours(41):
             self.assertTrue(self.watch(), "what is still wrong is told then")
 
+    def test_no_snooze_keeps_the_operator_and_monitors_from_hearing(self):
+        self.ended()
+        self.plan.webhook_url = "http://127.0.0.1:9/x"
+        self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=40)
+        with (
+            self.in_hours(31),
+            patch.object(due, "tell_operator") as operator,
+            patch.object(monitors, "ping_overdue") as pinged,
+        ):
+            self.assertFalse(self.watch())
+            self.assertFalse(self.watch(), "and once")
+        operator.assert_called_once()
+        pinged.assert_called_once()
+        self.assertTrue(self.plan.overdue_reported_at)
+        self.assertFalse(self.plan.overdue_told_at)
+
+    def test_what_a_snooze_held_back_is_told_after_it(self):
+        self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=4)
+        job, mails = self.ended(dump_database="failure")
+        self.assertFalse(mails)
+        announce = self.env["backup.job"]._announce_forgotten
+        self.assertFalse(self.mails_of(announce))
+        with self.in_hours(5):
+            self.assertTrue(self.mails_of(announce))
+            self.assertTrue(self.activities())
+            self.assertFalse(self.mails_of(announce), "and once")
+        self.assertFalse(job.withheld)
+
+    def test_what_is_well_again_is_not_told_after_a_snooze(self):
+        self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=4)
+        self.ended(dump_database="failure")
+        self.ended()
+        with self.in_hours(5):
+            self.assertFalse(self.mails_of(self.env["backup.job"]._announce_forgotten))
+        self.assertFalse(self.activities())
+
     def test_recovery_closes_the_activity_of_a_snoozed_plan(self):
         self.ended(dump_database="failure")
         self.assertTrue(self.activities())

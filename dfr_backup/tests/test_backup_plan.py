@@ -146,7 +146,7 @@ class TestBackupPlan(BackupCase):
             self.assertEqual(str(self.plan.next_run), "2026-06-17 00:00:00")
             with self.assertRaises(UserError):
                 self.plan.action_skip_next()
-            about = [("action", "=", "schedule"), ("res_id", "=", self.plan.id)]
+            about = [("action", "=", "pause"), ("res_id", "=", self.plan.id)]
             self.assertEqual(self.env["backup.audit"].search_count(about), 1)
             self.plan.frequency = "manual"
             with self.assertRaises(UserError):

@@ -179,6 +179,7 @@ class TestBackupStaging(BackupCase):
         self.assertFalse(self.restore_form(self.new).lacks_files)
         bare = self.stored("bare.zip", "2026-10-14 02:00:00")
         bare.contents = "database"
+        (bare + self.new).database_uuid = self.new.job_id.database_uuid or "of the shop"
         form = self.restore_form(bare)
         self.assertTrue(form.lacks_files)
         self.assertEqual(form.whole_copy_id, self.new)
@@ -186,6 +187,13 @@ class TestBackupStaging(BackupCase):
         self.assertEqual(wizard.action_use_whole()["res_id"], wizard.id)
         self.assertEqual(wizard.copy_id, self.new)
         self.assertFalse(wizard.lacks_files)
+
+    def test_nobody_elses_backup_is_offered(self):
+        """A zip of Odoo does not say whose it is."""
+        bare = self.stored("bare.zip", "2026-10-14 02:00:00")
+        bare.contents = "database"
+        (bare + self.new).database_uuid = False
+        self.assertFalse(self.restore_form(bare).whole_copy_id)
 
     def test_key_is_tried_before_anything_is_fetched(self):
         path, pair = self.root / "disk" / "new.zip", generate_key()

@@ -41,7 +41,7 @@ class BackupConfirmWizard(models.TransientModel):
             "Database: %(databases)s\nStorage: %(storages)s",
             count=len(copies),
             databases=_counted(copies.mapped(lambda c: c.database or "?")),
-            storages=_counted(copies.mapped("storage_id.name")),
+            storages=_counted(copies.mapped(lambda copy: copy.storage_id.name)),
         )
 
     def _taking_over_in_words(self, copies):

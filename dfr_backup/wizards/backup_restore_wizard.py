@@ -145,11 +145,14 @@ class BackupRestoreWizard(models.TransientModel):
             wizard.whole_copy_id = whole
 
     def _newest_whole(self):
-        """Return the newest backup of the same database that has its attachments."""
-        same = [("database_uuid", "=", self.copy_id.database_uuid)]
+        """Return the newest trusted backup of the same database that has its
+        attachments. A zip of Odoo does not say whose it is."""
+        uuid = self.copy_id.database_uuid
+        same = [("database_uuid", "=", uuid), ("database_uuid", "!=", False)]
         there = [("state", "in", PRESENT_STATES), ("complete", "=", True)]
         contents = [("contents", "like", "database"), ("contents", "like", "filestore")]
-        return self.env["backup.copy"].search([*same, *there, *contents], limit=1)
+        found = self.env["backup.copy"].search([*same, *there, *contents])
+        return found.filtered("is_trusted")[:1] if uuid else found.browse()
 
     @api.depends("purpose")
     def _compute_by_purpose(self):

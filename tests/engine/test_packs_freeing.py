@@ -67,6 +67,16 @@ def test_without_an_index_files_count_alike(server, backups, tmp_path):
     assert guessed.rewritten > 0
 
 
+def test_needs_of_thousands_of_packs_are_remembered(tmp_path):
+    digest = "a" * 64
+    uses = tuple(
+        PackUse(f"{number:024x}.zip", 1, digest, digest, os.urandom(12_500))
+        for number in range(400)
+    )
+    remember(tmp_path, "large.zip", uses)
+    assert recall(tmp_path, "large.zip") == uses
+
+
 def test_needs_are_remembered(tmp_path):
     uses = (
         PackUse("0f5bd1f6-files-0123456789abcdef01234567.zip", 3, "a" * 64, "b" * 64),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..fileio.durable import write_private
 from ..manifest.pack_use import PackUse, uses_of
-from ..untrusted import parse_json
+from ..untrusted import MAX_BESIDE, parse_json
 from .index import known_pack
 
 SUFFIX = ".needs"
@@ -38,7 +38,7 @@ def remember(index: Path, key: str, uses: Sequence[PackUse]) -> None:
 def remembered(index: Path, key: str) -> tuple[PackUse, ...] | None:
     """Return which packs a backup needs, None when nobody has noted it."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return uses_of(parse_json(_path(index, key).read_bytes()))
+        return uses_of(parse_json(_path(index, key).read_bytes(), MAX_BESIDE))
     return None
 
 

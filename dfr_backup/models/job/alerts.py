@@ -52,6 +52,33 @@ def announce_forgotten(jobs):
             announce(job)
 
 
+def announce_withheld(jobs):
+    """Tell what a snooze has held back, once it is over and unless all is well again:
+    what a run has found only once would never be told otherwise."""
+    for job in jobs.search([("withheld", "=", True)]):
+        if not job.plan_id._is_snoozed() and try_lock(job):
+            job.withheld = False
+            if job._may_speak() and not _is_well_again(job):
+                _tell_people(job, job.plan_id.sudo())
+
+
+def _tell_people(job, plan):
+    with plan._harmless():
+        _update_attention(job, False)
+    if is_worth_a_mail(_ended(job), False, _wishes_of(plan)):
+        with plan._harmless():
+            queue(
+                job.env, make_mails(plan, lambda plan: compose_mail(job, plan, False))
+            )
+        with plan._harmless():
+            _say_in_chat(job, lambda plan: compose_mail(job, plan, False))
+
+
+def _is_well_again(job):
+    is_bad = job.state in BAD_STATES
+    return is_bad and job.kind not in (job.plan_id.sudo().alarm_kinds or ())
+
+
 def due_moments(jobs):
     """Return when somebody has to be told about runs that have ended."""
     return [job.date_end + ANNOUNCE_PATIENCE for job in _unannounced(jobs)]
@@ -66,22 +93,24 @@ def announce(job):
     """Tell everybody who wants to know how a run ended."""
     plan = job.plan_id.sudo()
     recovered, mails = False, job.env["mail.mail"].sudo()
-    is_told = False
+    is_told = withheld = False
     with plan._harmless():
         recovered = _note_alarms(job, _ended(job))
     with plan._harmless():
         _update_attention(job, recovered)
     with plan._harmless():
-        is_told = not plan._is_snoozed() and is_worth_a_mail(
-            _ended(job), recovered, _wishes_of(plan)
-        )
+        wanted = is_worth_a_mail(_ended(job), recovered, _wishes_of(plan))
+        is_snoozed = plan._is_snoozed()
+        is_told = wanted and not is_snoozed
+        withheld = is_snoozed and (wanted or job.state in BAD_STATES)
         if is_told:
             mails = make_mails(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
         if job.state in BAD_STATES or recovered or job.bad_packs:
             tell_operator(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
-        job._persist(job, {"to_announce": False})  # from here on the mails are queued
+        # from here on the mails are queued
+        job._persist(job, {"to_announce": False, "withheld": withheld})
     with plan._harmless():
         ping(job, job.state, monitors.END_PATIENCE)
     with plan._harmless():
@@ -123,7 +152,7 @@ def _note_alarms(job, run):
     if after.kinds != before.kinds:
         values["alarm_kinds"] = sorted(after.kinds)
     if after.is_overdue != before.is_overdue:
-        values["overdue_told_at"] = False
+        values |= {"overdue_told_at": False, "overdue_reported_at": False}
     if values:
         job._persist(plan, values)
     return has_recovered(run, before)

@@ -135,6 +135,7 @@ class BackupJob(models.Model):
     to_announce = fields.Boolean(
         copy=False, help="Ended, but its alerts are not sent yet."
     )
+    withheld = fields.Boolean(copy=False, help="A snooze holds its alerts back.")
     dismissed = fields.Boolean(
         readonly=True,
         copy=False,
@@ -171,6 +172,7 @@ class BackupJob(models.Model):
     )
     _recent_idx = models.Index("(plan_id, id) WHERE kind = 'backup'")
     _to_announce_idx = models.Index("(id) WHERE to_announce")
+    _withheld_idx = models.Index("(id) WHERE withheld")
     _bad_loose_idx = models.Index(
         "(id) WHERE plan_id IS NULL AND state IN ('failure', 'partial')"
     )
@@ -500,6 +502,7 @@ class BackupJob(models.Model):
     def _announce_forgotten(self):
         """Tell how those runs ended whose process could not tell it any more."""
         alerts.announce_forgotten(self)
+        alerts.announce_withheld(self)
 
     @api.model
     def _due_moments(self):

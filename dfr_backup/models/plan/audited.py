@@ -13,7 +13,7 @@ WATCHING = ("promise_hours", "verify_every", "drill_every", "alert_failure")
 PEOPLE = ("alert_user_ids", "alert_group_ids", "attention_user_ids")
 MONITORS = ("ping_url", "push_url", "webhook_url", "chat_url")
 # what silences a plan is written down, and asks nobody: backups stay what they are
-UNASKED = frozenset({"alerts"})
+UNASKED = frozenset({"alerts", "pause"})
 FIELDS = frozenset(
     {
         "storage_ids",
@@ -29,6 +29,7 @@ FIELDS = frozenset(
         *PEOPLE,
         *MONITORS,
         "alert_emails",
+        "chat_service",
         "snoozed_until",
         "paused_until",
     }
@@ -46,6 +47,7 @@ def texts(plan):
         "retention": rules_in_words(plan),
         "contents": ", ".join(_contents(plan)),
         "schedule": _schedule_in_words(plan),
+        "pause": f"{plan.paused_until or ''}",
         "alerts": _alerts_in_words(plan),
         "active": active_in_words(plan),
     }
@@ -61,6 +63,7 @@ def values(plan):
         "retention": kept(plan),
         "contents": set(_contents(plan)),
         "schedule": (plan.frequency, has_backups(plan), long_pause(plan)),
+        "pause": (plan.paused_until or NOT, has_backups(plan) and long_pause(plan)),
         "alerts": (_watching(plan), _told(plan), plan.snoozed_until or NOT),
         "active": plan.active,
     }
@@ -80,6 +83,8 @@ def weakens(action, before, now):
         is_rarer = RARER.index(frequency) > RARER.index(was)
         is_paused = pauses > paused and had_backups
         return is_paused or (is_rarer and (had_backups or frequency == "manual"))
+    if action == "pause":  # a long one is noted as a rarer schedule
+        return now[0] > before[0] and now[1] in (before[1], NOT, False)
     if action == "alerts":
         (watched, told, snoozed), (watches, tells, snoozes) = before, now
         is_less = any(a < b for a, b in zip(watches, watched, strict=True))
@@ -144,8 +149,11 @@ def _told(plan):
     """Return whom a plan tells, and which monitors, without their addresses."""
     people = {(name, who.id) for name in PEOPLE for who in plan[name]}
     emails = {("alert_emails", one) for one in _emails(plan)}
-    sealed = plan.sealed_secrets or {}
-    return people | emails | {(n, sealed[n]) for n in MONITORS if n in sealed}
+    sealed = dict(plan.sealed_secrets or {})
+    if "chat_url" in sealed:
+        where = sealed["chat_url"]
+        sealed["chat_url"] = plan.chat_service and f"{plan.chat_service} {where}"
+    return people | emails | {(n, sealed[n]) for n in MONITORS if sealed.get(n)}
 
 
 def _emails(plan):

@@ -59,6 +59,7 @@ class BackupPlan(models.Model):
             "last_proven_seconds",
             "promised_since",
             "overdue_told_at",
+            "overdue_reported_at",
             "alarm_kinds",
         }
     )
@@ -214,6 +215,12 @@ class BackupPlan(models.Model):
         copy=False,
         readonly=True,
         help="When the overdue alert was sent; it is sent once.",
+    )
+    overdue_reported_at = fields.Datetime(
+        copy=False,
+        readonly=True,
+        help="When monitors and the server's administrator were told: no snooze holds "
+        "that back.",
     )
     size_warning = fields.Integer(
         "Warn If Backup Shrinks by",
@@ -509,7 +516,6 @@ class BackupPlan(models.Model):
                 self.env._("There is no scheduled run that could be skipped.")
             )
         self.paused_until = skipped
-        self.env["backup.audit"]._note("schedule", self, "", f"skipped: {skipped}")
         return True
 
     def _request_run(self, trigger):

@@ -94,7 +94,8 @@ def send_digests(plans):
 def watch_promises(plans):
     """Tell once about each plan that has become overdue; forget it when it no
     longer is."""
-    told_or_active = ["|", ("active", "=", True), ("overdue_told_at", "!=", False)]
+    told = ["|", ("overdue_told_at", "!=", False), ("overdue_reported_at", "!=", False)]
+    told_or_active = ["|", ("active", "=", True), *told]
     found = plans.sudo().with_context(active_test=False).search(told_or_active)
     changed = found.filtered(_has_news)
     for plan in changed.filtered(lambda plan: plan._may_speak()):
@@ -104,16 +105,27 @@ def watch_promises(plans):
 
 
 def _has_news(plan):
-    """Tell whether a plan has become overdue, which is told after a snooze, or is no
-    longer."""
-    told = bool(plan.overdue_told_at)
-    return plan.is_overdue != told and (told or not plan._is_snoozed())
+    """Tell whether a plan has become overdue, which is reported at once and told to
+    people after a snooze, or is no longer."""
+    reported, told = plan.overdue_reported_at, plan.overdue_told_at
+    if not plan.is_overdue:
+        return bool(reported or told)
+    return not reported or not (told or plan._is_snoozed())
 
 
 def _tell_overdue(plan):
-    """Write down that this plan is overdue, and tell everybody."""
-    plan.overdue_told_at = fields.Datetime.now()
-    _logger.warning("Plan %s is overdue: %s", plan.name, plan.overdue_reason)
+    """Write down that this plan is overdue, and tell everybody who is not told yet."""
+    if not plan.overdue_reported_at:
+        plan.overdue_reported_at = fields.Datetime.now()
+        _logger.warning("Plan %s is overdue: %s", plan.name, plan.overdue_reason)
+        tell_operator(plan, mails.compose_overdue)
+        monitors.ping_overdue(plan)
+    if not (plan.overdue_told_at or plan._is_snoozed()):
+        plan.overdue_told_at = fields.Datetime.now()
+        _tell_people(plan)
+
+
+def _tell_people(plan):
     plan._ask_attention(
         "backup", lambda plan: plan.env._("Backup overdue: %s", plan.name)
     )
@@ -121,8 +133,6 @@ def _tell_overdue(plan):
         mails.queue(plan.env, mails.make_mails(plan, mails.compose_overdue))
         with plan._harmless():
             _say_overdue(plan)
-    tell_operator(plan, mails.compose_overdue)
-    monitors.ping_overdue(plan)
 
 
 def _say_overdue(plan):
@@ -135,7 +145,7 @@ def _say_overdue(plan):
 
 
 def _forget_overdue(plan):
-    plan.overdue_told_at = False
+    plan.write({"overdue_told_at": False, "overdue_reported_at": False})
     if "backup" not in (plan.alarm_kinds or []):
         plan._close_attention("backup", plan.env._("No longer overdue."))
 
@@ -183,7 +193,7 @@ def _latest_next_run(plan, now, following):
 def due_moments(plans):
     names = [f"{name}:min" for name in NEXT_FIELDS]
     ((*moments,),) = plans._read_group([("active", "=", True)], [], names)
-    waiting = plans.search([("overdue_told_at", "=", False)])
+    waiting = plans.search([("overdue_reported_at", "=", False)])
     deadlines = filter(None, waiting.mapped("promise_deadline"))
     snoozed = plans.search([("snoozed_until", ">", fields.Datetime.now())])
     ends = [*deadlines, *snoozed.mapped("snoozed_until")]

@@ -15,6 +15,7 @@ from ...engine.packs.prune import Prune
 from ...engine.progress import Progress
 from ...runs.prune import PruneRun
 from ..packs_obstacle import obstacle_in
+from ..states import OPEN_STATES
 
 # copies that must be in a storage's list: the others need no packs
 NOTED = ["|", ("manifest_sha256", "!=", False), ("incremental", "=", True)]
@@ -63,9 +64,11 @@ def _lost_in(storages):
 
 
 def count_lost(storages):
-    """Return how many lost copies stop a prune, by the id of their storage."""
+    """Return how many lost copies stop a prune, by the id of their storage. A damaged
+    one is still listed."""
+    missing = [*_lost_in(storages), ("state", "=", "missing")]
     found = storages.env["backup.copy"]._read_group(
-        _lost_in(storages), ["storage_id"], ["__count"]
+        missing, ["storage_id"], ["__count"]
     )
     return {storage.id: count for storage, count in found}
 
@@ -124,9 +127,16 @@ def request(storages, trigger):
 
 
 def _create(storages, trigger, plan):
-    steps = PruneRun.planned(storages=storages)
+    """Return a new run, or the one that waits for the same storages. A plan has one
+    prune at a time: another one beside it is nobody's."""
     jobs = storages.env["backup.job"].sudo()
-    return jobs._create_run("prune", steps, trigger, plan_id=plan.id)
+    open_ones = jobs.search([("kind", "=", "prune"), ("state", "in", OPEN_STATES)])
+    for job in open_ones.filtered(lambda job: job.state == "pending"):
+        if storages <= job.step_ids.storage_id:
+            return job
+    steps = PruneRun.planned(storages=storages)
+    is_free = plan and plan not in open_ones.plan_id
+    return jobs._create_run("prune", steps, trigger, plan_id=is_free and plan.id)
 
 
 def _plan_of(storage):
