@@ -9,6 +9,7 @@ from odoo.tools import format_datetime
 from ... import odoo_config
 from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
+from ...engine.profile.read import WEEKDAYS
 from ..actions import form_action
 from ..audited import used_storages
 from ..mixins.backup_retention_mixin import RULES
@@ -21,16 +22,6 @@ from .overdue import reason_in_words, remedies, verdicts
 from .pausing import slot_after
 from .retention import fates, preview
 from .warnings import warnings_of
-
-WEEKDAYS = (
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-)
 
 
 class BackupPlan(models.Model):
@@ -87,7 +78,7 @@ class BackupPlan(models.Model):
         tracking=True,
     )
     weekday = fields.Selection(
-        [(str(number), name) for number, name in enumerate(WEEKDAYS)],
+        [(str(number), name.title()) for number, name in enumerate(WEEKDAYS)],
         default="0",
         tracking=True,
     )
