@@ -5,8 +5,8 @@ while the others are packed."""
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..engine.errors.packs import PackDamaged
-from ..engine.messages import Message, Size
+from ..engine.errors.packs import PackDamaged, PackUnread
+from ..engine.messages import Message, Size, Text
 from ..engine.packs.maker import Making
 from ..engine.packs.nightly import Night, Nightly
 from ..engine.packs.readings import Readings
@@ -38,12 +38,18 @@ def read_packs(
             location = place.storage.location("")
             damaged = PackDamaged(pack=key, location=location, problem=error)
             progress.warn(damaged.in_full)
-        _tell(night, progress)
+        _tell(night, place.storage.location(""), progress)
+        if night.nights:
+            context.catalogue.note_unread_packs(len(night.nights))
 
 
-def _tell(night: Night, progress: Progress) -> None:
+def _tell(night: Night, location: str, progress: Progress) -> None:
     for key, error in night.unread.items():
-        progress.warn(Message(words.PROBLEM_AT, where=key, problem=error.in_full))
+        told: Text = Message(words.PROBLEM_AT, where=key, problem=error.in_full)
+        if nights := night.nights.get(key):
+            where = {"pack": key, "location": location}
+            told = PackUnread(nights=nights, problem=error, **where).in_full
+        progress.warn(told)
     if night.read:
         about = {"count": night.read, "size": Size(night.size), "packs": night.packs}
         progress.log(Message(words.PACKS_READ, days=night.days, **about))

@@ -8,10 +8,14 @@ from odoo import fields
 from odoo.tests import tagged
 
 from .. import odoo_config
-from ..engine.errors.packs import PackDamaged
+from ..engine.errors.packs import PackDamaged, PackUnread
 from ..engine.messages import Size
 from ..engine.packs.readings import DAY, FILE, Readings
-from ..models.job.in_words import bad_packs_in_words, summary_line
+from ..models.job.in_words import (
+    bad_packs_in_words,
+    summary_line,
+    unread_packs_in_words,
+)
 from ..models.plan.freed import freed_in_words
 from .archives import store_fname
 from .incremental import IncrementalCase
@@ -83,6 +87,23 @@ class TestNightly(IncrementalCase):
     def verify(self, copies):
         action = copies.action_verify()
         return self.perform(self.env["backup.job"].browse(action["res_id"]))
+
+    def test_what_cannot_be_read_in_a_second_night_is_told(self):
+        self.backup(ONE)
+        (pack,) = self.packs()
+        pack.with_suffix(".json").write_bytes(b"{}")
+        self.another_night()
+        job = self.backup(ONE).job_id
+        self.assertEqual((job.state, job.unread_packs), ("success", 0))
+        self.assertFalse(self.mails(job))
+        readings = Readings.of(self.index)
+        readings.packs_at -= DAY
+        readings.save()
+        job = self.backup(ONE).job_id
+        self.assertEqual((job.state, job.unread_packs), ("success", 1))
+        self.assertIn(PackUnread.template, str(job.step_ids.mapped("log_values")))
+        self.assertEqual(self.mails(job).subject, summary_line(job, self.plan))
+        self.assertIn("1", unread_packs_in_words(job, self.env)[0])
 
     def test_a_verification_counts_as_reading(self):
         copy = self.backup(ONE, TWO)

@@ -510,6 +510,9 @@ class Catalogue(Part):
     def note_bad_pack(self, storage, use):
         self.bad_packs = [*getattr(self, "bad_packs", ()), use.key]
 
+    def note_unread_packs(self, count):
+        self.unread_packs = getattr(self, "unread_packs", 0) + count
+
     def record_copy(self, storage, state, **noted):
         if not self._copy_in(storage):
             job = self.job

@@ -21,7 +21,8 @@ from packs_world import (
 from dfr_backup.engine.encryption.files import Passphrase
 from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import Cancelled, RetryableError
-from dfr_backup.engine.errors.packs import NotNoted
+from dfr_backup.engine.errors.local import DiskBroken
+from dfr_backup.engine.errors.packs import NotNoted, SignatureWrong
 from dfr_backup.engine.packs.index import Index, known_pack
 from dfr_backup.engine.packs.listing import Listing
 from dfr_backup.engine.packs.names import condemned_key
@@ -270,7 +271,88 @@ def test_storage_that_does_not_answer(server, storage, packs):
     with pytest.raises(Busy):
         nightly.read(storage.now, Night(), Progress())
     storage.operation = lambda name, key: None
-    assert night(server)[0].read == ONE_NIGHT
+    assert night(server)[1] == []  # hourly runs do not wait for it again and again
+    storage.pass_time(days=1)
+    assert night(server)[0].read == 2 * ONE_NIGHT
+
+
+def unreadable(storage, *keys):
+    """Let a disk have a bad sector in each of these packs."""
+
+    def refuse(name, key):
+        if name == "open" and key in keys:
+            raise DiskBroken(folder=key)
+
+    storage.retries = replace(storage.retries, patience=0)
+    storage.operation = refuse
+
+
+def watched_night(server):
+    found = Night()
+    nightly = Nightly(server.place, server.owner, lambda use: None, ONE_EACH)
+    nightly.read(server.storage.now, found, Progress())
+    return found
+
+
+def test_unreadable_pack_stops_no_other(server, storage, packs):
+    """It is tried behind the others in the next nights, for as long as it is there."""
+    bad = oldest(packs, {}, storage.now, 1, ONE_EACH)[0]
+    unreadable(storage, bad)
+    found = watched_night(server)
+    assert (list(found.unread), found.nights) == ([bad], {})
+    read = found.read
+    for nights in (2, 3, 4):
+        assert watched_night(server).unread == {}  # a run of the same night
+        storage.pass_time(days=1)
+        found = watched_night(server)
+        assert found.nights == {bad: nights}
+        read += found.read
+    assert read == 4 * ONE_NIGHT - 1
+    assert bad not in Readings.of(server.place.index).packs
+    storage.operation = lambda name, key: None
+    storage.pass_time(days=1)
+    found = watched_night(server)
+    assert (found.unread, found.nights) == ({}, {})
+    readings = Readings.of(server.place.index)
+    assert bad in readings.packs
+    assert readings.unread == {}
+
+
+def test_where_time_is_short_an_unreadable_pack_is_tried_again(server, storage, packs):
+    bad = oldest(packs, {}, storage.now, 1, ONE_EACH)[0]
+    unreadable(storage, bad)
+    watched_night(server)
+    readings = Readings.of(server.place.index)
+    readings.begin_night(packs, storage.now + timedelta(days=1), ONE_EACH)
+    assert readings.left.index(bad) == 1
+
+
+def test_many_unreadable_packs_do_not_hide_the_others(server, storage, packs):
+    bad = oldest(packs, {}, storage.now, 30, ONE_EACH)[:6]
+    unreadable(storage, *bad)
+    seen, failures = Night(), 0
+    for _day in range(40):
+        found = Night()
+        nightly = Nightly(server.place, server.owner, lambda use: None, ONE_EACH)
+        try:
+            nightly.read(storage.now, found, Progress())
+        except DiskBroken:
+            failures += 1
+        seen.nights |= found.nights
+        storage.pass_time(days=1)
+    assert set(seen.nights) == set(bad)
+    assert failures == len(bad) / 2
+    assert set(Readings.of(server.place.index).packs) == set(packs) - set(bad)
+
+
+def test_description_that_was_changed_is_told(server, storage, packs):
+    due = oldest(packs, {}, storage.now, 1, ONE_EACH)[0]
+    beside = due.replace(".zip", ".json")
+    data, modified = storage.objects[beside]
+    storage.objects[beside] = data.replace(b'"files": 1', b'"files": 2'), modified
+    found, _read = night(server)
+    assert isinstance(found.unread[due], SignatureWrong)
+    assert due not in Readings.of(server.place.index).packs
 
 
 def test_cancel_is_heard_and_the_night_goes_on(server, storage, packs):

@@ -528,6 +528,26 @@ def test_a_storage_that_fails_in_the_night_is_a_warning(incremental, storages):
     assert [copy.state for copy in second.job.copy_ids] == ["verified", "verified"]
 
 
+def test_a_pack_that_stays_unread_is_told(incremental, storages):
+    """Not at once: the next night may be able to read it."""
+    one = storages[:1]
+    incremental.job.plan(one)
+    assert incremental.job.perform() == "success"
+    forget_readings(incremental, one)
+    (bad,) = packs_of(one[0])
+    (one[0].folder / sidecar_key(bad)).write_bytes(b"{}")
+    second = another(incremental, one)
+    assert second.job.perform() == "success", second.job.states
+    assert not hasattr(second.catalogue, "unread_packs")
+    readings = Readings.of(second.packs.index(one[0]))
+    readings.packs_at -= DAY
+    readings.save()
+    third = another(incremental, one)
+    assert third.job.perform() == "success", third.job.states
+    assert third.catalogue.unread_packs == 1
+    assert third.job._step("verify").state == "warning"
+
+
 def test_the_next_run_of_the_day_reads_no_pack(incremental, storages):
     assert incremental.job.perform() == "success"
     forget_readings(incremental, storages)

@@ -209,3 +209,17 @@ class PackDamaged(PermanentError, code="PACK-31"):
 class NotNoted(PermanentError, code="PACK-32"):
     template = _("What was read tonight cannot be noted in %(file)s: %(reason)s.")
     remedy = _("Give Odoo's user the right to write there, and free some space.")
+
+
+class PackUnread(PermanentError, code="PACK-33"):
+    """Also in an earlier night, so that waiting does not help."""
+
+    template = _(
+        "%(pack)s in %(location)s could not be read in %(nights)s nights: %(problem)s"
+    )
+    remedy = _(
+        "Check the disk or the service behind the storage. Until the pack can be read, "
+        "use copies in another storage. If it is lost, move it out of the storage, "
+        "then scan that: the backups that need it are marked as damaged, and the next "
+        "backup stores again what the server still has."
+    )

@@ -28,8 +28,9 @@ FOLDERS = 256  # of a filestore: two digits of the names, which are SHA-1
 @dataclass
 class Readings:
     """``packs`` are the moments (seconds since 1970) by pack; ``left`` the packs of
-    the night that began at ``packs_at`` that are still to be read; ``next_folder`` the
-    folder of the filestore that comes next, after the night of ``files_at``."""
+    the night that began at ``packs_at`` that are still to be read; ``unread`` in how
+    many nights one could not be read, since it last was; ``next_folder`` the folder of
+    the filestore that comes next, after the night of ``files_at``."""
 
     path: Path
     packs: dict[str, float] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Readings:
     packs_at: float = 0
     files_at: float = 0
     next_folder: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, index: Path) -> "Readings":
@@ -51,6 +53,7 @@ class Readings:
                 float(known["packs_at"]),
                 float(known["files_at"]),
                 int(known["next_folder"]) % FOLDERS,
+                {str(key): int(n) for key, n in known.get("unread", {}).items()},
             )
         return cls(path)
 
@@ -66,9 +69,21 @@ class Readings:
         """Write down that packs were read in full. Raise PermanentError."""
         for key in keys:
             self.packs[key] = now.timestamp()
-            if key in self.left:
-                self.left.remove(key)
+            self.unread.pop(key, None)
+            self._take(key)
         self.save()
+
+    def note_unread(self, key: str) -> int:
+        """Write down that a pack of the present night could not be read; return in how
+        many nights that was so. Raise PermanentError."""
+        self.unread[key] = self.unread.get(key, 0) + 1
+        self._take(key)
+        self.save()
+        return self.unread[key]
+
+    def _take(self, key: str) -> None:
+        if key in self.left:
+            self.left.remove(key)
 
     # === PACKS === #
 
@@ -80,12 +95,18 @@ class Readings:
     def begin_night(self, keys: Collection[str], now: datetime, terms: Terms) -> None:
         """Decide which of these packs are to be read now (``left``): what an
         interrupted night has left, nothing when there was one a short while ago, else
-        those that were not read for longest. Raise PermanentError."""
+        those that were not read for longest, and behind them what could not be read in
+        earlier nights: one of that soon, or slow storages would never come to it. Raise
+        PermanentError."""
         if not _is_past(self.packs_at, now, NIGHT):
             return
         self.packs = {key: at for key, at in self.packs.items() if key in keys}
+        self.unread = {key: n for key, n in self.unread.items() if key in keys}
         nights = _nights_since(self.packs_at, now)
-        self.left = oldest(keys, self.packs, now, nights, terms)
+        readable = [key for key in keys if key not in self.unread]
+        due = oldest(readable, self.packs, now, nights, terms)
+        again = sorted(self.unread, key=lambda key: (self.unread[key], key))
+        self.left = [*due[:1], *again[:1], *due[1:], *again[1:]]
         self.packs_at = now.timestamp()
         self.save()
 

@@ -119,6 +119,11 @@ class Catalogue:
                 if (use.key, use.sha256) in packs:
                     self._persist(copy, DAMAGED)
 
+    def note_unread_packs(self, count):
+        """Note that packs could not be read tonight, nor in an earlier night."""
+        unread = self.job.unread_packs + count
+        self._persist(self.job, {"unread_packs": unread})
+
     def _record_found(self, storage, item, copy, progress):
         values = self._values_of(storage, item.sidecar, copy)
         values["state"] = _state_of(item, copy)

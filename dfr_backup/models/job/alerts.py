@@ -106,7 +106,7 @@ def announce(job):
         if is_told:
             mails = make_mails(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
-        if job.state in BAD_STATES or recovered or job.bad_packs:
+        if job.state in BAD_STATES or recovered or _found_damage(job):
             tell_operator(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
         # from here on the mails are queued
@@ -134,8 +134,12 @@ def _say_in_chat(job, compose):
 
 def _ended(job):
     keeps_promise = job._run().keeps_promise
-    smaller, damage = is_shrinking_news(job), bool(job.bad_packs)
+    smaller, damage = is_shrinking_news(job), _found_damage(job)
     return EndedRun(job.kind, job.state, keeps_promise, smaller, damage)
+
+
+def _found_damage(job):
+    return bool(job.bad_packs or job.unread_packs)
 
 
 def _wishes_of(plan):

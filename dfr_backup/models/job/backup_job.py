@@ -132,6 +132,9 @@ class BackupJob(models.Model):
         copy=False,
         help="Packs of attachments that it found damaged in a storage.",
     )
+    unread_packs = fields.Integer(
+        "Unreadable Packs", readonly=True, copy=False, help="For more than one night."
+    )
     to_announce = fields.Boolean(
         copy=False, help="Ended, but its alerts are not sent yet."
     )

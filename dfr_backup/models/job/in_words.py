@@ -52,6 +52,8 @@ def summary_line(job, plan, recovered=False):
         return env._("%(kind)s partially succeeded: %(plan)s (%(database)s)", **about)
     if job.bad_packs:
         return env._("%(kind)s found damaged packs: %(plan)s (%(database)s)", **about)
+    if job.unread_packs:
+        return env._("%(kind)s could not read packs: %(plan)s (%(database)s)", **about)
     if job.size_drop:
         drop = {**about, "drop": job.size_drop}
         return env._("%(kind)s is %(drop)s%% smaller: %(plan)s (%(database)s)", **drop)
@@ -89,6 +91,22 @@ def bad_packs_in_words(job, env):
     )
 
 
+def unread_packs_in_words(job, env):
+    """Return what is the matter with packs that could not be read in several nights,
+    and what to do, in the language of ``env``."""
+    return (
+        env._(
+            "Packs of attachments that could not be read for more than one night: %s. "
+            "The backups that need them cannot be relied on.",
+            job.unread_packs,
+        ),
+        env._(
+            "Check the disk or the service behind the storage: the log of the run says "
+            "which packs, and why. Until then, rely on copies in another storage."
+        ),
+    )
+
+
 def new_in_words(job):
     """Return how much of an incremental backup its run has stored; "" for others."""
     copies = job.copy_ids
@@ -102,7 +120,8 @@ def new_in_words(job):
 def compose_mail(job, plan, recovered):
     """Return the values of the mail about a run, in the language of ``plan``."""
     local = job.with_env(plan.env)
-    state = "partial" if local.size_drop or local.bad_packs else local.state
+    found = local.size_drop or local.bad_packs or local.unread_packs
+    state = "partial" if found else local.state
     return {
         "title": summary_line(local, plan, recovered),
         "color": COLORS.get(state, GREEN),
@@ -125,6 +144,7 @@ def _problems(job):
     for found, in_words in (
         (job.size_drop, size_drop_in_words),
         (job.bad_packs, bad_packs_in_words),
+        (job.unread_packs, unread_packs_in_words),
     ):
         if found:
             why, todo = in_words(job, job.env)
