@@ -3,12 +3,15 @@ deleting them frees."""
 
 import os
 import re
+from dataclasses import replace
 
 from odoo import fields
 from odoo.tests import tagged
 
 from .. import odoo_config
+from ..engine.catalog.scan import read_sidecar
 from ..engine.errors.packs import PackDamaged, PackUnread
+from ..engine.manifest.names import sidecar_key
 from ..engine.messages import Size
 from ..engine.packs.readings import DAY, FILE, Readings
 from ..models.job.in_words import (
@@ -71,6 +74,16 @@ class TestNightly(IncrementalCase):
         again = self.backup(ONE)
         self.assertFalse(again.job_id.bad_packs)
         self.assertFalse(self.mails(again.job_id))
+
+    def test_a_changed_manifest_marks_no_other_backup(self):
+        first, second = self.backup(ONE), self.backup(ONE)
+        target = self.storage._get_storage()
+        (use,) = read_sidecar(target, sidecar_key(first.key)).packs
+        catalogue = second.job_id._run_context().catalogue
+        catalogue.note_bad_pack(self.storage, replace(use, sha256="0" * 64))
+        self.assertEqual((first.state, second.state), ("verified", "verified"))
+        catalogue.note_bad_pack(self.storage, use)
+        self.assertEqual((first.state, second.state), ("damaged", "damaged"))
 
     def test_the_run_that_finds_damage_stores_its_files_again(self):
         first = self.backup(ONE, TWO)
