@@ -335,8 +335,8 @@ class BackupMonitor(models.AbstractModel):
                 "gauge",
                 "Space that is left in a storage, when it was last asked.",
                 [
-                    (labels[storage.id], storage.free_space or None)
-                    for storage in storages
+                    (labels[storage.id], storage.free_space)
+                    for storage in storages.filtered("space_at")
                 ],
             ),
         ]

@@ -74,7 +74,7 @@ class TestExamples(AlertCase, HttpCase):
     def everything_has_happened(self):
         job, _mails = self.ended()
         job.archive_size = 5000
-        self.storage.free_space = 1e9
+        self.storage.write({"free_space": 1e9, "space_at": fields.Datetime.now()})
         tested = {"kind": "drill", "uuid": "tested", "state": "success"}
         job.copy({**tested, "date_end": fields.Datetime.now()})
 

@@ -16,8 +16,8 @@ from ..engine.errors.identity import (
     OriginalStillThere,
     TwoWriters,
 )
+from ..models.overview.forecast import forecasts
 from ..models.overview.problems import identity_problems
-from ..models.storage.space import days_until_full
 from .test_identity import IdentityCase
 
 
@@ -118,12 +118,19 @@ class TestOriginal(IdentityCase):
         self.assertIsNone(self.identities._objection())
 
     def test_the_days_until_the_storage_is_full(self):
-        self.assertIsNone(days_until_full(self.storage))
+        self.plan.storage_ids = self.storage
+        self.assertIsNone(self.full_in())
         for days in range(1, 5):
             date = fields.Datetime.now() - timedelta(days=days, minutes=1)
             self.store(days).write({"size": 10 << 20, "date": date})
-        self.storage.free_space = 100 << 20
-        self.assertEqual(days_until_full(self.storage), 10)
-        self.assertIn("10", self.storage.identity_problem)
+        self.storage.write({"free_space": 100 << 20, "space_at": fields.Datetime.now()})
+        days = self.full_in()
+        self.assertAlmostEqual(days, 10, delta=1)
+        self.storage.invalidate_recordset(["identity_problem"])
+        self.assertIn(f" {days} ", self.storage.identity_problem)
         found = identity_problems(self.env)
-        self.assertIn("10", found[0]["text"])
+        self.assertIn(f" {days} ", found[0]["text"])
+
+    def full_in(self):
+        """Return what the card of the storage says."""
+        return forecasts(self.plan, self.storage)[self.storage]["full_in"]

@@ -1,11 +1,13 @@
 """What the overview says of the days to come, and of the last night."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.tests import tagged
 
 from ..engine.progress import Progress
+from ..engine.storages.local.storage import LocalStorage
 from .test_backup_overview import OverviewCase
 
 MIB = 1 << 20
@@ -74,6 +76,30 @@ class TestOverviewForecast(OverviewCase):
         catalogue.note_listed(self.storage, Progress(), {})
         self.assertGreater(self.storage.free_space, 0)
         self.assertTrue(self.storage.space_at)
+
+    def test_a_full_disk_is_full(self):
+        """And not one that does not tell how much is free."""
+        self.plan.retention = "none"
+        job = self.back_up()
+        self.storage._get_own_storage().prepare()
+        here = {job.copy_ids.key: 5000}
+        catalogue = job._run_context().catalogue
+        for free, told, problems in (
+            (0, (0, 1), [("space", str(self.storage))]),
+            (None, (None, None), []),
+        ):
+            with patch.object(
+                LocalStorage, "_free_space", lambda _self, free=free: free
+            ):
+                catalogue.note_listed(self.storage, Progress(), here)
+            card = self.storage_card()
+            self.assertEqual((card["free"], card["full_in"]), told)
+            self.assertEqual(self.problems(), problems)
+            with patch.object(
+                LocalStorage, "_free_space", lambda _self, free=free: free
+            ):
+                self.storage._test()
+            self.assertEqual(bool(self.storage.space_at), free is not None)
 
     def test_a_card_says_what_has_grown(self):
         partner = '"public"."res_partner"'

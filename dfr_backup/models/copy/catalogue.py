@@ -15,6 +15,7 @@ from ...engine.manifest.names import PACK, sidecar_key
 from ...engine.messages import Message
 from ...runs import words
 from ...runs.records import DAMAGED
+from ..free_space import columns_of_space
 from ..moments import to_odoo_datetime
 from .states import MANIFEST_FACTS, PRESENT_STATES
 
@@ -104,7 +105,7 @@ class Catalogue:
         """Note how much is free, where the storage tells."""
         with contextlib.suppress(EngineError):
             free = storage._get_storage().free_space()
-            self._persist(storage, {"free_space": free or 0, "space_at": now})
+            self._persist(storage, columns_of_space(free, now))
 
     def note_bad_pack(self, storage, use):
         """Note that every backup of a storage is damaged that needs this pack as it

@@ -5,7 +5,7 @@ from odoo import api, models
 
 from .advice import DISMISSED, POINTS, advice_for, dismissed, setup_state, verdict
 from .cards import last_ended, open_runs, plan_card, storage_cards, storage_healths
-from .forecast import forecasts
+from .forecast import forecasts, full_in
 from .problems import (
     all_problems,
     loose_problems,
@@ -71,6 +71,11 @@ class BackupOverview(models.AbstractModel):
         alarms = [problem for problem in problems if problem["tone"] == "danger"]
         running = open_runs(env)
         return {"running": running[0] if running else False, "alarms": alarms}
+
+    @api.model
+    def _full_in(self, storages):
+        """Return in how many days nothing fits into each of these any more."""
+        return full_in(storages)
 
     # === BUTTONS === #
 

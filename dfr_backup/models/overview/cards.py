@@ -111,7 +111,7 @@ def storage_cards(env, healths, forecasts):
             "size": storage.copy_size,
             "packs_size": storage.packs_size,
             "unneeded_size": storage.unneeded_size,
-            "free": storage.free_space,
+            "free": storage.free_space if storage.space_at else None,
             "used": storage in used,
             **health,
             **forecasts[storage],

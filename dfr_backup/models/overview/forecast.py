@@ -9,6 +9,7 @@ from ...engine.policy.retention import Copy
 from ..copy.states import PRESENT_STATES
 from ..moments import from_odoo_datetime
 from ..plan.retention import rules_for
+from ..storage.backup_original_mixin import identity_error
 
 AHEAD = 30  # days
 RECENT = timedelta(days=30)  # whose backups say how large the next ones are
@@ -38,7 +39,8 @@ def forecasts(plans, storages):
     any more: None when not within a year, or when nobody knows how much is free. One
     query for all."""
     now = datetime.now(timezone.utc)
-    found = {storage: _series(plans, storage) for storage in storages}
+    stuck = _stuck(plans.env["backup.storage"].concat(*storages))
+    found = {storage: _series(plans, storage, storage in stuck) for storage in storages}
     copies = _copies(plans.env, found)
     return {
         storage: _forecast(storage, wanted, copies, now)
@@ -46,13 +48,30 @@ def forecasts(plans, storages):
     }
 
 
-def _series(plans, storage):
+def full_in(storages):
+    """Return in how many days nothing fits into each of these any more, as
+    ``forecasts`` does by the schedules of all plans."""
+    if not storages:
+        return {}
+    plans = storages.env["backup.plan"].search([("active", "=", True)])
+    found = forecasts(plans, storages)
+    return {storage: coming["full_in"] for storage, coming in found.items()}
+
+
+def _stuck(storages):
+    """Return those where nothing is deleted, because this database may be a copy."""
+    if not storages.env["backup.identity"]._objection(storages):
+        return storages.browse()  # as nearly always: asked once for all
+    return storages.filtered(identity_error)
+
+
+def _series(plans, storage, is_stuck):
     """Return the rules of each plan that will store there; None for those that keep
-    all."""
+    all, as all do where nothing is deleted."""
     if storage.is_foreign:
         return {}
     coming = plans.filtered(lambda p: storage in p.storage_ids and p.frequency in GAPS)
-    return {plan: _policy(plan, storage) for plan in coming}
+    return {plan: None if is_stuck else _policy(plan, storage) for plan in coming}
 
 
 def _policy(plan, storage):
@@ -125,8 +144,8 @@ def _as_retention_copy(copy):
 def _free(storage, known):
     """Return how many bytes are free, less what was stored since somebody looked; None
     when nobody knows."""
-    seen_at = storage.space_at or storage.last_test
-    if not (storage.free_space and seen_at):
+    seen_at = storage.space_at
+    if not seen_at:
         return None
     later = [
         copy.size + copy.new_size

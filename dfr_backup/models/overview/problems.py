@@ -9,8 +9,8 @@ from ..engine_messages import displayed, format_error, translate
 from ..job.in_words import kind_in_words, size_drop_in_words
 from ..pause import pause_problem
 from ..storage.location import sharing_in_words
-from ..storage.space import days_until_full
 from .cards import last_ended
+from .forecast import full_in
 from .loose_runs import bad_without_plan, what_it_was_about
 
 FULL_SOON = 7  # days
@@ -85,11 +85,8 @@ def _profile_error():
 
 def _days_until_full_in_words(env):
     storages = env["backup.storage"].search([("active", "=", True)])
-    left = {
-        storage: days
-        for storage in storages.filtered("identity_problem")
-        if (days := days_until_full(storage)) is not None
-    }
+    found = full_in(storages.filtered("identity_problem"))
+    left = {storage: days for storage, days in found.items() if days is not None}
     if not left:
         return ""
     first = min(left, key=left.get)

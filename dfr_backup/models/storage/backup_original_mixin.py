@@ -20,7 +20,6 @@ from ...engine.errors.identity import (
 )
 from ..engine_messages import format_error, translate_engine_errors
 from ..moments import from_odoo_datetime
-from .space import days_until_full
 
 
 class BackupOriginalMixin(models.AbstractModel):
@@ -69,9 +68,15 @@ class BackupOriginalMixin(models.AbstractModel):
     @api.depends("provider", "stranger_at", "original_key", "original_at")
     @api.depends_context("lang")
     def _compute_identity_problem(self):
-        for storage in self.sudo():
-            error = storage.id and _identity_error(storage)
-            storage.identity_problem = _identity_in_words(storage, error)
+        storages = self.sudo()
+        errors = {
+            storage: storage.id and identity_error(storage) for storage in storages
+        }
+        stuck = storages.filtered(errors.get)
+        full_in = self.env["backup.overview"]._full_in(stuck)
+        for storage, error in errors.items():
+            told = _identity_in_words(storage, error, full_in.get(storage))
+            storage.identity_problem = told
             storage.may_say_original = bool(error) and not storage._is_lent()
 
     @check_identity
@@ -102,10 +107,9 @@ class BackupOriginalMixin(models.AbstractModel):
         storage.write({"original_key": present.key, "original_at": now})
 
 
-def _identity_in_words(storage, error):
+def _identity_in_words(storage, error, days):
     if not error:
         return False
-    days = days_until_full(storage)
     full = days is not None and storage.env._(
         "Nothing is deleted meanwhile: at the current rate, the storage will be full "
         "in %s days.",
@@ -120,12 +124,12 @@ def _require_to_say(storage):
     command = odoo_config.moved_command(storage.env.cr.dbname)
     if storage._is_lent():
         raise OperatorDecides(storage=storage.name, command=command)
-    if not _identity_error(storage):
+    if not identity_error(storage):
         raise AlreadyOriginal(storage=storage.name)
     storage.env["backup.identity"]._require_original_gone()
 
 
-def _identity_error(storage):
+def identity_error(storage):
     """Return why nothing is deleted here because of who this database is."""
     error = not storage.is_foreign and storage.env["backup.identity"]._objection(
         storage

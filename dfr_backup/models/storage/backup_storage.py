@@ -20,6 +20,7 @@ from ..engine_messages import (
     translate,
     translate_engine_errors,
 )
+from ..free_space import columns_of_space
 from . import audited, pruning, setup
 from .form import columns_of_test, propose_name, show_test
 from .health import STATES, health_of
@@ -378,8 +379,7 @@ class BackupStorage(models.Model):
                 "expires_days": (found.expires_after or 0)
                 if found
                 else self.expires_days,
-                "free_space": space or 0,
-                "space_at": now,
+                **columns_of_space(space, now),
                 "prepared_at": self.prepared_at or (found and now),
             }
         )

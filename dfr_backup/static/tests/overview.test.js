@@ -30,7 +30,7 @@ function storage(values) {
         size: 10 * MIB,
         packs_size: 0,
         unneeded_size: 0,
-        free: 0,
+        free: null,
         used: true,
         state: "used",
         tone: "success",

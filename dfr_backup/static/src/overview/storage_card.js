@@ -34,14 +34,14 @@ export class StorageCard extends Component {
 
     get free() {
         const {free} = this.props.storage;
-        return free ? _t("%s free", formatBytes(free)) : "";
+        return free === null ? "" : _t("%s free", formatBytes(free));
     }
 
     /** How much of the room that there is for backups is taken, in percent. */
     get fill() {
         const {size, packs_size, free} = this.props.storage;
         const taken = size + packs_size;
-        return Math.round((100 * taken) / (taken + free));
+        return Math.round((100 * taken) / (taken + free || 1));
     }
 
     /** What it will hold, if backups go on as they do now. */
