@@ -140,6 +140,27 @@ class TestPlanWarnings(BackupCase):
         self.away.write({"own_retention": True, "retention": "none"})
         self.assertTrue(warnings.lifecycle_warning(self.plan))
 
+    def test_the_latest_stay_as_long_as_their_schedule_says(self):
+        """Of both warnings: what only counts backups is days, too."""
+        nothing = dict.fromkeys(("hourly", "daily", "weekly", "monthly", "yearly"), 0)
+        self.plan.storage_ids |= self.away
+        self.plan.write(
+            {
+                "retention": "custom",
+                **{f"keep_{name}": number for name, number in nothing.items()},
+                "keep_last": 60,
+                "keep_within_days": 0,
+                "keep_minimum": 1,
+            }
+        )
+        self.away.write({"s3_lock_mode": "GOVERNANCE", "s3_lock_days": 7})
+        self.away.sudo().expires_days = 7
+        self.assertTrue(warnings.lifecycle_warning(self.plan))
+        self.assertFalse(warnings.lock_warning(self.plan))
+        self.plan.frequency = "hourly"
+        self.assertFalse(warnings.lifecycle_warning(self.plan))
+        self.assertIn(" 3 ", warnings.lock_warning(self.plan))
+
     def test_a_lock_that_is_longer_than_the_plan_keeps(self):
         self.plan.storage_ids |= self.away
         self.away.write({"s3_lock_mode": "GOVERNANCE", "s3_lock_days": 400})

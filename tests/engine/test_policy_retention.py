@@ -378,6 +378,29 @@ def test_what_was_deleted_would_be_deleted_and_the_rest_stays(copies, policy, zo
         assert plan_retention(left, policy, zone, now).deletions == deletions[done:]
 
 
+# --- for how long
+# -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rules, hours, days",
+    [
+        ({"keep_last": 60}, 24, 60),
+        ({"keep_last": 60}, 1, 3),
+        ({"keep_last": 3, "minimum": 5}, 7 * 24, 35),
+        ({"hourly": 48}, 1, 2),
+        ({"daily": 7, "weekly": 4}, 24, 28),
+        ({"daily": 7}, 1, 7),
+        ({"daily": 7}, 7 * 24, 49),
+        ({"monthly": 3, "within_days": 100}, 24, 100),
+        ({"yearly": 2}, 24, 732),
+        ({"keep_last": 60, "daily": 5}, 0, 5),
+    ],
+)
+def test_days_that_the_oldest_copy_stays(rules, hours, days):
+    assert only(**rules).days_kept(timedelta(hours=hours)) == days
+
+
 # --- expiry
 # -----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ were verified.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
+from math import ceil
 from zoneinfo import ZoneInfo
 
 from ..errors import EngineError
@@ -32,6 +33,14 @@ PERIODS: dict[str, Callable[[datetime], str]] = {
     "weekly": lambda moment: moment.strftime("%G-W%V"),
     "monthly": lambda moment: moment.strftime("%Y-%m"),
     "yearly": lambda moment: moment.strftime("%Y"),
+}
+
+LONGEST_PERIOD = {
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+    "monthly": timedelta(days=31),
+    "yearly": timedelta(days=366),
 }
 
 
@@ -84,16 +93,18 @@ class Policy:
             self.keep_last + sum(_counts(self).values()), self.within_days, self.minimum
         )
 
-    def days_kept(self) -> int:
-        """Return for about how many days the oldest copy stays in the long run, as far
-        as that does not depend on how many there are in a day."""
-        return max(
-            self.within_days,
-            self.daily,
-            7 * self.weekly,
-            31 * self.monthly,
-            366 * self.yearly,
+    def days_kept(self, gap: timedelta) -> int:
+        """Return for about how many days the oldest copy stays in the long run, when a
+        backup is made every ``gap``. Nobody knows how often that is: a gap of 0; the
+        rules that only count backups are left out then."""
+        longest = max(
+            gap * max(self.keep_last, self.minimum),
+            *(
+                count * max(gap, LONGEST_PERIOD[rule])
+                for rule, count in _counts(self).items()
+            ),
         )
+        return max(self.within_days, ceil(longest / timedelta(days=1)))
 
 
 PRESETS = {

@@ -1,6 +1,8 @@
 """What is allowed in a plan and dangerous, and why. The form says it while it is
 changed."""
 
+from datetime import timedelta
+
 from odoo import fields
 
 from ...engine.errors import EngineError
@@ -174,7 +176,8 @@ def _days_locked(storage):
 def _days_kept(plan, storage):
     """Return for about how many days backups stay in a storage, None: for ever."""
     rules = storage if storage.own_retention else plan
-    return None if rules.retention == "none" else rules._policy().days_kept()
+    gap = timedelta(hours=INTERVALS.get(plan.frequency, 0))
+    return None if rules.retention == "none" else rules._policy().days_kept(gap)
 
 
 def encryption_warning(plan):
