@@ -25,6 +25,7 @@ from ..engine.storages.local.storage import LocalStorage
 from ..models.copy.downloading import download_path
 from ..models.job.catalogue import Copies
 from ..models.job.restores import Restores
+from ..models.moments import in_words
 from ..models.plan.copies import stored
 from ..models.plan.due import create_due_verifications
 from ..runs import words
@@ -557,6 +558,17 @@ class TestBackupCatalogue(CatalogueCase):
         now = fields.Datetime.now()
         first = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
         self.assertEqual(copy.expires_at, first + timedelta(hours=1))
+
+    def test_nothing_goes_before_a_pause_ends(self):
+        self.keep_two()
+        copies = [self.store(days) for days in range(4)]
+        self.plan.paused_until = fields.Datetime.now() + timedelta(days=30)
+        first = self.plan._next_after(fields.Datetime.now())
+        self.assertGreater(first, self.plan.paused_until)
+        self.assertEqual(copies[3].expires_at, first)
+        self.assertGreater(copies[0].expires_at, first)
+        shown = in_words(self.env, copies[0].expires_at)
+        self.assertIn(shown, self.plan.retention_preview)
 
     # === RIGHTS === #
 

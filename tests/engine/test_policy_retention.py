@@ -509,6 +509,18 @@ def test_expiry_follows_the_schedule_from_the_first_backup_on(
     assert first, "none has gone"
 
 
+def test_expiry_waits_for_the_end_of_a_pause():
+    schedule = Schedule("daily", 120)
+    pause = NOW + timedelta(days=30)
+    found = expires_at(daily_copies(3), only(keep_last=3), "UTC", NOW, schedule, pause)
+    first = next_time(schedule, pause)
+    assert found == {f"c{n}": first + timedelta(days=2 - n) for n in range(3)}
+    over = NOW - timedelta(days=1)
+    assert expires_at(
+        daily_copies(3), only(keep_last=3), "UTC", NOW, schedule, over
+    ) == expires_at(daily_copies(3), only(keep_last=3), "UTC", NOW, schedule)
+
+
 def test_months_to_come_are_months():
     schedule = Schedule("monthly", 120, 0, 31, "UTC")
     copies = [Copy("first", utc(2026, 11, 30, 2), True)]

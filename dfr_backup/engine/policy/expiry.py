@@ -28,21 +28,22 @@ def expires_at(
     tz: str,
     now: datetime,
     schedule: Schedule | None = None,
+    paused_until: datetime | None = None,
 ) -> dict[str, datetime | None]:
     """Return for each identifier the moment (UTC) of the run that will delete the copy.
 
     Future backups are taken to succeed at the times of the schedule, so the moment
-    moves when they do not. Without a schedule they come in the rhythm of the last ten
-    verified ones (the median of what lies between them). It is ``now`` for a copy that
-    the next cleanup deletes, and None for one that stays until somebody changes
-    something: protected, foreign, running, or all of them while retention refuses to
-    delete.
+    moves when they do not; none comes before ``paused_until``.
+    Without a schedule they come in the rhythm of the last ten verified ones (the median
+    of what lies between them). It is ``now`` for a copy that the next cleanup deletes,
+    and None for one that stays until somebody changes something: protected, foreign,
+    running, or all of them while retention refuses to delete.
     """
     copies = list(copies)
     decision = plan_retention(copies, policy, tz, now)
     if decision.refused:
         return {verdict.identifier: None for verdict in decision.verdicts}
-    future = _Future.of(copies, now, schedule)
+    future = _Future.of(copies, max(now, paused_until or now), schedule)
     forecast = _Forecast(copies, policy, ZoneInfo(tz), future)
     by_identifier = {copy.identifier: copy for copy in copies}
     found: dict[str, datetime | None] = {}

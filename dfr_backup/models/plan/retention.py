@@ -9,7 +9,7 @@ from ...engine.policy.expiry import expires_at
 from ...engine.policy.retention import Copy, plan_retention
 from ...engine.policy.schedule import next_time
 from ..engine_messages import translate
-from ..moments import in_words, to_odoo_datetime
+from ..moments import from_odoo_datetime, in_words, to_odoo_datetime
 from .copies import stored
 from .freed import freed_in_words
 
@@ -41,7 +41,7 @@ def fates(plan, storage):
     facts = [copy._as_retention_copy() for copy in copies]
     policy, now = rules_for(plan, storage)._policy(), _now()
     decision = plan_retention(facts, policy, plan.tz, now)
-    ends = expires_at(facts, policy, plan.tz, now, plan._schedule())
+    ends = _ends(plan, facts, policy, now)
     coming = _next_backup(plan)  # nothing is deleted before there is one
     return {
         int(verdict.identifier): (
@@ -51,6 +51,11 @@ def fates(plan, storage):
         for verdict in decision.verdicts
         for end in [ends[verdict.identifier]]
     }
+
+
+def _ends(plan, facts, policy, now):
+    paused_until = from_odoo_datetime(plan.paused_until)
+    return expires_at(facts, policy, plan.tz, now, plan._schedule(), paused_until)
 
 
 def _kept_anyway(plan, storage):
@@ -82,7 +87,7 @@ def preview(plan, storage):
     if refused:
         told = translate(plan.env, refused)
         return title + Markup("<p class='text-danger'>%s</p>") % told
-    ends = expires_at(facts, policy, plan.tz, _now(), plan._schedule())
+    ends = _ends(plan, facts, policy, _now())
     verdicts = _after_the_next(plan, facts, policy)
     going = [copies[v.identifier] for v in verdicts if not v.keep]
     freed = freed_in_words(storage._origin, going)
@@ -101,7 +106,9 @@ def _after_the_next(plan, facts, policy):
 def _next_backup(plan):
     """Return when the plan runs next; now, when somebody has to start it."""
     schedule, now = plan._schedule(), _now()
-    return next_time(schedule, now) if schedule else now
+    if not schedule:
+        return now
+    return next_time(schedule, max(now, from_odoo_datetime(plan.paused_until) or now))
 
 
 def _summary(env, going, copies):
