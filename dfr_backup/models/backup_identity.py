@@ -17,6 +17,8 @@ from ..engine.errors.runs import SwitchedOff
 from ..engine.identity import Identity
 from ..engine.ownership.originals import Original, find_standing, is_living
 from ..engine.ownership.strangers import find_stranger
+from ..engine.packs.listing import Listing
+from ..engine.progress import Progress
 from .moments import to_odoo_datetime
 
 _logger = logging.getLogger(__name__)
@@ -132,11 +134,12 @@ class BackupIdentity(models.AbstractModel):
             raise error
 
     @api.model
-    def _require_still_ours(self, storage, listing=None):
+    def _require_still_ours(self, storage, listing=None, progress=None):
         """Look whether nobody else stores in our name, before anything is deleted in
-        ``storage``, in its ``listing`` if somebody has it. Raise EngineError."""
+        ``storage``, in its ``listing`` if somebody has it. Raise EngineError, also what
+        ``progress`` does."""
         self._require_may_delete(storage)
-        self._look_for_strangers(storage, listing)
+        self._look_for_strangers(storage, listing, progress)
         self._require_may_delete(storage)
 
     @api.model
@@ -177,7 +180,7 @@ class BackupIdentity(models.AbstractModel):
             )
 
     @api.model
-    def _look_for_strangers(self, storage, listing=None):
+    def _look_for_strangers(self, storage, listing=None, progress=None):
         """Look whether a storage holds a backup that was stored in our name by a run
         that our history does not know, and note that. Raise EngineError."""
         now = fields.Datetime.now()  # what is stored from here on may not be seen
@@ -185,9 +188,11 @@ class BackupIdentity(models.AbstractModel):
         runs = {uuid for (uuid,) in self.env.cr.fetchall()}
         here = self._standing_in(storage)
         target = storage._get_storage()
-        if listing is None:
-            listing = [entry.key for entry in target.list()]
-        found = find_stranger(target, listing, runs, here)
+        progress = progress or Progress()
+        with target.reporting_to(progress):
+            if listing is None:
+                listing = list(Listing.of(target, progress).objects)
+            found = find_stranger(target, listing, runs, here)
         values = {"stranger_key": False, "stranger_at": False, "last_look": now}
         if found:
             taken = to_odoo_datetime(found.taken_at)

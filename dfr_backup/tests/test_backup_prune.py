@@ -1,5 +1,6 @@
 """Packs that no backup needs: when they are deleted, and what the catalogue says."""
 
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from unittest.mock import patch
@@ -11,17 +12,27 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
 from ..console import pruning as command
+from ..engine.errors.other import NotLookedInTime
 from ..engine.errors.packs import CopyNotListed, KeepsEverything
 from ..engine.errors.storage import ReadOnlyStorage
 from ..engine.manifest.names import sidecar_key
 from ..engine.packs.prune import Unneeded
+from ..engine.storages.base import StoredObject
 from ..engine.storages.local.storage import LocalStorage
 from ..models.job import alerts
 from ..models.overview.problems import plan_problems
 from ..models.storage import pruning
+from ..wizards import backup_prune_wizard
 from .common import BackupCase
 
 PACK = Unneeded("0f5bd1f6-files-0123456789abcdef01234567.zip", 300, None, False)
+
+
+def slow_list(_storage):
+    """List for five seconds what is none of ours."""
+    for number in range(50):
+        time.sleep(0.1)
+        yield StoredObject(f"other-{number}", 1, datetime.now(timezone.utc))
 
 
 @tagged("post_install", "-at_install")
@@ -195,13 +206,28 @@ class TestPrune(BackupCase):
         self.backed_up()
         since = datetime.now(timezone.utc)
         found = [PACK, replace(PACK, since=since), replace(PACK, size=70, due=True)]
-        with patch.object(pruning, "look", lambda _storage: found):
+        with patch.object(pruning, "look", lambda *_about: found):
             action = self.storage.action_ask_prune()
             wizard = self.env[action["res_model"]].browse(action["res_id"])
             self.assertEqual((wizard.now_packs, wizard.now_size), (1, 70))
             self.assertEqual((wizard.later_packs, wizard.later_size), (2, 600))
             self.assertFalse(wizard.problem or wizard.has_lost)
         self.assertFalse(self.prunes())
+        run = self.prunes().browse(wizard.action_prune()["res_id"])
+        self.assertEqual(run.step_ids.storage_id, self.storage)
+
+    def test_look_that_takes_too_long_ends(self):
+        """And the prune can be started all the same, by a run that has the time."""
+        self.backed_up()
+        with (
+            patch.object(backup_prune_wizard, "LOOK_SECONDS", 0.5),
+            patch.object(LocalStorage, "list", slow_list),
+        ):
+            action = self.storage.action_ask_prune()
+            wizard = self.env[action["res_model"]].browse(action["res_id"])
+            self.assertEqual(wizard.problem_code, NotLookedInTime.code)
+        self.assertTrue(wizard.is_unknown)
+        self.assertFalse(wizard.has_lost)
         run = self.prunes().browse(wizard.action_prune()["res_id"])
         self.assertEqual(run.step_ids.storage_id, self.storage)
 

@@ -1,11 +1,14 @@
 from odoo import api, fields, models
 
 from ..engine.errors import EngineError
+from ..engine.errors.other import NotLookedInTime
 from ..engine.errors.packs import CopyNotListed
 from ..models.actions import form_action
 from ..models.backup_audit import asks_password
 from ..models.engine_messages import format_error
 from ..models.storage import pruning
+
+LOOK_SECONDS = 20  # a request has 120 in a usual Odoo
 
 
 class BackupPruneWizard(models.TransientModel):
@@ -22,17 +25,22 @@ class BackupPruneWizard(models.TransientModel):
     later_packs = fields.Integer("Deleted Later", compute="_compute_look")
     later_size = fields.Float(compute="_compute_look")
     has_lost = fields.Boolean(compute="_compute_look")
+    is_unknown = fields.Boolean(
+        compute="_compute_look",
+        help="There was no time to look at all of the storage.",
+    )
 
     @api.depends("storage_id")
     def _compute_look(self):
         for wizard in self:
             found, error = [], None
             try:
-                found = pruning.look(wizard.storage_id.sudo())
+                found = pruning.look(wizard.storage_id.sudo(), LOOK_SECONDS)
             except EngineError as problem:
                 error = problem
             wizard.problem = error and format_error(self.env, error)
             wizard.problem_code = error and error.code
+            wizard.is_unknown = isinstance(error, NotLookedInTime)
             wizard.has_lost = isinstance(error, CopyNotListed)
             due = [pack.size for pack in found if pack.due]
             others = [pack.size for pack in found if not pack.due]

@@ -300,6 +300,26 @@ def test_look_changes_nothing_and_says_what_a_prune_does(
     assert look() == []
 
 
+def test_look_can_be_cancelled_while_packs_are_asked_for(
+    server, storage, names, unneeded
+):
+    """Once all backups are read, and each pack that none needs is looked into."""
+    asked = []
+
+    class Watching(Progress):
+        def tick(self):
+            asked.append(None)
+
+    def count():
+        asked.clear()
+        server.looking().look(storage.now, Watching())
+        return len(asked)
+
+    before = count()
+    del storage.objects[unneeded]
+    assert count() == before - 2, "one less to list, and one less to look into"
+
+
 # === WHAT STOPS IT === #
 
 

@@ -132,6 +132,14 @@ class PolicyUnusable(PermanentError, code="OTHER-19"):
     remedy = _("Correct the plan's retention.")
 
 
+class NotLookedInTime(EngineError, code="OTHER-160"):
+    template = _("The storage could not be looked at within %(seconds)s seconds.")
+    remedy = _(
+        "You can prune it without knowing how much is deleted: the run takes the time "
+        "that it needs."
+    )
+
+
 class ManifestTooLarge(PermanentError, code="OTHER-70"):
     template = _(
         "The manifest of the backup is too large to be read again, even without the "

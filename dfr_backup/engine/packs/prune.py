@@ -70,7 +70,7 @@ class Prune:
     def look(self, now: datetime, progress: Progress) -> list[Unneeded]:
         """Return what no backup needs, and change nothing. Raise as ``prune`` does."""
         listing, needs = self._read(progress)
-        return self._unneeded(listing, needs, now)
+        return self._unneeded(listing, needs, now, progress)
 
     def prune(self, progress: Progress, pruned: Pruned) -> None:
         """Delete what was condemned for long enough, and condemn what is not needed;
@@ -84,7 +84,7 @@ class Prune:
         listing, needs = self._read(progress)
         now = self._now()
         self._remove_leftovers(listing, now)
-        pruned.left = unneeded = self._unneeded(listing, needs, now)
+        pruned.left = unneeded = self._unneeded(listing, needs, now, progress)
         self._condemn(listing, unneeded, now, pruned)
         for pack in [pack for pack in unneeded if pack.due]:
             self._require_unchanged(listing, pack.key, progress)
@@ -110,11 +110,12 @@ class Prune:
     # === WHAT IS NOT NEEDED === #
 
     def _unneeded(
-        self, listing: Listing, needs: Needs, now: datetime
+        self, listing: Listing, needs: Needs, now: datetime, progress: Progress
     ) -> list[Unneeded]:
         """Return our own packs that no backup needs."""
         found = []
         for stored in listing.packs():
+            progress.tick()
             key = stored.key
             if key not in needs.packs and self._is_own(listing, key):
                 condemned = listing.objects.get(condemned_key(key))

@@ -8,11 +8,13 @@ from odoo import fields
 from odoo.exceptions import UserError
 
 from ... import odoo_config
-from ...engine.errors import EngineError
+from ...engine.errors import Cancelled, EngineError
+from ...engine.errors.other import NotLookedInTime
 from ...engine.packs.needed import KnownCopy, are_nowhere
 from ...engine.packs.owner import Owner, Place
 from ...engine.packs.prune import Prune
 from ...engine.progress import Progress
+from ...engine.storages.cancel import time_is_up
 from ...runs.prune import PruneRun
 from ..packs_obstacle import obstacle_in
 from ..states import OPEN_STATES
@@ -22,13 +24,13 @@ NOTED = ["|", ("manifest_sha256", "!=", False), ("incremental", "=", True)]
 AGAIN = timedelta(hours=20)  # a daily plan's runs do not begin on the second
 
 
-def require_prunable(storage):
+def require_prunable(storage, progress=None):
     """Raise the EngineError of why no packs are deleted in a storage."""
     storage._get_own_storage()
     obstacle = obstacle_in(storage)
     if obstacle:
         raise obstacle
-    storage.env["backup.identity"]._require_still_ours(storage)
+    storage.env["backup.identity"]._require_still_ours(storage, progress=progress)
 
 
 def owner_in(storage):
@@ -97,14 +99,25 @@ def note_unneeded(storage, packs):
     storage.env["backup.job"]._persist(storage, values)
 
 
-def look(storage):
+def look(storage, seconds=None):
     """Return what no backup needs in a storage, and change nothing there. Raise
-    EngineError."""
-    require_prunable(storage)
+    EngineError: NotLookedInTime after so many seconds."""
+    if not seconds:
+        return _look(storage, Progress())
+    tick = time_is_up(seconds)
+    try:
+        return _look(storage, Progress(lambda _progress: tick()))
+    except Cancelled as error:
+        raise NotLookedInTime(seconds=seconds) from error
+
+
+def _look(storage, progress):
+    require_prunable(storage, progress)
     index = odoo_config.packs_path(storage.place_id or "")  # nobody looks into it
     place = Place(storage._get_storage(), index)
     prune = Prune(place, owner_in(storage), known_copies(storage))
-    return prune.look(datetime.now(timezone.utc), Progress())
+    with place.storage.reporting_to(progress):
+        return prune.look(datetime.now(timezone.utc), progress)
 
 
 def with_packs(storages):
