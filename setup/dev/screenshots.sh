@@ -61,6 +61,7 @@ content past
 both
 quietly odoo backup drill -d "$name" --plan "Database, every hour"
 quietly odoo backup drill -d "$name" --plan "Every night"
+content settle
 
 say "The pictures"
 port=$(free_port)

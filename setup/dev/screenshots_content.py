@@ -1,8 +1,8 @@
 """Fed to ``odoo shell``: a company whose backups have a past.
 
 Two plans and two storages; each run of the past is a real one of today, moved back in
-time. Called twice: PART=plans sets up what is to run, and PART=past makes the history
-of what ran since.
+time. Called three times: PART=plans sets up what is to run, PART=past makes the history
+of what ran since, and PART=settle lets it be whole.
 """
 
 import os
@@ -23,7 +23,7 @@ FAR = os.environ["FAR_SERVER"]
 
 def plans():
     """Leave two plans and two storages, and nothing of what the demo has done."""
-    for table in ("backup_copy", "backup_step", "backup_job"):
+    for table in ("backup_copy", "backup_backup", "backup_step", "backup_job"):
         env.cr.execute(f"DELETE FROM {table}")
     env["ir.config_parameter"].set_param("database.uuid", str(uuid.uuid4()))
     env["ir.config_parameter"].set_param(
@@ -149,13 +149,21 @@ def clone(job, start, days):
         factor,
         new,
     )
+    digest = uuid.uuid4().hex * 2
+    about = {"job_id": new, "name": key, "sha256": digest}
+    parents = {
+        one: copy_row("backup_backup", one.id, shift, **about)
+        for one in job.copy_ids.backup_id
+    }
+    run("UPDATE backup_backup SET size = size * %s WHERE job_id = %s", factor, new)
     for stored in job.copy_ids:
-        made = copy_row("backup_copy", stored.id, shift, job_id=new, key=key)
+        about = {"job_id": new, "key": key, "backup_id": parents[stored.backup_id]}
+        made = copy_row("backup_copy", stored.id, shift, **about)
         run(
             "UPDATE backup_copy SET size = size * %s, sha256 = %s, signature = 'ours'"
             " WHERE id = %s",
             factor,
-            uuid.uuid4().hex * 2,
+            digest,
             made,
         )
     if days == 19:
@@ -186,6 +194,11 @@ def fail(job, steps, state, kinds, storage):
         f"DELETE FROM backup_copy WHERE job_id = %s{where}",
         job,
         *([storage.id] if storage else []),
+    )
+    run(
+        "DELETE FROM backup_backup b WHERE job_id = %s"
+        " AND NOT EXISTS (SELECT FROM backup_copy WHERE backup_id = b.id)",
+        job,
     )
 
 
@@ -224,6 +237,7 @@ def forget(jobs):
             for name in (stored.key, stored.key.removesuffix(".zip") + ".json"):
                 storage.delete(name)
         run("DELETE FROM backup_copy WHERE job_id = %s", job.id)
+        run("DELETE FROM backup_backup WHERE job_id = %s", job.id)
         run("DELETE FROM backup_step WHERE job_id = %s", job.id)
         run("DELETE FROM backup_job WHERE id = %s", job.id)
     env.invalidate_all()
@@ -250,9 +264,15 @@ def expire():
             env.invalidate_all()
 
 
+def settle():
+    """The last look at the storages found no files of the nights that were made up."""
+    copies = env["backup.copy"].search([("state", "=", "missing")])
+    env["backup.job"]._persist(copies, {"state": "verified"})
+
+
 def run(query, *parameters):
     env.cr.execute(query, parameters)
 
 
-{"plans": plans, "past": past}[os.environ["PART"]]()
+{"plans": plans, "past": past, "settle": settle}[os.environ["PART"]]()
 env.cr.commit()
