@@ -648,6 +648,19 @@ class TestBackupAlerts(AlertCase):
             self.assertFalse(self.mails_of(announce), "and once")
         self.assertFalse(job.withheld)
 
+    def test_a_snooze_ends_with_one_email_and_not_with_all_of_them(self):
+        self.plan.alert_success = True
+        self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=4)
+        self.ended()
+        for _number in range(3):
+            job, _mails = self.ended(dump_database="failure")
+        announce = self.env["backup.job"]._announce_forgotten
+        with self.in_hours(5):
+            mails = self.mails_of(announce)
+        self.assertEqual(len(mails), len(alert_recipients(self.plan)))
+        self.assertIn(job.name, mails[0].body_html)
+        self.assertFalse(self.env["backup.job"].search([("withheld", "=", True)]))
+
     def test_what_is_well_again_is_not_told_after_a_snooze(self):
         self.plan.snoozed_until = fields.Datetime.now() + timedelta(hours=4)
         self.ended(dump_database="failure")

@@ -53,12 +53,13 @@ def announce_forgotten(jobs):
 
 
 def announce_withheld(jobs):
-    """Tell what a snooze has held back, once it is over and unless all is well again:
-    what a run has found only once would never be told otherwise."""
-    for job in jobs.search([("withheld", "=", True)]):
+    """Tell what a snooze has held back, once it is over: of the runs of a kind that
+    did not end well only the newest, and none when all is well again."""
+    told = set()
+    for job in jobs.search([("withheld", "=", True)], order="id desc"):
         if not job.plan_id._is_snoozed() and try_lock(job):
             job.withheld = False
-            if job._may_speak() and not _is_well_again(job):
+            if job._may_speak() and not _is_outdated(job, told):
                 _tell_people(job, job.plan_id.sudo())
 
 
@@ -74,9 +75,21 @@ def _tell_people(job, plan):
             _say_in_chat(job, lambda plan: compose_mail(job, plan, False))
 
 
-def _is_well_again(job):
-    is_bad = job.state in BAD_STATES
-    return is_bad and job.kind not in (job.plan_id.sudo().alarm_kinds or ())
+def _is_alarming(job):
+    """Tell whether a run has found something wrong: what it has found only once would
+    never be told again."""
+    return job.state in BAD_STATES or is_shrinking_news(job) or _found_damage(job)
+
+
+def _is_outdated(job, told):
+    """Tell whether a bad run says nothing new: a later one of its kind was good, or is
+    among those that were ``told``."""
+    if job.state not in BAD_STATES:
+        return False
+    kind = (job.plan_id, job.kind)
+    is_old = kind in told or job.kind not in (job.plan_id.sudo().alarm_kinds or ())
+    told.add(kind)
+    return is_old
 
 
 def due_moments(jobs):
@@ -102,7 +115,7 @@ def announce(job):
         wanted = is_worth_a_mail(_ended(job), recovered, _wishes_of(plan))
         is_snoozed = plan._is_snoozed()
         is_told = wanted and not is_snoozed
-        withheld = is_snoozed and (wanted or job.state in BAD_STATES)
+        withheld = is_snoozed and _is_alarming(job)
         if is_told:
             mails = make_mails(plan, lambda plan: compose_mail(job, plan, recovered))
     with plan._harmless():
