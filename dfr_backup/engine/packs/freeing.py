@@ -4,7 +4,7 @@ from what this server remembers of each backup and of each pack."""
 import json
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..fileio.durable import write_private
@@ -85,5 +85,6 @@ def _unwanted(index: Path, uses: Sequence[PackUse]) -> int:
     if pack is None:  # files are much alike, where nobody knows more
         most = max(8 * len(use.wanted or b"") for use in uses)
         return size - size * bits.bit_count() // most
-    kept = sum(h.size for n, h in enumerate(pack.held()) if bits >> n & 1)
+    union = replace(uses[0], wanted=bits.to_bytes(len(uses[0].wanted or b""), "little"))
+    kept = sum(h.size for n, h in enumerate(pack.held()) if union.wants(n))
     return size - size * kept // max(pack.about.total, 1)
