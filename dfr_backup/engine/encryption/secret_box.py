@@ -59,6 +59,26 @@ class Key:
 
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose).derive(self.value)
 
+    def encrypt(self, data: bytes, bound: bytes) -> bytes:
+        """Return the data encrypted (AES-256-GCM) and ``bound`` to its place."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._cipher().encrypt(nonce, data, bound)
+
+    def decrypt(self, data: bytes, bound: bytes) -> bytes | None:
+        """Return what was encrypted; None when that was done with another key or for
+        another place, or it is damaged."""
+        from cryptography.exceptions import InvalidTag
+
+        nonce, encrypted = data[:NONCE_BYTES], data[NONCE_BYTES:]
+        with contextlib.suppress(InvalidTag, ValueError):
+            return self._cipher().decrypt(nonce, encrypted, bound)
+        return None
+
+    def _cipher(self) -> "AESGCM":
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self.value)
+
 
 @dataclass(frozen=True)
 class LoadedKey:
@@ -99,12 +119,9 @@ class SecretBox:
         """
         if not owner:
             raise NoOwner()
-        nonce = os.urandom(NONCE_BYTES)
         bound = _bound(context, owner)
-        encrypted = _cipher(self._keys[0]).encrypt(
-            nonce, secret.encode(*ENCODING), bound
-        )
-        return f"{_prefix(owner)}{base64.urlsafe_b64encode(nonce + encrypted).decode()}"
+        encrypted = self._keys[0].encrypt(secret.encode(*ENCODING), bound)
+        return f"{_prefix(owner)}{base64.urlsafe_b64encode(encrypted).decode()}"
 
     def decrypt(self, token: str, context: str, owner: str) -> str:
         """Return the secret in ``token``.
@@ -126,8 +143,6 @@ class SecretBox:
         return self._decrypt(token, _prefix(owner), _bound(context, owner))
 
     def _decrypt(self, token: str, prefix: str, bound: bytes) -> str | None:
-        from cryptography.exceptions import InvalidTag
-
         try:
             if not token.startswith(prefix):
                 return None
@@ -136,10 +151,11 @@ class SecretBox:
             return None
         if prefix + base64.urlsafe_b64encode(data).decode() != token:
             return None  # its last character has bits that no byte is made of
-        for key in self._keys if len(data) > NONCE_BYTES else ():
-            with contextlib.suppress(InvalidTag, ValueError):
-                nonce, encrypted = data[:NONCE_BYTES], data[NONCE_BYTES:]
-                return _cipher(key).decrypt(nonce, encrypted, bound).decode(*ENCODING)
+        for key in self._keys:
+            secret = key.decrypt(data, bound)
+            if secret is not None:
+                with contextlib.suppress(ValueError):
+                    return secret.decode(*ENCODING)
         return None
 
 
@@ -237,9 +253,3 @@ def _require_private(descriptor: int, file: Path) -> Message:
         return NOTHING
     os.fchmod(descriptor, mode & 0o700)
     return Message(READABLE, file=file.name, mode=f"{mode:04o}")
-
-
-def _cipher(key: Key) -> "AESGCM":
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    return AESGCM(key.value)

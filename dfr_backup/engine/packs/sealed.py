@@ -1,16 +1,11 @@
 """What this server remembers of encrypted packs, sealed: whoever reads the disk, or a
 copy of it, learns no names from it."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from ..encryption.secret_box import NONCE_BYTES
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from ..encryption.secret_box import NONCE_BYTES, Key
 
 PURPOSE = b"dfr_backup index of packs 1"
 TAG_BYTES = 16
@@ -23,28 +18,19 @@ class NotSealed(ValueError):
 
 @dataclass(frozen=True)
 class Seal:
-    """Seals pieces by a key of 32 bytes, each for its place: AES-256-GCM."""
+    """Seals pieces by a key of 32 bytes, each for its place."""
 
     key: bytes = field(repr=False)
 
     def close(self, piece: bytes, place: str) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher().encrypt(nonce, piece, place.encode())
+        return Key(self.key).encrypt(piece, place.encode())
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """Raise NotSealed when it is not what was sealed there, by this key."""
-        from cryptography.exceptions import InvalidTag
-
-        nonce, piece = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-        try:
-            return self._cipher().decrypt(nonce, piece, place.encode())
-        except (InvalidTag, ValueError):  # or too short to be any
-            raise NotSealed("it was sealed by another key, or is damaged") from None
-
-    def _cipher(self) -> "AESGCM":
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        return AESGCM(self.key)
+        piece = Key(self.key).decrypt(sealed, place.encode())
+        if piece is None:
+            raise NotSealed("it was sealed by another key, or is damaged")
+        return piece
 
 
 def which_opens(seals: Sequence[Seal], sealed: bytes, place: str) -> Seal:
