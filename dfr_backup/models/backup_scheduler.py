@@ -15,8 +15,8 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, fields, models
 
 from .. import odoo_config
+from ..engine.policy.schedule import SHORTEST_GAP
 from ..engine.policy.scheduler import (
-    GAPS,
     Action,
     is_too_far,
     judge_action,
@@ -114,7 +114,7 @@ class BackupScheduler(models.AbstractModel):
     @api.model
     def _shortest_gap(self):
         plans = self.env["backup.plan"].sudo().search([("next_run", "!=", False)])
-        return min((GAPS[plan.frequency] for plan in plans), default=None)
+        return min((SHORTEST_GAP[plan.frequency] for plan in plans), default=None)
 
     # === WHAT HEALS IT === #
 

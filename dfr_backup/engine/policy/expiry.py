@@ -9,14 +9,9 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from .retention import PERIODS, Copy, Policy, Reason, plan_retention
-from .schedule import Schedule, next_time
+from .schedule import LONGEST_GAP, Schedule, next_time
 
 DEFAULT_GAP = timedelta(days=1)  # between two backups, while there are fewer than two
-GAPS = {
-    "hourly": timedelta(hours=1),
-    "daily": timedelta(days=1),
-    "weekly": timedelta(days=7),
-}
 MOST_MONTHS = 1200  # that are looked ahead
 SMALLEST_GAP = timedelta(minutes=1)
 RECENT = 10  # verified copies that tell the rhythm
@@ -76,8 +71,8 @@ class _Future:
         taken = [moment.astimezone(timezone.utc) for moment in taken]
         if schedule:
             first = next_time(schedule, now).astimezone(timezone.utc)
-            if schedule.frequency in GAPS:
-                return cls(taken, first, GAPS[schedule.frequency])
+            if schedule.frequency != "monthly":
+                return cls(taken, first, LONGEST_GAP[schedule.frequency])
             return _MonthlyFuture(taken, first, DEFAULT_GAP, schedule)
         recent = taken[-RECENT:]
         gaps = [(b - a).total_seconds() for a, b in pairwise(recent)]

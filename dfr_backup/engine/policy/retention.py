@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from ..errors import EngineError
 from ..errors.other import ClockBehind, ClocksDisagree, PolicyUnusable
 from ..messages import NOTHING, Joined, Message, _
+from .schedule import LONGEST_GAP
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 LARGEST = 10_000  # of any number in a policy
@@ -35,13 +36,7 @@ PERIODS: dict[str, Callable[[datetime], str]] = {
     "yearly": lambda moment: moment.strftime("%Y"),
 }
 
-LONGEST_PERIOD = {
-    "hourly": timedelta(hours=1),
-    "daily": timedelta(days=1),
-    "weekly": timedelta(days=7),
-    "monthly": timedelta(days=31),
-    "yearly": timedelta(days=366),
-}
+LONGEST_PERIOD = {**LONGEST_GAP, "yearly": timedelta(days=366)}
 
 
 class EqualCopies(ValueError):

@@ -7,6 +7,14 @@ from datetime import date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 QUIET = range(60, 300)  # minutes of the day
+_EQUAL = {
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(weeks=1),
+}
+# between two runs, by frequency
+SHORTEST_GAP = {**_EQUAL, "monthly": timedelta(days=28)}
+LONGEST_GAP = {**_EQUAL, "monthly": timedelta(days=31)}
 
 
 class UnknownFrequency(ValueError):

@@ -17,12 +17,6 @@ from ..errors.runs import (
 NET = timedelta(hours=1)  # so often the action looks, whatever happens
 SLACK = timedelta(minutes=5)
 LATE = timedelta(hours=1)
-GAPS = {  # between two runs of a plan
-    "hourly": timedelta(hours=1),
-    "daily": timedelta(days=1),
-    "weekly": timedelta(weeks=1),
-    "monthly": timedelta(days=28),
-}
 FAILURES = 2  # in a row: a single one is tried again within a minute
 
 

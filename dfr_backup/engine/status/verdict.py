@@ -18,7 +18,8 @@ from ..errors.server import (
     PlanLate,
 )
 from ..policy.overdue import Scheduler, judge
-from ..policy.scheduler import GAPS, judge_action
+from ..policy.schedule import SHORTEST_GAP
+from ..policy.scheduler import judge_action
 from .databases import Listed
 from .facts import Facts, Plan, module_waits
 
@@ -172,7 +173,7 @@ def _server_wide(
         problem = module_waits(database, facts.waiting_module)
         found.append(("blocked", problem))
         return found
-    gaps = (GAPS[p.frequency] for p in facts.plans if p.active and p.next_run)
+    gaps = (SHORTEST_GAP[p.frequency] for p in facts.plans if p.active and p.next_run)
     wrong = judge_action(facts.action, min(gaps, default=None), now)
     return [*found, ("scheduler", wrong)] if wrong else found
 

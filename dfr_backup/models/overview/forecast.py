@@ -6,6 +6,7 @@ from odoo import fields
 
 from ...engine.policy.forecast import Series, Trend, days_until_full, growth
 from ...engine.policy.retention import Copy
+from ...engine.policy.schedule import LONGEST_GAP
 from ..copy.states import PRESENT_STATES
 from ..moments import from_odoo_datetime
 from ..plan.retention import rules_for
@@ -25,12 +26,7 @@ FACTS = (
     "protected",
     "incremental",
 )
-GAPS = {
-    "hourly": timedelta(hours=1),
-    "daily": timedelta(days=1),
-    "weekly": timedelta(days=7),
-    "monthly": timedelta(days=30.4),
-}
+GAPS = {**LONGEST_GAP, "monthly": timedelta(days=30.4)}  # on average
 
 
 def forecasts(plans, storages):

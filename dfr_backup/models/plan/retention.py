@@ -76,7 +76,7 @@ def preview(plan, storage):
     kept = _kept_anyway(plan, storage)
     if kept:
         return title + Markup("<p>%s</p>") % _sentence(kept)
-    policy = (storage if storage.own_retention else plan)._policy()
+    policy = rules_for(plan, storage)._policy()
     if policy.problems():
         return title + Markup("<p class='text-danger'>%s</p>") % " ".join(
             translate(plan.env, problem) for problem in policy.problems()

@@ -6,15 +6,11 @@ from datetime import timedelta
 from odoo import fields
 
 from ...engine.errors import EngineError
+from ...engine.policy.schedule import LONGEST_GAP
 from ..engine_messages import format_error
 from .incremental import obstacle_of
+from .retention import rules_for
 
-INTERVALS = {
-    "hourly": 1,
-    "daily": 24,
-    "weekly": 7 * 24,
-    "monthly": 31 * 24,
-}  # hours, at most
 FEW = 3  # copies: with fewer, a fault that is noticed late is in all of them
 
 
@@ -77,13 +73,14 @@ def schedule_warning(plan):
             "No alert is sent when backups stop: the time limit of “Alert if no "
             "verified backup” is 0."
         )
-    if plan.promise_hours <= INTERVALS[plan.frequency]:
+    hours = LONGEST_GAP[plan.frequency] // timedelta(hours=1)
+    if plan.promise_hours <= hours:
         return plan.env._(
             "“Alert if no verified backup” is set to %(hours)s hours, but runs can be "
             "%(interval)s hours apart: the plan will be called overdue although "
             "nothing is wrong.",
             hours=plan.promise_hours,
-            interval=INTERVALS[plan.frequency],
+            interval=hours,
         )
     return False
 
@@ -175,9 +172,9 @@ def _days_locked(storage):
 
 def _days_kept(plan, storage):
     """Return for about how many days backups stay in a storage, None: for ever."""
-    rules = storage if storage.own_retention else plan
-    gap = timedelta(hours=INTERVALS.get(plan.frequency, 0))
-    return None if rules.retention == "none" else rules._policy().days_kept(gap)
+    rules = rules_for(plan, storage)
+    gap = LONGEST_GAP.get(plan.frequency, timedelta(0))
+    return rules._policy().days_kept(gap) if rules else None
 
 
 def encryption_warning(plan):
