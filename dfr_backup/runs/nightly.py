@@ -34,16 +34,15 @@ def read_packs(
     try:
         nightly.read(now, night, progress)
     finally:
-        for key, error in night.damaged.items():
-            location = place.storage.location("")
-            damaged = PackDamaged(pack=key, location=location, problem=error)
-            progress.warn(damaged.in_full)
         _tell(night, place.storage.location(""), progress)
         if night.nights:
             context.catalogue.note_unread_packs(len(night.nights))
 
 
 def _tell(night: Night, location: str, progress: Progress) -> None:
+    for key, damage in night.damaged.items():
+        found = PackDamaged(pack=key, location=location, problem=damage)
+        progress.warn(found.in_full)
     for key, error in night.unread.items():
         told: Text = Message(words.PROBLEM_AT, where=key, problem=error.in_full)
         if nights := night.nights.get(key):

@@ -29,7 +29,6 @@ class ScanRun(Run):
         there."""
         target = storage._get_storage()
         sizes: dict[str, int] = {}  # of the packs that any backup needs
-
         owner, room = self.context.packs.owner(storage), MOST_REMEMBERED
 
         def note_needs(sidecar: Sidecar) -> None:

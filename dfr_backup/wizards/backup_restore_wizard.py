@@ -148,11 +148,13 @@ class BackupRestoreWizard(models.TransientModel):
         """Return the newest trusted backup of the same database that has its
         attachments. A zip of Odoo does not say whose it is."""
         uuid = self.copy_id.database_uuid
-        same = [("database_uuid", "=", uuid), ("database_uuid", "!=", False)]
+        if not uuid:
+            return self.env["backup.copy"]
+        same = [("database_uuid", "=", uuid)]
         there = [("state", "in", PRESENT_STATES), ("complete", "=", True)]
         contents = [("contents", "like", "database"), ("contents", "like", "filestore")]
         found = self.env["backup.copy"].search([*same, *there, *contents])
-        return found.filtered("is_trusted")[:1] if uuid else found.browse()
+        return found.filtered("is_trusted")[:1]
 
     @api.depends("purpose")
     def _compute_by_purpose(self):

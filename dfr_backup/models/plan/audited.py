@@ -55,15 +55,16 @@ def texts(plan):
 
 def values(plan):
     """Return what ``weakens`` compares: {action: value}."""
+    backups, pause = has_backups(plan), long_pause(plan)
     return {
         "storages": set(plan.storage_ids.ids),
         "destination": (far_storages(plan), used_storages(plan.env)),
         "encryption": plan.encryption,
-        "keys": (*_readers(plan), has_backups(plan)),
+        "keys": (*_readers(plan), backups),
         "retention": kept(plan),
         "contents": set(_contents(plan)),
-        "schedule": (plan.frequency, has_backups(plan), long_pause(plan)),
-        "pause": (plan.paused_until or NOT, has_backups(plan) and long_pause(plan)),
+        "schedule": (plan.frequency, backups, pause),
+        "pause": (plan.paused_until or NOT, backups and pause > NOT),
         "alerts": (_watching(plan), _told(plan), plan.snoozed_until or NOT),
         "active": plan.active,
     }
@@ -83,8 +84,9 @@ def weakens(action, before, now):
         is_rarer = RARER.index(frequency) > RARER.index(was)
         is_paused = pauses > paused and had_backups
         return is_paused or (is_rarer and (had_backups or frequency == "manual"))
-    if action == "pause":  # a long one is noted as a rarer schedule
-        return now[0] > before[0] and now[1] in (before[1], NOT, False)
+    if action == "pause":
+        (was, _), (until, is_noted_as_schedule) = before, now
+        return until > was and not is_noted_as_schedule
     if action == "alerts":
         (watched, told, snoozed), (watches, tells, snoozes) = before, now
         is_less = any(a < b for a, b in zip(watches, watched, strict=True))

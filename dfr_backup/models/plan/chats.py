@@ -4,7 +4,8 @@ from functools import partial
 
 from ...engine.concurrency.background import in_thread
 from ...engine.monitoring.chat import CHATS, Notice
-from .mails import RED, YELLOW, link_to, mail_facts
+from . import mails
+from .mails import RED, YELLOW
 from .monitors import send_and_log
 
 TONES = {RED: "danger", YELLOW: "warning"}
@@ -48,13 +49,9 @@ def say_after_commit(plan, messages):
 
 def compose_test(plan):
     return {
-        "title": plan.env._("A test: messages about backups arrive"),
-        "color": "#146c43",
+        **mails.compose_test(plan),
+        "title": plan.env._("Test: messages about backups arrive"),
         "intro": plan.env._(
-            "Nothing is wrong. Somebody has pressed “Send a Test Message”."
+            "Everything is fine. Someone has pressed “Send a Test Message”."
         ),
-        "problems": [],
-        "facts": mail_facts(plan),
-        "link": link_to(plan, plan),
-        "button": plan.env._("Open the Plan"),
     }

@@ -115,8 +115,8 @@ class BackupStorage(models.Model):
     lost_count = fields.Integer(
         "Lost Backups",
         compute="_compute_copies",
-        help="Backups that are missing or damaged. While they are not given up, no "
-        "prune deletes anything.",
+        help="Backups that are missing from the storage. While they are not given up, "
+        "no prune deletes anything.",
     )
     copy_size = fields.Float(compute="_compute_copies", string="Stored Bytes")
     last_test = fields.Datetime(readonly=True, copy=False)
