@@ -73,11 +73,12 @@ PY
 
 # The value of a key of $DEV/settings, chosen once: setting NAME COMMAND…
 setting() {
-    local name=$1 file=$DEV/settings
+    local name=$1 file=$DEV/settings value
     shift
     touch "$file" && chmod 600 "$file"
-    if ! grep -q "^$name=" "$file"; then
-        printf '%s=%s\n' "$name" "$("$@")" >>"$file"
+    if ! grep -q "^$name=." "$file"; then
+        value=$("$@")
+        printf '%s=%s\n' "$name" "$value" >>"$file"
     fi
     sed -n "s/^$name=//p" "$file"
 }

@@ -13,7 +13,7 @@ lint() { setup/dev/lint.sh; }
 # engine and storages together are measured, when the ring “coverage” asks for it
 measured=()
 without_odoo() {
-    PYTHONPATH='' python -m pytest -q -p no:odoo "${at_once[@]}" "${measured[@]}" "$@"
+    PYTHONPATH='' python -m pytest -q -p no:odoo --timeout 240 "${at_once[@]}" "${measured[@]}" "$@"
 }
 
 # Beside others on a busy machine a server can be later than a test waits: one that passes alone is

@@ -4,12 +4,12 @@ temporary space. How fast it is, ``make bench WHAT=days`` says."""
 import errno
 import os
 import resource
-import signal
 import sys
 import threading
 from datetime import timedelta
 
 import pytest
+from killed import killed_at
 from packs_world import (
     BEGIN,
     MemoryStorage,
@@ -224,28 +224,10 @@ def test_kill_while_a_pack_is_stored(tmp_path, point):
     storage = Directory(folder, LocalRules([tmp_path]))
     server = Server(storage, tmp_path / "one", terms=ONE_EACH)
     names = [server.write(f"content {n}".encode()) for n in range(FILES)]
-    process = os.fork()
-    if not process:
-        kill_at(point, 5)
-        server.backup(names)
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    killed_at(point, 5, lambda: server.backup(names))
     assert complete_backups(storage) == set()
     storage.now += timedelta(days=1)
     key, packed = server.backup(names)
     assert FILES - 5 <= packed.new_files <= FILES - 4
     assert restored(storage, key) == expected(server, names)
     assert not server.making().work.exists()
-
-
-def kill_at(point, times):
-    """Let this process be killed when it comes to a checkpoint so many times."""
-    seen = []
-
-    def hear(event, arguments):
-        if event == "dfr_backup.checkpoint" and point in arguments:
-            seen.append(point)
-            if len(seen) == times:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hear)

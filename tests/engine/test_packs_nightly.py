@@ -1,13 +1,12 @@
 """Packs and files that are stored already, read again a part each night."""
 
-import os
-import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from killed import killed_at
 from packs_law import changed
 from packs_world import (
     BEGIN,
@@ -378,30 +377,13 @@ def test_kill_forgets_only_the_pack_that_is_being_read(tmp_path):
     server.backup(names)
     forget(server)
     nightly = Nightly(server.place, server.owner, lambda use: None, ONE_EACH)
-    process = os.fork()
-    if not process:
-        kill_at("packs.read", 2)
-        nightly.read(storage.now, Night(), Progress())
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    killed_at("packs.read", 2, lambda: nightly.read(storage.now, Night(), Progress()))
     found = Night()
     nightly.read(storage.now, found, Progress())
     assert found.read == 3 - 2
     found = Night()
     nightly.read(storage.now, found, Progress())
     assert found.read == 0
-
-
-def kill_at(point, times):
-    seen = []
-
-    def hear(event, arguments):
-        if event == "dfr_backup.checkpoint" and point in arguments:
-            seen.append(point)
-            if len(seen) == times:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hear)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"packs": 1}', b"\xff"])
