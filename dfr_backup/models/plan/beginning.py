@@ -68,9 +68,15 @@ def create_default(plans):
 
 def _own_storage(env):
     uuid = env["backup.job"]._current_database_uuid()
-    path = odoo_config.default_storage_path(env.cr.dbname, uuid)
+    path = str(odoo_config.default_storage_path(env.cr.dbname, uuid))
+    storages = env["backup.storage"].with_context(active_test=False)
+    mine = [("provider", "=", "local"), ("local_path", "=", path)]
+    archived = storages.search([*mine, ("active", "=", False)], limit=1)
+    if archived:  # two storages cannot share one directory
+        archived.active = True
+        return archived
     return env["backup.storage"].create(
-        {"name": env._("This server"), "provider": "local", "local_path": str(path)}
+        {"name": env._("This server"), "provider": "local", "local_path": path}
     )
 
 

@@ -86,6 +86,9 @@ export class PlanCard extends Component {
     /** What will happen then. */
     get promise() {
         const {contents, storages} = this.props.plan;
+        if (!storages.length) {
+            return _t("Its storages are archived: it cannot store anything.");
+        }
         return _t(
             "It saves %(contents)s in one archive, stores it in %(storages)s and verifies it there. Users can keep working meanwhile.",
             {contents, storages: storages.join(", ")}
