@@ -44,7 +44,11 @@
         "data/ir_filters_data.xml",
     ],
     "assets": {
-        "web.assets_backend": ["dfr_backup/static/src/**/*"],
+        "web.assets_backend": [
+            "dfr_backup/static/src/**/*",
+            ("remove", "dfr_backup/static/src/**/lazy/*"),
+        ],
+        "web.assets_backend_lazy": ["dfr_backup/static/src/**/lazy/*"],
         "web.assets_unit_tests": ["dfr_backup/static/tests/**/*"],
     },
     "pre_init_hook": "pre_init_hook",

@@ -78,7 +78,7 @@ class BackupAudit(models.Model):
     opens one. Only the addon adds lines, and nothing changes or deletes them."""
 
     _name = "backup.audit"
-    _inherit = ["backup.record.mixin"]
+    _inherit = ["backup.record.mixin", "backup.empty.mixin"]
     _description = "Audit Trail of Backups"
     _order = "id desc"
     _rec_name = "record"

@@ -26,7 +26,7 @@ STATES = [
 
 class BackupFilestoreIssue(models.Model):
     _name = "backup.filestore.issue"
-    _inherit = ["backup.record.mixin"]
+    _inherit = ["backup.record.mixin", "backup.empty.mixin"]
     _description = "Filestore Problem"
     _rec_name = "store_fname"
     _order = "state, first_seen desc, id desc"

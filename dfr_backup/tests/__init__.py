@@ -48,6 +48,7 @@ from . import test_rights
 from . import test_requests
 from . import test_original
 from . import test_outbound
+from . import test_empty_lists
 from . import test_examples
 from . import test_format
 from . import test_run_records

@@ -29,10 +29,14 @@ class Right(NamedTuple):
 VIEWER, MANAGER, SYSTEM = Right("viewer"), Right("manager"), Right("system")
 PASSWORD = Right("manager", "password")
 OPENED = Right("manager", "opened")
+# Odoo asks every model for it; those who may not read its records learn nothing by it
+HELP = Right("portal")
 
 METHODS = {
     "backup.audit.action_confirm_password": Right("portal", "password"),
+    "backup.audit.get_empty_list_help": HELP,
     "backup.backup.action_restore": MANAGER,
+    "backup.backup.get_empty_list_help": HELP,
     "backup.browse.action_search": OPENED,
     "backup.browse.action_view_tables": MANAGER,
     "backup.browse.file.action_download": PASSWORD,
@@ -53,9 +57,11 @@ METHODS = {
     "backup.copy.action_trust": Right("system", "password"),
     "backup.copy.action_unprotect": PASSWORD,
     "backup.copy.action_verify": MANAGER,
+    "backup.copy.get_empty_list_help": HELP,
     "backup.filestore.issue.action_open_record": MANAGER,
     "backup.filestore.issue.action_repair": MANAGER,
     "backup.filestore.issue.action_repair_all": MANAGER,
+    "backup.filestore.issue.get_empty_list_help": HELP,
     "backup.import.wizard.action_import": OPENED,
     "backup.import.wizard.finish_upload": OPENED,
     "backup.import.wizard.start_upload": OPENED,
@@ -65,6 +71,7 @@ METHODS = {
     "backup.job.action_restore_imported": MANAGER,
     "backup.job.action_retry": MANAGER,
     "backup.job.action_run_now": MANAGER,
+    "backup.job.get_empty_list_help": HELP,
     "backup.key.wizard.action_use": MANAGER,
     "backup.monitor.token.action_done": SYSTEM,
     "backup.overview.dismiss_advice": MANAGER,
@@ -84,6 +91,7 @@ METHODS = {
     "backup.plan.action_view_changes": MANAGER,
     "backup.plan.action_view_jobs": VIEWER,
     "backup.plan.action_view_storages": VIEWER,
+    "backup.plan.get_empty_list_help": HELP,
     "backup.prune.wizard.action_give_up_lost": PASSWORD,
     "backup.prune.wizard.action_prune": MANAGER,
     "backup.repair.wizard.action_repair": PASSWORD,
@@ -92,6 +100,7 @@ METHODS = {
     "backup.restore.wizard.action_use_whole": MANAGER,
     "backup.server.action_check": SYSTEM,
     "backup.server.action_view_changes": SYSTEM,
+    "backup.server.get_empty_list_help": HELP,
     "backup.setup.action_back": MANAGER,
     "backup.setup.action_finish": MANAGER,
     "backup.setup.action_generate_key": MANAGER,
@@ -117,6 +126,7 @@ METHODS = {
     "backup.storage.action_view_changes": MANAGER,
     "backup.storage.action_view_copies": VIEWER,
     "backup.storage.copy_data": VIEWER,
+    "backup.storage.get_empty_list_help": HELP,
     "backup.storage.kind.action_choose": MANAGER,
     "ir.http.session_info": Right("portal"),
     "ir.module.module.button_immediate_uninstall": SYSTEM,

@@ -24,6 +24,7 @@ OF_RECORDS = {"create", "write", "unlink", "default_get"}
 PRIVATE = {"init"}  # Odoo calls it, and refuses it to everybody else
 OPERATIONS = ("read", "write", "create", "unlink")
 ARGUMENTS = {
+    **{name: [""] for name in METHODS if name.endswith(".get_empty_list_help")},
     "backup.import.wizard.start_upload": ["a.zip", 5, 0],
     "backup.overview.dismiss_advice": ["drill"],
     "backup.overview.dismiss_run": [0],

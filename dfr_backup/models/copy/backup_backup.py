@@ -40,7 +40,7 @@ class BackupBackup(models.Model):
     holds another backup."""
 
     _name = "backup.backup"
-    _inherit = ["backup.record.mixin"]
+    _inherit = ["backup.record.mixin", "backup.empty.mixin"]
     _description = "Backup"
     _order = "date desc, id desc"
 

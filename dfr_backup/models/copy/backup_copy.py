@@ -42,7 +42,7 @@ SEEN_DAYS = 7  # after which nobody knows whether a copy still exists
 
 class BackupCopy(models.Model):
     _name = "backup.copy"
-    _inherit = ["backup.record.mixin"]
+    _inherit = ["backup.record.mixin", "backup.empty.mixin"]
     _description = "Backup Copy"
     _order = "date desc, id desc"
     _rec_name = "key"

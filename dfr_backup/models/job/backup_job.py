@@ -20,22 +20,21 @@ from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 from . import alerts, deleting, in_words, live, right_server, turn
 from .context import RunContext
 from .estimate import estimate_seconds_left
+from .sizes import KnownFloat
 from .supervision import let_wait, spawn_after_commit, supervise
 
 PERSIST_TRIES = 5
 MIB = 2**20
 
 
-class KnownFloat(fields.Float):
-    """A number that is not known when it is 0: averages leave it out."""
-
-    def convert_to_column(self, value, record, values=None, validate=True):
-        return super().convert_to_column(value, record, values, validate) or None
-
-
 class BackupJob(models.Model):
     _name = "backup.job"
-    _inherit = ["backup.record.mixin", "backup.error.mixin", "backup.restored.mixin"]
+    _inherit = [
+        "backup.record.mixin",
+        "backup.empty.mixin",
+        "backup.error.mixin",
+        "backup.restored.mixin",
+    ]
     _description = "Backup Run"
     _order = "id desc"
 

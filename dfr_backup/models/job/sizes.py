@@ -1,5 +1,7 @@
-"""A backup that is much smaller than the ones before it: good, and perhaps of too
-little."""
+"""Sizes of runs. A backup that is much smaller than the ones before it is good, and
+perhaps of too little."""
+
+from odoo import fields
 
 from ...engine.policy.size_drop import LOOK_BACK
 
@@ -9,6 +11,13 @@ CONTENTS = (
     "include_addons",
     "incremental",
 )
+
+
+class KnownFloat(fields.Float):
+    """A number that is not known when it is 0: averages leave it out."""
+
+    def convert_to_column(self, value, record, values=None, validate=True):
+        return super().convert_to_column(value, record, values, validate) or None
 
 
 def backups_alike(job):

@@ -211,7 +211,7 @@ def _storage_problems(env, storage, health):
         return [make_problem(env, "shared", "warning", title, text, action, storage)]
     if used and health == "never" and storage._is_off_site():
         title = env._("%s: never tested", name)
-        text = env._("Test it: nothing has been stored there yet.")
+        text = env._("Nothing has been stored there yet, so it may not work.")
         return [make_problem(env, "untested", "warning", title, text, action, storage)]
     return []
 

@@ -29,6 +29,7 @@ class BackupPlan(models.Model):
 
     _name = "backup.plan"
     _inherit = [
+        "backup.empty.mixin",
         "backup.encryption.mixin",
         "backup.alerts.mixin",
         "backup.readonly.mixin",

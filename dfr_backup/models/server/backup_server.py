@@ -68,6 +68,7 @@ class BackupServer(models.Model):
 
     _name = "backup.server"
     _inherit = [
+        "backup.empty.mixin",
         "backup.error.mixin",
         "backup.readonly.mixin",
         "backup.secret.mixin",

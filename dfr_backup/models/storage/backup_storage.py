@@ -51,6 +51,7 @@ class RecordSettings:
 class BackupStorage(models.Model):
     _name = "backup.storage"
     _inherit = [
+        "backup.empty.mixin",
         "backup.location.mixin",
         "backup.original.mixin",
         "backup.readonly.mixin",

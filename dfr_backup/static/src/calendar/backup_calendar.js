@@ -1,9 +1,11 @@
 import {CalendarCommonPopover} from "@web/views/calendar/calendar_common/calendar_common_popover";
 import {CalendarCommonRenderer} from "@web/views/calendar/calendar_common/calendar_common_renderer";
+import {CalendarController} from "@web/views/calendar/calendar_controller";
 import {CalendarRenderer} from "@web/views/calendar/calendar_renderer";
 import {calendarView} from "@web/views/calendar/calendar_view";
 import {onWillStart} from "@odoo/owl";
 import {registry} from "@web/core/registry";
+import {FreshHelp} from "../empty/fresh_help";
 import {useService} from "@web/core/utils/hooks";
 import {user} from "@web/core/user";
 
@@ -56,7 +58,18 @@ class BackupCalendarRenderer extends CalendarRenderer {
     };
 }
 
+/** Odoo's calendar has no word for a month without a backup. */
+class BackupCalendarController extends CalendarController {
+    static template = "dfr_backup.CalendarController";
+    static components = {...CalendarController.components, FreshHelp};
+
+    get isEmpty() {
+        return !Object.keys(this.model.records).length;
+    }
+}
+
 registry.category("views").add("backup_calendar", {
     ...calendarView,
+    Controller: BackupCalendarController,
     Renderer: BackupCalendarRenderer,
 });

@@ -3,6 +3,7 @@ import {formView} from "@web/views/form/form_view";
 import {kanbanView} from "@web/views/kanban/kanban_view";
 import {listView} from "@web/views/list/list_view";
 import {useBackupLive} from "../live/live_service";
+import {withFreshHelp} from "../empty/fresh_help";
 
 const OPEN_STATES = ["pending", "running"];
 const WHILE_RUNNING = ["current_step", "progress"];
@@ -43,7 +44,7 @@ function liveMultiController(Controller) {
 }
 
 /** Whether a column has anything to say depends on the rows, which Odoo's list does not ask. */
-class BackupJobListRenderer extends listView.Renderer {
+class BackupJobListRenderer extends withFreshHelp(listView.Renderer) {
     getActiveColumns() {
         const runs = this.props.list.records.some(
             (record) => record.data.state === "running"
@@ -64,4 +65,5 @@ views.add("backup_job_list", {
 views.add("backup_job_kanban", {
     ...kanbanView,
     Controller: liveMultiController(kanbanView.Controller),
+    Renderer: withFreshHelp(kanbanView.Renderer),
 });

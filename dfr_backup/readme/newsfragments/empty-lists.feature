@@ -1,0 +1,1 @@
+An empty list says why it is empty: there is no plan, all are archived, nothing has run yet, or the filters hide what there is. A manager gets the next step with its button; a viewer reads when the next backup is scheduled, or whom to ask. So does the restore calendar, in a month without a backup.
