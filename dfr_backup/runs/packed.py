@@ -195,7 +195,7 @@ class PackedFiles:
 
     def has_parts(self) -> bool:
         """Tell whether a storage may hold a part of a pack."""
-        return any(self._work.glob(f"packs-*/{PUTTING}"))
+        return any(self._work.glob(f"packs-*/*/{PUTTING}"))
 
     def remove_parts(self) -> None:
         """Remove what interrupted attempts have stored of packs. Whole ones stay, for

@@ -171,13 +171,17 @@ class Server:
             own, self.root, lambda: self.attachments(names), Progress()
         )
 
-    def backup(self, names, dump=b"-- PostgreSQL database dump\n", note=True):
-        """Store an incremental backup of these files; return (key, what was packed)."""
+    def backup(
+        self, names, dump=b"-- PostgreSQL database dump\n", note=True, again=False
+    ):
+        """Store an incremental backup of these files; return (key, what was packed).
+        ``again`` goes on with what a killed one has left."""
         self.number += 1
         job = f"{self.number:08x}-{self.folder.name}"
         work = self.folder / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
+        if not again:
+            shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(exist_ok=True)
         key = archive_name("shop", self.storage.now, job)
         own = ArchiveWriter.create(work / key, moment=self.storage.now)
         try:

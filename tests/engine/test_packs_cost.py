@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from killed import killed_at
 from packs_world import (
-    BEGIN,
+    HereStorage,
     MemoryStorage,
     Server,
     complete_backups,
@@ -23,11 +23,12 @@ from packs_world import (
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.encryption.files import Passphrase
 from dfr_backup.engine.errors import Cancelled
+from dfr_backup.engine.manifest.names import sidecar_key
+from dfr_backup.engine.packs.maker import PackMaker
 from dfr_backup.engine.packs.owner import PackEncryption
 from dfr_backup.engine.packs.packing import Packing
 from dfr_backup.engine.packs.terms import Terms
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 FILES = 40
 ONE_EACH = Terms(pack_files=1, small_bytes=0)
@@ -211,23 +212,89 @@ def test_error_in_storing_ends_the_run(server, storage, names):
     assert packed.new_files == FILES - 3
 
 
-class Directory(LocalStorage):
-    """A directory, for a world whose time a storage tells."""
+KILLED = [
+    ("packs.pack.stored", 5),
+    ("packs.sidecar.stored", 5),
+    ("archive.finalized", 5),
+    ("archive.directory.written", 5),
+    ("archive.journal.written", 9),
+]
 
-    now = BEGIN
+
+@pytest.fixture
+def killed(tmp_path):
+    """What makes a server whose backup was killed at a checkpoint, met so many times;
+    it returns (server, names of the files)."""
+
+    def make(point, times, encryption=None):
+        storage = HereStorage(tmp_path / "storage")
+        server = Server(storage, tmp_path / "one", terms=ONE_EACH)
+        server.encryption = encryption
+        names = [server.write(f"content {n}".encode()) for n in range(FILES)]
+        killed_at(point, times, lambda: server.backup(names))
+        assert complete_backups(storage) == set()
+        return server, names
+
+    return make
 
 
-@pytest.mark.parametrize("point", ["packs.pack.stored", "packs.sidecar.stored"])
-def test_kill_while_a_pack_is_stored(tmp_path, point):
-    folder = tmp_path / "storage"
-    folder.mkdir()
-    storage = Directory(folder, LocalRules([tmp_path]))
-    server = Server(storage, tmp_path / "one", terms=ONE_EACH)
-    names = [server.write(f"content {n}".encode()) for n in range(FILES)]
-    killed_at(point, 5, lambda: server.backup(names))
-    assert complete_backups(storage) == set()
-    storage.now += timedelta(days=1)
+@pytest.mark.parametrize("point, times", KILLED)
+def test_kill_costs_nothing_of_what_was_packed(killed, monkeypatch, point, times):
+    server, names = killed(point, times)
+    there = server.storage.objects.keys()
+    stored = sum(sidecar_key(key) in there for key in packs_in(server.storage))
+    work = server.making().work
+    assert list(work.rglob("*.part"))
+    read, really = [], PackMaker.add_prepared
+
+    def add_prepared(maker, prepared):
+        read.append(prepared.name)
+        really(maker, prepared)
+
+    monkeypatch.setattr(PackMaker, "add_prepared", add_prepared)
+    server.storage.now += timedelta(days=1)
+    key, packed = server.backup(names, again=True)
+    is_described = point == "packs.sidecar.stored"
+    assert len(read) <= FILES - stored - (not is_described)
+    assert len(packs_in(server.storage)) == FILES, "none is stored twice"
+    assert packed.new_files == FILES - stored
+    assert restored(server.storage, key) == expected(server, names)
+    assert not work.exists()
+
+
+def test_kill_while_a_pack_is_encrypted_costs_that_one(killed):
+    key = PackEncryption("mark", Passphrase("a long passphrase", work_factor=10))
+    server, names = killed("packs.pack.stored", 5, key)
+    server.storage.now += timedelta(days=1)
+    server.backup(names, again=True)
+    assert len(packs_in(server.storage)) == FILES
+
+
+@pytest.mark.parametrize("damage", ["cut", "journal", "content", "other"])
+def test_what_is_left_of_a_pack_and_damaged_is_packed_again(killed, damage):
+    server, names = killed("archive.finalized", 5)
+    for path in server.making().work.rglob("*.part"):
+        journal = next(path.parent.glob("*journal*"))
+        if damage == "cut":
+            os.truncate(path, 20)
+        elif damage == "journal":
+            journal.unlink()
+        elif damage == "content":
+            data = path.read_bytes()
+            path.unlink()  # the storage may have the same file
+            path.write_bytes(data.replace(b"content", b"CONTENT"))
+        else:
+            (path.parent / "0").mkdir()
+    server.storage.now += timedelta(days=1)
+    key, _packed = server.backup(names, again=True)
+    assert restored(server.storage, key) == expected(server, names)
+    assert not server.making().work.exists()
+
+
+def test_kill_of_the_day_before_costs_a_day(killed):
+    """Its working folder is gone: what it has stored is used."""
+    server, names = killed("packs.sidecar.stored", 5)
+    server.storage.now += timedelta(days=1)
     key, packed = server.backup(names)
     assert FILES - 5 <= packed.new_files <= FILES - 4
-    assert restored(storage, key) == expected(server, names)
-    assert not server.making().work.exists()
+    assert restored(server.storage, key) == expected(server, names)

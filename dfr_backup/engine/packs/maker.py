@@ -1,5 +1,6 @@
 """New packs: made one after the other. While one is made, the one before is stored,
-read back and described; so a kill costs two, and never more than two lie here."""
+read back and described; so never more than two lie here. What a kill leaves of them
+is stored by the next attempt, but for a pack that was being encrypted."""
 
 import os
 import shutil
@@ -17,7 +18,7 @@ from ..archive.zip_format import Member
 from ..checkpoints import checkpoint
 from ..concurrency.background import Background
 from ..encryption.files import encrypt_file
-from ..errors import EngineError
+from ..errors import EngineError, PermanentError
 from ..errors.packs import PackNameTaken
 from ..fileio.durable import make_directory, write_private
 from ..manifest.names import FILESTORE, sidecar_key
@@ -34,18 +35,22 @@ from .sidecar import PackSidecar, parse_pack_sidecar
 from .terms import Terms
 
 PARTIAL = "pack.part"
-PUTTING = "pack.key"  # of the pack that is being stored
+PUTTING = "pack.key"  # beside a pack that is being stored: its key
 
 
 def remove_parts(storage: Storage, work: Path) -> None:
     """Remove what an interrupted call has stored of a pack, given its folder ``work``:
     nobody can have used it, because it has no sidecar. Where that is not possible,
-    ``Prune`` does it."""
-    with suppress(OSError, EngineError):
-        key = (work / PUTTING).read_text()
-        storage.discard_partial(key)
-        if storage.stat(sidecar_key(key)) is None:
-            storage.delete(key)
+    ``Prune`` does it. Of a pack that is stored as a whole, remove what lies here."""
+    for putting in work.glob(f"*/{PUTTING}"):
+        with suppress(OSError, EngineError):
+            key = putting.read_text()
+            storage.discard_partial(key)
+            if storage.stat(sidecar_key(key)) is None:
+                storage.delete(key)
+                putting.unlink()
+            else:
+                shutil.rmtree(putting.parent)
 
 
 class _Damaged(Exception):
@@ -89,8 +94,8 @@ class _Ready:
 class PackMaker:
     """Takes what ``archive_filestore`` writes. Files that are what their name says go
     into packs; damaged and oddly named ones into the run's ``own`` archive, which
-    keeps what an earlier attempt has left there. Call ``finish`` at the end, or
-    ``drop``."""
+    keeps what an earlier attempt has left there. Call ``store_left`` before anything
+    else, ``finish`` at the end, or ``drop``."""
 
     def __init__(
         self,
@@ -107,14 +112,41 @@ class PackMaker:
         self._listing = listing
         self._index = index
         self._progress = progress
-        self._number = 0
+        self._number = 0  # of the folder of the pack that is made
         self._pack: ArchiveWriter | None = None
         self._behind = ExitStack()
         self._storing: Background[KnownPack] | None = None
         self._last = b""
         self._files = self._size = 0
         self._readings = Readings.of(making.place.index)
+
+    def store_left(self) -> list[KnownPack]:
+        """Store what an interrupted call has left of packs, each as far as it came, and
+        return what they are now. What cannot be used is removed. Raise EngineError."""
+        making = self._making
         remove_parts(making.place.storage, making.work)
+        for folder in sorted(
+            making.work.glob("[0-9]*"), key=lambda path: int(path.name)
+        ):
+            self._number = int(folder.name)
+            pack = self._left_in(folder)
+            if pack is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                self._complete(pack)
+        self._await_stored()
+        left, self.made = self.made, []
+        return left
+
+    def _left_in(self, folder: Path) -> ArchiveWriter | None:
+        """Return the pack of a folder, unless it may be stored already, or is none."""
+        if (folder / PUTTING).exists():
+            return None
+        with suppress(PermanentError):
+            return ArchiveWriter.resume(
+                folder / PARTIAL, codec=self.codec, progress=self._progress
+            )
+        return None
 
     def noted(self) -> Iterator[tuple[Member, str]]:
         return self._own.noted()
@@ -186,7 +218,6 @@ class PackMaker:
         if self._pack is not None and self._is_full():
             self._complete(self._pack)
         if self._pack is None:
-            shutil.rmtree(self._folder, ignore_errors=True)  # of a killed attempt
             make_directory(self._folder)
             moment = self._making.now()
             self._pack = ArchiveWriter.create(
@@ -254,9 +285,7 @@ class PackMaker:
             mark=making.mark,
             identity=making.owner.identity,
         )
-        known = self._put(path, about, ready.held, progress)
-        shutil.rmtree(ready.folder, ignore_errors=True)
-        return known
+        return self._put(path, about, ready.held, progress)
 
     def _key(self, sha256: str) -> str:
         making = self._making
@@ -270,8 +299,7 @@ class PackMaker:
         self, path: Path, about: PackSidecar, held: list[Held], progress: Progress
     ) -> KnownPack:
         storage, retries = self._making.place.storage, self._making.retries
-        putting = self._making.work / PUTTING
-        write_private(putting, about.key.encode(), over=True)
+        write_private(path.parent / PUTTING, about.key.encode(), over=True)
 
         def stored() -> None:
             storage.put(path, about.key, progress)
@@ -282,7 +310,8 @@ class PackMaker:
         data, beside = about.to_bytes(self._making.owner), sidecar_key(about.key)
         with_retries(lambda: storage.put_bytes(data, beside), progress, retries)
         checkpoint("packs.sidecar.stored")
-        putting.unlink()
+        path.unlink()  # before its key: or else it would be stored once more
+        shutil.rmtree(path.parent, ignore_errors=True)
         self._readings.note([about.key], self._making.now())
         return self._index.add(parse_pack_sidecar(data, beside), held)
 

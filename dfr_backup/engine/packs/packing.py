@@ -24,8 +24,9 @@ from ..sources.filestore_again import ReadAgain
 from .content import Content, held_in, summed
 from .index import Held, Index, KnownPack
 from .listing import Listing
-from .maker import Making, PackMaker
+from .maker import Making, PackMaker, remove_parts
 from .matching import Found, best, choose_thin, match
+from .terms import Terms
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Packing:
         stored until then stays for the next attempt, or for ``Prune``.
         """
         making = self._making
+        remove_parts(making.place.storage, making.work)
         index = Index(making.place, making.owner, making.mark)
 
         def look() -> tuple[Listing, list[KnownPack]]:
@@ -99,43 +101,61 @@ class Packing:
             return found, index.stored(found, progress)
 
         listing, packs = with_retries(look, progress, making.retries)
-        in_own = {m.name for m, _note in own.noted() if m.name.startswith(FILESTORE)}
-        thin, unused = choose_thin(attachments, packs, making.terms)
-        bits, found = _Bits(packs), FilestoreReport()
-
-        def left() -> Iterator[Attachment]:
-            for attachment, places in match(attachments(), packs):
-                place = best(places, thin, unused)
-                is_own = FILESTORE + attachment.store_fname in in_own
-                if (
-                    place is None
-                    or is_own
-                    or not _is_held(root, attachment, place, found)
-                ):
-                    yield attachment
-                    continue
-                name, size = attachment.store_fname, place.size
-                if again and (problem := again.problem(name, size, progress)):
-                    found.note("damaged", attachment, problem)
-                bits.want(place)
-                found.add(size)
-                progress.advance(size)
-
         maker = PackMaker(making, own, listing, index, progress)
         try:
-            packed = archive_filestore(maker, root, left(), progress)
+            if left := maker.store_left():
+                _listing, packs = with_retries(look, progress, making.retries)
+            choice = _Choice(_Bits(packs), again)
+            rest = choice.to_pack(own, root, attachments, making.terms, progress)
+            packed = archive_filestore(maker, root, rest, progress)
             made = maker.finish()
         finally:
             maker.drop()
-        used = (*bits.uses(), *((pack, pack.about.use(None)) for pack in made))
+        used = (*choice.bits.uses(), *((pack, pack.about.use(None)) for pack in made))
+        new = [pack.about for pack in (*left, *made)]
         return Packed(
             uses=tuple(use for _pack, use in used),
             content=summed(held_in(used)),
-            report=_joined(found, packed),
-            new_files=sum(pack.about.files for pack in made),
-            new_bytes=sum(pack.about.size for pack in made),
+            report=_joined(choice.found, packed),
+            new_files=sum(about.files for about in new),
+            new_bytes=sum(about.size for about in new),
             used=used,
         )
+
+
+@dataclass
+class _Choice:
+    """Which files need not be packed: ``bits`` says what is wanted of the packs that
+    have them, and ``found`` what they are like."""
+
+    bits: _Bits
+    again: ReadAgain | None
+    found: FilestoreReport = field(default_factory=FilestoreReport)
+
+    def to_pack(
+        self,
+        own: FileWriter,
+        root: Path,
+        attachments: Callable[[], Iterable[Attachment]],
+        terms: Terms,
+        progress: Progress,
+    ) -> Iterator[Attachment]:
+        """Yield the files that have to be packed; note the others."""
+        packs, found = self.bits.packs, self.found
+        in_own = {m.name for m, _note in own.noted() if m.name.startswith(FILESTORE)}
+        thin, unused = choose_thin(attachments, packs, terms)
+        for attachment, places in match(attachments(), packs):
+            place = best(places, thin, unused)
+            is_own = FILESTORE + attachment.store_fname in in_own
+            if place is None or is_own or not _is_held(root, attachment, place, found):
+                yield attachment
+                continue
+            name, size = attachment.store_fname, place.size
+            if self.again and (problem := self.again.problem(name, size, progress)):
+                found.note("damaged", attachment, problem)
+            self.bits.want(place)
+            found.add(size)
+            progress.advance(size)
 
 
 def _is_held(
