@@ -27,7 +27,7 @@ from dfr_backup.engine.ownership.marker import MARKER, Marker, read_marker
 from dfr_backup.engine.ownership.owners import Owners, Record
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import RetryPolicy
-from dfr_backup.engine.storages.base import UNKNOWN
+from dfr_backup.engine.storages.base import FOR_EVER, UNKNOWN, Lock
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 A = Identity("aaaa", "7001", 16001, "shop")
@@ -138,6 +138,9 @@ def test_a_guard_refuses_whatever_it_is_asked(storage, owners, tmp_path):
         lambda: theirs.local_path(key),
         lambda: theirs.put(tmp_path / "source", key, Progress()),
         lambda: theirs.put_bytes(b"", key),
+        lambda: theirs.put_passing(b"", key),
+        lambda: theirs.lock_of(key),
+        lambda: theirs.extend_lock(key, Lock(FOR_EVER)),
         lambda: theirs.create(b"", "new"),
         lambda: theirs.peek(key, 1),
         lambda: theirs.discard_partial(key),

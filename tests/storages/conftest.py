@@ -60,3 +60,17 @@ def moto_server(tmp_path_factory):
 
     with moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
+
+
+@pytest.fixture(params=["moto", "rgw"])
+def locking_server(request):
+    """A server that knows Object Lock."""
+    return request.getfixturevalue(f"{request.param}_server")
+
+
+@pytest.fixture
+def locking_bucket(locking_server):
+    """The name of a new bucket with Object Lock."""
+    from s3_servers import new_bucket
+
+    return new_bucket(locking_server.url, ObjectLockEnabledForBucket=True)

@@ -113,6 +113,17 @@ class TooManyFolders(PermanentError, code="STORAGE-14"):
     )
 
 
+class LockRefused(PermanentError, code="STORAGE-15"):
+    template = _(
+        "The Object Lock of %(key)s in %(location)s cannot be extended: %(problem)s"
+    )
+    remedy = _(
+        "Let the keys do s3:PutObjectRetention and s3:GetObjectRetention, and test the "
+        "storage. Where its provider does not extend locks, use it in a plan with "
+        "complete backups."
+    )
+
+
 class NotPermitted(PermanentError):
     """The credentials may not do that. Each kind of storage has a code for it."""
 

@@ -11,7 +11,7 @@ from ..catalog.scan import owner_in
 from ..errors.places import NotOwnInShared
 from ..manifest.names import SIDECAR_SUFFIX, sidecar_key
 from ..progress import Progress
-from ..storages.base import Capabilities, Storage, StoredObject
+from ..storages.base import Capabilities, Lock, Storage, StoredObject
 from .locations import Purpose
 from .marker import MARKER
 
@@ -73,6 +73,9 @@ class GuardedStorage(Storage):
     def put_bytes(self, data: bytes, key: str) -> None:
         self._entered().put_bytes(data, key)
 
+    def put_passing(self, data: bytes, key: str) -> None:
+        self._entered().put_passing(data, key)
+
     def create(self, data: bytes, key: str) -> bool:
         created = self._entered().create(data, key)
         if created:
@@ -97,6 +100,15 @@ class GuardedStorage(Storage):
 
     def delete(self, key: str) -> None:
         self._entered().delete(key)
+
+    def new_lock(self, periods: float = 1.0) -> Lock | None:
+        return self.inner.new_lock(periods)
+
+    def lock_of(self, key: str) -> Lock | None:
+        return self._entered().lock_of(key)
+
+    def extend_lock(self, key: str, lock: Lock) -> Lock:
+        return self._entered().extend_lock(key, lock)
 
     def probe(self) -> Capabilities:
         return self._entered().probe()

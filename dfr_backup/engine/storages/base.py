@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, TypeVar, final
@@ -76,6 +76,26 @@ class StoredObject:
     modified: datetime
 
 
+@dataclass(frozen=True)
+class Lock:
+    """Nobody deletes an object ``until`` then (UTC); where the lock is not ``firm``,
+    but for those who have the right to undo it."""
+
+    until: datetime
+    firm: bool = False
+
+    def covers(self, other: "Lock") -> bool:
+        """Tell whether it protects at least as well as another one."""
+        return self.until >= other.until and self.firm >= other.firm
+
+    def joined(self, other: "Lock") -> "Lock":
+        """Return one that covers both."""
+        return Lock(max(self.until, other.until), self.firm or other.firm)
+
+
+FOR_EVER = datetime.max.replace(tzinfo=timezone.utc)
+
+
 def is_size(value: object) -> bool:
     """Tell whether a far end has given a number of bytes."""
     return type(value) is int and 0 <= value <= LARGEST
@@ -129,6 +149,11 @@ class Storage(ABC):
     def put_bytes(self, data: bytes, key: str) -> None:
         """Store a small object, for example a manifest; visible only when complete."""
 
+    def put_passing(self, data: bytes, key: str) -> None:
+        """Store a small object that can be deleted at any time, also where all others
+        get a lock."""
+        self.put_bytes(data, key)
+
     def create(self, data: bytes, key: str) -> bool:
         """Store a small object unless there is one; tell whether it was stored. Of
         several who do so at once, only one is told so: where a kind cannot create
@@ -178,6 +203,21 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Delete an object. One that does not exist is no error."""
+
+    def new_lock(self, periods: float = 1.0) -> Lock | None:
+        """Return the lock of an object that is locked now, for so many times as long
+        as the storage locks what it gets; None where it locks nothing."""
+        return None
+
+    def lock_of(self, key: str) -> Lock | None:
+        """Return the lock of an object, ``FOR_EVER`` for one that somebody has to end;
+        None when it has none, or its time is over, or the credentials may not know."""
+        return None
+
+    def extend_lock(self, key: str, lock: Lock) -> Lock:
+        """Let an object have this lock, or the better one that it has already; return
+        that. Raise CopyMissing, and LockRefused where the storage does not do it."""
+        raise NotImplementedError(f"{type(self).__name__} locks nothing")
 
     @abstractmethod
     def probe(self) -> Capabilities:

@@ -21,9 +21,17 @@ from ...errors.s3 import (
     NotListed,
     ReadsBackDifferent,
 )
+from ...errors.storage import CopyMissing, LockRefused
 from ...messages import Message, _
 from ...progress import Progress
-from ..base import UNKNOWN, UNLIMITED, Capabilities, StoredObject, TransferLimits
+from ..base import (
+    UNKNOWN,
+    UNLIMITED,
+    Capabilities,
+    Lock,
+    StoredObject,
+    TransferLimits,
+)
 from ..by_hand import ByHand
 from ..kind import Settings, StorageKind
 from ..source import open_source
@@ -193,6 +201,33 @@ class S3Storage(StorageKind):
         with _missing_is_fine():
             self._link.call("delete_object", Key=name)
 
+    # -- locks
+
+    def put_passing(self, data: bytes, key: str) -> None:
+        self._require_key(key)
+        self._send(data, key, self._unlocked())
+        checkpoint("storage.put.written")
+
+    def new_lock(self, periods: float = 1.0) -> Lock | None:
+        return self._lock.new(periods)
+
+    def lock_of(self, key: str) -> Lock | None:
+        self._require_key(key)
+        return self._lock.of(self._name(key))
+
+    def extend_lock(self, key: str, lock: Lock) -> Lock:
+        self._require_key(key)
+        try:
+            extended = self._lock.extend(self._name(key), lock)
+        except PermanentError as error:
+            place = self.location("")
+            raise LockRefused(key=key, location=place, problem=error) from error
+        if extended is None:
+            raise CopyMissing(key=key)
+        return extended
+
+    # -- what is deleted, and found out
+
     def _keeps(self, error: EngineError) -> bool:
         return is_denied(error) or is_protected(error)
 
@@ -281,12 +316,15 @@ class S3Storage(StorageKind):
             name: value for name, value in chosen.items() if config.encryption and value
         }
 
-    def _extras(self) -> dict[str, Any]:
+    def _unlocked(self) -> dict[str, Any]:
         config = self._config
         storage_class = (
             {"StorageClass": config.storage_class} if config.storage_class else {}
         )
-        return {**self._encryption(), **storage_class, **self._lock.parameters()}
+        return {**self._encryption(), **storage_class}
+
+    def _extras(self) -> dict[str, Any]:
+        return {**self._unlocked(), **self._lock.parameters()}
 
     def _send(self, data: bytes, key: str, extras: dict[str, Any]) -> dict[str, Any]:
         digest = hashlib.md5(data, usedforsecurity=False).digest()
