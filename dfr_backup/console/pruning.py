@@ -49,12 +49,17 @@ def _row(storage):
         {
             "key": pack.key,
             "size": pack.size,
-            "condemned": pack.since.isoformat() if pack.since else None,
+            "condemned": _iso(pack.since),
             "due": pack.due,
+            "locked_until": _iso(pack.locked_until),
         }
         for pack in found
     ]
     return {**about, "packs": packs, "error": None, "hint": None, "error_code": None}
+
+
+def _iso(moment):
+    return moment.isoformat() if moment else None
 
 
 def _as_text(row):
@@ -66,5 +71,7 @@ def _as_text(row):
     for pack in row["packs"]:
         since = f"condemned {pack['condemned']}" if pack["condemned"] else "new"
         state = "would be deleted now" if pack["due"] else since
+        if pack["locked_until"]:
+            state = f"{since}, locked until {pack['locked_until']}"
         lines.append(f"  {pack['size']:>14,}  {pack['key']}  {state}")
     return "\n".join(lines)

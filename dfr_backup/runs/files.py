@@ -9,10 +9,12 @@ from ..engine.checkpoints import checkpoint
 from ..engine.errors import Cancelled, EngineError, Mismatch
 from ..engine.errors.archive import FilestoreMissing, FilesUnreadable
 from ..engine.errors.packs import PackGone
+from ..engine.errors.storage import LockRefused
 from ..engine.manifest.model import Manifest
 from ..engine.manifest.sidecar import Sidecar
 from ..engine.messages import Joined, Message, Size, _
 from ..engine.packs.nightly import Night
+from ..engine.packs.owner import Place
 from ..engine.packs.storing import Finished, look_at, store
 from ..engine.postgres.snapshot import Snapshot
 from ..engine.progress import Progress
@@ -152,6 +154,7 @@ class FilesRun(StoringRun):
     ) -> tuple[bytes, Mapping[str, object]]:
         job, root = self.job, self.context.files.filestore_path()
         packed = self._packs.stored_in(storage, root, progress)
+        place = Place(target, self.context.packs.index(storage))
         progress.done = 0
         checkpoint("storage.manifest.before")
         archive = Finished(
@@ -161,7 +164,13 @@ class FilesRun(StoringRun):
             job.archive_sha256,
             Manifest(job.run_state.manifest or {}),
         )
-        content = store(target, archive, packed, self._sign, progress, target.retries)
+        try:
+            content = store(
+                place, archive, packed, self._sign, progress, target.retries
+            )
+        except LockRefused:  # the next backups are complete
+            self.context.packs.note_lock_refused(storage)
+            raise
         self.context.packs.note_needs(storage, job.archive_name, packed.uses)
         return content, {"packs": len(packed.uses), "new_size": packed.new_bytes}
 

@@ -48,6 +48,23 @@ class PruneRun(Run):
                 size=_size_of(pruned.left),
             )
         )
+        _tell_locked(pruned.locked, progress)
+
+
+def _tell_locked(packs: list[Unneeded], progress: Progress) -> None:
+    ends = [pack.locked_until for pack in packs if pack.locked_until]
+    if ends:
+        progress.log(
+            Message(
+                _(
+                    "%(count)s of these are still locked (%(size)s), the last one "
+                    "until %(until)s UTC; they are deleted later"
+                ),
+                count=len(packs),
+                size=_size_of(packs),
+                until=f"{max(ends):%Y-%m-%d %H:%M}",
+            )
+        )
 
 
 def _size_of(packs: list[Unneeded]) -> Size:

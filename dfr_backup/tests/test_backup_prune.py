@@ -252,6 +252,16 @@ class TestPrune(BackupCase):
         self.assertEqual(row["error_code"], KeepsEverything().code)
         self.assertTrue(command._as_text(row))
 
+    def test_dry_run_says_until_when_a_pack_is_locked(self):
+        self.backed_up()
+        until = datetime(2999, 12, 31, tzinfo=timezone.utc)
+        locked = replace(PACK, since=until, locked_until=until)
+        with patch.object(pruning, "look", lambda _storage: [PACK, locked]):
+            row = command._row(self.storage)
+        moments = [pack["locked_until"] for pack in row["packs"]]
+        self.assertEqual(moments, [None, until.isoformat()])
+        self.assertIn(until.isoformat(), command._as_text(row))
+
     def test_dry_run_changes_nothing(self):
         self.backed_up(state="deleted")
         folder = self.root / "disk"

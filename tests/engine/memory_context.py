@@ -546,6 +546,7 @@ class Packs(Part):
     def __init__(self, context):
         super().__init__(context)
         self.unneeded = {}
+        self.lock_refused = set()
 
     def obstacle(self):
         return self.in_the_way
@@ -555,6 +556,9 @@ class Packs(Part):
 
     def note_needs(self, storage, key, uses):
         remember(self.index(storage), key, uses)
+
+    def note_lock_refused(self, storage):
+        self.lock_refused.add(storage)
 
     def place(self, storage):
         return Place(storage._get_own_storage(), self.index(storage))

@@ -6,6 +6,8 @@ at before it is done, with the truth beside it, which no server knows.
   pack that it names, not condemned.
 * A backup names packs of its own database only, and none that somebody has forged.
 * A backup that has succeeded comes back as it was. One that has failed is not there.
+* Where the storage locks what it gets, all that a backup needs is locked as long as its
+  sidecar.
 * Nobody deletes what a backup needs, nor a pack of another database; and nothing that
   says something about a pack before the pack.
 * A backup that nothing disturbs succeeds, at the latest by the second attempt; and in
@@ -15,7 +17,7 @@ at before it is done, with the truth beside it, which no server knows.
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 from packs_world import SERVER_KEY, packs_in
 
@@ -32,9 +34,10 @@ from dfr_backup.engine.manifest.read import parse_sidecar
 from dfr_backup.engine.packs.names import CONDEMNATION, condemned_key
 from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.packs.sidecar import parse_pack_sidecar
-from dfr_backup.engine.storages.base import Storage
+from dfr_backup.engine.storages.base import Lock, Storage
 
 RECENT = timedelta(hours=1)  # how late a list may be
+UNLOCKED = Lock(datetime.min.replace(tzinfo=timezone.utc))
 
 
 class Broken(AssertionError):
@@ -159,9 +162,23 @@ class Law:
         """Look whether all backups are what they were."""
         for key in self.backups:
             self._require_there(key)
+            self._require_locked(key)
             for each in (key, sidecar_key(key)):
                 if each not in self.storage.objects and each not in self.damaged:
                     raise Broken(f"{each} was deleted")
+
+    def require_lock(self, key):
+        """A backup was stored, and nobody has killed that before its end."""
+        if self.storage.lock_time and sidecar_key(key) not in self.storage.locks:
+            raise Broken(f"{key} is not locked")
+
+    def _require_locked(self, key):
+        locks = self.storage.locks
+        lock = locks.get(sidecar_key(key))
+        for each in (key, *self.backups[key].packs):
+            has = locks.get(each) or UNLOCKED
+            if lock and each not in self.damaged and not has.covers(lock):
+                raise Broken(f"{key} is locked for longer than {each}")
 
     def require_restored(self, key):
         """Raise Broken unless a backup comes back as it was, or says that it does
@@ -272,13 +289,29 @@ class Seat(Storage):
         self.put_bytes(source.read_bytes(), key)
 
     def put_bytes(self, data, key):
+        self.storage.put_bytes(self._putting(data, key), key)
+
+    def put_passing(self, data, key):
+        self.storage.put_passing(self._putting(data, key), key)
+
+    def _putting(self, data, key):
         self.before("put", kind_of(key))
         self.law.putting(self, key, data)
         if kind_of(key) in self.faults.lies:
             self.faults.lies.remove(kind_of(key))
             data = changed(data)
         self.stored[key] = self.now
-        self.storage.put_bytes(data, key)
+        return data
+
+    def new_lock(self, periods=1.0):
+        return self.storage.new_lock(periods)
+
+    def lock_of(self, key):
+        return self.storage.lock_of(key)
+
+    def extend_lock(self, key, lock):
+        self.before("extend_lock", kind_of(key))
+        return self.storage.extend_lock(key, lock)
 
     def stat(self, key):
         self.before("stat", kind_of(key))

@@ -11,7 +11,7 @@ import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dfr_backup.engine.packs import index, needed, prune, storing
+from dfr_backup.engine.packs import index, locking, needed, prune, storing
 from dfr_backup.engine.packs.index import Index
 from dfr_backup.engine.packs.listing import Listing
 from dfr_backup.engine.packs.maker import PackMaker
@@ -171,8 +171,8 @@ RULES = [
         "race",
         storing,
         "store",
-        '_require_packs(storage, packed, progress, retries)\n    checkpoint("packs.l',
-        'checkpoint("packs.l',
+        "listing = _require_packs(storage, packed, progress, retries)",
+        "listing = Listing({})",
     ),
     Rule(
         "all packs are listed after the sidecar was written",
@@ -214,6 +214,56 @@ RULES = [
         "if {key, condemned_key(key)} & self._listing.objects.keys():",
         "if False:",
         reason="storages may refuse it, and a condemned name stays condemned",
+    ),
+    # === LOCKS === #
+    Rule(
+        "packs are locked as long as the backup that names them",
+        "night",
+        storing,
+        "store",
+        "lock_packs(place, packed.uses, lock, listing, progress, retries)",
+        "None",
+    ),
+    Rule(
+        "a lock that ends too early is extended",
+        "night",
+        storing,
+        "lock_packs",
+        "or not known[k].covers(lock)",
+        "",
+    ),
+    Rule(
+        "the lock of another object says nothing",
+        "lose",
+        locking,
+        "_known",
+        "if found and found.modified.timestamp() == modified:",
+        "if True:",
+        reason="a copy of a bucket has the same objects, and no locks",
+    ),
+    Rule(
+        "a backup is locked when it is sure that it stays",
+        "race",
+        storing,
+        "store",
+        "storage.put_passing(data, beside)",
+        "storage.put_bytes(data, beside)",
+    ),
+    Rule(
+        "what is locked is not deleted",
+        "kill",
+        Prune,
+        "_unneeded",
+        "due = due and locked is None",
+        "",
+    ),
+    Rule(
+        "a condemnation has no lock",
+        "week",
+        prune,
+        "condemn",
+        "storage.put_passing(",
+        "storage.put_bytes(",
     ),
     # === PRUNING === #
     Rule(

@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +34,7 @@ from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.catalog.scan import read_sidecar
 from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import EngineError
+from dfr_backup.engine.errors.s3 import Locked
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest.names import FILESTORE, archive_name, sidecar_key
 from dfr_backup.engine.manifest.signature import Signer
@@ -48,13 +50,14 @@ CLONE = Identity(FORMER.uuid, FORMER.system, 20000)
 WALK = 100  # steps, each walk with a new storage
 STEP = re.compile(r"step (\d+)")
 MOST = 10  # backups that are kept
+LOCK_TIMES = [None, timedelta(hours=20), timedelta(days=10)]
 KINDS = {
     "write": 5,
     "drop": 4,
     "take_back": 4,
     "night": 6,
     "clone": 6,
-    "forget": 7,
+    "forget": 9,
     "prune": 4,
     "week": 8,
     "kill": 8,
@@ -103,6 +106,12 @@ BACKUP_BORDERS = [
     ("put", "sidecar"),
     ("open", "archive"),
 ]
+LOCK_BORDERS = [
+    *BACKUP_BORDERS,
+    ("extend_lock", "archive"),
+    ("extend_lock", "pack"),
+    ("extend_lock", "sidecar"),
+]
 PRUNE_BORDERS = [
     ("list", ""),
     ("open", "sidecar"),
@@ -120,7 +129,8 @@ class Walk:
     def __init__(self, folder, seed, kinds):
         self.random = random.Random(seed)
         self.kinds = kinds
-        self.storage = MemoryStorage()
+        self.storage = MemoryStorage(self.random.choice(LOCK_TIMES))
+        self.racing = False
         self.law = Law(self.storage)
         self.effective = Counter()
         self.history = []
@@ -170,6 +180,7 @@ class Walk:
         self.law.heal()
         for key in self.law.backups:
             self.law.require_restored(key)
+        self._unlock()
         for server in (self.servers[0], self.servers[2]):
             for _week in range(2):
                 self.week(server, strict=True)
@@ -250,6 +261,7 @@ class Walk:
         self.backup(server)
         self._drop(server, names)
         self.storage.pass_time(hours=25)
+        self.storage.now += self.storage.lock_time or timedelta()
         for key in set(server.catalogue) - before:
             self._forget(server, key)
         self.backup(server)
@@ -288,6 +300,7 @@ class Walk:
             self.law.killed(key, expected)
             raise
         self.law.succeeded(key, expected)
+        self.law.require_lock(key)
         return True
 
     def _next_key(self, server):
@@ -297,23 +310,36 @@ class Walk:
     def forget(self, server):
         if len(server.catalogue) <= self.random.randint(1, 3):
             return False
-        self._forget(server, self.random.choice(list(server.catalogue)))
-        return None
+        keys = [key for key in server.catalogue if not self._is_locked(key)]
+        return self._forget(server, self.random.choice(keys)) if keys else False
 
     def _forget(self, server, key):
+        """Forget a backup, unless it is locked."""
+        if self._is_locked(key):
+            return False
         self.law.forgotten(key)
         server.forget(key)
+        return None
+
+    def _is_locked(self, key):
+        return any(map(self.storage.lock_of, (key, sidecar_key(key))))
+
+    def _unlock(self):
+        """Let the time of all locks pass."""
+        ends = [lock.until for lock in self.storage.locks.values()]
+        self.storage.now = max([self.storage.now, *ends])
 
     def prune(self, server, strict=False):
         server.storage.lists = 0
         try:
             pruned = server.prune()
         except EngineError as error:
-            if strict:
+            is_tried = isinstance(error, Locked) and not self.racing
+            if strict or is_tried:
                 raise Broken(f"it cannot be pruned: {error}") from error
             self.effective[f"prune {error.code}"] += 1
             return False
-        for kind in ("condemned", "deleted"):
+        for kind in ("condemned", "deleted", "locked"):
             self.effective[kind] += bool(getattr(pruned, kind))
         return bool(pruned.condemned or pruned.deleted)
 
@@ -368,7 +394,8 @@ class Walk:
     def _work(self, server, prunes):
         """Return what a server does, and the borders where it may stand still."""
         if not prunes:
-            return (lambda: self.backup(server)), BACKUP_BORDERS
+            borders = LOCK_BORDERS if self.storage.lock_time else BACKUP_BORDERS
+            return (lambda: self.backup(server)), borders
         works = [self.week, self.hour, self.hour, self.prune]
         work = self.random.choice(works)
         return (lambda: work(server)), PRUNE_BORDERS
@@ -382,7 +409,7 @@ class Walk:
     def _border(self, where, kills):
         name, kind = self.random.choice(where)
         number = self.random.randint(1, 9 if name == "list" else 2)
-        if where is BACKUP_BORDERS:
+        if where is not PRUNE_BORDERS:
             number = min(number, 3 if name == "list" else 1)
         return Border(name, kind, number, kills)
 
@@ -393,6 +420,7 @@ class Walk:
             turn = Turn(self._killable(work), borders)
             server.storage.before = turn.before
             turns.append(turn)
+        self.racing = len(works) > 1
         try:
             # one after the other, as far as they come; then in any order
             order = list(turns)
@@ -401,6 +429,7 @@ class Walk:
                 lambda left: order.pop(0) if order else self.random.choice(left),
             )
         finally:
+            self.racing = False
             for server, _work, _borders in works:
                 server.storage.before = lambda name, kind: None
         return any(turn.stood for turn in turns)

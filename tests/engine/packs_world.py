@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.catalog.scan import read_sidecar, scan
 from dfr_backup.engine.encryption.secret_box import Key
+from dfr_backup.engine.errors.s3 import Locked
 from dfr_backup.engine.errors.storage import CopyMissing
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
@@ -36,7 +37,7 @@ from dfr_backup.engine.packs.terms import Terms
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.retry import RetryPolicy
 from dfr_backup.engine.sources.filestore import Attachment
-from dfr_backup.engine.storages.base import Capabilities, Storage, StoredObject
+from dfr_backup.engine.storages.base import Capabilities, Lock, Storage, StoredObject
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 BEGIN = datetime(2026, 11, 27, 8, 30, 41, tzinfo=timezone.utc)
@@ -50,10 +51,13 @@ TERMS = Terms(pack_bytes=2000, pack_files=4, small_bytes=300, most_small=3)
 
 class MemoryStorage(Storage):
     """Objects in a dict. ``now`` is its clock; ``operation`` is called before each
-    call, and may raise."""
+    call, and may raise. With a ``lock_time`` it locks what it gets, in ``locks``."""
 
-    def __init__(self):
+    def __init__(self, lock_time=None):
         self.objects = {}
+        self.lock_time = lock_time
+        self.firm = False
+        self.locks = {}
         self.now = BEGIN
         self.hidden = set()  # keys that the next lists leave out
         self.operation = lambda name, key: None
@@ -68,8 +72,33 @@ class MemoryStorage(Storage):
         self.put_bytes(source.read_bytes(), key)
 
     def put_bytes(self, data, key):
+        self.put_passing(data, key)
+        if self.lock_time:
+            self.locks[key] = self.new_lock()
+
+    def put_passing(self, data, key):
         self._begin("put", key)
         self.objects[key] = (data, self.now)
+        self.locks.pop(key, None)
+
+    def new_lock(self, periods=1.0):
+        if not self.lock_time:
+            return None
+        return Lock(self.now + self.lock_time * periods, self.firm)
+
+    def lock_of(self, key):
+        if self.lock_time:
+            self._begin("lock_of", key)
+        lock = self.locks.get(key)
+        return lock if lock and lock.until > self.now else None
+
+    def extend_lock(self, key, lock):
+        self._begin("extend_lock", key)
+        if key not in self.objects:
+            raise CopyMissing(key=key)
+        has = self.locks.get(key)
+        self.locks[key] = has.joined(lock) if has else lock
+        return self.locks[key]
 
     def stat(self, key):
         self._begin("stat", key)
@@ -96,7 +125,11 @@ class MemoryStorage(Storage):
 
     def delete(self, key):
         self._begin("delete", key)
+        lock = self.locks.get(key)
+        if lock and lock.until > self.now and key in self.objects:
+            raise Locked(name=key, until=lock.until)
         self.objects.pop(key, None)
+        self.locks.pop(key, None)
 
     def probe(self):
         return Capabilities()
@@ -196,7 +229,7 @@ class Server:
             work / key, key, closed.size, closed.sha256, content
         )
         sidecar = storing.store(
-            self.storage, finished, packed, self.owner.sign, Progress(), NO_RETRIES
+            self.place, finished, packed, self.owner.sign, Progress(), NO_RETRIES
         )
         if note:
             self.note(parse_sidecar(sidecar, sidecar_key(key)))

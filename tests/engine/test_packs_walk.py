@@ -16,6 +16,7 @@ def test_laws_hold(tmp_path):
         "packs that a backup needs stay",
         "a backup of the catalogue is in the list",
         "the condemnation goes last",
+        "packs are locked as long",
     ],
 )
 def test_rule_is_missed(tmp_path, name):

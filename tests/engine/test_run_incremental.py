@@ -4,6 +4,7 @@ names (PGHOST…), and storages that are directories."""
 import hashlib
 import json
 import shutil
+from datetime import datetime, timedelta, timezone
 
 import memory_context
 import pytest
@@ -25,6 +26,7 @@ from dfr_backup.engine.errors.packs import (
     KeysChanged,
     PackMissing,
 )
+from dfr_backup.engine.errors.storage import LockRefused
 from dfr_backup.engine.manifest.names import (
     CLOSING,
     INCREMENTAL_DUMP,
@@ -40,6 +42,8 @@ from dfr_backup.engine.packs.readings import FILE as READINGS
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.queue.folder import Folder
 from dfr_backup.engine.queue.reservations import Reservations
+from dfr_backup.engine.storages.base import Lock
+from dfr_backup.engine.storages.local.storage import LocalStorage
 
 
 @pytest.fixture
@@ -325,6 +329,24 @@ def test_a_pack_that_is_lost_fails_the_verification(incremental, storages):
     reset(job)
     assert job.perform() == "success", job.states
     assert is_whole(first, job)
+
+
+def test_a_refused_lock_fails_its_storage_and_is_noted(
+    incremental, storages, monkeypatch
+):
+    def refuse(self, key, lock):
+        raise LockRefused(key=key, location=self.location(""), problem="")
+
+    lock = Lock(datetime.now(timezone.utc) + timedelta(days=1))
+    monkeypatch.setattr(LocalStorage, "new_lock", lambda self, periods=1.0: lock)
+    monkeypatch.setattr(LocalStorage, "extend_lock", refuse)
+    job = incremental.job
+    assert job.perform() == "failure", job.states
+    assert {step.error.code for step in job.step_ids if step.error} == {
+        LockRefused.code
+    }
+    assert incremental.packs.lock_refused == set(storages)
+    assert all(is_nowhere(storage, job) for storage in storages)
 
 
 def test_a_lost_index_costs_nothing(incremental, storages):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime, timezone
 
 import pytest
 from memory_context import Killed, MemoryContext
@@ -12,6 +13,8 @@ from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.packs import prune as engine_prune
 from dfr_backup.engine.packs.names import condemned_key
 from dfr_backup.engine.packs.needed import KnownCopy
+from dfr_backup.engine.storages.base import Lock
+from dfr_backup.engine.storages.local.storage import LocalStorage
 
 DAY = 86400
 
@@ -104,6 +107,25 @@ def test_killed_run_goes_on(incremental, storage, unneeded, point, monkeypatch):
         assert not packs_of(storage) & unneeded
     else:
         assert all((storage.folder / condemned_key(key)).exists() for key in unneeded)
+
+
+def test_what_is_locked_is_left_and_said(incremental, storage, unneeded, monkeypatch):
+    assert prune(incremental, storage).job.perform() == "success"
+    age(storage, days=3)
+    jobs = [backed_up(incremental, storage) for _night in range(2)]
+    lock = Lock(datetime(2999, 12, 31, 23, 59, tzinfo=timezone.utc))
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStorage, "lock_of", lambda self, key: lock)
+        run = prune(incremental, storage, *jobs)
+        assert run.job.perform() == "success"
+    assert {pack.key for pack in run.packs.unneeded[storage.id]} == unneeded
+    assert unneeded <= packs_of(storage)
+    (step,) = run.job.step_ids
+    assert "2999-12-31 23:59" in str(step.log)
+    run = prune(incremental, storage, *jobs)
+    assert run.job.perform() == "success"
+    assert not packs_of(storage) & unneeded
+    assert "2999" not in str(run.job.step_ids.log)
 
 
 def test_backup_that_is_not_listed_stops_it(incremental, storage, unneeded):

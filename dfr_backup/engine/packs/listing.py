@@ -52,7 +52,7 @@ class Listing:
 def condemn(storage: Storage, key: str) -> None:
     """Let no backup count on a pack any more: what it holds is stored anew. It stays
     as long as any names it. Raise EngineError."""
-    storage.put_bytes(b"dfr_backup: condemned\n", condemned_key(key))
+    storage.put_passing(b"dfr_backup: condemned\n", condemned_key(key))
 
 
 def read_small(storage: Storage, key: str) -> bytes:

@@ -30,12 +30,13 @@ from .terms import TERMS, Terms
 class Unneeded:
     """A pack that no backup needs: its ``key`` and ``size`` (bytes), ``since`` when it
     is condemned (None: not yet), and whether it is ``due``, so that a prune deletes
-    it."""
+    it. One that would be due, but for its lock, is ``locked_until`` then."""
 
     key: str
     size: int
     since: datetime | None
     due: bool
+    locked_until: datetime | None = None
 
 
 @dataclass
@@ -46,6 +47,11 @@ class Pruned:
     condemned: list[Unneeded] = field(default_factory=list)
     deleted: list[Unneeded] = field(default_factory=list)
     left: list[Unneeded] = field(default_factory=list)
+
+    @property
+    def locked(self) -> list[Unneeded]:
+        """What is left only because the storage has locked it."""
+        return [pack for pack in self.left if pack.locked_until]
 
 
 class Prune:
@@ -76,6 +82,8 @@ class Prune:
         """Delete what was condemned for long enough, and condemn what is not needed;
         add it to ``pruned``, which an earlier attempt may have begun.
 
+        What is locked is left to a later prune.
+
         Nothing is deleted or condemned, and an error raised, when a backup that the
         catalogue knows is not listed (CopyNotListed), or a sidecar cannot be read
         (BackupUnreadable). When backups come or go meanwhile, nothing is deleted
@@ -100,7 +108,7 @@ class Prune:
         """Return the time by the storage's clock, which all that is compared is from.
         Raise EngineError."""
         key = clock_key(self._owner.identity.uuid)
-        self._storage.put_bytes(b"dfr_backup: the time\n", key)
+        self._storage.put_passing(b"dfr_backup: the time\n", key)
         found = self._storage.stat(key)
         self._storage.delete(key)
         if found is None:
@@ -121,8 +129,16 @@ class Prune:
                 condemned = listing.objects.get(condemned_key(key))
                 since = condemned.modified if condemned else None
                 due = since is not None and self._is_due(listing, needs, since, now)
-                found.append(Unneeded(key, stored.size, since, due))
+                locked = self._locked_until(listing, key) if due else None
+                due = due and locked is None
+                found.append(Unneeded(key, stored.size, since, due, locked))
         return found
+
+    def _locked_until(self, listing: Listing, key: str) -> datetime | None:
+        """Return until when a pack, or its sidecar, cannot be deleted."""
+        both = [each for each in (key, sidecar_key(key)) if each in listing.objects]
+        locks = filter(None, map(self._storage.lock_of, both))
+        return max((lock.until for lock in locks), default=None)
 
     def _is_own(self, listing: Listing, key: str) -> bool:
         """Tell whether a pack is this database's: its sidecar says so, whoever has
@@ -162,12 +178,18 @@ class Prune:
             if found := CONDEMNATION.fullmatch(stored.key):
                 own = has_prefix(stored.key, self._owner.prefixes)
                 if own and self._is_gone(listing, found[1]):
-                    self._storage.delete(f"{found[1]}.json")
-                    self._storage.delete(stored.key)
+                    self._remove(f"{found[1]}.json", stored.key)
             elif PACK_SIDECAR.fullmatch(stored.key):
                 old = now - stored.modified >= self._terms.young
                 if old and self._is_left(listing, stem_of(stored.key)):
-                    self._storage.delete(stored.key)
+                    self._remove(stored.key)
+
+    def _remove(self, *keys: str) -> None:
+        """Delete objects in this order, up to one that is locked."""
+        for key in keys:
+            if self._storage.lock_of(key):
+                return
+            self._storage.delete(key)
 
     def _is_left(self, listing: Listing, stem: str | None) -> bool:
         """Tell whether a sidecar is of one of our own packs that is gone."""

@@ -21,6 +21,8 @@ from ..progress import Progress
 from ..retry import RetryPolicy, with_retries
 from ..storages.base import Storage
 from .listing import Listing
+from .locking import lock_packs
+from .owner import Place
 from .packing import Packed
 
 RETRIES = RetryPolicy()
@@ -39,7 +41,7 @@ class Finished:
 
 
 def store(
-    storage: Storage,
+    place: Place,
     archive: Finished,
     packed: Packed,
     sign: Callable[[Mapping[str, Any]], Mapping[str, Any]],
@@ -50,8 +52,11 @@ def store(
 
     All packs must be listed before the sidecar is written, and again after it: when one
     is not, or is condemned, there is no sidecar, and PackGone is raised; packing again
-    stores what is lost. Raise EngineError.
+    stores what is lost. Where the storage locks what it gets, archive and packs are
+    locked as long as the sidecar will be, before that is written; the sidecar itself
+    last of all, because until then it may have to be withdrawn. Raise EngineError.
     """
+    storage, lock = place.storage, place.storage.new_lock()
     key, beside = archive.key, sidecar_key(archive.key)
 
     def stored() -> None:
@@ -60,15 +65,20 @@ def store(
         storage.verify(key, archive.size, archive.sha256, again)
 
     with_retries(stored, progress, retries)
-    _require_packs(storage, packed, progress, retries)
+    listing = _require_packs(storage, packed, progress, retries)
+    if lock:
+        with_retries(lambda: storage.extend_lock(key, lock), progress, retries)
+        lock_packs(place, packed.uses, lock, listing, progress, retries)
     checkpoint("packs.listed")
     data = sidecar_of(
         archive.manifest, key, archive.size, archive.sha256, sign, packed.uses
     )
     try:
-        with_retries(lambda: storage.put_bytes(data, beside), progress, retries)
+        with_retries(lambda: storage.put_passing(data, beside), progress, retries)
         checkpoint("packs.named")
         _require_packs(storage, packed, progress, retries)
+        if lock:
+            with_retries(lambda: storage.extend_lock(beside, lock), progress, retries)
     except EngineError:
         with suppress(EngineError):
             storage.delete(beside)
@@ -102,8 +112,9 @@ def look_at(
 
 def _require_packs(
     storage: Storage, packed: Packed, progress: Progress, retries: RetryPolicy
-) -> None:
+) -> Listing:
     listing = with_retries(lambda: Listing.of(storage, progress), progress, retries)
     for use in packed.uses:
         if not listing.keeps(use):
             raise PackGone(pack=use.key, location=storage.location(""))
+    return listing

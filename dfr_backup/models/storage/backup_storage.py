@@ -141,6 +141,12 @@ class BackupStorage(models.Model):
         copy=False,
         help="It deletes by itself what is old, or moves it to an archive.",
     )
+    lock_refused = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="It did not extend an Object Lock when it was last asked: its backups are "
+        "complete until it is tested again.",
+    )
     expires_days = fields.Integer(
         readonly=True,
         copy=False,
@@ -377,6 +383,7 @@ class BackupStorage(models.Model):
                 **columns_of_test(error, found),
                 "can_delete": found.can_delete if found else self.can_delete,
                 "takes_away": found.takes_away if found else self.takes_away,
+                "lock_refused": self.lock_refused and not found,
                 "expires_days": (found.expires_after or 0)
                 if found
                 else self.expires_days,
