@@ -22,6 +22,7 @@ from ..engine.ownership.owners import Record
 from ..engine.postgres.snapshot import Snapshot
 from ..engine.sources.filestore import Attachment
 from ..models.engine_messages import format_error
+from ..models.packs_obstacle import prune_obstacle_in
 from ..models.plan.incremental import obstacle_of
 from .common import BackupCase
 
@@ -117,8 +118,8 @@ class TestIncrementalPlan(BackupCase):
         self.storage.takes_away = True
         self.assertObstacle(TakesAway)
 
-    def test_one_of_two_storages_is_enough(self):
-        bucket = self.env["backup.storage"].create(
+    def bucket(self):
+        return self.env["backup.storage"].create(
             {
                 "name": "Bucket",
                 "provider": "s3",
@@ -128,10 +129,30 @@ class TestIncrementalPlan(BackupCase):
                 "s3_secret_key": "b",
             }
         )
+
+    def test_one_of_two_storages_is_enough(self):
+        bucket = self.bucket()
         self.plan.storage_ids += bucket
         self.assertIsNone(obstacle_of(self.plan))
-        bucket.s3_lock_mode = "GOVERNANCE"
+        bucket.takes_away = True
+        self.assertObstacle(TakesAway)
+
+    def test_storage_with_object_lock_is_no_obstacle(self):
+        bucket = self.bucket()
+        self.plan.storage_ids += bucket
+        before = self.plan.warnings
+        for mode in ("GOVERNANCE", "COMPLIANCE"):
+            bucket.write({"s3_lock_mode": mode, "s3_lock_days": 2})
+            self.env.invalidate_all()
+            self.assertIsNone(obstacle_of(self.plan))
+            self.assertEqual(self.plan.warnings, before)
+
+    def test_storage_that_did_not_extend_a_lock(self):
+        self.run_now()._run_context().packs.note_lock_refused(self.storage)
         self.assertObstacle(LocksForTime)
+        self.assertIsNone(prune_obstacle_in(self.storage))
+        self.storage.action_test()
+        self.assertIsNone(obstacle_of(self.plan))
 
     def test_location_that_several_databases_share(self):
         owners = odoo_config.owners()

@@ -144,12 +144,12 @@ class KeepsEverything(PermanentError, code="PACK-12"):
 
 class LocksForTime(PermanentError, code="PACK-13"):
     template = _(
-        "%(storage)s locks what is stored for a fixed time (Object Lock): a part could "
-        "be deleted while later backups still need it."
+        "%(storage)s did not extend the Object Lock of a part that newer backups need: "
+        "it could be deleted while they are still locked."
     )
     remedy = _(
-        "Use a storage without Object Lock for incremental backups, and this one in a "
-        "plan of its own."
+        "Let its keys do s3:PutObjectRetention and s3:GetObjectRetention and test the "
+        "storage again, or leave the plan complete."
     )
 
 

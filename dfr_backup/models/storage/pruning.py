@@ -16,7 +16,7 @@ from ...engine.packs.prune import Prune
 from ...engine.progress import Progress
 from ...engine.storages.cancel import time_is_up
 from ...runs.prune import PruneRun
-from ..packs_obstacle import obstacle_in
+from ..packs_obstacle import prune_obstacle_in
 from ..states import OPEN_STATES
 
 # copies that must be in a storage's list: the others need no packs
@@ -27,7 +27,7 @@ AGAIN = timedelta(hours=20)  # a daily plan's runs do not begin on the second
 def require_prunable(storage, progress=None):
     """Raise the EngineError of why no packs are deleted in a storage."""
     storage._get_own_storage()
-    obstacle = obstacle_in(storage)
+    obstacle = prune_obstacle_in(storage)
     if obstacle:
         raise obstacle
     storage.env["backup.identity"]._require_still_ours(storage, progress=progress)
@@ -179,7 +179,7 @@ def _all(domain):
 
 
 def _is_due(storage):
-    if storage.is_foreign or obstacle_in(storage):
+    if storage.is_foreign or prune_obstacle_in(storage):
         return False
     if storage.env["backup.identity"]._objection(storage):
         return False
