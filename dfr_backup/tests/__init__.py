@@ -37,6 +37,7 @@ from . import test_translations
 from . import test_backup_lists
 from . import test_plan_warnings
 from . import test_clocks
+from . import test_tours
 from . import test_trust
 from . import test_uninstall
 from . import test_turn
