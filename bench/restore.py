@@ -264,7 +264,8 @@ def _child(archive, target=None):
     from dfr_backup.engine.postgres.connection import Connection
     from dfr_backup.engine.progress import Progress
     from dfr_backup.engine.restore.database_location import DatabaseLocation
-    from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+    from dfr_backup.engine.restore.options import RestoreOptions
+    from dfr_backup.engine.restore.steps import Restore
     from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
     if not target:

@@ -41,7 +41,8 @@ from ..engine.packs.reading import check_packs
 from ..engine.progress import Progress
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.leftovers import remove_leftovers
-from ..engine.restore.steps import Restore, RestoreOptions
+from ..engine.restore.options import RestoreOptions
+from ..engine.restore.steps import Restore
 from ..engine.restore.target import Published, put_back
 from ..engine.storages.url import storage_at
 from ..runs import words

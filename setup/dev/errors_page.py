@@ -18,6 +18,7 @@ SUBJECTS = {
     "packs": "Incremental backups",
     "fetch": "Reading and fetching an archive",
     "restore": "Restore",
+    "staging": "Staging copies",
     "encryption": "Encryption",
     "secrets": "Stored secrets",
     "storage": "Every storage",

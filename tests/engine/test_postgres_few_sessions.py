@@ -26,7 +26,8 @@ from dfr_backup.engine.postgres.dump import DumpOptions, dump
 from dfr_backup.engine.postgres.snapshot import RowCounter, Snapshot
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore.database_location import DatabaseLocation
-from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.restore.options import RestoreOptions
+from dfr_backup.engine.restore.steps import Restore
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 ROWS = 200_000

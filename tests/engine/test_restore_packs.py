@@ -38,7 +38,8 @@ from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.restore import steps
 from dfr_backup.engine.restore.database_location import DatabaseLocation
-from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.restore.options import RestoreOptions
+from dfr_backup.engine.restore.steps import Restore
 
 CONTENTS = [f"content {number}".encode() * (number + 1) for number in range(11)]
 TABLES = """

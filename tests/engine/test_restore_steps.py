@@ -27,7 +27,8 @@ from dfr_backup.engine.fileio.direct_read import DirectFile
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.restore.options import RestoreOptions
+from dfr_backup.engine.restore.steps import Restore
 from dfr_backup.engine.restore.target import DatabaseLocation
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
@@ -41,7 +42,8 @@ from dfr_backup.engine.checkpoints import EVENT
 from dfr_backup.engine.encryption.files import parse_identities
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.progress import Progress
-from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.restore.options import RestoreOptions
+from dfr_backup.engine.restore.steps import Restore
 from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 

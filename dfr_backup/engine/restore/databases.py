@@ -10,6 +10,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
+from ..errors.staging import StagingReplaced
 from ..messages import _
 from ..postgres.connection import Connection
 from .errors import server_error
@@ -33,10 +34,15 @@ def server_session(
         session.close()
 
 
-def fence(server: Connection, database: str) -> None:
-    """Let nobody into a database, and end the sessions that are in it."""
-    with server_session(server, _("close the existing database")) as cr:
+def fence(server: Connection, database: str, oid: int = 0) -> None:
+    """Let nobody into a database, and end the sessions that are in it. Raise
+    StagingReplaced when it has another number than ``oid``, if that is given."""
+    doing = _("close the existing database")
+    with server_session(server, doing, transaction=True) as cr:
         allow_connections(cr, database, False)
+        if oid and oid_of(cr, database) != oid:
+            raise StagingReplaced(database=database)
+    with server_session(server, doing) as cr:
         end_sessions(cr, database)
 
 
@@ -90,6 +96,19 @@ def drop(cr: Any, database: str) -> None:
 def exists(cr: Any, database: str) -> bool:
     """Tell whether there is a database of this name."""
     cr.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [database])
+    return bool(cr.fetchone()[0])
+
+
+def oid_of(cr: Any, database: str) -> int:
+    """Return the number of a database, 0 when there is none of this name."""
+    cr.execute("SELECT oid::bigint FROM pg_database WHERE datname = %s", [database])
+    found = cr.fetchone()
+    return int(found[0]) if found else 0
+
+
+def is_there(cr: Any, oid: int) -> bool:
+    """Tell whether there is a database with this number, whatever its name."""
+    cr.execute("SELECT EXISTS (SELECT FROM pg_database WHERE oid = %s)", [oid])
     return bool(cr.fetchone()[0])
 
 

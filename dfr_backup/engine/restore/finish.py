@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg2
@@ -18,6 +18,7 @@ from ..progress import Progress
 from .errors import server_error
 from .safety import HAS_ADDON, nothing_in_the_way
 from .sessions import Sessions
+from .staging_mark import PARAMETER, StagingMark
 
 OPEN = OpenInBackup()
 # The dump holds the very run that made it, as running: going on with it would write
@@ -60,6 +61,10 @@ SET_PARAMETER = """
     ON CONFLICT (key) DO UPDATE
             SET value = excluded.value, write_date = excluded.write_date
 """
+# a restored database is no staging copy unless it is made one now, and has made none
+FORGET_MARK = "DELETE FROM ir_config_parameter WHERE key = %(key)s"
+FORGET_COPIES = "DELETE FROM backup_staging"
+HAS_COPIES = "SELECT to_regclass('backup_staging') IS NOT NULL"
 NO_STATISTICS = _(
     "The planner's statistics could not be gathered: the database is slower until "
     "autovacuum has done it. %(problem)s"
@@ -68,11 +73,13 @@ NO_STATISTICS = _(
 
 @dataclass(frozen=True)
 class FinishOptions:
-    """``new_identity``: the copy gets a uuid and a secret of its own. ``statements``
-    are run last and in order: those of Odoo's ``neutralize.sql`` files, for example."""
+    """``new_identity``: the copy gets a uuid and a secret of its own, and says that it
+    is a staging copy, if there is a ``mark``. ``statements`` are run last and in order:
+    those of Odoo's ``neutralize.sql`` files, for example."""
 
     new_identity: bool = True
     statements: Sequence[str] = ()
+    mark: StagingMark | None = None
 
 
 def installed_modules(connection: Connection) -> list[str]:
@@ -101,7 +108,8 @@ def finish_database(
     session = connection.connect()
     try:
         with session.cursor() as cr:
-            statements = [*MAKE_SAFE, SET_PARAMETER, *options.statements]
+            ours = (*MAKE_SAFE, SET_PARAMETER, FORGET_MARK, FORGET_COPIES)
+            statements = [*ours, *options.statements]
             with nothing_in_the_way(cr, statements) as switched_off:
                 _finish(cr, options)
         session.commit()
@@ -171,8 +179,9 @@ def _finish(cr: Any, options: FinishOptions) -> None:
         cr.execute(HAS_CODES)
         if cr.fetchone()[0]:
             cr.execute(SET_CODE, _columns(OPEN))
+    cr.execute(FORGET_MARK, {"key": PARAMETER})
     if options.new_identity:
-        _renew_identity(cr)
+        _become_another(cr, _renew_identity(cr), options.mark)
     for statement in options.statements:
         cr.execute(statement)
 
@@ -185,14 +194,26 @@ def _columns(error: EngineError) -> dict[str, object]:
     return {**shown, "code": error.code, "values": json.dumps(values)}
 
 
-def _renew_identity(cr: Any) -> None:
+def _become_another(cr: Any, identity: str, mark: StagingMark | None) -> None:
+    """Forget the staging copies of the original, and say what this one is."""
+    cr.execute(HAS_COPIES)
+    if cr.fetchone()[0]:
+        cr.execute(FORGET_COPIES)
+    if mark:
+        text = replace(mark, uuid=identity).to_text()
+        cr.execute(SET_PARAMETER, {"key": PARAMETER, "value": text})
+
+
+def _renew_identity(cr: Any) -> str:
     """Do what Odoo does for a copy; its address and its login rules are left as they
-    are."""
+    are. Return its uuid."""
     cr.execute("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')")
+    identity = str(uuid.uuid4())
     values = {
-        "database.uuid": str(uuid.uuid4()),
+        "database.uuid": identity,
         "database.secret": str(uuid.uuid4()),
         "database.create_date": cr.fetchone()[0],
     }
     for key, value in values.items():
         cr.execute(SET_PARAMETER, {"key": key, "value": value})
+    return identity

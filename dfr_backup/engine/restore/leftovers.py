@@ -17,6 +17,8 @@ from .databases import (
     allows_connections,
     drop,
     exists,
+    is_there,
+    oid_of,
     server_session,
 )
 from .marker import Marker
@@ -72,15 +74,17 @@ def clean_up(server: Connection, facts: dict[str, Any]) -> None:
         facts["scratch"],
         DatabaseLocation(facts["database"], Path(facts["filestore"])),
     )
+    oid = facts.get("oid") or 0  # of what was to be dropped
     with server_session(server, _("remove the unfinished database")) as cr:
         unfinished = exists(cr, scratch)
-        if unfinished or not exists(cr, place.database):
+        renamed = not unfinished and oid and is_there(cr, oid)
+        if unfinished or not (renamed or exists(cr, place.database)):
             _remove_files(place, facts.get("inode"))
         if unfinished and facts.get("previous"):
             _take_back(cr, place, Path(facts["previous"][1]))
         if unfinished:
             drop(cr, scratch)
-        elif facts.get("fenced"):
+        elif facts.get("fenced") and oid in (0, oid_of(cr, place.database)):
             allow_connections(cr, place.database, True)
     checkpoint("restore.undo.dropped")
     shutil.rmtree(facts["scratch_filestore"], ignore_errors=True)

@@ -56,6 +56,9 @@ NEUTRALIZED = (
     ),
     ("fetchmail_server", "SELECT id FROM fetchmail_server WHERE active"),
 )
+# what nobody switches on in a database that is only a copy. Scheduled actions are not
+# among it: a module that is installed there brings its own
+MORE_THAN_A_COPY = ("backup_plan", "ir_mail_server", "fetchmail_server")
 
 
 @contextmanager
@@ -108,6 +111,13 @@ def require_harmless(connection: Connection, *, neutralized: bool) -> None:
         tables = sorted({table for table, _id in acting})
         log = "\n".join(f"{table}, id {number}" for table, number in acting)
         raise NotHarmless(tables=", ".join(tables), log=log)
+
+
+def acting_as_more(cr: Any) -> list[str]:
+    """Return the names of the tables with something active that a neutralized copy has
+    not got. Raise psycopg2.Error."""
+    checks = [one for one in (*OURS, *NEUTRALIZED) if one[0] in MORE_THAN_A_COPY]
+    return sorted({table for table, _id in _acting(cr, checks)})
 
 
 def _acting(cr: Any, checks: Sequence[tuple[str, str]]) -> Iterator[tuple[str, int]]:

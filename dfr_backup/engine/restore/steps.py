@@ -8,8 +8,8 @@ earlier leaves nothing of it behind.
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..archive.reader import Archive, open_archive
 from ..archive.zip_reader import open_file
 from ..catalog.catalogued import Catalogued
 from ..catalog.fetch import fetch, require_space
-from ..encryption.files import Passphrase, decrypt_file
+from ..encryption.files import decrypt_file
 from ..errors import EngineError, PermanentError
 from ..errors.fetch import FetchedDiffers, KeyNeeded
 from ..errors.packs import AttachmentsLost
@@ -27,15 +27,15 @@ from ..messages import Message, _
 from ..packs.gathering import GatheredPacks, PackPlaces, gather
 from ..postgres.connection import Connection
 from ..progress import Progress
-from ..queue.reservations import Need, Reservations
+from ..queue.reservations import Need
 from ..storages.base import Storage
 from .attachments import Lost, lost_attachments
-from .database_location import DatabaseLocation
 from .files import FilestoreExtraction
 from .finish import FinishOptions, analyze, finish_database, installed_modules
 from .load.errors import may_be_damage
 from .load.fallback import load_whole
 from .load.sql_stream import Longest
+from .options import RestoreOptions
 from .preflight import Finding, Surroundings, preflight, share_left
 from .safety import require_harmless
 from .target import Published, RestoreTarget
@@ -55,38 +55,6 @@ GOES_ON = _("The restore goes on in spite of: %(names)s")
 ACCEPTED = _("The restore goes on in spite of this: %(problem)s")
 PLAIN = _("As chosen, the dump is loaded by one session and in its own order.")
 KEPT = _("The former database is kept as %(database)s")
-
-
-@dataclass(frozen=True)
-class RestoreOptions:
-    """What is to be made of an archive.
-
-    ``series`` and ``modules`` are Odoo's here (see ``Surroundings``). ``accepted`` are
-    the codes of findings that do not stop this restore. ``neutralize`` returns, for the
-    names of the installed modules, the SQL statements that make a copy harmless; None:
-    the copy takes over. ``identities`` decrypt the archive, see ``encryption``.
-    ``whole`` compares all of the archive before, also what a restore does not read.
-    ``plain`` loads the dump in its own order, in one session. ``trusted`` tells whether
-    somebody vouches for the archive: one that nobody does (False) is loaded by no
-    superuser. None: the operator of the server restores it, and knows. ``space`` is
-    where runs of this host reserve what they will write.
-    """
-
-    place: DatabaseLocation
-    series: str
-    modules: Collection[str] | None = None
-    replace_existing: bool = False
-    accepted: Collection[str] = ()
-    new_identity: bool = True
-    neutralize: Callable[[Sequence[str]], Sequence[str]] | None = None
-    identities: Sequence[object] | Passphrase | None = field(default=None, repr=False)
-    template: str = "template0"
-    unaccent: bool = False
-    durable: bool = True
-    whole: bool = False
-    plain: bool = False
-    trusted: bool | None = None
-    space: Reservations | None = None
 
 
 class Restore:
@@ -252,6 +220,7 @@ class Restore:
             options.place,
             self._markers,
             replace_existing=options.replace_existing,
+            replaces=options.replaces,
         )
         self.target = self._resources.enter_context(target)
         target.create(template=options.template, progress=progress)
@@ -375,8 +344,9 @@ class Restore:
         statements: Sequence[str] = ()
         if options.neutralize:
             statements = options.neutralize(installed_modules(connection))
+        mark = options.mark and replace(options.mark, oid=self.target.number())
         names = finish_database(
-            connection, FinishOptions(options.new_identity, statements)
+            connection, FinishOptions(options.new_identity, statements, mark)
         )
         if names:
             progress.warn(Message(IN_THE_WAY, names=", ".join(names)))
@@ -393,7 +363,9 @@ class Restore:
         self.make_safe(progress)
         analyze(self.target.connection, progress)
         self._require_harmless(progress)  # functions of indexes have run
+        if self._options.may_replace:
+            self._options.may_replace()
         published = self.target.publish()
-        if published.previous:
+        if published.previous and not self._options.replaces:  # else it is dropped
             progress.log(Message(KEPT, database=published.previous.database))
         return published

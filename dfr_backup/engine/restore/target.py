@@ -36,17 +36,20 @@ from ..errors.restore import (
     NotHidden,
     OwnedByAnother,
 )
+from ..errors.staging import StagingReplaced
 from ..messages import _
 from ..postgres.connection import Connection
 from ..progress import Progress
 from .database_location import MARKER_SUFFIX, PREFIX, SCRATCH, DatabaseLocation
 from .databases import (
     allow_connections,
+    allows_connections,
     drop,
     end_sessions,
     exists,
     fence,
     is_template,
+    oid_of,
     owner_without_us,
     quoted,
     rename,
@@ -70,6 +73,8 @@ HIDDEN = """
        AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = d.oid)
       FROM pg_database d WHERE datname = %s
 """
+KEPT = "_before_%Y%m%d_%H%M%S"  # what is replaced: after its own name
+KEPT_LIKE = re.compile(r"(?P<name>.+)_before_\d{8}_\d{6}")
 PUBLIC_SCHEMA = ("GRANT CREATE ON SCHEMA public TO PUBLIC",)  # as Odoo does
 
 
@@ -89,7 +94,8 @@ class RestoreTarget:
 
     Use as a context manager: leaving it before ``publish`` removes all that was made,
     and nothing else. ``server`` connects to the database “postgres”; ``place`` must be
-    free, unless ``replace_existing``. ``markers`` is a directory of this server's own.
+    free, unless ``replace_existing``; with ``replaces``, no database but the one with
+    this number (OID) is replaced. ``markers`` is a directory of this server's own.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class RestoreTarget:
         markers: Path,
         *,
         replace_existing: bool = False,
+        replaces: int = 0,
     ):
         name = f"{PREFIX}{secrets.token_hex(6)}"
         self.place = place
@@ -108,6 +115,7 @@ class RestoreTarget:
         self._server = server
         self._markers = markers
         self._replace = replace_existing
+        self._replaces = replaces
         self._template = ""
         self._marker: Marker
         self._published = False
@@ -170,11 +178,7 @@ class RestoreTarget:
         same under whatever name, and proves after a kill that this one was
         published."""
         with server_session(self._server, _("look at the databases")) as cr:
-            cr.execute(
-                "SELECT oid FROM pg_database WHERE datname = %s",
-                [self.scratch.database],
-            )
-            return int(cr.fetchone()[0])
+            return oid_of(cr, self.scratch.database)
 
     def publish(self) -> Published:
         """Give database and filestore their names. Either all of it happens or, when
@@ -213,8 +217,9 @@ class RestoreTarget:
             if not self._replace or not exists(cr, self.place.database):
                 require_free(cr, self.place, replace_existing=self._replace)
                 return None
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%d_%H%M%S")
-        suffix = f"_before_{stamp}"
+            if self._replaces and oid_of(cr, self.place.database) != self._replaces:
+                raise NameTaken(database=self.place.database)
+        suffix = datetime.now(timezone.utc).strftime(KEPT)
         name = self.place.database[: 63 - len(suffix)] + suffix
         return DatabaseLocation(name, self.place.filestore.with_name(name))
 
@@ -261,19 +266,54 @@ def put_back(server: Connection, published: Published, markers: Path) -> None:
     it is."""
     if published.previous is None:
         raise ValueError("nothing was replaced")
-    previous, place = published.previous, published.place
+    _take_away(server, published.place, markers, published.previous)
+
+
+def discard(
+    server: Connection, place: DatabaseLocation, oid: int, markers: Path
+) -> None:
+    """Drop a database for good, with its filestore: the one with this number (OID), and
+    no other one that has its name. Raise EngineError, OSError; what has lost its name
+    by then is removed by the next clean-up, and all else stays as it is."""
+    with server_session(server, _("look at the databases")) as cr:
+        if oid_of(cr, place.database) != oid:
+            raise StagingReplaced(database=place.database)
+        is_open = allows_connections(cr, place.database)
+    _take_away(server, place, markers, oid=oid, is_open=is_open)
+
+
+def is_kept_previous(database: str, name: str) -> bool:
+    """Tell whether ``name`` is one that a database gets when it is replaced."""
+    found = KEPT_LIKE.fullmatch(name)
+    return bool(found and database.startswith(found["name"]))
+
+
+def _take_away(
+    server: Connection,
+    place: DatabaseLocation,
+    markers: Path,
+    previous: DatabaseLocation | None = None,
+    oid: int = 0,
+    is_open: bool = True,
+) -> None:
+    """Take the name from a database, and give it to the ``previous`` one; drop it. When
+    that cannot be done, who could connect to it before can do so again."""
     name = f"{PREFIX}{secrets.token_hex(6)}"
     scratch = DatabaseLocation(name, place.filestore.with_name(name))
     facts = _facts(scratch, place) | _facts_of_publishing(place.filestore, previous)
-    marker = Marker.create(markers / f"{name}{MARKER_SUFFIX}", facts | {"fenced": True})
+    facts |= {"fenced": is_open, "oid": oid}
+    marker = Marker.create(markers / f"{name}{MARKER_SUFFIX}", facts)
     try:
-        fence(server, place.database)
+        fence(server, place.database, oid)
         checkpoint("restore.put_back.fenced")
         with server_session(
-            server, _("bring the previous database back"), transaction=True
+            server, _("take the name from the database"), transaction=True
         ) as cr:
             rename(cr, place.database, scratch.database)
-            rename(cr, previous.database, place.database)
+            if oid and oid_of(cr, scratch.database) != oid:
+                raise StagingReplaced(database=place.database)
+            if previous:
+                rename(cr, previous.database, place.database)
         checkpoint("restore.put_back.renamed")
     finally:  # from here on it is what an unfinished replacement would have left
         try:
