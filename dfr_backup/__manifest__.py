@@ -32,6 +32,7 @@
         "views/backup_storage_views.xml",
         "views/backup_copy_views.xml",
         "views/backup_backup_views.xml",
+        "views/backup_staging_views.xml",
         "views/backup_audit_views.xml",
         "views/backup_server_views.xml",
         "views/backup_browse_views.xml",

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from odoo.modules import Manifest
+from odoo.modules.registry import Registry
 from odoo.orm.models import NO_ACCESS
+from odoo.sql_db import close_db
 from odoo.tools import config
 
 __all__ = ["NO_ACCESS"]
@@ -27,6 +29,12 @@ def lock_free(records, **how):
 def commit_of_cron(env):
     """Commit in the middle of a scheduled action."""
     env["ir.cron"]._commit_progress()
+
+
+def forget_database(database: str) -> None:
+    """Close what this process has open in a database that is about to be dropped."""
+    Registry.delete(database)
+    close_db(database)
 
 
 def named_databases() -> list[str]:

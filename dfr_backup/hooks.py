@@ -16,6 +16,7 @@ MODELS = [
     "backup.backup",
     "backup.copy",
     "backup.server",
+    "backup.staging",
 ]
 
 

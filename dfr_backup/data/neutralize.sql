@@ -7,6 +7,10 @@ DO $$ BEGIN
     IF to_regclass('backup_server') IS NOT NULL THEN
         UPDATE backup_server SET active = false, sealed_secrets = NULL;
     END IF;
+    -- nor has it made the staging copies of the original
+    IF to_regclass('backup_staging') IS NOT NULL THEN
+        DELETE FROM backup_staging;
+    END IF;
 END $$;
 -- and nobody outside is told about it, nor may ask
 UPDATE backup_plan SET sealed_secrets = NULL;

@@ -5,6 +5,7 @@ from . import backup_filestore_issue
 from . import backup_identity
 from . import storage
 from . import plan
+from . import staging
 from . import job
 from . import server
 from . import backup_monitor

@@ -47,6 +47,8 @@ ACTIONS = [
     ("server", "Watched server changed"),
     ("removed", "Plan, storage, server or run deleted"),
     ("repair", "Filestore repaired"),
+    ("staging", "Staging copy deleted"),
+    ("staging_days", "Staging copy to be deleted sooner"),
     ("monitor", "Monitor token changed"),
     ("settings", "Setting changed"),
 ]

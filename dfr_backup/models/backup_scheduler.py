@@ -31,6 +31,7 @@ from .moments import from_odoo_datetime
 from .pause import current_pause
 from .plan import due
 from .server_profile import follow
+from .staging import due as due_copies
 from .storage import looking
 
 _logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class BackupScheduler(models.AbstractModel):
         due.watch_promises(plans)
         due.send_digests(plans)
         server_alerts.send_due(self.env)
+        due_copies.do_due(self.env)
 
     @api.autovacuum
     def _gc_watch_promises(self):

@@ -63,6 +63,7 @@ class RestoreRun(Run):
             )
         self.context.restores.forget_leftovers()
         self.context.restores.forget_fetched()
+        self.context.restores.note_staging()
         return True
 
     def _is_published(self) -> bool:
@@ -174,6 +175,7 @@ class RestoreRun(Run):
         between."""
         self.context.store.update_state(restored=self.restore.target.number())
         self.restore.finish(progress)
+        self.context.restores.note_staging()
 
 
 @register("drill")

@@ -3,6 +3,7 @@ from . import test_backup_job
 from . import test_backup_plan
 from . import test_backup_prune
 from . import test_backup_storage
+from . import test_staging_copies
 from . import test_storage_places
 from . import test_console
 from . import test_identity

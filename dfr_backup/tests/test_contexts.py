@@ -192,6 +192,7 @@ class TestContexts(BackupCase, HttpCase):
             "backup.import.wizard": {"storage_id": self.storage.id},
             "backup.job": {"name": "B1", "uuid": "1", "database_uuid": "2"},
             "backup.plan": {"name": "Mine", "storage_ids": self.storage.ids},
+            "backup.staging": {"database": "x"},
             "backup.server": {"name": "Far", "url": "http://127.0.0.1:1"},
             "backup.step": {"job_id": self.copy.job_id.id, "kind": "upload"},
             "backup.storage": {"name": "A", "local_path": str(self.root / "a")},

@@ -89,6 +89,7 @@ class RightsCase(BackupCase, HttpCase):
         cls.env["backup.server"].create({"name": "x", "url": "http://127.0.0.1:9"})
         trust = {"sha256": "0" * 64, "key": "db-1.zip", "user_id": cls.env.uid}
         cls.env["backup.trust"].create(trust)
+        cls.env["backup.staging"].create({"database": "x"})
 
     def become(self, role):
         self.role = role

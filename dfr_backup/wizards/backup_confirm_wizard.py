@@ -13,22 +13,29 @@ class BackupConfirmWizard(models.TransientModel):
     _description = "Please Confirm"
 
     operation = fields.Selection(
-        [("delete", "Delete"), ("take_over", "Take Over")], required=True, readonly=True
+        [
+            ("delete", "Delete"),
+            ("take_over", "Take Over"),
+            ("delete_staging", "Delete Staging Copies"),
+        ],
+        required=True,
+        readonly=True,
     )
     copy_ids = fields.Many2many("backup.copy", readonly=True)
     storage_ids = fields.Many2many("backup.storage", readonly=True)
+    staging_ids = fields.Many2many("backup.staging", readonly=True)
     text = fields.Text(compute="_compute_text")
 
-    @api.depends("operation", "copy_ids", "storage_ids")
+    @api.depends("operation", "copy_ids", "storage_ids", "staging_ids")
     def _compute_text(self):
         for wizard in self:
-            is_delete = wizard.operation == "delete"
             copies = wizard.copy_ids or wizard._held()
-            wizard.text = (
-                wizard._deleting_in_words(copies)
-                if is_delete
-                else wizard._taking_over_in_words(copies)
-            )
+            if wizard.operation == "delete_staging":
+                wizard.text = wizard._dropping_in_words()
+            elif wizard.operation == "delete":
+                wizard.text = wizard._deleting_in_words(copies)
+            else:
+                wizard.text = wizard._taking_over_in_words(copies)
 
     def _held(self):
         """Return what the storages hold."""
@@ -52,9 +59,22 @@ class BackupConfirmWizard(models.TransientModel):
             databases=_counted(copies.mapped(lambda c: c.database or "?")),
         )
 
+    def _dropping_in_words(self):
+        lines = [
+            self.env._(
+                "Database: %(database)s (%(size)s)",
+                database=staging.database,
+                size=staging._size_in_words(),
+            )
+            for staging in self.staging_ids
+        ]
+        return "\n".join(lines)
+
     def action_confirm(self):
         """Do it. Each of these asks for the password."""
         self.ensure_one()
+        if self.operation == "delete_staging":
+            return self.staging_ids.action_delete()
         if self.operation == "delete":
             return self.copy_ids.action_delete()
         return self.storage_ids.action_take_over()

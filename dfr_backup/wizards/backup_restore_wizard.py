@@ -258,6 +258,7 @@ class BackupRestoreWizard(models.TransientModel):
                 odoo_config.place(self.database or ""),
                 release.series,
                 odoo_config.modules_on_disk(),
+                replace_existing=self._replaces(),
             )
             connection = odoo_config.connection("postgres", "dfr_backup preflight")
             description = replace(
@@ -315,6 +316,7 @@ class BackupRestoreWizard(models.TransientModel):
         copy = self.copy_id.sudo()
         with translate_engine_errors(self.env):
             copy._require_trusted()
+            staging = self._begin_staging()
         self.env["backup.audit"]._note("restore", self.copy_id, new=self.database)
         job = copy._request_restore(
             restore_database=self.database,
@@ -323,10 +325,24 @@ class BackupRestoreWizard(models.TransientModel):
             restore_addons=self.unpack_addons,
             restore_accepted=list(found) if self.accept_findings else [],
             restore_plain=self.plain_load,
+            staging_id=staging.id,
         )
+        staging.job_id = job
         job.restore_key = self.sudo()._read_secret("key")
         self.sudo().sealed_secrets = False
         return form_action(job)
+
+    def _replaces(self):
+        """Tell whether the restore takes the place of a database."""
+        return False
+
+    def _begin_staging(self):
+        """Return the record of the staging copy that this restore makes, an empty one
+        when it makes none. Raise EngineError."""
+        stagings = self.env["backup.staging"].sudo()
+        if not (self.neutralize and self.new_identity):
+            return stagings
+        return stagings._begin(self.database, keep_days=0)
 
     def _has_unseen(self, found):
         """Tell whether something that can be accepted was not shown, or not as it is

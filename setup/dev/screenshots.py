@@ -335,6 +335,24 @@ def staging(camera):
     camera.take_dialog("staging", "action_staging", ".modal [name=database] input")
 
 
+def staging_copies(camera):
+    """Two copies are made, and deleted again."""
+    copies = []
+    for days in (14, 0):
+        camera.look("backups", ".o_backup_overview canvas")
+        camera.page.click("button[name=action_staging]")
+        camera.page.fill(".modal [name=keep_days] input", str(days))
+        camera.page.click(".modal button[name=action_make]:visible")
+        camera.confirm_identity()
+        camera.page.wait_for_selector(".o_form_view .o_backup_step")
+        copies = camera.call("backup.staging", "search", [[]])
+        made = camera.call("backup.staging", "read", [copies[:1], ["job_id"]])
+        camera.await_run(made[0]["job_id"][0])
+    camera.look("staging-copies", ".o_data_row")
+    camera.take("staging-copies", height=420)
+    camera.call("backup.staging", "action_delete", [copies])
+
+
 def health(camera):
     """A file is lost from the filestore; last of all, because every run after it
     says so."""
@@ -364,7 +382,8 @@ PICTURES = [
     settings,
     set_up,
 ]
-PICTURES += [running, failed, browse, import_backup, staging, health]
+PICTURES += [running, failed, browse, import_backup, staging]
+PICTURES += [staging_copies, health]
 
 
 def main(url, folder, *names):

@@ -6,7 +6,8 @@ import types
 from pathlib import Path
 
 from conftest import drop_database
-from pages import log_in
+from pages import choose, log_in, serious_findings
+from waits import until
 
 package = types.ModuleType("dfr_backup")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "dfr_backup")]
@@ -109,6 +110,100 @@ def test_a_deleted_file_is_put_back_by_a_button(instance, page):
     assert instance.backup().states["archive_files"] == "success"
     assert page.problems == []
     assert instance.leftovers() == []
+
+
+def staging_states(instance):
+    return [s for (s,) in instance.sql("SELECT state FROM backup_staging ORDER BY id")]
+
+
+def test_a_staging_copy_is_listed_opened_made_anew_and_deleted(instance, page):
+    instance.backup()
+    instance.write_conf(db_name=None, dbfilter=f"^{instance.database}")
+    finished = ".o_backup_step[data-kind=finish][data-state=success]"
+    row = ".o_data_row"
+    copy = ""
+    try:
+        # it would run the scheduled actions of all databases of the server
+        with instance.serve("--max-cron-threads", "0"):
+            log_in(page, instance)
+            page.goto(f"{instance.url}/odoo/backups")
+            page.click(f"{PLAN} button[name=action_staging]", timeout=60_000)
+            copy = page.input_value(".modal [name=database] input")
+            page.fill(".modal [name=keep_days] input", "14")
+            page.click(".modal button[name=action_make]:visible")
+            prove_who_you_are(page)
+            page.wait_for_selector(finished, timeout=240_000)
+            # listed
+            page.goto(f"{instance.url}/odoo/backups")
+            choose(page, "menu_staging")
+            page.wait_for_selector(f"{row} {cell(copy)}")
+            assert serious_findings(page, ".o_action_manager") == []
+            picture(page, "staging_copies")
+            oid = "SELECT oid FROM backup_staging"
+            before = instance.sql(oid)
+            asked = "SELECT oid::text FROM pg_database WHERE datname = %s"
+            assert instance.sql(asked, copy) == before
+            with page.expect_popup() as opened:
+                page.click(f"{row} button[name=action_open]")
+            address = f"{instance.url}/web?db={copy}"
+            opened.value.close()
+            private = page.context.browser.new_context()
+            try:
+                other = private.new_page()
+                other.goto(address)
+                other.fill("input[name=login]", "admin")
+                other.fill("input[name=password]", "admin")
+                other.click("button[type=submit]")
+                other.wait_for_selector(".o_main_navbar", timeout=120_000)
+                assert other.is_visible(".o_neutralize_banner, #oe_neutralize_banner")
+            finally:
+                private.close()
+            log_in(page, instance)
+            page.goto(f"{instance.url}/odoo/staging-copies")
+            # made anew, while somebody has changed it
+            changed = "INSERT INTO res_partner (name) VALUES ('Changed')"
+            instance.sql(changed, database=copy)
+            page.click(f"{row} button[name=action_refresh]")
+            page.wait_for_selector(".modal [name=replaced_in_words]:visible")
+            assert page.input_value(".modal [name=keep_days] input") == "14"
+            picture(page, "staging_refresh")
+            page.click(".modal button[name=action_make]:visible")
+            prove_who_you_are(page)
+            page.wait_for_selector(".o_form_view .o_backup_step[data-kind=fetch]")
+            page.wait_for_selector(finished, timeout=240_000)
+            assert staging_states(instance) == ["ready"]
+            assert instance.sql(oid) != before
+            assert instance.sql(asked, copy) == instance.sql(oid)
+            count = (
+                "SELECT count(*) FROM res_partner WHERE name = 'Changed in the copy'"
+            )
+            assert instance.sql(count, database=copy) == [(0,)]
+            assert databases_like(instance, copy) == [copy]  # nothing is kept of it
+            # deleted
+            page.goto(f"{instance.url}/odoo/staging-copies")
+            page.click(f"{row} {cell(copy)}")
+            page.wait_for_selector(".o_form_view [name=size]")
+            picture(page, "staging_form")
+            page.click(".o_form_view button[name=action_ask_delete]")
+            page.wait_for_selector(".modal button[name=action_confirm]:visible")
+            assert copy in page.inner_text(".modal [name=text]")
+            picture(page, "staging_delete")
+            page.click(".modal button[name=action_confirm]:visible")
+            until(lambda: staging_states(instance) == ["deleted"])
+        assert databases_like(instance, copy) == []
+        assert not (instance.data / "filestore" / copy).exists()
+        noted = "SELECT action FROM backup_audit WHERE res_model = 'backup.staging'"
+        assert instance.sql(noted) == [("staging",)]
+        assert instance.leftovers() == []
+        assert page.problems == []
+    finally:
+        for name in databases_like(instance, copy) if copy else []:
+            drop_database(name)
+
+
+def databases_like(instance, name):
+    like = "SELECT datname FROM pg_database WHERE datname LIKE %s ORDER BY 1"
+    return [found for (found,) in instance.sql(like, f"{name}%")]
 
 
 def test_a_staging_copy_in_one_click(instance, page):

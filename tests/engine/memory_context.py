@@ -28,7 +28,8 @@ from dfr_backup.engine.queue.folder import Folder
 from dfr_backup.engine.queue.reservations import Reservations
 from dfr_backup.engine.restore.database_location import DatabaseLocation
 from dfr_backup.engine.restore.leftovers import remove_leftovers
-from dfr_backup.engine.restore.steps import Restore, RestoreOptions
+from dfr_backup.engine.restore.options import RestoreOptions
+from dfr_backup.engine.restore.steps import Restore
 from dfr_backup.engine.retry import RetryPolicy
 from dfr_backup.engine.storages.base import TransferLimits
 from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
@@ -637,6 +638,9 @@ class Restores(Part):
 
     def boot(self, database, progress):
         self.booted.append(database)
+
+    def note_staging(self):
+        pass
 
     def note_drill(self, copy, steps):
         if all(step._is_good() for step in steps):

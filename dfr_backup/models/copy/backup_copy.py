@@ -513,7 +513,7 @@ class BackupCopy(models.Model):
 
     def _restore_again(self, job):
         """Ask the same, filled in with what was said for an earlier restore."""
-        action = self.action_restore()
+        action = self.action_staging() if job.staging_id.oid else self.action_restore()
         return action | {"context": action["context"] | job._restore_defaults()}
 
     def _request_drill(self, trigger, **values):

@@ -1,10 +1,9 @@
 """What a restore was asked for, and where it has led."""
 
-from urllib.parse import quote, urlsplit
-
-from odoo import api, fields, http, models
+from odoo import api, fields, models
 
 from ... import odoo_config
+from ..addresses import address_of, is_served
 
 
 class BackupRestoredMixin(models.AbstractModel):
@@ -27,6 +26,9 @@ class BackupRestoredMixin(models.AbstractModel):
     restore_key = fields.Text(
         "Key of the Archive", compute="_compute_secrets", inverse="_inverse_restore_key"
     )
+    staging_id = fields.Many2one(
+        "backup.staging", "Staging Copy", readonly=True, index="btree_not_null"
+    )
     restored_url = fields.Char("Address", compute="_compute_restored")
     restored_is_served = fields.Boolean(compute="_compute_restored")
     restored_addons_line = fields.Char("odoo.conf", compute="_compute_restored")
@@ -36,18 +38,9 @@ class BackupRestoredMixin(models.AbstractModel):
         for job in self:
             is_restore = bool(job.restore_database)
             done = is_restore and job._step("finish")._is_good()
-            job.restored_url = done and job._address_of_restored()
-            job.restored_is_served = done and job._is_restored_served()
+            job.restored_url = done and address_of(job, job.restore_database)
+            job.restored_is_served = done and is_served(job, job.restore_database)
             job.restored_addons_line = done and job._addons_of_restored()
-
-    def _address_of_restored(self):
-        """Return where the restored database answers, when this Odoo serves it."""
-        return f"{self.get_base_url()}/web?db={quote(self.restore_database)}"
-
-    def _is_restored_served(self):
-        """Tell whether odoo.conf lets this Odoo serve the restored database."""
-        host = urlsplit(self.get_base_url()).netloc
-        return bool(http.db_filter([self.restore_database], host=host))
 
     def _addons_of_restored(self):
         """Return the line of odoo.conf for the addons of the backup, if they were
@@ -64,6 +57,8 @@ class BackupRestoredMixin(models.AbstractModel):
             "new_identity": self.restore_new_identity,
             "unpack_addons": self.restore_addons,
             "plain_load": self.restore_plain,
+            "staging_id": self.staging_id.id,
+            "keep_days": self.staging_id.keep_days,
             "purpose": "copy" if self.restore_new_identity else "successor",
         }
         return {f"default_{name}": value for name, value in said.items()}

@@ -9,7 +9,8 @@ from ... import odoo_config, runner
 from ...engine.errors import EngineError
 from ...engine.messages import Joined, Message, from_json, to_json
 from ...engine.restore.leftovers import remove_leftovers
-from ...engine.restore.steps import Restore, RestoreOptions
+from ...engine.restore.options import RestoreOptions
+from ...engine.restore.steps import Restore
 from ...runs import words
 from ..copy.states import PRESENT_STATES
 from ..engine_messages import translate
@@ -19,6 +20,7 @@ from .part import Part
 class Restores(Part):
     def open(self, copy, durable, whole, accepted):
         """Return the engine's restore of ``copy``, as this run wants it."""
+        staging = self.job.staging_id.sudo()
         options = RestoreOptions(
             # a drill is never published: any name does that nobody has
             place=odoo_config.place(
@@ -37,6 +39,7 @@ class Restores(Part):
             plain=self.job.restore_plain,
             trusted=self.job.trigger == "cli" or copy.is_trusted,
             space=self.context.files.reservations(),
+            **staging._restore_options(self.job),
             **odoo_config.database_template(),
         )
         return Restore(
@@ -143,6 +146,10 @@ class Restores(Part):
         runner.boot_apart(
             database, f"{self.context.database.application_name()} boot", progress
         )
+
+    def note_staging(self):
+        """Let the list of staging copies know what this restore has made."""
+        self.job.staging_id.sudo()._settle()
 
     def note_drill(self, copy, steps):
         """Write down what a drill has shown, on the copy and on its plan."""

@@ -1,0 +1,1 @@
+from . import backup_staging
