@@ -14,7 +14,7 @@ env: ## Print shell exports: eval "$$(make -s env)" makes odoo, psql and python 
 demo: ## Back up a database with real content, restore it with Odoo itself, and compare
 	@$(DEV)/setup.sh && $(DEV)/demo.sh
 
-serve: ## Serve the demo database on loopback
+serve: ## Serve the demo database on loopback (after make demo)
 	@$(DEV)/setup.sh && $(DEV)/serve.sh
 
 test: ## Run every test, the fast ones first
