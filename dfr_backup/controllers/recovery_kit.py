@@ -35,7 +35,7 @@ class RecoveryKit(http.Controller):
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "private, no-store",
             "Content-Disposition": http.content_disposition(
-                f"recovery-kit-{plan.name}.html"
+                f"recovery-kit-{request.db}-{plan.name}.html"
             ),
         }
         return request.make_response(f"<!DOCTYPE html>\n{page}", headers)

@@ -4,9 +4,10 @@ import json
 from argparse import Namespace
 from unittest.mock import patch
 
-from odoo import http
+from odoo import http, sql_db
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import Form, tagged
+from odoo.tools import SQL
 
 from .. import odoo_config
 from ..console.archives import fail
@@ -25,11 +26,24 @@ from ..engine.postgres.connection import Connection
 from ..models.job import supervision
 from .common import BackupCase
 
+TAKEN = "dfr_backup_taken_restored"
+
+
+def on_server(statement):
+    """Run a statement about the database ``TAKEN``, outside of any transaction."""
+    with contextlib.closing(sql_db.db_connect("postgres").cursor()) as cr:
+        cr._cnx.autocommit = True
+        cr.execute(SQL(statement, SQL.identifier(TAKEN)))
+
 
 @tagged("post_install", "-at_install")
 class TestBackupRestore(BackupCase):
     @classmethod
     def setUpClass(cls):
+        # before the transaction of the tests begins: it does not see later ones
+        on_server("DROP DATABASE IF EXISTS %s")
+        on_server("CREATE DATABASE %s TEMPLATE template0")
+        cls.addClassCleanup(on_server, "DROP DATABASE IF EXISTS %s")
         super().setUpClass()
         cls.startClassPatcher(
             patch.object(odoo_config, "connection", lambda *_args: Connection(""))
@@ -50,6 +64,15 @@ class TestBackupRestore(BackupCase):
         job.action_cancel()
         self.assertEqual(job.state, "cancelled")
         self.assertFalse(job.sealed_secrets)
+
+    def test_restore_form_proposes_a_name_that_is_free(self):
+        wizards = self.env["backup.restore.wizard"].with_context(
+            default_copy_id=self.copy.id
+        )
+        self.copy.database = "dfr_backup_free"
+        self.assertEqual(wizards.create({}).database, "dfr_backup_free_restored")
+        self.copy.database = TAKEN.removesuffix("_restored")
+        self.assertEqual(wizards.create({}).database, f"{TAKEN}_2")
 
     def test_drill_that_failed_runs_again_as_a_drill(self):
         job = self.copy._request_drill("manual")

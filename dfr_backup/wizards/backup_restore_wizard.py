@@ -1,7 +1,9 @@
 from dataclasses import replace
+from itertools import chain, count
 
 from odoo import api, fields, models, release
 from odoo.exceptions import UserError, ValidationError
+from odoo.tools import SQL
 
 from odoo.addons.base.models.res_users import check_identity
 
@@ -28,6 +30,7 @@ class BackupRestoreWizard(models.TransientModel):
     _description = "Restore a Backup"
 
     copy_id = fields.Many2one("backup.copy", required=True, readonly=True)
+    storage_id = fields.Many2one(related="copy_id.storage_id")
     date = fields.Datetime(related="copy_id.date")
     size = fields.Float(related="copy_id.size")
     contents = fields.Char(related="copy_id.contents_in_words")
@@ -120,7 +123,14 @@ class BackupRestoreWizard(models.TransientModel):
         return values
 
     def _proposed_name(self, copy):
-        return f"{copy.database or self.env.cr.dbname}_restored"
+        """Return a name that no database has."""
+        name = f"{copy.database or self.env.cr.dbname}_restored"
+        query = SQL(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", name
+        )
+        taken = {row[0] for row in self.env.execute_query(query)}
+        numbered = (f"{name}_{number}" for number in count(2))
+        return next(free for free in chain([name], numbered) if free not in taken)
 
     @api.constrains("database")
     def _check_database(self):
