@@ -25,7 +25,8 @@ class HalfOfTheKeys(PermanentError, code="S3-04"):
         "The access key and the secret key belong together, and one of them is missing."
     )
     remedy = _(
-        "Give both, or leave both blank to use the server's own AWS credentials."
+        "Enter both, or leave both empty to use the server's own AWS credentials. "
+        "When the endpoint has changed, the secret key was forgotten: enter it again."
     )
 
 
@@ -188,7 +189,8 @@ class BadPrefix(PermanentError, code="S3-29"):
 class BadEndpoint(PermanentError, code="S3-30"):
     template = _("“%(endpoint)s” cannot be the address of an S3 server.")
     remedy = _(
-        "Give it as https://s3.example.com, without the bucket, a path or a password."
+        "Begin it with https:// or http://, as in https://s3.example.com, without the "
+        "bucket, a path or a password."
     )
 
 

@@ -149,6 +149,7 @@ class BackupCopy(models.Model):
         "backup.trust", string="Trusted by", compute="_compute_trust"
     )
     is_trusted = fields.Boolean(
+        "Trusted",
         compute="_compute_trust",
         help="Made by a run of this database, signed by it, or trusted by an "
         "administrator.",

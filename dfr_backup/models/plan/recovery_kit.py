@@ -132,8 +132,9 @@ def _needs(plan):
         (
             env._("The addon dfr_backup"),
             env._(
-                "Version %(version)s, in addons_path. The first way below needs it; "
-                "it need not be installed in a database.",
+                "Version %(version)s, in addons_path, and in Odoo's Python the package "
+                "boto3 for S3, or paramiko for SFTP. The first way below needs them; "
+                "the addon need not be installed in a database.",
                 version=odoo_config.CODE_VERSION,
             ),
         ),
