@@ -13,6 +13,7 @@ from ..engine.fileio.durable import require_writable
 from ..engine.postgres.client_tools import find_client_tool
 from ..engine.postgres.keepalive import in_words
 from ..engine.postgres.sessions import require_sessions
+from ..models.neutralized import is_resting
 from ..models.pause import pause_problem
 from .report import plain
 from .runs import environment
@@ -150,12 +151,16 @@ def _cron(env):
     problem = env["backup.scheduler"]._look()
     if problem:
         raise problem
+    if is_resting(env):
+        return "off, as in every neutralized copy"
     cron = env["backup.scheduler"]._cron()
     return f"next at {cron.nextcall} UTC"
 
 
 def _plans(env):
     plans = env["backup.plan"].search([])
+    if not plans and is_resting(env):
+        return "none: a neutralized copy does not back itself up"
     if not plans:
         raise _Wrong(
             "there is none.", "Create one under Backups / Configuration / Plans."
@@ -171,6 +176,8 @@ def _last(env):
         limit=1,
         order="date_end desc",
     )
+    if not good and is_resting(env):
+        return "none: a neutralized copy does not back itself up"
     if not good:
         raise _Wrong("there is none yet.", "“odoo backup run” makes one.")
     return f"{good.name} of {good.date_end} UTC"

@@ -10,11 +10,13 @@ from odoo import api, fields, models
 from .. import odoo_config
 from ..engine.monitoring.metrics import Metric
 from .moments import as_iso, from_odoo_datetime, to_odoo_datetime
+from .neutralized import is_resting
 from .pause import pause_problem
 from .plan.overdue import gone_in_words, promise_facts
 
 MONITORS = ("health", "metrics")
 TOKEN_BYTES = 32
+GOOD_STATUSES = ("ok", "neutralized")
 # the worst first
 BAD_STATUSES = (
     "switched_off",
@@ -67,14 +69,15 @@ class BackupMonitor(models.AbstractModel):
         """Return the health of all backups as a JSON object; "ok" is whether all is
         well.
 
-        ``status`` is "ok", "version" (see ``_version_health``), "failing" (the last
-        run of a plan did not end well, or none of its backups exists any more),
-        "overdue", "paused" by ``odoo backup pause``, "no_plan" when no active plan
-        promises anything, "switched_off" when odoo.conf says dfr_backup_enabled =
-        False, or "scheduler" when the scheduled action does not do its work. Times are
-        UTC. ``identity_problem`` is why this database deletes nothing and pings nobody,
-        ``scheduler_problem`` what is wrong with the action, with its code,
-        ``pause_problem`` who has paused the backups, since when.
+        ``status`` is "ok", "version" (see ``_version_health``), "failing" (the last run
+        of a plan did not end well, or none of its backups exists any more), "overdue",
+        "paused" by ``odoo backup pause``, "no_plan" when no active plan promises
+        anything, "switched_off" when odoo.conf says dfr_backup_enabled = False, or
+        "scheduler" when the scheduled action does not do its work. A neutralized copy
+        is "neutralized", and well. Times are UTC. ``identity_problem`` is why this
+        database deletes nothing and pings nobody, ``scheduler_problem`` what is wrong
+        with the action, with its code, ``pause_problem`` who has paused the backups,
+        since when.
         """
         now = fields.Datetime.now()
         plans = self.env["backup.plan"].search([])
@@ -96,8 +99,10 @@ class BackupMonitor(models.AbstractModel):
         if problem:
             found.add("scheduler")
         worst = next((status for status in BAD_STATUSES if status in found), "ok")
+        if is_resting(self.env):
+            worst = "neutralized"
         return {
-            "ok": worst == "ok",
+            "ok": worst in GOOD_STATUSES,
             "status": worst,
             "database": self.env.cr.dbname,
             "version": odoo_config.CODE_VERSION,

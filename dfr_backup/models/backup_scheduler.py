@@ -28,6 +28,7 @@ from .job import right_server
 from .job.supervision import worker_problem
 from .locks import try_lock
 from .moments import from_odoo_datetime
+from .neutralized import is_resting
 from .pause import current_pause
 from .plan import due
 from .server_profile import follow
@@ -90,7 +91,7 @@ class BackupScheduler(models.AbstractModel):
     @api.model
     def _problem(self):
         """Return what is wrong with the action: an EngineError, or None."""
-        if not odoo_config.is_enabled():
+        if not odoo_config.is_enabled() or is_resting(self.env):
             return None
         now = from_odoo_datetime(fields.Datetime.now())
         problem = judge_action(self._action(), self._shortest_gap(), now)

@@ -99,6 +99,33 @@ class TestStatus(AlertCase):
         self.plan.active = False
         self.assertEqual(self.looked().state, "no_plan")
 
+    def neutralize(self):
+        self.env["ir.config_parameter"].set_param("database.is_neutralized", True)
+        self.plan.active = self.storage.active = False
+        self.env["backup.scheduler"]._cron().active = False
+
+    def test_a_neutralized_copy(self):
+        self.neutralize()
+        self.assertEqual(self.looked().state, "neutralized")
+        health = self.env["backup.monitor"]._health()
+        self.assertEqual((health["ok"], health["scheduler_code"]), (True, None))
+        for look in (doctor._cron, doctor._plans, doctor._last):
+            self.assertTrue(doctor._looked("", look, self.env)["ok"])
+        page = self.env["backup.overview"].get_overview()
+        verdict = page["verdict"]
+        self.assertEqual(
+            (verdict["state"], verdict["tone"]), ("neutralized", "secondary")
+        )
+        self.assertEqual((page["problems"], page["setup"]), ([], False))
+        self.assertEqual(self.env["backup.overview"].get_status()["alarms"], [])
+
+    def test_a_neutralized_copy_that_backs_itself_up(self):
+        self.neutralize()
+        self.env["backup.scheduler"]._cron().active = True
+        self.assertEqual(self.looked().state, "no_plan")
+        verdict = self.env["backup.overview"].get_overview()["verdict"]
+        self.assertEqual(verdict["state"], "no_plan")
+
     def pause(self, **values):
         now = fields.Datetime.now().replace(tzinfo=timezone.utc)
         pause = Pause(now, "root@host", **values)

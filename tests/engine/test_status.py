@@ -83,6 +83,7 @@ STATE_OF = {
     ),
     "blocked": (replace(WELL, waiting_module="sale"), ModuleWaits),
     "scheduler": (replace(WELL, action=replace(ACTION, active=False)), ActionOff),
+    "neutralized": (Facts((PLAN,), neutralized=True), None),
 }
 
 
@@ -92,7 +93,12 @@ def test_each_state_has_its_reason(state):
     found = status_of("db", facts, NOW, True)
     assert found.state == state
     assert type(found.problem) is (problem or type(None))
-    assert bool(found.level) == (state != "ok")
+    assert bool(found.level) == (state not in ("ok", "neutralized"))
+
+
+def test_who_switches_the_action_of_a_copy_on_expects_backups():
+    late = replace(WELL, plans=promising(last_good=NOW - 31 * HOUR), neutralized=True)
+    assert status_of("db", late, NOW, True).state == "overdue"
 
 
 def test_a_backup_that_is_gone_is_no_backup():

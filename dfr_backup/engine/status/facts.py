@@ -88,6 +88,7 @@ COPIES = """
       FROM backup_copy c JOIN backup_storage s ON s.id = c.storage_id
      WHERE c.state <> 'deleted' ORDER BY c.date DESC, c.id DESC
 """
+NEUTRALIZED = "database.is_neutralized"  # as Odoo marks a harmless copy
 PARAMETERS = "SELECT key, value FROM ir_config_parameter WHERE key = ANY(%s)"
 INTERVALS = {
     "minutes": timedelta(minutes=1),
@@ -136,7 +137,8 @@ class OpenRun:
 @dataclass(frozen=True)
 class Facts:
     """What a database with this addon says. ``action`` is None when it was deleted,
-    ``waiting_module`` the name of one that holds all scheduled actions up."""
+    ``waiting_module`` the name of one that holds all scheduled actions up,
+    ``neutralized`` whether Odoo calls it a harmless copy."""
 
     plans: tuple[Plan, ...] = ()
     open_runs: tuple[OpenRun, ...] = ()
@@ -144,6 +146,13 @@ class Facts:
     action_ran: datetime | None = None
     waiting_module: str = ""
     pause: Pause | None = None
+    neutralized: bool = False
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether this is a neutralized copy whose action is off, as neutralizing
+        leaves it: nobody expects backups of it."""
+        return self.neutralized and not (self.action and self.action.active)
 
 
 @contextlib.contextmanager
@@ -200,7 +209,7 @@ def status_facts(cr: Any, now: datetime) -> Facts:
     """Return the same by a cursor. Raise psycopg2.Error."""
     cr.execute(WAITING_MODULE)
     module = cr.fetchone()
-    cr.execute(PARAMETERS, [["database.uuid", PARAMETER]])
+    cr.execute(PARAMETERS, [["database.uuid", PARAMETER, NEUTRALIZED]])
     params = dict(cr.fetchall())
     action, ran = _action(cr)
     return Facts(
@@ -210,6 +219,7 @@ def status_facts(cr: Any, now: datetime) -> Facts:
         action_ran=ran,
         waiting_module=module[0] if module else "",
         pause=read_pause(params.get(PARAMETER), now),
+        neutralized=bool(params.get(NEUTRALIZED)),
     )
 
 

@@ -38,6 +38,7 @@ STATES = {
     "scheduler": CRITICAL,
     "version": CRITICAL,
     "unreachable": UNKNOWN,
+    "neutralized": OK,
     "not_odoo": OK,
     "template": OK,
     "closed": OK,
@@ -148,6 +149,8 @@ def status_of(database: str, facts: Facts, now: datetime, enabled: bool) -> Stat
         pause=facts.pause.problem(database).message if facts.pause else "",
     )
     plans = tuple(_judged(plan, scheduler, now, database) for plan in facts.plans)
+    if facts.is_resting:
+        return Status(database, "neutralized", None, facts)
     found = [*_server_wide(database, facts, now, enabled), *_of_plans(plans)]
     found.sort(key=lambda each: _severity(each[0]), reverse=True)  # stable
     state, problem = found[0] if found else ("ok", None)

@@ -3,9 +3,11 @@ runs now."""
 
 from odoo import api, models
 
+from ..neutralized import is_resting
 from .advice import DISMISSED, POINTS, advice_for, dismissed, setup_state, verdict
 from .cards import last_ended, open_runs, plan_card, storage_cards, storage_healths
 from .forecast import forecasts, full_in
+from .neutralized import neutralized_page
 from .problems import (
     all_problems,
     loose_problems,
@@ -33,6 +35,8 @@ class BackupOverview(models.AbstractModel):
             return self.env["backup.version"]._overview(mismatch)
         manager = self.env.user.has_group("dfr_backup.group_manager")
         env = self.sudo().env
+        if is_resting(env):
+            return neutralized_page(env, manager)
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
         lasts = {plan: last_ended(env, plan) for plan in plans}
         cards = [plan_card(env, plan, last) for plan, last in lasts.items()]
@@ -61,6 +65,8 @@ class BackupOverview(models.AbstractModel):
             alarm = self.env["backup.version"]._as_problem(mismatch)
             return {"running": False, "alarms": [alarm]}
         env = self.sudo().env
+        if is_resting(env):
+            return {"running": next(iter(open_runs(env)), False), "alarms": []}
         plans = self.env["backup.plan"].sudo().search([("active", "=", True)])
         problems = [
             problem

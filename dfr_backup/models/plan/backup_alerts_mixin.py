@@ -15,6 +15,7 @@ from ...engine.policy.schedule import Schedule, next_time
 from ..actions import notification
 from ..engine_messages import format_error, translate, translate_engine_errors
 from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..neutralized import is_neutralized
 from . import chats
 from .mails import compose_test, make_mails
 from .recipients import alert_recipients, alert_users, delivery_problems
@@ -199,11 +200,10 @@ class BackupAlertsMixin(models.AbstractModel):
         quiet. So does a server on which backups are switched off."""
         if not odoo_config.is_enabled():
             return False
-        neutralized = (
-            self.env["ir.config_parameter"].sudo().get_param("database.is_neutralized")
-        )
+        if is_neutralized(self.env):
+            return False
         storages = self.sudo().storage_ids
-        return not neutralized and not (storages and all(storages.mapped("is_foreign")))
+        return not (storages and all(storages.mapped("is_foreign")))
 
     @contextmanager
     def _harmless(self):

@@ -6,6 +6,7 @@ export const ICONS = {
     info: "fa-info-circle",
     warning: "fa-exclamation-triangle",
     danger: "fa-times-circle",
+    secondary: "fa-info-circle",
 };
 
 /** "2026-11-24 02:00:00", in UTC -> "3 hours ago" */
