@@ -87,7 +87,7 @@ def _check_levels(value: Any) -> None:
 
 def _values_in(value: Any) -> Iterator[Any]:
     if isinstance(value, str) and SURROGATES.search(value):
-        raise Unusable(_("a text in it has half a character"))
+        raise Unusable(_("a text in it has an incomplete character"))
     if isinstance(value, dict):
         yield from value
         yield from value.values()
@@ -98,7 +98,7 @@ def _values_in(value: Any) -> Iterator[Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unusable(_("a name stands in it twice"))
+        raise Unusable(_("a name occurs in it twice"))
     return found
 
 
@@ -118,7 +118,7 @@ def _finite(digits: str) -> float:
 
 
 def _no_constant(name: str) -> float:
-    raise Unusable(_("%(name)s stands in it, which is no number"), name=name)
+    raise Unusable(_("%(name)s in it is not a number"), name=name)
 
 
 DECODER = json.JSONDecoder(  # made once: there may be a million small texts

@@ -68,8 +68,8 @@ SIZE_DROP = _(
 COMPLETE_INSTEAD = _("The backup is complete, not incremental: %(problem)s")
 NEW_OF = _("%(storage)s: %(new)s new of %(all)s, in %(packs)s packs")
 ALL_THERE = _(
-    "%(size)s and %(packs)s packs are there. What is new of them was read back when it "
-    "was stored."
+    "%(size)s and %(packs)s packs are there. What is new was read back when it was "
+    "stored."
 )
 PACKS_READ = _(
     "Read again in full: %(count)s of %(packs)s packs (%(size)s). All of them are read "
@@ -93,7 +93,7 @@ ODOO_HAS_LOADED = _("Odoo has loaded it and read %(count)s models")
 NONE = _("nothing")
 ADDONS_SKIPPED = _("Already there, left unchanged: %(names)s")
 RESTORE_STOPPED = _("the restore was stopped.")
-NOT_LOADED = _("Odoo cannot load the restored one.")
+NOT_LOADED = _("Odoo cannot load the restored database.")
 ADDONS_COMPLETE = _("This server has every module that the database needs.")
 ADDONS_NEEDED = _(
     "The database needs modules that this server does not have: %(names)s."

@@ -21,10 +21,10 @@ class BackupPruneWizard(models.TransientModel):
     problem = fields.Text(compute="_compute_look")
     problem_code = fields.Char(compute="_compute_look")
     now_packs = fields.Integer("Deleted Now", compute="_compute_look")
-    now_size = fields.Float(compute="_compute_look")
+    now_size = fields.Float("Size Deleted Now", compute="_compute_look")
     later_packs = fields.Integer("Deleted Later", compute="_compute_look")
-    later_size = fields.Float(compute="_compute_look")
-    has_lost = fields.Boolean(compute="_compute_look")
+    later_size = fields.Float("Size Deleted Later", compute="_compute_look")
+    has_lost = fields.Boolean("Has Lost Copies", compute="_compute_look")
     is_unknown = fields.Boolean(
         compute="_compute_look",
         help="There was no time to look at all of the storage.",

@@ -92,7 +92,9 @@ class BackupRestoreWizard(models.TransientModel):
         help="The restore goes on in spite of this. What you accept is written into "
         "the log of its run.",
     )
-    may_load_plain = fields.Boolean(compute="_compute_findings")
+    may_load_plain = fields.Boolean(
+        "May Load in One Session", compute="_compute_findings"
+    )
     plain_load = fields.Boolean(
         "Load in One Session",
         help="Slower: the dump is loaded in its own order, as by psql.",

@@ -87,7 +87,9 @@ class BackupSetup(models.TransientModel):
         string="Public Keys", compute="_compute_encryption", store=True, readonly=False
     )
     age_passphrase = fields.Char(related="plan_id.age_passphrase", readonly=False)
-    asks_encryption = fields.Boolean(compute="_compute_asks_encryption")
+    asks_encryption = fields.Boolean(
+        "Asks About Encryption", compute="_compute_asks_encryption"
+    )
     encryption_chosen = fields.Boolean()
     verify_every = fields.Selection(related="plan_id.verify_every", readonly=False)
     drill_every = fields.Selection(

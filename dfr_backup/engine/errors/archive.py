@@ -115,4 +115,4 @@ class StaysInTheClear(PermanentError, code="OTHER-56"):
         "The archive was completed without encryption, but its plan now requires it: "
         "it was not uploaded."
     )
-    remedy = _("Start a new backup: press “Try Again”.")
+    remedy = _("Start a new backup: press “Run Again”.")

@@ -147,7 +147,7 @@ class NotReplica(PermanentError, code="DUMP-32"):
 
 
 class ReplicaSilent(PermanentError, code="DUMP-33"):
-    template = _("%(host)s does not tell the database user how far it is.")
+    template = _("%(host)s does not tell the database user how far it has replayed.")
     remedy = _(
         "As a superuser, on the primary, in this database: GRANT EXECUTE ON FUNCTION "
         "pg_is_in_recovery(), pg_control_system(), pg_current_wal_lsn(), "

@@ -75,10 +75,10 @@ class SameUuid(PermanentError, code="IDENTITY-06"):
 
 class OperatorDecides(PermanentError, code="IDENTITY-07"):
     template = _(
-        "“%(storage)s” is reached by what the server lends: only the server's "
+        "“%(storage)s” is reached with the server's own access: only the server's "
         "administrator can say that this database is the original."
     )
-    remedy = _("Ask him to run on the server: “%(command)s”.")
+    remedy = _("Ask the server's administrator to run: “%(command)s”.")
 
 
 class OriginalStillThere(PermanentError, code="IDENTITY-08"):

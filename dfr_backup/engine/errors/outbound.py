@@ -7,7 +7,7 @@ from . import PermanentError
 class AddressNeverCalled(PermanentError, code="OTHER-45"):
     template = _("%(host)s leads to %(address)s, which this server never calls.")
     remedy = _(
-        "Such an address belongs to the machine itself, to its cable or to its "
+        "Such an address belongs to the machine itself, to its local link or to its "
         "provider's services. Enter the address of the server that is meant."
     )
 

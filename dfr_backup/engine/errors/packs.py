@@ -72,8 +72,8 @@ class PackNameTaken(RetryableError, code="PACK-07"):
 
 class StorageChanged(RetryableError, code="PACK-08"):
     template = _(
-        "Backups in %(location)s have changed while it was looked at which packs they "
-        "need."
+        "Backups in %(location)s changed while the packs that they need were being "
+        "counted."
     )
     remedy = _("No action needed: nothing was deleted, and the next look decides.")
 
@@ -97,8 +97,8 @@ class AttachmentsLost(Mismatch, code="PACK-20"):
 
 class PacksUnknown(PermanentError, code="PACK-21"):
     template = _(
-        "Which packs %(backup)s needs is said by %(sidecar)s beside it, which cannot "
-        "be used: %(problem)s"
+        "%(sidecar)s, which says which packs %(backup)s needs, cannot be used: "
+        "%(problem)s"
     )
     remedy = _("Bring that file back, or use a copy of the backup in another storage.")
 
@@ -110,12 +110,12 @@ class TargetExists(PermanentError, code="PACK-22"):
 
 class TooManyPacks(PermanentError, code="PACK-23"):
     template = _(
-        "The backup needs parts of %(packs)s packs: the list of what it wants of them "
-        "would be too large to be read again."
+        "The backup needs parts of %(packs)s packs: the list of these parts would be "
+        "too large to be read again."
     )
     remedy = _(
         "Make one complete backup, prune when the incremental ones are deleted, then "
-        "switch the plan back: the next packs are full."
+        "make the plan incremental again: it begins with full packs."
     )
 
 
@@ -179,8 +179,8 @@ class KeysChanged(PermanentError, code="PACK-16"):
 
 
 class SignatureWrong(PermanentError, code="PACK-30"):
-    template = _("It was changed after it was signed.")
-    remedy = _("Do not trust it: somebody can write into the storage.")
+    template = _("The description of the pack was changed after it was signed.")
+    remedy = _("Do not trust the pack: somebody can write into the storage.")
 
 
 class TakesAway(PermanentError, code="PACK-17"):

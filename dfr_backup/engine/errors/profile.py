@@ -17,7 +17,7 @@ class ProfileExposed(PermanentError, code="OTHER-100"):
 class ProfileWritable(PermanentError, code="OTHER-110"):
     template = _("Every user of the server can write to %(file)s.")
     remedy = _(
-        "The server's administrator runs “chmod 600” on it, and looks at what it says."
+        "Let the server's administrator run “chmod 600” on it, and check its content."
     )
 
 

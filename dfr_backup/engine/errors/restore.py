@@ -373,7 +373,7 @@ class NoAttachments(PermanentError, code="RESTORE-40"):
 class AttachmentsDamaged(PermanentError, code="RESTORE-41"):
     finding, acceptable = "attachments_damaged", True
     template = _(
-        "%(damaged)s of %(total)s attachment files are not what was uploaded once."
+        "%(damaged)s of %(total)s attachment files differ from what was once uploaded."
     )
     remedy = _(
         "They were damaged already when the archive was made: the log names them. "

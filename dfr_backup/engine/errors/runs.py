@@ -39,8 +39,8 @@ class ActionTooFar(PermanentError, code="RUN-04"):
         "the server's clock was probably ahead when it last ran."
     )
     remedy = _(
-        "Check the server's clock. The date is set right by whoever has found this; "
-        "the action runs within a minute."
+        "Check the server's clock. The action's date is corrected now, and it "
+        "runs within a minute."
     )
 
 
@@ -200,9 +200,7 @@ class OpenInBackup(EngineError, code="ARCHIVE-16"):
     template = _(
         "This run was open in the backup from which this database was restored."
     )
-    remedy = _(
-        "Nothing is to be done: usually it is the very run that made that backup."
-    )
+    remedy = _("No action needed: usually it is the run that made that backup.")
 
 
 class NoReason(EngineError, code="OTHER-51"):

@@ -20,7 +20,7 @@ class NoSuchDatabase(PermanentError, code="OTHER-81"):
 
 
 class NoDatabases(PermanentError, code="OTHER-92"):
-    template = _("There is no database to do that with.")
+    template = _("There is no database to run this for.")
     remedy = _(
         "“--all” stands for those that Odoo's role owns, or that odoo.conf names in "
         "db_name. “odoo backup status --all” lists them."

@@ -25,7 +25,7 @@ class BackupTrust(models.Model):
     user_id = fields.Many2one("res.users", required=True, readonly=True)
     date = fields.Datetime(required=True, readonly=True, default=fields.Datetime.now)
 
-    _sha256_uniq = models.UniqueIndex("(sha256)", "An archive is trusted once.")
+    _sha256_uniq = models.UniqueIndex("(sha256)", "This archive is trusted already.")
 
     @api.model
     def _said_of(self, copies):

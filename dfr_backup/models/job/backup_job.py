@@ -48,7 +48,7 @@ class BackupJob(models.Model):
     )
     identity = fields.Char(
         readonly=True,
-        help="The same with its cluster and its OID there: a raw copy has others.",
+        help="That database, with its cluster and OID there: a raw copy has others.",
     )
     kind = fields.Selection(JOB_KINDS, "Type", required=True, default="backup")
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)

@@ -124,7 +124,7 @@ class BackupServer(models.Model):
     )
     situation = fields.Char("Problem", compute="_compute_situation")
     code = fields.Char(compute="_compute_situation")
-    is_plain = fields.Boolean(compute="_compute_is_plain")
+    is_plain = fields.Boolean("Without TLS", compute="_compute_is_plain")
 
     _patience_is_positive = models.Constraint(
         "CHECK (patience BETWEEN 1 AND 1000)",

@@ -59,16 +59,17 @@ class BackupLocationMixin(models.AbstractModel):
     folder_names = fields.Json(
         readonly=True,
         copy=False,
-        help="What stands for this database in the name of its folder.",
+        help="How the name of its folder denotes this database.",
     )
     is_shared = fields.Boolean(
         compute="_compute_is_shared",
         help="Several databases keep their backups in its location.",
     )
     was_there = fields.Boolean(
+        "Created Before Ownership",
         readonly=True,
         copy=False,
-        help="Made before locations had owners; it has not been used since.",
+        help="Created before storages noted their database, and not used since.",
     )
 
     # === WHOSE THE LOCATION IS === #

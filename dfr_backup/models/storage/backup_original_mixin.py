@@ -30,21 +30,25 @@ class BackupOriginalMixin(models.AbstractModel):
     _description = "Record Where One Database Is the Original"
 
     stranger_key = fields.Char(
+        "Unknown Backup",
         readonly=True,
         copy=False,
         help="A backup here that was stored in the name of this database by a run that "
         "it does not know.",
     )
-    stranger_at = fields.Datetime(readonly=True, copy=False)
+    stranger_at = fields.Datetime("Unknown Backup Seen", readonly=True, copy=False)
     last_look = fields.Datetime(readonly=True, copy=False)
     original_key = fields.Char(
+        "Identity of the Original",
         readonly=True,
         copy=False,
         help="The identity of the database that was said to be the original here.",
     )
     original_at = fields.Datetime(readonly=True, copy=False)
     identity_problem = fields.Text(compute="_compute_identity_problem")
-    may_say_original = fields.Boolean(compute="_compute_identity_problem")
+    may_say_original = fields.Boolean(
+        "May Name the Original", compute="_compute_identity_problem"
+    )
 
     def _has_stranger(self, settled):
         """Tell whether somebody else stores here in our name, and nobody has said

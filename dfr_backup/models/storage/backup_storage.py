@@ -137,6 +137,7 @@ class BackupStorage(models.Model):
     )
     can_delete = fields.Boolean(default=True, readonly=True, copy=False)
     takes_away = fields.Boolean(
+        "Deletes Old Objects",
         readonly=True,
         copy=False,
         help="It deletes by itself what is old, or moves it to an archive.",

@@ -26,7 +26,9 @@ class BackupStorage(models.Model):
     )
     s3_notes = fields.Text(compute="_compute_s3_notes")
     s3_asks = fields.Char(
-        compute="_compute_s3_asks", help="What the address is built from."
+        "Parts of the Address",
+        compute="_compute_s3_asks",
+        help="What the address is built from.",
     )
     s3_policy = fields.Text(
         string="IAM Policy",

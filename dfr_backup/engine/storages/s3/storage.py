@@ -55,7 +55,7 @@ KEEPS_VERSIONS = _(
 )
 TAKES_AWAY = _(
     "A lifecycle rule of the bucket deletes old objects, or moves them to an archive: "
-    "backups go that way, whatever the plan says, and none can be incremental."
+    "backups disappear too, whatever the plan says, and none can be incremental."
 )
 LOCKS_BY_DEFAULT = _(
     "The bucket has a default retention: it locks all objects, also those that the "
