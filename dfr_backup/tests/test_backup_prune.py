@@ -216,6 +216,18 @@ class TestPrune(BackupCase):
         run = self.prunes().browse(wizard.action_prune()["res_id"])
         self.assertEqual(run.step_ids.storage_id, self.storage)
 
+    def test_form_is_read_without_another_look(self):
+        """A request that only reads may not write what a look notes."""
+        self.backed_up()
+        with patch.object(pruning, "look", return_value=[]) as look:
+            action = self.storage.action_ask_prune()
+            wizard = self.env[action["res_model"]].browse(action["res_id"])
+            self.env.flush_all()
+            for _request in range(2):
+                self.env.invalidate_all()
+                self.assertFalse(wizard.now_packs or wizard.problem)
+            look.assert_called_once()
+
     def test_look_that_takes_too_long_ends(self):
         """And the prune can be started all the same, by a run that has the time."""
         self.backed_up()

@@ -18,15 +18,18 @@ class BackupPruneWizard(models.TransientModel):
     _description = "Prune a Storage"
 
     storage_id = fields.Many2one("backup.storage", required=True, readonly=True)
-    problem = fields.Text(compute="_compute_look")
-    problem_code = fields.Char(compute="_compute_look")
-    now_packs = fields.Integer("Deleted Now", compute="_compute_look")
-    now_size = fields.Float("Size Deleted Now", compute="_compute_look")
-    later_packs = fields.Integer("Deleted Later", compute="_compute_look")
-    later_size = fields.Float("Size Deleted Later", compute="_compute_look")
-    has_lost = fields.Boolean("Has Lost Copies", compute="_compute_look")
+    # stored, because the look notes something, and is not to be taken again by each
+    # request that reads the form, which may not write
+    problem = fields.Text(compute="_compute_look", store=True)
+    problem_code = fields.Char(compute="_compute_look", store=True)
+    now_packs = fields.Integer("Deleted Now", compute="_compute_look", store=True)
+    now_size = fields.Float("Size Deleted Now", compute="_compute_look", store=True)
+    later_packs = fields.Integer("Deleted Later", compute="_compute_look", store=True)
+    later_size = fields.Float("Size Deleted Later", compute="_compute_look", store=True)
+    has_lost = fields.Boolean("Has Lost Copies", compute="_compute_look", store=True)
     is_unknown = fields.Boolean(
         compute="_compute_look",
+        store=True,
         help="There was no time to look at all of the storage.",
     )
 
