@@ -37,7 +37,7 @@ class TestOverviewForecast(OverviewCase):
         card = self.storage_card()
         self.assertEqual((card["more"], card["full_in"]), (None, None))
         self.keep(5)
-        self.back_up(days_ago=1)
+        self.back_up(days_ago=4)
         self.back_up()
         self.assertEqual(self.storage_card()["more"], 3 * 5000)
         self.plan.retention = "none"
@@ -45,9 +45,42 @@ class TestOverviewForecast(OverviewCase):
         self.plan.frequency = "manual"
         self.assertIsNone(self.storage_card()["more"])
 
+    def test_a_few_backups_by_hand_say_nothing(self):
+        """Each larger than the one before, and within minutes: that is no growth."""
+        self.plan.retention = "none"
+        now = fields.Datetime.now()
+        for minutes in (16, 8, 0):
+            job = self.back_up()
+            job.copy_ids.date = now - timedelta(minutes=minutes)
+            job.copy_ids.size = 10 * MIB - minutes * MIB / 16
+        self.storage.write({"free_space": 100 * MIB, "space_at": now})
+        card = self.storage_card()
+        self.assertEqual((card["more"], card["full_in"]), (None, None))
+        self.assertEqual(self.problems(), [])
+
+    def test_a_backup_by_hand_adds_no_attachments(self):
+        """What came in these days counts, however many backups were made; and not
+        what the first one has stored."""
+        self.plan.retention = "none"
+        for days_ago, new in ((4, 900 * MIB), (2, MIB), (0, MIB), (0, 2 * MIB)):
+            self.back_up(days_ago).copy_ids.write({"new_size": new, "size": 0})
+        self.assertAlmostEqual(self.storage_card()["more"], 30 * MIB, delta=2 * MIB)
+
+    def test_backups_of_each_month_say_so_too(self):
+        self.plan.write({"retention": "none", "frequency": "monthly"})
+        self.back_up(days_ago=31)
+        self.assertIsNone(self.storage_card()["more"])
+        self.back_up()
+        self.assertIsNotNone(self.storage_card()["more"])
+
+    def begin(self):
+        """Let there be backups of some days, so that it is known how it goes on."""
+        self.back_up(days_ago=4)
+        return self.back_up()
+
     def test_a_disk_that_is_full_soon_is_a_problem(self):
         self.plan.retention = "none"
-        self.back_up()
+        self.begin()
         self.storage.write(
             {"free_space": 5000 * 100, "space_at": fields.Datetime.now()}
         )
@@ -62,7 +95,7 @@ class TestOverviewForecast(OverviewCase):
 
     def test_what_came_since_somebody_looked_is_not_free_any_more(self):
         self.plan.retention = "none"
-        self.back_up()
+        self.begin()
         seen = fields.Datetime.now() - timedelta(days=1)
         self.storage.write({"free_space": 5000 * 10, "space_at": seen})
         before = self.storage_card()["full_in"]
@@ -80,9 +113,9 @@ class TestOverviewForecast(OverviewCase):
     def test_a_full_disk_is_full(self):
         """And not one that does not tell how much is free."""
         self.plan.retention = "none"
-        job = self.back_up()
+        job = self.begin()
         self.storage._get_own_storage().prepare()
-        here = {job.copy_ids.key: 5000}
+        here = dict.fromkeys(self.plan.job_ids.copy_ids.mapped("key"), 5000)
         catalogue = job._run_context().catalogue
         for free, told, problems in (
             (0, (0, 1), [("space", str(self.storage))]),

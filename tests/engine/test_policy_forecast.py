@@ -103,4 +103,6 @@ def test_the_trend_is_that_of_the_last_backups():
     assert (grown.now, grown.daily) == (130, pytest.approx(10))
     assert Trend.of(sizes(130, 120, 110)) == Trend(110), "none is taken to shrink"
     assert Trend.of([(NOW, 5), (NOW, 6), (NOW, 7)]) == Trend(7)
+    by_hand = [(NOW + n * HOUR / 4, 100.0 + n) for n in range(3)]
+    assert Trend.of(by_hand) == Trend(102), "minutes are no trend"
     assert grown.after(-DAY) == 130

@@ -3,13 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import StatisticsError, linear_regression
+from statistics import linear_regression
 
 from .retention import Copy, Policy, plan_retention
 
 DAY = timedelta(days=1)
 FEWEST = 3  # backups that show a trend
+SHORTEST = 3 * DAY  # of history that shows one
 LONGEST = 365  # days: what comes later, nobody knows
+
+
+def is_enough(moments: Sequence[datetime]) -> bool:
+    """Tell whether backups of these moments say how it goes on: a few by hand, one
+    after the other, do not."""
+    return max(moments) - min(moments) >= SHORTEST
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,9 @@ class Trend:
         least one. They are never taken to shrink."""
         newest = max(sizes)
         days = [(moment - newest[0]) / DAY for moment, _size in sizes]
-        if len(sizes) < FEWEST:
+        if len(sizes) < FEWEST or not is_enough([moment for moment, _size in sizes]):
             return cls(newest[1])
-        try:
-            trend = linear_regression(days, [size for _moment, size in sizes])
-        except StatisticsError:  # all of one moment
-            return cls(newest[1])
+        trend = linear_regression(days, [size for _moment, size in sizes])
         return cls(newest[1], max(trend.slope, 0.0))
 
     def after(self, time: timedelta) -> float:

@@ -4,7 +4,13 @@ from datetime import datetime, timedelta, timezone
 
 from odoo import fields
 
-from ...engine.policy.forecast import Series, Trend, days_until_full, growth
+from ...engine.policy.forecast import (
+    Series,
+    Trend,
+    days_until_full,
+    growth,
+    is_enough,
+)
 from ...engine.policy.retention import Copy
 from ...engine.policy.schedule import LONGEST_GAP
 from ..copy.states import PRESENT_STATES
@@ -14,6 +20,7 @@ from ..storage.backup_original_mixin import identity_error
 
 AHEAD = 30  # days
 RECENT = timedelta(days=30)  # whose backups say how large the next ones are
+FEW = 3  # backups that do so at least, however rarely they are made
 # of a copy: all are read at once, however many there are
 FACTS = (
     "storage_id",
@@ -32,8 +39,8 @@ GAPS = {**LONGEST_GAP, "monthly": timedelta(days=30.4)}  # on average
 def forecasts(plans, storages):
     """Return what becomes of storages by the schedules of these plans: for each, how
     many bytes "more" it holds in a month, and "full_in" how many days nothing fits
-    any more: None when not within a year, or when nobody knows how much is free. One
-    query for all."""
+    any more: None when not within a year, or when nobody knows how much is free, or
+    how it goes on. One query for all."""
     now = datetime.now(timezone.utc)
     stuck = _stuck(plans.env["backup.storage"].concat(*storages))
     found = {storage: _series(plans, storage, storage in stuck) for storage in storages}
@@ -79,12 +86,12 @@ def _policy(plan, storage):
 def _copies(env, found):
     """Return the copies that say how it goes on, by storage and plan: where all stay,
     the last ones."""
-    since = fields.Datetime.now() - RECENT
+    now = fields.Datetime.now()
     wanted = []  # one after the other in prefix notation, each with its "or" before it
     for storage, plans in found.items():
         for plan, policy in plans.items():
             of_plan = [("storage_id", "=", storage.id), ("plan_id", "=", plan.id)]
-            recent = [] if policy else [("date", ">=", since)]
+            recent = [] if policy else [("date", ">=", now - _recent(plan))]
             wanted += ["|", *["&"] * (1 + len(recent)), *of_plan, *recent]
     any_of_them = [*wanted, (0, "=", 1)]  # that is none
     present = [("state", "in", PRESENT_STATES), *any_of_them]
@@ -94,11 +101,12 @@ def _copies(env, found):
 
 def _forecast(storage, policies, copies, now):
     known = {plan: copies.get((storage, plan)) for plan in policies}
-    series = [
+    every = (
         _one(plan, policy, known[plan], now)
         for plan, policy in policies.items()
         if known[plan]
-    ]
+    )
+    series = [one for one in every if one]
     free = _free(storage, known.values())
     return {
         "more": growth(series, now + timedelta(days=AHEAD)) if series else None,
@@ -107,13 +115,19 @@ def _forecast(storage, policies, copies, now):
 
 
 def _one(plan, policy, copies, now):
-    """Return how the backups of one plan in one storage go on."""
+    """Return how the backups of one plan in one storage go on, None when they have
+    begun too recently to say so."""
     newest = copies[:1]
+    since = newest.date - _recent(plan)
     recent = copies.filtered(
-        lambda copy: (
-            copy.incremental == newest.incremental and copy.date >= newest.date - RECENT
-        )
+        lambda copy: copy.incremental == newest.incremental and copy.date >= since
     )
+    dates = recent.mapped("date")
+    if not is_enough(dates):
+        return None
+    # the oldest of them may be the first of all, which has stored all attachments
+    packed = sum(recent.mapped("new_size")) - recent[-1].new_size
+    gap = GAPS[plan.frequency]
     due = plan.next_run and from_odoo_datetime(plan.next_run)
     return Series(
         copies=[_as_retention_copy(copy) for copy in copies] if policy else [],
@@ -121,10 +135,15 @@ def _one(plan, policy, copies, now):
         policy=policy,
         tz=plan.tz,
         first=max(due or now, now),
-        gap=GAPS[plan.frequency],
+        gap=gap,
         trend=Trend.of([(from_odoo_datetime(c.date), c.size) for c in recent]),
-        packed=sum(recent.mapped("new_size")) / len(recent),
+        packed=packed * (gap / (max(dates) - min(dates))),
     )
+
+
+def _recent(plan):
+    """Return how old a backup may be that says how large the next ones are."""
+    return max(RECENT, FEW * GAPS[plan.frequency])
 
 
 def _as_retention_copy(copy):
