@@ -141,7 +141,8 @@ def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F
         )
         page.click(NEXT)
         page.wait_for_selector(
-            ".o_backup_advice [data-key=off_site][data-done]",
+            # which is a point as soon as backups will leave this server
+            ".o_backup_advice [data-key=encryption]",
             state="attached",
             timeout=LATER,
         )

@@ -39,17 +39,29 @@ def _off_site(env, plans):
         "server together with the data. With two storages, one of them off-site: if "
         "one storage fails, the other still has your backup."
     )
-    lacking = plans.filtered(lambda p: is_only_here(p) or len(p.storage_ids) < 2)
-    if any(_is_whole(plan) for plan in plans - lacking):
+    lacking = plans.filtered(lambda p: not _away(p) or len(p.storage_ids) < 2)
+    waiting = (plans - lacking).filtered(is_only_here)
+    if any(_is_whole(plan) for plan in plans - lacking - waiting):
         lacking = lacking.filtered(_is_whole)  # of the others this is a hint
-    return _advise(
-        "off_site", title, text, lacking, env._("Add a Storage"), page="where"
-    )
+        waiting = waiting.filtered(_is_whole)
+    if waiting and not lacking:
+        text = env._("No verified copy is off-site yet: the next backup stores one.")
+        button = env._("Run Backup Now")
+        return _advise("off_site", title, text, waiting, button, call="action_run_now")
+    button = env._("Add a Storage")
+    return _advise("off_site", title, text, lacking, button, page="where")
 
 
 def is_only_here(plan):
-    """Tell whether all backups of a plan are on its own server."""
-    return not any(storage._is_off_site() for storage in plan.storage_ids)
+    """Tell whether all backups of a plan are on its own server: no verified copy is
+    off-site, whatever the plan says of those to come."""
+    copies, away = plan.env["backup.copy"], _away(plan)
+    mine = [("plan_id", "=", plan.id), ("storage_id", "in", away.ids)]
+    return not (away and copies.search_count([*mine, *copies._countable()], limit=1))
+
+
+def _away(plan):
+    return plan.storage_ids.filtered(lambda storage: storage._is_off_site())
 
 
 def _is_whole(plan):
@@ -57,7 +69,7 @@ def _is_whole(plan):
 
 
 def _encryption(env, plans):
-    away = plans.filtered(lambda p: any(s._is_off_site() for s in p.storage_ids))
+    away = plans.filtered(_away)
     title = env._("Off-site backups are encrypted")
     text = env._("Anyone who can read the off-site storage can read the database.")
     lacking = away.filtered(lambda plan: plan.encryption == "none")
