@@ -121,6 +121,25 @@ class TestBackupRestore(BackupCase):
         action = type(record).action_restore.__wrapped__(record)
         return self.env["backup.job"].browse(action["res_id"])
 
+    def test_the_storage_can_be_chosen(self):
+        """Of those that have a copy of this backup that can be read."""
+        backup = self.env["backup.backup"].sudo().create({"name": "db-1.zip"})
+        self.copy.backup_id = backup
+        self.assertFalse(self.form().has_choice)
+        second, third = (
+            self.storage.copy({"name": name, "local_path": str(self.root / name)})
+            for name in ("second", "third")
+        )
+        other = self.copy.copy({"storage_id": second.id, "state": "verified"})
+        self.copy.copy({"storage_id": third.id, "state": "missing"})
+        form = self.form()
+        self.assertEqual((form.copy_id, form.storage_id), (self.copy, self.storage))
+        self.assertEqual(set(form.storage_ids.ids), {self.storage.id, second.id})
+        form.storage_id = second
+        self.assertEqual(form.copy_id, other)
+        job = self.start(form)
+        self.assertEqual(job.step_ids.copy_id, other)
+
     def test_nothing_is_accepted_that_was_not_found(self):
         form = self.form()
         self.assertFalse(form.to_accept or form.may_load_plain)

@@ -30,7 +30,15 @@ class BackupRestoreWizard(models.TransientModel):
     _description = "Restore a Backup"
 
     copy_id = fields.Many2one("backup.copy", required=True, readonly=True)
-    storage_id = fields.Many2one(related="copy_id.storage_id")
+    storage_id = fields.Many2one(
+        "backup.storage",
+        compute="_compute_storage",
+        store=True,
+        readonly=False,
+        help="The storage that the backup is read from.",
+    )
+    storage_ids = fields.Many2many("backup.storage", compute="_compute_storages")
+    has_choice = fields.Boolean(compute="_compute_storages")
     date = fields.Datetime(related="copy_id.date")
     size = fields.Float(related="copy_id.size")
     contents = fields.Char(related="copy_id.contents_in_words")
@@ -141,6 +149,31 @@ class BackupRestoreWizard(models.TransientModel):
         for wizard in self:
             with translate_engine_errors(self.env, ValidationError):
                 check_name(wizard.database)
+
+    @api.depends("copy_id")
+    def _compute_storage(self):
+        for wizard in self:
+            wizard.storage_id = wizard.copy_id.storage_id
+
+    @api.depends("copy_id")
+    def _compute_storages(self):
+        for wizard in self:
+            wizard.storage_ids = wizard._choices().storage_id
+            wizard.has_choice = len(wizard.storage_ids) > 1
+
+    @api.onchange("storage_id")
+    def _onchange_storage(self):
+        """Read the copy of the same backup that is in this storage."""
+        chosen = self._choices().filtered(lambda c: c.storage_id == self.storage_id)
+        self.copy_id = chosen[:1] or self.copy_id
+        self.storage_id = self.copy_id.storage_id
+
+    def _choices(self):
+        """Return the copies of this backup that can be read."""
+        copies = self.copy_id | self.copy_id.backup_id.copy_ids
+        return copies.filtered(
+            lambda copy: copy.state in PRESENT_STATES or copy == self.copy_id
+        )
 
     @api.depends("copy_id")
     def _compute_needs_key(self):
