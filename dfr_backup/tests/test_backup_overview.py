@@ -320,6 +320,10 @@ class TestBackupOverview(OverviewCase):
         self.back_up()
         (storage,) = self.overview()["storages"]
         self.assertEqual((storage["count"], storage["size"]), (2, 10_000))
+        self.assertEqual(storage["missing"], 0)
+        self.plan.job_ids.copy_ids[0].state = "missing"
+        (left,) = self.overview()["storages"]
+        self.assertEqual((left["count"], left["missing"]), (1, 1))
         self.assertEqual(storage["tone"], "success")
 
     def test_running_job_is_shown_with_its_progress(self):

@@ -101,6 +101,8 @@ def storage_cards(env, healths, forecasts):
     fields_of = env["backup.storage"]._fields
     providers = dict(fields_of["provider"]._description_selection(env))
     used = env["backup.plan"].search([("active", "=", True)]).storage_ids
+    lost = [("state", "=", "missing"), ("storage_id", "in", [s.id for s in healths])]
+    missing = dict(env["backup.copy"]._read_group(lost, ["storage_id"], ["__count"]))
     return [
         {
             "id": storage.id,
@@ -109,6 +111,7 @@ def storage_cards(env, healths, forecasts):
             "off_site": storage._is_off_site(),
             "count": storage.copy_count,
             "size": storage.copy_size,
+            "missing": missing.get(storage, 0),
             "packs_size": storage.packs_size,
             "unneeded_size": storage.unneeded_size,
             "free": storage.free_space if storage.space_at else None,

@@ -28,6 +28,7 @@ function storage(values) {
         off_site: false,
         count: 2,
         size: 10 * MIB,
+        missing: 0,
         packs_size: 0,
         unneeded_size: 0,
         free: null,
@@ -46,6 +47,11 @@ function mountStorage(values) {
         props: {storage: storage(values), onOpen: () => expect.step("open")},
     });
 }
+
+test("a storage says how many backups are missing there", async () => {
+    await mountStorage({count: 70, missing: 89, state: "never", at: false});
+    expect(".o_backup_storage").toHaveText(/70.*89/s);
+});
 
 test("a storage of which nobody knows more says what it holds", async () => {
     await mountStorage({});

@@ -20,16 +20,17 @@ export class StorageCard extends Component {
         ].join(" · ");
     }
 
-    /** "Backups: 7, 1.2 GiB · Attachments: 48.0 GiB · No longer needed: 300.0 MiB" */
+    /** "Backups: 7, 1.2 GiB · Missing: 1 · Attachments: 48.0 GiB · No longer needed: 300.0 MiB" */
     get content() {
-        const {count, size, packs_size, unneeded_size} = this.props.storage;
+        const {count, size, missing, packs_size, unneeded_size} = this.props.storage;
+        const lost = missing && _t("Missing: %s", missing);
         const shared = packs_size && _t("Attachments: %s", formatBytes(packs_size));
         const rest =
             unneeded_size && _t("No longer needed: %s", formatBytes(unneeded_size));
         const backups = count
             ? _t("Backups: %(count)s, %(size)s", {count, size: formatBytes(size)})
-            : _t("No backup yet");
-        return [backups, shared, rest].filter(Boolean).join(" · ");
+            : !lost && _t("No backup yet");
+        return [backups, lost, shared, rest].filter(Boolean).join(" · ");
     }
 
     get free() {
