@@ -74,6 +74,18 @@ class TestBackup(CatalogueCase):
         self.assertGreater(len(backup.display_name), len(plain))
         self.assertNotEqual(copy.backup_id.display_name, backup.display_name)
 
+    def test_calendar_shows_the_state_by_colour(self):
+        """And not the plan, whose colour may be that of a fault."""
+        copy = self.store()
+        colors = {}
+        for state in ("verified", "stored", "damaged", "missing"):
+            copy.state = state
+            colors[state] = copy.backup_id.color
+        self.assertEqual(colors["damaged"], colors["missing"])
+        self.assertEqual(len(set(colors.values())), 3)
+        calendar = self.env["backup.backup"].get_view(view_type="calendar")["arch"]
+        self.assertIn('color="color"', calendar)
+
     def test_what_is_to_be_deleted_is_counted_first(self):
         first, other = self.store(), self.store(1)
         second = self.copied(first)

@@ -6,6 +6,8 @@ from .states import PRESENT_STATES
 
 # of the copies of a backup: the best decides what it is
 BEST_FIRST = ("verified", "stored", "unknown", "damaged", "missing", "deleted")
+# of the calendar, as Odoo numbers them: green, blue, yellow and red
+COLORS = {"verified": 10, "stored": 4, "unknown": 3, "damaged": 1, "missing": 1}
 # the calendar has room for little: what they mean, its pop-up says in words
 OFF_SITE, ENCRYPTED, TESTED = "☁", "🔒", "✓"
 # what makes two archives one backup
@@ -88,6 +90,7 @@ class BackupBackup(models.Model):
         index=True,
         help="The state of its best copy.",
     )
+    color = fields.Integer(compute="_compute_color")
     kept_until = fields.Datetime(
         compute="_compute_kept",
         help="When the last of its copies will be deleted, if backups go on as they do "
@@ -134,6 +137,11 @@ class BackupBackup(models.Model):
             backup.protected = any(kept.mapped("protected"))
             proven = filter(None, copies.mapped("proven_at"))
             backup.proven_at = max(proven, default=False)
+
+    @api.depends("state")
+    def _compute_color(self):
+        for backup in self:
+            backup.color = COLORS.get(backup.state, 0)
 
     @api.depends("copy_ids.state", "copy_ids.storage_id")
     def _compute_storages(self):
