@@ -35,6 +35,7 @@ from ..engine.fileio.work_folder import work_folder
 from ..engine.manifest import signature
 from ..engine.manifest.description import Description
 from ..engine.manifest.names import sidecar_key
+from ..engine.manifest.shape import moment_of
 from ..engine.messages import Message
 from ..engine.ownership.originals import identity_of
 from ..engine.packs.reading import check_packs
@@ -449,7 +450,7 @@ def _tell(options, restored):
         return
     print(
         f"“{options.to}” is restored, in {seconds:.0f} s: the data of "
-        f"{facts.taken_at or 'then'}."
+        f"{_in_words(facts.taken_at)}."
     )
     print(
         "Its backup plans are off. It is the original now, and its storages are its "
@@ -458,6 +459,7 @@ def _tell(options, restored):
         else "Its backup plans are off, and its storages are read-only until somebody "
         "takes them over."
     )
+    _tell_how_to_open(options, former)
     if former:
         print(
             f"The former database is kept as “{former.database}”, and nobody may "
@@ -473,3 +475,24 @@ def _tell(options, restored):
         print(
             f"To load the addons that were unpacked: {odoo_config.addons_line(folder)}"
         )
+
+
+def _in_words(taken_at):
+    """Return when the data was saved: "2026-11-29 19:18 UTC"."""
+    if not taken_at:
+        return "then"
+    return f"{moment_of(taken_at):%Y-%m-%d %H:%M} UTC"
+
+
+def _tell_how_to_open(options, former):
+    if former:  # whatever serves that name serves it
+        print("Next: start Odoo, and look at the newest invoice and at an attachment.")
+        return
+    name = shlex.quote(options.to)
+    print("Next: open it, and look at the newest invoice and at an attachment:")
+    print(
+        f"    a running Odoo serves it when db_name in odoo.conf names it, or dbfilter "
+        f"matches it, after a restart;\n"
+        f"    a second Odoo does at once: odoo -d {name} --http-port 8079 "
+        f"--max-cron-threads 0"
+    )

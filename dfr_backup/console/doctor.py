@@ -10,6 +10,7 @@ from ..engine.archive.deflate import default_codec
 from ..engine.errors import EngineError
 from ..engine.errors.runs import SwitchedOff
 from ..engine.fileio.durable import require_writable
+from ..engine.messages import Size
 from ..engine.postgres.client_tools import find_client_tool
 from ..engine.postgres.keepalive import in_words
 from ..engine.postgres.sessions import require_sessions
@@ -103,11 +104,13 @@ def _space(_cr):
     for folder in filter(Path.is_dir, root.iterdir()):
         if folder.name not in OF_OTHERS:
             require_writable(folder)
-    return f"{shutil.disk_usage(root).free >> 20:,} MiB free in {root}"
+    return f"{Size(shutil.disk_usage(root).free)} free in {root}"
 
 
 def _key(_cr):
-    return repr(odoo_config.secret_box())
+    key, *former = odoo_config.secret_box().keys
+    older = f", and {len(former)} former ones" if former else ""
+    return f"readable, its checksum is {key.name}{older}"
 
 
 def _enabled(_cr):
@@ -188,7 +191,7 @@ def _storage(storage):
     target.check()
     space = target.free_space()
     return f"{storage._where()}" + (
-        f", {space >> 20:,} MiB free" if space is not None else ""
+        f", {Size(space)} free" if space is not None else ""
     )
 
 

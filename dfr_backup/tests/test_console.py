@@ -104,6 +104,36 @@ class TestConsole(TransactionCase):
             variable = config.options_index[name].env_name
             self.assertEqual(env[variable], str(value), name)
 
+    def end_of_restore(self, former=None):
+        """Return what a restore prints in the end."""
+        published = argparse.Namespace(previous=former)
+        facts = argparse.Namespace(
+            taken_at="2026-11-29T20:18:54.276600+01:00", modules=()
+        )
+        restored = archives.Restored(facts, published, [], 7.0, "", False)
+        options = argparse.Namespace(to="its copy", json=False, addons=None)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            archives._tell(options, restored)
+        return out.getvalue()
+
+    def test_a_restore_says_of_when_the_data_is_and_how_to_open_it(self):
+        told = self.end_of_restore()
+        self.assertIn("2026-11-29 19:18 UTC", told)
+        self.assertNotIn("276600", told)
+        self.assertIn("odoo -d 'its copy'", told)
+        self.assertIn("dbfilter", told)
+        former = argparse.Namespace(database="former", filestore="/former")
+        replaced = self.end_of_restore(former)
+        self.assertNotIn("dbfilter", replaced, "what served it serves it again")
+
+    def test_doctor_speaks_in_words_and_in_the_units_of_the_rest(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = Path(folder) / "data"
+            with patch.object(odoo_config, "data_root", lambda: data):
+                free, key = doctor._space(None), doctor._key(None)
+        self.assertNotIn("MiB", free, "a disk of today")
+        self.assertNotIn("SecretBox", key)
+
     def test_a_data_directory_that_is_read_only_is_named(self):
         """Whatever of it a command wants to write first."""
         root = Path(tempfile.mkdtemp(prefix="dfr_backup_test"))
