@@ -49,6 +49,7 @@ class OverviewCase(BackupCase):
         )
         job.archive_size = 5000
         self.end(job, **states)
+        job.step_ids.date_start = job.date_start
         job.date_end = job.step_ids.date_end = ended
         if job.state == "success":
             self.record_copy(job)

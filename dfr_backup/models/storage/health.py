@@ -33,8 +33,10 @@ def _health(storage, step):
     if storage.is_foreign:
         return {"state": "foreign", "tone": "danger", "at": False}
     tested, used = storage.last_test, step and step.date_end
-    if tested and (not used or tested > used):
-        failed = bool(storage.last_test_error)
+    failed = bool(storage.last_test_error)
+    # what began before a test may have gone on with what was right then
+    known = step and step.date_start if failed else used
+    if tested and (not known or tested > known):
         state, at = "test_failed" if failed else "tested", tested
     elif used:
         failed = step.state == "failure"
