@@ -8,6 +8,7 @@ from .messages import Message, Text, _
 REPORT_INTERVAL = 1.0  # seconds
 POLL_INTERVAL = 0.25  # seconds between two looks at whether to go on, while waiting
 LOG_LINES = 500
+WARNING = _("WARNING: %(line)s")
 
 
 class Progress:
@@ -26,6 +27,8 @@ class Progress:
         self.lines: list[Text] = []
         self.dropped_lines = 0
         self.warnings: list[Text] = []
+        self.retrying = False  # something has failed, and no byte has moved since
+        self._taken = 0  # lines
 
     def expect(self, total: int) -> None:
         """Set the number of bytes that the step will probably handle."""
@@ -35,6 +38,7 @@ class Progress:
         """Add ``count`` bytes, and report when a second has passed. Raise
         ``Cancelled``."""
         self.done += count
+        self.retrying = False
         self.tick()
 
     def tick(self) -> None:
@@ -57,12 +61,19 @@ class Progress:
         else:
             self.dropped_lines += 1
 
+    def take_lines(self) -> list[Text]:
+        """Return the lines that were kept since this was last asked."""
+        new = self.lines[self._taken :]
+        self._taken += len(new)
+        return new
+
     def retry(self, line: Text) -> None:
         """Keep one line that says what has failed and is tried again: who watches
         wants to know what is waited for."""
+        self.retrying = True
         self.log(line)
 
     def warn(self, line: Text) -> None:
         """Keep one line and make the step end as a warning."""
         self.warnings.append(line)
-        self.log(Message(_("WARNING: %(line)s"), line=line))
+        self.log(Message(WARNING, line=line))

@@ -43,7 +43,7 @@ def with_retries(
     while True:
         progress.done = 0
         try:
-            return operation()
+            result = operation()
         except RetryableError as error:
             failures += 1
             if progress.done > furthest:
@@ -58,6 +58,9 @@ def with_retries(
             )
             _wait(pause, progress)
             pause = min(2 * pause, retries.longest)
+        else:
+            progress.retrying = False
+            return result
 
 
 def _wait(seconds: float, progress: Progress) -> None:

@@ -71,9 +71,11 @@ class StoringRun(ArchivingRun):
         content = manifest.sidecar(
             about, key, int(job.archive_size), job.archive_sha256, self._sign
         )
+        stored = progress.done
         target.with_retries(
-            lambda: target.put_bytes(content, sidecar_key(key)), Progress()
+            lambda: target.put_bytes(content, sidecar_key(key)), progress
         )
+        progress.done = stored
         return content, {}
 
     def _sign(self, content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -59,3 +59,4 @@ from . import test_worker
 from . import test_status
 from . import test_profile
 from . import test_server_alerts
+from . import test_watched_runs

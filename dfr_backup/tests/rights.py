@@ -68,6 +68,7 @@ METHODS = {
     "backup.job.action_cancel": MANAGER,
     "backup.job.action_give_up_lost": PASSWORD,
     "backup.job.action_go_on": SYSTEM,
+    "backup.job.action_open_storage": VIEWER,
     "backup.job.action_restore_imported": MANAGER,
     "backup.job.action_retry": MANAGER,
     "backup.job.action_run_now": MANAGER,

@@ -88,3 +88,31 @@ def test_cancel_while_waiting():
             progress,
             RetryPolicy(900, 600, 600),
         )
+
+
+def test_nothing_moves_from_a_failure_to_the_next_byte():
+    progress, seen = Progress(), []
+    operation = Operation(progress, [Busy(who=1), Busy(who=2)])
+
+    def looked_at():
+        seen.append(progress.retrying)
+        operation()
+        if operation.calls > 2:
+            progress.advance(1)
+            seen.append(progress.retrying)
+
+    with_retries(looked_at, progress, QUICK)
+    assert seen == [False, True, True, False]
+    with_retries(Operation(progress, [Busy(who=3)]), progress, QUICK)
+    assert not progress.retrying
+
+
+def test_each_line_is_taken_once():
+    progress = Progress()
+    progress.log("one")
+    progress.log("two")
+    assert progress.take_lines() == ["one", "two"]
+    assert progress.take_lines() == []
+    progress.warn("three")
+    assert len(progress.take_lines()) == 1
+    assert len(progress.lines) == 3

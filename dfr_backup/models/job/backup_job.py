@@ -19,7 +19,6 @@ from ..engine_messages import error_columns, translate, translate_engine_errors
 from ..states import ENCRYPTIONS, JOB_KINDS, JOB_STATES, OPEN_STATES
 from . import alerts, deleting, in_words, live, right_server, turn
 from .context import RunContext
-from .estimate import estimate_seconds_left
 from .sizes import KnownFloat
 from .supervision import let_wait, spawn_after_commit, supervise
 
@@ -34,6 +33,7 @@ class BackupJob(models.Model):
         "backup.empty.mixin",
         "backup.error.mixin",
         "backup.restored.mixin",
+        "backup.watched.mixin",
     ]
     _description = "Backup Run"
     _order = "id desc"
@@ -149,9 +149,6 @@ class BackupJob(models.Model):
     then_modules = fields.Json()
     then_text = fields.Char(compute="_compute_then_text")
     progress = fields.Float(compute="_compute_progress", help="In percent.")
-    seconds_left = fields.Float(
-        compute="_compute_seconds_left", help="In seconds; 0: not known."
-    )
     current_step = fields.Char(compute="_compute_progress")
     can_retry_upload = fields.Boolean(compute="_compute_can_retry_upload")
     runner_log = fields.Char(compute="_compute_runner_log")
@@ -278,12 +275,6 @@ class BackupJob(models.Model):
         for job in self:
             left = job.state == "pending" and right_server.is_left(job)
             job.waits_for_server = left and translate(self.env, left.message)
-
-    @api.depends("state", "step_ids.state", "step_ids.bytes_done")
-    def _compute_seconds_left(self):
-        for job in self:
-            running = job.state == "running"
-            job.seconds_left = estimate_seconds_left(job) if running else 0
 
     @api.depends("then_operation", "then_modules")
     def _compute_then_text(self):

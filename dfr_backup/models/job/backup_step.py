@@ -7,8 +7,9 @@ from odoo import api, fields, models
 
 from ...engine.errors import Cancelled, Deferred, EngineError, is_out_of_memory
 from ...engine.errors.other import OutOfMemory, Unexpected
-from ...engine.messages import Joined, Message, to_json
-from ...engine.progress import Progress
+from ...engine.messages import Joined, Message, NotAMessage, from_json, to_json
+from ...engine.progress import WARNING, Progress
+from ...engine.retry import AGAIN
 from ...runs.registry import step_kind
 from ...runs.words import MORE_LINES
 from ..engine_messages import MessageText, error_columns, translate
@@ -105,6 +106,25 @@ class BackupStep(models.Model):
     def _is_good(self):
         return self.state in GOOD_STATES
 
+    def _failed_attempt(self):
+        """Return the line that says what a running step tries again, None when it has
+        moved on."""
+        lines = [] if self.state != "running" or self.speed else self._log_messages()
+        return next((line for line in lines[-1:] if line.template == AGAIN), None)
+
+    def _warned(self):
+        """Return what the step has warned of, as messages or plain text."""
+        lines = [line for line in self._log_messages() if line.template == WARNING]
+        return [line.values["line"] for line in lines]
+
+    def _log_messages(self):
+        """Return the lines of the log that are messages."""
+        try:
+            lines = [from_json(value) for value in self.sudo().log_values or []]
+        except NotAMessage:
+            return []
+        return [line for line in lines if isinstance(line, Message)]
+
     # === CALLED BY RUNS === #
 
     @contextmanager
@@ -197,14 +217,15 @@ class BackupStep(models.Model):
         self.job_id._check_cancel()
 
     def _report(self, progress):
-        """Write down how far the step is, at most once a second. Raise
-        ``Cancelled``."""
-        self._persist(self._measures(progress))
+        """Write down how far the step is and what it has logged, at most once a second.
+        Raise ``Cancelled``."""
+        logged = self._logged(progress.take_lines())
+        self._persist({**self._measures(progress), **logged})
         self.job_id._check_cancel()
 
     def _close(self, state, progress, error=None):
         self.job_id._roll_back()
-        lines = list(progress.lines)
+        lines = progress.take_lines()
         if progress.dropped_lines:
             lines.append(Message(MORE_LINES, count=progress.dropped_lines))
         if error is not None:
@@ -222,11 +243,12 @@ class BackupStep(models.Model):
 
     def _measures(self, progress):
         seconds = progress.elapsed()
+        moves = seconds > 0 and not progress.retrying
         return {
             "bytes_done": progress.done,
             "bytes_total": max(progress.total, progress.done),
             "seconds": seconds,
-            "speed": progress.done / seconds if seconds > 0 else 0,
+            "speed": progress.done / seconds if moves else 0,
         }
 
     def _logged(self, lines):
@@ -246,10 +268,12 @@ class BackupStep(models.Model):
             return OutOfMemory(step=self._label())
         return Unexpected(error=type(error).__name__, log_file=self.job_id.runner_log)
 
-    def _label(self):
-        """Return the name of the step as a message that says all by itself."""
+    def _label(self, beside=""):
+        """Return the name of the step as a message that says all by itself, or together
+        with the text that stands ``beside`` it."""
         step = step_kind(self.kind)
         key = self.copy_id.sudo().key if step.names_copy else None
+        key = None if key and key in str(beside) else key
         return Joined([Message(step.name), self.storage_id.sudo().name, key], ": ")
 
     def _persist(self, values):

@@ -133,6 +133,6 @@ class Ending(Part):
 def _step_failed(step):
     """Return the error of a step as that of its run."""
     cause = stored_error(step) or NoReason(log_file=step.job_id.runner_log)
-    error = StepFailed(step=step._label(), problem=cause)
+    error = StepFailed(step=step._label(cause.message), problem=cause)
     error.code, error.hint = cause.code, cause.hint
     return error

@@ -16,6 +16,8 @@ def estimate_seconds_left(job):
 
 
 def _time_of(step, before):
+    if step._failed_attempt():
+        return StepTime()  # nothing moves
     if step.state == "pending":
         return StepTime(before)
     return StepTime(before, step.duration, step.bytes_done, step.bytes_total)

@@ -1,6 +1,6 @@
 """What people and monitors are told about a run."""
 
-from ...engine.messages import Size
+from ...engine.messages import Joined, Size
 from ..engine_messages import displayed, translate
 from ..moments import as_iso
 from ..plan.mails import GREEN, RED, YELLOW, link_to, mail_facts
@@ -23,12 +23,17 @@ def subject(job):
         about = env._("%s backups", len(copies))
     else:
         names = ", ".join(steps.storage_id.mapped("name"))
-        about = copies._moment() if copies else job.plan_id.name or names
+        about = _stored(copies, env) if copies else job.plan_id.name or names
     if not job.restore_database:
         return about
     return env._(
         "%(backup)s into %(database)s", backup=about, database=job.restore_database
     )
+
+
+def _stored(copy, env):
+    where = copy.sudo().storage_id.name
+    return env._("%(backup)s in %(storage)s", backup=copy._moment(), storage=where)
 
 
 def title(job):
@@ -39,6 +44,17 @@ def title(job):
     if job.step_ids.copy_id:
         return job.env._("%(kind)s of %(backup)s", kind=kind, backup=about)
     return f"{kind}: {about}"
+
+
+def notice(job):
+    """Return what a run has warned of so far and what it tries again, one a line."""
+    told = [
+        Joined([step._label(), line], ": ")
+        for step in job.step_ids
+        for line in [*step._warned(), step._failed_attempt()]
+        if line
+    ]
+    return translate(job.env, Joined(told, "\n"))
 
 
 def summary_line(job, plan, recovered=False):
@@ -140,7 +156,9 @@ def compose_mail(job, plan, recovered):
 def _problems(job):
     """Return what went wrong, as dicts of what, why and todo."""
     failed = job.step_ids.filtered(lambda step: step.state == "failure")
-    problems = [_problem(translate(job.env, step._label()), step) for step in failed]
+    problems = [
+        _problem(translate(job.env, step._label(step.error)), step) for step in failed
+    ]
     for found, in_words in (
         (job.size_drop, size_drop_in_words),
         (job.bad_packs, bad_packs_in_words),

@@ -177,7 +177,9 @@ def _check_problems(env, plan):
 
 def job_problem(env, kind, tone, title, job):
     text = _sentences(displayed(job, "error"), displayed(job, "hint"))
-    return _run_problem(env, kind, tone, title, text, job, job.error_code)
+    problem = _run_problem(env, kind, tone, title, text, job, job.error_code)
+    storage = job.failed_storage_id
+    return {**problem, "storage": form_action(storage) if storage else False}
 
 
 def _run_problem(env, kind, tone, title, text, job, code=None):
@@ -289,6 +291,7 @@ def make_problem(
         "kind": kind,
         "code": code or None,
         "call": False,
+        "storage": False,
         "dismiss": False,
         "tone": tone,
         "title": title,

@@ -58,6 +58,7 @@ class Step extends models.Model {
             progress: 40,
             bytes_done: 1024,
             bytes_total: 4096,
+            log: "what it tries again",
         },
         {id: 4, kind: "cleanup", state: "pending"},
     ];
@@ -116,6 +117,7 @@ test("only the step that runs has a bar, and its seconds go on", async () => {
     expect(".progress").toHaveCount(1);
     const running = ".o_backup_step[data-state=running]";
     expect(`${running} .progress`).toHaveAttribute("aria-valuenow", "40");
+    expect(`${running} .o_backup_log`).toBeVisible();
     expect(`${running} .o_backup_measures`).toHaveText(/1\.0 KiB.*4\.0 KiB.*5\.0 s/);
     await advanceTime(3000);
     expect(`${running} .o_backup_measures`).toHaveText(/[789]\.\d s/);

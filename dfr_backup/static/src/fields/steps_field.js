@@ -70,7 +70,10 @@ export class BackupStepsField extends Component {
 
     /** Tell whether the log is what people come for. */
     isOpen(step) {
-        return ["failure", "warning"].includes(step.state) || step.kind === "repair";
+        return (
+            ["running", "failure", "warning"].includes(step.state) ||
+            step.kind === "repair"
+        );
     }
 
     /** Tell whether the run has not said already what went wrong in this step. */

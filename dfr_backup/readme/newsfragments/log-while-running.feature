@@ -1,0 +1,1 @@
+The log of a step is shown while the step runs: when a storage is down, each failed attempt, its reason and the pause before the next one. Until bytes move again, no time left is shown. The run's page begins with what has been warned of and what is tried again, and a run that failed because of a storage has Open Storage, also on the overview.
