@@ -76,7 +76,8 @@ def _storage_values(plan, storage, copies, recipe):
         "where": storage._where(),
         "settings": _settings(storage),
         "newest": [
-            (plan._in_words(copy.date), str(Size(int(copy.size))), copy.key)
+            # as the names of the backups, whoever reads it wherever
+            (f"{copy.date:%Y-%m-%d %H:%M} UTC", str(Size(int(copy.size))), copy.key)
             for copy in copies
         ],
         "reach": _reach(storage, copies, recipe),
@@ -129,15 +130,7 @@ def _needs(plan):
                 postgres=env.cr.connection.server_version // 10000,
             ),
         ),
-        (
-            env._("The addon dfr_backup"),
-            env._(
-                "Version %(version)s, in addons_path, and in Odoo's Python the package "
-                "boto3 for S3, or paramiko for SFTP. The first way below needs them; "
-                "the addon need not be installed in a database.",
-                version=odoo_config.CODE_VERSION,
-            ),
-        ),
+        (env._("The addon dfr_backup"), _addon_in_words(plan)),
         (
             env._("Credentials of a storage"),
             env._("They are not on this page: in your password manager."),
@@ -152,6 +145,18 @@ def _needs(plan):
         ),
         (env._("The key of stored passwords"), _secret_key_in_words(env)),
     ]
+
+
+def _addon_in_words(plan):
+    text = plan.env._(
+        "Version %(version)s, in addons_path, and in Odoo's Python the package boto3 "
+        "for S3, or paramiko for SFTP. The first way below needs them; the addon need "
+        "not be installed in a database.",
+        version=odoo_config.CODE_VERSION,
+    )
+    if plan.include_addons:
+        text += " " + plan.env._("Each backup has the addon, in addons/dfr_backup.")
+    return text
 
 
 def _addons_in_words(plan):

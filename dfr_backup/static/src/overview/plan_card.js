@@ -52,7 +52,7 @@ export class PlanCard extends Component {
         });
     }
 
-    /** "Last backup: +3.1 MiB. Grew most: Messages +12.0 MiB, Attachments +8.0 MiB" */
+    /** "Last backup: +3.1 MiB. Grew most, before compression: Messages +12.0 MiB" */
     get change() {
         const {difference, reasons} = this.props.plan.change;
         const total = _t("Last backup: %s", signedBytes(difference));
@@ -62,8 +62,8 @@ export class PlanCard extends Component {
         }
         const most = parts.join(", ");
         return difference < 0
-            ? _t("%(total)s. Shrank most: %(most)s", {total, most})
-            : _t("%(total)s. Grew most: %(most)s", {total, most});
+            ? _t("%(total)s. Shrank most, before compression: %(most)s", {total, most})
+            : _t("%(total)s. Grew most, before compression: %(most)s", {total, most});
     }
 
     get goodRuns() {
