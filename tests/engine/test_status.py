@@ -271,7 +271,7 @@ TABLES = """
 """
 
 
-NAME = "dfr_stat"
+NAME = f"dfr_stat_{os.getpid()}"  # two workers may have a part of these tests each
 
 
 @pytest.fixture(scope="module")

@@ -180,8 +180,9 @@ def plain_sshd(user, subsystem="internal-sftp", kinds=("ed25519",), more=""):
     server = Sshd(home, name, subsystem, more, kinds)
     server.data = home / "data"
     server.data.mkdir()
-    if user:
+    if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
+    if user:
         for path in [home, *home.iterdir()]:
             os.chown(path, user.pw_uid, user.pw_gid)
     try:
