@@ -27,7 +27,11 @@ engine() {
     say "tests/engine: no Odoo, no database"
     # some tests use it, where it can be had
     setup/dev/promtool.sh >/dev/null || say "no promtool here: its tests are skipped"
-    without_odoo tests/engine || alone tests/engine
+    # Its hook hears each tracing: beside it, Python 3.11 lets threads that are measured end before
+    # they have begun ("another trace function is being installed"), and who waits for them hang.
+    local hooked=tests/engine/test_power_loss.py
+    without_odoo tests/engine --ignore "$hooked" || alone tests/engine --ignore "$hooked"
+    (measured=() && without_odoo "$hooked")
 }
 
 storages() {

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 
 from dfr_backup.engine.checkpoints import EVENT
 
@@ -26,6 +27,10 @@ def killed_at(point, times, work):
 
 
 def _work_until(point, times, work):
+    # beside a hook that hears of each tracing, as that of coverage, a thread may end
+    # before it has begun (Python 3.11: "another trace function is being installed")
+    threading.settrace(None)
+    sys.settrace(None)
     seen = []
 
     def hear(event, arguments):

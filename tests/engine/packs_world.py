@@ -3,10 +3,12 @@ backups there: what the tests of packs are about."""
 
 import hashlib
 import io
+import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from unittest.mock import patch
 
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.catalog.scan import read_sidecar, scan
@@ -311,3 +313,17 @@ def expected(server, names, dump=b"-- PostgreSQL database dump\n"):
 def complete_backups(storage):
     """Return the keys of the backups that a scan calls complete."""
     return {found.key for found in scan(storage, Progress()) if not found.problem}
+
+
+@contextmanager
+def opened_in(root):
+    """Yield a list of the files in a folder that are opened meanwhile."""
+    opened, really = [], os.open
+
+    def spy(path, *arguments, **named):
+        if str(path).startswith(f"{root}/"):
+            opened.append(str(path))
+        return really(path, *arguments, **named)
+
+    with patch.object(os, "open", spy):
+        yield opened

@@ -4,7 +4,6 @@ temporary space. How fast it is, ``make bench WHAT=days`` says."""
 import errno
 import os
 import resource
-import sys
 import threading
 from datetime import timedelta
 
@@ -16,6 +15,7 @@ from packs_world import (
     Server,
     complete_backups,
     expected,
+    opened_in,
     packs_in,
     restored,
 )
@@ -82,15 +82,8 @@ def test_new_pack_is_stored_read_back_and_described(server, storage, names):
 def test_stored_files_are_not_opened(server, storage, names):
     server.backup(names)
     new = server.write(b"new")
-    opened = []
-
-    def hear(event, arguments):
-        path = arguments[0] if event == "open" else ""
-        if isinstance(path, str) and path.startswith(f"{server.root}/"):
-            opened.append(path)
-
-    sys.addaudithook(hear)
-    server.backup([*names, new])
+    with opened_in(server.root) as opened:
+        server.backup([*names, new])
     assert opened == [str(server.root / new)]
 
 

@@ -1,7 +1,5 @@
 """Packs and files that are stored already, read again a part each night."""
 
-import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +12,7 @@ from packs_world import (
     HereStorage,
     MemoryStorage,
     Server,
+    opened_in,
     packs_in,
 )
 
@@ -422,19 +421,6 @@ def test_every_folder_is_read_within_a_month(tmp_path):
         seen |= folders
         now += timedelta(days=1)
     assert len(seen) == FOLDERS
-
-
-@contextmanager
-def opened_in(root):
-    opened = []
-
-    def hear(event, arguments):
-        path = arguments[0] if event == "open" else ""
-        if opened is not None and isinstance(path, str) and path.startswith(f"{root}/"):
-            opened.append(path)
-
-    sys.addaudithook(hear)
-    yield opened
 
 
 def test_only_what_is_due_is_read(server):

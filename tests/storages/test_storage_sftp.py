@@ -13,6 +13,8 @@ import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from cancelling import cancelled_after
@@ -20,8 +22,8 @@ from own_folder_server import own_folder_server
 from sftp_servers import Proxy, empty, plain_sshd, small_disk, storage_of
 from storage_contract import SIZE, StorageContract
 
+from dfr_backup.engine import checkpoints as checkpoints_module
 from dfr_backup.engine.catalog.newest import found_below
-from dfr_backup.engine.checkpoints import EVENT
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.errors.server import FoldersNotListed
 from dfr_backup.engine.errors.sftp import (
@@ -39,20 +41,15 @@ from dfr_backup.engine.storages.sftp.storage import SftpStorage
 pytest_plugins = ["sftp_fixtures"]
 
 MIB = 1 << 20
-_listeners = []
-sys.addaudithook(
-    lambda name, args: [tell(args[0]) for tell in _listeners if name == EVENT]
-)
 
 
 @contextlib.contextmanager
 def checkpoints(tell):
     """Call ``tell`` with the name of every border that is passed."""
-    _listeners.append(tell)
-    try:
+    # no hook: it would stay, and beside one a thread that is measured may end early
+    audit = SimpleNamespace(audit=lambda _event, name: tell(name))
+    with patch.object(checkpoints_module, "sys", audit):
         yield
-    finally:
-        _listeners.remove(tell)
 
 
 def read_all(stream):
