@@ -63,6 +63,7 @@ SET_PARAMETER = """
 """
 # a restored database is no staging copy unless it is made one now, and has made none
 FORGET_MARK = "DELETE FROM ir_config_parameter WHERE key = %(key)s"
+HAS_PARAMETERS = "SELECT to_regclass('ir_config_parameter') IS NOT NULL"
 FORGET_COPIES = "DELETE FROM backup_staging"
 HAS_COPIES = "SELECT to_regclass('backup_staging') IS NOT NULL"
 NO_STATISTICS = _(
@@ -179,7 +180,9 @@ def _finish(cr: Any, options: FinishOptions) -> None:
         cr.execute(HAS_CODES)
         if cr.fetchone()[0]:
             cr.execute(SET_CODE, _columns(OPEN))
-    cr.execute(FORGET_MARK, {"key": PARAMETER})
+    cr.execute(HAS_PARAMETERS)
+    if cr.fetchone()[0]:
+        cr.execute(FORGET_MARK, {"key": PARAMETER})
     if options.new_identity:
         _become_another(cr, _renew_identity(cr), options.mark)
     for statement in options.statements:
