@@ -25,7 +25,6 @@ class BackupWatchedMixin(models.AbstractModel):
     )
     failed_storage_id = fields.Many2one(
         "backup.storage",
-        "Failed Storage",
         compute="_compute_failed_storage_id",
         help="The storage that did not do what the run asked of it.",
     )
