@@ -94,8 +94,9 @@ class _Ready:
 class PackMaker:
     """Takes what ``archive_filestore`` writes. Files that are what their name says go
     into packs; damaged and oddly named ones into the run's ``own`` archive, which
-    keeps what an earlier attempt has left there. Call ``store_left`` before anything
-    else, ``finish`` at the end, or ``drop``."""
+    keeps what an earlier attempt has left there. Call ``remove_parts`` before the
+    storage is listed, ``store_left`` before anything else, ``finish`` at the end, or
+    ``drop``."""
 
     def __init__(
         self,
@@ -123,12 +124,9 @@ class PackMaker:
     def store_left(self) -> list[KnownPack]:
         """Store what an interrupted call has left of packs, each as far as it came, and
         return what they are now. What cannot be used is removed. Raise EngineError."""
-        making = self._making
-        remove_parts(making.place.storage, making.work)
-        for folder in sorted(
-            making.work.glob("[0-9]*"), key=lambda path: int(path.name)
-        ):
-            self._number = int(folder.name)
+        work = self._making.work
+        for number in sorted(int(path.name) for path in work.glob("[0-9]*")):
+            self._number, folder = number, work / str(number)
             pack = self._left_in(folder)
             if pack is None:
                 shutil.rmtree(folder, ignore_errors=True)
