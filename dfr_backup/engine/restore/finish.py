@@ -18,7 +18,7 @@ from ..progress import Progress
 from .errors import server_error
 from .safety import HAS_ADDON, nothing_in_the_way
 from .sessions import Sessions
-from .staging_mark import PARAMETER, StagingMark
+from .staging_mark import HAS_PARAMETERS, PARAMETER, StagingMark
 
 OPEN = OpenInBackup()
 # The dump holds the very run that made it, as running: going on with it would write
@@ -63,7 +63,6 @@ SET_PARAMETER = """
 """
 # a restored database is no staging copy unless it is made one now, and has made none
 FORGET_MARK = "DELETE FROM ir_config_parameter WHERE key = %(key)s"
-HAS_PARAMETERS = "SELECT to_regclass('ir_config_parameter') IS NOT NULL"
 FORGET_COPIES = "DELETE FROM backup_staging"
 HAS_COPIES = "SELECT to_regclass('backup_staging') IS NOT NULL"
 NO_STATISTICS = _(

@@ -29,14 +29,13 @@ from .database_location import DatabaseLocation
 from .databases import allows_connections, oid_of, server_session
 from .errors import server_error
 from .safety import acting_as_more
-from .staging_mark import PARAMETER, StagingMark
+from .staging_mark import HAS_PARAMETERS, PARAMETER, StagingMark
 from .target import discard, is_kept_previous
 
 WHERE_IS = """
     SELECT (SELECT datname FROM pg_database WHERE oid = %(oid)s),
            (SELECT oid::bigint FROM pg_database WHERE datname = %(name)s)
 """
-HAS_PARAMETERS = "SELECT to_regclass('ir_config_parameter') IS NOT NULL"
 INSIDE = """
     SELECT (SELECT value FROM ir_config_parameter WHERE key = %(mark)s),
            (SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'),

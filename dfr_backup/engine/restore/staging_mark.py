@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from ..untrusted import parse_json
 
 PARAMETER = "dfr_backup.staging_copy"
+HAS_PARAMETERS = "SELECT to_regclass('ir_config_parameter') IS NOT NULL"
 
 
 @dataclass(frozen=True)
