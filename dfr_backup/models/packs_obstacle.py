@@ -2,7 +2,7 @@
 
 from ..engine.errors.packs import (
     KeepsEverything,
-    LocksForTime,
+    LockNotExtended,
     SharedByDatabases,
     TakesAway,
 )
@@ -12,7 +12,7 @@ def obstacle_in(storage):
     """Return why a storage gets complete zips only, an EngineError; None when it takes
     packs."""
     if storage.lock_refused:
-        return LocksForTime(storage=storage.name)
+        return LockNotExtended(storage=storage.name)
     return prune_obstacle_in(storage)
 
 

@@ -11,7 +11,7 @@ from ..console.runs import _as_json, _as_table
 from ..engine.encryption.files import generate_key
 from ..engine.errors.packs import (
     KeepsEverything,
-    LocksForTime,
+    LockNotExtended,
     NothingToShare,
     SharedByDatabases,
     TakesAway,
@@ -149,7 +149,7 @@ class TestIncrementalPlan(BackupCase):
 
     def test_storage_that_did_not_extend_a_lock(self):
         self.run_now()._run_context().packs.note_lock_refused(self.storage)
-        self.assertObstacle(LocksForTime)
+        self.assertObstacle(LockNotExtended)
         self.assertIsNone(prune_obstacle_in(self.storage))
         self.storage.action_test()
         self.assertIsNone(obstacle_of(self.plan))

@@ -142,7 +142,7 @@ class KeepsEverything(PermanentError, code="PACK-12"):
     )
 
 
-class LocksForTime(PermanentError, code="PACK-13"):
+class LockNotExtended(PermanentError, code="PACK-13"):
     template = _(
         "%(storage)s did not extend the Object Lock of a part that newer backups need: "
         "it could be deleted while they are still locked."
