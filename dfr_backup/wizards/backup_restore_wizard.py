@@ -133,14 +133,21 @@ class BackupRestoreWizard(models.TransientModel):
         return values
 
     def _proposed_name(self, copy):
-        """Return a name that no database has."""
-        name = f"{copy.database or self.env.cr.dbname}_restored"
+        return self._free_name(f"{copy.database or self.env.cr.dbname}_restored")
+
+    def _free_name(self, name):
+        """Return a name that no database and no filestore of this server has: this one,
+        or with a number."""
         query = SQL(
             "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", name
         )
         taken = {row[0] for row in self.env.execute_query(query)}
         numbered = (f"{name}_{number}" for number in count(2))
-        return next(free for free in chain([name], numbered) if free not in taken)
+        return next(
+            free
+            for free in chain([name], numbered)
+            if free not in taken and not odoo_config.filestore_path(free).exists()
+        )
 
     @api.constrains("database")
     def _check_database(self):

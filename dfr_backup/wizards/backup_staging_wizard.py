@@ -1,9 +1,6 @@
-from pathlib import Path
-
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from .. import odoo_config
 from ..models.moments import in_words
 
 LONGEST = 40  # characters of the original's name: PostgreSQL takes 63 in all
@@ -53,22 +50,12 @@ class BackupStagingWizard(models.TransientModel):
         stagings, known = self.env["backup.staging"].sudo(), self.staging_id.sudo()
         database = known.database or self.database
         if known and self.database != database:
-            raise UserError(self.env._("A copy that is made anew keeps its name."))
+            raise UserError(self.env._("A refreshed copy keeps its name."))
         if not (self.neutralize and self.new_identity):
             raise UserError(self.env._("A staging copy is always neutralized."))
         return stagings._begin(database, self.keep_days, known)
 
     def _proposed_name(self, copy):
-        return self._free_name(copy.database or self.env.cr.dbname)
-
-    def _free_name(self, original):
-        """Return a name that no database and no filestore of this server has."""
+        original = copy.database or self.env.cr.dbname
         today = fields.Date.context_today(self)
-        name = f"{original[:LONGEST]}_staging_{today:%Y%m%d}"
-        self.env.cr.execute("SELECT datname FROM pg_database")
-        taken = {row[0] for row in self.env.cr.fetchall()}
-        number, free = 1, name
-        while free in taken or Path(odoo_config.filestore_path(free)).exists():
-            number += 1
-            free = f"{name}_{number}"
-        return free
+        return self._free_name(f"{original[:LONGEST]}_staging_{today:%Y%m%d}")
