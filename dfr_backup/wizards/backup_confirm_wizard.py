@@ -29,13 +29,12 @@ class BackupConfirmWizard(models.TransientModel):
     @api.depends("operation", "copy_ids", "storage_ids", "staging_ids")
     def _compute_text(self):
         for wizard in self:
-            copies = wizard.copy_ids or wizard._held()
             if wizard.operation == "delete_staging":
                 wizard.text = wizard._dropping_in_words()
             elif wizard.operation == "delete":
-                wizard.text = wizard._deleting_in_words(copies)
+                wizard.text = wizard._deleting_in_words(wizard.copy_ids)
             else:
-                wizard.text = wizard._taking_over_in_words(copies)
+                wizard.text = wizard._taking_over_in_words(wizard._held())
 
     def _held(self):
         """Return what the storages hold."""
