@@ -76,8 +76,6 @@ def environment(isal=True):
     env["PYTHONPATH"] = os.pathsep.join(
         [str(OCA)] if isal else [str(NO_ISAL), str(OCA)]
     )
-    # as installed: nobody compiles Odoo anew for each command
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
     return env
 
 

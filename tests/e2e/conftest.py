@@ -133,8 +133,6 @@ class Instance:
 
     def environ(self, fault=None, **extra):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "ODOO_"))}
-        # a start of Odoo takes half of its time to compile, where nothing is kept
-        env.pop("PYTHONDONTWRITEBYTECODE", None)
         env["PYTHONPYCACHEPREFIX"] = PYCACHE
         env.update(ODOO_RC=str(self.conf), **extra)
         if fault:

@@ -64,6 +64,5 @@ class ReadyOdoo:
 def ready_odoo(start, pycache, modules):
     """Return the one of this process for those modules, begun with the command
     ``start``."""
-    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environ["PYTHONPYCACHEPREFIX"] = pycache
+    environ = {**os.environ, "PYTHONPYCACHEPREFIX": pycache}
     return ReadyOdoo(start, environ, modules)
