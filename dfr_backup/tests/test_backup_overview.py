@@ -261,15 +261,7 @@ class TestBackupOverview(OverviewCase):
         self.assertNotIn(self.plan.name, page["verdict"]["title"], "there is no other")
 
     def test_a_local_plan_beside_a_complete_one_elsewhere_is_a_hint(self):
-        away = self.env["backup.storage"].create(
-            {
-                "name": "Away",
-                "provider": "s3",
-                "s3_bucket": "b",
-                "s3_region": "eu-west-1",
-                "last_test": fields.Datetime.now(),
-            }
-        )
+        away = self.make_away(last_test=fields.Datetime.now())
         self.plan.storage_ids |= away
         self.store_away(self.back_up(), away)
         other = self.plan.copy(
@@ -288,21 +280,18 @@ class TestBackupOverview(OverviewCase):
         self.plan.include_filestore = False
         self.assertEqual(self.overview()["verdict"]["state"], "here_only")
 
+    def make_away(self, **values):
+        """Return a storage that is off-site."""
+        bucket = {"provider": "s3", "s3_bucket": "b", "s3_region": "eu-west-1"}
+        return self.env["backup.storage"].create({"name": "Away", **bucket, **values})
+
     def store_away(self, job, storage):
         """Let the backup of a run be in another storage, too."""
         (copy,) = job.copy_ids
         copy.copy({"storage_id": storage.id, "state": "verified"})
 
     def test_a_storage_that_is_ticked_has_no_copy_yet(self):
-        away = self.env["backup.storage"].create(
-            {
-                "name": "Away",
-                "provider": "s3",
-                "s3_bucket": "b",
-                "s3_region": "eu-west-1",
-                "last_test": fields.Datetime.now(),
-            }
-        )
+        away = self.make_away(last_test=fields.Datetime.now())
         job = self.back_up()
         self.plan.storage_ids |= away
         point = self.advice()["off_site"]
@@ -376,14 +365,7 @@ class TestBackupOverview(OverviewCase):
         self.assertNotIn("encryption", advice, "nothing leaves this server")
         self.assertTrue(advice["verification"]["done"])
         self.assertEqual(self.verdict_after_a_backup(), "here_only")
-        away = self.env["backup.storage"].create(
-            {
-                "name": "Away",
-                "provider": "s3",
-                "s3_bucket": "b",
-                "s3_region": "eu-west-1",
-            }
-        )
+        away = self.make_away()
         self.assertEqual(self.advice()["off_site"]["plan_id"], self.plan.id)
         self.plan.storage_ids |= away
         advice = self.advice()
