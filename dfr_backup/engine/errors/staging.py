@@ -21,7 +21,7 @@ class NotOurCopy(PermanentError):
 
 class StagingGone(NotThere, code="STAGING-01"):
     template = _("The database %(database)s is not there any more.")
-    remedy = _("Somebody has dropped it. Remove it from the list, or make it anew.")
+    remedy = _("Somebody has dropped it. Remove it from the list, or refresh it.")
 
 
 class StagingRenamed(NotThere, code="STAGING-02"):
@@ -45,7 +45,7 @@ class NotMarked(NotOurCopy, code="STAGING-04"):
 
 
 class IdentityChanged(NotOurCopy, code="STAGING-05"):
-    template = _("The database %(database)s has got another identity.")
+    template = _("The database %(database)s has another identity now.")
 
 
 class InProduction(NotOurCopy, code="STAGING-06"):
@@ -60,8 +60,8 @@ class InProduction(NotOurCopy, code="STAGING-06"):
 
 
 class CopyOfAnother(NotOurCopy, code="STAGING-07"):
-    template = _("Another database has made the copy %(database)s.")
-    remedy = _("Only the database that has made a copy can delete it or make it anew.")
+    template = _("The copy %(database)s was made by another database.")
+    remedy = _("Only the database that made a copy can delete or refresh it.")
 
 
 class ThisDatabase(NotOurCopy, code="STAGING-08"):
@@ -70,7 +70,7 @@ class ThisDatabase(NotOurCopy, code="STAGING-08"):
 
 
 class StagingBusy(PermanentError, code="STAGING-09"):
-    template = _("The staging copy %(database)s is just being made or deleted.")
+    template = _("The staging copy %(database)s is being made or deleted right now.")
     remedy = _("Wait until that has ended, and look again.")
 
 

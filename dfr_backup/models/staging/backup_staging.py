@@ -145,7 +145,7 @@ class BackupStaging(models.Model):
         self.ensure_one()
         self.env["backup.job"]._check_manager()
         if self.state not in REFRESHABLE:
-            raise UserError(self.env._("This staging copy cannot be made anew."))
+            raise UserError(self.env._("This staging copy cannot be refreshed."))
         with translate_engine_errors(self.env):
             looking.require_replaceable(self.sudo())
         action = self._newest_copy().with_env(self.env).action_staging()

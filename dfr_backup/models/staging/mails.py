@@ -22,8 +22,8 @@ def compose(staging):
     env, name = staging.env, {"database": staging.database}
     todo = env._("To keep it, open it in the list and change its days.")
     why = env._(
-        "It is dropped with all that was changed in it, unless somebody has made more "
-        "than a copy of it."
+        "It is dropped with everything that was changed in it, unless it is no longer "
+        "a harmless copy."
     )
     return {
         "title": env._("Staging copy to be deleted: %(database)s", **name),
@@ -38,7 +38,7 @@ def compose(staging):
         "link": link_to(staging, staging),
         "button": env._("Open the Staging Copy"),
         "settings": env._(
-            "You receive this email because you have made this staging copy, or "
+            "You receive this email because you made this staging copy, or "
             "because you manage the backups of this Odoo."
         ),
     }
