@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dfr_backup.engine.archive.member_stream import Threads
+from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.concurrency.cores import usable_cores
+from dfr_backup.engine.concurrency.worker_pool import WorkerPool
+from dfr_backup.engine.progress import Progress
+from dfr_backup.engine.sources import filestore
 
 REPO = Path(__file__).parents[2]
 V2 = "30 23 0:26 {root} /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n"
@@ -105,6 +110,35 @@ def test_without_a_share_all_of_them(tmp_path, text):
 def test_groups_that_cannot_be_read(tmp_path, groups):
     assert usable_cores(system(tmp_path, groups, V2.format(root="/"), {})) == 16
     assert usable_cores(tmp_path / "nothing") == 16
+
+
+@pytest.fixture
+def _half_a_core(tmp_path, monkeypatch):
+    """All of this process sees the limit of a small container."""
+    files = {"cpu.max": "50000 100000\n"}
+    root = system(tmp_path / "root", "0::/\n", V2.format(root="/"), files)
+    monkeypatch.setattr(usable_cores, "__defaults__", (root,))
+
+
+@pytest.mark.usefixtures("_half_a_core")
+def test_no_more_threads_compress():
+    assert Threads().packers == 1
+
+
+@pytest.mark.usefixtures("_half_a_core")
+def test_no_more_threads_read_the_filestore(tmp_path, monkeypatch):
+    pools = []
+
+    class Noted(WorkerPool):
+        def __init__(self, progress, workers, ahead):
+            pools.append(workers)
+            super().__init__(progress, workers, ahead)
+
+    monkeypatch.setattr(filestore, "WorkerPool", Noted)
+    archive = ArchiveWriter.create(tmp_path / "a.zip")
+    filestore.archive_filestore(archive, tmp_path, [], Progress())
+    archive.release()
+    assert pools == [2]  # one more than there are cores
 
 
 def test_the_affinity_of_a_real_process():

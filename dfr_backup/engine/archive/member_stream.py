@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..concurrency.cores import usable_cores
 from ..concurrency.pipeline import Lane
 from ..fileio.append_file import Bytes
 from .deflate import STREAM_END, Codec
@@ -164,7 +165,7 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self.packers = min(MAX_PACKERS, len(os.sched_getaffinity(0)))
+        self.packers = min(MAX_PACKERS, usable_cores())
         self.queue = QUEUED * self.packers
         self._pools: dict[str, Lane] = {}
 

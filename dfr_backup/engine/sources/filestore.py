@@ -20,6 +20,7 @@ from ..archive.disk import read_up_to
 from ..archive.prepared import SMALL, Prepared, prepare
 from ..archive.zip_format import Member
 from ..checkpoints import checkpoint
+from ..concurrency.cores import usable_cores
 from ..concurrency.worker_pool import WorkerPool, batches
 from ..errors import reason_of
 from ..fileio.page_cache import Passage, advise
@@ -278,7 +279,7 @@ def _read_ahead(
     """Yield what became of each file, in order, while threads read the next ones."""
     # one more than there are cores: each waits for the disk or for Python at times
     # (measured)
-    count = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) + 1)
+    count = workers or min(MAX_WORKERS, usable_cores() + 1)
     pool = WorkerPool(progress, count, ahead=AHEAD)
     tasks = batches(attachments, _expected_size, BATCH_FILES, BATCH_BYTES)
     for reads in pool.map(lambda batch: _read_batch(store, batch, codec), tasks):
