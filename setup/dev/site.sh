@@ -15,8 +15,7 @@ if [ "$(cat "$venv/.requirements" 2>/dev/null)" != "$wanted" ]; then
     say "Installing Sphinx"
     mkdir -p "$DEV"
     if ! python3 -m venv --clear "$venv" || ! "$venv/bin/pip" install -q -r "$requirements" >&2; then
-        say "Sphinx cannot be had here: the pages are written, the site is not built"
-        exit 0
+        fail "Sphinx cannot be installed here: the pages are written, the site is not built"
     fi
     echo "$wanted" >"$venv/.requirements"
 fi
