@@ -26,7 +26,7 @@ from .archives import explained
 from .report import ALL, SOME, Row, as_json, passed_over, told
 
 APPLICATION = "dfr_backup all"
-POLL = 2.0  # seconds between two looks at the runs
+POLL_INTERVAL = 2.0  # seconds between two looks at the runs
 SUPERVISE = 30.0  # seconds; Odoo's scheduled actions may not run
 ENDED = """
     SELECT state, error, error_code, duration,
@@ -125,7 +125,7 @@ def _followed(started, options):
             run_queue.start_next()
         counter.tick()
         if left:
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL)
     counter.end()
 
 

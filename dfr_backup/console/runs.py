@@ -27,7 +27,7 @@ from .archives import fail
 
 EXIT = {"success": 0, "failure": 1, "cancelled": 1, "partial": 2}
 WAITS = 5  # as an exit status
-POLL = 1.0  # seconds
+POLL_INTERVAL = 1.0  # seconds
 SUPERVISE = 5.0  # seconds
 MARKS = {
     "success": "ok",
@@ -197,7 +197,7 @@ def _follow(database, job_id, quiet):
             )
         if ended:
             return
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL)
 
 
 def _waits(job):

@@ -18,7 +18,7 @@ from .runs import environment
 
 _logger = logging.getLogger(__name__)
 
-POLL = 5.0  # seconds between two looks at all databases
+POLL_INTERVAL = 5.0  # seconds between two looks at all databases
 GRACE = 10.0  # seconds for runners to end
 STOP = (signal.SIGTERM, signal.SIGINT)
 OPEN = """
@@ -38,7 +38,7 @@ def worker(_options):
     _logger.info("Waiting for runs")
     troubles, known = {}, {}
     try:
-        while not signal.sigtimedwait(STOP, POLL):
+        while not signal.sigtimedwait(STOP, POLL_INTERVAL):
             for database in _databases(troubles):
                 look(database, troubles, known)
             run_queue.start_next()

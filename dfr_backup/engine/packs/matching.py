@@ -20,11 +20,11 @@ class Found(NamedTuple):
     size: int
 
 
-Wanted = Iterable[Attachment]
+Attachments = Iterable[Attachment]
 
 
 def match(
-    attachments: Wanted, packs: Sequence[KnownPack]
+    attachments: Attachments, packs: Sequence[KnownPack]
 ) -> Iterator[tuple[Attachment, tuple[Found, ...]]]:
     """Yield each attachment with where it is stored, in the order of the packs; memory
     does not grow with either. The attachments come by file name, as a snapshot yields
@@ -60,7 +60,7 @@ class Weight:
 
 
 def choose_thin(
-    attachments: Callable[[], Wanted], packs: Sequence[KnownPack], terms: Terms
+    attachments: Callable[[], Attachments], packs: Sequence[KnownPack], terms: Terms
 ) -> tuple[frozenset[int], frozenset[int]]:
     """Return the numbers of the thin packs, which are not used where another one has
     the file, and of those among them that are not used at all: what is wanted of them

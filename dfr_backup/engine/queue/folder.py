@@ -18,7 +18,7 @@ from ..fileio.locking import try_lock
 PRIVATE, SHARED = 0o600, 0o660
 LONGEST = 4096  # bytes of a file that somebody else may have written
 PATIENCE = 10.0  # seconds for whoever looks at the slots in this moment
-POLL = 0.02  # seconds
+POLL_INTERVAL = 0.02  # seconds
 PARTIAL = ".part"
 
 
@@ -121,7 +121,7 @@ class Folder:
                 if time.monotonic() > until:
                     busy = os.strerror(errno.EBUSY)
                     raise SlotsUnusable(file=self.path / name, reason=busy)
-                time.sleep(POLL)
+                time.sleep(POLL_INTERVAL)
             yield
         finally:
             os.close(file)
