@@ -36,9 +36,9 @@ def pre_init_hook(env):
         model, module = taken[0]
         raise UserError(
             env._(
-                "The addon “%(module)s” already has a model named “%(model)s”, and two "
-                "addons cannot share it. Uninstall “%(module)s” first, then install "
-                "this one. Its stored backup files stay where they are.",
+                "The addon “%(module)s” already has a model named “%(model)s”, and "
+                "two addons cannot share it. Uninstall “%(module)s” first, then "
+                "install this one. Its backup files stay where they are.",
                 module=module,
                 model=model,
             )

@@ -100,7 +100,7 @@ def _add_commands(parser):
     listing = _add(
         commands,
         "list",
-        "list the stored backups",
+        "list the backups",
         call_in=runs.listing,
         call=lambda options: (
             archives.listing(options) if options.storage else every.listing(options)
@@ -127,7 +127,7 @@ def _add_commands(parser):
     verify.set_defaults(needs_database=lambda options: not options.archive)
     _add_restore(commands)
     _add_export(commands)
-    drill = _add(commands, "drill", "prove that backups restore", call_in=runs.drill)
+    drill = _add(commands, "drill", "run a restore test", call_in=runs.drill)
     drill.add_argument(
         "--plan", help="the newest copies of this plan (default: the first one)"
     )
@@ -345,7 +345,7 @@ def _add_export(commands):
     command = _add(
         commands,
         "export",
-        "make one complete zip of a stored backup",
+        "make one complete zip of a backup",
         call=exporting.export_backup,
     )
     command.set_defaults(needs_database=lambda options: False)

@@ -210,5 +210,5 @@ CHECKS = [
     ("Locks", _locks),
     ("Scheduled action", _cron),
     ("Plans", _plans),
-    ("Last good backup", _last),
+    ("Last verified backup", _last),
 ]

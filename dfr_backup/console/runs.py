@@ -75,7 +75,7 @@ def drill(database, options):
         plan = _plan(env, options.plan)
         copies = newest_of_each_storage(plan)
         if not copies:
-            raise UserError(env._("There is no stored backup of this plan yet."))
+            raise UserError(env._("There is no backup of this plan yet."))
         return copies._request_drill("cli", plan_id=plan.id)
 
     return follow_new(database, options, request)
@@ -87,9 +87,7 @@ def _copies(env, options):
         job = env["backup.job"].browse(int(options.job)).exists()
     copies = job.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
     if not copies:
-        raise UserError(
-            env._("There is no run “%s” with a stored backup.", options.job)
-        )
+        raise UserError(env._("There is no run “%s” that has a backup.", options.job))
     return copies
 
 

@@ -111,7 +111,7 @@ class BackupFilestoreIssue(models.Model):
         if self.good_copy_id:
             date = format_date(self.env, self.good_copy_id.date)
             return self.env._("From the backup of %s", date)
-        return self.env._("No stored backup is old enough")
+        return self.env._("No backup is old enough")
 
     @api.model
     def _sources(self):
@@ -148,7 +148,7 @@ class BackupFilestoreIssue(models.Model):
         if not issues:
             raise UserError(
                 self.env._(
-                    "No stored backup is known to hold an intact file for any of these."
+                    "No backup is known to hold an intact file for any of these."
                 )
             )
         action = self.env["ir.actions.act_window"]._for_xml_id(

@@ -115,7 +115,7 @@ class StoringRun(ArchivingRun):
         sidecar = compare_stored(target, job.archive_name, known, progress)
         progress.log(
             Message(
-                _("%(size)s are there, and their checksum is right"),
+                _("All %(size)s are there, and the checksum is correct"),
                 size=Size(int(job.archive_size)),
             )
         )

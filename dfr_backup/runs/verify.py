@@ -48,7 +48,7 @@ class VerifyRun(Run):
             found = DAMAGED if present else {"state": "missing"}
             self.context.store.persist(copy, found)
             raise
-        progress.log(Message(_("%(key)s: the checksum is right"), key=copy.key))
+        progress.log(Message(_("%(key)s: the checksum is correct"), key=copy.key))
         copy._note_verified(self.job)
 
     def _read_packs(
@@ -70,7 +70,7 @@ class VerifyRun(Run):
             index = self.context.packs.place(storage).index
             Readings.of(index).note(keys, datetime.now(timezone.utc))
         count = len(keys)
-        progress.log(Message(_("%(packs)s packs that it needs: right"), packs=count))
+        progress.log(Message(_("%(packs)s packs that it needs: correct"), packs=count))
 
     def _condemn(
         self, storage: StorageRecord, use: PackUse, progress: Progress

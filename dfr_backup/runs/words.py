@@ -44,8 +44,8 @@ NOW_REPLACED = _(
 )
 NAME_TAKEN = _("Another backup has that name by now: it is stored as %(key)s")
 NOT_TRUSTED = _(
-    "%(key)s is newer, and was not tested: this database has not made it, and nobody "
-    "has confirmed that it can be trusted"
+    "%(key)s is newer, and was not tested: it was not made by this database, and "
+    "nobody has confirmed that it can be trusted"
 )
 ARCHIVE_KEPT = _("The archive is kept until %(until)s UTC, to be uploaded again")
 LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left")
@@ -62,7 +62,7 @@ NOT_PINGED = _("The monitors of this plan were not notified: %(problem)s")
 FILES_MISSING = _("%(count)s attachment files are missing:\n%(names)s")
 FILES_DAMAGED = _("%(count)s attachment files are damaged:\n%(names)s")
 SIZE_DROP = _(
-    "The archive is %(drop)s %% smaller than the ones before. If nobody has deleted "
+    "The backup is %(drop)s %% smaller than the ones before. If nobody has deleted "
     "that much, data is missing."
 )
 COMPLETE_INSTEAD = _("The backup is complete, not incremental: %(problem)s")

@@ -46,7 +46,7 @@ class BackupImportWizard(models.TransientModel):
     made_at = fields.Datetime(readonly=True)
     size = fields.Float(digits=(20, 0), readonly=True)
     received = fields.Float(digits=(20, 0), readonly=True)
-    date = fields.Datetime("Data of", readonly=True)
+    date = fields.Datetime("Data As Of", readonly=True)
     facts = fields.Text("Contents", readonly=True)
     trouble = fields.Text(readonly=True)
     is_ready = fields.Boolean(readonly=True)

@@ -52,8 +52,8 @@ class BackupRestoreWizard(models.TransientModel):
     )
     purpose = fields.Selection(
         [
-            ("copy", "A harmless copy, to look at it first"),
-            ("successor", "The successor of the original, which is lost"),
+            ("copy", "A harmless copy, for inspection"),
+            ("successor", "A replacement for the lost original"),
         ],
         required=True,
         default="copy",

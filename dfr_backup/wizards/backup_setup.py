@@ -32,7 +32,7 @@ PAGES = [
     ("where", "Where"),
     ("when", "When"),
     ("who", "Alerts"),
-    ("safety", "Safety"),
+    ("safety", "Security"),
     ("ready", "Ready"),
 ]
 ORDER = [page for page, _label in PAGES]

@@ -52,7 +52,7 @@ MOMENTS = (
     re.compile(r"(\d{4})[-_](\d\d)[-_](\d\d)[-_T](\d\d)[-_](\d\d)[-_](\d\d)"),
 )
 OUR_NAME = re.compile(r"(.+)-\d{8}T\d{6}Z-[0-9a-f]{8}")
-FILES_GOOD = _("%(count)s files in it are what they were, by their %(sums)s")
+FILES_GOOD = _("%(count)s files in it match their %(sums)s")
 SUFFIXES = re.compile(r"(\.dump)?(\.zip)?(\.age)?$", re.I)
 
 

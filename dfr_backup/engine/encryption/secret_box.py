@@ -35,9 +35,9 @@ NONCE_BYTES = 12
 ENCODING = ("utf-8", "surrogatepass")  # its errors would quote the secret
 SMALLEST_TEXT = 16  # characters of a key that a person chose
 READABLE = _(
-    "%(file)s could be read by other users of the server (mode %(mode)s). That was "
-    "mended; if you do not trust them, enter the secrets of all storages again with "
-    "new ones."
+    "%(file)s could be read by other users of the server (mode %(mode)s). This was "
+    "corrected. If you do not trust these users, replace the secrets of all storages "
+    "and enter the new ones."
 )
 
 

@@ -30,7 +30,9 @@ class SftpKeyUnreadable(PermanentError, code="CLI-04"):
 
 
 class UnknownScheme(PermanentError, code="CLI-05"):
-    template = _("“%(scheme)s://” is no kind of storage that the command line knows.")
+    template = _(
+        "“%(scheme)s://” is not a kind of storage that the command line knows."
+    )
     remedy = _("Give a path or an address such as %(examples)s.")
 
 
@@ -55,7 +57,7 @@ class DatabaseMissing(PermanentError, code="OTHER-48"):
 
 
 class NotAnOdooDatabase(PermanentError, code="OTHER-49"):
-    template = _("“%(database)s” is no database of Odoo.")
+    template = _("“%(database)s” is not an Odoo database.")
     remedy = _("Name a database that makes backups: -d DATABASE.")
 
 

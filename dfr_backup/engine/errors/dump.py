@@ -89,7 +89,7 @@ class MayNotRead(PermanentError, code="DUMP-08"):
 
 
 class GaveWay(RetryableError, code="DUMP-09"):
-    template = _("The dump gave way to %(session)s.")
+    template = _("The dump was stopped in favour of %(session)s.")
     remedy = _(
         "The backup is tried again later. Avoid upgrading modules while it runs."
     )
@@ -140,8 +140,8 @@ class ReplicaConflict(RetryableError, code="DUMP-31"):
 
 class NotReplica(PermanentError, code="DUMP-32"):
     template = _(
-        "The server %(host)s is no read replica of this database's server: it accepts "
-        "writes, or belongs to another cluster."
+        "The server %(host)s is not a read replica of this database's server: it "
+        "accepts writes, or belongs to another cluster."
     )
     remedy = _("Check db_replica_host and db_replica_port in odoo.conf.")
 

@@ -69,7 +69,7 @@ class NoPassphrase(PermanentError, code="KEY-09"):
 
 class NoKey(PermanentError, code="KEY-10"):
     template = _("There is no key.")
-    remedy = _("Give at least one key, or a passphrase, in the plan.")
+    remedy = _("Enter at least one key, or a passphrase, in the plan.")
 
 
 class NoPrivateKey(PermanentError, code="KEY-11"):
@@ -79,7 +79,7 @@ class NoPrivateKey(PermanentError, code="KEY-11"):
 
 class NoPublicKey(PermanentError, code="KEY-12"):
     template = _("There is no public key to encrypt for.")
-    remedy = _("Give one per line: age1…, ssh-ed25519 … or ssh-rsa …")
+    remedy = _("Enter one per line: age1…, ssh-ed25519 … or ssh-rsa …")
 
 
 class NotEncrypted(PermanentError, code="KEY-13"):
@@ -112,7 +112,7 @@ class NotWritten(PermanentError, code="KEY-16"):
 class PrivateKeyGiven(PermanentError, code="KEY-17"):
     template = _("%(line)s is a private key, and only public keys belong here.")
     remedy = _(
-        "Give the public key, which begins with age1 or ssh-. Whoever can read this "
+        "Enter the public key, which begins with age1 or ssh-. Whoever can read this "
         "page may have seen the private one: consider making a new pair."
     )
 

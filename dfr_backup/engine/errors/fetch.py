@@ -28,7 +28,7 @@ class DamagedArchive(PermanentError, code="FETCH-04"):
     template = _("The archive is damaged or not complete.")
     remedy = _(
         "Fetch it again, or use another copy. “odoo backup verify” shows which are "
-        "good."
+        "intact."
     )
 
 
@@ -47,7 +47,7 @@ class ListMissing(DamagedArchive):
 class KeyNeeded(PermanentError, code="FETCH-05"):
     template = _("The archive is encrypted.")
     remedy = _("Give the private key, or the passphrase, that opens it.")
-    remedy_first = _("Decrypt it first: give its key.")
+    remedy_first = _("Decrypt it first: enter its key.")
     remedy_export = _(
         "This server does not have the key. Make the complete zip where the key is: "
         "odoo backup export"

@@ -122,8 +122,8 @@ class OtherServer(PermanentError, code="IDENTITY-12"):
         "leaves all runs to the one that has them."
     )
     remedy = _(
-        "Where that server runs, nothing is to be done. If this is the right one, "
-        "check that data_dir in odoo.conf is right, that its disk is mounted and that "
-        "Odoo may read it. If the files are lost, make a backup without them: “odoo "
-        "backup run --here”, or dfr_backup_here = True in odoo.conf."
+        "While that server runs, no action is needed. If this is the right one, check "
+        "that data_dir in odoo.conf is right, that its disk is mounted and that Odoo "
+        "may read it. If the files are lost, make a backup without them: “odoo backup "
+        "run --here”, or dfr_backup_here = True in odoo.conf."
     )

@@ -14,7 +14,7 @@ class SystemRefused(PermanentError, code="LOCAL-01"):
 
 class NotAbsolute(PermanentError, code="LOCAL-03"):
     template = _("“%(folder)s” is not an absolute path.")
-    remedy = _("Give the whole path, for example /var/backups/odoo.")
+    remedy = _("Enter the whole path, for example /var/backups/odoo.")
 
 
 class NotAllowed(PermanentError, code="LOCAL-04"):

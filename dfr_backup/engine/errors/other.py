@@ -42,14 +42,15 @@ class ClockBehind(PermanentError, code="OTHER-04"):
 class OutOfMemory(EngineError, code="OTHER-05"):
     template = _("Out of memory in step “%(step)s”.")
     remedy = _(
-        "The backup process may not take more: look for a limit of the service, the "
-        "container or the system user that runs Odoo, and at what else runs then."
+        "The backup process is allowed no more memory: look for a limit of the "
+        "service, the container or the system user that runs Odoo, and at what else "
+        "runs then."
     )
 
 
 class NoManifest(PermanentError, code="OTHER-06"):
     template = _("The archive does not say what it holds: it has no manifest.")
-    remedy = _("It can be restored all the same.")
+    remedy = _("It can still be restored.")
 
 
 class UploadNotKept(PermanentError, code="OTHER-07"):
@@ -72,9 +73,7 @@ class NotComparable(PermanentError, code="OTHER-09"):
 
 class ManifestUnreadable(PermanentError, code="OTHER-10"):
     template = _("The manifest cannot be read: %(reason)s.")
-    remedy = _(
-        "It was damaged or changed. The archive may be good all the same: verify it."
-    )
+    remedy = _("It was damaged or changed. The archive may still be intact: verify it.")
 
 
 class NotAnArchive(PermanentError, code="OTHER-11"):
@@ -92,7 +91,7 @@ class ForeignRun(EngineError, code="OTHER-12"):
 
 class NotOdooBackup(PermanentError, code="OTHER-13"):
     template = _(
-        "This zip is no backup of an Odoo database: there is no %(member)s in it."
+        "This zip is not a backup of an Odoo database: there is no %(member)s in it."
     )
     remedy = CHOOSE_ARCHIVE
 

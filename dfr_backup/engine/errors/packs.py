@@ -49,8 +49,8 @@ class BackupUnreadable(PermanentError, code="PACK-05"):
         "%(problem)s"
     )
     remedy = _(
-        "Nothing was deleted. If the file is no backup, or a lost one, move it out of "
-        "the storage."
+        "Nothing was deleted. If the file is not a backup, or is a lost one, move it "
+        "out of the storage."
     )
 
 
@@ -148,7 +148,7 @@ class LockNotExtended(PermanentError, code="PACK-13"):
         "it could be deleted while they are still locked."
     )
     remedy = _(
-        "Let its keys do s3:PutObjectRetention and s3:GetObjectRetention and test the "
+        "Allow its keys s3:PutObjectRetention and s3:GetObjectRetention and test the "
         "storage again, or leave the plan complete."
     )
 

@@ -4,8 +4,9 @@ from ..messages import _
 from . import PermanentError
 
 OPEN_LINE = _(
-    "Choose a folder of its own. If this database may use that one all the same, the "
-    "server's administrator opens it:\n%(command)s"
+    "Choose a folder of its own. If this database may use that one anyway, the "
+    "server's administrator opens it:\n"
+    "%(command)s"
 )
 
 

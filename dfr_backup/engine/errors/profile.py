@@ -17,7 +17,8 @@ class ProfileExposed(PermanentError, code="OTHER-100"):
 class ProfileWritable(PermanentError, code="OTHER-110"):
     template = _("Every user of the server can write to %(file)s.")
     remedy = _(
-        "Let the server's administrator run “chmod 600” on it, and check its content."
+        "Ask the server's administrator to run “chmod 600” on it, and to check its "
+        "content."
     )
 
 

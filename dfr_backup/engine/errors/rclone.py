@@ -10,7 +10,10 @@ class ConfigurationLocked(PermanentError, code="RCLONE-01"):
         "Cannot %(doing)s in %(location)s: its configuration is encrypted, and could "
         "not be opened."
     )
-    remedy = _("Give the service that runs Odoo the variable RCLONE_CONFIG_PASS.")
+    remedy = _(
+        "Set the environment variable RCLONE_CONFIG_PASS for the service that runs "
+        "Odoo."
+    )
 
 
 class RcloneNoPermission(NotPermitted, code="RCLONE-02"):
@@ -80,8 +83,8 @@ class RcloneTooOld(PermanentError, code="RCLONE-10"):
 class BadRemoteDirectory(PermanentError, code="RCLONE-11"):
     template = _("“%(directory)s” cannot be a directory in a remote of rclone.")
     remedy = _(
-        "Give a path like backups/odoo: below where the remote begins, without colons "
-        "and without “..”. What shall begin elsewhere needs an alias remote."
+        "Enter a path like backups/odoo, below where the remote begins, without colons "
+        "and without “..”. To begin elsewhere, make an alias remote."
     )
 
 

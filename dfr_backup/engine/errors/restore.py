@@ -148,7 +148,7 @@ class FilestoreNotRenamed(PermanentError, code="RESTORE-15"):
 
 class UnexpectedFailure(PermanentError, code="RESTORE-16"):
     template = _("The restore failed in an unexpected way.")
-    remedy = _("Try again. If it stays, report what the log says.")
+    remedy = _("Try again. If it happens again, report what the log says.")
 
 
 class RestoredDiffers(PermanentError, code="RESTORE-17"):
@@ -297,8 +297,8 @@ class UntrustedAsSuperuser(PermanentError, code="RESTORE-32"):
 
 class NotHarmless(PermanentError, code="RESTORE-33"):
     template = _(
-        "The copy would act, although it must not: something in it stays switched on "
-        "in %(tables)s."
+        "The copy would not be harmless: something in it stays switched on in "
+        "%(tables)s."
     )
     remedy = _(
         "Nothing was kept. The log names what stays on. Functions of the database "
@@ -330,7 +330,7 @@ class ObjectRefused(LoadFailed):
 
     finding, acceptable = "", True
     remedy = _(
-        "Nothing was kept. Let an administrator of PostgreSQL see to it, or restore "
+        "Nothing was kept. Ask an administrator of PostgreSQL to create it, or restore "
         "without it: none of the data is in it."
     )
 

@@ -152,15 +152,15 @@ class SlotsUnusable(PermanentError, code="RUN-23"):
         "cannot be used: %(file)s: %(reason)s"
     )
     remedy = _(
-        "Let the system user of Odoo own that folder, and read and write in it, or "
-        "name another one in odoo.conf: dfr_backup_slots_dir. If the disk is full, "
-        "free some space. Waiting runs start within a minute then."
+        "Make the system user of Odoo the owner of that folder, with the right to read "
+        "and write there, or name another one in odoo.conf: dfr_backup_slots_dir. If "
+        "the disk is full, free some space. Waiting runs start within a minute then."
     )
 
 
 class LimitUnusable(PermanentError, code="RUN-24"):
     template = _(
-        "dfr_backup_max_running in odoo.conf is no whole number above 0: %(value)s"
+        "dfr_backup_max_running in odoo.conf is not a whole number above 0: %(value)s"
     )
     remedy = _(
         "Correct that line, or remove it, and restart Odoo. Until then %(default)s "

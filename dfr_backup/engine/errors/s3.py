@@ -7,12 +7,12 @@ from .storage import NotPermitted
 
 class LockWithoutDays(PermanentError, code="S3-01"):
     template = _("An object lock needs the number of days that it lasts.")
-    remedy = _("Give at least one day, or switch the object lock off.")
+    remedy = _("Enter at least one day, or switch the object lock off.")
 
 
 class NothingParallel(PermanentError, code="S3-02"):
     template = _("At least one part must be under way at a time.")
-    remedy = _("Give 1 to 16; 4 is usual.")
+    remedy = _("Enter a number from 1 to 16; 4 is usual.")
 
 
 class DamagedOnTheWay(RetryableError, code="S3-03"):
@@ -94,7 +94,7 @@ class Boto3Missing(PermanentError, code="S3-15"):
 class NoRanges(PermanentError, code="S3-16"):
     template = _("The server does not send parts of an object.")
     remedy = _(
-        "It is no complete S3 server. Ask its administrator, or use another one."
+        "It is not a complete S3 server. Ask its administrator, or use another one."
     )
 
 
@@ -106,7 +106,7 @@ class UploadForgotten(PermanentError, code="S3-17"):
 class EndlessList(PermanentError, code="S3-18"):
     template = _("The server lists the bucket %(bucket)s without an end.")
     remedy = _(
-        "It is no complete S3 server. Ask its administrator, or use another one."
+        "It is not a complete S3 server. Ask its administrator, or use another one."
     )
 
 
@@ -140,7 +140,7 @@ class AnswerCutOff(RetryableError, code="S3-22"):
 class RoleExpired(RetryableError, code="S3-23"):
     template = _("The server's own AWS credentials have expired.")
     remedy = _(
-        "They are fetched anew with the next attempt. Check the role if this stays."
+        "The next attempt fetches new ones. Check the role if this happens again."
     )
 
 
@@ -166,15 +166,16 @@ class ReadsBackDifferent(PermanentError, code="S3-27"):
         "What was written to the bucket %(bucket)s does not read back the same."
     )
     remedy = _(
-        "The server, or something between it and here, changes data. Set the "
-        "checksums to “when required”; do not use it if this stays."
+        "The server, or something between it and here, changes data. Set the checksums "
+        "to “when required”; do not use it if this persists."
     )
 
 
 class NotListed(PermanentError, code="S3-28"):
     template = _("What was written to the bucket %(bucket)s is not in its list.")
     remedy = _(
-        "Its list comes late, or not at all. Backups could not be found in it again."
+        "The server lists new objects late, or not at all: backups could not be found "
+        "there again."
     )
 
 
@@ -197,8 +198,8 @@ class BadEndpoint(PermanentError, code="S3-30"):
 class BadBucketName(PermanentError, code="S3-31"):
     template = _("“%(bucket)s” cannot be the name of a bucket.")
     remedy = _(
-        "Give the bare name of the bucket, without s3:// and without a folder; "
-        "enter a folder as the prefix."
+        "Enter the bare name of the bucket, without s3:// and without a folder; enter "
+        "a folder as the prefix."
     )
 
 
@@ -267,7 +268,7 @@ class ObjectMissing(PermanentError, code="S3-42"):
 
 class ObjectChanged(PermanentError, code="S3-43"):
     template = _("The object was changed in the bucket %(bucket)s while it was read.")
-    remedy = _("Somebody writes to the same place. Read it again.")
+    remedy = _("Somebody else is writing to the same object. Read it again.")
 
 
 class AccountSuspended(PermanentError, code="S3-44"):

@@ -139,7 +139,7 @@ class NothingStored(PermanentError, code="OTHER-97"):
         "list --storage ADDRESS” shows what is in one folder."
     )
     remedy_folders = _(
-        "The section gives each database a place that cannot be listed. Name the "
+        "The section gives each database a location that cannot be listed. Name the "
         "databases: -d NAME,NAME; or each folder: --from ADDRESS."
     )
 

@@ -96,11 +96,11 @@ class BadHostKey(PermanentError, code="SFTP-13"):
 
 class NotSsh(RetryableError, code="SFTP-14"):
     template = _(
-        "%(host)s, port %(port)s, accepts connections but does not speak SSH with us."
+        "%(host)s, port %(port)s, accepts connections, but the SSH handshake fails."
     )
     remedy = _(
-        "Check the port. Is there a firewall between, or does the server refuse this "
-        "address? Its log tells."
+        "Check the port. Is there a firewall in between, or does the server refuse "
+        "this address? Its log says so."
     )
 
 
@@ -129,12 +129,12 @@ class SftpNotADirectory(PermanentError, code="SFTP-18"):
 
 
 class NoSftp(PermanentError, code="SFTP-19"):
-    template = _("%(host)s let %(user)s in but offers no SFTP.")
+    template = _("%(host)s let %(user)s log in, but offers no SFTP.")
     remedy = _("Its administrator has to enable the sftp subsystem for this user.")
 
 
 class SftpNotBegun(RetryableError, code="SFTP-20"):
-    template = _("%(host)s let %(user)s in, but then no SFTP began.")
+    template = _("%(host)s let %(user)s log in, but no SFTP session began.")
     remedy = _(
         "Does a start-up file of the shell print something for this user? Does the "
         "program of the sftp subsystem exist?"
@@ -160,15 +160,15 @@ class HostKeyChanged(PermanentError, code="SFTP-23"):
         "(%(kind)s) instead of %(pinned)s (%(pinned_kind)s)."
     )
     remedy = _(
-        "Nothing was sent. Either the server was installed anew, or somebody stands "
-        "between. Ask its administrator before you pin the new key."
+        "Nothing was sent. Either the server was reinstalled, or somebody is "
+        "intercepting the connection. Ask its administrator before you pin the new key."
     )
 
 
 class SecondFactor(PermanentError, code="SFTP-24"):
-    template = _("%(host)s wants more than a %(credential)s from %(user)s.")
+    template = _("%(host)s requires more than a %(credential)s from %(user)s.")
     remedy = _(
-        "Second factors cannot be used by a program: exempt this user from them."
+        "A program cannot use two-factor authentication: exempt this user from it."
     )
 
 
@@ -211,5 +211,5 @@ class SftpDiskFull(PermanentError, code="SFTP-31"):
 class RequestFailed(PermanentError, code="SFTP-32"):
     template = _("Cannot %(doing)s in %(location)s: the server only says “%(answer)s”.")
     remedy = _(
-        "A full disk and a used-up quota look like this. The server's log tells more."
+        "A full disk and a used-up quota look like this. The server's log says more."
     )

@@ -5,7 +5,9 @@ from . import Deferred, Mismatch, PermanentError
 
 
 class NoGoodFile(PermanentError, code="STORAGE-01"):
-    template = _("No backup that can be read has a good copy of these %(count)s files.")
+    template = _(
+        "No backup that can be read has an intact copy of these %(count)s files."
+    )
     remedy = _("Another storage may have older backups: scan it, and try again.")
 
 
@@ -49,7 +51,7 @@ class WorkDeleted(Deferred, code="STORAGE-07"):
     template = _(
         "The working directory %(folder)s was deleted while the backup was running."
     )
-    remedy = _("Something tidies up there: leave that directory out.")
+    remedy = _("Something cleans up there: exclude that directory.")
 
 
 class ProbeDiffers(PermanentError, code="STORAGE-08"):
@@ -118,7 +120,7 @@ class LockRefused(PermanentError, code="STORAGE-15"):
         "The Object Lock of %(key)s in %(location)s cannot be extended: %(problem)s"
     )
     remedy = _(
-        "Let the keys do s3:PutObjectRetention and s3:GetObjectRetention, and test the "
+        "Allow the keys s3:PutObjectRetention and s3:GetObjectRetention, and test the "
         "storage. Where its provider does not extend locks, use it in a plan with "
         "complete backups."
     )

@@ -17,13 +17,12 @@ class WrongSignature(PermanentError, code="TRUST-01"):
 
 class NotTrusted(PermanentError, code="TRUST-02"):
     template = _(
-        "Nobody vouches for %(key)s: this database has not made it, and it is not "
-        "signed by this database."
+        "Nobody vouches for %(key)s: it was neither made nor signed by this database."
     )
     remedy = _(
         "A restore runs what is in the dump. If you know where the file comes from, an "
-        "administrator with the right “Settings” can say “I trust this file” on the "
-        "stored backup. On the server, “odoo backup restore” asks nobody."
+        "administrator with the right “Settings” can press “I Trust This File” in the "
+        "form of the copy. On the server, “odoo backup restore” asks nobody."
     )
 
 

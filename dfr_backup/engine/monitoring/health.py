@@ -144,7 +144,7 @@ def _plans(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise Unusable(_("it is no JSON object"))
+        raise Unusable(_("it is not a JSON object"))
     return value
 
 

@@ -12,7 +12,7 @@ import psycopg2
 
 from ..messages import Message, Text, _
 
-LOCAL = _("a local socket: nothing is between the two ends")
+LOCAL = _("a local socket: there is no network in between")
 DIRECT = _("a host that is lost is noticed within %(seconds)s seconds")
 POOLED = _(
     "through a pooler: when it notices a host that is lost, its own settings say "

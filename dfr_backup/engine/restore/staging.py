@@ -46,7 +46,7 @@ INSIDE = """
 """
 TRUE = ("true", "1", "t", "yes", "y", "on")
 NOT_NEUTRALIZED = _("it is not neutralized")
-ACTS = _("something acts in it (%(tables)s)")
+ACTS = _("something in it is active (%(tables)s)")
 
 
 @dataclass(frozen=True)

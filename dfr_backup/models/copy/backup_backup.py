@@ -81,7 +81,7 @@ class BackupBackup(models.Model):
         readonly=True,
         help="Retention only deletes what a run of a plan has made.",
     )
-    imported_by = fields.Char(readonly=True, help="The database that has taken it in.")
+    imported_by = fields.Char(readonly=True, help="The database that imported it.")
     odoo_version = fields.Char(readonly=True)
     state = fields.Selection(
         selection=lambda self: self._states_of_copies(),

@@ -104,7 +104,7 @@ class BackupCopy(models.Model):
     identity = fields.Char(related="backup_id.identity", store=True)
     is_ours = fields.Boolean(
         compute="_compute_is_ours",
-        help="Made, or taken in from elsewhere, by this database.",
+        help="Made or imported by this database.",
     )
     origin = fields.Selection(related="backup_id.origin", store=True)
     imported_by = fields.Char(related="backup_id.imported_by", store=True)

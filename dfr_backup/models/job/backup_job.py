@@ -335,7 +335,7 @@ class BackupJob(models.Model):
         job = self.sudo()
         if job.plan_id and job._waiting_alike():
             raise UserError(
-                self.env._("A run of this plan is already waiting. Let it go first.")
+                self.env._("A run of this plan is already waiting. Let it run first.")
             )
         job._uploads_missing()._reset()
         job.write(

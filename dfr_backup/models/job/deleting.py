@@ -15,9 +15,8 @@ def delete_with_files(jobs):
     if copies:
         raise UserError(
             env._(
-                "These runs still have %(count)s stored backups, for example "
-                "%(name)s. Deleting the history would hide them. Delete the stored "
-                "backups first.",
+                "These runs still have %(count)s copies, for example %(name)s. "
+                "Deleting the history would hide them. Delete the copies first.",
                 count=len(copies),
                 name=copies[0].key,
             )

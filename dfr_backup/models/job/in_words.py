@@ -82,7 +82,7 @@ def size_drop_in_words(job, env):
     """Return what is the matter with an archive that is much smaller, and what to do,
     in the language of ``env``."""
     return (
-        env._("The archive is %s%% smaller than the previous ones.", job.size_drop),
+        env._("The backup is %s%% smaller than the previous ones.", job.size_drop),
         env._(
             "Unless someone has deleted that much, data is missing: compare it with "
             "an older backup, and protect that one until you know."

@@ -352,8 +352,8 @@ class BackupPlan(models.Model):
         if self.env["backup.copy"].search_count([("plan_id", "in", self.ids)], limit=1):
             raise UserError(
                 self.env._(
-                    "Stored backups are listed as those of this plan. Archive it "
-                    "instead: its rules then delete nothing more, and the backups stay."
+                    "This plan still has backups. Archive it instead: its rules then "
+                    "delete nothing more, and the backups stay."
                 )
             )
 
@@ -559,7 +559,7 @@ class BackupPlan(models.Model):
         self.env["backup.job"]._check_manager()
         copies = newest_of_each_storage(self.sudo())
         if not copies:
-            raise UserError(self.env._("There is no stored backup of this plan yet."))
+            raise UserError(self.env._("There is no backup of this plan yet."))
         return form_action(copies._request_drill("manual", plan_id=self.id))
 
     def action_staging(self):

@@ -214,7 +214,7 @@ def restore_test_warning(plan):
         )
     if plan.drill_every == "0" and plan.verify_every == "0":
         return plan.env._(
-            "Stored backups are never checked again: a damaged copy would only be "
-            "noticed when it is needed."
+            "Backups are never verified again: a damaged copy would only be noticed "
+            "when it is needed."
         )
     return False

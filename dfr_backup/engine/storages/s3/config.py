@@ -166,7 +166,7 @@ PRESETS = {
         "Amazon S3",
         "",
         advice=_(
-            "Give the region of the bucket. A lifecycle rule that ends incomplete "
+            "Enter the region of the bucket. A lifecycle rule that ends incomplete "
             "multipart uploads after 7 days is a good idea."
         ),
         source="https://docs.aws.amazon.com/general/latest/gr/s3.html",
@@ -238,9 +238,9 @@ PRESETS = {
         region="us-east-1",
         addressing="path",
         advice=_(
-            "Give the address of the server, for example "
-            "https://minio.example.com:9000. For a certificate of your own give the "
-            "file with its authority."
+            "Enter the address of the server, for example "
+            "https://minio.example.com:9000. For a certificate of your own, enter the "
+            "certificate of its authority."
         ),
         source="https://min.io/docs/minio/linux/administration/identity-access-management.html",
         is_own=True,
@@ -251,7 +251,7 @@ PRESETS = {
         region="us-east-1",
         addressing="path",
         advice=_(
-            "Give the address of the gateway. Old releases refuse S3's newer "
+            "Enter the address of the gateway. Old releases refuse S3's newer "
             "checksums; this is detected automatically."
         ),
         source="https://docs.ceph.com/en/latest/radosgw/s3/",

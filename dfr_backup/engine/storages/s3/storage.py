@@ -45,7 +45,7 @@ from .lock import ObjectLock
 from .proof import fingerprint, proves
 from .upload import Upload, abort, open_uploads
 
-CHECKSUM_RIGHT = _("The checksum that the server computed on receipt is right.")
+CHECKSUM_RIGHT = _("The checksum that the server computed on receipt is correct.")
 MAY_NOT_DELETE = _(
     "Deleting is not allowed: what is too old must be deleted by the bucket itself."
 )

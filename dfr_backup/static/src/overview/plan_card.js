@@ -90,7 +90,7 @@ export class PlanCard extends Component {
             return _t("Its storages are archived: it cannot store anything.");
         }
         return _t(
-            "It saves %(contents)s in one archive, stores it in %(storages)s and verifies it there. Users can keep working meanwhile.",
+            "It backs up %(contents)s to %(storages)s and verifies the backup there. Users can keep working meanwhile.",
             {contents, storages: storages.join(", ")}
         );
     }

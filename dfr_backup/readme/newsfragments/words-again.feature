@@ -1,0 +1,1 @@
+Messages, labels and pages that a native reader stumbled over were reworded, for example *Security* (was *Safety*) in the set-up; a backup is no longer called an archive or a stored backup there. The page Upgrades lists the labels that were renamed.
