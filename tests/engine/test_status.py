@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+import psycopg2.extensions
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from test_ownership_originals import VERSION, Databases
@@ -28,6 +31,7 @@ from dfr_backup.engine.policy.overdue import PlanFacts
 from dfr_backup.engine.policy.scheduler import Action
 from dfr_backup.engine.postgres.connection import Connection
 from dfr_backup.engine.status import facts as facts_module
+from dfr_backup.engine.status import look as look_module
 from dfr_backup.engine.status import pausing
 from dfr_backup.engine.status.changes import (
     Memory,
@@ -271,6 +275,7 @@ TABLES = """
 """
 
 
+STATEMENTS = 12  # of a look at one database
 NAME = f"dfr_stat_{os.getpid()}"  # two workers may have a part of these tests each
 
 
@@ -293,6 +298,48 @@ def looked_at(listed, connect=Connection):
 
     (found,) = ask_each(listed, look, lambda: None)
     return found
+
+
+class Meter:
+    """Counts the sessions that are made, how many there are at a time, and what they
+    are asked."""
+
+    def __init__(self):
+        self.sessions = self.most = self.statements = self._now = 0
+        self._lock = threading.Lock()
+
+    def connect(self, name):
+        counted = {"connection_factory": self._session, "cursor_factory": self._cursor}
+        return Connection(name, counted)
+
+    def _count(self, sessions=0, statements=0):
+        with self._lock:
+            self._now += sessions
+            self.sessions += max(0, sessions)
+            self.most = max(self.most, self._now)
+            self.statements += statements
+
+    @property
+    def _session(meter):  # noqa: N805 - "self" is the session below
+        class Session(psycopg2.extensions.connection):
+            def __init__(self, *args, **options):
+                meter._count(sessions=1)
+                super().__init__(*args, **options)
+
+            def close(self):
+                super().close()
+                meter._count(sessions=-1)
+
+        return Session
+
+    @property
+    def _cursor(meter):  # noqa: N805 - "self" is the cursor below
+        class Cursor(psycopg2.extensions.cursor):
+            def execute(self, *args):
+                meter._count(statements=1)
+                return super().execute(*args)
+
+        return Cursor
 
 
 def ours(names=()):
@@ -384,6 +431,21 @@ def test_what_is_not_to_be_opened_is_not(database, state):
         assert looked_at(ours()).state == state
     finally:
         database.run(f"ALTER DATABASE {NAME} {undo}")
+
+
+def test_fifty_databases_are_asked_little_and_a_few_at_a_time(database):
+    """How long that takes, bench/status.py measures on a quiet machine."""
+    meter, begun = Meter(), time.monotonic()
+
+    def look(one):
+        return look_at(one, meter.connect, VERSION, True, lambda: NOW)
+
+    found = list(ask_each([Listed(NAME)] * 50, look, lambda: None))
+    print(f"50 databases in {time.monotonic() - begun:.2f} s")
+    assert [status.facts is not None for status in found] == [True] * 50
+    assert meter.sessions == 50
+    assert 1 < meter.most <= look_module.AT_ONCE
+    assert meter.statements <= 50 * STATEMENTS
 
 
 def test_a_database_that_is_refused_is_told(database):
