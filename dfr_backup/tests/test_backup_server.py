@@ -292,15 +292,15 @@ class TestBackupServer(WatchingMixin, BackupCase):
 
     def test_many_and_some_are_silent(self):
         self.startPatcher(patch.object(backup_server, "ANSWER_SECONDS", 3))
-        silent = [self.watched(f"silent{n}", None) for n in range(4)]
-        good = [self.watched(f"good{n}") for n in range(26)]
+        silent = [self.watched(f"silent{n}", None) for n in range(40)]
+        good = [self.watched(f"good{n}") for n in range(60)]
         begun = time.monotonic()
         self.ask_all()
         self.assertLess(time.monotonic() - begun, 60)
         self.assertEqual({server.state for server in good}, {"good"})
         codes = {server.error_code for server in silent}
         self.assertEqual(codes, {WatchedLate.code})
-        self.assertEqual(len(self.far.heard), 30)
+        self.assertEqual(len(self.far.heard), 100)
 
     def test_queries_do_not_grow_with_the_servers(self):
         self.watched("first")

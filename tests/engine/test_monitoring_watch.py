@@ -367,6 +367,15 @@ def test_the_whole_has_an_end():
     assert answers[-1] is None
 
 
+def test_there_is_time_for_a_hundred_that_are_silent():
+    """Were each as slow as it may be."""
+    with serving("silent") as bad:
+        answers = Watcher(ANY, OutboundRules(), each=1).ask_all([Target(bad.url)] * 100)
+        assert len(bad.heard) == 100
+    assert {type(answer) for answer in answers} == {WatchedLate}
+    assert -(-100 // watch.AT_ONCE) * watch.EACH_SECONDS < watch.TOTAL_SECONDS
+
+
 def test_never_more_than_a_few_at_once():
     with serving("slow") as server:
         watcher = Watcher(ANY, OutboundRules())

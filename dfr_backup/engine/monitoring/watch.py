@@ -31,7 +31,7 @@ from ..outbound import OutboundRules, guarded_pools
 from ..untrusted import Unusable
 from .health import LONGEST_ANSWER, Health, read_health
 
-AT_ONCE = 8
+AT_ONCE = 16  # 100 silent servers are asked in time
 EACH_SECONDS = 5.0
 TOTAL_SECONDS = 60.0
 GRACE_SECONDS = 1.0  # for those that are ended to say so
