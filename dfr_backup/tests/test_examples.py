@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from datetime import datetime, timezone
 from pathlib import Path
 
 import promql_parser as promql
@@ -12,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from odoo import fields
 from odoo.tests import HttpCase, tagged
 
+from ..engine.monitoring.metrics import exposition
+from ..engine.status.metrics import metrics_of
 from .test_backup_alerts import AlertCase
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -60,13 +63,15 @@ def parts_of(node):
 @tagged("post_install", "-at_install")
 class TestExamples(AlertCase, HttpCase):
     def exported(self):
-        """Return {metric: its labels}, as a scraper reads them at the address."""
+        """Return {metric: its labels}, as a scraper reads them at the address, and what
+        a server tells beside its databases."""
         token = self.env["backup.monitor"]._new_token("metrics")
         bearer = {"Authorization": f"Bearer {token}"}
         answer = self.url_open("/dfr_backup/metrics", headers=bearer)
         self.assertEqual(answer.status_code, 200)
         found = defaultdict(set)
-        for family in text_string_to_metric_families(answer.text):
+        server = exposition(metrics_of([], datetime.now(timezone.utc)))
+        for family in text_string_to_metric_families(answer.text + server):
             for sample in family.samples:
                 found[sample.name] |= sample.labels.keys()
         return found
