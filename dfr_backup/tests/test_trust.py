@@ -8,18 +8,6 @@ from odoo.tests import new_test_user, tagged
 from .common import BackupCase
 
 FOREIGN = "11111111-2222-3333-4444-555555555555"
-WIZARDS = (
-    "backup.browse",
-    "backup.compare",
-    "backup.confirm.wizard",
-    "backup.import.wizard",
-    "backup.key.wizard",
-    "backup.monitor.token",
-    "backup.repair.wizard",
-    "backup.restore.wizard",
-    "backup.setup",
-    "backup.staging.wizard",
-)
 
 
 @tagged("post_install", "-at_install")
@@ -89,11 +77,21 @@ class TestTrust(BackupCase):
         )
 
     def test_a_wizard_is_only_its_users_own(self):
-        for model in WIZARDS:
+        transient = {
+            name
+            for name, model in self.env.registry.items()
+            if model._transient and model._original_module == "dfr_backup"
+        }
+        self.assertLessEqual({"backup.setup", "backup.browse.file"}, transient)
+        for model in sorted(transient):
             rules = self.env["ir.rule"].search([("model_id.model", "=", model)])
-            self.assertEqual(
-                rules.mapped("domain_force"), ["[('create_uid', '=', user.id)]"], model
-            )
+            with self.subTest(model):
+                self.assertEqual(
+                    rules.mapped("domain_force"), ["[('create_uid', '=', user.id)]"]
+                )
+                self.assertFalse(rules.groups, "it would hold for these only")
+                for right in ("read", "write", "create", "unlink"):
+                    self.assertTrue(rules[f"perm_{right}"])
         wizards = self.env["backup.setup"].with_user(self.manager)
         wizard = wizards.create({"plan_id": self.plan.id})
         with self.assertRaises(AccessError):
