@@ -85,6 +85,12 @@ const plan = [
     click(".o_notebook .tab-pane.active .btn-secondary[name]"),
     see(".modal .o_field_widget[name='private_key']"),
     see(".modal button[name='download_key']"),
+    // It is shown only now: nobody goes on before it is kept elsewhere
+    isGone(".modal button[name='action_use']"),
+    see(".modal .modal-footer .btn-primary:disabled"),
+    click(".modal .o_field_widget[name='kept_elsewhere'] input"),
+    see(".modal .modal-footer button[name='action_use']:enabled"),
+    isGone(".modal .modal-footer .btn-primary:disabled"),
     ...CLOSE,
     click("button[name='action_skip_next']"),
     isGone("button[name='action_skip_next']"),
