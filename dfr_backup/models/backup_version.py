@@ -87,6 +87,7 @@ class BackupVersion(models.AbstractModel):
                 "title": self.env._("No backups: addon and database differ in version"),
                 "good": False,
             },
+            "restorable": False,
             "plans": [],
             "storages": [],
             "problems": [self._as_problem(error)],

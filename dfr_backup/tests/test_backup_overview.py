@@ -127,6 +127,22 @@ class TestBackupOverview(OverviewCase):
         self.assertEqual(card["good"]["verified_at"], job.copy_ids.verified_at)
         self.assertEqual(self.problems(), [])
 
+    def test_what_a_scan_has_found_on_a_new_server_can_be_restored(self):
+        self.assertFalse(self.overview()["restorable"])
+        found = self.env["backup.copy"].create(
+            {
+                "storage_id": self.storage.id,
+                "key": "shop.zip",
+                "date": fields.Datetime.now(),
+                "database_uuid": "another",
+            }
+        )
+        page = self.overview()
+        self.assertFalse(page["verdict"]["good"], "it is of none of our plans")
+        self.assertTrue(page["restorable"])
+        found.state = "missing"
+        self.assertFalse(self.overview()["restorable"])
+
     def test_a_storage_of_the_plan_that_lacks_the_newest_backup_is_named(self):
         self.back_up()
         other = self.storage.copy(

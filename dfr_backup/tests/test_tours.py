@@ -47,7 +47,7 @@ class TestTours(BackupCase, HttpCase):
             patch.object(ChromeBrowser, "_handle_console", _without_foreign())
         )
 
-    def store_two(self):
+    def store_two(self, **values):
         """Two backups of this month: real archives that differ in one attachment."""
         now = fields.Datetime.now().replace(microsecond=0)
         for number, files in enumerate((FILES, MORE)):
@@ -64,6 +64,7 @@ class TestTours(BackupCase, HttpCase):
                     "sha256": sealed.sha256,
                     "database": "shop",
                     "contents": "database, filestore",
+                    **values,
                 }
             )
 
@@ -73,10 +74,10 @@ class TestTours(BackupCase, HttpCase):
         )
 
     def test_manager(self):
-        self.store_two()
+        self.store_two(plan_id=False)  # as a scan finds them on a new server
         self.storage.sudo().pruned_at = fields.Datetime.now()
         self.plan.write({"keep_minimum": 3, "retention": "custom"})
-        self.tour("manager", "all-backups")
+        self.tour("manager", "backups")
         self.assertTrue(self.plan.paused_until)
 
     def test_administrator(self):

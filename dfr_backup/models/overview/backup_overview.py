@@ -5,7 +5,14 @@ from odoo import api, models
 
 from ..neutralized import is_resting
 from .advice import DISMISSED, POINTS, advice_for, dismissed, setup_state, verdict
-from .cards import last_ended, open_runs, plan_card, storage_cards, storage_healths
+from .cards import (
+    has_restorable,
+    last_ended,
+    open_runs,
+    plan_card,
+    storage_cards,
+    storage_healths,
+)
 from .forecast import forecasts, full_in
 from .neutralized import neutralized_page
 from .problems import (
@@ -48,6 +55,7 @@ class BackupOverview(models.AbstractModel):
             "manager": manager,
             "setup": setup_state(env),
             "verdict": verdict(env, plans, cards, problems, advice),
+            "restorable": has_restorable(env),
             "plans": cards,
             "storages": storage_cards(env, healths, coming),
             "problems": problems,

@@ -79,6 +79,13 @@ def _last_good(env, plan):
     }
 
 
+def has_restorable(env):
+    """Tell whether a copy is there that can be restored, of whatever plan and
+    database: on a new server, those that a scan has found have none of its plans."""
+    there = [("state", "in", PRESENT_STATES)]
+    return bool(env["backup.copy"].search_count(there, limit=1))
+
+
 def _plan_state(env, plan, last, good, is_running):
     """Return the state of a plan: a key, a tone and the words."""
     if plan.is_overdue:

@@ -23,6 +23,7 @@ def neutralized_page(env, manager):
             "text": text,
             "good": False,
         },
+        "restorable": False,
         "plans": [],
         "storages": [],
         "problems": [],

@@ -37,6 +37,14 @@ const TICK = (number) =>
 
 // === A MANAGER === //
 
+const newServer = [
+    see(".o_backup_verdict[data-state='none_yet']"),
+    click("button[name='action_choose_backup']"),
+    see(".o_calendar_view .o_event"),
+    ...menu("menu_backup"),
+    isGone(".o_calendar_view"),
+];
+
 const restoreCalendar = [
     ...menu("menu_backup"),
     isGone(".o_form_view"),
@@ -117,7 +125,7 @@ const audit = [
     see(".o_list_view .o_data_row td[name='action']"),
 ];
 
-addTour("manager", backups, restoreCalendar, copies, plan, storage, audit);
+addTour("manager", newServer, backups, restoreCalendar, copies, plan, storage, audit);
 
 // === AN ADMINISTRATOR === //
 
