@@ -186,11 +186,20 @@ def listing(options):
 
 # === DOCTOR === #
 
+# a failed test, unless a use has begun since: what ``storage.health`` says, in SQL
 STORAGES = """
-    SELECT name AS storage, last_test_error AS problem,
-           last_test_error_code AS error_code
-      FROM backup_storage WHERE active AND coalesce(last_test_error, '') <> ''
-     ORDER BY name
+    SELECT s.name AS storage, s.last_test_error AS problem,
+           s.last_test_error_code AS error_code
+      FROM backup_storage s
+      LEFT JOIN LATERAL (
+            SELECT date_start FROM backup_step
+             WHERE storage_id = s.id AND kind IN ('upload', 'verify')
+               AND state IN ('success', 'warning', 'failure')
+             ORDER BY id DESC LIMIT 1
+           ) AS used ON true
+     WHERE s.active AND coalesce(s.last_test_error, '') <> ''
+       AND (used.date_start IS NULL OR s.last_test > used.date_start)
+     ORDER BY s.name
 """
 
 

@@ -7,6 +7,7 @@ from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
+from ..console.every import STORAGES
 from ..engine.errors import Cancelled
 from ..engine.errors.storage import CopyMissing
 from ..engine.messages import Message
@@ -14,6 +15,8 @@ from ..engine.progress import WARNING
 from ..engine.retry import AGAIN
 from ..models.job.backup_job import BackupJob
 from .test_backup_overview import OverviewCase
+
+FAILED = ("test_failed", "upload_failed", "verify_failed")
 
 
 @tagged("post_install", "-at_install")
@@ -112,6 +115,35 @@ class TestWatchedRuns(OverviewCase):
                 )
                 self.storage.invalidate_recordset()
                 self.assertEqual(self.storage.health, health)
+                # the filter, and the command that asks in SQL, say the same
+                self.assertEqual(self.found(("test_failed",)), health == "test_failed")
+                self.env.flush_all()
+                self.env.cr.execute(STORAGES)
+                told = [row[1] for row in self.env.cr.fetchall()]
+                self.assertEqual("Wrong." in told, health == "test_failed")
+
+    def test_a_storage_is_found_by_what_it_did_last(self):
+        self.assertTrue(self.found(("never",)))
+        self.storage.write(
+            {
+                "last_test": fields.Datetime.now() - timedelta(hours=1),
+                "last_test_error": "Wrong.",
+            }
+        )
+        self.assertTrue(self.found(FAILED))
+        now = fields.Datetime.now()
+        used = {"date_start": now - timedelta(minutes=1), "date_end": now}
+        self.upload.write({"state": "success", **used})
+        self.assertFalse(self.found(FAILED), "it has worked since")
+        self.assertFalse(self.found(("never",)))
+        self.upload.state = "failure"
+        self.assertTrue(self.found(FAILED))
+
+    def found(self, states):
+        """Tell whether the storage is found by one of these states."""
+        self.env.invalidate_all()
+        domain = [("health", "in", states)]
+        return self.storage in self.env["backup.storage"].search(domain)
 
     def test_a_storage_that_failed_is_one_press_away(self):
         for kind, storage in (

@@ -23,7 +23,7 @@ from ..engine_messages import (
 from ..free_space import columns_of_space
 from . import audited, pruning, setup
 from .form import columns_of_test, propose_name, show_test
-from .health import STATES, health_of
+from .health import STATES, health_of, search_health
 from .location import claim, refuse_same_address
 from .operator_values import has_secret, refuse_set_fields, secret_of
 
@@ -155,7 +155,9 @@ class BackupStorage(models.Model):
     )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     space_at = fields.Datetime("Free Space As Of", readonly=True, copy=False)
-    health = fields.Selection(STATES, compute="_compute_health", string="State")
+    health = fields.Selection(
+        STATES, compute="_compute_health", search="_search_health", string="State"
+    )
     health_at = fields.Datetime(compute="_compute_health", string="Last Used")
     last_scan = fields.Datetime(readonly=True, copy=False)
     listed_at = fields.Datetime(readonly=True, copy=False)
@@ -203,6 +205,9 @@ class BackupStorage(models.Model):
         for storage in self:
             storage.health = found[storage]["state"]
             storage.health_at = found[storage]["at"]
+
+    def _search_health(self, operator, value):
+        return search_health(self, operator, value)
 
     @api.depends("owner_uuid")
     def _compute_is_foreign(self):

@@ -19,6 +19,16 @@ def health_of(storages):
     return {one: _health(one, last.get(one._origin.id)) for one in storages}
 
 
+def search_health(storages, operator, states):
+    """Return the domain of the storages that are in one of these states, as a search
+    method does."""
+    if operator != "in":
+        return NotImplemented
+    every = health_of(storages.with_context(active_test=False).search([]))
+    found = [one.id for one, health in every.items() if health["state"] in states]
+    return [("id", "in", found)]
+
+
 def _last_uses(storages):
     steps = storages.env["backup.step"]
     uses = [("storage_id", "in", storages._origin.ids), ("kind", "in", USES)]

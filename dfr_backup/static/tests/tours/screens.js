@@ -114,6 +114,9 @@ const storage = [
     ...menu("menu_configuration", "menu_storage"),
     isGone(".o_form_view"),
     click(`${ROW}[name='name']`),
+    see(`${FORM} .o_field_widget[name='health']`),
+    // It was used since that test has failed
+    isGone(`${FORM} [name='last_test_error']`),
     click("button[name='action_ask_prune']"),
     see(".modal .o_field_widget[name='storage_id']"),
     ...CLOSE,
