@@ -17,7 +17,6 @@ MISSING = "…"  # shown for a value that nobody gave: an error must not hide an
 # what came from outside may hold: PostgreSQL keeps no NUL, UTF-8 no half a character
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 LONGEST_VALUE = 1000  # characters
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def _(template: str) -> str:
@@ -26,6 +25,16 @@ def _(template: str) -> str:
     A template is a literal with named places, ``%(name)s``; a percent sign is ``%%``.
     """
     return template
+
+
+# languages have units of their own: French counts octets
+UNITS = (
+    _("%(number)s B"),
+    _("%(number)s KiB"),
+    _("%(number)s MiB"),
+    _("%(number)s GiB"),
+    _("%(number)s TiB"),
+)
 
 
 def storable(text: str, most: int) -> str:
@@ -47,10 +56,15 @@ class Size:
     count: int
 
     def __str__(self) -> str:
+        return self.render(str)
+
+    def render(self, translate: Translate, point: str = ".") -> str:
+        """Return the text, see ``Message.render``."""
         size, unit = float(self.count), 0
         while size >= 1024 and unit < len(UNITS) - 1:
             size, unit = size / 1024, unit + 1
-        return f"{size:.1f} {UNITS[unit]}" if unit else f"{size:.0f} B"
+        number = f"{size:.1f}".replace(".", point) if unit else f"{size:.0f}"
+        return Message(UNITS[unit], number=number).render(translate)
 
     def to_json(self) -> object:
         return {"bytes": self.count}
@@ -82,13 +96,14 @@ class Message:
     def __str__(self) -> str:
         return self.render(str)
 
-    def render(self, translate: Translate) -> str:
-        """Return the text; ``translate`` maps a template to that of a language."""
+    def render(self, translate: Translate, point: str = ".") -> str:
+        """Return the text; ``translate`` maps a template to that of a language, and
+        ``point`` is what stands before decimals there."""
 
         def fill(place: re.Match[str]) -> str:
             if place[1] is None:
                 return "%"
-            return render(self.values.get(place[1], MISSING), translate)
+            return render(self.values.get(place[1], MISSING), translate, point)
 
         return PLACE.sub(fill, translate(self.template))
 
@@ -114,9 +129,11 @@ class Joined:
     def __str__(self) -> str:
         return self.render(str)
 
-    def render(self, translate: Translate) -> str:
+    def render(self, translate: Translate, point: str = ".") -> str:
         """Return the text, see ``Message.render``."""
-        return self.separator.join(render(part, translate) for part in self.parts)
+        return self.separator.join(
+            render(part, translate, point) for part in self.parts
+        )
 
     def to_json(self) -> object:
         return {"joined": list(map(_to_json, self.parts)), "by": self.separator}
@@ -131,10 +148,10 @@ Text: TypeAlias = str | Message | Joined
 NOTHING = Message("")
 
 
-def render(value: Value, translate: Translate) -> str:
-    """Return a value as it is shown; only messages have a language."""
-    if isinstance(value, Message | Joined):
-        return value.render(translate)
+def render(value: Value, translate: Translate, point: str = ".") -> str:
+    """Return a value as it is shown; only messages and sizes have a language."""
+    if isinstance(value, Size | Message | Joined):
+        return value.render(translate, point)
     return str(value)
 
 

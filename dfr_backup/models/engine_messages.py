@@ -7,7 +7,7 @@ from odoo.exceptions import UserError
 from odoo.tools.translate import code_translations
 
 from ..engine.errors import EngineError
-from ..engine.messages import Joined, from_json, render, to_json
+from ..engine.messages import Joined, Size, from_json, render, to_json
 
 MODULE = "dfr_backup"
 
@@ -19,7 +19,13 @@ def translate(env, text):
     if lang.startswith("en"):
         return str(text)
     known = code_translations.get_python_translations(MODULE, lang)
-    return render(text, lambda template: known.get(template) or template)
+    point = env["res.lang"]._get_data(code=lang).decimal_point or "."
+    return render(text, lambda template: known.get(template) or template, point)
+
+
+def size_in_words(env, count):
+    """Return a number of bytes in the language of ``env``."""
+    return translate(env, Size(int(count)))
 
 
 def format_error(env, error):

@@ -7,15 +7,20 @@ import polib
 
 from odoo.tests import new_test_user, tagged
 from odoo.tools import html2plaintext
-from odoo.tools.translate import trans_export
+from odoo.tools.translate import code_translations, trans_export
 
 from ..engine.errors.dump import TableLocked
-from ..engine.errors.other import CancelledBy
+from ..engine.errors.other import CancelledBy, UploadNeedsSpace
 from ..engine.errors.s3 import AccessDenied
 from ..engine.errors.storage import ReadOnlyStorage
-from ..engine.messages import Message
+from ..engine.messages import Message, Size
 from ..engine.sources.filestore import OTHER_CONTENT, FileIssue
-from ..models.engine_messages import displayed, stored_text, translate
+from ..models.engine_messages import (
+    displayed,
+    size_in_words,
+    stored_text,
+    translate,
+)
 from ..models.job.in_words import summary_for_monitors
 from ..runs.words import NO_ARCHIVE
 from .test_backup_alerts import AlertCase
@@ -112,6 +117,17 @@ class TestTranslations(AlertCase):
         overview = self.german["backup.overview"].get_overview()
         texts = " ".join(problem["text"] for problem in overview["problems"])
         self.assertIn(self.said(error.message, "de_DE"), texts)
+
+    def test_a_size_has_the_unit_and_the_decimals_of_its_reader(self):
+        french = self.env(context={"lang": "fr_FR"})
+        self.assertEqual(translate(french, Size(12 << 20)), "12,0 Mio")
+        self.assertEqual(size_in_words(french, 500.0), "500 o")
+        error = UploadNeedsSpace(size=Size(3 << 29), free=Size(0), folder="/tmp")
+        self.assertIn("1,5 Gio", translate(french, error.message))
+        self.assertEqual(size_in_words(self.env, 1536), "1.5 KiB")
+        known = code_translations.get_web_translations("dfr_backup", "fr_FR")
+        terms = {term["id"]: term["string"] for term in known["messages"]}
+        self.assertEqual(terms["%(number)s MiB"], "%(number)s Mio")
 
     def test_who_cancels_a_waiting_run_leaves_no_language(self):
         job = self.run_now().with_env(self.german)

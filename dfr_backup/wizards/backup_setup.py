@@ -10,11 +10,10 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools.mail import email_normalize
 
-from ..engine.messages import Size
 from ..engine.policy.retention import PRESETS
 from ..models.actions import form_action
 from ..models.backup_audit import asks_password
-from ..models.engine_messages import format_error
+from ..models.engine_messages import format_error, size_in_words
 from ..models.overview.advice import SETUP_DONE as DONE
 from ..models.overview.advice import SETUP_STATE as STATE
 from ..models.plan.audited import has_readers
@@ -160,7 +159,7 @@ class BackupSetup(models.TransientModel):
             "At most about %(count)s backups in each storage; like the last one, they "
             "would take %(size)s.",
             count=count,
-            size=str(Size(int(count * size))),
+            size=size_in_words(self.env, count * size),
         )
 
     def _last_archive(self):

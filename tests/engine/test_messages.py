@@ -79,6 +79,12 @@ def test_sizes(count, shown):
     assert str(Size(count)) == shown
 
 
+def test_a_size_has_the_unit_and_the_decimals_of_its_language():
+    french = {"%(number)s B": "%(number)s o", "%(number)s KiB": "%(number)s Kio"}
+    message = Message("%(new)s of %(all)s", new=Size(5), all=Joined([Size(1536)]))
+    assert message.render(lambda term: french.get(term, term), ",") == "5 o of 1,5 Kio"
+
+
 values = st.recursive(
     st.text() | st.integers() | st.builds(Size, st.integers(0)),
     lambda inner: (

@@ -1,7 +1,7 @@
 """What people and monitors are told about a run."""
 
-from ...engine.messages import Joined, Size
-from ..engine_messages import displayed, translate
+from ...engine.messages import Joined
+from ..engine_messages import displayed, size_in_words, translate
 from ..moments import as_iso
 from ..plan.mails import GREEN, RED, YELLOW, link_to, mail_facts
 from ..states import BAD_STATES
@@ -129,8 +129,11 @@ def new_in_words(job):
     if not (job.incremental and copies):
         return ""
     new = {int(copy.new_size + job.archive_size) for copy in copies}
-    everything = Size(int(job.archive_size + job.packed_size))
-    return job.env._("%(new)s new of %(all)s", new=Size(max(new)), all=everything)
+    return job.env._(
+        "%(new)s new of %(all)s",
+        new=size_in_words(job.env, max(new)),
+        all=size_in_words(job.env, job.archive_size + job.packed_size),
+    )
 
 
 def compose_mail(job, plan, recovered):

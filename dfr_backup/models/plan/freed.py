@@ -3,8 +3,8 @@
 from markupsafe import Markup
 
 from ... import odoo_config
-from ...engine.messages import Size
 from ...engine.packs.freeing import freed, remembered
+from ..engine_messages import size_in_words
 
 
 def freed_in_words(storage, going):
@@ -30,8 +30,8 @@ def freed_in_words(storage, going):
         "Freed by the next prunes: %(pruned)s in packs that no backup needs any more. "
         "Freed only after rewriting: %(rewritten)s in packs that stay because part of "
         "them is needed.",
-        pruned=Size(found.pruned + int(storage.unneeded_size)),
-        rewritten=Size(found.rewritten),
+        pruned=size_in_words(env, found.pruned + int(storage.unneeded_size)),
+        rewritten=size_in_words(env, found.rewritten),
     )
     return Markup("<p data-pruned='%s' data-rewritten='%s'>%s</p>") % (
         found.pruned + int(storage.unneeded_size),

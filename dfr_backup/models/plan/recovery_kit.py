@@ -7,7 +7,7 @@ from odoo import fields, release
 from ... import odoo_config
 from ...engine.encryption.files import fingerprint
 from ...engine.errors import EngineError
-from ...engine.messages import Size
+from ..engine_messages import size_in_words
 from .copies import stored
 from .recovery_commands import Recipe
 
@@ -77,7 +77,11 @@ def _storage_values(plan, storage, copies, recipe):
         "settings": _settings(storage),
         "newest": [
             # as the names of the backups, whoever reads it wherever
-            (f"{copy.date:%Y-%m-%d %H:%M} UTC", str(Size(int(copy.size))), copy.key)
+            (
+                f"{copy.date:%Y-%m-%d %H:%M} UTC",
+                size_in_words(plan.env, copy.size),
+                copy.key,
+            )
             for copy in copies
         ],
         "reach": _reach(storage, copies, recipe),

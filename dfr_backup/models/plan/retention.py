@@ -4,11 +4,10 @@ from datetime import datetime, timezone
 
 from markupsafe import Markup
 
-from ...engine.messages import Size
 from ...engine.policy.expiry import expires_at
 from ...engine.policy.retention import Copy, plan_retention
 from ...engine.policy.schedule import next_time
-from ..engine_messages import translate
+from ..engine_messages import size_in_words, translate
 from ..moments import from_odoo_datetime, in_words, to_odoo_datetime
 from .copies import stored
 from .freed import freed_in_words
@@ -122,7 +121,7 @@ def _summary(env, going, copies):
             "verified backup.",
             count=len(going),
             all=len(copies),
-            size=Size(int(sum(copy.size for copy in going))),
+            size=size_in_words(env, sum(copy.size for copy in going)),
         )
     return Markup("<p>%s</p>") % text
 
@@ -165,7 +164,7 @@ def _row(copy, verdict, ends):
     cells = [
         in_words(copy.env, copy.date),
         copy.age,
-        Size(int(copy.size)),
+        size_in_words(copy.env, copy.size),
         in_words(copy.env, to_odoo_datetime(end)) if end and verdict.keep else "",
         reasons_in_words(copy.env, verdict.reasons),
     ]

@@ -1,6 +1,6 @@
 """What incremental backups of this database would save, in its own numbers."""
 
-from ...engine.messages import Size
+from ..engine_messages import size_in_words
 from .incremental import obstacle_of
 
 MUCH = 2 << 30  # bytes of attachments from which on sharing them pays anywhere
@@ -28,8 +28,8 @@ def savings_in_words(plan):
     return plan.env._(
         "Each night, about %(new)s of attachments would be stored instead of "
         "%(whole)s, as in the last %(days)s days.",
-        new=str(Size(new // DAYS)),
-        whole=str(Size(whole)),
+        new=size_in_words(plan.env, new // DAYS),
+        whole=size_in_words(plan.env, whole),
         days=DAYS,
     )
 

@@ -14,7 +14,12 @@ from ...engine.restore.staging_mark import StagingMark
 from ..actions import form_action, notification
 from ..addresses import address_of, is_served
 from ..backup_audit import asks_password
-from ..engine_messages import error_columns, format_error, translate_engine_errors
+from ..engine_messages import (
+    error_columns,
+    format_error,
+    size_in_words,
+    translate_engine_errors,
+)
 from ..plan.copies import newest_whole_copy
 from ..states import OPEN_STATES
 from . import looking
@@ -285,12 +290,12 @@ class BackupStaging(models.Model):
     # === IN WORDS === #
 
     def _size_in_words(self):
-        return str(Size(int(self.size)))
+        return size_in_words(self.env, self.size)
 
     def _in_words(self):
         """Return what the audit trail keeps of a copy."""
         owner = self.user_id.login or "?"
-        return f"{self._size_in_words()}, {owner}, {self.backup_date or '?'}"
+        return f"{Size(int(self.size))}, {owner}, {self.backup_date or '?'}"
 
     # === AUDIT === #
 

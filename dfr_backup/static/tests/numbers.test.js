@@ -1,6 +1,10 @@
 import {describe, expect, test} from "@odoo/hoot";
 import {formatBytes, formatSeconds} from "@dfr_backup/fields/formatted_fields";
-import {makeMockEnv, patchWithCleanup} from "@web/../tests/web_test_helpers";
+import {
+    makeMockEnv,
+    patchTranslations,
+    patchWithCleanup,
+} from "@web/../tests/web_test_helpers";
 import {TimeLeft} from "@dfr_backup/live/time_left";
 import {localization} from "@web/core/l10n/localization";
 
@@ -15,6 +19,19 @@ test("bytes have one digit and a unit", async () => {
     expect(formatBytes(1023)).toBe("1023 B");
     expect(formatBytes(1536)).toBe("1.5 KiB");
     expect(formatBytes(5 * 2 ** 50)).toBe("5120.0 TiB");
+});
+
+test("in French, bytes are octets, with a comma", async () => {
+    await makeMockEnv();
+    patchTranslations({
+        dfr_backup: {
+            "%(number)s B": "%(number)s o",
+            "%(number)s MiB": "%(number)s Mio",
+        },
+    });
+    patchWithCleanup(localization, {decimalPoint: ","});
+    expect(formatBytes(12 * 2 ** 20)).toBe("12,0 Mio");
+    expect(formatBytes(500)).toBe("500 o");
 });
 
 test("from right to left, the unit stays behind its number", async () => {

@@ -5,7 +5,14 @@ import {registry} from "@web/core/registry";
 import {formatFloat} from "@web/core/utils/numbers";
 import {standardFieldProps} from "@web/views/fields/standard_field_props";
 
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+// Languages have units of their own: French counts octets
+const UNITS = [
+    (number) => _t("%(number)s B", {number}),
+    (number) => _t("%(number)s KiB", {number}),
+    (number) => _t("%(number)s MiB", {number}),
+    (number) => _t("%(number)s GiB", {number}),
+    (number) => _t("%(number)s TiB", {number}),
+];
 
 /** One digit behind the point of the user's language. */
 function oneDigit(value) {
@@ -20,7 +27,7 @@ export function formatBytes(count) {
         value /= 1024;
         unit += 1;
     }
-    const text = `${unit ? oneDigit(value) : Math.round(value)} ${UNITS[unit]}`;
+    const text = UNITS[unit](unit ? oneDigit(value) : Math.round(value));
     // in a text from right to left, the unit would come before its number
     return localization.direction === "rtl" ? `\u2066${text}\u2069` : text;
 }
