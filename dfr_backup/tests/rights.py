@@ -117,6 +117,7 @@ METHODS = {
     "backup.staging.action_open": VIEWER,
     "backup.staging.action_refresh": MANAGER,
     "backup.staging.action_view_changes": MANAGER,
+    "backup.staging.get_empty_list_help": HELP,
     "backup.staging.wizard.action_make": PASSWORD,
     "backup.staging.wizard.action_restore": PASSWORD,
     "backup.staging.wizard.action_use_whole": MANAGER,

@@ -12,8 +12,16 @@ from .common import BackupCase
 
 STORED = ("backup_backup_action", "backup_restore_action", "backup_copy_action")
 HISTORY = (*STORED, "backup_job_action", "backup_filestore_issue_action")
-LISTS = (*HISTORY, "backup_plan_action", "backup_storage_action")
-FORMS = ("backup.job", "backup.backup", "backup.copy", "backup.plan", "backup.storage")
+STAGING = "backup_staging_action"
+LISTS = (*HISTORY, "backup_plan_action", "backup_storage_action", STAGING)
+FORMS = (
+    "backup.job",
+    "backup.backup",
+    "backup.copy",
+    "backup.plan",
+    "backup.staging",
+    "backup.storage",
+)
 KINDS = ("list", "kanban", "form")
 
 
@@ -142,10 +150,22 @@ class TestEmptyLists(EmptyCase):
         job = self.run_now()
         self.end(job)
         self.record_copy(job)
+        self.env["backup.staging"].create({"database": "shop_test"})
         for action in LISTS:
             if action != "backup_filestore_issue_action":
                 self.assertEqual(self.state_of(action), "hidden", action)
                 self.assertEqual(self.links_of(action, "manager"), [], action)
+
+    def test_where_a_staging_copy_can_be_made_its_maker_is_sent(self):
+        job = self.run_now()
+        self.end(job)
+        self.record_copy(job)
+        self.assertEqual(self.state_of(STAGING), "none")
+        overview = ["dfr_backup.backup_overview_action"]
+        self.assertEqual(self.links_of(STAGING, "manager"), overview)
+        steps = {self.step_of(STAGING, role) for role in ("viewer", "manager")}
+        self.assertEqual(len(steps), 2)
+        self.assertTrue(all(steps))
 
     def test_attachments_are_only_called_intact_once_they_were_read(self):
         action = "backup_filestore_issue_action"

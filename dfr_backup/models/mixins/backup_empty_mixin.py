@@ -151,6 +151,20 @@ def _no_backup(env, manager):
     return found
 
 
+def _no_staging(env, manager):
+    title = env._("There are no staging copies")
+    copies = env["backup.copy"]
+    if not copies.search_count(copies._countable(), limit=1):
+        return _no_backup(env, manager)._replace(title=title)
+    if not manager:
+        return Empty("none", title, env._("A backup manager can make one."))
+    text = env._(
+        "Choose a backup and make one from it, or press “Make a Staging Copy” on the "
+        "overview."
+    )
+    return Empty("none", title, text, OVERVIEW, env._("Open Overview"))
+
+
 def _unchecked(env, manager):
     checks = [("kind", "=", "archive_files"), ("state", "in", ("success", "warning"))]
     last = env["backup.step"].search(checks, limit=1, order="id desc")
@@ -234,6 +248,7 @@ _REASONS = {
     "backup.job": _no_run,
     "backup.plan": _no_plan,
     "backup.server": _no_server,
+    "backup.staging": _no_staging,
     "backup.storage": _no_storage,
 }
 _HIDES = {"backup.filestore.issue": _nothing_open}

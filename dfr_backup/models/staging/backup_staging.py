@@ -37,7 +37,12 @@ class BackupStaging(models.Model):
     it decides, never what stands here."""
 
     _name = "backup.staging"
-    _inherit = ["backup.error.mixin", "backup.readonly.mixin", "backup.audit.mixin"]
+    _inherit = [
+        "backup.empty.mixin",
+        "backup.error.mixin",
+        "backup.readonly.mixin",
+        "backup.audit.mixin",
+    ]
     _description = "Staging Copy"
     _order = "id desc"
     _rec_name = "database"
