@@ -99,6 +99,26 @@ class TestBackup(CatalogueCase):
         self.assertIn("Second (1)", wizard.text)
         self.assertEqual(set(copies.mapped("state")) & {"deleted"}, set())
 
+    def test_it_says_how_many_backups_lose_their_last_copy(self):
+        first, other = self.store(), self.store(1)
+        second = self.copied(first)
+        for copies, count in (
+            (first, 0),
+            (first | second, 1),
+            (first | other, 1),
+            (first | second | other, 2),
+        ):
+            self.assertEqual(self.last_of(copies), str(count))
+        second.state = "missing"
+        self.assertEqual(self.last_of(first), "1", "no other can be restored")
+        self.assertEqual(self.last_of(second), "0", "it was lost before")
+
+    def last_of(self, copies):
+        """Return how many backups would lose their last copy, as the form says it."""
+        number = copies.action_ask_delete()["res_id"]
+        text = self.env["backup.confirm.wizard"].browse(number).text
+        return text.splitlines()[1].rpartition(" ")[2]
+
     def test_storage_that_is_taken_over_says_whose_backups_it_holds(self):
         copy = self.store()
         wizard = self.env["backup.confirm.wizard"].create(

@@ -2,11 +2,13 @@ from collections import Counter
 
 from odoo import api, fields, models
 
+from ..models.copy.states import PRESENT_STATES
+
 NAMED = 5  # databases or storages that are named
 
 
 class BackupConfirmWizard(models.TransientModel):
-    """Says how many backups of which database something is about, before it is done:
+    """Says how many copies of which database something is about, before it is done:
     what a button says before it is pressed is the same for all records."""
 
     _name = "backup.confirm.wizard"
@@ -43,11 +45,24 @@ class BackupConfirmWizard(models.TransientModel):
 
     def _deleting_in_words(self, copies):
         return self.env._(
-            "Stored backups to be deleted for good: %(count)s\n"
+            "Copies to be deleted for good: %(count)s\n"
+            "Backups that lose their last copy: %(last)s\n"
             "Database: %(databases)s\nStorage: %(storages)s",
             count=len(copies),
+            last=len(self._losing_their_last(copies)),
             databases=_counted(copies.mapped(lambda c: c.database or "?")),
             storages=_counted(copies.mapped(lambda copy: copy.storage_id.name)),
+        )
+
+    def _losing_their_last(self, copies):
+        """Return the backups that could be restored, and cannot be without these."""
+        return copies.backup_id.filtered(
+            lambda backup: (
+                backup.state in PRESENT_STATES
+                and not (backup.copy_ids - copies).filtered(
+                    lambda copy: copy.state in PRESENT_STATES
+                )
+            )
         )
 
     def _taking_over_in_words(self, copies):

@@ -270,14 +270,14 @@ class BackupCopy(models.Model):
         there = self.filtered(lambda copy: copy.state != "deleted")
         about = {"operation": "delete", "copy_ids": there.ids}
         wizard = self.env["backup.confirm.wizard"].create(about)
-        return form_action(wizard, self.env._("Delete Backups"), dialog=True)
+        return form_action(wizard, self.env._("Delete Copies"), dialog=True)
 
     @asks_password
     def action_delete(self):
         """Delete the stored archives."""
         self._check_manager()
         if self.filtered("protected"):
-            raise UserError(self.env._("A protected backup cannot be deleted."))
+            raise UserError(self.env._("A protected copy cannot be deleted."))
         with translate_engine_errors(self.env):
             for storage in self.storage_id.sudo():
                 self.env["backup.identity"]._require_still_ours(storage)
