@@ -122,7 +122,7 @@ class BackupAudit(models.Model):
                 "action": action,
                 "res_model": record._name,
                 "res_id": record.id,
-                "record": record.display_name,
+                "record": _lasting_name(record),
                 "old_value": old,
                 "new_value": new,
             }
@@ -171,6 +171,11 @@ class BackupAudit(models.Model):
         """Ask for the password, for a web client that was refused without."""
         closed = {"type": "ir.actions.act_window_close"}
         return {**closed, "infos": {"confirmed": True}}
+
+
+def _lasting_name(record):
+    """Return what a record is called whoever reads it: of a copy, its file."""
+    return record[record._rec_name or "display_name"]
 
 
 class BackupAuditMixin(models.AbstractModel):

@@ -63,6 +63,22 @@ class TestBackup(CatalogueCase):
         with self.assertRaises(UserError):
             backup.action_restore()
 
+    def test_a_copy_is_called_by_its_moment_and_its_storage(self):
+        copy = self.store()
+        near, far = (
+            copy.with_context(tz=zone).display_name for zone in ("UTC", "Asia/Tokyo")
+        )
+        self.assertNotEqual(near, far)
+        for name in (near, far):
+            self.assertTrue(name.endswith(self.storage.name))
+            self.assertNotIn(copy.key, name)
+        found = [number for number, _name in copy.name_search(copy.key[5:])]
+        self.assertEqual(found, copy.ids, "by a part of its file's name")
+        copy.protected = True
+        copy.with_context(tz="Asia/Tokyo").action_unprotect()
+        line = self.env["backup.audit"].search([], limit=1)
+        self.assertEqual(line.record, copy.key, "whoever reads it")
+
     def test_calendar_says_what_is_good_about_a_backup(self):
         copy = self.store()
         backup = copy.backup_id.with_context(backup_calendar=True)

@@ -68,8 +68,6 @@ class BackupCompare(models.TransientModel):
 
     before_id = fields.Many2one("backup.copy", "Older", required=True, readonly=True)
     after_id = fields.Many2one("backup.copy", "Newer", required=True, readonly=True)
-    before_date = fields.Datetime("Date of the Older", related="before_id.date")
-    after_date = fields.Datetime("Date of the Newer", related="after_id.date")
     key = fields.Text(
         "Private Key or Passphrase", compute="_compute_secrets", inverse="_inverse_key"
     )
