@@ -63,6 +63,45 @@ class TestBackup(CatalogueCase):
         with self.assertRaises(UserError):
             backup.action_restore()
 
+    def press(self, backup, name, user):
+        """Choose from the menu of a backup, as the web client does."""
+        action = self.env.ref(f"dfr_backup.backup_backup_action_{name}")
+        about = {"active_model": backup._name, "active_ids": backup.ids}
+        found = {"active_id": backup.id, **about}
+        return action.with_user(user).with_context(**found).run()
+
+    def test_the_menu_of_a_backup_is_done_with_its_copies(self):
+        copy = self.store(signature="ours", state="verified")
+        copies, backup = copy | self.copied(copy), copy.backup_id
+        user = new_test_user(self.env, "b-menu", "dfr_backup.group_manager")
+        self.press(backup, "protect", user)
+        self.assertEqual(copies.mapped("protected"), [True, True])
+        self.press(backup, "unprotect", user)
+        self.assertEqual(copies.mapped("protected"), [False, False])
+        noted = self.env["backup.audit"].search([("action", "=", "unprotect")])
+        self.assertEqual(set(noted.mapped("res_id")), set(copies.ids))
+        jobs = self.env["backup.job"]
+        run = jobs.browse(self.press(backup, "verify", user)["res_id"])
+        self.assertEqual(run.step_ids.copy_id, copies)
+        asked = self.press(backup, "delete", user)
+        wizard = self.env["backup.confirm.wizard"].browse(asked["res_id"])
+        self.assertEqual(wizard.copy_ids, copies)
+        # what reads one reads the best
+        run = jobs.browse(self.press(backup, "drill", user)["res_id"])
+        self.assertEqual(run.step_ids.copy_id, copy)
+        staging = self.press(backup, "staging", user)
+        self.assertEqual(staging["context"]["default_copy_id"], copy.id)
+
+    def test_a_viewer_has_no_such_menu(self):
+        menus = []
+        for group in ("viewer", "manager"):
+            user = new_test_user(self.env, f"m-{group}", f"dfr_backup.group_{group}")
+            actions = self.env["ir.actions.actions"].with_user(user)
+            found = actions.get_bindings("backup.backup").get("action", ())
+            menus.append({action["id"] for action in found})
+        self.assertFalse(menus[0] & menus[1])
+        self.assertGreaterEqual(len(menus[1]), 9)
+
     def test_a_copy_is_called_by_its_moment_and_its_storage(self):
         copy = self.store()
         near, far = (

@@ -134,6 +134,15 @@ class Camera:
             self.page.wait_for_timeout(500)
         raise RuntimeError(f"run {run} does not end")
 
+    def choose(self, name):
+        """Choose an action of ours from the menu of a form, given its XML id."""
+        known = [("module", "=", "dfr_backup"), ("name", "=", name)]
+        (found,) = self.call("ir.model.data", "search_read", [known, ["res_id"]])
+        args = [[found["res_id"]], ["name"]]
+        (action,) = self.call("ir.actions.server", "read", args)
+        self.page.click(".o_control_panel .o_cp_action_menus button:has(.fa-cog)")
+        self.page.click(f".o_menu_item:text-is('{action['name']}')")
+
     def confirm_identity(self):
         """Give the password again where Odoo asks for it."""
         field = self.page.locator(".modal input[type=password]")
@@ -294,7 +303,7 @@ def browse(camera):
     """One attachment out of a backup, and what lies between two nights."""
     page = camera.page
     camera.open_row("stored-backups", HERE)
-    page.click("button[name=action_browse]")
+    camera.choose("backup_copy_action_browse")
     camera.confirm_identity()
     page.wait_for_selector(".o_form_view [name=search_text]")
     page.fill("[name=search_text] input", "catalogue-1")

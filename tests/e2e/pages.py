@@ -100,6 +100,17 @@ def choose(page, *menus):
         page.click(f"[data-menu-xmlid='dfr_backup.{menu}']")
 
 
+def choose_from_menu(page, instance, name):
+    """Choose an action of ours from the menu of a form, given its XML id: the web
+    client writes nothing of it but its name."""
+    query = """SELECT s.name->>'en_US' FROM ir_act_server s JOIN ir_model_data d
+        ON d.model = 'ir.actions.server' AND d.res_id = s.id
+        WHERE d.module = 'dfr_backup' AND d.name = %s"""
+    ((label,),) = instance.sql(query, name)
+    page.click(".o_control_panel .o_cp_action_menus button:has(.fa-cog)")
+    page.click(f".o_menu_item:text-is('{label}')")
+
+
 def serious_findings(page, part):
     """Return what axe-core has against what we draw in ``part`` of a page: one line
     each."""

@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 
 from conftest import drop_database
-from pages import choose, log_in, serious_findings
+from pages import choose, choose_from_menu, log_in, serious_findings
 from waits import until
 
 package = types.ModuleType("dfr_backup")
@@ -46,9 +46,9 @@ def test_one_attachment_out_of_an_encrypted_backup(instance, page):
     assert run.archive.name.endswith(".zip.age")
     with instance.serve():
         log_in(page, instance)
-        page.goto(f"{instance.url}/odoo/stored-backups")
+        page.goto(f"{instance.url}/odoo/all-backups")
         page.click(".o_data_row td.o_data_cell >> nth=1", timeout=60_000)
-        page.click("button[name=action_browse]")
+        choose_from_menu(page, instance, "backup_backup_action_browse")
         prove_who_you_are(page)
         page.wait_for_selector(".o_form_view [name=search_text]")
         page.click(".o_notebook .nav-link[name=addons]")

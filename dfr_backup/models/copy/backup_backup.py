@@ -155,22 +155,26 @@ class BackupBackup(models.Model):
     # === BUTTONS === #
 
     def action_restore(self):
-        """Ask what the backup is to become: of its copies, the one that is trusted and
-        nearest is read."""
-        self.ensure_one()
-        copies = self.copy_ids.filtered(lambda copy: copy.state in PRESENT_STATES)
-        if not copies:
+        """Ask what the backup is to become."""
+        best = self._best_copy()
+        if best.state not in PRESENT_STATES:
             raise UserError(
                 self.env._("This backup is not available and cannot be restored.")
             )
-        best = copies.sorted(
+        return best.action_restore()
+
+    def _best_copy(self):
+        """Return the copy that is read: of those that are there, the one that is
+        trusted and nearest. Where none is there, one that says so."""
+        self.ensure_one()
+        return self.copy_ids.sorted(
             lambda copy: (
+                copy.state not in PRESENT_STATES,
                 not copy.is_trusted,
                 copy.state != "verified",
                 not copy.storage_id.sudo()._is_near(),
             )
-        )
-        return best[0].action_restore()
+        )[:1]
 
     @api.depends("copy_ids.state", "copy_ids.protected", "copy_ids.date")
     @api.depends_context("lang")

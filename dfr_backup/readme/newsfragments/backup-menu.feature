@@ -1,0 +1,1 @@
+The form of a backup has a menu of actions, as that of a copy: browse, download, staging copy, verify, restore test, protect, delete with all copies. *Restore…* is the one button beside it, there and on the form of a copy.
