@@ -2,6 +2,8 @@ import re
 from contextlib import closing
 from unittest.mock import patch
 
+from lxml import etree
+
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import HttpCase, new_test_user, tagged
 
@@ -310,6 +312,17 @@ class TestBackupBrowse(BackupCase, HttpCase):
         self.assertEqual((found.model_line_ids.added, found.rows_added), (3, 3))
         self.assertEqual(found.file_line_ids.mapped("kind"), ["added", "removed"])
         self.assertFalse(found.table_line_ids)
+
+    def test_a_difference_of_numbers_is_not_called_like_what_came_and_went(self):
+        found = self.env["backup.compare"].get_view(view_type="form")["arch"]
+        arch = etree.fromstring(found)
+        for name in ("added", "removed"):
+            labels = [
+                arch.xpath(f"//page[@name='{page}']//field[@name='{name}']/@string")
+                for page in ("models", "tables", "files")
+            ]
+            self.assertEqual(labels[0], labels[1])
+            self.assertNotEqual(labels[0], labels[2])
 
     def test_what_no_person_works_with_is_apart(self):
         rows = {**ROWS, '"public"."ir_cron"': 7, '"public"."a_b_rel"': 2}

@@ -74,11 +74,13 @@ class BackupCompare(models.TransientModel):
     needs_key = fields.Boolean(readonly=True)
     table_count = fields.Integer("Tables that Differ", readonly=True)
     rows_added = fields.Float(
+        "More Rows",
         digits=(20, 0),
         readonly=True,
         help="Of all tables that have more rows in the newer backup.",
     )
     rows_removed = fields.Float(
+        "Fewer Rows",
         digits=(20, 0),
         readonly=True,
         help="Of all tables that have fewer rows in the newer backup.",

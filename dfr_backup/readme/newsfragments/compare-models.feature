@@ -1,1 +1,1 @@
-Comparing two backups names the models with the numbers of records that were added and removed; technical tables are on a page of their own.
+Comparing two backups names the models, and how many records more or fewer each has; technical tables are on a page of their own.
