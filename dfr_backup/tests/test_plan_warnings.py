@@ -1,11 +1,25 @@
+from datetime import timedelta
 from unittest.mock import patch
 
+from lxml import etree
+
+from odoo import fields
 from odoo.tests import Form, tagged
 
 from ..engine.fileio import mounts
 from ..models.plan import warnings
 from ..models.storage import backup_location_mixin
 from .common import BackupCase
+
+# of those without a button
+ON_THE_FORM = "it is mended by a field of this form"
+REASONS = {
+    "contents": ON_THE_FORM,
+    "incremental": "what is in the way says what to do about it",
+    "schedule": ON_THE_FORM,
+    "retention": ON_THE_FORM,
+    "restore_test": ON_THE_FORM,
+}
 
 
 @tagged("post_install", "-at_install")
@@ -101,6 +115,35 @@ class TestPlanWarnings(BackupCase):
         self.assertIn(warnings.restore_test_warning(self.plan), self.plan.warnings)
         self.plan.age_identity = "AGE-SECRET-KEY-1"
         self.assertFalse(warnings.restore_test_warning(self.plan))
+
+    def test_each_kind_has_a_button_or_a_reason(self):
+        found = self.plan.get_view(view_type="form")["arch"]
+        buttons = etree.fromstring(found).xpath(
+            "//div[.//field[@name='warning_kinds']]//button/@invisible"
+        )
+        for kind in warnings.WARNINGS:
+            has_button = any(f"'{kind}'" in condition for condition in buttons)
+            self.assertEqual(has_button, kind not in REASONS, kind)
+
+    def test_a_pause_and_a_snooze_end_at_a_press(self):
+        tomorrow = fields.Datetime.now() + timedelta(days=1)
+        for kind, name, button in (
+            ("pause", "paused_until", self.plan.action_resume),
+            ("snooze", "snoozed_until", self.plan.action_end_snooze),
+        ):
+            self.plan[name] = tomorrow
+            self.assertIn(kind, self.plan.warning_kinds)
+            button()
+            self.assertFalse(self.plan[name])
+            self.assertNotIn(kind, self.plan.warning_kinds or "")
+
+    def test_the_storages_of_the_plan_are_one_press_away(self):
+        action = self.plan.action_view_own_storages()
+        self.assertEqual(action["res_id"], self.storage.id)
+        self.plan.storage_ids |= self.away
+        action = self.plan.action_view_own_storages()
+        found = self.env["backup.storage"].search(action["domain"])
+        self.assertEqual(found, self.storage | self.away)
 
     # === STORAGES === #
 

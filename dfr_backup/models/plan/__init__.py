@@ -1,3 +1,4 @@
 from . import backup_alerts_mixin
 from . import backup_encryption_mixin
 from . import backup_plan
+from . import review_buttons

@@ -16,20 +16,7 @@ FEW = 3  # copies: with fewer, a fault that is noticed late is in all of them
 
 def warnings_of(plan):
     """Return all of them, the gravest kind first: {kind: text}."""
-    found = {
-        "profile": profile_warning(plan),
-        "contents": contents_warning(plan),
-        "incremental": incremental_warning(plan),
-        "schedule": schedule_warning(plan),
-        "pause": pause_warning(plan),
-        "snooze": snooze_warning(plan),
-        "off_site": off_site_warning(plan),
-        "retention": retention_warning(plan),
-        "lifecycle": lifecycle_warning(plan),
-        "lock": lock_warning(plan),
-        "encryption": encryption_warning(plan),
-        "restore_test": restore_test_warning(plan),
-    }
+    found = {kind: warning(plan) for kind, warning in WARNINGS.items()}
     return {kind: text for kind, text in found.items() if text}
 
 
@@ -218,3 +205,20 @@ def restore_test_warning(plan):
             "when it is needed."
         )
     return False
+
+
+# the gravest first; the form has a button for each that one press can mend
+WARNINGS = {
+    "profile": profile_warning,
+    "contents": contents_warning,
+    "incremental": incremental_warning,
+    "schedule": schedule_warning,
+    "pause": pause_warning,
+    "snooze": snooze_warning,
+    "off_site": off_site_warning,
+    "retention": retention_warning,
+    "lifecycle": lifecycle_warning,
+    "lock": lock_warning,
+    "encryption": encryption_warning,
+    "restore_test": restore_test_warning,
+}
