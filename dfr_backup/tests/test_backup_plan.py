@@ -1,9 +1,12 @@
+import re
 from datetime import datetime, timedelta
 
 from odoo import fields
 from odoo.exceptions import UserError, ValidationError
-from odoo.tests import freeze_time, new_test_user, tagged
+from odoo.tests import Form, freeze_time, new_test_user, tagged
 
+from ..engine.monitoring.chat import CHATS
+from ..engine.policy.retention import PRESETS
 from ..engine.policy.schedule import quiet_hours
 from ..models.plan import due
 from ..models.plan.beginning import create_default
@@ -23,6 +26,20 @@ class TestBackupPlan(BackupCase):
         changed = said.sudo().tracking_value_ids.field_id.mapped("name")
         self.assertEqual(set(changed), {"frequency", "promise_hours", "retention"})
         self.assertEqual(said.author_id, boss.partner_id)
+
+    def test_the_name_of_a_preset_says_what_it_keeps(self):
+        labels = dict(self.plan._fields["retention"]._description_selection(self.env))
+        for name, policy in PRESETS.items():
+            kept = (policy.daily, policy.weekly, policy.monthly, policy.yearly)
+            told = [int(number) for number in re.findall(r"\d+", labels[name])]
+            self.assertEqual(told, [count for count in kept if count], name)
+
+    def test_each_chat_has_an_example_of_its_own(self):
+        form, seen = Form(self.plan), set()
+        for service in CHATS:
+            form.chat_service = service
+            seen.add(form.chat_example)
+        self.assertEqual(len(seen - {False}), len(CHATS))
 
     def test_the_form_counts_runs_and_backups_and_leads_to_them(self):
         job = self.run_now()

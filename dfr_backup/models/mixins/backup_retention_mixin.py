@@ -28,7 +28,7 @@ class BackupRetentionMixin(models.AbstractModel):
         [
             ("odoo_sh", "Like Odoo.sh: 7 daily, 4 weekly, 3 monthly"),
             ("month", "One month: 31 daily"),
-            ("year", "A year: 7 daily, 5 weekly, 12 monthly"),
+            ("year", "A year: 7 daily, 5 weekly, 12 monthly, 1 yearly"),
             ("ten_years", "Ten years: 14 daily, 8 weekly, 12 monthly, 10 yearly"),
             ("custom", "Custom"),
             ("none", "Keep everything"),

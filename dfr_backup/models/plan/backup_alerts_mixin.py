@@ -133,6 +133,7 @@ class BackupAlertsMixin(models.AbstractModel):
         help="Slack: the address of an incoming webhook. Teams: that of a workflow "
         "that posts when a webhook request is received. ntfy: that of the topic.",
     )
+    chat_example = fields.Char(compute="_compute_chat_example")
     snoozed_until = fields.Datetime(
         copy=False,
         help="Until then nobody is notified of failures or of an overdue backup by "
@@ -155,6 +156,11 @@ class BackupAlertsMixin(models.AbstractModel):
         for plan in self:
             users = alert_users(plan.alert_user_ids, plan.alert_group_ids)
             plan.alert_trouble = delivery_problems(plan, users, plan.alert_emails)
+
+    @api.depends("chat_service")
+    def _compute_chat_example(self):
+        for plan in self:
+            plan.chat_example = chats.EXAMPLES.get(plan.chat_service)
 
     @api.depends("alert_digest", "tz", "active")
     def _compute_next_digest(self):

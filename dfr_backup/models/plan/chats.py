@@ -8,6 +8,12 @@ from . import mails
 from .mails import RED, YELLOW
 from .monitors import send_and_log
 
+# what their addresses look like
+EXAMPLES = {
+    "slack": "https://hooks.slack.com/services/…",
+    "teams": "https://….logic.azure.com/workflows/…",
+    "ntfy": "https://ntfy.sh/my-backups",
+}
 TONES = {RED: "danger", YELLOW: "warning"}
 
 
