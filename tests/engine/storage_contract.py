@@ -3,7 +3,9 @@ fixture."""
 
 import hashlib
 import os
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +18,7 @@ from dfr_backup.engine.encryption.files import (
 )
 from dfr_backup.engine.errors import Cancelled, EngineError, Mismatch, PermanentError
 from dfr_backup.engine.errors.storage import ContentDiffers, CopyMissing, SizeDiffers
+from dfr_backup.engine.fileio.streams import read_fully
 from dfr_backup.engine.progress import Progress
 
 SIZE = (20 << 20) + 17
@@ -75,6 +78,32 @@ class StorageContract:
     def test_ranged_read(self, storage):
         storage.put_bytes(b"0123456789", "a")
         assert self.content(storage, "a", 7) == b"789"
+
+    def test_readers_read_at_the_same_time(self, storage):
+        """Each in a thread of its own, piece by piece, and neither is in the other's
+        way."""
+        other = storage.reader()
+        if other is None:
+            return
+        contents = {key: os.urandom(3 << 20) for key in ("a", "b")}
+        for key, content in contents.items():
+            storage.put_bytes(content, key)
+        step = threading.Barrier(2, timeout=60)
+
+        def read(reader, key):
+            found = b""
+            with reader.open(key) as stream:
+                for _piece in range(12):
+                    step.wait()
+                    found += read_fully(stream, 256 << 10)
+            return found
+
+        with ThreadPoolExecutor(2) as threads:
+            reading = [
+                threads.submit(read, reader, key)
+                for reader, key in zip((storage, other), contents, strict=True)
+            ]
+            assert [one.result() for one in reading] == [*contents.values()]
 
     def test_one_member_of_an_archive_is_read_where_it_is(self, storage, tmp_path):
         """An encrypted one needs the most: its beginning, its end, and a place in

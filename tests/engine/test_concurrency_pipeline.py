@@ -13,6 +13,7 @@ from dfr_backup.engine.concurrency.pipeline import (
     reading_ahead,
     working_behind,
 )
+from dfr_backup.engine.concurrency.worker_pool import WorkerPool
 from dfr_backup.engine.errors import Cancelled
 from dfr_backup.engine.progress import Progress
 
@@ -151,3 +152,14 @@ def test_what_a_task_returns_too_late_is_cleaned_up():
     go_on.set()
     assert task.wait(10)
     assert cleaned == [True]
+
+
+def test_what_is_tried_again_is_shown_until_bytes_move():
+    progress = Progress()
+    progress.retry("again")
+    pool = WorkerPool(progress)
+    pool.report()
+    assert progress.retrying
+    pool.count(1)
+    pool.report()
+    assert not progress.retrying

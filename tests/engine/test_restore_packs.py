@@ -8,8 +8,11 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+import time
 import warnings
 import zipfile
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from packs_world import HereStorage, MemoryStorage, Server, packs_in
 
 from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.catalog.catalogued import Catalogued
+from dfr_backup.engine.catalog.fetch import AT_ONCE
 from dfr_backup.engine.catalog.scan import read_sidecar
 from dfr_backup.engine.encryption.files import (
     generate_key,
@@ -568,6 +572,70 @@ def test_interrupted_fetch_goes_on(far):
     assert far.restore(key) == far.expected()
     assert opened.count(opened[0]) == 1
     assert opened.count(opened[1]) == 2
+
+
+class WithReaders(MemoryStorage):
+    """One that several threads may read; each waits by the progress that it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = threading.local()
+
+    def reader(self):
+        return self
+
+    @contextmanager
+    def reporting_to(self, progress):
+        self.heard.progress = progress
+        yield
+
+
+def test_two_packs_are_fetched_at_a_time(tmp_path, dump):
+    far = World(tmp_path, WithReaders(), dump)
+    key = far.backup()
+    left, together = far.packs_of(key)[:2], threading.Barrier(2, timeout=60)
+
+    def operation(name, which):
+        if name == "open" and which in left:
+            left.remove(which)
+            together.wait()
+
+    far.storage.operation = operation
+    assert far.restore(key) == far.expected()
+    assert not left
+
+
+def test_cancel_ends_all_that_are_fetched(tmp_path, dump):
+    """The storage is silent; what is here already is used when it goes on."""
+    far = World(tmp_path, WithReaders(), dump)
+    key = far.backup()
+    first, *others = far.packs_of(key)
+    opened, waiting = [], []
+
+    def operation(name, which):
+        if name == "open" and which in (first, *others):
+            opened.append(which)
+            if which in others:
+                waiting.append(which)
+                while True:
+                    time.sleep(0.01)
+                    far.storage.heard.progress.tick()
+
+    def report(_progress):
+        if len(waiting) == AT_ONCE:
+            raise Cancelled
+
+    far.storage.operation = operation
+    far.progress = Progress(report)
+    far.progress.tick = lambda: report(far.progress)
+    with pytest.raises(Cancelled):
+        far.restore(key)
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("dfr_backup worker")]
+    far.storage.operation = lambda name, which: opened.append(which)
+    far.progress = Progress()
+    assert far.restore(key) == far.expected()
+    assert opened.count(first) == 1
 
 
 def test_what_an_earlier_attempt_has_left_is_not_believed(far):

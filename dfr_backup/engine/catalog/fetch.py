@@ -1,12 +1,14 @@
 """A stored archive, brought to a directory of this server."""
 
 import contextlib
+import queue
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from ..checkpoints import checkpoint
+from ..concurrency.worker_pool import WorkerPool
 from ..errors import EngineError, reason_of
 from ..errors.fetch import (
     ArchiveNotKept,
@@ -24,6 +26,9 @@ from ..storages.base import Storage
 from .catalogued import Catalogued, Expected, expected_of
 
 CHUNK = 1 << 20  # bytes
+# Packs at a time (measured): of each that comes from a bucket, up to 64 MiB are on
+# their way.
+AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,10 @@ def fetch_packs(
     progress: Progress,
     space: Reservations | None = None,
 ) -> dict[str, EngineError]:
-    """Fetch packs into ``folder``, as ``fetch`` does archives; return what is wrong
-    with those that are not what they have to be, by their keys: they stay, because
-    most of what is in them may be right. Raise as ``fetch`` does."""
+    """Fetch packs into ``folder``, as ``fetch`` does archives, ``AT_ONCE`` where the
+    storage can do that; return what is wrong with those that are not what they have to
+    be, by their keys: they stay, because most of what is in them may be right. Raise
+    as ``fetch`` does."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     size = sum(use.size for use in uses)
     require_space(Need(folder, size, mark=""), space)
@@ -106,11 +112,47 @@ def fetch_packs(
         for use in uses:
             if use.key in good:
                 progress.advance(use.size)
-            else:
-                good[use.key] = _fetch_pack(storage, use, folder / use.key, progress)
+        left = [use for use in uses if use.key not in good]
+        for key, is_right in _each_fetched(storage, left, folder, progress):
+            good[key] = is_right
 
     storage.with_retries(bring, progress)
     return {key: FetchedDiffers(key=key) for key in good if not good[key]}
+
+
+class _Counted(Progress):
+    """What one of several threads tells the one that reports, and hears from it."""
+
+    def __init__(self, pool: WorkerPool):
+        super().__init__()
+        self._pool = pool
+
+    def advance(self, count: int) -> None:
+        self._pool.count(count)
+
+    def tick(self) -> None:
+        self._pool.count(0)
+
+
+def _each_fetched(
+    storage: Storage, uses: Sequence[PackUse], folder: Path, progress: Progress
+) -> Iterator[tuple[str, bool]]:
+    """Fetch packs; yield the key of each, and whether it is the right one."""
+    readers: queue.SimpleQueue[Storage] = queue.SimpleQueue()
+    readers.put(storage)
+    while readers.qsize() < AT_ONCE and (other := storage.reader()):
+        readers.put(other)
+    pool = WorkerPool(progress, readers.qsize())
+
+    def work(use: PackUse) -> tuple[str, bool]:
+        reader, counted = readers.get(), _Counted(pool)
+        try:
+            with reader.reporting_to(counted):
+                return use.key, _fetch_pack(reader, use, folder / use.key, counted)
+        finally:
+            readers.put(reader)
+
+    yield from pool.map(work, uses)
 
 
 def _fetch_pack(

@@ -46,7 +46,10 @@ class WorkerPool:
         """Pass on what was counted, from the caller's thread. Raise Cancelled."""
         with self._lock:
             counted, self._counted = self._counted, 0
-        self._progress.advance(counted)
+        if counted:
+            self._progress.advance(counted)
+        else:
+            self._progress.tick()
 
     def map(
         self, work: Callable[[Task], Result], tasks: Iterable[Task]

@@ -1,5 +1,6 @@
 """A storage that asks whose its location is before it is used."""
 
+import copy
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -97,6 +98,14 @@ class GuardedStorage(Storage):
 
     def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         return self._entered_for(key).open(key, offset)
+
+    def reader(self) -> "GuardedStorage | None":
+        inner = self._entered().reader()
+        if inner is None:
+            return None
+        other = copy.copy(self)
+        other.inner = inner
+        return other
 
     def delete(self, key: str) -> None:
         self._entered().delete(key)

@@ -200,6 +200,11 @@ class Storage(ABC):
     def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         """Open an object for reading from byte ``offset``."""
 
+    def reader(self) -> "Storage | None":
+        """Return a storage of the same objects from which another thread may read
+        while this one does; None where only one can."""
+        return None
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Delete an object. One that does not exist is no error."""

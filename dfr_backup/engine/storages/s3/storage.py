@@ -100,6 +100,9 @@ class S3Storage(StorageKind):
     def by_hand(self) -> ByHand:
         return by_hand(self._config)
 
+    def reader(self) -> "S3Storage":
+        return self
+
     def _put(self, source: Path, key: str, progress: Progress) -> None:
         name = self._name(key)
         with open_source(source) as file:

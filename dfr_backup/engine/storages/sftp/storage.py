@@ -1,6 +1,7 @@
 """A directory of an SFTP server."""
 
 import contextlib
+import copy
 import secrets
 import weakref
 from collections.abc import Iterator, Mapping
@@ -137,6 +138,12 @@ class SftpStorage(StorageKind):
             raise SftpStatusError(protocol.NO_SUCH_FILE, "No such file")
         if found.mode is not None and not found.is_directory:
             raise SftpNotADirectory(location=self._address())
+
+    def reader(self) -> "SftpStorage":
+        """A connection is of one thread: this has another one."""
+        other = copy.copy(self)
+        other._shared = _Shared()
+        return other
 
     def _put(self, source: Path, key: str, progress: Progress) -> None:
         partial, size = self._path(key + PARTIAL), progress.total
