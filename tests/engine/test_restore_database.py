@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -813,6 +814,35 @@ def test_a_marker_that_cannot_be_read_is_no_wall(site, caplog):
     marker.symlink_to(marker.name)
     assert remove_leftovers(SERVER, site.markers) == []
     assert [record.args[0] for record in caplog.records] == [LeftoverStays.code]
+
+
+PLACE = {"database": "x", "filestore": "/nowhere/x", "scratch_filestore": "/nowhere/s"}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"scratch": "{scratch}"},
+        {"scratch": "{scratch}", "database": "x"},
+        {"scratch": "{scratch}", **PLACE, "filestore": 5},
+        {"scratch": "{scratch}", **PLACE, "previous": ["y"]},
+        {"scratch": 5},
+        {"scratch": [1]},
+        [1],
+    ],
+    ids=str,
+)
+def test_a_marker_of_another_shape_is_no_wall(site, caplog, new_database, facts):
+    """It is left as it is with its database; what names none is removed."""
+    scratch = f"{PREFIX}{site.stamp}0000"
+    new_database(scratch)
+    site.markers.mkdir()
+    marker = site.markers / f"{scratch}.restore"
+    marker.write_text(json.dumps(facts).replace("{scratch}", scratch))
+    assert remove_leftovers(SERVER, site.markers) == []
+    told = [record.args[0] for record in caplog.records]
+    assert told == ([LeftoverStays.code] if marker.exists() else [])
+    assert scratch in databases()
 
 
 # === REPLACE === #

@@ -25,6 +25,7 @@ from .marker import Marker
 
 _logger = logging.getLogger(__name__)
 UNKNOWN = _("an unknown database")
+NO_MARKER = _("the file does not say what a restore notes there")
 
 
 def remove_leftovers(server: Connection, markers: Path) -> list[str]:
@@ -47,21 +48,24 @@ def _removed(server: Connection, path: Path) -> str | None:
             return None
         facts = marker.facts
         try:
-            if known := SCRATCH.fullmatch(facts.get("scratch", "")):
+            if known := SCRATCH.fullmatch(str(facts.get("scratch"))):
                 clean_up(server, facts)
             marker.remove()
         finally:
             marker.close()
-    except (EngineError, OSError) as error:
-        _tell(error, path, facts)
+    except EngineError as error:
+        _tell(error.message, path, facts)
+    except OSError as error:
+        _tell(reason_of(error), path, facts)
+    except (LookupError, TypeError, ValueError):  # somebody has written into it
+        _tell(Message(NO_MARKER), path, facts)
     else:
         return str(facts["database"]) if known else None
     return None
 
 
-def _tell(error: EngineError | OSError, marker: Path, facts: dict[str, Any]) -> None:
+def _tell(reason: Text, marker: Path, facts: dict[str, Any]) -> None:
     """Write into the log what a restore leaves, and why."""
-    reason: Text = error.message if isinstance(error, EngineError) else reason_of(error)
     database = facts.get("scratch") or Message(UNKNOWN)
     stays = LeftoverStays(database=database, marker=marker, reason=reason)
     _logger.warning("[%s] %s", stays.code, stays.in_full)
