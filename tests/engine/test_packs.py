@@ -2,7 +2,9 @@
 as it was."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from dataclasses import replace
 
@@ -596,6 +598,38 @@ def test_export_overwrites_nothing(server, storage, names, tmp_path):
         exported(storage, key, target)
     assert target.read_bytes() == b"precious"
     assert list(tmp_path.glob("full*")) == [target]
+
+
+def killed_export(storage, key, target):
+    """Export in a process that is killed as soon as it has written something."""
+    child = os.fork()
+    if not child:
+        progress = Progress(lambda _progress: os.kill(os.getpid(), signal.SIGKILL))
+        progress._next_report = 0
+        sidecar = read_sidecar(storage, sidecar_key(key))
+        try:
+            export(open_backup(storage, sidecar), target, progress)
+        finally:
+            os._exit(1)
+    _child, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+def test_killed_export_leaves_nothing_in_the_clear(server, storage, names, tmp_path):
+    key, _packed = server.backup(names)
+    killed_export(storage, key, tmp_path / "full.zip")
+    assert list(tmp_path.glob("full*")) == []
+
+
+def test_export_where_no_file_is_without_a_name(
+    server, storage, names, tmp_path, monkeypatch
+):
+    monkeypatch.delattr(os, "O_TMPFILE")
+    key, _packed = server.backup(names)
+    killed_export(storage, key, tmp_path / "full.zip")
+    assert [path.name for path in tmp_path.glob("full*")] == ["full.zip.part"]
+    exported(storage, key, tmp_path / "full.zip")
+    assert [path.name for path in tmp_path.glob("full*")] == ["full.zip"]
 
 
 def test_what_a_killed_export_has_left_is_replaced(server, storage, names, tmp_path):

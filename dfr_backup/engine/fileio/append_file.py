@@ -70,6 +70,13 @@ class AppendFile:
         self._written, self._filled = position, 0
         self._released = min(self._released, position)
 
+    def link_to(self, path: Path) -> None:
+        """Give a file that has no name this one. Raise FileExistsError when something
+        has it."""
+        source = f"/proc/self/fd/{self._file}"
+        # with a descriptor, Python lets the system follow the link to the file itself
+        os.link(source, path, src_dir_fd=self._file)
+
     def close(self) -> None:
         """Close the file as it is: what was not flushed is lost."""
         # a thread that still writes must find no other file

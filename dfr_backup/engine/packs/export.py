@@ -1,5 +1,6 @@
 """A stored backup as one complete zip in a file, which needs no packs."""
 
+import errno
 import os
 from contextlib import closing
 from pathlib import Path
@@ -17,13 +18,17 @@ from .complete import CompleteZip
 from .reading import StoredBackup
 
 PARTIAL = ".part"
+OWN_FILES = Path("/proc/self/fd")
+# what a file system says that has no files without a name
+UNABLE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 
 
 def export(backup: StoredBackup, target: Path, progress: Progress) -> Manifest:
     """Write a complete zip of a backup to ``target``, in the clear; return the manifest
     in it. Every member is compared on its way. The file has its name when it is
-    complete, and nothing stays when anything fails; what a kill has left, the next call
-    replaces. Raise TargetExists, other EngineErrors and Cancelled."""
+    complete, and nothing stays when anything fails or the process is killed. Where the
+    file system has no files without a name, what a kill has left stays until the next
+    call. Raise TargetExists, other EngineErrors and Cancelled."""
     _refuse_existing(target)
     whole = CompleteZip(backup)
     partial = target.with_name(target.name + PARTIAL)
@@ -31,10 +36,10 @@ def export(backup: StoredBackup, target: Path, progress: Progress) -> Manifest:
     try:
         partial.unlink(missing_ok=True)
         require_space(Need(target.parent, whole.size), None)
-        _write(whole, partial, progress)
-        checkpoint("export.written")
-        _refuse_existing(target)
-        partial.rename(target)
+        with closing(_opened(target.parent, partial)) as file:
+            _write(whole, file, progress)
+            checkpoint("export.written")
+            _give_name(file, partial, target)
         sync_directory(target.parent)
     except BaseException as error:
         partial.unlink(missing_ok=True)
@@ -44,13 +49,36 @@ def export(backup: StoredBackup, target: Path, progress: Progress) -> Manifest:
     return whole.manifest
 
 
-def _write(whole: CompleteZip, partial: Path, progress: Progress) -> None:
+def _opened(folder: Path, partial: Path) -> AppendFile:
+    """Return a new file in a directory, without a name where that can be: what was
+    encrypted is gone with the process then."""
+    nameless = getattr(os, "O_TMPFILE", None)
+    if nameless and OWN_FILES.is_dir():
+        try:
+            return AppendFile(folder.resolve(), nameless, lambda _bytes: None)
+        except OSError as error:
+            if error.errno not in UNABLE:
+                raise
     created = os.O_CREAT | os.O_EXCL
-    with closing(AppendFile(partial, created, lambda _bytes: None)) as file:
-        for piece in whole.pieces():
-            file.write(piece)
-            progress.advance(len(piece))
-        file.sync(progress.tick)
+    return AppendFile(partial, created, lambda _bytes: None)
+
+
+def _give_name(file: AppendFile, partial: Path, target: Path) -> None:
+    _refuse_existing(target)
+    if partial.exists():
+        partial.rename(target)
+        return
+    try:
+        file.link_to(target)
+    except FileExistsError:
+        raise TargetExists(path=target) from None
+
+
+def _write(whole: CompleteZip, file: AppendFile, progress: Progress) -> None:
+    for piece in whole.pieces():
+        file.write(piece)
+        progress.advance(len(piece))
+    file.sync(progress.tick)
 
 
 def _refuse_existing(target: Path) -> None:
