@@ -2,7 +2,7 @@
     "name": "Backup and Restore",
     "summary": "Scheduled backups of database, filestore and custom addons that prove "
     "themselves",
-    "version": "19.0.1.4.0",
+    "version": "19.0.1.5.0",
     "category": "Administration",
     "author": "dfr_backup contributors",
     "license": "LGPL-3",

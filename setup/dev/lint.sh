@@ -21,6 +21,7 @@ mapfile -t scripts < <(git ls-files --cached --others --exclude-standard '*.sh' 
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
 check "tests that Odoo runs" setup/dev/addon_tests.py
+check "stored fields" setup/dev/fields.py --check
 check "news fragments" quietly towncrier build --draft --version next
 check "names of tests" setup/dev/test_names.sh
 check "codespell" codespell

@@ -227,6 +227,47 @@ def test_slices_and_sizes_are_seen():
     assert sizes(found) == {"x.plan": (4, 3)}
 
 
+def fields_tool():
+    spec = importlib.util.spec_from_file_location("tool", REPO / "setup/dev/fields.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+def test_stored_fields_are_those_of_the_version():
+    """Else new code runs on tables that lack a column, and only fails there."""
+    tool = fields_tool()
+    assert tool.KNOWN.read_text() == tool.present(), tool.ADVICE
+
+
+MODEL_WITH_FIELDS = """
+class Plan(models.Model):
+    _name = "x.plan"
+    _inherit = ["x.mixin"]
+    LIMIT = frozenset()
+    _rule = models.Constraint("CHECK (true)", "never")
+    name = fields.Char()
+    shown = fields.Char(compute="_compute_shown")
+    kept = fields.Char(compute="_compute_kept", store=True)
+    line_ids = fields.One2many("x.line", "plan_id")
+    note = MessageText(values_field="note_values")
+    size = fields.Integer(related="copy_id.size")
+
+class Users(models.Model):
+    _inherit = "res.users"
+    plan_id = fields.Many2one("x.plan")
+"""
+
+
+def test_columns_are_seen():
+    assert fields_tool().columns_in(MODEL_WITH_FIELDS) == {
+        "x.plan.name Char",
+        "x.plan.kept Char",
+        "x.plan.note MessageText",
+        "res.users.plan_id Many2one",
+    }
+
+
 def test_no_other_test_hears_audit_events():
     """A hook stays, and beside it a thread that is measured may never begin."""
     tests = REPO / "tests"
