@@ -16,6 +16,7 @@ from ..engine.postgres.keepalive import in_words
 from ..engine.postgres.sessions import require_sessions
 from ..models.neutralized import is_resting
 from ..models.pause import pause_problem
+from ..runs.registry import kinds_with
 from .report import plain
 from .runs import environment
 
@@ -175,7 +176,7 @@ def _plans(env):
 
 def _last(env):
     good = env["backup.job"].search(
-        [("kind", "=", "backup"), ("state", "=", "success")],
+        [("kind", "in", kinds_with("keeps_promise")), ("state", "=", "success")],
         limit=1,
         order="date_end desc",
     )

@@ -9,6 +9,8 @@ from odoo import api, fields, models
 
 from .. import odoo_config
 from ..engine.monitoring.metrics import Metric
+from ..runs.drill import DrillRun
+from ..runs.registry import kinds_with
 from .moments import as_iso, from_odoo_datetime, to_odoo_datetime
 from .neutralized import is_resting
 from .pause import pause_problem
@@ -163,7 +165,8 @@ class BackupMonitor(models.AbstractModel):
 
     def _last_good_sizes(self, plans):
         """Return the size in bytes of the last good backup, by the id of its plan."""
-        jobs, good = self.env["backup.job"], [("kind", "=", "backup")]
+        jobs = self.env["backup.job"]
+        good = [("kind", "in", kinds_with("keeps_promise"))]
         good += [("plan_id", "in", plans.ids), ("state", "=", "success")]
         newest = jobs._read_group(good, ["plan_id"], ["id:max"])
         last = jobs.browse([number for _plan, number in newest])
@@ -288,7 +291,7 @@ class BackupMonitor(models.AbstractModel):
     def _restore_test_metrics(self, last, labels):
         """Return the metrics of the plans' restore tests, of which these are the last
         that have ended."""
-        tests = [("plan_id", "in", last.plan_id.ids), ("kind", "=", "drill")]
+        tests = [("plan_id", "in", last.plan_id.ids), ("kind", "=", DrillRun.kind)]
         good = last._read_group(
             [*tests, ("state", "=", "success")], ["plan_id"], ["date_end:max"]
         )

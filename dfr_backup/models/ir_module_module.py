@@ -3,6 +3,7 @@ from datetime import timedelta
 from odoo import api, fields, models
 
 from .. import odoo_config
+from ..runs.registry import kinds_with
 from .actions import form_action
 from .job.afterwards import let_wait_for
 
@@ -41,7 +42,8 @@ class IrModuleModule(models.Model):
     @api.model
     def _has_fresh_backup(self):
         """Tell whether there is a good backup of the database that has just begun."""
-        good = [("kind", "=", "backup"), ("state", "=", "success")]
+        backups = ("kind", "in", kinds_with("keeps_promise"))
+        good = [backups, ("state", "=", "success")]
         fresh = ("date_start", ">=", fields.Datetime.now() - FRESH)
         whole = [*good, fresh, ("include_database", "=", True)]
         return bool(self.env["backup.job"].search_count(whole, limit=1))

@@ -4,5 +4,6 @@ from . import verify
 from . import scan
 from . import prune
 from . import restore
+from . import drill
 from . import repair
 from . import importing

@@ -29,6 +29,7 @@ class Run:
     earlier one is in the job's ``data``, because another process may have done that.
     """
 
+    kind: ClassVar[str] = ""  # the value of ``backup.job.kind``: by ``register``
     label: ClassVar[str]  # what people call the kind
     STEPS: ClassVar[tuple[Step, ...]] = ()
     per_copy: ClassVar[bool] = False  # every step is done for each copy, copy by copy

@@ -41,6 +41,7 @@ def register(kind: str) -> Callable[[AnyRun], AnyRun]:
             if _steps.get(step.key, step) != step:
                 raise ValueError(f"There is another step called {step.key} already")
         _kinds[kind] = cls
+        cls.kind = kind
         _steps.update({step.key: step for step in cls.STEPS})
         return cls
 
@@ -51,6 +52,11 @@ def run_kind(kind: str) -> type[Run]:
     """Return the class of the runs of a kind. One that nobody has registered can only
     be looked at and deleted: to run it raises UnknownKind."""
     return _kinds.get(kind, UnknownRun)
+
+
+def kinds_with(flag: str) -> list[str]:
+    """Return the kinds of which a flag of ``Run`` is true."""
+    return [kind for kind, run in KINDS.items() if getattr(run, flag)]
 
 
 def step_kind(key: str) -> Step:

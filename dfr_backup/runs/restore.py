@@ -1,12 +1,12 @@
-"""One restore, from top to bottom, and the drill that proves that one would work."""
+"""One restore, from top to bottom."""
 
 from ..engine.errors import EngineError, Mismatch
 from ..engine.errors.packs import AttachmentsLost
-from ..engine.errors.restore import LOST_ATTACHMENTS, is_acceptable
+from ..engine.errors.restore import is_acceptable
 from ..engine.messages import Message, _
 from ..engine.policy.outcome import whole_state
 from ..engine.progress import Progress
-from ..engine.queue.tickets import FIRST, LAST
+from ..engine.queue.tickets import FIRST
 from ..engine.restore.files import unpack_addons
 from ..engine.restore.steps import Restore
 from .base import Run, Work
@@ -14,11 +14,9 @@ from .records import DAMAGED, CopyRecord, StepRecord
 from .registry import register
 from .steps import (
     ADDONS,
-    BOOT,
     CHECK,
     COMPARE,
     CREATE_DATABASE,
-    DROP,
     FETCH,
     FILESTORE,
     FINISH,
@@ -176,43 +174,3 @@ class RestoreRun(Run):
         self.context.store.update_state(restored=self.restore.target.number())
         self.restore.finish(progress)
         self.context.restores.note_staging()
-
-
-@register("drill")
-class DrillRun(RestoreRun):
-    """Each copy is restored under a name that nobody serves, compared with its
-    manifest, booted, and dropped."""
-
-    label = "Restore test"
-    STEPS = (*MADE_AND_COMPARED, BOOT, DROP)
-    anywhere = False
-    priority = LAST
-    durable = False
-    rescues = False  # else the copy would not have proved itself
-    whole = True
-    # nobody is there who could accept it: it warns
-    accepts = LOST_ATTACHMENTS
-
-    def run(self) -> None:
-        for copy in self.job.step_ids.copy_id:
-            steps = self._steps_of(copy)
-            if not all(step._is_closed() for step in steps):
-                self._restore(steps)
-            if copy.state != "damaged":  # what it lacks, other packs have given
-                self.context.restores.note_drill(copy, steps)
-        self.context.restores.forget_fetched()
-
-    def _is_published(self) -> bool:
-        return False
-
-    def again(self) -> object:
-        return self.job.step_ids.copy_id.action_drill()
-
-    def boot(self, progress: Progress) -> None:
-        """Let an Odoo load the copy and read a record of every model."""
-        self.restore.make_safe(progress)
-        self.context.restores.boot(self.restore.target.connection.database, progress)
-
-    def drop(self, _progress: Progress) -> None:
-        """Remove the copy."""
-        self.restore.close()

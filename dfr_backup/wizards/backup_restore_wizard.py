@@ -18,6 +18,8 @@ from ..models.copy.opening import require_key
 from ..models.copy.preview import facts_in_words, trouble_in_words
 from ..models.copy.states import PRESENT_STATES
 from ..models.engine_messages import format_error, translate, translate_engine_errors
+from ..runs.drill import DrillRun
+from ..runs.restore import RestoreRun
 
 # bytes of SQL per byte of an archive, rather too many, where nobody has counted
 SQL_RATIO = 5
@@ -284,7 +286,7 @@ class BackupRestoreWizard(models.TransientModel):
         """Return the last restore or drill of this backup, if it has failed."""
         about = [
             ("step_ids.copy_id", "in", self.copy_id.ids),
-            ("kind", "in", ("restore", "drill")),
+            ("kind", "in", (RestoreRun.kind, DrillRun.kind)),
         ]
         job = self.env["backup.job"].sudo().search(about, order="id desc", limit=1)
         return job.filtered(lambda job: job.state in ("failure", "partial"))

@@ -24,14 +24,52 @@ def test_no_model_asks_for_the_kind_of_a_run():
     assert not asks
 
 
+def test_questions_are_seen():
+    source = """
+class Job(models.Model):
+    _name = "backup.job"
+    def one(self): return self.kind == "scan" or step.kind == "upload"
+
+class Other(models.Model):
+    _name = "backup.other"
+    def two(self): return self.kind == "scan" or self.job_id.kind in ("a",)
+
+def three(job): return job.kind != "backup"
+
+def four(kind): return [("kind", "=", kind), ("kind", "=", "upload")]
+
+def five(): return [("kind", "=", "backup"), ("kind", "in", ("drill",))]
+"""
+    assert [node.lineno for node in _questions(ast.parse(source))] == [4, 8, 10, 14, 14]
+
+
 def _questions(tree):
-    for cls in ast.walk(tree):
-        if isinstance(cls, ast.ClassDef):
-            of_runs = _is_of_runs(cls)
-            for node in ast.walk(cls):
-                asked = _asked(node)
-                if any(_is_kind_of_run(one, of_runs) for one in asked):
-                    yield node
+    """Return what asks for the kind of a run: in a comparison, or in a domain."""
+    classes = [one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)]
+    of_models = {node for cls in classes for node in ast.walk(cls)}
+    of_runs = {n for cls in classes if _is_of_runs(cls) for n in ast.walk(cls)}
+    found = [
+        node
+        for node in ast.walk(tree)
+        if _is_domain_of_a_kind(node)
+        or (
+            any(_is_kind_of_run(one, node in of_runs) for one in _asked(node))
+            and (node in of_models or _names_a_kind(node))
+        )
+    ]
+    return sorted(found, key=lambda node: node.lineno)
+
+
+def _names_a_kind(node):
+    return any(getattr(one, "value", None) in KINDS for one in ast.walk(node))
+
+
+def _is_domain_of_a_kind(node):
+    """Tell whether this is a term such as ("kind", "=", "backup")."""
+    if not isinstance(node, ast.Tuple) or len(node.elts) != 3:
+        return False
+    name, _operator, value = node.elts
+    return getattr(name, "value", None) == "kind" and _names_a_kind(value)
 
 
 def _is_of_runs(cls):

@@ -19,7 +19,8 @@ from ...engine.manifest.model import Manifest
 from ...engine.manifest.signature import HERE
 from ...engine.policy.retention import Copy
 from ...engine.progress import Progress
-from ...runs.restore import DrillRun, RestoreRun
+from ...runs.drill import DrillRun
+from ...runs.restore import RestoreRun
 from ...runs.verify import VerifyRun
 from ..actions import form_action
 from ..backup_audit import asks_password
@@ -529,12 +530,8 @@ class BackupCopy(models.Model):
         )
 
     def _request_restore(self, **values):
-        steps = RestoreRun.planned(values, copies=self)
-        return (
-            self.env["backup.job"]
-            ._create_run("restore", steps, "manual", **values)
-            ._start()
-        )
+        steps, jobs = RestoreRun.planned(values, copies=self), self.env["backup.job"]
+        return jobs._create_run("restore", steps, "manual", **values)._start()
 
     def _needs_key(self):
         """Tell whether somebody has to give the key of the archive: this server has

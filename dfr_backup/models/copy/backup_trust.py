@@ -7,7 +7,7 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
 from ...engine.errors.trust import NeverTrusted
-from ...runs.registry import KINDS
+from ...runs.registry import kinds_with
 from ..engine_messages import translate_engine_errors
 
 _logger = logging.getLogger(__name__)
@@ -37,8 +37,7 @@ class BackupTrust(models.Model):
     def _made_here(self, copies):
         """Return the checksums of copies that runs of this database have noted when
         they made them, under whatever name somebody has stored them since."""
-        vouching = [kind for kind, run in KINDS.items() if run.vouches]
-        noted = [("kind", "in", vouching), ("archive_sha256", "!=", False)]
+        noted = [("kind", "in", kinds_with("vouches")), ("archive_sha256", "!=", False)]
         wanted = ("archive_sha256", "in", copies.filtered("sha256").mapped("sha256"))
         runs = self.env["backup.job"].sudo().search([*noted, wanted])
         return set(runs.mapped("archive_sha256"))

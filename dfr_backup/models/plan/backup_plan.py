@@ -10,6 +10,7 @@ from ... import odoo_config
 from ...engine.policy.overdue import promised_hours
 from ...engine.policy.schedule import Schedule, next_time
 from ...engine.profile.read import WEEKDAYS
+from ...runs.registry import kinds_with
 from ..actions import form_action
 from ..audited import used_storages
 from ..mixins.backup_retention_mixin import RULES
@@ -526,7 +527,7 @@ class BackupPlan(models.Model):
 
     def _backups(self):
         """Return the domain of this plan's backups among all runs."""
-        return [("plan_id", "=", self.id), ("kind", "=", "backup")]
+        return [("plan_id", "=", self.id), ("kind", "in", kinds_with("keeps_promise"))]
 
     def action_view_jobs(self):
         """Open the history of this plan."""

@@ -8,7 +8,9 @@ from odoo import fields
 
 from ...compat import lock_free
 from ...engine.errors import EngineError
+from ...runs.drill import DrillRun
 from ...runs.state import RunState
+from ...runs.verify import VerifyRun
 from ..server_alerts import tell_operator
 from . import chats, mails, monitors
 from .copies import newest_copies, newest_of_each_storage, untrusted_since
@@ -57,7 +59,7 @@ def create_due_verifications(plans):
     now = fields.Datetime.now()
     for plan in lock_free(plans.search([("next_verification", "<=", now)])):
         plan.next_verification = days_from_now(plan, plan.verify_every)
-        waiting = [("plan_id", "=", plan.id), ("kind", "=", "verify")]
+        waiting = [("plan_id", "=", plan.id), ("kind", "=", VerifyRun.kind)]
         copies = newest_copies(plan)
         jobs = plans.env["backup.job"]
         if copies and not jobs.search_count(
@@ -72,7 +74,7 @@ def create_due_drills(plans):
     jobs = plans.env["backup.job"]
     for plan in lock_free(plans.search([("next_drill", "<=", now)])):
         plan.next_drill = days_from_now(plan, plan.drill_every)
-        waiting = [("plan_id", "=", plan.id), ("kind", "=", "drill")]
+        waiting = [("plan_id", "=", plan.id), ("kind", "=", DrillRun.kind)]
         copies = newest_of_each_storage(plan).filtered("is_trusted")
         state = RunState(not_trusted=untrusted_since(plan, copies))
         if copies and not jobs.search_count(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from odoo import fields
 
 from ...engine.policy.overdue import PlanFacts, Scheduler, judge
+from ...runs.registry import kinds_with
 from ..engine_messages import stored_text, translate
 from ..moments import from_odoo_datetime, to_odoo_datetime
 from ..pause import pause_problem
@@ -40,7 +41,7 @@ def promise_facts(plans):
         ._read_group(
             [
                 ("plan_id", "in", plans.ids),
-                ("kind", "=", "backup"),
+                ("kind", "in", kinds_with("keeps_promise")),
                 "|",
                 ("date_end", "=", False),
                 ("date_end", "<=", latest),

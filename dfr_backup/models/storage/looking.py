@@ -27,7 +27,7 @@ def due_moments(storages):
 
 def _create_due_scan(storages):
     jobs = storages.env["backup.job"]
-    waiting = [("kind", "=", "scan"), ("state", "in", ("pending", "running"))]
+    waiting = [("kind", "=", ScanRun.kind), ("state", "in", ("pending", "running"))]
     if jobs.search_count(waiting, limit=1):
         return
     now = fields.Datetime.now()

@@ -143,7 +143,8 @@ def _create(storages, trigger, plan):
     """Return a new run, or the one that waits for the same storages. A plan has one
     prune at a time: another one beside it is nobody's."""
     jobs = storages.env["backup.job"].sudo()
-    open_ones = jobs.search([("kind", "=", "prune"), ("state", "in", OPEN_STATES)])
+    prunes = ("kind", "=", PruneRun.kind)
+    open_ones = jobs.search([prunes, ("state", "in", OPEN_STATES)])
     for job in open_ones.filtered(lambda job: job.state == "pending"):
         if storages <= job.step_ids.storage_id:
             return job
@@ -165,8 +166,8 @@ def create_due(storages):
     they were last pruned, or hold what nobody needs, once a day."""
     jobs = storages.env["backup.job"]
     since = fields.Datetime.now() - AGAIN
-    recent = [("kind", "=", "prune"), ("create_date", ">", since)]
-    waiting = [("kind", "=", "prune"), ("state", "in", ("pending", "running"))]
+    recent = [("kind", "=", PruneRun.kind), ("create_date", ">", since)]
+    waiting = [("kind", "=", PruneRun.kind), ("state", "in", ("pending", "running"))]
     if jobs.search_count(["|", *_all(recent), *_all(waiting)], limit=1):
         return
     due = with_packs(storages).filtered(_is_due)
