@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 from ..engine.archive.zip_directory import Entry
 from ..engine.catalog.browse import find_files
-from ..engine.catalog.filestore_repair import put_back, remove_partial
 from ..engine.errors import Cancelled, EngineError, PermanentError
 from ..engine.errors.storage import NoGoodFile
 from ..engine.messages import Message, _
 from ..engine.packs.looking import look_into_backup
 from ..engine.progress import Progress
 from ..engine.queue.tickets import FIRST
+from ..engine.sources.filestore_repair import put_back, remove_partial
 from . import words
 from .base import Run
 from .records import CopyRecord

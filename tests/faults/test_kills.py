@@ -130,7 +130,7 @@ ELSEWHERE = {  # by tests of their own below
     # no flow replaces a database yet: tests/engine/test_restore_database.py
     "restore.put_back.fenced": "",
     "restore.put_back.renamed": "",
-    # no cell puts attachments back: tests/engine/test_catalog_filestore_repair.py
+    # no cell puts attachments back: tests/engine/test_sources_filestore_repair.py
     "step.repair.begin": "",
     "step.repair.end": "",
     "repair.written": "",

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from dfr_backup.engine.catalog.filestore_repair import is_good, put_back, remove_partial
 from dfr_backup.engine.errors.fetch import DamagedArchive
 from dfr_backup.engine.errors.other import (
     BadFileName,
@@ -13,6 +12,7 @@ from dfr_backup.engine.errors.other import (
     FolderIsLink,
     OtherContent,
 )
+from dfr_backup.engine.sources.filestore_repair import is_good, put_back, remove_partial
 
 DATA = b"an invoice" * 1000
 NAME = hashlib.sha1(DATA, usedforsecurity=False).hexdigest()
