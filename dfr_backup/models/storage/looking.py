@@ -8,7 +8,10 @@ from ...runs.scan import ScanRun
 from ..copy.states import CLOCK_TOLERANCE, PRESENT_STATES
 from . import pruning
 
-LOOK_AGAIN = timedelta(hours=26)  # a daily backup looks itself
+# A daily backup lists its storages itself when it ends, a day and some minutes after
+# the one before: after 24 hours, each of them would be listed twice. A copy counts for
+# a week without being seen, so that two hours are no matter.
+LOOK_AGAIN = timedelta(hours=26)
 
 
 def create_due(env):
