@@ -22,7 +22,7 @@ from ..engine.manifest.signature import Signer, signature_of
 from ..engine.messages import to_json
 from ..engine.progress import Progress
 from ..engine.storages.local.storage import LocalStorage
-from ..models.copy.downloading import download_path
+from ..models.copy.downloading import download, download_path
 from ..models.job.catalogue import Copies
 from ..models.job.restores import Restores
 from ..models.moments import in_words
@@ -401,6 +401,17 @@ class TestBackupCatalogue(CatalogueCase):
         with self.assertRaises(OSError):
             b"".join(_pieces(copy, 0, size, size))
         self.assertEqual(b"".join(_pieces(copy, 3, 2, size)), b"br")
+
+    def test_what_a_bucket_does_not_prove_is_downloaded_through_odoo(self):
+        copy, proven = self.store(), []
+
+        def address(_storage, key, _name, _seconds, sha256):
+            return f"https://bucket/{key}" if sha256 in proven else None
+
+        self.patch(LocalStorage, "_download_url", address)
+        self.assertIn("/dfr_backup/download/", download(copy)["url"])
+        proven.append(copy.sha256)
+        self.assertEqual(download(copy)["url"], f"https://bucket/{copy.key}")
 
     def test_plan_verifies_its_newest_copies_on_time(self):
         self.plan.write({"verify_every": "7", "verify_newest": 1})

@@ -94,8 +94,8 @@ class FaultyStorage(Storage):
     def free_space(self):
         return self._inner.free_space()
 
-    def download_url(self, key, filename, seconds):
-        return self._inner.download_url(key, filename, seconds)
+    def download_url(self, *arguments):
+        return self._inner.download_url(*arguments)
 
     def location(self, key):
         return self._inner.location(key)

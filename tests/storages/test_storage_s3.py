@@ -278,6 +278,21 @@ def test_download_url(storage):
     assert "filename*=UTF-8''B%C3%A4ckup%20%221%22.zip" in disposition
 
 
+def test_download_url_is_given_for_what_checksums_prove(rgw_server, bucket, source):
+    storage = S3Storage(config(rgw_server.url, bucket, verify="checksum"), LIMITS)
+    storage.put(source, "a", Progress())
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    assert storage.download_url("a", "a", 60, digest)
+    assert storage.download_url("a", "a", 60, "0" * 64) is None
+    them = client(rgw_server.url)
+    claims = them.head_object(Bucket=bucket, Key="a")["Metadata"]
+    other = os.urandom(source.stat().st_size)
+    them.put_object(Bucket=bucket, Key="a", Body=other, Metadata=claims)
+    assert storage.download_url("a", "a", 60, digest) is None
+    reading = S3Storage(config(rgw_server.url, bucket, verify="read"), LIMITS)
+    assert reading.download_url("a", "a", 60, digest)
+
+
 def test_location(storage, bucket):
     assert storage.location("a.zip") == f"s3://{bucket}/odoo/a.zip"
 

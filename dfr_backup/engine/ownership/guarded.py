@@ -144,8 +144,11 @@ class GuardedStorage(Storage):
     def local_path(self, key: str) -> Path | None:
         return self._entered_for(key).local_path(key)
 
-    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
-        return self._entered_for(key).download_url(key, filename, seconds)
+    def download_url(
+        self, key: str, filename: str, seconds: int, sha256: str = ""
+    ) -> str | None:
+        inner = self._entered_for(key)
+        return inner.download_url(key, filename, seconds, sha256)
 
     def location(self, key: str) -> str:
         return self.inner.location(key)

@@ -261,9 +261,13 @@ class Storage(ABC):
         """Return where the object can be read as a file of this server, or None."""
         return None
 
-    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
+    def download_url(
+        self, key: str, filename: str, seconds: int, sha256: str = ""
+    ) -> str | None:
         """Return an address from which a browser can download the object as
-        ``filename`` for so many seconds, or None where the kind has no such thing."""
+        ``filename`` for so many seconds, or None where the kind has no such thing, or
+        has checksums of its own that do not prove the content with this ``sha256``
+        (hexadecimal; "": whatever it is)."""
         return None
 
     def location(self, key: str) -> str:

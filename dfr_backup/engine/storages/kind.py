@@ -159,7 +159,9 @@ class StorageKind(Storage):
         """As ``local_path``."""
         return None
 
-    def _download_url(self, key: str, filename: str, seconds: int) -> str | None:
+    def _download_url(
+        self, key: str, filename: str, seconds: int, sha256: str
+    ) -> str | None:
         """As ``download_url``."""
         return None
 
@@ -314,9 +316,11 @@ class StorageKind(Storage):
         return self._local_path(key)
 
     @final
-    def download_url(self, key: str, filename: str, seconds: int) -> str | None:
+    def download_url(
+        self, key: str, filename: str, seconds: int, sha256: str = ""
+    ) -> str | None:
         self._require_key(key)
-        return self._download_url(key, filename, seconds)
+        return self._download_url(key, filename, seconds, sha256)
 
     @final
     def verify(self, key: str, size: int, sha256: str, progress: Progress) -> None:

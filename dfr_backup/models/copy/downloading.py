@@ -35,7 +35,9 @@ def download(copy, complete=False):
             if stored.encrypted and not identities_of(stored):
                 raise KeyNeeded(remedy=KeyNeeded.remedy_export)
         else:
-            url = target.download_url(copy.key, copy.key, SECONDS)
+            # what the storage cannot prove goes through here, and is compared
+            sha256 = stored.sha256 or ""
+            url = target.download_url(copy.key, copy.key, SECONDS, sha256)
     copy.env["backup.audit"]._note("download", copy, stored.storage_id.name)
     _logger.info(
         "User %s downloads %s from %s", copy.env.uid, copy.key, stored.storage_id.name

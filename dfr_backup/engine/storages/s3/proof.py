@@ -38,7 +38,7 @@ def proves(found: dict[str, Any] | None, size: int, sha256: str) -> bool:
     of the file with this SHA-256. False proves nothing: servers that encrypt have other
     ETags.
     """
-    if found is None or found["ContentLength"] != size:
+    if not found or found["ContentLength"] != size:
         return False
     metadata = {
         name.lower(): value for name, value in found.get("Metadata", {}).items()

@@ -271,7 +271,13 @@ class S3Storage(StorageKind):
         days = lifecycle.expires_after
         return Capabilities(can_delete, lifecycle.takes_away, tuple(notes), days)
 
-    def _download_url(self, key: str, filename: str, seconds: int) -> str | None:
+    def _download_url(
+        self, key: str, filename: str, seconds: int, sha256: str
+    ) -> str | None:
+        if sha256 and self._config.trusts_checksums:
+            found = self._head(self._name(key)) or {}
+            if not proves(found, found.get("ContentLength", 0), sha256):
+                return None
         plain = re.sub(r"[^\w. -]", "_", filename, flags=re.ASCII)
         disposition = (
             f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename)}"
