@@ -282,6 +282,7 @@ def restore_stored(storage, key, options):
         # what others have made is looked at as a whole before it is loaded
         trusted=True if signed == signature.HERE else None,
         whole=bool(options.addons),  # else a damaged addon were only found in the end
+        addons=Path(options.addons) if options.addons else None,
         space=odoo_config.reservations(f"restore {options.to}"),
         **odoo_config.database_template(),
     )

@@ -313,6 +313,7 @@ class BackupRestoreWizard(models.TransientModel):
                 release.series,
                 odoo_config.modules_on_disk(),
                 replace_existing=self._replaces(),
+                template=odoo_config.database_template()["template"],
             )
             connection = odoo_config.connection("postgres", "dfr_backup preflight")
             description = replace(

@@ -1266,12 +1266,29 @@ def test_preflight_names_a_folder_around_everything(tmp_path):
         ({"contents": ()}, "no_database"),
         ({"missing": ("x",)}, "incomplete"),
         ({"has_checksums": False}, "no_checksums"),
+        ({"filestore": "file/such"}, "not_writable"),
+        ({"addons": "file"}, "not_writable"),
+        ({"template": "no_such_template"}, "template"),
+        ({"template": "postgres"}, "template"),
     ],
 )
 def test_preflight_finds_what_would_fail(tmp_path, changes, code):
-    place = DatabaseLocation("dfr_test_no_such_database", tmp_path / "no/such")
-    surroundings = Surroundings(place, "19.0", ["base"])
+    (tmp_path / "file").touch()
+    changes = {
+        "filestore": "no/such",
+        "addons": "no",
+        "template": "template0",
+    } | changes
+    filestore, addons = (tmp_path / changes.pop(n) for n in ("filestore", "addons"))
+    surroundings = Surroundings(
+        DatabaseLocation("dfr_test_no_such_database", filestore),
+        "19.0",
+        ["base"],
+        template=changes.pop("template"),
+        addons=addons,
+    )
     found = preflight(description(**changes), surroundings, SERVER)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert [finding.code for finding in found] == ([code] if code else [])
     harmless = ("series_unknown", "modules_enclosed", "incomplete", "no_checksums")
     assert all(f.blocking != (f.code in harmless) and f.hint for f in found)

@@ -56,6 +56,18 @@ class ServerUnreachable(RetryableError, code="DUMP-06"):
     )
 
 
+class TemplateUnusable(PermanentError, code="RESTORE-43"):
+    finding = "template"
+    template = _(
+        "A database cannot be created from the template “%(template)s”: it is missing, "
+        "or the database user “%(user)s” may not copy it."
+    )
+    remedy = _(
+        "Correct db_template in odoo.conf: template0, another template, or a database "
+        "of this user."
+    )
+
+
 class TooManySessions(ServerUnreachable, code="OTHER-40"):
     template = _("PostgreSQL takes no further session of Odoo: %(reason)s.")
     remedy = _(

@@ -19,6 +19,7 @@ class RestoreNeedsSpace(PermanentError, code="RESTORE-01"):
 
 
 class FilesNotWritten(PermanentError, code="RESTORE-02"):
+    finding = "not_writable"
     template = _("Files cannot be written in %(folder)s: %(reason)s.")
     remedy = _("Check that directory: its disk, and whether Odoo may write there.")
     remedy_full = _(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..encryption.files import Passphrase
 from ..queue.reservations import Reservations
@@ -23,7 +24,8 @@ class RestoreOptions:
     superuser. None: the operator of the server restores it, and knows. ``space`` is
     where runs of this host reserve what they will write. ``mark`` makes a staging copy
     of it, and ``replaces`` is the number (OID) of the one whose place it takes;
-    ``may_replace`` raises when that one may not be replaced any more.
+    ``may_replace`` raises when that one may not be replaced any more. ``addons`` is
+    where the custom addons will be unpacked.
     """
 
     place: DatabaseLocation
@@ -44,3 +46,4 @@ class RestoreOptions:
     mark: StagingMark | None = None
     replaces: int = 0
     may_replace: Callable[[], object] | None = None
+    addons: Path | None = None

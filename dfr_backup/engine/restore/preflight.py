@@ -10,6 +10,7 @@ import psycopg2
 
 from ..errors import EngineError
 from ..errors.archive import InsideFolder
+from ..errors.dump import TemplateUnusable
 from ..errors.fetch import NoDatabase
 from ..errors.packs import ExportFirst
 from ..errors.restore import (
@@ -25,6 +26,7 @@ from ..errors.restore import (
     UntrustedAsSuperuser,
     is_acceptable,
 )
+from ..fileio.durable import require_writable
 from ..manifest.description import Description
 from ..manifest.names import DUMP
 from ..messages import Message, Text, _
@@ -33,12 +35,18 @@ from ..queue.reservations import Need, Reservations, existing, shortage
 from .database_location import DatabaseLocation
 from .errors import server_error
 from .target import check_name, require_free
+from .write_behind import explained
 
 # What a loaded database takes of its server's disk, with indexes and its transaction
 # log, in bytes per byte of SQL. Rounded up from what was measured.
 DATABASE_RATIO = 2.0
 SPARE = 64 << 20  # bytes
 NAMED = 20  # modules that are named
+USABLE_TEMPLATE = """
+    SELECT current_user, EXISTS (
+        SELECT FROM pg_database, pg_roles WHERE datname = %s AND rolname = current_user
+           AND (datistemplate OR rolsuper OR pg_has_role(datdba, 'USAGE')))
+"""
 AND_MORE = _("%(names)s and %(more)s more")
 
 
@@ -72,7 +80,8 @@ class Finding:
 class Surroundings:
     """Where the archive would be restored to. ``modules`` are the names of those on
     this disk, None when nobody knows; ``series`` is Odoo's here, for example "19.0".
-    ``trusted`` and ``space`` are those of ``RestoreOptions``."""
+    ``trusted``, ``space``, ``template`` and ``addons`` are those of
+    ``RestoreOptions``."""
 
     place: DatabaseLocation
     series: str
@@ -80,6 +89,8 @@ class Surroundings:
     replace_existing: bool = False
     trusted: bool | None = None
     space: Reservations | None = None
+    template: str = "template0"
+    addons: Path | None = None
 
 
 def preflight(
@@ -100,6 +111,8 @@ def preflight(
                 *_odoo(description, surroundings),
                 *_names(cr, surroundings),
                 *_server(cr, description),
+                *_template(cr, surroundings.template),
+                *_folders(surroundings),
                 *_trust(cr, surroundings),
                 *_space(cr, description, surroundings),
             ]
@@ -166,6 +179,25 @@ def _server(cr: Any, description: Description) -> Iterator[Finding]:
     here = cr.connection.server_version // 10000
     if description.pg_version and description.pg_version[0] > here:
         yield Finding(PostgresOlder(saved=description.pg_version[0], here=here))
+
+
+def _template(cr: Any, template: str) -> Iterator[Finding]:
+    cr.execute(USABLE_TEMPLATE, [template])
+    user, usable = cr.fetchone()
+    if not usable:
+        yield Finding(TemplateUnusable(template=template, user=user))
+
+
+def _folders(surroundings: Surroundings) -> Iterator[Finding]:
+    """Find out where files cannot be written: nothing stays of the attempt."""
+    for folder in (surroundings.place.filestore.parent, surroundings.addons):
+        if folder is None:
+            continue
+        try:
+            with explained(folder):
+                require_writable(existing(folder))
+        except EngineError as error:
+            yield Finding(error)
 
 
 def _trust(cr: Any, surroundings: Surroundings) -> Iterator[Finding]:

@@ -201,6 +201,8 @@ class Restore:
             options.replace_existing,
             options.trusted,
             options.space,
+            options.template,
+            options.addons,
         )
         found = preflight(description, surroundings, self._server)
         if lost := self._packs and self._packs.lost_error(self._packs.nowhere):
