@@ -57,10 +57,10 @@ addon() {
     fi
     # Odoo's runner is content with no test at all
     grep -Eo '[0-9]+ failed, [0-9]+ error\(s\) of [1-9][0-9]* tests.*' "$log" || fail "no test ran: see $log"
-    say "the same by pytest-odoo"
-    # one browser is enough for the tours
-    python -m pytest -q -W ignore::DeprecationWarning --odoo-database=dfr_test dfr_backup/tests \
-        --ignore=dfr_backup/tests/test_tours.py
+    say "some of the same by pytest-odoo, which whoever writes them uses"
+    # all of it once more found nothing in months, and cost six minutes
+    python -m pytest -q -W ignore::DeprecationWarning --odoo-database=dfr_test \
+        dfr_backup/tests/test_backup_{job,plan,storage}.py dfr_backup/tests/test_security.py
     say "tests/addons: another addon adds a kind of storage and a kind of run"
     if ! odoo -d dfr_test -i dfr_backup_memory --test-tags /dfr_backup_memory --stop-after-init --workers 0 \
         --addons-path "$DEV/addons,$DEV/custom_addons,$REPO/tests/addons" --http-port "$(free_port)" >"$log" 2>&1; then
