@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from dataclasses import replace
 
 import pytest
@@ -365,6 +366,25 @@ def test_backup_goes_on_after_a_kill_at_each_step(server, storage, names):
         assert packed.new_files <= max(0, len(names) - 4 * kept)
         assert restored(storage, key) == expected(server, names)
     assert count > 15
+
+
+def test_next_pack_is_made_while_one_is_completed(server, names, monkeypatch):
+    made, closed = threading.Event(), []
+    add, close = ArchiveWriter.add_prepared, ArchiveWriter.close
+
+    def adding(writer, prepared):
+        if prepared.name == f"{FILESTORE}{sorted(names)[4]}":  # four make a pack
+            made.set()
+        add(writer, prepared)
+
+    def closing(writer, *look):
+        closed.append(bool(closed) or made.wait(30))
+        return close(writer, *look)
+
+    monkeypatch.setattr(ArchiveWriter, "add_prepared", adding)
+    monkeypatch.setattr(ArchiveWriter, "close", closing)
+    server.backup(names)
+    assert closed == [True] * 4  # three packs, and the archive of the run
 
 
 @pytest.mark.parametrize("how", ["gone", "condemned"])

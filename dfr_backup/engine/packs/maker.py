@@ -116,7 +116,7 @@ class PackMaker:
         self._number = 0  # of the folder of the pack that is made
         self._pack: ArchiveWriter | None = None
         self._behind = ExitStack()
-        self._storing: Background[KnownPack] | None = None
+        self._storing: Background[KnownPack | None] | None = None
         self._last = b""
         self._files = self._size = 0
         self._readings = Readings.of(making.place.index)
@@ -238,31 +238,46 @@ class PackMaker:
         return self._making.work / str(self._number)
 
     def _complete(self, pack: ArchiveWriter) -> None:
-        """Complete a pack, and let it be stored once the one before is."""
-        members = [m for m in pack.members() if m.name.startswith(FILESTORE)]
-        if not members:  # the one file that it was begun for was damaged
-            self._pack = None
-            pack.release()
-            return
-        _count, sums = pack.write_checksums()
-        finalized = pack.close(self._progress.tick)
+        """Let a pack be completed and stored, once the one before is."""
+        folder = self._folder
         self._pack = None
-        held = [Held(_digest_in(m), m.size) for m in members]
-        ready = _Ready(self._folder, finalized.size, finalized.sha256, sums, held)
         self._number += 1
-        self._await_stored()
-        # a thread: else the processor waits for the network, and the network for it
-        storing = Background(partial(self._store, ready), "dfr_backup pack")
-        self._storing = self._behind.enter_context(storing)
+        try:
+            self._await_stored()
+        except BaseException:
+            pack.release()
+            raise
+        # a thread: else the processor waits for disk and network, and they for it
+        work = partial(self._complete_and_store, pack, folder)
+        self._storing = self._behind.enter_context(Background(work, "dfr_backup pack"))
 
     def _await_stored(self) -> None:
         """Wait for the pack that is being stored. Raise what it has raised."""
         if self._storing is not None:
-            self.made.append(self._storing.finish(lambda done: self._progress.tick()))
+            pack = self._storing.finish(lambda done: self._progress.tick())
+            self.made += [pack] if pack else []
             self._behind.close()
             self._storing = None
 
     # === STORING, IN A THREAD === #
+
+    def _complete_and_store(
+        self, pack: ArchiveWriter, folder: Path, progress: Progress
+    ) -> KnownPack | None:
+        """Complete a pack and store it; return None when it has no files, because the
+        one that it was begun for was damaged."""
+        try:
+            members = [m for m in pack.members() if m.name.startswith(FILESTORE)]
+            if not members:
+                shutil.rmtree(folder, ignore_errors=True)
+                return None
+            _count, sums = pack.write_checksums()
+            finalized = pack.close(progress.tick)
+        finally:
+            pack.release()
+        held = [Held(_digest_in(m), m.size) for m in members]
+        ready = _Ready(folder, finalized.size, finalized.sha256, sums, held)
+        return self._store(ready, progress)
 
     def _store(self, ready: _Ready, progress: Progress) -> KnownPack:
         """Store a pack, then what describes it."""
