@@ -365,7 +365,7 @@ def test_memory_does_not_grow_with_the_filestore(root, tmp_path):
 
 
 MEMORY = """
-import dataclasses, os, resource, sys
+import os, resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
@@ -373,7 +373,7 @@ from dfr_backup.engine.archive.writer import ArchiveWriter
 from dfr_backup.engine.sources.filestore import archive_filestore, walk_filestore
 from dfr_backup.engine.progress import Progress
 root = Path(sys.argv[2])
-files = [dataclasses.replace(a, size={size}) for a in walk_filestore(root)]
+files = [a._replace(size={size}) for a in walk_filestore(root)]
 writer = ArchiveWriter.create(Path(sys.argv[3]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 report = archive_filestore(writer, root, files, Progress(), workers=4)

@@ -42,8 +42,8 @@ def match(
 
 
 def _numbered(at: int, pack: KnownPack) -> Iterator[tuple[bytes, Found | None]]:
-    for number, held in enumerate(pack.held()):
-        yield held.digest, Found(at, number, held.size)
+    for number, (digest, size) in enumerate(pack.held()):
+        yield digest, Found(at, number, size)
 
 
 # === THINNING === #

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..archive.deflate import Codec
 from ..archive.disk import read_up_to
@@ -72,11 +72,13 @@ class FileWriter(Protocol):
     ) -> int: ...
 
 
-@dataclass(frozen=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A file that the database refers to. ``store_fname`` is its path in the
     filestore, ``checksum`` the SHA-1 that the database has noted, ``size`` its
-    bytes, and ``label`` says to a person which attachment it is."""
+    bytes, and ``label`` says to a person which attachment it is.
+
+    A tuple, because there may be a million of them.
+    """
 
     store_fname: str
     checksum: str
