@@ -20,7 +20,6 @@ import psycopg2
 from . import days_content, days_report, days_servers, places, report
 
 DAYS = (1, 2, 3, 4)
-RESULT = places.HOME / "days.json"
 TARGET = "days_restored"
 NAMES = 1_500_000  # attachments, with 1 GiB of SQL
 PACKS = 800
@@ -41,7 +40,8 @@ def main():
             extras = Extras(options, place).run()
     except (KeyboardInterrupt, ChildFailed) as error:
         say(f"Ended: {error}. What follows is what was measured so far")
-    RESULT.write_text(
+    result = places.HOME / f"days-{options.size}.json"
+    result.write_text(
         json.dumps({"size_mib": options.size, "rounds": rounds, "extras": extras})
     )
     middle = days_report.middle(rounds)
@@ -261,9 +261,18 @@ class Extras:
 
     def run(self):
         found = {"memory": self._memory()}
-        if self._options.storage == "s3":
-            found["many packs"] = self._many_packs()
+        with self._on_s3() as place:
+            found["requests"] = self._requests(place)
+            place.empty("few")  # the server has it in memory
+            found["many packs"] = self._many_packs(place)
         return found
+
+    def _on_s3(self):
+        """Return a context of a place where requests can be counted."""
+        if self._options.storage == "s3":
+            return contextlib.nullcontext(self._place)
+        options = argparse.Namespace(**{**vars(self._options), "storage": "s3"})
+        return days_servers.started(options)
 
     def _memory(self):
         """The peak of a repeated run, and of a complete backup, with many names."""
@@ -277,19 +286,27 @@ class Extras:
         today = self._child("back_up", days_content.WORK, incremental=False, **about)
         return {"ours": ours, "today": today}
 
-    def _many_packs(self):
+    def _requests(self, place):
+        say("Requests")
+        return self._repeated(place, "few", DAYS[-1] + 1, {}, {})
+
+    def _many_packs(self, place):
         say(f"Requests with {PACKS} packs")
         files = max(1, days_content.files(self._options.size) // PACKS)
-        about = {
-            "incremental": True,
-            "storage": self._place.storage("many", delayed=False),
-            "index": str(places.OUT / "many-index"),
-        }
         small = {"small_bytes": 0}
         many = {**small, "pack_files": files}
-        self._child("back_up", days_content.WORK, **about, terms=many)
-        days_content.live(self._options.size, DAYS[-1] + 1)
-        return self._child("back_up", days_content.WORK, **about, terms=small)
+        return self._repeated(place, "many", DAYS[-1] + 2, many, small)
+
+    def _repeated(self, place, name, day, terms, later):
+        """Measure the backup of another day, after a first one under these terms."""
+        about = {
+            "incremental": True,
+            "storage": place.storage(name, delayed=False),
+            "index": str(places.OUT / f"{name}-index"),
+        }
+        self._child("back_up", days_content.WORK, **about, terms=terms)
+        days_content.live(self._options.size, day)
+        return self._child("back_up", days_content.WORK, **about, terms=later)
 
 
 if __name__ == "__main__":

@@ -225,7 +225,8 @@ class Run:
             finished = Finished(
                 self._path, key, closed.size, closed.sha256, self._manifest
             )
-            store(storage, finished, self._packed, OWNER.sign, Progress())
+            place = Place(storage, Path(self._task["index"]))
+            store(place, finished, self._packed, OWNER.sign, Progress())
             return
         storage.put(self._path, key, Progress())
         beside = manifest.sidecar(
@@ -253,19 +254,21 @@ def restore(task):
     work.mkdir()
     meter = Meter(work)
     with meter:
-        _restore(task, storage, work)
+        _restore(task, storage, work, meter)
     numbers = meter.numbers(task["root"])
     return {**numbers, "read": 0}  # what was opened was written
 
 
-def _restore(task, storage, work):
+def _restore(task, storage, work, meter):
     place = DatabaseLocation(task["target"], Path(task["root"]))
     options = RestoreOptions(place, SERIES)
     markers = Path(task["markers"])
     with Restore(Connection("postgres"), options, work, markers) as restoring:
-        restoring.fetch(storage, task["key"], Progress())
+        with meter.part("fetch"):
+            restoring.fetch(storage, task["key"], Progress())
         for step in RESTORING:
-            getattr(restoring, step)(Progress())
+            with meter.part(step):
+                getattr(restoring, step)(Progress())
 
 
 # === ANOTHER PROGRAM === #

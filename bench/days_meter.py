@@ -96,9 +96,10 @@ def _peak_kib():
 
 def _bytes_in(folder):
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # it has gone meanwhile
-            total += path.lstat().st_size
+    for where, _folders, names in os.walk(folder):  # it skips what has gone meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(f"{where}/{name}").st_size
     return total
 
 

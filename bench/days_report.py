@@ -73,10 +73,9 @@ def verdicts(found, extras):
     yield _ratio("first / whole zip: wall", first, whole_first, "wall", 1.1)
     yield _ratio("bytes stored, repeat / whole zip", ours, whole, "stored", 0.1)
     yield _ratio("bytes read of the filestore", ours, whole, "read", 0.05)
-    if ours and ours["requests"]:
-        yield _requests("requests of a repeated run", ours)
-    if many := extras.get("many packs"):
-        yield _requests("requests with 800 packs", many)
+    counted = ours if ours and ours["requests"] else extras.get("requests")
+    yield _requests("requests of a repeated run", counted)
+    yield _requests("requests with 800 packs", extras.get("many packs"))
     memory = extras.get("memory", {})
     names = memory.get("ours"), memory.get("today")
     yield _ratio("peak memory, many names / today's", *names, "rss", 1.2)
@@ -96,6 +95,8 @@ def _attachments(ours, whole):
 
 def _requests(what, run):
     """What may be asked: up goes what was stored, and down the same again."""
+    if not run:
+        return f"{what:<40} not measured"
     most = REQUESTS + 2 * run["stored"] / PER_REQUEST
     return _line(what, run["requests"], most)
 
