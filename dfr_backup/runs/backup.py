@@ -141,6 +141,8 @@ class BackupRun(FilesRun):
     def _decide_how(self, progress: Progress) -> None:
         """Decide whether this backup is incremental; it stays so until it ends."""
         wanted = self.context.plan.is_incremental()
+        if wanted:
+            self._note_not_listed(progress)
         obstacle = self.context.packs.obstacle() if wanted else None
         if obstacle:
             progress.warn(Message(words.COMPLETE_INSTEAD, problem=obstacle.in_full))

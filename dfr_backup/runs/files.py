@@ -135,6 +135,21 @@ class FilesRun(StoringRun):
 
     # === STORED IN PACKS === #
 
+    def _note_not_listed(self, progress: Progress) -> None:
+        """Find out where packs could not be found: that is noted, and the backup is
+        complete. What else is wrong with a storage is said by its check."""
+        for storage in self.job._storages():
+            try:
+                target = storage._get_own_storage()
+                with target.reporting_to(progress):
+                    is_listed = target.may_list()
+            except Cancelled:
+                raise
+            except EngineError:
+                continue
+            if not is_listed:
+                self.context.packs.note_not_listed(storage)
+
     def _store(
         self, target: Storage, storage: StorageRecord, progress: Progress
     ) -> tuple[bytes, Mapping[str, object]]:

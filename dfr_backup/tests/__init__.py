@@ -30,6 +30,7 @@ from . import test_backup_nightly
 from . import test_backup_overview
 from . import test_overview_forecast
 from . import test_overview_runs
+from . import test_packs_obstacles
 from . import test_before_upgrade
 from . import test_believe
 from . import test_backup_setup

@@ -37,11 +37,15 @@ class IncrementalCase(BackupCase):
 
     def backup_as_it_is(self, *contents):
         """Back up a filestore that should have these files; return the copy."""
-        listed = sorted(map(_attachment, contents), key=lambda one: one.store_fname)
-        with patch.object(Snapshot, "attachments", lambda _self: iter(listed)):
-            job = self.perform(self.run_now())
+        job = self.run_as_it_is(*contents)
         self.assertEqual(job.state, "success", job.step_ids.mapped("error"))
         return job.copy_ids
+
+    def run_as_it_is(self, *contents):
+        """Back up a filestore that should have these files; return the run."""
+        listed = sorted(map(_attachment, contents), key=lambda one: one.store_fname)
+        with patch.object(Snapshot, "attachments", lambda _self: iter(listed)):
+            return self.perform(self.run_now())
 
     def perform(self, job):
         job.state = "running"

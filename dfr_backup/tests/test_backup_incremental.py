@@ -148,10 +148,14 @@ class TestIncrementalPlan(BackupCase):
             self.assertEqual(self.plan.warnings, before)
 
     def test_storage_that_did_not_extend_a_lock(self):
-        self.run_now()._run_context().packs.note_lock_refused(self.storage)
+        bucket = self.bucket()
+        bucket.write({"s3_lock_mode": "GOVERNANCE", "s3_lock_days": 2})
+        self.plan.storage_ids += bucket
+        self.run_now()._run_context().packs.note_lock_refused(bucket)
+        self.assertIsNone(prune_obstacle_in(bucket))
         self.assertObstacle(LockNotExtended)
-        self.assertIsNone(prune_obstacle_in(self.storage))
-        self.storage.action_test()
+        self.plan.incremental = True
+        bucket.s3_lock_mode = False
         self.assertIsNone(obstacle_of(self.plan))
 
     def test_location_that_several_databases_share(self):

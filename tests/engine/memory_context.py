@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from dfr_backup.engine.catalog.catalogued import Catalogued
 from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import Cancelled, Deferred, EngineError
+from dfr_backup.engine.errors.packs import MayNotList
 from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.manifest.model import INCREMENTAL
@@ -548,8 +549,11 @@ class Packs(Part):
         super().__init__(context)
         self.unneeded = {}
         self.lock_refused = set()
+        self.not_listed = set()
 
     def obstacle(self):
+        if self.not_listed:
+            return MayNotList(storage=min(at.name for at in self.not_listed))
         return self.in_the_way
 
     def index(self, storage):
@@ -557,6 +561,9 @@ class Packs(Part):
 
     def note_needs(self, storage, key, uses):
         remember(self.index(storage), key, uses)
+
+    def note_not_listed(self, storage):
+        self.not_listed.add(storage)
 
     def note_lock_refused(self, storage):
         self.lock_refused.add(storage)

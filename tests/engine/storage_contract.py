@@ -229,5 +229,6 @@ class StorageContract:
         assert storage.location("a.zip") == storage.location("") + "a.zip"
 
     def test_probe(self, storage):
-        storage.probe()
+        assert storage.probe().can_list
+        assert storage.may_list()
         assert list(storage.list()) == []

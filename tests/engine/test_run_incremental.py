@@ -4,6 +4,7 @@ names (PGHOST…), and storages that are directories."""
 import hashlib
 import json
 import shutil
+import zipfile
 from datetime import datetime, timedelta, timezone
 
 import memory_context
@@ -19,7 +20,7 @@ from dfr_backup.engine.encryption.files import (
 )
 from dfr_backup.engine.encryption.secret_box import Key
 from dfr_backup.engine.errors import Cancelled
-from dfr_backup.engine.errors.local import DirectoryMissing
+from dfr_backup.engine.errors.local import DirectoryMissing, NoPermission
 from dfr_backup.engine.errors.packs import (
     AttachmentsGone,
     KeepsEverything,
@@ -29,6 +30,7 @@ from dfr_backup.engine.errors.packs import (
 from dfr_backup.engine.errors.storage import LockRefused
 from dfr_backup.engine.manifest.names import (
     CLOSING,
+    FILESTORE,
     INCREMENTAL_DUMP,
     INDEX,
     sidecar_key,
@@ -347,6 +349,33 @@ def test_a_refused_lock_fails_its_storage_and_is_noted(
     }
     assert incremental.packs.lock_refused == set(storages)
     assert all(is_nowhere(storage, job) for storage in storages)
+
+
+def test_a_storage_that_may_not_be_listed_gets_complete_backups(
+    incremental, storages, monkeypatch
+):
+    def refuse(self):
+        raise NoPermission(doing="", folder=self.folder(), user="")
+
+    monkeypatch.setattr(LocalStorage, "_entries", refuse)
+    job = incremental.job
+    job.perform()
+    assert incremental.packs.not_listed == set(storages)
+    assert not job.run_state.incremental
+    assert job._step("archive_files").state == "success", job.states
+    for storage in storages:
+        with zipfile.ZipFile(storage.folder / job.archive_name) as archive:
+            names = [n for n in archive.namelist() if n.startswith(FILESTORE)]
+            assert sorted(map(archive.read, names)) == sorted(FILES)
+
+
+def test_a_storage_that_is_broken_is_not_one_that_may_not_be_listed(
+    incremental, storages
+):
+    storages[0].broken = DirectoryMissing(folder="/gone")
+    assert incremental.job.perform() == "partial"
+    assert not incremental.packs.not_listed
+    assert incremental.job.run_state.incremental
 
 
 def test_a_lost_index_costs_nothing(incremental, storages):

@@ -25,7 +25,7 @@ FINAL = [
 def test_what_stands_once():
     contract = {"put", "put_bytes", "create", "peek", "stat", "list", "open", "delete"}
     contract |= {"probe", "require", "prepare", "check", "discard_partial", "verify"}
-    contract |= {"free_space", "local_path", "download_url", "reporting_to"}
+    contract |= {"free_space", "local_path", "download_url", "reporting_to", "may_list"}
     contract |= {"with_retries", "subfolders", "subfolder"}
     assert contract <= set(FINAL)
 

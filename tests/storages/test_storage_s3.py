@@ -20,7 +20,8 @@ from dfr_backup.engine.errors.server import FoldersNotListed
 from dfr_backup.engine.errors.storage import ContentDiffers
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages.base import TransferLimits
-from dfr_backup.engine.storages.s3 import storage as s3
+from dfr_backup.engine.storages.probe import CANNOT_LIST
+from dfr_backup.engine.storages.s3 import probe as s3
 from dfr_backup.engine.storages.s3 import upload as s3_upload
 from dfr_backup.engine.storages.s3.config import PRESETS, S3Config
 from dfr_backup.engine.storages.s3.policy import smallest_policy
@@ -376,12 +377,44 @@ def _statement(bucket, effect, actions):
 ALL = ("PutObject", "GetObject", "ListBucket", "DeleteObject")
 
 
-@pytest.mark.parametrize("missing", ["PutObject", "GetObject", "ListBucket"])
+@pytest.mark.parametrize("missing", ["PutObject", "GetObject"])
 def test_probe_names_the_missing_right(rgw_server, missing):
     storage = restricted(rgw_server, *(action for action in ALL if action != missing))
     with pytest.raises(s3_errors.AccessDenied) as caught:
         storage.probe()
     assert caught.value.hint.values["right"] == f"s3:{missing}"
+
+
+def test_probe_without_the_right_to_list(rgw_server):
+    storage = restricted(rgw_server, "PutObject", "GetObject", "DeleteObject")
+    found = storage.probe()
+    assert (found.can_list, found.can_delete) == (False, True)
+    assert CANNOT_LIST in {note.template for note in found.notes}
+    assert not storage.may_list()
+    with pytest.raises(s3_errors.AccessDenied):
+        list(storage.list())
+
+
+def test_storage_that_fails_is_not_one_that_may_not_be_listed(rgw_server):
+    storage = S3Storage(config(rgw_server.url, "no-such-bucket"), LIMITS)
+    with pytest.raises(s3_errors.NoBucket):
+        storage.may_list()
+
+
+@pytest.mark.parametrize("server", ["rgw", "moto"])
+def test_bucket_without_rules_is_known_to_have_none(request, server):
+    url = request.getfixturevalue(f"{server}_server").url
+    storage = S3Storage(config(url, new_bucket(url)), LIMITS)
+    found = storage.probe()
+    assert (found.rules_unknown, found.takes_away) == (False, False)
+    assert storage.may_list()
+
+
+def test_rules_that_may_not_be_read_are_unknown(rgw_server):
+    storage = restricted(rgw_server, *ALL)
+    found = storage.probe()
+    assert (found.rules_unknown, found.takes_away) == (True, False)
+    assert s3.RULES_UNKNOWN in {note.template for note in found.notes}
 
 
 def documented(heading):
@@ -406,7 +439,7 @@ def test_policy_of_the_documentation_is_enough(rgw_server, source):
     client(url).put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     values = config(url, bucket, access_key=OTHER_KEY, prefix="odoo")
     storage = S3Storage(values, LIMITS)
-    assert storage.probe().notes == ()  # it may delete, and list open uploads
+    assert storage.probe().notes == ()  # it may delete, read rules, list open uploads
     storage.put(source, "a.zip", Progress())
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     storage.verify("a.zip", source.stat().st_size, digest, Progress())
@@ -457,13 +490,42 @@ def test_probe_notices_a_default_retention(rgw_server):
     url = rgw_server.url
     bucket = new_bucket(url, ObjectLockEnabledForBucket=True)
     storage = S3Storage(config(url, bucket), LIMITS)
-    assert s3.LOCKS_BY_DEFAULT not in {one.template for one in storage.probe().notes}
+    found = storage.probe()
+    assert not found.locks_by_default
+    assert s3.LOCKS_BY_DEFAULT not in {one.template for one in found.notes}
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
     client(url).put_object_lock_configuration(
         Bucket=bucket,
         ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule},
     )
-    assert s3.LOCKS_BY_DEFAULT in {one.template for one in storage.probe().notes}
+    found = storage.probe()
+    assert (found.can_delete, found.locks_by_default) == (False, True)
+    told = {one.template for one in found.notes}
+    assert s3.LOCKS_BY_DEFAULT in told
+    assert s3.MAY_NOT_DELETE not in told
+
+
+def test_default_retention_shows_by_what_becomes_of_the_probe(rgw_server):
+    """Without the right to ask the bucket for it."""
+    url = rgw_server.url
+    bucket = new_bucket(url, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    client(url).put_object_lock_configuration(
+        Bucket=bucket,
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule},
+    )
+    rights = (*ALL, "GetObjectRetention")
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            _statement(bucket, "Allow", rights),
+            _statement(bucket, "Deny", ["GetBucketObjectLockConfiguration"]),
+        ],
+    }
+    client(url).put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    storage = S3Storage(config(url, bucket, access_key=OTHER_KEY), LIMITS)
+    found = storage.probe()
+    assert (found.can_delete, found.locks_by_default) == (False, True)
 
 
 def test_probe_says_after_how_many_days_the_bucket_deletes(rgw_server):
@@ -485,6 +547,7 @@ def test_probe_without_the_right_to_delete(rgw_server, source):
     assert not abilities.can_delete
     assert {note.template for note in abilities.notes} == {
         s3.MAY_NOT_DELETE,
+        s3.RULES_UNKNOWN,
         s3.MAY_NOT_LIST_UPLOADS,
     }
     storage.put(source, "a.zip", Progress())

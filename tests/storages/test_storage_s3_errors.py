@@ -115,6 +115,23 @@ def test_refused_delete_of_a_protected_object(server, code, status, said):
     assert not storage.probe().can_delete
 
 
+@pytest.mark.parametrize(
+    "code, status, unknown",
+    [
+        ("NoSuchLifecycleConfiguration", 404, False),
+        ("AccessDenied", 403, True),
+        ("NotImplemented", 501, True),
+        ("MethodNotAllowed", 405, True),
+        ("InternalError", 500, True),
+    ],
+)
+def test_only_a_server_that_says_so_has_no_rules(server, code, status, unknown):
+    storage = S3Storage(config(server.url, "bucket"), LIMITS)
+    server.act("GET .*lifecycle", code=code, status=status)
+    found = storage.probe()
+    assert (found.rules_unknown, found.takes_away) == (unknown, False)
+
+
 def test_the_name_of_a_bucket_decides_nothing(server):
     """Only what the server says tells that an object is protected."""
     storage = S3Storage(config(server.url, "protected-worm"), LIMITS)

@@ -1,5 +1,6 @@
 """Object Lock at real S3 servers: how an object is locked, and a lock extended."""
 
+import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -9,6 +10,7 @@ from dfr_backup.engine.errors import PermanentError
 from dfr_backup.engine.errors.s3 import LegalHold, Locked
 from dfr_backup.engine.errors.storage import CopyMissing, LockRefused
 from dfr_backup.engine.storages.base import FOR_EVER, Lock, TransferLimits
+from dfr_backup.engine.storages.s3.probe import MAY_NOT_EXTEND
 from dfr_backup.engine.storages.s3.storage import S3Storage
 
 LIMITS = TransferLimits(timeout=20)
@@ -146,3 +148,52 @@ def test_keys_that_may_not_extend(rgw_server):
     with pytest.raises(PermanentError) as caught:
         storage.extend_lock("a", storage.new_lock())
     assert isinstance(caught.value, LockRefused)
+
+
+@pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
+def test_probe_extends_a_lock_and_leaves_nothing(locking_server, locking_bucket, mode):
+    storage = bucket(locking_server, locking_bucket, mode)
+    found = storage.probe()
+    assert (found.can_delete, found.extends_locks) == (True, True)
+    assert storage.objects == set()
+    told = client(locking_server.url).list_object_versions(Bucket=locking_bucket)
+    (latest,) = {version["Key"] for version in told["DeleteMarkers"]}
+    assert {version["Key"] for version in told["Versions"]} == {latest}
+    ends = [retained_until(locking_server, locking_bucket, v) for v in told["Versions"]]
+    hour = storage.now + timedelta(hours=1)
+    assert all(end < hour for end in filter(None, ends))
+    assert any(ends)
+
+
+def retained_until(server, name, version):
+    found = client(server.url).head_object(
+        Bucket=name, Key=version["Key"], VersionId=version["VersionId"]
+    )
+    return found.get("ObjectLockRetainUntilDate")
+
+
+def test_probe_finds_a_server_that_extends_no_lock(rgw_server):
+    name = new_bucket(rgw_server.url, ObjectLockEnabledForBucket=True)
+    rights = ["PutObject", "GetObject", "ListBucket", "DeleteObject"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": ["arn:aws:iam:::user/other"]},
+        "Action": [f"s3:{right}" for right in rights],
+        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+    }
+    denied = {**statement, "Effect": "Deny", "Action": ["s3:PutObjectRetention"]}
+    policy = {"Version": "2012-10-17", "Statement": [statement, denied]}
+    client(rgw_server.url).put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    keys = {"access_key": OTHER_KEY, "lock_mode": "GOVERNANCE", "lock_days": 9}
+    storage = Bucket(config(rgw_server.url, name, **keys))
+    found = storage.probe()
+    assert (found.can_delete, found.extends_locks) == (True, False)
+    assert MAY_NOT_EXTEND in {note.template for note in found.notes}
+    assert storage.objects == set()
+
+
+def test_probe_of_a_storage_that_locks_nothing_tries_no_lock(
+    locking_server, locking_bucket
+):
+    storage = Bucket(config(locking_server.url, locking_bucket))
+    assert storage.probe().extends_locks is None

@@ -38,6 +38,7 @@ from dfr_backup.engine.errors.sftp import (
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.storages import doing
 from dfr_backup.engine.storages.base import Capabilities
+from dfr_backup.engine.storages.probe import CANNOT_LIST
 from dfr_backup.engine.storages.sftp import protocol
 from dfr_backup.engine.storages.sftp.keys import HostKey
 from dfr_backup.engine.storages.sftp.link import PASSWORD, PRIVATE_KEY, fetch_host_key
@@ -272,15 +273,25 @@ def test_directory_that_is_a_file(server):
     refusal(storage_of(server, directory=f"{server.data}/file"), SftpNotADirectory)
 
 
-@pytest.mark.parametrize(
-    "mode, what", [(0o500, doing.writing("")), (0o300, doing.LIST_DIRECTORY)]
-)
-def test_missing_right(server, mode, what):
-    server.data.chmod(mode)
+def test_missing_right(server):
+    server.data.chmod(0o500)
     try:
         error = refusal(storage_of(server), SftpNoPermission, SftpStorage.probe)
-        assert_about(error, what)
+        assert_about(error, doing.writing(""))
         assert error.hint.values["user"] == server.user
+    finally:
+        empty(server.data)
+
+
+def test_directory_that_may_not_be_listed(server):
+    server.data.chmod(0o300)
+    try:
+        storage = storage_of(server)
+        found = storage.probe()
+        assert (found.can_list, found.can_delete) == (False, True)
+        assert not storage.may_list()
+        error = refusal(storage, SftpNoPermission, lambda own: list(own.list()))
+        assert_about(error, doing.LIST_DIRECTORY)
     finally:
         empty(server.data)
 
@@ -289,7 +300,6 @@ def test_missing_right(server, mode, what):
     "denied, what",
     [
         ("-P read", doing.reading("")),
-        ("-P opendir", doing.LIST_DIRECTORY),
         ("-P write", doing.writing("")),
         ("-P posix-rename,rename", doing.writing("")),
         ("-R", doing.writing("")),
@@ -299,6 +309,16 @@ def test_server_that_forbids(user, denied, what):
     with plain_sshd(user, subsystem=f"internal-sftp {denied}") as server:
         error = refusal(storage_of(server), SftpNoPermission, SftpStorage.probe)
         assert_about(error, what)
+        assert list(server.data.iterdir()) == []
+
+
+def test_server_where_nothing_can_be_listed(user, tmp_path):
+    with plain_sshd(user, subsystem="internal-sftp -P opendir") as server:
+        storage = storage_of(server)
+        found = storage.probe()
+        assert (found.can_list, found.can_delete) == (False, True)
+        assert [note.template for note in found.notes] == [CANNOT_LIST]
+        assert not storage.may_list()
         assert list(server.data.iterdir()) == []
 
 
@@ -318,6 +338,7 @@ def test_server_where_nothing_can_be_deleted(user, tmp_path):
 
 def test_probe_of_a_server_where_all_is_allowed(server):
     assert storage_of(server).probe() == Capabilities()
+    assert storage_of(server).may_list()
 
 
 def test_secrets_are_not_shown(server):

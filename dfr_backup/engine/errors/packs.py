@@ -196,6 +196,47 @@ class TakesAway(PermanentError, code="PACK-17"):
     )
 
 
+class MayNotList(PermanentError, code="PACK-18"):
+    """Likewise."""
+
+    template = _(
+        "%(storage)s may not be listed, so that nobody could see which parts are "
+        "stored there already, or that one is lost."
+    )
+    remedy = _(
+        "Allow listing (s3:ListBucket) and test the storage again, or use another "
+        "storage for incremental backups."
+    )
+
+
+class RulesUnknown(PermanentError, code="PACK-19"):
+    """Likewise."""
+
+    template = _(
+        "It is not known whether a lifecycle rule of the bucket of %(storage)s deletes "
+        "or moves objects: it would take parts that newer backups need."
+    )
+    remedy = _(
+        "Give its keys the right s3:GetLifecycleConfiguration and test the storage "
+        "again. Where that is not possible, look at the rules of the bucket, and "
+        "confirm in the form of the storage that none of them does so."
+    )
+
+
+class LocksByDefault(PermanentError, code="PACK-24"):
+    """Likewise."""
+
+    template = _(
+        "The bucket of %(storage)s has a default retention, which locks every object: "
+        "parts that no backup needs any more could not be deleted."
+    )
+    remedy = _(
+        "Remove the default retention of the bucket, choose “Object Lock” in the form "
+        "of the storage instead, and test it again: each backup is locked then, "
+        "together with the parts that it needs."
+    )
+
+
 class PackDamaged(PermanentError, code="PACK-31"):
     """Found by the part of the packs that each night is read in full."""
 

@@ -91,6 +91,9 @@ class GuardedStorage(Storage):
             if found.key != MARKER and (not self._shared or self._owns(found.key)):
                 yield found
 
+    def may_list(self) -> bool:
+        return self._entered().may_list()
+
     @contextmanager
     def reporting_to(self, progress: Progress) -> Iterator[None]:
         with self.inner.reporting_to(progress):

@@ -47,14 +47,22 @@ Result = TypeVar("Result")
 class Capabilities:
     """What a probe found out that is no failure. ``can_delete``: False where the
     credentials may add and read but not delete, so that retention is the storage's
-    own business; ``takes_away``: True where it deletes by itself what is
-    old, or moves it to where it cannot be read; ``notes`` are for the administrator;
-    ``expires_after``: after so many days it deletes by itself, None for never."""
+    own business; ``can_list``: False where they may not list; ``takes_away``: True
+    where it deletes by itself what is old, or moves it to where it cannot be read;
+    ``notes`` are for the administrator; ``expires_after``: after so many days it
+    deletes by itself, None for never; ``rules_unknown``: it may do so, and does not
+    tell; ``locks_by_default``: it locks all objects by itself, so that none can be
+    deleted; ``extends_locks``: whether it extends the lock of an object, None where
+    that was not tried."""
 
     can_delete: bool = True
     takes_away: bool = False
     notes: tuple[Message, ...] = ()
     expires_after: int | None = None
+    can_list: bool = True
+    rules_unknown: bool = False
+    locks_by_default: bool = False
+    extends_locks: bool | None = None
 
 
 class Unknown(Enum):
@@ -180,6 +188,11 @@ class Storage(ABC):
         """Yield every complete object, in the order of their keys. Raise
         TooManyObjects when there are more than ``MOST_OBJECTS``."""
 
+    def may_list(self) -> bool:
+        """Tell whether the credentials may list. Raise what else keeps them from
+        it."""
+        return True
+
     def subfolders(self) -> Sequence[str] | None:
         """Return the names of the folders directly below this one, in order, or None
         where a kind has none. Raise TooManyObjects, as ``list``."""
@@ -228,8 +241,8 @@ class Storage(ABC):
     def probe(self) -> Capabilities:
         """Write, read back, list and delete a small object; return what is possible.
 
-        Raise an error that names the missing right when writing, reading or listing
-        fails. A missing right to delete is no error.
+        Raise an error that names the missing right when writing or reading fails. A
+        missing right to list or to delete is no error.
         """
 
     def require(self) -> None:  # noqa: B027 (optional: not every kind needs anything)

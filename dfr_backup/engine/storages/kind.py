@@ -14,8 +14,8 @@ from urllib.parse import SplitResult
 
 from ..checkpoints import checkpoint
 from ..errors import Cancelled, EngineError, PermanentError
-from ..errors.storage import BadKey, NoRoom, ProbeDiffers, TooManyObjects
-from ..messages import Message, Size, _
+from ..errors.storage import BadKey, NoRoom, NotPermitted, TooManyObjects
+from ..messages import Message, Size
 from ..progress import Progress
 from . import doing
 from .base import (
@@ -32,15 +32,12 @@ from .base import (
 )
 from .by_hand import ByHand
 from .cancel import CancelCheck
+from .probe import probe
 from .rate_limit import RateLimit
 from .source import size_of
 
 ALMOST_NOTHING = 1 << 20  # bytes: a storage with less than this counts as full
 PARTIAL = ".part"  # how names end of what is not complete
-CANNOT_DELETE = _(
-    "Nothing can be deleted in %(location)s: old backups have to be removed by its "
-    "owner, and so has the test file %(key)s."
-)
 Entry = TypeVar("Entry")
 
 
@@ -224,6 +221,14 @@ class StorageKind(Storage):
             yield from (found for found in self._list() if is_key(found.key))
 
     @final
+    def may_list(self) -> bool:
+        try:
+            next(self.list(), None)
+        except NotPermitted:
+            return False
+        return True
+
+    @final
     def subfolders(self) -> Sequence[str] | None:
         with self._explained(doing.LIST_DIRECTORY):
             # pylint: disable-next=assignment-from-none
@@ -260,19 +265,7 @@ class StorageKind(Storage):
 
     def _probe(self, key: str) -> Capabilities:
         """As ``probe``, with an object of this key."""
-        token = secrets.token_bytes(1024)
-        self.put_bytes(token, key)
-        try:
-            with self.open(key) as stream:
-                intact = stream.read() == token
-            if not intact or key not in {found.key for found in self.list()}:
-                raise ProbeDiffers(location=self.location(""))
-        finally:
-            can_delete = self._deletes(key)
-        if can_delete:
-            return Capabilities()
-        note = Message(CANNOT_DELETE, location=self.location(""), key=key)
-        return Capabilities(can_delete=False, notes=(note,))
+        return probe(self, key, self._deletes)
 
     @final
     def _deletes(self, key: str) -> bool:

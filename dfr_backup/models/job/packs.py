@@ -65,6 +65,10 @@ class Packs(Part):
         """Write down what no backup needs of a storage that was pruned just now."""
         pruning.note_unneeded(storage, packs)
 
+    def note_not_listed(self, storage):
+        """Let the backups in a storage be complete, until it is tested."""
+        self.job._persist(storage, {"can_list": False})
+
     def note_lock_refused(self, storage):
         """Let the next backups in a storage be complete, until it is tested."""
         self.job._persist(storage, {"lock_refused": True})

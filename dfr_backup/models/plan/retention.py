@@ -65,6 +65,8 @@ def _kept_anyway(plan, storage):
         return plan.env._("the storage belongs to another database")
     if not storage.can_delete:
         return plan.env._("the storage deletes by its own rules")
+    if not storage.can_list:
+        return plan.env._("the storage may not be listed")
     return ""
 
 

@@ -92,7 +92,8 @@ class BackupLocationMixin(models.AbstractModel):
     def _forget_location(self):
         """Take it for another location, which the next scan looks at."""
         values = {"place_id": False, "was_there": False, "listed_at": False}
-        self.sudo().write(values)
+        # of another bucket, nobody has confirmed its rules
+        self.sudo().write({**values, "rules_confirmed": False})
         here = [("storage_id", "in", self.ids), ("state", "!=", "deleted")]
         copies = self.env["backup.copy"].sudo().search(here)
         copies.write({"state": "unknown", "verified_at": False})
@@ -212,11 +213,6 @@ class BackupLocationMixin(models.AbstractModel):
             return True
         mount = mount_of(near_directory(self), current_mounts())
         return bool(mount and mount.is_network)
-
-    def _directory_field(self):
-        """Return the field that is a directory of this server, "" for none."""
-        kind = self._kind()
-        return kind.field(kind.directory)
 
     def _is_near(self):
         """Tell whether it is a directory of this server, perhaps a share."""

@@ -22,7 +22,7 @@ from ..engine_messages import (
 )
 from ..free_space import columns_of_space
 from . import audited, pruning, setup
-from .form import columns_of_test, propose_name, show_test
+from .form import columns_of_probe, columns_of_test, propose_name, show_test
 from .health import STATES, health_of, search_health
 from .location import claim, refuse_same_address
 from .operator_values import has_secret, refuse_set_fields, secret_of
@@ -136,22 +136,41 @@ class BackupStorage(models.Model):
         "is a disk or a share that is not mounted.",
     )
     can_delete = fields.Boolean(default=True, readonly=True, copy=False)
+    can_list = fields.Boolean(default=True, readonly=True, copy=False)
     takes_away = fields.Boolean(
         "Deletes Old Objects",
         readonly=True,
         copy=False,
         help="It deletes by itself what is old, or moves it to an archive.",
     )
+    expires_days = fields.Integer(
+        readonly=True,
+        copy=False,
+        help="The storage deletes objects after this many days. 0: never.",
+    )
+    rules_unknown = fields.Boolean(
+        "Lifecycle Rules Unknown",
+        readonly=True,
+        copy=False,
+        help="It does not tell whether it deletes or moves objects by itself.",
+    )
+    rules_confirmed = fields.Boolean(
+        "No lifecycle rule deletes or moves objects",
+        copy=False,
+        help="The storage does not tell its rules. Look at the bucket: without your "
+        "confirmation, backups there are complete.",
+    )
+    locks_by_default = fields.Boolean(
+        "Locks Every Object",
+        readonly=True,
+        copy=False,
+        help="The bucket has a default retention.",
+    )
     lock_refused = fields.Boolean(
         readonly=True,
         copy=False,
         help="It did not extend an Object Lock when it was last asked: its backups are "
         "complete until it is tested again.",
-    )
-    expires_days = fields.Integer(
-        readonly=True,
-        copy=False,
-        help="The storage deletes objects after this many days. 0: never.",
     )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     space_at = fields.Datetime("Free Space As Of", readonly=True, copy=False)
@@ -387,12 +406,7 @@ class BackupStorage(models.Model):
             {
                 "last_test": now,
                 **columns_of_test(error, found),
-                "can_delete": found.can_delete if found else self.can_delete,
-                "takes_away": found.takes_away if found else self.takes_away,
-                "lock_refused": self.lock_refused and not found,
-                "expires_days": (found.expires_after or 0)
-                if found
-                else self.expires_days,
+                **(columns_of_probe(self, found) if found else {}),
                 **columns_of_space(space, now),
                 "prepared_at": self.prepared_at or (found and now),
             }

@@ -18,6 +18,23 @@ def columns_of_test(error, found):
     }
 
 
+def columns_of_probe(storage, found):
+    """Return what is written down of what a probe has ``found``. What the administrator
+    has confirmed ends when the storage tells it; only a lock that was extended ends
+    what is known of one that was not."""
+    extends = found.extends_locks
+    return {
+        "can_delete": found.can_delete,
+        "can_list": found.can_list,
+        "takes_away": found.takes_away,
+        "expires_days": found.expires_after or 0,
+        "rules_unknown": found.rules_unknown,
+        "rules_confirmed": storage.rules_confirmed and found.rules_unknown,
+        "locks_by_default": found.locks_by_default,
+        "lock_refused": storage.lock_refused if extends is None else not extends,
+    }
+
+
 def propose_name(storage, place):
     """Name a storage that is being made by what it is, until somebody names it."""
     kind = storage.env.context.get("storage_kind")
@@ -29,6 +46,10 @@ def propose_name(storage, place):
 def show_test(storage, error, found):
     if error:
         message = format_error(storage.env, error)
+    elif not found.can_list:
+        message = storage.env._(
+            "A probe was written and read back; the storage may not be listed."
+        )
     elif found.can_delete:
         message = storage.env._("A probe was written, read back, listed and deleted.")
     else:
@@ -38,5 +59,5 @@ def show_test(storage, error, found):
     return notification(
         storage.env._("The test failed") if error else storage.env._("It works"),
         message,
-        "danger" if error else "success",
+        "danger" if error else "success" if found.can_list else "warning",
     )

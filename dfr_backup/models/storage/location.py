@@ -29,7 +29,7 @@ def _canonical_address(storage):
 
 def _canonical_folder(storage, name):
     folder = str(storage[name] or "").strip()
-    if name == storage._directory_field():
+    if name == _directory_field(storage):
         return os.path.realpath(folder)
     return posixpath.normpath(folder.rstrip("/") or ".")
 
@@ -99,7 +99,7 @@ def _welcome(storage, place_id):
 
 
 def near_directory(storage):
-    return storage[storage._directory_field()] or "/"
+    return storage[_directory_field(storage)] or "/"
 
 
 def warning_of(storage):
@@ -124,3 +124,9 @@ def sharing_in_words(storage):
         "this database, select it in the plan instead of this one, and keep this "
         "one until its last backup has expired."
     )
+
+
+def _directory_field(storage):
+    """Return the field that is a directory of this server, "" for none."""
+    kind = storage._kind()
+    return kind.field(kind.directory)

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import Cancelled, EngineError
+from .errors import cause_code
 from .link import Link
+
+# what a server answers that has no rules for a bucket
+NO_RULES = {"NoSuchLifecycleConfiguration", "NoSuchLifecycle"}
 
 # where an object cannot be read before somebody has brought it back
 ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
@@ -16,21 +20,25 @@ class Lifecycle:
     """The rules of a bucket for what is below our prefix. ``takes_away``: one deletes
     objects, or moves them to an archive, ``expires_after`` days after they were stored
     (None: it never deletes by age). ``clears_versions``: one deletes old versions of
-    what was deleted."""
+    what was deleted. Where they are not ``known``, there may be any."""
 
     takes_away: bool = False
     expires_after: int | None = None
     clears_versions: bool = False
+    known: bool = True
 
 
 def lifecycle_of(link: Link) -> Lifecycle:
-    """Return what the rules do; nothing where the credentials may not know."""
+    """Return what the rules do. They are not known where the credentials may not read
+    them, nor where the server does not know the question: rules may have been set in
+    its own pages, as at Backblaze, and a rule that is not noticed takes what newer
+    backups need."""
     try:
         found = link.call("get_bucket_lifecycle_configuration").get("Rules") or ()
     except Cancelled:
         raise
-    except EngineError:  # there are none, or nobody tells
-        return Lifecycle()
+    except EngineError as error:
+        return Lifecycle(known=cause_code(error) in NO_RULES)
     rules = [
         rule
         for rule in found

@@ -26,10 +26,14 @@ class ObjectLock:
 
     def new(self, periods: float = 1.0) -> Lock | None:
         """Return what an object gets that is locked now, None where none is."""
+        return self.lasting(timedelta(days=self._config.lock_days) * periods)
+
+    def lasting(self, duration: timedelta) -> Lock | None:
+        """Return such a lock of another duration, None where nothing is locked."""
         if not self._config.lock_mode:
             return None
-        until = _now() + SECOND + timedelta(days=self._config.lock_days) * periods
-        return Lock(until.replace(microsecond=0), self._config.lock_mode == FIRM)
+        until = (_now() + SECOND + duration).replace(microsecond=0)
+        return Lock(until, self._config.lock_mode == FIRM)
 
     def parameters(self) -> dict[str, Any]:
         """Return what locks a new object, {} where none is to be locked."""

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -18,7 +19,6 @@ from ...errors import EngineError, PermanentError
 from ...errors.s3 import (
     EndlessList,
     NotInBucket,
-    NotListed,
     ReadsBackDifferent,
 )
 from ...errors.storage import CopyMissing, LockRefused
@@ -42,28 +42,11 @@ from .errors import EXISTS, cause_code, is_denied, is_missing, is_protected
 from .lifecycle import lifecycle_of, locks_by_default
 from .link import MOST_PAGES, Link, require_boto3, utc
 from .lock import ObjectLock
+from .probe import extends_locks, is_listed, notes_of
 from .proof import fingerprint, proves
 from .upload import Upload, abort, open_uploads
 
 CHECKSUM_RIGHT = _("The checksum that the server computed on receipt is correct.")
-MAY_NOT_DELETE = _(
-    "Deleting is not allowed: what is too old must be deleted by the bucket itself."
-)
-KEEPS_VERSIONS = _(
-    "The bucket keeps old versions: a lifecycle rule must remove those of deleted "
-    "backups, or they take space for ever."
-)
-TAKES_AWAY = _(
-    "A lifecycle rule of the bucket deletes old objects, or moves them to an archive: "
-    "backups disappear too, whatever the plan says, and none can be incremental."
-)
-LOCKS_BY_DEFAULT = _(
-    "The bucket has a default retention: it locks all objects, also those that the "
-    "plan would delete. Remove it, and choose Object Lock here instead."
-)
-MAY_NOT_LIST_UPLOADS = _(
-    "Open uploads may not be listed: an interrupted upload begins anew."
-)
 LONGEST_LINK = 7 * 24 * 3600  # seconds: a signature is not valid for longer
 
 
@@ -250,12 +233,12 @@ class S3Storage(StorageKind):
                 raise
 
     def _probe(self, key: str) -> Capabilities:
-        token = secrets.token_bytes(1024)
+        token, name = secrets.token_bytes(1024), self._name(key)
         # without a lock of its own, so that it can be deleted again
         answer = self._send(token, key, self._encryption())
         try:
             self._require_intact(key, token)
-            self._require_listed(key)
+            can_list = is_listed(self._link, name)
         except EngineError:
             with contextlib.suppress(EngineError):
                 self.delete(key)
@@ -263,13 +246,23 @@ class S3Storage(StorageKind):
         can_delete = self._deletes(key)
         lifecycle = lifecycle_of(self._link)
         piles_up = bool(answer.get("VersionId")) and not lifecycle.clears_versions
-        notes = [*self._notes(can_delete, piles_up)]
-        if lifecycle.takes_away:
-            notes.append(Message(TAKES_AWAY))
-        if locks_by_default(self._link):
-            notes.append(Message(LOCKS_BY_DEFAULT))
-        days = lifecycle.expires_after
-        return Capabilities(can_delete, lifecycle.takes_away, tuple(notes), days)
+        found = Capabilities(
+            can_delete,
+            lifecycle.takes_away,
+            expires_after=lifecycle.expires_after,
+            can_list=can_list,
+            rules_unknown=not lifecycle.known,
+            locks_by_default=locks_by_default(self._link)
+            # nobody else has locked what was stored without a lock
+            or (not can_delete and self._lock.of(name) is not None),
+            extends_locks=self._extends_locks(key) if can_delete else None,
+        )
+        notes = notes_of(found, piles_up, self._link, self.location(""))
+        return replace(found, notes=tuple(notes))
+
+    def _extends_locks(self, key: str) -> bool | None:
+        put = partial(self._send, b"", key, self._encryption())
+        return extends_locks(self._link, self._lock, self._name(key), put)
 
     def _download_url(
         self, key: str, filename: str, seconds: int, sha256: str
@@ -351,29 +344,6 @@ class S3Storage(StorageKind):
         with self.open(key) as stream:
             if stream.read() != token:
                 raise ReadsBackDifferent(bucket=self._config.place)
-
-    def _require_listed(self, key: str) -> None:
-        if key not in {found.key for found in self._listed_like(key)}:
-            raise NotListed(bucket=self._config.place)
-
-    def _listed_like(self, key: str) -> Iterator[StoredObject]:
-        answer = self._link.call(
-            "list_objects_v2", Prefix=self._name(key), Delimiter="/"
-        )
-        for one in answer.get("Contents", []):
-            name = one["Key"][len(self._config.folder) :]
-            yield StoredObject(name, one["Size"], utc(one["LastModified"]))
-
-    def _notes(self, can_delete: bool, piles_up: bool) -> Iterator[Message]:
-        if not can_delete:
-            yield Message(MAY_NOT_DELETE)
-        if piles_up:
-            yield Message(KEEPS_VERSIONS)
-        try:
-            next(open_uploads(self._link, self._name("x")), None)
-        except EngineError as error:
-            if is_denied(error):
-                yield Message(MAY_NOT_LIST_UPLOADS)
 
 
 def _entries(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
