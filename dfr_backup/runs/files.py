@@ -187,6 +187,8 @@ class FilesRun(StoringRun):
             self.context.packs.note_lock_refused(storage)
             raise
         self.context.packs.note_needs(storage, job.archive_name, packed.uses)
+        if self._packs.has_rewritten(storage):
+            self.context.packs.note_rewritten(storage)
         return content, {"packs": len(packed.uses), "new_size": packed.new_bytes}
 
     def verify(self, progress: Progress, storage: StorageRecord) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any, cast
 
 from ..engine.archive.writer import ArchiveWriter
 from ..engine.catalog.scan import read_sidecar
@@ -23,7 +24,7 @@ from ..engine.packs.following import follow
 from ..engine.packs.maker import PUTTING, Making, remove_parts
 from ..engine.packs.packing import Packed, Packing
 from ..engine.packs.reading import StoredBackup, open_backup
-from ..engine.packs.terms import TERMS
+from ..engine.packs.terms import REWRITE, Terms
 from ..engine.progress import Progress
 from ..engine.sources.filestore import Attachment, FilestoreReport
 from ..engine.untrusted import parse_json
@@ -45,6 +46,7 @@ class PackedFiles:
         self._job = context.job
         self._work = context.files.work_path()
         self._list = self._work / PACKED_LIST
+        self._terms: dict[int, Terms] = {}  # of what was packed, by storage
 
     @property
     def content(self) -> Content:
@@ -163,6 +165,7 @@ class PackedFiles:
     def _pack(self, storage: StorageRecord, pack: Callable[[Making], Packed]) -> Packed:
         """Pack for a storage. A pack whose name is taken, by a condemned one of the
         same files perhaps, gets another one by another time in it."""
+        self._terms[storage.id] = self._context.packs.terms(storage)
         for later in range(NAME_TRIES):
             with contextlib.suppress(PackNameTaken):
                 return pack(self._making(storage, later))
@@ -175,7 +178,7 @@ class PackedFiles:
         return Making(
             place,
             packs.owner(storage),
-            TERMS,
+            self._terms[storage.id],
             self._folder_of(storage),
             lambda: datetime.now(timezone.utc) + offset,
             place.storage.retries,
@@ -219,18 +222,27 @@ class PackedFiles:
             "content": packed.content.to_json(),
             "new": [packed.new_files, packed.new_bytes],
             "uses": [use.to_json() for use in packed.uses],
+            "rewritten": self._terms.get(storage.id) == REWRITE,
         }
         data = json.dumps(about).encode()
         write_private(self._note_of(storage), data, over=True)
 
     def _kept(self, storage: StorageRecord) -> Packed | None:
         """Return what was written down, None when that is not what is wanted now."""
-        try:
-            about = parse_json(self._note_of(storage).read_bytes())
-        except (OSError, ValueError):
-            return None
-        if about["keys"] != self.mark:
+        about = self._noted(storage)
+        if about is None or about["keys"] != self.mark:
             return None
         found = Content.from_json(about["content"])
         uses = tuple(map(PackUse.from_json, about["uses"]))
         return Packed(uses, found, FilestoreReport(), *about["new"])
+
+    def has_rewritten(self, storage: StorageRecord) -> bool:
+        """Tell whether packs that are needed in part were made anew there."""
+        return bool((self._noted(storage) or {}).get("rewritten"))
+
+    def _noted(self, storage: StorageRecord) -> dict[str, Any] | None:
+        try:
+            found = parse_json(self._note_of(storage).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return cast("dict[str, Any]", found)

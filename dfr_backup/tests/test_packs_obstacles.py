@@ -4,6 +4,7 @@ incremental there, and what ends it."""
 import zipfile
 from unittest.mock import patch
 
+from odoo.exceptions import AccessError
 from odoo.tests import Form, new_test_user, tagged
 
 from ..engine.errors.local import NoPermission
@@ -16,6 +17,7 @@ from ..engine.errors.packs import (
     TakesAway,
 )
 from ..engine.manifest.names import FILESTORE
+from ..engine.packs.terms import REWRITE, TERMS
 from ..engine.storages.base import Capabilities
 from ..engine.storages.local.storage import LocalStorage
 from ..models.engine_messages import format_error
@@ -25,7 +27,7 @@ from .archives import store_fname
 from .common import BackupCase
 from .incremental import IncrementalCase
 
-ONE = b"one" * 1000
+ONE, TWO, THREE = b"one" * 1000, b"two" * 1000, b"three" * 500
 
 
 def refuse_list(storage):
@@ -172,3 +174,51 @@ class TestRunsWithoutAList(IncrementalCase):
         self.assertTrue(before.incremental)
         self.storage.action_test()
         self.assertTrue(self.backup(ONE).incremental)
+
+
+@tagged("post_install", "-at_install")
+class TestRewriting(IncrementalCase):
+    def terms(self):
+        return self.run_now()._run_context().packs.terms(self.storage)
+
+    def test_only_managers_ask_for_it(self):
+        user = new_test_user(self.env, "u", groups="dfr_backup.group_viewer")
+        with self.assertRaises(AccessError):
+            self.storage.with_user(user).action_rewrite()
+        manager = new_test_user(self.env, "m", groups="dfr_backup.group_manager")
+        self.storage.with_user(manager).action_rewrite()
+        self.assertTrue(self.storage.rewrite_packs)
+        self.assertEqual(self.terms(), REWRITE)
+        self.storage.with_user(manager).rewrite_packs = False
+        self.assertEqual(self.terms(), TERMS)
+
+    def test_the_next_run_rewrites_and_no_other(self):
+        first = self.backup(ONE, TWO, THREE)
+        self.assertEqual(self.backup(ONE, TWO).new_size, 0)
+        self.storage.action_rewrite()
+        second = self.backup(ONE, TWO)
+        self.assertGreater(second.new_size, 0)
+        self.assertEqual((second.packs, second.packed_size), (1, 6000))
+        self.assertFalse(self.storage.rewrite_packs)
+        third = self.backup(ONE, TWO)
+        self.assertEqual((third.packs, third.new_size), (1, 0))
+        self.assertEqual(first.state, "verified")
+        self.assertEqual(len(self.packs()), 2)
+
+    def test_complete_backup_leaves_it_to_the_next_incremental_one(self):
+        self.backup(ONE)
+        self.storage.action_rewrite()
+        self.plan.incremental = False
+        self.backup(ONE)
+        self.assertTrue(self.storage.rewrite_packs)
+
+    def test_it_needs_the_room_of_what_it_stores_again(self):
+        self.backup(ONE, TWO, THREE)
+        copy = self.backup(ONE, TWO)
+        packs = self.run_now()._run_context().packs
+        stored = int(copy.packed_size)
+        self.assertEqual(packs.new_bytes(self.storage, stored + 5), 5)
+        self.storage.action_rewrite()
+        again = packs.new_bytes(self.storage, stored + 5)
+        (pack,) = self.packs()
+        self.assertEqual(again, min(stored + 5, 5 + pack.stat().st_size))

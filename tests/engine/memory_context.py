@@ -20,6 +20,7 @@ from dfr_backup.engine.manifest.signature import Signer
 from dfr_backup.engine.packs.content import summed
 from dfr_backup.engine.packs.freeing import remember
 from dfr_backup.engine.packs.owner import Owner, Place
+from dfr_backup.engine.packs.terms import REWRITE, TERMS
 from dfr_backup.engine.policy.outcome import StepOutcome
 from dfr_backup.engine.policy.supervision import MAX_ATTEMPTS
 from dfr_backup.engine.postgres.connection import Connection
@@ -550,6 +551,7 @@ class Packs(Part):
         self.unneeded = {}
         self.lock_refused = set()
         self.not_listed = set()
+        self.rewriting = set()
 
     def obstacle(self):
         if self.not_listed:
@@ -561,6 +563,12 @@ class Packs(Part):
 
     def note_needs(self, storage, key, uses):
         remember(self.index(storage), key, uses)
+
+    def terms(self, storage):
+        return REWRITE if storage in self.rewriting else TERMS
+
+    def note_rewritten(self, storage):
+        self.rewriting.remove(storage)
 
     def note_not_listed(self, storage):
         self.not_listed.add(storage)

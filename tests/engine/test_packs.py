@@ -53,7 +53,7 @@ from dfr_backup.engine.packs.names import condemned_key, pack_key
 from dfr_backup.engine.packs.owner import PackEncryption
 from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.packs.sidecar import PackSidecar
-from dfr_backup.engine.packs.terms import Terms
+from dfr_backup.engine.packs.terms import REWRITE, Terms
 from dfr_backup.engine.progress import Progress
 from dfr_backup.engine.sources.filestore import ROOM
 
@@ -492,6 +492,57 @@ def test_many_small_packs_become_one(server, storage):
     names.append(server.write(b"b"))
     assert again(server, storage, names) == 5
     assert again(server, storage, names) == 0
+
+
+def test_rewriting_leaves_packs_as_they_would_be_made_today(server, storage):
+    server.terms = Terms(pack_files=10)
+    names = sorted(server.write(b"a" * 1000 + bytes([n])) for n in range(40))
+    first, _packed = server.backup(names)
+    left = [name for number, name in enumerate(names) if number < 20 or number % 10]
+    assert again(server, storage, left) == 0  # none of them is thin
+    before = packs_in(storage)
+    server.terms = replace(REWRITE, pack_files=10, small_bytes=0)
+    assert again(server, storage, left) == 18  # of the two packs that lack one each
+    made = packs_in(storage) - before
+    assert len(made) == 2
+    server.terms = Terms(pack_files=10)
+    storage.pass_time(days=1)
+    key, packed = server.backup(left)
+    assert packed.new_files == 0
+    assert made <= {use.key for use in packed.uses}  # and not the old ones again
+    assert all(use.wanted is None for use in packed.uses)
+    for backup, files in ((first, names), (key, left)):
+        assert restored(storage, backup) == expected(server, files)
+
+
+def test_rewriting_makes_one_pack_of_small_ones(server, storage):
+    names = []
+    for number in range(3):
+        names.append(server.write(b"a" * (number + 1)))
+        assert again(server, storage, names) == 1
+    server.terms = REWRITE
+    assert again(server, storage, names) == 3
+    assert again(server, storage, names) == 0
+
+
+@pytest.mark.parametrize("how", ["missing", "cut"])
+def test_rewriting_keeps_what_only_a_pack_has(server, storage, how):
+    """Nobody can store it anew, and the backup needs it."""
+    server.terms = Terms(pack_files=20)
+    names = sorted(server.write(b"a" * 1000 + bytes([n])) for n in range(10))
+    server.backup(names)
+    lost, content = names[3], (server.root / names[3]).read_bytes()
+    if how == "missing":
+        (server.root / lost).unlink()
+    else:
+        (server.root / lost).write_bytes(content[:10])
+    server.terms = replace(REWRITE, small_bytes=0)
+    storage.pass_time(days=1)
+    key, packed = server.backup(names[:9])
+    assert packed.new_files == 8
+    assert packed.report.missing_count + packed.report.damaged_count == 1
+    (server.root / lost).write_bytes(content)
+    assert restored(storage, key) == expected(server, names[:9])
 
 
 # === READING === #

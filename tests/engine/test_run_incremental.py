@@ -38,6 +38,7 @@ from dfr_backup.engine.manifest.names import (
 from dfr_backup.engine.packs.maker import PUTTING
 from dfr_backup.engine.packs.names import condemned_key
 from dfr_backup.engine.packs.owner import PackEncryption
+from dfr_backup.engine.packs.packing import Packing
 from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.packs.readings import DAY, Readings
 from dfr_backup.engine.packs.readings import FILE as READINGS
@@ -376,6 +377,49 @@ def test_a_storage_that_is_broken_is_not_one_that_may_not_be_listed(
     assert incremental.job.perform() == "partial"
     assert not incremental.packs.not_listed
     assert incremental.job.run_state.incremental
+
+
+def test_packs_are_rewritten_once(incremental, storages):
+    """By the run that has stored its backup; one that fails leaves it to the next."""
+    assert incremental.job.perform() == "success"
+    before = [packs_of(storage) for storage in storages]
+    run_sql(incremental.name_of_database, "DELETE FROM ir_attachment WHERE id = 0")
+    second = another(incremental, storages)
+    second.packs.rewriting = set(storages)
+    storages[1].broken = DirectoryMissing(folder="/gone")
+    assert second.job.perform() == "partial"
+    assert second.packs.rewriting == {storages[1]}
+    storages[1].broken = None
+    reset(second.job)
+    assert second.job.perform() == "success"
+    assert second.packs.rewriting == set()
+    third = another(incremental, storages)
+    assert third.job.perform() == "success"
+    assert [copy.new_size for copy in third.job.copy_ids] == [0, 0]
+    for job in (second.job, third.job):
+        for storage, known in zip(storages, before, strict=True):
+            sidecar = sidecar_key(job.archive_name)
+            used = read_sidecar(storage._get_storage(), sidecar).packs
+            assert {use.key for use in used}.isdisjoint(known)
+            assert all(use.wanted is None for use in used)
+            assert is_whole(storage, job, FILES[1:])
+
+
+def test_what_is_asked_meanwhile_is_left_to_the_next_run(
+    incremental, storages, monkeypatch
+):
+    assert incremental.job.perform() == "success"
+    second, pack = another(incremental, storages), Packing.pack
+
+    def pack_and_ask(*arguments):
+        packed = pack(*arguments)
+        monkeypatch.undo()
+        second.packs.rewriting = set(storages)
+        return packed
+
+    monkeypatch.setattr(Packing, "pack", pack_and_ask)
+    assert second.job.perform() == "success", second.job.states
+    assert second.packs.rewriting == {storages[0]}  # the other one was packed later
 
 
 def test_a_lost_index_costs_nothing(incremental, storages):

@@ -70,6 +70,8 @@ def choose_thin(
     files = [pack.about.files for pack in packs]
     over = beyond_bits(weights, files, terms)
     thin = thin_among(weights, terms) | over
+    if any(pack.used < pack.wanted for pack in weights):
+        thin |= replaced_among(match(attachments(), packs), weights)
     if not thin:
         return thin, thin
     return thin, over | _affordable(match(attachments(), packs), weights, thin, terms)
@@ -99,6 +101,20 @@ def thin_among(weights: Sequence[Weight], terms: Terms) -> frozenset[int]:
         if pack.wanted < pack.stored * terms.thin_part
     }
     return frozenset(thin | small)
+
+
+def replaced_among(
+    matches: Iterable[tuple[Attachment, tuple[Found, ...]]], weights: Sequence[Weight]
+) -> frozenset[int]:
+    """Return the numbers of the packs of which a part is wanted, each file of which is
+    in another pack as well of which a larger part is: they were rewritten."""
+    parts = [pack.wanted / pack.stored if pack.stored else 1.0 for pack in weights]
+    needed: set[int] = set()
+    for _attachment, places in matches:
+        most = max((parts[place.pack] for place in places), default=0.0)
+        needed.update(p.pack for p in places if parts[p.pack] == most)
+    partly = {n for n, pack in enumerate(weights) if 0 < pack.wanted < pack.stored}
+    return frozenset(partly - needed)
 
 
 def beyond_bits(

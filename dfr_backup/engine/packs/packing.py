@@ -146,6 +146,8 @@ class _Choice:
         thin, unused = choose_thin(attachments, packs, terms)
         for attachment, places in match(attachments(), packs):
             place = best(places, thin, unused)
+            if place is None and places and _is_lost(root, attachment, places[0]):
+                place = places[0]  # it cannot be stored anew
             is_own = FILESTORE + attachment.store_fname in in_own
             if place is None or is_own or not _is_held(root, attachment, place, found):
                 yield attachment
@@ -176,6 +178,16 @@ def _is_held(
     if status.st_size != place.size:
         report.note("damaged", attachment)
     return True
+
+
+def _is_lost(root: Path, attachment: Attachment, place: Found) -> bool:
+    """Tell whether the filestore lacks a file that a pack has, or has it with another
+    size."""
+    try:
+        status = os.lstat(f"{root}/{attachment.store_fname}")
+    except OSError as error:
+        return error.errno in ABSENT
+    return status.st_size != place.size
 
 
 def _joined(found: FilestoreReport, packed: FilestoreReport) -> FilestoreReport:

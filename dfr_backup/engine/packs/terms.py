@@ -1,7 +1,7 @@
 """The numbers of packs: how large they are, when they are made anew, how long they are
 kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 
@@ -37,3 +37,6 @@ class Terms:
 
 
 TERMS = Terms()
+# of a run that rewrites packs: it stores anew what it needs of each of which a part is
+# not needed, and of small ones, so that its packs are those that would be made today
+REWRITE = replace(TERMS, thin_part=1.0, most_small=1, rewrite_part=1.0)

@@ -4,8 +4,9 @@ encrypted."""
 import contextlib
 
 from ... import odoo_config
-from ...engine.packs.freeing import forget_others, remember
+from ...engine.packs.freeing import forget_others, remember, remembered
 from ...engine.packs.owner import PackEncryption, Place
+from ...engine.packs.terms import REWRITE, TERMS
 from ...engine.progress import Progress
 from ..copy.states import PRESENT_STATES
 from ..plan.incremental import obstacle_of, passphrase_mark
@@ -65,6 +66,14 @@ class Packs(Part):
         """Write down what no backup needs of a storage that was pruned just now."""
         pruning.note_unneeded(storage, packs)
 
+    def terms(self, storage):
+        """Return the numbers of packs in a storage, for this run."""
+        return REWRITE if storage.rewrite_packs else TERMS
+
+    def note_rewritten(self, storage):
+        """Let the next runs make packs in a storage as usual again."""
+        self.job._persist(storage, {"rewrite_packs": False})
+
     def note_not_listed(self, storage):
         """Let the backups in a storage be complete, until it is tested."""
         self.job._persist(storage, {"can_list": False})
@@ -84,10 +93,19 @@ class Packs(Part):
         return PackEncryption.for_recipients(key)
 
     def new_bytes(self, storage, files):
-        """Return about how many of the bytes of all attachments a storage does not
-        have yet: those that have come since its last incremental backup."""
+        """Return about how many bytes of attachments a run stores in a storage, rather
+        too many: those that have come since its last incremental backup, and where
+        packs are rewritten, all of those that it needs in part."""
         here = [("storage_id", "=", storage.id), ("state", "in", PRESENT_STATES)]
         last = self.job.env["backup.copy"].search(
             [*here, ("incremental", "=", True)], limit=1
         )
-        return max(0, files - int(last.packed_size))
+        new = max(0, files - int(last.packed_size))
+        if not storage.rewrite_packs:
+            return new
+        uses = last and remembered(self.index(storage), last.key)
+        if not uses:
+            return files
+        small = REWRITE.small_bytes
+        again = [u.size for u in uses if u.wanted is not None or u.size < small]
+        return min(files, new + sum(again))

@@ -172,10 +172,16 @@ class BackupStorage(models.Model):
         help="It did not extend an Object Lock when it was last asked: its backups are "
         "complete until it is tested again.",
     )
+    rewrite_packs = fields.Boolean(
+        "Rewrite at the Next Backup",
+        copy=False,
+        help="The next incremental backup stores again what it needs of packs of which "
+        "a part is no longer needed, or that are small.",
+    )
     free_space = fields.Float(digits=(20, 0), readonly=True, copy=False)
     space_at = fields.Datetime("Free Space As Of", readonly=True, copy=False)
     health = fields.Selection(
-        STATES, compute="_compute_health", search="_search_health", string="State"
+        STATES, compute="_compute_health", search=search_health, string="State"
     )
     health_at = fields.Datetime(compute="_compute_health", string="Last Used")
     last_scan = fields.Datetime(readonly=True, copy=False)
@@ -224,9 +230,6 @@ class BackupStorage(models.Model):
         for storage in self:
             storage.health = found[storage]["state"]
             storage.health_at = found[storage]["at"]
-
-    def _search_health(self, operator, value):
-        return search_health(self, operator, value)
 
     @api.depends("owner_uuid")
     def _compute_is_foreign(self):
@@ -453,6 +456,20 @@ class BackupStorage(models.Model):
         self.env["backup.job"]._check_manager()
         self.ensure_one()
         return self.env["backup.prune.wizard"]._open(self)
+
+    def action_rewrite(self):
+        """Let the next incremental backup make packs anew of which a part is no longer
+        needed."""
+        self.env["backup.job"]._check_manager()
+        self.sudo().rewrite_packs = True
+        return notification(
+            self.env._("The next incremental backup rewrites the packs."),
+            self.env._(
+                "The old ones are deleted by later prunes, once no backup that is kept "
+                "needs them."
+            ),
+            "success",
+        )
 
     @asks_password
     def action_give_up_lost(self):
