@@ -213,11 +213,21 @@ class TestSizes(IncrementalCase):
         self.assertEqual(card["size"], copy.size)
         self.assertEqual(card["packs_size"], packs)
         self.assertEqual(card["unneeded_size"], 5)
+        self.assertEqual(card["new_size"], copy.size + copy.new_size)
+        self.assertEqual(card["plan"], self.plan.id)
         self.storage.write({"packs_size": 0, "unneeded_size": 0})
         self.perform(
             self.env["backup.job"].browse(self.storage.action_scan()["res_id"])
         )
         self.assertEqual(self.storage.packs_size, packs)
+
+    def test_storage_tells_what_the_last_backup_has_added(self):
+        self.backup(ONE, TWO)
+        last = self.backup(ONE, TWO)
+        self.assertEqual(last.new_size, 0)
+        self.assertEqual(self.card()["new_size"], last.size)
+        self.plan.active = False
+        self.assertFalse(self.card()["plan"])
 
     def test_others_are_told_the_whole_size(self):
         copy = self.backup(ONE, TWO)

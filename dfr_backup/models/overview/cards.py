@@ -110,6 +110,7 @@ def storage_cards(env, healths, forecasts):
     used = env["backup.plan"].search([("active", "=", True)]).storage_ids
     lost = [("state", "=", "missing"), ("storage_id", "in", [s.id for s in healths])]
     missing = dict(env["backup.copy"]._read_group(lost, ["storage_id"], ["__count"]))
+    newest = _newest_incremental(env)
     return [
         {
             "id": storage.id,
@@ -121,6 +122,7 @@ def storage_cards(env, healths, forecasts):
             "missing": missing.get(storage, 0),
             "packs_size": storage.packs_size,
             "unneeded_size": storage.unneeded_size,
+            **_new_in(newest.get(storage)),
             "free": storage.free_space if storage.space_at else None,
             "used": storage in used,
             **health,
@@ -128,6 +130,25 @@ def storage_cards(env, healths, forecasts):
         }
         for storage, health in healths.items()
     ]
+
+
+def _newest_incremental(env):
+    """Return the newest incremental backup that a run has stored, by storage."""
+    stored = [("origin", "=", "run"), ("state", "in", PRESENT_STATES)]
+    found = env["backup.copy"]._read_group(
+        [("incremental", "=", True), *stored], ["storage_id"], ["id:max"]
+    )
+    copies = env["backup.copy"].browse(number for _storage, number in found)
+    return {copy.storage_id: copy for copy in copies}
+
+
+def _new_in(copy):
+    """Return how much a backup has added to its storage, and the plan whose form says
+    what its retention would free."""
+    if not copy:
+        return {"new_size": 0, "plan": False}
+    plan = copy.plan_id.filtered("active").id
+    return {"new_size": copy.size + copy.new_size, "plan": plan}
 
 
 def storage_healths(env):

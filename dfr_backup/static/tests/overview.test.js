@@ -31,6 +31,8 @@ function storage(values) {
         missing: 0,
         packs_size: 0,
         unneeded_size: 0,
+        new_size: 0,
+        plan: false,
         free: null,
         used: true,
         state: "used",
@@ -44,7 +46,11 @@ function storage(values) {
 
 function mountStorage(values) {
     return mountWithCleanup(StorageCard, {
-        props: {storage: storage(values), onOpen: () => expect.step("open")},
+        props: {
+            storage: storage(values),
+            onOpen: () => expect.step("open"),
+            onOpenPlan: () => expect.step("plan"),
+        },
     });
 }
 
@@ -77,6 +83,19 @@ test("the attachments in packs count where room is told", async () => {
     expect(".o_backup_storage").toHaveText(/10\.0 MiB.*50\.0 MiB.*5\.0 MiB/);
     expect(".progress").toHaveAttribute("aria-valuenow", "60");
     expect(".o_backup_forecast").toHaveText(/80\.0 MiB/);
+});
+
+test("a storage says what the last backup has added", async () => {
+    await mountStorage({packs_size: 50 * MIB, new_size: 3 * MIB, plan: 7});
+    expect(".o_backup_storage").toHaveText(/50\.0 MiB.*3\.0 MiB/);
+    await click("button[name='action_open_retention']");
+    expect.verifySteps(["plan"]);
+});
+
+test("a storage without incremental backups has nothing to say of them", async () => {
+    await mountStorage({});
+    expect("button[name='action_open_retention']").toHaveCount(0);
+    expect(".o_backup_storage").not.toHaveText(/0 B/);
 });
 
 test("a storage never holds less than nothing", async () => {

@@ -6,7 +6,7 @@ import {ago, ICONS} from "./looks";
 /** Where backups are kept: how full, and whether it works. */
 export class StorageCard extends Component {
     static template = "dfr_backup.StorageCard";
-    static props = {storage: Object, onOpen: Function};
+    static props = {storage: Object, onOpen: Function, onOpenPlan: Function};
 
     setup() {
         this.icons = ICONS;
@@ -20,17 +20,20 @@ export class StorageCard extends Component {
         ].join(" · ");
     }
 
-    /** "Backups: 7, 1.2 GiB · Missing: 1 · Attachments: 48.0 GiB · No longer needed: 300.0 MiB" */
+    /** "Backups: 7, 1.2 GiB · Missing: 1 · Attachments: 48.0 GiB · New in the last backup: 4.1 GiB · No longer needed: 300.0 MiB" */
     get content() {
-        const {count, size, missing, packs_size, unneeded_size} = this.props.storage;
+        const {count, size, missing, packs_size, new_size, unneeded_size} =
+            this.props.storage;
         const lost = missing && _t("Missing: %s", missing);
         const shared = packs_size && _t("Attachments: %s", formatBytes(packs_size));
+        const added =
+            new_size && _t("New in the last backup: %s", formatBytes(new_size));
         const rest =
             unneeded_size && _t("No longer needed: %s", formatBytes(unneeded_size));
         const backups = count
             ? _t("Backups: %(count)s, %(size)s", {count, size: formatBytes(size)})
             : !lost && _t("No backup yet");
-        return [backups, lost, shared, rest].filter(Boolean).join(" · ");
+        return [backups, lost, shared, added, rest].filter(Boolean).join(" · ");
     }
 
     get free() {
