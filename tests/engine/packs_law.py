@@ -4,24 +4,34 @@ at before it is done, with the truth beside it, which no server knows.
 
 * A sidecar is written when its archive is there, and when the last list has shown each
   pack that it names, not condemned.
-* A backup names packs of its own database only, and none that somebody has forged.
+* A backup names packs of its own database only, encrypted for exactly the present keys,
+  each listed with what describes it, and none that somebody has forged.
+* No pack is stored over another object.
 * A backup that has succeeded comes back as it was. One that has failed is not there.
 * Where the storage locks what it gets, all that a backup needs is locked as long as its
   sidecar.
-* Nobody deletes what a backup needs, nor a pack of another database; and nothing that
-  says something about a pack before the pack.
+* Nobody deletes what a backup needs, nor a pack of another database, nor one of which
+  somebody has changed what was signed; and nothing that says something about a pack
+  before the pack.
+* A pack is condemned when it is a day old, so that no run is about to name it. It is
+  deleted 48 hours by the storage's clock and two verified backups later, none of which
+  needs it. Neither is done while the storage does not list a backup of the catalogue.
 * A backup that nothing disturbs succeeds, at the latest by the second attempt; and in
   the end nothing is left that nobody needs (``packs_walk.Walk.finish``).
 """
 
 import hashlib
+import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from io import BytesIO
 
 from packs_world import SERVER_KEY, packs_in
 
 from dfr_backup.engine.catalog.scan import read_sidecar
+from dfr_backup.engine.encryption.files import open_decrypted, parse_identities
 from dfr_backup.engine.errors import EngineError
 from dfr_backup.engine.errors.packs import PackMalformed
 from dfr_backup.engine.manifest.names import (
@@ -31,12 +41,15 @@ from dfr_backup.engine.manifest.names import (
     sidecar_key,
 )
 from dfr_backup.engine.manifest.read import parse_sidecar
-from dfr_backup.engine.packs.names import CONDEMNATION, condemned_key
+from dfr_backup.engine.packs.names import CONDEMNATION, condemned_key, stem_of
 from dfr_backup.engine.packs.reading import open_backup
 from dfr_backup.engine.packs.sidecar import parse_pack_sidecar
 from dfr_backup.engine.storages.base import Lock, Storage
 
 RECENT = timedelta(hours=1)  # how late a list may be
+YOUNG = timedelta(hours=24)  # a pack that is not condemned yet
+GRACE = timedelta(hours=48)  # between the condemnation of a pack and its end
+VERIFIED = 2  # backups in that time, at least
 UNLOCKED = Lock(datetime.min.replace(tzinfo=timezone.utc))
 
 
@@ -58,6 +71,17 @@ def kind_of(key):
 
 
 @dataclass
+class Made:
+    """A pack as it was stored: its bytes, the key of its ``maker``'s identity, the
+    public ``keys`` that it is encrypted for, and how large its sidecar was."""
+
+    data: bytes
+    maker: str
+    keys: frozenset = frozenset()
+    described: int = 0
+
+
+@dataclass
 class Truth:
     """A stored backup: the names of its ``files``, the keys of its ``packs``."""
 
@@ -67,14 +91,18 @@ class Truth:
 
 @dataclass
 class Law:
-    """The truth about a storage. ``made``: what was stored as a pack, with the key of
-    its maker's identity; ``backups`` have succeeded; ``damaged`` are the objects that
-    the storage has lost or changed since, as they were; ``forged`` packs are right, but
-    for a signature of that key, or (None) not what they say."""
+    """The truth about a storage. ``pairs`` are all keys that packs may be encrypted
+    for; ``made``: what was stored as a pack; ``backups`` have succeeded; ``verified``
+    says of those that were read back, also after they were forgotten, when that was,
+    whose they are, and which packs they need; ``damaged`` are the objects that the
+    storage has lost or changed since, as they were; ``forged`` packs are right, but for
+    a signature of that key, or (None) not what they say."""
 
     storage: object
+    pairs: tuple = ()
     made: dict = field(default_factory=dict)
     backups: dict = field(default_factory=dict)
+    verified: dict = field(default_factory=dict)
     damaged: dict = field(default_factory=dict)
     forged: dict = field(default_factory=dict)
 
@@ -83,9 +111,32 @@ class Law:
     def putting(self, seat, key, data):
         kind = kind_of(key)
         if kind == "pack":
-            self.made[key] = data, seat.identity.key
+            if key in self.storage.objects:
+                raise Broken(f"{key} is stored over another one")
+            self.made[key] = Made(data, seat.identity.key, self._keys_of(data))
+        elif kind == "pack sidecar":
+            self.made[self._pack_of(key)].described = len(data)
+        elif kind == "condemnation":
+            self._condemning(seat, self._pack_of(key))
         elif kind == "sidecar":
             self._naming(seat, parse_sidecar(data, key))
+
+    def _pack_of(self, key):
+        """Return the pack that an object says something about."""
+        (pack,) = (made for made in self.made if stem_of(made) == stem_of(key))
+        return pack
+
+    def _keys_of(self, data):
+        """Return the public keys that a pack is encrypted for."""
+        return frozenset(
+            pair.public for pair in self.pairs if _opens(data, pair.private)
+        )
+
+    def _condemning(self, seat, key):
+        _data, modified = self.storage.objects.get(key, (None, None))
+        if modified and self.storage.now - modified < YOUNG:
+            raise Broken(f"{key} is condemned, and a run may be about to name it")
+        self._require_none_lost(seat, key)
 
     def _naming(self, seat, sidecar):
         archive = self.storage.objects.get(sidecar.key, (b"", None))[0]
@@ -94,19 +145,52 @@ class Law:
         for use in sidecar.packs:
             if self.forged.get(use.key, 0) in (None, seat.secret):
                 raise Broken(f"{use.key} is forged, and used")
-            if self.made[use.key][1] != seat.identity.key:
+            made = self.made[use.key]
+            if made.maker != seat.identity.key:
                 raise Broken(f"{use.key} is of another database, and used")
+            if made.keys != seat.keys:
+                raise Broken(f"{use.key} is encrypted for other keys, and used")
             if use.key not in seat.listed or condemned_key(use.key) in seat.listed:
                 raise Broken(f"{use.key} is named, and was not listed")
+            beside = seat.listed.get(sidecar_key(use.key))
+            if not beside or beside.size != made.described:
+                raise Broken(f"{use.key} is used without what describes it")
 
     def deleting(self, seat, key):
         if kind_of(key) == "pack" and key in self.storage.objects:
             self._require_own(seat, key)
+            if self.made[key].described or key not in seat.stored:
+                self._require_awaited(seat, key)  # not what it has failed to store
+                self._require_none_lost(seat, key)
         if kind_of(key) == "pack":
             self.require_unneeded(key)
-        about_pack = kind_of(key) in ("pack sidecar", "condemnation")
-        if about_pack and f"{key.rpartition('.')[0]}.zip" in self.storage.objects:
+        if self.is_about_pack(key) and self.has_pack(key):
             raise Broken(f"{key} is deleted before its pack")
+
+    def is_about_pack(self, key):
+        return kind_of(key) in ("pack sidecar", "condemnation")
+
+    def has_pack(self, key):
+        """Tell whether the pack is there that an object says something about."""
+        endings = (".zip", ".zip.age")
+        return any(f"{stem_of(key)}{end}" in self.storage.objects for end in endings)
+
+    def _require_awaited(self, seat, key):
+        _data, since = self.storage.objects.get(condemned_key(key), (None, None))
+        if since is None or self.storage.now - since < GRACE:
+            raise Broken(f"{key} is deleted too early")
+        later = [
+            backup
+            for backup, (moment, owner, packs) in self.verified.items()
+            if moment > since and owner == seat.identity.key and key not in packs
+        ]
+        if len(later) < VERIFIED:
+            raise Broken(f"{key} is deleted before {VERIFIED} verified backups")
+
+    def _require_none_lost(self, seat, key):
+        for backup in seat.catalogue:
+            if backup not in self.storage.objects or backup in seat.faults.hidden:
+                raise Broken(f"{key} is to be deleted, and {backup} is not listed")
 
     def _require_own(self, seat, key):
         if sidecar_key(key) not in seat.listed:
@@ -116,8 +200,12 @@ class Law:
             about = beside and parse_pack_sidecar(beside[0], sidecar_key(key))
         except PackMalformed:
             about = None
-        if about and key not in self.forged and self.made[key][1] != seat.identity.key:
+        is_own = self.made[key].maker == seat.identity.key
+        if about and key not in self.forged and not is_own:
             raise Broken(f"{key} is of another database, and deleted")
+        is_intact = sidecar_key(key) not in self.damaged
+        if is_intact and self.forged.get(key, 0) == seat.secret:
+            raise Broken(f"{key} was changed after it was signed, and is deleted")
 
     def require_unneeded(self, key):
         for backup, truth in self.backups.items():
@@ -134,6 +222,11 @@ class Law:
         self._require_there(key)
         if not self.damaged.keys() & set(packs):
             self.require_restored(key)
+
+    def is_verified(self, key, owner):
+        """A backup of that identity has succeeded, and was read back."""
+        moment = self.storage.objects[sidecar_key(key)][1]
+        self.verified[key] = moment, owner.key, self.backups[key].packs
 
     def failed(self, key):
         if sidecar_key(key) in self.storage.objects:
@@ -155,7 +248,7 @@ class Law:
     def _require_there(self, key):
         for pack in self.backups[key].packs:
             stored = self.storage.objects.get(pack, (None, None))[0]
-            if stored != self.made[pack][0] and pack not in self.damaged:
+            if stored != self.made[pack].data and pack not in self.damaged:
                 raise Broken(f"{key} needs {pack}, which is not there")
 
     def check(self):
@@ -186,7 +279,7 @@ class Law:
         names = set()
         try:
             sidecar = read_sidecar(self.storage, sidecar_key(key))
-            backup = open_backup(self.storage, sidecar)
+            backup = open_backup(self.storage, sidecar, self.identities)
             backup.require_content()
             for part in backup.parts:
                 with part.open() as opened:
@@ -207,6 +300,17 @@ class Law:
         digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
         if part.use and not entry.name.endswith(digest):
             raise Broken(f"{entry.name} has other content")
+
+    @cached_property
+    def identities(self):
+        return [key for pair in self.pairs for key in parse_identities(pair.private)]
+
+    def opened(self, key):
+        """Return a pack, as it was stored, as a zip."""
+        stream = BytesIO(self.made[key].data)
+        if self.made[key].keys:
+            stream = open_decrypted(stream, self.identities)
+        return zipfile.ZipFile(stream)
 
     # === WHAT THE STORAGE DOES === #
 
@@ -230,7 +334,7 @@ class Law:
         return sorted(
             key
             for key in packs_in(self.storage) - self._needed() - self.forged.keys()
-            if self.made[key][1] == identity.key
+            if self.made[key].maker == identity.key
             and (also_condemned or condemned_key(key) not in there)
             and (also_condemned or sidecar_key(key) in there)
         )
@@ -258,13 +362,16 @@ class Faults:
 
 
 class Seat(Storage):
-    """The storage, as one server uses it."""
+    """The storage, as one server uses it. ``keys`` are the public keys that it has to
+    encrypt for, ``catalogue`` the backups that it knows."""
 
     def __init__(self, storage, law, identity):
         self.storage = storage
         self.law = law
         self.identity = identity
         self.secret = SERVER_KEY
+        self.keys = frozenset()
+        self.catalogue = {}
         self.listed = {}
         self.lists = 0
         self.hidden = 0  # objects that were left out of lists
@@ -345,6 +452,14 @@ class Seat(Storage):
 
     def probe(self):
         return self.storage.probe()
+
+
+def _opens(data, private):
+    try:
+        open_decrypted(BytesIO(data), parse_identities(private))
+    except EngineError:
+        return False
+    return True
 
 
 def changed(data, at=None):

@@ -1,6 +1,5 @@
 """The rules that keep the laws of ``packs_law``, as data: in which function each
-stands, and what that is without it. The walk must miss each one, but for those that are
-there for another reason.
+stands, and what that is without it. The walk must miss each one.
 
     python tests/engine/packs_walk.py --rules [NAME]
 """
@@ -24,7 +23,7 @@ from dfr_backup.engine.packs.reading import StoredBackup
 class Rule:
     """A rule stands in the function ``what`` of a module or class, as the text
     ``old``: with ``new`` in its place, it is switched off. ``step`` is the kind of step
-    in which that is missed soonest; a rule that no law needs has a ``reason``."""
+    in which that is missed soonest."""
 
     name: str
     step: str
@@ -32,7 +31,6 @@ class Rule:
     what: str
     old: str
     new: str
-    reason: str = ""
 
     @contextmanager
     def switched_off(self):
@@ -67,7 +65,6 @@ RULES = [
         "_remembered",
         "if beside and own",
         "if own",
-        reason="a sidecar of another size is somebody else's: it is looked at again",
     ),
     Rule(
         "a pack of another size does not count",
@@ -76,6 +73,14 @@ RULES = [
         "_counts",
         "(about.key, about.size) == (stored.key, stored.size)",
         "True",
+    ),
+    Rule(
+        "a pack for other keys does not count",
+        "change_keys",
+        Index,
+        "_counts",
+        "return same and about.mark == self._mark",
+        "return same",
     ),
     Rule(
         "a damaged file of the index is not believed",
@@ -208,12 +213,11 @@ RULES = [
     ),
     Rule(
         "no object is stored over another one",
-        "race",
+        "at_once",
         PackMaker,
         "_key",
         "if {key, condemned_key(key)} & self._listing.objects.keys():",
         "if False:",
-        reason="storages may refuse it, and a condemned name stays condemned",
     ),
     # === LOCKS === #
     Rule(
@@ -234,12 +238,11 @@ RULES = [
     ),
     Rule(
         "the lock of another object says nothing",
-        "lose",
+        "move",
         locking,
         "_known",
         "if found and found.modified.timestamp() == modified:",
         "if True:",
-        reason="a copy of a bucket has the same objects, and no locks",
     ),
     Rule(
         "a backup is locked when it is sure that it stays",
@@ -377,7 +380,6 @@ RULES = [
         "_is_own",
         "or self._owner.forged(about.signature)",
         "",
-        reason="whoever can change it can delete it; but what it says is not believed",
     ),
     Rule(
         "what a kill has left is deleted",
@@ -394,25 +396,22 @@ RULES = [
         "_condemn",
         "if old and pack.since is None:",
         "if pack.since is None:",
-        reason="its backup would be stored for nothing",
     ),
     Rule(
         "two backups were stored since",
-        "week",
+        "prune",
         Prune,
         "_is_due",
         ">= self._terms.backups",
         ">= 0",
-        reason="a clock that jumps must not be all that a deletion waits for",
     ),
     Rule(
         "they were verified",
-        "week",
+        "doubt",
         Prune,
         "_backups_since",
         "sidecar.key in verified",
         "True",
-        reason="nobody has looked yet whether what they stored is right",
     ),
     Rule(
         "a backup of the catalogue has its archive",
@@ -421,7 +420,6 @@ RULES = [
         "require_listed",
         "and listing.has(copy.key, copy.size)",
         "",
-        reason="a storage that loses objects may have lost the sidecars of others",
     ),
     # === READING === #
     Rule(

@@ -168,6 +168,7 @@ class Server:
     encryption: object = None
     catalogue: dict = field(default_factory=dict)
     number: int = 0
+    verifies: bool = True  # what it stores
 
     def __post_init__(self):
         self.root = self.folder / "filestore"
@@ -266,7 +267,7 @@ class Server:
 
     def note(self, sidecar):
         about = sidecar.size, sidecar.file_sha256
-        self.catalogue[sidecar.key] = KnownCopy(sidecar.key, *about, verified=True)
+        self.catalogue[sidecar.key] = KnownCopy(sidecar.key, *about, self.verifies)
 
     def forget(self, key):
         self.storage.delete(sidecar_key(key))

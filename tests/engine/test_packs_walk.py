@@ -17,6 +17,8 @@ def test_laws_hold(tmp_path):
         "a backup of the catalogue is in the list",
         "the condemnation goes last",
         "packs are locked as long",
+        "a pack for other keys",
+        "they were verified",
     ],
 )
 def test_rule_is_missed(tmp_path, name):
