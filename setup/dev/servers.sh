@@ -115,9 +115,9 @@ restore_from_newer() {
     rm -rf "$ODOO_RC" "$pg_path"
 }
 
-line_by_hand() { # line_by_hand ARCHIVE DATABASE: the one of the page
+line_by_hand() { # line_by_hand ARCHIVE DATABASE: as the page has it
     local page=docs/containers.rst line
-    line=$(sed -n "s|^    \(unzip -p ARCHIVE\.zip .* -d NEWDB\)$|\1|p" "$page")
+    line=$(sed -n '/^    unzip -p ARCHIVE\.zip /,/ -d NEWDB$/p' "$page")
     [ -n "$line" ] || fail "$page says no more how a dump is loaded by hand"
     line=${line/ARCHIVE.zip/$1}
     echo "${line/NEWDB/$2}"

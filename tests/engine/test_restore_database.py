@@ -150,6 +150,35 @@ INSERT INTO backup_plan VALUES (true, now());
 INSERT INTO backup_job VALUES ('running'), ('success');
 INSERT INTO backup_step VALUES ('running'), ('pending'), ('success');
 """
+# as pg_dump 18 writes what inherits, on a server 18
+INHERITING = b"""
+CREATE TABLE public.parent (
+    id integer NOT NULL,
+    name text,
+    kind text
+);
+CREATE TABLE public.child (
+    CONSTRAINT "a NOT NULL b," NOT NULL name,
+    NOT NULL id,
+    size integer DEFAULT 1 NOT NULL
+)
+INHERITS (public.parent);
+CREATE TABLE public.bare (
+    NOT NULL id,
+    CONSTRAINT bare_name NOT NULL "name"
+)
+INHERITS (public.parent);
+CREATE TABLE public.last (
+    CONSTRAINT positive CHECK ((id > 0)),
+    NOT NULL id
+)
+INHERITS (public.parent);
+"""
+REQUIRED = """
+    SELECT attrelid::regclass::text, array_agg(attname::text ORDER BY attname)
+      FROM pg_attribute WHERE attrelid::regclass::text = ANY(%s)
+       AND attnotnull AND attnum > 0 GROUP BY 1
+"""
 FILES = [b"one" * 1000, b"two" * 50_000]
 
 
@@ -214,6 +243,19 @@ def loaded(database, dump, progress=None, **options):
 
 
 # === LOAD === #
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_inherits_is_required_as_in_the_dump_of_18(new_database, plain):
+    copy = new_database()
+    loaded(copy, INHERITING + END, plain=plain)
+    tables = ["parent", "child", "bare", "last"]
+    assert dict(run_sql(copy, REQUIRED, tables)) == {
+        "parent": ["id"],
+        "child": ["id", "name", "size"],
+        "bare": ["id", "name"],
+        "last": ["id"],
+    }
 
 
 @pytest.mark.parametrize("helpers", [1, 3])

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg2
 
 from .errors import load_error
+from .older_server import as_taken_by
 from .sql_stream import Rows, Statement
 
 
@@ -17,6 +18,8 @@ def execute_all(
     """Execute statements, in their order, in a psycopg2 session. One that is refused
     is left out where it is optional, or ``may_be_skipped(error, statement)`` says so.
     Raise LoadFailed, ServerLost."""
+    version = session.server_version
+    statements = [one for each in statements for one in as_taken_by(version, each)]
     with session.cursor() as cr:
         if len(statements) == 1 or not _execute_together(cr, statements):
             for statement in statements:
