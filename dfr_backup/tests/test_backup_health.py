@@ -283,7 +283,11 @@ class TestSwitchedOff(BackupCase):
 
     def test_a_runner_ends_at_once(self):
         self.switch_off()
-        with self.assertLogs("odoo.addons.dfr_backup", "ERROR"):
+        with (
+            # of this process, in which all other tests are still to run
+            patch.object(runner, "_reset_rlimits"),
+            self.assertLogs("odoo.addons.dfr_backup", "ERROR"),
+        ):
             self.assertEqual(runner.main(self.env.cr.dbname, 0), 1)
 
     def test_overview_health_and_doctor_say_so(self):
