@@ -289,21 +289,20 @@ def restore_stored(storage, key, options):
     # named by its address: an interrupted restore goes on, and none disturbs another
     name = hashlib.sha256(storage.location(key).encode()).hexdigest()[:16]
     started, done = time.monotonic(), []
-    with work_folder(odoo_config.data_root() / "fetched", name) as work:
-        with Restore(connection, wanted, work, odoo_config.markers()) as job:
-            with _step("fetch", options, done) as progress:
-                job.fetch(storage, key, progress, known)
-            for kind, work_of in job.works().items():
-                with _step(kind, options, done) as progress:
-                    published = work_of(progress)  # by the last of them
-            if options.addons:
-                with _step("addons", options, done) as progress:
-                    _unpack(job.archive, Path(options.addons), progress)
-            facts = job.archive.describe()
-        shutil.rmtree(work, ignore_errors=True)
-    if published.previous:
-        with _step("boot", options, done) as progress:
-            _boot_or_put_back(connection, published, progress)
+    with contextlib.ExitStack() as undo:
+        with work_folder(odoo_config.data_root() / "fetched", name) as work:
+            with Restore(connection, wanted, work, odoo_config.markers()) as job:
+                with _step("fetch", options, done) as progress:
+                    job.fetch(storage, key, progress, known)
+                for kind, work_of in _works(job, options, undo).items():
+                    with _step(kind, options, done) as progress:
+                        published = work_of(progress)  # by the last of them
+                facts = job.archive.describe()
+            shutil.rmtree(work, ignore_errors=True)
+        if published.previous:
+            with _step("boot", options, done) as progress:
+                _boot_or_put_back(connection, published, progress)
+        undo.pop_all()
     is_original = False
     if options.same_identity:  # from here on, nothing puts the former one back
         with _step("hand_over", options, done) as progress:
@@ -312,8 +311,25 @@ def restore_stored(storage, key, options):
     return Restored(facts, published, done, seconds, signed, is_original)
 
 
-def _unpack(archive, folder, progress):
+def _works(job, options, undo):
+    """Return the steps of a restore after the first. The addons come before the last
+    one: what fails later would leave a database in its place that nobody has looked
+    at."""
+    works = job.works()
+    if not options.addons:
+        return works
+    folder, finish = Path(options.addons), works.pop("finish")
+
+    def addons(progress):
+        _unpack(job.archive, folder, progress, undo)
+
+    return works | {"addons": addons, "finish": finish}
+
+
+def _unpack(archive, folder, progress, undo):
     found = unpack_addons(archive, folder, progress)
+    for name in found.unpacked:
+        undo.callback(shutil.rmtree, folder / name, ignore_errors=True)
     names = ", ".join(found.unpacked) or Message(words.NONE)
     progress.log(Message(words.ADDONS_UNPACKED, path=folder, names=names))
     if found.skipped:

@@ -19,6 +19,7 @@ env["backup.plan"].search([]).write(
     {"encryption": "recipients", "age_recipients": pair.public})
 env.cr.commit()
 """
+CUSTOM = {"addons/shop_theme/__manifest__.py": "{}"}
 
 
 def restore(instance, archive, copy, *options, **more):
@@ -149,20 +150,37 @@ def test_replace_keeps_the_old_one(instance, copy):
             drop_database(name)
 
 
-def test_replacement_that_does_not_boot_is_taken_back(instance, copy):
+def test_replacement_that_does_not_boot_is_taken_back(instance, copy, tmp_path):
     run = instance.backup()
     assert restore(instance, run.archive, copy).returncode == 0
     instance.sql("CREATE TABLE only_here (id int)", database=copy)
     before = databases(instance)
-    changed(run.archive, b"ALTER TABLE public.res_partner DROP COLUMN email CASCADE;")
-    done = restore(instance, run.archive, copy, "--replace")
+    breaking = b"ALTER TABLE public.res_partner DROP COLUMN email CASCADE;"
+    changed(run.archive, breaking, **CUSTOM)
+    folder = tmp_path / "addons"
+    done = restore(instance, run.archive, copy, "--replace", "--addons", str(folder))
     assert done.returncode == 1
+    assert list(folder.iterdir()) == []
     assert "[CLI-06]" in done.stderr
     assert "res_partner.email" in done.stderr
     assert databases(instance) == before
     assert instance.sql("SELECT count(*) FROM only_here", database=copy) == [(0,)]
     assert len(list((instance.data / "filestore").iterdir())) == 2
     assert list((instance.data / "dfr_backup/restores").glob("*")) == []
+
+
+def test_addons_that_cannot_be_unpacked_leave_the_old_one(instance, copy, tmp_path):
+    run = instance.backup()
+    changed(run.archive, **CUSTOM)
+    assert restore(instance, run.archive, copy).returncode == 0
+    instance.sql("CREATE TABLE only_here (id int)", database=copy)
+    before = databases(instance)
+    folder = tmp_path / "addons"
+    folder.mkdir(mode=0o555)
+    done = restore(instance, run.archive, copy, "--replace", "--addons", str(folder))
+    assert done.returncode == 1
+    assert databases(instance) == before
+    assert instance.sql("SELECT count(*) FROM only_here", database=copy) == [(0,)]
 
 
 def damaged(archive, target):
