@@ -37,6 +37,7 @@ from ..engine.manifest.description import Description
 from ..engine.manifest.names import sidecar_key
 from ..engine.manifest.shape import moment_of
 from ..engine.messages import Message
+from ..engine.ownership.locations import open_command, open_for_reading
 from ..engine.ownership.originals import identity_of
 from ..engine.packs.reading import check_packs
 from ..engine.progress import Progress
@@ -50,7 +51,11 @@ from ..runs import words
 from ..runs.registry import STEPS
 from .report import plain
 
-LABELS = {"hand_over": "Hand over", **{key: one.name for key, one in STEPS.items()}}
+LABELS = {
+    "let_read": "Open location",
+    "hand_over": "Hand over",
+    **{key: one.name for key, one in STEPS.items()},
+}
 
 APPLICATION = "dfr_backup restore"
 
@@ -303,6 +308,7 @@ def restore_stored(storage, key, options):
             with _step("boot", options, done) as progress:
                 _boot_or_put_back(connection, published, progress)
         undo.pop_all()
+    let_read(storage, options, done)
     is_original = False
     if options.same_identity:  # from here on, nothing puts the former one back
         with _step("hand_over", options, done) as progress:
@@ -351,6 +357,22 @@ def _boot_or_put_back(connection, published, progress):
             reason=Message(words.RESTORE_STOPPED if stopped else words.NOT_LOADED),
             log="" if stopped else error.log or str(error),
         ) from error
+
+
+def let_read(storage, options, done):
+    """Let the restored database read where its backup was, and do no more there. When
+    that fails, it is restored all the same."""
+    with _step("let_read", options, done) as progress:
+        try:
+            identity = identity_of(odoo_config.connection(options.to, APPLICATION))
+            with odoo_config.data_folder_explained():
+                open_for_reading(storage, odoo_config.owners(), identity)
+        except AddonMissing:  # it has no storages
+            return
+        except EngineError as error:
+            command = open_command(storage.location(""), options.to)
+            line = Message(words.NOT_OPENED, problem=error, command=command)
+            progress.warn(line)
 
 
 def _hand_over(database, progress):

@@ -20,7 +20,7 @@ from ..engine.storages.base import UNLIMITED
 from ..engine.storages.url import storage_at
 from ..engine.untrusted import parse_json
 from . import archives
-from .archives import APPLICATION, Told, explained, restore_stored
+from .archives import APPLICATION, Told, explained, let_read, restore_stored
 from .report import Row, plain, told
 from .several import WRONG_USAGE
 
@@ -99,6 +99,8 @@ def _is_same(best, options):
             return True
         living = living_databases(odoo_config.connection("postgres", APPLICATION))
         if not known or known.identity not in living:
+            options.to = best.database
+            let_read(best.storage, options, [])
             odoo_config.hand_over(identity)
             return True
     return False

@@ -54,6 +54,10 @@ NOT_HANDED_OVER = _(
     "The database is restored, but it is not known as the original: %(problem)s Say so "
     "with “%(command)s”."
 )
+NOT_OPENED = _(
+    "The database is restored, but cannot read the other backups of that location: "
+    "%(problem)s Open it with “%(command)s”."
+)
 SAME_NAME = _(
     "Several plans are called “%(plan)s”: backups that were found here follow the "
     "rules of none of them, and are kept. Give each plan its own name, and scan again."

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import drop_database, message_values
+from conftest import Instance, drop_database, message_values
 
 GENERATE = """
 from odoo.addons.dfr_backup.engine.encryption.files import generate_key
@@ -102,6 +102,42 @@ def test_restored_copy_neither_stores_nor_deletes(instance, copy):
         )
 
 
+LOOK_AROUND = """
+from odoo.addons.dfr_backup.engine.errors import EngineError
+storage = env["backup.storage"].with_context(active_test=False).search([])
+def told(use):
+    try:
+        return use()
+    except EngineError as error:
+        return error.code
+print("READ", told(lambda: {found.key for found in storage._get_storage().list()}))
+print("WRITE", told(lambda: storage._get_own_storage().admit()))
+"""
+
+
+@pytest.mark.parametrize(
+    "option, refusal",
+    [("--same-identity", "PLACE-01"), ("--neutralize", "STORAGE-09")],
+)
+def test_on_a_new_server_it_reads_where_its_backup_was(
+    instance, copy, tmp_path, option, refusal
+):
+    """The server knows nothing of the location yet."""
+    run = instance.backup()
+    before = {path.name: path.read_bytes() for path in instance.storage.iterdir()}
+    folder = tmp_path / "new"
+    folder.mkdir()
+    there = Instance(copy, folder)
+    there.write_conf(dfr_backup_local_roots=str(instance.storage.parent))
+    done = restore(there, run.archive, copy, option)
+    assert done.returncode == 0, done.stderr
+    said = there.shell(LOOK_AROUND)
+    assert run.archive.name in said
+    assert f"WRITE {refusal}" in said
+    after = {path.name: path.read_bytes() for path in instance.storage.iterdir()}
+    assert after == before
+
+
 def test_zip_of_odoo_without_all_attachments(instance, copy, tmp_path):
     """They are counted, and what is there is restored when somebody says so."""
     without, lacking = tmp_path / "without.zip", tmp_path / "lacking.zip"
@@ -136,7 +172,8 @@ def test_replace_keeps_the_old_one(instance, copy):
     instance.sql("CREATE TABLE only_here (id int)", database=copy)
     done = restore(instance, run.archive, copy, "--replace", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["steps"][-1]["kind"] == "boot"
+    steps = [step["kind"] for step in json.loads(done.stdout)["steps"]]
+    assert steps[-2:] == ["boot", "let_read"]
     before = [
         name for name in databases(instance) if name.startswith(f"{copy}_before_")
     ]

@@ -22,7 +22,14 @@ from dfr_backup.engine.identity import Identity
 from dfr_backup.engine.manifest import write as manifest
 from dfr_backup.engine.manifest.names import sidecar_key
 from dfr_backup.engine.ownership.guarded import GuardedStorage
-from dfr_backup.engine.ownership.locations import Door, Guest, Purpose, Stored, open_to
+from dfr_backup.engine.ownership.locations import (
+    Door,
+    Guest,
+    Purpose,
+    Stored,
+    open_for_reading,
+    open_to,
+)
 from dfr_backup.engine.ownership.marker import MARKER, Marker, read_marker
 from dfr_backup.engine.ownership.owners import Owners, Record
 from dfr_backup.engine.progress import Progress
@@ -197,6 +204,56 @@ def test_the_operator_opens_a_location(storage, owners, tmp_path, marked):
     open_to(storage, owners, B)
     for purpose in Purpose:
         assert enter(storage, owners, guest(B), purpose).owner == B
+
+
+@pytest.mark.parametrize("known_here", [True, False])
+def test_the_operator_opens_a_location_for_reading(
+    storage, owners, tmp_path, known_here
+):
+    first = owners if known_here else Owners(tmp_path / "elsewhere")
+    record = enter(storage, first, guest(A))
+    key = put_backup(storage, A).key
+    assert open_for_reading(storage, owners, B)
+    seen = guarded(storage, owners, guest(B), may_write=False)
+    with seen.open(key) as stream:
+        assert stream.read() == b"x"
+    with pytest.raises(PlaceOfAnother):
+        enter(storage, owners, guest(B))
+    with pytest.raises(PlaceOfAnother):
+        enter(storage, owners, guest(MOVED), Purpose.READ)
+    assert owners.find(known(storage)) == (record if known_here else None)
+    moved = replace(B, oid=17002)
+    owners.move_to(moved)
+    enter(storage, owners, guest(moved), Purpose.READ)
+    with pytest.raises(PlaceOfAnother):
+        enter(storage, owners, guest(B), Purpose.READ)
+
+
+def test_a_reader_of_a_shared_folder_sees_its_own_only(storage, owners):
+    ours, theirs = put_backup(storage, A), put_backup(storage, B)
+    enter(storage, owners, guest(A, was_there=True, newest=lambda: [ours]))
+    open_for_reading(storage, owners, B)
+    seen = guarded(storage, owners, guest(B), may_write=False)
+    keys = {found.key for found in seen.list()}
+    assert theirs.key in keys
+    assert ours.key not in keys
+
+
+def test_a_location_without_a_marker_is_not_written_to(storage, owners):
+    put_backup(storage, A)
+    before = [found.key for found in storage.list()]
+    assert not open_for_reading(storage, owners, B)
+    assert [found.key for found in storage.list()] == before
+    with pytest.raises(PlaceNotEmpty):
+        enter(storage, owners, guest(B), Purpose.READ)
+
+
+def test_the_owner_is_found_where_somebody_else_may_read(storage, owners, tmp_path):
+    """The data directory was lost, and a copy was restored first."""
+    enter(storage, Owners(tmp_path / "elsewhere"), guest(A))
+    newest = put_backup(storage, A)
+    open_for_reading(storage, owners, B)
+    assert enter(storage, owners, guest(A, newest=lambda: [newest])).owner == A
 
 
 def test_files_without_an_owner_are_opened_to_nobody(storage, owners):
@@ -389,11 +446,15 @@ def test_whoever_is_killed_while_claiming_owns_the_location(
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000])
-def test_what_cannot_be_read_opens_nothing(storage, owners, tmp_path, text):
+@pytest.mark.parametrize("suffix, identity", [(".json", A), (".readers", B)])
+def test_what_cannot_be_read_opens_nothing(
+    storage, owners, tmp_path, text, suffix, identity
+):
     enter(storage, owners, guest(A))
-    (tmp_path / "data" / "owners" / f"{known(storage)}.json").write_text(text)
+    path = tmp_path / "data" / "owners" / f"{known(storage)}{suffix}"
+    path.write_text(text)
     with pytest.raises(RecordUnreadable):
-        enter(storage, owners, guest(A))
+        enter(storage, owners, guest(identity), Purpose.READ)
 
 
 def test_a_storage_that_does_not_tell_is_not_empty(storage, owners, monkeypatch):

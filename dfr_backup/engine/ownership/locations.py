@@ -3,8 +3,8 @@
 A small object in the location, its marker, holds a random id, by which the location is
 recognised, and a copy of who owns it. What counts is the record of that id on this
 server (``owners``). Access that the server lends (a directory, a remote, keys of the
-operator) opens nothing of another database; with credentials that were typed into the
-database, reading is open.
+operator) opens nothing of another database, until the operator opens it; with
+credentials that were typed into the database, reading is open.
 """
 
 import secrets
@@ -113,7 +113,7 @@ class Door:
         owner = record.owner if record else marker.owner
         # what only a marker says opens nothing that the server lends
         known = owner if record or not guest.lent else None
-        if not self._may(purpose, known):
+        if not (self._may(purpose, known) or self._is_reader(marker, purpose)):
             name = owner.name if owner else ""
             raise PlaceOfAnother(**self._values, owner=name)
         if purpose is Purpose.WRITE:
@@ -139,6 +139,12 @@ class Door:
             return not guest.lent
         same = owner.uuid == guest.identity.uuid
         return same or (not guest.lent and owner.uuid in guest.former)
+
+    def _is_reader(self, marker: Marker, purpose: Purpose) -> bool:
+        """Tell whether the operator has opened the location for no more than this."""
+        if purpose is not Purpose.READ:
+            return False
+        return self._guest.identity in self._owners.readers(marker.place_id)
 
     def _unmarked(self, purpose: Purpose) -> Record | None:
         self._storage.check()  # a directory that is missing has an error of its own
@@ -242,3 +248,14 @@ def open_to(storage: Storage, owners: Owners, identity: Identity) -> Record:
             storage.put_bytes(found.to_bytes(), MARKER)  # over what is no marker
     owners.claim(found.place_id, Record(identity, location))
     return owners.open_to(found.place_id, identity)
+
+
+def open_for_reading(storage: Storage, owners: Owners, identity: Identity) -> bool:
+    """Let a database read in a location, as the server's operator wishes, and do no
+    more there; tell whether the location could be recognised. It is not written to: one
+    without a marker is opened by ``open_to`` alone."""
+    found = read_marker(storage)
+    if not isinstance(found, Marker):
+        return False
+    owners.open_for_reading(found.place_id, identity)
+    return True

@@ -1,6 +1,6 @@
-"""Who owns which location, as this server has written it down. A file for each
-location, named by the random id in its marker: believed before anything that the
-location or a database says."""
+"""Who owns which location, and who else may read there, as this server has written it
+down. A file for each location, named by the random id in its marker: believed before
+anything that the location or a database says."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors.places import RecordUnreadable
 from ..fileio.durable import make_directory, open_private, write_private
@@ -18,6 +18,8 @@ from ..identity import Identity
 from ..untrusted import parse_json
 
 PLACE_ID = re.compile(r"[0-9a-f]{32}")
+RECORD, READERS = ".json", ".readers"  # what the files of a location end with
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,7 @@ class Owners:
 
     def find(self, place_id: str) -> Record | None:
         """Return the record of a location, or None. Raise RecordUnreadable."""
-        path = self._path(place_id)
-        try:
-            return Record.from_json(parse_json(path.read_bytes()))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordUnreadable(
-                location=place_id, file=path, log=str(error)
-            ) from error
+        return self._read(place_id, RECORD, Record.from_json)
 
     def claim(self, place_id: str, record: Record) -> Record:
         """Write down the first owner of a location; return the record that is there
@@ -86,6 +80,18 @@ class Owners:
             if known is None:
                 self._write(place_id, record)
         return known or record
+
+    def readers(self, place_id: str) -> tuple[Identity, ...]:
+        """Return the databases that may read in a location, whoever owns it. Raise
+        RecordUnreadable."""
+        return self._read(place_id, READERS, _identities) or ()
+
+    def open_for_reading(self, place_id: str, identity: Identity) -> None:
+        """Let a database read in a location, and do no more there. The location needs
+        no record."""
+        with self._locked():
+            known = self.readers(place_id)
+            self._write_readers(place_id, _with(known, identity))
 
     def forget(self, place_id: str) -> None:
         """Remove the record of a location that was not claimed after all."""
@@ -114,6 +120,10 @@ class Owners:
             if record and _moved(record, identity) != record:
                 self._change(path.stem, lambda found: _moved(found, identity))
                 count += 1
+        for path in sorted(self._folder.glob(f"*{READERS}")):
+            with self._locked():
+                known = self.readers(path.stem)
+                self._write_readers(path.stem, _all_moved(known, identity))
         return count
 
     def _change(self, place_id: str, change: Callable[[Record], Record]) -> Record:
@@ -126,14 +136,32 @@ class Owners:
                 self._write(place_id, changed)
         return changed
 
-    def _path(self, place_id: str) -> Path:
+    def _path(self, place_id: str, suffix: str = RECORD) -> Path:
         if not PLACE_ID.fullmatch(place_id):
             raise ValueError(f"no id of a location: {place_id!r}")
-        return self._folder / f"{place_id}.json"
+        return self._folder / f"{place_id}{suffix}"
+
+    def _read(
+        self, place_id: str, suffix: str, parse: Callable[[Any], Read]
+    ) -> Read | None:
+        """Return what a file says, None without one. Raise RecordUnreadable."""
+        path = self._path(place_id, suffix)
+        try:
+            return parse(parse_json(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RecordUnreadable(
+                location=place_id, file=path, log=str(error)
+            ) from error
 
     def _write(self, place_id: str, record: Record) -> None:
         content = json.dumps(record.to_json(), indent=1).encode()
         write_private(self._path(place_id), content, over=True)
+
+    def _write_readers(self, place_id: str, identities: tuple[Identity, ...]) -> None:
+        content = json.dumps([one.to_json() for one in identities], indent=1).encode()
+        write_private(self._path(place_id, READERS), content, over=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -147,6 +175,10 @@ class Owners:
             os.close(file)
 
 
+def _identities(data: Any) -> tuple[Identity, ...]:
+    return tuple(map(Identity.from_json, data))
+
+
 def _with(identities: tuple[Identity, ...], one: Identity) -> tuple[Identity, ...]:
     return identities if one in identities else (*identities, one)
 
@@ -158,12 +190,16 @@ def _opened(record: Record, identity: Identity) -> Record:
 
 
 def _moved(record: Record, present: Identity) -> Record:
-    def now(identity: Identity) -> Identity:
-        return present if identity.uuid == present.uuid else identity
-
     return Record(
-        now(record.owner),
+        _all_moved((record.owner,), present)[0],
         record.location,
-        tuple(map(now, record.opened)),
-        tuple(map(now, record.sharers)),
+        _all_moved(record.opened, present),
+        _all_moved(record.sharers, present),
     )
+
+
+def _all_moved(
+    identities: tuple[Identity, ...], present: Identity
+) -> tuple[Identity, ...]:
+    """Return them with the original of its uuid in the place of the one that was."""
+    return tuple(present if one.uuid == present.uuid else one for one in identities)
