@@ -127,7 +127,8 @@ ELSEWHERE = {  # by tests of their own below
     "fetch.piece": "test_killed_while_a_copy_is_fetched",
     "step.scan.begin": "test_killed_in_a_scan",
     "step.scan.end": "test_killed_in_a_scan",
-    # no flow replaces a database yet: tests/engine/test_restore_database.py
+    # no cell replaces a staging copy: tests/engine/test_restore_staging.py; the command
+    # that replaces a database: tests/engine/test_restore_database.py
     "restore.put_back.fenced": "",
     "restore.put_back.renamed": "",
     # no cell puts attachments back: tests/engine/test_sources_filestore_repair.py
