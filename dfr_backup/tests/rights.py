@@ -20,7 +20,9 @@ ROLES = {
 class Right(NamedTuple):
     """The least role that may do it, and what is asked of that one: "" nothing,
     "password" the password within ten minutes, "opened" that this form was opened
-    with the password in this session."""
+    with the password in this session; "in the way": only where a storage, a restore or
+    its own identity meets what is another's (PLACE-01, RESTORE-19, IDENTITY-04 and
+    -08)."""
 
     role: str
     asks: str = ""
@@ -207,25 +209,31 @@ ACTS = {
     "delete": METHODS["backup.copy.action_delete"],
     "overwrite": None,
     "learn a secret": None,
+    "learn the name of another database": Right("viewer", "in the way"),
 }
 NO = "no"
 NOTICED = "yes, and it is noticed"
 CLEAR = "yes, unless encrypted"
+MET = "one that is in the way"
 
 # those who are no users of this database: what comes of each act, and the test that
 # shows it
 OUTSIDE = {
-    "Manager or *Settings* of another database of this server": (
-        (NO,) * 7,
+    "Backup / Manager of another database of this server": (
+        (*(NO,) * 7, MET),
+        "tests/e2e/test_e2e_rights.py::test_another_database_of_the_server",
+    ),
+    "*Settings* of another database of this server": (
+        (*(NO,) * 7, MET),
         "tests/e2e/test_e2e_rights.py::test_another_database_of_the_server",
     ),
     "Who may write into the storage": (
-        ("what is stored", CLEAR, CLEAR, NO, NOTICED, NOTICED, NO),
+        ("what is stored", CLEAR, CLEAR, NO, NOTICED, NOTICED, NO, "of what is stored"),
         "tests/engine/test_restore_steps.py::"
         "test_another_archive_in_its_place_is_found_before_anything_is_done",
     ),
     "Who has the token of the health endpoint": (
-        ("names and states of plans", *(NO,) * 6),
+        ("names and states of plans", *(NO,) * 6, MET),
         "dfr_backup/tests/test_rights.py::test_addresses_of_monitors_take_their_token",
     ),
 }

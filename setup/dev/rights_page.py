@@ -15,6 +15,7 @@ ASKS = {
     "password": "password",
     "opened": "password, for this form",
     "token": "its token",
+    "in the way": "one that is in the way",
 }
 
 

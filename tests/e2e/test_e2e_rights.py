@@ -1,4 +1,4 @@
-"""Two databases of one server: what an administrator of the one gets of the other."""
+"""Two databases of one server: what those who administer the one get of the other."""
 
 import contextlib
 import hashlib
@@ -37,19 +37,41 @@ KEEP_ONE = {
 }
 
 
-class Browser:
-    """A browser in which the administrator of a database has just entered his
-    password."""
+class Person:
+    """Somebody with a login in a database, whose password is the same."""
 
-    def __init__(self, instance):
+    def __init__(self, instance, login):
+        self.instance = instance
+        self.names = {"login": login, "password": login}
+
+    def rpc(self, *args, **kwargs):
+        return self.instance.rpc(*args, **self.names, **kwargs)
+
+
+def manager_of(instance):
+    """Return a new manager of a database, who may not change its settings."""
+    group = "dfr_backup.group_manager"
+    instance.shell(
+        f"""env["res.users"].create({{
+            "name": "Boss", "login": "boss", "password": "boss",
+            "group_ids": [(4, env.ref("{group}").id)]}})
+env.cr.commit()"""
+    )
+    return Person(instance, "boss")
+
+
+class Browser:
+    """A browser in which somebody has just entered his password."""
+
+    def __init__(self, person):
+        instance = person.instance
         self.url = instance.url
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self._opener = urllib.request.build_opener(cookies)
-        person = {"login": "admin", "password": "admin"}
-        self._post("/web/session/authenticate", db=instance.database, **person)
+        self._post("/web/session/authenticate", db=instance.database, **person.names)
         asked = self.call("backup.audit", "action_confirm_password", [])
         check = [asked["res_id"]]
-        password = {"password": "admin"}
+        password = {"password": person.names["password"]}
         self.call("res.users.identitycheck", "run_check", check, context=password)
 
     def call(self, model, method, *args, **kwargs):
@@ -99,9 +121,13 @@ def another(instance, tmp_path):
     drop_database(name)
 
 
-def test_another_database_of_the_server(instance, another):
+@pytest.mark.parametrize("role", ["manager", "settings"])
+def test_another_database_of_the_server(instance, another, role):
     """Neither by its storages, nor by the identity that its administrator writes, nor
-    by his password does he read, overwrite or delete what the first has stored."""
+    by a password does somebody read, overwrite or delete what the first has stored. The
+    only name that he learns is that of the owner of the directory."""
+    admin = Person(another, "admin")
+    person = manager_of(another) if role == "manager" else admin
     for one, token in ((instance, b"one"), (another, b"two")):
         one.sql(TOKEN, hashlib.sha256(token).hexdigest())
     stored = content(instance.storage)
@@ -112,42 +138,47 @@ def test_another_database_of_the_server(instance, another):
         for context in ({}, {"default_former_uuids": ["x"]}, {"default_place_id": "x"}):
             values = {"name": "Mine", "local_path": mine}
             with contextlib.suppress(RpcError):  # it has one there by then: PLACE-05
-                made = another.rpc("backup.storage", "create", values, context=context)
-                another.rpc("backup.storage", "action_test", [made])
+                made = person.rpc("backup.storage", "create", values, context=context)
+                person.rpc("backup.storage", "action_test", [made])
                 storages.append(made)
         [storage] = storages
-        fields = ["last_test_error_code"]
-        [row] = another.rpc("backup.storage", "read", [storage], fields)
+        fields = ["last_test_error_code", "last_test_error"]
+        [row] = person.rpc("backup.storage", "read", [storage], fields)
         assert row["last_test_error_code"] == "PLACE-01"
+        assert f"“{instance.database}”" in row["last_test_error"]
 
         def perform(model, method, ids):
-            job = another.rpc(model, method, ids)["res_id"]
+            job = person.rpc(model, method, ids)["res_id"]
             return another.await_job(job)
 
         assert perform("backup.storage", "action_scan", [storage]) == "failure"
         here = [("storage_id", "=", storage)]
-        assert another.rpc("backup.copy", "search", here) == []
+        assert person.rpc("backup.copy", "search", here) == []
 
         # the identity of the first, as its administrator may write it
         [(uuid,)] = instance.sql(
             "SELECT value FROM ir_config_parameter WHERE key = 'database.uuid'"
         )
-        another.rpc("ir.config_parameter", "set_param", "database.uuid", uuid)
+        write = ("ir.config_parameter", "set_param", "database.uuid", uuid)
+        if person is not admin:
+            with pytest.raises(RpcError) as refused:
+                person.rpc(*write)
+            assert refused.value.name == "AccessError"
+        admin.rpc(*write)
         assert perform("backup.storage", "action_scan", [storage]) == "failure"
-        assert another.rpc("backup.copy", "search", here) == []
-        plans = another.rpc("backup.plan", "search", [])
+        assert person.rpc("backup.copy", "search", here) == []
+        plans = person.rpc("backup.plan", "search", [])
         own = {"storage_ids": [[6, 0, [storage]]]}
         with pytest.raises(RpcError) as refused:  # it takes the password
-            another.rpc("backup.plan", "write", plans, own)
+            person.rpc("backup.plan", "write", plans, own)
         assert refused.value.code == "OTHER-31"
-        plan = another.rpc("backup.plan", "create", {"name": "P", **KEEP_ONE, **own})
+        plan = person.rpc("backup.plan", "create", {"name": "P", **KEEP_ONE, **own})
         perform("backup.plan", "action_run_now", [plan])
 
-        # his password opens what is his, and the first one's backups have no record
-        # there
-        browser = Browser(another)
+        # a password opens what is there, where the first one's backups have no record
+        browser = Browser(person)
         [(copy,)] = instance.sql("SELECT max(id) FROM backup_copy")
-        assert another.rpc("backup.copy", "search_count", [("id", "=", copy)]) == 0
+        assert person.rpc("backup.copy", "search_count", [("id", "=", copy)]) == 0
         acts = ["browse", "download", "verify", "drill", "delete", "unprotect"]
         for act in acts:
             with pytest.raises(RpcError):
@@ -161,11 +192,11 @@ def test_another_database_of_the_server(instance, another):
         assert told[1] in (200, 503)
 
         # who he is there is nobody here
-        person = {"name": "Boss", "login": "boss", "password": "only-there-1"}
-        another.rpc("res.users", "create", person)
+        other = {"name": "Other", "login": "other", "password": "only-there-1"}
+        admin.rpc("res.users", "create", other)
         with pytest.raises(RpcError):
             instance.rpc(
-                "backup.copy", "search", [], login="boss", password="only-there-1"
+                "backup.copy", "search", [], login="other", password="only-there-1"
             )
     after = content(instance.storage)
     assert {name: after.get(name) for name in stored} == stored
