@@ -2,9 +2,11 @@
 
 It listens to the engine's checkpoints and does, once, what DFR_TEST_FAULT says:
 ``ACTION:CHECKPOINT:MARKER[:ARGUMENT]``. The marker file tells later processes that it
-is done (``kill-always`` has none). Production code knows nothing of this.
+is done (``kill-always`` has none). ``kill`` waits until there is a file like its
+ARGUMENT, if it has one. Production code knows nothing of this.
 """
 
+import glob
 import os
 import signal
 import sys
@@ -18,6 +20,8 @@ def _install(action, checkpoint, marker, argument=""):
         if action == "kill-always":
             os.kill(os.getpid(), signal.SIGKILL)
         if os.path.exists(marker):
+            return
+        if action == "kill" and argument and not glob.glob(argument):
             return
         open(marker, "w").close()
         _do(action, argument)
