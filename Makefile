@@ -23,8 +23,8 @@ test: ## Run every test, the fast ones first
 coverage: ## Measure engine and storages; lines changed since BASE (the last release) reach 95 %
 	@$(DEV)/setup.sh && $(DEV)/test.sh engine storages coverage && $(DEV)/coverage.sh diff $(BASE)
 
-matrix: ## Test dump, load and whole backups with PostgreSQL 13 to 18 and every pg_dump (SERVERS="17")
-	@$(DEV)/setup.sh && $(DEV)/servers.sh whole $(SERVERS)
+matrix: ## Test whole backups with PostgreSQL 13 to 18 (SERVERS="17"), and beside OCA's addons
+	@$(DEV)/setup.sh && $(DEV)/servers.sh whole $(SERVERS) && $(DEV)/oca.sh
 
 faults: ## Disturb real runs at every step, and print fault × step → outcome (ROUNDS=30 SEED=7)
 	@$(DEV)/setup.sh && $(DEV)/faults.sh $(or $(ROUNDS),30) $(SEED)
