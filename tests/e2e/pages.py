@@ -35,6 +35,8 @@ WEB_CLIENT = [
     ".o-autocomplete--input",
     ".o-dropdown",
     ".o_statusbar_status",
+    ".oi-panel-right",
+    ".o_calendar_sidebar",
 ]
 FITS = """selector => {
     const element = document.querySelector(selector);
