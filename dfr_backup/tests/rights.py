@@ -104,7 +104,6 @@ METHODS = {
     "backup.plan.action_view_backups": VIEWER,
     "backup.plan.action_view_changes": MANAGER,
     "backup.plan.action_view_jobs": VIEWER,
-    "backup.plan.action_view_own_storages": VIEWER,
     "backup.plan.action_view_storages": VIEWER,
     "backup.plan.get_empty_list_help": HELP,
     "backup.prune.wizard.action_give_up_lost": PASSWORD,

@@ -28,6 +28,7 @@ from ..models.job.restores import Restores
 from ..models.moments import in_words
 from ..models.plan.copies import stored
 from ..models.plan.due import create_due_verifications
+from ..models.plan.pausing import next_after
 from ..runs import words
 from .common import BackupCase
 
@@ -538,7 +539,7 @@ class TestBackupCatalogue(CatalogueCase):
         self.assertEqual(preview.count("data-fate='kept'"), 1)
         for copy in copies:
             self.assertIn(f"data-copy='{copy.id}'", preview)
-        next_backup = self.plan._next_after(fields.Datetime.now())
+        next_backup = next_after(self.plan, fields.Datetime.now())
         self.assertEqual(copies[3].expires_at, next_backup)
         self.assertGreater(copies[0].expires_at, next_backup)
 
@@ -574,7 +575,7 @@ class TestBackupCatalogue(CatalogueCase):
         self.keep_two()
         copies = [self.store(days) for days in range(4)]
         self.plan.paused_until = fields.Datetime.now() + timedelta(days=30)
-        first = self.plan._next_after(fields.Datetime.now())
+        first = next_after(self.plan, fields.Datetime.now())
         self.assertGreater(first, self.plan.paused_until)
         self.assertEqual(copies[3].expires_at, first)
         self.assertGreater(copies[0].expires_at, first)

@@ -138,10 +138,10 @@ class TestPlanWarnings(BackupCase):
             self.assertNotIn(kind, self.plan.warning_kinds or "")
 
     def test_the_storages_of_the_plan_are_one_press_away(self):
-        action = self.plan.action_view_own_storages()
+        action = self.plan.with_context(own_storages=True).action_view_storages()
         self.assertEqual(action["res_id"], self.storage.id)
         self.plan.storage_ids |= self.away
-        action = self.plan.action_view_own_storages()
+        action = self.plan.with_context(own_storages=True).action_view_storages()
         found = self.env["backup.storage"].search(action["domain"])
         self.assertEqual(found, self.storage | self.away)
 

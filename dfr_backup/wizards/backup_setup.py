@@ -18,6 +18,7 @@ from ..models.overview.advice import SETUP_DONE as DONE
 from ..models.overview.advice import SETUP_STATE as STATE
 from ..models.plan.audited import has_readers
 from ..models.plan.beginning import create_default
+from ..models.plan.copies import backup_runs
 from ..models.plan.in_words import schedule_in_words
 from ..models.plan.recipients import (
     alert_users,
@@ -163,7 +164,7 @@ class BackupSetup(models.TransientModel):
         )
 
     def _last_archive(self):
-        ended = [*self.plan_id._origin._backups(), ("archive_size", ">", 0)]
+        ended = [*backup_runs(self.plan_id._origin), ("archive_size", ">", 0)]
         return self.env["backup.job"].search(ended, limit=1)
 
     @api.depends_context("uid")

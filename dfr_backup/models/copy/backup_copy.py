@@ -29,8 +29,9 @@ from ..grants import granted, remember_opened
 from ..moments import from_odoo_datetime, in_words
 from .adoption import adopt_copies
 from .backup_backup import FACTS
+from .copy_name import name_of
 from .counting import last_good_by_plan
-from .deleting import delete_stored, tell_undeleted
+from .deleting import delete_stored, note_fates, tell_undeleted
 from .downloading import SCOPE, download
 from .needs import packs_in_words
 from .opening import identities_of, key_of, looked_into
@@ -235,12 +236,13 @@ class BackupCopy(models.Model):
     @api.depends("state", "protected", "date")
     @api.depends_context("lang")
     def _compute_expires_at(self):
-        for (plan, storage), copies in self.grouped(
-            lambda c: (c.plan_id, c.storage_id)
-        ).items():
-            found = plan.sudo()._fates(storage.sudo()) if plan else {}
-            for copy in copies:
-                copy.expires_at, copy.kept_because = found.get(copy.id, (False, False))
+        note_fates(self)
+
+    @api.depends("key", "date", "storage_id.name")
+    @api.depends_context("lang", "tz")
+    def _compute_display_name(self):
+        for copy in self:
+            copy.display_name = name_of(copy)
 
     # === BUTTONS === #
 

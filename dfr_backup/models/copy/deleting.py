@@ -51,3 +51,13 @@ def _require_own(copy, owner, database):
         raise NotOurs(key=copy.key)
     if not copy.storage_id._owns(*owner):
         raise ForeignBackup(key=copy.key, database=database)
+
+
+def note_fates(copies):
+    """Note in each of these copies until when it stays, and why."""
+    for (plan, storage), some in copies.grouped(
+        lambda copy: (copy.plan_id, copy.storage_id)
+    ).items():
+        found = plan.sudo()._fates(storage.sudo()) if plan else {}
+        for copy in some:
+            copy.expires_at, copy.kept_because = found.get(copy.id, (False, False))

@@ -4,6 +4,7 @@ perhaps of too little."""
 from odoo import fields
 
 from ...engine.policy.size_drop import LOOK_BACK
+from ..plan.copies import backup_runs
 
 CONTENTS = (
     "include_database",
@@ -24,7 +25,7 @@ def backups_alike(job):
     """Return the last good backups of the same plan that saved the same things."""
     same = [(name, "=", job[name]) for name in CONTENTS]
     good = [("state", "=", "success"), ("archive_size", ">", 0), ("id", "!=", job.id)]
-    return job.search([*job.plan_id._backups(), *same, *good], limit=LOOK_BACK)
+    return job.search([*backup_runs(job.plan_id), *same, *good], limit=LOOK_BACK)
 
 
 def is_shrinking_news(job):

@@ -3,6 +3,7 @@
 from ..copy.states import PRESENT_STATES
 from ..job.in_words import kind_in_words
 from ..job.live import live_values
+from ..plan.copies import backup_runs
 from ..plan.in_words import contents_in_words, schedule_in_words
 from ..states import OPEN_STATES
 from ..storage.health import health_of
@@ -15,7 +16,7 @@ STRIP = 30  # runs of a plan that the overview shows
 def plan_card(env, plan, last):
     """Return what the card of one plan shows. ``last`` is the last of its runs
     that ended."""
-    runs = env["backup.job"].search(plan._backups(), limit=STRIP)
+    runs = env["backup.job"].search(backup_runs(plan), limit=STRIP)
     good = _last_good(env, plan)
     is_running = any(job.state in OPEN_STATES for job in runs)
     state, tone, label = _plan_state(env, plan, last, good, is_running)

@@ -1,4 +1,3 @@
 from . import backup_alerts_mixin
 from . import backup_encryption_mixin
 from . import backup_plan
-from . import review_buttons

@@ -228,6 +228,12 @@ class BackupAlertsMixin(models.AbstractModel):
                 self.env.cr.rollback()
                 self.env.invalidate_all(flush=False)
 
+    def action_end_snooze(self):
+        """Notify people again."""
+        self.env["backup.job"]._check_manager()
+        self.snoozed_until = False
+        return True
+
     def action_test_mail(self):
         """Send a mail to everybody who is told, now, and say whether it went out."""
         self.ensure_one()

@@ -8,19 +8,23 @@ from odoo.tools import format_datetime
 
 from ... import odoo_config
 from ...engine.policy.overdue import promised_hours
-from ...engine.policy.schedule import Schedule, next_time
+from ...engine.policy.schedule import Schedule
 from ...engine.profile.read import WEEKDAYS
-from ...runs.registry import kinds_with
 from ..actions import form_action
 from ..audited import used_storages
 from ..mixins.backup_retention_mixin import RULES
-from ..moments import from_odoo_datetime, to_odoo_datetime
+from ..moments import to_odoo_datetime
 from ..states import JOB_STATES
 from . import audited, due
 from .beginning import profile_defaults, quiet_time
-from .copies import newest_of_each_storage, newest_whole_copy, stored_backups
+from .copies import (
+    backup_runs,
+    newest_of_each_storage,
+    newest_whole_copy,
+    stored_backups,
+)
 from .overdue import reason_in_words, remedies, verdicts
-from .pausing import slot_after
+from .pausing import next_after, slot_after
 from .retention import fates, preview
 from .warnings import warnings_of
 
@@ -247,13 +251,13 @@ class BackupPlan(models.Model):
     def _compute_next_run(self):
         now = fields.Datetime.now()
         for plan in self:
-            plan.next_run = plan._next_after(now)
+            plan.next_run = next_after(plan, now)
 
     @api.depends("job_ids.state")
     def _compute_last(self):
         jobs = self.env["backup.job"]
         for plan in self:
-            mine = plan._backups()
+            mine = backup_runs(plan)
             plan.last_job_id = jobs.search(mine, limit=1)
             plan.last_state = plan.last_job_id.state
             plan.last_success = jobs.search(
@@ -394,15 +398,6 @@ class BackupPlan(models.Model):
 
     # === SCHEDULE === #
 
-    def _next_after(self, moment):
-        """Return the next time of the schedule after ``moment`` (naive, in UTC) and
-        after a pause, or False."""
-        schedule = self._schedule()
-        if not schedule:
-            return False
-        after = max(moment, self.paused_until or moment)
-        return to_odoo_datetime(next_time(schedule, from_odoo_datetime(after)))
-
     def _schedule(self):
         """Return when it runs, as the engine knows it; None: never by itself."""
         self.ensure_one()
@@ -511,6 +506,12 @@ class BackupPlan(models.Model):
         self.paused_until = skipped
         return True
 
+    def action_resume(self):
+        """Let the schedule start runs again."""
+        self.env["backup.job"]._check_manager()
+        self.paused_until = False
+        return True
+
     def _request_run(self, trigger):
         """Return the run that serves this request: a new one, or the one that waits
         already."""
@@ -522,12 +523,8 @@ class BackupPlan(models.Model):
                 self.env._("The plan has no storage. Choose where backups go first.")
             )
         jobs = self.env["backup.job"]
-        waiting = jobs.search([*self._backups(), ("state", "=", "pending")], limit=1)
+        waiting = jobs.search([*backup_runs(self), ("state", "=", "pending")], limit=1)
         return waiting or jobs._create_for(self, trigger)._start()
-
-    def _backups(self):
-        """Return the domain of this plan's backups among all runs."""
-        return [("plan_id", "=", self.id), ("kind", "in", kinds_with("keeps_promise"))]
 
     def action_view_jobs(self):
         """Open the history of this plan."""
@@ -548,11 +545,15 @@ class BackupPlan(models.Model):
         return {**action, "domain": stored_backups(self), "context": {}}
 
     def action_view_storages(self):
-        """Open the storages, to set up another one."""
+        """Open all storages; with ``own_storages`` in the context, this plan's."""
         self.check_access("read")
-        return self.env["ir.actions.act_window"]._for_xml_id(
+        own = self.storage_ids if self.env.context.get("own_storages") else None
+        if own and len(own) == 1:
+            return form_action(own)
+        action = self.env["ir.actions.act_window"]._for_xml_id(
             "dfr_backup.backup_storage_action"
         )
+        return {**action, "domain": [("id", "in", own.ids)]} if own else action
 
     def action_drill(self):
         """Prove now that the newest copies restore, and show the run."""

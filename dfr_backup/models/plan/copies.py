@@ -1,5 +1,6 @@
 """The stored copies of a plan: those that are there, and the ones to test or to use."""
 
+from ...runs.registry import kinds_with
 from ..copy.states import PRESENT_STATES
 
 
@@ -12,6 +13,11 @@ def stored(plan, storage):
             ("state", "in", PRESENT_STATES),
         ]
     )
+
+
+def backup_runs(plan):
+    """Return the domain of this plan's backups among all runs."""
+    return [("plan_id", "=", plan.id), ("kind", "in", kinds_with("keeps_promise"))]
 
 
 def stored_backups(plans):

@@ -13,7 +13,8 @@ from ...runs.state import RunState
 from ...runs.verify import VerifyRun
 from ..server_alerts import tell_operator
 from . import chats, mails, monitors
-from .copies import newest_copies, newest_of_each_storage, untrusted_since
+from .copies import backup_runs, newest_copies, newest_of_each_storage, untrusted_since
+from .pausing import next_after
 
 _logger = logging.getLogger(__name__)
 
@@ -37,19 +38,19 @@ def create_due_runs(plans):
         moment = plan.next_run
         if moment > now:
             continue
-        plan.next_run = plan._next_after(now)
+        plan.next_run = next_after(plan, now)
         _create_due_run(plan, moment)
 
 
 def _create_due_run(plan, moment):
     jobs = plan.env["backup.job"]
-    if jobs.search_count([*plan._backups(), ("state", "=", "pending")], limit=1):
+    if jobs.search_count([*backup_runs(plan), ("state", "=", "pending")], limit=1):
         _logger.info("Plan %s: a run is already waiting", plan.name)
         return
     # the clock may have been at this moment before, and was set back by more than a
     # run
     served = jobs.search_count(
-        [*plan._backups(), ("scheduled_at", "=", moment)], limit=1
+        [*backup_runs(plan), ("scheduled_at", "=", moment)], limit=1
     )
     jobs._create_for(plan, "schedule", scheduled_at=not served and moment)
 
@@ -166,7 +167,7 @@ def forget_wrong_clocks(plans, now):
 def _wrong_moments(plan, now):
     """Return the right moments of this plan for those that only a wrong clock can
     have set, by their field."""
-    following = plan._next_after(now)
+    following = next_after(plan, now)
     known = {
         "next_run": (
             following and _latest_next_run(plan, now, following),
@@ -188,7 +189,7 @@ def _latest_next_run(plan, now, following):
     """Return the latest moment that a right clock can have set: a clock that is
     put back by less than three hours, or half of what lies between two runs,
     repeats none."""
-    gap = plan._next_after(following) - following
+    gap = next_after(plan, following) - following
     return now + gap + min(gap / 2, CLOCK_TOLERANCE)
 
 

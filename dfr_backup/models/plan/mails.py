@@ -6,6 +6,7 @@ from operator import itemgetter
 from odoo import fields
 from odoo.tools import groupby
 
+from .copies import backup_runs
 from .recipients import alert_recipients
 
 RED, YELLOW, GREEN = "#b02a37", "#997404", "#146c43"
@@ -78,7 +79,7 @@ def compose_overdue(plan):
 
 def compose_digest(plan):
     since = fields.Datetime.now() - timedelta(days=7)
-    week = [*plan._backups(), ("date_end", ">=", since)]
+    week = [*backup_runs(plan), ("date_end", ">=", since)]
     runs = dict(plan.env["backup.job"]._read_group(week, ["state"], ["__count"]))
     states = dict(
         plan.env["backup.job"]._fields["state"]._description_selection(plan.env)

@@ -9,6 +9,12 @@ from ..moments import from_odoo_datetime, to_odoo_datetime
 NOT = fields.Datetime.to_datetime("1970-01-01 00:00:00")
 
 
+def next_after(plan, moment):
+    """Return the next time of the schedule after ``moment`` (naive, in UTC) and after a
+    pause; False for none."""
+    return slot_after(plan, max(moment, plan.paused_until or moment))
+
+
 def slot_after(plan, moment):
     """Return the next time of the schedule after ``moment`` (naive, in UTC), as if
     there was no pause; False for none."""
