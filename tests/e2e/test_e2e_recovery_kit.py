@@ -12,6 +12,12 @@ from shlex import quote
 import pytest
 from conftest import DEV, Instance, _ordinary, drop_database
 from lxml import html
+from test_e2e_storages import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    new_bucket,
+    s3,  # noqa: F401
+)
 
 KIT = """
 from odoo.addons.dfr_backup.models.plan.recovery_kit import page_values
@@ -29,6 +35,15 @@ env.cr.commit()
 """
 MAKE_INCREMENTAL = """
 env["backup.plan"].search([]).write({"incremental": True})
+env.cr.commit()
+"""
+INTO_A_BUCKET = """
+storage = env["backup.storage"].create(
+    {{"name": "Bucket", "provider": "s3", "s3_endpoint": {url!r},
+      "s3_bucket": {bucket!r}, "s3_prefix": "odoo backups", "s3_addressing": "path",
+      "s3_region": "us-east-1", "s3_access_key": {access_key!r},
+      "s3_secret_key": {secret_key!r}}})
+env["backup.plan"].search([]).write({{"storage_ids": [(6, 0, storage.ids)]}})
 env.cr.commit()
 """
 MORE = """
@@ -110,9 +125,9 @@ def is_neutralized(machine, database):
 
 
 @contextlib.contextmanager
-def lost(instance, tmp_path):
-    """Yield an empty machine that reaches the storage of a server which is gone: a
-    disk that was mounted there as well."""
+def lost(instance, tmp_path, kept=("backups",)):
+    """Yield an empty machine that reaches the storage of a server which is gone.
+    ``kept``: what of its data directory was a disk that was mounted there as well."""
     page = instance.shell(KIT).split("KIT")[1]
     names = files(instance, instance.database)
     drop_database(instance.database)
@@ -120,7 +135,7 @@ def lost(instance, tmp_path):
         if path.name != "dfr_backup":
             shutil.rmtree(path)
     for path in (instance.data / "dfr_backup").iterdir():
-        if path.name != "backups":
+        if path.name not in kept:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     folder = tmp_path / "new machine"
     folder.mkdir()
@@ -145,6 +160,25 @@ def test_encrypted_production_comes_back(instance, tmp_path, way):
         assert not is_neutralized(machine, machine.database)
         if way == "addon":
             assert (tmp_path / "shell/addons/dfr_backup/__manifest__.py").exists()
+
+
+@pytest.mark.parametrize("way", ["addon", "hand"])
+def test_production_comes_back_from_a_bucket(instance, tmp_path, s3, way):  # noqa: F811
+    code = INTO_A_BUCKET.format(
+        url=s3.url,
+        bucket=new_bucket(s3.url),
+        access_key=ACCESS_KEY,
+        secret_key=SECRET_KEY,
+    )
+    instance.shell(code)
+    assert instance.backup().state == "success"
+    with lost(instance, tmp_path, kept=()) as (kit, machine, names):
+        fetched = [] if way == "addon" else ["files"]
+        blocks = ("settings", "storage-1", *fetched, f"production-{way}")
+        assert SECRET_KEY not in "".join(kit.blocks.values())
+        kit.follow(*blocks, typed=[SECRET_KEY])
+        assert files(machine, machine.database) == names
+        assert not is_neutralized(machine, machine.database)
 
 
 @pytest.mark.parametrize("way", ["addon", "odoo", "hand"])
