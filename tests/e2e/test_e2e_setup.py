@@ -1,5 +1,8 @@
 """The first five minutes: from the empty overview to the first good backup."""
 
+import subprocess
+import zipfile
+
 from pages import choose, log_in
 from test_e2e_storages import sshd  # noqa: F401
 
@@ -25,7 +28,7 @@ def follow(page, point):
     item.locator("button[name=action_follow]").click()
 
 
-def test_guided_set_up_ends_on_the_first_backup(instance, page):
+def test_guided_set_up_ends_on_the_first_backup(instance, page, tmp_path):
     name = "Second disk"
     with instance.serve():
         log_in(page, instance)
@@ -69,6 +72,9 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
         page.click(NEXT)
         private = page.locator(".modal .o_field_widget[name=private_key]")
         assert "AGE-SECRET-KEY-1" in private.inner_text()
+        assert page.is_disabled(".modal .modal-footer .btn-primary")
+        with page.expect_download() as key:
+            page.click(".modal button[name=download_key]")
         page.check(".modal [name=kept_elsewhere] input")
         page.click(".modal button[name=action_use]")
         await_page(page, "safety")
@@ -94,8 +100,12 @@ def test_guided_set_up_ends_on_the_first_backup(instance, page):
             assert page.query_selector(
                 f".o_backup_advice [data-key={point}][data-done]"
             ), point
-        stored = [path.suffix for path in instance.stored(second)]
-        assert sorted(stored) == [".age", ".json"]
+        archive, sidecar = sorted(instance.stored(second), key=lambda one: one.suffix)
+        assert (archive.suffix, sidecar.suffix) == (".age", ".json")
+        opened = tmp_path / "opened.zip"
+        words = ["age", "-d", "-i", key.value.path(), "-o", opened, archive]
+        subprocess.run(words, check=True)
+        assert zipfile.is_zipfile(opened)
 
         follow(page, "drill")
         await_page(page, "safety")
