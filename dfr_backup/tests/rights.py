@@ -139,6 +139,7 @@ METHODS = {
     "backup.storage.action_give_up_lost": PASSWORD,
     "backup.storage.action_say_original": Right("system", "password"),
     "backup.storage.action_prune": MANAGER,
+    "backup.storage.action_rewrite": MANAGER,
     "backup.storage.action_scan": MANAGER,
     "backup.storage.action_take_over": PASSWORD,
     "backup.storage.action_test": MANAGER,

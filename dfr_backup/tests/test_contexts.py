@@ -20,6 +20,7 @@ HARMLESS = {
     "browser_tz": "proposes the time zone of a new plan",
     "dfr_backup_no_backup": "only Settings may upgrade, and may switch this off",
     "monitor": "only Settings may open the addresses of monitors",
+    "own_storages": "shows fewer storages than whoever chooses it may read",
     "storage_kind": "proposes the name of a new storage",
     "tz": "the time zone in which a moment is written",
 }
