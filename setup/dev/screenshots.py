@@ -27,6 +27,11 @@ PATIENCE = 120_000  # milliseconds
 ADMIN = "admin"  # login and password
 # what screenshots_content.py has called them
 NIGHTLY, HERE, FAR = "Every night", "This server", "Off-site (MinIO)"
+TERMINAL = (
+    "<pre id='terminal' style='display: inline-block; padding: 1rem; margin: 1rem;"
+    " border-radius: 6px; background: #20242c; color: #e8e8e8;"
+    " font: 14px/1.45 monospace'>{}</pre>"
+)
 FOUND, LOST = "catalogue-12.pdf", "catalogue-07.pdf"
 
 
@@ -233,6 +238,29 @@ def restore(camera):
     camera.page.click(".modal footer .btn-secondary")
 
 
+def calendar(camera):
+    """All backups of a month, and what is known of one of them."""
+    camera.look("restore-backup", ".o_calendar_view .o_event")
+    camera.page.locator(".o_calendar_view .o_event").last.click()
+    camera.page.wait_for_selector(".o_cw_popover button[name=action_restore]")
+    camera.take("calendar", height=980)
+
+
+def servers(camera):
+    """Other servers that this one watches."""
+    camera.look("backup-servers", ".o_data_row")
+    camera.take("servers", height=520)
+
+
+def status(camera):
+    """What the command says of all databases, as a terminal shows it."""
+    command = ["odoo", "backup", "status", "--all"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    camera.page.goto("about:blank")
+    camera.page.set_content(TERMINAL.format(f"$ {' '.join(command)}\n{told.stdout}"))
+    camera.take("status", "#terminal")
+
+
 def drill(camera):
     (run,) = camera.call("backup.job", "search", [[("kind", "=", "drill")]], limit=1)
     camera.look(f"backup-runs/{run}", ".o_form_sheet")
@@ -387,12 +415,15 @@ PICTURES = [
     storages,
     storage_sftp,
     restore,
+    calendar,
+    servers,
     drill,
     settings,
     set_up,
 ]
 PICTURES += [running, failed, browse, import_backup, staging]
 PICTURES += [staging_copies, health]
+PICTURES += [status]  # the last one: it leaves Odoo
 
 
 def main(url, folder, *names):

@@ -33,6 +33,7 @@ mkdir -m 700 "$data"
 trap tidy EXIT
 sed "s|^data_dir = .*|data_dir = $data|" "$DEV/odoo.conf" >"$data/odoo.conf"
 export ODOO_RC=$data/odoo.conf
+export DFR_BACKUP_WATCH_HOSTS='*.oakfield.example'
 export FILESTORE=$data/filestore/$name
 export LOCAL_STORAGE=$data/dfr_backup/backups/$name LARGE_FILES=${LARGE_FILES:-24}
 

@@ -265,9 +265,53 @@ def expire():
 
 
 def settle():
-    """The last look at the storages found no files of the nights that were made up."""
+    """The last look at the storages found no files of the nights that were made up.
+    And some other servers are watched."""
+    watch()
     copies = env["backup.copy"].search([("state", "=", "missing")])
     env["backup.job"]._persist(copies, {"state": "verified"})
+
+
+def watch():
+    """Watch servers of every state."""
+    now = fields.Datetime.now()
+    hour = timedelta(hours=1)
+    version = env["ir.module.module"]._get("dfr_backup").installed_version
+    good = {"state": "good", "version": version, "answered_at": now, "asked_at": now}
+    silent = {"state": "silent", "failures": 3, "answered_at": now - 5 * hour}
+    found = [
+        ("Antwerp", "antwerp", {**good, "last_good": now - 7 * hour, "size": 31 << 30}),
+        ("Brussels", "brussels", {**good, "last_good": now - hour, "size": 9 << 30}),
+        (
+            "Ghent",
+            "ghent",
+            {
+                **good,
+                "state": "failing",
+                "reported_status": "overdue",
+                "problem": "Every night: no successful backup within 36 hours.",
+                "problem_code": "RUN-13",
+                "last_good": now - 60 * hour,
+                "size": 14 << 30,
+            },
+        ),
+        ("Lyon", "lyon", {**good, "last_good": now - 3 * hour, "size": 6 << 30}),
+        (
+            "Web shop",
+            "shop",
+            {
+                **good,
+                **silent,
+                "asked_at": now,
+                "last_good": now - 9 * hour,
+                "size": 2 << 30,
+                "error": "shop.oakfield.example cannot be reached.",
+            },
+        ),
+    ]
+    for name, host, values in found:
+        url = f"https://{host}.oakfield.example"
+        env["backup.server"].create({"name": name, "url": url}).write(values)
 
 
 def run(query, *parameters):
