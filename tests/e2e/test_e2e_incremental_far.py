@@ -5,7 +5,7 @@ import shutil
 import pytest
 from conftest import drop_database
 from test_e2e_incremental import MAKE_INCREMENTAL, MORE, assert_good, files
-from test_e2e_rights import Browser
+from test_e2e_rights import Browser, Person
 from test_e2e_storages import ACCESS_KEY, SECRET_KEY, far, sshd  # noqa: F401
 
 # what a restored copy has of its own: what a neutralized one gets is there as well
@@ -97,7 +97,7 @@ def test_a_bucket_and_an_sftp_server_give_it_back(
         pack.unlink()  # what comes from anywhere else than the bucket
     ((stored,),) = far.sql(STORED, name)
     with far.serve():
-        office = Browser(far)
+        office = Browser(Person(far, "admin"))
         values = {"copy_id": stored, "database": copy}
         (wizard,) = office.call("backup.restore.wizard", "create", [values])
         shown = office.call("backup.restore.wizard", "action_make", [wizard])

@@ -129,7 +129,9 @@ def _answers(seen):
 def commands_reach_postgresql(compose, seen):
     for call in typed(block("How commands reach PostgreSQL"), compose.folder):
         succeeded(compose.do(call))
-    assert seen.sql("SELECT state FROM backup_job") == [("success",)] * 2
+    states = seen.sql("SELECT state FROM backup_job")
+    assert len(states) >= 2  # more, where the plan's own time has come
+    assert set(states) == {("success",)}
     around = compose.exec("odoo", "odoo", "backup", "list", "-d", DATABASE)
     assert around.returncode != 0
     assert ServerUnreachable.code in around.stdout + around.stderr
