@@ -635,6 +635,23 @@ def test_export_is_a_complete_backup(server, storage, names, tmp_path, encrypted
         ).read_bytes()
 
 
+def test_export_is_not_what_somebody_else_writes_meanwhile(
+    server, storage, names, tmp_path
+):
+    key, _packed = server.backup(names)
+    target = tmp_path / "full.zip"
+    backup = open_backup(storage, read_sidecar(storage, sidecar_key(key)))
+
+    class Disturbed(Progress):
+        def advance(self, count):
+            (tmp_path / "full.zip.part").write_bytes(b"of somebody else")
+            super().advance(count)
+
+    export(backup, target, Disturbed())
+    with open_archive(target) as archive:
+        assert archive.check(Progress()) == len(names) + 1  # and the dump
+
+
 def test_failed_export_leaves_nothing(server, storage, names, tmp_path):
     key, _packed = server.backup(names)
     pack = max(packs_in(storage))

@@ -36,10 +36,11 @@ def export(backup: StoredBackup, target: Path, progress: Progress) -> Manifest:
     try:
         partial.unlink(missing_ok=True)
         require_space(Need(target.parent, whole.size), None)
-        with closing(_opened(target.parent, partial)) as file:
+        file, name = _opened(target.parent, partial)
+        with closing(file):
             _write(whole, file, progress)
             checkpoint("export.written")
-            _give_name(file, partial, target)
+            _give_name(file, name, target)
         sync_directory(target.parent)
     except BaseException as error:
         partial.unlink(missing_ok=True)
@@ -49,24 +50,24 @@ def export(backup: StoredBackup, target: Path, progress: Progress) -> Manifest:
     return whole.manifest
 
 
-def _opened(folder: Path, partial: Path) -> AppendFile:
-    """Return a new file in a directory, without a name where that can be: what was
-    encrypted is gone with the process then."""
+def _opened(folder: Path, partial: Path) -> tuple[AppendFile, Path | None]:
+    """Return a new file in a directory, and its name: None where it can be without one,
+    so that what was encrypted is gone with the process."""
     nameless = getattr(os, "O_TMPFILE", None)
     if nameless and OWN_FILES.is_dir():
         try:
-            return AppendFile(folder.resolve(), nameless, lambda _bytes: None)
+            return AppendFile(folder.resolve(), nameless, lambda _bytes: None), None
         except OSError as error:
             if error.errno not in UNABLE:
                 raise
     created = os.O_CREAT | os.O_EXCL
-    return AppendFile(partial, created, lambda _bytes: None)
+    return AppendFile(partial, created, lambda _bytes: None), partial
 
 
-def _give_name(file: AppendFile, partial: Path, target: Path) -> None:
+def _give_name(file: AppendFile, name: Path | None, target: Path) -> None:
     _refuse_existing(target)
-    if partial.exists():
-        partial.rename(target)
+    if name:
+        name.rename(target)
         return
     try:
         file.link_to(target)
