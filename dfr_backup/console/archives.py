@@ -366,7 +366,10 @@ def let_read(storage, options, done):
         try:
             identity = identity_of(odoo_config.connection(options.to, APPLICATION))
             with odoo_config.data_folder_explained():
-                open_for_reading(storage, odoo_config.owners(), identity)
+                owners = odoo_config.owners()
+                is_known = open_for_reading(storage, owners, identity)
+            if not is_known:
+                progress.log(Message(words.NOT_MARKED))
         except AddonMissing:  # it has no storages
             return
         except EngineError as error:

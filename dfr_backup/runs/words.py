@@ -58,6 +58,7 @@ NOT_OPENED = _(
     "The database is restored, but cannot read the other backups of that location: "
     "%(problem)s Open it with “%(command)s”."
 )
+NOT_MARKED = _("Nothing was opened: this location belongs to no storage")
 SAME_NAME = _(
     "Several plans are called “%(plan)s”: backups that were found here follow the "
     "rules of none of them, and are kept. Give each plan its own name, and scan again."

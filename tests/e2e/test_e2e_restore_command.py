@@ -162,6 +162,9 @@ def test_zip_of_odoo_without_all_attachments(instance, copy, tmp_path):
     assert f" {rows[0][1]} " in said.stderr
     done = restore(instance, lacking, copy, "--accept", accept, "--json")
     assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout)["steps"][-1]
+    assert last["kind"] == "let_read"
+    assert last["log"], "a folder of nobody was opened in silence"
     count = "SELECT count(*) FROM ir_attachment"
     assert instance.sql(count, database=copy) == instance.sql(count)
 
@@ -172,8 +175,9 @@ def test_replace_keeps_the_old_one(instance, copy):
     instance.sql("CREATE TABLE only_here (id int)", database=copy)
     done = restore(instance, run.archive, copy, "--replace", "--json")
     assert done.returncode == 0, done.stderr
-    steps = [step["kind"] for step in json.loads(done.stdout)["steps"]]
-    assert steps[-2:] == ["boot", "let_read"]
+    steps = json.loads(done.stdout)["steps"]
+    assert [step["kind"] for step in steps[-2:]] == ["boot", "let_read"]
+    assert steps[-1]["log"] == []  # it was opened
     before = [
         name for name in databases(instance) if name.startswith(f"{copy}_before_")
     ]
