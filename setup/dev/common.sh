@@ -17,6 +17,9 @@ LOCK_PYTHON=3.11
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 fail() { printf 'ERROR: %s\n' "$*" >&2; exit 1; }
 
+# The tests that have failed, by a log of Odoo: tracebacks that were expected stand there, too.
+show_failed() { grep -m 40 -E '(ERROR|FAIL): |failed, ' "$1" >&2 || true; } # show_failed LOG
+
 # The directory that holds the `odoo` package: a checkout of the user's, or the unpacked one.
 odoo_root() {
     if [ -n "${ODOO_HOME:-}" ]; then

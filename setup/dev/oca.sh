@@ -30,7 +30,7 @@ forget() {
 }
 
 failed() { # failed WHAT
-    grep -E '^(ERROR|FAIL)|ERROR|FAIL:' "$log" | head -n 40 >&2
+    show_failed "$log"
     fail "$1: see $log"
 }
 

@@ -6,6 +6,7 @@ with its name; what a picture leaves behind, the next ones find.
 """
 
 import base64
+import html
 import os
 import shutil
 import subprocess
@@ -257,7 +258,8 @@ def status(camera):
     command = ["odoo", "backup", "status", "--all"]
     told = subprocess.run(command, capture_output=True, text=True)
     camera.page.goto("about:blank")
-    camera.page.set_content(TERMINAL.format(f"$ {' '.join(command)}\n{told.stdout}"))
+    shown = html.escape(f"$ {' '.join(command)}\n{told.stdout}")
+    camera.page.set_content(TERMINAL.format(shown))
     camera.take("status", "#terminal")
 
 

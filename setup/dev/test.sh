@@ -51,7 +51,7 @@ addon() {
     dropdb --if-exists dfr_test
     if ! odoo -d dfr_test -i dfr_backup --test-tags /dfr_backup --stop-after-init --workers 0 \
         --http-port "$(free_port)" >"$log" 2>&1; then
-        grep -m 40 -E '(ERROR|FAIL): |failed, ' "$log" >&2 || true
+        show_failed "$log"
         tail -n 40 "$log" >&2
         fail "see $log"
     fi
@@ -64,7 +64,7 @@ addon() {
     say "tests/addons: another addon adds a kind of storage and a kind of run"
     if ! odoo -d dfr_test -i dfr_backup_memory --test-tags /dfr_backup_memory --stop-after-init --workers 0 \
         --addons-path "$DEV/addons,$DEV/custom_addons,$REPO/tests/addons" --http-port "$(free_port)" >"$log" 2>&1; then
-        grep -m 40 -E '(ERROR|FAIL): |failed, ' "$log" >&2 || true
+        show_failed "$log"
         fail "see $log"
     fi
     grep -Eo '[0-9]+ failed, [0-9]+ error\(s\) of [1-9][0-9]* tests.*' "$log" || fail "no test ran: see $log"
