@@ -200,8 +200,8 @@ class MayNotList(PermanentError, code="PACK-18"):
     """Likewise."""
 
     template = _(
-        "%(storage)s may not be listed, so that nobody could see which parts are "
-        "stored there already, or that one is lost."
+        "The credentials may not list %(storage)s, so it cannot be known which parts "
+        "are stored there already, or whether one is lost."
     )
     remedy = _(
         "Allow listing (s3:ListBucket) and test the storage again, or use another "
