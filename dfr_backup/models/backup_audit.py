@@ -34,6 +34,7 @@ ACTIONS = [
     ("address", "Storage address changed"),
     ("rules", "Storage retention changed"),
     ("lock", "Object Lock weakened"),
+    ("lifecycle", "Absence of lifecycle rules confirmed"),
     ("storages", "Storage removed from plan"),
     ("destination", "Storage added to plan"),
     ("encryption", "Encryption switched off"),

@@ -54,6 +54,7 @@ class TestAuditedPaths(AuditCase):
             (self.bucket, {"s3_lock_days": 1}, "lock"),
             (self.bucket, {"s3_lock_mode": "GOVERNANCE"}, "lock"),
             (self.bucket, {"s3_lock_mode": False}, "lock"),
+            (self.bucket, {"rules_confirmed": True}, "lifecycle"),
             (self.plan, {"storage_ids": [[3, self.other.id]]}, "storages"),
             (self.plan, {"encryption": "none"}, "encryption"),
             (self.plan, {"retention": "month"}, "retention"),
@@ -138,9 +139,11 @@ class TestAuditedPaths(AuditCase):
 
     def test_what_protects_more_is_free(self):
         self.plan.write({"include_addons": False, "frequency": "manual"})
+        self.bucket.rules_confirmed = True
         self.before = self.audit.search([])
         for record, values in (
             (self.bucket, {"s3_lock_days": 30}),
+            (self.bucket, {"rules_confirmed": False}),
             (self.plan, {"include_addons": True}),
             (self.plan, {"frequency": "weekly"}),
             (self.plan, {"active": True, "include_database": True}),

@@ -71,6 +71,10 @@ FROM backup_job WHERE id = %s
 """
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "release: too long for each change")
+
+
 def _ordinary(argv):
     return [*ORDINARY, *argv] if os.getuid() == 0 else list(argv)
 

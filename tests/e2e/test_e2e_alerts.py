@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 
+import pytest
 from aiosmtpd.controller import Controller
 from conftest import clone_of, free_port, message_values
 from monitor import Monitor
@@ -136,6 +137,7 @@ def test_a_dead_mail_server_is_noted_and_the_mail_stays(instance):
     assert instance.sql("SELECT state FROM mail_mail") == [("outgoing",)]
 
 
+@pytest.mark.release
 def test_nobody_waits_for_a_mute_mail_server_or_monitor(instance):
     break_dump(instance)
     monitor = {"service": "Webhook", "host": "127.0.0.1"}

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPO = Path(__file__).parents[2]
 SMALL = ("--size", "1", "--rounds", "1", "--names", "100", "--no-restic")
 
 
+@pytest.mark.release
 def test_every_target_of_days_is_measured():
     done = subprocess.run(
         [sys.executable, "-m", "bench.days", *SMALL],

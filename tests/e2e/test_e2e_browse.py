@@ -5,6 +5,7 @@ import sys
 import types
 from pathlib import Path
 
+import pytest
 from conftest import drop_database
 from pages import choose, choose_from_menu, log_in, serious_findings
 from waits import until
@@ -36,6 +37,7 @@ def prove_who_you_are(page):
     page.click(".modal button[name=run_check]")
 
 
+@pytest.mark.release
 def test_one_attachment_out_of_an_encrypted_backup(instance, page):
     pair = generate_key()
     instance.sql(
@@ -206,6 +208,7 @@ def databases_like(instance, name):
     return [found for (found,) in instance.sql(like, f"{name}%")]
 
 
+@pytest.mark.release
 def test_a_staging_copy_in_one_click(instance, page):
     instance.backup()
     copies = []

@@ -99,6 +99,7 @@ def test_upload_and_restore_in_the_browser(
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_zip_of_odoo_is_found_beside_our_archives(instance, copy):
     path = odoos(instance, instance.storage)
     opening = ("backup", "open", str(instance.storage), "-d", instance.database)
@@ -123,6 +124,7 @@ def test_zip_of_odoo_is_found_beside_our_archives(instance, copy):
     assert path.exists()
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("instant", ["import.recorded", "storage.put.written"])
 def test_import_that_is_killed_goes_on(instance, tmp_path, instant):
     path = odoos(instance, tmp_path)

@@ -61,6 +61,7 @@ def forget(instance, database):
     shutil.rmtree(instance.data / "filestore" / database, ignore_errors=True)
 
 
+@pytest.mark.release
 def test_a_bucket_and_an_sftp_server_give_it_back(
     far,  # noqa: F811
     s3,

@@ -106,6 +106,7 @@ def test_enable_installs_the_addon_once(instance, without_addon):
     assert rows[without_addon]["error_code"] == OtherRelease.code
 
 
+@pytest.mark.release
 def test_all_databases_come_back_and_a_second_call_goes_on(instance, tmp_path):
     """The host is lost: neither database nor attachments, but the backups."""
     run = instance.backup()

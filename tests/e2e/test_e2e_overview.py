@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from pages import await_fit, choose, log_in
 from waits import Hold
 
@@ -52,6 +53,7 @@ def test_first_backup_turns_green_by_itself(instance, page, tmp_path):
     assert page.problems == []
 
 
+@pytest.mark.release
 def test_leaving_the_page_while_a_run_goes_on(instance, page, tmp_path):
     hold = Hold(tmp_path, "archive.checksums.written")
     with instance.serve(env=instance.environ(hold.fault)):
@@ -68,6 +70,7 @@ def test_leaving_the_page_while_a_run_goes_on(instance, page, tmp_path):
     assert page.problems == []
 
 
+@pytest.mark.release
 def test_without_a_websocket_the_page_looks_again_and_again(instance, page):
     # several workers, and no proxy that leads /websocket to the process for it
     with instance.serve("--workers", "2"):

@@ -115,6 +115,7 @@ print("WRITE", told(lambda: storage._get_own_storage().admit()))
 """
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
     "option, refusal",
     [("--same-identity", "PLACE-01"), ("--neutralize", "STORAGE-09")],
@@ -342,6 +343,7 @@ def tell(instance, archive):
     instance.sql("UPDATE backup_job SET archive_sha256 = %s", sealed["sha256"])
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("instant", ["restore.load.end", "restore.filestore.begin"])
 def test_killed_drill_goes_on(instance, tmp_path, instant):
     instance.backup()
@@ -436,6 +438,7 @@ def test_restore_from_the_back_office_compares(instance, copy):
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_run_that_is_killed_when_its_database_has_its_name_ends_well(
     instance, copy, tmp_path
 ):
@@ -459,6 +462,7 @@ def test_run_that_is_killed_when_its_database_has_its_name_ends_well(
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_custom_addons_are_unpacked_where_no_odoo_loads_them(instance, copy, tmp_path):
     """Also when the run is killed once they are there, and begins again."""
     run = instance.backup()

@@ -6,6 +6,7 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from conftest import DEV, _ordinary, drop_database
 from waits import Hold, until
 
@@ -94,6 +95,7 @@ def test_cancel_in_the_middle_leaves_nothing(instance, tmp_path):
     assert instance.stored(instance.storage) == []
 
 
+@pytest.mark.release
 def test_requests_while_running_make_one_waiting_run(instance, tmp_path):
     hold = Hold(tmp_path, "step.compress.begin")
     with instance.serve(env=instance.environ(hold.fault)):

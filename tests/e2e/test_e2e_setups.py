@@ -70,6 +70,7 @@ def failed_checks(done):
 # === DOCKER COMPOSE === #
 
 
+@pytest.mark.release
 def test_docker_compose(host):
     compose = Compose(host)
     *calls, doctor = typed(block("Docker Compose"), compose.folder)
@@ -167,6 +168,7 @@ def elsewhere(host, plain_template):
     drop_database(seen.database)
 
 
+@pytest.mark.release
 def test_kubernetes(host, elsewhere):
     folder = host.folder / "kubernetes"
     shutil.copytree(EXAMPLES / "kubernetes", folder)
@@ -242,6 +244,7 @@ class Unit:
         return self._host.stop("unit", int(self._conf["Service"]["TimeoutStopSec"]))
 
 
+@pytest.mark.release
 def test_unit_of_a_worker(host, instance, tmp_path):
     name, value = block("A worker of its own").strip().split(" = ")
     instance.write_conf(**{name: value})
@@ -259,6 +262,7 @@ def test_unit_of_a_worker(host, instance, tmp_path):
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_drop_in_of_odoo(host, instance, tmp_path):
     """SIGTERM ends Odoo alone, SIGKILL the run beside it; that goes on later."""
     unit = Unit(host, instance, UNITS / "odoo.service.d/backup.conf")
@@ -290,6 +294,7 @@ def ways():
     return {way: verdict.startswith("works") for way, verdict in told.items()}
 
 
+@pytest.mark.release
 def test_ways_to_call_the_command(host, instance):
     (host.root / "etc/odoo/odoo.conf").symlink_to(instance.conf)
     addons = f"{host.root}/opt/odoo-addons"

@@ -131,6 +131,7 @@ env.cr.commit()
 """
 
 
+@pytest.mark.release
 def test_rclone_remote(instance, tmp_path):
     """Only what the server's operator has configured can be chosen."""
     (tmp_path / "cloud").mkdir()
@@ -149,6 +150,7 @@ def test_rclone_remote(instance, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.release
 def test_all_databases_come_back_from_their_folders(instance, s3, sshd, tmp_path):
     """The host is lost. A bucket and an SFTP server have a folder for each database,
     and a third one there is somebody else's."""
@@ -216,6 +218,7 @@ def test_one_that_fails_does_not_stop_the_others_and_is_retried_alone(far, s3, s
     assert far.leftovers() == []
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("instant", ["storage.put.part", "storage.put.written"])
 def test_killed_in_an_upload_goes_on(far, s3, tmp_path, instant):
     run = far.backup(fault=f"kill:{instant}:{tmp_path}/marker")
@@ -282,6 +285,7 @@ def test_encrypted_for_a_key(far, s3, tmp_path):
     assert private not in everything
 
 
+@pytest.mark.release
 def test_killed_while_encrypting_goes_on(far, tmp_path):
     far.shell(ENCRYPT)
     run = far.backup(fault=f"kill:archive.recorded:{tmp_path}/marker")

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 
+import pytest
 from conftest import drop_database
 from pages import log_in
 from waits import Hold
@@ -128,6 +129,7 @@ def dropped(instance, database):
         shutil.rmtree(instance.data / "filestore" / database, ignore_errors=True)
 
 
+@pytest.mark.release
 def test_an_overdue_plan_is_loud(instance, page):
     assert instance.backup().state == "success"
     for table, column in (

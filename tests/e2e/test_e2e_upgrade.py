@@ -84,6 +84,7 @@ def assert_leaves_cleanly(instance):
     assert not list((ours / "log").iterdir())
 
 
+@pytest.mark.release
 def test_old_runs_keep_their_text_and_get_their_code(old_instance):
     run = old_instance.old_run
     assert run.states["dump_database"] == "failure"

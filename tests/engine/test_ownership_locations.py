@@ -466,6 +466,18 @@ def test_a_storage_that_does_not_tell_is_not_empty(storage, owners, monkeypatch)
     assert enter(storage, owners, there) is None  # not “missing”
 
 
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_storage_that_does_not_tell_opens_nothing_of_another_database(
+    storage, owners, monkeypatch, purpose
+):
+    enter(storage, owners, guest(A))
+    copied = guest(B, known_id=known(storage))  # the id came with a raw copy
+    monkeypatch.setattr(storage, "peek", lambda key, most: UNKNOWN)
+    with pytest.raises(PlaceOfAnother):
+        enter(storage, owners, copied, purpose)
+    assert enter(storage, owners, guest(A, known_id=copied.known_id), purpose)
+
+
 def test_records_outlive_their_json(owners):
     record = Record(A, "/x/", (B,), (MOVED,))
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record

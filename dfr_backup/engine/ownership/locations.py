@@ -159,9 +159,15 @@ class Door:
 
     def _unknown(self, purpose: Purpose) -> Record | None:
         """Nobody tells whether there is a marker: that is not the same as none."""
-        if self._guest.known_id:
-            return self._owners.find(self._guest.known_id)
-        if self._guest.lent:
+        guest = self._guest
+        if guest.known_id:
+            record = self._owners.find(guest.known_id)
+            if not record or self._is_let_in(record):
+                return record
+            if not self._may(purpose, record.owner):
+                raise PlaceOfAnother(**self._values, owner=record.owner.name)
+            return record
+        if guest.lent:
             raise PlaceNotEmpty(**self._values)
         return self._claim() if purpose is Purpose.WRITE else None
 

@@ -12,7 +12,7 @@ def fields():
     """Return the names of the fields that ``texts`` reads."""
     places = (n for kind in kinds() for n in kind.fields("host", "folder"))
     named = {"provider", "external_name", "own_retention", "retention", "active"}
-    named |= {"s3_lock_mode", "s3_lock_days"}
+    named |= {"s3_lock_mode", "s3_lock_days", "rules_confirmed"}
     return {*named, *RULES, *places}
 
 
@@ -27,6 +27,7 @@ def texts(storage):
         "address": address,
         "rules": rules,
         "lock": lock,
+        "lifecycle": "no lifecycle rules" if storage.rules_confirmed else "",
         "active": active_in_words(storage),
     }
 
@@ -48,6 +49,8 @@ def weakens(action, before, after):
     """Tell whether a storage protects less with the value ``after`` than ``before``."""
     if action in ("rules", "active"):
         return True
+    if action == "lifecycle":
+        return bool(after)
     (was, was_used), (now, _) = before, after
     if action == "lock" and was[0]:
         return was_used and (now[0] < was[0] or now[1] < was[1])
