@@ -5,8 +5,8 @@ eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
 RINGS=(lint engine storages coverage servers addon e2e faults)
 LONGER=(release) # only when it is asked for
-# two at once: most of them wait for a server or a disk now and then; more disturb each other
-at_once=(-n 2 --dist worksteal)
+# three at once: most of them wait for a server or a disk now and then; more disturb each other
+at_once=(-n 3 --dist worksteal)
 export COVERAGE_FILE=$DEV/coverage/data
 
 lint() { setup/dev/lint.sh; }

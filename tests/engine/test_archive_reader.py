@@ -15,6 +15,7 @@ import zipfile
 
 import pytest
 from extracting import extract_filestore
+from open_files import open_below
 
 from dfr_backup.engine.archive.reader import open_archive
 from dfr_backup.engine.archive.writer import ArchiveWriter
@@ -575,15 +576,15 @@ def test_names_are_compared_unless_that_is_known(tmp_path, known, noted, found):
 
 @pytest.mark.parametrize("most", [0, 3])
 def test_few_files_are_open_while_the_disk_takes_them(tmp_path, most):
-    before, seen = len(os.listdir("/proc/self/fd")), []
+    seen = []
     with WriteBehind(most) as behind:
         for number in range(10):
             file = os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT)
             os.write(file, b"x")
             behind.close(file)
-            seen.append(len(os.listdir("/proc/self/fd")) - before)
+            seen.append(open_below(tmp_path))
     assert max(seen) == most
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == 0
 
 
 class LostDisk:
@@ -650,7 +651,6 @@ def with_error(behind, error):
 def test_a_disk_that_refuses_a_file_when_it_is_closed(tmp_path, monkeypatch, error):
     """Network file systems do: every file is closed, and the first error is the one."""
     close = os.close
-    before = len(os.listdir("/proc/self/fd"))
     files = [
         os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT) for number in range(5)
     ]
@@ -668,7 +668,7 @@ def test_a_disk_that_refuses_a_file_when_it_is_closed(tmp_path, monkeypatch, err
         with_error(behind, error)
     assert error or caught.value.filename == 0
     monkeypatch.undo()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == 0
 
 
 def test_no_file_stays_open_after_an_error(ours, tmp_path, monkeypatch):
@@ -678,10 +678,9 @@ def test_no_file_stays_open_after_an_error(ours, tmp_path, monkeypatch):
     content[offset + 200] ^= 255
     ours.write_bytes(content)
     with open_archive(ours) as archive:
-        before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(DamagedArchive):
             extract_filestore(archive, tmp_path / "fs", Progress())
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_below(tmp_path / "fs") == 0
 
 
 def test_a_damaged_member_ends_the_unpacking(ours, tmp_path):
