@@ -109,6 +109,7 @@ def choose_from_menu(page, instance, name):
         ON d.model = 'ir.actions.server' AND d.res_id = s.id
         WHERE d.module = 'dfr_backup' AND d.name = %s"""
     ((label,),) = instance.sql(query, name)
+    page.wait_for_selector(".o_form_view .o_form_sheet")  # a list has a menu, too
     page.click(".o_control_panel .o_cp_action_menus button:has(.fa-cog)")
     page.click(f".o_menu_item:text-is('{label}')")
 

@@ -5,6 +5,8 @@ import json
 import subprocess
 import zipfile
 
+import pytest
+
 
 def test_backup_restores_with_odoo_itself(instance, restore):
     run = instance.backup()
@@ -68,6 +70,7 @@ def _listed(instance):
     return json.loads(instance.odoo("backup", "list", "--json").stdout)
 
 
+@pytest.mark.release
 def test_archive_that_is_much_smaller_is_a_warning(instance):
     for _ in range(3):
         assert instance.backup().states["compress"] == "success"

@@ -1,5 +1,6 @@
 """A person presses the button in a browser, and watches the steps turn green."""
 
+import pytest
 from pages import log_in
 from waits import Hold
 
@@ -47,6 +48,7 @@ def test_press_the_button_and_watch(instance, page, tmp_path):
     assert page.problems == []
 
 
+@pytest.mark.release
 def test_a_failure_says_what_to_do(instance, page):
     instance.superuser("CREATE TABLE secret_table (id int)")
     run = instance.backup()

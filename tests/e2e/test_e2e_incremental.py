@@ -86,6 +86,7 @@ def test_both_come_back_where_no_database_works(instance, runs, copy):
     assert_good(files(instance, copy), files(instance, instance.database).keys())
 
 
+@pytest.mark.release
 def test_one_zip_of_it_is_taken_by_odoo(instance, runs, copy, tmp_path):
     _first, second = runs
     target = tmp_path / "full.zip"
@@ -125,12 +126,14 @@ def test_lost_pack_ends_a_restore_until_it_is_stored_anew(instance, runs, copy):
     assert_good(files(instance, copy))
 
 
+@pytest.mark.release
 def test_drill(instance, runs):
     done = instance.odoo("backup", "drill", "-d", instance.database, "--json")
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout)["job"]["state"] == "success"
 
 
+@pytest.mark.release
 def test_everything_of_a_server_comes_back(instance, runs):
     """From a folder alone, into its old name."""
     names = files(instance, instance.database).keys()

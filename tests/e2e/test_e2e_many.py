@@ -74,6 +74,7 @@ def test_who_does_not_wait_is_told_and_the_run_begins_by_itself(instance, tmp_pa
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_enable_installs_the_addon_once(instance, without_addon):
     share = instance.folder / "share"
     share.mkdir()

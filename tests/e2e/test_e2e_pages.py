@@ -178,6 +178,7 @@ def test_axe_finds_nothing_serious(show, path, part):
     )
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("path", FULL)
 @pytest.mark.parametrize("width, part", [(1400, LIST), (390, CARD)])
 def test_axe_finds_nothing_serious_where_there_is_much(
@@ -292,6 +293,7 @@ def test_axe_finds_nothing_serious_with_any_kind_of_storage(show):
         assert serious_findings(page, ".o_action_manager") == [], kind
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("kind", ["aws", "sftp", "nextcloud", "local"])
 def test_axe_finds_nothing_serious_in_a_new_storage(show, kind):
     page = show("new-backup-storage", CARD)
@@ -360,6 +362,7 @@ def test_nothing_is_cut_off(shop, show, width):
     await_fit(page, ".o_form_sheet")
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("path", FULL)
 def test_nothing_is_cut_off_where_there_is_much(crowded, show, reader, path, width):

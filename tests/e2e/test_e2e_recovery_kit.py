@@ -162,6 +162,7 @@ def test_encrypted_production_comes_back(instance, tmp_path, way):
             assert (tmp_path / "shell/addons/dfr_backup/__manifest__.py").exists()
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("way", ["addon", "hand"])
 def test_production_comes_back_from_a_bucket(instance, tmp_path, s3, way):  # noqa: F811
     code = INTO_A_BUCKET.format(
@@ -181,7 +182,10 @@ def test_production_comes_back_from_a_bucket(instance, tmp_path, s3, way):  # no
         assert not is_neutralized(machine, machine.database)
 
 
-@pytest.mark.parametrize("way", ["addon", "odoo", "hand"])
+LONGER = [pytest.param(way, marks=pytest.mark.release) for way in ("addon", "hand")]
+
+
+@pytest.mark.parametrize("way", ["odoo", *LONGER])
 def test_incremental_copy(instance, tmp_path, way):
     instance.shell(MAKE_INCREMENTAL)
     assert instance.backup().state == "success"

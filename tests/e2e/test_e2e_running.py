@@ -115,6 +115,7 @@ def test_requests_while_running_make_one_waiting_run(instance, tmp_path):
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
     run = instance.backup()
     with zipfile.ZipFile(run.archive) as archive:

@@ -59,6 +59,7 @@ def test_cancel_a_run_and_start_it_again(instance, page, tmp_path):
     assert page.problems == []
 
 
+@pytest.mark.release
 def test_retry_the_upload_of_a_run_that_failed(instance, page):
     instance.sql("UPDATE backup_storage SET local_path = '/etc/nowhere'")
     assert instance.backup().state == "failure"
