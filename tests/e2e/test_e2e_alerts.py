@@ -160,6 +160,7 @@ def test_nobody_waits_for_a_mute_mail_server_or_monitor(instance):
     last_noted(instance, {"recipient": "boss@example.com"}, monitor)
 
 
+@pytest.mark.release
 def test_monitors_hear_how_a_run_goes(instance):
     with Monitor() as monitor:
         instance.shell(
@@ -201,6 +202,7 @@ def test_monitors_hear_how_a_run_goes(instance):
     )
 
 
+@pytest.mark.release
 def test_a_monitor_that_fails_is_noted(instance):
     with Monitor(status=404) as monitor:
         instance.shell(
@@ -315,6 +317,7 @@ def test_health_and_metrics(instance):
         assert (status, json.loads(body)["status"]) == (503, "overdue")
 
 
+@pytest.mark.release
 def test_health_of_one_of_several_databases(instance, template, tmp_path_factory):
     url = f"{instance.url}/dfr_backup/health"
     name = f"{instance.database}-two"

@@ -39,6 +39,7 @@ def test_archive_is_an_ordinary_zip(instance, tmp_path):
     assert run.archive.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.release
 def test_missing_and_damaged_files_are_warnings(instance):
     files = sorted(
         p for p in instance.filestore.glob("??/*") if p.stat().st_size > 4000
@@ -53,6 +54,7 @@ def test_missing_and_damaged_files_are_warnings(instance):
     assert files[1].name in filestore["damaged_names"][0]
 
 
+@pytest.mark.release
 def test_command_line_errors(instance):
     assert instance.odoo("backup", "frobnicate").returncode == 4
     unknown = "No such plan"

@@ -79,6 +79,7 @@ def test_one_attachment_out_of_an_encrypted_backup(instance, page):
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_a_deleted_file_is_put_back_by_a_button(instance, page):
     good = instance.backup()
     assert good.states["archive_files"] == "success"

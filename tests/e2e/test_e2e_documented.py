@@ -3,6 +3,7 @@ there."""
 
 import json
 
+import pytest
 from conftest import drop_database
 
 
@@ -12,6 +13,7 @@ def _command(instance, *words):
     return json.loads(done.stdout)
 
 
+@pytest.mark.release
 def test_verify_and_drill_of_a_run(instance):
     run = instance.backup()
     name = run.report["job"]["name"]

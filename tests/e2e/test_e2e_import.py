@@ -59,6 +59,7 @@ def step(kind, state):
     return f".o_backup_step[data-kind={kind}][data-state={state}]"
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("make, warned", [(ours, False), (odoos, True)])
 def test_upload_and_restore_in_the_browser(
     instance, page, copy, tmp_path, make, warned

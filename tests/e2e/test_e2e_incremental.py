@@ -65,6 +65,7 @@ def forget(instance, database):
     shutil.rmtree(instance.data / "filestore" / database, ignore_errors=True)
 
 
+@pytest.mark.release
 def test_both_come_back_where_no_database_works(instance, runs, copy):
     first, second = runs
     for run in runs:
@@ -107,6 +108,7 @@ def test_one_zip_of_it_is_taken_by_odoo(instance, runs, copy, tmp_path):
     assert_good({name: found[name] for name in files(instance, instance.database)})
 
 
+@pytest.mark.release
 def test_lost_pack_ends_a_restore_until_it_is_stored_anew(instance, runs, copy):
     _first, second = runs
     keys = [pack["key"] for pack in second.manifest["packs"]]

@@ -51,6 +51,7 @@ def test_run_list_and_doctor_of_all(instance, without_addon):
     assert list(rows) == [instance.database]
 
 
+@pytest.mark.release
 def test_who_does_not_wait_is_told_and_the_run_begins_by_itself(instance, tmp_path):
     instance.write_conf(dfr_backup_max_running="1")
     hold = Hold(tmp_path, "step.compress.begin")

@@ -114,6 +114,7 @@ def test_a_run_is_restored_whole_and_boots(instance, copy):
     assert instance.sql(uuid) != instance.sql(uuid, database=copy.database)
 
 
+@pytest.mark.release
 def test_an_archive_of_odoo_is_restored_too_and_neutralized(instance, copy, tmp_path):
     archive = tmp_path / "odoo.zip"
     done = instance.odoo("db", "dump", instance.database, str(archive))

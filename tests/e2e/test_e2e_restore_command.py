@@ -36,6 +36,7 @@ def databases(instance):
     return {name for (name,) in rows if name.startswith(instance.database)} | markers
 
 
+@pytest.mark.release
 def test_restore_where_no_database_works(instance, copy):
     """The database is gone, and with it the addon and the catalogue."""
     run = instance.backup()
@@ -139,6 +140,7 @@ def test_on_a_new_server_it_reads_where_its_backup_was(
     assert after == before
 
 
+@pytest.mark.release
 def test_zip_of_odoo_without_all_attachments(instance, copy, tmp_path):
     """They are counted, and what is there is restored when somebody says so."""
     without, lacking = tmp_path / "without.zip", tmp_path / "lacking.zip"
@@ -192,6 +194,7 @@ def test_replace_keeps_the_old_one(instance, copy):
             drop_database(name)
 
 
+@pytest.mark.release
 def test_replacement_that_does_not_boot_is_taken_back(instance, copy, tmp_path):
     run = instance.backup()
     assert restore(instance, run.archive, copy).returncode == 0
@@ -211,6 +214,7 @@ def test_replacement_that_does_not_boot_is_taken_back(instance, copy, tmp_path):
     assert list((instance.data / "dfr_backup/restores").glob("*")) == []
 
 
+@pytest.mark.release
 def test_addons_that_cannot_be_unpacked_leave_the_old_one(instance, copy, tmp_path):
     run = instance.backup()
     changed(run.archive, **CUSTOM)
@@ -257,6 +261,7 @@ def test_killed_restore_leaves_nothing_for_the_next(instance, copy, tmp_path):
     assert not list((instance.data / "filestore").glob("dfr*restore*"))
 
 
+@pytest.mark.release
 def test_encrypted_archive(instance, copy, tmp_path):
     said = instance.shell(GENERATE)
     (private,) = [

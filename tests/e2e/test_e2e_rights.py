@@ -121,9 +121,8 @@ def another(instance, tmp_path):
     drop_database(name)
 
 
-@pytest.mark.parametrize(
-    "role", ["manager", pytest.param("settings", marks=pytest.mark.release)]
-)
+@pytest.mark.release
+@pytest.mark.parametrize("role", ["manager", "settings"])
 def test_another_database_of_the_server(instance, another, role):
     """Neither by its storages, nor by the identity that its administrator writes, nor
     by a password does somebody read, overwrite or delete what the first has stored. The

@@ -56,6 +56,7 @@ def start(instance, *args, fault=None, text=None):
     )
 
 
+@pytest.mark.release
 def test_a_busy_database_still_restores_complete(instance, restore, tmp_path):
     hold = Hold(tmp_path, "step.archive_files.begin")
     backup = start(
@@ -135,6 +136,7 @@ def test_a_restored_copy_closes_the_run_that_it_was_saved_in(instance):
         drop_database(copy)
 
 
+@pytest.mark.release
 def test_the_dump_gives_way_to_an_upgrade_and_is_tried_again(instance, tmp_path):
     instance.sql("UPDATE backup_plan SET patience = 1")
     hold = Hold(tmp_path, "postgres.dump.first_bytes")

@@ -31,6 +31,7 @@ def test_button(instance, mode):
     assert instance.leftovers() == []
 
 
+@pytest.mark.release
 def test_runner_outlives_its_server(instance, tmp_path):
     hold = Hold(tmp_path, "step.archive_files.begin")
     with instance.serve("--workers", "2", env=instance.environ(hold.fault)):
@@ -67,6 +68,7 @@ def test_schedule_runs_by_the_servers_own_cron(instance):
     assert instance.sql("SELECT trigger FROM backup_job") == [("schedule",)]
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("how", ["command line", "environment"])
 def test_options_that_stand_in_no_file(instance, how, tmp_path):
     """The runner has the server's effective configuration, wherever it came from."""

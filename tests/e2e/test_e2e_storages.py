@@ -198,6 +198,7 @@ def test_all_databases_come_back_from_their_folders(instance, s3, sshd, tmp_path
         drop_database(second)
 
 
+@pytest.mark.release
 def test_one_that_fails_does_not_stop_the_others_and_is_retried_alone(far, s3, sshd):
     sshd.stop()
     try:
@@ -229,6 +230,7 @@ def test_killed_in_an_upload_goes_on(far, s3, tmp_path, instant):
     assert far.leftovers() == []
 
 
+@pytest.mark.release
 def test_catalogue_of_a_new_server(far):
     """Whoever has lost everything but the bucket finds the backups again."""
     run = far.backup()
@@ -257,6 +259,7 @@ env.cr.commit()
 """
 
 
+@pytest.mark.release
 def test_encrypted_for_a_key(far, s3, tmp_path):
     said = far.shell(ENCRYPT)
     (private,) = [

@@ -32,6 +32,7 @@ def newest(instance, table):
     return instance.sql(f"SELECT max(id) FROM {table}")[0][0]
 
 
+@pytest.mark.release
 def test_cancel_a_run_and_start_it_again(instance, page, tmp_path):
     hold = Hold(tmp_path, "archive.checksums.written")
     with instance.serve(env=instance.environ(hold.fault)):
