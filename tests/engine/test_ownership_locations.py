@@ -478,6 +478,18 @@ def test_a_storage_that_does_not_tell_opens_nothing_of_another_database(
     assert enter(storage, owners, guest(A, known_id=copied.known_id), purpose)
 
 
+def test_who_may_only_read_does_so_where_the_storage_does_not_tell(
+    storage, owners, monkeypatch
+):
+    enter(storage, owners, guest(A))
+    reader = guest(B, known_id=known(storage))
+    owners.open_for_reading(reader.known_id, B)
+    monkeypatch.setattr(storage, "peek", lambda key, most: UNKNOWN)
+    assert enter(storage, owners, reader, Purpose.READ).owner == A
+    with pytest.raises(PlaceOfAnother):
+        enter(storage, owners, reader, Purpose.WRITE)
+
+
 def test_records_outlive_their_json(owners):
     record = Record(A, "/x/", (B,), (MOVED,))
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record

@@ -113,7 +113,7 @@ class Door:
         owner = record.owner if record else marker.owner
         # what only a marker says opens nothing that the server lends
         known = owner if record or not guest.lent else None
-        if not (self._may(purpose, known) or self._is_reader(marker, purpose)):
+        if not (self._may(purpose, known) or self._reads(marker.place_id, purpose)):
             name = owner.name if owner else ""
             raise PlaceOfAnother(**self._values, owner=name)
         if purpose is Purpose.WRITE:
@@ -140,11 +140,11 @@ class Door:
         same = owner.uuid == guest.identity.uuid
         return same or (not guest.lent and owner.uuid in guest.former)
 
-    def _is_reader(self, marker: Marker, purpose: Purpose) -> bool:
+    def _reads(self, place_id: str, purpose: Purpose) -> bool:
         """Tell whether the operator has opened the location for no more than this."""
         if purpose is not Purpose.READ:
             return False
-        return self._guest.identity in self._owners.readers(marker.place_id)
+        return self._guest.identity in self._owners.readers(place_id)
 
     def _unmarked(self, purpose: Purpose) -> Record | None:
         self._storage.check()  # a directory that is missing has an error of its own
@@ -161,15 +161,20 @@ class Door:
         """Nobody tells whether there is a marker: that is not the same as none."""
         guest = self._guest
         if guest.known_id:
-            record = self._owners.find(guest.known_id)
-            if not record or self._is_let_in(record):
-                return record
-            if not self._may(purpose, record.owner):
-                raise PlaceOfAnother(**self._values, owner=record.owner.name)
-            return record
+            return self._known(guest.known_id, purpose)
         if guest.lent:
             raise PlaceNotEmpty(**self._values)
         return self._claim() if purpose is Purpose.WRITE else None
+
+    def _known(self, place_id: str, purpose: Purpose) -> Record | None:
+        """Return the record of the location that was here last: without its marker, it
+        alone tells who may do what."""
+        record = self._owners.find(place_id)
+        if record is None or self._is_let_in(record):
+            return record
+        if not (self._may(purpose, record.owner) or self._reads(place_id, purpose)):
+            raise PlaceOfAnother(**self._values, owner=record.owner.name)
+        return record
 
     def _claim(self) -> Record:
         """Note the owner first: whoever is killed before the marker is there has
