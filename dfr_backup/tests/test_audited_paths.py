@@ -198,6 +198,26 @@ class TestAuditedPaths(AuditCase):
             savepoint.close(rollback=True)
             self.env.invalidate_all(flush=False)
 
+    def test_new_storages_are_not_confirmed_unasked(self):
+        values = {"name": "new", "provider": "sftp", "sftp_host": "far.example"}
+        values |= {"sftp_user": "keeper", "sftp_password": "p", "rules_confirmed": True}
+        rows = [[str(value) for value in values.values()]]
+        storages = self.bucket.browse()
+        for create in (
+            lambda: self.call_model(storages, "create", [values]),
+            lambda: self.call_model(storages, "web_save", [], values, {}),
+            lambda: self.call_model(storages, "load", [*values], rows),
+        ):
+            self.enter_password(at=0)
+            self.assertAsked(create())
+            self.assertFalse(self.noted())
+            savepoint = self.env.cr.savepoint()
+            self.enter_password()
+            self.assertFalse(self.wanted(create()))
+            self.assertEqual(self.noted().mapped("action"), ["lifecycle"])
+            savepoint.close(rollback=True)
+            self.env.invalidate_all(flush=False)
+
     def test_where_backups_go_already_is_free(self):
         far = self.far()
         self.retired.storage_ids |= far

@@ -262,6 +262,8 @@ class BackupStorage(models.Model):
     def create(self, vals_list):
         storages = super().create(vals_list)
         storages._configured()
+        for storage in storages:  # as by a change of one that confirms nothing
+            storage._note_weakened({"lifecycle": ""}, {"lifecycle": ""})
         return storages
 
     def write(self, vals):
