@@ -1,7 +1,8 @@
 import {registry} from "@web/core/registry";
 
 const BUTTON = ".o_dialog:has(.o_backup_page) footer button";
-const TYPED = ".o_field_char, .o_field_text, .o_field_integer, .o_field_float";
+const TYPED = `.o_field_char, .o_field_text, .o_field_integer, .o_field_float,
+    .o_field_float_time`;
 
 /* Pressing a button takes the focus from the field that was typed in. When that changes what
    the dialog shows, the button moves away from under the pointer, and nothing is pressed. The
