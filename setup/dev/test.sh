@@ -5,7 +5,8 @@ eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
 RINGS=(lint engine storages coverage servers addon faults e2e)
 LONGER=(release) # only when it is asked for
-# three at once: most of them wait for a server or a disk now and then; more disturb each other
+# three at once: most of them wait for a server, a disk or a start of Odoo now and then; more
+# disturb each other
 at_once=(-n 3 --dist worksteal)
 export COVERAGE_FILE=$DEV/coverage/data
 
@@ -73,8 +74,7 @@ addon() {
 }
 
 of_e2e() { # of_e2e MARKERS
-    # a run waits for one start of Odoo after the other: three keep two processors busy
-    python -m pytest -q -p no:odoo -n 3 --dist worksteal -m "$1" tests/e2e || alone -m "$1" tests/e2e
+    python -m pytest -q -p no:odoo "${at_once[@]}" -m "$1" tests/e2e || alone -m "$1" tests/e2e
 }
 
 e2e() {
@@ -92,15 +92,16 @@ faults() {
     python -m pytest -q -p no:odoo -m short tests/faults
 }
 
-# The runner of Odoo keeps one processor busy, and faults mostly wait: together they take two thirds
-# of the time. What the first one prints comes when both have ended.
+# The runner of Odoo keeps one processor busy, and faults mostly wait: together they take little more
+# than one of them. What the first one prints comes when both have ended.
 beside() { # beside RING RING
-    local log=$DEV/log/test-beside.out first
+    local log=$DEV/log/test-beside.out first status=0
     "$1" >"$log" 2>&1 &
     first=$!
     "$2"
-    wait "$first" || { cat "$log" >&2 && exit 1; }
+    wait "$first" || status=$?
     cat "$log" >&2
+    return "$status"
 }
 
 asked=("$@")

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-# at least one instant inside every step, and the borders where something is half done;
-# tests/faults kill at each of all
-SOONER = ("archive.journal.written", "storage.put.written")
+# for each change; tests/faults kill at every instant
+ALWAYS = ("archive.journal.written", "storage.put.written")
+# at least one instant inside every step, and the borders where something is half done
 INSTANTS = [
     "postgres.snapshot.exported",  # initialize
     "postgres.dump.first_bytes",  # dump database
@@ -32,7 +32,7 @@ INSTANTS = [
 @pytest.mark.parametrize(
     "instant",
     [
-        name if name in SOONER else pytest.param(name, marks=pytest.mark.release)
+        name if name in ALWAYS else pytest.param(name, marks=pytest.mark.release)
         for name in INSTANTS
     ],
 )

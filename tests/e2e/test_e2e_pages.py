@@ -14,7 +14,7 @@ from pages import (
 LATER = 240_000  # ms, for what takes a server its time
 OVERVIEW = ".o_backup_overview"
 LIST = ".o_list_view .o_data_row"
-EMPTY = ".o_list_view .o_list_renderer"
+TABLE = ".o_list_view .o_list_renderer"
 FORM = ".o_form_view .o_form_sheet"
 DIALOG = ".modal-content"
 ON_THE_OVERVIEW = f"{OVERVIEW} :is(button, a[href], summary):not([disabled])"
@@ -161,12 +161,12 @@ def show(shop, reader):
         ("all-backups", LIST),
         ("restore-backup", ".o_calendar_view .o_event"),
         ("new-backup-storage", CARD),
-        ("backup-audit", EMPTY),
-        ("backup-servers", EMPTY),
+        ("backup-audit", TABLE),
+        ("backup-servers", TABLE),
         ("stored-backups", LIST),
         ("backup-plans", LIST),
         ("backup-storages", LIST),
-        ("filestore-health", EMPTY),
+        ("filestore-health", TABLE),
         ("settings", "#dfr_backup_plan_setting"),
     ],
 )

@@ -182,10 +182,10 @@ def test_production_comes_back_from_a_bucket(instance, tmp_path, s3, way):  # no
         assert not is_neutralized(machine, machine.database)
 
 
-LONGER = [pytest.param(way, marks=pytest.mark.release) for way in ("addon", "hand")]
+OTHERS = [pytest.param(way, marks=pytest.mark.release) for way in ("addon", "hand")]
 
 
-@pytest.mark.parametrize("way", ["odoo", *LONGER])
+@pytest.mark.parametrize("way", ["odoo", *OTHERS])
 def test_incremental_copy(instance, tmp_path, way):
     instance.shell(MAKE_INCREMENTAL)
     assert instance.backup().state == "success"

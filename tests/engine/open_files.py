@@ -5,8 +5,8 @@ import os
 
 
 def open_below(folder):
-    """Return how many are open below ``folder``. Of all of the process, the garbage
-    collector may close one meanwhile."""
+    """Return how many are open below ``folder``: of all that the process has open, the
+    garbage collector may close one meanwhile."""
     places = []
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the one of this list

@@ -678,9 +678,10 @@ def test_no_file_stays_open_after_an_error(ours, tmp_path, monkeypatch):
     content[offset + 200] ^= 255
     ours.write_bytes(content)
     with open_archive(ours) as archive:
+        before = open_below(tmp_path)
         with pytest.raises(DamagedArchive):
             extract_filestore(archive, tmp_path / "fs", Progress())
-        assert open_below(tmp_path / "fs") == 0
+        assert open_below(tmp_path) == before
 
 
 def test_a_damaged_member_ends_the_unpacking(ours, tmp_path):

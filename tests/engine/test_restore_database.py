@@ -474,7 +474,7 @@ def test_whatever_ends_the_reading_ends_the_load(new_database):
 # as autovacuum takes a table
 TAKE = "LOCK TABLE public.t IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 
-# asked by looking: who tries the lock himself may be in the loader's way
+# a probe that takes the lock, for a moment only, is in the loader's way
 HELD = """
     SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
     WHERE datname = current_database() AND relation = to_regclass('public.t')
