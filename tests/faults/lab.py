@@ -460,7 +460,8 @@ class Lab:
 
 class Neighbour(Lab):
     """Another database of the same server. Whenever something runs in the lab, it does
-    the same, undisturbed, and that ends well."""
+    the same, undisturbed, and that ends well. Beside a restore test it restores: a
+    server has one restore test at a time."""
 
     disturbed = False  # as long as a fault is one of the whole server
 
@@ -476,13 +477,10 @@ class Neighbour(Lab):
         return self
 
     def begin(self, code):
-        if "_request_restore" in code:
-            code = RESTORE.format(count=1, name=self._copy)
-        elif "_request_drill" in code:
-            code = DRILL.format(count=1)
-        else:
-            code = REQUEST
-        self._number = self.start(code)
+        restores = "_request_restore" in code or "_request_drill" in code
+        self._number = self.start(
+            RESTORE.format(count=1, name=self._copy) if restores else REQUEST
+        )
 
     def end(self):
         if self._number is None:
