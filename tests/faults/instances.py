@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import sys
 import types
+import uuid
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -18,6 +19,7 @@ KEEP_TWO = """
            keep_hourly = 0, keep_daily = 0, keep_weekly = 0, keep_monthly = 0,
            keep_yearly = 0, keep_within_days = 0
 """
+OWN_UUID = "UPDATE ir_config_parameter SET value = %s WHERE key = 'database.uuid'"
 _spec = importlib.util.spec_from_file_location(
     "e2e_instances", TESTS / "e2e/conftest.py"
 )
@@ -48,8 +50,18 @@ def made_neighbour(template, instance, folder):
     other.data = instance.data
     other.write_conf(data_dir=str(other.data), dfr_backup_max_running="2")
     e2e.fill_clone(template, other)
+    be_another(other)  # or one of the two would be a raw copy
+    for one in (instance, other):
+        one.be_original()
     other.sql(KEEP_TWO)
     try:
         yield other
     finally:
         e2e.drop_database(name)
+
+
+def be_another(instance):
+    """Let a clone be a database that was never a copy of anything."""
+    new = str(uuid.uuid4())
+    instance.sql(OWN_UUID, new)
+    instance.sql("UPDATE backup_storage SET owner_uuid = %s", new)

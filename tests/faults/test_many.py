@@ -7,14 +7,13 @@ import json
 import os
 import threading
 import time
-import uuid
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from instances import e2e
+from instances import be_another, e2e
 from waits import until
 
 AT_ONCE = 2
@@ -142,14 +141,6 @@ class Server:
                 file.write(json.dumps({**about, "seconds": seconds}))
                 file.flush()
             yield
-
-
-def be_another(instance):
-    """Let a clone be a database that was never a copy of anything."""
-    new = str(uuid.uuid4())
-    key = "UPDATE ir_config_parameter SET value = %s WHERE key = 'database.uuid'"
-    instance.sql(key, new)
-    instance.sql("UPDATE backup_storage SET owner_uuid = %s", new)
 
 
 class Watch(threading.Thread):

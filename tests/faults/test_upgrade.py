@@ -10,14 +10,13 @@ import uuid
 
 import pytest
 from earlier import unpack_earlier
-from instances import e2e
+from instances import OWN_UUID, e2e
 from worlds import KEEP_ONE
 
 LISTED = (
     "SELECT key FROM backup_copy WHERE state IN ('stored', 'verified') ORDER BY date"
 )
 RULES = ", ".join(f"{name} = %s" for name in KEEP_ONE)
-OWN_UUID = "UPDATE ir_config_parameter SET value = %s WHERE key = 'database.uuid'"
 SCAN = """
 print("run", env["backup.storage"].search([]).action_scan()["res_id"])
 env.cr.commit()
