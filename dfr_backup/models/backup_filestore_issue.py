@@ -58,7 +58,7 @@ class BackupFilestoreIssue(models.Model):
     good_copy_id = fields.Many2one(
         "backup.copy", "Intact in", compute="_compute_good_copy_id"
     )
-    good_copy = fields.Char("Can be Repaired", compute="_compute_good_copy_id")
+    good_copy = fields.Char("Repair From", compute="_compute_good_copy_id")
     repaired_at = fields.Datetime(readonly=True)
     repaired_by_id = fields.Many2one("res.users", readonly=True)
     repaired_from_id = fields.Many2one(
@@ -110,7 +110,7 @@ class BackupFilestoreIssue(models.Model):
             return self.env._("It is there: give Odoo the right to read it")
         if self.good_copy_id:
             date = format_date(self.env, self.good_copy_id.date)
-            return self.env._("From the backup of %s", date)
+            return self.env._("Backup of %s", date)
         return self.env._("No backup is old enough")
 
     @api.model
