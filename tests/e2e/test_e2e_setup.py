@@ -158,3 +158,32 @@ def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F
             timeout=LATER,
         )
     assert page.problems == []
+
+
+def test_a_dialog_that_makes_a_key_shows_no_earlier_one(instance, page):
+    """Odoo shows a new record as it was the last time, until the server has
+    answered."""
+    shown = "() => document.querySelector('.modal [name=private_key]')?.innerText ?? ''"
+    ((action,),) = instance.sql(
+        "SELECT res_id FROM ir_model_data WHERE name = 'backup_key_wizard_action'"
+    )
+    seen = []
+
+    def answer_late(route):
+        page.wait_for_timeout(1500)
+        seen.append(page.evaluate(shown))
+        route.continue_()
+
+    with instance.serve():
+        log_in(page, instance)
+        keys = []
+        for _ in range(2):
+            page.goto(f"{instance.url}/odoo/backup-plans/1")
+            page.click(".o_notebook_headers a[name=encryption]")
+            page.click(f".o_notebook button[name='{action}']")
+            key = page.wait_for_selector(".modal [name=private_key]")
+            page.wait_for_timeout(2000)
+            keys.append(key.inner_text())
+            page.route("**/backup.key.wizard/onchange*", answer_late)
+    assert len({*keys}) == 2
+    assert seen == [""], "the earlier key"
