@@ -5,6 +5,7 @@ import {
     patchTranslations,
     patchWithCleanup,
 } from "@web/../tests/web_test_helpers";
+import {BYTES, SECONDS, roundStep} from "@dfr_backup/overview/trend_chart";
 import {TimeLeft} from "@dfr_backup/live/time_left";
 import {localization} from "@web/core/l10n/localization";
 
@@ -65,4 +66,16 @@ test("the time left runs down, and follows an estimate slowly", async () => {
     expect(left.seconds).toBe(1, {message: "it never says that it is over"});
     left.update(0);
     expect(left.seconds).toBe(0);
+});
+
+test("the steps of an axis are round in the units that are shown", () => {
+    const MIB = 2 ** 20;
+    expect(roundStep(120 * MIB, BYTES)).toBe(100 * MIB);
+    expect(roundStep(200 * MIB, BYTES)).toBe(100 * MIB);
+    expect(roundStep(1001 * MIB, BYTES)).toBe(1024 * MIB);
+    expect(roundStep(0, BYTES)).toBe(1);
+    expect(roundStep(13, SECONDS)).toBe(10);
+    expect(roundStep(90, SECONDS)).toBe(60);
+    expect(roundStep(100 * 3600, SECONDS)).toBe(60 * 3600);
+    expect(roundStep(NaN, SECONDS)).toBe(1);
 });

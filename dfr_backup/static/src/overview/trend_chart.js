@@ -7,6 +7,20 @@ import {_t} from "@web/core/l10n/translation";
 import {formatBytes, formatSeconds} from "../fields/formatted_fields";
 import {moment} from "./looks";
 
+// multiples of each unit that read well on an axis
+export const BYTES = {base: 1024, multiples: [1, 2, 5, 10, 20, 50, 100, 200, 500]};
+export const SECONDS = {base: 60, multiples: [1, 2, 5, 10, 15, 20, 30]};
+
+/** The smallest round step of which two reach `highest`, in bytes or seconds. */
+export function roundStep(highest, {base, multiples}) {
+    for (let unit = 1; ; unit *= base) {
+        const found = multiples.find((multiple) => 2 * multiple * unit >= (highest || 0));
+        if (found) {
+            return found * unit;
+        }
+    }
+}
+
 function tooltipLabel({dataset, parsed}) {
     const format = dataset.yAxisID === "size" ? formatBytes : formatSeconds;
     return `${dataset.label}: ${format(parsed.y)}`;
@@ -44,14 +58,21 @@ export class TrendChart extends Component {
         const {runs} = this.props;
         const scheme = cookie.get("color_scheme");
         const rightToLeft = localization.direction === "rtl"; // like the strip above it
+        const [left, right] = rightToLeft ? ["right", "left"] : ["left", "right"];
         const [bars, line] = [getColor(0, scheme, 3), getColor(3, scheme, 6)];
-        const axis = (position, format) => ({
-            position,
-            beginAtZero: true,
-            border: {display: false},
-            grid: {display: false},
-            ticks: {maxTicksLimit: 3, callback: format, color: this.textColor},
-        });
+        const axis = (position, format, values, units) => {
+            const stepSize = roundStep(Math.max(...values), units);
+            return {
+                position,
+                min: 0,
+                max: 2 * stepSize,
+                border: {display: false},
+                grid: {display: false},
+                ticks: {stepSize, callback: format, color: this.textColor},
+            };
+        };
+        const sizes = runs.map((run) => run.size);
+        const durations = runs.map((run) => run.duration);
         return {
             type: "bar",
             data: {
@@ -59,7 +80,7 @@ export class TrendChart extends Component {
                 datasets: [
                     {
                         label: _t("Size"),
-                        data: runs.map((run) => run.size),
+                        data: sizes,
                         yAxisID: "size",
                         order: 2,
                         backgroundColor: hexToRGBA(bars, 0.5),
@@ -68,7 +89,7 @@ export class TrendChart extends Component {
                     {
                         label: _t("Duration"),
                         type: "line",
-                        data: runs.map((run) => run.duration),
+                        data: durations,
                         yAxisID: "duration",
                         order: 1,
                         borderColor: line,
@@ -91,8 +112,8 @@ export class TrendChart extends Component {
                 },
                 scales: {
                     x: {display: false, reverse: rightToLeft},
-                    size: axis(rightToLeft ? "right" : "left", formatBytes),
-                    duration: axis(rightToLeft ? "left" : "right", formatSeconds),
+                    size: axis(left, formatBytes, sizes, BYTES),
+                    duration: axis(right, formatSeconds, durations, SECONDS),
                 },
             },
         };

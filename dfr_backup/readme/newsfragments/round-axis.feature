@@ -1,0 +1,1 @@
+The chart of the overview counts in round steps of MiB and seconds.
