@@ -87,7 +87,7 @@ def _check_levels(value: Any) -> None:
 
 def _values_in(value: Any) -> Iterator[Any]:
     if isinstance(value, str) and SURROGATES.search(value):
-        raise Unusable(_("a text in it has an incomplete character"))
+        raise Unusable(_("a text in it contains an incomplete character"))
     if isinstance(value, dict):
         yield from value
         yield from value.values()

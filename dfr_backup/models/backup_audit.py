@@ -49,7 +49,7 @@ ACTIONS = [
     ("removed", "Plan, storage, server or run deleted"),
     ("repair", "Filestore repaired"),
     ("staging", "Staging copy deleted"),
-    ("staging_days", "Staging copy to be deleted sooner"),
+    ("staging_days", "Deletion of a staging copy brought forward"),
     ("monitor", "Monitor token changed"),
     ("settings", "Setting changed"),
 ]

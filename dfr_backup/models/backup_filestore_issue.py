@@ -18,7 +18,7 @@ KINDS = [
     ("unreadable", "Not readable"),
 ]
 STATES = [
-    ("open", "Open"),
+    ("open", "Unresolved"),
     ("repaired", "Repaired"),
     ("resolved", "Intact again or deleted"),
 ]

@@ -39,7 +39,8 @@ class PruneRun(Run):
             Message(
                 _(
                     "Packs that no backup needs: %(deleted)s deleted (%(freed)s), "
-                    "%(condemned)s condemned now; %(left)s still there (%(size)s)"
+                    "%(condemned)s marked for deletion now; %(left)s still there "
+                    "(%(size)s)"
                 ),
                 deleted=len(pruned.deleted),
                 freed=_size_of(pruned.deleted),

@@ -48,15 +48,15 @@ NOT_TRUSTED = _(
     "nobody has confirmed that it can be trusted"
 )
 ARCHIVE_KEPT = _("The archive is kept until %(until)s UTC, to be uploaded again")
-LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left")
+LEFTOVER_REMOVED = _("Removed %(name)s, which an earlier run had left behind")
 STARTING_AGAIN = _("%(problem)s Starting again.")
 NOT_HANDED_OVER = _(
     "The database is restored, but it is not known as the original: %(problem)s Say so "
     "with “%(command)s”."
 )
 NOT_OPENED = _(
-    "The database is restored, but cannot read the other backups of that location: "
-    "%(problem)s Open it with “%(command)s”."
+    "The database is restored, but cannot read the other backups of that "
+    "location: %(problem)s Allow access to it with “%(command)s”."
 )
 NOT_MARKED = _("Nothing was opened: this location belongs to no storage")
 SAME_NAME = _(

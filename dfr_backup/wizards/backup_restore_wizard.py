@@ -99,7 +99,7 @@ class BackupRestoreWizard(models.TransientModel):
         compute="_compute_accept_findings",
         store=True,
         readonly=False,
-        help="The restore goes on in spite of this. What you accept is written into "
+        help="The restore continues despite this. What you accept is written into "
         "the log of its run.",
     )
     may_load_plain = fields.Boolean(

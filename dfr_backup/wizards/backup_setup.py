@@ -44,7 +44,7 @@ class BackupSetup(models.TransientModel):
 
     page = fields.Selection(PAGES, required=True, default="where")
     page_in_words = fields.Char(compute="_compute_page_in_words")
-    alone = fields.Boolean(help="Only this page is asked.")
+    alone = fields.Boolean(help="Only this page is shown.")
     trouble = fields.Text(readonly=True)
     plan_id = fields.Many2one("backup.plan", required=True, ondelete="cascade")
     other_plans = fields.Boolean(compute="_compute_other_plans")

@@ -17,8 +17,9 @@ class BackupStagingWizard(models.TransientModel):
     replaced_in_words = fields.Text(compute="_compute_replaced_in_words")
     keep_days = fields.Integer(
         "Delete After (Days)",
-        help="The copy is deleted by itself so many days after it was made. You get an "
-        "email before. 0: it stays until somebody deletes it.",
+        help="The copy is deleted automatically, this many days after it was "
+        "made. You get an email before that. 0: it stays until somebody "
+        "deletes it.",
     )
 
     @api.model

@@ -135,7 +135,7 @@ def entries(file: Source, directory: Directory) -> Iterator[Entry]:
         _check(entry, mode)
         if entry.offset < end:
             raise refused(
-                _("“%(name)s” overlaps with another member, or is out of order"),
+                _("“%(name)s” overlaps with another member, or is in the wrong place"),
                 entry.name,
             )
         end = entry.offset + LOCAL_HEADER.size + entry.compressed_size
@@ -203,16 +203,16 @@ def _sizes_64(extra: bytes, values: list[int]) -> list[int]:
 def _check(entry: Entry, mode: int) -> None:
     if not is_safe_name(entry.name):
         raise refused(
-            _("“%(name)s” would lead out of where it is unpacked"), entry.name
+            _("“%(name)s” would be unpacked outside the target directory"), entry.name
         )
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise refused(_("“%(name)s” is a link or a device"), entry.name)
     if entry.is_folder and entry.size:
-        raise refused(_("“%(name)s” is a folder with content"), entry.name)
+        raise refused(_("“%(name)s” is a folder entry that contains data"), entry.name)
     if entry.method not in (STORED, DEFLATED):
         raise refused(
             _("“%(name)s” is compressed in a way that Odoo does not use"), entry.name
         )
     most = entry.compressed_size * (DEFLATE_RATIO if entry.method == DEFLATED else 1)
     if entry.size > most:
-        raise refused(_("“%(name)s” claims to be larger than it can be"), entry.name)
+        raise refused(_("“%(name)s” declares an impossible size"), entry.name)

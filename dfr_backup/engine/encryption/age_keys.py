@@ -46,7 +46,7 @@ WRAPPED = 32  # bytes of an encrypted file key; nothing longer is tried
 # keys of age that ask for what only it, or a plugin of it, can do
 UNKNOWN_PUBLIC = re.compile("age1[a-z0-9-]{2,16}1")
 UNKNOWN_PRIVATE = re.compile("AGE-(SECRET-KEY-PQ|PLUGIN)-")
-THIS, LINE = Message(_("This")), _("Line %(number)s")
+THIS, LINE = Message(_("This line")), _("Line %(number)s")
 
 
 @dataclass(frozen=True)

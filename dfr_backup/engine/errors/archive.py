@@ -37,7 +37,7 @@ class FilestoreMissing(PermanentError, code="ARCHIVE-05"):
 
 
 class NoStorage(PermanentError, code="ARCHIVE-06"):
-    template = _("The plan has no storage that is in use.")
+    template = _("The plan has no active storage.")
     remedy = _("Open the plan and choose where backups go.")
 
 
@@ -69,8 +69,9 @@ class NoManifestBeside(PermanentError, code="ARCHIVE-10"):
 
     template = _("The manifest beside the archive is missing.")
     remedy = _(
-        "While a backup runs, it is written last. Otherwise it was deleted, or an "
-        "upload was interrupted: the archive can still be restored by its name."
+        "It is written last, so a backup may still be running. Otherwise it was "
+        "deleted, or an upload was interrupted: the archive can still be restored "
+        "by its name."
     )
 
 

@@ -92,7 +92,7 @@ class QueryRefused(PermanentError, code="DUMP-07"):
 
 
 class MayNotRead(PermanentError, code="DUMP-08"):
-    template = _("The database user may not read %(objects)s.")
+    template = _("The database user is not allowed to read %(objects)s.")
     remedy = _("Make that user the owner, or let the owner or a superuser grant it.")
     remedy_grant = _("As the owner or a superuser, in this database: %(grants)s")
     remedy_log = _(
@@ -134,8 +134,9 @@ class ReplicaLags(RetryableError, code="DUMP-30"):
         "%(behind)s of what the primary had written when the run began."
     )
     remedy = _(
-        "Look at pg_stat_replication on the primary, and whether the replay is paused. "
-        "dfr_backup_replica_wait in odoo.conf says for how many seconds it is awaited."
+        "Check pg_stat_replication on the primary, and whether the replay is "
+        "paused. dfr_backup_replica_wait in odoo.conf says how many seconds to "
+        "wait for it."
     )
 
 
@@ -159,7 +160,7 @@ class NotReplica(PermanentError, code="DUMP-32"):
 
 
 class ReplicaSilent(PermanentError, code="DUMP-33"):
-    template = _("%(host)s does not tell the database user how far it has replayed.")
+    template = _("%(host)s does not let the database user see how far it has replayed.")
     remedy = _(
         "As a superuser, on the primary, in this database: GRANT EXECUTE ON FUNCTION "
         "pg_is_in_recovery(), pg_control_system(), pg_current_wal_lsn(), "

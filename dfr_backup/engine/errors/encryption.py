@@ -134,7 +134,7 @@ class NotAPublicKey(PermanentError, code="KEY-20"):
 
 class KeyKindUnknown(PermanentError, code="KEY-21"):
     template = _(
-        "%(line)s is a key that cannot be used here: for post-quantum encryption, or "
-        "of a plugin of age."
+        "%(line)s is a key that cannot be used here: it is for post-quantum "
+        "encryption, or of an age plugin."
     )
     remedy = _("Use a key that age-keygen makes without options, or an SSH key.")

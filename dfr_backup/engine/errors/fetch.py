@@ -27,8 +27,8 @@ class DamagedArchive(PermanentError, code="FETCH-04"):
 
     template = _("The archive is damaged or not complete.")
     remedy = _(
-        "Fetch it again, or use another copy. “odoo backup verify” shows which are "
-        "intact."
+        "Fetch it again, or use another copy. “odoo backup verify” shows which "
+        "copies are intact."
     )
 
 

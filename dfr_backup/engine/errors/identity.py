@@ -75,7 +75,7 @@ class SameUuid(PermanentError, code="IDENTITY-06"):
 
 class OperatorDecides(PermanentError, code="IDENTITY-07"):
     template = _(
-        "“%(storage)s” is reached with the server's own access: only the server's "
+        "“%(storage)s” uses the server's own credentials: only the server's "
         "administrator can say that this database is the original."
     )
     remedy = _("Ask the server's administrator to run: “%(command)s”.")

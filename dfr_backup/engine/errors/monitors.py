@@ -5,8 +5,8 @@ from ..messages import _
 from . import PermanentError, RetryableError
 
 NEXT_RUN = _(
-    "Check that service. Only this notification was lost: the next run notifies it "
-    "again."
+    "Check that service. Only this notification was lost: the next run notifies "
+    "the service again."
 )
 
 
@@ -25,8 +25,8 @@ class NoTopic(PermanentError, code="OTHER-153"):
 class MonitorUnreachable(RetryableError, code="PING-02"):
     template = _("%(service)s: %(host)s cannot be reached (%(reason)s).")
     remedy = _(
-        "Check that this server can reach it: name, firewall, certificate. The next "
-        "run notifies it again."
+        "Check that this server can reach it: name, firewall, certificate. The "
+        "next run notifies the service again."
     )
 
 

@@ -42,9 +42,9 @@ class ClockBehind(PermanentError, code="OTHER-04"):
 class OutOfMemory(EngineError, code="OTHER-05"):
     template = _("Out of memory in step “%(step)s”.")
     remedy = _(
-        "The backup process is allowed no more memory: look for a limit of the "
-        "service, the container or the system user that runs Odoo, and at what else "
-        "runs then."
+        "The backup process cannot get more memory: check for a limit of the "
+        "service, the container or the system user that runs Odoo, and what else "
+        "runs at that time."
     )
 
 

@@ -5,17 +5,17 @@ from . import PermanentError
 
 
 class AddressNeverCalled(PermanentError, code="OTHER-45"):
-    template = _("%(host)s leads to %(address)s, which this server never calls.")
+    template = _("%(host)s resolves to %(address)s, which this server never calls.")
     remedy = _(
-        "Such an address belongs to the machine itself, to its local link or to its "
-        "provider's services. Enter the address of the server that is meant."
+        "Such an address belongs to the machine itself, to its local link or to "
+        "its provider's services. Enter the address of the intended server."
     )
 
 
 class PrivateNotAllowed(PermanentError, code="OTHER-46"):
     template = _(
-        "%(host)s leads to the private address %(address)s, which odoo.conf does not "
-        "allow."
+        "%(host)s resolves to the private address %(address)s, which odoo.conf "
+        "does not allow."
     )
     remedy = _(
         "The server's administrator can add the host to the list in odoo.conf: "
@@ -25,4 +25,4 @@ class PrivateNotAllowed(PermanentError, code="OTHER-46"):
 
 class AnswerTooLong(PermanentError, code="OTHER-47"):
     template = _("The answer does not end.")
-    remedy = _("Is this the address of the service that is meant?")
+    remedy = _("Is this the address of the intended service?")

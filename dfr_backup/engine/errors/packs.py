@@ -60,8 +60,8 @@ class ExportFirst(PermanentError, code="PACK-06"):
         "packs beside it."
     )
     remedy = _(
-        "Make a complete zip of it first, by “odoo backup export BACKUP --to FULL.zip” "
-        "where its packs are."
+        "Make a complete zip of it first, with “odoo backup export BACKUP --to "
+        "FULL.zip” where its packs are."
     )
 
 
@@ -75,7 +75,7 @@ class StorageChanged(RetryableError, code="PACK-08"):
         "Backups in %(location)s changed while the packs that they need were being "
         "counted."
     )
-    remedy = _("No action needed: nothing was deleted, and the next look decides.")
+    remedy = _("No action needed: nothing was deleted, and the next check decides.")
 
 
 class AttachmentsDiffer(Mismatch, code="PACK-09"):
@@ -114,8 +114,8 @@ class TooManyPacks(PermanentError, code="PACK-23"):
         "too large to be read again."
     )
     remedy = _(
-        "Make one complete backup, prune when the incremental ones are deleted, then "
-        "make the plan incremental again: it begins with full packs."
+        "Make one complete backup, prune when the incremental ones are deleted, "
+        "then make the plan incremental again: it starts with newly filled packs."
     )
 
 
@@ -128,13 +128,13 @@ class NothingToShare(PermanentError, code="PACK-11"):
     """Why complete zips are stored: this one, and the next three."""
 
     template = _("The plan saves no attachments, so backups have nothing to share.")
-    remedy = _("Include the attachments, or leave the plan complete.")
+    remedy = _("Include the attachments, or leave the plan on complete backups.")
 
 
 class KeepsEverything(PermanentError, code="PACK-12"):
     template = _(
-        "Nothing may be deleted in %(storage)s: parts that no backup needs any more "
-        "would stay there for ever."
+        "Nothing may be deleted in %(storage)s: parts that no backup needs any "
+        "more would stay there forever."
     )
     remedy = _(
         "Allow deleting and test the storage again, or use another storage for "
@@ -148,8 +148,8 @@ class LockNotExtended(PermanentError, code="PACK-13"):
         "it could be deleted while they are still locked."
     )
     remedy = _(
-        "Allow its keys s3:PutObjectRetention and s3:GetObjectRetention and test the "
-        "storage again, or leave the plan complete."
+        "Allow its keys s3:PutObjectRetention and s3:GetObjectRetention and test "
+        "the storage again, or leave the plan on complete backups."
     )
 
 
@@ -200,8 +200,8 @@ class MayNotList(PermanentError, code="PACK-18"):
     """Likewise."""
 
     template = _(
-        "The credentials may not list %(storage)s, so it cannot be known which parts "
-        "are stored there already, or whether one is lost."
+        "The credentials do not allow listing %(storage)s, so it cannot be known "
+        "which parts are stored there already, or whether one is lost."
     )
     remedy = _(
         "Allow listing (s3:ListBucket) and test the storage again, or use another "
@@ -217,9 +217,10 @@ class RulesUnknown(PermanentError, code="PACK-19"):
         "or moves objects: it would take parts that newer backups need."
     )
     remedy = _(
-        "Give its keys the right s3:GetLifecycleConfiguration and test the storage "
-        "again. Where that is not possible, look at the rules of the bucket, and "
-        "confirm in the form of the storage that none of them does so."
+        "Give its keys the right s3:GetLifecycleConfiguration and test the "
+        "storage again. Where that is not possible, check the rules of the "
+        "bucket, and confirm in the form of the storage that none of them deletes "
+        "or moves objects."
     )
 
 
@@ -256,7 +257,7 @@ class PackUnread(PermanentError, code="PACK-33"):
     """Also in an earlier night, so that waiting does not help."""
 
     template = _(
-        "%(pack)s in %(location)s could not be read in %(nights)s nights: %(problem)s"
+        "%(pack)s in %(location)s could not be read on %(nights)s nights: %(problem)s"
     )
     remedy = _(
         "Check the disk or the service behind the storage. Until the pack can be read, "

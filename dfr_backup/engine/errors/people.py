@@ -15,8 +15,9 @@ class PasswordNeeded(PermanentError, code="OTHER-31"):
         "entered within the last ten minutes."
     )
     remedy = _(
-        "Make it on the form in the web client (%(form)s): saving asks for your "
-        "password and continues. It is not possible by RPC or with an API key."
+        "Make this change in the form in the web client (%(form)s): saving asks "
+        "for your password and continues. It is not possible by RPC or with an "
+        "API key."
     )
     remedy_button = _(
         "Press “%(button)s” on the form in the web client (%(form)s): it asks for your "

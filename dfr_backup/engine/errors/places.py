@@ -5,8 +5,7 @@ from . import PermanentError
 
 OPEN_LINE = _(
     "Choose a folder of its own. If this database may use that one anyway, the "
-    "server's administrator opens it:\n"
-    "%(command)s"
+    "server's administrator must allow it:\n%(command)s"
 )
 
 
@@ -86,7 +85,7 @@ class SecretWithoutAddress(PermanentError, code="PLACE-10"):
         "may be sent and by which databases."
     )
     remedy = _(
-        "The server's administrator adds this beside the secret, if the address is "
+        "The server's administrator must add this beside the secret, if the address is "
         "right:\n%(lines)s"
     )
 
@@ -102,5 +101,5 @@ class SecretOfOthers(PermanentError, code="PLACE-11"):
 class BadOperatorValue(PermanentError, code="PLACE-12"):
     template = _("%(variable)s is not a whole number.")
     remedy = _(
-        "The server's administrator corrects it in the environment or odoo.conf."
+        "The server's administrator must correct it in the environment or odoo.conf."
     )

@@ -4,14 +4,16 @@ from ..messages import _
 from . import PermanentError, RetryableError
 
 CORRECT_IT = _(
-    "The server's administrator corrects it. Until then, no storage of the profile can "
-    "be used; nothing was deleted."
+    "The server's administrator must correct it. Until then, no storage of the "
+    "profile can be used; nothing was deleted."
 )
 
 
 class ProfileExposed(PermanentError, code="OTHER-100"):
     template = _("%(file)s holds a secret, and every user of the server can read it.")
-    remedy = _("The server's administrator runs “chmod 600” on it. Replace the secret.")
+    remedy = _(
+        "The server's administrator must run “chmod 600” on it. Replace the secret."
+    )
 
 
 class ProfileWritable(PermanentError, code="OTHER-110"):
@@ -61,7 +63,7 @@ class SectionOfOtherKind(PermanentError, code="OTHER-106"):
         "The section [storage %(section)s] of the server's profile is of the kind "
         "%(kind)s, and the storage “%(storage)s” is not."
     )
-    remedy = _("The server's administrator gives the section another name.")
+    remedy = _("The server's administrator must give the section another name.")
 
 
 class SetByProfile(PermanentError, code="OTHER-107"):

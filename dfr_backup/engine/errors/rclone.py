@@ -43,8 +43,7 @@ class RcloneNotReached(RetryableError, code="RCLONE-05"):
         "answer."
     )
     remedy = _(
-        "It is tried again. If it happens often, look at the network and at the "
-        "storage."
+        "It is tried again. If this happens often, check the network and the storage."
     )
 
 
@@ -55,7 +54,7 @@ class StorageFull(PermanentError, code="RCLONE-06"):
 
 class RcloneStuck(RetryableError, code="RCLONE-07"):
     template = _("rclone did nothing for %(seconds)s seconds.")
-    remedy = _("It was ended, and is tried again. Check the network and the remote.")
+    remedy = _("It was stopped, and is tried again. Check the network and the remote.")
 
 
 class ConfigurationMissing(PermanentError, code="RCLONE-08"):

@@ -363,7 +363,7 @@ class AttachmentsMissing(PermanentError, code="RESTORE-39"):
 class NoAttachments(PermanentError, code="RESTORE-40"):
     finding, acceptable = "no_attachments", True
     template = _(
-        "The archive holds no attachments, and the database has %(total)s of them."
+        "The archive holds no attachments, but the database has %(total)s of them."
     )
     remedy = _(
         "It was made without the filestore. If you have the filestore elsewhere, copy "

@@ -19,7 +19,7 @@ class Interrupted(EngineError, code="RUN-01"):
 
 class NotStarted(EngineError, code="RUN-02"):
     template = _("The backup process could not be started.")
-    remedy = _("The reason stands at the end of %(log_file)s on the server.")
+    remedy = _("The reason is at the end of %(log_file)s on the server.")
 
 
 class SwitchedOff(PermanentError, code="RUN-03"):
@@ -86,8 +86,8 @@ class ActionSlow(PermanentError, code="RUN-09"):
         "plans need: next at %(next_call)s."
     )
     remedy = _(
-        "Let it run every hour: Settings / Technical / Scheduled Actions. It wakes up "
-        "by itself for what is due before."
+        "Let it run every hour: Settings / Technical / Scheduled Actions. It "
+        "starts earlier by itself for whatever is due sooner."
     )
 
 
@@ -188,9 +188,10 @@ class SpaceReserved(RetryableError, code="RUN-26"):
         "%(folder)s other runs on this host will take %(reserved)s."
     )
     remedy = _(
-        "It fits when those runs have ended. A backup is tried again by itself, up to "
-        "twice, after ten minutes each. Otherwise free some space, use a larger disk, "
-        "or let fewer runs go on at a time: dfr_backup_max_running in odoo.conf."
+        "There will be enough space once those runs have ended. A backup is "
+        "retried automatically, up to twice, after ten minutes each. Otherwise "
+        "free some space, use a larger disk, or allow fewer runs at a time: "
+        "dfr_backup_max_running in odoo.conf."
     )
 
 

@@ -6,17 +6,17 @@ from .storage import NotPermitted
 
 
 class LockWithoutDays(PermanentError, code="S3-01"):
-    template = _("An object lock needs the number of days that it lasts.")
+    template = _("Enter how many days the object lock lasts.")
     remedy = _("Enter at least one day, or switch the object lock off.")
 
 
 class NothingParallel(PermanentError, code="S3-02"):
-    template = _("At least one part must be under way at a time.")
+    template = _("At least one part must be uploaded at a time.")
     remedy = _("Enter a number from 1 to 16; 4 is usual.")
 
 
 class DamagedOnTheWay(RetryableError, code="S3-03"):
-    template = _("Data were damaged on their way from the bucket %(bucket)s.")
+    template = _("Data was damaged on its way from the bucket %(bucket)s.")
     remedy = _("It is tried again. Check the network if it happens often.")
 
 
@@ -31,7 +31,7 @@ class HalfOfTheKeys(PermanentError, code="S3-04"):
 
 
 class AccessDenied(NotPermitted, code="S3-05"):
-    template = _("The access key may not %(action)s the bucket %(bucket)s.")
+    template = _("The access key is not allowed to %(action)s the bucket %(bucket)s.")
     remedy = _(
         "Give it the right %(right)s for this bucket and prefix, or use another key."
     )
@@ -113,7 +113,7 @@ class EndlessList(PermanentError, code="S3-18"):
 class ServerBusy(RetryableError, code="S3-19"):
     template = _("The server of the bucket %(bucket)s cannot do it now: %(reason)s")
     remedy = _(
-        "It is busy or has a fault. The upload is tried again and goes on where it was."
+        "It is busy or failing. The upload is retried and continues where it was."
     )
     remedy_page = _(
         "It answers with a web page: is that the address of its S3 interface?"
@@ -140,13 +140,14 @@ class AnswerCutOff(RetryableError, code="S3-22"):
 class RoleExpired(RetryableError, code="S3-23"):
     template = _("The server's own AWS credentials have expired.")
     remedy = _(
-        "The next attempt fetches new ones. Check the role if this happens again."
+        "The next attempt fetches new credentials. Check the role if this happens "
+        "again."
     )
 
 
 class TokenExpired(PermanentError, code="S3-24"):
     template = _("The session token of the access key has expired.")
-    remedy = _("Give new keys; for backups use keys that do not expire, or a role.")
+    remedy = _("Enter new keys. For backups, use keys that do not expire, or a role.")
 
 
 class NoCredentials(PermanentError, code="S3-25"):
@@ -163,11 +164,11 @@ class NotS3(PermanentError, code="S3-26"):
 
 class ReadsBackDifferent(PermanentError, code="S3-27"):
     template = _(
-        "What was written to the bucket %(bucket)s does not read back the same."
+        "What was written to the bucket %(bucket)s is different when it is read back."
     )
     remedy = _(
-        "The server, or something between it and here, changes data. Set the checksums "
-        "to “when required”; do not use it if this persists."
+        "The server, or something in between, changes data. Test the storage "
+        "again, and do not use it for backups if this persists."
     )
 
 
@@ -190,8 +191,8 @@ class BadPrefix(PermanentError, code="S3-29"):
 class BadEndpoint(PermanentError, code="S3-30"):
     template = _("“%(endpoint)s” cannot be the address of an S3 server.")
     remedy = _(
-        "Begin it with https:// or http://, as in https://s3.example.com, without the "
-        "bucket, a path or a password."
+        "Start it with https:// or http://, as in https://s3.example.com, without "
+        "the bucket, a path or a password."
     )
 
 

@@ -45,8 +45,8 @@ class TablesUnreadable(PermanentError, code="OTHER-83"):
 
 class ModuleWaits(PermanentError, code="OTHER-84"):
     template = _(
-        "The module “%(module)s” waits to be installed, upgraded or removed: until "
-        "then Odoo runs no scheduled action of this database."
+        "The module “%(module)s” is waiting to be installed, upgraded or removed: "
+        "until then Odoo runs no scheduled action of this database."
     )
     remedy = _(
         "Finish that under Apps, or cancel it there; then restart the server. From a "
@@ -145,7 +145,7 @@ class NothingStored(PermanentError, code="OTHER-97"):
 
 
 class FoldersNotListed(PermanentError, code="OTHER-99"):
-    template = _("The folders in %(location)s may not be listed: %(reason)s")
+    template = _("The folders in %(location)s cannot be listed: %(reason)s")
     remedy = _(
         "Give the credentials the right to list there; or name the folder of each "
         "database: “odoo backup restore --from ADDRESS --from ADDRESS --all”."

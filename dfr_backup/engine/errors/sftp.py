@@ -73,7 +73,7 @@ class ParamikoMissing(PermanentError, code="SFTP-09"):
 
 class SentSizeDiffers(RetryableError, code="SFTP-10"):
     template = _("The server holds %(stored)s bytes where %(sent)s were sent.")
-    remedy = _("It is tried again. Look at the disk of the server if it happens twice.")
+    remedy = _("It is tried again. If this happens twice, check the server's disk.")
 
 
 class PublicKeyGiven(PermanentError, code="SFTP-11"):
@@ -90,7 +90,7 @@ class NotAnSshKey(PermanentError, code="SFTP-12"):
 
 
 class BadHostKey(PermanentError, code="SFTP-13"):
-    template = _("What is pinned is not the host key of an SSH server.")
+    template = _("The pinned value is not the host key of an SSH server.")
     remedy = _("Fetch the key from the server, or paste a line “ssh-ed25519 AAAA…”.")
 
 

@@ -55,7 +55,7 @@ class WorkDeleted(Deferred, code="STORAGE-07"):
 
 
 class ProbeDiffers(PermanentError, code="STORAGE-08"):
-    template = _("What was written to %(location)s does not read back the same.")
+    template = _("What was written to %(location)s is different when it is read back.")
     remedy = _("Check the storage's disk, and what lies between it and this server.")
 
 
@@ -93,7 +93,7 @@ class ForeignBackup(PermanentError, code="STORAGE-12"):
 
 
 class NotOurs(PermanentError, code="STORAGE-13"):
-    template = _("%(key)s was put here by Odoo's database manager, or by somebody.")
+    template = _("%(key)s was put here by Odoo's database manager, or by hand.")
     remedy = _("Delete the file itself, with the tools of the server.")
 
 

@@ -42,16 +42,16 @@ class WatchedUnreachable(RetryableError, code="OTHER-123"):
 class WatchedLate(RetryableError, code="OTHER-124"):
     template = _("%(host)s did not answer within %(seconds)s seconds.")
     remedy = _(
-        "Check whether that server is overloaded, or something between drops the "
-        "request. It is asked again within minutes."
+        "Check whether that server is overloaded, or whether something in between "
+        "drops the request. It is asked again within minutes."
     )
 
 
 class HealthOff(RetryableError, code="OTHER-125"):
     template = _("%(host)s has no health endpoint for this database.")
     remedy = _(
-        "Switch it on there, under Settings / General Settings / Backups. When that "
-        "server has several databases, enter the name of the one that is meant."
+        "Switch it on there, under Settings / General Settings / Backups. When "
+        "that server has several databases, enter the name of the intended one."
     )
 
 
@@ -82,5 +82,5 @@ class WatchedRefused(RetryableError, code="OTHER-129"):
     remedy = ASKED_AGAIN
     remedy_redirect = _(
         "It leads to another address, and redirects are not followed. Enter the "
-        "address that it leads to, if that is the server that is meant."
+        "address that it leads to, if that is the intended server."
     )

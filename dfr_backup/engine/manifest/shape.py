@@ -21,7 +21,7 @@ KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.zip(\.age)?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 WANTED = re.compile(r"all|[A-Za-z0-9+/]+={0,2}")  # of a pack: a bitmap in base64
 ANY = "*"  # the name of a key that may be any
-WRONG = _("%(place)s is not what it should be")
+WRONG = _("%(place)s has an unexpected value")
 Check = Callable[[Any], bool]
 
 # a type, or a mapping by key, or a list of one shape; each of them may be missing, null

@@ -182,4 +182,4 @@ def _matching(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _wrong(name: str) -> Unusable:
-    return Unusable(_("“%(name)s” in it is not what it should be"), name=name)
+    return Unusable(_("“%(name)s” in it has an unexpected value"), name=name)

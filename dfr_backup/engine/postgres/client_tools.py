@@ -15,7 +15,7 @@ from ..errors.dump import ProgramMissing, ProgramTooOld, ProgramUnstartable
 from ..messages import Message, _
 
 EXIT_STATUS = _("it ended with exit status %(status)s")
-NO_VERSION = _("it does not tell its version")
+NO_VERSION = _("it does not report its version")
 DEBIAN_TOOLS = "/usr/lib/postgresql/*/bin"
 RED_HAT_TOOLS = "/usr/pgsql-*/bin"
 

@@ -12,12 +12,13 @@ import psycopg2
 
 from ..messages import Message, Text, _
 
-LOCAL = _("a local socket: there is no network in between")
+LOCAL = _("a local socket: no network is involved")
 DIRECT = _("a host that is lost is noticed within %(seconds)s seconds")
 POOLED = _(
-    "through a pooler: when it notices a host that is lost, its own settings say "
-    "(PgBouncer: tcp_keepidle, tcp_keepintvl, tcp_keepcnt, tcp_user_timeout). That "
-    "cannot be seen from here; without them it takes two hours, and the run waits."
+    "through a pooler: its own settings decide when it notices a lost host "
+    "(PgBouncer: tcp_keepidle, tcp_keepintvl, tcp_keepcnt, tcp_user_timeout). "
+    "They cannot be seen from here; without them it takes two hours, and the run "
+    "waits."
 )
 UNKNOWN = _(
     "this PostgreSQL does not say when it notices a host that is lost: see "

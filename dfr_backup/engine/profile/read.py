@@ -53,7 +53,7 @@ ONE_FOLDER = _(
 NO_TIME = _("it must be a time such as 02:30")
 NO_ZONE = _("there is no time zone of this name")
 NO_MAIL = _("“%(value)s” is not an email address")
-BOTH = _("“keep” is given as well")
+BOTH = _("“keep” is also set")
 
 
 class ProfileFile:

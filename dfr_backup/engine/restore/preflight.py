@@ -117,7 +117,7 @@ def preflight(
                 *_space(cr, description, surroundings),
             ]
     except psycopg2.Error as error:
-        raise server_error(error, _("look at the database server")) from error
+        raise server_error(error, _("inspect the database server")) from error
     finally:
         session.close()
     return sorted(found, key=lambda finding: not finding.blocking)

@@ -104,7 +104,7 @@ def require_harmless(connection: Connection, *, neutralized: bool) -> None:
             checks = OURS if cr.fetchone()[0] else ()
             acting = list(_acting(cr, checks + (NEUTRALIZED if neutralized else ())))
     except psycopg2.Error as error:
-        raise server_error(error, _("look at the restored database")) from error
+        raise server_error(error, _("inspect the restored database")) from error
     finally:
         session.close()
     if acting:

@@ -74,7 +74,7 @@ def require_copy(server: Connection, copy: StagingCopy) -> int:
 
 
 def _require_in_place(server: Connection, copy: StagingCopy) -> None:
-    with server_session(server, _("look at the databases")) as cr:
+    with server_session(server, _("inspect the databases")) as cr:
         cr.execute(WHERE_IS, {"oid": copy.oid, "name": copy.database})
         name, oid = cr.fetchone()
     if oid is not None and oid != copy.oid:
@@ -94,7 +94,7 @@ def _inside(connection: Connection) -> Iterator[Any]:
         with session.cursor() as cr:
             yield cr
     except psycopg2.Error as error:
-        raise server_error(error, _("look at the staging copy")) from error
+        raise server_error(error, _("inspect the staging copy")) from error
     finally:
         session.close()
 
@@ -124,7 +124,7 @@ def _require_harmless_copy(cr: Any, copy: StagingCopy) -> int:
 
 def is_in_place(server: Connection, database: str, oid: int) -> bool:
     """Tell whether the database of this name has this number. Raise EngineError."""
-    with server_session(server, _("look at the databases")) as cr:
+    with server_session(server, _("inspect the databases")) as cr:
         return oid_of(cr, database) == oid
 
 
@@ -145,7 +145,7 @@ def drop_replaced(
     """Drop what a copy that was made anew has taken the place of: the database with
     this number, if it is kept under the name that a replacement gives and nobody has
     opened it. Return whether it was there."""
-    with server_session(server, _("look at the databases")) as cr:
+    with server_session(server, _("inspect the databases")) as cr:
         cr.execute("SELECT datname FROM pg_database WHERE oid = %s", [oid])
         found = cr.fetchone()
         kept = found and is_kept_previous(place.database, found[0])

@@ -51,8 +51,8 @@ IN_THE_WAY = _(
     "The database has rules or triggers of its own in tables that are changed in a "
     "copy. They were switched off meanwhile, and are on again: %(names)s"
 )
-GOES_ON = _("The restore goes on in spite of: %(names)s")
-ACCEPTED = _("The restore goes on in spite of this: %(problem)s")
+GOES_ON = _("The restore continues despite: %(names)s")
+ACCEPTED = _("The restore continues despite this: %(problem)s")
 PLAIN = _("As chosen, the dump is loaded by one session and in its own order.")
 KEPT = _("The former database is kept as %(database)s")
 

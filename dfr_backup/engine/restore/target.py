@@ -177,7 +177,7 @@ class RestoreTarget:
         """Return the number (OID) that PostgreSQL has given the database: it is the
         same under whatever name, and proves after a kill that this one was
         published."""
-        with server_session(self._server, _("look at the databases")) as cr:
+        with server_session(self._server, _("inspect the databases")) as cr:
             return oid_of(cr, self.scratch.database)
 
     def publish(self) -> Published:
@@ -213,7 +213,7 @@ class RestoreTarget:
 
     def _previous(self) -> DatabaseLocation | None:
         """Return where what is there now will be kept, if there is anything."""
-        with server_session(self._server, _("look at the databases")) as cr:
+        with server_session(self._server, _("inspect the databases")) as cr:
             if not self._replace or not exists(cr, self.place.database):
                 require_free(cr, self.place, replace_existing=self._replace)
                 return None
@@ -226,13 +226,13 @@ class RestoreTarget:
     def _require_hidden(self) -> None:
         """Raise NotHidden when what was loaded has changed its own database: an Odoo
         may have found it, or settings in it would count."""
-        with server_session(self._server, _("look at the databases")) as cr:
+        with server_session(self._server, _("inspect the databases")) as cr:
             cr.execute(HIDDEN, [self.scratch.database])
             if not cr.fetchone()[0]:
                 raise NotHidden(log=self.scratch.database)
 
     def _require_free(self) -> None:
-        with server_session(self._server, _("look at the databases")) as cr:
+        with server_session(self._server, _("inspect the databases")) as cr:
             require_free(cr, self.place, replace_existing=self._replace)
 
 
@@ -275,7 +275,7 @@ def discard(
     """Drop a database for good, with its filestore: the one with this number (OID), and
     no other one that has its name. Raise EngineError, OSError; what has lost its name
     by then is removed by the next clean-up, and all else stays as it is."""
-    with server_session(server, _("look at the databases")) as cr:
+    with server_session(server, _("inspect the databases")) as cr:
         if oid_of(cr, place.database) != oid:
             raise StagingReplaced(database=place.database)
         is_open = allows_connections(cr, place.database)

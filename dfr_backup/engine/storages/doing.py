@@ -4,9 +4,9 @@ from ..messages import Message, _
 
 MAKE_DIRECTORY = Message(_("make the directory"))
 WRITE = Message(_("write"))
-LOOK_AT_DIRECTORY = Message(_("look at the directory"))
+LOOK_AT_DIRECTORY = Message(_("inspect the directory"))
 LIST_DIRECTORY = Message(_("list the directory"))
-LOOK_AT_SPACE = Message(_("look at the free space"))
+LOOK_AT_SPACE = Message(_("read the free space"))
 
 
 def writing(key: str) -> Message:
@@ -18,7 +18,7 @@ def reading(key: str) -> Message:
 
 
 def looking_at(key: str) -> Message:
-    return Message(_("look at %(key)s"), key=key)
+    return Message(_("inspect %(key)s"), key=key)
 
 
 def deleting(key: str) -> Message:

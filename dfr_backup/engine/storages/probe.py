@@ -8,8 +8,8 @@ from ..messages import Message, _
 from .base import Capabilities, Storage
 
 CANNOT_LIST = _(
-    "The credentials may not list %(location)s: lost backups are not noticed, old ones "
-    "are not deleted, and none can be incremental."
+    "The credentials do not allow listing %(location)s: lost backups are not "
+    "noticed, old ones are not deleted, and none can be incremental."
 )
 CANNOT_DELETE = _(
     "Nothing can be deleted in %(location)s: old backups have to be removed by its "

@@ -140,7 +140,8 @@ class BackupCopy(models.Model):
     expires_at = fields.Datetime(
         "Kept Until",
         compute="_compute_expires_at",
-        help="When the plan's rules will let it go, if backups go on as they do now.",
+        help="When the plan's rules will no longer keep it, if backups continue "
+        "as they do now.",
     )
     kept_because = fields.Char("Reason Kept", compute="_compute_expires_at")
     proven_at = fields.Datetime("Restore Test Passed", readonly=True)

@@ -48,7 +48,8 @@ class BackupJob(models.Model):
     )
     identity = fields.Char(
         readonly=True,
-        help="That database, with its cluster and OID there: a raw copy has others.",
+        help="The identity of that database, with its cluster and OID; a raw copy "
+        "has different ones.",
     )
     kind = fields.Selection(JOB_KINDS, "Type", required=True, default="backup")
     plan_id = fields.Many2one("backup.plan", ondelete="restrict", index=True)
@@ -66,7 +67,7 @@ class BackupJob(models.Model):
     )
     user_id = fields.Many2one("res.users", string="Requested by")
     scheduled_at = fields.Datetime(help="The scheduled time of this run.")
-    not_before = fields.Datetime(help="A run that gave way is tried again then.")
+    not_before = fields.Datetime(help="When a run that gave way is tried again.")
     date_start = fields.Datetime("Started", index=True)
     date_end = fields.Datetime("Ended")
     duration = fields.Float(compute="_compute_duration", store=True, help="In seconds.")
@@ -74,7 +75,7 @@ class BackupJob(models.Model):
         compute="_compute_heartbeat", help="When the runner last gave a sign of life."
     )
     attempt = fields.Integer(
-        default=0, help="How often a runner has taken up this run."
+        default=0, help="How often a runner has picked up this run."
     )
     spawn_count = fields.Integer()
     spawned_at = fields.Datetime()
@@ -137,7 +138,7 @@ class BackupJob(models.Model):
     to_announce = fields.Boolean(
         copy=False, help="Ended, but its alerts are not sent yet."
     )
-    withheld = fields.Boolean(copy=False, help="A snooze holds its alerts back.")
+    withheld = fields.Boolean(copy=False, help="Its alerts are snoozed.")
     dismissed = fields.Boolean(
         readonly=True,
         copy=False,
@@ -335,7 +336,9 @@ class BackupJob(models.Model):
         job = self.sudo()
         if job.plan_id and job._waiting_alike():
             raise UserError(
-                self.env._("A run of this plan is already waiting. Let it run first.")
+                self.env._(
+                    "A run of this plan is already waiting. Wait until it has run."
+                )
             )
         job._uploads_missing()._reset()
         job.write(

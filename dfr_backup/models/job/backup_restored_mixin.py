@@ -11,7 +11,7 @@ class BackupRestoredMixin(models.AbstractModel):
 
     _name = "backup.restored.mixin"
     _inherit = ["backup.secret.mixin"]
-    _description = "Run That Restores"
+    _description = "Restore Run"
 
     restore_database = fields.Char("New Database")
     restore_neutralize = fields.Boolean("Neutralize")

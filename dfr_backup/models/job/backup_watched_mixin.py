@@ -12,7 +12,7 @@ from .estimate import estimate_seconds_left
 
 class BackupWatchedMixin(models.AbstractModel):
     _name = "backup.watched.mixin"
-    _description = "Run That Is Watched"
+    _description = "Watched Run"
 
     seconds_left = fields.Float(
         compute="_compute_seconds_left", help="In seconds; 0: not known."

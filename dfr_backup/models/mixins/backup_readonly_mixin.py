@@ -11,7 +11,7 @@ class BackupReadonlyMixin(models.AbstractModel):
     """
 
     _name = "backup.readonly.mixin"
-    _description = "Record with Facts of Its Own"
+    _description = "Record with Read-only Data"
 
     READONLY_FIELDS = frozenset()
 
@@ -54,7 +54,7 @@ class BackupRecordMixin(models.AbstractModel):
     pressed a button decides anything in it, nor a default of his own."""
 
     _name = "backup.record.mixin"
-    _description = "Record of the Addon's Own"
+    _description = "Record Owned by the Addon"
 
     @api.model
     def _own_fields(self):

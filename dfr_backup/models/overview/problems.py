@@ -230,7 +230,10 @@ def space_problems(env, forecasts):
 def _space_problem(env, storage, days):
     about = {"storage": storage.name, "days": days}
     title = env._("%(storage)s: full in about %(days)s days", **about)
-    text = env._("At the current rate. Free some space, or keep fewer backups there.")
+    text = env._(
+        "This is at the current rate of growth. Free some space, or keep "
+        "fewer backups there."
+    )
     return make_problem(
         env, "space", "warning", title, text, form_action(storage), storage
     )

@@ -242,7 +242,7 @@ class BackupPlan(models.Model):
     )
     _size_warning_percent = models.Constraint(
         "CHECK (size_warning BETWEEN 0 AND 99)",
-        "A backup can be smaller by 1 to 99 percent.",
+        "Enter a percentage from 0 (no warning) to 99.",
     )
 
     @api.depends(

@@ -113,8 +113,8 @@ def reason_in_words(plan, verdict):
             "Odoo's scheduled action for backups is switched off."
         ),
         "blocked": plan.env._(
-            "The module “%s” waits to be installed, upgraded or removed: until "
-            "then Odoo runs no scheduled action.",
+            "The module “%s” is waiting to be installed, upgraded or removed: "
+            "until then Odoo runs no scheduled action.",
             detail,
         ),
         "silent": plan.env._("Odoo's scheduled action has not run since %s.", moment),

@@ -66,7 +66,7 @@ def _kept_anyway(plan, storage):
     if not storage.can_delete:
         return plan.env._("the storage deletes by its own rules")
     if not storage.can_list:
-        return plan.env._("the storage may not be listed")
+        return plan.env._("the storage cannot be listed")
     return ""
 
 

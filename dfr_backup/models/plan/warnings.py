@@ -29,7 +29,7 @@ def profile_warning(plan):
 def contents_warning(plan):
     if not plan.include_database:
         return plan.env._(
-            "The database is left out: attachments alone do not make an Odoo again."
+            "The database is left out: Odoo cannot be rebuilt from attachments alone."
         )
     if not plan.include_filestore:
         return plan.env._(
@@ -63,9 +63,9 @@ def schedule_warning(plan):
     hours = LONGEST_GAP[plan.frequency] // timedelta(hours=1)
     if plan.promise_hours <= hours:
         return plan.env._(
-            "“Alert if no verified backup” is set to %(hours)s hours, but runs can be "
-            "%(interval)s hours apart: the plan will be called overdue although "
-            "nothing is wrong.",
+            "“Alert if no verified backup” is set to %(hours)s hours, but runs "
+            "can be %(interval)s hours apart: the plan will be reported as "
+            "overdue although nothing is wrong.",
             hours=plan.promise_hours,
             interval=hours,
         )

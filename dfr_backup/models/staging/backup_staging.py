@@ -76,8 +76,9 @@ class BackupStaging(models.Model):
     )
     keep_days = fields.Integer(
         "Delete After (Days)",
-        help="The copy is deleted by itself so many days after it was made. Its owner "
-        "gets an email before. 0: it stays until somebody deletes it.",
+        help="The copy is deleted automatically, this many days after it was "
+        "made. Its owner gets an email before that. 0: it stays until "
+        "somebody deletes it.",
     )
     delete_on = fields.Datetime(
         "To Be Deleted", compute="_compute_delete_on", store=True
@@ -213,8 +214,8 @@ class BackupStaging(models.Model):
         if self.filtered(lambda staging: staging.state not in FORGETTABLE):
             raise UserError(
                 self.env._(
-                    "A staging copy that is available stays on the list: delete it "
-                    "instead."
+                    "A staging copy that is available cannot be removed from the "
+                    "list. Delete it instead."
                 )
             )
         self.sudo().unlink()

@@ -52,21 +52,21 @@ class BackupLocationMixin(models.AbstractModel):
         string="Set by the Server",
         readonly=True,
         copy=False,
-        help="A file of the server's administrator says where this storage is, and is "
-        "followed when it changes.",
+        help="A file of the server's administrator says where this storage is. "
+        "Changes to that file apply automatically.",
     )
     profile_problem = fields.Text(compute="_compute_operator_fields")
     folder_names = fields.Json(
         readonly=True,
         copy=False,
-        help="How the name of its folder denotes this database.",
+        help="What stands for this database in the name of its folder.",
     )
     is_shared = fields.Boolean(
         compute="_compute_is_shared",
         help="Several databases keep their backups in its location.",
     )
     was_there = fields.Boolean(
-        "Created Before Ownership",
+        "Created Without an Owner",
         readonly=True,
         copy=False,
         help="Created before storages noted their database, and not used since.",

@@ -33,8 +33,8 @@ class BackupOriginalMixin(models.AbstractModel):
         "Unknown Backup",
         readonly=True,
         copy=False,
-        help="A backup here that was stored in the name of this database by a run that "
-        "it does not know.",
+        help="A backup stored here in the name of this database, by a run that it "
+        "does not know.",
     )
     stranger_at = fields.Datetime("Unknown Backup Seen", readonly=True, copy=False)
     last_look = fields.Datetime(readonly=True, copy=False)

@@ -87,7 +87,8 @@ class BackupStorage(models.Model):
     retry_minutes = fields.Integer(
         string="Retry for",
         default=15,
-        help="Minutes without progress before an upload fails; pauses grow.",
+        help="Minutes without progress before an upload fails; the pauses between "
+        "attempts grow.",
     )
     own_retention = fields.Boolean(
         string="Custom Retention",
@@ -198,8 +199,9 @@ class BackupStorage(models.Model):
     unneeded_packs = fields.Integer(
         readonly=True,
         copy=False,
-        help="Packs of attachments that no backup needed at the last prune. They are "
-        "deleted two days and two verified backups after they were condemned.",
+        help="Packs of attachments that no backup needed at the last prune. They "
+        "are deleted two days and two verified backups after they were "
+        "marked for deletion.",
     )
     unneeded_size = fields.Float(
         "No Longer Needed", digits=(20, 0), readonly=True, copy=False, help="In bytes."

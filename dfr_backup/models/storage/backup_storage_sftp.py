@@ -33,8 +33,8 @@ class BackupStorage(models.Model):
     )
     sftp_directory = fields.Char(
         string="Folder on the Server",
-        help="Absolute, or below where the login leads. It is made when it is not "
-        "there.",
+        help="Absolute, or relative to the login directory. It is created if it "
+        "is missing.",
     )
     sftp_host_key = fields.Char(
         string="Trusted Host Key",

@@ -48,13 +48,13 @@ def show_test(storage, error, found):
         message = format_error(storage.env, error)
     elif not found.can_list:
         message = storage.env._(
-            "A probe was written and read back; the storage may not be listed."
+            "A probe was written and read back; listing the storage is not allowed."
         )
     elif found.can_delete:
         message = storage.env._("A probe was written, read back, listed and deleted.")
     else:
         message = storage.env._(
-            "A probe was written, read back and listed; it may not be deleted."
+            "A probe was written, read back and listed; deleting it is not allowed."
         )
     return notification(
         storage.env._("The test failed") if error else storage.env._("It works"),

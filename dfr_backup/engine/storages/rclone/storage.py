@@ -49,7 +49,7 @@ NOTHING_THERE = (b"", b"null")  # how rclone says that a file is missing
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 LOCAL = "local"  # the kind of remote that is the whole file system of this server
 READ_CONFIGURATION = Message(_("read the configuration"))
-ASK_REMOTE = Message(_("ask what the remote can"))
+ASK_REMOTE = Message(_("query what the remote supports"))
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 

@@ -204,7 +204,7 @@ PRESETS = {
     "digitalocean": Preset(
         "DigitalOcean Spaces",
         "https://{region}.digitaloceanspaces.com",
-        advice=_("The region is the short one of the Space, for example fra1."),
+        advice=_("The region is the Space's short code, for example fra1."),
         source="https://docs.digitalocean.com/products/spaces/reference/aws-sdks/",
     ),
     "hetzner": Preset(

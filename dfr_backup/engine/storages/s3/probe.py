@@ -20,7 +20,7 @@ MAY_NOT_DELETE = _(
 )
 KEEPS_VERSIONS = _(
     "The bucket keeps old versions: a lifecycle rule must remove those of deleted "
-    "backups, or they take space for ever."
+    "backups, or they take space forever."
 )
 TAKES_AWAY = _(
     "A lifecycle rule of the bucket deletes old objects, or moves them to an archive: "
@@ -40,7 +40,7 @@ MAY_NOT_EXTEND = _(
     "keys need s3:PutObjectRetention and s3:GetObjectRetention."
 )
 MAY_NOT_LIST_UPLOADS = _(
-    "Open uploads may not be listed: an interrupted upload begins anew."
+    "Listing unfinished uploads is not allowed: an interrupted upload starts over."
 )
 # how long a lock is tried: for longer than the clocks of both ends may differ
 LOCK_TRIALS = (timedelta(minutes=20), timedelta(minutes=25))

@@ -200,7 +200,7 @@ class Upload:
                     self._kept = sum(parts[number].size for number in stored)
                     self._progress.log(
                         Message(
-                            _("Going on after %(stored)s of %(parts)s parts."),
+                            _("Resuming after %(stored)s of %(parts)s parts."),
                             stored=len(stored),
                             parts=len(parts),
                         )

@@ -1,0 +1,1 @@
+About a hundred messages and labels say more plainly what is meant: *Unresolved* for an open finding of *Filestore Health*, "is not allowed to" where "may not" could be read as "perhaps not", "must" where the server's administrator has to act. The translations into German, French, Spanish and Dutch were read through once more.
