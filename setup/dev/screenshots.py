@@ -6,7 +6,6 @@ with its name; what a picture leaves behind, the next ones find.
 """
 
 import base64
-import html
 import os
 import shutil
 import subprocess
@@ -29,11 +28,6 @@ ADMIN = "admin"  # login and password
 DATABASE = "oakfield"
 # what screenshots_content.py has called them
 NIGHTLY, HERE, FAR = "Every night", "This server", "Off-site (MinIO)"
-TERMINAL = (
-    "<pre id='terminal' style='display: inline-block; padding: 1rem; margin: 1rem;"
-    " border-radius: 6px; background: #20242c; color: #e8e8e8;"
-    " font: 14px/1.45 monospace'>{}</pre>"
-)
 FOUND, LOST = "catalogue-12.pdf", "catalogue-07.pdf"
 
 
@@ -242,8 +236,11 @@ def restore(camera):
 
 def calendar(camera):
     """All backups of a month, and what is known of one of them."""
-    camera.look("restore-backup", ".o_calendar_view .o_event")
-    camera.page.locator(".o_calendar_view .o_event:visible").last.click()
+    camera.look("backups", ".o_backup_overview canvas")
+    camera.page.click("button[name=action_choose_backup]")
+    nights = f".o_calendar_view .o_event:visible:has-text('{NIGHTLY}')"
+    camera.page.wait_for_selector(nights)
+    camera.page.locator(nights).last.click()
     camera.page.wait_for_selector(".o_cw_popover button[name=action_restore]")
     camera.take("calendar", height=980)
 
@@ -252,16 +249,6 @@ def servers(camera):
     """Other servers that this one watches."""
     camera.look("backup-servers", ".o_data_row")
     camera.take("servers", height=520)
-
-
-def status(camera):
-    """What the command says of all databases, as a terminal shows it."""
-    command = ["odoo", "backup", "status", "--all"]
-    told = subprocess.run(command, capture_output=True, text=True)
-    camera.page.goto("about:blank")
-    shown = html.escape(f"$ {' '.join(command)}\n{told.stdout}")
-    camera.page.set_content(TERMINAL.format(shown))
-    camera.take("status", "#terminal")
 
 
 def drill(camera):
@@ -433,7 +420,6 @@ PICTURES = [
 ]
 PICTURES += [running, failed, browse, import_backup, staging]
 PICTURES += [staging_copies, health]
-PICTURES += [status]  # the last one: it leaves Odoo
 
 
 def main(url, folder, *names):

@@ -6,6 +6,7 @@ comes first, and neither sees, deletes or overwrites a backup of the other.
 import contextlib
 import json
 import re
+import shutil
 import uuid
 
 import pytest
@@ -68,6 +69,7 @@ class Sharer:
             assert done.returncode == 0, done.stdout + done.stderr
         finally:
             e2e.drop_database(name)
+            shutil.rmtree(self.instance.data / "filestore" / name, ignore_errors=True)
         return json.loads(done.stdout)["state"]
 
 
