@@ -1,8 +1,10 @@
 """Errors as values: codes that never change, templates that can be exported."""
 
 import ast
+import errno
 import importlib
 import json
+import os
 import pkgutil
 import re
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 
 from dfr_backup.engine import errors
 from dfr_backup.engine.errors import EngineError, PermanentError
-from dfr_backup.engine.messages import places
+from dfr_backup.engine.messages import Message, places
+from dfr_backup.engine.storages.local.storage import LocalRules, LocalStorage
 
 ADDON = Path(__file__).resolve().parents[2] / "dfr_backup"
 SOURCES = [path for part in ("engine", "runs") for path in (ADDON / part).rglob("*.py")]
@@ -167,6 +170,17 @@ def test_a_remedy_can_be_chosen():
 )
 def test_what_the_system_refuses_always_has_words(error, words):
     assert errors.reason_of(error) == words
+
+
+def test_no_file_is_blamed_when_memory_has_run_out(tmp_path):
+    lacking = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    storage = LocalStorage(tmp_path, LocalRules([tmp_path]))
+    with (
+        pytest.raises(OSError, match="memory") as raised,
+        storage._explained(Message("read")),
+    ):
+        raise lacking
+    assert raised.value is lacking
 
 
 def test_nobody_asks_an_error_for_words_that_it_may_not_have():

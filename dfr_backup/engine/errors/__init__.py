@@ -96,7 +96,13 @@ class Deferred(EngineError):
 
 def reason_of(error: OSError) -> str:
     """Return what the system says about an error. One that a library has made may have
-    no number, and then no ``strerror`` either."""
+    no number, and then no ``strerror`` either.
+
+    Raise the error itself where memory has run out: that says nothing of the file or
+    storage at hand, and the step has words for it.
+    """
+    if is_out_of_memory(error):
+        raise error
     return error.strerror or str(error) or type(error).__name__
 
 
