@@ -14,7 +14,9 @@ export const SECONDS = {base: 60, multiples: [1, 2, 5, 10, 15, 20, 30]};
 /** The smallest round step of which two reach `highest`, in bytes or seconds. */
 export function roundStep(highest, {base, multiples}) {
     for (let unit = 1; ; unit *= base) {
-        const found = multiples.find((multiple) => 2 * multiple * unit >= (highest || 0));
+        const found = multiples.find(
+            (multiple) => 2 * multiple * unit >= (highest || 0)
+        );
         if (found) {
             return found * unit;
         }
