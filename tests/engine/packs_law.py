@@ -96,7 +96,8 @@ class Law:
     says of those that were read back, also after they were forgotten, when that was,
     whose they are, and which packs they need; ``damaged`` are the objects that the
     storage has lost or changed since, as they were; ``forged`` packs are right, but for
-    a signature of that key, or (None) not what they say."""
+    a signature of that key, or (None) not what they say; ``condemned`` says since when
+    packs are."""
 
     storage: object
     pairs: tuple = ()
@@ -105,6 +106,7 @@ class Law:
     verified: dict = field(default_factory=dict)
     damaged: dict = field(default_factory=dict)
     forged: dict = field(default_factory=dict)
+    condemned: dict = field(default_factory=dict)
 
     # === WHAT A SERVER IS ABOUT TO DO === #
 
@@ -133,6 +135,10 @@ class Law:
         )
 
     def _condemning(self, seat, key):
+        if condemned_key(key) not in self.storage.objects:
+            self.condemned.pop(key, None)
+        # one that a slower prune writes once more has been there all the time
+        self.condemned.setdefault(key, self.storage.now)
         _data, modified = self.storage.objects.get(key, (None, None))
         if modified and self.storage.now - modified < YOUNG:
             raise Broken(f"{key} is condemned, and a run may be about to name it")
@@ -176,8 +182,9 @@ class Law:
         return any(f"{stem_of(key)}{end}" in self.storage.objects for end in endings)
 
     def _require_awaited(self, seat, key):
-        _data, since = self.storage.objects.get(condemned_key(key), (None, None))
-        if since is None or self.storage.now - since < GRACE:
+        there = condemned_key(key) in self.storage.objects
+        since = self.condemned.get(key)
+        if not there or since is None or self.storage.now - since < GRACE:
             raise Broken(f"{key} is deleted too early")
         later = [
             backup
