@@ -9,8 +9,8 @@ from lab import REQUEST, SUPERVISE, Driver
 
 STARTERS = 4  # two processes each on two servers
 TAKE = """
-from odoo.addons.dfr_backup import runner, server
-runner.held = server.connection({database!r}, "dfr_backup lock").connect()
+from odoo.addons.dfr_backup import odoo_config, runner
+runner.held = odoo_config.connection({database!r}, "dfr_backup lock").connect()
 runner.held.autocommit = True
 result = bool(runner._lock(runner.held, {job}) and runner._claim(runner.held, {job}))
 """
