@@ -44,7 +44,7 @@ WALK = 100  # steps, each walk with a new storage
 STEP = re.compile(r"step (\d+)")
 MOST = 10  # backups that are kept
 KINDS = {
-    "write": 5,
+    "write": 6,
     "drop": 4,
     "take_back": 4,
     "night": 6,
