@@ -173,10 +173,11 @@ def test_what_the_system_refuses_always_has_words(error, words):
 
 
 def test_no_file_is_blamed_when_memory_has_run_out(tmp_path):
-    lacking = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    said = os.strerror(errno.ENOMEM)
+    lacking = OSError(errno.ENOMEM, said)
     storage = LocalStorage(tmp_path, LocalRules([tmp_path]))
     with (
-        pytest.raises(OSError, match="memory") as raised,
+        pytest.raises(OSError, match=said) as raised,
         storage._explained(Message("read")),
     ):
         raise lacking
