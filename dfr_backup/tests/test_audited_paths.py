@@ -178,6 +178,18 @@ class TestAuditedPaths(AuditCase):
         both = self.plan + self.fresh
         self.assertAsked(self.call(both, "write", values))
 
+    def assert_creating_asks(self, create, action):
+        """Without the password nothing is created; with it, the ``action`` is noted."""
+        self.enter_password(at=0)
+        self.assertAsked(create())
+        self.assertFalse(self.noted())
+        savepoint = self.env.cr.savepoint()
+        self.enter_password()
+        self.assertFalse(self.wanted(create()))
+        self.assertEqual(self.noted().mapped("action"), [action])
+        savepoint.close(rollback=True)
+        self.env.invalidate_all(flush=False)
+
     def test_where_a_new_plan_sends_backups(self):
         values = {"name": "mine", "storage_ids": [[6, 0, self.far().ids]]}
         rows = [[values["name"], str(values["storage_ids"][0][2][0])]]
@@ -188,15 +200,7 @@ class TestAuditedPaths(AuditCase):
             lambda: self.call_model(plans, "web_save", [], values, {}),
             lambda: self.call_model(plans, "load", ["name", "storage_ids/.id"], rows),
         ):
-            self.enter_password(at=0)
-            self.assertAsked(create())
-            self.assertFalse(self.noted())
-            savepoint = self.env.cr.savepoint()
-            self.enter_password()
-            self.assertFalse(self.wanted(create()))
-            self.assertEqual(self.noted().mapped("action"), ["destination"])
-            savepoint.close(rollback=True)
-            self.env.invalidate_all(flush=False)
+            self.assert_creating_asks(create, "destination")
 
     def test_new_storages_are_not_confirmed_unasked(self):
         values = {"name": "new", "provider": "sftp", "sftp_host": "far.example"}
@@ -208,15 +212,7 @@ class TestAuditedPaths(AuditCase):
             lambda: self.call_model(storages, "web_save", [], values, {}),
             lambda: self.call_model(storages, "load", [*values], rows),
         ):
-            self.enter_password(at=0)
-            self.assertAsked(create())
-            self.assertFalse(self.noted())
-            savepoint = self.env.cr.savepoint()
-            self.enter_password()
-            self.assertFalse(self.wanted(create()))
-            self.assertEqual(self.noted().mapped("action"), ["lifecycle"])
-            savepoint.close(rollback=True)
-            self.env.invalidate_all(flush=False)
+            self.assert_creating_asks(create, "lifecycle")
 
     def test_where_backups_go_already_is_free(self):
         far = self.far()
