@@ -377,8 +377,6 @@ class ArchiveWriter:
         try:
             yield
         except OSError as error:
-            if is_out_of_memory(error):
-                raise
             raise explain(self._path.parent, error) from error
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ..checkpoints import checkpoint
 from ..concurrency.pipeline import working_behind
-from ..errors import EngineError, RetryableError, is_out_of_memory, reason_of
+from ..errors import EngineError, RetryableError, reason_of
 from ..errors.encryption import NoKey, NotWritten
 from ..fileio.append_file import AppendFile
 from ..fileio.direct_read import open_regular, pieces_on_disk
@@ -160,7 +160,7 @@ def _target(
         checkpoint("encryption.written")
     except BaseException as error:
         path.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not is_out_of_memory(error):
+        if isinstance(error, OSError):
             raise _explain(error, path) from error
         raise
 
