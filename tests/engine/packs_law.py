@@ -135,10 +135,9 @@ class Law:
         )
 
     def _condemning(self, seat, key):
-        if condemned_key(key) not in self.storage.objects:
-            self.condemned.pop(key, None)
         # one that a slower prune writes once more has been there all the time
-        self.condemned.setdefault(key, self.storage.now)
+        if condemned_key(key) not in self.storage.objects:
+            self.condemned[key] = self.storage.now
         _data, modified = self.storage.objects.get(key, (None, None))
         if modified and self.storage.now - modified < YOUNG:
             raise Broken(f"{key} is condemned, and a run may be about to name it")

@@ -206,9 +206,6 @@ class Lab:
             "SELECT id FROM backup_job WHERE state IN ('pending', 'running')"
         ):
             self.settle(earlier)  # a test that failed has left it
-        # a runner that is not gone yet has a slot: the next run would be started later,
-        # by a process that knows of no fault
-        self.still_at_work()
         environ = fault.environ if fault else {"DFR_FAULT": None}
         if self.beside:
             self.beside.begin(code)
