@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from pages import launched_browser, new_page
+from pages import describe_open_pages, launched_browser, new_page
 from ready import ready_odoo
 from waits import until
 
@@ -73,6 +73,14 @@ FROM backup_job WHERE id = %s
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "release: too long for each change")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed and (shown := describe_open_pages()):
+        report.sections.append(("open pages", shown))
+    return report
 
 
 def _ordinary(argv):

@@ -6,6 +6,7 @@ import shutil
 from contextlib import contextmanager
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
 CHROMIUM = [
@@ -38,12 +39,15 @@ WEB_CLIENT = [
     ".oi-panel-right",
     ".o_calendar_sidebar",
 ]
+IN_FRONT = ".modal-content, .o_notification, .o_control_panel, .o_view_nocontent"
 FITS = """selector => {
     const element = document.querySelector(selector);
     return element.scrollWidth <= element.clientWidth;
 }"""
 PATIENCE = 90_000  # ms, for machines that have other things to do
+PASSWORD = ".modal input[type=password]"
 SERIOUS = ("serious", "critical")
+_open = []
 # nothing fades in or out: halfway, it has a contrast that nobody will see. Spinners
 # turn for ever
 STILL = """() => document.getAnimations().every((animation) =>
@@ -71,10 +75,26 @@ def new_page(browser):
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("console", lambda message: _note(page, message))
+    _open.append(page)
     try:
         yield page
     finally:
+        _open.remove(page)
         page.context.close()
+
+
+def describe_open_pages():
+    """Return what an administrator would see first on each open page: a test that waits
+    in vain says only what it has waited for."""
+    return "\n".join(_describe(page) for page in _open)
+
+
+def _describe(page):
+    try:
+        notes = [text for text in page.locator(IN_FRONT).all_inner_texts() if text]
+    except PlaywrightError as error:
+        notes = [f"it does not answer: {error}"]
+    return "\n".join([page.url, *notes, *page.problems])
 
 
 def _note(page, message):
@@ -94,6 +114,14 @@ def log_in(page, instance, login="admin"):
         timeout=PATIENCE,
     )
     assert answer.json()["result"]["uid"]
+
+
+def prove_who_you_are(page, timeout=PATIENCE):
+    """Enter the administrator's password where it is asked for again. Its field has the
+    cursor once the form is there for good: what is entered before that can be lost."""
+    page.wait_for_selector(f"{PASSWORD}:focus", timeout=timeout)
+    page.keyboard.type("admin")
+    page.click(".modal button[name=run_check]")
 
 
 def choose(page, *menus):

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 from conftest import drop_database
-from pages import choose, choose_from_menu, log_in, serious_findings
+from pages import (
+    choose,
+    choose_from_menu,
+    log_in,
+    prove_who_you_are,
+    serious_findings,
+)
 from waits import until
 
 package = types.ModuleType("dfr_backup")
@@ -30,11 +36,6 @@ def picture(page, name):
     folder = os.environ.get("DFR_PICTURES")
     if folder:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
-
-
-def prove_who_you_are(page):
-    page.fill(".modal [name=password] input", "admin")
-    page.click(".modal button[name=run_check]")
 
 
 @pytest.mark.release

@@ -4,7 +4,7 @@ import shutil
 import zipfile
 
 import pytest
-from pages import log_in
+from pages import log_in, prove_who_you_are
 
 FOUND = """
 copy = env["backup.copy"].search([("origin", "=", "odoo")])
@@ -69,8 +69,7 @@ def test_upload_and_restore_in_the_browser(
         log_in(page, instance)
         page.goto(f"{instance.url}/odoo/stored-backups")
         page.click("button[name=action_import]", timeout=60_000)
-        page.fill(".modal input[type=password]", "admin")
-        page.click(".modal button[name=run_check]")
+        prove_who_you_are(page)
         page.wait_for_selector(".o_backup_upload[data-phase=idle]", timeout=60_000)
         page.set_input_files(".o_backup_upload input[type=file]", no_backup(tmp_path))
         page.wait_for_selector(".o_backup_upload[data-phase=failed]", timeout=60_000)

@@ -3,11 +3,13 @@ no room."""
 
 import pytest
 from pages import (
+    PASSWORD,
     await_fit,
     choose,
     choose_from_menu,
     log_in,
     new_page,
+    prove_who_you_are,
     serious_findings,
 )
 
@@ -27,7 +29,6 @@ LOOK = """element => {
 PLACE = """all =>
     [...document.querySelectorAll(all)].indexOf(document.activeElement)"""
 CARD = ".o_kanban_record:not(.o_kanban_ghost)"
-PASSWORD = ".modal input[type=password]"
 ENCRYPTION = ".o_notebook .nav-link[name=encryption]"
 NEW_KEY = ".o_notebook .tab-pane.active .btn-secondary[name]"
 TICK = f"{LIST} .o_list_record_selector input"
@@ -439,8 +440,7 @@ def await_opened(page, part):
     """Wait for what a button opens; enter the password where one is asked for."""
     page.wait_for_selector(f"{PASSWORD}, {part}", timeout=LATER)
     if page.query_selector(PASSWORD):
-        page.fill(PASSWORD, "admin")
-        page.click(".modal button[name=run_check]")
+        prove_who_you_are(page)
         page.wait_for_selector(part, timeout=LATER)
 
 

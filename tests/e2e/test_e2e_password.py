@@ -1,6 +1,6 @@
 """What can cost backups takes the password, in the web client."""
 
-from pages import log_in
+from pages import log_in, prove_who_you_are
 
 
 def test_saving_asks_for_the_password_and_goes_on(instance, page):
@@ -12,8 +12,7 @@ def test_saving_asks_for_the_password_and_goes_on(instance, page):
         page.click(".o_form_button_save")
         page.wait_for_selector(".modal button[name=run_check]")
         assert instance.sql(rules) != [(True,)]
-        page.fill(".modal [name=password] input", "admin")
-        page.click(".modal button[name=run_check]")
+        prove_who_you_are(page)
         page.wait_for_selector(".modal", state="detached")
         page.wait_for_selector(".o_form_button_save", state="hidden")
         assert instance.sql(rules) == [(True,)]

@@ -3,7 +3,7 @@
 import subprocess
 import zipfile
 
-from pages import choose, log_in
+from pages import choose, log_in, prove_who_you_are
 from test_e2e_storages import sshd  # noqa: F401
 
 LATER = 240_000  # ms, for what takes a server its time
@@ -144,9 +144,7 @@ def test_sftp_server_is_trusted_tried_and_used(instance, page, sshd):  # noqa: F
         )
         page.fill(".modal [name=sftp_directory] input", str(sshd.data / "from-setup"))
         page.click(use)
-        page.wait_for_selector(".modal button[name=run_check]", timeout=LATER)
-        page.fill(".modal [name=password] input", "admin")
-        page.click(".modal button[name=run_check]")
+        prove_who_you_are(page, LATER)
         page.wait_for_selector(
             f"{DIALOG} input:checked + label:has-text('{name}')", timeout=LATER
         )

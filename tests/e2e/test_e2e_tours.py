@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from conftest import drop_database
-from pages import log_in
+from pages import log_in, prove_who_you_are
 from waits import Hold
 
 LATER = 240_000  # ms, for what takes a server its time
@@ -108,8 +108,7 @@ def test_restore_from_the_browser(instance, page):
         page.click(f"{ERROR} .modal-footer .btn-primary", timeout=LATER)
         page.fill(f"{DIALOG} [name=database] input", copy)
         page.click(f"{DIALOG} button[name=action_make]")
-        page.fill(".modal input[type=password]", "admin", timeout=LATER)
-        page.click(".modal button[name=run_check]")
+        prove_who_you_are(page, LATER)
         await_state(page, "success")
         attachments = "SELECT count(*) FROM ir_attachment WHERE name LIKE '%%.bin'"
         assert instance.sql(attachments, database=copy) == [(200,)]
