@@ -24,6 +24,8 @@ from dfr_backup.engine.encryption.files import generate_key  # noqa: E402
 from dfr_backup.engine.errors.fetch import KeyNeeded  # noqa: E402
 
 PLAN = ".o_backup_plan"
+CHANGE = "INSERT INTO res_partner (name) VALUES ('Changed in the copy')"
+CHANGES = "SELECT count(*) FROM res_partner WHERE name = 'Changed in the copy'"
 
 
 def cell(text):
@@ -120,6 +122,7 @@ def staging_states(instance):
     return [s for (s,) in instance.sql("SELECT state FROM backup_staging ORDER BY id")]
 
 
+@pytest.mark.release
 def test_a_staging_copy_is_listed_opened_made_anew_and_deleted(instance, page):
     instance.backup()
     instance.write_conf(db_name=None, dbfilter=f"^{instance.database}")
@@ -165,8 +168,8 @@ def test_a_staging_copy_is_listed_opened_made_anew_and_deleted(instance, page):
             log_in(page, instance)
             page.goto(f"{instance.url}/odoo/staging-copies")
             # made anew, while somebody has changed it
-            changed = "INSERT INTO res_partner (name) VALUES ('Changed')"
-            instance.sql(changed, database=copy)
+            instance.sql(CHANGE, database=copy)
+            assert instance.sql(CHANGES, database=copy) == [(1,)]
             page.click(f"{row} button[name=action_refresh]")
             page.wait_for_selector(".modal [name=replaced_in_words]:visible")
             assert page.input_value(".modal [name=keep_days] input") == "14"
@@ -178,10 +181,7 @@ def test_a_staging_copy_is_listed_opened_made_anew_and_deleted(instance, page):
             assert staging_states(instance) == ["ready"]
             assert instance.sql(oid) != before
             assert instance.sql(asked, copy) == instance.sql(oid)
-            count = (
-                "SELECT count(*) FROM res_partner WHERE name = 'Changed in the copy'"
-            )
-            assert instance.sql(count, database=copy) == [(0,)]
+            assert instance.sql(CHANGES, database=copy) == [(0,)]
             assert databases_like(instance, copy) == [copy]  # nothing is kept of it
             # deleted
             page.goto(f"{instance.url}/odoo/staging-copies")
@@ -210,7 +210,6 @@ def databases_like(instance, name):
     return [found for (found,) in instance.sql(like, f"{name}%")]
 
 
-@pytest.mark.release
 def test_a_staging_copy_in_one_click(instance, page):
     instance.backup()
     copies = []
