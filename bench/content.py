@@ -6,6 +6,7 @@ are of real records, named by their checksums: half like photos, which do not sh
 half like text and PDF files.
 """
 
+import contextlib
 import hashlib
 import random
 import shutil
@@ -66,17 +67,18 @@ CREATE TABLE bench_account_move_line (id int PRIMARY KEY, move_id int, journal_i
   display_type varchar, create_uid int, create_date timestamp, write_uid int,
   write_date timestamp);
 """
+MARKED = """
+SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s
+"""
 
 
 def ensure(size):
     """Return the name of the database, which is built if it is not there."""
     database = f"bench_{size}"
-    mark = places.HOME / f"{database}.built"
     oca = ["auto_backup"] if places.has_oca() else []
-    if not mark.exists() or mark.read_text() != f"{FORMAT} {oca}":
-        mark.unlink(missing_ok=True)
-        build(database, size, MODULES + oca, _fill_filestore)
-        mark.write_text(f"{FORMAT} {oca}")
+    mark = f"bench {FORMAT} {oca}"
+    if not is_built(database, mark):
+        build(database, size, MODULES + oca, _fill_filestore, mark)
     else:
         places.odoo(
             "-d",
@@ -90,9 +92,19 @@ def ensure(size):
     return database
 
 
-def build(database, size, modules, fill_files):
+def is_built(database, mark):
+    """Tell whether a database was made to the end, with its files, and as ``mark``
+    says."""
+    connection = psycopg2.connect(dbname="postgres")
+    with contextlib.closing(connection), connection.cursor() as cr:
+        cr.execute(MARKED, [database])
+        found = cr.fetchone()
+    return found == (mark,) and places.filestore(database).is_dir()
+
+
+def build(database, size, modules, fill_files, mark):
     """Make a database with so many MiB of SQL, and the files that ``fill_files``
-    makes."""
+    makes. Its comment says that it is complete, so that the one goes with the other."""
     subprocess.run(["dropdb", "--if-exists", database], check=True)
     shutil.rmtree(places.filestore(database), ignore_errors=True)
     install = [
@@ -114,6 +126,7 @@ def build(database, size, modules, fill_files):
     connection.autocommit = True
     with connection.cursor() as cr:
         cr.execute("VACUUM (FREEZE, ANALYZE)")
+        cr.execute(f"COMMENT ON DATABASE {database} IS %s", [mark])
     connection.close()
 
 

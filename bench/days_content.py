@@ -55,11 +55,9 @@ ATTACHMENTS = (
 def ensure(size):
     """Return the name of the base, which is built if it is not there."""
     database = f"days_{size}"
-    mark = places.HOME / f"{database}.built"
-    if not mark.exists() or mark.read_text() != str(FORMAT):
-        mark.unlink(missing_ok=True)
-        content.build(database, size, content.MODULES, _fill)
-        mark.write_text(str(FORMAT))
+    mark = f"days {FORMAT}"
+    if not content.is_built(database, mark):
+        content.build(database, size, content.MODULES, _fill, mark)
     return database
 
 
