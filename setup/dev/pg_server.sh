@@ -17,7 +17,7 @@ root=$(pg_home)/servers/$major
 bin=$root/usr/lib/postgresql/$major/bin
 # its programs are also for users who are not the server's
 [ ! -d "$(pg_home)" ] || chmod a+x "$(pg_home)"
-[ ! -f "$root/.complete" ] || exit 0
+[ ! -f "$root/.complete" ] || [ ! -x "$bin/postgres" ] || exit 0 # parts of it may be gone since
 
 from_debian() {
     local packages libraries loader program

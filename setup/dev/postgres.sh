@@ -15,7 +15,7 @@ initialize() {
     [ "$(id -u)" != 0 ] || chown "$PG_USER" "$home"
     chmod 711 "$home" # other servers' programs lie there as well; the data is closed by itself
     # who may come in is written below, before the first start
-    as_pg "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 >/dev/null 2>&1
+    said=$(as_pg "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 2>&1) || fail "initdb failed: $said"
     as_pg tee -a "$data/postgresql.conf" >/dev/null <<CONF
 listen_addresses = '127.0.0.1'
 port = $port
