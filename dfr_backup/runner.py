@@ -43,6 +43,7 @@ from .engine.messages import Message
 from .engine.ownership.right_server import newest_files
 from .engine.policy.supervision import POSTPONE, SPAWN_PATIENCE
 from .engine.postgres.installed import require_version
+from .engine.postgres.sessions import LOCK_CLASS
 from .engine.progress import POLL_INTERVAL, Progress
 from .engine.untrusted import parse_json
 from .runs.registry import run_kind
@@ -57,7 +58,6 @@ NICENESS = (
 )
 LOG_TAIL = 4096  # bytes
 BOOT_SECONDS = 900
-LOCK_CLASS = 0x64667262  # "dfrb": the first key of this addon's advisory locks
 CLAIM_JOB = """
     UPDATE backup_job SET state = 'running', attempt = attempt + 1, not_before = NULL,
            date_start = coalesce(date_start, now() AT TIME ZONE 'UTC'),

@@ -15,7 +15,11 @@ from .archives import explained
 from .report import Row, told
 
 APPLICATION = "dfr_backup pause"
-GOES_ON = {"running": "goes on", "pending": "waits, and begins all the same"}
+GOES_ON = {
+    "running": "goes on",
+    "interrupted": "is interrupted, and is resumed all the same",
+    "pending": "waits, and begins all the same",
+}
 
 
 def hours(text):

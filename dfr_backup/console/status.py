@@ -259,6 +259,8 @@ def _cells(each, now, line):
 
 def _doing(database, run, now, line):
     text = f"{run.name} {run.step or run.kind}"
+    if run.state == "interrupted":
+        return f"{text} (interrupted)"
     if run.state != "pending":
         return text
     place = line.place(database, run, now)

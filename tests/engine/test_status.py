@@ -30,6 +30,7 @@ from dfr_backup.engine.monitoring.metrics import exposition
 from dfr_backup.engine.policy.overdue import PlanFacts
 from dfr_backup.engine.policy.scheduler import Action
 from dfr_backup.engine.postgres.connection import Connection
+from dfr_backup.engine.postgres.sessions import LOCK_CLASS
 from dfr_backup.engine.status import facts as facts_module
 from dfr_backup.engine.status import look as look_module
 from dfr_backup.engine.status import pausing
@@ -472,6 +473,7 @@ def test_a_locked_table_keeps_nobody_waiting(database, monkeypatch):
 
 
 EMPTY = "TRUNCATE backup_storage, backup_job, backup_step, backup_copy"
+LOCK = "SELECT pg_advisory_lock(%s, %s)"
 RUNS = """
     INSERT INTO backup_storage VALUES
         (1, true, 'u', 'Disk'), (2, true, 'of another', 'Other');
@@ -500,8 +502,26 @@ def test_a_backup_and_what_runs_are_read(database):
     whole = 5000 + 300  # that of another database is not ours
     assert found.last_good.size == whole, "what it has in packs belongs to it"
     (run,) = found.facts.open_runs
-    assert (run.name, run.state, run.step) == ("B2", "running", "upload")
+    assert (run.name, run.state, run.step) == ("B2", "interrupted", "upload")
     assert found.plans[0].plan.promise.open_state == "running"
+
+
+def test_a_run_goes_on_while_a_process_of_its_database_has_its_lock(database):
+    database.run(RUNS, NAME)
+    try:
+        with (
+            contextlib.closing(Connection(NAME).connect()) as session,
+            contextlib.closing(Connection("postgres").connect()) as elsewhere,
+        ):
+            session.cursor().execute(LOCK, [LOCK_CLASS, 1])
+            elsewhere.cursor().execute(LOCK, [LOCK_CLASS, 2])
+            (run,) = looked_at([Listed(NAME)]).facts.open_runs
+            assert run.state == "interrupted", "the lock of another run or database"
+            session.cursor().execute(LOCK, [LOCK_CLASS, 2])
+            (run,) = looked_at([Listed(NAME)]).facts.open_runs
+            assert run.state == "running"
+    finally:
+        database.run(EMPTY, NAME)
 
 
 def test_what_failed_says_what_to_do(database):

@@ -6,6 +6,9 @@ from typing import Any
 from ..errors.dump import FewSessions
 from .connection import Connection
 
+# "dfrb", the first key of our advisory locks; the second one is the number of a run,
+# whose process holds it as long as it is at work
+LOCK_CLASS = 0x64667262
 BACKUP_SESSIONS = 5  # the lock, Odoo's two, the snapshot, pg_dump
 LIMITS = """
     SELECT 'ROLE', quote_ident(rolname), rolconnlimit,

@@ -26,6 +26,7 @@ from ..policy.overdue import PlanFacts
 from ..policy.scheduler import Action
 from ..postgres.connection import Connection, words_of_server
 from ..postgres.installed import IS_ODOO, require_version
+from ..postgres.sessions import LOCK_CLASS
 from .pause import PARAMETER, Pause, read_pause
 
 SECONDS = 5  # for a database to answer
@@ -70,7 +71,14 @@ GOOD = """
      ORDER BY c.plan_id, complete DESC, size DESC
 """
 OPEN = """
-    SELECT j.uuid, j.name, j.kind, j.state, coalesce(j.date_start, j.create_date),
+    SELECT j.uuid, j.name, j.kind,
+           CASE WHEN j.state = 'pending' OR EXISTS (
+               SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+                  AND classid = %s AND objid = j.id
+                  AND database = (SELECT oid FROM pg_database
+                                   WHERE datname = current_database()))
+           THEN j.state ELSE 'interrupted' END,
+           coalesce(j.date_start, j.create_date),
            j.error, j.error_code,
            (SELECT s.kind FROM backup_step s WHERE s.job_id = j.id
                AND s.state = 'running' ORDER BY s.sequence LIMIT 1)
@@ -120,9 +128,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run that goes on ("running") or waits ("pending"), since ``since``. ``step``
-    is the kind of the step that is at work. ``reason``, with its ``code``, is what the
-    run says about why it waits."""
+    """A run that goes on ("running") or waits ("pending"), since ``since``. No process
+    is at work on one that is "interrupted": its server was shut down, or this is a copy
+    of the database that was made meanwhile. ``step`` is the kind of the step that is at
+    work. ``reason``, with its ``code``, is what the run says about why it waits."""
 
     name: str
     kind: str
@@ -304,7 +313,7 @@ def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
 
 
 def open_runs(cr: Any) -> tuple[OpenRun, ...]:
-    cr.execute(OPEN)
+    cr.execute(OPEN, [LOCK_CLASS])
     return tuple(
         OpenRun(name, kind, state, _aware(since), step, uuid, why or "", code or "")
         for uuid, name, kind, state, since, why, code, step in cr.fetchall()
