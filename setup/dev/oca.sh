@@ -5,8 +5,10 @@ source "$(dirname "$0")/common.sh"
 eval "$("$REPO/setup/dev/env.sh")"
 cd "$REPO"
 
-packages=(odoo-addon-queue-job==19.0.2.4.0.1 odoo-addon-auditlog==19.0.2.0.1 odoo-addon-web-responsive==19.0.1.1.1
-    openupgradelib==3.13.7) # the last one is what queue_job imports
+# From 19.0.1.0.2 on, web_responsive changes a template that Debian's Odoo does not have: its web client
+# shows nothing at all then. openupgradelib is what queue_job imports.
+packages=(odoo-addon-queue-job==19.0.2.4.0.1 odoo-addon-auditlog==19.0.2.0.1 odoo-addon-web-responsive==19.0.1.0.1
+    openupgradelib==3.13.7)
 target=$DEV/oca
 export PYTHONPATH=$PYTHONPATH:$target
 name=dfr_oca
