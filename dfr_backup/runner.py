@@ -43,7 +43,7 @@ from .engine.messages import Message
 from .engine.ownership.right_server import newest_files
 from .engine.policy.supervision import POSTPONE, SPAWN_PATIENCE
 from .engine.postgres.installed import require_version
-from .engine.postgres.sessions import LOCK_CLASS
+from .engine.postgres.sessions import LOCK_CLASS, at_work
 from .engine.progress import POLL_INTERVAL, Progress
 from .engine.untrusted import parse_json
 from .runs.registry import run_kind
@@ -72,7 +72,7 @@ CLAIM_STEP = """
 """
 # since when a run waits for a process, NULL when none does: none runs, it is its turn,
 # and none was started a moment ago
-UNTAKEN_SINCE = """
+UNTAKEN_SINCE = f"""
     WITH clock AS (SELECT now() AT TIME ZONE 'UTC' AS at),
          open AS (SELECT * FROM backup_job WHERE state IN ('pending', 'running'))
   SELECT min(CASE state
@@ -86,12 +86,8 @@ UNTAKEN_SINCE = """
    WHERE (state = 'running' OR NOT EXISTS (SELECT FROM open WHERE state = 'running'))
      AND coalesce(not_before NOT BETWEEN at AND at + 2 * %(postpone)s, TRUE)
      AND coalesce(spawn_count = 0 OR spawned_at < at - %(patience)s, TRUE)
-     AND NOT EXISTS (SELECT FROM pg_locks
-                      WHERE locktype = 'advisory' AND granted AND objid = open.id
-                        AND classid = %(lock_class)s
-                        AND database = (SELECT oid FROM pg_database
-                                         WHERE datname = current_database()))
-"""
+     AND NOT {at_work("open.id")}
+"""  # noqa: S608 (nothing of it comes from outside)
 OPEN_KINDS = """
     SELECT kind, trigger FROM backup_job
      WHERE state IN ('pending', 'running') AND id = coalesce(%s, id)
@@ -192,10 +188,8 @@ def end_started(seconds: float) -> None:
 
 def untaken_since(cr) -> datetime.datetime | None:
     """Return since when (UTC) a run of the database of ``cr`` waits for a process."""
-    cr.execute(
-        UNTAKEN_SINCE,
-        {"lock_class": LOCK_CLASS, "postpone": POSTPONE, "patience": SPAWN_PATIENCE},
-    )
+    limits = {"postpone": POSTPONE, "patience": SPAWN_PATIENCE}
+    cr.execute(UNTAKEN_SINCE, limits)
     return cr.fetchone()[0]
 
 

@@ -22,6 +22,17 @@ LIMITS = """
 """
 
 
+def at_work(run: str) -> str:
+    """Return the condition in SQL that a process is at work on a run of the database
+    that is asked; ``run`` is the expression for its number, never a value from
+    outside."""
+    return f"""EXISTS (SELECT FROM pg_locks
+                      WHERE locktype = 'advisory' AND granted AND objid = {run}
+                        AND classid = {LOCK_CLASS}
+                        AND database = (SELECT oid FROM pg_database
+                                         WHERE datname = current_database()))"""  # noqa: S608
+
+
 def require_sessions(cr: Any, needed: int = BACKUP_SESSIONS) -> str:
     """Return the limits of sessions that hold for the user of a cursor, in words, ""
     without any. Raise FewSessions when fewer than ``needed`` are free; the cursor's

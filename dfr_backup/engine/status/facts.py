@@ -26,7 +26,7 @@ from ..policy.overdue import PlanFacts
 from ..policy.scheduler import Action
 from ..postgres.connection import Connection, words_of_server
 from ..postgres.installed import IS_ODOO, require_version
-from ..postgres.sessions import LOCK_CLASS
+from ..postgres.sessions import at_work
 from .pause import PARAMETER, Pause, read_pause
 
 SECONDS = 5  # for a database to answer
@@ -70,21 +70,17 @@ GOOD = """
        AND (j.id IS NULL OR j.state = 'success' OR j.kind <> 'backup')
      ORDER BY c.plan_id, complete DESC, size DESC
 """
-OPEN = """
+OPEN = f"""
     SELECT j.uuid, j.name, j.kind,
-           CASE WHEN j.state = 'pending' OR EXISTS (
-               SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
-                  AND classid = %s AND objid = j.id
-                  AND database = (SELECT oid FROM pg_database
-                                   WHERE datname = current_database()))
-           THEN j.state ELSE 'interrupted' END,
+           CASE WHEN j.state = 'pending' OR {at_work("j.id")}
+                THEN j.state ELSE 'interrupted' END,
            coalesce(j.date_start, j.create_date),
            j.error, j.error_code,
            (SELECT s.kind FROM backup_step s WHERE s.job_id = j.id
                AND s.state = 'running' ORDER BY s.sequence LIMIT 1)
       FROM backup_job j WHERE j.state IN ('running', 'pending')
      ORDER BY j.state DESC, j.id
-"""
+"""  # noqa: S608 (nothing of it comes from outside)
 ACTION = """
     SELECT c.active, c.nextcall, c.lastcall, c.interval_number, c.interval_type,
            coalesce(c.failure_count, 0), c.first_failure_date
@@ -313,7 +309,7 @@ def _plan(row: Any, runs: Mapping[str, Any], good: Any) -> Plan:
 
 
 def open_runs(cr: Any) -> tuple[OpenRun, ...]:
-    cr.execute(OPEN, [LOCK_CLASS])
+    cr.execute(OPEN)
     return tuple(
         OpenRun(name, kind, state, _aware(since), step, uuid, why or "", code or "")
         for uuid, name, kind, state, since, why, code, step in cr.fetchall()
