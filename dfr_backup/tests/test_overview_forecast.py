@@ -147,6 +147,14 @@ class TestOverviewForecast(OverviewCase):
         self.assertEqual(sizes, [5 * MIB, 2 * MIB, MIB])
         self.assertEqual([what for what, _size in change["reasons"]][1:], [name, "x"])
 
+    def test_attachments_and_their_table_have_names_of_their_own(self):
+        table = '"public"."ir_attachment"'
+        self.made({table: MIB}, attachments=MIB)
+        self.made({table: 2 * MIB}, attachments=6 * MIB).archive_size += MIB
+        files, records = (what for what, _size in self.card()["change"]["reasons"])
+        self.assertNotIn(records, files)
+        self.assertNotIn(files, records)
+
     def test_a_card_says_what_has_shrunk(self):
         names = ('"public"."res_partner"', '"public"."res_users"')
         self.made(dict.fromkeys(names, 10 * MIB))

@@ -12,7 +12,8 @@ QUERY = """
       FROM backup_job
      WHERE id IN %s AND jsonb_typeof(data->'table_bytes') = 'object'
 """
-ATTACHMENTS = ""  # beside the names of tables, which are not empty
+ATTACHMENTS = ""  # the files, beside the names of tables, which are not empty
+RECORDS = "ir_attachment"  # its model is called as the files are, almost
 
 
 def last_change(env, jobs):
@@ -64,4 +65,7 @@ def _names(env, tables):
     found = {
         table: in_words.get(models.get(name), name) for table, name in shown.items()
     }
+    for table, name in shown.items():
+        if name == RECORDS:
+            found[table] = env._("Attachment records")
     return {**found, ATTACHMENTS: env._("Attachments")}
