@@ -13,7 +13,6 @@ QUERY = """
      WHERE id IN %s AND jsonb_typeof(data->'table_bytes') = 'object'
 """
 ATTACHMENTS = ""  # the files, beside the names of tables, which are not empty
-RECORDS = "ir_attachment"  # its model is called as the files are, almost
 
 
 def last_change(env, jobs):
@@ -62,10 +61,9 @@ def _names(env, tables):
     wanted = [models[name] for name in shown.values() if name in models]
     known = env["ir.model"].search_fetch([("model", "in", wanted)], ["model", "name"])
     in_words = {model.model: model.name for model in known}
+    # Odoo's own name for it, "Attachment", would stand beside the files
+    in_words["ir.attachment"] = env._("Attachment records")
     found = {
         table: in_words.get(models.get(name), name) for table, name in shown.items()
     }
-    for table, name in shown.items():
-        if name == RECORDS:
-            found[table] = env._("Attachment records")
     return {**found, ATTACHMENTS: env._("Attachments")}
