@@ -22,15 +22,20 @@ LIMITS = """
 """
 
 
+def held_lock(run: str) -> str:
+    """Return the condition in SQL that a row of ``pg_locks`` is the lock of the process
+    that works on a run of the database that is asked; ``run`` is the expression for its
+    number, or a placeholder, never a value from outside."""
+    return f"""locktype = 'advisory' AND granted
+           AND classid = {LOCK_CLASS} AND objid = {run}
+           AND database = (SELECT oid FROM pg_database
+                            WHERE datname = current_database())"""  # noqa: S608
+
+
 def at_work(run: str) -> str:
-    """Return the condition in SQL that a process is at work on a run of the database
-    that is asked; ``run`` is the expression for its number, never a value from
-    outside."""
-    return f"""EXISTS (SELECT FROM pg_locks
-                      WHERE locktype = 'advisory' AND granted AND objid = {run}
-                        AND classid = {LOCK_CLASS}
-                        AND database = (SELECT oid FROM pg_database
-                                         WHERE datname = current_database()))"""  # noqa: S608
+    """Return the condition in SQL that a process is at work on a run; ``run`` as for
+    ``held_lock``."""
+    return f"EXISTS (SELECT FROM pg_locks WHERE {held_lock(run)})"
 
 
 def require_sessions(cr: Any, needed: int = BACKUP_SESSIONS) -> str:

@@ -20,7 +20,7 @@ from ...engine.policy.supervision import (
     after_loss,
     when_waiting,
 )
-from ...engine.postgres.sessions import end_sessions
+from ...engine.postgres.sessions import end_sessions, held_lock
 from ...runs import words
 from ..locks import try_lock
 from ..states import OPEN_STATES
@@ -32,11 +32,9 @@ SUPERVISE_EVERY = timedelta(minutes=1)
 # each server asks for due actions once a minute: when this one leaves runs alone, the
 # next to ask must be another, and not this one again
 LEAVE_TO_OTHERS = timedelta(seconds=10)
-END_RUNNER = """
-    SELECT pg_terminate_backend(pid) FROM pg_locks
-     WHERE locktype = 'advisory' AND classid = %s AND objid = %s
-       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
+END_RUNNER = f"""
+    SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {held_lock("%s")}
+"""  # noqa: S608 (nothing of it comes from outside)
 
 
 def supervise(jobs):
@@ -189,7 +187,7 @@ def _terminate_unresponsive(job):
         and job.write_date < fields.Datetime.now() - CANCEL_PATIENCE
     ):
         _logger.warning("Backup %s does not stop: its process is ended", job.name)
-        job.env.cr.execute(END_RUNNER, [runner.LOCK_CLASS, job.id])
+        job.env.cr.execute(END_RUNNER, [job.id])
 
 
 def _end_leftovers(job):
